@@ -1,0 +1,130 @@
+"""Everything that can go wrong for a client, as one family.
+
+    GatewayError                500 api_error
+    ├── InvalidRequest          400 invalid_request_error
+    │   └── MethodNotAllowed    405 invalid_request_error
+    ├── AuthenticationFailed    401 authentication_error
+    ├── PermissionDenied        403 permission_error
+    ├── NotFound                404 not_found_error
+    ├── RequestTooLarge         413 request_too_large
+    ├── RateLimited             429 rate_limit_error
+    ├── Overloaded              529 overloaded_error
+    ├── UpstreamFailed          502 api_error
+    ├── UpstreamTimedOut        504 timeout_error
+    └── OperatorMustAct         503 api_error, never retried by the client
+
+The pairs of status and type are Anthropic's (docs.anthropic.com, API, Errors). The message is
+a sentence for the person at the terminal: Claude Code prints it as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+class GatewayError(Exception):
+    """``should_retry`` becomes the header ``x-should-retry``: False makes every official client show the
+    message at once instead of repeating the request in silence; None leaves it to the client's own rule."""
+
+    status = 500
+    error_type = "api_error"
+    should_retry: bool | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        should_retry: bool | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_seconds = retry_after_seconds
+        self.details = details
+        if should_retry is not None:
+            self.should_retry = should_retry
+
+    def as_body(self, request_id: str | None = None) -> dict[str, Any]:
+        """Anthropic's error envelope; as an SSE event it is the same object."""
+        error: dict[str, Any] = {"type": self.error_type, "message": self.message}
+        if self.details:
+            error["details"] = self.details
+        body: dict[str, Any] = {"type": "error", "error": error}
+        if request_id is not None:
+            body["request_id"] = request_id
+        return body
+
+    def as_headers(self) -> dict[str, str]:
+        headers = {}
+        if self.retry_after_seconds is not None:
+            headers["retry-after"] = str(max(1, math.ceil(self.retry_after_seconds)))
+        if self.should_retry is not None:
+            headers["x-should-retry"] = "true" if self.should_retry else "false"
+        return headers
+
+
+class InvalidRequest(GatewayError):
+    status = 400
+    error_type = "invalid_request_error"
+
+
+class MethodNotAllowed(InvalidRequest):
+    status = 405
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+    def as_headers(self) -> dict[str, str]:
+        return {**super().as_headers(), "allow": self.allow}
+
+
+class AuthenticationFailed(GatewayError):
+    """Without ``x-should-retry: false`` Claude Code repeats a 401 for about three minutes."""
+
+    status = 401
+    error_type = "authentication_error"
+    should_retry = False
+
+
+class PermissionDenied(GatewayError):
+    status = 403
+    error_type = "permission_error"
+
+
+class NotFound(GatewayError):
+    status = 404
+    error_type = "not_found_error"
+
+
+class RequestTooLarge(GatewayError):
+    status = 413
+    error_type = "request_too_large"
+
+
+class RateLimited(GatewayError):
+    status = 429
+    error_type = "rate_limit_error"
+
+
+class Overloaded(GatewayError):
+    status = 529
+    error_type = "overloaded_error"
+
+
+class UpstreamFailed(GatewayError):
+    status = 502
+
+
+class UpstreamTimedOut(GatewayError):
+    status = 504
+    error_type = "timeout_error"
+
+
+class OperatorMustAct(GatewayError):
+    """Only the operator can mend it, so repeating the request is pointless."""
+
+    status = 503
+    should_retry = False
