@@ -1,0 +1,207 @@
+"""One request at the emulator, from its arrival in the log to the last byte of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from gateway.upstreams.emulator import google_errors
+from gateway.upstreams.emulator.behaviour import GOOD, Behaviour, combine
+from gateway.upstreams.emulator.framing import frames_of
+from gateway.upstreams.emulator.google_errors import Json, Refusal
+from gateway.upstreams.emulator.models import HeaderMode, header_mode_for
+from gateway.upstreams.emulator.state import GENERATE_METHODS, EmulatorState, Script
+
+if TYPE_CHECKING:
+    from gateway.upstreams.emulator.accounts import Account
+    from gateway.upstreams.emulator.log import Entry
+
+Handler = Callable[["Exchange"], Awaitable[web.StreamResponse]]
+JsonHandler = Callable[["Exchange"], Json]
+
+
+@dataclass
+class Exchange:
+    """What a handler works with. ``script`` is what a test asked to happen to this request."""
+
+    state: EmulatorState
+    web_request: web.Request
+    method: str
+    body: bytes
+    entry: Entry
+    account_or_none: Account | None
+    script: Script
+
+    @property
+    def mode(self) -> HeaderMode:
+        return header_mode_for(self.web_request.headers.get("User-Agent", ""))
+
+    @property
+    def behaviour(self) -> Behaviour:
+        return self.script.behaviour
+
+    @property
+    def account(self) -> Account:
+        """Whose access token it is; 401 for none, 403 for an account that Google has taken away."""
+        if self.account_or_none is None:
+            raise google_errors.unauthenticated()
+        if self.account_or_none.disabled_by_provider:
+            raise google_errors.account_disabled()
+        return self.account_or_none
+
+    def json(self) -> Json:
+        try:
+            payload = orjson.loads(self.body or b"{}")
+        except orjson.JSONDecodeError as error:
+            raise google_errors.invalid_argument(f"Invalid JSON payload received. {error}") from error
+        if not isinstance(payload, dict):
+            raise google_errors.invalid_argument(
+                "Invalid JSON payload received. Root element must be a message."
+            )
+        return payload
+
+    def note(self, **changes: Any) -> None:
+        self.state.log.update(self.entry, **changes)
+
+
+def endpoint(state: EmulatorState, method: str, handler: Handler) -> Callable[[web.Request], Awaitable[Any]]:
+    """Wrap a handler: log the request, let scripted faults happen, turn refusals into answers."""
+
+    async def handle(web_request: web.Request) -> web.StreamResponse:
+        body = await web_request.read()
+        exchange = _open(state, method, web_request, body)
+        try:
+            return await _answer(exchange, handler)
+        except (asyncio.CancelledError, ConnectionError):
+            _note_closed(exchange)
+            raise
+        finally:
+            exchange.note(finished_at=time.time())
+
+    return handle
+
+
+def json_endpoint(
+    state: EmulatorState, method: str, handler: JsonHandler
+) -> Callable[[web.Request], Awaitable[Any]]:
+    async def answer(exchange: Exchange) -> web.StreamResponse:
+        return await send(exchange, [orjson.dumps(handler(exchange))], "application/json; charset=UTF-8")
+
+    return endpoint(state, method, answer)
+
+
+def _open(state: EmulatorState, method: str, web_request: web.Request, body: bytes) -> Exchange:
+    entry = state.log.open(method, dict(web_request.headers), body)
+    scheme, _, token = web_request.headers.get("Authorization", "").partition(" ")
+    account = state.account_for_token(token) if scheme.lower() == "bearer" else None
+    entry.account = account.email if account else None
+    entry.model = _model_of(entry) if method in GENERATE_METHODS else None
+    script = state.take_script(method, entry.account, entry.model) or Script()
+    return Exchange(state, web_request, method, body, entry, account, script)
+
+
+def _model_of(entry: Entry) -> str | None:
+    envelope = entry.envelope
+    model = envelope.get("model") if isinstance(envelope, dict) else None
+    return model if isinstance(model, str) else None
+
+
+async def _answer(exchange: Exchange, handler: Handler) -> web.StreamResponse:
+    behaviour = exchange.behaviour
+    if behaviour.stall_before_headers:
+        await asyncio.sleep(behaviour.stall_before_headers)
+    if behaviour.close_before_headers:
+        await _hang_up(exchange)
+    if behaviour.body is not None:
+        exchange.note(outcome="faulted", status=behaviour.status)
+        return _ready_made(behaviour)
+    try:
+        return await handler(exchange)
+    except Refusal as refusal:
+        exchange.note(outcome="refused", status=refusal.status, message=refusal.message)
+        return web.Response(
+            status=refusal.status,
+            body=orjson.dumps(refusal.body),
+            content_type="application/json",
+            charset="UTF-8",
+        )
+
+
+def _ready_made(behaviour: Behaviour) -> web.Response:
+    headers = {"Content-Type": behaviour.content_type or "application/json", **behaviour.headers}
+    return web.Response(status=behaviour.status or 200, body=behaviour.body, headers=headers)
+
+
+def _note_closed(exchange: Exchange) -> None:
+    if exchange.entry.outcome == "open":
+        exchange.note(outcome="closed by peer", closed_by_peer_at=time.time())
+
+
+async def _hang_up(exchange: Exchange) -> None:
+    """Reset the connection, and wait to be cancelled by that."""
+    exchange.note(outcome="faulted")
+    transport = exchange.web_request.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        # Without lingering the kernel sends RST instead of FIN.
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    await asyncio.Event().wait()
+
+
+async def send(exchange: Exchange, events: list[bytes], content_type: str) -> web.StreamResponse:
+    """Write the events one by one, with the pace and the accidents that the script asks for."""
+    behaviour = exchange.state.pace
+    if exchange.behaviour is not GOOD:
+        behaviour = combine(behaviour, exchange.behaviour)
+    content_type = behaviour.content_type or content_type
+    if behaviour is GOOD and len(events) == 1:
+        exchange.note(outcome="answered", status=200, chunks_sent=1)
+        return web.Response(body=events[0], headers={"Content-Type": content_type})
+    response = web.StreamResponse(headers={"Content-Type": content_type})
+    exchange.note(status=200)
+    exchange.state.log.count_stream(1)
+    try:
+        await response.prepare(exchange.web_request)
+        await _write(exchange, response, events, behaviour)
+        await response.write_eof()
+        exchange.note(outcome="faulted" if behaviour.truncate_at is not None else "answered")
+    finally:
+        exchange.state.log.count_stream(-1)
+    return response
+
+
+async def _write(
+    exchange: Exchange, response: web.StreamResponse, events: list[bytes], behaviour: Behaviour
+) -> None:
+    bytes_left = behaviour.reset_after_bytes
+    for number, event in enumerate(events, 1):
+        for frame in frames_of(event, behaviour):
+            if bytes_left is not None and len(frame) > bytes_left:
+                await response.write(frame[:bytes_left])
+                await _pause(0.01)  # the bytes before a reset are lost if they have not left by then
+                await _hang_up(exchange)
+            await response.write(frame)
+            bytes_left = None if bytes_left is None else bytes_left - len(frame)
+            if len(frame) < len(event):
+                await _pause(behaviour.frame_delay)
+        exchange.entry.chunks_sent = number
+        if number == behaviour.stall_after_chunks:
+            await asyncio.sleep(behaviour.stall_seconds)
+        elif number < len(events) and behaviour.chunk_delay:
+            await asyncio.sleep(behaviour.chunk_delay)
+
+
+async def _pause(seconds: float) -> None:
+    """Even no time at all lets the network send what was written before."""
+    await asyncio.sleep(seconds)

@@ -1,0 +1,113 @@
+"""The model calls: who asks, may they, is the request in order, and then the answer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from gateway.upstreams.emulator import brain, google_errors
+from gateway.upstreams.emulator.exchange import Exchange, send
+from gateway.upstreams.emulator.framing import as_events, reshaped, truncated
+from gateway.upstreams.emulator.models import MODELS, Model
+from gateway.upstreams.emulator.replies import Usage, chunks_of, count_parts, merged, signed, within_limits
+from gateway.upstreams.emulator.validator import check_generate, parse_generate
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from gateway.upstreams.emulator.accounts import Account
+    from gateway.upstreams.emulator.google_errors import Json
+    from gateway.upstreams.emulator.state import EmulatorState
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that has passed every check. ``request`` has camelCase names."""
+
+    model: Model
+    request: Json
+
+
+async def stream_generate_content(exchange: Exchange) -> web.StreamResponse:
+    call = accept(exchange)
+    behaviour = exchange.behaviour
+    chunks = reshaped(_chunks(exchange, call), behaviour)
+    return await send(exchange, truncated(as_events(chunks, behaviour), behaviour), "text/event-stream")
+
+
+async def generate_content(exchange: Exchange) -> web.StreamResponse:
+    call = accept(exchange)
+    answer = merged(_chunks(exchange, call))
+    body = truncated([orjson.dumps(answer)], exchange.behaviour)
+    return await send(exchange, body, "application/json; charset=UTF-8")
+
+
+# May they
+
+
+def accept(exchange: Exchange) -> Call:
+    """Google's order: who, what they may, what they ask for, whether anything is left of it."""
+    account = exchange.account
+    _check_standing(account)
+    _check_client_version(exchange)
+    parsed = parse_generate(exchange.json())
+    _check_project(account, parsed["project"])
+    check_generate(parsed, exchange.state.signatures)
+    model = MODELS[parsed["model"]]
+    exchange.state.take_quota(account, model, exchange.mode)
+    return Call(model, parsed["request"])
+
+
+def _check_standing(account: Account) -> None:
+    if account.verification_url is not None:
+        raise google_errors.verification_required(account.verification_url)
+    if not account.licensed:
+        raise google_errors.no_licence()
+
+
+def _check_project(account: Account, project: str) -> None:
+    if project != account.project:
+        raise google_errors.wrong_project(project)
+
+
+def _check_client_version(exchange: Exchange) -> None:
+    """Newer models want a newer client; only antigravity user agents carry a version we know."""
+    minimum = exchange.state.minimum_client_version
+    found = re.match(r"antigravity/(?:hub/)?([\d.]+)", exchange.web_request.headers.get("User-Agent", ""))
+    if minimum and found and version_of(found.group(1)) < version_of(minimum):
+        raise google_errors.unsupported_client(minimum)
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(".") if number)
+
+
+# The answer
+
+
+def _chunks(exchange: Exchange, call: Call) -> list[Json]:
+    if exchange.script.chunks is not None:
+        return exchange.script.chunks
+    generation_config = call.request.get("generationConfig") or {}
+    parts = exchange.script.parts
+    if parts is None:
+        parts = brain.answer(call.request, call.model)
+    kept, finish_reason = within_limits(parts, generation_config)
+    usage = _usage(exchange.state, call, kept)
+    exchange.note(usage=usage.as_metadata(call.model.family))
+    return chunks_of(
+        signed(kept, call.model.family, exchange.state.signatures),
+        model=call.model,
+        usage=usage,
+        finish_reason=finish_reason,
+        chunk_count=exchange.behaviour.chunk_count or exchange.state.pace.chunk_count,
+    )
+
+
+def _usage(state: EmulatorState, call: Call, parts: list[Json]) -> Usage:
+    prompt, cached = state.count_prompt(call.model, call.request)
+    visible, thoughts = count_parts(parts)
+    return Usage(prompt, cached, visible, thoughts)

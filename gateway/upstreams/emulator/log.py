@@ -1,0 +1,130 @@
+"""What the emulator received and how it went: one entry a request, for tests to look at and wait for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Json = dict[str, Any]
+
+_SECRET_HEADERS = frozenset({"authorization", "cookie"})
+
+
+@dataclass
+class Entry:
+    """One request. Times are seconds since the epoch by the real clock; ``*_at`` None means not yet.
+
+    ``outcome``: "open", then "answered", "refused", "faulted" or "closed by peer".
+    """
+
+    number: int
+    method: str
+    headers: dict[str, str]
+    body: bytes
+    received_at: float
+    account: str | None = None
+    model: str | None = None
+    status: int | None = None
+    outcome: str = "open"
+    message: str | None = None
+    usage: Json = field(default_factory=dict)
+    chunks_sent: int = 0
+    finished_at: float | None = None
+    closed_by_peer_at: float | None = None
+
+    @cached_property
+    def envelope(self) -> Any:
+        """The decoded JSON body; None where it is not JSON, as at the token endpoint."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return None
+
+    def as_json(self, *, with_envelope: bool = True) -> Json:
+        shown = {key: value for key, value in vars(self).items() if key not in {"body", "envelope"}}
+        return {**shown, "envelope": self.envelope} if with_envelope else shown
+
+
+class Log:
+    """Safe from any thread. Keeps the newest ``size`` entries; the counters never forget."""
+
+    def __init__(self, size: int = 2_000) -> None:
+        self._entries: deque[Entry] = deque(maxlen=size)
+        self._changed = threading.Condition()
+        self._received = 0
+        self.open_streams = 0
+
+    def __iter__(self) -> Iterator[Entry]:
+        with self._changed:
+            return iter(list(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def received(self) -> int:
+        return self._received
+
+    def entries(
+        self, method: str | None = None, *, account: str | None = None, model: str | None = None
+    ) -> list[Entry]:
+        wanted = {"method": method, "account": account, "model": model}
+        filters = {name: value for name, value in wanted.items() if value is not None}
+        return [e for e in self if all(getattr(e, name) == value for name, value in filters.items())]
+
+    def generations(self, account: str | None = None) -> list[Entry]:
+        """The model calls alone, whether streamed or not."""
+        calls = self.entries(account=account)
+        return [e for e in calls if e.method in {"generateContent", "streamGenerateContent"}]
+
+    def clear(self) -> None:
+        with self._changed:
+            self._entries.clear()
+
+    def open(self, method: str, headers: dict[str, str], body: bytes) -> Entry:
+        shown = {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
+        with self._changed:
+            self._received += 1
+            entry = Entry(self._received, method, shown, body, time.time())
+            self._entries.append(entry)
+            self._changed.notify_all()
+        return entry
+
+    def update(self, entry: Entry, **changes: Any) -> None:
+        with self._changed:
+            for name, value in changes.items():
+                setattr(entry, name, value)
+            self._changed.notify_all()
+
+    def count_stream(self, change: int) -> None:
+        with self._changed:
+            self.open_streams += change
+            self._changed.notify_all()
+
+    def wait_for(self, predicate: Callable[[Entry], bool], timeout: float = 5) -> Entry:
+        """The first entry for which ``predicate`` holds, now or within ``timeout`` seconds."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: self._first(predicate), timeout)
+        if found is None:
+            raise TimeoutError(f"no such request within {timeout} s; received: {self._summary()}")
+        return found
+
+    def wait_until_idle(self, timeout: float = 5) -> None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.open_streams == 0, timeout):
+                raise TimeoutError(f"{self.open_streams} streams still open after {timeout} s")
+
+    def _first(self, predicate: Callable[[Entry], bool]) -> Entry | None:
+        return next((entry for entry in self._entries if predicate(entry)), None)
+
+    def _summary(self) -> str:
+        return ", ".join(f"{e.method} {e.status} {e.outcome}" for e in list(self)[-10:]) or "nothing"
