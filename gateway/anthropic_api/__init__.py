@@ -1,0 +1,1 @@
+"""What clients speak: requests, messages and stream events as plain values."""

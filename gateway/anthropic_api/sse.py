@@ -1,0 +1,30 @@
+"""A stream event as bytes on the wire: ``event: NAME``, ``data: JSON``, an empty line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from gateway.anthropic_api.stream_events import StreamEvent
+
+PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+
+# The names never change, so their first line is built once.
+_HEADS = {
+    name: f"event: {name}\ndata: ".encode()
+    for name in (
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "error",
+    )
+}
+
+
+def encode_event(event: StreamEvent) -> bytes:
+    return b"%b%b\n\n" % (_HEADS[event["type"]], orjson.dumps(event))

@@ -1,0 +1,97 @@
+"""The events of a streamed message, and the order they come in.
+
+    stream   := message_start block* message_delta message_stop     (a ping anywhere, an error may end it)
+    block(i) := content_block_start(i) content_block_delta(i)* content_block_stop(i)      i = 0, 1, 2, ...
+
+The official SDKs rebuild the message from these events alone (``accumulate_event`` in
+anthropic-sdk-python). An event is a plain dict, ready to be encoded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+StreamEvent = dict[str, Any]
+Usage = dict[str, Any]
+
+
+def message_start(message_id: str, model: str, usage: Usage) -> StreamEvent:
+    return {
+        "type": "message_start",
+        "message": {
+            "id": message_id,
+            "type": "message",
+            "role": "assistant",
+            "model": model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage,
+        },
+    }
+
+
+def text_start(index: int) -> StreamEvent:
+    return _block_start(index, {"type": "text", "text": ""})
+
+
+def thinking_start(index: int) -> StreamEvent:
+    return _block_start(index, {"type": "thinking", "thinking": "", "signature": ""})
+
+
+def tool_use_start(index: int, tool_use_id: str, name: str) -> StreamEvent:
+    return _block_start(index, {"type": "tool_use", "id": tool_use_id, "name": name, "input": {}})
+
+
+def _block_start(index: int, content_block: dict[str, Any]) -> StreamEvent:
+    return {"type": "content_block_start", "index": index, "content_block": content_block}
+
+
+def text_delta(index: int, text: str) -> StreamEvent:
+    return {"type": "content_block_delta", "index": index, "delta": {"type": "text_delta", "text": text}}
+
+
+def thinking_delta(index: int, thinking: str) -> StreamEvent:
+    return {
+        "type": "content_block_delta",
+        "index": index,
+        "delta": {"type": "thinking_delta", "thinking": thinking},
+    }
+
+
+def signature_delta(index: int, signature: str) -> StreamEvent:
+    return {
+        "type": "content_block_delta",
+        "index": index,
+        "delta": {"type": "signature_delta", "signature": signature},
+    }
+
+
+def input_json_delta(index: int, partial_json: str) -> StreamEvent:
+    return {
+        "type": "content_block_delta",
+        "index": index,
+        "delta": {"type": "input_json_delta", "partial_json": partial_json},
+    }
+
+
+def content_block_stop(index: int) -> StreamEvent:
+    return {"type": "content_block_stop", "index": index}
+
+
+def message_delta(stop_reason: str, usage: Usage) -> StreamEvent:
+    """``usage`` is cumulative: clients overwrite what they have with every number in it."""
+    return {
+        "type": "message_delta",
+        "delta": {"stop_reason": stop_reason, "stop_sequence": None},
+        "usage": usage,
+    }
+
+
+def message_stop() -> StreamEvent:
+    return {"type": "message_stop"}
+
+
+def error(error_type: str, message: str) -> StreamEvent:
+    """The only way to report trouble once the status line has gone; the stream is over after it."""
+    return {"type": "error", "error": {"type": error_type, "message": message}}

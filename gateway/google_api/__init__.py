@@ -1,0 +1,1 @@
+"""What Google speaks: contents, candidates and chunks as plain values."""
