@@ -1,0 +1,78 @@
+"""Google's error body into the sentence for the client.
+
+A refusal by Claude arrives as Anthropic's own error, written as JSON into Google's message, sometimes
+twice. Its wording is handed on unchanged: Claude Code compacts, retries or drops a feature because of
+what it reads there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+MAX_NESTING = 5
+NO_REASON = "The upstream refused the request without giving a reason."
+
+ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+# "Invalid `signature` in `thinking` block", "Thought signature is not valid"
+_SIGNATURE_COMPLAINT = re.compile(r"(?=.*signature)(?=.*(thinking|thought))", re.IGNORECASE | re.DOTALL)
+
+
+def client_message(google_error_body: object) -> str:
+    """Of ``{"error": {...}}``, the bare error object, a list around either, or plain text."""
+    message = _message_of(google_error_body, MAX_NESTING)
+    return message or NO_REASON
+
+
+def error_type_of(google_error_body: object) -> str:
+    """For an error inside a stream, whose HTTP status has long been 200."""
+    error = _error_of(google_error_body)
+    code = error.get("code") if isinstance(error, dict) else None
+    return ERROR_TYPES.get(code, "api_error") if isinstance(code, int) else "api_error"
+
+
+def is_signature_complaint(google_error_body: object) -> bool:
+    """Whether a second try without any thinking may succeed."""
+    return _SIGNATURE_COMPLAINT.search(client_message(google_error_body)) is not None
+
+
+def _message_of(body: object, depth: int) -> str:
+    error = _error_of(body)
+    message = error.get("message") if isinstance(error, dict) else error
+    if not isinstance(message, str):
+        return ""
+    nested = _json_inside(message) if depth else None
+    return (_message_of(nested, depth - 1) if nested is not None else "") or message
+
+
+def _error_of(body: object) -> Any:
+    if isinstance(body, list):
+        body = next((item for item in body if isinstance(item, dict)), None)
+    if isinstance(body, dict) and isinstance(body.get("error"), dict | str):
+        return body["error"]
+    return body
+
+
+def _json_inside(message: str) -> dict[str, Any] | None:
+    """The error object a message holds, perhaps after some words of Google's."""
+    start = message.find("{")
+    if start < 0:
+        return None
+    try:
+        value = orjson.loads(message[start:])
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) and ("error" in value or "message" in value) else None

@@ -1,0 +1,110 @@
+"""Messages in whatever state a client keeps them, as turns that both APIs accept.
+
+A turn is a message with the role user or assistant and a list of blocks. Turns alternate, each tool call
+is answered in the turn right after it, in the order of the calls, and each result answers a call.
+Repairing what is already in order changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Block = dict[str, Any]
+Message = dict[str, Any]
+
+INTERRUPTED = "The tool call was interrupted before it gave a result."
+
+
+def repair_history(messages: Iterable[Message]) -> list[Message]:
+    return pair_tools(as_turns(messages))
+
+
+def as_turns(messages: Iterable[Message]) -> list[Message]:
+    """Content as blocks, blank texts dropped, neighbours of one role merged, system text said by the user."""
+    turns: list[Message] = []
+    for message in messages:
+        role = "assistant" if message["role"] == "assistant" else "user"
+        blocks = _blocks_of(message["content"])
+        if turns and turns[-1]["role"] == role:
+            turns[-1] = {"role": role, "content": turns[-1]["content"] + blocks}
+        else:
+            turns.append({"role": role, "content": blocks})
+    return turns
+
+
+def _blocks_of(content: str | list[Block]) -> list[Block]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content.strip() else []
+    return [block for block in content if block["type"] != "text" or block["text"].strip()]
+
+
+def pair_tools(turns: Iterable[Message]) -> list[Message]:
+    """Answers each call once, and makes texts of results that answer nothing.
+
+    The calls of a final assistant turn stay open: their results have not been sent yet.
+    """
+    paired: list[Message] = []
+    open_calls: list[str] = []
+    for turn in turns:
+        if turn["role"] == "assistant":
+            turn, open_calls = _with_calls_once(turn)
+        else:
+            turn, open_calls = _with_answers_first(turn, open_calls), []
+        paired.append(turn)
+    return paired
+
+
+def _with_calls_once(turn: Message) -> tuple[Message, list[str]]:
+    """The turn, and the ids of its calls in order."""
+    ids = [block["id"] for block in turn["content"] if block["type"] == "tool_use"]
+    if len(set(ids)) == len(ids):
+        return turn, ids
+    seen: set[str] = set()
+    blocks = []
+    for block in turn["content"]:
+        if block["type"] == "tool_use":
+            if block["id"] in seen:
+                continue
+            seen.add(block["id"])
+        blocks.append(block)
+    return {"role": "assistant", "content": blocks}, list(dict.fromkeys(ids))
+
+
+def _with_answers_first(turn: Message, calls: list[str]) -> Message:
+    blocks = turn["content"]
+    if not calls and not any(block["type"] == "tool_result" for block in blocks):
+        return turn
+    answers: dict[str, Block] = {}
+    rest: list[Block] = []
+    for block in blocks:
+        if block["type"] != "tool_result":
+            rest.append(block)
+        elif block["tool_use_id"] not in calls:
+            rest += _orphan(block)
+        else:
+            answers.setdefault(block["tool_use_id"], block)
+    answered = [answers.get(call) or interrupted_result(call) for call in calls]
+    return {"role": "user", "content": answered + rest}
+
+
+def interrupted_result(tool_use_id: str) -> Block:
+    return {"type": "tool_result", "tool_use_id": tool_use_id, "content": INTERRUPTED, "is_error": True}
+
+
+def _orphan(result: Block) -> list[Block]:
+    """What the result says is kept, although nothing asked for it in the turn before."""
+    content = _blocks_of(result.get("content") or "")
+    said = "\n".join(block["text"] for block in content if block["type"] == "text")
+    text = f"[Result of tool call {result['tool_use_id']}, which is not part of this conversation]\n{said}"
+    others = [block for block in content if block["type"] != "text"]
+    return [{"type": "text", "text": text.rstrip()}, *others]
+
+
+def open_calls_of(turns: list[Message]) -> list[str]:
+    """The ids of the calls a final assistant turn has left open."""
+    if not turns or turns[-1]["role"] != "assistant":
+        return []
+    return [block["id"] for block in turns[-1]["content"] if block["type"] == "tool_use"]

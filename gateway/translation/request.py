@@ -1,0 +1,199 @@
+"""A messages request into the ``request`` member of Google's generateContent envelope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway.google_api.content import Part, text_part
+from gateway.translation.context_limit import keep_newest_turns, refuse_if_too_long
+from gateway.translation.history import as_turns, pair_tools
+from gateway.translation.json_schema import Restoration, response_schema
+from gateway.translation.thinking import ThinkingPlan, lacks_thinking_in_tool_loop, plan_thinking
+from gateway.translation.token_estimate import estimate_input_tokens
+from gateway.translation.tools import (
+    NO_TOOLS,
+    TranslatedTools,
+    is_forced,
+    loaded_tools,
+    tool_config,
+    translate_tools,
+)
+from gateway.translation.turns import ContentsBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.translation.signatures import SignatureStore
+    from gateway.translation.tool_names import ToolNames
+    from gateway.translation.upstream_model import UpstreamModel
+
+ATTRIBUTION_PREFIX = "x-anthropic-billing-header:"
+# With thinking on, Anthropic takes no other sampling than this.
+MIN_TOP_P_WITH_THINKING = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationOptions:
+    """The operator's settings. ``max_context_tokens`` 0 never leaves turns out."""
+
+    system_preamble: str = ""
+    default_thinking_budget: int = 16_000
+    default_thinking_level: str | None = None
+    max_context_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatedRequest:
+    """``request`` is ready for JSON; the sender adds sessionId. The rest is for reading the answer."""
+
+    request: dict[str, Any]
+    model: UpstreamModel
+    tool_names: ToolNames
+    input_token_estimate: int
+    thinks: bool = False
+    restorations: Mapping[str, Restoration] = field(default_factory=dict)
+
+
+def translate_request(
+    request: MessagesRequest,
+    model: UpstreamModel,
+    options: TranslationOptions,
+    signatures: SignatureStore,
+    *,
+    without_thinking: bool = False,
+) -> TranslatedRequest:
+    """``without_thinking``: the second try after Google refused a signature. All thinking is left out.
+
+    Raises InvalidRequest when the prompt is clearly longer than the model can read.
+    """
+    tokens = estimate_input_tokens(request)
+    turns = as_turns(request.messages)
+    if 0 < options.max_context_tokens < tokens:
+        turns = keep_newest_turns(turns, request, options.max_context_tokens)
+    else:
+        refuse_if_too_long(tokens, model.max_input_tokens)
+    turns = pair_tools(turns)
+    plan = plan_thinking(
+        request,
+        model,
+        default_budget=options.default_thinking_budget,
+        default_level=options.default_thinking_level,
+        may_think=not without_thinking and not _rules_out_thinking(request, model, turns),
+    )
+    tools = _translate_tools(request, model)
+    names = tools.names.copy()
+    builder = ContentsBuilder(
+        model,
+        names,
+        signatures,
+        keeps_thinking=not without_thinking and (plan.is_on or model.family == "gemini"),
+    )
+    translated: dict[str, Any] = {
+        "contents": builder.build(turns, may_end_with_assistant=model.family == "claude" and not plan.is_on)
+    }
+    uses_schema = _answers_by_schema(request, model, tools)
+    system = _system_parts(request, options, with_schema=not uses_schema)
+    if system:
+        translated["systemInstruction"] = {"role": "user", "parts": system}
+    _add_tools(translated, request, model, tools)
+    translated["generationConfig"] = _generation_config(request, model, plan)
+    if uses_schema:
+        _add_response_schema(translated["generationConfig"], request)
+    return TranslatedRequest(translated, model, names, tokens, plan.is_on, tools.restorations)
+
+
+def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, turns: list[dict[str, Any]]) -> bool:
+    """Claude neither thinks before a forced call, nor in a tool loop that began without thinking."""
+    if model.family != "claude" or not model.thinks:
+        return False
+    return is_forced(request.tool_choice) or lacks_thinking_in_tool_loop(turns)
+
+
+# --- system ---
+
+
+def _system_parts(request: MessagesRequest, options: TranslationOptions, *, with_schema: bool) -> list[Part]:
+    texts = [options.system_preamble, *_system_texts(request.system)]
+    schema = _wanted_schema(request)
+    if with_schema and schema is not None:
+        texts.append(
+            "Answer with JSON only, without any text around it. It must be valid for this JSON Schema: "
+            + orjson.dumps(schema).decode()
+        )
+    return [text_part(text) for text in texts if text.strip()]
+
+
+def _system_texts(system: str | list[dict[str, Any]] | None) -> list[str]:
+    texts = [system] if isinstance(system, str) else [block["text"] for block in system or ()]
+    if texts and _is_attribution(texts[0]):
+        return texts[1:]
+    return texts
+
+
+def _is_attribution(text: str) -> bool:
+    """Claude Code's first block differs from conversation to conversation and would defeat prompt caching."""
+    text = text.strip()
+    return text.startswith(ATTRIBUTION_PREFIX) and "\n" not in text
+
+
+# --- tools ---
+
+
+def _translate_tools(request: MessagesRequest, model: UpstreamModel) -> TranslatedTools:
+    if not request.tools:
+        return NO_TOOLS
+    loaded: frozenset[str] = frozenset()
+    if any(tool.get("defer_loading") for tool in request.tools):
+        loaded = loaded_tools(request.messages, request.tool_choice)
+    return translate_tools(request.tools, model.family, loaded)
+
+
+def _add_tools(
+    translated: dict[str, Any], request: MessagesRequest, model: UpstreamModel, tools: TranslatedTools
+) -> None:
+    if not tools.declarations:
+        return
+    translated["tools"] = [{"functionDeclarations": tools.declarations}]
+    config = tool_config(request.tool_choice, model.family, tools.names)
+    if config is not None:
+        translated["toolConfig"] = config
+
+
+# --- generationConfig ---
+
+
+def _generation_config(request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan) -> dict[str, Any]:
+    config: dict[str, Any] = {"maxOutputTokens": plan.max_output_tokens}
+    is_bound = plan.is_on and model.family == "claude"
+    if request.temperature is not None and not is_bound:
+        config["temperature"] = request.temperature
+    if request.top_p is not None and (not is_bound or request.top_p >= MIN_TOP_P_WITH_THINKING):
+        config["topP"] = request.top_p
+    if request.top_k and not is_bound:
+        config["topK"] = request.top_k
+    if request.stop_sequences:
+        config["stopSequences"] = request.stop_sequences
+    if plan.config is not None:
+        config["thinkingConfig"] = plan.config
+    return config
+
+
+def _wanted_schema(request: MessagesRequest) -> Any:
+    output_format = (request.output_config or {}).get("format")
+    if isinstance(output_format, dict) and output_format.get("type") == "json_schema":
+        return output_format["schema"]
+    return None
+
+
+def _answers_by_schema(request: MessagesRequest, model: UpstreamModel, tools: TranslatedTools) -> bool:
+    """Gemini has a field for it, which it refuses beside function declarations; elsewhere we ask in words."""
+    return model.family == "gemini" and not tools.declarations and _wanted_schema(request) is not None
+
+
+def _add_response_schema(config: dict[str, Any], request: MessagesRequest) -> None:
+    config["responseMimeType"] = "application/json"
+    config["responseSchema"] = response_schema(_wanted_schema(request))

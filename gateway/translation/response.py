@@ -1,0 +1,51 @@
+"""Stream events into the message a client gets that asked for no stream. One path for both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from gateway.anthropic_api.stream_events import StreamEvent
+
+_DELTA_FIELDS = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+    "input_json_delta": "partial_json",
+}
+
+
+class MessageCollector:
+    def __init__(self) -> None:
+        self._message: dict[str, Any] = {}
+        self._pieces: dict[str, list[str]] = {}  # of the open block, by field
+
+    def add(self, event: StreamEvent) -> None:
+        match event["type"]:
+            case "content_block_delta":
+                delta = event["delta"]
+                field = _DELTA_FIELDS[delta["type"]]
+                self._pieces.setdefault(field, []).append(delta[field])
+            case "content_block_start":
+                self._message["content"].append(dict(event["content_block"]))
+                self._pieces = {}
+            case "content_block_stop":
+                self._finish_block(self._message["content"][-1])
+            case "message_start":
+                self._message = {**event["message"], "content": []}
+            case "message_delta":
+                self._message.update(event["delta"])
+                self._message["usage"] = {**self._message["usage"], **event["usage"]}
+
+    def message(self) -> dict[str, Any]:
+        """Complete once message_delta has been added."""
+        return self._message
+
+    def _finish_block(self, block: dict[str, Any]) -> None:
+        for field, pieces in self._pieces.items():
+            if field == "partial_json":
+                block["input"] = orjson.loads("".join(pieces))
+            else:
+                block[field] = "".join(pieces)

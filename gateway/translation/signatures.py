@@ -1,0 +1,83 @@
+"""Who signed which thinking.
+
+A model wants its signatures back, and refuses those of another family. So each signature leaves for the
+client with its family in front (``claude#...``), and what comes back tells by itself where it belongs: no
+cache is needed, and a restart forgets nothing. The store is the second line, for clients that drop the
+carrier of a tool call's signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gateway.translation.upstream_model import Family
+
+SIGNING_FAMILIES: tuple[Family, ...] = ("claude", "gemini")
+
+# Genuine ones of Claude are longer. Shorter text in the field is a placeholder of some other tool.
+MIN_CLAUDE_SIGNATURE_LENGTH = 50
+
+
+class SignatureStore(Protocol):
+    """Keeps the signature Gemini put on a tool call, by the id of the tool_use."""
+
+    def get(self, tool_use_id: str) -> str | None: ...
+
+    def put(self, tool_use_id: str, signature: str) -> None: ...
+
+
+class SignatureCache:
+    """The last ``capacity`` signatures, the least recently used forgotten first."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._signatures: OrderedDict[str, str] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._signatures)
+
+    def get(self, tool_use_id: str) -> str | None:
+        signature = self._signatures.get(tool_use_id)
+        if signature is not None:
+            self._signatures.move_to_end(tool_use_id)
+        return signature
+
+    def put(self, tool_use_id: str, signature: str) -> None:
+        self._signatures[tool_use_id] = signature
+        self._signatures.move_to_end(tool_use_id)
+        if len(self._signatures) > self._capacity:
+            self._signatures.popitem(last=False)
+
+
+def key_of_text(text: str) -> str:
+    """Gemini signs texts as well. They have no id, so their signature is kept under what they say."""
+    return "text:" + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def tag(family: Family, signature: str) -> str:
+    return f"{family}#{signature}"
+
+
+def signature_for(family: Family, signature: object) -> str | None:
+    """The signature without its tag when ``family`` will accept it, else None.
+
+    An untagged one may be from the real API of Anthropic, so Claude is given it.
+    """
+    if not isinstance(signature, str):
+        return None
+    signer, separator, bare = signature.partition("#")
+    if not separator:
+        signer, bare = "claude", signature
+    if signer != family or family not in SIGNING_FAMILIES or not bare:
+        return None
+    return bare if family != "claude" or len(bare) >= MIN_CLAUDE_SIGNATURE_LENGTH else None
+
+
+def own_signature_for(family: Family, signature: object) -> str | None:
+    """As ``signature_for``, but only for what this gateway tagged itself."""
+    if isinstance(signature, str) and signature.startswith(f"{family}#"):
+        return signature_for(family, signature)
+    return None

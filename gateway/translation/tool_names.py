@@ -1,0 +1,80 @@
+"""The client's tool names and the names the model sees, both ways.
+
+Google takes ``[A-Za-z_][A-Za-z0-9_.:-]{0,63}``, Claude only ``[A-Za-z0-9_-]``: every family gets names that
+satisfy both. Declarations, calls, results and the forced tool all go through the same map, and a call in
+the answer comes back under the client's own name.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_NAME_LENGTH = 64
+
+_UPSTREAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
+_LEGAL_START = re.compile(r"[A-Za-z_]")
+
+
+class ToolNames:
+    def __init__(self) -> None:
+        self._upstream_by_client: dict[str, str] = {}
+        self._client_by_upstream: dict[str, str] = {}
+
+    def copy(self) -> ToolNames:
+        names = ToolNames()
+        names._upstream_by_client = self._upstream_by_client.copy()
+        names._client_by_upstream = self._client_by_upstream.copy()
+        return names
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._upstream_by_client
+
+    def to_upstream(self, name: str) -> str:
+        """A name not seen before gets its place in the map."""
+        known = self._upstream_by_client.get(name)
+        return known if known is not None else self._add(name)
+
+    def to_client(self, name: str) -> str:
+        """A name the model made up stays as it is: the client will say that no such tool exists."""
+        return self._client_by_upstream.get(name, name)
+
+    def _add(self, name: str) -> str:
+        upstream = unique(legal_name(name), self._client_by_upstream)
+        self._upstream_by_client[name] = upstream
+        self._client_by_upstream[upstream] = name
+        return upstream
+
+
+def legal_name(name: str) -> str:
+    if _UPSTREAM_NAME.fullmatch(name):
+        return name
+    name = _ILLEGAL.sub("_", name)
+    if not _LEGAL_START.match(name):
+        name = "_" + name
+    return name[:MAX_NAME_LENGTH]
+
+
+def unique(name: str, taken: dict[str, str]) -> str:
+    """``name``, or ``name_2``, ``name_3`` ... within the length Google allows."""
+    candidate, number = name, 2
+    while candidate in taken:
+        suffix = f"_{number}"
+        candidate = name[: MAX_NAME_LENGTH - len(suffix)] + suffix
+        number += 1
+    return candidate
+
+
+class ToolUseIds:
+    """Ids as the upstream takes them: ``[a-zA-Z0-9_-]``, at most 64 characters, each used once.
+
+    An id belongs to one assistant turn; the same id in a later turn is another call and gets another id.
+    """
+
+    def __init__(self) -> None:
+        self._taken: dict[str, str] = {}
+
+    def to_upstream(self, tool_use_id: str) -> str:
+        upstream = unique(_ILLEGAL.sub("_", tool_use_id)[:MAX_NAME_LENGTH] or "_", self._taken)
+        self._taken[upstream] = tool_use_id
+        return upstream

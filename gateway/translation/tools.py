@@ -1,0 +1,234 @@
+"""Tools into function declarations, tool_choice into the calling mode.
+
+Claude Code sends the same tools on every turn, so a translated list is kept by its content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway.translation.json_schema import Restoration, parameters_schema
+from gateway.translation.tool_names import ToolNames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gateway.translation.upstream_model import Family
+
+KEPT_TOOL_LISTS = 64
+# A list larger than this is translated each time: 64 of them would fill the memory.
+MAX_KEPT_BYTES = 512 * 1024
+
+# Executed by Anthropic's servers. Declaring them would let the model call what nobody answers.
+SERVER_TOOL_PREFIXES = (
+    "web_search_",
+    "web_fetch_",
+    "code_execution_",
+    "tool_search_tool_",
+    "mcp_toolset",
+    "advisor_",
+)
+# Executed by the client, their schema known to the model from training and not sent along.
+CLIENT_TOOL_SCHEMAS: dict[str, dict[str, Any]] = {
+    "bash_": {
+        "type": "object",
+        "properties": {"command": {"type": "string"}, "restart": {"type": "boolean"}},
+    },
+    "text_editor_": {
+        "type": "object",
+        "properties": {
+            "command": {"type": "string", "enum": ["view", "create", "str_replace", "insert", "undo_edit"]},
+            "path": {"type": "string"},
+            "file_text": {"type": "string"},
+            "old_str": {"type": "string"},
+            "new_str": {"type": "string"},
+            "insert_line": {"type": "integer"},
+            "insert_text": {"type": "string"},
+            "view_range": {"type": "array", "items": {"type": "integer"}},
+        },
+        "required": ["command", "path"],
+    },
+    "computer_": {
+        "type": "object",
+        "properties": {
+            "action": {"type": "string"},
+            "coordinate": {"type": "array", "items": {"type": "integer"}},
+            "start_coordinate": {"type": "array", "items": {"type": "integer"}},
+            "text": {"type": "string"},
+            "duration": {"type": "number"},
+            "scroll_direction": {"type": "string", "enum": ["up", "down", "left", "right"]},
+            "scroll_amount": {"type": "integer"},
+        },
+        "required": ["action"],
+    },
+    "memory_": {
+        "type": "object",
+        "properties": {
+            "command": {
+                "type": "string",
+                "enum": ["view", "create", "str_replace", "insert", "delete", "rename"],
+            },
+            "path": {"type": "string"},
+            "view_range": {"type": "array", "items": {"type": "integer"}},
+            "file_text": {"type": "string"},
+            "old_str": {"type": "string"},
+            "new_str": {"type": "string"},
+            "insert_line": {"type": "integer"},
+            "insert_text": {"type": "string"},
+            "old_path": {"type": "string"},
+            "new_path": {"type": "string"},
+        },
+        "required": ["command"],
+    },
+}
+
+# Anthropic's tool_choice type -> mode, by family. Claude is always held to the schemas.
+MODES: dict[str, dict[Family, str | None]] = {
+    "absent": {"claude": "VALIDATED", "gemini": None, "gpt": None, "unknown": None},
+    "auto": {"claude": "VALIDATED", "gemini": "AUTO", "gpt": "AUTO", "unknown": "AUTO"},
+    "any": {"claude": "ANY", "gemini": "ANY", "gpt": "ANY", "unknown": "ANY"},
+    "tool": {"claude": "ANY", "gemini": "ANY", "gpt": "ANY", "unknown": "ANY"},
+    "none": {"claude": "NONE", "gemini": "NONE", "gpt": "NONE", "unknown": "NONE"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatedTools:
+    """Kept between requests and therefore never changed. ``restorations`` goes by upstream name."""
+
+    declarations: list[dict[str, Any]]
+    names: ToolNames
+    restorations: Mapping[str, Restoration]
+
+
+NO_TOOLS = TranslatedTools([], ToolNames(), {})
+
+
+def translate_tools(tools: list[dict[str, Any]], family: Family, loaded: frozenset[str]) -> TranslatedTools:
+    """``loaded`` names the deferred tools that the conversation has already looked up."""
+    if any(tool.get("defer_loading") for tool in tools):
+        tools = [tool for tool in tools if not tool.get("defer_loading") or _name_of(tool, 0) in loaded]
+    if not tools:
+        return NO_TOOLS
+    content = orjson.dumps(tools)
+    if len(content) > MAX_KEPT_BYTES:
+        return _translate(tools, family)
+    return _translate_content(content, family)
+
+
+@lru_cache(maxsize=KEPT_TOOL_LISTS)
+def _translate_content(content: bytes, family: Family) -> TranslatedTools:
+    """The bytes themselves are the key: no digest to trust, and hashing them costs less than one."""
+    return _translate(orjson.loads(content), family)
+
+
+def _translate(tools: Iterable[Mapping[str, Any]], family: Family) -> TranslatedTools:
+    translated = TranslatedTools([], ToolNames(), {})
+    restorations: dict[str, Restoration] = {}
+    seen: set[str] = set()
+    for index, tool in enumerate(tools):
+        name = _name_of(tool, index)
+        if name in seen or _is_server_tool(tool):
+            continue
+        seen.add(name)
+        upstream_name = translated.names.to_upstream(name)
+        parameters, restoration = parameters_schema(_schema_of(tool), with_placeholders=family == "claude")
+        if restoration is not None:
+            restorations[upstream_name] = restoration
+        translated.declarations.append(
+            {"name": upstream_name, "description": _description_of(tool), "parameters": parameters}
+        )
+    return TranslatedTools(translated.declarations, translated.names, restorations)
+
+
+def tool_config(
+    tool_choice: Mapping[str, Any] | None, family: Family, names: ToolNames
+) -> dict[str, Any] | None:
+    """``disable_parallel_tool_use`` has no counterpart upstream."""
+    choice = tool_choice or {"type": "absent"}
+    if choice["type"] == "tool" and choice["name"] not in names:
+        choice = {"type": "auto"}  # a server tool, which is not declared
+    # A choice newer than us leaves the model free.
+    mode = MODES.get(choice["type"], MODES["auto"])[family]
+    if mode is None:
+        return None
+    config: dict[str, Any] = {"mode": mode}
+    if choice["type"] == "tool":
+        config["allowedFunctionNames"] = [names.to_upstream(choice["name"])]
+    return {"functionCallingConfig": config}
+
+
+def is_forced(tool_choice: Mapping[str, Any] | None) -> bool:
+    return tool_choice is not None and tool_choice.get("type") in ("any", "tool")
+
+
+def loaded_tools(
+    messages: Iterable[Mapping[str, Any]], tool_choice: Mapping[str, Any] | None
+) -> frozenset[str]:
+    """Names the conversation refers to: found by tool search, called before, or forced now."""
+    names: set[str] = set()
+    if tool_choice and isinstance(tool_choice.get("name"), str):
+        names.add(tool_choice["name"])
+    for message in messages:
+        _collect_names(message.get("content"), names)
+    return frozenset(names)
+
+
+def _collect_names(content: object, names: set[str]) -> None:
+    """Walks into results: ``tool_result.content``, ``tool_search_tool_result.content.tool_references``."""
+    if isinstance(content, dict):
+        key = {"tool_reference": "tool_name", "tool_use": "name"}.get(str(content.get("type")))
+        if key and isinstance(content.get(key), str):
+            names.add(content[key])
+        _collect_names(content.get("content"), names)
+        _collect_names(content.get("tool_references"), names)
+    elif isinstance(content, list):
+        for block in content:
+            _collect_names(block, names)
+
+
+# --- the shapes a tool may have ---
+
+
+def _name_of(tool: Mapping[str, Any], index: int) -> str:
+    for holder in (tool, *_inner_shapes(tool)):
+        name = holder.get("name")
+        if isinstance(name, str) and name:
+            return name
+    return f"tool-{index}"
+
+
+def _description_of(tool: Mapping[str, Any]) -> str:
+    for holder in (tool, *_inner_shapes(tool)):
+        description = holder.get("description")
+        if isinstance(description, str):
+            return description
+    return ""
+
+
+def _schema_of(tool: Mapping[str, Any]) -> object:
+    for holder in (tool, *_inner_shapes(tool)):
+        for key in ("input_schema", "parameters"):
+            if key in holder:
+                return holder[key]
+    return _schema_of_client_tool(str(tool.get("type", "")))
+
+
+def _inner_shapes(tool: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [tool[key] for key in ("function", "custom") if isinstance(tool.get(key), dict)]
+
+
+def _schema_of_client_tool(tool_type: str) -> object:
+    for prefix, schema in CLIENT_TOOL_SCHEMAS.items():
+        if tool_type.startswith(prefix):
+            return schema
+    return {"type": "object"}
+
+
+def _is_server_tool(tool: Mapping[str, Any]) -> bool:
+    """A schema of its own makes it the client's, whatever it is called."""
+    return str(tool.get("type", "")).startswith(SERVER_TOOL_PREFIXES) and "input_schema" not in tool

@@ -1,0 +1,116 @@
+"""What can be told of an upstream model from its name: family, thinking, header mode, limits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Family = Literal["claude", "gemini", "gpt", "unknown"]
+HeaderMode = Literal["cli", "antigravity"]
+
+FAMILIES: tuple[Family, ...] = ("claude", "gemini", "gpt")
+
+# For models whose limit fetchAvailableModels does not tell.
+DEFAULT_MAX_OUTPUT_TOKENS: dict[Family, int] = {
+    "claude": 64_000,
+    "gemini": 65_536,
+    "gpt": 32_768,
+    "unknown": 32_768,
+}
+
+# The names the Gemini CLI's backend knows. A level in the client's name travels as thinkingLevel.
+CLI_NAMES = {
+    "gemini-3-pro": "gemini-3-pro-preview",
+    "gemini-3-flash": "gemini-3-flash-preview",
+    "gemini-3-pro-image-preview": "gemini-3-pro-image",
+}
+# Antigravity has no bare Pro: the level is part of the name.
+ANTIGRAVITY_NAMES = {
+    "gemini-3-pro": "gemini-3-pro-low",
+    "gemini-3-pro-preview": "gemini-3-pro-low",
+}
+
+_CLIENT_SUFFIX = re.compile(r"\[\d+[mhd]\]$", re.IGNORECASE)
+_GEMINI_VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?", re.IGNORECASE)
+_LEVEL_SUFFIX = re.compile(r"(gemini-[3-9].*)-(minimal|low|medium|high)$")
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamModel:
+    """``id`` is what the envelope's "model" carries. Limits are in tokens; None is unknown."""
+
+    id: str
+    family: Family
+    thinks: bool
+    max_output_tokens: int
+    max_input_tokens: int | None = None
+    thinking_level: str | None = None
+    header_mode: HeaderMode = "antigravity"
+
+    @property
+    def gemini_version(self) -> tuple[int, int]:
+        return gemini_version(self.id)
+
+    @property
+    def nests_images_in_tool_results(self) -> bool:
+        return self.family == "claude" or self.gemini_version >= (3, 0)
+
+
+def strip_client_suffix(model: str) -> str:
+    """``claude-opus-5-5[1m]`` -> ``claude-opus-5-5``: the suffix is for the client only."""
+    return _CLIENT_SUFFIX.sub("", model.strip()).strip()
+
+
+def family_of(model_id: str) -> Family:
+    lowered = model_id.lower()
+    for family in FAMILIES:
+        if family in lowered:
+            return family
+    return "unknown"
+
+
+def gemini_version(model_id: str) -> tuple[int, int]:
+    """(3, 1) for ``gemini-3.1-pro-high``; (0, 0) when the name tells none."""
+    match = _GEMINI_VERSION.search(model_id)
+    return (int(match[1]), int(match[2] or 0)) if match else (0, 0)
+
+
+def is_thinking_model(model_id: str) -> bool:
+    family = family_of(model_id)
+    if family == "claude":
+        return "thinking" in model_id.lower()
+    return family == "gemini" and ("thinking" in model_id.lower() or gemini_version(model_id) >= (3, 0))
+
+
+def upstream_model(
+    model_id: str,
+    *,
+    header_mode: HeaderMode,
+    max_output_tokens: int | None = None,
+    max_input_tokens: int | None = None,
+) -> UpstreamModel:
+    """``header_mode`` is the operator's choice for Gemini; the other families exist in one mode only."""
+    model_id = strip_client_suffix(model_id)
+    family = family_of(model_id)
+    if family != "gemini":
+        header_mode = "antigravity"
+    name, level = _name_in_mode(model_id, header_mode)
+    return UpstreamModel(
+        id=name,
+        family=family,
+        thinks=is_thinking_model(name),
+        max_output_tokens=max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS[family],
+        max_input_tokens=max_input_tokens,
+        thinking_level=level,
+        header_mode=header_mode,
+    )
+
+
+def _name_in_mode(model_id: str, header_mode: HeaderMode) -> tuple[str, str | None]:
+    if header_mode == "antigravity":
+        return ANTIGRAVITY_NAMES.get(model_id, model_id), None
+    match = _LEVEL_SUFFIX.match(model_id)
+    if match is None:
+        return CLI_NAMES.get(model_id, model_id), None
+    return CLI_NAMES.get(match[1], model_id), match[2]

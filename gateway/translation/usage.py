@@ -1,0 +1,62 @@
+"""Google's usageMetadata into Anthropic's usage.
+
+Google counts cached tokens within the prompt, Anthropic beside it. Thinking is output in both, but Google
+counts it apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_FIELDS = (
+    ("promptTokenCount", "prompt_tokens"),
+    ("cachedContentTokenCount", "cached_tokens"),
+    ("candidatesTokenCount", "visible_tokens"),
+    ("thoughtsTokenCount", "thinking_tokens"),
+)
+
+
+class TokenUsage:
+    """What the answer has cost so far. Each chunk repeats the whole, so the latest number counts."""
+
+    __slots__ = ("_estimate", "cached_tokens", "prompt_tokens", "thinking_tokens", "visible_tokens")
+
+    def __init__(self, input_token_estimate: int) -> None:
+        self._estimate = max(1, input_token_estimate)
+        self.prompt_tokens: int | None = None
+        self.cached_tokens = 0
+        self.visible_tokens = 0
+        self.thinking_tokens = 0
+
+    def merge(self, usage_metadata: dict[str, Any]) -> None:
+        for theirs, ours in _FIELDS:
+            value = usage_metadata.get(theirs)
+            if isinstance(value, int) and value >= 0:
+                setattr(self, ours, value)
+
+    @property
+    def input_tokens(self) -> int:
+        """Estimated until Google has told."""
+        if self.prompt_tokens is None:
+            return self._estimate
+        return max(0, self.prompt_tokens - self.cached_tokens)
+
+    @property
+    def output_tokens(self) -> int:
+        return self.visible_tokens + self.thinking_tokens
+
+    @property
+    def cache_read_input_tokens(self) -> int:
+        return self.cached_tokens
+
+    def as_anthropic(self) -> dict[str, Any]:
+        """All four numbers each time, as clients overwrite what they have with what they get."""
+        usage: dict[str, Any] = {
+            "input_tokens": self.input_tokens,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": self.cached_tokens,
+            "output_tokens": self.output_tokens,
+        }
+        if self.thinking_tokens:
+            usage["output_tokens_details"] = {"thinking_tokens": self.thinking_tokens}
+        return usage
