@@ -1,0 +1,31 @@
+#!/usr/bin/env python
+"""The operator's command line: `uv run manage.py help` lists the commands."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "proxy_site.settings")
+    from proxy_site.environment import SettingError
+
+    try:
+        if "--demo" in sys.argv[1:]:
+            from proxy_site import demo
+
+            demo.prepare_environment()
+        import proxy_site.settings  # noqa: F401  # a bad setting shows here, before any command hides it
+    except SettingError as error:
+        sys.exit(_say(str(error)))
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+def _say(sentence: str) -> int:
+    sys.stderr.write(f"{sentence}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    main()

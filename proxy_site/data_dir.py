@@ -1,0 +1,72 @@
+"""DATA_DIR: the one folder that holds what the gateway must remember.
+
+Database, generated keys and the lock that keeps a second server out. The folder is readable by
+its owner only, and so is each file made here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proxy_site.environment import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class AlreadyServing(Exception):
+    """Another server holds the lock of this DATA_DIR."""
+
+
+def prepare_data_dir(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"DATA_DIR: {str(path)!r} cannot be made: {error.strerror}.") from error
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise SettingError(f"DATA_DIR: {str(path)!r} is not writable for this user.")
+    return path
+
+
+def read_or_create_key(path: Path, generate: Callable[[], str]) -> str:
+    """The key in the file, made on first use. Two processes that start together get the same one."""
+    if not path.exists():
+        _create_once(path, generate())
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _create_once(path: Path, text: str) -> None:
+    """Write beside, then link: the file appears whole, and the first writer wins."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        with contextlib.suppress(FileExistsError):
+            os.link(beside, path)
+    finally:
+        beside.unlink()
+
+
+@contextlib.contextmanager
+def sole_server(data_dir: Path) -> Iterator[None]:
+    """Hold DATA_DIR's lock while serving; the operating system gives it back however the process ends."""
+    descriptor = os.open(data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "r+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = lock.read().strip() or "unknown"
+            raise AlreadyServing(
+                f"Another server (process {holder}) already uses {data_dir}. "
+                "Stop it, or set DATA_DIR to another folder."
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

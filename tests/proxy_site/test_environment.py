@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy_site.environment import Environment, SettingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest import MonkeyPatch  # noqa: PT013
+
+
+def test_the_environment_wins_over_a_file(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("PORT=1111\nHOST=from-file\n")
+    monkeypatch.setenv("PORT", "2222")
+
+    env = Environment([tmp_path / ".env"])
+
+    assert env.integer("PORT", 8672, between=(1, 65535)) == 2222
+    assert env.text("HOST") == "from-file"
+
+
+def test_the_first_file_wins_over_the_second(tmp_path: Path) -> None:
+    (tmp_path / "first").write_text("SOME_NAME=first")
+    (tmp_path / "second").write_text("SOME_NAME=second\nOTHER_NAME=second")
+
+    env = Environment([tmp_path / "first", tmp_path / "second"])
+
+    assert env.text("SOME_NAME") == "first"
+    assert env.text("OTHER_NAME") == "second"
+
+
+def test_a_file_does_not_leak_into_the_process_environment(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("LEAKS=yes")
+
+    Environment([tmp_path / ".env"])
+
+    import os
+
+    assert "LEAKS" not in os.environ
+
+
+def test_a_value_with_a_dollar_sign_stays_as_it_is(monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_TOKEN", "$ecret")
+
+    assert Environment().text("AUTH_TOKEN") == "$ecret"
+
+
+@pytest.mark.parametrize("value", ["0", "21", "five", "1.5", "9" * 5000, "٣"])
+def test_a_number_out_of_range_is_named_with_its_range(value: str, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIES", value)
+
+    if value == "٣":  # a digit to int(), and a legal value
+        assert Environment().integer("TRIES", 5, between=(1, 20)) == 3
+        return
+    with pytest.raises(SettingError, match=r"^TRIES: .* it must be a whole number from 1 to 20\.$"):
+        Environment().integer("TRIES", 5, between=(1, 20))
+
+
+@pytest.mark.parametrize(
+    ("value", "meaning"), [("true", True), ("1", True), ("ON", True), ("no", False), ("", False)]
+)
+def test_booleans_read_as_people_write_them(value: str, meaning: bool, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCH", value)
+
+    assert Environment().boolean("SWITCH", default=True) is meaning
+
+
+def test_a_word_that_is_no_boolean_is_refused(monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCH", "maybe")
+
+    with pytest.raises(SettingError, match="SWITCH: 'maybe' is not allowed; it must be true or false"):
+        Environment().boolean("SWITCH", default=False)
+
+
+def test_an_error_never_shows_a_secret(monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "nonsense://user:hunter2@host/name")
+
+    with pytest.raises(SettingError) as caught:
+        Environment().database("DATABASE_URL", "sqlite:///x")
+
+    assert "hunter2" not in str(caught.value)
+    assert str(caught.value).startswith("DATABASE_URL: ")
+
+
+def test_an_empty_value_means_the_default(monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "")
+
+    assert Environment().integer("PORT", 8672, between=(1, 65535)) == 8672
