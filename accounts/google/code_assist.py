@@ -1,0 +1,201 @@
+"""The Cloud Code calls about an account: its project, its tier, the models it may use.
+
+Private API without public documentation; the shapes are those that Google's own open-source
+command-line client uses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import orjson
+
+from accounts.google.endpoints import CLIENT_METADATA, base_urls, headers
+from accounts.google.errors import Refusal, parse_refusal, parse_timestamp
+
+if TYPE_CHECKING:
+    from accounts.outbound import AccountsClient
+
+ONBOARDING_TRIES = 10
+ONBOARDING_PAUSE_SECONDS = 5.0
+
+
+class CodeAssistFailed(Exception):
+    """`refusal` is None when no answer came at all."""
+
+    def __init__(self, message: str, refusal: Refusal | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What loadCodeAssist says: the account's project ("" when it has none yet) and its tiers."""
+
+    project_id: str
+    tier: str
+    onboarding_tier_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOffer:
+    """One model an account may use. `remaining_fraction` is None when Google says nothing about it."""
+
+    id: str
+    display_name: str
+    max_input_tokens: int | None
+    max_output_tokens: int | None
+    remaining_fraction: float | None
+    reset_at: datetime | None
+
+
+async def load_code_assist(client: AccountsClient, access_token: str, project_id: str = "") -> Assignment:
+    metadata = {**CLIENT_METADATA, **({"duetProject": project_id} if project_id else {})}
+    answer = await _call(client, "loadCodeAssist", {"metadata": metadata}, access_token, prod_first=True)
+    return Assignment(
+        project_id=_project_id(answer.get("cloudaicompanionProject")),
+        tier=tier_of(answer),
+        onboarding_tier_id=_default_tier_id(answer),
+    )
+
+
+async def onboard_user(client: AccountsClient, access_token: str, tier_id: str) -> str:
+    """Have Google make a project for the account. Returns its id, "" when Google makes none.
+
+    A project is never sent along: with the free tier that is refused as a failed precondition.
+    """
+    request = {"tierId": tier_id, "metadata": CLIENT_METADATA}
+    for _ in range(ONBOARDING_TRIES):
+        operation = await _call(client, "onboardUser", request, access_token)
+        if operation.get("done"):
+            response = operation.get("response")
+            return _project_id(response.get("cloudaicompanionProject")) if isinstance(response, dict) else ""
+        await asyncio.sleep(ONBOARDING_PAUSE_SECONDS)
+    return ""
+
+
+async def fetch_available_models(
+    client: AccountsClient, access_token: str, project_id: str
+) -> dict[str, ModelOffer]:
+    request = {"project": project_id} if project_id else {}
+    answer = await _call(client, "fetchAvailableModels", request, access_token)
+    models = answer.get("models")
+    if not isinstance(models, dict):
+        raise CodeAssistFailed("fetchAvailableModels answered without a list of models.")
+    return {
+        model_id: _model_offer(model_id, model)
+        for model_id, model in models.items()
+        if isinstance(model, dict)
+    }
+
+
+async def _call(
+    client: AccountsClient,
+    method: str,
+    request: dict[str, Any],
+    access_token: str,
+    *,
+    prod_first: bool = False,
+) -> dict[str, Any]:
+    """Try each base URL in turn; a refusal that would be the same everywhere ends it at once."""
+    failure = CodeAssistFailed(f"{method} was not tried.")
+    for base in base_urls("cli" if prod_first else "antigravity"):
+        try:
+            response = await client.post(
+                f"{base}/v1internal:{method}",
+                content=orjson.dumps(request),
+                headers={**headers("antigravity"), "Authorization": f"Bearer {access_token}"},
+            )
+        except httpx.HTTPError as error:
+            failure = CodeAssistFailed(f"{method}: {base} cannot be reached: {error!r}")
+            continue
+        if response.status_code == 200:
+            return _json_object(method, response.content)
+        refusal = parse_refusal(
+            response.status_code, response.content, response.headers, now=datetime.now(UTC)
+        )
+        failure = CodeAssistFailed(f"{method}: {refusal.status} {refusal.message}", refusal)
+        if response.status_code in {400, 401}:
+            break
+    raise failure
+
+
+def _json_object(method: str, raw: bytes) -> dict[str, Any]:
+    try:
+        answer = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise CodeAssistFailed(f"{method} answered something that is not JSON.") from error
+    if not isinstance(answer, dict):
+        raise CodeAssistFailed(f"{method} answered something that is not an object.")
+    return answer
+
+
+# The project: a string, or an object with an id
+
+
+def _project_id(project: Any) -> str:
+    if isinstance(project, dict):
+        project = project.get("id")
+    return project if isinstance(project, str) else ""
+
+
+# Tiers
+
+
+def tier_of(answer: dict[str, Any]) -> str:
+    """ultra, pro, free or unknown: the paid tier decides, then the current one, then the default offer."""
+    for tier in (answer.get("paidTier"), answer.get("currentTier"), _default_tier(answer)):
+        if (name := _tier_name(tier)) != "unknown":
+            return name
+    return "unknown"
+
+
+def _tier_name(tier: Any) -> str:
+    tier_id = str(tier.get("id", "")).lower() if isinstance(tier, dict) else ""
+    if "ultra" in tier_id:
+        return "ultra"
+    if tier_id == "standard-tier" or any(word in tier_id for word in ("pro", "premium", "plus")):
+        return "pro"
+    return "free" if "free" in tier_id else "unknown"
+
+
+def _default_tier(answer: dict[str, Any]) -> dict[str, Any]:
+    allowed = answer.get("allowedTiers")
+    tiers = [tier for tier in allowed if isinstance(tier, dict)] if isinstance(allowed, list) else []
+    return next((tier for tier in tiers if tier.get("isDefault")), tiers[0] if tiers else {})
+
+
+def _default_tier_id(answer: dict[str, Any]) -> str:
+    return str(_default_tier(answer).get("id") or "free-tier")
+
+
+# Models
+
+
+def _model_offer(model_id: str, model: dict[str, Any]) -> ModelOffer:
+    quota = model.get("quotaInfo")
+    quota = quota if isinstance(quota, dict) else {}
+    return ModelOffer(
+        id=model_id,
+        display_name=str(model.get("displayName") or model_id),
+        max_input_tokens=_whole(model.get("maxTokens")),
+        max_output_tokens=_whole(model.get("maxOutputTokens")),
+        remaining_fraction=_remaining(quota),
+        reset_at=parse_timestamp(quota.get("resetTime")),
+    )
+
+
+def _remaining(quota: dict[str, Any]) -> float | None:
+    """proto3 JSON leaves out a zero: a reset time without a fraction means nothing is left."""
+    fraction = quota.get("remainingFraction")
+    if isinstance(fraction, int | float):
+        return float(fraction)
+    return 0.0 if "resetTime" in quota else None
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

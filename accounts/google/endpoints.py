@@ -1,0 +1,69 @@
+"""Base URLs and headers of the two ways to speak to Cloud Code.
+
+`cli` is how Google's command-line client speaks, `antigravity` how the desktop application does; each
+has a quota pool of its own for Gemini models. Plain, documented values, chosen by settings; nothing here
+hides who we are beyond naming the mode.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Literal
+
+from django.conf import settings
+
+HeaderMode = Literal["cli", "antigravity"]
+
+DAILY = "https://daily-cloudcode-pa.googleapis.com"
+PROD = "https://cloudcode-pa.googleapis.com"
+
+CLI_USER_AGENT = "google-api-nodejs-client/9.15.1"
+CLIENT_METADATA = {
+    "ideType": "IDE_UNSPECIFIED",
+    "platform": "PLATFORM_UNSPECIFIED",
+    "pluginType": "GEMINI",
+}
+MODE_HEADERS: dict[HeaderMode, dict[str, str]] = {
+    "cli": {
+        "X-Goog-Api-Client": "gl-node/22.17.0",
+        "Client-Metadata": ",".join(f"{name}={value}" for name, value in CLIENT_METADATA.items()),
+    },
+    "antigravity": {
+        "X-Goog-Api-Client": "google-cloud-sdk vscode_cloudshelleditor/0.1",
+        "Client-Metadata": "{"
+        + ",".join(f'"{name}":"{value}"' for name, value in CLIENT_METADATA.items())
+        + "}",
+    },
+}
+
+
+def base_urls(mode: HeaderMode) -> list[str]:
+    """In the order to try them."""
+    if settings.CLOUDCODE_ENDPOINTS:
+        return [url.rstrip("/") for url in settings.CLOUDCODE_ENDPOINTS]
+    return [PROD, DAILY] if mode == "cli" else [DAILY, PROD]
+
+
+def headers(mode: HeaderMode) -> dict[str, str]:
+    """Without Authorization."""
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": settings.CLOUDCODE_USER_AGENT or _user_agent(mode),
+        **MODE_HEADERS[mode],
+    }
+
+
+def _user_agent(mode: HeaderMode) -> str:
+    if mode == "cli":
+        return CLI_USER_AGENT
+    return f"antigravity/{settings.CLOUDCODE_CLIENT_VERSION} {_system()}/{_architecture()}"
+
+
+def _system() -> str:
+    return "win32" if sys.platform == "cygwin" else sys.platform
+
+
+def _architecture() -> str:
+    machine = platform.machine().lower()
+    return {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(machine, machine or "x64")

@@ -1,0 +1,252 @@
+"""Google's error bodies into our words, and when to try again. Pure: the caller says what time it is.
+
+Bodies have the shape {"error": {"code", "status", "message", "details": [...]}}; a streaming call may
+wrap it in a list of one. What happened is read from `details[].reason` first and from the text last,
+because `status` is RESOURCE_EXHAUSTED for every 429 and numbers occur in messages of any kind.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MIN_WAIT_SECONDS = 0.5
+MAX_WAIT_SECONDS = 7 * 24 * 3600.0
+VERIFICATION_HOSTS = {"accounts.google.com", "support.google.com"}
+
+
+class Trouble(Enum):
+    """What a refusal means for the request and for the account."""
+
+    BAD_REQUEST = "bad request"
+    BAD_SIGNATURE = "a thinking signature was refused"
+    ACCESS_TOKEN_REFUSED = "access token refused"  # noqa: S105
+    NEEDS_VERIFICATION = "needs verification"
+    DISABLED = "disabled by Google"
+    NO_LICENCE = "no licence for this model"
+    WRONG_PROJECT = "project refused"
+    CLIENT_TOO_OLD = "client version too old"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not found"
+    QUOTA = "quota"
+    RATE_LIMIT = "rate limit"
+    UNKNOWN_LIMIT = "limit"
+    CAPACITY = "no capacity"
+    SERVER_ERROR = "server error"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One error answer. `wait_seconds` is None when Google does not say; `link` is safe to show."""
+
+    trouble: Trouble
+    status: int
+    message: str
+    body: Any
+    wait_seconds: float | None = None
+    link: str = ""
+
+
+def parse_refusal(status: int, raw: bytes, headers: Mapping[str, str], now: datetime) -> Refusal:
+    body = _parse_body(raw)
+    error = _error_object(body)
+    message = str(error.get("message") or "") or _excerpt(raw)
+    return Refusal(
+        trouble=_classify(status, error, message),
+        status=status,
+        message=message,
+        body=body,
+        wait_seconds=_wait_seconds(error, message, headers, now),
+        link=_verification_link(error),
+    )
+
+
+def _parse_body(raw: bytes) -> Any:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return {}
+    return body[0] if isinstance(body, list) and body else body
+
+
+def _error_object(body: Any) -> dict[str, Any]:
+    error = body.get("error") if isinstance(body, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+def _excerpt(raw: bytes) -> str:
+    text = raw[:200].decode("utf-8", "replace").strip()
+    return "an HTML page" if text.startswith("<") else text
+
+
+def _details(error: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict) and str(detail.get("@type", "")).endswith(kind):
+            yield detail
+
+
+def _metadata(detail: dict[str, Any]) -> dict[str, Any]:
+    metadata = detail.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+# What happened
+
+REASONS = {
+    "MODEL_CAPACITY_EXHAUSTED": Trouble.CAPACITY,
+    "RATE_LIMIT_EXCEEDED": Trouble.RATE_LIMIT,
+    "QUOTA_EXHAUSTED": Trouble.QUOTA,
+    "INSUFFICIENT_G1_CREDITS_BALANCE": Trouble.QUOTA,
+    "VALIDATION_REQUIRED": Trouble.NEEDS_VERIFICATION,
+    "SUBSCRIPTION_REQUIRED": Trouble.NO_LICENCE,
+    "UNSUPPORTED_CLIENT": Trouble.CLIENT_TOO_OLD,
+}
+
+# Only looked at when no reason decides. Each row: statuses it applies to, words that must all occur.
+TEXTS: tuple[tuple[set[int], tuple[str, ...], Trouble], ...] = (
+    ({403}, ("has been disabled", "violation of terms of service"), Trouble.DISABLED),
+    ({403}, ("account_disabled",), Trouble.DISABLED),
+    ({403}, ("user_disabled",), Trouble.DISABLED),
+    ({403}, ("validation_required",), Trouble.NEEDS_VERIFICATION),
+    ({403}, ("no valid license",), Trouble.NO_LICENCE),
+    ({403}, ("has not been used in project",), Trouble.WRONG_PROJECT),
+    ({403}, ("caller does not have permission",), Trouble.WRONG_PROJECT),
+    ({400, 403}, ("unsupported_client",), Trouble.CLIENT_TOO_OLD),
+    ({400}, ("signature", "thinking"), Trouble.BAD_SIGNATURE),
+    ({400}, ("thought signature",), Trouble.BAD_SIGNATURE),
+    ({429, 500, 503, 529}, ("capacity available",), Trouble.CAPACITY),
+    ({429, 500, 503, 529}, ("overloaded",), Trouble.CAPACITY),
+    ({429, 503, 529}, ("capacity_exhausted",), Trouble.CAPACITY),
+    ({429}, ("quota will reset",), Trouble.QUOTA),
+    ({429}, ("resets in",), Trouble.QUOTA),
+    ({429}, ("daily",), Trouble.QUOTA),
+)
+
+STATUSES = {
+    401: Trouble.ACCESS_TOKEN_REFUSED,
+    403: Trouble.FORBIDDEN,
+    404: Trouble.NOT_FOUND,
+    429: Trouble.UNKNOWN_LIMIT,
+    529: Trouble.CAPACITY,
+}
+
+
+def _classify(status: int, error: dict[str, Any], message: str) -> Trouble:
+    for detail in _details(error, "ErrorInfo"):
+        if (trouble := REASONS.get(str(detail.get("reason")))) is not None:
+            return trouble
+    if status == 429 and _is_daily_quota(error):
+        return Trouble.QUOTA
+    text = message.lower()
+    for statuses, words, trouble in TEXTS:
+        if status in statuses and all(word in text for word in words):
+            return trouble
+    return STATUSES.get(status) or (Trouble.SERVER_ERROR if status >= 500 else Trouble.BAD_REQUEST)
+
+
+def _is_daily_quota(error: dict[str, Any]) -> bool:
+    for failure in _details(error, "QuotaFailure"):
+        violations = failure.get("violations")
+        for violation in violations if isinstance(violations, list) else ():
+            quota_id = str(violation.get("quotaId", "")) if isinstance(violation, dict) else ""
+            if "PerDay" in quota_id or "Daily" in quota_id:
+                return True
+    return False
+
+
+# When to try again
+
+DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|us|µs|ns|m|s))+")
+DURATION_GROUP = re.compile(r"(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)")
+UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+WAIT_IN_TEXT = re.compile(rf"(?:resets?|retry|try again)\s+(?:after|in)\s+({DURATION.pattern})")
+
+
+def parse_duration(text: str) -> float | None:
+    """Seconds in a Go or protobuf duration such as `2h3m4.179915352s`; None when the whole is not one."""
+    if not DURATION.fullmatch(text):
+        return None
+    return sum(float(number) * UNIT_SECONDS[unit] for number, unit in DURATION_GROUP.findall(text))
+
+
+def _wait_seconds(
+    error: dict[str, Any], message: str, headers: Mapping[str, str], now: datetime
+) -> float | None:
+    """From the details, else the text, else the headers, within half a second and seven days."""
+    wait = _wait_in_details(error, now)
+    if wait is None and (found := WAIT_IN_TEXT.search(message.lower())):
+        wait = parse_duration(found.group(1))
+    if wait is None:
+        wait = _wait_in_headers(headers)
+    return None if wait is None else min(max(wait, MIN_WAIT_SECONDS), MAX_WAIT_SECONDS)
+
+
+def _wait_in_details(error: dict[str, Any], now: datetime) -> float | None:
+    infos = [_metadata(detail) for detail in _details(error, "ErrorInfo")]
+    texts = [detail.get("retryDelay") for detail in _details(error, "RetryInfo")]
+    texts += [metadata.get("quotaResetDelay") for metadata in infos]
+    waits = [wait for text in texts if isinstance(text, str) and (wait := parse_duration(text)) is not None]
+    if waits:
+        return max(waits)
+    for metadata in infos:
+        if (moment := parse_timestamp(metadata.get("quotaResetTimeStamp"))) is not None:
+            return (moment - now).total_seconds()
+    return None
+
+
+def parse_timestamp(text: Any) -> datetime | None:
+    """RFC 3339; a time without a zone is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _wait_in_headers(headers: Mapping[str, str]) -> float | None:
+    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
+        try:
+            return float(headers[name]) * unit
+        except (KeyError, ValueError):
+            continue
+    return None
+
+
+# Where to verify an account
+
+
+def _verification_link(error: dict[str, Any]) -> str:
+    """The page a person must open, if it is one of Google's own: the link is shown to the operator."""
+    for link in _links(error):
+        if isinstance(link, str) and _is_googles_page(link):
+            return link
+    return ""
+
+
+def _links(error: dict[str, Any]) -> Iterator[Any]:
+    for detail in _details(error, "ErrorInfo"):
+        yield _metadata(detail).get("validation_url")
+        yield _metadata(detail).get("validation_link")
+    for detail in _details(error, "Help"):
+        links = detail.get("links")
+        for link in links if isinstance(links, list) else ():
+            if isinstance(link, dict):
+                yield link.get("url")
+
+
+def _is_googles_page(link: str) -> bool:
+    try:
+        address = urlsplit(link)
+    except ValueError:
+        return False
+    return address.scheme == "https" and address.netloc in VERIFICATION_HOSTS
