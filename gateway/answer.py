@@ -1,0 +1,127 @@
+"""A message that has begun: its first content is there, the rest arrives while it is read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.conf import settings
+
+from accounts.google.errors import Refusal, parse_refusal
+from gateway.errors import UpstreamFailed, UpstreamTimedOut
+from gateway.failures import verdict_on
+from gateway.google_api.sse import ChunkReader, MalformedStream
+from gateway.translation.response import MessageCollector
+from gateway.translation.stream import UpstreamErrorInStream
+from gateway.upstreams.cloud_code import RequestRefused
+from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.translation.stream import MessageStream
+
+KEEP_ALIVE_SECONDS = 10.0
+
+
+class Answer:
+    """Made by `begin`; whoever holds one must `close` it, read or not."""
+
+    def __init__(self, response: Response, stream: MessageStream, model_id: str) -> None:
+        self.model_id = model_id
+        self._response = response
+        self._stream = stream
+        self._reader = ChunkReader()
+        self._first: list[StreamEvent] = []
+        self._ended = False
+
+    @classmethod
+    async def begin(cls, response: Response, stream: MessageStream, model_id: str) -> Answer:
+        """Reads until there is content, so that whatever fails before can still be tried elsewhere.
+
+        Raises RequestRefused, EmptyAnswer, MalformedStream or TransportFailed.
+        """
+        answer = cls(response, stream, model_id)
+        try:
+            await answer._read_first_content(settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
+        except BaseException:
+            answer.close()
+            raise
+        return answer
+
+    async def batches(self) -> AsyncIterator[list[StreamEvent]]:
+        """Events as they arrive, those that came together in one list; an empty one after ten silent seconds.
+
+        Raises GatewayError when the upstream fails on the way.
+        """
+        yield self._first
+        silent_seconds = 0.0
+        while not self._ended:
+            try:
+                events = await self._next_events(KEEP_ALIVE_SECONDS)
+            except TimeoutError:
+                silent_seconds += KEEP_ALIVE_SECONDS
+                if silent_seconds >= settings.UPSTREAM_IDLE_TIMEOUT_SECONDS:
+                    raise UpstreamTimedOut(f"The model sent nothing for {silent_seconds:.0f} s.") from None
+                yield []
+            except UpstreamErrorInStream as error:
+                refusal = _refusal_in(error)
+                raise verdict_on(refusal).as_error(refusal) from error
+            except (MalformedStream, TransportFailed) as error:
+                raise UpstreamFailed(f"The answer broke off: {error}.") from error
+            else:
+                silent_seconds = 0.0
+                if events:
+                    yield events
+
+    async def message(self) -> dict[str, Any]:
+        """The whole message, for a client that did not ask for a stream."""
+        collector = MessageCollector()
+        async for events in self.batches():
+            for event in events:
+                collector.add(event)
+        return collector.message()
+
+    def close(self) -> None:
+        """A finished connection is kept for the next request; any other is closed at once, so that the
+        upstream stops working for nobody."""
+        if self._ended:
+            self._response.release()
+        else:
+            self._response.abort()
+
+    async def _read_first_content(self, first_byte_seconds: float) -> None:
+        try:
+            while not self._ended and not _has_content(self._first):
+                self._first += await self._next_events(first_byte_seconds)
+        except TimeoutError as error:
+            raise TransportTimedOut(f"no content within {first_byte_seconds:.0f} s") from error
+        except UpstreamErrorInStream as error:
+            raise RequestRefused(_refusal_in(error)) from error
+
+    async def _next_events(self, timeout_seconds: float) -> list[StreamEvent]:
+        data = await self._response.read(timeout_seconds)
+        chunks = self._reader.receive(data) if data else self._reader.close()
+        events: list[StreamEvent] = []
+        for chunk in chunks:
+            events += self._stream.receive(chunk)
+        if not data:
+            self._ended = True
+            events += self._stream.close()
+        return events
+
+
+def _has_content(events: list[StreamEvent]) -> bool:
+    """message_start alone promises nothing: an empty answer begins with it too."""
+    return bool(events) and events[-1]["type"] != "message_start"
+
+
+def _refusal_in(error: UpstreamErrorInStream) -> Refusal:
+    """An error object inside a stream that began with 200; its own code says what it would have been."""
+    body = error.body
+    inner = body.get("error")
+    code = inner.get("code") if isinstance(inner, dict) else None
+    status = code if isinstance(code, int) and 400 <= code < 600 else 500
+    return parse_refusal(status, orjson.dumps(body), {}, datetime.now(UTC))

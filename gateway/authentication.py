@@ -1,0 +1,57 @@
+"""Who may call: a client with AUTH_TOKEN, or, while there is none, a program on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.utils.crypto import constant_time_compare
+
+from accounts.outbound import is_loopback
+from gateway.errors import AuthenticationFailed, InvalidRequest, PermissionDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.http import HttpRequest
+
+
+def check_host(request: HttpRequest) -> None:
+    """A page in a browser can point a name of its own at 127.0.0.1; its Host header gives it away."""
+    try:
+        request.get_host()
+    except DisallowedHost as error:
+        raise InvalidRequest("Host: this name is not in the setting ALLOWED_HOSTS.") from error
+
+
+def check_client(request: HttpRequest) -> None:
+    """Raises AuthenticationFailed or PermissionDenied."""
+    if settings.AUTH_TOKEN:
+        keys = list(client_keys(request))
+        if not keys:
+            raise AuthenticationFailed(
+                "No API key was sent. Set ANTHROPIC_AUTH_TOKEN to the gateway's AUTH_TOKEN."
+            )
+        if not any(constant_time_compare(key, settings.AUTH_TOKEN) for key in keys):
+            raise AuthenticationFailed("The API key is not the gateway's AUTH_TOKEN.")
+    elif not is_local(request):
+        raise PermissionDenied(
+            "This gateway has no AUTH_TOKEN, so it serves only programs on its own machine. "
+            "The operator can set AUTH_TOKEN."
+        )
+
+
+def client_keys(request: HttpRequest) -> Iterator[str]:
+    """Bearer first: that is the order in which Claude Code's own settings count."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        yield token.strip()
+    if key := request.headers.get("x-api-key", "").strip():
+        yield key
+
+
+def is_local(request: HttpRequest) -> bool:
+    """The connection comes from this machine, and the client meant this machine."""
+    host = request.get_host().rsplit(":", 1)[0] if ":" in request.get_host() else request.get_host()
+    return is_loopback(str(request.META.get("REMOTE_ADDR", ""))) and is_loopback(host)

@@ -1,0 +1,57 @@
+"""What was tried, as values, and the sentence made from them for the person who waits. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One account that could not answer. `back_at` is in seconds since the epoch, None when unknown."""
+
+    account: str
+    reason: str
+    back_at: float | None = None
+
+
+def sentence(model_id: str, attempts: Sequence[Attempt], now: float) -> str:
+    """For example: 2 accounts tried for claude-sonnet-4-6: ad…@e… quota until 15:03 UTC, gr…@e… no capacity.
+    Next try in 2 h 3 min (15:03 UTC)."""
+    accounts = ", ".join(dict.fromkeys(_one(attempt, now) for attempt in attempts))
+    count = len({attempt.account for attempt in attempts})
+    text = f"{count} account{'' if count == 1 else 's'} tried for {model_id}: {accounts}."
+    first_back = min((at for attempt in attempts if (at := attempt.back_at) is not None), default=None)
+    if first_back is not None:
+        text += f" Next try in {in_words(first_back - now)} ({clock(first_back, now)})."
+    return text
+
+
+def _one(attempt: Attempt, now: float) -> str:
+    until = f" until {clock(attempt.back_at, now)}" if attempt.back_at is not None else ""
+    return f"{attempt.account} {attempt.reason}{until}"
+
+
+def in_words(seconds: float) -> str:
+    """45 s, 3 min, 2 h 3 min, 4 d 2 h: two units are enough to plan with."""
+    whole = max(1, round(seconds))
+    if whole < 90:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def clock(moment: float, now: float) -> str:
+    """The time of day, with the date when it is more than a day away."""
+    at = datetime.fromtimestamp(moment, UTC)
+    return at.strftime("%H:%M UTC" if moment - now < 20 * 3600 else "%d %b %H:%M UTC")

@@ -1,0 +1,28 @@
+"""The running gateway: everything that lives as long as the server does."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from accounts.service import AccountsService
+from gateway.relay import Relay
+from gateway.upstreams.cloud_code import CloudCode
+from gateway.upstreams.transport import Transport
+
+
+class Gateway:
+    """Made without an event loop; `start` and `stop` run inside it."""
+
+    def __init__(self) -> None:
+        self.accounts = AccountsService()
+        self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
+        cloud_code = CloudCode(self._transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
+        self.relay = Relay(self.accounts, cloud_code)
+
+    async def start(self) -> None:
+        await self._transport.start()
+        await self.accounts.start()
+
+    async def stop(self) -> None:
+        await self.accounts.stop()
+        await self._transport.close()

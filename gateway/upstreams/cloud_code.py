@@ -1,0 +1,108 @@
+"""Google Cloud Code: one model call, sent to the base URLs in turn.
+
+It is handed a token and a request; it knows no accounts.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from accounts.google.endpoints import HeaderMode, base_urls, headers
+from accounts.google.errors import Refusal, Trouble, parse_refusal
+from gateway.upstreams.transport import Response, Transport, TransportFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
+
+# Another base URL may know the model, or be up; for anything else it would say the same.
+WORTH_ANOTHER_BASE = {Trouble.NOT_FOUND, Trouble.SERVER_ERROR, Trouble.FORBIDDEN, Trouble.NO_LICENCE}
+
+
+class RequestRefused(Exception):
+    """Google answered with an error before the first byte of the stream."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"{refusal.status} {refusal.message}")
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """Everything the wire needs. `request` is the translated request; `session_id` names the conversation,
+    which lets Google find its prompt cache again."""
+
+    access_token: str
+    project_id: str
+    model_id: str
+    mode: HeaderMode
+    interleaved_thinking: bool
+    session_id: str
+    request: dict[str, Any]
+
+
+class CloudCode:
+    def __init__(self, transport: Transport, first_byte_seconds: float) -> None:
+        self._transport = transport
+        self._first_byte_seconds = first_byte_seconds
+
+    async def stream_generate_content(self, call: ModelCall) -> Response:
+        """The open stream. Raises RequestRefused, or TransportFailed when no base URL can be reached."""
+        body = orjson.dumps(_envelope(call))
+        call_headers = _headers(call)
+        failure: Exception = TransportFailed("no base URL is configured")
+        for base in base_urls(call.mode):
+            try:
+                return await self._try_base(base, call_headers, body)
+            except RequestRefused as error:
+                if error.refusal.trouble not in WORTH_ANOTHER_BASE:
+                    raise
+                failure = error
+            except TransportFailed as error:
+                failure = error
+            logger.info("%s: %s", base, failure)
+        raise failure
+
+    async def _try_base(self, base: str, call_headers: Mapping[str, str], body: bytes) -> Response:
+        response = await self._transport.post(
+            f"{base}/v1internal:streamGenerateContent?alt=sse",
+            headers=call_headers,
+            body=body,
+            first_byte_seconds=self._first_byte_seconds,
+        )
+        if response.status == 200:
+            return response
+        try:
+            raw = await response.read_error_body(self._first_byte_seconds)
+        finally:
+            response.abort()
+        raise RequestRefused(parse_refusal(response.status, raw, response.headers, datetime.now(UTC)))
+
+
+def _envelope(call: ModelCall) -> dict[str, Any]:
+    return {
+        "project": call.project_id,
+        "model": call.model_id,
+        "userAgent": "antigravity",
+        "requestType": "agent",
+        "requestId": f"agent-{uuid.uuid4()}",
+        "request": {**call.request, "sessionId": call.session_id},
+    }
+
+
+def _headers(call: ModelCall) -> dict[str, str]:
+    call_headers = {
+        **headers(call.mode),
+        "Authorization": f"Bearer {call.access_token}",
+        "Accept": "text/event-stream",
+    }
+    if call.interleaved_thinking:
+        call_headers["anthropic-beta"] = "interleaved-thinking-2025-05-14"
+    return call_headers

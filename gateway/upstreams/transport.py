@@ -1,0 +1,132 @@
+"""The one place that opens connections for model calls.
+
+aiohttp: a model call costs it a tenth of the CPU that httpx's connection pool takes (docs/performance.md).
+Its errors are renamed here, so that nothing above knows which library it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from accounts.outbound import proxy_for, tls_context
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEEP_WARM_SECONDS = 75.0
+MAX_CONNECTIONS = 10_000
+READ_BUFFER_BYTES = 256 * 1024
+ERROR_BODY_BYTES = 256 * 1024
+OUR_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class TransportFailed(Exception):
+    """The connection could not be made, or broke."""
+
+
+class TransportTimedOut(TransportFailed):
+    """Nothing came for as long as we were ready to wait."""
+
+
+class Response:
+    """An answer whose headers have come; the body is read piece by piece."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    async def read(self, timeout_seconds: float) -> bytes:
+        """All that has arrived, at least one byte; b"" at the end.
+
+        Raises TimeoutError when nothing has come in that time, and nothing is lost: read again.
+        Raises TransportFailed when the connection breaks.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise TransportFailed(_in_words(error)) from error
+
+    async def read_error_body(self, timeout_seconds: float) -> bytes:
+        """The beginning of the body, which is enough of an error; what cannot be read is left out."""
+        body = bytearray()
+        try:
+            while len(body) < ERROR_BODY_BYTES and (piece := await self.read(timeout_seconds)):
+                body += piece
+        except (TransportFailed, TimeoutError):
+            pass
+        return bytes(body)
+
+    def release(self) -> None:
+        """Read to the end: the connection may serve another request."""
+        self._response.release()
+
+    def abort(self) -> None:
+        """Close the connection at once, so that the other side stops working for nobody."""
+        self._response.close()
+
+
+class Transport:
+    """One pool of kept-alive connections for all upstreams. Start it inside the event loop."""
+
+    def __init__(self, connect_timeout_seconds: float) -> None:
+        self._connect_timeout_seconds = connect_timeout_seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_WARM_SECONDS, ssl=tls_context()
+            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_seconds),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=OUR_HEADERS,
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER_BYTES,
+        )
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def post(
+        self, url: str, *, headers: Mapping[str, str], body: bytes, first_byte_seconds: float
+    ) -> Response:
+        """Returns when the headers of the answer are there, whatever their status.
+
+        Raises TransportTimedOut or TransportFailed.
+        """
+        if self._session is None:
+            raise TransportFailed("the gateway is stopping")
+        try:
+            async with asyncio.timeout(first_byte_seconds):
+                return Response(await self._send(self._session, url, headers, body))
+        except TimeoutError as error:
+            raise TransportTimedOut(f"no answer within {first_byte_seconds:.0f} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise TransportFailed(_in_words(error)) from error
+
+    async def _send(
+        self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes
+    ) -> aiohttp.ClientResponse:
+        proxy = proxy_for(url)
+        try:
+            return await session.post(url, data=body, headers=headers, proxy=proxy, allow_redirects=False)
+        except aiohttp.ServerDisconnectedError:
+            # The server closed a kept-alive connection just as we used it: once more on a new one.
+            return await session.post(url, data=body, headers=headers, proxy=proxy, allow_redirects=False)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return f"the certificate or TLS was refused ({error})"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"the connection could not be made ({error.os_error.strerror or error})"
+    return f"the connection broke ({type(error).__name__})"

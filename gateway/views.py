@@ -1,0 +1,236 @@
+"""Read, authenticate, hand over, answer.
+
+Errors leave as exceptions of gateway.errors; gateway/api.py puts them into Anthropic's envelope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from contextlib import suppress
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from gateway import model_catalog
+from gateway.answer import KEEP_ALIVE_SECONDS
+from gateway.anthropic_api.messages import parse_count_tokens_request, parse_messages_request
+from gateway.anthropic_api.sse import PING, encode_event
+from gateway.api import OUR_FAULT, EventStream, JsonResponse
+from gateway.authentication import check_client
+from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+from gateway.translation.token_estimate import estimate_input_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Coroutine
+
+    from django.http.response import HttpResponseBase
+
+    from accounts.google.code_assist import ModelOffer
+    from gateway.answer import Answer
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.api import ApiRequest
+
+    View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+
+logger = logging.getLogger(__name__)
+
+MAX_MODELS_PAGE = 1000
+DEFAULT_MODELS_PAGE = 20
+UNKNOWN_RELEASE = "1970-01-01T00:00:00Z"
+"""Google does not say when a model came out; Anthropic's own API answers with the epoch then."""
+
+
+def endpoint(*methods: str, for_clients: bool = True) -> Callable[[View], View]:
+    """Which methods it answers, and whether the caller must be a known client."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        async def checked(request: ApiRequest, **kwargs: Any) -> HttpResponseBase:
+            if for_clients:
+                check_client(request)
+            if request.method not in methods:
+                raise MethodNotAllowed(
+                    f"{request.path_info} does not answer {request.method}.", allow=", ".join(methods)
+                )
+            return await view(request, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+# Messages
+
+
+@endpoint("POST")
+async def messages(request: ApiRequest) -> HttpResponseBase:
+    message_request = parse_messages_request(request.json())
+    session_id = session_id_for(request, message_request)
+    if message_request.stream:
+        return await _stream(request, message_request, session_id)
+    answer = await request.gateway.relay.open(message_request, session_id)
+    try:
+        return JsonResponse(await answer.message(), headers=_upstream_headers(answer))
+    finally:
+        answer.close()
+
+
+async def _stream(request: ApiRequest, message_request: MessagesRequest, session_id: str) -> HttpResponseBase:
+    """A failure within the first ten seconds still gets its real status; after that the stream is open and
+    kept alive with pings, and a failure leaves as an `error` event."""
+    opening = asyncio.create_task(request.gateway.relay.open(message_request, session_id))
+    try:
+        await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
+        headers = _upstream_headers(opening.result()) if opening.done() else {}
+    except BaseException:
+        await _give_up(opening)
+        raise
+    return EventStream(_event_bytes(opening, request.request_id), headers)
+
+
+async def _event_bytes(opening: asyncio.Task[Answer], request_id: str) -> AsyncGenerator[bytes, None]:
+    try:
+        while not opening.done():
+            yield PING
+            await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
+        async for events in opening.result().batches():
+            yield b"".join([encode_event(event) for event in events]) if events else PING
+    except GatewayError as error:
+        yield encode_event(error.as_body(request_id))
+    except Exception:
+        logger.exception("%s: the gateway failed while it streamed", request_id)
+        yield encode_event(GatewayError(OUR_FAULT).as_body(request_id))
+    finally:
+        await _give_up(opening)
+
+
+async def _give_up(opening: asyncio.Task[Answer]) -> None:
+    """Whatever has become of it: stop trying, or close the answer."""
+    opening.cancel()
+    with suppress(asyncio.CancelledError, GatewayError):
+        (await opening).close()
+
+
+def _upstream_headers(answer: Answer) -> dict[str, str]:
+    """The message names the model the client asked for; this is the one that answered."""
+    return {"x-upstream-model": answer.model_id}
+
+
+def session_id_for(request: ApiRequest, message_request: MessagesRequest) -> str:
+    """The same for each turn of a conversation, also after a restart: Google finds its prompt cache by it."""
+    client_session = request.headers.get("x-claude-code-session-id", "")
+    seed = f"{client_session}\0{_first_user_text(message_request)}"
+    number = int.from_bytes(hashlib.sha256(seed.encode("utf-8", "replace")).digest()[:8], "big")
+    return f"-{number >> 1}"
+
+
+def _first_user_text(message_request: MessagesRequest) -> str:
+    content = message_request.messages[0]["content"]
+    if isinstance(content, str):
+        return content
+    return next((block["text"] for block in content if block.get("type") == "text"), "")
+
+
+@endpoint("POST")
+async def count_tokens(request: ApiRequest) -> HttpResponseBase:
+    return JsonResponse({"input_tokens": estimate_input_tokens(parse_count_tokens_request(request.json()))})
+
+
+# Models
+
+
+@endpoint("GET", "HEAD")
+async def models(request: ApiRequest) -> HttpResponseBase:
+    offered = await _offered(request)
+    ids = model_catalog.visible(offered)
+    page = _page(ids, request.GET.get("after_id"), request.GET.get("before_id"), _limit(request))
+    return JsonResponse(
+        {
+            "object": "list",
+            "data": [_model_object(model_id, offered[model_id]) for model_id in page],
+            "has_more": _has_more(ids, page, backwards="before_id" in request.GET),
+            "first_id": page[0] if page else None,
+            "last_id": page[-1] if page else None,
+        }
+    )
+
+
+@endpoint("GET", "HEAD")
+async def model(request: ApiRequest, model_id: str) -> HttpResponseBase:
+    """A name that stands for a model on offer is answered as well, under the name asked for."""
+    offered = await _offered(request)
+    offer = offered.get(model_catalog.resolve(model_id, offered, thinking=None))
+    if offer is None:
+        there = ", ".join(model_catalog.visible(offered))
+        raise NotFound(f"model: {model_id} is not known here. There is: {there}.")
+    return JsonResponse(_model_object(model_id, offer))
+
+
+async def _offered(request: ApiRequest) -> dict[str, ModelOffer]:
+    return await request.gateway.relay.offered_models()
+
+
+def _model_object(model_id: str, offer: ModelOffer) -> dict[str, Any]:
+    """Anthropic's fields and OpenAI's together: clients of both kinds read this list."""
+    return {
+        "type": "model",
+        "object": "model",
+        "id": model_id,
+        "display_name": offer.display_name,
+        "created_at": UNKNOWN_RELEASE,
+        "created": 0,
+        "owned_by": "google",
+        "max_input_tokens": offer.max_input_tokens,
+        "max_tokens": offer.max_output_tokens,
+    }
+
+
+def _limit(request: ApiRequest) -> int:
+    text = request.GET.get("limit", str(DEFAULT_MODELS_PAGE))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MAX_MODELS_PAGE):
+        raise InvalidRequest(f"limit: must be a whole number from 1 to {MAX_MODELS_PAGE}.")
+    return int(text)
+
+
+def _page(ids: list[str], after: str | None, before: str | None, limit: int) -> list[str]:
+    if before is not None:
+        return [model_id for model_id in ids if model_id < before][-limit:]
+    return [model_id for model_id in ids if after is None or model_id > after][:limit]
+
+
+def _has_more(ids: list[str], page: list[str], *, backwards: bool) -> bool:
+    if not page:
+        return False
+    return page[0] != ids[0] if backwards else page[-1] != ids[-1]
+
+
+# What clients ask beside
+
+
+@endpoint("HEAD", "POST", for_clients=False)
+async def heartbeat(request: ApiRequest) -> HttpResponseBase:
+    return JsonResponse({"status": "ok"})
+
+
+@endpoint("HEAD", "GET", for_clients=False)
+async def hello(request: ApiRequest) -> HttpResponseBase:
+    return JsonResponse({"status": "ok"})
+
+
+@endpoint("POST", for_clients=False)
+async def event_logging(request: ApiRequest) -> HttpResponseBase:
+    """Claude Code's telemetry: accepted and dropped unread."""
+    return JsonResponse({"status": "ok"})
+
+
+@endpoint("GET", "HEAD", for_clients=False)
+async def health(request: ApiRequest) -> HttpResponseBase:
+    """Counts only: anybody may ask."""
+    accounts = request.gateway.accounts
+    return JsonResponse(
+        {
+            "status": "ok",
+            "accounts": {"total": accounts.account_count, "usable": len(accounts.pool.accounts)},
+        }
+    )

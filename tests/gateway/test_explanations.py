@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.explanations import Attempt, clock, in_words, sentence
+
+NOON = 1_772_366_400.0  # 2026-03-01 12:00 UTC
+
+
+def test_the_sentence_names_each_account_and_the_first_to_come_back() -> None:
+    attempts = [
+        Attempt("ad…@e…", "quota", NOON + 2 * 3600 + 180),
+        Attempt("gr…@e…", "no capacity"),
+    ]
+
+    assert sentence("claude-sonnet-4-6", attempts, NOON) == (
+        "2 accounts tried for claude-sonnet-4-6: ad…@e… quota until 14:03 UTC, gr…@e… no capacity. "
+        "Next try in 2 h 3 min (14:03 UTC)."
+    )
+
+
+def test_one_account_is_not_called_accounts() -> None:
+    assert sentence("m", [Attempt("ad…@e…", "server error")], NOON) == (
+        "1 account tried for m: ad…@e… server error."
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "1 s"), (45, "45 s"), (89, "89 s"), (90, "2 min"), (3600, "1 h"), (7380, "2 h 3 min"),
+        (47 * 3600, "47 h"), (98 * 3600, "4 d 2 h"),
+    ],
+)  # fmt: skip
+def test_waits_are_said_in_two_units(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+def test_a_time_beyond_today_has_its_date() -> None:
+    assert clock(NOON + 3600, NOON) == "13:00 UTC"
+    assert clock(NOON + 48 * 3600, NOON) == "03 Mar 12:00 UTC"

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.model_catalog import resolve, steps_in_for, visible
+
+OFFERED = [
+    "claude-opus-4-5-thinking",
+    "claude-opus-4-6-thinking",
+    "claude-sonnet-4-5",
+    "claude-sonnet-4-5-thinking",
+    "claude-sonnet-4-6",
+    "claude-sonnet-4-6-thinking",
+    "gemini-2.5-flash",
+    "gemini-2.5-flash-lite",
+    "gemini-3-flash",
+    "gemini-3-pro-image",
+    "gemini-3.1-pro-high",
+    "gemini-3.1-pro-low",
+    "gpt-oss-120b-medium",
+    "tab_flash_lite_preview",
+]
+
+
+@pytest.mark.parametrize(
+    ("client_name", "thinking", "upstream_id"),
+    [
+        ("claude-opus-5-5", True, "claude-opus-4-6-thinking"),
+        ("claude-opus-5-5", False, "claude-opus-4-6-thinking"),  # has no plain sibling here
+        ("claude-sonnet-5-5", True, "claude-sonnet-4-6-thinking"),
+        ("claude-sonnet-5-5", None, "claude-sonnet-4-6"),
+        ("claude-haiku-5-5", None, "gemini-3-flash"),
+        ("claude-3-5-sonnet-20241022", None, "claude-sonnet-4-6"),
+        ("claude-sonnet-4-5-20250929", None, "claude-sonnet-4-5"),
+        ("claude-sonnet-4-5-20250929", True, "claude-sonnet-4-5-thinking"),
+        ("claude-sonnet-4-5-thinking", None, "claude-sonnet-4-5-thinking"),
+        ("claude-sonnet-4-5-thinking", False, "claude-sonnet-4-5"),
+        ("claude-sonnet-4-5[1m]", None, "claude-sonnet-4-5"),
+        ("CLAUDE-OPUS-LATEST", True, "claude-opus-4-6-thinking"),
+        ("gemini-3.1-pro-low", True, "gemini-3.1-pro-low"),
+        ("gpt-oss-120b-medium", None, "gpt-oss-120b-medium"),
+        ("my-own-name", None, "my-own-name"),
+        (" gemini-3-flash ", None, "gemini-3-flash"),
+    ],
+)
+def test_a_client_name_resolves(client_name: str, thinking: bool | None, upstream_id: str) -> None:
+    assert resolve(client_name, OFFERED, thinking) == upstream_id
+
+
+@pytest.mark.parametrize(
+    ("client_name", "offered", "upstream_id"),
+    [
+        ("claude-opus-5-5", ["claude-sonnet-4-6", "gemini-3.1-pro-high"], "claude-sonnet-4-6"),
+        ("claude-opus-5-5", ["gemini-3.1-pro-low", "gemini-3.1-pro-high"], "gemini-3.1-pro-high"),
+        ("claude-sonnet-5-5", ["claude-opus-4-6-thinking"], "claude-opus-4-6-thinking"),
+        ("claude-sonnet-5-5", ["gemini-2.5-pro", "gemini-3-flash"], "gemini-2.5-pro"),
+        ("claude-haiku-5-5", ["claude-opus-4-6", "claude-sonnet-4-6"], "claude-sonnet-4-6"),
+        ("claude-haiku-5-5", ["gpt-oss-120b-medium"], "claude-haiku-5-5"),
+        ("claude-haiku-5-5", [], "claude-haiku-5-5"),
+    ],
+)
+def test_the_next_best_kind_answers_when_one_is_missing(
+    client_name: str, offered: list[str], upstream_id: str
+) -> None:
+    assert resolve(client_name, offered, thinking=True) == upstream_id
+
+
+@pytest.mark.parametrize(
+    ("model_id", "substitute"),
+    [
+        ("claude-opus-4-6-thinking", "gemini-3.1-pro-high"),
+        ("claude-sonnet-4-6", "gemini-3-flash"),
+        ("gemini-3.1-pro-high", "claude-opus-4-6-thinking"),
+        ("gemini-3-flash", "claude-sonnet-4-6"),
+        ("gpt-oss-120b-medium", None),
+    ],
+)
+def test_another_kind_steps_in(model_id: str, substitute: str | None) -> None:
+    assert steps_in_for(model_id, OFFERED, thinking=None) == substitute
+
+
+def test_googles_internal_models_are_not_shown() -> None:
+    assert visible(["tab_flash_lite_preview", "chat_20706", "gemini-3-flash"]) == ["gemini-3-flash"]
