@@ -1,0 +1,69 @@
+"""Who answers what: `/v1` and its kin go to the lean API, pages for people to Django, events to Channels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "proxy_site.settings")
+django.setup()
+
+from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
+
+from gateway.api import Api  # noqa: E402
+from gateway.service import Gateway  # noqa: E402
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+PAGES = ("/admin", "/static/")
+
+
+class ApiOrPages:
+    """A path that is neither gets the API's answer: its errors are JSON, which every client can read."""
+
+    def __init__(self, api: Api, pages: Any) -> None:
+        self._api = api
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        is_page = path.startswith(PAGES) or (path == "/" and method == "GET")
+        await (self._pages if is_page else self._api)(scope, receive, send)
+
+
+class Lifespan:
+    """For servers that speak ASGI's lifespan protocol; runserver starts and stops the gateway itself."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await self._gateway.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._gateway.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    """No page listens to events yet."""
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+gateway = Gateway()
+application = ProtocolTypeRouter(
+    {
+        "http": ApiOrPages(Api(gateway, settings.REQUEST_BODY_LIMIT_BYTES), get_asgi_application()),
+        "websocket": refuse_websocket,
+        "lifespan": Lifespan(gateway),
+    }
+)

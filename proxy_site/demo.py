@@ -1,0 +1,39 @@
+"""`runserver --demo`: everything for real, except that Google is the built-in emulator.
+
+Prepared before the settings are read, because it decides them: a DATA_DIR that is thrown away, the
+emulator's addresses, and a client id that only the emulator knows.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from functools import cache
+
+from gateway.upstreams.emulator.server import EmulatorServer
+
+
+@cache
+def emulator() -> EmulatorServer:
+    """One for the process; it ends with it."""
+    return EmulatorServer().start()
+
+
+def prepare_environment() -> None:
+    data_dir = tempfile.mkdtemp(prefix="antigravity-proxy-demo-")
+    atexit.register(shutil.rmtree, data_dir, ignore_errors=True)
+    for name in ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCODE_USER_AGENT"):
+        os.environ[name] = ""  # empty, not absent: a .env file must not fill it in
+    os.environ.update(emulator().gateway_settings(), DATA_DIR=data_dir, DEMO="true")
+
+
+def import_accounts() -> None:
+    """The emulator's accounts, with the terms accepted: nobody's account is at stake."""
+    from accounts.importing import Row, store
+
+    store(
+        [Row(account.email, account.refresh_token) for account in emulator().state.accounts],
+        terms_accepted=True,
+    )

@@ -1,0 +1,143 @@
+"""The service itself: `manage.py runserver` sets up what is missing and serves until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, connection
+from django.utils import autoreload
+
+from accounts.outbound import is_loopback
+from proxy_site.data_dir import AlreadyServing, sole_server
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+BAD_ADDRESS = "is not an address: give a port, or host:port, such as 8672 or 127.0.0.1:8672."
+
+
+class Command(BaseCommand):
+    help = (
+        "Runs the gateway. Database, keys and static files look after themselves. "
+        "With --demo it answers from a built-in emulator, without any account."
+    )
+    requires_system_checks: list[str] = []  # noqa: RUF012  # Django's own type
+    stealth_options = ("demo",)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "addrport", nargs="?", metavar="[HOST:]PORT", help="default: the settings HOST and PORT"
+        )
+        parser.add_argument(
+            "--demo", action="store_true", help="emulator, sample accounts, throw-away database"
+        )
+        parser.add_argument(
+            "--fallback",
+            action="store_true",
+            help="let another model step in when all accounts are at their limit",
+        )
+        parser.add_argument("--debug", action="store_true", help="log at level debug")
+        parser.add_argument("--reload", action="store_true", help="for developers: restart when code changes")
+
+    def handle(self, *args: Any, addrport: str | None, **options: Any) -> None:
+        self._host, self._port = self._address(addrport)
+        if options["fallback"]:
+            settings.FALLBACK = True
+        if options["debug"]:
+            for name in settings.LOGGING["loggers"]:
+                logging.getLogger(name).setLevel(logging.DEBUG)
+        self._refuse_strangers()
+        if options["reload"]:
+            autoreload.run_with_reloader(self._serve)
+        else:
+            self._serve()
+
+    def _address(self, addrport: str | None) -> tuple[str, int]:
+        host, _, port = (addrport or "").rpartition(":")
+        host, port = host.strip("[]") or settings.HOST, port or str(settings.PORT)
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            self._stop(f"{addrport} {BAD_ADDRESS}")
+        return host, int(port)
+
+    def _refuse_strangers(self) -> None:
+        if not settings.AUTH_TOKEN and not is_loopback(self._host):
+            self._stop(
+                f"{self._host} can be reached from other machines, so AUTH_TOKEN must be set: "
+                "without it anybody there could use your accounts."
+            )
+
+    def _serve(self) -> None:
+        # Late: importing the server makes the event loop.
+        from proxy_site.server import GatewayServer, PortTaken, bind, raise_open_files_limit
+
+        with ExitStack() as stack:
+            try:
+                if connection.vendor == "sqlite":
+                    stack.enter_context(sole_server(settings.DATA_DIR))
+                listener = stack.enter_context(bind(self._host, self._port))
+                self._prepare_database()
+            except (AlreadyServing, PortTaken) as error:
+                self._stop(str(error))
+            except DatabaseError as error:
+                self._stop(f"The database cannot be used: {str(error).strip()}")
+            if warning := raise_open_files_limit():
+                self.stderr.write(warning)
+            from proxy_site.asgi import application, gateway
+
+            GatewayServer(
+                application,
+                gateway,
+                listener,
+                body_limit_bytes=settings.REQUEST_BODY_LIMIT_BYTES,
+                grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
+                on_ready=self._print_banner,
+            ).run()
+
+    def _prepare_database(self) -> None:
+        call_command("migrate", verbosity=0, interactive=False)
+        if settings.DEMO:
+            from proxy_site import demo
+
+            demo.import_accounts()
+        connection.close()
+
+    def _print_banner(self) -> None:
+        from accounts.models import Account
+
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        url = f"http://{host}:{self._port}"
+        token = "<the AUTH_TOKEN of this gateway>" if settings.AUTH_TOKEN else "anything"
+        lines = [
+            f"Antigravity Claude Proxy is listening on {url}"
+            + ("  (DEMO: answers come from the built-in emulator)" if settings.DEMO else ""),
+            "",
+            "  Point Claude Code at it:",
+            f"    export ANTHROPIC_BASE_URL={url}",
+            f"    export ANTHROPIC_AUTH_TOKEN={token}",
+            "",
+            f"  Accounts and settings   {url}/admin/",
+            f"  Data                    {settings.DATA_DIR}",
+            *self._account_lines(Account.objects.count()),
+            "",
+            "  Stop with Ctrl-C.",
+        ]
+        self.stdout.write("\n".join(lines))
+        self.stdout.flush()  # a pipe would show nothing otherwise
+
+    def _account_lines(self, count: int) -> list[str]:
+        if count:
+            return [f"  Accounts                {count}"]
+        other_tools_file = Path(settings.DATA_DIR) / "accounts.json"
+        file = str(other_tools_file) if other_tools_file.is_file() else "FILE"
+        return ["", "  There is no account yet. Add one:", f"    uv run manage.py importaccounts {file}"]
+
+    def _stop(self, sentence: str) -> NoReturn:
+        self.stderr.write(sentence)
+        sys.exit(1)

@@ -1,0 +1,253 @@
+"""Daphne, with what a gateway needs beyond a web site.
+
+Bodies over the limit are refused while they arrive and never touch the disk; a burst of connections finds
+a backlog; a slow reader slows its sender instead of filling our memory; errors of the protocol are JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import io
+import logging
+import resource
+import signal
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if sys.platform != "win32":
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        # Before Daphne, which makes the event loop while it is imported.
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+from daphne.http_protocol import HTTPFactory, WebRequest
+from daphne.server import Server, twisted_loop
+from daphne.ws_protocol import WebSocketFactory
+from twisted.internet import reactor
+from twisted.logger import globalLogBeginner
+
+from gateway.api import too_large
+from gateway.errors import GatewayError, InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.service import Gateway
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 4096
+REQUEST_PIECE_BYTES = 1024 * 1024
+LINGER_SECONDS = 5.0
+ENOUGH_OPEN_FILES = 4096
+POLL_SECONDS = 0.05
+
+
+class PortTaken(Exception):
+    """The address cannot be listened on; the text says why."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that owns the address but does not listen yet: nobody connects before we are ready."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        raise PortTaken(f"{host} port {port} cannot be used: {error.strerror}.") from error
+    listener.setblocking(False)
+    return listener
+
+
+class GatewayRequest(WebRequest):
+    """Holds the body limit while bytes arrive, and tells its sender when the reader is slow."""
+
+    too_large = False
+    drained: asyncio.Future[None] | None = None
+
+    def gotLength(self, length: int | None) -> None:  # noqa: N802  # Twisted's name
+        # In memory, always: Twisted would put more than 100 kB into a temporary file.
+        self.content: io.BytesIO = io.BytesIO()
+        if length is not None and length > self.server.body_limit_bytes:
+            self._refuse_body()
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        if self.too_large:
+            return
+        if self.content.tell() + len(data) > self.server.body_limit_bytes:
+            self.content = io.BytesIO()
+            self._refuse_body()
+        else:
+            self.content.write(data)
+
+    def process(self) -> Any:
+        return None if self.too_large else super().process()
+
+    def _refuse_body(self) -> None:
+        """Answer at once, then read and drop what still comes for a while: a client that is cut off while it
+        writes never reads the answer."""
+        self.too_large = True
+        self.requestHeaders.removeHeader(b"expect")
+        error = too_large(self.server.body_limit_bytes)
+        body = orjson.dumps(error.as_body())
+        self.channel.transport.write(
+            b"HTTP/1.1 413 Request Entity Too Large\r\n"
+            b"content-type: application/json\r\nconnection: close\r\n"
+            b"content-length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        self.server.refused_bodies.add(self)
+        reactor.callLater(LINGER_SECONDS, self._hang_up)
+
+    def _hang_up(self) -> None:
+        self.server.refused_bodies.discard(self)
+        if self.channel is not None and self.channel.transport is not None:
+            self.channel.transport.abortConnection()
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        """What Daphne itself refuses, in the envelope that clients can read."""
+        error = InvalidRequest(body) if status < 500 else GatewayError(body)
+        headers = [(b"content-type", b"application/json")]
+        self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
+        self.handle_reply({"type": "http.response.body", "body": orjson.dumps(error.as_body())})
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        starts = message["type"] == "http.response.start" and not self._response_started
+        super().handle_reply(message)
+        if starts and self.channel is not None:
+            self.registerProducer(self, True)
+
+    def finish(self) -> None:
+        if self.producer is not None:
+            self.unregisterProducer()
+        super().finish()
+
+    def connectionLost(self, reason: Any) -> None:  # noqa: N802
+        self.resumeProducing()
+        super().connectionLost(reason)
+
+    # Twisted calls these when the connection's buffer fills and when it has room again.
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        if self.drained is None:
+            self.drained = twisted_loop.create_future()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        if self.drained is not None:
+            self.drained.set_result(None)
+            self.drained = None
+
+    def stopProducing(self) -> None:  # noqa: N802
+        self.resumeProducing()
+
+
+class GatewayFactory(HTTPFactory):
+    def buildProtocol(self, addr: Any) -> Any:  # noqa: N802
+        protocol = super().buildProtocol(addr)
+        protocol.requestFactory = GatewayRequest
+        return protocol
+
+
+class GatewayServer(Server):
+    """Serves one listening socket until a signal comes. `on_ready` runs when connections are accepted."""
+
+    def __init__(
+        self,
+        application: Any,
+        gateway: Gateway,
+        listener: socket.socket,
+        *,
+        body_limit_bytes: int,
+        grace_seconds: float,
+        on_ready: Callable[[], None],
+    ) -> None:
+        super().__init__(
+            application,
+            endpoints=["a socket of our own"],
+            request_buffer_size=max(REQUEST_PIECE_BYTES, body_limit_bytes + 1),
+            server_name="",
+        )
+        self.gateway = gateway
+        self.listener = listener
+        self.body_limit_bytes = body_limit_bytes
+        self.grace_seconds = grace_seconds
+        self.on_ready = on_ready
+        self.refused_bodies: set[GatewayRequest] = set()
+        self.connections: dict[Any, dict[str, Any]] = {}
+        self._stopping: asyncio.Task[None] | None = None
+
+    def run(self) -> None:
+        globalLogBeginner.beginLoggingTo([lambda _: None], redirectStandardIO=False, discardBuffer=True)
+        asyncio.set_event_loop(twisted_loop)
+        twisted_loop.run_until_complete(self.gateway.start())
+        self.http_factory = GatewayFactory(self)
+        self.ws_factory = WebSocketFactory(self, server="")
+        self.listener.listen(BACKLOG)
+        self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
+        reactor.callLater(1, self.application_checker)
+        reactor.callLater(2, self.timeout_checker)
+        # Under --reload this is not the main thread, and the reloader itself minds the signals.
+        if threading.current_thread() is threading.main_thread():
+            self._listen_for_signals()
+        _settle_garbage_collector()
+        self.on_ready()
+        reactor.run(installSignalHandlers=False)
+
+    def _listen_for_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            twisted_loop.add_signal_handler(number, self._on_signal)
+
+    async def handle_reply(self, protocol: GatewayRequest, message: dict[str, Any]) -> None:
+        await super().handle_reply(protocol, message)
+        if protocol.drained is not None:
+            await protocol.drained
+
+    def _on_signal(self) -> None:
+        """The first one lets running requests finish, the second one does not wait."""
+        if self._stopping is None:
+            self._stopping = twisted_loop.create_task(self._shut_down())
+        else:
+            self.grace_seconds = 0
+
+    async def _shut_down(self) -> None:
+        self._port.stopListening()
+        waited = 0.0
+        while self._running() and waited < self.grace_seconds:
+            await asyncio.sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
+        for application in self._running():
+            application.cancel()
+        if applications := self._running():
+            await asyncio.wait(applications, timeout=1)
+        await self.gateway.stop()
+        reactor.stop()
+
+    def _running(self) -> list[asyncio.Future[Any]]:
+        applications = [details.get("application_instance") for details in self.connections.values()]
+        return [each for each in applications if each is not None and not each.done()]
+
+
+def raise_open_files_limit() -> str | None:
+    """Each stream holds two sockets. Returns a warning when the machine allows only a few."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= ENOUGH_OPEN_FILES:
+        return None
+    return f"Only {soft} files may be open at once, enough for about {soft // 2} streams: raise `ulimit -n`."
+
+
+def _settle_garbage_collector() -> None:
+    """What is there now stays: leave it out of every later collection, and collect less often. Cuts the
+    longest pauses under load to a tenth (docs/performance.md)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)

@@ -1,0 +1,9 @@
+"""Pages for people. What clients of the Messages API call is in gateway/urls.py: see asgi.py."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("dashboard.urls")),
+]

@@ -1,0 +1,103 @@
+"""The gateway as its users run it: `manage.py runserver`, a process and a DATA_DIR of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+PROJECT = Path(__file__).resolve().parent.parent
+READY_SECONDS = 30
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clean_environment(data_dir: Path, **settings: str) -> dict[str, str]:
+    """Nothing of the developer's own settings; warnings are errors here, too."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(data_dir),
+        "DATA_DIR": str(data_dir),
+        "PYTHONWARNINGS": "default",
+        **settings,
+    }
+
+
+def manage(*arguments: str, env: Mapping[str, str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=PROJECT, env=dict(env), input=stdin, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def accounts_file(emulator: EmulatorServer) -> bytes:
+    return orjson.dumps(
+        [{"email": a.email, "refresh_token": a.refresh_token} for a in emulator.state.accounts]
+    )
+
+
+class LiveGateway:
+    """A context manager. `output` is everything it has printed so far, both streams together."""
+
+    def __init__(self, emulator: EmulatorServer, data_dir: Path, *arguments: str, **settings: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = clean_environment(data_dir, **emulator.gateway_settings(), **settings)
+        self.output = ""
+        self._emulator = emulator
+        self._arguments = arguments
+        self._ready = threading.Event()
+
+    def __enter__(self) -> Self:
+        imported = manage("migrate", "-v0", env=self.env)
+        assert imported.returncode == 0, imported.stderr.decode()
+        imported = manage(
+            "importaccounts", "-", "--accept-terms", env=self.env, stdin=accounts_file(self._emulator)
+        )
+        assert imported.returncode == 0, imported.stderr.decode()
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.process.poll() is None:
+            self.stop()
+
+    def start(self) -> None:
+        self._ready.clear()
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "runserver", str(self.port), *self._arguments],
+            cwd=PROJECT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        threading.Thread(target=self._collect_output, daemon=True).start()
+        if not self._ready.wait(READY_SECONDS) or self.process.poll() is not None:
+            self.process.kill()
+            raise AssertionError(f"the gateway did not start:\n{self.output}")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout_seconds: float = 10) -> int:
+        """Its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout_seconds)
+
+    def _collect_output(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+            if "Stop with Ctrl-C" in line:
+                self._ready.set()
+        self._ready.set()
