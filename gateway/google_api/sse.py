@@ -13,91 +13,82 @@ import orjson
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FIELDS = (b"data", b":", b"event", b"id", b"retry")
+
 
 class MalformedStream(Exception):
     """What came is no stream of JSON objects, or one event is larger than the limit."""
 
 
 class ChunkReader:
+    """Holds at most one event, and raises MalformedStream when that grows beyond ``max_event_bytes``."""
+
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
-        self._at_start = True  # of the stream, where a byte order mark and plain JSON are looked for
+        self._is_at_start = True
         self._is_plain_json = False
-        self._pieces: list[bytes] = []  # of the line that is not complete yet
-        self._pieces_size = 0
         self._ends_with_cr = False  # a CRLF may be cut in two
+        self._line = bytearray()  # not complete yet
         self._data: list[bytes] = []  # lines of the event that is not complete yet
         self._data_size = 0
 
     def receive(self, data: bytes) -> list[dict[str, Any]]:
         """The chunks completed by these bytes."""
-        if not data:
-            return []
-        if self._at_start and not (data := self._look_at_the_start(data)):
-            return []
+        if self._is_at_start:
+            data = self._look_at_the_start(data)
         if self._is_plain_json:
             self._keep(data)
             return []
-        return self._receive_lines(data)
+        return self._receive_lines(data) if data else []
 
     def close(self) -> list[dict[str, Any]]:
         """The chunk whose end was never sent, if any."""
-        rest = b"".join(self._pieces)
-        self._pieces, self._pieces_size = [], 0
-        if self._is_plain_json or (self._at_start and rest):
-            return _objects(_parse(rest))
+        rest = bytes(self._line)
+        self._line.clear()
+        if self._is_plain_json:
+            return _objects_in(rest)
         chunks: list[dict[str, Any]] = []
-        if rest:
-            self._receive_line(rest, chunks)
+        self._receive_line(rest, chunks)
         self._end_event(chunks)
         return chunks
 
     def _look_at_the_start(self, data: bytes) -> bytes:
-        """Returns what to read, b"" while there is not enough to tell what kind of stream this is."""
-        self._keep(data)
-        start = b"".join(self._pieces)
-        if b"\xef\xbb\xbf".startswith(start[:3]) and len(start) < 3:
+        """What there is to read; nothing while it is too little to tell events from plain JSON."""
+        start = bytes(self._line) + data
+        self._line.clear()
+        if _BYTE_ORDER_MARK.startswith(start[:3]) and len(start) < len(_BYTE_ORDER_MARK):
+            self._keep(start)
             return b""
-        start = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-        self._pieces, self._pieces_size = [], 0
-        if not start:
-            return b""
-        self._at_start = False
-        self._is_plain_json = start[:1] in b"{["
+        start = start.removeprefix(_BYTE_ORDER_MARK).lstrip()
+        if start:
+            self._is_at_start = False
+            self._is_plain_json = start[:1] in b"{["
         return start
 
-    def _keep(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._pieces_size += len(piece)
-        self._check_size()
-
-    def _check_size(self) -> None:
-        if self._pieces_size + self._data_size > self._max_event_bytes:
-            raise MalformedStream(f"an event of the upstream stream exceeds {self._max_event_bytes} bytes")
-
     def _receive_lines(self, data: bytes) -> list[dict[str, Any]]:
-        if self._ends_with_cr and data[:1] == b"\n":
-            data = data[1:]
-            self._ends_with_cr = False
-            if not data:
-                return []
+        if self._ends_with_cr:
+            data = data.removeprefix(b"\n")
         self._ends_with_cr = data.endswith(b"\r")
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         chunks: list[dict[str, Any]] = []
         *lines, rest = data.split(b"\n")
         for line in lines:
-            if self._pieces:
-                line = self._complete_line(line)
+            if self._line:
+                line = bytes(self._line) + line
+                self._line.clear()
             self._receive_line(line, chunks)
-        if rest:
-            self._keep(rest)
+        self._keep(rest)
         return chunks
 
-    def _complete_line(self, end: bytes) -> bytes:
-        line = b"".join((*self._pieces, end))
-        self._pieces, self._pieces_size = [], 0
-        return line
+    def _keep(self, piece: bytes) -> None:
+        self._line += piece
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if len(self._line) + self._data_size > self._max_event_bytes:
+            raise MalformedStream(f"an event of the upstream stream exceeds {self._max_event_bytes} bytes")
 
     def _receive_line(self, line: bytes, chunks: list[dict[str, Any]]) -> None:
         if not line:
@@ -106,26 +97,23 @@ class ChunkReader:
             self._data.append(line[5:])
             self._data_size += len(line)
             self._check_size()
-        elif not line.startswith((b":", b"event:", b"id:", b"retry:", b"data")):
+        elif not line.startswith(_FIELDS):
             raise MalformedStream("the upstream answered with something that is no event stream")
 
     def _end_event(self, chunks: list[dict[str, Any]]) -> None:
-        if not self._data:
-            return
-        # JSON does not mind the space after the colon, nor the line ends between several data lines.
-        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-        self._data, self._data_size = [], 0
-        chunks += _objects(_parse(data))
+        # JSON minds neither the space after the colon nor the line ends between several data lines.
+        data = b"\n".join(self._data)
+        self._data.clear()
+        self._data_size = 0
+        if data.strip():
+            chunks += _objects_in(data)
 
 
-def _parse(data: bytes) -> Any:
+def _objects_in(data: bytes) -> list[dict[str, Any]]:
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
     except orjson.JSONDecodeError as problem:
         raise MalformedStream(f"the upstream sent no valid JSON: {problem}") from None
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(item, dict) for item in values):
         raise MalformedStream("the upstream sent JSON that is no object")

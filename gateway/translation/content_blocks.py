@@ -14,9 +14,13 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
+from gateway.anthropic_api.messages import DOCUMENT_MEDIA_TYPES, IMAGE_MEDIA_TYPES
 from gateway.google_api.content import Part, inline_data_part, text_part
 
 Block = Mapping[str, Any]
+
+# Claude refuses other types, and would fail the whole request.
+INLINE_MEDIA_TYPES = IMAGE_MEDIA_TYPES | DOCUMENT_MEDIA_TYPES
 
 _DATA_URL = re.compile(r"data:(?P<media_type>[^;,]*)(?P<parameters>(?:;[^;,]*)*),(?P<data>.*)", re.DOTALL)
 # Only Anthropic can read these, and they are long.
@@ -89,22 +93,23 @@ def _url_to_part(url: str, kind: str, default_media_type: str) -> Part:
     match = _DATA_URL.fullmatch(url)
     if match is None:
         return text_part(f"[{kind}: {url}]")
-    data = _data_of(match)
-    if data is None:
+    media_type = match["media_type"] or default_media_type
+    content = _content_of(match)
+    if content is None:
         return text_part(f"[{kind}: unreadable data URL]")
-    return inline_data_part(match["media_type"] or default_media_type, data)
+    if media_type in INLINE_MEDIA_TYPES:
+        return inline_data_part(media_type, base64.b64encode(content).decode())
+    return text_part(f"[{kind}: data URL of type {media_type}]")
 
 
-def _data_of(match: re.Match[str]) -> str | None:
-    """Base64 of what the data URL holds."""
-    raw = unquote_to_bytes(match["data"])
+def _content_of(match: re.Match[str]) -> bytes | None:
+    content = unquote_to_bytes(match["data"])
     if ";base64" not in match["parameters"].lower():
-        return base64.b64encode(raw).decode()
+        return content or None
     try:
-        base64.b64decode(raw, validate=True)
+        return base64.b64decode(content, validate=True) or None
     except ValueError:
         return None
-    return raw.decode()
 
 
 # --- everything else, as text ---

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 ATTRIBUTION_PREFIX = "x-anthropic-billing-header:"
 # With thinking on, Anthropic takes no other sampling than this.
 MIN_TOP_P_WITH_THINKING = 0.95
+MAX_GEMINI_STOP_SEQUENCES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +177,15 @@ def _generation_config(request: MessagesRequest, model: UpstreamModel, plan: Thi
     if request.top_k and not is_bound:
         config["topK"] = request.top_k
     if request.stop_sequences:
-        config["stopSequences"] = request.stop_sequences
+        config["stopSequences"] = _stop_sequences(request.stop_sequences, model)
     if plan.config is not None:
         config["thinkingConfig"] = plan.config
     return config
+
+
+def _stop_sequences(sequences: list[str], model: UpstreamModel) -> list[str]:
+    """Gemini refuses a sixth. Stopping at five of them is better than not answering."""
+    return sequences[:MAX_GEMINI_STOP_SEQUENCES] if model.family == "gemini" else sequences
 
 
 def _wanted_schema(request: MessagesRequest) -> Any:

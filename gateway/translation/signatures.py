@@ -9,6 +9,7 @@ carrier of a tool call's signature.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +20,8 @@ SIGNING_FAMILIES: tuple[Family, ...] = ("claude", "gemini")
 
 # Genuine ones of Claude are longer. Shorter text in the field is a placeholder of some other tool.
 MIN_CLAUDE_SIGNATURE_LENGTH = 50
+# On Google's wire a signature is bytes in base64; anything else fails the request before a model sees it.
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 
 
 class SignatureStore(Protocol):
@@ -71,9 +74,13 @@ def signature_for(family: Family, signature: object) -> str | None:
     signer, separator, bare = signature.partition("#")
     if not separator:
         signer, bare = "claude", signature
-    if signer != family or family not in SIGNING_FAMILIES or not bare:
+    if signer != family or family not in SIGNING_FAMILIES or not _is_base64(bare):
         return None
     return bare if family != "claude" or len(bare) >= MIN_CLAUDE_SIGNATURE_LENGTH else None
+
+
+def _is_base64(text: str) -> bool:
+    return _BASE64.fullmatch(text) is not None and len(text.rstrip("=")) % 4 != 1
 
 
 def own_signature_for(family: Family, signature: object) -> str | None:
