@@ -159,6 +159,12 @@ class EmulatorState:
             seconds = quota.window_seconds if reset_in is None else reset_in
             quota.reset_at = self.clock.now() + seconds
 
+    def lift_quotas(self) -> None:
+        """No account has a limit any more."""
+        for account in self.accounts:
+            for pool in account.quotas:
+                self.set_quota(account.email, pool, remaining=None)
+
     def quota(self, email: str, pool: str) -> Quota:
         return self.account(email).quotas[pool]
 

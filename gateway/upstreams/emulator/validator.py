@@ -1,41 +1,71 @@
 """Is this a request that Google would take? Pure: no clock, no network, no memory.
 
-validate_generate(envelope)          passes, or raises Refusal(status, google_error_body)
+    validate_generate(envelope)          passes, or raises Refusal(status, google_error_body)
+
+In Google's order: the JSON is read against known fields (``wire.py``), the model is found, then the
+conversation, the tools and the configuration are looked at, last the length of the prompt.
 """
 
 from __future__ import annotations
 
 from gateway.upstreams.emulator import google_errors, wire
+from gateway.upstreams.emulator.claude_rules import check_claude
+from gateway.upstreams.emulator.gemini_rules import check_gemini, check_gpt
+from gateway.upstreams.emulator.generation_rules import check_generation
 from gateway.upstreams.emulator.google_errors import Json, Refusal
-from gateway.upstreams.emulator.models import MODELS
+from gateway.upstreams.emulator.models import MODELS, Model
 from gateway.upstreams.emulator.signatures import Signatures
+from gateway.upstreams.emulator.tokenizer import count_prompt
+from gateway.upstreams.emulator.tool_rules import check_tools
+from gateway.upstreams.emulator.turn_rules import check_contents
 
-__all__ = ["Refusal", "parse_generate", "validate_generate"]
+__all__ = ["Refusal", "check_generate", "parse_generate", "validate_generate"]
 
 
 def validate_generate(envelope: Json, *, genuine_signatures: Signatures | None = None) -> None:
-    parsed = parse_generate(envelope)
-    check_generate(parsed, genuine_signatures or Signatures())
+    """``genuine_signatures`` knows which signatures were issued; by default those of a default emulator."""
+    check_generate(parse_generate(envelope), genuine_signatures or Signatures())
 
 
 def parse_generate(envelope: object) -> Json:
     """The envelope with camelCase names and without nulls; raises where a name or a type is wrong."""
-    parsed = wire.ENVELOPE(envelope, "")
-    if not parsed.get("model"):
-        raise _missing("model")
+    try:
+        parsed: Json = wire.ENVELOPE(envelope, "")
+    except RecursionError as error:
+        raise wire.too_deep("request") from error
+    for field in ("model", "project", "request"):
+        if not parsed.get(field):
+            raise _missing(field)
     if parsed["model"] not in MODELS:
         raise google_errors.not_found()
-    if not parsed.get("project"):
-        raise _missing("project")
-    if "request" not in parsed:
-        raise google_errors.invalid_argument("request is not specified", "request")
     return parsed
-
-
-def check_generate(parsed: Json, signatures: Signatures) -> None:
-    if not parsed["request"].get("contents"):
-        raise google_errors.invalid_argument("contents is not specified", "request.contents")
 
 
 def _missing(field: str) -> Refusal:
     return google_errors.invalid_argument(f"Invalid resource field value in the request: {field}", field)
+
+
+def check_generate(parsed: Json, signatures: Signatures) -> None:
+    """The rules, for an envelope that ``parse_generate`` has read."""
+    model, request = MODELS[parsed["model"]], parsed["request"]
+    check_contents(request, model)
+    check_tools(request, model)
+    check_generation(request, model)
+    if model.family == "claude":
+        check_claude(request, signatures)
+    elif model.family == "gemini":
+        check_gemini(request, model, signatures)
+    else:
+        check_gpt(request)
+    _check_prompt_length(model, count_prompt(request))
+
+
+def _check_prompt_length(model: Model, tokens: int) -> None:
+    most = model.max_tokens
+    if tokens <= most:
+        return
+    if model.family == "claude":
+        raise google_errors.claude_invalid_request(f"prompt is too long: {tokens} tokens > {most} maximum")
+    raise google_errors.invalid_argument(
+        f"The input token count ({tokens}) exceeds the maximum number of tokens allowed ({most})."
+    )

@@ -17,6 +17,9 @@ from typing import Any
 
 from gateway.upstreams.emulator.google_errors import Json, Refusal, invalid_argument
 
+# Protocol buffers read a hundred messages deep; a struct stands some levels deep already.
+MAX_STRUCT_DEPTH = 90
+
 Reader = Callable[[Any, str], Any]
 
 _TYPES = "type.googleapis.com/google.internal.cloud.code.v1internal."
@@ -80,10 +83,24 @@ def anything(value: Any, at: str) -> Any:
 
 
 def struct(value: Any, at: str) -> Json:
-    """google.protobuf.Struct: any JSON object."""
+    """google.protobuf.Struct: any JSON object, as deep as protocol buffers go."""
     if not isinstance(value, dict):
         raise _wrong(value, at, "type.googleapis.com/google.protobuf.Struct")
+    _check_depth(value, at, MAX_STRUCT_DEPTH)
     return value
+
+
+def _check_depth(value: Any, at: str, levels_left: int) -> None:
+    if not isinstance(value, (dict, list)):
+        return
+    if levels_left == 0:
+        raise too_deep(at)
+    for one in value.values() if isinstance(value, dict) else value:
+        _check_depth(one, at, levels_left - 1)
+
+
+def too_deep(at: str) -> Refusal:
+    return invalid_argument(f"Message too deep. Max recursion depth reached for key '{at}'", at)
 
 
 def enum(type_name: str, *names: str) -> Reader:
