@@ -36,6 +36,7 @@ class Answer:
         self._reader = ChunkReader()
         self._first: list[StreamEvent] = []
         self._ended = False
+        self._failure: UpstreamErrorInStream | MalformedStream | None = None
 
     @classmethod
     async def begin(cls, response: Response, stream: MessageStream, model_id: str) -> Answer:
@@ -60,6 +61,7 @@ class Answer:
         silent_seconds = 0.0
         while not self._ended:
             try:
+                self._raise_failure()
                 events = await self._next_events(KEEP_ALIVE_SECONDS)
             except TimeoutError:
                 silent_seconds += KEEP_ALIVE_SECONDS
@@ -96,21 +98,33 @@ class Answer:
         try:
             while not self._ended and not _has_content(self._first):
                 self._first += await self._next_events(first_byte_seconds)
+                self._raise_failure()
         except TimeoutError as error:
             raise TransportTimedOut(f"no content within {first_byte_seconds:.0f} s") from error
         except UpstreamErrorInStream as error:
             raise RequestRefused(_refusal_in(error)) from error
 
     async def _next_events(self, timeout_seconds: float) -> list[StreamEvent]:
+        """What came before a failure is handed out first; `_raise_failure` follows with the rest."""
         data = await self._response.read(timeout_seconds)
-        chunks = self._reader.receive(data) if data else self._reader.close()
         events: list[StreamEvent] = []
-        for chunk in chunks:
-            events += self._stream.receive(chunk)
-        if not data:
-            self._ended = True
-            events += self._stream.close()
+        try:
+            for chunk in self._reader.receive(data) if data else self._reader.close():
+                events += self._stream.receive(chunk)
+            if not data:
+                events += self._stream.close()
+                self._ended = True
+        except (UpstreamErrorInStream, MalformedStream) as error:
+            self._failure = error
+        if self._stream.failure is not None:
+            # Its last event says so in the stream's own words; the status table may know better ones.
+            events.pop()
+            self._failure = UpstreamErrorInStream(self._stream.failure)
         return events
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
 
 def _has_content(events: list[StreamEvent]) -> bool:

@@ -34,8 +34,8 @@ from gateway.explanations import Attempt, sentence
 from gateway.failures import verdict_on
 from gateway.google_api.sse import MalformedStream
 from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
-from gateway.translation.stream import EmptyAnswer, MessageStream
 from gateway.translation.signatures import SignatureCache
+from gateway.translation.stream import EmptyAnswer, MessageStream
 from gateway.translation.token_estimate import estimate_input_tokens
 from gateway.translation.upstream_model import upstream_model
 from gateway.upstreams.cloud_code import CloudCode, ModelCall, RequestRefused
@@ -134,7 +134,7 @@ class Relay:
             if failure.ends_request:
                 raise failure.error
             failures.append(failure)
-            logger.warning("%s for %s: %s", account.email, plan.model.id, failure.error.message)
+            logger.info("%s for %s: %s", account.email, plan.model.id, failure.error.message)
         raise self._given_up(plan, failures)
 
     def _plan(self, model_id: str, request: MessagesRequest, session_id: str) -> Plan:

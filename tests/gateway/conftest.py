@@ -1,0 +1,85 @@
+"""The gateway in this process: real views, relay, pool, database and sockets to the emulator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from asgiref.sync import sync_to_async
+
+from accounts.importing import Row, store
+from gateway.api import Api
+from gateway.service import Gateway
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pytest_django.fixtures import Settings
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+BODY_LIMIT_BYTES = 1024 * 1024
+
+
+@pytest.fixture
+def google(emulator: EmulatorServer, settings: Settings, transactional_db: None) -> EmulatorServer:
+    """The emulator, with its three accounts in the database and the settings pointing at it."""
+    for name, value in emulator.gateway_settings().items():
+        setattr(settings, name, [value] if name == "CLOUDCODE_ENDPOINTS" else value)
+    for account in emulator.state.accounts:
+        account.project = account.project or f"project-of-{account.short_name}"
+    add_accounts(emulator)
+    return emulator
+
+
+def add_accounts(emulator: EmulatorServer) -> None:
+    store(
+        [
+            Row(account.email, account.refresh_token, account.project or "")
+            for account in emulator.state.accounts
+        ],
+        terms_accepted=True,
+    )
+
+
+@pytest.fixture
+async def gateway(google: EmulatorServer) -> AsyncIterator[Gateway]:
+    async with started_gateway() as gateway:
+        yield gateway
+
+
+class started_gateway:  # noqa: N801  # reads as the verb it is
+    """A gateway that has made itself ready: each account knows its models."""
+
+    async def __aenter__(self) -> Gateway:
+        self._gateway = Gateway()
+        await self._gateway.start()
+        await self._gateway.accounts.until_offers_are_known()
+        return self._gateway
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._gateway.stop()
+
+
+@pytest.fixture
+async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
+    async with a_client(gateway) as client:
+        yield client
+
+
+def a_client(gateway: Gateway) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(Api(gateway, BODY_LIMIT_BYTES))  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8672", timeout=60)
+
+
+def a_body(**changes: Any) -> dict[str, Any]:
+    message = {"role": "user", "content": "Hello"}
+    return {"model": "claude-sonnet-4-6", "max_tokens": 1000, "messages": [message], **changes}
+
+
+def text_of(message: dict[str, Any]) -> str:
+    return "".join(block["text"] for block in message["content"] if block["type"] == "text")
+
+
+in_database = sync_to_async

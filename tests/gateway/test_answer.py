@@ -1,0 +1,145 @@
+"""How an answer is read: what may still be tried elsewhere, what leaves, and what happens in silence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from gateway import answer as answer_module
+from gateway.answer import Answer
+from gateway.anthropic_api.messages import parse_messages_request
+from gateway.errors import Overloaded, UpstreamFailed, UpstreamTimedOut
+from gateway.translation.request import TranslationOptions, translate_request
+from gateway.translation.signatures import SignatureCache
+from gateway.translation.stream import EmptyAnswer, MessageStream
+from gateway.translation.upstream_model import upstream_model
+from gateway.upstreams.cloud_code import RequestRefused
+from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
+from tests.gateway.conftest import a_body
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import Settings
+
+OVERLOADED = {"error": {"code": 529, "status": "UNAVAILABLE", "message": "Overloaded"}}
+
+
+def a_chunk(text: str = "", **candidate: Any) -> bytes:
+    content = {"role": "model", "parts": [{"text": text}] if text else []}
+    return b"data: %s\n\n" % orjson.dumps({"response": {"candidates": [{"content": content, **candidate}]}})
+
+
+def an_error(body: dict[str, Any] = OVERLOADED) -> bytes:
+    return b"data: %s\n\n" % orjson.dumps(body)
+
+
+class CannedResponse(Response):
+    """Reads that are known beforehand; an exception among them is raised."""
+
+    def __init__(self, *reads: bytes | Exception) -> None:
+        self.reads = list(reads)
+        self.ended = ""
+
+    async def read(self, timeout_seconds: float) -> bytes:
+        result = self.reads.pop(0) if self.reads else b""
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def release(self) -> None:
+        self.ended = "released"
+
+    def abort(self) -> None:
+        self.ended = "aborted"
+
+
+def a_stream() -> MessageStream:
+    request = parse_messages_request(a_body())
+    model = upstream_model("claude-sonnet-4-6", header_mode="antigravity")
+    signatures = SignatureCache()
+    return MessageStream(
+        message_id="msg_1",
+        client_model="claude-sonnet-4-6",
+        translated=translate_request(request, model, TranslationOptions(), signatures),
+        signatures=signatures,
+        new_tool_use_id=lambda: "toolu_1",
+        input_token_estimate=1,
+    )
+
+
+async def begin(response: CannedResponse) -> Answer:
+    return await Answer.begin(response, a_stream(), "claude-sonnet-4-6")
+
+
+async def test_an_error_that_comes_with_the_first_content_can_be_tried_elsewhere() -> None:
+    response = CannedResponse(a_chunk("Hel") + an_error())
+
+    with pytest.raises(RequestRefused, match="Overloaded"):
+        await begin(response)
+
+    assert response.ended == "aborted"
+
+
+async def test_what_came_before_an_error_still_leaves() -> None:
+    answer = await begin(CannedResponse(a_chunk("Hel"), a_chunk("lo") + an_error()))
+
+    texts: list[str] = []
+    with pytest.raises(Overloaded):
+        async for events in answer.batches():
+            texts += [e["delta"]["text"] for e in events if e["type"] == "content_block_delta"]
+
+    assert texts == ["Hel", "lo"]
+
+
+@pytest.mark.parametrize(
+    ("read", "error"),
+    [
+        (TransportFailed("the connection broke"), TransportFailed),
+        (TimeoutError(), TransportTimedOut),
+        (b"", EmptyAnswer),
+        (an_error(), RequestRefused),
+    ],
+)
+async def test_a_failure_before_any_content_is_named(read: bytes | Exception, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        await begin(CannedResponse(read))
+
+
+async def test_an_answer_that_begins_and_stays_empty_is_empty() -> None:
+    usage = {"response": {"usageMetadata": {"promptTokenCount": 5}}}
+
+    with pytest.raises(EmptyAnswer):
+        await begin(CannedResponse(b"data: %s\n\n" % orjson.dumps(usage), b""))
+
+
+async def test_a_connection_that_breaks_on_the_way_is_said_plainly() -> None:
+    answer = await begin(CannedResponse(a_chunk("Hel"), TransportFailed("the connection broke")))
+
+    with pytest.raises(UpstreamFailed, match="The answer broke off: the connection broke"):
+        await answer.message()
+
+
+async def test_silence_is_bridged_and_ends(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.UPSTREAM_IDLE_TIMEOUT_SECONDS = 30
+    monkeypatch.setattr(answer_module, "KEEP_ALIVE_SECONDS", 10.0)
+    answer = await begin(CannedResponse(a_chunk("Hel"), *[TimeoutError() for _ in range(3)]))
+
+    batches = []
+    with pytest.raises(UpstreamTimedOut, match="nothing for 30 s"):
+        async for events in answer.batches():
+            batches.append(events)  # noqa: PERF401  # an exception ends it
+
+    assert batches[1:] == [[], []]
+
+
+async def test_a_finished_connection_is_kept_and_an_unfinished_one_is_closed() -> None:
+    finished = CannedResponse(a_chunk("Hello", finishReason="STOP"), b"")
+    answer = await begin(finished)
+    await answer.message()
+    answer.close()
+
+    unfinished = CannedResponse(a_chunk("Hel"), a_chunk("lo"))
+    (await begin(unfinished)).close()
+
+    assert (finished.ended, unfinished.ended) == ("released", "aborted")

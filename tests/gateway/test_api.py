@@ -1,0 +1,222 @@
+"""Requests that are not messages: models, counts, health, and everything that is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from gateway.api import Api
+from tests.gateway.conftest import BODY_LIMIT_BYTES, a_body
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import Settings
+
+    from gateway.service import Gateway
+
+
+def client_from(gateway: Gateway, address: str, host: str = "127.0.0.1:8672") -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(Api(gateway, BODY_LIMIT_BYTES), client=(address, 5000))  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
+
+
+async def test_the_models_are_those_the_accounts_may_use(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/v1/models?limit=1000")).json()
+
+    ids = [model["id"] for model in page["data"]]
+    assert "claude-sonnet-4-6" in ids
+    assert not any(model_id.startswith("tab_") for model_id in ids)
+    assert (page["first_id"], page["last_id"], page["has_more"]) == (ids[0], ids[-1], False)
+    assert page["data"][0]["type"] == "model"
+    assert page["data"][0]["object"] == "model"
+
+
+async def test_the_models_come_in_pages(client: httpx.AsyncClient) -> None:
+    everything = [m["id"] for m in (await client.get("/v1/models?limit=1000")).json()["data"]]
+
+    first = (await client.get("/v1/models?limit=2")).json()
+    second = (await client.get(f"/v1/models?limit=2&after_id={first['last_id']}")).json()
+    back = (await client.get(f"/v1/models?limit=2&before_id={second['first_id']}")).json()
+
+    assert [m["id"] for m in first["data"] + second["data"]] == everything[:4]
+    assert [m["id"] for m in back["data"]] == everything[:2]
+    assert (first["has_more"], back["has_more"]) == (True, False)
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", "", "9" * 5000, "1.5", "²"])
+async def test_a_page_size_out_of_range_is_refused(limit: str, client: httpx.AsyncClient) -> None:
+    response = await client.get("/v1/models", params={"limit": limit})
+
+    assert response.status_code == 400
+    assert response.json()["error"]["message"].startswith("limit: ")
+
+
+async def test_one_model_is_found_by_its_id_and_by_a_name_that_stands_for_it(
+    client: httpx.AsyncClient,
+) -> None:
+    by_id = (await client.get("/v1/models/claude-sonnet-4-6")).json()
+    by_name = (await client.get("/v1/models/claude-sonnet-5-5")).json()
+
+    assert by_id["display_name"] == by_name["display_name"] == "Claude Sonnet 4.6"
+    assert by_name["id"] == "claude-sonnet-5-5"
+
+
+async def test_an_unknown_model_is_not_found_and_the_known_ones_are_named(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.get("/v1/models/no/such model")
+
+    assert response.status_code == 404
+    assert "claude-sonnet-4-6" in response.json()["error"]["message"]
+
+
+async def test_tokens_are_counted_without_asking_google(client: httpx.AsyncClient) -> None:
+    body = {key: value for key, value in a_body().items() if key != "max_tokens"}
+
+    response = await client.post("/v1/messages/count_tokens?beta=true", json=body)
+
+    assert response.json()["input_tokens"] >= 1
+
+
+async def test_health_says_how_many_accounts_and_names_none(client: httpx.AsyncClient) -> None:
+    response = await client.get("/health")
+
+    assert response.json() == {"status": "ok", "accounts": {"total": 3, "usable": 3}}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("HEAD", "/"), ("POST", "/"), ("HEAD", "/api/hello"), ("POST", "/api/event_logging/batch")],
+)
+async def test_what_claude_code_asks_beside_is_answered_without_a_key(
+    method: str, path: str, client: httpx.AsyncClient, settings: Settings
+) -> None:
+    settings.AUTH_TOKEN = "secret"
+
+    response = await client.request(method, path, content=b"anything", headers={"content-type": "text/plain"})
+
+    assert response.status_code == 200
+
+
+# Who may call
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"authorization": "Bearer wrong"}, 401),
+        ({"authorization": "Basic secret"}, 401),
+        ({"authorization": "Bearer"}, 401),
+        ({"x-api-key": "wrong"}, 401),
+        ({"x-api-key": "sécret".encode()}, 401),
+        ({"authorization": "Bearer secret"}, 200),
+        ({"authorization": "bearer  secret "}, 200),
+        ({"x-api-key": "secret"}, 200),
+        ({"authorization": "Bearer wrong", "x-api-key": "secret"}, 200),
+    ],
+)
+async def test_the_key_is_checked(
+    headers: Any, status: int, client: httpx.AsyncClient, settings: Settings
+) -> None:
+    settings.AUTH_TOKEN = "secret"
+
+    response = await client.get("/v1/models", headers=headers)
+
+    assert response.status_code == status
+    if status == 401:
+        assert response.json()["error"]["type"] == "authentication_error"
+        assert response.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "status"),
+    [
+        ("127.0.0.1", "127.0.0.1:8672", 200),
+        ("127.0.0.9", "localhost", 200),
+        ("::1", "[::1]:8672", 200),
+        ("192.168.1.5", "127.0.0.1", 403),
+        ("127.0.0.1", "gateway.lan", 403),
+    ],
+)
+async def test_without_a_key_only_this_machine_is_served(
+    address: str, host: str, status: int, gateway: Gateway, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", "gateway.lan"]
+
+    async with client_from(gateway, address, host) as client:
+        response = await client.get("/v1/models")
+
+    assert response.status_code == status
+
+
+async def test_a_host_that_is_not_ours_is_refused(gateway: Gateway) -> None:
+    async with client_from(gateway, "127.0.0.1", "evil.example") as client:
+        response = await client.get("/health")
+
+    assert response.status_code == 400
+    assert "ALLOWED_HOSTS" in response.json()["error"]["message"]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("path", ["/v1/complete", "/v1/messages/batches", "/v1/files", "/nothing", "/v1//"])
+async def test_an_unknown_path_gets_the_envelope(path: str, client: httpx.AsyncClient) -> None:
+    response = await client.post(path, json={})
+
+    assert response.status_code == 404
+    assert response.json()["error"]["type"] == "not_found_error"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/v1/messages", "POST"),
+        ("DELETE", "/v1/messages/count_tokens", "POST"),
+        ("POST", "/v1/models", "GET, HEAD"),
+        ("PUT", "/health", "GET, HEAD"),
+    ],
+)
+async def test_a_method_that_does_not_fit_names_those_that_do(
+    method: str, path: str, allow: str, client: httpx.AsyncClient
+) -> None:
+    response = await client.request(method, path)
+
+    assert response.status_code == 405
+    assert response.headers["allow"] == allow
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
+async def test_a_body_that_says_it_is_not_json_is_refused(
+    content_type: str, client: httpx.AsyncClient
+) -> None:
+    response = await client.post("/v1/messages", content=b"{}", headers={"content-type": content_type})
+
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "content-type: must be application/json."
+
+
+async def test_a_body_over_the_limit_is_refused_however_it_comes(client: httpx.AsyncClient) -> None:
+    async def pieces() -> Any:
+        for _ in range(20):
+            yield b" " * 100_000
+
+    declared = await client.post("/v1/messages", content=b" " * (BODY_LIMIT_BYTES + 1))
+    chunked = await client.post("/v1/messages", content=pieces())
+
+    for response in (declared, chunked):
+        assert response.status_code == 413
+        assert response.json()["error"]["type"] == "request_too_large"
+
+
+async def test_every_answer_carries_a_request_id(client: httpx.AsyncClient) -> None:
+    ours = await client.get("/health")
+    theirs = await client.get("/health", headers={"x-request-id": "abc-123"})
+    hostile = await client.get("/nothing", headers={"x-request-id": "a b\tc<script>"})
+
+    assert ours.headers["request-id"].startswith("req_")
+    assert theirs.headers["request-id"] == "abc-123"
+    assert hostile.headers["request-id"] == hostile.json()["request_id"] != "a b\tc<script>"

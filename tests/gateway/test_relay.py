@@ -1,0 +1,351 @@
+"""What becomes of a request when accounts and Google do not do what they should."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from accounts.models import Account
+from gateway import relay
+from gateway.upstreams.emulator.behaviour import pace
+from tests.gateway.conftest import a_body, a_client, add_accounts, in_database, started_gateway, text_of
+
+if TYPE_CHECKING:
+    import httpx
+    from pytest_django.fixtures import Settings
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+ADA, GRACE, LINUS = "ada@example.com", "grace@example.com", "linus@example.com"
+
+
+async def ask(client: httpx.AsyncClient, **changes: Any) -> httpx.Response:
+    return await client.post("/v1/messages", json=a_body(**changes))
+
+
+def tried(google: EmulatorServer) -> list[str | None]:
+    return [entry.account for entry in google.state.log.generations()]
+
+
+async def test_an_answer_comes_back_as_a_message(client: httpx.AsyncClient, google: EmulatorServer) -> None:
+    google.state.reply("Good morning.")
+
+    message = (await ask(client)).json()
+
+    assert message["type"] == "message"
+    assert message["model"] == "claude-sonnet-4-6"
+    assert message["content"] == [{"type": "text", "text": "Good morning."}]
+    assert message["stop_reason"] == "end_turn"
+
+
+async def test_a_stream_says_the_same_as_the_message(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.reply("Good morning.")
+
+    response = await ask(client, stream=True)
+
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert '"text":"Good ' in response.text
+    assert response.text.rstrip().endswith('data: {"type":"message_stop"}')
+
+
+async def test_a_client_name_is_answered_by_what_is_on_offer(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    response = await ask(client, model="claude-opus-5-5", thinking={"type": "adaptive"})
+
+    assert response.json()["model"] == "claude-opus-5-5"
+    assert response.headers["x-upstream-model"] == "claude-opus-4-6-thinking"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "quota_exhausted", "rate_limited", "bare_429", "capacity_exhausted", "internal", "unavailable",
+        "html_502", "overloaded", "close_before_headers", "reset_after_first_byte", "ok_with_error_body",
+        "ok_with_html", "verification_required", "account_disabled", "no_licence", "permission_denied",
+        "insufficient_credits",
+    ],
+)  # fmt: skip
+async def test_the_next_account_answers_when_one_cannot(
+    fault: str, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault(fault, account=ADA, times=None)
+
+    response = await ask(client, stream=True)
+
+    assert response.status_code == 200
+    assert response.text.count("event: message_start") == 1
+    assert "event: error" not in response.text
+    assert tried(google)[-1] != ADA
+
+
+async def test_an_account_at_its_limit_is_left_alone_until_it_is_back(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("quota_exhausted", account=ADA)
+    await ask(client)
+    google.state.log.clear()
+
+    await ask(client)
+
+    assert ADA not in tried(google)
+
+
+async def test_a_limit_of_one_model_leaves_the_others_free(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("quota_exhausted", account=ADA, model="claude-sonnet-4-6")
+    await ask(client)
+    google.state.log.clear()
+
+    await ask(client, model="gemini-3-flash")
+
+    assert tried(google) == [ADA]
+
+
+async def test_when_all_are_at_their_limit_one_sentence_says_when_it_works_again(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("quota_exhausted", times=None)
+
+    response = await ask(client)
+
+    error = response.json()["error"]
+    assert response.status_code == 429
+    assert error["type"] == "rate_limit_error"
+    assert error["message"].startswith("3 accounts tried for claude-sonnet-4-6: ad…@e… quota until ")
+    assert "Next try in 2 h 3 min" in error["message"]
+    assert 7300 < int(response.headers["retry-after"]) <= 7385
+    assert response.headers["x-should-retry"] == "false"
+
+
+async def test_a_short_limit_lets_the_client_come_back_by_itself(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("rate_limited", delay=20, times=None)
+
+    response = await ask(client)
+
+    assert response.status_code == 429
+    assert int(response.headers["retry-after"]) <= 20
+    assert "x-should-retry" not in response.headers
+
+
+async def test_the_same_sentence_comes_without_asking_google_again(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("quota_exhausted", times=None)
+    await ask(client)
+    google.state.log.clear()
+
+    response = await ask(client)
+
+    assert response.status_code == 429
+    assert tried(google) == []
+
+
+async def test_no_capacity_anywhere_is_an_overload(client: httpx.AsyncClient, google: EmulatorServer) -> None:
+    google.state.fault("capacity_exhausted", times=None)
+
+    response = await ask(client)
+
+    assert response.status_code == 529
+    assert response.json()["error"]["type"] == "overloaded_error"
+
+
+async def test_a_model_steps_in_when_fallback_is_on(
+    client: httpx.AsyncClient, google: EmulatorServer, settings: Settings
+) -> None:
+    settings.FALLBACK = True
+    google.state.fault("quota_exhausted", model="claude-sonnet-4-6", times=None)
+
+    response = await ask(client)
+
+    assert response.status_code == 200
+    assert response.json()["model"] == "claude-sonnet-4-6"
+    assert response.headers["x-upstream-model"].startswith("gemini-")
+
+
+async def test_a_bad_request_stays_one_and_is_tried_once(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("claude_invalid_request", message="messages.0: is odd", times=None)
+
+    response = await ask(client)
+
+    assert response.status_code == 400
+    assert response.json()["error"] == {"type": "invalid_request_error", "message": "messages.0: is odd"}
+    assert len(tried(google)) == 1
+
+
+async def test_an_unknown_model_gets_a_list_of_what_there_is(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    response = await ask(client, model="my-own-model")
+
+    message = response.json()["error"]["message"]
+    assert response.status_code == 404
+    assert "my-own-model" in message
+    assert "claude-sonnet-4-6" in message
+    assert len(tried(google)) == 1
+
+
+async def test_an_expired_token_is_refreshed_and_nobody_notices(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.expire_tokens()
+
+    response = await ask(client)
+
+    assert response.status_code == 200
+    assert tried(google)[-1] == ADA
+
+
+async def test_a_revoked_account_becomes_invalid_and_the_next_one_answers(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.revoke(ADA)
+
+    response = await ask(client)
+
+    account = await in_database(Account.objects.get)(email=ADA)
+    assert response.status_code == 200
+    assert account.state == Account.State.INVALID
+
+
+async def test_an_account_that_must_be_verified_leaves_the_pool_with_googles_link(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.require_verification(ADA)
+
+    await ask(client)
+    await ask(client)
+
+    account = await in_database(Account.objects.get)(email=ADA)
+    assert account.state == Account.State.NEEDS_VERIFICATION
+    assert account.state_link.startswith("https://accounts.google.com/")
+    assert tried(google).count(ADA) == 1
+
+
+async def test_a_wrong_client_secret_blames_no_account(
+    client: httpx.AsyncClient, google: EmulatorServer, settings: Settings
+) -> None:
+    settings.OAUTH_CLIENT_SECRET = "wrong"
+    google.state.expire_tokens()
+
+    response = await ask(client)
+
+    states = await in_database(lambda: set(Account.objects.values_list("state", flat=True)))()
+    assert response.status_code == 503
+    assert "OAUTH_CLIENT_SECRET" in response.json()["error"]["message"]
+    assert response.headers["x-should-retry"] == "false"
+    assert states == {"ok"}
+
+
+async def test_a_token_endpoint_that_is_down_changes_no_state(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.expire_tokens()
+    google.state.fault("unavailable", method="token", times=None)
+
+    response = await ask(client)
+
+    states = await in_database(lambda: set(Account.objects.values_list("state", flat=True)))()
+    assert response.status_code == 502
+    assert states == {"ok"}
+
+
+async def test_an_empty_answer_is_asked_for_again(
+    client: httpx.AsyncClient, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "EMPTY_ANSWER_PAUSE_SECONDS", 0.001)
+    google.state.fault("empty_answer", times=2)
+    google.state.reply("At last.")
+
+    response = await ask(client)
+
+    assert text_of(response.json()) == "At last."
+    assert tried(google) == [ADA, ADA, ADA]
+
+
+async def test_a_refused_signature_is_sent_again_without_thinking(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    thinking = {"type": "thinking", "thinking": "I changed this.", "signature": "claude#" + "A" * 80}
+    messages = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": [thinking, {"type": "text", "text": "Hi"}]},
+        {"role": "user", "content": "Go on"},
+    ]
+
+    response = await ask(
+        client,
+        model="claude-sonnet-4-5-thinking",
+        max_tokens=9000,
+        messages=messages,
+        thinking={"type": "enabled", "budget_tokens": 2000},
+    )
+
+    assert response.status_code == 200
+    assert [entry.status for entry in google.state.log.generations()] == [400, 200]
+
+
+async def test_trouble_after_the_first_content_leaves_as_an_error_event(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("error_mid_stream", pace(chunk_delay=0.05), after_chunks=2)
+
+    response = await ask(client, stream=True)
+
+    assert response.status_code == 200
+    assert response.text.count("event: message_start") == 1
+    assert response.text.count("event: error") == 1
+    assert '"type":"overloaded_error"' in response.text
+    assert "message_stop" not in response.text
+    assert len(tried(google)) == 1
+
+
+async def test_trouble_after_the_first_content_of_a_plain_request_gets_its_status(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("error_mid_stream", pace(chunk_delay=0.05), after_chunks=2)
+
+    assert (await ask(client)).status_code == 529
+
+
+async def test_without_any_account_the_operator_is_told_what_to_do(google: EmulatorServer) -> None:
+    await in_database(Account.objects.all().delete)()
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        response = await ask(client)
+
+    assert response.status_code == 503
+    assert response.json()["error"]["message"].startswith("There is no account yet. Add one with")
+    assert response.headers["x-should-retry"] == "false"
+
+
+async def test_with_no_usable_account_the_page_that_says_why_is_named(google: EmulatorServer) -> None:
+    await in_database(Account.objects.update)(terms_accepted_at=None)
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        response = await ask(client)
+
+    assert response.status_code == 503
+    assert "None of the 3 accounts can be used" in response.json()["error"]["message"]
+
+
+async def test_an_account_added_while_the_gateway_runs_is_used_within_a_second(
+    google: EmulatorServer,
+) -> None:
+    await in_database(Account.objects.all().delete)()
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        await in_database(add_accounts)(google)
+        await asyncio.sleep(1)
+        response = await ask(client)
+
+    assert response.status_code == 200
