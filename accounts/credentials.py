@@ -1,32 +1,78 @@
 """Secrets encrypted at rest, with keys that live outside the database.
 
-`CREDENTIALS_KEYS` lists Fernet keys, newest first: the first one encrypts, all of them decrypt.
+The keys are Fernet keys, newest first: the first one encrypts, all of them decrypt. They come from the
+setting CREDENTIALS_KEYS, else from the file `credentials_keys` in DATA_DIR, one on a line. The file is
+looked at each time, so that `rotatekeys` works while a server runs.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from functools import lru_cache
+from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
 
 class CredentialsUnreadable(Exception):
-    """No key in CREDENTIALS_KEYS opens this secret: the database came here without its key."""
+    """No key opens this secret: the database came here without its key."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The stored credentials do not open with the keys that are here: they were encrypted with another "
+            f"key. Put that key back ({where_keys_are()}), or sign in again with `manage.py addaccount`."
+        )
 
 
 def seal(secret: str) -> str:
-    return _fernet(tuple(settings.CREDENTIALS_KEYS)).encrypt(secret.encode()).decode("ascii")
+    return _fernet(tuple(keys())).encrypt(secret.encode()).decode("ascii")
 
 
 def unseal(sealed: str) -> str:
     try:
-        return _fernet(tuple(settings.CREDENTIALS_KEYS)).decrypt(sealed.encode("ascii")).decode()
+        return _fernet(tuple(keys())).decrypt(sealed.encode("ascii")).decode()
     except InvalidToken as error:
-        raise CredentialsUnreadable(
-            "The stored credentials do not open with CREDENTIALS_KEYS. "
-            "Put back the key they were encrypted with, or import the account again."
-        ) from error
+        raise CredentialsUnreadable from error
+
+
+def reseal(sealed: str) -> str:
+    """The same secret, encrypted with the newest key."""
+    return seal(unseal(sealed))
+
+
+def keys() -> list[str]:
+    """Newest first."""
+    if settings.CREDENTIALS_KEYS:
+        return list(settings.CREDENTIALS_KEYS)
+    path = Path(settings.CREDENTIALS_KEYS_FILE)
+    status = path.stat()
+    return list(_read_keys(path, status.st_ino, status.st_mtime_ns))
+
+
+def keys_are_in_a_file() -> bool:
+    return not settings.CREDENTIALS_KEYS
+
+
+def where_keys_are() -> str:
+    return "the file credentials_keys in DATA_DIR" if keys_are_in_a_file() else "the setting CREDENTIALS_KEYS"
+
+
+def write_keys(new: list[str]) -> None:
+    """Replace the key file in one step, so that no reader ever finds half of it."""
+    path = Path(settings.CREDENTIALS_KEYS_FILE)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write("\n".join(new) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).replace(path)
+
+
+@lru_cache(maxsize=2)
+def _read_keys(path: Path, inode: int, modified_ns: int) -> tuple[str, ...]:
+    return tuple(path.read_text(encoding="ascii").replace(",", "\n").split())
 
 
 @lru_cache(maxsize=4)

@@ -37,7 +37,19 @@ def read_or_create_key(path: Path, generate: Callable[[], str]) -> str:
     """The key in the file, made on first use. Two processes that start together get the same one."""
     if not path.exists():
         _create_once(path, generate())
+    make_private(path)
     return path.read_text(encoding="utf-8").strip()
+
+
+def make_private(path: Path | str) -> None:
+    """Make the file if it is not there, and keep it from everybody but its owner."""
+    if str(path) in {"", ":memory:"}:
+        return
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        Path(path).chmod(0o600)
+    except OSError as error:
+        raise SettingError(f"{str(path)!r} cannot be made private to its owner: {error.strerror}.") from error
 
 
 def _create_once(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ not fit is refused in one line that names the variable, the value and what is al
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import environ
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 # Secrets, and addresses that may carry a password: named in an error, never shown.
 UNSHOWN = ("TOKEN", "PASSWORD", "SECRET", "KEYS", "_URL", "_PROXY")
@@ -27,9 +28,9 @@ class SettingError(Exception):
 class Environment:
     """The process environment first, then each file in the order given; the first that has a name wins."""
 
-    def __init__(self, env_files: Iterable[Path] = ()) -> None:
+    def __init__(self, env_files: Iterable[Path] = (), values: Mapping[str, str] | None = None) -> None:
         # A copy: what a file says must not leak into the environment of child processes.
-        self._values = dict(os.environ)
+        self._values = dict(os.environ if values is None else values)
         for path in env_files:
             self.add_file(path)
 
@@ -41,6 +42,9 @@ class Environment:
         except (OSError, UnicodeDecodeError) as error:
             raise SettingError(f"{path} cannot be read as a settings file: {error}") from error
         self._values = {**_parse_env_file(lines), **self._values}
+
+    def has(self, name: str) -> bool:
+        return bool(self.text(name))
 
     def text(self, name: str, default: str = "", *, one_of: tuple[str, ...] = ()) -> str:
         # Read as it stands: django-environ would take a value such as "$ecret" for another variable's name.
@@ -68,10 +72,31 @@ class Environment:
             raise self._refusal(name, value, f"a whole number from {low} to {high}")
         return number
 
+    def fraction(self, name: str, default: float) -> float:
+        """From 0 up to, but not including, 1."""
+        value = self.text(name) or str(default)
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1
+        if not 0 <= number < 1:  # false for "nan" as well
+            raise self._refusal(name, value, "a number from 0 to 0.99")
+        return number
+
     def listing(self, name: str, default: tuple[str, ...] = ()) -> list[str]:
         """Comma-separated; blanks around and between the commas do not count."""
         value = self.text(name, ",".join(default))
         return [entry.strip() for entry in value.split(",") if entry.strip()]
+
+    def keys(self, name: str, usable: Callable[[str], object], allowed: str) -> list[str]:
+        """A listing of keys; `usable` raises ValueError for one that is none."""
+        keys = self.listing(name)
+        for key in keys:
+            try:
+                usable(key)
+            except ValueError as error:
+                raise self._refusal(name, key, allowed) from error
+        return keys
 
     def url(self, name: str, default: str = "") -> str:
         value = self.text(name, default)
@@ -92,6 +117,70 @@ class Environment:
     def _refusal(self, name: str, value: str, allowed: str) -> SettingError:
         shown = "its value" if any(word in name for word in UNSHOWN) else repr(value)
         return SettingError(f"{name}: {shown} is not allowed; it must be {allowed}.")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSetting:
+    """A setting the operator may change while the server runs: how it is read, and what it is without that.
+
+    `read` applies the rules of the environment to any text; it raises SettingError. `choices` are all values
+    there are, for a form, or empty when there are too many.
+    """
+
+    name: str
+    meaning: str
+    read: Callable[[str], Any]
+    choices: tuple[str, ...]
+    start_value: Any
+    """From the environment, else the default."""
+    is_fixed: bool
+    """The environment has a value, which wins over the operator's."""
+
+
+class LiveSettings:
+    """Reads as Environment does, and remembers how, in `by_name`."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self.by_name: dict[str, LiveSetting] = {}
+
+    def boolean(self, name: str, default: bool, *, meaning: str) -> bool:
+        def read(env: Environment) -> bool:
+            return env.boolean(name, default)
+
+        return bool(self._add(name, meaning, read, ("true", "false")))
+
+    def integer(self, name: str, default: int, *, between: tuple[int, int], meaning: str) -> int:
+        def read(env: Environment) -> int:
+            return env.integer(name, default, between=between)
+
+        return int(self._add(name, meaning, read))
+
+    def fraction(self, name: str, default: float, *, meaning: str) -> float:
+        def read(env: Environment) -> float:
+            return env.fraction(name, default)
+
+        return float(self._add(name, meaning, read))
+
+    def text(self, name: str, default: str = "", *, one_of: tuple[str, ...] = (), meaning: str) -> str:
+        def read(env: Environment) -> str:
+            return env.text(name, default, one_of=one_of)
+
+        return str(self._add(name, meaning, read, one_of))
+
+    def _add(
+        self, name: str, meaning: str, read: Callable[[Environment], Any], choices: tuple[str, ...] = ()
+    ) -> Any:
+        value = read(self._env)
+        self.by_name[name] = LiveSetting(
+            name=name,
+            meaning=meaning,
+            read=lambda text: read(Environment(values={name: text})),
+            choices=choices,
+            start_value=value,
+            is_fixed=self._env.has(name),
+        )
+        return value
 
 
 def _parse_env_file(text: str) -> dict[str, str]:

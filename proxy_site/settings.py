@@ -12,14 +12,16 @@ from typing import Any
 from cryptography.fernet import Fernet
 from django.core.management.utils import get_random_secret_key
 
-from proxy_site.data_dir import prepare_data_dir, read_or_create_key
-from proxy_site.environment import Environment
+from proxy_site.data_dir import make_private, prepare_data_dir, read_or_create_key
+from proxy_site.environment import Environment, LiveSettings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Environment([BASE_DIR / ".env"])
 DATA_DIR = prepare_data_dir(env.path("DATA_DIR", "~/.config/antigravity-proxy"))
 env.add_file(DATA_DIR / ".env")
+# Read through `live`: the operator may change it while the server runs (accounts/live_settings.py).
+live = LiveSettings(env)
 
 # Where we listen, and who may call
 HOST = env.text("HOST", "127.0.0.1")
@@ -32,18 +34,42 @@ SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 30, between=(0, 3
 
 # Secrets
 SECRET_KEY = env.text("SECRET_KEY") or read_or_create_key(DATA_DIR / "secret_key", get_random_secret_key)
-CREDENTIALS_KEYS = env.listing("CREDENTIALS_KEYS") or [
-    read_or_create_key(DATA_DIR / "credentials_keys", lambda: Fernet.generate_key().decode())
-]
+# Empty: the keys are in the file, which `rotatekeys` may change while the server runs.
+CREDENTIALS_KEYS = env.keys("CREDENTIALS_KEYS", Fernet, "Fernet keys, separated by commas")
+CREDENTIALS_KEYS_FILE = DATA_DIR / "credentials_keys"
+if not CREDENTIALS_KEYS:
+    read_or_create_key(CREDENTIALS_KEYS_FILE, lambda: Fernet.generate_key().decode())
+WEBUI_PASSWORD = env.text("WEBUI_PASSWORD")
 
 # Signing in to Google
 OAUTH_CLIENT_ID = env.text("OAUTH_CLIENT_ID")
 OAUTH_CLIENT_SECRET = env.text("OAUTH_CLIENT_SECRET")
+OAUTH_CALLBACK_PORT = env.integer("OAUTH_CALLBACK_PORT", 51121, between=(1024, 65530))
+OAUTH_SCOPES = env.listing(
+    "OAUTH_SCOPES",
+    tuple(
+        f"https://www.googleapis.com/auth/{scope}"
+        for scope in (
+            "cloud-platform",
+            "userinfo.email",
+            "userinfo.profile",
+            "cclog",
+            "experimentsandconfigs",
+        )
+    ),
+)
+OAUTH_AUTH_URL = env.url("OAUTH_AUTH_URL", "https://accounts.google.com/o/oauth2/v2/auth")
+OAUTH_USERINFO_URL = env.url("OAUTH_USERINFO_URL", "https://www.googleapis.com/oauth2/v1/userinfo")
 OAUTH_TOKEN_URL = env.url("OAUTH_TOKEN_URL", "https://oauth2.googleapis.com/token")
 
 # Google Cloud Code
 CLOUDCODE_ENDPOINTS = env.listing("CLOUDCODE_ENDPOINTS")
-GEMINI_HEADER_MODE: Any = env.text("GEMINI_HEADER_MODE", "cli", one_of=("cli", "antigravity"))
+GEMINI_HEADER_MODE: Any = live.text(
+    "GEMINI_HEADER_MODE",
+    "cli",
+    one_of=("cli", "antigravity"),
+    meaning="How requests for Gemini models are sent; each way has a quota of its own.",
+)
 CLOUDCODE_USER_AGENT = env.text("CLOUDCODE_USER_AGENT")
 CLOUDCODE_CLIENT_VERSION = env.text("CLOUDCODE_CLIENT_VERSION", "2.9.1")
 UPSTREAM_CONNECT_TIMEOUT_SECONDS = (
@@ -61,15 +87,51 @@ NO_PROXY = env.listing("NO_PROXY") or env.listing("no_proxy")
 SSL_CERT_FILE = env.text("SSL_CERT_FILE")
 
 # What happens to a request
-FALLBACK = env.boolean("FALLBACK", default=False)
-DEFAULT_COOLDOWN_SECONDS = env.integer("DEFAULT_COOLDOWN_MS", 10_000, between=(1000, 600_000)) / 1000
-MAX_WAIT_BEFORE_ERROR_SECONDS = (
-    env.integer("MAX_WAIT_BEFORE_ERROR_MS", 120_000, between=(0, 3_600_000)) / 1000
+FALLBACK = live.boolean(
+    "FALLBACK", default=False, meaning="Another model steps in when all accounts are at their limit."
 )
-SYSTEM_PREAMBLE = env.text("SYSTEM_PREAMBLE")
-DEFAULT_THINKING_BUDGET = env.integer("DEFAULT_THINKING_BUDGET", 16_000, between=(0, 128_000))
-DEFAULT_THINKING_LEVEL = env.text("DEFAULT_THINKING_LEVEL", one_of=("", "minimal", "low", "medium", "high"))
-MAX_CONTEXT_TOKENS = env.integer("MAX_CONTEXT_TOKENS", 0, between=(0, 10_000_000))
+DEFAULT_COOLDOWN_SECONDS = (
+    live.integer(
+        "DEFAULT_COOLDOWN_MS",
+        10_000,
+        between=(1000, 600_000),
+        meaning="How long an account rests when Google refuses without saying for how long, in ms.",
+    )
+    / 1000
+)
+MAX_WAIT_BEFORE_ERROR_SECONDS = (
+    live.integer(
+        "MAX_WAIT_BEFORE_ERROR_MS",
+        120_000,
+        between=(0, 3_600_000),
+        meaning="The longest wait for the first piece of an answer, in ms; 0 waits for ever.",
+    )
+    / 1000
+)
+GLOBAL_QUOTA_THRESHOLD = live.fraction(
+    "GLOBAL_QUOTA_THRESHOLD",
+    0.0,
+    meaning="Spare an account from this remaining fraction down, while another has more. 0 is off.",
+)
+SYSTEM_PREAMBLE = live.text("SYSTEM_PREAMBLE", meaning="Text put before every system prompt.")
+DEFAULT_THINKING_BUDGET = live.integer(
+    "DEFAULT_THINKING_BUDGET",
+    16_000,
+    between=(0, 128_000),
+    meaning="Thinking tokens when a request asks for thinking without saying how much.",
+)
+DEFAULT_THINKING_LEVEL = live.text(
+    "DEFAULT_THINKING_LEVEL",
+    one_of=("", "minimal", "low", "medium", "high"),
+    meaning="Thinking level of Gemini 3 models; empty leaves it to the request.",
+)
+MAX_CONTEXT_TOKENS = live.integer(
+    "MAX_CONTEXT_TOKENS",
+    0,
+    between=(0, 10_000_000),
+    meaning="Longer prompts are refused with the error clients answer by compacting; 0 is off.",
+)
+LIVE_SETTINGS = live.by_name
 
 # Said by `runserver --demo`, which sets it together with the emulator's addresses
 DEMO = env.boolean("DEMO", default=False)
@@ -94,6 +156,7 @@ LOGGING: dict[str, Any] = {
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'proxy.sqlite3'}")}
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    make_private(DATABASES["default"]["NAME"])  # its journal files take over its mode
     DATABASES["default"]["OPTIONS"] = {
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         "transaction_mode": "IMMEDIATE",
