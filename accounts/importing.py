@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.utils import timezone
 
+from accounts.emails import parse_email
 from accounts.models import Account
 
 
@@ -62,10 +61,9 @@ def store(rows: list[Row], *, terms_accepted: bool) -> list[Outcome]:
 def _parse_row(number: int, entry: Any) -> Row:
     if not isinstance(entry, dict):
         return Row(f"row {number}", problem="it is not an object")
-    email = entry.get("email")
-    if not isinstance(email, str) or not _is_email(email.strip()):
+    email = parse_email(entry.get("email"))
+    if email is None:
         return Row(f"row {number}", problem="email: must be an e-mail address")
-    email = email.strip().lower()
     packed = entry.get("refresh_token", entry.get("refreshToken"))
     if not isinstance(packed, str) or not packed.strip():
         return Row(email, problem="refresh_token: must be a text")
@@ -80,14 +78,6 @@ def _parse_row(number: int, entry: Any) -> Row:
         project_id=project_id or next((part for part in projects.split("|") if part), ""),
         enabled=entry.get("enabled") is not False,
     )
-
-
-def _is_email(text: str) -> bool:
-    try:
-        validate_email(text)
-    except ValidationError:
-        return False
-    return len(text) <= 254
 
 
 def _store_row(row: Row, terms_accepted: bool) -> Outcome:

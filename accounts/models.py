@@ -1,9 +1,14 @@
-"""The accounts requests are sent with, and one number that says when any of them changed."""
+"""The accounts requests are sent with, what is known about each, and what the operator has set.
+
+Every change that a running server must notice moves Revision, which it looks at twice a second.
+"""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F
 from django.utils import timezone
@@ -12,30 +17,48 @@ from accounts.credentials import seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
+
+THRESHOLD_RULES = [MinValueValidator(0.0), MaxValueValidator(0.99)]
 
 
 class Account(models.Model):
     """One Google account the operator added. Usable: enabled, terms accepted, and in state OK."""
 
     class State(models.TextChoices):
-        OK = "ok"
-        INVALID = "invalid", "invalid: sign in again"
-        NEEDS_VERIFICATION = "needs_verification", "Google asks to verify the account"
-        DISABLED_BY_PROVIDER = "disabled_by_provider", "disabled by Google"
-        NEEDS_PROJECT = "needs_project", "has no Cloud project"
+        OK = "ok", "OK"
+        INVALID = "invalid", "Sign-in expired"
+        NEEDS_VERIFICATION = "needs_verification", "Google asks to verify it"
+        DISABLED_BY_PROVIDER = "disabled_by_provider", "Disabled by Google"
+        NEEDS_PROJECT = "needs_project", "Has no Cloud project"
 
-    email = models.EmailField(unique=True)
+    email = models.EmailField("e-mail", unique=True)
     sealed_refresh_token = models.TextField(editable=False)
-    project_id = models.CharField(max_length=200, blank=True)
+    project_id = models.CharField(
+        "Cloud project", max_length=200, blank=True, help_text="Found by itself; set it only to override."
+    )
     tier = models.CharField(max_length=20, default="unknown")
-    enabled = models.BooleanField(default=True)
+    enabled = models.BooleanField(default=True, help_text="Requests are sent with enabled accounts only.")
     priority = models.IntegerField(default=0, help_text="Lower comes first.")
+    quota_threshold = models.FloatField(
+        null=True,
+        blank=True,
+        validators=THRESHOLD_RULES,
+        help_text="Spare this account from this remaining fraction down (0 to 0.99), while another has more. "
+        "Empty: the setting GLOBAL_QUOTA_THRESHOLD.",
+    )
+    model_quota_thresholds = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='The same for single models, which then decides: {"gemini-3-flash": 0.2}.',
+    )
     state = models.CharField(max_length=30, choices=State.choices, default=State.OK)
-    state_reason = models.TextField(blank=True)
-    state_link = models.URLField(max_length=2000, blank=True)
-    state_since = models.DateTimeField(default=timezone.now)
-    terms_accepted_at = models.DateTimeField(null=True, blank=True)
-    added_at = models.DateTimeField(auto_now_add=True)
+    state_reason = models.TextField("reason", blank=True)
+    state_link = models.URLField("Google's page for it", max_length=2000, blank=True)
+    state_since = models.DateTimeField("in this state since", default=timezone.now)
+    terms_accepted_at = models.DateTimeField("terms accepted", null=True, blank=True)
+    last_used_at = models.DateTimeField("last used", null=True, blank=True)
+    added_at = models.DateTimeField("added", auto_now_add=True)
 
     class Meta:
         ordering: ClassVar = ["priority", "id"]
@@ -62,9 +85,140 @@ class Account(models.Model):
         self.sealed_refresh_token = seal(value)
 
     def enter_state(self, state: str, reason: str = "", link: str = "") -> None:
-        """Sets the fields; the caller saves."""
+        """Sets the fields; the caller saves, with STATE_FIELDS when it changes nothing else."""
+        if state != self.state:
+            self.state_since = timezone.now()
         self.state, self.state_reason, self.state_link = state, reason, link
-        self.state_since = timezone.now()
+
+    STATE_FIELDS: ClassVar = ["state", "state_reason", "state_link", "state_since"]
+
+
+def usable_accounts() -> Iterable[Account]:
+    return Account.objects.filter(enabled=True, state=Account.State.OK, terms_accepted_at__isnull=False)
+
+
+class SharedToken(models.Model):
+    """The access token all processes use, and who is fetching the next one.
+
+    A process claims the refresh by an UPDATE that changes one row or none; a claim runs out by itself, so
+    that a process that dies does not keep the others waiting.
+    """
+
+    account = models.OneToOneField(
+        Account, on_delete=models.CASCADE, primary_key=True, related_name="shared_token"
+    )
+    sealed_access_token = models.TextField(blank=True, editable=False)
+    good_until = models.FloatField(default=0.0)
+    claimed_until = models.FloatField(default=0.0)
+
+    def __str__(self) -> str:
+        return f"access token of account {self.account_id}"
+
+
+class ClientProblem(models.Model):
+    """A single row, there while Google refuses OAUTH_CLIENT_ID or its secret. No account is to blame."""
+
+    reason = models.TextField()
+    since = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.reason
+
+    @classmethod
+    def note(cls, reason: str) -> None:
+        cls.objects.update_or_create(pk=1, defaults={"reason": reason})
+
+    @classmethod
+    def clear(cls) -> None:
+        cls.objects.all().delete()
+
+
+class SignIn(models.Model):
+    """One attempt to sign in at Google, from its start to its end, whoever brings the answer."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Waiting for you to sign in at Google"
+        FINISHING = "finishing", "Google has answered"
+        COMPLETED = "completed", "Completed"
+        FAILED = "failed", "Failed"
+        EXPIRED = "expired", "Expired"
+
+    LIFETIME = timedelta(minutes=10)
+
+    state = models.CharField(max_length=64, unique=True, editable=False)
+    sealed_code_verifier = models.TextField(editable=False)
+    redirect_uri = models.CharField(max_length=200, editable=False)
+    login_hint = models.EmailField("account to sign in as", blank=True)
+    terms_accepted = models.BooleanField(default=False)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING)
+    reason = models.TextField(blank=True)
+    account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="sign_ins")
+    started_by = models.CharField(max_length=150)
+    started_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-started_at"]
+
+    def __str__(self) -> str:
+        return f"sign-in of {self.started_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.started_at + self.LIFETIME
+
+    @property
+    def seconds_left(self) -> int:
+        return max(0, int((self.expires_at - timezone.now()).total_seconds()))
+
+
+class QuotaSnapshot(models.Model):
+    """What Google said was left of one model for one account, and for how long it kept saying so.
+
+    `header_mode` keeps the pools apart: Gemini models have a quota of their own in each mode.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="quota_snapshots")
+    model_id = models.CharField("model", max_length=100)
+    header_mode = models.CharField(max_length=20)
+    remaining_fraction = models.FloatField(null=True)
+    """None: Google says nothing about it."""
+    reset_at = models.DateTimeField("full again", null=True)
+    taken_at = models.DateTimeField()
+    """When these numbers were first seen; the next row of the same pool begins where they changed."""
+    seen_at = models.DateTimeField()
+    """When they were last seen."""
+
+    class Meta:
+        ordering: ClassVar = ["account_id", "model_id", "header_mode", "taken_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["account", "model_id", "header_mode", "-taken_at"], name="quota_newest"),
+            models.Index(fields=["seen_at"], name="quota_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} ({self.header_mode}) of account {self.account_id}"
+
+
+class LiveSetting(models.Model):
+    """What the operator set while the server runs. The environment wins (accounts/live_settings.py)."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    value = models.TextField(blank=True)
+    changed_by = models.CharField(max_length=150)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SetUpLink(models.Model):
+    """A one-time way in for whoever can read the server's terminal, while there is no operator yet."""
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"set-up link until {self.expires_at:%H:%M}"
 
 
 class Revision(models.Model):
@@ -84,7 +238,3 @@ class Revision(models.Model):
     @classmethod
     def current(cls) -> int:
         return cls.objects.filter(pk=1).values_list("number", flat=True).first() or 0
-
-
-def usable_accounts() -> Iterable[Account]:
-    return Account.objects.filter(enabled=True, state=Account.State.OK, terms_accepted_at__isnull=False)
