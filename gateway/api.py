@@ -62,8 +62,27 @@ class ApiRequest(ASGIRequest):
             raise InvalidRequest("content-type: must be application/json.")
         try:
             return orjson.loads(self.raw_body)
-        except orjson.JSONDecodeError as error:
-            raise InvalidRequest(f"The body is not valid JSON: {error}.") from error
+        except orjson.JSONDecodeError:
+            return _parse_mended(_replace_lone_surrogates(self.raw_body))
+
+
+# JavaScript cuts a text between the two halves of an emoji and sends the half as an escape, for example in
+# the output of a tool that was too long. No JSON reader takes that; half an emoji is better than no answer.
+SURROGATES = re.compile(
+    rb"(?P<kept>\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+
+
+def _replace_lone_surrogates(body: bytes) -> bytes:
+    return SURROGATES.sub(lambda found: found["kept"] or rb"\ufffd", body)
+
+
+def _parse_mended(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}.") from error
 
 
 class JsonResponse(HttpResponse):

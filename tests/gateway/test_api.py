@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import orjson
 import pytest
 
 from gateway.api import Api
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
 
     from gateway.service import Gateway
+    from gateway.upstreams.emulator.server import EmulatorServer
 
 
 def client_from(gateway: Gateway, address: str, host: str = "127.0.0.1:8672") -> httpx.AsyncClient:
@@ -197,6 +199,30 @@ async def test_a_body_that_says_it_is_not_json_is_refused(
 
     assert response.status_code == 400
     assert response.json()["error"]["message"] == "content-type: must be application/json."
+
+
+@pytest.mark.parametrize(
+    ("sent", "understood"),
+    [
+        (r"cut \ud83d", "cut \ufffd"),
+        (r"\uDE00 cut", "\ufffd cut"),
+        (r"whole \ud83d\ude00", "whole \U0001f600"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"no escape \\ud83d, \ud83d", "no escape \\ud83d, \ufffd"),
+    ],
+)
+async def test_half_an_emoji_in_an_escape_is_replaced(
+    sent: str, understood: str, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    body = orjson.dumps(a_body(messages=[{"role": "user", "content": "TEXT"}])).replace(
+        b"TEXT", sent.encode()
+    )
+
+    response = await client.post("/v1/messages", content=body, headers={"content-type": "application/json"})
+
+    request = google.state.log.generations()[0].envelope["request"]
+    assert response.status_code == 200
+    assert request["contents"][0]["parts"] == [{"text": understood}]
 
 
 async def test_a_body_over_the_limit_is_refused_however_it_comes(client: httpx.AsyncClient) -> None:
