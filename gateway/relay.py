@@ -92,11 +92,14 @@ class Relay:
     async def open(self, request: MessagesRequest, session_id: str) -> Answer:
         """The answer, once its first content is there. Raises GatewayError."""
         limit = settings.MAX_WAIT_BEFORE_ERROR_SECONDS or None
+        asked_at = time.monotonic()
         try:
             async with asyncio.timeout(limit):
-                return await self._open(request, session_id)
+                answer = await self._open(request, session_id)
         except TimeoutError as error:
             raise UpstreamTimedOut(f"No answer began within {limit:.0f} s.") from error
+        logger.debug("%s began after %.0f ms", answer.model_id, 1000 * (time.monotonic() - asked_at))
+        return answer
 
     async def offered_models(self) -> dict[str, ModelOffer]:
         """What the usable accounts may use. Raises OperatorMustAct when there is no such account."""

@@ -66,6 +66,8 @@ def endpoint(*methods: str, for_clients: bool = True) -> Callable[[View], View]:
 @endpoint("POST")
 async def messages(request: ApiRequest) -> HttpResponseBase:
     message_request = parse_messages_request(request.json())
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("%s asks for %s", request.request_id, _shape_of(request, message_request))
     session_id = session_id_for(request, message_request)
     if message_request.stream:
         return await _stream(request, message_request, session_id)
@@ -115,6 +117,15 @@ async def _give_up(opening: asyncio.Task[Answer]) -> None:
 def _upstream_headers(answer: Answer) -> dict[str, str]:
     """The message names the model the client asked for; this is the one that answered."""
     return {"x-upstream-model": answer.model_id}
+
+
+def _shape_of(request: ApiRequest, message_request: MessagesRequest) -> str:
+    """What a request looks like, without a word of what it says."""
+    return (
+        f"{message_request.model}, {len(request.raw_body)} bytes, {len(message_request.messages)} messages, "
+        f"{len(message_request.tools or ())} tools, max_tokens {message_request.max_tokens}, "
+        f"thinking {(message_request.thinking or {}).get('type')}, stream {message_request.stream}"
+    )
 
 
 def session_id_for(request: ApiRequest, message_request: MessagesRequest) -> str:

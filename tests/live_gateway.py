@@ -77,6 +77,7 @@ class LiveGateway:
     def __exit__(self, *exception: object) -> None:
         if self.process.poll() is None:
             self.stop()
+        self._reader.join()
 
     def start(self) -> None:
         self._ready.clear()
@@ -84,20 +85,26 @@ class LiveGateway:
             [sys.executable, "manage.py", "runserver", str(self.port), *self._arguments],
             cwd=PROJECT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        threading.Thread(target=self._collect_output, daemon=True).start()
+        self._reader = threading.Thread(target=self._collect_output, daemon=True)
+        self._reader.start()
         if not self._ready.wait(READY_SECONDS) or self.process.poll() is not None:
             self.process.kill()
+            self.process.wait()
+            self._reader.join()
             raise AssertionError(f"the gateway did not start:\n{self.output}")
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout_seconds: float = 10) -> int:
-        """Its exit status."""
+        """Its exit status. `output` is complete then."""
         self.process.send_signal(number)
-        return self.process.wait(timeout_seconds)
+        status = self.process.wait(timeout_seconds)
+        self._reader.join()
+        return status
 
     def _collect_output(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.output += line
-            if "Stop with Ctrl-C" in line:
-                self._ready.set()
+        with self.process.stdout as lines:
+            for line in lines:
+                self.output += line
+                if "Stop with Ctrl-C" in line:
+                    self._ready.set()
         self._ready.set()

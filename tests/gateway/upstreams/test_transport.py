@@ -1,0 +1,178 @@
+"""Connections for model calls, against real sockets on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from accounts.outbound import is_loopback, proxy_for
+from gateway.upstreams.transport import Transport, TransportFailed, TransportTimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+    from pytest_django.fixtures import Settings
+
+    Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+@asynccontextmanager
+async def serving(handle: Handler) -> AsyncIterator[str]:
+    """A server's address; at the end every connection has been seen to its close."""
+    connections: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(asyncio.ensure_future(handle(reader, writer)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await asyncio.gather(*connections)
+
+
+@asynccontextmanager
+async def a_server(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Each connection is answered with the next of the answers; b"" closes it at once. Yields its address and
+    the head of each request."""
+    heads: list[bytes] = []
+    left = list(answers)
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(left.pop(0) if left else b"")
+        await hang_up(writer)
+
+    async with serving(handle) as url:
+        yield url, heads
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+@asynccontextmanager
+async def a_transport() -> AsyncIterator[Transport]:
+    transport = Transport(connect_timeout_seconds=1)
+    await transport.start()
+    try:
+        yield transport
+    finally:
+        await transport.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_kept_proxies() -> Iterator[None]:
+    proxy_for.cache_clear()
+    yield
+    proxy_for.cache_clear()
+
+
+async def test_a_connection_closed_while_idle_is_opened_once_more() -> None:
+    async with a_server(b"", OK) as (url, heads), a_transport() as transport:
+        response = await transport.post(url, headers={}, body=b"{}", first_byte_seconds=1)
+
+        assert response.status == 200
+        assert await response.read(1) == b"ok"
+        assert len(heads) == 2
+        response.abort()
+
+
+async def test_a_server_that_says_nothing_times_out() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        await hang_up(writer)
+
+    async with serving(silent) as url, a_transport() as transport:
+        with pytest.raises(TransportTimedOut, match="no answer within 0 s"):
+            await transport.post(url, headers={}, body=b"{}", first_byte_seconds=0.05)
+
+
+async def test_a_port_nobody_listens_on_is_said_plainly() -> None:
+    async with a_transport() as transport:
+        with pytest.raises(TransportFailed, match="the connection could not be made"):
+            await transport.post("http://127.0.0.1:1", headers={}, body=b"{}", first_byte_seconds=1)
+
+
+async def test_a_body_that_ends_too_early_is_a_broken_connection() -> None:
+    short = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this"
+    async with a_server(short) as (url, _), a_transport() as transport:
+        response = await transport.post(url, headers={}, body=b"{}", first_byte_seconds=1)
+
+        with pytest.raises(TransportFailed, match="the connection broke"):
+            while await response.read(1):
+                pass
+        response.abort()
+
+
+async def test_a_read_that_takes_too_long_loses_nothing() -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
+        await asyncio.sleep(0.1)
+        writer.write(b"there")
+        await hang_up(writer)
+
+    async with serving(slow) as url, a_transport() as transport:
+        response = await transport.post(url, headers={}, body=b"{}", first_byte_seconds=1)
+
+        with pytest.raises(TimeoutError):
+            await response.read(0.01)
+        assert await response.read(1) == b"there"
+        response.abort()
+
+
+async def test_a_proxy_is_used_for_other_machines(settings: Settings) -> None:
+    async with a_server(OK) as (proxy, heads), a_transport() as transport:
+        settings.HTTP_PROXY = proxy
+        response = await transport.post(
+            "http://google.test/path", headers={}, body=b"{}", first_byte_seconds=1
+        )
+        response.abort()
+
+    assert heads[0].startswith(b"POST http://google.test/path HTTP/1.1\r\n")
+
+
+async def test_loopback_is_never_proxied(settings: Settings) -> None:
+    async with a_server(OK) as (url, heads), a_transport() as transport:
+        settings.HTTP_PROXY = "http://127.0.0.1:1"
+        response = await transport.post(f"{url}/path", headers={}, body=b"{}", first_byte_seconds=1)
+        response.abort()
+
+    assert heads[0].startswith(b"POST /path HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://cloudcode-pa.googleapis.com/x", "http://proxy:3128"),
+        ("http://cloudcode-pa.googleapis.com/x", None),
+        ("https://internal.example/x", None),
+        ("https://sub.internal.example/x", None),
+        ("https://localhost:1/x", None),
+        ("https://127.9.9.9/x", None),
+        ("https://[::1]/x", None),
+    ],
+)
+def test_which_addresses_go_through_the_proxy(url: str, proxy: str | None, settings: Settings) -> None:
+    settings.HTTP_PROXY, settings.HTTPS_PROXY = "", "http://proxy:3128"
+    settings.NO_PROXY = ["internal.example"]
+
+    assert proxy_for(url) == proxy
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("localhost", True), ("LOCALHOST", True), ("127.0.0.1", True), ("127.1.2.3", True), ("::1", True),
+     ("[::1]", True), ("::ffff:127.0.0.1", True), ("0.0.0.0", False), ("localhost.evil", False), ("", False)],
+)  # fmt: skip
+def test_what_is_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
