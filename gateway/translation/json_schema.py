@@ -126,7 +126,14 @@ class _Hints:
     """Sentences for the description, each once."""
 
     def __init__(self, description: object) -> None:
+        self._is_described = isinstance(description, str)
         self._description = description if isinstance(description, str) else ""
+
+    def describe(self, description: object) -> None:
+        """For a schema that says nothing about itself, but its chosen member does."""
+        if not self._is_described and isinstance(description, str):
+            self._is_described = True
+            self._description = f"{description} {self._description}".rstrip()
 
     def add(self, hint: str) -> None:
         if hint not in self._description:
@@ -220,12 +227,7 @@ class _Converter:
         if len(candidates) > 1:
             _hint_types(map(_types_of, candidates), hints)
         best = max(candidates, key=_score)
-        if "description" in schema:
-            best = {key: value for key, value in best.items() if key != "description"}
-        else:
-            hints_of_best = best.get("description")
-            if isinstance(hints_of_best, str):
-                hints.add(hints_of_best)
+        hints.describe(best.get("description"))
         # A union inside the chosen one is resolved in the same way.
         return self._choose_from_unions(_merge(schema, best), place.below(), hints)
 

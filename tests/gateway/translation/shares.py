@@ -1,0 +1,24 @@
+"""Examples are only a proof of what they contain, so we count it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+LEAST_SHARE = 0.2
+
+
+class Shares:
+    def __init__(self) -> None:
+        self._examples = 0
+        self._counts: Counter[str] = Counter()
+
+    def count(self, **traits: bool) -> None:
+        self._examples += 1
+        self._counts.update({trait: int(is_there) for trait, is_there in traits.items()})
+
+    def check(self) -> None:
+        """Prints the share of examples with each trait (``pytest -s`` shows it); each must be a fifth."""
+        shares = {trait: count / self._examples for trait, count in self._counts.items()}
+        listed = ", ".join(f"{trait} {share:.0%}" for trait, share in shares.items())
+        print(f"\n{self._examples} examples: {listed}")  # noqa: T201
+        assert all(share >= LEAST_SHARE for share in shares.values()), shares

@@ -1,0 +1,115 @@
+"""Any legal conversation gives a request that Google accepts, and repairing it twice changes nothing."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.anthropic_api.messages import parse_messages_request
+from gateway.translation.history import repair_history
+from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
+from gateway.translation.signatures import SignatureCache
+from gateway.upstreams.emulator.validator import validate_generate
+from tests.builders import a_model, a_text, a_tool_result, a_tool_use
+from tests.gateway.translation.conversation_examples import Conversation, conversations
+from tests.gateway.translation.shares import Shares
+from tests.gateway.translation.test_schema_properties import an_envelope
+
+
+def test_any_legal_conversation_gives_a_request_that_google_accepts() -> None:
+    shares = Shares()
+
+    @given(conversations())
+    def check(conversation: Conversation) -> None:
+        shares.count(**conversation.traits)
+
+        request = translate(conversation)
+
+        validate_generate(an_envelope(request.model.id, request.request))
+
+    check()
+    shares.check()
+
+
+@given(conversations())
+def test_the_second_try_without_thinking_is_accepted_and_holds_none(conversation: Conversation) -> None:
+    request = translate(conversation, without_thinking=True)
+
+    validate_generate(an_envelope(request.model.id, request.request))
+    parts = [part for content in request.request["contents"] for part in content["parts"]]
+    assert not any("thought" in part for part in parts)
+    assert {part.get("thoughtSignature") for part in parts} <= {None, "skip_thought_signature_validator"}
+    assert not request.thinks
+
+
+@given(conversations(), st.sampled_from([1, 500, 2_000]))
+def test_a_shortened_history_is_accepted_too(conversation: Conversation, max_tokens: int) -> None:
+    request = translate(conversation, TranslationOptions(max_context_tokens=max_tokens))
+
+    validate_generate(an_envelope(request.model.id, request.request))
+
+
+@given(conversations())
+def test_translating_leaves_the_request_as_it_was(conversation: Conversation) -> None:
+    before = copy.deepcopy(conversation.body)
+
+    translate(conversation)
+
+    assert conversation.body == before
+
+
+def translate(
+    conversation: Conversation, options: TranslationOptions | None = None, *, without_thinking: bool = False
+) -> TranslatedRequest:
+    return translate_request(
+        parse_messages_request(conversation.body),
+        a_model(conversation.target, conversation.header_mode),
+        options or TranslationOptions(),
+        SignatureCache(),
+        without_thinking=without_thinking,
+    )
+
+
+IDS = st.sampled_from(["a", "b", "c"])
+BLOCKS = st.one_of(
+    st.builds(a_text, st.sampled_from(["x", " ", ""])),
+    st.builds(a_tool_use, IDS),
+    st.builds(a_tool_result, IDS, st.sampled_from([None, "r", [], [a_text("r")]])),
+    st.just({"type": "thinking", "thinking": "t", "signature": "s"}),
+)
+MESSAGES = st.builds(
+    lambda role, content: {"role": role, "content": content},
+    st.sampled_from(["user", "assistant", "system"]),
+    st.one_of(st.sampled_from(["", "hello"]), st.lists(BLOCKS, max_size=4)),
+)
+
+
+@given(st.lists(MESSAGES, max_size=6))
+def test_repairing_a_repaired_history_changes_nothing(messages: list[dict[str, Any]]) -> None:
+    repaired = repair_history(messages)
+
+    assert repair_history(repaired) == repaired
+
+
+@given(st.lists(MESSAGES, min_size=1, max_size=6), st.sampled_from(["gemini-3-flash", "gpt-oss-120b-medium"]))
+def test_even_an_illegal_history_is_repaired_for(messages: list[dict[str, Any]], target: str) -> None:
+    """Anthropic refuses such histories; a client that has one would be stuck with it."""
+    for message in messages:
+        message["content"] = message["content"] or "."
+    body = {"model": "any", "max_tokens": 5_000, "messages": messages}
+    request = translate(Conversation(body, target, "antigravity"))
+
+    validate_generate(an_envelope(request.model.id, request.request))
+
+
+@pytest.mark.parametrize("target", ["claude-sonnet-4-5-thinking", "gemini-3-flash", "gpt-oss-120b-medium"])
+def test_a_conversation_of_nothing_but_blanks_is_accepted(target: str) -> None:
+    body = {"model": "any", "max_tokens": 5_000, "messages": [{"role": "user", "content": [a_text(" ")]}]}
+
+    request = translate(Conversation(body, target, "antigravity"))
+
+    validate_generate(an_envelope(request.model.id, request.request))

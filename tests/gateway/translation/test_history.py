@@ -1,0 +1,248 @@
+"""Roles, turns, and the pairing of calls and results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.translation.history import INTERRUPTED
+from tests.builders import (
+    CLAUDE,
+    CLAUDE_THINKING,
+    GEMINI_3,
+    GPT,
+    a_text,
+    a_thinking,
+    a_tool_result,
+    a_tool_use,
+    an_image,
+    assistant,
+    translated,
+    user,
+)
+
+
+def contents_of(*messages: dict[str, Any], model: str = CLAUDE, **fields: Any) -> list[dict[str, Any]]:
+    contents: list[dict[str, Any]] = translated(*messages, model=model, **fields).request["contents"]
+    return contents
+
+
+def outline(contents: list[dict[str, Any]]) -> list[str]:
+    """``model: call toolu_1, text; user: response toolu_1`` as a list of turns."""
+    return [
+        f"{content['role']}: {', '.join(map(_outline_of_part, content['parts']))}" for content in contents
+    ]
+
+
+def _outline_of_part(part: dict[str, Any]) -> str:
+    if "functionCall" in part:
+        return f"call {part['functionCall']['id']}"
+    if "functionResponse" in part:
+        return f"response {part['functionResponse']['id']}"
+    return "thought" if part.get("thought") else str(part.get("text", "image"))
+
+
+# --- roles and turns (2) ---
+
+
+def test_the_assistant_is_the_model() -> None:
+    assert contents_of(user("hi"), assistant("ho"), user("he")) == [
+        {"role": "user", "parts": [{"text": "hi"}]},
+        {"role": "model", "parts": [{"text": "ho"}]},
+        {"role": "user", "parts": [{"text": "he"}]},
+    ]
+
+
+@pytest.mark.parametrize("content", ["Be brief.", [a_text("Be brief.", cache_control={"type": "ephemeral"})]])
+def test_a_system_message_amid_the_conversation_is_said_by_the_user(content: Any) -> None:
+    contents = contents_of(user("hi"), assistant("ho"), {"role": "system", "content": content})
+
+    assert contents[2] == {"role": "user", "parts": [{"text": "Be brief."}]}
+
+
+def test_neighbours_of_one_role_become_one_turn() -> None:
+    assert outline(contents_of(user("a"), user("b"), assistant("c"), assistant("d"), user("e"))) == [
+        "user: a, b",
+        "model: c, d",
+        "user: e",
+    ]
+
+
+def test_a_system_message_between_call_and_result_does_not_part_them() -> None:
+    contents = contents_of(
+        user("hi"), assistant(a_tool_use()), {"role": "system", "content": "note"}, user(a_tool_result())
+    )
+
+    assert outline(contents) == ["user: hi", "model: call toolu_1", "user: response toolu_1, note"]
+
+
+def test_an_empty_turn_between_two_others_keeps_them_apart() -> None:
+    assert outline(contents_of(user("a"), assistant(a_text(" ")), user("b"))) == [
+        "user: a",
+        "model: .",
+        "user: b",
+    ]
+
+
+def test_an_empty_turn_at_the_end_is_left_out() -> None:
+    assert outline(contents_of(user("a"), assistant("b"), user(a_text("\n")))) == ["user: a", "model: b"]
+
+
+def test_a_conversation_begins_with_the_user() -> None:
+    assert outline(contents_of(assistant("I begin"), user("a"))) == ["user: .", "model: I begin", "user: a"]
+
+
+def test_nothing_but_blanks_is_still_a_conversation() -> None:
+    assert outline(contents_of(user(" "))) == ["user: ."]
+
+
+def test_a_prefill_is_kept_for_claude_without_thinking() -> None:
+    assert outline(contents_of(user("a"), assistant("I would"))) == ["user: a", "model: I would"]
+
+
+@pytest.mark.parametrize("model", [CLAUDE_THINKING, GEMINI_3, GPT])
+def test_after_a_prefill_other_models_are_asked_to_go_on(model: str) -> None:
+    assert outline(contents_of(user("a"), assistant("I would"), model=model))[2:] == ["user: Continue."]
+
+
+# --- parallel calls, orphans (5.3, 5.4) ---
+
+CALLS = [a_tool_use("a"), a_tool_use("b"), a_tool_use("c")]
+
+
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI_3, GPT])
+def test_results_come_first_and_in_the_order_of_the_calls(model: str) -> None:
+    results = [a_text("so?"), a_tool_result("c"), a_tool_result("a"), a_tool_result("b")]
+
+    contents = contents_of(user("hi"), assistant(*CALLS), user(*results), model=model)
+
+    assert outline(contents)[1:] == [
+        "model: call a, call b, call c",
+        "user: response a, response b, response c, so?",
+    ]
+
+
+def test_a_result_carries_the_name_of_the_function_it_answers() -> None:
+    calls = [a_tool_use("a", "first"), a_tool_use("b", "second")]
+
+    contents = contents_of(user("hi"), assistant(*calls), user(a_tool_result("b"), a_tool_result("a")))
+
+    assert [part["functionResponse"]["name"] for part in contents[2]["parts"]] == ["first", "second"]
+
+
+def test_a_result_without_call_becomes_text_and_keeps_its_images() -> None:
+    stray = a_tool_result("gone", [a_text("words"), an_image()])
+
+    contents = contents_of(user("hi"), assistant("ho"), user(stray))
+
+    text, image = contents[2]["parts"]
+    assert "gone" in text["text"]
+    assert "words" in text["text"]
+    assert "inlineData" in image
+
+
+def test_each_result_is_checked_by_its_id() -> None:
+    contents = contents_of(
+        user("hi"), assistant(a_tool_use("a")), user(a_tool_result("a"), a_tool_result("x"))
+    )
+
+    assert [("functionResponse" in part) for part in contents[2]["parts"]] == [True, False]
+
+
+def test_of_two_results_for_one_call_the_first_is_kept() -> None:
+    results = [a_tool_result("a", "first"), a_tool_result("a", "second")]
+
+    contents = contents_of(user("hi"), assistant(a_tool_use("a")), user(*results))
+
+    assert [part["functionResponse"]["response"] for part in contents[2]["parts"]] == [{"result": "first"}]
+
+
+def test_of_two_calls_with_one_id_in_a_turn_the_first_is_kept() -> None:
+    contents = contents_of(
+        user("hi"), assistant(a_tool_use("a"), a_text("x"), a_tool_use("a")), user(a_tool_result("a"))
+    )
+
+    assert outline(contents)[1:] == ["model: x, call a", "user: response a"]
+
+
+def test_one_id_in_two_turns_becomes_two_ids() -> None:
+    contents = contents_of(
+        user("hi"),
+        assistant(a_tool_use("a")),
+        user(a_tool_result("a")),
+        assistant(a_tool_use("a")),
+        user(a_tool_result("a")),
+    )
+
+    assert outline(contents)[1:] == [
+        "model: call a",
+        "user: response a",
+        "model: call a_2",
+        "user: response a_2",
+    ]
+
+
+def test_illegal_ids_are_rewritten_on_both_sides() -> None:
+    contents = contents_of(user("hi"), assistant(a_tool_use("call:1.x")), user(a_tool_result("call:1.x")))
+
+    assert outline(contents)[1:] == ["model: call call_1_x", "user: response call_1_x"]
+
+
+def test_an_interrupted_call_is_answered_with_an_error() -> None:
+    contents = contents_of(user("hi"), assistant(*CALLS[:2]), user(a_tool_result("b"), a_text("stop")))
+
+    assert outline(contents)[2] == "user: response a, response b, stop"
+    assert contents[2]["parts"][0]["functionResponse"]["response"] == {"error": INTERRUPTED}
+
+
+def test_the_calls_of_a_final_claude_turn_stay_open() -> None:
+    assert outline(contents_of(user("hi"), assistant(a_tool_use("a")))) == ["user: hi", "model: call a"]
+
+
+def test_where_the_user_must_have_the_last_word_open_calls_are_answered() -> None:
+    contents = contents_of(user("hi"), assistant(a_tool_use("a")), model=GEMINI_3)
+
+    assert outline(contents)[1:] == ["model: call a", "user: response a"]
+
+
+# --- order within an assistant turn (7.5) ---
+
+
+def test_text_after_a_call_goes_before_the_first_one() -> None:
+    contents = contents_of(
+        user("hi"),
+        assistant(a_text("x"), a_tool_use("a"), a_text("y"), a_tool_use("b"), a_text("z")),
+        user("go"),
+    )
+
+    assert outline(contents)[1] == "model: x, y, z, call a, call b"
+
+
+def test_interleaved_thinking_keeps_its_order() -> None:
+    blocks = [a_thinking("1"), a_text("x"), a_tool_use("a"), a_thinking("2"), a_tool_use("b")]
+
+    contents = contents_of(user("hi"), assistant(*blocks), user("go"), model=CLAUDE_THINKING)
+
+    assert outline(contents)[1] == "model: thought, x, call a, thought, call b"
+
+
+def test_a_claude_turn_with_thinking_begins_with_it() -> None:
+    contents = contents_of(
+        user("hi"), assistant(a_text("x"), a_thinking("1"), a_text("y")), user("go"), model=CLAUDE_THINKING
+    )
+
+    assert outline(contents)[1] == "model: thought, x, y"
+
+
+def test_a_claude_turn_does_not_end_with_thinking() -> None:
+    only_thinking = contents_of(user("hi"), assistant(a_thinking()), user("go"), model=CLAUDE_THINKING)
+    behind_a_call = contents_of(
+        user("hi"),
+        assistant(a_thinking("1"), a_tool_use("a"), a_thinking("2")),
+        user("go"),
+        model=CLAUDE_THINKING,
+    )
+
+    assert outline(only_thinking)[1] == "model: thought, ."
+    assert outline(behind_a_call)[1] == "model: thought, call a"

@@ -1,0 +1,358 @@
+"""The rules of the JSON Schema pass, row by row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.translation.json_schema import (
+    MAX_DEPTH,
+    PLACEHOLDER,
+    PLACEHOLDER_SCHEMA,
+    Restoration,
+    parameters_schema,
+    response_schema,
+)
+
+POINT = {"type": "object", "properties": {"x": {"type": "number"}}}
+POINT_CONVERTED = {"type": "OBJECT", "properties": {"x": {"type": "NUMBER"}}}
+EMPTY_OBJECT: dict[str, Any] = {"type": "OBJECT", "properties": {}}
+
+
+def convert(schema: object) -> Any:
+    """As a property ``v`` of a tool without placeholders."""
+    definitions = {"P": POINT, "Deep": {"type": "object", "properties": {"next": {"$ref": "#/$defs/Deep"}}}}
+    parameters, _ = parameters_schema(
+        {"type": "object", "properties": {"v": schema}, "$defs": definitions}, with_placeholders=False
+    )
+    return parameters["properties"]["v"]
+
+
+ROWS = [
+    ("1 anything: true", True, {"type": "STRING", "description": "(any JSON)"}),
+    ("1 anything: {}", {}, {"type": "STRING", "description": "(any JSON)"}),
+    ("1 anything: words", {"description": "d"}, {"type": "STRING", "description": "d (any JSON)"}),
+    ("2 $ref", {"$ref": "#/$defs/P"}, POINT_CONVERTED),
+    (
+        "2 $ref and siblings",
+        {"$ref": "#/$defs/P", "description": "d"},
+        {**POINT_CONVERTED, "description": "d"},
+    ),
+    ("2 $ref unresolved", {"$ref": "#/$defs/No"}, {**EMPTY_OBJECT, "description": "see No"}),
+    ("2 $ref remote", {"$ref": "https://x.y/z"}, {**EMPTY_OBJECT, "description": "see z"}),
+    ("2 $ref to true", {"$ref": "#/properties/v/anyOf/0", "anyOf": [True]}, EMPTY_OBJECT),
+    (
+        "2 $ref through a list",
+        {"$ref": "#/properties/v/oneOf/9", "oneOf": []},
+        {**EMPTY_OBJECT, "description": "see 9"},
+    ),
+    (
+        "3 allOf",
+        {
+            "allOf": [
+                {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+                {"properties": {"b": {"type": "number"}}, "required": ["b"]},
+                True,
+            ]
+        },
+        {
+            "type": "OBJECT",
+            "properties": {"a": {"type": "STRING"}, "b": {"type": "NUMBER"}},
+            "required": ["a", "b"],
+        },
+    ),
+    (
+        "3 allOf of references",
+        {"allOf": [{"$ref": "#/$defs/P"}, {"description": "last"}], "description": "first"},
+        {**POINT_CONVERTED, "description": "last"},
+    ),
+    ("4 anyOf null", {"anyOf": [{"type": "string"}, {"type": "null"}]}, {"type": "STRING", "nullable": True}),
+    ("4 oneOf const null", {"oneOf": [{"const": None}, POINT]}, {**POINT_CONVERTED, "nullable": True}),
+    (
+        "4 anyOf only null",
+        {"anyOf": [{"enum": [None]}], "type": "string"},
+        {"type": "STRING", "nullable": True},
+    ),
+    (
+        "4 anyOf takes the best",
+        {"anyOf": [{"type": "string"}, {"type": "array"}, {"$ref": "#/$defs/P"}]},
+        {**POINT_CONVERTED, "description": "(Accepts: string | array | object)"},
+    ),
+    (
+        "4 anyOf: first wins ties",
+        {"anyOf": [{"type": "number", "description": "n"}, {"type": "string"}]},
+        {"type": "NUMBER", "description": "n (Accepts: number | string)"},
+    ),
+    (
+        "4 anyOf keeps the outer description",
+        {"description": "outer", "anyOf": [{"type": "number", "description": "n"}, {"type": "null"}]},
+        {"type": "NUMBER", "nullable": True, "description": "outer"},
+    ),
+    (
+        "4 anyOf of constants",
+        {"anyOf": [{"const": "a"}, {"const": "b"}]},
+        {"type": "STRING", "enum": ["a", "b"], "description": "(Allowed: a, b)"},
+    ),
+    (
+        "4 anyOf within anyOf",
+        {"anyOf": [{"anyOf": [{"type": "integer"}, {"type": "null"}]}]},
+        {"type": "INTEGER", "nullable": True},
+    ),
+    (
+        "4 anyOf that only narrows",
+        {**POINT, "anyOf": [{"required": ["x"]}, {"required": ["y"]}]},
+        POINT_CONVERTED,
+    ),
+    (
+        "4 anyOf of untyped",
+        {"anyOf": [{"minimum": 1}, {"items": {}}]},
+        {"type": "ARRAY", "items": {"type": "STRING", "description": "(any JSON)"}},
+    ),
+    (
+        "5 type list",
+        {"type": ["string", "number", "null"]},
+        {"type": "STRING", "description": "(Accepts: string | number) (nullable)"},
+    ),
+    ("5 type list of one", {"type": ["integer", "null"]}, {"type": "INTEGER", "description": "(nullable)"}),
+    ("5 type list of null", {"type": ["null"]}, {"type": "STRING", "description": "(nullable)"}),
+    ("5 type null", {"type": "null"}, {"type": "STRING", "description": "(nullable)"}),
+    ("6 const", {"const": "on"}, {"type": "STRING", "enum": ["on"]}),
+    ("6 const of a number", {"const": 3}, {"type": "INTEGER", "description": "(Allowed: 3)"}),
+    (
+        "7 enum of integers",
+        {"type": "integer", "enum": [1, 2]},
+        {"type": "INTEGER", "description": "(Allowed: 1, 2)"},
+    ),
+    ("7 enum of numbers", {"enum": [1, 2.5]}, {"type": "NUMBER", "description": "(Allowed: 1, 2.5)"}),
+    ("7 enum of booleans", {"enum": [True]}, {"type": "BOOLEAN", "description": "(Allowed: true)"}),
+    (
+        "7 enum mixed",
+        {"enum": ["a", 1]},
+        {"type": "STRING", "enum": ["a", "1"], "description": "(Allowed: a, 1)"},
+    ),
+    (
+        "7 enum drops null and blank",
+        {"enum": ["a", None, ""]},
+        {"type": "STRING", "nullable": True, "enum": ["a"]},
+    ),
+    ("7 enum empty", {"type": "string", "enum": []}, {"type": "STRING"}),
+    (
+        "7 enum hinted once",
+        {"enum": ["a", "b"], "description": "Pick. (Allowed: a, b)"},
+        {"type": "STRING", "enum": ["a", "b"], "description": "Pick. (Allowed: a, b)"},
+    ),
+    (
+        "7 enum too long to hint",
+        {"enum": list("abcdefghijk")},
+        {"type": "STRING", "enum": list("abcdefghijk")},
+    ),
+    ("8 properties", {"properties": {}}, EMPTY_OBJECT),
+    ("8 required", {"required": ["x"]}, EMPTY_OBJECT),
+    ("8 items", {"items": {"type": "string"}}, {"type": "ARRAY", "items": {"type": "STRING"}}),
+    ("8 enum", {"enum": ["a"]}, {"type": "STRING", "enum": ["a"]}),
+    ("8 else", {"minProperties": 1}, EMPTY_OBJECT),
+    (
+        "9 additionalProperties false",
+        {**POINT, "additionalProperties": False},
+        {**POINT_CONVERTED, "description": "(No extra properties allowed)"},
+    ),
+    ("9 additionalProperties true", {**POINT, "additionalProperties": True}, POINT_CONVERTED),
+    (
+        "9 free-form map",
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        {**EMPTY_OBJECT, "description": "(free-form map of string values)"},
+    ),
+    (
+        "9 free-form map of anything",
+        {"type": "object", "additionalProperties": {}},
+        {**EMPTY_OBJECT, "description": "(free-form map)"},
+    ),
+    (
+        "10 constraints",
+        {"type": "string", "minLength": 1, "format": "uri"},
+        {"type": "STRING", "description": "(minLength: 1) (format: uri)"},
+    ),
+    (
+        "10 all constraints",
+        {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1, "exclusiveMaximum": 9, "multipleOf": 2, "default": 4},
+            "minItems": 1,
+            "uniqueItems": True,
+        },
+        {
+            "type": "ARRAY",
+            "items": {
+                "type": "INTEGER",
+                "description": "(minimum: 1) (exclusiveMaximum: 9) (multipleOf: 2) (default: 4)",
+            },
+            "description": "(minItems: 1) (uniqueItems: true)",
+        },
+    ),
+    ("10 a pattern too long to hint", {"type": "string", "pattern": "a" * 300}, {"type": "STRING"}),
+    (
+        "11 required",
+        {"properties": {"a": POINT}, "required": ["a", "b", "a", 1]},
+        {"type": "OBJECT", "properties": {"a": POINT_CONVERTED}, "required": ["a"]},
+    ),
+    ("11 required is no list", {**POINT, "required": True}, POINT_CONVERTED),
+    (
+        "5 a nullable property is not required",
+        {"properties": {"a": {"type": ["string", "null"]}}, "required": ["a"]},
+        {"type": "OBJECT", "properties": {"a": {"type": "STRING", "description": "(nullable)"}}},
+    ),
+    ("12 array without items", {"type": "array"}, {"type": "ARRAY", "items": {"type": "STRING"}}),
+    ("12 items true", {"type": "array", "items": True}, {"type": "ARRAY", "items": {"type": "STRING"}}),
+    (
+        "12 tuple items",
+        {"type": "array", "items": [{"type": "string"}, POINT]},
+        {"type": "ARRAY", "items": POINT_CONVERTED},
+    ),
+    (
+        "12 prefixItems",
+        {"prefixItems": [{"type": "string"}, {}]},
+        {"type": "ARRAY", "items": {"type": "STRING"}},
+    ),
+    (
+        "12 tuple of anything",
+        {"type": "array", "items": [{}]},
+        {"type": "ARRAY", "items": {"type": "STRING"}},
+    ),
+    ("13 empty object stays empty for Gemini", {"type": "object"}, EMPTY_OBJECT),
+    (
+        "14 properties named as keywords",
+        {"properties": {"type": {"type": "string"}, "enum": POINT, "$ref": {"type": "string"}}},
+        {
+            "type": "OBJECT",
+            "properties": {"type": {"type": "STRING"}, "enum": POINT_CONVERTED, "$ref": {"type": "STRING"}},
+        },
+    ),
+    (
+        "15 removed silently",
+        {
+            "type": "string",
+            "$schema": "s",
+            "$id": "i",
+            "$comment": "c",
+            "$anchor": "a",
+            "title": "t",
+            "examples": ["e"],
+            "readOnly": True,
+            "writeOnly": True,
+            "deprecated": True,
+            "if": {},
+            "then": {},
+            "else": {},
+            "not": {},
+            "dependentRequired": {},
+            "patternProperties": {},
+            "propertyNames": {},
+            "unevaluatedProperties": False,
+            "contains": {},
+            "contentMediaType": "m",
+            "strict": True,
+        },
+        {"type": "STRING"},
+    ),
+    ("17 unknown type", {"type": "any"}, {"type": "STRING"}),
+    ("17 a type in capitals", {"type": "OBJECT", "properties": {}}, EMPTY_OBJECT),
+    ("17 a type that is no text", {"type": 5, "properties": {}}, EMPTY_OBJECT),
+    ("properties are no object", {"type": "object", "properties": 3}, EMPTY_OBJECT),
+    ("a description that is no text", {"type": "string", "description": 5}, {"type": "STRING"}),
+    ("nullable of older schemas", {"type": "string", "nullable": True}, {"type": "STRING", "nullable": True}),
+]
+
+
+@pytest.mark.parametrize(("schema", "converted"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_rule(schema: object, converted: object) -> None:
+    assert convert(schema) == converted
+
+
+@pytest.mark.parametrize("schema", [None, True, {}, [], "object", {"type": "string"}, {"enum": ["a"]}])
+def test_rule_1_parameters_are_an_object_whatever_the_schema_is(schema: object) -> None:
+    parameters, restoration = parameters_schema(schema, with_placeholders=False)
+
+    assert parameters == EMPTY_OBJECT
+    assert restoration is None
+
+
+def test_a_property_that_allows_nothing_is_left_out() -> None:
+    parameters, _ = parameters_schema(
+        {"type": "object", "properties": {"no": False, "yes": {"type": "string"}}, "required": ["no"]},
+        with_placeholders=False,
+    )
+
+    assert parameters == {"type": "OBJECT", "properties": {"yes": {"type": "STRING"}}}
+
+
+def test_rule_2_a_recursive_reference_stops_at_the_third() -> None:
+    deep = {**EMPTY_OBJECT, "description": "see Deep"}
+    for _ in range(3):
+        deep = {"type": "OBJECT", "properties": {"next": deep}}
+
+    assert convert({"$ref": "#/$defs/Deep"}) == deep
+
+
+def test_rule_2_a_stopped_reference_keeps_its_own_description() -> None:
+    converted = convert({"$ref": "#/$defs/No", "description": "a node"})
+
+    assert converted["description"] == "a node (see No)"
+
+
+def test_rule_3_an_all_of_that_refers_to_itself_ends() -> None:
+    converted = convert({"allOf": [{"$ref": "#/properties/v"}]})
+
+    assert converted["type"] == "OBJECT"
+
+
+def test_rule_3_unions_of_all_members_do_not_get_lost() -> None:
+    merged = convert({"allOf": [{"allOf": [POINT]}, {"anyOf": [{"type": "object"}, {"type": "null"}]}]})
+
+    assert merged == {**POINT_CONVERTED, "nullable": True}
+
+
+def test_rule_13_claude_gets_a_placeholder_in_each_empty_object() -> None:
+    schema = {"type": "object", "properties": {"options": {"type": "object"}}}
+
+    parameters, restoration = parameters_schema(schema, with_placeholders=True)
+
+    empty = {"type": "OBJECT", "properties": {PLACEHOLDER: PLACEHOLDER_SCHEMA}, "required": [PLACEHOLDER]}
+    assert parameters == {"type": "OBJECT", "properties": {"options": empty}}
+    assert restoration is not None
+    assert restoration.apply({"options": {PLACEHOLDER: "why", "a": 1}}) == {"options": {"a": 1}}
+
+
+def test_rule_16_the_depth_is_capped() -> None:
+    schema: Any = {"type": "string"}
+    for _ in range(MAX_DEPTH + 5):
+        schema = {"type": "array", "items": schema}
+
+    text = repr(convert(schema))
+
+    assert text.count("ARRAY") == MAX_DEPTH
+    assert "nested too deeply" in text
+
+
+def test_a_mixed_enum_comes_back_as_it_was() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "level": {"enum": ["auto", 1, {"x": 1}]},
+            "list": {"type": "array", "items": {"enum": [1, "a"]}},
+        },
+    }
+
+    _, restoration = parameters_schema(schema, with_placeholders=False)
+
+    assert restoration is not None
+    sent = {"level": '{"x":1}', "list": ["1", "a", None]}
+    assert restoration.apply(sent) == {"level": {"x": 1}, "list": [1, "a", None]}
+
+
+def test_a_list_in_place_of_an_object_is_left_alone() -> None:
+    assert Restoration(has_placeholder=True).apply([1]) == [1]
+
+
+def test_an_answers_schema_may_be_of_any_type() -> None:
+    assert response_schema({"type": "array", "items": {"type": "string"}})["type"] == "ARRAY"
