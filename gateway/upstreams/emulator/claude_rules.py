@@ -181,6 +181,6 @@ def _check_loop_begins_with_thinking(turns: list[Turn]) -> None:
     raise claude_invalid_request(
         f"messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{found}`."
         " When `thinking` is enabled, a final `assistant` message must start with a thinking block "
-        "(preceeding the lastmost set of `tool_use` and `tool_result` blocks). To avoid this requirement, disable "
-        "`thinking`."
+        "(preceeding the lastmost set of `tool_use` and `tool_result` blocks). To avoid this requirement, "
+        "disable `thinking`."
     )

@@ -21,8 +21,9 @@ _SECRET_HEADERS = frozenset({"authorization", "cookie"})
 
 @dataclass
 class Entry:
-    """One request. Times are seconds since the epoch by the real clock; ``*_at`` None means not yet.
+    """One request. The names of its headers are in lower case; secrets are left out.
 
+    Times are seconds since the epoch by the real clock; None means not yet.
     ``outcome``: "open", then "answered", "refused", "faulted" or "closed by peer".
     """
 
@@ -91,7 +92,8 @@ class Log:
             self._entries.clear()
 
     def open(self, method: str, headers: dict[str, str], body: bytes) -> Entry:
-        shown = {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
+        lowered = {str(name).lower(): value for name, value in headers.items()}
+        shown = {name: value for name, value in lowered.items() if name not in _SECRET_HEADERS}
         with self._changed:
             self._received += 1
             entry = Entry(self._received, method, shown, body, time.time())

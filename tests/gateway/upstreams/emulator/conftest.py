@@ -24,8 +24,10 @@ def google() -> Iterator[EmulatorServer]:
 
 @pytest.fixture
 def http(google: EmulatorServer) -> Iterator[httpx.Client]:
-    """Signed in as Ada, with the user agent of the antigravity mode."""
+    """Signed in as Ada for a day, with the user agent of the antigravity mode."""
+    lifetime, google.state.token_lifetime_seconds = google.state.token_lifetime_seconds, 24 * 3600
     access_token, _ = google.state.issue_access_token("ada@example.com")
+    google.state.token_lifetime_seconds = lifetime
     headers = {"Authorization": f"Bearer {access_token}", "User-Agent": "antigravity/2.9.1 linux/x64"}
     with httpx.Client(base_url=google.url, headers=headers, timeout=5) as client:
         yield client
