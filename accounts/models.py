@@ -199,6 +199,27 @@ class QuotaSnapshot(models.Model):
         return f"{self.model_id} ({self.header_mode}) of account {self.account_id}"
 
 
+class Cooldown(models.Model):
+    """An account rests for one quota. Kept here so that a restart forgets nothing; the server reads memory.
+
+    `model_key` is the upstream model and the header mode: "gemini-3-flash:cli".
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="cooldowns")
+    model_key = models.CharField(max_length=150)
+    until = models.DateTimeField()
+    reason = models.CharField(max_length=200)
+
+    class Meta:
+        ordering: ClassVar = ["until"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "model_key"], name="one_cooldown_a_quota")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_key} until {self.until:%Y-%m-%d %H:%M} UTC"
+
+
 class LiveSetting(models.Model):
     """What the operator set while the server runs. The environment wins (accounts/live_settings.py)."""
 
