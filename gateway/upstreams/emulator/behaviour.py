@@ -69,7 +69,7 @@ def combine(*behaviours: Behaviour) -> Behaviour:
 # Instead of the answer
 
 
-def refuse(status: int, body: Json | str, headers: dict[str, str] | None = None) -> Behaviour:
+def refuse(status: int, body: Json | list[Json] | str, headers: dict[str, str] | None = None) -> Behaviour:
     """Any status with any body; a string is sent as text/html."""
     if isinstance(body, str):
         return Behaviour(status=status, body=body.encode(), content_type="text/html", headers=headers or {})
@@ -92,6 +92,12 @@ def rate_limited(model: str = "the model", delay: float = 0.754431528) -> Behavi
 
 def bare_429() -> Behaviour:
     return refusal(google_errors.bare_429())
+
+
+def refusal_in_a_list(delay: float = 5) -> Behaviour:
+    """Google's streaming methods sometimes wrap the error object in a list of one."""
+    refused = google_errors.rate_limited("the model", delay, time.time())
+    return refuse(refused.status, [refused.body])
 
 
 def insufficient_credits() -> Behaviour:
@@ -274,6 +280,7 @@ FAULTS: dict[str, Callable[..., Behaviour]] = {
         quota_exhausted,
         rate_limited,
         bare_429,
+        refusal_in_a_list,
         insufficient_credits,
         capacity_exhausted,
         verification_required,

@@ -7,6 +7,7 @@ was asked. Signatures and ids are not its business; ``replies.py`` adds them.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -24,6 +25,8 @@ EXAMPLE_TEXT = "Hello from the demo of Antigravity Claude Proxy.\nNo real model 
 
 # Claude Code wraps what it adds by itself in such tags.
 _REMINDER = re.compile(r"<(system-reminder|local-command-[a-z]+|command-[a-z]+)>.*?</\1>", re.DOTALL)
+_INTERRUPTED = "[Request interrupted"
+_SUBAGENT = re.compile(r"sub-?agent|\b(agent|task) tool\b|\b(use|start|launch|ask) (an?|the) agent\b")
 _WORKING_DIRECTORY = re.compile(r"(?:Primary )?[Ww]orking directory:\s*(\S+)")
 _FILE_NAME = re.compile(r"(?:[\w./~-]*/)?[\w-]+\.(?:txt|md|py|js|ts|json|toml|ya?ml|html|css|sh|csv)\b")
 _QUOTED = re.compile(r"[\"“'`]([^\"”'`\n]+)[\"”'`]")
@@ -84,40 +87,53 @@ def _thought_about(situation: Situation, reply: list[Part]) -> Part:
 
 
 def read_situation(request: Json) -> Situation:
-    contents = request.get("contents") or []
-    start = _start_of_turn(contents)
-    typed, added = _typed_and_added(contents[start])
-    earlier = [_all_text(content) for content in contents[:start]]
+    turns = _merged(request["contents"])
+    start = _start_of_turn(turns)
+    said = [_all_text(turn) for turn in turns[: start + 1]]
     system = _all_text(request.get("systemInstruction") or {})
     tools, must_call = _callable_tools(request)
     return Situation(
-        task=typed,
+        task=typed_in(turns[start]),
         results=[
             part["functionResponse"]
-            for content in contents[start + 1 :]
-            for part in content["parts"]
+            for turn in turns[start + 1 :]
+            for part in turn["parts"]
             if "functionResponse" in part
         ],
         tools=tools,
-        background="\n".join([system, *earlier, added]),
+        background="\n".join([system, *said]),
         generation_config=request.get("generationConfig") or {},
         must_call=must_call,
     )
 
 
-def _start_of_turn(contents: list[Json]) -> int:
-    """Where a person spoke last: later user turns hold tool results, or text of the client itself."""
-    for index in range(len(contents) - 1, -1, -1):
-        if contents[index].get("role") == "user" and _typed_and_added(contents[index])[0]:
+def _start_of_turn(turns: list[Json]) -> int:
+    """Where a person spoke last."""
+    for index in range(len(turns) - 1, -1, -1):
+        if turns[index]["role"] == "user" and typed_in(turns[index]):
             return index
     return 0
 
 
-def _typed_and_added(content: Json) -> tuple[str, str]:
-    """What the person typed, and what the client put around it."""
-    texts = [part["text"] for part in content["parts"] if "text" in part]
+def _merged(contents: list[Json]) -> list[Json]:
+    """Neighbours of one role as one turn: Claude Code sends its environment right after the task."""
+    turns: list[Json] = []
+    for role, group in itertools.groupby(contents, key=lambda content: content.get("role", "user")):
+        turns.append({"role": role, "parts": [part for content in group for part in content["parts"]]})
+    return turns
+
+
+def typed_in(turn: Json) -> str:
+    """What the person typed: the first text outside reminders, or the last one after an interruption.
+
+    Text beside tool results is otherwise the client's own.
+    """
+    texts = [part["text"] for part in turn["parts"] if "text" in part]
     typed = [stripped for words in texts if (stripped := _REMINDER.sub("", words).strip())]
-    return (typed[0] if typed else ""), "\n".join(texts)
+    if not any("functionResponse" in part for part in turn["parts"]):
+        return typed[0] if typed else ""
+    interrupted = any(words.startswith(_INTERRUPTED) for words in typed)
+    return typed[-1] if interrupted and not typed[-1].startswith(_INTERRUPTED) else ""
 
 
 def _all_text(content: Json) -> str:
@@ -142,7 +158,7 @@ def plan(situation: Situation) -> list[Step]:
     if situation.must_call:
         return [_example_call(situation.must_call[0])]
     task = situation.task.lower()
-    if (agent := _agent_tool(situation)) and re.search(r"\b(sub-?agent|agent tool|task tool|agent)\b", task):
+    if (agent := _agent_tool(situation)) and _SUBAGENT.search(task):
         return [_call_agent(agent)]
     if re.search(r"\b(write|create|save)\b", task) and "Write" in situation.tools:
         return [_call_write, _call_read] if "Read" in situation.tools else [_call_write]

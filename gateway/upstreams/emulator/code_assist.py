@@ -111,8 +111,7 @@ def _operation(account: Account, *, asked_before: bool) -> Json:
 
 
 def fetch_available_models(exchange: Exchange) -> Json:
-    account = exchange.account
-    _check_project_if_given(account, exchange.json())
+    _check_project_if_given(exchange.usable_account, exchange.json())
     listed = {model.id: _listing(exchange, model) for model in _models_for(exchange)}
     internal = {id_: {"quotaInfo": {"remainingFraction": 1}} for id_ in INTERNAL_IDS}
     return {"models": {**listed, **internal}, "webSearchModelIds": ["gemini-2.5-flash"]}
@@ -147,7 +146,7 @@ def _quota_info(exchange: Exchange, pool: str) -> Json:
 
 
 def retrieve_user_quota(exchange: Exchange) -> Json:
-    _check_project_if_given(exchange.account, exchange.json())
+    _check_project_if_given(exchange.usable_account, exchange.json())
     return {"buckets": [_bucket(exchange, model) for model in _models_for(exchange)]}
 
 
@@ -161,7 +160,7 @@ def _bucket(exchange: Exchange, model: Model) -> Json:
 
 
 def retrieve_user_quota_summary(exchange: Exchange) -> Json:
-    _check_project_if_given(exchange.account, exchange.json())
+    _check_project_if_given(exchange.usable_account, exchange.json())
     gemini_pool = GEMINI_CLI_POOL if exchange.mode == "cli" else GEMINI_ANTIGRAVITY_POOL
     groups = [
         ("Gemini models", gemini_pool),
@@ -192,7 +191,7 @@ def _weekly_info(exchange: Exchange, pool: str) -> Json:
 
 def count_tokens(exchange: Exchange) -> Json:
     """``{"request": {"model": "models/<id>", "contents": [...]}}`` -> ``{"totalTokens": N}``."""
-    _ = exchange.account
+    _ = exchange.usable_account
     request = exchange.json().get("request")
     if not isinstance(request, dict) or not isinstance(request.get("contents"), list):
         raise google_errors.invalid_argument("contents is not specified", "request.contents")

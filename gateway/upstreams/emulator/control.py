@@ -201,6 +201,7 @@ def show_counters(state: EmulatorState, given: Json) -> Json:
     return {
         "received": state.log.received,
         "open_streams": state.log.open_streams,
+        "open_connections": state.open_connections,
         "pending_scripts": state.pending_scripts,
     }
 

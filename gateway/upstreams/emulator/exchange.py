@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import socket
 import struct
 import time
@@ -57,6 +58,16 @@ class Exchange:
         if self.account_or_none.disabled_by_provider:
             raise google_errors.account_disabled()
         return self.account_or_none
+
+    @property
+    def usable_account(self) -> Account:
+        """The account, if Google would let it use models; loadCodeAssist answers the others too."""
+        account = self.account
+        if account.verification_url is not None:
+            raise google_errors.verification_required(account.verification_url)
+        if not account.licensed:
+            raise google_errors.no_licence()
+        return account
 
     def json(self) -> Json:
         try:
@@ -168,7 +179,8 @@ async def send(exchange: Exchange, events: list[bytes], content_type: str) -> we
     if behaviour is GOOD and len(events) == 1:
         exchange.note(outcome="answered", status=200, chunks_sent=1)
         return web.Response(body=events[0], headers={"Content-Type": content_type})
-    response = web.StreamResponse(headers={"Content-Type": content_type})
+    trace = {"X-Cloudaicompanion-Trace-Id": secrets.token_hex(8)}
+    response = web.StreamResponse(headers={"Content-Type": content_type, **trace})
     exchange.note(status=200)
     exchange.state.log.count_stream(1)
     try:

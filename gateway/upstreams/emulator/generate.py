@@ -50,8 +50,7 @@ async def generate_content(exchange: Exchange) -> web.StreamResponse:
 
 def accept(exchange: Exchange) -> Call:
     """Google's order: who, what they may, what they ask for, whether anything is left of it."""
-    account = exchange.account
-    _check_standing(account)
+    account = exchange.usable_account
     _check_client_version(exchange)
     parsed = parse_generate(exchange.json())
     _check_project(account, parsed["project"])
@@ -59,13 +58,6 @@ def accept(exchange: Exchange) -> Call:
     model = MODELS[parsed["model"]]
     exchange.state.take_quota(account, model, exchange.mode)
     return Call(model, parsed["request"])
-
-
-def _check_standing(account: Account) -> None:
-    if account.verification_url is not None:
-        raise google_errors.verification_required(account.verification_url)
-    if not account.licensed:
-        raise google_errors.no_licence()
 
 
 def _check_project(account: Account, project: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
@@ -61,6 +62,10 @@ def _add_code_assist(router: web.UrlDispatcher, state: EmulatorState) -> None:
     router.add_get("/v1internal/operations/{name}", operations)
 
 
+def _count_connections(runner: web.AppRunner) -> int:
+    return len(runner.server.connections) if runner.server else 0
+
+
 class EmulatorServer:
     """A context manager; ``start`` and ``stop`` do the same by hand."""
 
@@ -68,23 +73,17 @@ class EmulatorServer:
         self, state: EmulatorState | None = None, *, port: int = 0, with_control: bool = False
     ) -> None:
         self.state = state or EmulatorState()
-        self._asked_port = port
         self._with_control = with_control
         self._started = threading.Event()
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._server: web.Server | None = None
-        self.port = 0
+        self.port = port
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def open_connections(self) -> int:
-        return len(self._server.connections) if self._server else 0
 
     def gateway_settings(self) -> dict[str, str]:
         """Environment variables that make a gateway take this for Google."""
@@ -98,17 +97,24 @@ class EmulatorServer:
         }
 
     def start(self) -> Self:
-        """Returns when the port listens; raises OSError when it is taken."""
+        """Returns when the port listens; raises OSError when it is taken.
+
+        Started again after ``stop`` it takes the same port and knows what it knew.
+        """
+        self._started.clear()
+        self._error = None
         self._thread = threading.Thread(target=self._run, name="emulator", daemon=True)
         self._thread.start()
         self._started.wait()
-        if self._error is not None:
-            self._thread.join()
-            raise self._error
+        self._raise_what_stopped_it()
         return self
 
+    def _raise_what_stopped_it(self) -> None:
+        if self._error is not None:
+            raise self._error
+
     def stop(self) -> None:
-        """Closes the port and every connection, streams included."""
+        """Closes the port and every connection, streams included. Twice is once."""
         if self._thread is None or self._loop is None or self._stop is None:
             return
         self._loop.call_soon_threadsafe(self._stop.set)
@@ -140,9 +146,9 @@ class EmulatorServer:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", self._asked_port, backlog=LISTEN_BACKLOG).start()
+            await web.TCPSite(runner, "127.0.0.1", self.port, backlog=LISTEN_BACKLOG).start()
             self.port = runner.addresses[0][1]
-            self._server = runner.server
+            self.state.count_connections = partial(_count_connections, runner)
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
             self._started.set()
             await self._stop.wait()

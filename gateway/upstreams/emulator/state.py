@@ -24,7 +24,7 @@ from gateway.upstreams.emulator.signatures import Signatures
 from gateway.upstreams.emulator.tokenizer import count_content, count_preface
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gateway.upstreams.emulator.models import HeaderMode, Model
 
@@ -87,11 +87,17 @@ class EmulatorState:
         self.pace = GOOD
         self.log = Log(log_size)
         self.lock = threading.RLock()
+        self.count_connections: Callable[[], int] = lambda: 0
         chosen = sample_accounts() if accounts is None else accounts
         self._accounts = {account.email: account for account in chosen}
         self._tokens: dict[str, AccessToken] = {}
         self._scripts: list[Script] = []
         self._prefixes: OrderedDict[tuple[str, str], set[bytes]] = OrderedDict()
+
+    @property
+    def open_connections(self) -> int:
+        """Sockets that the server holds, busy or kept alive."""
+        return self.count_connections()
 
     # Accounts
 

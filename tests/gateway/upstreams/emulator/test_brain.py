@@ -207,3 +207,29 @@ def test_with_tools_a_schema_in_the_system_text_is_only_text() -> None:
     asked = request(user(text("Hello")), system=f"JSON tools look like this: {json.dumps(SCHEMA)}")
 
     assert "demo" in text_of(answer(asked, CLAUDE))
+
+
+def test_text_that_the_client_adds_after_the_task_is_no_task() -> None:
+    asked = request(user(text("Good morning")), user(text(f"# Environment\nWrite files.\n{ENVIRONMENT}")))
+
+    parts = answer(asked, CLAUDE)
+
+    assert calls_in(parts) == []
+    assert '"Good morning"' in text_of(parts)
+
+
+def test_text_beside_a_result_is_no_new_task() -> None:
+    asked = request(
+        user(text("Write a.txt")), model(call("Write")), user(result("Write", "ok"), text("List!"))
+    )
+
+    assert calls_in(answer(asked, CLAUDE))[0][0] == "Read"
+
+
+def test_what_is_typed_after_an_interruption_is_a_new_task() -> None:
+    interrupted = user(
+        result("Write", "no"), text("[Request interrupted by user for tool use]"), text("List!")
+    )
+    asked = request(user(text("Write a.txt")), model(call("Write")), interrupted)
+
+    assert calls_in(answer(asked, CLAUDE))[0][0] == "Bash"

@@ -34,6 +34,7 @@ REFUSALS: list[tuple[str, dict[str, Any], int, str]] = [
     ("quota_exhausted", {"reset_after": 7384.5}, 429, '"reason":"QUOTA_EXHAUSTED"'),
     ("rate_limited", {"delay": 0.754431528}, 429, '"quotaResetDelay":"754.431528ms"'),
     ("bare_429", {}, 429, "Resource has been exhausted (e.g. check quota)."),
+    ("refusal_in_a_list", {"delay": 5}, 429, '[{"error":{"code":429'),
     ("insufficient_credits", {}, 429, "INSUFFICIENT_G1_CREDITS_BALANCE"),
     ("capacity_exhausted", {}, 503, "MODEL_CAPACITY_EXHAUSTED"),
     ("capacity_exhausted", {"status": 429}, 429, "No capacity available for model"),
@@ -261,6 +262,28 @@ def test_every_answer_can_be_given_a_pace(google: EmulatorServer, http: httpx.Cl
 
 
 # Hanging up
+
+
+def test_it_counts_the_connections_that_are_open(google: EmulatorServer, http: httpx.Client) -> None:
+    assert google.state.open_connections == 0
+
+    stream(http)
+
+    assert google.state.open_connections == 1
+
+
+def test_it_can_be_stopped_and_started_again_on_the_same_port(
+    google: EmulatorServer, http: httpx.Client
+) -> None:
+    url = google.url
+    google.stop()
+    with pytest.raises(httpx.TransportError):
+        stream(http)
+
+    google.start()
+
+    assert google.url == url
+    assert stream(http).status_code == 200
 
 
 def test_it_notices_when_the_reader_hangs_up(google: EmulatorServer, http: httpx.Client) -> None:

@@ -199,6 +199,9 @@ def test_each_state_of_an_account_has_its_own_403(google: EmulatorServer, http: 
     assert details[0]["metadata"]["validation_url"] == "https://accounts.google.com/signin/continue?x=1"
     assert details[1]["links"][0]["url"] == "https://accounts.google.com/signin/continue?x=1"
 
+    assert http.post("/v1internal:fetchAvailableModels", json={}).status_code == 403
+    assert http.post("/v1internal:loadCodeAssist", json={}).status_code == 200
+
     state.disable_by_provider(ADA)
     answer = stream(http)
     assert answer.status_code == 403
