@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 UNSHOWN = ("TOKEN", "PASSWORD", "SECRET", "KEYS", "_URL", "_PROXY")
 
 
-class SettingError(Exception):
+class SettingError(ValueError):
     """A setting has a value that cannot be used. The text is the whole message for the operator."""
 
 
