@@ -1,16 +1,21 @@
-"""Access tokens: is it still good, refresh it once, keep the new one. In memory only, never stored."""
+"""Access tokens: is it still good, refresh it once, share the new one.
+
+In memory for requests; encrypted in the database for the other processes, so that all of them together ask
+Google once.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from channels.db import database_sync_to_async
 
-from accounts.google.oauth import SignInExpired, TokenGrant, refresh_access_token
-from accounts.models import Account
+from accounts.credentials import CredentialsUnreadable, seal, unseal
+from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenGrant, refresh_access_token
+from accounts.models import Account, ClientProblem, SharedToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +24,14 @@ if TYPE_CHECKING:
 
 EARLY_SECONDS = 60.0
 """A token is renewed this long before Google lets it run out, so that none dies on the way."""
+CLAIM_SECONDS = 40.0
+"""Longer than one call to the token endpoint may take."""
+CLAIM_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    text: str
+    text: str = field(repr=False)
     good_until: float
 
 
@@ -32,6 +40,7 @@ class AccessTokens:
         self._client = client
         self._now = now
         self._tokens: dict[int, AccessToken] = {}
+        self._refused: dict[int, str] = {}
         self._refreshes: dict[int, asyncio.Task[str]] = {}
 
     async def get(self, account_id: int) -> str:
@@ -45,7 +54,7 @@ class AccessTokens:
             return token.text
         refresh = self._refreshes.get(account_id)
         if refresh is None:
-            refresh = asyncio.ensure_future(self._refresh(account_id))
+            refresh = asyncio.ensure_future(self._next_token(account_id))
             self._refreshes[account_id] = refresh
             refresh.add_done_callback(lambda _: self._refreshes.pop(account_id, None))
         # Shielded: the caller who started the refresh may hang up while others still wait for it.
@@ -53,25 +62,98 @@ class AccessTokens:
 
     def forget(self, account_id: int, refused: str) -> None:
         """Drop the token Google refused, unless it has been replaced since."""
+        self._refused[account_id] = refused
         token = self._tokens.get(account_id)
         if token is not None and token.text == refused:
             del self._tokens[account_id]
 
-    async def _refresh(self, account_id: int) -> str:
+    async def renew(self, account_id: int) -> str:
+        """A new one from Google, whatever is at hand: how an account is put to the test."""
+        self._tokens.pop(account_id, None)
+        shared = await database_sync_to_async(_shared_token)(account_id, self._now())
+        if shared is not None:
+            self._refused[account_id] = shared.text
+        return await self.get(account_id)
+
+    async def _next_token(self, account_id: int) -> str:
+        """The token another process has fetched, or a new one that all may use."""
+        while True:
+            shared = await database_sync_to_async(_shared_token)(account_id, self._now())
+            if shared is not None and shared.text != self._refused.get(account_id):
+                return self._keep(account_id, shared)
+            if await database_sync_to_async(_claim)(account_id, self._now()):
+                return await self._fetch(account_id)
+            await asyncio.sleep(CLAIM_POLL_SECONDS)
+
+    async def _fetch(self, account_id: int) -> str:
+        token = None
+        try:
+            grant = await self._ask_google(account_id)
+            good_for = max(grant.lifetime_seconds - EARLY_SECONDS, 1.0)
+            token = AccessToken(grant.access_token, self._now() + good_for)
+        finally:
+            # Also when we are cancelled: the others should not wait until the claim runs out.
+            await asyncio.shield(database_sync_to_async(_end_claim)(account_id, token))
+        return self._keep(account_id, token)
+
+    async def _ask_google(self, account_id: int) -> TokenGrant:
+        """Raises what `get` raises."""
         refresh_token = await database_sync_to_async(_refresh_token_of)(account_id)
         try:
             grant = await refresh_access_token(self._client, refresh_token)
         except SignInExpired as error:
-            await database_sync_to_async(_condemn)(account_id, refresh_token, str(error))
+            refresh_token, grant = await self._ask_again_or_condemn(account_id, refresh_token, error)
+        except ClientSecretWrong as error:
+            await database_sync_to_async(ClientProblem.note)(str(error))
             raise
-        if grant.refresh_token:
-            await database_sync_to_async(_replace_refresh_token)(account_id, grant.refresh_token)
-        return self._keep(account_id, grant)
+        await database_sync_to_async(_note_success)(account_id, refresh_token, grant.refresh_token)
+        return grant
 
-    def _keep(self, account_id: int, grant: TokenGrant) -> str:
-        good_for = max(grant.lifetime_seconds - EARLY_SECONDS, 1.0)
-        self._tokens[account_id] = AccessToken(grant.access_token, self._now() + good_for)
-        return grant.access_token
+    async def _ask_again_or_condemn(
+        self, account_id: int, refused: str, error: SignInExpired
+    ) -> tuple[str, TokenGrant]:
+        """Somebody may have signed in again since we read the row: then the new token has the last word."""
+        current = await database_sync_to_async(_refresh_token_of)(account_id)
+        if current != refused:
+            try:
+                return current, await refresh_access_token(self._client, current)
+            except SignInExpired as second:
+                refused, error = current, second
+        await database_sync_to_async(_condemn)(account_id, refused, str(error))
+        raise error
+
+    def _keep(self, account_id: int, token: AccessToken) -> str:
+        self._tokens[account_id] = token
+        self._refused.pop(account_id, None)
+        return token.text
+
+
+# In the database
+
+
+def _shared_token(account_id: int, now: float) -> AccessToken | None:
+    row = SharedToken.objects.filter(account_id=account_id, good_until__gt=now).first()
+    if row is None or not row.sealed_access_token:
+        return None
+    try:
+        return AccessToken(unseal(row.sealed_access_token), row.good_until)
+    except CredentialsUnreadable:
+        return None  # sealed with a key that is gone: fetch another one
+
+
+def _claim(account_id: int, now: float) -> bool:
+    if not Account.objects.filter(pk=account_id).exists():
+        raise SignInExpired("The account has been removed.")
+    SharedToken.objects.get_or_create(account_id=account_id)
+    free = SharedToken.objects.filter(account_id=account_id, claimed_until__lte=now)
+    return free.update(claimed_until=now + CLAIM_SECONDS) == 1
+
+
+def _end_claim(account_id: int, token: AccessToken | None) -> None:
+    changes: dict[str, str | float] = {"claimed_until": 0.0}
+    if token is not None:
+        changes |= {"sealed_access_token": seal(token.text), "good_until": token.good_until}
+    SharedToken.objects.filter(account_id=account_id).update(**changes)
 
 
 def _refresh_token_of(account_id: int) -> str:
@@ -81,15 +163,19 @@ def _refresh_token_of(account_id: int) -> str:
     return account.refresh_token
 
 
+def _note_success(account_id: int, used: str, replacement: str | None) -> None:
+    """Google accepts our client id; and when it sent a new refresh token, the old one may stop working."""
+    ClientProblem.clear()
+    if replacement and replacement != used:
+        account = Account.objects.filter(pk=account_id).first()
+        if account is not None and account.refresh_token == used:
+            account.refresh_token = replacement
+            account.save(update_fields=["sealed_refresh_token"])
+
+
 def _condemn(account_id: int, refused: str, reason: str) -> None:
-    """Unless the operator has signed in again meanwhile."""
+    """Unless somebody has signed in again meanwhile."""
     account = Account.objects.filter(pk=account_id).first()
     if account is not None and account.refresh_token == refused:
         account.enter_state(Account.State.INVALID, reason)
-        account.save()
-
-
-def _replace_refresh_token(account_id: int, refresh_token: str) -> None:
-    account = Account.objects.get(pk=account_id)
-    account.refresh_token = refresh_token
-    account.save()
+        account.save(update_fields=Account.STATE_FIELDS)

@@ -21,8 +21,8 @@ class CredentialsUnreadable(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "The stored credentials do not open with the keys that are here: they were encrypted with another "
-            f"key. Put that key back ({where_keys_are()}), or sign in again with `manage.py addaccount`."
+            "The stored credentials do not open with the keys that are here: they were encrypted with "
+            f"another key. Put that one back ({where_keys_are()}), or add the accounts again."
         )
 
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -25,7 +25,7 @@ class Row:
     """One account as the file has it; `problem` says why it cannot be taken."""
 
     email: str
-    refresh_token: str = ""
+    refresh_token: str = field(default="", repr=False)
     project_id: str = ""
     enabled: bool = True
     problem: str = ""

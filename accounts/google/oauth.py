@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -28,13 +28,14 @@ class TokenEndpointDown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    access_token: str
+    access_token: str = field(repr=False)
     lifetime_seconds: float
-    refresh_token: str | None
+    refresh_token: str | None = field(repr=False)
     """Google normally sends none on refresh; when it does, the old one may stop working."""
 
 
 async def refresh_access_token(client: AccountsClient, refresh_token: str) -> TokenGrant:
+    """Raises SignInExpired, ClientSecretWrong or TokenEndpointDown."""
     form = {
         "client_id": settings.OAUTH_CLIENT_ID,
         "client_secret": settings.OAUTH_CLIENT_SECRET,
