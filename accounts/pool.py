@@ -1,20 +1,20 @@
 """Who can send now: the usable accounts and their cooldowns, in memory, where a request can look for free.
 
-Accounts are read from the database when the server starts and again when Revision has moved; state
-changes go to the database at once and to memory with them.
+Accounts are read from the database when the server starts and again when Revision has moved.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from accounts.models import Account, usable_accounts
+from accounts.live_settings import live
+from accounts.models import usable_accounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,9 @@ class PooledAccount:
     id: int
     email: str
     project_id: str
+    quota_threshold: float | None = None
+    """A remaining fraction; None: the setting GLOBAL_QUOTA_THRESHOLD."""
+    model_quota_thresholds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def short_name(self) -> str:
@@ -40,12 +43,14 @@ class CoolingDown:
 
 
 class Pool:
-    """`model_key` names a quota: the upstream model and the header mode it is used with."""
+    """`model_key` names a quota: the upstream model and the header mode it is used with, `model:mode`."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._accounts: list[PooledAccount] = []
         self._cooldowns: dict[tuple[int, str], CoolingDown] = {}
+        self._remaining: dict[int, dict[str, float]] = {}
+        self._last_used: dict[int, float] = {}
 
     @property
     def accounts(self) -> list[PooledAccount]:
@@ -57,14 +62,30 @@ class Pool:
         """The first account in the operator's order that is not cooling down for this model.
 
         `able` are the ids of those that have the model at all, None when that is not known. Staying with
-        the first one while it can answer keeps the upstream's prompt cache warm.
+        the first one while it can answer keeps the upstream's prompt cache warm. One that is down to its
+        threshold is spared while another is above its own.
         """
-        for account in self._accounts:
-            if account.id in tried or (able is not None and account.id not in able):
-                continue
-            if self.cooldown(account, model_key) is None:
-                return account
-        return None
+        candidates = [
+            account
+            for account in self._accounts
+            if account.id not in tried
+            and (able is None or account.id in able)
+            and self.cooldown(account, model_key) is None
+        ]
+        chosen = next((one for one in candidates if not self._is_spared(one, model_key)), None)
+        chosen = chosen or next(iter(candidates), None)
+        if chosen is not None:
+            self._last_used[chosen.id] = self._now()
+        return chosen
+
+    def set_remaining(self, account_id: int, fractions: dict[str, float]) -> None:
+        """What is left of each quota, by model key; a quota that is missing here is unknown, never empty."""
+        self._remaining[account_id] = fractions
+
+    def take_last_used(self) -> dict[int, float]:
+        """When each account was last chosen, of those chosen since this was last asked."""
+        taken, self._last_used = self._last_used, {}
+        return taken
 
     def cooldown(self, account: PooledAccount, model_key: str) -> CoolingDown | None:
         cooling = self._cooldowns.get((account.id, model_key))
@@ -76,6 +97,15 @@ class Pool:
         logger.warning("%s rests for %s: %s, %.0f s", account.email, model_key, reason, seconds)
         return cooling
 
+    def cooldowns_of(self, account_id: int) -> dict[str, CoolingDown]:
+        """Those that still last, by model key."""
+        now = self._now()
+        return {
+            model_key: cooling
+            for (owner, model_key), cooling in self._cooldowns.items()
+            if owner == account_id and cooling.until > now
+        }
+
     def replace(self, accounts: list[PooledAccount]) -> None:
         self._accounts = accounts
         ids = {account.id for account in accounts}
@@ -84,25 +114,22 @@ class Pool:
             key: cooling for key, cooling in self._cooldowns.items() if key[0] in ids and cooling.until > now
         }
 
+    def _is_spared(self, account: PooledAccount, model_key: str) -> bool:
+        remaining = self._remaining.get(account.id, {}).get(model_key)
+        threshold = account.model_quota_thresholds.get(model_key.partition(":")[0], account.quota_threshold)
+        if threshold is None:
+            threshold = live("GLOBAL_QUOTA_THRESHOLD")
+        return remaining is not None and threshold > 0 and remaining <= threshold
+
 
 def read_usable_accounts() -> list[PooledAccount]:
-    return [PooledAccount(account.pk, account.email, account.project_id) for account in usable_accounts()]
-
-
-def take_out_of_use(account_id: int, state: Account.State, reason: str, link: str = "") -> None:
-    """Google wants something from a person; the account is not tried again until the operator acts."""
-    account = Account.objects.filter(pk=account_id).first()
-    if account is None or account.state == state:
-        return
-    account.enter_state(state, reason, link)
-    account.save()
-    logger.warning("%s is out of use: %s", account.email, reason)
-
-
-def store_project(account_id: int, project_id: str, tier: str) -> None:
-    """An unknown tier never overwrites a known one."""
-    account = Account.objects.get(pk=account_id)
-    account.project_id = project_id
-    if tier != "unknown":
-        account.tier = tier
-    account.save()
+    return [
+        PooledAccount(
+            id=account.pk,
+            email=account.email,
+            project_id=account.project_id,
+            quota_threshold=account.quota_threshold,
+            model_quota_thresholds=account.model_quota_thresholds,
+        )
+        for account in usable_accounts()
+    ]

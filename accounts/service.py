@@ -1,46 +1,46 @@
 """What keeps the accounts ready while the server runs.
 
 Looks for changes twice a second, finds the project of each new account, and asks now and then which
-models each may use. Requests read the results from memory.
+models each may use and what is left of them. Requests read the results from memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
+from accounts import live_settings
 from accounts.access_tokens import AccessTokens
-from accounts.credentials import CredentialsUnreadable
-from accounts.google.code_assist import (
-    CodeAssistFailed,
-    ModelOffer,
-    fetch_available_models,
-    load_code_assist,
-    onboard_user,
-)
-from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
+from accounts.google.code_assist import CodeAssistFailed, ModelOffer
+from accounts.inspection import AccountTrouble, Findings, OutOfUse, enter_state, look_over, store_findings
 from accounts.models import Account, Revision
 from accounts.outbound import AccountsClient
-from accounts.pool import Pool, PooledAccount, read_usable_accounts, store_project, take_out_of_use
+from accounts.pool import Pool, PooledAccount, read_usable_accounts
+from accounts.quota import forget_old_quotas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+__all__ = ["AccountTrouble", "AccountsService", "NoProject", "running_service"]
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 OFFERS_GOOD_FOR_SECONDS = 300.0
+SPREAD = 0.2
+"""So far, as a share, do looks at different accounts drift apart, so that they do not come all at once."""
+AT_ONCE = 4
+TIER_GOOD_FOR_SECONDS = 3600.0
 RETRY_SECONDS = 30.0
-
-AccountTrouble = (
-    SignInExpired, ClientSecretWrong, TokenEndpointDown, CredentialsUnreadable, CodeAssistFailed
-)  # fmt: skip
+HOUSEKEEPING_SECONDS = 30.0
 
 
 class NoProject(CodeAssistFailed):
@@ -56,20 +56,27 @@ class AccountsService:
         """All accounts there are, usable or not."""
         self._offers: dict[int, dict[str, ModelOffer]] = {}
         self._next_look: dict[int, float] = {}
+        self._next_tier: dict[int, float] = {}
+        self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
         self._preparations: dict[int, asyncio.Task[None]] = {}
+        self._few_at_once = asyncio.Semaphore(AT_ONCE)
         self._revision = -1
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self._reload_if_changed()
         self._watch = asyncio.create_task(self._keep_watch())
+        _running.append(self)
 
     async def stop(self) -> None:
+        with suppress(ValueError):
+            _running.remove(self)
         for task in [self._watch, *self._preparations.values()]:
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+        await self._store_last_used()
         await self.client.close()
 
     # What requests ask
@@ -115,11 +122,11 @@ class AccountsService:
     ) -> None:
         """At once in memory, so that no request in between meets the account again."""
         self.pool.replace([known for known in self.pool.accounts if known.id != account.id])
-        await database_sync_to_async(take_out_of_use)(account.id, state, reason, link)
+        await database_sync_to_async(enter_state)(account.id, state, reason, link)
 
     async def rediscover_project(self, account: PooledAccount) -> None:
         """Google refused the project: forget it and ask again."""
-        await database_sync_to_async(store_project)(account.id, "", "unknown")
+        await database_sync_to_async(_forget_project)(account.id)
         await self._reload_if_changed()
         self._next_look.pop(account.id, None)
 
@@ -130,6 +137,7 @@ class AccountsService:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self._reload_if_changed()
+                await self._keep_house()
             except DatabaseError as error:
                 logger.error("The accounts cannot be read from the database: %s", error)  # noqa: TRY400
             self._prepare_due(self.pool.accounts)
@@ -138,6 +146,7 @@ class AccountsService:
         revision = await database_sync_to_async(Revision.current)()
         if revision == self._revision:
             return
+        await database_sync_to_async(live_settings.reload)()
         accounts = await database_sync_to_async(read_usable_accounts)()
         self.account_count = await database_sync_to_async(Account.objects.count)()
         self._revision = revision
@@ -145,7 +154,18 @@ class AccountsService:
         ids = {account.id for account in accounts}
         self._offers = {key: offers for key, offers in self._offers.items() if key in ids}
         self._next_look = {key: at for key, at in self._next_look.items() if key in ids}
+        self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
         self._prepare_due(accounts)
+
+    async def _keep_house(self) -> None:
+        if time.monotonic() >= self._next_housekeeping:
+            self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
+            await self._store_last_used()
+            await database_sync_to_async(forget_old_quotas)()
+
+    async def _store_last_used(self) -> None:
+        if last_used := self.pool.take_last_used():
+            await database_sync_to_async(_store_last_used)(last_used)
 
     def _prepare_due(self, accounts: Iterable[PooledAccount]) -> None:
         now = time.monotonic()
@@ -165,25 +185,57 @@ class AccountsService:
     async def _prepare(self, account: PooledAccount) -> None:
         self._next_look[account.id] = time.monotonic() + RETRY_SECONDS
         try:
-            project_id = account.project_id or await self._discover_project(account)
-            token = await self.tokens.get(account.id)
-            self._offers[account.id] = await fetch_available_models(self.client, token, project_id)
-            self._next_look[account.id] = time.monotonic() + OFFERS_GOOD_FOR_SECONDS
+            async with self._few_at_once:
+                findings = await self._look_over(account)
+        except OutOfUse as error:
+            await self.take_out_of_use(account, error.state, str(error), error.link)
         except AccountTrouble as error:
             logger.warning("%s is not ready: %s", account.email, error)
         except Exception:
             logger.exception("%s could not be prepared", account.email)
+        else:
+            self._learn(account, findings)
+            spread = random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311  # no secret
+            self._next_look[account.id] = time.monotonic() + OFFERS_GOOD_FOR_SECONDS * spread
 
-    async def _discover_project(self, account: PooledAccount) -> str:
+    async def _look_over(self, account: PooledAccount) -> Findings:
+        with_tier = self._next_tier.get(account.id, 0.0) <= time.monotonic()
         token = await self.tokens.get(account.id)
-        assignment = await load_code_assist(self.client, token)
-        project_id = assignment.project_id or await onboard_user(
-            self.client, token, assignment.onboarding_tier_id
-        )
-        if not project_id:
-            reason = "Google has made no Cloud project for this account."
-            await self.take_out_of_use(account, Account.State.NEEDS_PROJECT, reason)
-            raise NoProject(reason)
-        await database_sync_to_async(store_project)(account.id, project_id, assignment.tier)
+        findings = await look_over(self.client, token, account.project_id, with_tier=with_tier)
+        if with_tier:
+            self._next_tier[account.id] = time.monotonic() + TIER_GOOD_FOR_SECONDS
+        await database_sync_to_async(store_findings)(account.id, findings)
         await self._reload_if_changed()
-        return project_id
+        return findings
+
+    def _learn(self, account: PooledAccount, findings: Findings) -> None:
+        self._offers[account.id] = findings.offers
+        self.pool.set_remaining(
+            account.id,
+            {
+                f"{offer.id}:{mode}": offer.remaining_fraction
+                for mode, offers in (("antigravity", findings.offers), ("cli", findings.cli_offers))
+                for offer in offers.values()
+                if offer.remaining_fraction is not None
+            },
+        )
+
+
+_running: list[AccountsService] = []
+
+
+def running_service() -> AccountsService | None:
+    """The one of this process, for pages that show what is only in memory; None in commands."""
+    return _running[-1] if _running else None
+
+
+def _forget_project(account_id: int) -> None:
+    account = Account.objects.get(pk=account_id)
+    account.project_id = ""
+    account.save(update_fields=["project_id"])
+
+
+def _store_last_used(last_used: dict[int, float]) -> None:
+    """Without moving Revision: nothing that requests need has changed."""
+    for account_id, at in last_used.items():
+        Account.objects.filter(pk=account_id).update(last_used_at=datetime.fromtimestamp(at, UTC))

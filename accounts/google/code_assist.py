@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import orjson
 
-from accounts.google.endpoints import CLIENT_METADATA, base_urls, headers
-from accounts.google.errors import Refusal, parse_refusal, parse_timestamp
+from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, headers
+from accounts.google.errors import Refusal, is_googles_page, parse_refusal, parse_timestamp
 
 if TYPE_CHECKING:
     from accounts.outbound import AccountsClient
@@ -34,11 +34,15 @@ class CodeAssistFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What loadCodeAssist says: the account's project ("" when it has none yet) and its tiers."""
+    """What loadCodeAssist says: the account's project ("" when it has none yet) and its tiers.
+
+    `verification_link` is where a person must go before the tier may be used, "" when nothing is asked.
+    """
 
     project_id: str
     tier: str
     onboarding_tier_id: str
+    verification_link: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ async def load_code_assist(client: AccountsClient, access_token: str, project_id
         project_id=_project_id(answer.get("cloudaicompanionProject")),
         tier=tier_of(answer),
         onboarding_tier_id=_default_tier_id(answer),
+        verification_link=_verification_link(answer),
     )
 
 
@@ -93,22 +98,40 @@ async def fetch_available_models(
     }
 
 
+async def retrieve_cli_quota(
+    client: AccountsClient, access_token: str, project_id: str
+) -> dict[str, ModelOffer]:
+    """What is left for Gemini models in header mode `cli`, which has a pool of its own.
+
+    {"buckets": [{"modelId", "remainingFraction", "resetTime"}]}; called with that mode's headers.
+    """
+    request = {"project": project_id} if project_id else {}
+    answer = await _call(client, "retrieveUserQuota", request, access_token, mode="cli")
+    buckets = answer.get("buckets")
+    return {
+        bucket["modelId"]: _model_offer(bucket["modelId"], {"quotaInfo": bucket})
+        for bucket in (buckets if isinstance(buckets, list) else ())
+        if isinstance(bucket, dict) and isinstance(bucket.get("modelId"), str)
+    }
+
+
 async def _call(
     client: AccountsClient,
     method: str,
     request: dict[str, Any],
     access_token: str,
     *,
+    mode: HeaderMode = "antigravity",
     prod_first: bool = False,
 ) -> dict[str, Any]:
     """Try each base URL in turn; a refusal that would be the same everywhere ends it at once."""
     failure = CodeAssistFailed(f"{method} was not tried.")
-    for base in base_urls("cli" if prod_first else "antigravity"):
+    for base in base_urls("cli" if prod_first else mode):
         try:
             response = await client.post(
                 f"{base}/v1internal:{method}",
                 content=orjson.dumps(request),
-                headers={**headers("antigravity"), "Authorization": f"Bearer {access_token}"},
+                headers={**headers(mode), "Authorization": f"Bearer {access_token}"},
             )
         except httpx.HTTPError as error:
             failure = CodeAssistFailed(f"{method}: {base} cannot be reached: {error!r}")
@@ -171,6 +194,20 @@ def _default_tier(answer: dict[str, Any]) -> dict[str, Any]:
 
 def _default_tier_id(answer: dict[str, Any]) -> str:
     return str(_default_tier(answer).get("id") or "free-tier")
+
+
+def _verification_link(answer: dict[str, Any]) -> str:
+    """Of the tier the account has, or would have: that others are closed to it is nobody's concern."""
+    current = answer.get("currentTier")
+    tier_id = current.get("id") if isinstance(current, dict) else _default_tier_id(answer)
+    closed = answer.get("ineligibleTiers")
+    for tier in closed if isinstance(closed, list) else ():
+        if not isinstance(tier, dict) or tier.get("reasonCode") != "VALIDATION_REQUIRED":
+            continue
+        link = tier.get("validationUrl")
+        if tier.get("tierId") == tier_id and isinstance(link, str) and is_googles_page(link):
+            return link
+    return ""
 
 
 # Models

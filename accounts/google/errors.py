@@ -228,7 +228,7 @@ def _wait_in_headers(headers: Mapping[str, str]) -> float | None:
 def _verification_link(error: dict[str, Any]) -> str:
     """The page a person must open, if it is one of Google's own: the link is shown to the operator."""
     for link in _links(error):
-        if isinstance(link, str) and _is_googles_page(link):
+        if isinstance(link, str) and is_googles_page(link):
             return link
     return ""
 
@@ -244,7 +244,7 @@ def _links(error: dict[str, Any]) -> Iterator[Any]:
                 yield link.get("url")
 
 
-def _is_googles_page(link: str) -> bool:
+def is_googles_page(link: str) -> bool:
     try:
         address = urlsplit(link)
     except ValueError:

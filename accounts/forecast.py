@@ -1,0 +1,93 @@
+"""When will this account run dry? Pure: the caller says what was measured and what time it is.
+
+Between two resets a quota only goes down. From the measurements since the last rise, and no older than
+WINDOW_SECONDS, follows how fast it does, and from that when nothing will be left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WINDOW_SECONDS = 2 * 3600.0
+"""Work comes in bursts: what happened earlier says little about now."""
+SHORTEST_SECONDS = 60.0
+"""Two measurements closer together than this say nothing about speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """`at` is seconds since the epoch, `remaining` a fraction from 0 to 1."""
+
+    at: float
+    remaining: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Seconds since the epoch. `empty_at` is None when the quota outlasts its reset, or nobody can tell."""
+
+    remaining: float
+    burned_per_hour: float
+    empty_at: float | None
+    back_at: float | None
+
+
+def foretell(measurements: Sequence[Measurement], reset_at: float | None, now: float) -> Forecast | None:
+    """`measurements` oldest first. None when there is none."""
+    if not measurements:
+        return None
+    if reset_at is not None and reset_at <= now:
+        return Forecast(remaining=1.0, burned_per_hour=0.0, empty_at=None, back_at=None)
+    newest = measurements[-1]
+    rate = _burned_per_second(_since_last_rise(measurements), now)
+    remaining = max(0.0, newest.remaining - rate * (now - newest.at))
+    empty_at = _empty_at(newest, rate, now)
+    if empty_at is not None and reset_at is not None and empty_at >= reset_at:
+        empty_at = None
+    return Forecast(remaining, rate * 3600, empty_at, reset_at)
+
+
+def sentence(forecast: Forecast, now: float) -> str:
+    """ "empty at 16:40, back at 19:00", times in UTC."""
+    if forecast.empty_at is None:
+        if forecast.burned_per_hour > 0 and forecast.back_at is not None:
+            return f"lasts until {_clock(forecast.back_at, now)}"
+        return ""
+    back = f"back at {_clock(forecast.back_at, now)}" if forecast.back_at else "Google does not say till when"
+    if forecast.empty_at <= now:
+        return f"empty, {back}"
+    return f"empty at {_clock(forecast.empty_at, now)}, {back}"
+
+
+def _since_last_rise(measurements: Sequence[Measurement]) -> Sequence[Measurement]:
+    start = 0
+    for index in range(1, len(measurements)):
+        if measurements[index].remaining > measurements[index - 1].remaining:
+            start = index
+    return measurements[start:]
+
+
+def _burned_per_second(measurements: Sequence[Measurement], now: float) -> float:
+    recent = [one for one in measurements if one.at >= now - WINDOW_SECONDS]
+    # The last one before the window is what the window began with.
+    before = [one for one in measurements if one.at < now - WINDOW_SECONDS][-1:]
+    window = [Measurement(now - WINDOW_SECONDS, one.remaining) for one in before] + recent
+    if len(window) < 2 or window[-1].at - window[0].at < SHORTEST_SECONDS:
+        return 0.0
+    return max(0.0, window[0].remaining - window[-1].remaining) / (window[-1].at - window[0].at)
+
+
+def _empty_at(newest: Measurement, rate: float, now: float) -> float | None:
+    if newest.remaining <= 0:
+        return now
+    return max(now, newest.at + newest.remaining / rate) if rate > 0 else None
+
+
+def _clock(at: float, now: float) -> str:
+    moment, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC)
+    return moment.strftime("%H:%M" if moment.date() == today.date() else "%d %b %H:%M")

@@ -1,0 +1,194 @@
+"""Looking an account over at Google: its project, its tier, its models and what is left of them.
+
+The server does this in the background, `verifyaccounts` and the operator's page on demand.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from channels.db import database_sync_to_async
+
+from accounts.credentials import CredentialsUnreadable
+from accounts.google.code_assist import (
+    Assignment,
+    CodeAssistFailed,
+    ModelOffer,
+    fetch_available_models,
+    load_code_assist,
+    onboard_user,
+    retrieve_cli_quota,
+)
+from accounts.google.errors import Trouble
+from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
+from accounts.models import Account
+from accounts.quota import store_quotas
+
+if TYPE_CHECKING:
+    from accounts.access_tokens import AccessTokens
+    from accounts.outbound import AccountsClient
+
+logger = logging.getLogger(__name__)
+
+STATES = {
+    Trouble.NEEDS_VERIFICATION: Account.State.NEEDS_VERIFICATION,
+    Trouble.DISABLED: Account.State.DISABLED_BY_PROVIDER,
+}
+
+AccountTrouble = (
+    SignInExpired, ClientSecretWrong, TokenEndpointDown, CredentialsUnreadable, CodeAssistFailed
+)  # fmt: skip
+
+
+class OutOfUse(CodeAssistFailed):
+    """Google wants something from a person; `state` says what, `link` where."""
+
+    def __init__(self, state: Account.State, reason: str, link: str = "") -> None:
+        super().__init__(reason)
+        self.state, self.link = state, link
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`tier` is "unknown" when it was not asked for or not said. `offers` are the models of header mode
+    antigravity, `cli_offers` the Gemini models of mode cli; empty when Google did not say."""
+
+    project_id: str
+    tier: str
+    offers: dict[str, ModelOffer]
+    cli_offers: dict[str, ModelOffer] = field(default_factory=dict)
+
+
+async def look_over(
+    client: AccountsClient, access_token: str, project_id: str, *, with_tier: bool = True
+) -> Findings:
+    """Raises CodeAssistFailed, and OutOfUse when the account cannot be used as it is."""
+    try:
+        tier = "unknown"
+        if with_tier or not project_id:
+            project_id, tier = await _find_project(client, access_token, project_id)
+        try:
+            offers = await fetch_available_models(client, access_token, project_id)
+        except CodeAssistFailed as error:
+            if error.refusal is None or error.refusal.trouble is not Trouble.WRONG_PROJECT:
+                raise
+            # It was removed, or never was this account's: ask which one is.
+            project_id, tier = await _find_project(client, access_token, "")
+            offers = await fetch_available_models(client, access_token, project_id)
+    except CodeAssistFailed as error:
+        raise _as_out_of_use(error) from error
+    return Findings(project_id, tier, offers, await _cli_offers(client, access_token, project_id))
+
+
+async def _find_project(client: AccountsClient, access_token: str, project_id: str) -> tuple[str, str]:
+    """The project, the operator's own when there is one, and the tier."""
+    assignment = await load_code_assist(client, access_token, project_id)
+    if assignment.verification_link:
+        reason = "Google asks to verify the account before it may be used."
+        raise OutOfUse(Account.State.NEEDS_VERIFICATION, reason, assignment.verification_link)
+    found = project_id or assignment.project_id or await _onboard(client, access_token, assignment)
+    return found, assignment.tier
+
+
+async def _onboard(client: AccountsClient, access_token: str, assignment: Assignment) -> str:
+    if project_id := await onboard_user(client, access_token, assignment.onboarding_tier_id):
+        return project_id
+    raise OutOfUse(Account.State.NEEDS_PROJECT, "Google has made no Cloud project for this account.")
+
+
+async def _cli_offers(client: AccountsClient, access_token: str, project_id: str) -> dict[str, ModelOffer]:
+    try:
+        return await retrieve_cli_quota(client, access_token, project_id)
+    except CodeAssistFailed as error:
+        logger.debug("no quota of header mode cli: %s", error)
+        return {}
+
+
+def _as_out_of_use(error: CodeAssistFailed) -> CodeAssistFailed:
+    if error.refusal is not None and (state := STATES.get(error.refusal.trouble)) is not None:
+        return OutOfUse(state, error.refusal.message, error.refusal.link)
+    return error
+
+
+def store_findings(account_id: int, findings: Findings) -> None:
+    """An unknown tier never overwrites a known one; requests hear of it only when there is news for them."""
+    account = Account.objects.filter(pk=account_id).first()
+    if account is None:
+        return
+    store_quotas(account_id, "antigravity", findings.offers.values())
+    store_quotas(account_id, "cli", findings.cli_offers.values())
+    tier = findings.tier if findings.tier != "unknown" else account.tier
+    if (account.project_id, account.tier) != (findings.project_id, tier):
+        account.project_id, account.tier = findings.project_id, tier
+        account.save(update_fields=["project_id", "tier"])
+
+
+# On demand
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one account did. `problem` is "" when it works; `state` is what it is in now."""
+
+    account_id: int
+    email: str
+    state: str
+    problem: str = ""
+    link: str = ""
+    tier: str = "unknown"
+    project_id: str = ""
+    models: int = 0
+
+
+async def verify(account: Account, client: AccountsClient, tokens: AccessTokens) -> Verdict:
+    """Put one account to the test with a new access token. What passes is in state OK again.
+
+    Trouble that is not the account's (no network, a wrong client secret) leaves its state as it is.
+    """
+    try:
+        access_token = await tokens.renew(account.pk)
+        findings = await look_over(client, access_token, account.project_id)
+    except OutOfUse as error:
+        await database_sync_to_async(enter_state)(account.pk, error.state, str(error), error.link)
+        return await _verdict(account.pk, str(error))
+    except AccountTrouble as error:
+        return await _verdict(account.pk, str(error))
+    await database_sync_to_async(store_findings)(account.pk, findings)
+    await database_sync_to_async(enter_state)(account.pk, Account.State.OK)
+    return await _verdict(account.pk, models=len(findings.offers))
+
+
+async def refresh_quota(account: Account, client: AccountsClient, tokens: AccessTokens) -> Verdict:
+    """Ask what is left, without touching the state of an account that answers."""
+    try:
+        findings = await look_over(client, await tokens.get(account.pk), account.project_id)
+    except AccountTrouble as error:
+        return await _verdict(account.pk, str(error))
+    await database_sync_to_async(store_findings)(account.pk, findings)
+    return await _verdict(account.pk, models=len(findings.offers))
+
+
+def enter_state(account_id: int, state: str, reason: str = "", link: str = "") -> None:
+    account = Account.objects.filter(pk=account_id).first()
+    if account is None or (account.state == state and account.state_reason == reason):
+        return
+    account.enter_state(state, reason, link)
+    account.save(update_fields=Account.STATE_FIELDS)
+    if state != Account.State.OK:
+        logger.warning("%s is out of use: %s", account.email, reason)
+
+
+async def _verdict(account_id: int, problem: str = "", models: int = 0) -> Verdict:
+    account = await Account.objects.aget(pk=account_id)
+    return Verdict(
+        account_id=account_id,
+        email=account.email,
+        state=account.state,
+        problem=problem,
+        link=account.state_link,
+        tier=account.tier,
+        project_id=account.project_id,
+        models=models,
+    )

@@ -1,0 +1,138 @@
+"""What is left of each account's quotas: snapshots taken in the background, their history, the outlook.
+
+Pages and commands read what is stored here; nobody asks Google because somebody looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import forecast
+from accounts.forecast import Forecast, Measurement, foretell
+from accounts.models import QuotaSnapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from accounts.google.code_assist import ModelOffer
+
+HISTORY = timedelta(days=14)
+FORECAST_HISTORY = timedelta(hours=12)
+SAME_RESET = timedelta(minutes=2)
+"""Google computes the reset time anew for each answer; a difference of less than this is none."""
+INTERNAL_MODELS = ("chat_", "tab_")
+"""They serve the editor's own features; nobody is offered them."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaOutlook:
+    """One model of one account in one header mode, as it was last seen."""
+
+    account_id: int
+    model_id: str
+    header_mode: str
+    remaining_fraction: float | None
+    reset_at: datetime | None
+    seen_at: datetime
+    forecast: Forecast | None
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "model": self.model_id,
+            "header_mode": self.header_mode,
+            "remaining_fraction": self.remaining_fraction,
+            "reset_at": self.reset_at,
+            "seen_at": self.seen_at,
+            "outlook": self.sentence,
+        }
+
+    @property
+    def sentence(self) -> str:
+        return forecast.sentence(self.forecast, timezone.now().timestamp()) if self.forecast else ""
+
+
+def store_quotas(account_id: int, header_mode: str, offers: Iterable[ModelOffer]) -> None:
+    """A row for each pool whose numbers have changed; the others are only marked as seen again."""
+    now = timezone.now()
+    with transaction.atomic():
+        known = {row.model_id: row for row in _newest(account_id, header_mode)}
+        for offer in offers:
+            if not offer.id.startswith(INTERNAL_MODELS):
+                _store_quota(account_id, header_mode, offer, known.get(offer.id), now)
+
+
+def forget_old_quotas() -> int:
+    """Rows; the newest of each pool stays for as long as it is still seen."""
+    return QuotaSnapshot.objects.filter(seen_at__lt=timezone.now() - HISTORY).delete()[0]
+
+
+def outlooks(account_ids: Collection[int] | None = None) -> list[QuotaOutlook]:
+    """By account, model and header mode."""
+    rows = QuotaSnapshot.objects.filter(seen_at__gte=timezone.now() - FORECAST_HISTORY)
+    if account_ids is not None:
+        rows = rows.filter(account_id__in=account_ids)
+    pools = groupby(rows, key=lambda row: (row.account_id, row.model_id, row.header_mode))
+    return [_outlook(list(history)) for _, history in pools]
+
+
+def _newest(account_id: int, header_mode: str) -> Iterable[QuotaSnapshot]:
+    """Oldest first, so that in a dict the newest of each model stays."""
+    recent = timezone.now() - FORECAST_HISTORY
+    return QuotaSnapshot.objects.filter(
+        account_id=account_id, header_mode=header_mode, seen_at__gte=recent
+    ).order_by("taken_at")
+
+
+def _store_quota(
+    account_id: int, header_mode: str, offer: ModelOffer, known: QuotaSnapshot | None, now: datetime
+) -> None:
+    if known is not None and _says_the_same(known, offer):
+        QuotaSnapshot.objects.filter(pk=known.pk).update(seen_at=now, reset_at=offer.reset_at)
+        return
+    QuotaSnapshot.objects.create(
+        account_id=account_id,
+        model_id=offer.id[:100],
+        header_mode=header_mode,
+        remaining_fraction=offer.remaining_fraction,
+        reset_at=offer.reset_at,
+        taken_at=now,
+        seen_at=now,
+    )
+
+
+def _says_the_same(known: QuotaSnapshot, offer: ModelOffer) -> bool:
+    if known.remaining_fraction != offer.remaining_fraction:
+        return False
+    if offer.remaining_fraction == 1 or known.reset_at is None or offer.reset_at is None:
+        return True  # a window that is full has not begun: its end moves along with the clock
+    return abs(known.reset_at - offer.reset_at) < SAME_RESET
+
+
+def _outlook(history: list[QuotaSnapshot]) -> QuotaOutlook:
+    newest = history[-1]
+    reset_at = newest.reset_at.timestamp() if newest.reset_at else None
+    return QuotaOutlook(
+        account_id=newest.account_id,
+        model_id=newest.model_id,
+        header_mode=newest.header_mode,
+        remaining_fraction=newest.remaining_fraction,
+        reset_at=newest.reset_at,
+        seen_at=newest.seen_at,
+        forecast=foretell(_measurements(history), reset_at, timezone.now().timestamp()),
+    )
+
+
+def _measurements(history: list[QuotaSnapshot]) -> list[Measurement]:
+    """Each row says twice what was left: when it was first seen and when it was last seen."""
+    return [
+        Measurement(at.timestamp(), row.remaining_fraction)
+        for row in history
+        if row.remaining_fraction is not None
+        for at in (row.taken_at, row.seen_at)
+    ]
