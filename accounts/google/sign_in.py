@@ -1,0 +1,164 @@
+"""Signing a person in at Google: the address to send them to, and what their answer is worth.
+
+OAuth 2.0 for installed apps with PKCE (developers.google.com/identity/protocols/oauth2/native-app).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import certifi
+import requests
+from django.conf import settings
+from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
+from requests.adapters import HTTPAdapter
+from requests_oauthlib import OAuth2Session
+
+from accounts.emails import parse_email
+from accounts.google.oauth import ClientSecretWrong
+from accounts.outbound import TIMEOUT_SECONDS, is_loopback, proxy_for, tls_context
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLIENT_ID_MISSING = (
+    'OAUTH_CLIENT_ID is not set: create an OAuth client of the type "Desktop app" at '
+    "https://console.cloud.google.com/apis/credentials and set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET "
+    "to what it shows."
+)
+CONSENT_WAS_NOT_NEW = (
+    "Google sent no refresh token, which it does only at the first consent: remove this program at "
+    "https://myaccount.google.com/permissions and sign in again."
+)
+
+
+class SignInFailed(Exception):
+    """The attempt has come to nothing; the text says why, for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    email: str
+    refresh_token: str
+
+    def __repr__(self) -> str:
+        return f"SignedIn({self.email!r})"
+
+
+def new_code_verifier() -> str:
+    return str(WebApplicationClient("").create_code_verifier(64))
+
+
+def authorization_url(*, state: str, code_verifier: str, redirect_uri: str, login_hint: str = "") -> str:
+    """Raises ClientSecretWrong when no client id is set."""
+    if not settings.OAUTH_CLIENT_ID:
+        raise ClientSecretWrong(CLIENT_ID_MISSING)
+    challenge = WebApplicationClient("").create_code_challenge(code_verifier, "S256")
+    session = OAuth2Session(
+        settings.OAUTH_CLIENT_ID, redirect_uri=redirect_uri, scope=settings.OAUTH_SCOPES, state=state
+    )
+    url, _ = session.authorization_url(
+        _as_https(settings.OAUTH_AUTH_URL),
+        code_challenge=challenge,
+        code_challenge_method="S256",
+        access_type="offline",
+        prompt="consent",  # without it Google sends a refresh token at the first consent only
+        **({"login_hint": login_hint} if login_hint else {}),
+    )
+    return url.replace("https://", urlsplit(settings.OAUTH_AUTH_URL).scheme + "://", 1)
+
+
+def exchange_code(*, code: str, code_verifier: str, redirect_uri: str) -> SignedIn:
+    """The code for a refresh token, and whose it is. Raises SignInFailed or ClientSecretWrong."""
+    with _session(redirect_uri) as session:
+        token = _fetch_token(session, code, code_verifier)
+        refresh_token = token.get("refresh_token")
+        if not isinstance(refresh_token, str) or not refresh_token:
+            raise SignInFailed(CONSENT_WAS_NOT_NEW)
+        return SignedIn(_fetch_email(session), refresh_token)
+
+
+def _fetch_token(session: OAuth2Session, code: str, code_verifier: str) -> Mapping[str, Any]:
+    try:
+        return session.fetch_token(
+            _as_https(settings.OAUTH_TOKEN_URL),
+            code=code,
+            code_verifier=code_verifier,
+            client_secret=settings.OAUTH_CLIENT_SECRET,
+            include_client_id=True,
+            timeout=TIMEOUT_SECONDS,
+        )
+    except OAuth2Error as error:
+        raise _refusal(error) from None  # the library's error may hold the answer's text
+    except (requests.RequestException, ValueError) as error:
+        raise SignInFailed(
+            f"Google's token endpoint gave no usable answer ({type(error).__name__})."
+        ) from None
+
+
+def _refusal(error: OAuth2Error) -> Exception:
+    name = str(error.error or "")
+    if name in {"invalid_client", "unauthorized_client"}:
+        return ClientSecretWrong(f"Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET ({name}).")
+    if name == "invalid_grant":
+        return SignInFailed(
+            "Google refuses the code: it is wrong, has been used, or is too old. Start again."
+        )
+    return SignInFailed(f"Google's token endpoint refused: {name or 'no reason given'}.")
+
+
+def _fetch_email(session: OAuth2Session) -> str:
+    try:
+        response = session.get(_as_https(settings.OAUTH_USERINFO_URL), timeout=TIMEOUT_SECONDS)
+        person = response.json() if response.status_code == 200 else {}
+    except (requests.RequestException, ValueError) as error:
+        raise SignInFailed(f"Google did not say whose account it is ({type(error).__name__}).") from None
+    email = parse_email(person.get("email")) if isinstance(person, dict) else None
+    if email is None or person.get("verified_email") is False:
+        raise SignInFailed("Google did not say whose account it is.")
+    return email
+
+
+# Connections. The library refuses plain http, and its switch for that is an environment variable, so for the
+# whole process. Instead it sees https, and for loopback addresses alone that leads to plain http.
+
+
+class _PlainOnLoopback(HTTPAdapter):
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        assert request.url is not None
+        request.url = request.url.replace("https://", "http://", 1)
+        return super().send(request, *args, **kwargs)
+
+
+class _OurCertificates(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=tls_context())
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(*args, **kwargs, ssl_context=tls_context())
+
+
+def _session(redirect_uri: str) -> OAuth2Session:
+    """For one exchange. Without a scope: that Google grants others than were asked for is no error."""
+    session = OAuth2Session(settings.OAUTH_CLIENT_ID, redirect_uri=redirect_uri)
+    session.trust_env = False
+    session.verify = settings.SSL_CERT_FILE or certifi.where()
+    session.mount("https://", _OurCertificates())
+    for url in (settings.OAUTH_TOKEN_URL, settings.OAUTH_USERINFO_URL):
+        if _is_plain_loopback(url):
+            session.mount(_as_https(url), _PlainOnLoopback())
+        elif proxy := proxy_for(url):
+            session.proxies[f"https://{urlsplit(url).netloc}"] = proxy
+    return session
+
+
+def _is_plain_loopback(url: str) -> bool:
+    address = urlsplit(url)
+    return address.scheme == "http" and is_loopback(address.hostname or "")
+
+
+def _as_https(url: str) -> str:
+    """For loopback only; any other plain address stays as it is, and the library refuses it."""
+    return url.replace("http://", "https://", 1) if _is_plain_loopback(url) else url
