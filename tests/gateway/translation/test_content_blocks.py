@@ -146,7 +146,7 @@ def test_no_block_fails_a_request(block: dict[str, Any]) -> None:
 
 
 def test_cache_control_and_its_like_reach_google_nowhere() -> None:
-    extra = {
+    extra: dict[str, Any] = {
         "cache_control": {"type": "ephemeral"},
         "citations": {"enabled": True},
         "caller": {"type": "direct"},

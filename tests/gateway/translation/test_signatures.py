@@ -178,7 +178,7 @@ GEMINI_CALL = {"functionCall": {"name": "f", "args": {}, "id": "toolu_g"}, "thou
 
 
 def test_claudes_thinking_survives_a_restart_without_any_cache() -> None:
-    signed = [
+    signed: list[dict[str, Any]] = [
         {"text": "t", "thought": True},
         {"text": "", "thought": True, "thoughtSignature": SIGNATURE},
         {"text": "x"},

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.anthropic_api import stream_events
+from gateway.anthropic_api.sse import PING, encode_event
+
+if TYPE_CHECKING:
+    from gateway.anthropic_api.stream_events import StreamEvent
+
+EVENTS: list[tuple[StreamEvent, bytes]] = [
+    (
+        stream_events.content_block_stop(3),
+        b'event: content_block_stop\ndata: {"type":"content_block_stop","index":3}\n\n',
+    ),
+    (stream_events.message_stop(), b'event: message_stop\ndata: {"type":"message_stop"}\n\n'),
+    (
+        stream_events.error("api_error", 'a "b"\n'),
+        b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"a \\"b\\"\\n"}}\n\n',
+    ),
+    (
+        stream_events.text_delta(0, "ü"),
+        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+        b'"delta":{"type":"text_delta","text":"\xc3\xbc"}}\n\n',
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "encoded"), EVENTS)
+def test_an_event_is_its_name_and_its_json(event: StreamEvent, encoded: bytes) -> None:
+    assert encode_event(event) == encoded
+
+
+def test_a_ping_says_nothing_but_its_name() -> None:
+    assert PING == b'event: ping\ndata: {"type":"ping"}\n\n'

@@ -1,0 +1,109 @@
+"""Bytes in, chunks out: whatever the cuts, whatever the bytes."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.google_api.sse import ChunkReader, MalformedStream
+
+CHUNK = {"response": {"text": "ü✓"}}
+ENCODED = '{"response":{"text":"ü✓"}}'.encode()
+
+
+def read(*pieces: bytes, **options: Any) -> list[dict[str, Any]]:
+    reader = ChunkReader(**options)
+    return list(itertools.chain.from_iterable(map(reader.receive, pieces))) + reader.close()
+
+
+STREAMS = [
+    ("LF", b"data: %b\n\ndata: %b\n\n", 2),
+    ("CRLF", b"data: %b\r\n\r\ndata: %b\r\n\r\n", 2),
+    ("CR", b"data: %b\r\rdata: %b\r\r", 2),
+    ("no space", b"data:%b\n\ndata:%b\n\n", 2),
+    ("the last line without end", b"data: %b\n\ndata: %b", 2),
+    ("the last event without end", b"data: %b\n\ndata: %b\n", 2),
+    ("comments and other fields", b": hi\nevent: x\nid: 1\nretry: 5\ndata: %b\n\n:\n\ndata: %b\n\n", 2),
+    ("several data lines", b'data: {"response":\ndata: {"text":\ndata: "\xc3\xbc\xe2\x9c\x93"}}\n\n', 1),
+    ("a byte order mark", b"\xef\xbb\xbfdata: %b\n\n", 1),
+    ("blank lines first", b"\r\n\r\n\ndata: %b\n\n", 1),
+    ("empty data", b"data\ndata:\n\ndata: \n\ndata: %b\n\n", 1),
+    ("plain JSON", b"%b", 1),
+    ("a JSON array", b" [%b,\n%b]\n", 2),
+    ("an array in an event", b"data: [%b]\n\n", 1),
+    ("nothing", b"", 0),
+]
+
+
+@pytest.mark.parametrize(("template", "count"), [row[1:] for row in STREAMS], ids=[row[0] for row in STREAMS])
+def test_every_cut_gives_the_same_chunks(template: bytes, count: int) -> None:
+    data = template.replace(b"%b", ENCODED)
+
+    for cut in range(len(data) + 1):
+        assert read(data[:cut], data[cut:]) == [CHUNK] * count
+    assert read(*(data[i : i + 1] for i in range(len(data)))) == [CHUNK] * count
+
+
+def test_a_chunk_is_handed_on_as_soon_as_it_is_complete() -> None:
+    reader = ChunkReader()
+
+    assert reader.receive(b"data: %b\n\n" % ENCODED) == [CHUNK]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<html><body>Bad gateway</body></html>",
+        b"<html>\n</html>\n",
+        b"data: {half\n\n",
+        b"data: [DONE]\n\n",
+        b"data: 5\n\n",
+        b'{"error": ',
+        b"[1]",
+        b"\xef\xbb",
+        b"\xff\xfe",
+        b"data: \xff\n\n",
+    ],
+)
+def test_what_is_no_stream_of_chunks_is_called_malformed(data: bytes) -> None:
+    with pytest.raises(MalformedStream):
+        read(data)
+
+
+def test_an_event_of_five_megabytes_is_read() -> None:
+    text = b"x" * 5_000_000
+    data = b'data: {"text":"%b"}\n\n' % text
+
+    pieces = [data[i : i + 65_536] for i in range(0, len(data), 65_536)]
+    assert len(read(*pieces)[0]["text"]) == 5_000_000
+
+
+@pytest.mark.parametrize(
+    "data", [b"data: " + b"x" * 200, b"{" + b"x" * 200, b"data: xxxx\n" * 20, b"x" * 200]
+)
+def test_memory_is_bounded(data: bytes) -> None:
+    with pytest.raises(MalformedStream):
+        read(*(data[i : i + 7] for i in range(0, len(data), 7)), max_event_bytes=100)
+
+
+PIECES = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from([b"data: ", b"\n", b"\r\n", b"\n\n", b"{}", b"[", b"]", b"\xef\xbb\xbf", b":", ENCODED]),
+)
+
+
+@given(st.lists(PIECES, max_size=20))
+def test_any_bytes_give_chunks_or_our_own_exception(pieces: list[bytes]) -> None:
+    reader = ChunkReader(max_event_bytes=200)
+    try:
+        for piece in pieces:
+            chunks = reader.receive(piece)
+            assert all(isinstance(chunk, dict) for chunk in chunks)
+            assert len(reader._line) + reader._data_size <= 200
+        reader.close()
+    except MalformedStream:
+        pass

@@ -1,0 +1,205 @@
+"""System, sampling, limits, structured answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.errors import InvalidRequest
+from gateway.translation.request import TranslationOptions
+from tests.builders import (
+    CLAUDE,
+    GEMINI_3,
+    GPT,
+    a_model,
+    a_text,
+    a_tool,
+    a_tool_result,
+    a_tool_use,
+    assistant,
+    translated,
+    user,
+)
+
+ATTRIBUTION = "x-anthropic-billing-header: cc_version=2.1.330.abc; cc_entrypoint=cli;"
+
+
+def system_of(**fields: Any) -> Any:
+    return translated(**fields).request.get("systemInstruction")
+
+
+# --- system (3) ---
+
+
+@pytest.mark.parametrize(
+    ("system", "texts"),
+    [
+        ("Be brief.", ["Be brief."]),
+        ([a_text("One"), a_text(" "), a_text("Two", cache_control={"type": "ephemeral"})], ["One", "Two"]),
+        ([a_text(ATTRIBUTION), a_text("One")], ["One"]),
+        ([a_text("One"), a_text(ATTRIBUTION)], ["One", ATTRIBUTION]),
+        ([a_text(ATTRIBUTION + "\nYou are"), a_text("One")], [ATTRIBUTION + "\nYou are", "One"]),
+    ],
+)
+def test_the_system_prompt_is_one_part_a_text_without_the_attribution(system: Any, texts: list[str]) -> None:
+    assert system_of(system=system) == {"role": "user", "parts": [{"text": text} for text in texts]}
+
+
+@pytest.mark.parametrize("system", [None, "", [], [a_text(" ")], ATTRIBUTION])
+def test_without_system_prompt_the_field_is_left_out(system: Any) -> None:
+    assert system_of(system=system) is None
+
+
+def test_the_operators_preamble_comes_first_and_nothing_else_is_added() -> None:
+    options = TranslationOptions(system_preamble="House rules.")
+
+    system = system_of(
+        system="Be brief.", options=options, model="claude-sonnet-4-5-thinking", tools=[a_tool()]
+    )
+
+    assert system["parts"] == [{"text": "House rules."}, {"text": "Be brief."}]
+
+
+# --- sampling and limits (8) ---
+
+
+def test_sampling_has_other_names_upstream() -> None:
+    config = translated(max_tokens=100, temperature=0.5, top_p=0.9, top_k=40, stop_sequences=["END"]).request[
+        "generationConfig"
+    ]
+
+    assert config == {
+        "maxOutputTokens": 100,
+        "temperature": 0.5,
+        "topP": 0.9,
+        "topK": 40,
+        "stopSequences": ["END"],
+    }
+
+
+def test_zeros_and_nothing_are_left_out() -> None:
+    config = translated(top_k=0, stop_sequences=[], temperature=None).request["generationConfig"]
+
+    assert set(config) == {"maxOutputTokens"}
+
+
+def test_a_temperature_of_zero_is_a_temperature() -> None:
+    assert translated(temperature=0).request["generationConfig"]["temperature"] == 0
+
+
+def test_gemini_gets_five_stop_sequences_at_most() -> None:
+    sequences = list("abcdefg")
+
+    assert translated(stop_sequences=sequences).request["generationConfig"]["stopSequences"] == sequences
+    config = translated(model=GEMINI_3, stop_sequences=sequences).request["generationConfig"]
+    assert config["stopSequences"] == sequences[:5]
+
+
+@pytest.mark.parametrize(
+    ("model", "limit", "expected"),
+    [(CLAUDE, None, 64_000), (GEMINI_3, None, 65_536), (GPT, None, 32_768), (CLAUDE, 8_000, 8_000)],
+)
+def test_max_tokens_is_clamped_in_silence(model: str, limit: int | None, expected: int) -> None:
+    request = translated(model=a_model(model, max_output_tokens=limit), max_tokens=128_000).request
+
+    assert request["generationConfig"]["maxOutputTokens"] == expected
+
+
+# --- structured answers (8) ---
+
+TITLE = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
+FORMAT = {"format": {"type": "json_schema", "schema": TITLE}}
+
+
+def test_gemini_answers_by_a_schema() -> None:
+    request = translated(model=GEMINI_3, output_config=FORMAT).request
+
+    config = request["generationConfig"]
+    assert config["responseMimeType"] == "application/json"
+    assert config["responseSchema"]["properties"] == {"title": {"type": "STRING"}}
+    assert "systemInstruction" not in request
+
+
+@pytest.mark.parametrize(("model", "tools"), [(CLAUDE, None), (GPT, None), (GEMINI_3, [a_tool()])])
+def test_elsewhere_and_beside_tools_the_schema_is_asked_for_in_words(model: str, tools: Any) -> None:
+    request = translated(model=model, output_config=FORMAT, tools=tools).request
+
+    assert "responseSchema" not in request["generationConfig"]
+    assert '"title"' in request["systemInstruction"]["parts"][-1]["text"]
+
+
+def test_the_older_spelling_is_understood_and_other_formats_are_passed_over() -> None:
+    older = translated(model=GEMINI_3, output_format=FORMAT["format"]).request
+    other = translated(model=GEMINI_3, output_config={"format": {"type": "yaml"}}).request
+
+    assert "responseSchema" in older["generationConfig"]
+    assert "responseSchema" not in other["generationConfig"]
+
+
+# --- context (9) ---
+
+LONG = "word " * 4_000  # about 5,000 tokens
+
+
+def test_a_prompt_that_is_clearly_too_long_is_refused_in_anthropics_words() -> None:
+    with pytest.raises(InvalidRequest, match=r"^prompt is too long: \d+ tokens > 3000 maximum$"):
+        translated(user(LONG), model=a_model(CLAUDE, max_input_tokens=3_000))
+
+
+def test_a_prompt_that_may_fit_is_left_for_google_to_judge() -> None:
+    assert translated(user(LONG), model=a_model(CLAUDE, max_input_tokens=4_000)).input_token_estimate > 4_000
+
+
+def texts_after_shortening(*messages: dict[str, Any], limit: int, **fields: Any) -> list[str]:
+    options = TranslationOptions(max_context_tokens=limit)
+    contents = translated(*messages, options=options, model="gemini-2.0-flash", **fields).request["contents"]
+    return [next(iter(part)) if "text" not in part else part["text"] for c in contents for part in c["parts"]]
+
+
+def test_with_a_limit_the_newest_turns_are_kept() -> None:
+    messages = [user("old"), assistant("old " + LONG), user("a"), assistant("b"), user("c")]
+
+    assert texts_after_shortening(*messages, limit=100) == ["a", "b", "c"]
+
+
+def test_the_newest_turn_is_kept_in_any_case() -> None:
+    assert texts_after_shortening(user("a"), assistant("b"), user(LONG), limit=10) == ["a", "b", LONG][2:]
+
+
+def test_system_and_tools_count_against_the_limit() -> None:
+    messages = [user("a"), assistant("b"), user("c")]
+
+    assert texts_after_shortening(*messages, limit=1_200, tools=[a_tool(description=LONG)]) == ["c"]
+    assert texts_after_shortening(*messages, limit=1_200, system=LONG)[-1] == "c"
+
+
+def test_a_kept_result_keeps_its_call_and_the_user_before_it() -> None:
+    messages = [
+        user("old"),
+        assistant("old"),
+        user("do"),
+        assistant(a_tool_use()),
+        user(a_tool_result(), a_text(LONG)),
+    ]
+
+    assert texts_after_shortening(*messages, limit=10) == ["do", "functionCall", "functionResponse", LONG]
+
+
+def test_a_result_whose_call_is_left_out_becomes_text() -> None:
+    messages = [
+        user("old"),
+        assistant(a_tool_use("a")),
+        user(a_tool_result("a", "first")),
+        assistant(a_tool_use("b")),
+        user(a_tool_result("b", LONG)),
+    ]
+
+    texts = texts_after_shortening(*messages, limit=10)
+
+    assert "first" in texts[0]
+    assert texts[1:] == ["functionCall", "functionResponse"]
+
+
+def test_a_limit_that_is_not_reached_changes_nothing() -> None:
+    assert texts_after_shortening(user("a"), assistant("b"), user("c"), limit=10_000) == ["a", "b", "c"]
