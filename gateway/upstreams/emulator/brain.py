@@ -26,6 +26,7 @@ EXAMPLE_TEXT = "Hello from the demo of Antigravity Claude Proxy.\nNo real model 
 # Claude Code wraps what it adds by itself in such tags.
 _REMINDER = re.compile(r"<(system-reminder|local-command-[a-z]+|command-[a-z]+)>.*?</\1>", re.DOTALL)
 _INTERRUPTED = "[Request interrupted"
+_NOTIFICATION = re.compile(r"<task-notification>.*?<result>(.*?)</result>", re.DOTALL)
 _SUBAGENT = re.compile(r"sub-?agent|\b(agent|task) tool\b|\b(use|start|launch|ask) (an?|the) agent\b")
 _WORKING_DIRECTORY = re.compile(r"(?:Primary )?[Ww]orking directory:\s*(\S+)")
 _FILE_NAME = re.compile(r"(?:[\w./~-]*/)?[\w-]+\.(?:txt|md|py|js|ts|json|toml|ya?ml|html|css|sh|csv)\b")
@@ -94,17 +95,19 @@ def read_situation(request: Json) -> Situation:
     tools, must_call = _callable_tools(request)
     return Situation(
         task=typed_in(turns[start]),
-        results=[
-            part["functionResponse"]
-            for turn in turns[start + 1 :]
-            for part in turn["parts"]
-            if "functionResponse" in part
-        ],
+        results=[result for turn in turns[start + 1 :] for result in _results_in(turn)],
         tools=tools,
         background="\n".join([system, *said]),
         generation_config=request.get("generationConfig") or {},
         must_call=must_call,
     )
+
+
+def _results_in(turn: Json) -> list[Json]:
+    """What tools answered, and what a subagent in the background reports when it is done."""
+    answered = [part["functionResponse"] for part in turn["parts"] if "functionResponse" in part]
+    reported = _NOTIFICATION.findall(_all_text(turn))
+    return answered + [{"name": "subagent", "response": {"result": words}} for words in reported]
 
 
 def _start_of_turn(turns: list[Json]) -> int:
@@ -199,8 +202,14 @@ def _call_bash(situation: Situation) -> Part:
 
 def _call_agent(name: str) -> Step:
     prompt = "Answer with one short sentence about what you can see."
-    args = {"description": "Look around", "prompt": prompt, "subagent_type": "general-purpose"}
-    return lambda situation: function_call(name, args)
+    args: Json = {"description": "Look around", "prompt": prompt, "subagent_type": "general-purpose"}
+
+    def step(situation: Situation) -> Part:
+        # Claude Code sends subagents into the background unless told to wait.
+        can_wait = "run_in_background" in (situation.tools[name].get("properties") or {})
+        return function_call(name, {**args, "run_in_background": False} if can_wait else args)
+
+    return step
 
 
 def _example_call(name: str) -> Step:
@@ -233,6 +242,8 @@ def _quoted_content(task: str) -> str | None:
 
 def _report(situation: Situation) -> str:
     result = result_text(situation.results[-1])
+    if result.startswith("Async agent launched"):
+        return "The subagent is on its way. I will tell you what it says when it is back."
     return (
         f"Done. This is the demo speaking, and the last tool ({situation.results[-1].get('name')}) "
         f"answered:\n\n{_shortened(result, 1500)}"

@@ -233,3 +233,27 @@ def test_what_is_typed_after_an_interruption_is_a_new_task() -> None:
     asked = request(user(text("Write a.txt")), model(call("Write")), interrupted)
 
     assert calls_in(answer(asked, CLAUDE))[0][0] == "Bash"
+
+
+def test_it_waits_for_its_subagent_where_it_can() -> None:
+    agent = declaration("Agent")
+    agent["parameters"]["properties"] = {
+        "prompt": {"type": "STRING"},
+        "run_in_background": {"type": "BOOLEAN"},
+    }
+    asked = request(user(text("Use a subagent")), tools=())
+    asked["tools"] = [{"functionDeclarations": [agent]}]
+
+    assert calls_in(answer(asked, CLAUDE))[0][1]["run_in_background"] is False
+
+
+def test_it_tells_what_a_subagent_in_the_background_reports() -> None:
+    sent = [user(text("Use a subagent")), model(call("Agent"))]
+    away = [*sent, user(result("Agent", "Async agent launched successfully. agentId: 1"))]
+    said = text_of(answer(request(*away), CLAUDE))
+    assert "on its way" in said
+    assert "agentId" not in said
+
+    notice = "<task-notification><status>completed</status><result>I see trees.</result></task-notification>"
+    back = [*away, model(text(said)), user(text(f"<system-reminder>{notice}</system-reminder>"))]
+    assert "I see trees." in text_of(answer(request(*back), CLAUDE))
