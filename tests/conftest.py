@@ -18,6 +18,7 @@ PROGRAMS = {
     "node": "npm",
     "postgresql": "psql",
     "redis": "redis-server",
+    "wrk": "wrk",
 }
 
 

@@ -1,0 +1,63 @@
+"""The gateway as its users run it: `manage.py runserver`, with a DATA_DIR of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.processes import DidNotStart, Server, free_port
+
+PROJECT = Path(__file__).resolve().parent.parent
+ACCOUNTS = [
+    {"email": f"{name}@example.com", "refresh_token": f"1//{name}", "project_id": f"project-{name}"}
+    for name in ("ada", "grace", "hedy")
+]
+
+
+def import_accounts(folder: Path) -> None:
+    """Into a new database, which the gateways started with this folder use one after the other."""
+    _manage(folder, "migrate", "--verbosity", "0")
+    _manage(folder, "importaccounts", "-", "--accept-terms", stdin=json.dumps(ACCOUNTS).encode())
+
+
+def gateway(folder: Path, base_url: str, token_url: str) -> Server:
+    """`base_url` stands for Google."""
+    port = free_port()
+    command = [sys.executable, str(PROJECT / "manage.py"), "runserver", str(port)]
+    env = {
+        **_environment(folder),
+        "CLOUDCODE_ENDPOINTS": base_url,
+        "OAUTH_TOKEN_URL": token_url,
+        "OAUTH_CLIENT_ID": "benchmark",
+        "OAUTH_CLIENT_SECRET": "benchmark",
+        "MAX_CONCURRENT_REQUESTS": "0",  # no limit: the gateway is measured, not its patience
+        "LOG_LEVEL": "warn",
+    }
+    return Server(command, port, folder / "gateway.log", env)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Nothing of the developer's own settings but what a .env file in the project adds."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "DATA_DIR": str(folder / "data"),
+        "DATABASE_URL": "",
+        "REDIS_URL": "",
+        "AUTH_TOKEN": "",
+    }
+
+
+def _manage(folder: Path, *arguments: str, stdin: bytes = b"") -> None:
+    finished = subprocess.run(
+        [sys.executable, str(PROJECT / "manage.py"), *arguments],
+        env=_environment(folder),
+        input=stdin,
+        capture_output=True,
+        check=False,
+    )
+    if finished.returncode:
+        raise DidNotStart(f"manage.py {arguments[0]}:\n{finished.stderr.decode(errors='replace')}")

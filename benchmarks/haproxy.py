@@ -1,0 +1,93 @@
+"""The two HAProxies: one that answers from memory, one that passes on and does nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.canned_answers import account_answers
+from benchmarks.processes import LOOPBACK, Server, free_port
+from benchmarks.workloads import WORKLOADS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# An answer from memory has to fit into one buffer, and so has a request that is read before it is answered.
+BUFFER_BYTES = 256 * 1024
+
+COMMON = """\
+defaults
+    mode http
+    timeout connect 10s
+    timeout client 180s
+    timeout server 180s
+"""
+
+
+def model_call(base_path: str) -> str:
+    return f"{base_path}/v1internal:streamGenerateContent?alt=sse"
+
+
+def canned_upstream(folder: Path) -> Server:
+    """Serves workload W1 under the base path /W1, and so on."""
+    port = free_port()
+    config = folder / "canned.cfg"
+    config.write_text(_canned_config(port, folder))
+    return Server(_command(config), port, folder / "canned.log")
+
+
+def relay(folder: Path, canned_port: int, paced_port: int) -> Server:
+    """A plain reverse proxy on one core: kept-alive connections like ours, bytes passed on as they come, and
+    all else by default."""
+    port = free_port()
+    config = folder / "relay.cfg"
+    config.write_text(_relay_config(port, canned_port, paced_port))
+    return Server(_command(config), port, folder / "relay.log")
+
+
+def _command(config: Path) -> list[str]:
+    return ["haproxy", "-db", "-f", str(config)]  # -db: in the foreground
+
+
+def _canned_config(port: int, folder: Path) -> str:
+    rules = [
+        *(_rule(folder, f"path_beg /{name}/v1internal:stream", "text/event-stream", name, workload.answer)
+          for name, workload in WORKLOADS.items()),
+        *(_rule(folder, f"path_end {call}", "application/json", call, answer)
+          for call, answer in account_answers().items()),
+    ]  # fmt: skip
+    return "\n".join(
+        [
+            f"global\n    nbthread 2\n    maxconn 2000\n    tune.bufsize {BUFFER_BYTES}",
+            COMMON,
+            f"frontend canned\n    bind {LOOPBACK}:{port}",
+            "    http-request wait-for-body time 10s",
+            *rules,
+            '    http-request return status 404 content-type text/plain string "nothing is canned here"\n',
+        ]
+    )
+
+
+def _rule(folder: Path, condition: str, content_type: str, name: str, answer: bytes) -> str:
+    file = folder / f"{name}.answer"
+    file.write_bytes(answer)
+    return f"    http-request return status 200 content-type {content_type} file {file} if {{ {condition} }}"
+
+
+def _relay_config(port: int, canned_port: int, paced_port: int) -> str:
+    return f"""\
+global
+    nbthread 1
+    maxconn 4000
+{COMMON}
+    option http-no-delay
+frontend relay
+    bind {LOOPBACK}:{port}
+    use_backend paced if {{ path_beg /paced/ }}
+    default_backend canned
+backend canned
+    http-reuse always
+    server canned {LOOPBACK}:{canned_port}
+backend paced
+    http-reuse always
+    server paced {LOOPBACK}:{paced_port}
+"""

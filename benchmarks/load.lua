@@ -1,0 +1,17 @@
+-- wrk sends the bytes of one file again and again, so that this script runs only before and after.
+
+function init(args)
+   local file = assert(io.open(args[1], "rb"))
+   local request = file:read("*a")
+   file:close()
+   wrk.format = function() return request end
+end
+
+function done(summary, latency, requests)
+   local errors = summary.errors
+   local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+   print(string.format(
+      '{"requests": %d, "seconds": %f, "errors": %d}',
+      summary.requests, summary.duration / 1e6, failed
+   ))
+end

@@ -1,0 +1,26 @@
+"""How much is measured: the default takes minutes, the quick one shows that everything works."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    rounds: int = 3
+    seconds: int = 2
+    """Of throughput, each time (wrk counts in whole seconds); the first event is probed for half of that."""
+    requests: int = 10_000
+    streams: int = 500
+    held_seconds: float = 60.0
+    paced_streams: int = 20
+
+
+DEFAULT = Plan()
+QUICK = Plan(rounds=1, seconds=1, requests=1000, streams=100, held_seconds=5.0)
+
+
+def say(line: str) -> None:
+    """Progress, apart from the tables: those may be going into a file."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,111 @@
+"""A server as a child process: started, waited for, measured from outside, and ended whatever happens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+LOOPBACK = "127.0.0.1"
+
+
+class DidNotStart(Exception):
+    """The text holds what the process has printed."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """A context manager; inside it the port accepts connections."""
+
+    def __init__(
+        self,
+        command: list[str],
+        port: int,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.port = port
+        self._command = command
+        self._log = log
+        self._env = env
+        self._folder = folder
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                _ending_with_us(self._command),
+                stdout=log, stderr=subprocess.STDOUT, env=self._env, cwd=self._folder,
+            )  # fmt: skip
+        try:
+            self._wait_until_it_listens()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop()
+
+    def _wait_until_it_listens(self) -> None:
+        give_up_at = time.monotonic() + START_SECONDS
+        while time.monotonic() < give_up_at and self._process.poll() is None:
+            try:
+                socket.create_connection((LOOPBACK, self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        raise DidNotStart(f"{self._command[0]} does not listen:\n{self._log.read_text(errors='replace')}")
+
+    def _stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    # What it has taken so far (man 5 proc)
+
+    def cpu_seconds(self) -> float:
+        """Of all its threads, user and system; counted in hundredths of a second."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()  # the name before it may hold blanks
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+    def memory_kb(self) -> int:
+        return self._status("VmRSS")
+
+    def peak_memory_kb(self) -> int:
+        return self._status("VmHWM")
+
+    def _status(self, field: str) -> int:
+        for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == field:
+                return int(value.split()[0])
+        raise KeyError(field)
+
+
+def _ending_with_us(command: list[str]) -> list[str]:
+    """Even when we are killed and can clean up nothing: the kernel tells the child."""
+    if shutil.which("setpriv") is None:
+        return command
+    return ["setpriv", "--pdeathsig", "TERM", "--", *command]
