@@ -1,66 +1,93 @@
 from __future__ import annotations
 
+import getpass
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from accounts.importing import ImportFileUnusable, Outcome, parse_rows, store
-from accounts.terms import NOTICE
+from accounts.audit import record_command
+from accounts.exporting import PassphraseWrong
+from accounts.importing import ImportFileUnusable, Outcome, Row, parse_rows, preview, store
+from accounts.management.commands.exportaccounts import read_passphrase
+from accounts.management.operator_command import OperatorCommand
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
+PREVIEWED = 20
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     help = (
         "Adds accounts from a JSON file, or updates those whose e-mail is known. The file is a list of "
-        '{"email", "refresh_token", "project_id"?}, or the accounts.json of another tool of this kind; it is '
-        "only read. A running server uses the accounts within a second."
+        '{"email", "refresh_token", "project_id"?}, what exportaccounts has written, or the accounts.json of '
+        "another tool of this kind; it is only read. At a terminal the rows are shown first. A running "
+        "server uses the accounts within a second. Exit status 1: some rows could not be taken."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("file", metavar="FILE", help="the JSON file; - reads standard input")
         parser.add_argument(
             "--accept-terms",
             action="store_true",
             help="you have read the notice about Google's terms and accept the risk for all these accounts",
         )
+        parser.add_argument("--preview", action="store_true", help="show what would happen, and stop")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--passphrase-file", metavar="PATH", help="for an encrypted file")
 
-    def handle(self, *args: Any, file: str, accept_terms: bool, **options: Any) -> None:
-        try:
-            rows = parse_rows(_read(file))
-        except ImportFileUnusable as error:
-            raise CommandError(f"{file} cannot be imported: {error}.") from error
-        outcomes = store(rows, terms_accepted=accept_terms or self._operator_accepts())
-        for outcome in outcomes:
-            self._report(outcome)
-        self._summarise(outcomes)
-
-    def _operator_accepts(self) -> bool:
-        """Asked at a terminal; in a script only --accept-terms counts."""
-        self.stderr.write(NOTICE)
-        if sys.stdin.isatty() and sys.stderr.isatty():
-            self.stderr.write("Type yes to accept it for these accounts: ", ending="")
-            if input().strip().lower() == "yes":
-                return True
-        self.stderr.write(
-            "Not accepted: the accounts are kept but not used. To use them, run this with --accept-terms."
-        )
-        return False
-
-    def _report(self, outcome: Outcome) -> None:
-        reason = f": {outcome.reason}" if outcome.reason else ""
-        self.stdout.write(f"{outcome.result:<8}{outcome.email}{reason}")
-
-    def _summarise(self, outcomes: list[Outcome]) -> None:
-        counts = [sum(o.result == result for o in outcomes) for result in ("added", "updated", "failed")]
-        self.stdout.write("{} added, {} updated, {} failed".format(*counts))
-        if counts[2]:
+    def act(self, *, file: str, accept_terms: bool, json: bool, **options: Any) -> None:
+        rows = self._read_rows(file, options["passphrase_file"])
+        if options["preview"]:
+            self._report(preview(rows), json)
+            return
+        if self.somebody_is_there and not options["yes"]:
+            self._let_see(rows)
+        outcomes = store(rows, terms_accepted=self.terms_are_accepted(accept_terms))
+        record_command(f"Imported accounts: {_summary(outcomes)}")
+        self._report(outcomes, json)
+        if any(outcome.result == "failed" for outcome in outcomes):
             raise CommandError("Some rows could not be imported; the others are in.")
+
+    def _read_rows(self, file: str, passphrase_file: str | None) -> list[Row]:
+        def ask_passphrase() -> str:
+            return read_passphrase(passphrase_file) if passphrase_file else getpass.getpass("Passphrase: ")
+
+        try:
+            return parse_rows(_read(file), ask_passphrase)
+        except (ImportFileUnusable, PassphraseWrong) as error:
+            raise CommandError(f"{file} cannot be imported: {str(error).rstrip('.')}.") from error
+
+    def _let_see(self, rows: list[Row]) -> None:
+        outcomes = preview(rows)
+        for outcome in outcomes[:PREVIEWED]:
+            self.say(_line(outcome))
+        if len(outcomes) > PREVIEWED:
+            self.say(f"… and {len(outcomes) - PREVIEWED} more")
+        if not self.confirm(f"{_summary(outcomes)}. Import them?"):
+            raise CommandError("Nothing was imported.")
+
+    def _report(self, outcomes: list[Outcome], json: bool) -> None:
+        if json:
+            self.print_json([asdict(outcome) for outcome in outcomes])
+            return
+        for outcome in outcomes:
+            self.stdout.write(_line(outcome))
+        self.stdout.write(_summary(outcomes))
+
+
+def _line(outcome: Outcome) -> str:
+    return f"{outcome.result:<8}{outcome.email}" + (f": {outcome.reason}" if outcome.reason else "")
+
+
+def _summary(outcomes: list[Outcome]) -> str:
+    counts = [sum(o.result == result for o in outcomes) for result in ("added", "updated", "failed")]
+    return "{} added, {} updated, {} failed".format(*counts)
 
 
 def _read(file: str) -> bytes:

@@ -1,0 +1,67 @@
+"""What stands between an account and its use, and what the operator does about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from accounts.models import Account
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """`command` does it from the terminal; {email} is filled in."""
+
+    problem: str
+    what_to_do: str
+    command: str
+    since: datetime | None = None
+    reason: str = ""
+    link: str = ""
+
+
+STATES: dict[str, tuple[str, str]] = {
+    Account.State.INVALID: (
+        "Sign in again as this account.",
+        "addaccount --email {email}",
+    ),
+    Account.State.NEEDS_VERIFICATION: (
+        "Open Google's page, sign in there as this account, do what it asks, then have it checked again.",
+        "verifyaccounts {email}",
+    ),
+    Account.State.DISABLED_BY_PROVIDER: (
+        "Google has disabled this account for such use, so it is never tried again by itself. If Google has "
+        "given it back to you, have it checked again; else remove it.",
+        "verifyaccounts {email}",
+    ),
+    Account.State.NEEDS_PROJECT: (
+        "Set a Cloud project of your own on the account's page, or have it checked again later.",
+        "verifyaccounts {email}",
+    ),
+}
+
+
+def advice_for(account: Account) -> Advice | None:
+    """None for an account that can be used. What Google says comes before what the operator has switched."""
+    if account.state in STATES:
+        what_to_do, command = STATES[account.state]
+        return Advice(
+            problem=account.get_state_display(),
+            what_to_do=what_to_do,
+            command=command.format(email=account.email),
+            since=account.state_since,
+            reason=account.state_reason,
+            link=account.state_link,
+        )
+    if account.terms_accepted_at is None:
+        return Advice(
+            problem="Terms not accepted",
+            what_to_do="Read the notice about Google's terms and accept it for this account.",
+            command=f"enableaccount {account.email} --accept-terms",
+        )
+    if not account.enabled:
+        return Advice("Switched off", "Switch it on again.", f"enableaccount {account.email}")
+    return None

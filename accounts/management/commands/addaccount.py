@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import sys
+import time
+import webbrowser
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from accounts import sign_in
+from accounts.advice import advice_for
+from accounts.audit import ADDITION, record_command
+from accounts.callback_listener import CallbackListener, NoPortFree
+from accounts.emails import parse_email
+from accounts.google.oauth import ClientSecretWrong
+from accounts.inspection import verify
+from accounts.management.operator_command import OperatorCommand
+from accounts.models import SignIn
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+    from accounts.models import Account
+
+POLL_SECONDS = 0.2
+WAITING = {SignIn.Status.PENDING, SignIn.Status.FINISHING}
+
+
+class Command(OperatorCommand):
+    help = (
+        "Adds an account: opens Google's sign-in page in the browser and waits for you to come back. "
+        "Signing in again as an account that is known renews it. On a machine without a browser use "
+        "--no-browser: sign in anywhere, and paste the address the browser ends at. The server may be "
+        "running; it uses the account within a second."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--no-browser", action="store_true", help="paste the address instead")
+        parser.add_argument("--email", default="", help="the account to sign in as; Google offers it first")
+        parser.add_argument(
+            "--accept-terms",
+            action="store_true",
+            help="you have read the notice about Google's terms and accept the risk for this account",
+        )
+
+    def act(self, *, no_browser: bool, email: str, accept_terms: bool, json: bool, **options: Any) -> None:
+        login_hint = parse_email(email) or ""
+        if email and not login_hint:
+            raise CommandError(f"--email: {email!r} is not an e-mail address.")
+        terms_accepted = self.terms_are_accepted(accept_terms)
+        try:
+            if no_browser:
+                attempt = self._with_paste(login_hint, terms_accepted)
+            else:
+                attempt = self._with_browser(login_hint, terms_accepted)
+        except (ClientSecretWrong, NoPortFree) as error:
+            raise CommandError(str(error)) from error
+        if attempt.account is None:
+            raise CommandError(f"Not signed in: {attempt.reason}")
+        record_command("Signed in at Google", attempt.account, ADDITION)
+        if attempt.reason:
+            self.say(attempt.reason)
+        self._finish(attempt.account, json)
+
+    # The two ways
+
+    def _with_browser(self, login_hint: str, terms_accepted: bool) -> SignIn:
+        with CallbackListener() as listener:
+            attempt = self._start(listener.port, login_hint, terms_accepted)
+            address = sign_in.google_address(attempt)
+            self.say("Sign in at Google. If no browser opens, open this address in one on this machine:")
+            self.say(f"\n{address}\n")
+            webbrowser.open(address)
+            self._wait(attempt)
+        return attempt
+
+    def _with_paste(self, login_hint: str, terms_accepted: bool) -> SignIn:
+        attempt = self._start(sign_in.callback_ports()[0], login_hint, terms_accepted)
+        self.say("Open this address in any browser and sign in:")
+        self.say(f"\n{sign_in.google_address(attempt)}\n")
+        self.say("The browser then ends at a page that it cannot open. Copy the address of that page.")
+        while True:
+            self.say("Paste it here (or the code alone): ", ending="")
+            pasted = sys.stdin.readline()
+            if not pasted:
+                raise CommandError("Not signed in: nothing was pasted.")
+            try:
+                return sign_in.finish_from_paste(attempt, pasted)
+            except sign_in.AnswerUnusable as error:
+                if sign_in.refresh_status(attempt).status not in WAITING:
+                    raise CommandError(f"Not signed in: {attempt.reason or error}") from error
+                self.say(str(error))
+
+    def _start(self, port: int, login_hint: str, terms_accepted: bool) -> SignIn:
+        return sign_in.start(
+            port=port, started_by="command-line", terms_accepted=terms_accepted, login_hint=login_hint
+        )
+
+    def _wait(self, attempt: SignIn) -> None:
+        """Until Google's answer has come in, or the time is over; at a terminal with a countdown."""
+        shown = -1
+        while sign_in.refresh_status(attempt).status in WAITING:
+            if self.somebody_is_there and shown != attempt.seconds_left:
+                shown = attempt.seconds_left
+                self.say(f"\rWaiting for you, {shown // 60}:{shown % 60:02} left … ", ending="")
+            time.sleep(POLL_SECONDS)
+        if shown >= 0:
+            self.say()
+
+    def _finish(self, account: Account, json: bool) -> None:
+        """Have a look at Google, so that the operator knows at once whether it works."""
+        verdict = self.check_all([account], verify)[0]
+        account.refresh_from_db()
+        if json:
+            self.print_json(asdict(verdict))
+            return
+        advice = advice_for(account)
+        status = f"{advice.problem}. {advice.what_to_do}" if advice else "ready"
+        self.stdout.write(f"{account.email} ({verdict.tier}): {verdict.problem or status}")

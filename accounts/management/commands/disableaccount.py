@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from accounts.audit import record_command
+from accounts.management.operator_command import OperatorCommand
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+
+class Command(OperatorCommand):
+    help = (
+        "Switches accounts off: they are kept, but no request is sent with them. Answers that are on their "
+        "way are finished. A running server follows within a second."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("emails", nargs="+", metavar="EMAIL")
+
+    def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
+        accounts = self.accounts(emails)
+        for account in accounts:
+            account.enabled = False
+            account.save(update_fields=["enabled"])
+            record_command("Disabled", account)
+        if json:
+            self.print_json([{"email": account.email, "enabled": False} for account in accounts])
+            return
+        for account in accounts:
+            self.stdout.write(f"{account.email}: off")

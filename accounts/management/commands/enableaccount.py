@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from accounts.advice import advice_for
+from accounts.audit import record_command
+from accounts.management.operator_command import OperatorCommand
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+    from accounts.models import Account
+
+
+class Command(OperatorCommand):
+    help = (
+        "Switches accounts on: requests are sent with them again. A running server follows within a second."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("emails", nargs="+", metavar="EMAIL")
+        parser.add_argument(
+            "--accept-terms",
+            action="store_true",
+            help="you have read the notice about Google's terms and accept the risk for these accounts",
+        )
+
+    def act(self, *, emails: list[str], accept_terms: bool, json: bool, **options: Any) -> None:
+        accounts = self.accounts(emails)
+        for account in accounts:
+            self._enable(account, accept_terms)
+        if json:
+            self.print_json([{"email": one.email, "usable": advice_for(one) is None} for one in accounts])
+            return
+        for account in accounts:
+            advice = advice_for(account)
+            self.stdout.write(f"{account.email}: on" + (f", but: {advice.problem}" if advice else ""))
+
+    def _enable(self, account: Account, accept_terms: bool) -> None:
+        account.enabled = True
+        if accept_terms:
+            account.terms_accepted_at = account.terms_accepted_at or timezone.now()
+        account.save(update_fields=["enabled", "terms_accepted_at"])
+        record_command("Enabled" + (", terms accepted" if accept_terms else ""), account)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from accounts.audit import record_command
+from accounts.exporting import export
+from accounts.management.operator_command import OperatorCommand
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+
+class Command(OperatorCommand):
+    help = (
+        "Writes accounts WITH THEIR SECRETS to a file that importaccounts reads: whoever has it can use the"
+        " accounts. It asks first; in a script only --yes counts. With --encrypt it asks for a passphrase, "
+        "with --passphrase-file it takes the first line of a file."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "file", metavar="FILE", help="a new file, made readable for you only; - prints it"
+        )
+        parser.add_argument("emails", nargs="*", metavar="EMAIL", help="default: all accounts")
+        parser.add_argument("--encrypt", action="store_true", help="encrypt with a passphrase")
+        parser.add_argument("--passphrase-file", metavar="PATH", help="encrypt with the first line of PATH")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def act(self, *, file: str, emails: list[str], json: bool, **options: Any) -> None:
+        accounts = self.accounts(emails)
+        if not options["yes"] and not self.confirm(f"Write the secrets of {len(accounts)} accounts?"):
+            raise CommandError("Nothing was written. In a script, say --yes.")
+        passphrase = _passphrase(options["encrypt"], options["passphrase_file"])
+        content = export(accounts, passphrase)
+        if file == "-":
+            sys.stdout.buffer.write(content + b"\n")
+        else:
+            _write(Path(file), content)
+        how = "encrypted" if passphrase else "plain"
+        record_command(f"Exported {len(accounts)} accounts, {how}")
+        if json and file != "-":
+            self.print_json({"file": file, "accounts": len(accounts), "encrypted": bool(passphrase)})
+        else:
+            self.say(f"Exported {len(accounts)} account{"s"[: len(accounts) != 1]}, {how}")
+
+
+def _passphrase(ask: bool, path: str | None) -> str:
+    """ "" for no encryption."""
+    if path is not None:
+        return read_passphrase(path)
+    if not ask:
+        return ""
+    passphrase = getpass.getpass("Passphrase: ")
+    if not passphrase or getpass.getpass("The same again: ") != passphrase:
+        raise CommandError("The two are not the same. Nothing was written.")
+    return passphrase
+
+
+def read_passphrase(path: str) -> str:
+    """Raises CommandError."""
+    try:
+        passphrase = Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}") from error
+    if not passphrase:
+        raise CommandError(f"The first line of {path} is empty.")
+    return passphrase
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A new file for its owner only; what is there already is never written over."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content + b"\n")
+    except FileExistsError as error:
+        raise CommandError(f"{path} is there already. Nothing was written.") from error
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from accounts.management.operator_command import OperatorCommand
+from accounts.models import ClientProblem
+from accounts.overview import describe
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+ROW = "{email:<34} {status:<26} {tier:<8} {lowest:>6}  {used}"
+
+
+class Command(OperatorCommand):
+    help = (
+        "Lists the accounts: state, tier, what is left of the emptiest quota, last use, and what to do about "
+        "those that cannot be used. Reads what the server has stored; asks Google nothing."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("emails", nargs="*", metavar="EMAIL", help="default: all accounts")
+
+    def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
+        rows = describe(self.accounts(emails))
+        if json:
+            self.print_json(rows)
+            return
+        if problem := ClientProblem.objects.first():
+            self.say(f"Since {problem.since:%Y-%m-%d %H:%M} UTC: {problem.reason} No account is to blame.")
+        if not rows:
+            self.say("There is no account yet: addaccount adds one.")
+            return
+        heading = ROW.format(email="E-MAIL", status="STATE", tier="TIER", lowest="LEFT", used="LAST USED")
+        self.stdout.write(heading)
+        for row in rows:
+            self._print_row(row)
+
+    def _print_row(self, row: dict[str, Any]) -> None:
+        advice = row["advice"]
+        fractions = [quota["remaining_fraction"] for quota in row["quotas"]]
+        known = [fraction for fraction in fractions if fraction is not None]
+        used = row["last_used_at"]
+        self.stdout.write(
+            ROW.format(
+                email=row["email"],
+                status=advice["problem"] if advice else "OK",
+                tier=row["tier"],
+                lowest=f"{min(known):.0%}" if known else "-",
+                used=f"{used:%Y-%m-%d %H:%M}" if used else "never",
+            ).rstrip()
+        )
+        if advice:
+            self._print_advice(advice)
+
+    def _print_advice(self, advice: dict[str, Any]) -> None:
+        since = f" (since {advice['since']:%Y-%m-%d %H:%M} UTC)" if advice["since"] else ""
+        for line in (advice["reason"] + since, advice["what_to_do"], advice["link"]):
+            if line.strip():
+                self.stdout.write(f"    {line.strip()}")
+        self.stdout.write(f"    manage.py {advice['command']}")

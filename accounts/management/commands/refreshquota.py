@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from accounts.audit import record_command
+from accounts.inspection import refresh_quota
+from accounts.management.operator_command import OperatorCommand
+from accounts.models import usable_accounts
+from accounts.overview import describe
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+
+class Command(OperatorCommand):
+    help = (
+        "Asks Google now what is left of each quota, and prints it. A running server does that by itself "
+        "every few minutes. Without names: all accounts that can be used."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("emails", nargs="*", metavar="EMAIL", help="default: all usable accounts")
+
+    def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
+        accounts = self.accounts(emails) if emails else list(usable_accounts())
+        verdicts = self.check_all(accounts, refresh_quota)
+        for account in accounts:
+            record_command("Refreshed the quota", account)
+        rows = describe(accounts)
+        if json:
+            self.print_json([{"email": row["email"], "quotas": row["quotas"]} for row in rows])
+        else:
+            self._print_table(rows)
+        if any(verdict.problem for verdict in verdicts):
+            raise CommandError("Some accounts did not answer; what is shown for them is the last known.")
+
+    def _print_table(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            self.stdout.write(row["email"])
+            for quota in row["quotas"]:
+                fraction = quota["remaining_fraction"]
+                left = "unknown" if fraction is None else f"{fraction:.0%}"
+                name = f"{quota['model']} ({quota['header_mode']})"
+                self.stdout.write(f"  {name:<44} {left:>7}  {quota['outlook']}".rstrip())

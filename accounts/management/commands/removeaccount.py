@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from accounts.audit import DELETION, record_command
+from accounts.management.operator_command import OperatorCommand
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+
+class Command(OperatorCommand):
+    help = (
+        "Removes accounts with their credentials and quota history. It asks first; in a script only --yes "
+        "counts. The permission itself stays with Google until you take it back at "
+        "https://myaccount.google.com/permissions."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("emails", nargs="+", metavar="EMAIL")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def act(self, *, emails: list[str], yes: bool, json: bool, **options: Any) -> None:
+        accounts = self.accounts(emails)
+        names = ", ".join(account.email for account in accounts)
+        if not yes and not self.confirm(f"Remove {names}?"):
+            raise CommandError("Nothing was removed. In a script, say --yes.")
+        for account in accounts:
+            record_command("Removed", account, DELETION)
+            account.delete()
+        if json:
+            self.print_json([{"email": account.email, "removed": True} for account in accounts])
+            return
+        for account in accounts:
+            self.stdout.write(f"{account.email}: removed")

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from accounts.audit import record_command
+from accounts.inspection import verify
+from accounts.management.operator_command import OperatorCommand
+from accounts.models import Account
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+
+class Command(OperatorCommand):
+    help = (
+        "Puts accounts to the test at Google: a new access token, the project, the models. One that passes "
+        "is usable again, whatever state it was in. Accounts that Google has disabled are tested only when "
+        "named. Exit status 0: all work; 1: some do not."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("emails", nargs="*", metavar="EMAIL", help="default: all accounts")
+
+    def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
+        accounts = self.accounts(emails)
+        if not emails:
+            accounts = [one for one in accounts if one.state != Account.State.DISABLED_BY_PROVIDER]
+        verdicts = self.check_all(accounts, verify)
+        for verdict, account in zip(verdicts, accounts, strict=True):
+            record_command(f"Verified: {verdict.problem or 'works'}", account)
+        if json:
+            self.print_json([asdict(verdict) for verdict in verdicts])
+        broken = sum(bool(verdict.problem) for verdict in verdicts)
+        if not json:
+            self.stdout.write(f"{len(verdicts) - broken} work, {broken} do not")
+        if broken:
+            raise CommandError("listaccounts shows what to do about each.")

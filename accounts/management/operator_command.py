@@ -1,0 +1,138 @@
+"""What the operator's commands have in common: a database that is there, --json, questions, plain errors.
+
+Results go to standard output, and nothing else does: everything said on the way goes to standard error, so
+that each command can stand in a pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from accounts.access_tokens import AccessTokens
+from accounts.credentials import CredentialsUnreadable
+from accounts.models import Account
+from accounts.outbound import AccountsClient
+from accounts.terms import NOTICE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from django.core.management.base import CommandParser
+
+    from accounts.inspection import Verdict
+
+AT_ONCE = 8
+
+
+class OperatorCommand(BaseCommand):
+    requires_system_checks: list[str] = []  # noqa: RUF012  # Django's own type
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+    def act(self, *args: Any, **options: Any) -> None:
+        """What the command does. Raises CommandError with a sentence for the operator."""
+        raise NotImplementedError
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self._prepare_database()
+            self.act(**options)
+            sys.stdout.flush()
+        except CredentialsUnreadable as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be used: {str(error).strip()}") from error
+        except KeyboardInterrupt:
+            self.stderr.write("\nStopped.")
+            sys.exit(130)
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; nothing must be written to it at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _prepare_database(self) -> None:
+        """The first command on a fresh machine may come before the first start of the server."""
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            call_command("migrate", verbosity=0, interactive=False)
+
+    # Saying and asking
+
+    def print_json(self, value: Any) -> None:
+        self.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+    def say(self, text: str = "", ending: str = "\n") -> None:
+        self.stderr.write(text, ending=ending)
+        self.stderr.flush()
+
+    @property
+    def somebody_is_there(self) -> bool:
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Asked at a terminal; in a script the answer is no."""
+        if not self.somebody_is_there:
+            return False
+        self.say(f"{question} Type yes: ", ending="")
+        return sys.stdin.readline().strip().lower() == "yes"
+
+    def terms_are_accepted(self, by_option: bool) -> bool:
+        """By --accept-terms, or by a person who reads the notice now."""
+        if by_option:
+            return True
+        self.say(NOTICE)
+        if self.confirm("Do you accept it?"):
+            return True
+        self.say("Not accepted: what is added is kept but not used, until --accept-terms is given.")
+        return False
+
+    # Accounts
+
+    def accounts(self, emails: Sequence[str]) -> list[Account]:
+        """Those named, or all. Raises CommandError for a name that is not known."""
+        accounts = list(Account.objects.all())
+        if not emails:
+            return accounts
+        wanted = [email.strip().lower() for email in emails]
+        known = {account.email: account for account in accounts}
+        if unknown := [email for email in wanted if email not in known]:
+            raise CommandError(
+                f"There is no account {', '.join(unknown)}: listaccounts shows those there are."
+            )
+        return [known[email] for email in dict.fromkeys(wanted)]
+
+    def check_all(
+        self, accounts: Sequence[Account], check: Callable[..., Awaitable[Verdict]]
+    ) -> list[Verdict]:
+        """Several at once, with a line for each as it is done; in the order of `accounts`."""
+        return asyncio.run(self._check_all(accounts, check))
+
+    async def _check_all(
+        self, accounts: Sequence[Account], check: Callable[..., Awaitable[Verdict]]
+    ) -> list[Verdict]:
+        client = AccountsClient()
+        tokens = AccessTokens(client)
+        few_at_once = asyncio.Semaphore(AT_ONCE)
+        done = 0
+
+        async def check_one(account: Account) -> Verdict:
+            nonlocal done
+            async with few_at_once:
+                verdict = await check(account, client, tokens)
+            done += 1
+            self.say(f"[{done}/{len(accounts)}] {verdict.email}: {verdict.problem or 'works'}")
+            return verdict
+
+        try:
+            return await asyncio.gather(*(check_one(account) for account in accounts))
+        finally:
+            await client.close()

@@ -1,0 +1,44 @@
+"""All there is to say about an account, as plain values for a table or for JSON. No secrets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from accounts.advice import advice_for
+from accounts.quota import outlooks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from accounts.models import Account
+
+
+def describe(accounts: Iterable[Account]) -> list[dict[str, Any]]:
+    chosen = list(accounts)
+    quotas = outlooks([account.pk for account in chosen])
+    return [
+        {
+            **_facts(account),
+            "quotas": [quota.as_json() for quota in quotas if quota.account_id == account.pk],
+        }
+        for account in chosen
+    ]
+
+
+def _facts(account: Account) -> dict[str, Any]:
+    advice = advice_for(account)
+    return {
+        "email": account.email,
+        "usable": advice is None,
+        "state": account.state,
+        "state_since": account.state_since,
+        "advice": asdict(advice) if advice else None,
+        "enabled": account.enabled,
+        "tier": account.tier,
+        "project_id": account.project_id,
+        "priority": account.priority,
+        "terms_accepted_at": account.terms_accepted_at,
+        "last_used_at": account.last_used_at,
+        "added_at": account.added_at,
+    }
