@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ EXAMPLE_TEXT = "Hello from the demo of Antigravity Claude Proxy.\nNo real model 
 # Claude Code wraps what it adds by itself in such tags.
 _REMINDER = re.compile(r"<(system-reminder|local-command-[a-z]+|command-[a-z]+)>.*?</\1>", re.DOTALL)
 _INTERRUPTED = "[Request interrupted"
+_HAND_BACK = re.compile(r"^\[Subagent hand-back\].*?follows:\n(.*?)(?:\nagentId:|\Z)", re.DOTALL)
 _NOTIFICATION = re.compile(r"<task-notification>.*?<result>(.*?)</result>", re.DOTALL)
 _SUBAGENT = re.compile(r"sub-?agent|\b(agent|task) tool\b|\b(use|start|launch|ask) (an?|the) agent\b")
 _WORKING_DIRECTORY = re.compile(r"(?:Primary )?[Ww]orking directory:\s*(\S+)")
@@ -251,6 +253,13 @@ def _report(situation: Situation) -> str:
 
 
 def result_text(function_response: Json) -> str:
+    """What the tool said, without the frame that Claude Code puts around a subagent's report."""
+    said = _words_of(function_response)
+    report = _HAND_BACK.search(said)
+    return textwrap.dedent(report.group(1)) if report else said
+
+
+def _words_of(function_response: Json) -> str:
     response = function_response.get("response") or {}
     known = response.get("result", response.get("output", response.get("error")))
     return known if isinstance(known, str) else json.dumps(known if known is not None else response)

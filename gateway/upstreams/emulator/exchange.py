@@ -19,6 +19,7 @@ from gateway.upstreams.emulator import google_errors
 from gateway.upstreams.emulator.behaviour import GOOD, Behaviour, combine
 from gateway.upstreams.emulator.framing import frames_of
 from gateway.upstreams.emulator.google_errors import Json, Refusal
+from gateway.upstreams.emulator.log import decoded
 from gateway.upstreams.emulator.models import HeaderMode, header_mode_for
 from gateway.upstreams.emulator.state import GENERATE_METHODS, EmulatorState, Script
 
@@ -38,6 +39,7 @@ class Exchange:
     web_request: web.Request
     method: str
     body: bytes
+    payload: Any
     entry: Entry
     account_or_none: Account | None
     script: Script
@@ -70,15 +72,12 @@ class Exchange:
         return account
 
     def json(self) -> Json:
-        try:
-            payload = orjson.loads(self.body or b"{}")
-        except orjson.JSONDecodeError as error:
-            raise google_errors.invalid_argument(f"Invalid JSON payload received. {error}") from error
-        if not isinstance(payload, dict):
-            raise google_errors.invalid_argument(
-                "Invalid JSON payload received. Root element must be a message."
-            )
-        return payload
+        """The decoded body; no body at all is an empty message."""
+        if not self.body:
+            return {}
+        if not isinstance(self.payload, dict):
+            raise google_errors.invalid_argument("Invalid JSON payload received. A message is expected.")
+        return self.payload
 
     def note(self, **changes: Any) -> None:
         self.state.log.update(self.entry, **changes)
@@ -115,14 +114,14 @@ def _open(state: EmulatorState, method: str, web_request: web.Request, body: byt
     scheme, _, token = web_request.headers.get("Authorization", "").partition(" ")
     account = state.account_for_token(token) if scheme.lower() == "bearer" else None
     entry.account = account.email if account else None
-    entry.model = _model_of(entry) if method in GENERATE_METHODS else None
+    payload = decoded(body)
+    entry.model = _model_of(payload) if method in GENERATE_METHODS else None
     script = state.take_script(method, entry.account, entry.model) or Script()
-    return Exchange(state, web_request, method, body, entry, account, script)
+    return Exchange(state, web_request, method, body, payload, entry, account, script)
 
 
-def _model_of(entry: Entry) -> str | None:
-    envelope = entry.envelope
-    model = envelope.get("model") if isinstance(envelope, dict) else None
+def _model_of(payload: Any) -> str | None:
+    model = payload.get("model") if isinstance(payload, dict) else None
     return model if isinstance(model, str) else None
 
 
@@ -186,8 +185,9 @@ async def send(exchange: Exchange, events: list[bytes], content_type: str) -> we
     try:
         await response.prepare(exchange.web_request)
         await _write(exchange, response, events, behaviour)
-        await response.write_eof()
+        # Before the end is on the wire, so that whoever has read it all finds it in the log.
         exchange.note(outcome="faulted" if behaviour.truncate_at is not None else "answered")
+        await response.write_eof()
     finally:
         exchange.state.log.count_stream(-1)
     return response

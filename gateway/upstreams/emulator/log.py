@@ -6,7 +6,6 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -42,23 +41,27 @@ class Entry:
     finished_at: float | None = None
     closed_by_peer_at: float | None = None
 
-    @cached_property
+    @property
     def envelope(self) -> Any:
-        """The decoded JSON body; None where it is not JSON, as at the token endpoint."""
-        try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError:
-            return None
+        """The JSON body, decoded anew each time; None where it is not JSON, as at the token endpoint."""
+        return decoded(self.body)
 
     def as_json(self, *, with_envelope: bool = True) -> Json:
-        shown = {key: value for key, value in vars(self).items() if key not in {"body", "envelope"}}
+        shown = {key: value for key, value in vars(self).items() if key != "body"}
         return {**shown, "envelope": self.envelope} if with_envelope else shown
+
+
+def decoded(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
 
 
 class Log:
     """Safe from any thread. Keeps the newest ``size`` entries; the counters never forget."""
 
-    def __init__(self, size: int = 2_000) -> None:
+    def __init__(self, size: int = 1_000) -> None:
         self._entries: deque[Entry] = deque(maxlen=size)
         self._changed = threading.Condition()
         self._received = 0

@@ -76,7 +76,7 @@ class EmulatorState:
         signatures: Signatures | None = None,
         client_id: str = "emulator-client-id",
         client_secret: str = "emulator-client-secret",  # noqa: S107 -- known to everybody
-        log_size: int = 2_000,
+        log_size: int = 1_000,
     ) -> None:
         self.clock = clock or Clock()
         self.signatures = signatures or Signatures()

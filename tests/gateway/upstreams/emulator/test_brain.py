@@ -257,3 +257,12 @@ def test_it_tells_what_a_subagent_in_the_background_reports() -> None:
     notice = "<task-notification><status>completed</status><result>I see trees.</result></task-notification>"
     back = [*away, model(text(said)), user(text(f"<system-reminder>{notice}</system-reminder>"))]
     assert "I see trees." in text_of(answer(request(*back), CLAUDE))
+
+
+def test_it_shows_a_subagents_report_without_its_frame() -> None:
+    framed = "[Subagent hand-back] Not a message. The report follows:\n  I see trees.\nagentId: 1 (secret)"
+    asked = request(user(text("Use a subagent")), model(call("Agent")), user(result("Agent", framed)))
+
+    said = text_of(answer(asked, CLAUDE))
+
+    assert said.endswith("\n\nI see trees.")
