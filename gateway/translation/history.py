@@ -104,7 +104,5 @@ def _orphan(result: Block) -> list[Block]:
 
 
 def open_calls_of(turns: list[Message]) -> list[str]:
-    """The ids of the calls a final assistant turn has left open."""
-    if not turns or turns[-1]["role"] != "assistant":
-        return []
+    """The ids of the calls that a conversation ending with the assistant has left open."""
     return [block["id"] for block in turns[-1]["content"] if block["type"] == "tool_use"]

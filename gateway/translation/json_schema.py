@@ -235,12 +235,10 @@ class _Converter:
 
     def _type_of(self, schema: Schema, hints: _Hints) -> str:
         names = _types_of(schema)
-        if isinstance(schema.get("type"), list):
-            if len(names) > 1:
-                _hint_types([names], hints)
-            if "null" in schema["type"]:
-                hints.add("(nullable)")
-        if schema.get("type") == "null":
+        declared = schema.get("type")
+        if isinstance(declared, list):
+            _hint_types([names], hints)
+        if declared == "null" or (isinstance(declared, list) and "null" in declared):
             hints.add("(nullable)")
         return TYPES.get(names[0], "STRING") if names else _implied_type(schema)
 
@@ -378,9 +376,8 @@ def _merge(first: Schema, second: Schema) -> Schema:
         merged["properties"] = {**first["properties"], **second["properties"]}
     if isinstance(first.get("required"), list) and isinstance(second.get("required"), list):
         merged["required"] = first["required"] + second["required"]
-    for keyword in ("allOf", "anyOf", "oneOf"):
-        if isinstance(first.get(keyword), list) and isinstance(second.get(keyword), list):
-            merged[keyword] = first[keyword] + second[keyword] if keyword == "allOf" else second[keyword]
+    if isinstance(first.get("allOf"), list) and isinstance(second.get("allOf"), list):
+        merged["allOf"] = first["allOf"] + second["allOf"]
     return merged
 
 

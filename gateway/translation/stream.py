@@ -102,7 +102,11 @@ class MessageStream:
         if "error" in chunk:
             return self._fail(chunk)
         response = unwrap(chunk)
-        self._read_metadata(response)
+        usage_metadata = response.get("usageMetadata")
+        if isinstance(usage_metadata, dict):
+            self.usage.merge(usage_metadata)
+        if not self.started:
+            self._read_head(response)
         candidate = first_candidate(response)
         if candidate is None:
             return []
@@ -130,17 +134,14 @@ class MessageStream:
 
     # --- around the parts ---
 
-    def _read_metadata(self, response: Chunk) -> None:
-        usage_metadata = response.get("usageMetadata")
-        if isinstance(usage_metadata, dict):
-            self.usage.merge(usage_metadata)
+    def _read_head(self, response: Chunk) -> None:
+        """What matters before any content: was the prompt refused, and is there an id of Anthropic's."""
         feedback = response.get("promptFeedback")
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._is_blocked = True
-        if not self.started:
-            response_id = response.get("responseId")
-            if isinstance(response_id, str) and response_id.startswith("msg_"):
-                self._message_id = response_id
+        response_id = response.get("responseId")
+        if isinstance(response_id, str) and response_id.startswith("msg_"):
+            self._message_id = response_id
 
     def _fail(self, body: dict[str, Any]) -> list[StreamEvent]:
         if not self.started:
@@ -172,34 +173,31 @@ class MessageStream:
         """A part of a kind we do not know is passed over."""
         text = part.get("text")
         signature = part.get("thoughtSignature")
-        if isinstance(part.get("functionCall"), dict):
-            self._receive_call(part["functionCall"], signature, events)
+        if part.get("thought") is True:
+            self._receive_thought(text, signature, events)
         elif isinstance(text, str):
-            if part.get("thought") is True:
-                self._receive_thought(text, events)
-                self._receive_thought_signature(signature, events)
-            else:
+            if signature:
                 self._receive_text_signature(signature, events)
-                self._receive_text(text, events)
-        elif part.get("thought") is True:
-            self._receive_thought_signature(signature, events)
+            self._receive_text(text, events)
+        elif isinstance(part.get("functionCall"), dict):
+            self._receive_call(part["functionCall"], signature, events)
         elif isinstance(part.get("inlineData"), dict):
             self._receive_image(part["inlineData"], events)
 
-    def _receive_thought(self, text: str, events: list[StreamEvent]) -> None:
-        if not text:
-            return
-        if self._open != "thinking" or self._is_signed:
-            self._open_thinking(events)
-        events.append(stream_events.thinking_delta(self._index, text))
+    def _receive_thought(self, text: object, signature: object, events: list[StreamEvent]) -> None:
+        """Claude signs the thinking just streamed in an empty part of its own.
 
-    def _receive_thought_signature(self, signature: object, events: list[StreamEvent]) -> None:
-        """Claude signs the thinking just streamed in an empty part of its own."""
-        if not self._is_usable(signature):
+        With nothing to sign, it is the signature of thinking whose text is kept secret.
+        """
+        is_signature = self._is_usable(signature)
+        if not text and not is_signature:
             return
-        if self._open != "thinking" or self._is_signed:
-            self._open_thinking(events)  # thinking whose text is kept secret
-        self._sign(str(signature), events)
+        if not self._has_unsigned_thinking():
+            self._open_thinking(events)
+        if text and isinstance(text, str):
+            events.append(stream_events.thinking_delta(self._index, text))
+        if is_signature:
+            self._sign(str(signature), events)
 
     def _receive_text(self, text: str, events: list[StreamEvent]) -> None:
         """Verbatim: a chunk of nothing but spaces keeps two words apart."""

@@ -170,16 +170,19 @@ def _closing_turn(turns: list[Message]) -> Message:
 
 
 def _without_empty_turns(contents: list[Content]) -> list[Content]:
-    """An empty turn is left out at either end; between two others it keeps them apart."""
-    filled = [index for index, content in enumerate(contents) if content["parts"]]
-    if not filled:
-        return [{"role": "user", "parts": [text_part(EMPTY_TURN)]}]
-    contents = contents[filled[0] : filled[-1] + 1]
+    """An empty turn at the start and an empty prefill are left out; others keep their neighbours apart.
+
+    An empty last word of the user stays, too: without it the answer before would be taken for a prefill.
+    """
+    if contents and not contents[0]["parts"]:
+        contents = contents[1:]
+    if contents and contents[-1]["role"] == "model" and not contents[-1]["parts"]:
+        contents = contents[:-1]
+    if not contents or contents[0]["role"] == "model":
+        contents = [{"role": "user", "parts": []}, *contents]
     for content in contents:
         if not content["parts"]:
             content["parts"] = [text_part(EMPTY_TURN)]
-    if contents[0]["role"] == "model":
-        contents.insert(0, {"role": "user", "parts": [text_part(EMPTY_TURN)]})
     return contents
 
 

@@ -19,16 +19,27 @@ _FIELDS = (
 class TokenUsage:
     """What the answer has cost so far. Each chunk repeats the whole, so the latest number counts."""
 
-    __slots__ = ("_estimate", "cached_tokens", "prompt_tokens", "thinking_tokens", "visible_tokens")
+    __slots__ = (
+        "_estimate",
+        "_latest",
+        "cached_tokens",
+        "prompt_tokens",
+        "thinking_tokens",
+        "visible_tokens",
+    )
 
     def __init__(self, input_token_estimate: int) -> None:
         self._estimate = max(1, input_token_estimate)
+        self._latest: dict[str, Any] = {}
         self.prompt_tokens: int | None = None
         self.cached_tokens = 0
         self.visible_tokens = 0
         self.thinking_tokens = 0
 
     def merge(self, usage_metadata: dict[str, Any]) -> None:
+        if usage_metadata == self._latest:
+            return  # as for most chunks of a stream
+        self._latest = usage_metadata
         for theirs, ours in _FIELDS:
             value = usage_metadata.get(theirs)
             if isinstance(value, int) and value >= 0:

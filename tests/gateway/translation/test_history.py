@@ -85,8 +85,16 @@ def test_an_empty_turn_between_two_others_keeps_them_apart() -> None:
     ]
 
 
-def test_an_empty_turn_at_the_end_is_left_out() -> None:
-    assert outline(contents_of(user("a"), assistant("b"), user(a_text("\n")))) == ["user: a", "model: b"]
+def test_an_empty_turn_at_the_start_and_an_empty_prefill_are_left_out() -> None:
+    contents = contents_of(assistant(a_text(" ")), user("a"), {"role": "assistant", "content": ""})
+
+    assert outline(contents) == ["user: a"]
+
+
+def test_an_empty_last_word_of_the_user_does_not_make_a_prefill_of_the_answer() -> None:
+    contents = contents_of(user("a"), assistant("b"), user(a_text("\n")))
+
+    assert outline(contents) == ["user: a", "model: b", "user: ."]
 
 
 def test_a_conversation_begins_with_the_user() -> None:

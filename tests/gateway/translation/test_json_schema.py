@@ -356,3 +356,22 @@ def test_a_list_in_place_of_an_object_is_left_alone() -> None:
 
 def test_an_answers_schema_may_be_of_any_type() -> None:
     assert response_schema({"type": "array", "items": {"type": "string"}})["type"] == "ARRAY"
+
+
+def test_rule_3_conditions_of_a_reference_and_beside_it_all_hold() -> None:
+    schema = {
+        "$defs": {"Base": {"allOf": [POINT]}},
+        "type": "object",
+        "properties": {"v": {"$ref": "#/$defs/Base", "allOf": [{"properties": {"y": {"type": "number"}}}]}},
+    }
+
+    parameters, _ = parameters_schema(schema, with_placeholders=False)
+
+    assert parameters["properties"]["v"]["properties"] == {"x": {"type": "NUMBER"}, "y": {"type": "NUMBER"}}
+
+
+def test_rule_5_a_type_list_without_null_only_tells_its_types() -> None:
+    assert convert({"type": ["integer", "string"]}) == {
+        "type": "INTEGER",
+        "description": "(Accepts: integer | string)",
+    }

@@ -233,9 +233,11 @@ def test_an_answer_that_is_not_wrapped_is_understood() -> None:
 
 def test_of_two_candidates_the_first_is_told() -> None:
     chunk = a_chunk({"text": "x"})
-    chunk["response"]["candidates"].append({"index": 1, "content": {"parts": [{"text": "y"}]}})
+    other = {"index": 1, "content": {"parts": [{"text": "y"}]}}
+    chunk["response"]["candidates"].append(other)
+    only_the_other = {"response": {"candidates": [None, other]}}
 
-    assert "'y'" not in repr(events_of(a_stream(), chunk))
+    assert "'y'" not in repr(events_of(a_stream(), chunk, only_the_other))
 
 
 # --- end ---

@@ -179,6 +179,12 @@ def test_claude_thinks_on_in_a_tool_loop_that_began_with_thinking(messages: Any,
     assert ("thinkingConfig" in request.request["generationConfig"]) is thinks
 
 
+def test_a_loop_that_is_the_whole_conversation_may_think_on() -> None:
+    assert translated(
+        assistant(a_thinking(), a_tool_use()), user(a_tool_result()), model=CLAUDE_THINKING
+    ).thinks
+
+
 def test_with_thinking_off_nothing_is_invented_and_no_thinking_is_sent() -> None:
     blocks = [a_thinking(), a_text("x"), a_tool_use("a")]
     loop = [

@@ -176,6 +176,10 @@ def test_a_deferred_tool_is_not_declared() -> None:
     assert [tool["name"] for tool in request["tools"][0]["functionDeclarations"]] == ["Read"]
 
 
+def test_deferred_tools_alone_are_no_tools() -> None:
+    assert "tools" not in translated(tools=[a_tool("Later", defer_loading=True)]).request
+
+
 def test_a_deferred_tool_is_declared_once_the_conversation_refers_to_it() -> None:
     found = a_tool_result("toolu_1", [{"type": "tool_reference", "tool_name": "WebFetch"}])
     messages = [user("search"), assistant(a_tool_use(name="ToolSearch")), user(found)]
