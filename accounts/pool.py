@@ -1,22 +1,53 @@
-"""Who can send now: the usable accounts and their cooldowns, in memory, where a request can look for free.
+"""Who sends the next request: the usable accounts, who is resting, who is busy and who waits, in memory.
 
-Accounts are read from the database when the server starts and again when Revision has moved.
+Accounts are read from the database when the server starts and again when Revision has moved. Rests
+(cooldowns) are kept in the database as they change, so that a restart forgets none. Everything here runs in
+the event loop and never waits for the database.
+
+    lease = pool.lease(wanted)              an account now, or None
+    async with asyncio.timeout(120):
+        lease = await pool.queue(wanted)    an account as soon as one is free, first come, first served
+    ...
+    lease.release()
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from accounts import strategies
 from accounts.live_settings import live
 from accounts.models import usable_accounts
+from accounts.rest import (
+    CAPACITY_STEPS_SECONDS,
+    EFFECTS,
+    FAILURES_IN_A_ROW,
+    FAILURES_REST_SECONDS,
+    LONG_HINT_SECONDS,
+    NO_EFFECT,
+    PROBE_EVERY_SECONDS,
+    SAME_MOMENT_SECONDS,
+    rest_seconds,
+    step,
+)
+from accounts.strategies import Candidate, Condition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+
+    from accounts.google.errors import Trouble
 
 logger = logging.getLogger(__name__)
+
+CONVERSATIONS_REMEMBERED = 10_000
+MAX_WAITING = 1_000
+LONGEST_NAP_SECONDS = 1.0
+"""Rests end by the wall clock, which may jump: waiting is never slept through in one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +58,7 @@ class PooledAccount:
     quota_threshold: float | None = None
     """A remaining fraction; None: the setting GLOBAL_QUOTA_THRESHOLD."""
     model_quota_thresholds: Mapping[str, float] = field(default_factory=dict)
+    priority: int = 0
 
     @property
     def short_name(self) -> str:
@@ -40,86 +72,380 @@ class CoolingDown:
     until: float
     """Seconds since the epoch."""
     reason: str
+    since: float = 0.0
+    probe_at: float | None = None
+    """From then on one request may try whether the rest was needed, when no other account can answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request needs."""
+
+    model_key: str
+    """Names a quota: the upstream model and the header mode it is used with, `model:mode`."""
+    conversation: str = ""
+    """Turns of one conversation stay with one account while it can answer: its prompt cache is warm."""
+    able: frozenset[int] | None = None
+    """Ids of the accounts that have the model at all; None when nobody knows."""
+
+    @property
+    def model_id(self) -> str:
+        return self.model_key.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityPause:
+    """The model itself has no capacity; no account is to blame."""
+
+    until: float
+    times: int
+
+
+class QueueFull(Exception):
+    """More requests wait than is sane."""
+
+
+class Lease:
+    """An account that is being used. Release it once, however the request ends."""
+
+    def __init__(self, pool: Pool, account: PooledAccount, wanted: Wanted, taken_at: float) -> None:
+        self.account = account
+        self.wanted = wanted
+        self.taken_at = taken_at
+        self._pool: Pool | None = pool
+
+    def release(self) -> None:
+        if self._pool is not None:
+            self._pool._release(self)
+            self._pool = None
+
+
+class Waiter:
+    """A request in the queue. Awaiting it gives the lease; giving up leaves the queue."""
+
+    def __init__(self, pool: Pool, wanted: Wanted, excluded: Collection[int]) -> None:
+        self.wanted = wanted
+        self.excluded = excluded
+        self.lease: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+        self._pool = pool
+
+    @property
+    def place(self) -> int:
+        """1 is next."""
+        return self._pool._place_of(self)
+
+    def __await__(self) -> Generator[None, None, Lease]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Lease:
+        try:
+            return await self.lease
+        except asyncio.CancelledError:
+            if self.lease.done() and not self.lease.cancelled():
+                self.lease.result().release()
+            raise
+        finally:
+            self._pool._leave_queue(self)
 
 
 class Pool:
-    """`model_key` names a quota: the upstream model and the header mode it is used with, `model:mode`."""
-
     def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self.on_rest_changed: Callable[[], None] = lambda: None
         self._now = now
         self._accounts: list[PooledAccount] = []
-        self._cooldowns: dict[tuple[int, str], CoolingDown] = {}
+        self._resting: dict[tuple[int, str], CoolingDown] = {}
+        self._unsaved: dict[tuple[int, str], CoolingDown | None] = {}
+        self._paused: dict[str, CapacityPause] = {}
+        self._in_a_row: dict[tuple[int, str], int] = {}
+        self._conditions: dict[int, Condition] = {}
         self._remaining: dict[int, dict[str, float]] = {}
+        self._remaining_seen_at: dict[int, float] = {}
+        self._runs_dry_at: dict[tuple[int, str], float] = {}
+        self._in_flight: dict[int, int] = {}
         self._last_used: dict[int, float] = {}
+        self._newly_used: set[int] = set()
+        self._previous: int | None = None
+        self._conversations: OrderedDict[str, int] = OrderedDict()
+        self._waiting: list[Waiter] = []
+        self._nap: asyncio.TimerHandle | None = None
+
+    # The accounts
 
     @property
     def accounts(self) -> list[PooledAccount]:
         return self._accounts
 
-    def choose(
-        self, model_key: str, able: Collection[int] | None = None, tried: Collection[int] = ()
-    ) -> PooledAccount | None:
-        """The first account in the operator's order that is not cooling down for this model.
-
-        `able` are the ids of those that have the model at all, None when that is not known. Staying with
-        the first one while it can answer keeps the upstream's prompt cache warm. One that is down to its
-        threshold is spared while another is above its own.
-        """
-        candidates = [
-            account
-            for account in self._accounts
-            if account.id not in tried
-            and (able is None or account.id in able)
-            and self.cooldown(account, model_key) is None
-        ]
-        chosen = next((one for one in candidates if not self._is_spared(one, model_key)), None)
-        chosen = chosen or next(iter(candidates), None)
-        if chosen is not None:
-            self._last_used[chosen.id] = self._now()
-        return chosen
+    def replace(self, accounts: list[PooledAccount]) -> None:
+        self._accounts = accounts
+        self._forget_past_rests()
+        self._serve_queue()
 
     def set_remaining(self, account_id: int, fractions: dict[str, float]) -> None:
         """What is left of each quota, by model key; a quota that is missing here is unknown, never empty."""
         self._remaining[account_id] = fractions
+        self._remaining_seen_at[account_id] = self._now()
+
+    def set_runs_dry(self, moments: dict[tuple[int, str], float]) -> None:
+        """When each quota will be empty by its forecast, by account id and model key; all of them at once."""
+        self._runs_dry_at = moments
 
     def take_last_used(self) -> dict[int, float]:
         """When each account was last chosen, of those chosen since this was last asked."""
-        taken, self._last_used = self._last_used, {}
-        return taken
+        taken, self._newly_used = self._newly_used, set()
+        return {account_id: self._last_used[account_id] for account_id in taken}
+
+    def in_flight(self, account_id: int) -> int:
+        return self._in_flight.get(account_id, 0)
+
+    def health(self, account_id: int) -> float:
+        """0 to 100, as the hybrid strategy sees it."""
+        return self._conditions.get(account_id, Condition()).advanced(self._now()).health
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    # Leases
+
+    def lease(self, wanted: Wanted, excluded: Collection[int] = ()) -> Lease | None:
+        """An account for this request, if one is free and nobody waits for the same model."""
+        if any(waiter.wanted.model_key == wanted.model_key for waiter in self._waiting):
+            return None
+        return self._lease(wanted, excluded)
+
+    def queue(self, wanted: Wanted, excluded: Collection[int] = ()) -> Waiter:
+        """Await the result, under a time-out. Raises QueueFull."""
+        if len(self._waiting) >= MAX_WAITING:
+            raise QueueFull
+        waiter = Waiter(self, wanted, excluded)
+        self._waiting.append(waiter)
+        self._serve_queue()
+        return waiter
+
+    def _lease(self, wanted: Wanted, excluded: Collection[int]) -> Lease | None:
+        account = self._choose(wanted, excluded)
+        if account is None:
+            return None
+        now = self._now()
+        self._in_flight[account.id] = self.in_flight(account.id) + 1
+        self._last_used[account.id] = now
+        self._newly_used.add(account.id)
+        self._previous = account.id
+        self._remember_conversation(wanted.conversation, account.id)
+        self._change_condition(account.id, tokens=-1)
+        return Lease(self, account, wanted, now)
+
+    def _choose(self, wanted: Wanted, excluded: Collection[int]) -> PooledAccount | None:
+        if self.capacity_pause(wanted.model_key) is not None:
+            return None
+        free = [account for account in self._able(wanted, excluded) if not self._is_busy(account)]
+        ready = [account for account in free if self.cooldown(account, wanted.model_key) is None]
+        if not ready:
+            return self._probe(free, wanted.model_key)
+        now = self._now()
+        chosen = strategies.choose(
+            live("ACCOUNT_STRATEGY"),
+            [self._candidate(account, wanted, now) for account in ready],
+            self._conversations.get(wanted.conversation),
+            self._previous,
+            now,
+        )
+        return next(account for account in ready if account.id == chosen.id)
+
+    def _able(self, wanted: Wanted, excluded: Collection[int]) -> list[PooledAccount]:
+        return [
+            account
+            for account in self._accounts
+            if account.id not in excluded and (wanted.able is None or account.id in wanted.able)
+        ]
+
+    def _is_busy(self, account: PooledAccount) -> bool:
+        limit: int = live("MAX_CONCURRENT_REQUESTS")
+        return limit > 0 and self.in_flight(account.id) >= limit
+
+    def _candidate(self, account: PooledAccount, wanted: Wanted, now: float) -> Candidate:
+        condition = self._conditions.get(account.id, Condition()).advanced(now)
+        threshold = account.model_quota_thresholds.get(wanted.model_id, account.quota_threshold)
+        return Candidate(
+            id=account.id,
+            priority=account.priority,
+            last_used_at=self._last_used.get(account.id, 0.0),
+            health=condition.health,
+            tokens=condition.tokens,
+            remaining=self._remaining.get(account.id, {}).get(wanted.model_key),
+            remaining_seen_at=self._remaining_seen_at.get(account.id, 0.0),
+            threshold=live("GLOBAL_QUOTA_THRESHOLD") if threshold is None else threshold,
+            runs_dry_at=self._runs_dry_at.get((account.id, wanted.model_key)),
+        )
+
+    def _probe(self, free: Iterable[PooledAccount], model_key: str) -> PooledAccount | None:
+        """One request an hour finds out whether a rest of days is real."""
+        for account in free:
+            resting = self.cooldown(account, model_key)
+            if resting is not None and resting.probe_at is not None and resting.probe_at <= self._now():
+                later = self._now() + PROBE_EVERY_SECONDS
+                self._resting[account.id, model_key] = CoolingDown(
+                    resting.until, resting.reason, resting.since, probe_at=later
+                )
+                return account
+        return None
+
+    def _remember_conversation(self, conversation: str, account_id: int) -> None:
+        if conversation:
+            self._conversations[conversation] = account_id
+            self._conversations.move_to_end(conversation)
+            if len(self._conversations) > CONVERSATIONS_REMEMBERED:
+                self._conversations.popitem(last=False)
+
+    def _release(self, lease: Lease) -> None:
+        left = self.in_flight(lease.account.id) - 1
+        if left > 0:
+            self._in_flight[lease.account.id] = left
+        else:
+            self._in_flight.pop(lease.account.id, None)
+        self._serve_queue()
+
+    # The queue
+
+    def _serve_queue(self) -> None:
+        """In order of arrival; one who cannot be served does not hold up those who want another model."""
+        for waiter in list(self._waiting):
+            if waiter.lease.done():
+                continue
+            lease = self._lease(waiter.wanted, waiter.excluded)
+            if lease is not None:
+                waiter.lease.set_result(lease)
+        self._plan_nap()
+
+    def _plan_nap(self) -> None:
+        if self._nap is not None:
+            self._nap.cancel()
+            self._nap = None
+        waiting = [waiter for waiter in self._waiting if not waiter.lease.done()]
+        if waiting:
+            returns = [at for waiter in waiting if (at := self.first_return(waiter.wanted)) is not None]
+            nap = min(returns, default=self._now() + LONGEST_NAP_SECONDS) - self._now()
+            nap = min(max(nap, 0.01), LONGEST_NAP_SECONDS)
+            self._nap = asyncio.get_running_loop().call_later(nap, self._serve_queue)
+
+    def _leave_queue(self, waiter: Waiter) -> None:
+        self._waiting.remove(waiter)
+
+    def _place_of(self, waiter: Waiter) -> int:
+        return self._waiting.index(waiter) + 1 if waiter in self._waiting else 0
+
+    # Why nobody is free
+
+    def first_return(self, wanted: Wanted, excluded: Collection[int] = ()) -> float | None:
+        """When the first account may be back from its rest, or the model from its pause; None when nobody
+        rests: then all are busy, or there is none."""
+        pause = self.capacity_pause(wanted.model_key)
+        if pause is not None:
+            return pause.until
+        rests = [self.cooldown(account, wanted.model_key) for account in self._able(wanted, excluded)]
+        return min((rest.until for rest in rests if rest is not None), default=None)
+
+    def busy(self, wanted: Wanted, excluded: Collection[int] = ()) -> list[PooledAccount]:
+        """Those that could answer but have as many requests as they may."""
+        return [
+            account
+            for account in self._able(wanted, excluded)
+            if self._is_busy(account) and self.cooldown(account, wanted.model_key) is None
+        ]
 
     def cooldown(self, account: PooledAccount, model_key: str) -> CoolingDown | None:
-        cooling = self._cooldowns.get((account.id, model_key))
-        return cooling if cooling is not None and cooling.until > self._now() else None
-
-    def cool_down(self, account: PooledAccount, model_key: str, seconds: float, reason: str) -> CoolingDown:
-        cooling = CoolingDown(self._now() + seconds, reason)
-        self._cooldowns[account.id, model_key] = cooling
-        logger.warning("%s rests for %s: %s, %.0f s", account.email, model_key, reason, seconds)
-        return cooling
+        resting = self._resting.get((account.id, model_key))
+        return resting if resting is not None and resting.until > self._now() else None
 
     def cooldowns_of(self, account_id: int) -> dict[str, CoolingDown]:
         """Those that still last, by model key."""
         now = self._now()
         return {
-            model_key: cooling
-            for (owner, model_key), cooling in self._cooldowns.items()
-            if owner == account_id and cooling.until > now
+            model_key: resting
+            for (owner, model_key), resting in self._resting.items()
+            if owner == account_id and resting.until > now
         }
 
-    def replace(self, accounts: list[PooledAccount]) -> None:
-        self._accounts = accounts
-        ids = {account.id for account in accounts}
+    def capacity_pause(self, model_key: str) -> CapacityPause | None:
+        pause = self._paused.get(model_key)
+        return pause if pause is not None and pause.until > self._now() else None
+
+    # What answers teach
+
+    def succeeded(self, lease: Lease) -> None:
+        """An answer has begun. A rest that was set while the request was on its way stays."""
+        key = (lease.account.id, lease.wanted.model_key)
+        self._in_a_row.pop(key, None)
+        self._paused.pop(lease.wanted.model_key, None)
+        self._change_condition(lease.account.id, health=1)
+        resting = self._resting.get(key)
+        if resting is not None and resting.since <= lease.taken_at:
+            self._set_rest(key, None)
+            self._serve_queue()
+
+    def failed(self, lease: Lease, trouble: Trouble, hint_seconds: float | None = None) -> CoolingDown | None:
+        """`hint_seconds`: how long Google said to wait. Returns the account's rest for this quota, if any."""
+        key = (lease.account.id, lease.wanted.model_key)
+        effect = EFFECTS.get(trouble, NO_EFFECT)
+        resting = self.cooldown(lease.account, lease.wanted.model_key)
+        if resting is not None and self._now() - resting.since < SAME_MOMENT_SECONDS:
+            return resting
+        self._change_condition(lease.account.id, health=effect.health, tokens=1)
+        times = self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
+        if effect.rests:
+            default = live("DEFAULT_COOLDOWN_MS") / 1000
+            return self._rest(lease, rest_seconds(trouble, hint_seconds, times, default), trouble.value)
+        if effect.health and times >= FAILURES_IN_A_ROW:
+            return self._rest(lease, FAILURES_REST_SECONDS, f"failed {times} times in a row")
+        return None
+
+    def pause_model(self, model_key: str, hint_seconds: float | None) -> CapacityPause:
+        """The model has no capacity, whichever account asks: longer each time, until an answer comes."""
+        known = self._paused.get(model_key)
+        if known is not None and known.until > self._now():
+            return known
+        times = known.times + 1 if known is not None else 1
+        pause = CapacityPause(self._now() + (hint_seconds or step(CAPACITY_STEPS_SECONDS, times)), times)
+        self._paused[model_key] = pause
+        return pause
+
+    def _rest(self, lease: Lease, seconds: float, reason: str) -> CoolingDown:
         now = self._now()
-        self._cooldowns = {
-            key: cooling for key, cooling in self._cooldowns.items() if key[0] in ids and cooling.until > now
-        }
+        probe_at = now + PROBE_EVERY_SECONDS if seconds > LONG_HINT_SECONDS else None
+        resting = CoolingDown(now + seconds, reason, now, probe_at)
+        self._set_rest((lease.account.id, lease.wanted.model_key), resting)
+        logger.warning(
+            "%s rests for %s: %s, %.0f s", lease.account.email, lease.wanted.model_id, reason, seconds
+        )
+        return resting
 
-    def _is_spared(self, account: PooledAccount, model_key: str) -> bool:
-        remaining = self._remaining.get(account.id, {}).get(model_key)
-        threshold = account.model_quota_thresholds.get(model_key.partition(":")[0], account.quota_threshold)
-        if threshold is None:
-            threshold = live("GLOBAL_QUOTA_THRESHOLD")
-        return remaining is not None and threshold > 0 and remaining <= threshold
+    def _set_rest(self, key: tuple[int, str], resting: CoolingDown | None) -> None:
+        if resting is None:
+            self._resting.pop(key, None)
+        else:
+            self._resting[key] = resting
+        self._unsaved[key] = resting
+        self.on_rest_changed()
+
+    def _change_condition(self, account_id: int, *, health: float = 0.0, tokens: float = 0.0) -> None:
+        condition = self._conditions.get(account_id, Condition())
+        self._conditions[account_id] = condition.changed(self._now(), health=health, tokens=tokens)
+
+    # What the database keeps
+
+    def load_rests(self, rests: Mapping[tuple[int, str], CoolingDown]) -> None:
+        """At the start: what was known when the last server stopped."""
+        self._resting = {**rests, **self._resting}
+
+    def take_unsaved_rests(self) -> dict[tuple[int, str], CoolingDown | None]:
+        """What has changed since this was last asked; None: the rest is over."""
+        taken, self._unsaved = self._unsaved, {}
+        return taken
+
+    def _forget_past_rests(self) -> None:
+        """A rest of an account that is switched off stays: it may be switched on again."""
+        now = self._now()
+        self._resting = {key: resting for key, resting in self._resting.items() if resting.until > now}
 
 
 def read_usable_accounts() -> list[PooledAccount]:
@@ -130,6 +456,7 @@ def read_usable_accounts() -> list[PooledAccount]:
             project_id=account.project_id,
             quota_threshold=account.quota_threshold,
             model_quota_thresholds=account.model_quota_thresholds,
+            priority=account.priority,
         )
         for account in usable_accounts()
     ]

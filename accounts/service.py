@@ -19,12 +19,13 @@ from django.db import DatabaseError
 
 from accounts import live_settings
 from accounts.access_tokens import AccessTokens
+from accounts.cooldowns import read_cooldowns, store_cooldowns
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
 from accounts.inspection import AccountTrouble, Findings, OutOfUse, enter_state, look_over, store_findings
 from accounts.models import Account, Revision
 from accounts.outbound import AccountsClient
 from accounts.pool import Pool, PooledAccount, read_usable_accounts
-from accounts.quota import forget_old_quotas
+from accounts.quota import forget_old_quotas, outlooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,21 +63,27 @@ class AccountsService:
         self._few_at_once = asyncio.Semaphore(AT_ONCE)
         self._revision = -1
         self._watch: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._rests_changed = asyncio.Event()
 
     async def start(self) -> None:
+        self.pool.load_rests(await database_sync_to_async(read_cooldowns)())
+        self.pool.on_rest_changed = self._rests_changed.set
         await self._reload_if_changed()
         self._watch = asyncio.create_task(self._keep_watch())
+        self._keeper = asyncio.create_task(self._keep_rests())
         _running.append(self)
 
     async def stop(self) -> None:
         with suppress(ValueError):
             _running.remove(self)
-        for task in [self._watch, *self._preparations.values()]:
+        for task in [self._watch, self._keeper, *self._preparations.values()]:
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
         await self._store_last_used()
+        await self._store_rests()
         await self.client.close()
 
     # What requests ask
@@ -157,11 +164,27 @@ class AccountsService:
         self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
         self._prepare_due(accounts)
 
+    async def _keep_rests(self) -> None:
+        """At once, but beside the requests: a rest is known in memory before it is in the database."""
+        while True:
+            await self._rests_changed.wait()
+            self._rests_changed.clear()
+            await self._store_rests()
+
+    async def _store_rests(self) -> None:
+        changes = self.pool.take_unsaved_rests()
+        try:
+            if changes:
+                await database_sync_to_async(store_cooldowns)(changes)
+        except DatabaseError as error:
+            logger.error("Cooldowns could not be stored; a restart may forget them: %s", error)  # noqa: TRY400
+
     async def _keep_house(self) -> None:
         if time.monotonic() >= self._next_housekeeping:
             self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
             await self._store_last_used()
             await database_sync_to_async(forget_old_quotas)()
+            self.pool.set_runs_dry(await database_sync_to_async(_runs_dry)())
 
     async def _store_last_used(self) -> None:
         if last_used := self.pool.take_last_used():
@@ -227,6 +250,15 @@ _running: list[AccountsService] = []
 def running_service() -> AccountsService | None:
     """The one of this process, for pages that show what is only in memory; None in commands."""
     return _running[-1] if _running else None
+
+
+def _runs_dry() -> dict[tuple[int, str], float]:
+    """When each quota will be empty if it goes on like this; seconds since the epoch."""
+    return {
+        (one.account_id, f"{one.model_id}:{one.header_mode}"): one.forecast.empty_at
+        for one in outlooks()
+        if one.forecast is not None and one.forecast.empty_at is not None
+    }
 
 
 def _forget_project(account_id: int) -> None:

@@ -20,7 +20,9 @@ from gateway.upstreams.transport import Response, TransportFailed, TransportTime
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from accounts.pool import Lease
     from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.explanations import Attempt
     from gateway.translation.stream import MessageStream
 
 KEEP_ALIVE_SECONDS = 10.0
@@ -31,6 +33,8 @@ class Answer:
 
     def __init__(self, response: Response, stream: MessageStream, model_id: str) -> None:
         self.model_id = model_id
+        self.lease: Lease | None = None
+        self.attempts: list[Attempt] = []
         self._response = response
         self._stream = stream
         self._reader = ChunkReader()
@@ -88,11 +92,13 @@ class Answer:
 
     def close(self) -> None:
         """A finished connection is kept for the next request; any other is closed at once, so that the
-        upstream stops working for nobody."""
+        upstream stops working for nobody. The account is given back."""
         if self._ended:
             self._response.release()
         else:
             self._response.abort()
+        if self.lease is not None:
+            self.lease.release()
 
     async def _read_first_content(self, first_byte_seconds: float) -> None:
         try:

@@ -12,20 +12,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One account that could not answer. `back_at` is in seconds since the epoch, None when unknown."""
+    """One account that was asked, or could not be. Times are seconds since the epoch."""
 
     account: str
+    """Shortened: clients see it."""
+    email: str
+    """Whole: for the operator."""
+    model_id: str
     reason: str
     back_at: float | None = None
+    endpoint: str = ""
+    started_at: float = 0.0
+    took_seconds: float = 0.0
+    decision: str = ""
+    """What was done next."""
+
+    def for_operator(self) -> str:
+        where = f" at {self.endpoint}" if self.endpoint else ""
+        until = f", back at {clock(self.back_at, self.started_at)}" if self.back_at is not None else ""
+        return f"{self.email} for {self.model_id}{where}: {self.reason}{until} → {self.decision}"
 
 
 def sentence(model_id: str, attempts: Sequence[Attempt], now: float) -> str:
     """For example: 2 accounts tried for claude-sonnet-4-6: ad…@e… quota until 15:03 UTC, gr…@e… no capacity.
     Next try in 2 h 3 min (15:03 UTC)."""
-    accounts = ", ".join(dict.fromkeys(_one(attempt, now) for attempt in attempts))
-    count = len({attempt.account for attempt in attempts})
+    last_of_each = {attempt.account: attempt for attempt in attempts}
+    count = len(last_of_each)
+    accounts = ", ".join(_one(attempt, now) for attempt in last_of_each.values())
     text = f"{count} account{'' if count == 1 else 's'} tried for {model_id}: {accounts}."
-    first_back = min((at for attempt in attempts if (at := attempt.back_at) is not None), default=None)
+    first_back = min((at for one in last_of_each.values() if (at := one.back_at) is not None), default=None)
     if first_back is not None:
         text += f" Next try in {in_words(first_back - now)} ({clock(first_back, now)})."
     return text

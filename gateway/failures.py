@@ -1,6 +1,6 @@
-"""What each kind of refusal means: for the client, for the account, and for what is tried next.
+"""What each kind of refusal means: for the client, and for what is tried next.
 
-One table, so that the whole policy can be read at once.
+One table, so that the whole policy can be read at once. How long the account rests is in accounts/rest.py.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Verdict:
     """What the client gets when this is the last word."""
     ends_request: bool = False
     """The same everywhere: no other account is tried."""
-    cools_account: bool = False
-    """The account rests for this model, as long as Google says or DEFAULT_COOLDOWN_MS."""
+    is_limit: bool = False
+    """The account may answer this very request later: its rest is worth waiting for."""
     state: Account.State | None = None
     """The account leaves the pool until the operator acts."""
 
@@ -43,8 +43,8 @@ class Verdict:
 
 
 NEXT_ACCOUNT = Verdict(UpstreamFailed)
-LIMIT = Verdict(RateLimited, cools_account=True)
-NOT_ALLOWED = Verdict(PermissionDenied, cools_account=True)
+LIMIT = Verdict(RateLimited, is_limit=True)
+NOT_ALLOWED = Verdict(PermissionDenied)
 
 VERDICTS: dict[Trouble, Verdict] = {
     Trouble.BAD_REQUEST: Verdict(InvalidRequest, ends_request=True),
@@ -56,7 +56,7 @@ VERDICTS: dict[Trouble, Verdict] = {
     Trouble.UNKNOWN_LIMIT: LIMIT,
     Trouble.CAPACITY: Verdict(Overloaded),
     Trouble.SERVER_ERROR: NEXT_ACCOUNT,
-    Trouble.ACCESS_TOKEN_REFUSED: Verdict(UpstreamFailed, cools_account=True),
+    Trouble.ACCESS_TOKEN_REFUSED: NEXT_ACCOUNT,
     Trouble.NO_LICENCE: NOT_ALLOWED,
     Trouble.WRONG_PROJECT: NOT_ALLOWED,
     Trouble.FORBIDDEN: NOT_ALLOWED,

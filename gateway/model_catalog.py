@@ -39,6 +39,8 @@ STEPS_IN: dict[str, tuple[str, ...]] = {
     "gemini-flash": ("sonnet",),
 }
 
+MAX_HOPS = 3
+
 # Google's own helpers (completion in the editor and the like); nobody picks them.
 INTERNAL = re.compile(r"chat_\d+|tab_.*")
 
@@ -65,12 +67,11 @@ def resolve(client_name: str, offered: Collection[str], thinking: bool | None) -
     return name
 
 
-def steps_in_for(model_id: str, offered: Collection[str], thinking: bool | None) -> str | None:
-    """The model that takes over when all accounts are at their limit for this one."""
-    for kind, pattern in KINDS.items():
-        if pattern.match(model_id):
-            return _newest_of(STEPS_IN[kind], offered, thinking or False)
-    return None
+def fallback_chain(model_id: str, offered: Collection[str], thinking: bool | None) -> list[str]:
+    """The models that take over, in this order, when all accounts are at their limit for this one."""
+    kinds = next((STEPS_IN[kind] for kind, pattern in KINDS.items() if pattern.match(model_id)), ())
+    chain = [_newest_of((kind,), offered, thinking or False) for kind in kinds]
+    return [substitute for substitute in dict.fromkeys(chain) if substitute][:MAX_HOPS]
 
 
 def visible(offered: Iterable[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """One request from beginning to end, and the only place that knows all of it.
 
 Choose a model and an account, translate, send, and hand back the answer once its first content is there.
-Until then a failure is met with another account; from then on it belongs to the answer.
+Until then a failure is met with another account, another model or a wait; from then on it belongs to the
+answer. The order: other accounts, then a model that may step in, then waiting, then the error.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ import asyncio
 import logging
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from django.conf import settings
 
 from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
+from accounts.live_settings import live
 from accounts.models import Account
+from accounts.pool import QueueFull, Wanted
 from accounts.service import AccountTrouble
 from gateway import model_catalog
 from gateway.answer import Answer
 from gateway.errors import (
     GatewayError,
+    InvalidRequest,
     NotFound,
     OperatorMustAct,
     Overloaded,
@@ -30,10 +32,11 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
-from gateway.explanations import Attempt, sentence
+from gateway.explanations import Attempt
 from gateway.failures import verdict_on
 from gateway.google_api.sse import MalformedStream
-from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
+from gateway.journey import Journey, Plan
+from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from gateway.translation.stream import EmptyAnswer, MessageStream
 from gateway.translation.token_estimate import estimate_input_tokens
@@ -43,108 +46,90 @@ from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
     from accounts.google.code_assist import ModelOffer
-    from accounts.pool import PooledAccount
+    from accounts.google.errors import Refusal
+    from accounts.pool import Lease
     from accounts.service import AccountsService
     from gateway.anthropic_api.messages import MessagesRequest
-    from gateway.translation.upstream_model import UpstreamModel
 
 logger = logging.getLogger(__name__)
 
 EMPTY_ANSWER_TRIES = 3
 EMPTY_ANSWER_PAUSE_SECONDS = 0.5
-RETRY_BY_ITSELF_SECONDS = 60.0
-"""Claude Code waits this long for a `retry-after` and gives up at once when it is longer."""
+SHORT_LIMIT_SECONDS = 3.0
+"""A limit this short is waited out with the account whose prompt cache is warm."""
+SHORT_LIMIT_TRIES = 3
+FAILURE_PAUSE_SECONDS = 0.5
+CAPACITY_VOICES = 2
+"""So many accounts must say that a model has no capacity before it is left alone for a while."""
+LIMITS = {Trouble.QUOTA, Trouble.RATE_LIMIT, Trouble.UNKNOWN_LIMIT}
 
 UpstreamTrouble = (RequestRefused, TransportFailed, EmptyAnswer, MalformedStream, *AccountTrouble)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is sent, whichever account sends it."""
-
-    request: MessagesRequest
-    model: UpstreamModel
-    translated: TranslatedRequest
-    session_id: str
-    input_token_estimate: int
-
-    @property
-    def quota(self) -> str:
-        """Gemini models have one quota in each header mode."""
-        return f"{self.model.id}:{self.model.header_mode}"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One account that could not answer, and what the client would hear if it was the last."""
-
-    attempt: Attempt
-    error: GatewayError
-    ends_request: bool = False
 
 
 class Relay:
     def __init__(self, accounts: AccountsService, cloud_code: CloudCode) -> None:
         self._accounts = accounts
+        self._pool = accounts.pool
         self._cloud_code = cloud_code
         self._signatures = SignatureCache()
 
-    async def open(self, request: MessagesRequest, session_id: str) -> Answer:
-        """The answer, once its first content is there. Raises GatewayError."""
-        limit = settings.MAX_WAIT_BEFORE_ERROR_SECONDS or None
-        asked_at = time.monotonic()
+    async def open(self, request: MessagesRequest, journey: Journey) -> Answer:
+        """The answer, once its first content is there. Raises GatewayError.
+
+        Whoever gets the answer must close it: that gives the account back.
+        """
+        limit = _longest_wait()
         try:
-            async with asyncio.timeout(limit):
-                answer = await self._open(request, session_id)
+            async with asyncio.timeout(limit or None):
+                answer = await self._open(request, journey)
         except TimeoutError as error:
-            raise UpstreamTimedOut(f"No answer began within {limit:.0f} s.") from error
-        logger.debug("%s began after %.0f ms", answer.model_id, 1000 * (time.monotonic() - asked_at))
+            raise self._timed_out(journey) from error
+        answer.attempts = journey.attempts
+        logger.debug("%s: %s began after %.3f s", journey.request_id, answer.model_id, journey.seconds)
         return answer
 
     async def offered_models(self) -> dict[str, ModelOffer]:
         """What the usable accounts may use. Raises OperatorMustAct when there is no such account."""
-        if not self._accounts.pool.accounts:
+        if not self._pool.accounts:
             raise self._accounts_missing()
         await self._accounts.until_offers_are_known()
         return self._accounts.offered_models()
 
-    async def _open(self, request: MessagesRequest, session_id: str) -> Answer:
+    # Models
+
+    async def _open(self, request: MessagesRequest, journey: Journey) -> Answer:
         offered = await self.offered_models()
         thinking = _asks_for_thinking(request)
         model_id = model_catalog.resolve(request.model, offered, thinking)
+        plan = self._plan(model_id, request, journey)
+        chain = model_catalog.fallback_chain(model_id, offered, thinking) if live("FALLBACK") else []
+        if not chain:
+            return await self._try_accounts(plan, journey, may_wait=True)
         try:
-            return await self._open_with(model_id, request, session_id)
-        except (RateLimited, Overloaded):
-            substitute = (
-                model_catalog.steps_in_for(model_id, offered, thinking) if settings.FALLBACK else None
-            )
-            if substitute is None:
-                raise
-            logger.warning("%s steps in for %s", substitute, model_id)
-            return await self._open_with(substitute, request, session_id)
+            return await self._try_accounts(plan, journey, may_wait=False)
+        except (RateLimited, Overloaded) as error:
+            logger.warning("%s: %s steps in for %s", journey.request_id, chain[0], model_id)
+            answer = await self._try_substitutes(chain, request, journey, error)
+        return answer or await self._try_accounts(plan, journey, may_wait=True)
 
-    async def _open_with(self, model_id: str, request: MessagesRequest, session_id: str) -> Answer:
-        plan = self._plan(model_id, request, session_id)
-        able = self._accounts.accounts_with(model_id)
-        failures: list[Failure] = []
-        tried: set[int] = set()
-        while (account := self._accounts.pool.choose(plan.quota, able or None, tried)) is not None:
-            tried.add(account.id)
+    async def _try_substitutes(
+        self, chain: list[str], request: MessagesRequest, journey: Journey, error: GatewayError
+    ) -> Answer | None:
+        """Each is given the client's own request anew; one that cannot take it is passed over."""
+        for model_id in chain:
             try:
-                return await self._send(account, plan)
-            except UpstreamTrouble as error:
-                failure = await self._learn_from(error, account, plan)
-            if failure.ends_request:
-                raise failure.error
-            failures.append(failure)
-            logger.info("%s for %s: %s", account.email, plan.model.id, failure.error.message)
-        raise self._given_up(plan, failures)
+                return await self._try_accounts(
+                    self._plan(model_id, request, journey), journey, may_wait=False
+                )
+            except (RateLimited, Overloaded, InvalidRequest, NotFound) as failure:
+                logger.warning("%s: %s cannot step in: %s", journey.request_id, model_id, failure.message)
+        return None
 
-    def _plan(self, model_id: str, request: MessagesRequest, session_id: str) -> Plan:
+    def _plan(self, model_id: str, request: MessagesRequest, journey: Journey) -> Plan:
         offer = self._accounts.offered_models().get(model_id)
         model = upstream_model(
             model_id,
-            header_mode=settings.GEMINI_HEADER_MODE,
+            header_mode=live("GEMINI_HEADER_MODE"),
             max_output_tokens=offer.max_output_tokens if offer else None,
             max_input_tokens=offer.max_input_tokens if offer else None,
         )
@@ -152,37 +137,126 @@ class Relay:
             request=request,
             model=model,
             translated=translate_request(request, model, _options(), self._signatures),
-            session_id=session_id,
             input_token_estimate=estimate_input_tokens(request),
+            session_id=journey.session_id,
         )
+
+    # Accounts
+
+    async def _try_accounts(self, plan: Plan, journey: Journey, *, may_wait: bool) -> Answer:
+        wanted = Wanted(
+            model_key=f"{plan.model.id}:{plan.model.header_mode}",
+            conversation=journey.conversation,
+            able=frozenset(self._accounts.accounts_with(plan.model.id)) or None,
+        )
+        failed: set[int] = set()
+        without_capacity: set[int] = set()
+        while True:
+            lease = self._pool.lease(wanted, failed | without_capacity)
+            if lease is None:
+                lease = await self._wait_for_account(plan, wanted, failed, journey, may_wait=may_wait)
+            try:
+                answer = await self._send(lease, plan, journey)
+            except UpstreamTrouble as error:
+                trouble = await self._learn_from(error, lease, plan, journey)
+                if trouble is Trouble.CAPACITY:
+                    without_capacity.add(lease.account.id)
+                    self._pause_without_capacity(wanted, failed, without_capacity, error)
+                elif trouble not in LIMITS:
+                    failed.add(lease.account.id)
+                lease.release()
+            except BaseException:
+                lease.release()
+                raise
+            else:
+                self._pool.succeeded(lease)
+                answer.lease = lease
+                return answer
+
+    def _pause_without_capacity(
+        self, wanted: Wanted, failed: set[int], without_capacity: set[int], error: Exception
+    ) -> None:
+        """One voice may be an account's bad luck; two, or all there are, mean the model."""
+        others = {account.id for account in self._pool.accounts} - failed - without_capacity
+        if wanted.able is not None:
+            others &= wanted.able
+        if len(without_capacity) >= CAPACITY_VOICES or not others:
+            hint = error.refusal.wait_seconds if isinstance(error, RequestRefused) else None
+            self._pool.pause_model(wanted.model_key, hint)
+            without_capacity.clear()
+
+    async def _wait_for_account(
+        self, plan: Plan, wanted: Wanted, failed: set[int], journey: Journey, *, may_wait: bool
+    ) -> Lease:
+        """Raises GatewayError when waiting is pointless, or longer than the operator allows."""
+        back_at = self._pool.first_return(wanted, failed)
+        is_busy = bool(self._pool.busy(wanted, failed))
+        if back_at is None and not is_busy:
+            await self._pause_before_another_round(plan, wanted, failed, journey)
+        elif not is_busy and not (may_wait and _is_worth_waiting(back_at, journey)):
+            raise journey.given_up(plan, self._pool, wanted)
+        try:
+            waiter = self._pool.queue(wanted, failed)
+        except QueueFull as error:
+            raise Overloaded("Too many requests wait already.", retry_after_seconds=10) from error
+        logger.info("%s: waits for an account, place %d", journey.request_id, waiter.place)
+        journey.is_queued = True
+        lease = await waiter
+        journey.is_queued = False
+        return lease
+
+    async def _pause_before_another_round(
+        self, plan: Plan, wanted: Wanted, failed: set[int], journey: Journey
+    ) -> None:
+        """Every account has failed for no reason of its own: give the upstream a moment, then ask again."""
+        if not failed or not isinstance(journey.last_error, UpstreamFailed | UpstreamTimedOut):
+            raise self._nobody_left(plan, wanted, journey)
+        tries = len(journey.attempts)
+        if tries >= live("MAX_RETRIES") or not self._usable(wanted):
+            raise self._nobody_left(plan, wanted, journey)
+        failed.clear()
+        await asyncio.sleep(FAILURE_PAUSE_SECONDS * 2 ** (tries - 1))
+
+    def _usable(self, wanted: Wanted) -> bool:
+        return any(wanted.able is None or account.id in wanted.able for account in self._pool.accounts)
+
+    def _nobody_left(self, plan: Plan, wanted: Wanted, journey: Journey) -> GatewayError:
+        if journey.last_error is None and not self._usable(wanted):
+            return self._accounts_missing()
+        return journey.given_up(plan, self._pool, wanted)
 
     # One account
 
-    async def _send(self, account: PooledAccount, plan: Plan) -> Answer:
-        """What a second try on the same account may mend is tried once."""
+    async def _send(self, lease: Lease, plan: Plan, journey: Journey) -> Answer:
+        """What a second try on the same account may mend is tried there."""
         mended: set[Trouble] = set()
-        empty_answers = 0
+        empty_answers = short_limits = 0
         while True:
             try:
-                return await self._send_once(account, plan)
-            except RequestRefused as error:
-                trouble = error.refusal.trouble
-                if trouble in mended:
-                    raise
-                mended.add(trouble)
-                if trouble is Trouble.BAD_SIGNATURE:
-                    plan = self._without_thinking(plan)
-                elif trouble is Trouble.WRONG_PROJECT:
-                    await self._accounts.rediscover_project(account)
-                elif trouble is not Trouble.ACCESS_TOKEN_REFUSED:
-                    raise
+                return await self._send_once(lease, plan)
             except EmptyAnswer:
                 empty_answers += 1
                 if empty_answers == EMPTY_ANSWER_TRIES:
                     raise
                 await asyncio.sleep(EMPTY_ANSWER_PAUSE_SECONDS * 2 ** (empty_answers - 1))
+            except RequestRefused as error:
+                refusal = error.refusal
+                if _is_short_limit(refusal) and short_limits < SHORT_LIMIT_TRIES:
+                    short_limits += 1
+                    await asyncio.sleep(refusal.wait_seconds or 0)
+                    continue
+                if refusal.trouble in mended:
+                    raise
+                mended.add(refusal.trouble)
+                if refusal.trouble is Trouble.BAD_SIGNATURE:
+                    plan = self._without_thinking(plan, journey)
+                elif refusal.trouble is Trouble.WRONG_PROJECT:
+                    await self._accounts.rediscover_project(lease.account)
+                elif refusal.trouble is not Trouble.ACCESS_TOKEN_REFUSED:
+                    raise
 
-    async def _send_once(self, account: PooledAccount, plan: Plan) -> Answer:
+    async def _send_once(self, lease: Lease, plan: Plan) -> Answer:
+        account = lease.account
         project_id = await self._accounts.project_of(account)
         access_token = await self._accounts.tokens.get(account.id)
         call = ModelCall(
@@ -212,8 +286,12 @@ class Relay:
             input_token_estimate=plan.input_token_estimate,
         )
 
-    def _without_thinking(self, plan: Plan) -> Plan:
-        logger.warning("%s refused a thinking signature: sent again without thinking", plan.model.id)
+    def _without_thinking(self, plan: Plan, journey: Journey) -> Plan:
+        logger.warning(
+            "%s: %s refused a thinking signature: sent again without thinking",
+            journey.request_id,
+            plan.model.id,
+        )
         translated = translate_request(
             plan.request, plan.model, _options(), self._signatures, without_thinking=True
         )
@@ -221,70 +299,61 @@ class Relay:
 
     # What a failure teaches
 
-    async def _learn_from(self, error: Exception, account: PooledAccount, plan: Plan) -> Failure:
+    async def _learn_from(
+        self, error: Exception, lease: Lease, plan: Plan, journey: Journey
+    ) -> Trouble | None:
+        """Raises the client's error when no other account would do better."""
+        attempt = Attempt(
+            account=lease.account.short_name,
+            email=lease.account.email,
+            model_id=plan.model.id,
+            reason=_reason_of(error),
+            started_at=lease.taken_at,
+            took_seconds=time.time() - lease.taken_at,
+        )
         if isinstance(error, RequestRefused):
-            return await self._learn_from_refusal(error, account, plan)
+            return await self._learn_from_refusal(error, attempt, lease, journey, plan)
         if isinstance(error, ClientSecretWrong):
-            return Failure(
-                Attempt(account.short_name, "sign-in"), OperatorMustAct(str(error)), ends_request=True
-            )
+            final = OperatorMustAct(str(error))
+            journey.note(attempt, final, "told the client")
+            raise final
         if isinstance(error, SignInExpired):
-            await self._accounts.take_out_of_use(account, Account.State.INVALID, str(error))
-            reason = "must sign in again"
-        elif isinstance(error, TransportTimedOut):
-            return Failure(
-                Attempt(account.short_name, str(error)), UpstreamTimedOut(f"The upstream failed: {error}.")
-            )
-        elif isinstance(error, EmptyAnswer):
-            reason = "answered with nothing"
-        else:
-            reason = str(error).rstrip(".")
-        return Failure(Attempt(account.short_name, reason), UpstreamFailed(f"The upstream failed: {reason}."))
+            await self._accounts.take_out_of_use(lease.account, Account.State.INVALID, str(error))
+        elif isinstance(error, TransportFailed | MalformedStream):
+            self._pool.failed(lease, Trouble.SERVER_ERROR)
+        journey.note(attempt, _error_for(error), "next account")
+        return None
 
-    async def _learn_from_refusal(self, error: RequestRefused, account: PooledAccount, plan: Plan) -> Failure:
+    async def _learn_from_refusal(
+        self, error: RequestRefused, attempt: Attempt, lease: Lease, journey: Journey, plan: Plan
+    ) -> Trouble:
         refusal = error.refusal
         verdict = verdict_on(refusal)
-        back_at = None
         if verdict.state is not None:
-            await self._accounts.take_out_of_use(account, verdict.state, refusal.message, refusal.link)
-        elif verdict.cools_account:
-            seconds = refusal.wait_seconds or settings.DEFAULT_COOLDOWN_SECONDS
-            back_at = self._accounts.pool.cool_down(account, plan.quota, seconds, refusal.trouble.value).until
-        unknown = refusal.trouble is Trouble.NOT_FOUND and not self._is_offered(plan.model.id)
-        return Failure(
-            Attempt(account.short_name, refusal.trouble.value, back_at),
-            self._model_unknown(plan) if unknown else verdict.as_error(refusal),
-            ends_request=verdict.ends_request or unknown,
+            await self._accounts.take_out_of_use(lease.account, verdict.state, refusal.message, refusal.link)
+        rest = self._pool.failed(lease, refusal.trouble, refusal.wait_seconds)
+        attempt = replace(
+            attempt,
+            endpoint=error.base_url,
+            back_at=rest.until if rest is not None and verdict.is_limit else None,
         )
-
-    def _is_offered(self, model_id: str) -> bool:
-        return model_id in self._accounts.offered_models()
+        final = verdict.as_error(refusal)
+        if refusal.trouble is Trouble.NOT_FOUND and plan.model.id not in self._accounts.offered_models():
+            final = self._model_unknown(plan)
+        if verdict.ends_request or isinstance(final, NotFound):
+            journey.note(attempt, final, "told the client")
+            raise final
+        journey.note(attempt, final, "next account")
+        return refusal.trouble
 
     # What the client hears in the end
 
-    def _given_up(self, plan: Plan, failures: list[Failure]) -> GatewayError:
-        """Limits speak first: they say when it will work again."""
-        now = time.time()
-        attempts = [failure.attempt for failure in failures] + self._resting(plan, failures)
-        text = sentence(plan.model.id, attempts, now)
-        back = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
-        if back:
-            wait = min(back) - now
-            by_itself = None if wait <= RETRY_BY_ITSELF_SECONDS else False
-            return RateLimited(text, retry_after_seconds=wait, should_retry=by_itself)
-        if not failures:
-            return self._accounts_missing()
-        return type(failures[-1].error)(text) if len(failures) > 1 else failures[-1].error
-
-    def _resting(self, plan: Plan, failures: list[Failure]) -> list[Attempt]:
-        """The accounts not tried because they are cooling down."""
-        tried = {failure.attempt.account for failure in failures}
-        return [
-            Attempt(account.short_name, cooling.reason, cooling.until)
-            for account in self._accounts.pool.accounts
-            if account.short_name not in tried
-            and (cooling := self._accounts.pool.cooldown(account, plan.quota)) is not None
-        ]
+    def _timed_out(self, journey: Journey) -> GatewayError:
+        waited = f"No answer began within {journey.seconds:.0f} s"
+        if journey.is_queued:
+            return RateLimited(f"{waited}: no account became free.", retry_after_seconds=5)
+        tried = "; ".join(f"{attempt.account} {attempt.reason}" for attempt in journey.attempts)
+        return UpstreamTimedOut(f"{waited}{': ' + tried if tried else ''}.")
 
     def _model_unknown(self, plan: Plan) -> NotFound:
         names = ", ".join(model_catalog.visible(self._accounts.offered_models()))
@@ -293,13 +362,43 @@ class Relay:
     def _accounts_missing(self) -> OperatorMustAct:
         if not self._accounts.account_count:
             return OperatorMustAct(
-                "There is no account yet. Add one with `manage.py importaccounts FILE --accept-terms`; "
-                "accounts are listed at /admin/."
+                "There is no account yet. Add one with `manage.py addaccount`, or at /admin/."
             )
         return OperatorMustAct(
             f"None of the {self._accounts.account_count} accounts can be used now. "
             "/admin/accounts/account/ shows what each of them needs."
         )
+
+
+def _longest_wait() -> float:
+    """Seconds; 0 for no limit of our own: then each call has only the limits of the connection."""
+    return 0.0 if live("INFINITE_RETRY_MODE") else live("MAX_WAIT_BEFORE_ERROR_MS") / 1000
+
+
+def _is_worth_waiting(back_at: float | None, journey: Journey) -> bool:
+    if live("INFINITE_RETRY_MODE"):
+        return True
+    return back_at is not None and back_at - time.time() <= _longest_wait() - journey.seconds
+
+
+def _is_short_limit(refusal: Refusal) -> bool:
+    wait = refusal.wait_seconds
+    return refusal.trouble in LIMITS and wait is not None and wait <= SHORT_LIMIT_SECONDS
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, RequestRefused):
+        return error.refusal.trouble.value
+    if isinstance(error, SignInExpired):
+        return "must sign in again"
+    if isinstance(error, EmptyAnswer):
+        return "answered with nothing"
+    return str(error).rstrip(".")
+
+
+def _error_for(error: Exception) -> GatewayError:
+    kind = UpstreamTimedOut if isinstance(error, TransportTimedOut) else UpstreamFailed
+    return kind(f"The upstream failed: {_reason_of(error)}.")
 
 
 def _asks_for_thinking(request: MessagesRequest) -> bool | None:
@@ -310,8 +409,8 @@ def _asks_for_thinking(request: MessagesRequest) -> bool | None:
 
 def _options() -> TranslationOptions:
     return TranslationOptions(
-        system_preamble=settings.SYSTEM_PREAMBLE,
-        default_thinking_budget=settings.DEFAULT_THINKING_BUDGET,
-        default_thinking_level=settings.DEFAULT_THINKING_LEVEL or None,
-        max_context_tokens=settings.MAX_CONTEXT_TOKENS,
+        system_preamble=live("SYSTEM_PREAMBLE"),
+        default_thinking_budget=live("DEFAULT_THINKING_BUDGET"),
+        default_thinking_level=live("DEFAULT_THINKING_LEVEL") or None,
+        max_context_tokens=live("MAX_CONTEXT_TOKENS"),
     )

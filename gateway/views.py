@@ -19,6 +19,7 @@ from gateway.anthropic_api.sse import PING, encode_event
 from gateway.api import OUR_FAULT, EventStream, JsonResponse
 from gateway.authentication import check_client
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+from gateway.journey import Journey
 from gateway.translation.token_estimate import estimate_input_tokens
 
 if TYPE_CHECKING:
@@ -68,20 +69,22 @@ async def messages(request: ApiRequest) -> HttpResponseBase:
     message_request = parse_messages_request(request.json())
     if logger.isEnabledFor(logging.DEBUG):
         logger.debug("%s asks for %s", request.request_id, _shape_of(request, message_request))
-    session_id = session_id_for(request, message_request)
+    journey = _journey(request, message_request)
     if message_request.stream:
-        return await _stream(request, message_request, session_id)
-    answer = await request.gateway.relay.open(message_request, session_id)
+        return await _stream(request, message_request, journey)
+    answer = await request.gateway.relay.open(message_request, journey)
     try:
         return JsonResponse(await answer.message(), headers=_upstream_headers(answer))
     finally:
         answer.close()
 
 
-async def _stream(request: ApiRequest, message_request: MessagesRequest, session_id: str) -> HttpResponseBase:
+async def _stream(
+    request: ApiRequest, message_request: MessagesRequest, journey: Journey
+) -> HttpResponseBase:
     """A failure within the first ten seconds still gets its real status; after that the stream is open and
     kept alive with pings, and a failure leaves as an `error` event."""
-    opening = asyncio.create_task(request.gateway.relay.open(message_request, session_id))
+    opening = asyncio.create_task(request.gateway.relay.open(message_request, journey))
     try:
         await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
         headers = _upstream_headers(opening.result()) if opening.done() else {}
@@ -128,12 +131,17 @@ def _shape_of(request: ApiRequest, message_request: MessagesRequest) -> str:
     )
 
 
-def session_id_for(request: ApiRequest, message_request: MessagesRequest) -> str:
-    """The same for each turn of a conversation, also after a restart: Google finds its prompt cache by it."""
+def _journey(request: ApiRequest, message_request: MessagesRequest) -> Journey:
+    """Both names are the same for each turn, also after a restart. Google finds its prompt cache by the
+    session id; a subagent has one of its own, but stays with the account of its client's session."""
     client_session = request.headers.get("x-claude-code-session-id", "")
     seed = f"{client_session}\0{_first_user_text(message_request)}"
-    number = int.from_bytes(hashlib.sha256(seed.encode("utf-8", "replace")).digest()[:8], "big")
-    return f"-{number >> 1}"
+    digest = hashlib.sha256(seed.encode("utf-8", "replace")).digest()
+    return Journey(
+        request_id=request.request_id,
+        session_id=f"-{int.from_bytes(digest[:8], 'big') >> 1}",
+        conversation=client_session[:200] or digest.hex(),
+    )
 
 
 def _first_user_text(message_request: MessagesRequest) -> str:

@@ -6,6 +6,7 @@ docs/settings.md describes each for the operator.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,29 @@ SSL_CERT_FILE = env.text("SSL_CERT_FILE")
 FALLBACK = live.boolean(
     "FALLBACK", default=False, meaning="Another model steps in when all accounts are at their limit."
 )
+ACCOUNT_STRATEGY = live.text(
+    "ACCOUNT_STRATEGY",
+    "hybrid",
+    one_of=("hybrid", "sticky", "round-robin"),
+    meaning="How the account for a new conversation is chosen.",
+)
+MAX_CONCURRENT_REQUESTS = live.integer(
+    "MAX_CONCURRENT_REQUESTS",
+    5,
+    between=(0, 10_000),
+    meaning="Requests one account may have under way; more wait in a queue. 0 is no limit.",
+)
+MAX_RETRIES = live.integer(
+    "MAX_RETRIES",
+    5,
+    between=(1, 20),
+    meaning="How often one request is tried when the upstream fails, all accounts together.",
+)
+INFINITE_RETRY_MODE = live.boolean(
+    "INFINITE_RETRY_MODE",
+    default=False,
+    meaning="Wait for an account as long as the client does, instead of answering 429.",
+)
 DEFAULT_COOLDOWN_SECONDS = (
     live.integer(
         "DEFAULT_COOLDOWN_MS",
@@ -104,7 +128,7 @@ MAX_WAIT_BEFORE_ERROR_SECONDS = (
         "MAX_WAIT_BEFORE_ERROR_MS",
         120_000,
         between=(0, 3_600_000),
-        meaning="The longest wait for the first piece of an answer, in ms; 0 waits for ever.",
+        meaning="The longest time to the first piece of an answer, in ms; 0 never waits for an account.",
     )
     / 1000
 )
@@ -165,13 +189,15 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
+    "django.contrib.auth",  # before accounts, which takes its pages out of the admin again
     "proxy_site",
     "dashboard",
     "gateway",
     "accounts",
+    "axes",
     "channels",
-    "django.contrib.admin",
-    "django.contrib.auth",
+    "unfold.apps.BasicAppConfig",
+    "accounts.apps.OperatorAdminConfig",
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
@@ -186,6 +212,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ASGI_APPLICATION = "proxy_site.asgi.application"
 ROOT_URLCONF = "proxy_site.urls"
@@ -207,8 +234,34 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Five wrong passwords from one address: no more logins from there for a quarter of an hour. In the cache, so
+# that what people type by mistake is never stored. The Messages API knows nothing of it.
+AXES_HANDLER = "axes.handlers.cache.AxesCacheHandler"
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "accounts/locked_out.html"
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_ALLOWED_CORS_ORIGINS = ""
+SILENCED_SYSTEM_CHECKS = ["axes.W001"]  # it wants a cache that several processes share
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
 STATIC_URL = "static/"
+UNFOLD = {
+    "SITE_TITLE": "Antigravity Claude Proxy",
+    "SITE_HEADER": "Claude Proxy",
+    "SITE_SUBHEADER": "the operator's desk",
+    "SITE_SYMBOL": "hub",
+    "SITE_URL": "/admin/",
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "ENVIRONMENT": "accounts.admin_site.environment",
+    "STYLES": [lambda request: f"/{STATIC_URL}accounts/desk.css"],
+    "SIDEBAR": {"navigation": "accounts.admin_site.navigation"},
+}
 # Served straight from the packages: nothing to collect before the first start.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False

@@ -6,6 +6,7 @@ It is handed a token and a request; it knows no accounts.
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,20 +19,29 @@ from accounts.google.errors import Refusal, Trouble, parse_refusal
 from gateway.upstreams.transport import Response, Transport, TransportFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 logger = logging.getLogger(__name__)
 
 # Another base URL may know the model, or be up; for anything else it would say the same.
-WORTH_ANOTHER_BASE = {Trouble.NOT_FOUND, Trouble.SERVER_ERROR, Trouble.FORBIDDEN, Trouble.NO_LICENCE}
+WORTH_ANOTHER_BASE = {
+    Trouble.NOT_FOUND,
+    Trouble.SERVER_ERROR,
+    Trouble.FORBIDDEN,
+    Trouble.NO_LICENCE,
+    Trouble.UNKNOWN_LIMIT,
+}
+FAILURES_TO_AVOID = 5
+AVOIDED_SECONDS = 30.0
 
 
 class RequestRefused(Exception):
     """Google answered with an error before the first byte of the stream."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, base_url: str = "") -> None:
         super().__init__(f"{refusal.status} {refusal.message}")
         self.refusal = refusal
+        self.base_url = base_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +58,66 @@ class ModelCall:
     request: dict[str, Any]
 
 
+class CircuitBreaker:
+    """A base URL that fails again and again is tried last for a while; it is never left out altogether,
+    because with all of them failing any may be the first to come back."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._failures: dict[str, int] = {}
+        self._avoided_until: dict[str, float] = {}
+
+    def in_order(self, bases: list[str]) -> list[str]:
+        if not self._avoided_until:
+            return bases
+        now = self._now()
+        return sorted(bases, key=lambda base: self._avoided_until.get(base, 0.0) > now)
+
+    def succeeded(self, base: str) -> None:
+        if self._failures:
+            self._failures.pop(base, None)
+            self._avoided_until.pop(base, None)
+
+    def failed(self, base: str) -> None:
+        self._failures[base] = self._failures.get(base, 0) + 1
+        if self._failures[base] >= FAILURES_TO_AVOID:
+            self._avoided_until[base] = self._now() + AVOIDED_SECONDS
+            logger.warning("%s has failed %d times in a row: tried last for now", base, self._failures[base])
+
+
 class CloudCode:
     def __init__(self, transport: Transport, first_byte_seconds: float) -> None:
         self._transport = transport
         self._first_byte_seconds = first_byte_seconds
+        self._breaker = CircuitBreaker()
 
     async def stream_generate_content(self, call: ModelCall) -> Response:
         """The open stream. Raises RequestRefused, or TransportFailed when no base URL can be reached."""
         body = orjson.dumps(_envelope(call))
         call_headers = _headers(call)
         failure: Exception = TransportFailed("no base URL is configured")
-        for base in base_urls(call.mode):
+        for base in self._breaker.in_order(base_urls(call.mode)):
             try:
-                return await self._try_base(base, call_headers, body)
+                response = await self._try_base(base, call_headers, body)
             except RequestRefused as error:
+                self._note(base, failed=error.refusal.trouble is Trouble.SERVER_ERROR)
                 if error.refusal.trouble not in WORTH_ANOTHER_BASE:
                     raise
                 failure = error
             except TransportFailed as error:
+                self._note(base, failed=True)
                 failure = error
+            else:
+                self._note(base, failed=False)
+                return response
             logger.info("%s: %s", base, failure)
         raise failure
+
+    def _note(self, base: str, *, failed: bool) -> None:
+        if failed:
+            self._breaker.failed(base)
+        else:
+            self._breaker.succeeded(base)
 
     async def _try_base(self, base: str, call_headers: Mapping[str, str], body: bytes) -> Response:
         response = await self._transport.post(
@@ -83,7 +132,8 @@ class CloudCode:
             raw = await response.read_error_body(self._first_byte_seconds)
         finally:
             response.abort()
-        raise RequestRefused(parse_refusal(response.status, raw, response.headers, datetime.now(UTC)))
+        refusal = parse_refusal(response.status, raw, response.headers, datetime.now(UTC))
+        raise RequestRefused(refusal, base)
 
 
 def _envelope(call: ModelCall) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,7 +14,7 @@ from gateway.api import Api
 from gateway.service import Gateway
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from pytest_django.fixtures import Settings
 
@@ -47,6 +48,17 @@ def add_accounts(emulator: EmulatorServer) -> None:
 async def gateway(google: EmulatorServer) -> AsyncIterator[Gateway]:
     async with started_gateway() as gateway:
         yield gateway
+
+
+@pytest.fixture
+def live_setting(settings: Settings) -> Callable[[str, Any], None]:
+    """Sets one for the test: live_setting("FALLBACK", True)."""
+
+    def change(name: str, value: Any) -> None:
+        spec = replace(settings.LIVE_SETTINGS[name], start_value=value)
+        settings.LIVE_SETTINGS = {**settings.LIVE_SETTINGS, name: spec}
+
+    return change
 
 
 class started_gateway:  # noqa: N801  # reads as the verb it is

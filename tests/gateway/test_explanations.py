@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.explanations import Attempt, clock, in_words, sentence
@@ -7,10 +9,33 @@ from gateway.explanations import Attempt, clock, in_words, sentence
 NOON = 1_772_366_400.0  # 2026-03-01 12:00 UTC
 
 
+def an_attempt(email: str, reason: str, back_at: float | None = None) -> Attempt:
+    name, _, domain = email.partition("@")
+    return Attempt(f"{name[:2]}…@{domain[:1]}…", email, "claude-sonnet-4-6", reason, back_at, started_at=NOON)
+
+
+def test_an_account_tried_twice_is_named_once_with_its_last_word() -> None:
+    attempts = [an_attempt("ada@example.com", "no answer"), an_attempt("ada@example.com", "quota", NOON + 60)]
+
+    assert sentence("m", attempts, NOON) == (
+        "1 account tried for m: ad…@e… quota until 12:01 UTC. Next try in 60 s (12:01 UTC)."
+    )
+
+
+def test_the_operator_reads_the_whole_address_and_what_came_next() -> None:
+    attempt = replace(
+        an_attempt("ada@example.com", "quota", NOON + 60), endpoint="https://google", decision="next account"
+    )
+
+    assert attempt.for_operator() == (
+        "ada@example.com for claude-sonnet-4-6 at https://google: quota, back at 12:01 UTC → next account"
+    )
+
+
 def test_the_sentence_names_each_account_and_the_first_to_come_back() -> None:
     attempts = [
-        Attempt("ad…@e…", "quota", NOON + 2 * 3600 + 180),
-        Attempt("gr…@e…", "no capacity"),
+        an_attempt("ada@example.com", "quota", NOON + 2 * 3600 + 180),
+        an_attempt("grace@example.com", "no capacity"),
     ]
 
     assert sentence("claude-sonnet-4-6", attempts, NOON) == (
@@ -20,7 +45,7 @@ def test_the_sentence_names_each_account_and_the_first_to_come_back() -> None:
 
 
 def test_one_account_is_not_called_accounts() -> None:
-    assert sentence("m", [Attempt("ad…@e…", "server error")], NOON) == (
+    assert sentence("m", [an_attempt("ada@example.com", "server error")], NOON) == (
         "1 account tried for m: ad…@e… server error."
     )
 

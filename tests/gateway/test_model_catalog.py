@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.model_catalog import resolve, steps_in_for, visible
+from gateway.model_catalog import fallback_chain, resolve, visible
 
 OFFERED = [
     "claude-opus-4-5-thinking",
@@ -66,17 +66,17 @@ def test_the_next_best_kind_answers_when_one_is_missing(
 
 
 @pytest.mark.parametrize(
-    ("model_id", "substitute"),
+    ("model_id", "substitutes"),
     [
-        ("claude-opus-4-6-thinking", "gemini-3.1-pro-high"),
-        ("claude-sonnet-4-6", "gemini-3-flash"),
-        ("gemini-3.1-pro-high", "claude-opus-4-6-thinking"),
-        ("gemini-3-flash", "claude-sonnet-4-6"),
-        ("gpt-oss-120b-medium", None),
+        ("claude-opus-4-6-thinking", ["gemini-3.1-pro-high", "claude-sonnet-4-6"]),
+        ("claude-sonnet-4-6", ["gemini-3-flash", "gemini-3.1-pro-high"]),
+        ("gemini-3.1-pro-high", ["claude-opus-4-6-thinking", "claude-sonnet-4-6"]),
+        ("gemini-3-flash", ["claude-sonnet-4-6"]),
+        ("gpt-oss-120b-medium", []),
     ],
 )
-def test_another_kind_steps_in(model_id: str, substitute: str | None) -> None:
-    assert steps_in_for(model_id, OFFERED, thinking=None) == substitute
+def test_other_kinds_step_in(model_id: str, substitutes: list[str]) -> None:
+    assert fallback_chain(model_id, OFFERED, thinking=None) == substitutes
 
 
 def test_googles_internal_models_are_not_shown() -> None:

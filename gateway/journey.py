@@ -1,0 +1,106 @@
+"""One request on its way: what is sent, what was tried, and what the client hears when nothing is left."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from gateway.errors import GatewayError, Overloaded, RateLimited
+from gateway.explanations import Attempt, clock, in_words, sentence
+
+if TYPE_CHECKING:
+    from accounts.pool import Pool, PooledAccount, Wanted
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.translation.request import TranslatedRequest
+    from gateway.translation.upstream_model import UpstreamModel
+
+logger = logging.getLogger(__name__)
+
+RETRY_BY_ITSELF_SECONDS = 60.0
+"""Claude Code waits this long for a `retry-after` and gives up at once when it is longer."""
+BUSY_RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is sent for one upstream model, whichever account sends it."""
+
+    request: MessagesRequest
+    model: UpstreamModel
+    translated: TranslatedRequest
+    input_token_estimate: int
+    session_id: str
+    """Google's name for the conversation."""
+
+
+@dataclass(slots=True)
+class Journey:
+    """`attempts` is what became of each account that was asked, in order."""
+
+    request_id: str
+    session_id: str
+    conversation: str
+    started_at: float = field(default_factory=time.time)
+    attempts: list[Attempt] = field(default_factory=list)
+    last_error: GatewayError | None = None
+    is_queued: bool = False
+
+    @property
+    def seconds(self) -> float:
+        return time.time() - self.started_at
+
+    def note(self, attempt: Attempt, error: GatewayError, decision: str) -> None:
+        attempt = replace(attempt, decision=decision)
+        self.attempts.append(attempt)
+        self.last_error = error
+        logger.warning("%s: %s", self.request_id, attempt.for_operator())
+
+    def given_up(self, plan: Plan, pool: Pool, wanted: Wanted) -> GatewayError:
+        """Limits speak first: they say when it will work again."""
+        now = time.time()
+        pause = pool.capacity_pause(wanted.model_key)
+        if pause is not None:
+            return Overloaded(
+                f"{plan.model.id} has no capacity at the moment, whichever account asks. "
+                f"Next try in {in_words(pause.until - now)} ({clock(pause.until, now)}).",
+                retry_after_seconds=pause.until - now,
+            )
+        attempts = [one for one in self.attempts if one.model_id == plan.model.id]
+        attempts += self._resting(pool, wanted, attempts)
+        returns = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
+        if returns:
+            return self._limited(sentence(plan.model.id, attempts, now), min(returns) - now)
+        if busy := pool.busy(wanted):
+            return RateLimited(_all_busy(busy, pool.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
+        if self.last_error is None:
+            return GatewayError("No account could be asked.")
+        return self._with_all_attempts(self.last_error, plan, attempts, now)
+
+    def _resting(self, pool: Pool, wanted: Wanted, attempts: list[Attempt]) -> list[Attempt]:
+        """The accounts that were not asked because they are resting."""
+        asked = {attempt.email for attempt in attempts if attempt.back_at is not None}
+        return [
+            Attempt(account.short_name, account.email, wanted.model_id, resting.reason, resting.until)
+            for account in pool.accounts
+            if account.email not in asked
+            and (resting := pool.cooldown(account, wanted.model_key)) is not None
+        ]
+
+    def _limited(self, text: str, wait_seconds: float) -> RateLimited:
+        by_itself = None if wait_seconds <= RETRY_BY_ITSELF_SECONDS else False
+        return RateLimited(text, retry_after_seconds=wait_seconds, should_retry=by_itself)
+
+    def _with_all_attempts(
+        self, error: GatewayError, plan: Plan, attempts: list[Attempt], now: float
+    ) -> GatewayError:
+        if len({attempt.account for attempt in attempts}) < 2:
+            return error
+        return type(error)(sentence(plan.model.id, attempts, now))
+
+
+def _all_busy(busy: list[PooledAccount], waiting: int) -> str:
+    count = len(busy)
+    accounts = "The account is" if count == 1 else f"All {count} accounts are"
+    return f"{accounts} busy with as many requests as allowed, and {waiting} more wait."
