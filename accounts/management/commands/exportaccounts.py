@@ -48,7 +48,7 @@ class Command(OperatorCommand):
         if json and file != "-":
             self.print_json({"file": file, "accounts": len(accounts), "encrypted": bool(passphrase)})
         else:
-            self.say(f"Exported {len(accounts)} account{"s"[: len(accounts) != 1]}, {how}")
+            self.say(f"Exported, {how}: {', '.join(account.email for account in accounts)}")
 
 
 def _passphrase(ask: bool, path: str | None) -> str:
