@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.upstreams.emulator import google_errors
+from gateway.upstreams.emulator import google_errors, wire
 from gateway.upstreams.emulator.accounts import TIER_NAMES, Account
 from gateway.upstreams.emulator.clock import as_timestamp
 from gateway.upstreams.emulator.models import (
@@ -35,7 +35,7 @@ WINDOWS_PER_WEEK = 10
 def load_code_assist(exchange: Exchange) -> Json:
     """Which project and tier the account has. Without a project it must be onboarded first."""
     account = exchange.account
-    exchange.json()
+    exchange.message(wire.LOAD_CODE_ASSIST)
     answer: Json = {"currentTier": _tier("free-tier"), "allowedTiers": _allowed_tiers()}
     if account.tier != "free-tier":
         answer["paidTier"] = _tier(account.tier)
@@ -74,7 +74,7 @@ def _ineligible(url: str) -> Json:
 def onboard_user(exchange: Exchange) -> Json:
     """A long-running operation: the first answer is not done yet, asking again finishes it."""
     account = exchange.account
-    payload = exchange.json()
+    payload = exchange.message(wire.ONBOARD_USER)
     tier_id = payload.get("tierId")
     if tier_id not in {tier["id"] for tier in _allowed_tiers()}:
         raise google_errors.invalid_argument(f"Invalid tier: {tier_id}", "tier_id")
@@ -111,7 +111,7 @@ def _operation(account: Account, *, asked_before: bool) -> Json:
 
 
 def fetch_available_models(exchange: Exchange) -> Json:
-    _check_project_if_given(exchange.usable_account, exchange.json())
+    _check_project_if_given(exchange.usable_account, exchange.message(wire.FETCH_AVAILABLE_MODELS))
     listed = {model.id: _listing(exchange, model) for model in _models_for(exchange)}
     internal = {id_: {"quotaInfo": {"remainingFraction": 1}} for id_ in INTERNAL_IDS}
     return {"models": {**listed, **internal}, "webSearchModelIds": ["gemini-2.5-flash"]}
@@ -146,7 +146,7 @@ def _quota_info(exchange: Exchange, pool: str) -> Json:
 
 
 def retrieve_user_quota(exchange: Exchange) -> Json:
-    _check_project_if_given(exchange.usable_account, exchange.json())
+    _check_project_if_given(exchange.usable_account, exchange.message(wire.RETRIEVE_USER_QUOTA))
     return {"buckets": [_bucket(exchange, model) for model in _models_for(exchange)]}
 
 
@@ -160,7 +160,7 @@ def _bucket(exchange: Exchange, model: Model) -> Json:
 
 
 def retrieve_user_quota_summary(exchange: Exchange) -> Json:
-    _check_project_if_given(exchange.usable_account, exchange.json())
+    _check_project_if_given(exchange.usable_account, exchange.message(wire.RETRIEVE_USER_QUOTA))
     gemini_pool = GEMINI_CLI_POOL if exchange.mode == "cli" else GEMINI_ANTIGRAVITY_POOL
     groups = [
         ("Gemini models", gemini_pool),

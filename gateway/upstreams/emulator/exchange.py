@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import web
 
-from gateway.upstreams.emulator import google_errors
+from gateway.upstreams.emulator import google_errors, wire
 from gateway.upstreams.emulator.behaviour import GOOD, Behaviour, combine
 from gateway.upstreams.emulator.framing import frames_of
 from gateway.upstreams.emulator.google_errors import Json, Refusal
@@ -79,6 +79,10 @@ class Exchange:
             raise google_errors.invalid_argument("Invalid JSON payload received. A message is expected.")
         return self.payload
 
+    def message(self, read: wire.Message) -> Json:
+        """The body as one of the messages of ``wire.py``."""
+        return read(self.json(), "")
+
     def note(self, **changes: Any) -> None:
         self.state.log.update(self.entry, **changes)
 
@@ -137,6 +141,7 @@ async def _answer(exchange: Exchange, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(exchange)
     except Refusal as refusal:
+        exchange.state.give_back(exchange.script)
         exchange.note(outcome="refused", status=refusal.status, message=refusal.message)
         return web.Response(
             status=refusal.status,

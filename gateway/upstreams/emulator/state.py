@@ -39,7 +39,7 @@ class AccessToken:
     expires_at: float
 
 
-@dataclass
+@dataclass(eq=False)
 class Script:
     """What happens to the next ``times`` requests that match; None in a filter matches all.
 
@@ -53,6 +53,7 @@ class Script:
     model: str | None = None
     method: str | None = None
     times: int | None = 1
+    was_added: bool = False
 
     def matches(self, method: str, account: str | None, model: str | None) -> bool:
         return (
@@ -244,6 +245,7 @@ class EmulatorState:
 
     def add_script(self, script: Script) -> None:
         with self.lock:
+            script.was_added = True
             self._scripts.append(script)
 
     def clear_scripts(self) -> None:
@@ -265,6 +267,16 @@ class EmulatorState:
                     self._use_up(script)
                     return script
         return None
+
+    def give_back(self, script: Script) -> None:
+        """A request that Google refuses leaves the script to the next one."""
+        if not script.was_added:
+            return
+        with self.lock:
+            if script not in self._scripts:
+                self._scripts.insert(0, script)
+            if script.times is not None:
+                script.times += 1
 
     def _use_up(self, script: Script) -> None:
         if script.times is not None:

@@ -291,3 +291,25 @@ ENVELOPE = Message(
     enabledCreditTypes=repeated(string),
     request=GENERATE_REQUEST,
 )
+
+# The messages of the calls around the model. Enums may be names or numbers here.
+
+CLIENT_METADATA = Message(
+    "ClientMetadata",
+    ideType=anything,
+    platform=anything,
+    pluginType=anything,
+    ideName=string,
+    ideVersion=string,
+    pluginVersion=string,
+    updateChannel=string,
+    duetProject=string,
+)
+LOAD_CODE_ASSIST = Message(
+    "LoadCodeAssistRequest", cloudaicompanionProject=string, metadata=CLIENT_METADATA, mode=anything
+)
+ONBOARD_USER = Message(
+    "OnboardUserRequest", tierId=string, cloudaicompanionProject=string, metadata=CLIENT_METADATA
+)
+FETCH_AVAILABLE_MODELS = Message("FetchAvailableModelsRequest", project=string)
+RETRIEVE_USER_QUOTA = Message("RetrieveUserQuotaRequest", project=string, userAgent=string)

@@ -30,6 +30,34 @@ def test_load_code_assist_tells_project_and_tier(http: httpx.Client) -> None:
     assert answer["allowedTiers"][0] == {"id": "free-tier", "name": "Free", "isDefault": True}
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"ideType": 9, "platform": 3, "pluginType": 2},
+        {"ideType": "IDE_UNSPECIFIED", "pluginType": "GEMINI", "duetProject": "emulator-project-ada"},
+    ],
+)
+def test_the_client_may_describe_itself_in_names_or_numbers(http: httpx.Client, metadata: object) -> None:
+    assert post(http, "loadCodeAssist", {"metadata": metadata, "mode": 1}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "loadCodeAssist",
+        "onboardUser",
+        "fetchAvailableModels",
+        "retrieveUserQuota",
+        "retrieveUserQuotaSummary",
+    ],
+)
+def test_unknown_names_are_refused_here_too(http: httpx.Client, method: str) -> None:
+    answer = post(http, method, {"tierId": "free-tier", "stranger": 1})
+
+    assert answer.status_code == 400
+    assert "Unknown name" in answer.json()["error"]["message"]
+
+
 def test_some_accounts_get_their_project_as_an_object(google: EmulatorServer, http: httpx.Client) -> None:
     answer = post(http, "loadCodeAssist", as_=signed_in(google, "linus@example.com")).json()
 

@@ -320,12 +320,15 @@ def test_raw_chunks_are_sent_as_they_are(google: EmulatorServer, http: httpx.Cli
     assert chunks_in(stream(http)) == chunks
 
 
-def test_a_scripted_reply_is_still_only_for_requests_in_order(
+def test_a_refused_request_leaves_the_script_to_the_next_one(
     google: EmulatorServer, http: httpx.Client
 ) -> None:
-    google.state.reply("Never said.")
+    google.state.reply("Said once.")
 
     assert stream(http, changed(a_text_request(), "request.stranger", 1)).status_code == 400
+    assert stream(http, headers={"Authorization": "Bearer expired"}).status_code == 401
+    assert text_in(chunks_in(stream(http))) == "Said once."
+    assert google.state.pending_scripts == 0
 
 
 # The log
