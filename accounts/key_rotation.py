@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography.fernet import Fernet, InvalidToken
 
 from accounts import credentials
-from accounts.credentials import reseal
+from accounts.credentials import CredentialsUnreadable, reseal
 from accounts.models import Account, SharedToken, SignIn
 
 if TYPE_CHECKING:
@@ -32,6 +32,20 @@ SECRETS: tuple[tuple[type[Model], str], ...] = (
 class Rotation:
     encrypted_anew: int
     keys: int
+
+
+def check_keys() -> None:
+    """Raises CredentialsUnreadable when there are accounts and not one of them opens."""
+    unreadable = None
+    for sealed in Account.objects.values_list("sealed_refresh_token", flat=True):
+        try:
+            credentials.unseal(sealed)
+        except CredentialsUnreadable as error:
+            unreadable = error
+        else:
+            return
+    if unreadable is not None:
+        raise unreadable
 
 
 def add_key() -> None:

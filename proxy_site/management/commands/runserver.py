@@ -14,6 +14,9 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 from django.utils import autoreload
 
+from accounts import live_settings, operators
+from accounts.credentials import CredentialsUnreadable
+from accounts.key_rotation import check_keys
 from accounts.outbound import is_loopback
 from proxy_site.data_dir import AlreadyServing, sole_server
 
@@ -50,6 +53,7 @@ class Command(BaseCommand):
         self._host, self._port = self._address(addrport)
         if options["fallback"]:
             settings.FALLBACK = True
+            live_settings.fix("FALLBACK", "true")
         if options["debug"]:
             for name in settings.LOGGING["loggers"]:
                 logging.getLogger(name).setLevel(logging.DEBUG)
@@ -83,7 +87,7 @@ class Command(BaseCommand):
                     stack.enter_context(sole_server(settings.DATA_DIR))
                 listener = stack.enter_context(bind(self._host, self._port))
                 self._prepare_database()
-            except (AlreadyServing, PortTaken) as error:
+            except (AlreadyServing, CredentialsUnreadable, PortTaken) as error:
                 self._stop(str(error))
             except DatabaseError as error:
                 self._stop(f"The database cannot be used: {str(error).strip()}")
@@ -106,6 +110,9 @@ class Command(BaseCommand):
             from proxy_site import demo
 
             demo.import_accounts()
+        check_keys()
+        if settings.WEBUI_PASSWORD:
+            operators.set_password(settings.WEBUI_PASSWORD)
         connection.close()
 
     def _print_banner(self) -> None:
@@ -123,6 +130,7 @@ class Command(BaseCommand):
             f"    export ANTHROPIC_AUTH_TOKEN={token}",
             "",
             f"  Accounts and settings   {url}/admin/",
+            *self._set_up_lines(url),
             f"  Data                    {settings.DATA_DIR}",
             *self._account_lines(Account.objects.count()),
             "",
@@ -131,12 +139,23 @@ class Command(BaseCommand):
         self.stdout.write("\n".join(lines))
         self.stdout.flush()  # a pipe would show nothing otherwise
 
+    def _set_up_lines(self, url: str) -> list[str]:
+        token = operators.new_set_up_token()
+        if token is None:
+            return []
+        return [
+            f"  Choose your password    {url}/admin/set-up/{token}/",
+            "                          (works once, for 30 minutes, from this machine)",
+        ]
+
     def _account_lines(self, count: int) -> list[str]:
         if count:
             return [f"  Accounts                {count}"]
+        lines = ["", "  There is no account yet. Add one:", "    uv run manage.py addaccount"]
         other_tools_file = Path(settings.DATA_DIR) / "accounts.json"
-        file = str(other_tools_file) if other_tools_file.is_file() else "FILE"
-        return ["", "  There is no account yet. Add one:", f"    uv run manage.py importaccounts {file}"]
+        if other_tools_file.is_file():
+            lines.append(f"    uv run manage.py importaccounts {other_tools_file}")
+        return lines
 
     def _stop(self, sentence: str) -> NoReturn:
         self.stderr.write(sentence)

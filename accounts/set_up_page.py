@@ -1,0 +1,66 @@
+"""The one-time page on which the first operator chooses a password. Its address is in the server's banner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib.auth import login
+from django.contrib.auth.password_validation import validate_password
+from django.http import Http404, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from unfold.widgets import INPUT_CLASSES
+
+from accounts import audit, operators
+from accounts.outbound import is_loopback
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+def _password_input() -> forms.PasswordInput:
+    return forms.PasswordInput({"class": " ".join(INPUT_CLASSES), "autocomplete": "new-password"})
+
+
+class PasswordForm(forms.Form):
+    password = forms.CharField(widget=_password_input(), strip=False, max_length=200)
+    again = forms.CharField(label="The same again", widget=_password_input(), strip=False, max_length=200)
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        validate_password(password)
+        return password
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if "password" in cleaned and cleaned.get("again") != cleaned["password"]:
+            self.add_error("again", "The two are not the same.")
+        return cleaned
+
+
+@never_cache
+@sensitive_post_parameters()
+def set_up(request: HttpRequest, token: str) -> HttpResponse:
+    """From this machine only, while the link is good and there is no operator."""
+    if not is_loopback(request.META.get("REMOTE_ADDR") or "") or not operators.is_set_up_token(token):
+        raise Http404
+    form = PasswordForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        operator = operators.use_set_up_token(token, form.cleaned_data["password"])
+        if operator is None:
+            raise Http404
+        audit.record(operator, "Chose the operator's password by the set-up link", operator, audit.ADDITION)
+        login(request, operator, backend="django.contrib.auth.backends.ModelBackend")
+        return HttpResponseRedirect(reverse("admin:index"))
+    return render(
+        request, "accounts/set_up.html", {"form": form, "title": "Welcome", **_site_context(request)}
+    )
+
+
+def _site_context(request: HttpRequest) -> dict[str, Any]:
+    from django.contrib import admin
+
+    return admin.site.each_context(request)
