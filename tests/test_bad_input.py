@@ -1,0 +1,459 @@
+"""Whatever arrives on the socket, the answer is an error a client can read, and the gateway goes on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from tests.clients.raw_http import Answer, as_chunks, ask, post, request_bytes, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.live_gateway import LiveGateway
+
+HELLO: dict[str, Any] = {
+    "model": "claude-sonnet-4-6",
+    "max_tokens": 100,
+    "messages": [{"role": "user", "content": "Hello"}],
+}
+DEPTH = 100_000
+DAPHNE_LOOKS_AT_ITS_TASKS_SECONDS = 2
+"""Once a second, in truth; what failed is printed then."""
+
+
+@pytest.fixture
+def url(shared_gateway: LiveGateway) -> Iterator[str]:
+    """Whatever a test does, the gateway serves the next request and has printed no error of its own."""
+    printed_before = len(shared_gateway.output)
+    yield shared_gateway.url
+    assert ask(shared_gateway.url, request_bytes("GET", "/health"), "GET").status == 200
+    printed = shared_gateway.output[printed_before:]
+    assert "Traceback" not in printed
+    assert "ERROR" not in printed
+
+
+def assert_refused(answer: Answer, status: int, error_type: str, *words: str) -> None:
+    assert (answer.status, answer.error["type"]) == (status, error_type)
+    for word in words:
+        assert word in answer.error["message"]
+
+
+# Bodies that are no JSON
+
+NO_JSON = {
+    "nothing": b"",
+    "half an object": b'{"model": "claude-sonnet-4-6", "max_',
+    "two objects": b"{}{}",
+    "a bare word": b"hello",
+    "not a number": b'{"max_tokens": NaN}',
+    "a form": b"model=claude-sonnet-4-6&max_tokens=100",
+    "latin-1": '{"model": "é"}'.encode("latin1"),
+    "utf-16": '{"model": "a"}'.encode("utf-16"),
+    "stray bytes": b"\xff\xfe\x00\x01",
+    "a zero byte": b'{"model": "\x00"}',
+    "gzip": b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00",
+    "100k nested lists": b"[" * DEPTH + b"]" * DEPTH,
+    "100k nested objects": b'{"a":' * DEPTH + b"1" + b"}" * DEPTH,
+    "100k open lists": b"[" * DEPTH,
+    "a message nested 100k deep": orjson.dumps(HELLO)[:-1] + b',"x":' + b"[" * DEPTH + b"]" * DEPTH + b"}",
+}
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize("name", NO_JSON)
+def test_a_body_that_is_no_json_is_refused(name: str, path: str, url: str) -> None:
+    assert_refused(post(url, NO_JSON[name], path), 400, "invalid_request_error", "not valid JSON")
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"text"', b"17", b"null", b"true"])
+def test_json_that_is_no_object_is_refused(body: bytes, url: str) -> None:
+    assert_refused(post(url, body), 400, "invalid_request_error", "must be a JSON object")
+
+
+# Fields
+
+
+def said(*content: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": list(content)}]}
+
+
+def image(**source: Any) -> dict[str, Any]:
+    return {"type": "image", "source": source}
+
+
+WRONG_FIELDS: list[tuple[str, dict[str, Any]]] = [
+    ("model", {"model": None}),
+    ("model", {"model": 5}),
+    ("model", {"model": ""}),
+    ("model", {"model": ["claude"]}),
+    ("max_tokens", {"max_tokens": None}),
+    ("max_tokens", {"max_tokens": 0}),
+    ("max_tokens", {"max_tokens": -1}),
+    ("max_tokens", {"max_tokens": 1.5}),
+    ("max_tokens", {"max_tokens": True}),
+    ("max_tokens", {"max_tokens": "100"}),
+    ("messages", {"messages": None}),
+    ("messages", {"messages": []}),
+    ("messages", {"messages": {}}),
+    ("messages", {"messages": "Hello"}),
+    ("messages.0", {"messages": ["Hello"]}),
+    ("messages.0", {"messages": [None]}),
+    ("messages.0.role", {"messages": [{"content": "Hello"}]}),
+    ("messages.0.role", {"messages": [{"role": "robot", "content": "Hello"}]}),
+    ("messages.0.role", {"messages": [{"role": ["user"], "content": "Hello"}]}),
+    ("messages.0.content", {"messages": [{"role": "user"}]}),
+    ("messages.0.content", {"messages": [{"role": "user", "content": None}]}),
+    ("messages.0.content", {"messages": [{"role": "user", "content": 5}]}),
+    ("messages.0.content.0", said("Hello")),
+    ("messages.0.content.0.type", said({"text": "Hello"})),
+    ("messages.0.content.0.type", said({"type": 5})),
+    ("messages.0.content.0.text", said({"type": "text"})),
+    ("messages.0.content.0.text", said({"type": "text", "text": 5})),
+    ("messages.0.content.1.text", said({"type": "text", "text": "a"}, {"type": "text", "text": None})),
+    ("messages.0.content.0.source", said({"type": "image"})),
+    ("messages.0.content.0.source.type", said(image(media_type="image/png"))),
+    ("messages.0.content.0.source.data", said(image(type="base64", media_type="image/png", data="???"))),
+    ("messages.0.content.0.source.media_type", said(image(type="base64", media_type=5, data="aGk="))),
+    ("messages.0.content.0.source.url", said(image(type="url"))),
+    ("messages.0.content.0.tool_use_id", said({"type": "tool_result", "content": "a"})),
+    ("system", {"system": 5}),
+    ("system", {"system": {"type": "text", "text": "a"}}),
+    ("system.0", {"system": ["a"]}),
+    ("system.0.text", {"system": [{"type": "text"}]}),
+    ("stream", {"stream": "yes"}),
+    ("stream", {"stream": 1}),
+    ("temperature", {"temperature": "hot"}),
+    ("temperature", {"temperature": -1}),
+    ("temperature", {"temperature": 3}),
+    ("top_p", {"top_p": 2}),
+    ("top_k", {"top_k": "many"}),
+    ("top_k", {"top_k": -1}),
+    ("stop_sequences", {"stop_sequences": "STOP"}),
+    ("stop_sequences", {"stop_sequences": [5]}),
+    ("metadata", {"metadata": "me"}),
+    ("tools", {"tools": {}}),
+    ("tools.0", {"tools": ["Read"]}),
+    ("tools.0.name", {"tools": [{"name": "", "input_schema": {"type": "object"}}]}),
+    ("tools.0.name", {"tools": [{"name": "a" * 200, "input_schema": {"type": "object"}}]}),
+    ("tools.0.input_schema", {"tools": [{"name": "a"}]}),
+    ("tools.0.input_schema", {"tools": [{"name": "a", "input_schema": "object"}]}),
+    ("tools.1.name", {"tools": [{"name": "a", "input_schema": {"type": "object"}}] * 2}),
+    ("tool_choice", {"tool_choice": "auto"}),
+    ("tool_choice", {"tool_choice": {"type": "any"}}),
+    ("thinking", {"thinking": True}),
+    ("thinking.type", {"thinking": {}}),
+    ("thinking.budget_tokens", {"thinking": {"type": "enabled"}}),
+    ("thinking.budget_tokens", {"thinking": {"type": "enabled", "budget_tokens": "lots"}}),
+    ("output_config", {"output_config": "high"}),
+]
+
+
+@pytest.mark.parametrize(("field", "changes"), WRONG_FIELDS, ids=lambda value: str(value)[:60])
+def test_a_wrong_field_is_named(field: str, changes: dict[str, Any], url: str) -> None:
+    answer = post(url, {**HELLO, **changes})
+
+    assert_refused(answer, 400, "invalid_request_error", field)
+
+
+@pytest.mark.parametrize("field", HELLO)
+def test_a_missing_field_is_named(field: str, url: str) -> None:
+    body = {name: value for name, value in HELLO.items() if name != field}
+
+    assert_refused(post(url, body), 400, "invalid_request_error", field)
+
+
+@pytest.mark.parametrize("field", ["model", "messages"])
+def test_count_tokens_names_a_missing_field(field: str, url: str) -> None:
+    body = {name: value for name, value in HELLO.items() if name != field}
+
+    assert_refused(post(url, body, "/v1/messages/count_tokens"), 400, "invalid_request_error", field)
+
+
+def test_every_field_may_be_nonsense_of_every_kind(url: str) -> None:
+    """Nothing of it is ever an error of ours."""
+    nonsense: list[Any] = [
+        None,
+        True,
+        0,
+        -1,
+        1e300,
+        "",
+        "\ud7ff",
+        [],
+        [[]],
+        [{}],
+        {},
+        {"type": None},
+        "x" * 9,
+    ]
+    fields = [
+        *HELLO, "system", "stream", "temperature", "top_p", "top_k", "stop_sequences", "metadata", "tools",
+        "tool_choice", "thinking", "output_config", "output_format", "thread", "safeguards", "container",
+        "mcp_servers", "context_management", "service_tier", "betas", "cache_control",
+    ]  # fmt: skip
+
+    statuses = {post(url, {**HELLO, field: value}).status for field in fields for value in nonsense}
+
+    assert statuses <= {200, 400, 404}
+
+
+def test_half_an_emoji_is_mended(url: str) -> None:
+    body = orjson.dumps(HELLO).replace(b"Hello", rb"Hello \ud83d there")
+
+    assert post(url, body).status in {200, 400}
+
+
+# Paths and methods
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1", "/v1/", "/v1/unknown", "/v2/messages", "/v1/messages/", "/v1/messages/batches", "/v1/complete",
+     "/v1/files", "//v1/messages", "/v1/%6dessages%00", "/%ff%fe", "/v1/../etc/passwd", "/.env",
+     "/" + "a" * 8000],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_an_unknown_path_is_not_found(method: str, path: str, url: str) -> None:
+    assert_refused(ask(url, request_bytes(method, path), method), 404, "not_found_error", "is not a path")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        *(
+            (method, "/v1/messages", "POST")
+            for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW")
+        ),
+        ("GET", "/v1/messages/count_tokens", "POST"),
+        ("POST", "/v1/models", "GET, HEAD"),
+        ("DELETE", "/v1/models/claude-sonnet-4-6", "GET, HEAD"),
+        ("PUT", "/health", "GET, HEAD"),
+        ("PUT", "/", "HEAD, POST"),
+    ],
+)
+def test_another_method_is_told_which_there_are(method: str, path: str, allowed: str, url: str) -> None:
+    answer = ask(url, request_bytes(method, path, b"{}"), method)
+
+    assert_refused(answer, 405, "invalid_request_error", method)
+    assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    "query", ["?beta=true", "?", "?&&&", "?%ff=%fe", "?a=b=c&a", "?" + "x" * 4000, "?limit=-1", "?[]={}"]
+)
+def test_a_query_never_matters_to_a_message(query: str, url: str) -> None:
+    assert post(url, HELLO, f"/v1/messages{query}").status == 200
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "many", "", "%ff", "%D9%A1", "9" * 500])
+def test_a_page_of_models_has_its_limits(limit: str, url: str) -> None:
+    raw = request_bytes("GET", f"/v1/models?limit={limit}")
+
+    assert_refused(ask(url, raw, "GET"), 400, "invalid_request_error", "limit")
+
+
+# Headers
+
+PARSED_BY_TWISTED = pytest.mark.xfail(strict=True, reason="Twisted takes it for a form and refuses it itself")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "json",
+        pytest.param("multipart/form-data; boundary=x", marks=PARSED_BY_TWISTED),
+    ],
+)
+def test_another_content_type_is_refused(content_type: str, url: str) -> None:
+    answer = post(url, HELLO, content_type=content_type)
+
+    assert_refused(answer, 400, "invalid_request_error", "content-type")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json", "application/json;"],
+)
+def test_json_by_any_of_its_names_is_taken(content_type: str, url: str) -> None:
+    assert post(url, HELLO, content_type=content_type).status == 200
+
+
+def test_a_body_without_a_content_type_is_taken(url: str) -> None:
+    assert ask(url, request_bytes(body=orjson.dumps(HELLO))).status == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example.com", "127.0.0.1.evil.example.com", "a b", "[::1", "", "a@b"])
+def test_another_host_is_refused(host: str, url: str) -> None:
+    assert_refused(post(url, HELLO, host=host), 400, "invalid_request_error", "Host")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1234", "[::1]:80"])
+def test_this_machine_by_any_of_its_names_is_served(host: str, url: str) -> None:
+    assert post(url, HELLO, host=host).status == 200
+
+
+ODD_HEADERS = {
+    "unknown betas": {"anthropic_beta": "made-up-2099-01-01,,another"},
+    "no version": {"anthropic_version": ""},
+    "bytes of another alphabet": {"user_agent": "caf\xe9 \xff"},
+    "an id to break a log line": {"x_request_id": "a b <script>"},
+    "an accept of nothing": {"accept": "image/png"},
+    "many cookies": {"cookie": "a=b; " * 500},
+    "a forwarded stranger": {"x_forwarded_for": "203.0.113.9"},
+    "an odd authorization": {"authorization": "Basic %%%"},
+    "a range": {"range": "bytes=0-10"},
+    "an upgrade": {"upgrade": "h2c", "connection": "upgrade"},
+}
+
+
+@pytest.mark.parametrize("name", ODD_HEADERS)
+def test_odd_headers_never_break_a_request(name: str, url: str) -> None:
+    answer = post(url, HELLO, **ODD_HEADERS[name])
+
+    assert answer.status == 200
+    assert "<" not in answer.headers["request-id"]
+
+
+# What is hardly HTTP
+
+LOCAL = b"Host: localhost\r\n"
+HARDLY_HTTP = {
+    "a length that is no number": request_bytes(body=None, content_length="abc"),
+    "a length below zero": request_bytes(body=None, content_length="-5"),
+    "two lengths": b"POST / HTTP/1.1\r\n" + LOCAL + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "a chunk of no size": request_bytes(body=b"zz\r\n{}\r\n0\r\n\r\n", transfer_encoding="chunked"),
+    "an unknown transfer encoding": request_bytes(body=b"{}", transfer_encoding="gzip"),
+    "a header without a colon": b"GET /health HTTP/1.1\r\n" + LOCAL + b"nonsense\r\n\r\n",
+    "no blank after the method": b"GET/health\r\n\r\n",
+    "an unknown version": b"GET /health HTTP/7.9\r\n" + LOCAL + b"\r\n",
+    "a path in another alphabet": "GET /v1/caf\xe9 HTTP/1.1\r\n".encode() + LOCAL + b"\r\n",
+    "the hello of TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200) + b"\r\n\r\n",
+    "an endless header": b"GET /health HTTP/1.1\r\n" + LOCAL + b"x: " + b"y" * 200_000 + b"\r\n\r\n",
+    "too many headers": b"GET /health HTTP/1.1\r\n" + LOCAL + b"x: y\r\n" * 5000 + b"\r\n",
+    "an endless path": b"GET /" + b"y" * 200_000 + b" HTTP/1.1\r\n" + LOCAL + b"\r\n",
+    "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+}
+
+
+@pytest.mark.xfail(strict=True, reason="Twisted refuses these by itself, without a body")
+@pytest.mark.parametrize("name", HARDLY_HTTP)
+def test_hardly_http_is_refused_in_the_same_words(name: str, url: str) -> None:
+    with wire(url) as connection:
+        connection.send(HARDLY_HTTP[name])
+
+        assert_refused(connection.answer(), 400, "invalid_request_error")
+
+
+def test_hardly_http_ends_the_connection(url: str) -> None:
+    for raw in HARDLY_HTTP.values():
+        with wire(url) as connection:
+            connection.send(raw)
+
+            assert connection.is_closed_by_server()
+
+
+@pytest.mark.xfail(strict=True, reason="the server fails over it and prints a traceback")
+def test_an_upgrade_to_a_web_socket_is_refused(live_gateway: LiveGateway) -> None:
+    raw = request_bytes(
+        "GET",
+        "/v1/messages",
+        upgrade="websocket",
+        connection="Upgrade",
+        sec_websocket_version="13",
+        sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ==",
+    )
+
+    answer = ask(live_gateway.url, raw, "GET")
+    time.sleep(DAPHNE_LOOKS_AT_ITS_TASKS_SECONDS)
+
+    assert answer.status in {400, 403, 404, 405}
+    assert "Traceback" not in live_gateway.output
+
+
+@pytest.mark.xfail(strict=True, reason="Django logs a traceback for it")
+def test_a_page_asked_for_by_another_host_is_refused_in_one_line(live_gateway: LiveGateway) -> None:
+    raw = request_bytes("GET", "/admin/", host="evil.example.com")
+
+    answer = ask(live_gateway.url, raw, "GET")
+    live_gateway.stop()
+
+    assert answer.status == 400
+    assert "Traceback" not in live_gateway.output
+
+
+@pytest.mark.xfail(strict=True, reason="a server must accept it (RFC 9112, 3.2.2) and this one answers 404")
+def test_an_absolute_address_in_the_request_line_is_understood(url: str) -> None:
+    assert ask(url, request_bytes("GET", "http://localhost/health"), "GET").status == 200
+
+
+def test_http_1_0_is_answered(url: str) -> None:
+    assert ask(url, b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n", "GET").status == 200
+
+
+def test_no_host_at_all_is_no_error_of_ours(url: str) -> None:
+    assert ask(url, b"GET /v1/models HTTP/1.1\r\n\r\n", "GET").status in {200, 400}
+
+
+# The order of things
+
+
+def test_requests_sent_in_one_go_are_answered_in_their_order(url: str) -> None:
+    with wire(url) as connection:
+        connection.send(
+            request_bytes("GET", "/health")
+            + request_bytes("GET", "/nowhere")
+            + request_bytes(body=orjson.dumps(HELLO), content_type="application/json")
+            + request_bytes(body=b"{")
+        )
+
+        statuses = [connection.answer("GET").status for _ in range(4)]
+
+    assert statuses == [200, 404, 200, 400]
+
+
+def test_a_body_in_chunks_is_read(url: str) -> None:
+    body = as_chunks(orjson.dumps(HELLO), size=7)
+
+    assert ask(url, request_bytes(body=body, transfer_encoding="chunked")).status == 200
+
+
+def test_a_body_byte_by_byte_is_read(url: str) -> None:
+    with wire(url) as connection:
+        for byte in request_bytes(body=orjson.dumps(HELLO)):
+            connection.send(bytes([byte]))
+
+        assert connection.answer().status == 200
+
+
+def test_expect_100_continue_is_answered(url: str) -> None:
+    body = orjson.dumps(HELLO)
+    with wire(url) as connection:
+        connection.send(request_bytes(body=None, content_length=str(len(body)), expect="100-continue"))
+        assert connection.connection.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.send(body)
+
+        assert connection.answer().status == 200
+
+
+def test_half_a_request_and_then_silence_disturbs_nobody(url: str) -> None:
+    whole = request_bytes(body=orjson.dumps(HELLO))
+    with wire(url) as silent, wire(url) as silent_too:
+        silent.send(whole[:40])
+        silent_too.send(whole[:-5])
+
+        assert post(url, HELLO).status == 200
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_request_leaves_no_trace(url: str) -> None:
+    whole = request_bytes(body=orjson.dumps(HELLO))
+    for length in (1, 40, len(whole) - 5):
+        with wire(url) as connection:
+            connection.send(whole[:length])
+
+    assert post(url, HELLO).status == 200
