@@ -206,19 +206,14 @@ async def _write(
         for frame in frames_of(event, behaviour):
             if bytes_left is not None and len(frame) > bytes_left:
                 await response.write(frame[:bytes_left])
-                await _pause(0.01)  # the bytes before a reset are lost if they have not left by then
+                await asyncio.sleep(0.01)  # a reset overtakes bytes that have not left yet
                 await _hang_up(exchange)
             await response.write(frame)
             bytes_left = None if bytes_left is None else bytes_left - len(frame)
             if len(frame) < len(event):
-                await _pause(behaviour.frame_delay)
+                await asyncio.sleep(behaviour.frame_delay)  # even 0 lets the frame leave by itself
         exchange.entry.chunks_sent = number
         if number == behaviour.stall_after_chunks:
             await asyncio.sleep(behaviour.stall_seconds)
         elif number < len(events) and behaviour.chunk_delay:
             await asyncio.sleep(behaviour.chunk_delay)
-
-
-async def _pause(seconds: float) -> None:
-    """Even no time at all lets the network send what was written before."""
-    await asyncio.sleep(seconds)
