@@ -21,6 +21,8 @@ ROLES = frozenset({"user", "assistant", "system"})
 IMAGE_MEDIA_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 DOCUMENT_MEDIA_TYPES = frozenset({"application/pdf"})
 MIN_THINKING_BUDGET = 1024
+# A document within a document within a tool result is deep already.
+MAX_NESTED_BLOCKS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,8 @@ def _check_content(content: object, path: str, *, may_be_empty: bool) -> None:
 
 
 def _check_blocks(blocks: list[Any], path: str) -> None:
+    if path.count(".content") > MAX_NESTED_BLOCKS:
+        raise InvalidRequest(f"{path}: content is nested too deeply")
     for index, block in enumerate(blocks):
         if not isinstance(block, dict):
             raise InvalidRequest(f"{path}.{index}: must be a JSON object")

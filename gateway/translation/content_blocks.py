@@ -43,7 +43,7 @@ def blocks_to_parts(content: object) -> list[Part]:
         return _text(content)
     if not isinstance(content, list):
         return []
-    return [part for block in content if isinstance(block, dict) for part in block_to_parts(block)]
+    return [part for block in content for part in block_to_parts(block)]
 
 
 def _text(text: object) -> list[Part]:
@@ -66,7 +66,7 @@ def _document(block: Block) -> list[Part]:
     source = block.get("source") or {}
     head = _document_head(block)
     if source.get("type") == "text":
-        return _text(f"{head}\n{source.get('data')}".lstrip())
+        return _text(_under(head, source["data"]))
     parts = (
         blocks_to_parts(source.get("content"))
         if source.get("type") == "content"
@@ -76,8 +76,15 @@ def _document(block: Block) -> list[Part]:
 
 
 def _document_head(block: Block) -> str:
-    fields = (("Title", block.get("title")), ("Context", block.get("context")))
+    return _labelled(("Title", block.get("title")), ("Context", block.get("context")))
+
+
+def _labelled(*fields: tuple[str, object]) -> str:
     return "\n".join(f"{name}: {value}" for name, value in fields if isinstance(value, str) and value)
+
+
+def _under(head: str, text: str) -> str:
+    return f"{head}\n{text}" if head else text
 
 
 def _source_to_parts(source: Block, kind: str, default_media_type: str) -> list[Part]:
@@ -116,11 +123,8 @@ def _content_of(match: re.Match[str]) -> bytes | None:
 
 
 def _search_result(block: Block) -> list[Part]:
-    said = [part["text"] for part in blocks_to_parts(block.get("content")) if "text" in part]
-    head = [
-        f"{name}: {block[key]}" for name, key in (("Title", "title"), ("Source", "source")) if block.get(key)
-    ]
-    return _text("\n".join([*head, *said]))
+    head = _labelled(("Title", block.get("title")), ("Source", block.get("source")))
+    return _text(_under(head, _render(block.get("content"))))
 
 
 def _server_tool_use(block: Block) -> list[Part]:
@@ -140,15 +144,20 @@ def _server_tool_result(block: Block) -> list[Part]:
 
 
 def _render(content: object) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "\n".join(map(_render, content))
-    if isinstance(content, dict) and content.get("type") == "text":
-        return str(content.get("text"))
-    if isinstance(content, dict):
-        content = {key: value for key, value in content.items() if key not in _OPAQUE_FIELDS}
-    return _as_json(content)
+    """A string, or blocks a line each; nothing is known of their form."""
+    if content is None:
+        return ""
+    return "\n".join(map(_render_one, content if isinstance(content, list) else [content]))
+
+
+def _render_one(item: object) -> str:
+    if isinstance(item, str):
+        return item
+    if isinstance(item, dict) and item.get("type") == "text":
+        return str(item.get("text"))
+    if isinstance(item, dict):
+        item = {key: value for key, value in item.items() if key not in _OPAQUE_FIELDS}
+    return _as_json(item)
 
 
 def _as_json(value: object) -> str:
@@ -160,7 +169,7 @@ def _tool_reference(block: Block) -> list[Part]:
 
 
 def _compaction(block: Block) -> list[Part]:
-    return blocks_to_parts(block.get("content"))
+    return _text(_render(block.get("content")))
 
 
 def _nothing(block: Block) -> list[Part]:

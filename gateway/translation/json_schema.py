@@ -202,15 +202,16 @@ class _Converter:
         merged = {key: value for key, value in schema.items() if key != "allOf"}
         for member in schema["allOf"]:
             self._nodes_left -= 1
-            if isinstance(member, dict) and self._nodes_left >= 0:
-                resolved, place = self._resolve(member, place)
+            if isinstance(member, dict) and self._nodes_left >= 0 and place.depth <= MAX_DEPTH:
+                resolved, inner = self._resolve(member, place.below())
+                place = _Place(place.depth, inner.refs)
                 merged = _merge(merged, resolved)
         return merged, place
 
     def _choose_from_unions(self, schema: Schema, place: _Place, hints: _Hints) -> Schema:
         for keyword in ("anyOf", "oneOf"):
             members = schema.get(keyword)
-            if isinstance(members, list):
+            if isinstance(members, list) and place.depth <= MAX_DEPTH:
                 schema = {key: value for key, value in schema.items() if key != keyword}
                 schema = self._choose(schema, members, place, hints)
         return schema

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gateway.errors import InvalidRequest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,6 +34,7 @@ def estimate_input_tokens(request: MessagesRequest) -> int:
         1
         + estimate_system(request)
         + estimate_tools(request)
+        + _output_format_tokens(request)
         + sum(estimate_message(message) for message in request.messages)
     )
 
@@ -42,6 +45,11 @@ def estimate_system(request: MessagesRequest) -> int:
 
 def estimate_tools(request: MessagesRequest) -> int:
     return json_tokens(request.tools) if request.tools else 0
+
+
+def _output_format_tokens(request: MessagesRequest) -> int:
+    output_format = (request.output_config or {}).get("format")
+    return json_tokens(output_format) if output_format else 0
 
 
 def estimate_message(message: Mapping[str, Any]) -> int:
@@ -63,7 +71,15 @@ def text_tokens(text: str) -> int:
 
 
 def json_tokens(value: object) -> int:
-    return len(orjson.dumps(value)) // JSON_BYTES_PER_TOKEN
+    """Raises InvalidRequest for what is nested deeper than the writer of the request could follow.
+
+    That is 254 levels, and a call's input stands eight levels deep in what is sent to Google.
+    """
+    try:
+        size = len(orjson.dumps([[[[[[[[value]]]]]]]]))
+    except orjson.JSONEncodeError:
+        raise InvalidRequest("request body: nested too deeply") from None
+    return size // JSON_BYTES_PER_TOKEN
 
 
 def _block_tokens(block: Mapping[str, Any]) -> int:

@@ -166,6 +166,9 @@ def is_forced(tool_choice: Mapping[str, Any] | None) -> bool:
     return tool_choice is not None and tool_choice.get("type") in ("any", "tool")
 
 
+_NAME_KEYS = {"tool_reference": "tool_name", "tool_use": "name"}
+
+
 def loaded_tools(
     messages: Iterable[Mapping[str, Any]], tool_choice: Mapping[str, Any] | None
 ) -> frozenset[str]:
@@ -180,15 +183,16 @@ def loaded_tools(
 
 def _collect_names(content: object, names: set[str]) -> None:
     """Walks into results: ``tool_result.content``, ``tool_search_tool_result.content.tool_references``."""
-    if isinstance(content, dict):
-        key = {"tool_reference": "tool_name", "tool_use": "name"}.get(str(content.get("type")))
-        if key and isinstance(content.get(key), str):
-            names.add(content[key])
-        _collect_names(content.get("content"), names)
-        _collect_names(content.get("tool_references"), names)
-    elif isinstance(content, list):
-        for block in content:
-            _collect_names(block, names)
+    to_visit = [content]
+    while to_visit:
+        visited = to_visit.pop()
+        if isinstance(visited, list):
+            to_visit += visited
+        elif isinstance(visited, dict):
+            key = _NAME_KEYS.get(str(visited.get("type")))
+            if key and isinstance(visited.get(key), str):
+                names.add(visited[key])
+            to_visit += [visited.get("content"), visited.get("tool_references")]
 
 
 # --- the shapes a tool may have ---

@@ -228,3 +228,12 @@ def test_counting_tokens_needs_no_max_tokens() -> None:
     assert parse_count_tokens_request(body).max_tokens == 0
     with pytest.raises(InvalidRequest, match="messages"):
         parse_count_tokens_request({"model": "m"})
+
+
+def test_content_within_content_has_an_end() -> None:
+    content: Any = "words"
+    for _ in range(300):
+        content = [{"type": "document", "source": {"type": "content", "content": content}}]
+
+    with pytest.raises(InvalidRequest, match=r"content is nested too deeply$"):
+        parse_messages_request(a_body({"role": "user", "content": content}))

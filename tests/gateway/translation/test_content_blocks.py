@@ -78,6 +78,11 @@ ROWS: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
         document({"type": "content", "content": [a_text("words"), an_image()]}, title="T"),
         [{"text": "Title: T"}, {"text": "words"}, IMAGE_PART],
     ),
+    (
+        "document text without title",
+        document({"type": "text", "media_type": "text/plain", "data": "  words"}),
+        [{"text": "  words"}],
+    ),
     ("document content string", document({"type": "content", "content": "words"}), [{"text": "words"}]),
     (
         "document url",
@@ -125,12 +130,25 @@ ROWS: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
         {"type": "tool_reference", "tool_name": "X"},
         [{"text": "[The tool X is now available]"}],
     ),
+    (
+        "tool_search_tool_result",
+        {"type": "tool_search_tool_result", "content": {"tool_references": [{"tool_name": "X"}]}},
+        [{"text": '[result of tool search: {"tool_references":[{"tool_name":"X"}]}]'}],
+    ),
+    (
+        "search_result of strings",
+        {"type": "search_result", "content": ["  one", "two"]},
+        [{"text": "  one\ntwo"}],
+    ),
     ("container_upload", {"type": "container_upload"}, [{"text": "[unsupported content: container_upload]"}]),
     ("compaction", {"type": "compaction", "content": "summary"}, [{"text": "summary"}]),
     ("compaction without content", {"type": "compaction", "content": None}, []),
     ("unknown", {"type": "hologram", "data": "x"}, [{"text": "[unsupported content: hologram]"}]),
     ("thinking in a user turn", {"type": "thinking", "thinking": "t"}, []),
 ]
+
+
+ROWS_BY_NAME = {name: block for name, block, _ in ROWS}
 
 
 @pytest.mark.parametrize(("block", "parts"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
@@ -202,9 +220,21 @@ RESULTS = [
     ("an empty list", a_tool_result(content=[]), {"result": ""}),
     ("an error", a_tool_result(content="no", is_error=True), {"error": "no"}),
     ("JSON stays text", a_tool_result(content='{"a":1}'), {"result": '{"a":1}'}),
-    ("a document", a_tool_result(content=[ROWS[12][1]]), {"result": "Title: T\nContext: C\nwords"}),
-    ("an image by url", a_tool_result(content=[ROWS[3][1]]), {"result": "[image: https://x.y/cat.png]"}),
-    ("a search result", a_tool_result(content=[ROWS[17][1]]), {"result": "Title: T\nSource: S\none\ntwo"}),
+    (
+        "a document",
+        a_tool_result(content=[ROWS_BY_NAME["document text"]]),
+        {"result": "Title: T\nContext: C\nwords"},
+    ),
+    (
+        "an image by url",
+        a_tool_result(content=[ROWS_BY_NAME["image url"]]),
+        {"result": "[image: https://x.y/cat.png]"},
+    ),
+    (
+        "a search result",
+        a_tool_result(content=[ROWS_BY_NAME["search_result"]]),
+        {"result": "Title: T\nSource: S\none\ntwo"},
+    ),
 ]
 
 

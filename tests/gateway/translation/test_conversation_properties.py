@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.anthropic_api.messages import parse_messages_request
+from gateway.errors import InvalidRequest
 from gateway.translation.history import repair_history
 from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from gateway.upstreams.emulator.validator import validate_generate
 from tests.builders import a_model, a_text, a_tool_result, a_tool_use
 from tests.gateway.translation.conversation_examples import Conversation, conversations
+from tests.gateway.translation.schema_examples import ANY_JSON
 from tests.gateway.translation.shares import Shares
 from tests.gateway.translation.test_schema_properties import an_envelope
 
@@ -111,5 +113,54 @@ def test_a_conversation_of_nothing_but_blanks_is_accepted(target: str) -> None:
     body = {"model": "any", "max_tokens": 5_000, "messages": [{"role": "user", "content": [a_text(" ")]}]}
 
     request = translate(Conversation(body, target, "antigravity"))
+
+    validate_generate(an_envelope(request.model.id, request.request))
+
+
+FIELDS = st.sampled_from(
+    "text source content input name title url data tool_name thinking".split()  # noqa: SIM905 -- shorter
+)
+TYPES = st.sampled_from(
+    [
+        "text",
+        "image",
+        "document",
+        "search_result",
+        "server_tool_use",
+        "web_search_tool_result",
+        "mcp_tool_use",
+        "mcp_tool_result",
+        "tool_reference",
+        "compaction",
+        "thinking",
+        "redacted_thinking",
+        "from_the_future",
+    ]
+)
+ODD_BLOCKS = st.recursive(
+    st.builds(
+        lambda kind, fields: {**fields, "type": kind}, TYPES, st.dictionaries(FIELDS, ANY_JSON, max_size=3)
+    ),
+    lambda inner: st.builds(
+        lambda kind, field, blocks: {"type": kind, field: blocks},
+        TYPES,
+        FIELDS,
+        st.one_of(st.lists(inner, max_size=2), inner),
+    ),
+    max_leaves=4,
+)
+
+
+@given(st.lists(ODD_BLOCKS, min_size=1, max_size=3), st.sampled_from(["user", "assistant"]), st.booleans())
+def test_odd_blocks_are_refused_or_translated_and_never_break(
+    blocks: list[dict[str, Any]], role: str, in_a_result: bool
+) -> None:
+    content = [a_tool_result(content=blocks)] if in_a_result and role == "user" else blocks
+    messages = [{"role": "user", "content": "hi"}, {"role": role, "content": content}]
+    body = {"model": "any", "max_tokens": 5_000, "messages": [*messages, {"role": "user", "content": "go"}]}
+    try:
+        request = translate(Conversation(body, "gemini-3-flash", "antigravity"))
+    except InvalidRequest:
+        return
 
     validate_generate(an_envelope(request.model.id, request.request))

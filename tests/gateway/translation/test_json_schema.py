@@ -375,3 +375,12 @@ def test_rule_5_a_type_list_without_null_only_tells_its_types() -> None:
         "type": "INTEGER",
         "description": "(Accepts: integer | string)",
     }
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+def test_combinations_within_combinations_have_an_end(keyword: str) -> None:
+    schema: Any = {"type": "string"}
+    for _ in range(400):
+        schema = {keyword: [schema]}
+
+    assert convert(schema)["type"] == "OBJECT"

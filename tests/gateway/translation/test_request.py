@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.errors import InvalidRequest
@@ -203,3 +204,32 @@ def test_a_result_whose_call_is_left_out_becomes_text() -> None:
 
 def test_a_limit_that_is_not_reached_changes_nothing() -> None:
     assert texts_after_shortening(user("a"), assistant("b"), user("c"), limit=10_000) == ["a", "b", "c"]
+
+
+# --- nested without end ---
+
+
+def nested(levels: int, innermost: Any = 1) -> Any:
+    for _ in range(levels):
+        innermost = {"a": innermost}
+    return innermost
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": [assistant(a_tool_use(input=nested(247)))]},
+        {"messages": [user({"type": "from_the_future", "content": nested(300)})]},
+        {"tools": [a_tool(schema={"type": "object", "properties": nested(300, {})})]},
+        {"output_config": {"format": {"type": "json_schema", "schema": nested(300)}}},
+    ],
+)
+def test_what_is_nested_deeper_than_we_could_write_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="nested too deeply"):
+        translated(**fields)
+
+
+def test_what_we_accept_we_can_write() -> None:
+    request = translated(user("hi"), assistant(a_tool_use(input=nested(240))), user(a_tool_result()))
+
+    assert orjson.dumps({"request": request.request})
