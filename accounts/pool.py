@@ -242,6 +242,8 @@ class Pool:
         ready = [account for account in free if self.cooldown(account, wanted.model_key) is None]
         if not ready:
             return self._probe(free, wanted.model_key)
+        # One whose project is still being looked for would make this request wait for that.
+        ready = [account for account in ready if account.project_id] or ready
         now = self._now()
         chosen = strategies.choose(
             live("ACCOUNT_STRATEGY"),

@@ -21,7 +21,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import Resolver404, resolve
 
 from gateway.authentication import check_host
-from gateway.errors import GatewayError, InvalidRequest, NotFound, RequestTooLarge
+from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded, RequestTooLarge
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
@@ -35,6 +35,7 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+STOPPING = "The gateway is shutting down. Try again in a moment."
 OUR_FAULT = "The gateway failed; its log has the details under this request id."
 URLCONF = "gateway.urls"
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -128,9 +129,12 @@ class Api:
             response = await _respond(request)
             await _send(response, send, watch)
         except asyncio.CancelledError:
-            if not watch.done():
-                raise  # the server is stopping, not the client leaving
-            logger.debug("%s: the client hung up", request.request_id)
+            if watch.done():
+                logger.debug("%s: the client hung up", request.request_id)
+            elif self._gateway.is_stopping:
+                await _send(error_response(Overloaded(STOPPING), request.request_id), send)
+            else:
+                raise
         finally:
             watch.cancel()
 

@@ -14,6 +14,8 @@ class Gateway:
     """Made without an event loop; `start` and `stop` run inside it."""
 
     def __init__(self) -> None:
+        self.is_stopping = False
+        """Requests that are cancelled from now on tell their clients why."""
         self.accounts = AccountsService()
         self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
         cloud_code = CloudCode(self._transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)

@@ -16,9 +16,9 @@ from gateway import model_catalog
 from gateway.answer import KEEP_ALIVE_SECONDS
 from gateway.anthropic_api.messages import parse_count_tokens_request, parse_messages_request
 from gateway.anthropic_api.sse import PING, encode_event
-from gateway.api import OUR_FAULT, EventStream, JsonResponse
+from gateway.api import OUR_FAULT, STOPPING, EventStream, JsonResponse
 from gateway.authentication import check_client
-from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound, Overloaded
 from gateway.journey import Journey
 from gateway.translation.token_estimate import estimate_input_tokens
 
@@ -91,10 +91,11 @@ async def _stream(
     except BaseException:
         await _give_up(opening)
         raise
-    return EventStream(_event_bytes(opening, request.request_id), headers)
+    return EventStream(_event_bytes(opening, request), headers)
 
 
-async def _event_bytes(opening: asyncio.Task[Answer], request_id: str) -> AsyncGenerator[bytes, None]:
+async def _event_bytes(opening: asyncio.Task[Answer], request: ApiRequest) -> AsyncGenerator[bytes, None]:
+    request_id = request.request_id
     try:
         while not opening.done():
             yield PING
@@ -103,6 +104,10 @@ async def _event_bytes(opening: asyncio.Task[Answer], request_id: str) -> AsyncG
             yield b"".join([encode_event(event) for event in events]) if events else PING
     except GatewayError as error:
         yield encode_event(error.as_body(request_id))
+    except asyncio.CancelledError:
+        if not request.gateway.is_stopping:
+            raise
+        yield encode_event(Overloaded(STOPPING).as_body(request_id))
     except Exception:
         logger.exception("%s: the gateway failed while it streamed", request_id)
         yield encode_event(GatewayError(OUR_FAULT).as_body(request_id))

@@ -14,6 +14,7 @@ django.setup()
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
+from django.http.request import split_domain_port, validate_host  # noqa: E402
 
 from gateway.api import Api  # noqa: E402
 from gateway.service import Gateway  # noqa: E402
@@ -22,7 +23,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-PAGES = ("/admin", "/static/")
+PAGES = ("/admin/", "/static/")
 
 
 class ApiOrPages:
@@ -33,9 +34,18 @@ class ApiOrPages:
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, method = scope["path"], scope["method"]
-        is_page = path.startswith(PAGES) or (path == "/" and method == "GET")
+        is_page = _is_page(scope["path"], scope["method"]) and _is_our_host(scope)
         await (self._pages if is_page else self._api)(scope, receive, send)
+
+
+def _is_page(path: str, method: str) -> bool:
+    return path.startswith(PAGES) or path == "/admin" or (path == "/" and method == "GET")
+
+
+def _is_our_host(scope: Scope) -> bool:
+    """A page asked for under a strange name gets the API's refusal; Django's is a traceback in the log."""
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin1")
+    return validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
 
 
 class Lifespan:

@@ -32,6 +32,7 @@ from daphne.server import Server, twisted_loop
 from daphne.ws_protocol import WebSocketFactory
 from twisted.internet import reactor
 from twisted.logger import globalLogBeginner
+from twisted.web.http import HTTPChannel
 
 from gateway.api import too_large
 from gateway.errors import GatewayError, InvalidRequest
@@ -44,10 +45,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BACKLOG = 4096
+MAX_HEADER_BYTES = 64 * 1024
 REQUEST_PIECE_BYTES = 1024 * 1024
 LINGER_SECONDS = 5.0
 ENOUGH_OPEN_FILES = 4096
 POLL_SECONDS = 0.05
+FAREWELL_SECONDS = 1.0
 
 
 class PortTaken(Exception):
@@ -65,6 +68,28 @@ def bind(host: str, port: int) -> socket.socket:
         raise PortTaken(f"{host} port {port} cannot be used: {error.strerror}.") from error
     listener.setblocking(False)
     return listener
+
+
+class GatewayChannel(HTTPChannel):
+    """What cannot be read as HTTP is refused in the envelope, too."""
+
+    MAX_LENGTH = MAX_HEADER_BYTES
+    totalHeadersSize = MAX_HEADER_BYTES  # noqa: N815  # Twisted's name
+
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802  # Twisted's name for its last word
+        error = InvalidRequest("This is not a readable HTTP/1.1 request, or its headers are too large.")
+        self.transport.write(last_words(b"400 Bad Request", error))
+        self.loseConnection()
+
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802
+        self._respondToBadRequestAndDisconnect()
+
+
+def last_words(status: bytes, error: GatewayError) -> bytes:
+    """A whole answer for a connection that ends with it."""
+    body = orjson.dumps(error.as_body())
+    head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\n" % status
+    return head + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
 class GatewayRequest(WebRequest):
@@ -88,8 +113,24 @@ class GatewayRequest(WebRequest):
         else:
             self.content.write(data)
 
-    def process(self) -> Any:
-        return None if self.too_large else super().process()
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
+        """Twisted's own would parse form bodies here, of any size; nobody reads them."""
+        if self.too_large:
+            return
+        self.method, self.uri, self.clientproto = command, path, version
+        if path.startswith((b"http://", b"https://")):
+            self._use_absolute_form(path)
+        self.path = self.uri.partition(b"?")[0]
+        self.args: dict[bytes, list[bytes]] = {}
+        self.client, self.host = self.channel.getPeer(), self.channel.getHost()
+        self.content.seek(0)
+        self.process()
+
+    def _use_absolute_form(self, path: bytes) -> None:
+        """`GET http://host/path`: the address counts, not the Host header (RFC 9112, 3.2.2)."""
+        authority, _, rest = path.partition(b"://")[2].partition(b"/")
+        self.uri = b"/" + rest
+        self.requestHeaders.setRawHeaders(b"host", [authority])
 
     def _refuse_body(self) -> None:
         """Answer at once, then read and drop what still comes for a while: a client that is cut off while it
@@ -97,12 +138,7 @@ class GatewayRequest(WebRequest):
         self.too_large = True
         self.requestHeaders.removeHeader(b"expect")
         error = too_large(self.server.body_limit_bytes)
-        body = orjson.dumps(error.as_body())
-        self.channel.transport.write(
-            b"HTTP/1.1 413 Request Entity Too Large\r\n"
-            b"content-type: application/json\r\nconnection: close\r\n"
-            b"content-length: %d\r\n\r\n%s" % (len(body), body)
-        )
+        self.channel.transport.write(last_words(b"413 Content Too Large", error))
         self.server.refused_bodies.add(self)
         reactor.callLater(LINGER_SECONDS, self._hang_up)
 
@@ -149,6 +185,8 @@ class GatewayRequest(WebRequest):
 
 
 class GatewayFactory(HTTPFactory):
+    protocol = GatewayChannel
+
     def buildProtocol(self, addr: Any) -> Any:  # noqa: N802
         protocol = super().buildProtocol(addr)
         protocol.requestFactory = GatewayRequest
@@ -206,8 +244,9 @@ class GatewayServer(Server):
 
     async def handle_reply(self, protocol: GatewayRequest, message: dict[str, Any]) -> None:
         await super().handle_reply(protocol, message)
-        if protocol.drained is not None:
-            await protocol.drained
+        drained = getattr(protocol, "drained", None)  # a WebSocket has no such thing
+        if drained is not None:
+            await drained
 
     def _on_signal(self) -> None:
         """The first one lets running requests finish, the second one does not wait."""
@@ -222,12 +261,17 @@ class GatewayServer(Server):
         while self._running() and waited < self.grace_seconds:
             await asyncio.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
-        for application in self._running():
-            application.cancel()
+        self.gateway.is_stopping = True
         if applications := self._running():
-            await asyncio.wait(applications, timeout=1)
+            logger.warning("%d requests are cut short by the shutdown", len(applications))
+            for application in applications:
+                application.cancel()
+            await asyncio.wait(applications, timeout=FAREWELL_SECONDS)
         await self.gateway.stop()
         reactor.stop()
+
+    def kill_all_applications(self) -> None:
+        """Daphne's own way to end them; here they have ended by now."""
 
     def _running(self) -> list[asyncio.Future[Any]]:
         applications = [details.get("application_instance") for details in self.connections.values()]

@@ -1,0 +1,119 @@
+"""What happens to running requests when the gateway is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from gateway.upstreams.emulator.behaviour import pace, stall_before_headers
+from tests.gateway.conftest import a_body
+from tests.live_gateway import LiveGateway
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+
+class Reader(threading.Thread):
+    """Reads one answer to its end. `text` is what came, `status` its status."""
+
+    def __init__(self, gateway: LiveGateway, *, stream: bool = True) -> None:
+        super().__init__(daemon=True)
+        self.url = f"{gateway.url}/v1/messages"
+        self.stream = stream
+        self.text = ""
+        self.status = 0
+        self.begun = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        body = a_body(stream=self.stream)
+        with httpx.stream("POST", self.url, json=body, timeout=60) as response:
+            self.status = response.status_code
+            for piece in response.iter_text():
+                self.text += piece
+                self.begun.set()
+
+
+def a_gateway(emulator: EmulatorServer, tmp_path: Path, **settings: str) -> LiveGateway:
+    emulator.state.lift_quotas()
+    return LiveGateway(emulator, tmp_path, MAX_CONCURRENT_REQUESTS="0", **settings)
+
+
+def test_running_streams_may_finish(emulator: EmulatorServer, tmp_path: Path) -> None:
+    emulator.state.reply("one two three four", behaviour=pace(chunk_delay=0.3, chunk_count=4))
+    with a_gateway(emulator, tmp_path) as gateway:
+        reader = Reader(gateway)
+        reader.begun.wait(10)
+
+        status = gateway.stop()
+        reader.join(10)
+
+    assert status == 0
+    assert reader.text.rstrip().endswith('{"type":"message_stop"}')
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_streams_that_take_longer_are_told_why_they_end(
+    count: int, emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    emulator.state.pace = pace(chunk_delay=0.5, chunk_count=200)
+    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="1") as gateway:
+        readers = [Reader(gateway) for _ in range(count)]
+        for reader in readers:
+            assert reader.begun.wait(20)
+
+        status = gateway.stop()
+        for reader in readers:
+            reader.join(10)
+
+    assert status == 0
+    for reader in readers:
+        assert reader.text.count("event: message_start") == 1
+        assert reader.text.count("event: error") == 1
+        assert "The gateway is shutting down." in reader.text
+    emulator.state.log.wait_until_idle()
+
+
+def test_a_plain_request_that_takes_longer_gets_an_error(emulator: EmulatorServer, tmp_path: Path) -> None:
+    emulator.state.fault(stall_before_headers(30))
+    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="0") as gateway:
+        reader = Reader(gateway, stream=False)
+        emulator.state.log.wait_for(lambda entry: entry.method == "streamGenerateContent")
+
+        status = gateway.stop()
+        reader.join(10)
+
+    assert (status, reader.status) == (0, 529)
+    assert "The gateway is shutting down." in reader.text
+
+
+def test_a_second_signal_does_not_wait(emulator: EmulatorServer, tmp_path: Path) -> None:
+    emulator.state.pace = pace(chunk_delay=0.5, chunk_count=200)
+    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="600") as gateway:
+        reader = Reader(gateway)
+        reader.begun.wait(10)
+
+        gateway.process.send_signal(signal.SIGINT)
+        status = gateway.stop(signal.SIGINT)
+
+    assert status == 0
+
+
+def test_a_new_client_is_not_accepted_while_others_finish(emulator: EmulatorServer, tmp_path: Path) -> None:
+    emulator.state.pace = pace(chunk_delay=0.5, chunk_count=200)
+    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="600") as gateway:
+        reader = Reader(gateway)
+        reader.begun.wait(10)
+        gateway.process.send_signal(signal.SIGTERM)
+        emulator.state.log.wait_for(lambda entry: entry.chunks_sent > 2)
+
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{gateway.url}/health")
+
+        assert gateway.stop() == 0
