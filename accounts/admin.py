@@ -1,29 +1,282 @@
-"""The operator's desk: accounts, settings, and the log of what was done."""
+"""The operator's desk: the accounts with what each can still do, and the log of what was done."""
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asgiref.sync import async_to_sync
+from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
+from django.forms import ModelForm
+from django.http import HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminTextareaWidget
 
-from accounts.models import Account, LiveSetting
+from accounts import audit, desk_columns, live_settings_page, sign_in_pages
+from accounts.advice import advice_for
+from accounts.inspection import check_all, refresh_quota, verify
+from accounts.models import THRESHOLD_RULES, Account, ClientProblem, LiveSetting
+from accounts.quota import history_lines, outlooks
 
-# There is one operator, and the desk is all there is to see: nothing to administer about users.
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from django.db.models import QuerySet
+    from django.http import HttpRequest, HttpResponse
+
+# There is one operator, and nothing to administer about users.
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
+class AccountForm(ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    class Meta:
+        model = Account
+        widgets: ClassVar = {"model_quota_thresholds": UnfoldAdminTextareaWidget({"rows": 2})}
+        fields = ("enabled", "priority", "project_id", "quota_threshold", "model_quota_thresholds")
+
+    def clean_model_quota_thresholds(self) -> dict[str, float]:
+        thresholds = self.cleaned_data["model_quota_thresholds"] or {}
+        if not isinstance(thresholds, dict):
+            raise ValidationError('It must have the form {"model": 0.2}.')
+        for model_id, threshold in thresholds.items():
+            if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+                raise ValidationError(f"{model_id}: must be a number from 0 to 0.99.")
+            for rule in THRESHOLD_RULES:
+                rule(threshold)
+        return thresholds
+
+
+class UsableFilter(admin.SimpleListFilter):
+    title = "usable"
+    parameter_name = "usable"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Usable now"), ("no", "Needs you")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
+        usable = {"enabled": True, "state": Account.State.OK, "terms_accepted_at__isnull": False}
+        if self.value() == "yes":
+            return queryset.filter(**usable)
+        return queryset.exclude(**usable) if self.value() == "no" else queryset
+
+
+class AccountList(ChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        """One query for the quotas of all accounts that are shown."""
+        super().get_results(request)
+        quotas = desk_columns.by_pool(outlooks([account.pk for account in self.result_list]))
+        for account in self.result_list:
+            account.outlooks = [one for one in quotas if one.account_id == account.pk]
+
+
 @admin.register(Account)
 class AccountAdmin(ModelAdmin):
-    list_display = ("email", "state", "enabled", "tier", "project_id", "terms_accepted_at")
+    form = AccountForm
+    list_display = ("shown_email", "shown_state", "shown_tier", "quota", "resting", "used")
+    list_filter = (UsableFilter, "state", "enabled", "tier")
+    search_fields = ("email",)
+    list_per_page = 50
+    list_fullwidth = True
+    change_list_template = "accounts/account_list.html"
+    change_form_template = "accounts/account.html"
+    actions: ClassVar = [
+        "verify_chosen",
+        "refresh_chosen",
+        "enable_chosen",
+        "disable_chosen",
+        "accept_terms_chosen",
+    ]
+    actions_detail: ClassVar = ["verify_one", "refresh_one", "sign_in_again"]
+    actions_row: ClassVar = ["verify_one", "refresh_one", "sign_in_again"]
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("add/", wrap(sign_in_pages.start), name="accounts_account_add"),
+            path("sign-in/<int:number>/", wrap(sign_in_pages.attempt), name="accounts_sign_in"),
+            path("sign-in/<int:number>/status/", wrap(sign_in_pages.status), name="accounts_sign_in_status"),
+            *super().get_urls(),
+        ]
+
+    # The list
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return AccountList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """What the database holds; Google is never asked because somebody looks."""
+        context = {"client_problem": ClientProblem.objects.first(), "has_accounts": Account.objects.exists()}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    @display(description="account", ordering="email")
+    def shown_email(self, account: Account) -> str:
+        return account.email
+
+    @display(description="state", ordering="state")
+    def shown_state(self, account: Account) -> str:
+        return desk_columns.state_badge(account)
+
+    @display(description="tier", ordering="tier")
+    def shown_tier(self, account: Account) -> str:
+        return desk_columns.tier_badge(account.tier)
+
+    @display(description="what is left")
+    def quota(self, account: Account) -> str:
+        return desk_columns.quota_bars(account.outlooks)  # type: ignore[attr-defined]  # see AccountList
+
+    @display(description="resting")
+    def resting(self, account: Account) -> str:
+        return desk_columns.cooldowns(account)
+
+    @display(description="last used", ordering="last_used_at")
+    def used(self, account: Account) -> str:
+        return desk_columns.ago(account.last_used_at)
+
+    # One account
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        account = self.get_object(request, object_id)
+        context: dict[str, Any] = {"show_save_and_add_another": False}
+        if account is not None:
+            quotas = desk_columns.by_pool(outlooks([account.pk]))
+            lines = history_lines(account.pk)
+            context |= {
+                "account": account,
+                "advice": advice_for(account),
+                "client_problem": ClientProblem.objects.first(),
+                "state_badge": desk_columns.state_badge(account),
+                "tier_badge": desk_columns.tier_badge(account.tier),
+                "used": desk_columns.ago(account.last_used_at),
+                "cooldowns": desk_columns.cooldowns(account),
+                "quotas": [
+                    {
+                        "bars": [desk_columns.bar_of(one.model_id, one)],
+                        "mode": one.header_mode,
+                        "reset_at": one.reset_at,
+                        "seen": desk_columns.ago(one.seen_at),
+                        "line": lines.get((one.model_id, one.header_mode), ""),
+                    }
+                    for one in quotas
+                ],
+            }
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
+        """Only what the form shows: the server may have changed other things meanwhile."""
+        fields = list(form.changed_data)
+        if obj.project_id and obj.state == Account.State.NEEDS_PROJECT:
+            obj.enter_state(Account.State.OK)
+            fields += Account.STATE_FIELDS
+        obj.save(update_fields=fields)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+        for account in queryset:
+            account.delete()  # one by one: the server must hear of it
+
+    # What can be done with it
+
+    @action(description="Verify", icon="verified_user", url_path="verify")
+    def verify_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        self._check(request, Account.objects.filter(pk=object_id), verify, "Verified")
+        return self._back(request)
+
+    @action(description="Refresh quota", icon="refresh", url_path="refresh")
+    def refresh_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        self._check(request, Account.objects.filter(pk=object_id), refresh_quota, "Refreshed the quota")
+        return self._back(request)
+
+    @action(description="Sign in again", icon="login", url_path="sign-in-again")
+    def sign_in_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(f"{reverse('admin:accounts_account_add')}?account={object_id}")
+
+    @action(description="Verify at Google")
+    def verify_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+        self._check(request, queryset, verify, "Verified")
+
+    @action(description="Refresh quota")
+    def refresh_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+        self._check(request, queryset, refresh_quota, "Refreshed the quota")
+
+    @action(description="Enable")
+    def enable_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+        self._change_all(request, queryset, "Enabled", enabled=True)
+
+    @action(description="Disable")
+    def disable_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+        self._change_all(request, queryset, "Disabled", enabled=False)
+
+    @action(description="Accept Google's terms notice for them")
+    def accept_terms_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
+        self._change_all(
+            request,
+            queryset.filter(terms_accepted_at__isnull=True),
+            "Accepted the notice about Google's terms",
+            terms_accepted_at=timezone.now(),
+        )
+
+    def _check(
+        self, request: HttpRequest, queryset: QuerySet[Account], check: Callable[..., Any], what: str
+    ) -> None:
+        accounts: Sequence[Account] = list(queryset)
+        for verdict, account in zip(async_to_sync(check_all)(accounts, check), accounts, strict=True):
+            audit.record(request.user, f"{what}: {verdict.problem or 'works'}", account)
+            level = messages.WARNING if verdict.problem else messages.SUCCESS
+            self.message_user(request, f"{verdict.email}: {verdict.problem or 'works'}", level)
+
+    def _change_all(
+        self, request: HttpRequest, queryset: QuerySet[Account], what: str, **changes: Any
+    ) -> None:
+        for account in queryset:
+            for name, value in changes.items():
+                setattr(account, name, value)
+            account.save(update_fields=list(changes))
+            audit.record(request.user, what, account)
+        self.message_user(request, f"{what}.", messages.SUCCESS)
+
+    def _back(self, request: HttpRequest) -> HttpResponse:
+        """To the list or the account, wherever the button was."""
+        here = reverse("admin:accounts_account_changelist")
+        came_from = request.headers.get("referer", "").partition(request.get_host())[2]
+        return HttpResponseRedirect(came_from if came_from.startswith(here) else here)
 
 
 @admin.register(LiveSetting)
 class LiveSettingAdmin(ModelAdmin):
-    pass
+    """One page for all of them."""
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(live_settings_page.settings_page)
+        return [path("", page, name="accounts_livesetting_changelist")]
 
 
 @admin.register(LogEntry)
 class LogEntryAdmin(ModelAdmin):
-    pass
+    """Read only: who did what, and when."""
+
+    list_display = ("action_time", "user", "object_repr", "what")
+    list_filter = ("user", "action_flag")
+    search_fields = ("object_repr", "change_message")
+    list_display_links = None
+    date_hierarchy = None
+
+    @display(description="what")
+    def what(self, entry: LogEntry) -> str:
+        return entry.get_change_message() or entry.get_action_flag_display()
+
+    def has_add_permission(self, *args: Any) -> bool:
+        return False
+
+    def has_change_permission(self, *args: Any) -> bool:
+        return False
+
+    def has_delete_permission(self, *args: Any) -> bool:
+        return False

@@ -5,12 +5,15 @@ The server does this in the background, `verifyaccounts` and the operator's page
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from channels.db import database_sync_to_async
 
+from accounts.access_tokens import AccessTokens
 from accounts.credentials import CredentialsUnreadable
 from accounts.google.code_assist import (
     Assignment,
@@ -24,11 +27,11 @@ from accounts.google.code_assist import (
 from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
 from accounts.models import Account
+from accounts.outbound import AccountsClient
 from accounts.quota import store_quotas
 
 if TYPE_CHECKING:
-    from accounts.access_tokens import AccessTokens
-    from accounts.outbound import AccountsClient
+    from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +143,30 @@ class Verdict:
     tier: str = "unknown"
     project_id: str = ""
     models: int = 0
+
+
+Check = Callable[[Account, AccountsClient, AccessTokens], Awaitable[Verdict]]
+AT_ONCE = 8
+
+
+async def check_all(
+    accounts: Sequence[Account], check: Check, on_done: Callable[[Verdict], None] = lambda verdict: None
+) -> list[Verdict]:
+    """Several at once; the verdicts in the order of `accounts`, `on_done` in the order they come."""
+    client = AccountsClient()
+    tokens = AccessTokens(client)
+    few_at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def check_one(account: Account) -> Verdict:
+        async with few_at_once:
+            verdict = await check(account, client, tokens)
+        on_done(verdict)
+        return verdict
+
+    try:
+        return await asyncio.gather(*(check_one(account) for account in accounts))
+    finally:
+        await client.close()
 
 
 async def verify(account: Account, client: AccountsClient, tokens: AccessTokens) -> Verdict:

@@ -81,6 +81,22 @@ def outlooks(account_ids: Collection[int] | None = None) -> list[QuotaOutlook]:
     return [_outlook(list(history)) for _, history in pools]
 
 
+def history_lines(account_id: int) -> dict[tuple[str, str], str]:
+    """By model and header mode: the last FORECAST_HISTORY as points of a line, in a box of 100 by 20."""
+    start = (timezone.now() - FORECAST_HISTORY).timestamp()
+    rows = QuotaSnapshot.objects.filter(account_id=account_id, seen_at__gte=timezone.now() - FORECAST_HISTORY)
+    pools = groupby(rows, key=lambda row: (row.model_id, row.header_mode))
+    return {pool: _points(_measurements(list(history)), start) for pool, history in pools}
+
+
+def _points(measurements: list[Measurement], start: float) -> str:
+    seconds = FORECAST_HISTORY.total_seconds()
+    return " ".join(
+        f"{max(0.0, one.at - start) / seconds * 100:.1f},{1 + (1 - one.remaining) * 18:.1f}"
+        for one in measurements
+    )
+
+
 def _newest(account_id: int, header_mode: str) -> Iterable[QuotaSnapshot]:
     """Oldest first, so that in a dict the newest of each model stays."""
     recent = timezone.now() - FORECAST_HISTORY

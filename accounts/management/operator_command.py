@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,20 +18,17 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from accounts.access_tokens import AccessTokens
 from accounts.credentials import CredentialsUnreadable
+from accounts.inspection import check_all
 from accounts.models import Account
-from accounts.outbound import AccountsClient
 from accounts.terms import NOTICE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from django.core.management.base import CommandParser
 
-    from accounts.inspection import Verdict
-
-AT_ONCE = 8
+    from accounts.inspection import Check, Verdict
 
 
 class OperatorCommand(BaseCommand):
@@ -110,29 +108,11 @@ class OperatorCommand(BaseCommand):
             )
         return [known[email] for email in dict.fromkeys(wanted)]
 
-    def check_all(
-        self, accounts: Sequence[Account], check: Callable[..., Awaitable[Verdict]]
-    ) -> list[Verdict]:
+    def check_all(self, accounts: Sequence[Account], check: Check) -> list[Verdict]:
         """Several at once, with a line for each as it is done; in the order of `accounts`."""
-        return asyncio.run(self._check_all(accounts, check))
+        done = count(1)
 
-    async def _check_all(
-        self, accounts: Sequence[Account], check: Callable[..., Awaitable[Verdict]]
-    ) -> list[Verdict]:
-        client = AccountsClient()
-        tokens = AccessTokens(client)
-        few_at_once = asyncio.Semaphore(AT_ONCE)
-        done = 0
+        def report(verdict: Verdict) -> None:
+            self.say(f"[{next(done)}/{len(accounts)}] {verdict.email}: {verdict.problem or 'works'}")
 
-        async def check_one(account: Account) -> Verdict:
-            nonlocal done
-            async with few_at_once:
-                verdict = await check(account, client, tokens)
-            done += 1
-            self.say(f"[{done}/{len(accounts)}] {verdict.email}: {verdict.problem or 'works'}")
-            return verdict
-
-        try:
-            return await asyncio.gather(*(check_one(account) for account in accounts))
-        finally:
-            await client.close()
+        return asyncio.run(check_all(accounts, check, report))

@@ -1,0 +1,114 @@
+"""Adding an account in the browser: start a sign-in, watch how it goes, or paste where the browser ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES
+
+from accounts import audit, sign_in
+from accounts.callback_listener import NoPortFree, shared_listener
+from accounts.google.oauth import ClientSecretWrong
+from accounts.models import Account, SignIn
+from accounts.terms import NOTICE
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+TEXT = " ".join(INPUT_CLASSES)
+CHECKBOX = " ".join(CHECKBOX_CLASSES)
+WAITING = {SignIn.Status.PENDING, SignIn.Status.FINISHING}
+
+
+class StartForm(forms.Form):
+    email = forms.EmailField(
+        label="Account",
+        required=False,
+        help_text="Optional: Google offers this one first.",
+        widget=forms.EmailInput({"class": TEXT, "placeholder": "you@gmail.com"}),
+    )
+    accept_terms = forms.BooleanField(
+        label="I have read this and accept the risk for this account",
+        required=False,
+        widget=forms.CheckboxInput({"class": CHECKBOX}),
+    )
+
+
+@never_cache
+def start(request: HttpRequest) -> HttpResponse:
+    known = _known_account(request)
+    initial = {"email": known.email if known else "", "accept_terms": bool(known and known.terms_accepted_at)}
+    form = StartForm(request.POST or None, initial=initial)
+    problem = ""
+    if request.method == "POST" and form.is_valid():
+        try:
+            attempt = _start(request, form.cleaned_data)
+        except ClientSecretWrong as error:
+            problem = str(error)
+        else:
+            return HttpResponseRedirect(reverse("admin:accounts_sign_in", args=[attempt.pk]))
+    context = {"form": form, "problem": problem, "notice": NOTICE, "title": "Add an account"}
+    return _page(request, "accounts/sign_in_start.html", context)
+
+
+@never_cache
+def attempt(request: HttpRequest, number: int) -> HttpResponse:
+    """The page of one sign-in; a POST brings what was pasted."""
+    current = sign_in.refresh_status(get_object_or_404(SignIn, pk=number))
+    problem = ""
+    if request.method == "POST":
+        try:
+            sign_in.finish_from_paste(current, request.POST.get("pasted", "")[:8192])
+        except sign_in.AnswerUnusable as error:
+            problem = str(error)
+        else:
+            return HttpResponseRedirect(request.path)
+    return _page(request, "accounts/sign_in.html", {**_context(current), "problem": problem})
+
+
+@never_cache
+def status(request: HttpRequest, number: int) -> HttpResponse:
+    """The part of that page which changes, asked for every second while the sign-in is under way."""
+    current = sign_in.refresh_status(get_object_or_404(SignIn, pk=number))
+    return render(request, "accounts/sign_in_status.html", _context(current))
+
+
+def _start(request: HttpRequest, cleaned: dict[str, Any]) -> SignIn:
+    """Raises ClientSecretWrong."""
+    try:
+        port = shared_listener().port
+    except NoPortFree:
+        port = sign_in.callback_ports()[0]  # then the address is pasted
+    current = sign_in.start(
+        port=port,
+        started_by=request.user.get_username(),
+        terms_accepted=cleaned["accept_terms"],
+        login_hint=cleaned["email"].lower(),
+    )
+    audit.record(request.user, "Started a sign-in at Google")
+    return current
+
+
+def _known_account(request: HttpRequest) -> Account | None:
+    account_id = request.GET.get("account", "")
+    return Account.objects.filter(pk=account_id).first() if account_id.isdecimal() else None
+
+
+def _context(current: SignIn) -> dict[str, Any]:
+    waiting = current.status in WAITING
+    return {
+        "attempt": current,
+        "is_waiting": waiting,
+        "google_address": sign_in.google_address(current) if waiting else "",
+        "title": "Sign in at Google",
+    }
+
+
+def _page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    return render(request, template, {**admin.site.each_context(request), **context})
