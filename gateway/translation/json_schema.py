@@ -160,7 +160,7 @@ class _Converter:
             return self._finished_object("(nested too deeply to describe)", restoration), restoration
         schema, place = self._resolve(schema, place)
         hints = _Hints(schema.get("description"))
-        schema = self._choose_from_unions(schema, place, hints)
+        schema, place = self._choose_from_unions(schema, place, hints)
         converted: Schema = {"type": self._type_of(schema, hints)}
         if schema.get("nullable") is True:
             converted["nullable"] = True
@@ -208,28 +208,31 @@ class _Converter:
                 merged = _merge(merged, resolved)
         return merged, place
 
-    def _choose_from_unions(self, schema: Schema, place: _Place, hints: _Hints) -> Schema:
+    def _choose_from_unions(self, schema: Schema, place: _Place, hints: _Hints) -> tuple[Schema, _Place]:
         for keyword in ("anyOf", "oneOf"):
             members = schema.get(keyword)
             if isinstance(members, list) and place.depth <= MAX_DEPTH:
                 schema = {key: value for key, value in schema.items() if key != keyword}
-                schema = self._choose(schema, members, place, hints)
-        return schema
+                schema, place = self._choose(schema, members, place, hints)
+        return schema, place
 
-    def _choose(self, schema: Schema, members: list[Any], place: _Place, hints: _Hints) -> Schema:
-        resolved = [self._resolve(member, place)[0] for member in members if isinstance(member, dict)]
-        candidates = [member for member in resolved if not _is_null(member)]
+    def _choose(
+        self, schema: Schema, members: list[Any], place: _Place, hints: _Hints
+    ) -> tuple[Schema, _Place]:
+        resolved = [self._resolve(member, place) for member in members if isinstance(member, dict)]
+        candidates = [member for member, _ in resolved if not _is_null(member)]
         if len(candidates) < len(resolved):
             schema = {**schema, "nullable": True}
         if not candidates or _only_narrow(schema, candidates):
-            return schema
+            return schema, place
         if all("const" in member for member in candidates):
-            return {**schema, "enum": [member["const"] for member in candidates]}
+            return {**schema, "enum": [member["const"] for member in candidates]}, place
         if len(candidates) > 1:
             _hint_types(map(_types_of, candidates), hints)
         best = max(candidates, key=_score)
         hints.describe(best.get("description"))
-        # A union inside the chosen one is resolved in the same way.
+        # The way to the chosen one goes through its references, and a union inside it is resolved as well.
+        place = next(through for member, through in resolved if member is best)
         return self._choose_from_unions(_merge(schema, best), place.below(), hints)
 
     # --- type ---

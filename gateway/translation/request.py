@@ -9,7 +9,7 @@ import orjson
 
 from gateway.google_api.content import Part, text_part
 from gateway.translation.context_limit import keep_newest_turns, refuse_if_too_long
-from gateway.translation.history import as_turns, pair_tools
+from gateway.translation.history import Message, as_turns, pair_tools
 from gateway.translation.json_schema import Restoration, response_schema
 from gateway.translation.thinking import ThinkingPlan, lacks_thinking_in_tool_loop, plan_thinking
 from gateway.translation.token_estimate import estimate_input_tokens
@@ -72,12 +72,7 @@ def translate_request(
     Raises InvalidRequest when the prompt is clearly longer than the model can read.
     """
     tokens = estimate_input_tokens(request)
-    turns = as_turns(request.messages)
-    if 0 < options.max_context_tokens < tokens:
-        turns = keep_newest_turns(turns, request, options.max_context_tokens)
-    else:
-        refuse_if_too_long(tokens, model.max_input_tokens)
-    turns = pair_tools(turns)
+    turns = _turns_within_context(request, model, options, tokens)
     plan = plan_thinking(
         request,
         model,
@@ -87,27 +82,46 @@ def translate_request(
     )
     tools = _translate_tools(request, model)
     names = tools.names.copy()
-    builder = ContentsBuilder(
-        model,
-        names,
-        signatures,
-        keeps_thinking=not without_thinking and (plan.is_on or model.family == "gemini"),
+    keeps_thinking = not without_thinking and (plan.is_on or model.family == "gemini")
+    contents = ContentsBuilder(model, names, signatures, keeps_thinking=keeps_thinking).build(
+        turns, may_end_with_assistant=model.family == "claude" and not plan.is_on
     )
-    translated: dict[str, Any] = {
-        "contents": builder.build(turns, may_end_with_assistant=model.family == "claude" and not plan.is_on)
-    }
-    uses_schema = _answers_by_schema(request, model, tools)
-    system = _system_parts(request, options, with_schema=not uses_schema)
-    if system:
-        translated["systemInstruction"] = {"role": "user", "parts": system}
-    _add_tools(translated, request, model, tools)
-    translated["generationConfig"] = _generation_config(request, model, plan)
-    if uses_schema:
-        _add_response_schema(translated["generationConfig"], request)
+    translated = {"contents": contents, **_around_the_contents(request, model, options, plan, tools)}
     return TranslatedRequest(translated, model, names, tokens, plan.is_on, tools.restorations)
 
 
-def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, turns: list[dict[str, Any]]) -> bool:
+def _turns_within_context(
+    request: MessagesRequest, model: UpstreamModel, options: TranslationOptions, tokens: int
+) -> list[Message]:
+    turns = as_turns(request.messages)
+    if 0 < options.max_context_tokens < tokens:
+        turns = keep_newest_turns(turns, request, options.max_context_tokens)
+    else:
+        refuse_if_too_long(tokens, model.max_input_tokens)
+    return pair_tools(turns)
+
+
+def _around_the_contents(
+    request: MessagesRequest,
+    model: UpstreamModel,
+    options: TranslationOptions,
+    plan: ThinkingPlan,
+    tools: TranslatedTools,
+) -> dict[str, Any]:
+    """System, tools and configuration, in the order Google's documentation shows them."""
+    uses_schema = _answers_by_schema(request, model, tools)
+    around: dict[str, Any] = {}
+    system = _system_parts(request, options, with_schema=not uses_schema)
+    if system:
+        around["systemInstruction"] = {"role": "user", "parts": system}
+    _add_tools(around, request, model, tools)
+    around["generationConfig"] = _generation_config(request, model, plan)
+    if uses_schema:
+        _add_response_schema(around["generationConfig"], request)
+    return around
+
+
+def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, turns: list[Message]) -> bool:
     """Claude neither thinks before a forced call, nor in a tool loop that began without thinking."""
     if model.family != "claude" or not model.thinks:
         return False

@@ -58,7 +58,7 @@ DEFINITIONS = {
 
 @st.composite
 def example(draw: st.DrawFn, depth: int = 0) -> Example:
-    makers = [_string, _number, _boolean, _enum, _const, _nullable_by_list, _anything, _null]
+    makers = [_string, _number, _boolean, _enum, _enum, _const, _nullable_by_list, _anything, _null]
     if depth < 3:
         makers += [_array, _object, _object, _any_of, _any_of, _all_of, _reference, _reference, _tuple, _map]
     schema, instance = draw(draw(st.sampled_from(makers))(depth))

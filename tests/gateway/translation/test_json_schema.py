@@ -294,6 +294,16 @@ def test_rule_2_a_recursive_reference_stops_at_the_third() -> None:
     assert convert({"$ref": "#/$defs/Deep"}) == deep
 
 
+def test_rule_2_a_recursive_reference_in_a_union_stops_as_well() -> None:
+    child = {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}
+    node = {"type": "object", "properties": {"child": child}}
+
+    parameters, _ = parameters_schema({**node, "$defs": {"Node": node}}, with_placeholders=False)
+
+    assert repr(parameters).count("'child'") == 4
+    assert "see Node" in repr(parameters)
+
+
 def test_rule_2_a_stopped_reference_keeps_its_own_description() -> None:
     converted = convert({"$ref": "#/$defs/No", "description": "a node"})
 
