@@ -1,0 +1,388 @@
+"""The pool by itself: an injected clock, no database, the queue in a real event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from accounts.google.errors import Trouble
+from accounts.pool import CoolingDown, Lease, Pool, PooledAccount, QueueFull, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_django.fixtures import Settings
+
+    Set = Callable[[str, Any], None]
+
+SONNET = Wanted("claude-sonnet-4-6:antigravity")
+FLASH = Wanted("gemini-3-flash:cli")
+DAY = 24 * 3600.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_772_366_400.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pool(clock: Clock) -> Pool:
+    return a_pool(clock, 3)
+
+
+@pytest.fixture(autouse=True)
+def live_setting(settings: Settings) -> Set:
+    def change(name: str, value: Any) -> None:
+        spec = replace(settings.LIVE_SETTINGS[name], start_value=value)
+        settings.LIVE_SETTINGS = {**settings.LIVE_SETTINGS, name: spec}
+
+    change("ACCOUNT_STRATEGY", "sticky")
+    return change
+
+
+def a_pool(clock: Clock, count: int) -> Pool:
+    pool = Pool(clock)
+    pool.replace([PooledAccount(n, f"user{n}@example.com", f"project-{n}") for n in range(1, count + 1)])
+    return pool
+
+
+def take(pool: Pool, wanted: Wanted = SONNET) -> Lease:
+    lease = pool.lease(wanted)
+    assert lease is not None
+    return lease
+
+
+# Limits and rests
+
+
+def test_an_account_at_its_limit_rests_for_that_quota_only(pool: Pool) -> None:
+    pool.failed(take(pool), Trouble.QUOTA, 600)
+
+    assert take(pool).account.id == 2
+    assert take(pool, FLASH).account.id == 2  # sticky: the one used last
+    assert set(pool.cooldowns_of(1)) == {SONNET.model_key}
+
+
+def test_the_servers_time_is_trusted_to_the_second(pool: Pool, clock: Clock) -> None:
+    pool.replace(pool.accounts[:1])
+    pool.failed(take(pool), Trouble.QUOTA, 7384.18)
+
+    clock.now += 7384
+    assert pool.lease(SONNET) is None
+    clock.now += 0.2
+    assert pool.lease(SONNET) is not None
+
+
+@pytest.mark.parametrize(
+    ("trouble", "rests"),
+    [
+        (Trouble.QUOTA, [60, 300, 1800, 7200, 7200]),
+        (Trouble.RATE_LIMIT, [30, 30, 30, 30, 30]),
+        (Trouble.UNKNOWN_LIMIT, [10, 20, 40, 60, 60]),
+    ],
+)
+def test_without_a_hint_rests_grow(trouble: Trouble, rests: list[float], pool: Pool, clock: Clock) -> None:
+    pool.replace(pool.accounts[:1])
+
+    for seconds in rests:
+        lease = take(pool)
+        rest = pool.failed(lease, trouble)
+        lease.release()
+        assert rest is not None
+        assert rest.until - clock.now == seconds
+        clock.now = rest.until + 3
+
+
+def test_failures_side_by_side_count_once(pool: Pool) -> None:
+    leases = [take(pool) for _ in range(3)]
+
+    rests = [pool.failed(lease, Trouble.QUOTA) for lease in leases]
+
+    assert len({rest.until for rest in rests if rest is not None}) == 1
+    assert pool.health(1) == 60
+
+
+def test_three_failures_in_a_row_are_a_reason_to_rest(pool: Pool, clock: Clock) -> None:
+    for expected in (None, None, 60):
+        lease = take(pool)
+        rest = pool.failed(lease, Trouble.SERVER_ERROR)
+        lease.release()
+        clock.now += 5
+        assert (rest and rest.until - (clock.now - 5)) == expected
+
+
+def test_a_success_ends_the_row(pool: Pool) -> None:
+    for _ in range(5):
+        lease = take(pool)
+        pool.failed(lease, Trouble.SERVER_ERROR)
+        pool.succeeded(lease)
+        lease.release()
+
+    assert pool.cooldowns_of(1) == {}
+
+
+def test_an_answer_that_was_under_way_does_not_end_a_later_rest(pool: Pool, clock: Clock) -> None:
+    early, late = take(pool), take(pool)
+    clock.now += 1
+    pool.failed(late, Trouble.QUOTA, 600)
+
+    pool.succeeded(early)
+
+    assert SONNET.model_key in pool.cooldowns_of(1)
+
+
+def test_a_rest_of_days_is_probed_by_one_request_an_hour(pool: Pool, clock: Clock) -> None:
+    pool.replace(pool.accounts[:1])
+    lease = take(pool)
+    pool.failed(lease, Trouble.QUOTA, 6 * DAY)
+    lease.release()
+
+    clock.now += 3601
+    probe = pool.lease(SONNET)
+    assert probe is not None
+    assert pool.lease(SONNET) is None
+
+    pool.succeeded(probe)
+    assert pool.lease(SONNET) is not None
+
+
+def test_a_rest_of_hours_is_not_probed(pool: Pool, clock: Clock) -> None:
+    pool.replace(pool.accounts[:1])
+    pool.failed(take(pool), Trouble.QUOTA, 20 * 3600)
+
+    clock.now += 19 * 3600
+
+    assert pool.lease(SONNET) is None
+
+
+def test_nobody_is_probed_while_another_can_answer(pool: Pool, clock: Clock) -> None:
+    pool.failed(take(pool), Trouble.QUOTA, 6 * DAY)
+    clock.now += 7200
+
+    assert {take(pool).account.id for _ in range(4)} == {2}
+
+
+def test_changes_are_handed_to_the_database_once(pool: Pool) -> None:
+    told = []
+    pool.on_rest_changed = lambda: told.append(True)
+    lease = take(pool)
+
+    pool.failed(lease, Trouble.QUOTA, 600)
+
+    changes = pool.take_unsaved_rests()
+    assert told == [True]
+    assert [key for key, rest in changes.items() if rest is not None] == [(1, SONNET.model_key)]
+    assert pool.take_unsaved_rests() == {}
+
+
+def test_what_the_database_kept_counts_from_the_start(clock: Clock) -> None:
+    pool = Pool(clock)
+    pool.load_rests({(1, SONNET.model_key): CoolingDown(clock.now + 600, "quota")})
+    pool.replace([PooledAccount(1, "user1@example.com", "project-1")])
+
+    assert pool.lease(SONNET) is None
+    assert pool.first_return(SONNET) == clock.now + 600
+
+
+# The model itself
+
+
+def test_a_model_without_capacity_is_left_alone_and_no_account_is_blamed(pool: Pool, clock: Clock) -> None:
+    pool.pause_model(SONNET.model_key, None)
+
+    assert pool.lease(SONNET) is None
+    assert pool.lease(FLASH) is not None
+    assert pool.health(1) == 70
+    clock.now += 5.1
+    assert pool.lease(SONNET) is not None
+
+
+def test_pauses_grow_until_an_answer_comes(pool: Pool, clock: Clock) -> None:
+    pauses = []
+    for _ in range(7):
+        pause = pool.pause_model(SONNET.model_key, None)
+        pauses.append(pause.until - clock.now)
+        clock.now = pause.until + 1
+    pool.succeeded(take(pool))
+
+    assert pauses == [5, 10, 20, 30, 60, 60, 60]
+    assert pool.pause_model(SONNET.model_key, None).times == 1
+
+
+# Busy accounts and the queue
+
+
+def test_no_account_gets_more_than_it_may(pool: Pool, live_setting: Set) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 2)
+
+    leases = [pool.lease(SONNET) for _ in range(7)]
+
+    assert [lease.account.id for lease in leases if lease] == [1, 1, 2, 2, 3, 3]
+    assert [account.id for account in pool.busy(SONNET)] == [1, 2, 3]
+
+
+async def test_whoever_came_first_is_served_first(clock: Clock, live_setting: Set) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    pool = a_pool(clock, 1)
+    held = take(pool)
+    order: list[int] = []
+
+    async def wait(number: int) -> None:
+        lease = await pool.queue(SONNET)
+        order.append(number)
+        lease.release()
+
+    waiting = [asyncio.create_task(wait(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    held.release()
+    await asyncio.gather(*waiting)
+
+    assert order == [0, 1, 2, 3, 4]
+    assert pool.waiting == 0
+
+
+async def test_a_newcomer_does_not_overtake_those_who_wait(clock: Clock, live_setting: Set) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    pool = a_pool(clock, 1)
+    held = take(pool)
+    waiter = pool.queue(SONNET)
+
+    assert waiter.place == 1
+    assert pool.lease(SONNET) is None
+    assert pool.queue(SONNET).place == 2
+    held.release()
+    assert (await waiter).account.id == 1
+
+
+async def test_another_model_is_not_held_up(clock: Clock, live_setting: Set) -> None:
+    pool = a_pool(clock, 1)
+    pool.failed(take(pool), Trouble.QUOTA, 600)
+    pool.queue(SONNET)
+
+    assert pool.lease(FLASH) is not None
+
+
+async def test_who_gives_up_leaves_the_queue_and_takes_nothing(clock: Clock, live_setting: Set) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    pool = a_pool(clock, 1)
+    held = take(pool)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await pool.queue(SONNET)
+
+    held.release()
+
+    assert pool.waiting == 0
+    assert pool.in_flight(1) == 0
+
+
+async def test_a_lease_that_comes_as_its_waiter_leaves_is_given_back(clock: Clock, live_setting: Set) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    pool = a_pool(clock, 1)
+    held = take(pool)
+
+    async def wait() -> None:
+        await pool.queue(SONNET)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    held.release()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert pool.in_flight(1) == 0
+
+
+async def test_a_waiter_is_woken_when_a_rest_ends_even_by_a_jump_of_the_clock(clock: Clock) -> None:
+    pool = a_pool(clock, 1)
+    lease = take(pool)
+    pool.failed(lease, Trouble.QUOTA, 3600)
+    lease.release()
+    waiter = asyncio.ensure_future(pool.queue(SONNET)._wait())
+    await asyncio.sleep(0.01)
+
+    clock.now += 3601
+    async with asyncio.timeout(5):
+        assert (await waiter).account.id == 1
+
+
+async def test_a_waiter_is_woken_when_an_account_is_added(clock: Clock) -> None:
+    pool = Pool(clock)
+    waiter = pool.queue(SONNET)
+
+    pool.replace([PooledAccount(7, "new@example.com", "project")])
+
+    async with asyncio.timeout(1):
+        assert (await waiter).account.id == 7
+
+
+async def test_the_queue_has_an_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accounts.pool.MAX_WAITING", 2)
+    pool = Pool(clock)
+    pool.queue(SONNET)
+    pool.queue(SONNET)
+
+    with pytest.raises(QueueFull):
+        pool.queue(SONNET)
+
+
+def test_a_lease_is_given_back_once(pool: Pool) -> None:
+    first, second = take(pool), take(pool)
+
+    first.release()
+    first.release()
+
+    assert pool.in_flight(1) == 1
+    second.release()
+    assert pool.in_flight(1) == 0
+
+
+# Choice
+
+
+def test_a_conversation_keeps_its_account(pool: Pool, live_setting: Set) -> None:
+    live_setting("ACCOUNT_STRATEGY", "round-robin")
+    mine, other = replace(SONNET, conversation="mine"), replace(SONNET, conversation="other")
+
+    ids = [take(pool, wanted).account.id for wanted in (mine, other, mine, other, mine)]
+
+    assert ids == [1, 2, 1, 2, 1]
+
+
+def test_a_conversation_moves_when_its_account_must_rest(pool: Pool) -> None:
+    mine = replace(SONNET, conversation="mine")
+    pool.failed(take(pool, mine), Trouble.QUOTA, 600)
+
+    assert [take(pool, mine).account.id for _ in range(2)] == [2, 2]
+
+
+def test_an_account_without_a_project_waits_its_turn(clock: Clock) -> None:
+    pool = Pool(clock)
+    pool.replace([PooledAccount(1, "new@example.com", ""), PooledAccount(2, "old@example.com", "project")])
+
+    assert take(pool).account.id == 2
+    pool.replace(pool.accounts[:1])
+    assert take(pool).account.id == 1
+
+
+def test_only_accounts_that_have_the_model_are_asked(pool: Pool) -> None:
+    assert take(pool, replace(SONNET, able=frozenset({3}))).account.id == 3
+
+
+def test_what_was_used_is_told_once(pool: Pool, clock: Clock) -> None:
+    take(pool)
+
+    assert pool.take_last_used() == {1: clock.now}
+    assert pool.take_last_used() == {}

@@ -1,0 +1,163 @@
+"""The pool under random events: whatever happens, in whatever order, its promises hold."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from accounts.google.errors import Trouble
+from accounts.live_settings import live
+from accounts.pool import Pool, PooledAccount, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from accounts.pool import Lease, Waiter
+
+T = TypeVar("T")
+
+LIMITS = [Trouble.QUOTA, Trouble.RATE_LIMIT, Trouble.UNKNOWN_LIMIT]
+HINTS = st.none() | st.sampled_from([0.5, 3.0, 45.0, 7384.0, 6 * 24 * 3600.0])
+MODELS = st.sampled_from(["claude-sonnet-4-6:antigravity", "gemini-3-flash:cli"])
+WANTED = st.builds(
+    Wanted,
+    model_key=MODELS,
+    conversation=st.sampled_from(["", "a", "b"]),
+    able=st.none() | st.frozensets(st.integers(1, 4), min_size=1),
+)
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Each rule is one thing that can happen; each invariant holds after each of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.now = 1_772_366_400.0
+        self.pool = Pool(lambda: self.now)
+        self.held: list[Lease] = []
+        self.waiters: list[tuple[Waiter, asyncio.Task[Lease]]] = []
+
+    @initialize(count=st.integers(1, 4))
+    def accounts_are_there(self, count: int) -> None:
+        self.set_accounts(list(range(1, count + 1)))
+
+    @rule(ids=st.lists(st.integers(1, 4), unique=True))
+    def the_operator_edits_the_accounts(self, ids: list[int]) -> None:
+        self.set_accounts(ids)
+
+    @rule(wanted=WANTED)
+    def a_request_comes(self, wanted: Wanted) -> None:
+        lease = self.in_loop(lambda: self.pool.lease(wanted))
+        if lease is not None:
+            self.check_lease(lease, wanted)
+            self.held.append(lease)
+
+    @rule(wanted=WANTED)
+    def a_request_waits(self, wanted: Wanted) -> None:
+        async def queue() -> None:
+            waiter = self.pool.queue(wanted)
+            self.waiters.append((waiter, asyncio.ensure_future(waiter._wait())))
+            await asyncio.sleep(0)
+
+        self.loop.run_until_complete(queue())
+        self.settle()
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), trouble=st.sampled_from([*LIMITS, Trouble.SERVER_ERROR]), hint=HINTS)
+    def a_request_fails(self, data: st.DataObject, trouble: Trouble, hint: float | None) -> None:
+        lease = self.take_held(data)
+        self.in_loop(lambda: self.pool.failed(lease, trouble, hint))
+        self.in_loop(lease.release)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def a_request_succeeds(self, data: st.DataObject) -> None:
+        lease = self.take_held(data)
+        self.in_loop(lambda: self.pool.succeeded(lease))
+        self.in_loop(lease.release)
+
+    @precondition(lambda self: self.waiters)
+    @rule(data=st.data())
+    def a_client_hangs_up(self, data: st.DataObject) -> None:
+        _, task = data.draw(st.sampled_from(self.waiters))
+        task.cancel()
+        self.settle()
+
+    @rule(model_key=MODELS, hint=HINTS)
+    def a_model_has_no_capacity(self, model_key: str, hint: float | None) -> None:
+        self.pool.pause_model(model_key, hint)
+
+    @rule(seconds=st.sampled_from([0.1, 2.0, 31.0, 3601.0, 8 * 24 * 3600.0, -5.0, -4000.0]))
+    def the_clock_moves(self, seconds: float) -> None:
+        self.now += seconds
+        self.in_loop(self.pool._serve_queue)
+
+    @invariant()
+    def no_account_has_more_than_it_may(self) -> None:
+        counts = [self.pool.in_flight(account_id) for account_id in range(1, 5)]
+        assert max(counts) <= live("MAX_CONCURRENT_REQUESTS")
+        assert sum(counts) == len(self.held) + sum(1 for waiter, _ in self.waiters if waiter.lease.done())
+
+    @invariant()
+    def whoever_waits_has_a_reason(self) -> None:
+        """No starvation: with a free account for it, nobody is left in the queue."""
+        for waiter, task in self.waiters:
+            if not waiter.lease.done() and not task.done():
+                assert self.pool._choose(waiter.wanted, waiter.excluded) is None
+
+    def teardown(self) -> None:
+        """Every waiter ends: with accounts free and all rests over, each is served in turn."""
+        for lease in self.held:
+            self.in_loop(lease.release)
+        self.set_accounts([1, 2, 3, 4])
+        self.now += 30 * 24 * 3600
+        self.in_loop(self.pool._serve_queue)
+        self.settle()
+        while self.held:
+            self.in_loop(self.held.pop().release)
+            self.settle()
+        assert self.waiters == []
+        assert self.pool.waiting == 0
+        assert all(self.pool.in_flight(account_id) == 0 for account_id in range(1, 5))
+        self.loop.close()
+
+    def set_accounts(self, ids: list[int]) -> None:
+        accounts = [PooledAccount(n, f"user{n}@example.com", "project") for n in ids]
+        self.in_loop(lambda: self.pool.replace(accounts))
+
+    def check_lease(self, lease: Lease, wanted: Wanted) -> None:
+        resting = self.pool.cooldown(lease.account, wanted.model_key)
+        assert resting is None or resting.probe_at is not None, "a resting account was used"
+        assert wanted.able is None or lease.account.id in wanted.able
+        assert lease.account in self.pool.accounts
+
+    def take_held(self, data: st.DataObject) -> Lease:
+        return self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
+
+    def in_loop(self, action: Callable[[], T]) -> T:
+        async def run() -> T:
+            return action()
+
+        result = self.loop.run_until_complete(run())
+        self.settle()
+        return result
+
+    def settle(self) -> None:
+        """Let the waiters that were served or cancelled finish."""
+        self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.run_until_complete(asyncio.sleep(0))
+        for waiter, task in list(self.waiters):
+            if task.done():
+                self.waiters.remove((waiter, task))
+                if not task.cancelled():
+                    self.check_lease(task.result(), waiter.wanted)
+                    self.held.append(task.result())
+
+
+PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestPool = PoolMachine.TestCase
