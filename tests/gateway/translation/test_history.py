@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.translation.history import INTERRUPTED
+from gateway.translation.history import INTERRUPTED, repair_history
 from tests.builders import (
     CLAUDE,
     CLAUDE_THINKING,
@@ -254,3 +254,9 @@ def test_a_claude_turn_does_not_end_with_thinking() -> None:
 
     assert outline(only_thinking)[1] == "model: thought, ."
     assert outline(behind_a_call)[1] == "model: thought, call a"
+
+
+def test_what_is_in_order_stays_as_it_is() -> None:
+    history = [user(a_text("hi")), assistant(a_tool_use("a")), user(a_tool_result("a"), a_text("and?"))]
+
+    assert repair_history(history) == history

@@ -237,3 +237,24 @@ def test_the_store_forgets_the_least_recently_used() -> None:
 
 def test_texts_have_keys_of_a_fixed_size() -> None:
     assert len(key_of_text("x" * 10_000)) == len(key_of_text(""))
+
+
+# --- the second try ---
+
+
+def test_without_thinking_nothing_signed_is_left() -> None:
+    signatures = SignatureCache()
+    signatures.put("toolu_1", GEMINI)
+    blocks = [a_thinking("t", GEMINI), a_text("x"), a_tool_use()]
+
+    request = translated(
+        user("hi"),
+        assistant(*blocks),
+        user(a_tool_result()),
+        model=GEMINI_3,
+        signatures=signatures,
+        without_thinking=True,
+    )
+
+    assert request.request["contents"][1]["parts"] == [X, {**CALL, "thoughtSignature": NO_SIGNATURE_SENTINEL}]
+    assert not request.thinks

@@ -174,6 +174,12 @@ ROWS: list[tuple[str, str, list[dict[str, Any]], list[dict[str, Any]]]] = [
     ),
     ("claude: signature on a call", CLAUDE_THINKING, [{**call(), "thoughtSignature": SIGNATURE}], [TOOL]),
     (
+        "gpt: nor do those on texts",
+        GPT,
+        [{"text": "x", "thoughtSignature": SIGNATURE}],
+        [a_block("text", "x")],
+    ),
+    (
         "gpt: signatures mean nothing",
         GPT,
         [thought("a", thoughtSignature=SIGNATURE), {**call(), "thoughtSignature": "x"}],
@@ -229,6 +235,29 @@ def test_an_answer_that_is_not_wrapped_is_understood() -> None:
     (start, *_) = a_stream().receive(a_chunk({"text": "x"})["response"])
 
     assert start["type"] == "message_start"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"candidates": "none"},
+        {"candidates": [{"content": None}]},
+        {"candidates": [{"content": {"parts": "none"}}]},
+        {
+            "candidates": [
+                {
+                    "content": {"parts": [None, 3, {"functionCall": "f"}, {"inlineData": []}]},
+                    "finishReason": 5,
+                }
+            ]
+        },
+        {"usageMetadata": "much", "promptFeedback": "bad", "responseId": 5},
+    ],
+)
+def test_what_makes_no_sense_is_passed_over(response: Any) -> None:
+    events = events_of(a_stream(), {"response": response}, {"response": None}, a_chunk({"text": "x"}))
+
+    assert as_the_sdk_reads(events)["content"] == [a_block("text", "x")]
 
 
 def test_of_two_candidates_the_first_is_told() -> None:

@@ -42,6 +42,12 @@ def test_the_latest_numbers_count_and_missing_ones_stay() -> None:
     assert (usage.input_tokens, usage.output_tokens) == (10, 5)
 
 
+def test_the_same_numbers_again_change_nothing() -> None:
+    numbers = {"promptTokenCount": 10, "candidatesTokenCount": 1}
+
+    assert usage_after(numbers, dict(numbers)).as_anthropic() == usage_after(numbers).as_anthropic()
+
+
 def test_usage_that_runs_backwards_is_still_no_less_than_nothing() -> None:
     usage = usage_after({"promptTokenCount": 10, "cachedContentTokenCount": 20}, {"candidatesTokenCount": -3})
 
