@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import certifi
 import requests
 from django.conf import settings
-from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
+from oauthlib.oauth2 import InsecureTransportError, OAuth2Error, WebApplicationClient
 from requests.adapters import HTTPAdapter
 from requests_oauthlib import OAuth2Session
 
@@ -52,13 +52,15 @@ def new_code_verifier() -> str:
 
 
 def authorization_url(*, state: str, code_verifier: str, redirect_uri: str, login_hint: str = "") -> str:
-    """Raises ClientSecretWrong when no client id is set."""
+    """Raises ClientSecretWrong when no client id is set, or the address is not to be trusted."""
     if not settings.OAUTH_CLIENT_ID:
         raise ClientSecretWrong(CLIENT_ID_MISSING)
     challenge = WebApplicationClient("").create_code_challenge(code_verifier, "S256")
     session = OAuth2Session(
         settings.OAUTH_CLIENT_ID, redirect_uri=redirect_uri, scope=settings.OAUTH_SCOPES, state=state
     )
+    if not _as_https(settings.OAUTH_AUTH_URL).startswith("https://"):
+        raise ClientSecretWrong("OAUTH_AUTH_URL must begin with https://.")
     url, _ = session.authorization_url(
         _as_https(settings.OAUTH_AUTH_URL),
         code_challenge=challenge,
@@ -90,9 +92,12 @@ def _fetch_token(session: OAuth2Session, code: str, code_verifier: str) -> Mappi
             include_client_id=True,
             timeout=TIMEOUT_SECONDS,
         )
+    except InsecureTransportError:
+        raise ClientSecretWrong("OAUTH_TOKEN_URL must begin with https://.") from None
     except OAuth2Error as error:
         raise _refusal(error) from None  # the library's error may hold the answer's text
-    except (requests.RequestException, ValueError) as error:
+    except (requests.RequestException, ValueError, TypeError, AttributeError) as error:
+        # The last two: oauthlib stumbles over JSON that is not an object.
         raise SignInFailed(
             f"Google's token endpoint gave no usable answer ({type(error).__name__})."
         ) from None

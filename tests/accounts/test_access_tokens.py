@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from accounts.access_tokens import AccessToken, AccessTokens
+from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
+from accounts.models import Account, ClientProblem, SharedToken
+from accounts.outbound import AccountsClient
+from gateway.upstreams.emulator.behaviour import Behaviour, refuse
+from tests.live_gateway import PROJECT, clean_environment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pytest_django import Settings
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+INVALID_GRANT = refuse(400, {"error": "invalid_grant", "error_description": "expired or revoked"})
+
+
+class WallClock:
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@asynccontextmanager
+async def tokens_of_a_process(now: WallClock | None = None) -> AsyncIterator[AccessTokens]:
+    client = AccountsClient()
+    yield AccessTokens(client, now or WallClock())
+    await client.close()
+
+
+def refreshes(google: EmulatorServer) -> int:
+    return len(google.state.log.entries("token"))
+
+
+async def state_of(account: Account) -> str:
+    return (await Account.objects.aget(pk=account.pk)).state
+
+
+async def test_a_hundred_requests_with_an_expired_token_refresh_once(
+    ada: Account, google: EmulatorServer
+) -> None:
+    clock = WallClock()
+    async with tokens_of_a_process(clock) as tokens:
+        await tokens.get(ada.pk)
+        clock.seconds += 3600
+
+        found = await asyncio.gather(*(tokens.get(ada.pk) for _ in range(100)))
+
+    assert len(set(found)) == 1
+    assert refreshes(google) == 2  # the first token and its successor
+
+
+async def test_processes_refresh_once_together(ada: Account, google: EmulatorServer) -> None:
+    google.state.fault(Behaviour(stall_before_headers=0.3), method="token")
+
+    async with tokens_of_a_process() as one, tokens_of_a_process() as other:
+        found = await asyncio.gather(*(tokens.get(ada.pk) for tokens in (one, other) for _ in range(50)))
+
+    assert len(set(found)) == 1
+    assert refreshes(google) == 1
+
+
+def test_real_processes_refresh_once_together(
+    google: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    from tests.live_gateway import accounts_file, manage
+
+    env = clean_environment(tmp_path_factory.mktemp("data"), **google.gateway_settings())
+    manage("importaccounts", "-", "--accept-terms", env=env, stdin=accounts_file(google))
+    google.state.fault(Behaviour(stall_before_headers=0.5), method="token")
+    ask = [sys.executable, "manage.py", "refreshquota", "ada@example.com"]
+
+    processes = [subprocess.Popen(ask, cwd=PROJECT, env=env, stdout=-3, stderr=-3) for _ in range(3)]
+    statuses = [process.wait(30) for process in processes]
+
+    assert statuses == [0, 0, 0]
+    assert refreshes(google) == 1
+
+
+async def test_a_claim_of_a_process_that_died_runs_out(ada: Account, google: EmulatorServer) -> None:
+    clock = WallClock()
+    await SharedToken.objects.acreate(account=ada, claimed_until=clock() + 40)
+    async with tokens_of_a_process(clock) as tokens:
+        waiting = asyncio.ensure_future(tokens.get(ada.pk))
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+
+        clock.seconds += 41
+
+        assert await waiting
+
+
+async def test_a_token_is_shared_encrypted(ada: Account, google: EmulatorServer) -> None:
+    async with tokens_of_a_process() as tokens:
+        text = await tokens.get(ada.pk)
+
+    row = await SharedToken.objects.aget()
+    assert row.sealed_access_token
+    assert text not in row.sealed_access_token
+
+
+async def test_a_refused_token_is_not_taken_from_the_others_again(
+    ada: Account, google: EmulatorServer
+) -> None:
+    async with tokens_of_a_process() as tokens:
+        first = await tokens.get(ada.pk)
+        tokens.forget(ada.pk, first)
+
+        assert await tokens.get(ada.pk) != first
+
+
+async def test_invalid_grant_puts_the_account_in_state_invalid(ada: Account, google: EmulatorServer) -> None:
+    google.state.revoke("ada@example.com")
+
+    async with tokens_of_a_process() as tokens:
+        with pytest.raises(SignInExpired):
+            await tokens.get(ada.pk)
+
+    account = await Account.objects.aget()
+    assert (account.state, account.state_reason) == (
+        Account.State.INVALID,
+        "Google says the sign-in has expired or was revoked.",
+    )
+
+
+async def test_somebody_who_signed_in_meanwhile_has_the_last_word(
+    ada: Account, google: EmulatorServer
+) -> None:
+    google.state.fault(INVALID_GRANT, Behaviour(stall_before_headers=0.3), method="token")
+
+    async with tokens_of_a_process() as tokens:
+        waiting = asyncio.ensure_future(tokens.get(ada.pk))
+        await asyncio.to_thread(google.state.log.wait_for, lambda entry: entry.method == "token")
+        ada.refresh_token = google.state.account("linus@example.com").refresh_token
+        await ada.asave(update_fields=["sealed_refresh_token"])
+
+        assert await waiting
+
+    assert await state_of(ada) == Account.State.OK
+    assert refreshes(google) == 2
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        refuse(500, {"error": "internal_failure"}),
+        refuse(429, {"error": "rate_limit_exceeded"}),
+        refuse(503, "<html>unavailable</html>"),
+        refuse(200, {"token_type": "Bearer"}),
+        Behaviour(close_before_headers=True),
+    ],
+)
+async def test_trouble_at_the_token_endpoint_changes_no_state(
+    trouble: Behaviour, ada: Account, google: EmulatorServer
+) -> None:
+    google.state.fault(trouble, method="token", times=None)
+
+    async with tokens_of_a_process() as tokens:
+        with pytest.raises(TokenEndpointDown):
+            await tokens.get(ada.pk)
+
+    assert await state_of(ada) == Account.State.OK
+
+
+async def test_half_a_minute_without_a_token_endpoint_is_survived(
+    ada: Account, google: EmulatorServer, settings: Settings
+) -> None:
+    clock = WallClock()
+    working, settings.OAUTH_TOKEN_URL = settings.OAUTH_TOKEN_URL, "http://127.0.0.1:9/token"
+
+    async with tokens_of_a_process(clock) as tokens:
+        for _ in range(30):
+            with pytest.raises(TokenEndpointDown):
+                await tokens.get(ada.pk)
+            clock.seconds += 1
+        settings.OAUTH_TOKEN_URL = working
+
+        assert await tokens.get(ada.pk)
+
+    assert await state_of(ada) == Account.State.OK
+
+
+async def test_a_wrong_client_secret_blames_no_account_and_is_cleared_when_right(
+    ada: Account, google: EmulatorServer, settings: Settings
+) -> None:
+    right, settings.OAUTH_CLIENT_SECRET = settings.OAUTH_CLIENT_SECRET, "wrong"
+
+    async with tokens_of_a_process() as tokens:
+        with pytest.raises(ClientSecretWrong):
+            await tokens.get(ada.pk)
+        assert "invalid_client" in (await ClientProblem.objects.aget()).reason
+        settings.OAUTH_CLIENT_SECRET = right
+        await tokens.get(ada.pk)
+
+    assert await state_of(ada) == Account.State.OK
+    assert not await ClientProblem.objects.aexists()
+
+
+async def test_a_new_refresh_token_from_google_is_kept(ada: Account, google: EmulatorServer) -> None:
+    answer = {"access_token": "fresh", "expires_in": 3599, "refresh_token": "a successor"}
+    google.state.fault(refuse(200, answer), method="token")
+
+    async with tokens_of_a_process() as tokens:
+        await tokens.get(ada.pk)
+
+    assert (await Account.objects.aget()).refresh_token == "a successor"
+
+
+def test_a_token_does_not_show_itself() -> None:
+    assert "secret-text" not in repr(AccessToken("secret-text", 1.0))

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import os
+import socket
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+from django.utils import timezone
+
+from accounts import sign_in
+from accounts.callback_listener import CallbackListener, NoPortFree
+from accounts.google.oauth import ClientSecretWrong
+from accounts.google.sign_in import exchange_code
+from accounts.models import Account, ClientProblem, SignIn
+from accounts.sign_in import AnswerUnusable, finish_from_callback, finish_from_paste, google_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_django import Settings
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+    Consent = Callable[..., str]
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("google")]
+
+
+def start(port: int = 51121, email: str = "", *, terms_accepted: bool = True) -> SignIn:
+    return sign_in.start(port=port, started_by="admin", terms_accepted=terms_accepted, login_hint=email)
+
+
+def query_of(address: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(address).query))
+
+
+# The address at Google
+
+
+def test_the_address_asks_for_a_code_with_pkce_and_a_refresh_token() -> None:
+    attempt = start()
+
+    query = query_of(google_address(attempt))
+
+    assert query["state"] == attempt.state
+    assert query["code_challenge_method"] == "S256"
+    assert len(query["code_challenge"]) == 43
+    assert (query["access_type"], query["prompt"]) == ("offline", "consent")
+    assert query["redirect_uri"] == "http://localhost:51121/oauth-callback"
+
+
+def test_scopes_are_a_setting(settings: Settings) -> None:
+    settings.OAUTH_SCOPES = ["one", "two"]
+
+    assert query_of(google_address(start()))["scope"] == "one two"
+
+
+def test_a_missing_client_id_is_said_with_how_to_get_one(settings: Settings) -> None:
+    settings.OAUTH_CLIENT_ID = ""
+
+    with pytest.raises(ClientSecretWrong, match=r"OAUTH_CLIENT_ID is not set: create an OAuth client of"):
+        start()
+
+
+def test_plain_http_is_spoken_to_loopback_only(settings: Settings) -> None:
+    settings.OAUTH_TOKEN_URL = settings.OAUTH_AUTH_URL = "http://google.example.com/"
+
+    with pytest.raises(ClientSecretWrong, match="must begin with https"):
+        start()
+    with pytest.raises(ClientSecretWrong, match="must begin with https"):
+        exchange_code(code="4/some-code", code_verifier="v" * 43, redirect_uri="http://localhost:1/x")
+    assert "OAUTHLIB_INSECURE_TRANSPORT" not in os.environ
+
+
+# Coming back
+
+
+def test_a_pasted_address_completes_the_sign_in(consent: Consent) -> None:
+    attempt = start()
+
+    finish_from_paste(attempt, consent(google_address(attempt)))
+
+    account = Account.objects.get()
+    assert (attempt.status, attempt.account) == (SignIn.Status.COMPLETED, account)
+    assert account.email == "ada@example.com"
+    assert account.refresh_token == "emulator-refresh-ada"
+    assert account.terms_accepted_at is not None
+
+
+def test_the_code_alone_is_enough(consent: Consent) -> None:
+    attempt = start()
+    code = query_of(consent(google_address(attempt)))["code"]
+
+    finish_from_paste(attempt, f"  {code.replace('/', '%2F')}\n")
+
+    assert attempt.status == SignIn.Status.COMPLETED
+
+
+def test_without_the_terms_the_account_is_kept_but_not_used(consent: Consent) -> None:
+    attempt = start(terms_accepted=False)
+
+    finish_from_paste(attempt, consent(google_address(attempt)))
+
+    assert Account.objects.get().terms_accepted_at is None
+
+
+def test_signing_in_again_renews_the_account_and_clears_its_state(consent: Consent) -> None:
+    account = Account(email="ada@example.com", enabled=False, priority=7)
+    account.refresh_token = "an old one"
+    account.enter_state(Account.State.INVALID, "expired")
+    account.save()
+    attempt = start()
+
+    finish_from_paste(attempt, consent(google_address(attempt)))
+
+    account.refresh_from_db()
+    assert (account.state, account.state_reason) == (Account.State.OK, "")
+    assert account.refresh_token == "emulator-refresh-ada"
+    assert (account.enabled, account.priority) == (False, 7)
+
+
+def test_another_account_than_the_one_asked_for_is_said(consent: Consent) -> None:
+    attempt = start(email="ada@example.com")
+
+    finish_from_paste(attempt, consent(google_address(attempt), "linus@example.com"))
+
+    assert attempt.reason == "You asked for ada@example.com, but signed in as linus@example.com."
+
+
+def test_two_sign_ins_side_by_side_do_not_disturb_each_other(consent: Consent) -> None:
+    first, second = start(), start()
+
+    finish_from_callback(query_of(consent(google_address(second), "linus@example.com")))
+    finish_from_callback(query_of(consent(google_address(first), "ada@example.com")))
+
+    emails = [SignIn.objects.get(pk=one.pk).account.email for one in (first, second)]  # type: ignore[union-attr]
+    assert emails == ["ada@example.com", "linus@example.com"]
+
+
+# Bad answers
+
+
+def test_an_address_of_another_sign_in_is_refused_and_harms_neither(consent: Consent) -> None:
+    mine, other = start(), start()
+
+    with pytest.raises(AnswerUnusable, match="belongs to another sign-in"):
+        finish_from_paste(mine, consent(google_address(other)))
+
+    assert {one.status for one in SignIn.objects.all()} == {SignIn.Status.PENDING}
+
+
+@pytest.mark.parametrize("query", [{}, {"state": "", "code": "4/x"}, {"state": "guessed", "code": "4/x"}])
+def test_a_stranger_is_refused(query: dict[str, str]) -> None:
+    start()
+
+    with pytest.raises(AnswerUnusable, match="belongs to no sign-in"):
+        finish_from_callback(query)
+
+
+def test_an_answer_counts_once(consent: Consent, google: EmulatorServer) -> None:
+    attempt = start()
+    answer = query_of(consent(google_address(attempt)))
+    finish_from_callback(answer)
+
+    with pytest.raises(AnswerUnusable, match=r"This sign-in is over \(completed\)"):
+        finish_from_callback(answer)
+
+    assert len(google.state.log.entries("token")) == 1
+
+
+def test_a_code_of_another_sign_in_fails_by_pkce(consent: Consent) -> None:
+    mine, other = start(), start()
+    code = query_of(consent(google_address(other)))["code"]
+
+    finish_from_paste(mine, code)
+
+    assert mine.status == SignIn.Status.FAILED
+    assert "Google refuses the code" in mine.reason
+    assert not Account.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("pasted", "sentence"),
+    [
+        ("", "neither the address nor a code"),
+        ("short", "neither the address nor a code"),
+        ("two words, more than ten", "neither the address nor a code"),
+        ("http://localhost:51121/oauth-callback?state=x", "holds no code"),
+        ("https://example.com/", "holds no code"),
+    ],
+)
+def test_a_paste_that_is_no_answer_leaves_the_sign_in_waiting(pasted: str, sentence: str) -> None:
+    attempt = start()
+
+    with pytest.raises(AnswerUnusable, match=sentence):
+        finish_from_paste(attempt, pasted)
+
+    assert sign_in.refresh_status(attempt).status == SignIn.Status.PENDING
+
+
+def test_an_error_from_google_ends_it_with_the_reason() -> None:
+    attempt = start()
+
+    attempt = finish_from_callback({"state": attempt.state, "error": "access_denied"})
+
+    assert attempt.status == SignIn.Status.FAILED
+    assert "cancelled at Google" in attempt.reason
+
+
+def test_after_ten_minutes_it_is_expired() -> None:
+    attempt = start()
+    SignIn.objects.update(started_at=timezone.now() - timedelta(minutes=10))
+
+    with pytest.raises(AnswerUnusable, match="expired"):
+        finish_from_callback({"state": attempt.state, "code": "4/some-code"})
+
+    assert sign_in.refresh_status(attempt).status == SignIn.Status.EXPIRED
+
+
+def test_a_wrong_client_secret_is_the_operators_matter(consent: Consent, settings: Settings) -> None:
+    attempt = start()
+    answer = consent(google_address(attempt))
+    settings.OAUTH_CLIENT_SECRET = "wrong"
+
+    finish_from_paste(attempt, answer)
+
+    assert attempt.status == SignIn.Status.FAILED
+    assert "OAUTH_CLIENT_SECRET" in ClientProblem.objects.get().reason
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", '{"access_token": 7}'])
+def test_nonsense_from_the_token_endpoint_fails_the_sign_in(
+    body: str, consent: Consent, google: EmulatorServer
+) -> None:
+    from gateway.upstreams.emulator.behaviour import refuse
+
+    attempt = start()
+    answer = consent(google_address(attempt))
+    google.state.fault(refuse(200, body), method="token")
+
+    finish_from_paste(attempt, answer)
+
+    assert attempt.status == SignIn.Status.FAILED
+    assert attempt.reason
+
+
+# The listener
+
+
+def test_the_browser_comes_back_to_the_listener(consent: Consent) -> None:
+    with CallbackListener() as listener:
+        attempt = start(listener.port)
+        answer = httpx.get(consent(google_address(attempt)))
+
+    assert answer.status_code == 200
+    assert "ada@example.com" in answer.text
+    assert sign_in.refresh_status(attempt).status == SignIn.Status.COMPLETED
+
+
+def test_a_taken_port_moves_the_listener_and_the_redirect_address_together(
+    consent: Consent, settings: Settings
+) -> None:
+    with socket.create_server(("127.0.0.1", settings.OAUTH_CALLBACK_PORT)), CallbackListener() as listener:
+        attempt = start(listener.port)
+        answer = httpx.get(consent(google_address(attempt)))
+
+    assert listener.port == settings.OAUTH_CALLBACK_PORT + 1
+    assert f"localhost:{listener.port}/" in attempt.redirect_uri
+    assert answer.status_code == 200
+
+
+def test_with_all_ports_taken_it_says_so(settings: Settings) -> None:
+    taken = [socket.create_server(("127.0.0.1", port)) for port in sign_in.callback_ports()]
+    try:
+        with pytest.raises(NoPortFree, match="--no-browser"):
+            CallbackListener()
+    finally:
+        for one in taken:
+            one.close()
+
+
+def test_the_listener_is_reached_from_this_machine_only() -> None:
+    with CallbackListener() as listener:
+        addresses = {server.server_address[0] for server in listener._servers}
+        other_name = httpx.get(
+            f"http://127.0.0.1:{listener.port}/oauth-callback?state=x&code=y",
+            headers={"Host": "evil.example"},
+        )
+        other_path = httpx.get(f"http://127.0.0.1:{listener.port}/")
+
+    assert addresses <= {"127.0.0.1", "::1"}
+    assert (other_name.status_code, other_path.status_code) == (404, 404)
+
+
+def test_what_strangers_send_is_escaped_on_the_page() -> None:
+    with CallbackListener() as listener:
+        attempt = start(listener.port)
+        address = f"http://127.0.0.1:{listener.port}/oauth-callback"
+        answer = httpx.get(address, params={"state": attempt.state, "error": "<script>alert(1)</script>"})
+
+    assert answer.status_code == 400
+    assert "<script>" not in answer.text
+    assert "&lt;script&gt;" in answer.text
