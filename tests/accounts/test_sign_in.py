@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
@@ -273,13 +274,13 @@ def test_a_taken_port_moves_the_listener_and_the_redirect_address_together(
 
 
 def test_with_all_ports_taken_it_says_so(settings: Settings) -> None:
-    taken = [socket.create_server(("127.0.0.1", port)) for port in sign_in.callback_ports()]
-    try:
+    with ExitStack() as stack:
+        for port in sign_in.callback_ports():
+            with suppress(OSError):  # then it is taken anyhow
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+
         with pytest.raises(NoPortFree, match="--no-browser"):
             CallbackListener()
-    finally:
-        for one in taken:
-            one.close()
 
 
 def test_the_listener_is_reached_from_this_machine_only() -> None:

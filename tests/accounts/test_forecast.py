@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.forecast import WINDOW_SECONDS, Forecast, Measurement, foretell, sentence
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
+HOUR = 3600.0
+
+
+def at(hours: float) -> float:
+    """Hours before or after noon."""
+    return NOON + hours * HOUR
+
+
+def test_without_measurements_there_is_no_forecast() -> None:
+    assert foretell([], at(5), NOON) is None
+
+
+def test_a_steady_burn_is_drawn_out_to_its_end() -> None:
+    measured = [Measurement(at(-1), 0.8), Measurement(at(-0.5), 0.6), Measurement(at(0), 0.4)]
+
+    forecast = foretell(measured, at(7), NOON)
+
+    assert forecast is not None
+    assert forecast.burned_per_hour == pytest.approx(0.4)
+    assert forecast.empty_at == pytest.approx(at(1))
+    assert sentence(forecast, NOON) == "empty at 13:00, back at 19:00"
+
+
+def test_what_outlasts_its_reset_is_not_empty_before_it() -> None:
+    forecast = foretell([Measurement(at(-1), 0.9), Measurement(at(0), 0.8)], at(2), NOON)
+
+    assert forecast is not None
+    assert forecast.empty_at is None
+    assert sentence(forecast, NOON) == "lasts until 14:00"
+
+
+def test_nothing_left_is_empty_now() -> None:
+    forecast = foretell([Measurement(at(-1), 0.0)], at(7), NOON)
+
+    assert forecast is not None
+    assert sentence(forecast, NOON) == "empty, back at 19:00"
+
+
+def test_a_reset_on_another_day_says_which() -> None:
+    assert sentence(Forecast(0.0, 1.0, NOON, at(30)), NOON) == "empty, back at 02 Mar 18:00"
+
+
+def test_an_unused_quota_needs_no_words() -> None:
+    forecast = foretell([Measurement(at(-1), 1.0), Measurement(at(0), 1.0)], at(5), NOON)
+
+    assert forecast is not None
+    assert sentence(forecast, NOON) == ""
+
+
+def test_only_what_was_measured_since_the_reset_counts() -> None:
+    measured = [
+        Measurement(at(-1.5), 0.9),
+        Measurement(at(-1), 0.1),
+        Measurement(at(-0.5), 1.0),
+        Measurement(at(0), 0.9),
+    ]
+
+    forecast = foretell(measured, at(20), NOON)
+
+    assert forecast is not None
+    assert forecast.burned_per_hour == pytest.approx(0.2)
+
+
+def test_a_burst_long_ago_says_little_about_now() -> None:
+    measured = [Measurement(at(-9), 1.0), Measurement(at(-8), 0.2), Measurement(at(0), 0.2)]
+
+    forecast = foretell(measured, at(5), NOON)
+
+    assert forecast is not None
+    assert forecast.burned_per_hour == 0
+
+
+def test_after_its_reset_a_quota_is_full_again() -> None:
+    forecast = foretell([Measurement(at(-1), 0.0)], at(-0.5), NOON)
+
+    assert forecast is not None
+    assert (forecast.remaining, forecast.empty_at) == (1.0, None)
+
+
+measurements = st.lists(
+    st.builds(
+        Measurement,
+        at=st.floats(NOON - 3 * WINDOW_SECONDS, NOON),
+        remaining=st.floats(0, 1),
+    ),
+    max_size=20,
+).map(lambda found: sorted(found, key=lambda one: one.at))
+
+
+@given(measurements, st.none() | st.floats(NOON - 10 * HOUR, NOON + 100 * HOUR))
+def test_any_measurements_give_a_sensible_forecast(
+    measured: list[Measurement], reset_at: float | None
+) -> None:
+    forecast = foretell(measured, reset_at, NOON)
+
+    if forecast is None:
+        assert not measured
+        return
+    assert 0 <= forecast.remaining <= 1
+    assert forecast.burned_per_hour >= 0
+    assert forecast.empty_at is None or forecast.empty_at >= NOON
+    assert isinstance(sentence(forecast, NOON), str)

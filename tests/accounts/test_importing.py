@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+import pytest
+
+from accounts.exporting import PassphraseWrong, export
+from accounts.importing import ImportFileUnusable, parse_rows, preview, store
+from accounts.models import Account, Revision
+
+pytestmark = pytest.mark.django_db
+
+
+def rows_of(*entries: Any) -> Any:
+    return parse_rows(orjson.dumps(list(entries)))
+
+
+def entry(email: str = "ada@example.com", **more: Any) -> dict[str, Any]:
+    return {"email": email, "refresh_token": f"token of {email}", **more}
+
+
+def test_rows_are_added_then_updated() -> None:
+    rows = rows_of(entry(), entry("Linus@Example.com", project_id="proj"))
+
+    first, second = store(rows, terms_accepted=True), store(rows, terms_accepted=True)
+
+    assert [one.result for one in first] == ["added", "added"]
+    assert [one.result for one in second] == ["updated", "updated"]
+    assert Account.objects.get(email="linus@example.com").project_id == "proj"
+
+
+def test_the_file_of_other_tools_is_read_and_its_packed_token_split() -> None:
+    packed = {"email": "ada@example.com", "refreshToken": "1//tok||managed", "addedAt": "2026-01-01"}
+
+    rows = parse_rows(orjson.dumps({"accounts": [packed], "settings": {}, "activeIndex": 0}))
+
+    assert (rows[0].refresh_token, rows[0].project_id) == ("1//tok", "managed")
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"not json", b"{}", b'"text"', b"[]", b'{"accounts": {}}', b"\xff\xfe"]
+)
+def test_what_is_no_list_of_accounts_is_refused_as_a_whole(text: bytes) -> None:
+    with pytest.raises(ImportFileUnusable):
+        parse_rows(text)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (7, "it is not an object"),
+        (None, "it is not an object"),
+        ({}, "email: must be an e-mail address"),
+        ({"email": 7}, "email: must be an e-mail address"),
+        ({"email": "no address"}, "email: must be an e-mail address"),
+        ({"email": '"<script>"@example.com'}, "email: must be an e-mail address"),
+        ({"email": "a\x1b[31m@example.com"}, "email: must be an e-mail address"),
+        ({"email": f"{'a' * 300}@example.com"}, "email: must be an e-mail address"),
+        ({"email": "a@example.com"}, "refresh_token: must be a text"),
+        ({"email": "a@example.com", "refresh_token": ["x"]}, "refresh_token: must be a text"),
+        ({"email": "a@example.com", "refresh_token": "  "}, "refresh_token: must be a text"),
+        ({"email": "a@example.com", "refresh_token": "|proj"}, "refresh_token: is empty or too long"),
+        (entry(project_id=7), "project_id: must be a text of at most 200 characters"),
+        (entry(project_id="p" * 201), "project_id: must be a text of at most 200 characters"),
+    ],
+)
+def test_a_bad_row_is_reported_and_the_others_come_in(bad: Any, reason: str) -> None:
+    outcomes = store(rows_of(bad, entry("good@example.com")), terms_accepted=True)
+
+    assert [one.result for one in outcomes] == ["failed", "added"]
+    assert outcomes[0].reason == reason
+    assert Account.objects.count() == 1
+
+
+def test_of_duplicates_the_first_counts() -> None:
+    outcomes = store(rows_of(entry(), entry("ADA@example.com", refresh_token="other")), terms_accepted=True)
+
+    assert (outcomes[1].result, outcomes[1].reason) == ("failed", "the same e-mail as in row 1")
+    assert Account.objects.get().refresh_token == "token of ada@example.com"
+
+
+def test_ten_thousand_rows_take_seconds() -> None:
+    rows = rows_of(*(entry(f"user{number}@example.com") for number in range(10_000)))
+
+    started = time.monotonic()
+    outcomes = store(rows, terms_accepted=True)
+
+    assert time.monotonic() - started < 15
+    assert {one.result for one in outcomes} == {"added"}
+    assert Account.objects.count() == 10_000
+
+
+def test_a_preview_changes_nothing() -> None:
+    Account.objects.create(email="known@example.com", sealed_refresh_token="-")
+
+    outcomes = preview(rows_of(entry("known@example.com"), entry("new@example.com"), 7))
+
+    assert [one.result for one in outcomes] == ["updated", "added", "failed"]
+    assert Account.objects.count() == 1
+
+
+def test_a_new_token_gives_a_fresh_start_and_the_old_one_does_not() -> None:
+    store(rows_of(entry()), terms_accepted=True)
+    Account.objects.update(state=Account.State.DISABLED_BY_PROVIDER)
+
+    store(rows_of(entry()), terms_accepted=True)
+    assert Account.objects.get().state == Account.State.DISABLED_BY_PROVIDER
+
+    store(rows_of(entry(refresh_token="a new one")), terms_accepted=True)
+    assert Account.objects.get().state == Account.State.OK
+
+
+def test_a_running_server_hears_of_an_import() -> None:
+    before = Revision.current()
+
+    store(rows_of(entry()), terms_accepted=True)
+
+    assert Revision.current() > before
+
+
+# There and back again
+
+
+def test_an_export_can_be_imported() -> None:
+    store(rows_of(entry(project_id="proj", enabled=False)), terms_accepted=True)
+
+    rows = parse_rows(export(Account.objects.all()))
+
+    assert (rows[0].refresh_token, rows[0].project_id, rows[0].enabled) == (
+        "token of ada@example.com",
+        "proj",
+        False,
+    )
+
+
+def test_an_encrypted_export_shows_nothing_and_opens_with_its_passphrase() -> None:
+    store(rows_of(entry()), terms_accepted=True)
+
+    sealed = export(Account.objects.all(), "correct horse")
+
+    assert b"ada" not in sealed
+    assert parse_rows(sealed, lambda: "correct horse")[0].email == "ada@example.com"
+    with pytest.raises(PassphraseWrong):
+        parse_rows(sealed, lambda: "wrong horse")
+
+
+@pytest.mark.parametrize("damage", [{"salt": "zz"}, {"n": 2**30}, {"sealed": 7}, {"sealed": "x"}])
+def test_a_damaged_export_is_refused(damage: dict[str, Any]) -> None:
+    sealed = orjson.loads(export([], "correct horse"))
+
+    with pytest.raises(PassphraseWrong):
+        parse_rows(orjson.dumps({**sealed, **damage}), lambda: "correct horse")
