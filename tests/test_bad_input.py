@@ -258,8 +258,6 @@ def test_a_page_of_models_has_its_limits(limit: str, url: str) -> None:
 
 # Headers
 
-PARSED_BY_TWISTED = pytest.mark.xfail(strict=True, reason="Twisted takes it for a form and refuses it itself")
-
 
 @pytest.mark.parametrize(
     "content_type",
@@ -267,7 +265,7 @@ PARSED_BY_TWISTED = pytest.mark.xfail(strict=True, reason="Twisted takes it for 
         "text/plain",
         "application/x-www-form-urlencoded",
         "json",
-        pytest.param("multipart/form-data; boundary=x", marks=PARSED_BY_TWISTED),
+        "multipart/form-data; boundary=x",
     ],
 )
 def test_another_content_type_is_refused(content_type: str, url: str) -> None:
@@ -341,7 +339,6 @@ HARDLY_HTTP = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="Twisted refuses these by itself, without a body")
 @pytest.mark.parametrize("name", HARDLY_HTTP)
 def test_hardly_http_is_refused_in_the_same_words(name: str, url: str) -> None:
     with wire(url) as connection:
@@ -358,7 +355,6 @@ def test_hardly_http_ends_the_connection(url: str) -> None:
             assert connection.is_closed_by_server()
 
 
-@pytest.mark.xfail(strict=True, reason="the server fails over it and prints a traceback")
 def test_an_upgrade_to_a_web_socket_is_refused(live_gateway: LiveGateway) -> None:
     raw = request_bytes(
         "GET",
@@ -376,7 +372,6 @@ def test_an_upgrade_to_a_web_socket_is_refused(live_gateway: LiveGateway) -> Non
     assert "Traceback" not in live_gateway.output
 
 
-@pytest.mark.xfail(strict=True, reason="Django logs a traceback for it")
 def test_a_page_asked_for_by_another_host_is_refused_in_one_line(live_gateway: LiveGateway) -> None:
     raw = request_bytes("GET", "/admin/", host="evil.example.com")
 
@@ -387,7 +382,6 @@ def test_a_page_asked_for_by_another_host_is_refused_in_one_line(live_gateway: L
     assert "Traceback" not in live_gateway.output
 
 
-@pytest.mark.xfail(strict=True, reason="a server must accept it (RFC 9112, 3.2.2) and this one answers 404")
 def test_an_absolute_address_in_the_request_line_is_understood(url: str) -> None:
     assert ask(url, request_bytes("GET", "http://localhost/health"), "GET").status == 200
 

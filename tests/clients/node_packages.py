@@ -1,7 +1,7 @@
 """The clients that come from npm, installed once into pytest's cache folder.
 
 `package.json` beside this file is the only place that names their versions: change one there and the next
-run installs it.
+run installs it. `python -m tests.clients.node_packages` does it without a test, and checks the version.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,3 +55,17 @@ def _npm_install(folder: Path) -> None:
         cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"npm install failed:\n{done.stderr}"
+
+
+def main() -> int:
+    """Into the folder that pytest's cache uses by default."""
+    claude = install(Path(".pytest_cache/d/node-packages").resolve()).claude
+    found = subprocess.run([claude, "--version"], capture_output=True, text=True, check=True).stdout
+    if found.split()[:1] == [CLAUDE_CODE_VERSION]:
+        return 0
+    sys.stderr.write(f"Claude Code should be {CLAUDE_CODE_VERSION}, but says: {found}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

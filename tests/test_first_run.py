@@ -1,0 +1,408 @@
+"""The first minutes with the gateway: what it makes, what it says, and how it says no."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import orjson
+import pytest
+
+from tests.clients.raw_http import Answer, ask, post, request_bytes
+from tests.live_gateway import PROJECT, LiveGateway, accounts_file, clean_environment, free_port, manage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+STOPPED_WITHIN_SECONDS = 2.0
+HELLO = {
+    "model": "claude-opus-5-5",
+    "max_tokens": 100,
+    "messages": [{"role": "user", "content": "Hello"}],
+}
+
+
+class Server:
+    """`manage.py runserver` by itself, without accounts or an emulator. A context manager."""
+
+    def __init__(self, *arguments: str, env: Mapping[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "runserver", *arguments],
+            cwd=PROJECT, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def banner(self) -> str:
+        """What it prints until it is ready."""
+        assert self.process.stdout is not None
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if "Stop with Ctrl-C" in line:
+                return "".join(lines)
+        raise AssertionError(f"the gateway did not start:\n{''.join(lines)}")
+
+    def stop(self, number: signal.Signals) -> tuple[int, float]:
+        """Exit status, and the seconds it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        status = self.process.wait(timeout=20)
+        return status, time.monotonic() - began
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    return clean_environment(tmp_path / "data")
+
+
+def get(url: str, path: str) -> Answer:
+    return ask(url, request_bytes("GET", path), "GET")
+
+
+def assert_one_sentence(done: subprocess.CompletedProcess[bytes], status: int, *words: str) -> None:
+    said = done.stderr.decode()
+    assert (done.returncode, said.count("\n")) == (status, 1), said
+    for word in words:
+        assert word in said
+
+
+# What a fresh machine gets
+
+
+def test_the_banner_says_where_things_are(env: dict[str, str]) -> None:
+    port = str(free_port())
+    with Server(port, env=env) as server:
+        banner = server.banner()
+
+    url = f"http://127.0.0.1:{port}"
+    for line in (
+        f"listening on {url}",
+        f"export ANTHROPIC_BASE_URL={url}",
+        "export ANTHROPIC_AUTH_TOKEN=anything",
+        f"{url}/admin/",
+        env["DATA_DIR"],
+        "There is no account yet. Add one:",
+    ):
+        assert line in banner
+
+
+def test_the_banner_never_shows_the_token(env: dict[str, str]) -> None:
+    with Server(str(free_port()), env={**env, "AUTH_TOKEN": "open sesame"}) as server:
+        banner = server.banner()
+
+    assert "sesame" not in banner
+    assert "ANTHROPIC_AUTH_TOKEN=<" in banner
+
+
+def test_the_banner_offers_the_file_of_another_tool(env: dict[str, str]) -> None:
+    other = Path(env["DATA_DIR"]) / "accounts.json"
+    other.parent.mkdir()
+    other.write_text('{"accounts": []}')
+
+    with Server(str(free_port()), env=env) as server:
+        assert f"importaccounts {other}" in server.banner()
+
+    assert other.read_text() == '{"accounts": []}'
+
+
+def test_all_that_it_makes_is_for_its_owner_only(env: dict[str, str]) -> None:
+    data_dir = Path(env["DATA_DIR"])
+    with Server(str(free_port()), env=env) as server:
+        server.banner()
+        made = {path.name: mode_of(path) for path in data_dir.iterdir()}
+
+    assert mode_of(data_dir) == 0o700
+    assert {"proxy.sqlite3", "secret_key", "credentials_keys", "server.lock"} <= made.keys()
+    assert set(made.values()) == {0o600}, made
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_second_start_keeps_keys_and_accounts(emulator: EmulatorServer, env: dict[str, str]) -> None:
+    data_dir = Path(env["DATA_DIR"])
+    with LiveGateway(emulator, data_dir) as gateway:
+        keys = [(data_dir / name).read_text() for name in ("secret_key", "credentials_keys")]
+        assert post(gateway.url, HELLO).status == 200
+        gateway.stop()
+        gateway.start()
+
+        assert post(gateway.url, HELLO).status == 200
+
+    assert [(data_dir / name).read_text() for name in ("secret_key", "credentials_keys")] == keys
+
+
+def test_without_an_account_it_says_how_to_add_one(env: dict[str, str]) -> None:
+    port = free_port()
+    with Server(str(port), env=env) as server:
+        server.banner()
+        answer = post(f"http://127.0.0.1:{port}", HELLO)
+
+    assert (answer.status, answer.error["type"]) == (503, "api_error")
+    assert answer.headers["x-should-retry"] == "false"
+    assert "There is no account yet" in answer.error["message"]
+
+
+def test_accounts_imported_while_it_runs_are_used_within_a_second(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    gateway = LiveGateway(emulator, tmp_path / "data")
+    gateway.start()
+    try:
+        assert post(gateway.url, HELLO).status == 503
+        imported = manage(
+            "importaccounts", "-", "--accept-terms", env=gateway.env, stdin=accounts_file(emulator)
+        )
+        done_at = time.monotonic()
+        while orjson.loads(get(gateway.url, "/health").body)["accounts"]["usable"] == 0:
+            assert time.monotonic() - done_at < 1
+            time.sleep(0.02)
+
+        assert post(gateway.url, HELLO).status == 200
+    finally:
+        gateway.stop()
+
+    assert imported.returncode == 0
+    assert b"3 added" in imported.stdout
+
+
+# Pages and health
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    with Server(str(port), env=clean_environment(tmp_path_factory.mktemp("data"))) as server:
+        server.banner()
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_the_front_door_leads_to_the_admin_pages(pages: str) -> None:
+    front = get(pages, "/")
+
+    assert (front.status, front.headers["location"]) == (302, "/admin/")
+
+
+def test_the_admin_page_comes_with_its_style(pages: str) -> None:
+    login = get(pages, "/admin/login/")
+    sheets = re.findall(r'href="(/static/[^"]+\.css)"', login.body.decode())
+
+    assert login.status == 200
+    assert sheets
+    for sheet in sheets:
+        answer = get(pages, sheet)
+        assert (answer.status, answer.headers["content-type"]) == (200, 'text/css; charset="utf-8"')
+
+
+def test_health_tells_counts_and_nothing_else(pages: str) -> None:
+    answer = get(pages, "/health")
+
+    assert answer.status == 200
+    assert orjson.loads(answer.body) == {"status": "ok", "accounts": {"total": 0, "usable": 0}}
+
+
+def test_claude_codes_first_calls_are_answered(pages: str) -> None:
+    for method, path in (
+        ("HEAD", "/"),
+        ("HEAD", "/api/hello"),
+        ("POST", "/"),
+        ("POST", "/api/event_logging/batch"),
+    ):
+        assert ask(pages, request_bytes(method, path), method).status == 200
+
+
+# How it says no
+
+OUT_OF_RANGE = {
+    "PORT": "70000",
+    "REQUEST_BODY_LIMIT_MIB": "0",
+    "SHUTDOWN_GRACE_SECONDS": "-1",
+    "UPSTREAM_CONNECT_TIMEOUT_MS": "soon",
+    "DEFAULT_COOLDOWN_MS": "1",
+    "MAX_WAIT_BEFORE_ERROR_MS": "1e3",
+    "DEFAULT_THINKING_BUDGET": "999999999",
+    "FALLBACK": "maybe",
+    "GEMINI_HEADER_MODE": "browser",
+    "LOG_LEVEL": "loud",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE.items())
+def test_a_setting_out_of_range_is_told_in_one_line(name: str, value: str, env: dict[str, str]) -> None:
+    done = manage("runserver", env={**env, name: value})
+
+    assert_one_sentence(done, 2, f"{name}: {value!r} is not allowed; it must be")
+
+
+@pytest.mark.parametrize("command", ["migrate", "importaccounts", "check", "help", "runserver --demo"])
+def test_a_setting_out_of_range_stops_every_command(command: str, env: dict[str, str]) -> None:
+    done = manage(*command.split(), env={**env, "LOG_LEVEL": "loud"})
+
+    assert_one_sentence(done, 2, "LOG_LEVEL: 'loud' is not allowed")
+
+
+def test_a_secret_that_cannot_be_used_is_not_shown(env: dict[str, str]) -> None:
+    done = manage("check", env={**env, "DATABASE_URL": "mysql://me:sesame@db/x"})
+
+    assert_one_sentence(done, 2, "DATABASE_URL: its value is not allowed")
+    assert b"sesame" not in done.stderr
+
+
+def test_a_data_dir_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, env: dict[str, str]) -> None:
+    (tmp_path / "file").touch()
+
+    done = manage("check", env={**env, "DATA_DIR": str(tmp_path / "file" / "data")})
+
+    assert_one_sentence(done, 2, "DATA_DIR")
+
+
+@pytest.mark.xfail(strict=True, reason="with warnings on, Python says that the socket was left open")
+def test_a_taken_port_is_told_in_one_sentence(env: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        done = manage("runserver", str(port), env=env)
+
+    assert_one_sentence(done, 1, f"127.0.0.1 port {port} cannot be used: Address already in use.")
+
+
+def test_a_second_server_on_the_same_data_names_the_first(env: dict[str, str]) -> None:
+    with Server(str(free_port()), env=env) as first:
+        first.banner()
+
+        done = manage("runserver", str(free_port()), env=env)
+
+    assert_one_sentence(done, 1, f"process {first.process.pid}", env["DATA_DIR"])
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:{port}", "[::]:{port}"])
+def test_strangers_are_not_let_in_without_a_token(address: str, env: dict[str, str]) -> None:
+    done = manage("runserver", address.format(port=free_port()), env=env)
+
+    assert_one_sentence(done, 1, "AUTH_TOKEN must be set")
+
+
+def test_with_a_token_it_listens_to_all(env: dict[str, str]) -> None:
+    port = free_port()
+    with Server(f"0.0.0.0:{port}", env={**env, "AUTH_TOKEN": "open sesame"}) as server:
+        server.banner()
+        url = f"http://127.0.0.1:{port}"
+
+        without = post(url, HELLO)
+        with_token = get_with_token(url)
+
+    assert (without.status, without.headers["x-should-retry"]) == (401, "false")
+    assert with_token.status != 401
+
+
+def get_with_token(url: str) -> Answer:
+    return ask(url, request_bytes("GET", "/v1/models", x_api_key="open sesame"), "GET")
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:70000", "no.such.host.invalid:8672"])
+def test_an_odd_address_is_told_in_one_sentence(address: str, env: dict[str, str]) -> None:
+    assert_one_sentence(manage("runserver", address, env={**env, "AUTH_TOKEN": "x"}), 1)
+
+
+# How it ends
+
+LOSES_EARLY_SIGNALS = pytest.mark.xfail(reason="a signal right after the banner can get lost", strict=False)
+
+
+@LOSES_EARLY_SIGNALS
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_once_when_nothing_is_running(number: signal.Signals, env: dict[str, str]) -> None:
+    with Server(str(free_port()), env=env) as server:
+        server.banner()
+
+        status, seconds = server.stop(number)
+
+    assert status == 0
+    assert seconds < STOPPED_WITHIN_SECONDS
+
+
+def test_it_ends_at_once_with_idle_connections_open(env: dict[str, str]) -> None:
+    port = free_port()
+    with Server(str(port), env=env) as server:
+        server.banner()
+        kept = http.client.HTTPConnection("127.0.0.1", port)
+        kept.request("GET", "/health")
+        kept.getresponse().read()
+
+        status, seconds = server.stop(signal.SIGTERM)
+        kept.close()
+
+    assert status == 0
+    assert seconds < STOPPED_WITHIN_SECONDS
+
+
+# The demo
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """An environment with nothing of the gateway in it, not even a home."""
+    return {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
+
+
+def test_the_demo_answers_without_any_setting_and_leaves_nothing_behind(
+    bare: dict[str, str], tmp_path: Path
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with Server(str(port), "--demo", env=bare) as server:
+        banner = server.banner()
+        answer = post(url, HELLO)
+        left_while_running = list(tmp_path.iterdir())
+
+        status, _ = server.stop(signal.SIGTERM)
+
+    assert "DEMO" in banner
+    assert answer.status == 200
+    assert "You wrote:" in orjson.loads(answer.body)["content"][-1]["text"]
+    assert len(left_while_running) == 1
+    assert (status, list(tmp_path.iterdir())) == (0, [])
+
+
+def test_the_demo_leaves_the_real_data_alone(env: dict[str, str], tmp_path: Path) -> None:
+    real = {**env, "AUTH_TOKEN": "open sesame", "TMPDIR": str(tmp_path)}
+    port = free_port()
+    with Server(str(port), "--demo", env=real) as server:
+        server.banner()
+        answer = post(f"http://127.0.0.1:{port}", HELLO)
+        server.stop(signal.SIGINT)
+
+    assert answer.status == 200
+    assert not Path(env["DATA_DIR"]).exists()
+
+
+def test_two_demos_run_side_by_side(bare: dict[str, str]) -> None:
+    ports = [free_port(), free_port()]
+    with Server(str(ports[0]), "--demo", env=bare) as one, Server(str(ports[1]), "--demo", env=bare) as two:
+        one.banner()
+        two.banner()
+
+        statuses = [post(f"http://127.0.0.1:{port}", HELLO).status for port in ports]
+        one.stop(signal.SIGTERM)
+        two.stop(signal.SIGTERM)
+
+    assert statuses == [200, 200]
