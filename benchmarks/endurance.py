@@ -19,6 +19,8 @@ CLIENTS = 16
 SETTLING_STREAMS = 10
 SETTLING_SECONDS = 1.0
 SAMPLE_SECONDS = 0.25
+# One after the other, as people start to work: a burst needs more for a moment, and malloc keeps it.
+OPENING_PAUSE_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,10 @@ def hold_idle(stage: Stage, plan: Plan) -> HeldStreams:
 async def _hold(target: Target, plan: Plan) -> HeldStreams:
     await _open_and_leave(target)
     memory_before = target.server.memory_kb()
-    streams = [asyncio.create_task(one_stream(target)) for _ in range(plan.streams)]
+    streams = []
+    for _ in range(plan.streams):
+        streams.append(asyncio.create_task(one_stream(target)))
+        await asyncio.sleep(OPENING_PAUSE_SECONDS)
     memory_held = memory_before
     while any(not stream.done() for stream in streams):
         memory_held = max(memory_held, target.server.memory_kb())
