@@ -43,6 +43,7 @@ class CallbackListener:
 
     def __init__(self) -> None:
         self.port, self._servers = _bind()
+        self.stopped = threading.Event()
 
     def start(self) -> Self:
         for server in self._servers:
@@ -50,6 +51,7 @@ class CallbackListener:
         return self
 
     def stop(self) -> None:
+        self.stopped.set()
         for server in self._servers:
             server.shutdown()
             server.server_close()
@@ -71,21 +73,26 @@ def shared_listener() -> CallbackListener:
     with _lock:
         if _shared is None:
             _shared = CallbackListener().start()
-            threading.Thread(target=_close_when_idle, name="sign-in closer", daemon=True).start()
+            threading.Thread(
+                target=_close_when_idle, args=(_shared,), name="sign-in closer", daemon=True
+            ).start()
         return _shared
 
 
-def _close_when_idle() -> None:
+def close_shared_listener() -> None:
     global _shared
-    idle = threading.Event()
-    while not idle.wait(CHECK_SECONDS):
-        with _lock:
-            if _is_anybody_waiting():
-                continue
-            listener, _shared = _shared, None
-        if listener is not None:
-            listener.stop()
-        return
+    with _lock:
+        listener, _shared = _shared, None
+    if listener is not None:
+        listener.stop()
+
+
+def _close_when_idle(listener: CallbackListener) -> None:
+    idle = 0
+    while not listener.stopped.wait(CHECK_SECONDS):
+        idle = 0 if _is_anybody_waiting() else idle + 1
+        if idle == 2:  # not at once: a sign-in that has just been given the port has no row yet
+            close_shared_listener()
 
 
 def _is_anybody_waiting() -> bool:

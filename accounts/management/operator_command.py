@@ -69,7 +69,7 @@ class OperatorCommand(BaseCommand):
         self.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
     def say(self, text: str = "", ending: str = "\n") -> None:
-        self.stderr.write(text, ending=ending)
+        self.stderr.write(text, style_func=str, ending=ending)  # Django would print all of it in red
         self.stderr.flush()
 
     @property

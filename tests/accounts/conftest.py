@@ -8,11 +8,12 @@ import httpx
 import pytest
 from django.utils import timezone
 
+from accounts.callback_listener import close_shared_listener
 from accounts.models import Account
 from tests.live_gateway import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_django import Settings
 
@@ -25,6 +26,12 @@ def google(settings: Settings, emulator: EmulatorServer) -> EmulatorServer:
         setattr(settings, name, [value] if name == "CLOUDCODE_ENDPOINTS" else value)
     settings.OAUTH_CALLBACK_PORT = free_port()
     return emulator
+
+
+@pytest.fixture(autouse=True)
+def closed_listener() -> Iterator[None]:
+    yield
+    close_shared_listener()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 import webbrowser
 from dataclasses import asdict
@@ -72,7 +73,8 @@ class Command(OperatorCommand):
             address = sign_in.google_address(attempt)
             self.say("Sign in at Google. If no browser opens, open this address in one on this machine:")
             self.say(f"\n{address}\n")
-            webbrowser.open(address)
+            # In a thread: a browser in the terminal, or one that BROWSER names, keeps its caller waiting.
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             self._wait(attempt)
         return attempt
 

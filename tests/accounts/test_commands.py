@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import orjson
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.core.management import CommandError, call_command, get_commands, load_command_class
+
+from accounts.models import Account
+from tests.accounts.terminal import Terminal
+from tests.live_gateway import PROJECT, accounts_file, clean_environment, free_port, manage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+COMMANDS = sorted(name for name, app in get_commands().items() if app == "accounts")
+
+
+@pytest.fixture
+def env(emulator: EmulatorServer, tmp_path: Path) -> dict[str, str]:
+    browser = [sys.executable, str(Path(__file__).parent / "consenting_browser.py"), "%s", "ada@example.com"]
+    return clean_environment(
+        tmp_path / "data",
+        **emulator.gateway_settings(),
+        OAUTH_CALLBACK_PORT=str(free_port()),
+        BROWSER=shlex.join(browser),
+        PYTHONWARNINGS="error",
+    )
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Run a command in this process; what it printed as JSON."""
+
+    def run(*arguments: str) -> Any:
+        call_command(*arguments, "--json")
+        return orjson.loads(capsys.readouterr().out)
+
+    return run
+
+
+# Adding an account at a terminal
+
+
+def test_adding_an_account_with_the_browser(env: dict[str, str], emulator: EmulatorServer) -> None:
+    with Terminal("addaccount", env=env) as terminal:
+        terminal.read_until(r"Do you accept it\? Type yes: ")
+        terminal.type("yes")
+        terminal.read_until("Sign in at Google")
+        status = terminal.wait()
+
+    assert status == 0
+    assert "ada@example.com (pro): ready" in terminal.text
+    assert "left …" in terminal.text  # the countdown
+    listed = orjson.loads(manage("listaccounts", "--json", env=env).stdout)
+    assert [(one["email"], one["usable"]) for one in listed] == [("ada@example.com", True)]
+
+
+def test_adding_an_account_by_pasting(env: dict[str, str], emulator: EmulatorServer) -> None:
+    with Terminal("addaccount", "--no-browser", "--accept-terms", env=env) as terminal:
+        address = terminal.read_until(r"\n(http://\S+)\n").group(1)
+        terminal.read_until("Paste it here")
+        terminal.type("nonsense")
+        terminal.read_until("neither the address nor a code")
+        query = {**httpx.URL(address).params, "auto_approve": "1", "login_hint": "linus@example.com"}
+        terminal.type(httpx.get(address, params=query).headers["location"])
+        status = terminal.wait()
+
+    assert status == 0
+    assert "linus@example.com (ultra): ready" in terminal.text
+
+
+def test_without_the_terms_it_is_kept_but_not_used(env: dict[str, str], emulator: EmulatorServer) -> None:
+    added = manage("addaccount", env=env)
+
+    assert added.returncode == 0
+    assert b"Terms not accepted" in added.stdout
+    listed = orjson.loads(manage("listaccounts", "--json", env=env).stdout)[0]
+    assert listed["usable"] is False
+    assert listed["advice"]["command"] == "enableaccount ada@example.com --accept-terms"
+
+
+def test_a_cancelled_sign_in_ends_with_the_reason(env: dict[str, str], emulator: EmulatorServer) -> None:
+    added = manage(
+        "addaccount", "--accept-terms", env={**env, "BROWSER": env["BROWSER"].replace("ada@", "stranger@")}
+    )
+
+    assert added.returncode == 1
+    assert b"Not signed in: The sign-in was cancelled at Google" in added.stderr
+    assert b"Traceback" not in added.stderr
+
+
+def test_a_missing_client_id_is_one_sentence(env: dict[str, str]) -> None:
+    added = manage("addaccount", "--accept-terms", env={**env, "OAUTH_CLIENT_ID": ""})
+
+    assert added.returncode == 1
+    assert added.stderr.decode().startswith(
+        "CommandError: OAUTH_CLIENT_ID is not set: create an OAuth client"
+    )
+
+
+def test_only_the_result_goes_to_standard_output(env: dict[str, str], emulator: EmulatorServer) -> None:
+    added = manage("addaccount", "--accept-terms", "--json", env=env)
+
+    assert orjson.loads(added.stdout)["tier"] == "pro"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(env: dict[str, str], emulator: EmulatorServer) -> None:
+    manage("importaccounts", "-", "--accept-terms", env=env, stdin=accounts_file(emulator))
+
+    piped = subprocess.run(
+        f"{shlex.quote(sys.executable)} manage.py listaccounts --json | head -c 1",
+        shell=True, cwd=PROJECT, env=env, capture_output=True, check=False,
+    )  # fmt: skip
+
+    assert (piped.stdout, piped.stderr) == (b"[", b"")
+
+
+# All of them
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_explains_itself_and_speaks_json(name: str) -> None:
+    text = load_command_class("accounts", name).create_parser("manage.py", name).format_help()
+
+    assert "--json" in text
+    assert len(text) > 700
+
+
+# One by one, in this process
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_account_is_switched_off_on_and_removed(ada: Account, say: Callable[..., Any]) -> None:
+    assert say("disableaccount", "ADA@example.com") == [{"email": "ada@example.com", "enabled": False}]
+    assert say("enableaccount", "ada@example.com") == [{"email": "ada@example.com", "usable": True}]
+    with pytest.raises(CommandError, match="Nothing was removed"):
+        call_command("removeaccount", "ada@example.com")
+    assert say("removeaccount", "ada@example.com", "--yes") == [{"email": "ada@example.com", "removed": True}]
+
+    assert not Account.objects.exists()
+    said = [entry.change_message.partition(" (")[0] for entry in LogEntry.objects.order_by("pk")]
+    assert said == ["Disabled", "Enabled", "Removed"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_verifying_says_in_its_exit_status_how_it_went(
+    ada: Account, google: EmulatorServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("verifyaccounts")
+    assert "1 work, 0 do not" in capsys.readouterr().out
+    google.state.revoke("ada@example.com")
+
+    with pytest.raises(CommandError, match="listaccounts shows what to do"):
+        call_command("verifyaccounts")
+
+    assert "0 work, 1 do not" in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_disabled_account_is_tested_only_when_named(ada: Account, google: EmulatorServer) -> None:
+    Account.objects.update(state=Account.State.DISABLED_BY_PROVIDER)
+
+    call_command("verifyaccounts")
+    assert google.state.log.received == 0
+
+    call_command("verifyaccounts", "ada@example.com")
+    assert Account.objects.get().state == Account.State.OK
+
+
+@pytest.mark.django_db(transaction=True)
+def test_refreshing_the_quota_shows_both_header_modes(ada: Account, say: Callable[..., Any]) -> None:
+    quotas = say("refreshquota")[0]["quotas"]
+
+    assert {quota["header_mode"] for quota in quotas} == {"antigravity", "cli"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_list_says_what_to_do(ada: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    ada.enter_state(Account.State.INVALID, "Google says the sign-in has expired.")
+    ada.save()
+
+    call_command("listaccounts")
+
+    listed = capsys.readouterr().out
+    assert "Sign-in expired" in listed
+    assert "manage.py addaccount --email ada@example.com" in listed
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_unknown_name_is_an_error(ada: Account) -> None:
+    with pytest.raises(CommandError, match="There is no account nobody@"):
+        call_command("verifyaccounts", "nobody@example.com")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_export_is_explicit_private_and_never_written_over(
+    ada: Account, tmp_path: Path, say: Callable[..., Any]
+) -> None:
+    file = tmp_path / "accounts.json"
+    with pytest.raises(CommandError, match="In a script, say --yes"):
+        call_command("exportaccounts", str(file))
+
+    assert say("exportaccounts", str(file), "--yes")["encrypted"] is False
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with pytest.raises(CommandError, match="is there already"):
+        call_command("exportaccounts", str(file), "--yes")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_encrypted_export_comes_back_with_its_passphrase(
+    ada: Account, tmp_path: Path, say: Callable[..., Any]
+) -> None:
+    file, passphrase = tmp_path / "accounts.json", tmp_path / "passphrase"
+    passphrase.write_text("correct horse\n")
+    call_command("exportaccounts", str(file), "--yes", "--passphrase-file", str(passphrase))
+    assert "emulator-refresh" not in file.read_text()
+    Account.objects.all().delete()
+
+    imported = say("importaccounts", str(file), "--passphrase-file", str(passphrase), "--accept-terms")
+
+    assert [one["result"] for one in imported] == ["added"]
+    assert Account.objects.get().refresh_token == "emulator-refresh-ada"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_import_is_previewed(ada: Account, tmp_path: Path, say: Callable[..., Any]) -> None:
+    file = tmp_path / "accounts.json"
+    file.write_bytes(orjson.dumps([{"email": "new@example.com", "refresh_token": "x"}, 7]))
+
+    assert [one["result"] for one in say("importaccounts", str(file), "--preview")] == ["added", "failed"]
+
+    assert Account.objects.count() == 1

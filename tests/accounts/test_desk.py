@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.utils import timezone
+
+from accounts import operators, sign_in
+from accounts.google.code_assist import ModelOffer
+from accounts.models import Account, ClientProblem, LiveSetting, SharedToken, SignIn
+from accounts.quota import store_quotas
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_django import Settings
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIST = "/admin/accounts/account/"
+SETTINGS = "/admin/accounts/livesetting/"
+
+
+@pytest.fixture
+def desk() -> Client:
+    client = Client()
+    client.force_login(operators.set_password("a long and good one"))
+    return client
+
+
+def text_of(client: Client, path: str) -> str:
+    return client.get(path, follow=True).content.decode()
+
+
+def do(client: Client, action: str, *accounts: Account) -> str:
+    chosen = [str(account.pk) for account in accounts]
+    answer = client.post(LIST, {"action": action, "_selected_action": chosen}, follow=True)
+    return answer.content.decode()
+
+
+def log_lines() -> list[str]:
+    return [f"{entry.user.get_username()}: {entry.get_change_message()}" for entry in LogEntry.objects.all()]
+
+
+# The list
+
+
+def test_an_empty_desk_says_how_to_begin(desk: Client) -> None:
+    assert "There is no account yet" in text_of(desk, LIST)
+
+
+def test_the_list_shows_state_tier_and_what_is_left(desk: Client, ada: Account) -> None:
+    Account.objects.update(tier="pro")
+    store_quotas(ada.pk, "cli", [ModelOffer("gemini-3-flash", "", None, None, 0.15, None)])
+
+    page = text_of(desk, LIST)
+
+    assert "ada@example.com" in page
+    assert 'class="desk-badge pro"' in page
+    assert "Gemini (cli)" in page
+    assert 'class="fill low" style="width: 15%"' in page
+
+
+def test_looking_asks_google_nothing(desk: Client, ada: Account, google: EmulatorServer) -> None:
+    text_of(desk, LIST)
+    text_of(desk, f"{LIST}{ada.pk}/change/")
+
+    assert google.state.log.received == 0
+
+
+def test_the_list_can_be_filtered_by_who_needs_the_operator(desk: Client, ada: Account) -> None:
+    Account.objects.create(
+        email="broken@example.com",
+        sealed_refresh_token="-",
+        state="invalid",
+        terms_accepted_at=timezone.now(),
+    )
+
+    page = text_of(desk, f"{LIST}?usable=no")
+
+    assert "broken@example.com" in page
+    assert "ada@example.com" not in page
+
+
+def test_a_wrong_client_secret_stands_above_everything(desk: Client, ada: Account) -> None:
+    ClientProblem.note("Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET (invalid_client).")
+
+    assert "No account is to blame" in text_of(desk, LIST)
+
+
+# One account
+
+
+@pytest.mark.parametrize(
+    ("state", "what_to_do"),
+    [
+        ("invalid", "Sign in again as this account."),
+        ("needs_verification", "Open Google&#x27;s page"),
+        ("disabled_by_provider", "it is never tried again by itself"),
+        ("needs_project", "Set a Cloud project of your own"),
+    ],
+)
+def test_each_state_says_why_since_when_and_what_to_do(
+    desk: Client, ada: Account, state: str, what_to_do: str
+) -> None:
+    link = "https://accounts.google.com/signin/continue?sarp=1"
+    ada.enter_state(state, "Google's own words <b>here</b>", link)
+    ada.save()
+
+    page = text_of(desk, f"{LIST}{ada.pk}/change/")
+
+    assert "Google&#x27;s own words &lt;b&gt;here&lt;/b&gt;" in page
+    assert what_to_do in page or what_to_do.replace("it is", "so it is") in page
+    assert f"Since {ada.state_since:%Y-%m-%d %H:%M} UTC" in page
+    assert "Sign in again" in page if state == "invalid" else "Check it again" in page
+
+
+def test_thresholds_are_checked(desk: Client, ada: Account) -> None:
+    form: dict[str, Any] = {"enabled": "on", "priority": "0", "project_id": "", "quota_threshold": "0.2"}
+    page = f"{LIST}{ada.pk}/change/"
+
+    for bad in ('{"gemini-3-flash": 1}', '{"gemini-3-flash": "x"}', "[1]", "{"):
+        assert desk.post(page, {**form, "model_quota_thresholds": bad}).status_code == 200
+    assert desk.post(page, {**form, "model_quota_thresholds": '{"gemini-3-flash": 0.5}'}).status_code == 302
+
+    ada.refresh_from_db()
+    assert (ada.quota_threshold, ada.model_quota_thresholds) == (0.2, {"gemini-3-flash": 0.5})
+
+
+def test_a_project_of_the_operators_own_ends_the_want_of_one(desk: Client, ada: Account) -> None:
+    ada.enter_state(Account.State.NEEDS_PROJECT, "none")
+    ada.save()
+
+    form = {"enabled": "on", "priority": "0", "project_id": "mine", "model_quota_thresholds": "{}"}
+    desk.post(f"{LIST}{ada.pk}/change/", form)
+
+    ada.refresh_from_db()
+    assert (ada.state, ada.project_id) == (Account.State.OK, "mine")
+
+
+# What can be done, and that it is remembered
+
+
+def test_accounts_are_verified_and_the_verdict_shown(
+    desk: Client, ada: Account, google: EmulatorServer
+) -> None:
+    google.state.disable_by_provider("ada@example.com")
+
+    page = do(desk, "verify_chosen", ada)
+
+    ada.refresh_from_db()
+    assert ada.state == Account.State.DISABLED_BY_PROVIDER
+    assert "has been disabled" in page
+    assert log_lines()[0].startswith("admin: Verified: ")
+
+
+def test_one_click_tries_again(desk: Client, ada: Account, google: EmulatorServer) -> None:
+    ada.enter_state(Account.State.NEEDS_VERIFICATION, "Verify your account.")
+    ada.save()
+
+    desk.get(f"{LIST}{ada.pk}/verify", follow=True)
+
+    ada.refresh_from_db()
+    assert ada.state == Account.State.OK
+
+
+def test_switching_off_and_on_and_accepting_the_terms(desk: Client, ada: Account) -> None:
+    Account.objects.update(terms_accepted_at=None)
+
+    for action, expected in (("disable_chosen", False), ("enable_chosen", True)):
+        do(desk, action, ada)
+        ada.refresh_from_db()
+        assert ada.enabled is expected
+    do(desk, "accept_terms_chosen", ada)
+
+    ada.refresh_from_db()
+    assert ada.terms_accepted_at is not None
+    assert log_lines() == [
+        "admin: Accepted the notice about Google's terms",
+        "admin: Enabled",
+        "admin: Disabled",
+    ]
+
+
+def test_removing_is_confirmed_and_remembered(desk: Client, ada: Account) -> None:
+    chosen = {"action": "delete_selected", "_selected_action": [str(ada.pk)]}
+
+    desk.post(LIST, chosen)
+    assert Account.objects.exists()
+    desk.post(LIST, {**chosen, "post": "yes"})
+
+    assert not Account.objects.exists()
+    assert LogEntry.objects.get().object_repr == "ada@example.com"
+
+
+def test_the_audit_log_cannot_be_changed(desk: Client, ada: Account) -> None:
+    do(desk, "disable_chosen", ada)
+    entry = LogEntry.objects.get()
+
+    assert "Disabled" in text_of(desk, "/admin/admin/logentry/")
+    assert desk.post(f"/admin/admin/logentry/{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+# Adding an account
+
+
+def test_a_sign_in_is_started_pasted_and_completed(
+    desk: Client, google: EmulatorServer, consent: Callable[..., str]
+) -> None:
+    started = desk.post(f"{LIST}add/", {"email": "", "accept_terms": "on"})
+    attempt = SignIn.objects.get()
+
+    assert 'data-status="pending"' in text_of(desk, started.headers["location"])
+    desk.post(started.headers["location"], {"pasted": consent(sign_in.google_address(attempt))})
+
+    page = text_of(desk, started.headers["location"])
+    assert "Completed: ada@example.com" in page
+    assert Account.objects.get().terms_accepted_at is not None
+
+
+def test_a_failed_and_an_expired_sign_in_say_so(desk: Client, google: EmulatorServer) -> None:
+    desk.post(f"{LIST}add/", {"email": ""})
+    attempt = SignIn.objects.get()
+
+    page = f"{LIST}sign-in/{attempt.pk}/status/"
+    SignIn.objects.update(started_at=timezone.now() - SignIn.LIFETIME)
+    assert "Expired" in text_of(desk, page)
+    SignIn.objects.update(status="failed", reason="Google refused the <sign-in>.")
+    assert "Google refused the &lt;sign-in&gt;." in text_of(desk, page)
+
+
+def test_without_a_client_id_the_page_says_how_to_get_one(desk: Client, settings: Settings) -> None:
+    settings.OAUTH_CLIENT_ID = ""
+
+    answer = desk.post(f"{LIST}add/", {"email": ""})
+
+    assert "OAUTH_CLIENT_ID is not set: create an OAuth client" in answer.content.decode()
+
+
+# Settings
+
+
+def test_a_setting_is_changed_shown_and_remembered(desk: Client) -> None:
+    desk.post(SETTINGS, {"name": "DEFAULT_COOLDOWN_MS", "value": "20000"})
+
+    page = text_of(desk, SETTINGS)
+    assert 'value="20000"' in page
+    assert "set by admin" in page
+    assert log_lines() == ["admin: Changed DEFAULT_COOLDOWN_MS to '20000'"]
+
+
+def test_a_value_out_of_range_is_refused_beside_its_field(desk: Client) -> None:
+    answer = desk.post(SETTINGS, {"name": "DEFAULT_COOLDOWN_MS", "value": "1"})
+
+    assert "must be a whole number from 1000 to 600000" in answer.content.decode()
+    assert not LiveSetting.objects.exists()
+
+
+def test_a_name_that_is_no_live_setting_is_refused(desk: Client) -> None:
+    for name in ("SECRET_KEY", "WEBUI_PASSWORD", ""):
+        desk.post(SETTINGS, {"name": name, "value": "x"})
+
+    assert not LiveSetting.objects.exists()
+
+
+# Secrets
+
+
+def test_no_page_holds_a_secret(desk: Client, ada: Account, google: EmulatorServer) -> None:
+    do(desk, "verify_chosen", ada)
+    secrets = [
+        ada.refresh_token,
+        ada.sealed_refresh_token,
+        SharedToken.objects.get().sealed_access_token,
+        google.state.client_secret,
+        "a long and good one",
+    ]
+
+    pages = [LIST, f"{LIST}{ada.pk}/change/", f"{LIST}add/", SETTINGS, "/admin/admin/logentry/"]
+    text = "".join(text_of(desk, page) for page in [*pages, f"{LIST}{ada.pk}/history/"])
+
+    assert [secret for secret in secrets if secret in text] == []
+    assert ada.refresh_token not in f"{ada!r} {vars(ada)!r}"

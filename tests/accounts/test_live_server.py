@@ -1,0 +1,147 @@
+"""What operators and commands do, and a server that runs meanwhile."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from cryptography.fernet import Fernet
+
+from tests.live_gateway import LiveGateway, clean_environment, free_port, manage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+PASSWORD = "canary-operator-password"
+MESSAGES = [{"role": "user", "content": "Hello"}]
+
+
+def ask(gateway: LiveGateway) -> httpx.Response:
+    body = {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": MESSAGES}
+    return httpx.post(f"{gateway.url}/v1/messages", json=body, timeout=30)
+
+
+def within_a_second(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 1.0
+    while not (found := holds()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture(scope="module")
+def gateway(shared_gateway: LiveGateway) -> LiveGateway:
+    """With the emulator's three accounts. Each test leaves them as they were."""
+    return shared_gateway
+
+
+def test_the_banner_holds_a_link_that_lets_the_first_operator_in(gateway: LiveGateway) -> None:
+    link = next(word for word in gateway.output.split() if "/admin/set-up/" in word)
+
+    with httpx.Client(follow_redirects=True) as browser:
+        browser.get(link)
+        form = {"password": PASSWORD, "again": PASSWORD, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        page = browser.post(link, data=form)
+
+    assert page.url.path == "/admin/accounts/account/"
+    assert httpx.get(link).status_code == 404
+
+
+def test_a_running_server_follows_a_command_within_a_second(gateway: LiveGateway) -> None:
+    assert ask(gateway).status_code == 200
+    emails = ["ada@example.com", "grace@example.com", "linus@example.com"]
+
+    manage("disableaccount", *emails, env=gateway.env)
+    assert within_a_second(lambda: ask(gateway).status_code == 503)
+    manage("enableaccount", *emails, env=gateway.env)
+    assert within_a_second(lambda: ask(gateway).status_code == 200)
+
+
+def test_keys_rotate_while_it_serves(gateway: LiveGateway, shared_emulator: EmulatorServer) -> None:
+    assert ask(gateway).status_code == 200
+
+    for arguments in ([], ["--forget-old"]):
+        assert manage("rotatekeys", *arguments, env=gateway.env).returncode == 0
+        shared_emulator.state.expire_tokens()  # so that the refresh token is read again
+        assert ask(gateway).status_code == 200
+
+
+def test_guessing_passwords_does_not_touch_the_api(gateway: LiveGateway) -> None:
+    with httpx.Client() as browser:
+        browser.get(f"{gateway.url}/admin/login/")
+        statuses = [_log_in(browser, gateway, f"guess {number}").status_code for number in range(6)]
+
+    assert statuses[-1] == 429
+    assert ask(gateway).status_code == 200
+
+
+def test_a_database_copied_without_its_key_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    env = clean_environment(tmp_path)
+    file = b'[{"email": "ada@example.com", "refresh_token": "x"}]'
+    manage("importaccounts", "-", "--accept-terms", env=env, stdin=file)
+    (tmp_path / "credentials_keys").write_text(Fernet.generate_key().decode())
+
+    started = manage("runserver", str(free_port()), env=env)
+
+    assert started.returncode == 1
+    assert "were encrypted with another key" in started.stderr.decode()
+    assert b"Traceback" not in started.stderr
+
+
+def _log_in(browser: httpx.Client, gateway: LiveGateway, password: str) -> httpx.Response:
+    token = browser.cookies["csrftoken"]
+    form = {"username": "admin", "password": password, "csrfmiddlewaretoken": token}
+    return browser.post(f"{gateway.url}/admin/login/", data=form)
+
+
+def test_no_secret_reaches_the_database_or_a_log(emulator: EmulatorServer, tmp_path: Path) -> None:
+    """Everything that handles secrets is done once, then the files are searched for them."""
+    emulator.state.client_secret = "canary-client-secret"
+    for account in emulator.state.accounts:
+        account.refresh_token = f"canary-refresh-{account.short_name}"
+    settings = {
+        "WEBUI_PASSWORD": PASSWORD,
+        "AUTH_TOKEN": "canary-auth-token",
+        "LOG_LEVEL": "debug",
+        "OAUTH_CALLBACK_PORT": str(free_port()),
+    }
+
+    with LiveGateway(emulator, tmp_path / "data", **settings) as gateway:
+        said = _do_everything(gateway, emulator)
+    with sqlite3.connect(tmp_path / "data" / "proxy.sqlite3") as database:
+        dump = "\n".join(database.iterdump())
+
+    assert "canary" not in dump
+    assert "canary" not in gateway.output
+    assert "canary" not in said
+    access_tokens = "emulator-access-"
+    assert access_tokens not in dump + gateway.output + said
+    assert "4/emulator-" not in dump + gateway.output + said  # authorization codes
+
+
+def _do_everything(gateway: LiveGateway, emulator: EmulatorServer) -> str:
+    """What the commands have printed."""
+    said = [manage(*arguments, env=gateway.env) for arguments in (["listaccounts"], ["verifyaccounts"])]
+    body = {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": MESSAGES}
+    for key in ("canary-auth-token", "canary-wrong-token"):
+        httpx.post(f"{gateway.url}/v1/messages", json=body, headers={"x-api-key": key}, timeout=30)
+    with httpx.Client(follow_redirects=True) as browser:
+        browser.get(f"{gateway.url}/admin/login/")
+        for password in ("canary-mistyped", PASSWORD):
+            _log_in(browser, gateway, password)
+        page = f"{gateway.url}/admin/accounts/account/add/"
+        form = {"email": "ada@example.com", "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        started = browser.post(page, data=form)
+        address = started.text.partition('href="' + emulator.url)[2].partition('"')[0].replace("&amp;", "&")
+        httpx.get(f"{emulator.url}{address}&auto_approve=1", follow_redirects=True)
+        httpx.get(f"{emulator.url}{address}&auto_approve=1", follow_redirects=True)  # a replay
+        assert "Completed: ada@example.com" in browser.get(started.url).text
+    emulator.state.revoke("linus@example.com")
+    said += [manage(*arguments, env=gateway.env) for arguments in (["verifyaccounts"], ["rotatekeys"])]
+    said.append(manage("exportaccounts", str(gateway.env["DATA_DIR"]) + "/export", "--yes", env=gateway.env))
+    return "".join(f"{one.stdout.decode()}{one.stderr.decode()}" for one in said)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from django.contrib.auth import authenticate, get_user_model
+from django.core.cache import cache
+from django.test import Client, RequestFactory
+from django.utils import timezone
+
+from accounts import operators
+from accounts.models import SetUpLink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "a long and good one"
+
+
+@pytest.fixture(autouse=True)
+def no_failed_logins() -> Iterator[None]:
+    yield
+    cache.clear()
+
+
+def set_up(client: Client, token: str, password: str = PASSWORD, again: str = PASSWORD) -> int:
+    answer = client.post(f"/admin/set-up/{token}/", {"password": password, "again": again})
+    return answer.status_code
+
+
+def log_in(client: Client, password: str) -> int:
+    return client.post("/admin/login/", {"username": "admin", "password": password}).status_code
+
+
+# WEBUI_PASSWORD
+
+
+def test_the_operator_has_the_password_of_the_settings() -> None:
+    operators.set_password("first")
+    operators.set_password("second")
+
+    request = RequestFactory().post("/admin/login/")
+    assert authenticate(request, username="admin", password="second") is not None
+    assert authenticate(request, username="admin", password="first") is None
+    assert get_user_model().objects.count() == 1
+
+
+def test_the_same_password_leaves_the_operator_logged_in(client: Client) -> None:
+    client.force_login(operators.set_password("first"))
+
+    operators.set_password("first")
+
+    assert client.get("/admin/accounts/account/").status_code == 200
+
+
+# The set-up link
+
+
+def test_the_link_lets_the_first_operator_choose_a_password(client: Client) -> None:
+    token = operators.new_set_up_token()
+    assert token is not None
+
+    assert client.get(f"/admin/set-up/{token}/").status_code == 200
+    assert set_up(client, token) == 302
+    assert client.get("/admin/accounts/account/").status_code == 200
+
+
+def test_it_works_once(client: Client) -> None:
+    token = operators.new_set_up_token() or ""
+    set_up(client, token)
+
+    assert set_up(Client(), token, "another good one", "another good one") == 404
+
+
+def test_it_ends_after_half_an_hour(client: Client) -> None:
+    token = operators.new_set_up_token() or ""
+    SetUpLink.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    assert set_up(client, token) == 404
+
+
+def test_a_new_start_makes_the_earlier_link_useless(client: Client) -> None:
+    earlier = operators.new_set_up_token() or ""
+    operators.new_set_up_token()
+
+    assert set_up(client, earlier) == 404
+
+
+def test_it_is_for_this_machine_only() -> None:
+    token = operators.new_set_up_token() or ""
+
+    assert set_up(Client(REMOTE_ADDR="203.0.113.7"), token) == 404
+
+
+def test_with_an_operator_there_is_no_link(client: Client) -> None:
+    token = operators.new_set_up_token() or ""
+    operators.set_password(PASSWORD)
+
+    assert operators.new_set_up_token() is None
+    assert set_up(client, token) == 404
+
+
+@pytest.mark.parametrize(
+    ("password", "again"), [("short", "short"), (PASSWORD, "other"), ("password", "password")]
+)
+def test_a_poor_or_mistyped_password_is_refused(client: Client, password: str, again: str) -> None:
+    token = operators.new_set_up_token() or ""
+
+    assert set_up(client, token, password, again) == 200
+    assert not operators.has_operator()
+
+
+# Logging in
+
+
+def test_guessing_passwords_is_throttled(client: Client) -> None:
+    operators.set_password(PASSWORD)
+
+    statuses = [log_in(client, f"guess {number}") for number in range(6)]
+
+    assert statuses[:4] == [200, 200, 200, 200]
+    assert statuses[-1] == 429
+    assert log_in(client, PASSWORD) == 429
+
+
+def test_pages_want_a_login(client: Client) -> None:
+    for path in ("/admin/accounts/account/", "/admin/accounts/account/add/", "/admin/accounts/livesetting/"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (302, "/admin/login/")
