@@ -92,6 +92,5 @@ def ago(moment: datetime | None) -> str:
         return "never"
     if (timezone.now() - moment).total_seconds() < 60:
         return "just now"
-    return format_html(
-        '<span title="{:%Y-%m-%d %H:%M} UTC">{} ago</span>', moment, timesince(moment, depth=1)
-    )
+    at, how_long = f"{moment:%Y-%m-%d %H:%M} UTC", timesince(moment, depth=1)
+    return format_html('<span title="{}">{} ago</span>', at, how_long)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,6 +64,16 @@ def test_the_list_shows_state_tier_and_what_is_left(desk: Client, ada: Account) 
     assert 'class="desk-badge pro"' in page
     assert "Gemini (cli)" in page
     assert 'class="fill low" style="width: 15%"' in page
+
+
+@pytest.mark.parametrize(("minutes", "shown"), [(None, "never"), (0, "just now"), (125, "2\xa0hours ago")])
+def test_the_list_says_when_an_account_was_last_used(
+    desk: Client, ada: Account, minutes: int | None, shown: str
+) -> None:
+    used = None if minutes is None else timezone.now() - timedelta(minutes=minutes)
+    Account.objects.update(last_used_at=used)
+
+    assert shown in text_of(desk, LIST)
 
 
 def test_looking_asks_google_nothing(desk: Client, ada: Account, google: EmulatorServer) -> None:
