@@ -62,6 +62,9 @@ class AccountsService:
         self._preparations: dict[int, asyncio.Task[None]] = {}
         self._few_at_once = asyncio.Semaphore(AT_ONCE)
         self._revision = -1
+        self._one_reload = asyncio.Lock()
+        self._leaving: set[int] = set()
+        """Taken out of use a moment ago: a reading of the database from before must not bring them back."""
         self._watch: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._rests_changed = asyncio.Event()
@@ -128,8 +131,11 @@ class AccountsService:
         self, account: PooledAccount, state: Account.State, reason: str, link: str = ""
     ) -> None:
         """At once in memory, so that no request in between meets the account again."""
+        self._leaving.add(account.id)
         self.pool.replace([known for known in self.pool.accounts if known.id != account.id])
         await database_sync_to_async(enter_state)(account.id, state, reason, link)
+        await self._reload_if_changed()
+        self._leaving.discard(account.id)
 
     async def rediscover_project(self, account: PooledAccount) -> None:
         """Google refused the project: forget it and ask again."""
@@ -150,11 +156,16 @@ class AccountsService:
             self._prepare_due(self.pool.accounts)
 
     async def _reload_if_changed(self) -> None:
+        async with self._one_reload:
+            await self._reload()
+
+    async def _reload(self) -> None:
         revision = await database_sync_to_async(Revision.current)()
         if revision == self._revision:
             return
         await database_sync_to_async(live_settings.reload)()
-        accounts = await database_sync_to_async(read_usable_accounts)()
+        usable = await database_sync_to_async(read_usable_accounts)()
+        accounts = [account for account in usable if account.id not in self._leaving]
         self.account_count = await database_sync_to_async(Account.objects.count)()
         self._revision = revision
         self.pool.replace(accounts)

@@ -155,6 +155,7 @@ class Relay:
             lease = self._pool.lease(wanted, failed | without_capacity)
             if lease is None:
                 lease = await self._wait_for_account(plan, wanted, failed, journey, may_wait=may_wait)
+            answer = None
             try:
                 answer = await self._send(lease, plan, journey)
             except UpstreamTrouble as error:
@@ -164,11 +165,10 @@ class Relay:
                     self._pause_without_capacity(wanted, failed, without_capacity, error)
                 elif trouble not in LIMITS:
                     failed.add(lease.account.id)
-                lease.release()
-            except BaseException:
-                lease.release()
-                raise
-            else:
+            finally:
+                if answer is None:
+                    lease.release()
+            if answer is not None:
                 self._pool.succeeded(lease)
                 answer.lease = lease
                 return answer
@@ -337,10 +337,11 @@ class Relay:
             endpoint=error.base_url,
             back_at=rest.until if rest is not None and verdict.is_limit else None,
         )
-        final = verdict.as_error(refusal)
-        if refusal.trouble is Trouble.NOT_FOUND and plan.model.id not in self._accounts.offered_models():
-            final = self._model_unknown(plan)
-        if verdict.ends_request or isinstance(final, NotFound):
+        is_unknown = (
+            refusal.trouble is Trouble.NOT_FOUND and plan.model.id not in self._accounts.offered_models()
+        )
+        final = self._model_unknown(plan) if is_unknown else verdict.as_error(refusal)
+        if verdict.ends_request or is_unknown:
             journey.note(attempt, final, "told the client")
             raise final
         journey.note(attempt, final, "next account")

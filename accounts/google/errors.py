@@ -136,6 +136,7 @@ STATUSES = {
     401: Trouble.ACCESS_TOKEN_REFUSED,
     403: Trouble.FORBIDDEN,
     404: Trouble.NOT_FOUND,
+    408: Trouble.SERVER_ERROR,
     429: Trouble.UNKNOWN_LIMIT,
     529: Trouble.CAPACITY,
 }
