@@ -61,10 +61,14 @@ def bind(host: str, port: int) -> socket.socket:
     """A socket that owns the address but does not listen yet: nobody connects before we are ready."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise PortTaken(f"{host} is not an address of this machine: {error.strerror}.") from error
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
     except OSError as error:
+        listener.close()
         raise PortTaken(f"{host} port {port} cannot be used: {error.strerror}.") from error
     listener.setblocking(False)
     return listener
@@ -235,7 +239,8 @@ class GatewayServer(Server):
         if threading.current_thread() is threading.main_thread():
             self._listen_for_signals()
         _settle_garbage_collector()
-        self.on_ready()
+        # In the loop, not before: whoever reads "ready" may send a signal at once; only there it is heard.
+        twisted_loop.call_soon(self.on_ready)
         reactor.run(installSignalHandlers=False)
 
     def _listen_for_signals(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -101,7 +102,7 @@ class Command(BaseCommand):
                 listener,
                 body_limit_bytes=settings.REQUEST_BODY_LIMIT_BYTES,
                 grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
-                on_ready=self._print_banner,
+                on_ready=partial(self._say, self._banner()),
             ).run()
 
     def _prepare_database(self) -> None:
@@ -113,9 +114,8 @@ class Command(BaseCommand):
         check_keys()
         if settings.WEBUI_PASSWORD:
             operators.set_password(settings.WEBUI_PASSWORD)
-        connection.close()
 
-    def _print_banner(self) -> None:
+    def _banner(self) -> str:
         from accounts.models import Account
 
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -136,7 +136,11 @@ class Command(BaseCommand):
             "",
             "  Stop with Ctrl-C.",
         ]
-        self.stdout.write("\n".join(lines))
+        connection.close()
+        return "\n".join(lines)
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
         self.stdout.flush()  # a pipe would show nothing otherwise
 
     def _set_up_lines(self, url: str) -> list[str]:
