@@ -8,6 +8,7 @@ import anthropic
 import pytest
 from anthropic import Anthropic
 
+from gateway.upstreams.emulator.behaviour import pace
 from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ def test_a_short_limit_is_waited_for_by_the_client(
 def test_google_out_of_breath_in_the_middle_of_a_stream_is_an_error_there(
     client: Anthropic, shared_emulator: EmulatorServer
 ) -> None:
-    shared_emulator.state.fault("error_mid_stream", after_chunks=2, model="claude-sonnet-4-6")
+    """What was said before it has left by then; with all of it at hand another account would be asked."""
+    slowly = pace(chunk_delay=0.2)
+    shared_emulator.state.fault("error_mid_stream", slowly, after_chunks=2, model="claude-sonnet-4-6")
 
     with (
         pytest.raises(anthropic.APIStatusError) as caught,
