@@ -233,6 +233,7 @@ class GatewayServer(Server):
         self.ws_factory = WebSocketFactory(self, server="")
         self.listener.listen(BACKLOG)
         self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
+        self.listener.close()  # the reactor has a copy; ours would go on accepting when that one stops
         reactor.callLater(1, self.application_checker)
         reactor.callLater(2, self.timeout_checker)
         # Under --reload this is not the main thread, and the reloader itself minds the signals.
