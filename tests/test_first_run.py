@@ -275,7 +275,6 @@ def test_a_data_dir_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, env:
     assert_one_sentence(done, 2, "DATA_DIR")
 
 
-@pytest.mark.xfail(strict=True, reason="with warnings on, Python says that the socket was left open")
 def test_a_taken_port_is_told_in_one_sentence(env: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -325,10 +324,7 @@ def test_an_odd_address_is_told_in_one_sentence(address: str, env: dict[str, str
 
 # How it ends
 
-LOSES_EARLY_SIGNALS = pytest.mark.xfail(reason="a signal right after the banner can get lost", strict=False)
 
-
-@LOSES_EARLY_SIGNALS
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_at_once_when_nothing_is_running(number: signal.Signals, env: dict[str, str]) -> None:
     with Server(str(free_port()), env=env) as server:
