@@ -269,11 +269,23 @@ class LiveSettingAdmin(ModelAdmin):
 class LogEntryAdmin(ModelAdmin):
     """Read only: who did what, and when."""
 
-    list_display = ("action_time", "user", "object_repr", "what")
+    list_display = ("when", "who", "subject", "what")
     list_filter = ("user", "action_flag")
     search_fields = ("object_repr", "change_message")
     list_display_links = None
     date_hierarchy = None
+
+    @display(description="when (UTC)", ordering="action_time")
+    def when(self, entry: LogEntry) -> str:
+        return f"{entry.action_time:%Y-%m-%d %H:%M:%S}"
+
+    @display(description="who", ordering="user")
+    def who(self, entry: LogEntry) -> str:
+        return entry.user.get_username()
+
+    @display(description="to what")
+    def subject(self, entry: LogEntry) -> str:
+        return entry.object_repr
 
     @display(description="what")
     def what(self, entry: LogEntry) -> str:

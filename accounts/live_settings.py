@@ -8,7 +8,7 @@ memory; a running server looks for changes together with the accounts, twice a s
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -52,14 +52,7 @@ def live(name: str) -> Any:
 def fix(name: str, text: str) -> None:
     """What the command line says counts as the environment does, for the life of this process."""
     spec = settings.LIVE_SETTINGS[name]
-    settings.LIVE_SETTINGS[name] = type(spec)(
-        name=name,
-        meaning=spec.meaning,
-        read=spec.read,
-        choices=spec.choices,
-        start_value=spec.read(text),
-        is_fixed=True,
-    )
+    settings.LIVE_SETTINGS[name] = replace(spec, start_value=spec.read(text), is_fixed=True)
     _values.pop(name, None)
 
 

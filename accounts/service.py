@@ -22,7 +22,7 @@ from accounts.access_tokens import AccessTokens
 from accounts.cooldowns import read_cooldowns, store_cooldowns
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
 from accounts.inspection import AccountTrouble, Findings, OutOfUse, enter_state, look_over, store_findings
-from accounts.models import Account, Revision
+from accounts.models import Account, ClientProblem, Revision
 from accounts.outbound import AccountsClient
 from accounts.pool import Pool, PooledAccount, read_usable_accounts
 from accounts.quota import forget_old_quotas, outlooks
@@ -70,6 +70,9 @@ class AccountsService:
         self._rests_changed = asyncio.Event()
 
     async def start(self) -> None:
+        await database_sync_to_async(
+            ClientProblem.clear
+        )()  # it may be right now; the first refresh will tell
         self.pool.load_rests(await database_sync_to_async(read_cooldowns)())
         self.pool.on_rest_changed = self._rests_changed.set
         await self._reload_if_changed()

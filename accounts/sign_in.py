@@ -8,6 +8,7 @@ claimed by an UPDATE that changes one row or none.
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 CALLBACK_PATH = "/oauth-callback"
 SHORTEST_CODE = 10
+KEPT = timedelta(days=30)
 
 
 class AnswerUnusable(Exception):
@@ -56,6 +58,7 @@ def start(*, port: int, started_by: str, terms_accepted: bool, login_hint: str =
         started_by=started_by,
     )
     google_address(attempt)
+    SignIn.objects.filter(started_at__lt=timezone.now() - KEPT).delete()
     attempt.save()
     return attempt
 

@@ -144,43 +144,41 @@ class LiveSettings:
         self._env = env
         self.by_name: dict[str, LiveSetting] = {}
 
-    def boolean(self, name: str, default: bool, *, meaning: str) -> bool:
+    def boolean(self, name: str, default: bool, *, meaning: str) -> None:
         def read(env: Environment) -> bool:
             return env.boolean(name, default)
 
-        return bool(self._add(name, meaning, read, ("true", "false")))
+        self._add(name, meaning, read, ("true", "false"))
 
-    def integer(self, name: str, default: int, *, between: tuple[int, int], meaning: str) -> int:
+    def integer(self, name: str, default: int, *, between: tuple[int, int], meaning: str) -> None:
         def read(env: Environment) -> int:
             return env.integer(name, default, between=between)
 
-        return int(self._add(name, meaning, read))
+        self._add(name, meaning, read)
 
-    def fraction(self, name: str, default: float, *, meaning: str) -> float:
+    def fraction(self, name: str, default: float, *, meaning: str) -> None:
         def read(env: Environment) -> float:
             return env.fraction(name, default)
 
-        return float(self._add(name, meaning, read))
+        self._add(name, meaning, read)
 
-    def text(self, name: str, default: str = "", *, one_of: tuple[str, ...] = (), meaning: str) -> str:
+    def text(self, name: str, default: str = "", *, one_of: tuple[str, ...] = (), meaning: str) -> None:
         def read(env: Environment) -> str:
             return env.text(name, default, one_of=one_of)
 
-        return str(self._add(name, meaning, read, one_of))
+        self._add(name, meaning, read, one_of)
 
     def _add(
         self, name: str, meaning: str, read: Callable[[Environment], Any], choices: tuple[str, ...] = ()
-    ) -> Any:
-        value = read(self._env)
+    ) -> None:
         self.by_name[name] = LiveSetting(
             name=name,
             meaning=meaning,
             read=lambda text: read(Environment(values={name: text})),
             choices=choices,
-            start_value=value,
+            start_value=read(self._env),
             is_fixed=self._env.has(name),
         )
-        return value
 
 
 def _parse_env_file(text: str) -> dict[str, str]:

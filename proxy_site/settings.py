@@ -65,7 +65,7 @@ OAUTH_TOKEN_URL = env.url("OAUTH_TOKEN_URL", "https://oauth2.googleapis.com/toke
 
 # Google Cloud Code
 CLOUDCODE_ENDPOINTS = env.listing("CLOUDCODE_ENDPOINTS")
-GEMINI_HEADER_MODE: Any = live.text(
+live.text(
     "GEMINI_HEADER_MODE",
     "cli",
     one_of=("cli", "antigravity"),
@@ -87,69 +87,63 @@ HTTPS_PROXY = env.url("HTTPS_PROXY") or env.url("https_proxy")
 NO_PROXY = env.listing("NO_PROXY") or env.listing("no_proxy")
 SSL_CERT_FILE = env.text("SSL_CERT_FILE")
 
-# What happens to a request
-FALLBACK = live.boolean(
+# What happens to a request: all of it live
+live.boolean(
     "FALLBACK", default=False, meaning="Another model steps in when all accounts are at their limit."
 )
-ACCOUNT_STRATEGY = live.text(
+live.text(
     "ACCOUNT_STRATEGY",
     "hybrid",
     one_of=("hybrid", "sticky", "round-robin"),
     meaning="How the account for a new conversation is chosen.",
 )
-MAX_CONCURRENT_REQUESTS = live.integer(
+live.integer(
     "MAX_CONCURRENT_REQUESTS",
     5,
     between=(0, 10_000),
     meaning="Requests one account may have under way; more wait in a queue. 0 is no limit.",
 )
-MAX_RETRIES = live.integer(
+live.integer(
     "MAX_RETRIES",
     5,
     between=(1, 20),
     meaning="How often one request is tried when the upstream fails, all accounts together.",
 )
-INFINITE_RETRY_MODE = live.boolean(
+live.boolean(
     "INFINITE_RETRY_MODE",
     default=False,
     meaning="Wait for an account as long as the client does, instead of answering 429.",
 )
-DEFAULT_COOLDOWN_SECONDS = (
-    live.integer(
-        "DEFAULT_COOLDOWN_MS",
-        10_000,
-        between=(1000, 600_000),
-        meaning="How long an account rests when Google refuses without saying for how long, in ms.",
-    )
-    / 1000
+live.integer(
+    "DEFAULT_COOLDOWN_MS",
+    10_000,
+    between=(1000, 600_000),
+    meaning="How long an account rests when Google refuses without saying for how long, in ms.",
 )
-MAX_WAIT_BEFORE_ERROR_SECONDS = (
-    live.integer(
-        "MAX_WAIT_BEFORE_ERROR_MS",
-        120_000,
-        between=(0, 3_600_000),
-        meaning="The longest time to the first piece of an answer, in ms; 0 never waits for an account.",
-    )
-    / 1000
+live.integer(
+    "MAX_WAIT_BEFORE_ERROR_MS",
+    120_000,
+    between=(0, 3_600_000),
+    meaning="The longest time to the first piece of an answer, in ms; 0 never waits for an account.",
 )
-GLOBAL_QUOTA_THRESHOLD = live.fraction(
+live.fraction(
     "GLOBAL_QUOTA_THRESHOLD",
     0.0,
     meaning="Spare an account from this remaining fraction down, while another has more. 0 is off.",
 )
-SYSTEM_PREAMBLE = live.text("SYSTEM_PREAMBLE", meaning="Text put before every system prompt.")
-DEFAULT_THINKING_BUDGET = live.integer(
+live.text("SYSTEM_PREAMBLE", meaning="Text put before every system prompt.")
+live.integer(
     "DEFAULT_THINKING_BUDGET",
     16_000,
     between=(0, 128_000),
     meaning="Thinking tokens when a request asks for thinking without saying how much.",
 )
-DEFAULT_THINKING_LEVEL = live.text(
+live.text(
     "DEFAULT_THINKING_LEVEL",
     one_of=("", "minimal", "low", "medium", "high"),
     meaning="Thinking level of Gemini 3 models; empty leaves it to the request.",
 )
-MAX_CONTEXT_TOKENS = live.integer(
+live.integer(
     "MAX_CONTEXT_TOKENS",
     0,
     between=(0, 10_000_000),
@@ -251,8 +245,8 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 STATIC_URL = "static/"
 UNFOLD = {
-    "SITE_TITLE": "Antigravity Claude Proxy",
-    "SITE_HEADER": "Claude Proxy",
+    "SITE_TITLE": "Antigravity Claude Proxy" + (" · DEMO" if DEMO else ""),
+    "SITE_HEADER": "Claude Proxy" + (" · DEMO" if DEMO else ""),
     "SITE_SUBHEADER": "the operator's desk",
     "SITE_SYMBOL": "hub",
     "SITE_URL": "/admin/",

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import httpx
+import orjson
 import pytest
 from cryptography.fernet import Fernet
 
@@ -60,6 +61,30 @@ def test_a_running_server_follows_a_command_within_a_second(gateway: LiveGateway
     assert within_a_second(lambda: ask(gateway).status_code == 503)
     manage("enableaccount", *emails, env=gateway.env)
     assert within_a_second(lambda: ask(gateway).status_code == 200)
+
+
+def test_a_setting_changed_at_the_desk_counts_for_the_next_request(
+    gateway: LiveGateway, shared_emulator: EmulatorServer
+) -> None:
+    def preamble_arrives() -> bool:
+        assert ask(gateway).status_code == 200
+        return b"Speak like a pirate." in shared_emulator.state.log.generations()[-1].body
+
+    with httpx.Client(follow_redirects=True) as browser:
+        browser.get(f"{gateway.url}/admin/login/")
+        _log_in(browser, gateway, PASSWORD)
+        form = {"name": "SYSTEM_PREAMBLE", "value": "Speak like a pirate."}
+        token = {"csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        page = browser.post(f"{gateway.url}/admin/accounts/livesetting/", data=form | token)
+
+    assert "set by admin" in page.text
+    assert within_a_second(preamble_arrives)
+
+
+def test_quotas_are_asked_for_in_the_background(gateway: LiveGateway) -> None:
+    listed = orjson.loads(manage("listaccounts", "--json", env=gateway.env).stdout)
+
+    assert [bool(one["quotas"]) for one in listed] == [True, True, True]
 
 
 def test_keys_rotate_while_it_serves(gateway: LiveGateway, shared_emulator: EmulatorServer) -> None:

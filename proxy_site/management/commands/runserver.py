@@ -53,7 +53,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, addrport: str | None, **options: Any) -> None:
         self._host, self._port = self._address(addrport)
         if options["fallback"]:
-            settings.FALLBACK = True
             live_settings.fix("FALLBACK", "true")
         if options["debug"]:
             for name in settings.LOGGING["loggers"]:
