@@ -40,6 +40,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         {
             "title": "Gateway",
             "items": [
+                _entry("Model routes", "alt_route", "admin:gateway_modelroute_changelist"),
                 _entry("Settings", "tune", "admin:accounts_livesetting_changelist"),
                 _entry("Audit log", "history", "admin:admin_logentry_changelist"),
             ],

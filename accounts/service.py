@@ -28,7 +28,7 @@ from accounts.pool import Pool, PooledAccount, read_usable_accounts
 from accounts.quota import forget_old_quotas, outlooks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["AccountTrouble", "AccountsService", "NoProject", "running_service"]
 
@@ -63,6 +63,9 @@ class AccountsService:
         self._few_at_once = asyncio.Semaphore(AT_ONCE)
         self._revision = -1
         self._one_reload = asyncio.Lock()
+        self.also_reload: list[Callable[[], object]] = []
+        """Functions that read the database anew, for those who keep something else in memory that moves
+        Revision."""
         self._leaving: set[int] = set()
         """Taken out of use a moment ago: a reading of the database from before must not bring them back."""
         self._watch: asyncio.Task[None] | None = None
@@ -167,6 +170,8 @@ class AccountsService:
         if revision == self._revision:
             return
         await database_sync_to_async(live_settings.reload)()
+        for reload in self.also_reload:
+            await database_sync_to_async(reload)()
         usable = await database_sync_to_async(read_usable_accounts)()
         accounts = [account for account in usable if account.id not in self._leaving]
         self.account_count = await database_sync_to_async(Account.objects.count)()

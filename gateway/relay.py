@@ -36,6 +36,7 @@ from gateway.explanations import Attempt
 from gateway.failures import verdict_on
 from gateway.google_api.sse import MalformedStream
 from gateway.journey import Journey, Plan
+from gateway.routes import Routes
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from gateway.translation.stream import EmptyAnswer, MessageStream
@@ -45,6 +46,8 @@ from gateway.upstreams.cloud_code import CloudCode, ModelCall, RequestRefused
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from accounts.google.code_assist import ModelOffer
     from accounts.google.errors import Refusal
     from accounts.pool import Lease
@@ -67,10 +70,13 @@ UpstreamTrouble = (RequestRefused, TransportFailed, EmptyAnswer, MalformedStream
 
 
 class Relay:
-    def __init__(self, accounts: AccountsService, cloud_code: CloudCode) -> None:
+    def __init__(
+        self, accounts: AccountsService, cloud_code: CloudCode, routes: Callable[[], Routes] = Routes
+    ) -> None:
         self._accounts = accounts
         self._pool = accounts.pool
         self._cloud_code = cloud_code
+        self._routes = routes
         self._signatures = SignatureCache()
 
     async def open(self, request: MessagesRequest, journey: Journey) -> Answer:
@@ -100,9 +106,14 @@ class Relay:
     async def _open(self, request: MessagesRequest, journey: Journey) -> Answer:
         offered = await self.offered_models()
         thinking = _asks_for_thinking(request)
-        model_id = model_catalog.resolve(request.model, offered, thinking)
+        routes = self._routes()
+        routed = routes.route(request.model).upstream_model
+        model_id = routed or model_catalog.resolve(request.model, offered, thinking)
         plan = self._plan(model_id, request, journey)
-        chain = model_catalog.fallback_chain(model_id, offered, thinking) if live("FALLBACK") else []
+        chain: list[str] = []
+        if live("FALLBACK"):
+            chain = routes.fallback_chain(request.model, model_id, offered)
+            chain = chain or model_catalog.fallback_chain(model_id, offered, thinking)
         if not chain:
             return await self._try_accounts(plan, journey, may_wait=True)
         try:
@@ -357,7 +368,7 @@ class Relay:
         return UpstreamTimedOut(f"{waited}{': ' + tried if tried else ''}.")
 
     def _model_unknown(self, plan: Plan) -> NotFound:
-        names = ", ".join(model_catalog.visible(self._accounts.offered_models()))
+        names = ", ".join(self._routes().listed(model_catalog.visible(self._accounts.offered_models())))
         return NotFound(f"model: {plan.request.model} is not known here. There is: {names or 'none yet'}.")
 
     def _accounts_missing(self) -> OperatorMustAct:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.conf import settings
 
 from accounts.service import AccountsService
+from gateway.models import read_routes
 from gateway.relay import Relay
+from gateway.routes import Routes
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport
 
@@ -19,11 +21,16 @@ class Gateway:
         self.accounts = AccountsService()
         self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
         cloud_code = CloudCode(self._transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
-        self.relay = Relay(self.accounts, cloud_code)
+        self.routes = Routes()
+        self.relay = Relay(self.accounts, cloud_code, lambda: self.routes)
+        self.accounts.also_reload.append(self._read_routes)
 
     async def start(self) -> None:
         await self._transport.start()
         await self.accounts.start()
+
+    def _read_routes(self) -> None:
+        self.routes = read_routes()
 
     async def stop(self) -> None:
         await self.accounts.stop()

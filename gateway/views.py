@@ -166,14 +166,14 @@ async def count_tokens(request: ApiRequest) -> HttpResponseBase:
 
 @endpoint("GET", "HEAD")
 async def models(request: ApiRequest) -> HttpResponseBase:
-    offered = await _offered(request)
-    ids = model_catalog.visible(offered)
-    page = _page(ids, request.GET.get("after_id"), request.GET.get("before_id"), _limit(request))
+    offered = await request.gateway.relay.offered_models()
+    names = request.gateway.routes.listed(model_catalog.visible(offered))
+    page = _page(names, request.GET.get("after_id"), request.GET.get("before_id"), _limit(request))
     return JsonResponse(
         {
             "object": "list",
-            "data": [_model_object(model_id, offered[model_id]) for model_id in page],
-            "has_more": _has_more(ids, page, backwards="before_id" in request.GET),
+            "data": [_model_object(name, offered[_upstream_id(request, name, offered)]) for name in page],
+            "has_more": _has_more(names, page, backwards="before_id" in request.GET),
             "first_id": page[0] if page else None,
             "last_id": page[-1] if page else None,
         }
@@ -183,16 +183,17 @@ async def models(request: ApiRequest) -> HttpResponseBase:
 @endpoint("GET", "HEAD")
 async def model(request: ApiRequest, model_id: str) -> HttpResponseBase:
     """A name that stands for a model on offer is answered as well, under the name asked for."""
-    offered = await _offered(request)
-    offer = offered.get(model_catalog.resolve(model_id, offered, thinking=None))
+    offered = await request.gateway.relay.offered_models()
+    offer = offered.get(_upstream_id(request, model_id, offered))
     if offer is None:
-        there = ", ".join(model_catalog.visible(offered))
+        there = ", ".join(request.gateway.routes.listed(model_catalog.visible(offered)))
         raise NotFound(f"model: {model_id} is not known here. There is: {there}.")
     return JsonResponse(_model_object(model_id, offer))
 
 
-async def _offered(request: ApiRequest) -> dict[str, ModelOffer]:
-    return await request.gateway.relay.offered_models()
+def _upstream_id(request: ApiRequest, name: str, offered: dict[str, ModelOffer]) -> str:
+    routed = request.gateway.routes.route(name).upstream_model
+    return routed or model_catalog.resolve(name, offered, thinking=None)
 
 
 def _model_object(model_id: str, offer: ModelOffer) -> dict[str, Any]:
@@ -217,16 +218,19 @@ def _limit(request: ApiRequest) -> int:
     return int(text)
 
 
-def _page(ids: list[str], after: str | None, before: str | None, limit: int) -> list[str]:
+def _page(names: list[str], after: str | None, before: str | None, limit: int) -> list[str]:
+    """A name that is not in the list counts as its end."""
     if before is not None:
-        return [model_id for model_id in ids if model_id < before][-limit:]
-    return [model_id for model_id in ids if after is None or model_id > after][:limit]
+        return names[: names.index(before) if before in names else len(names)][-limit:]
+    if after is not None:
+        names = names[names.index(after) + 1 if after in names else len(names) :]
+    return names[:limit]
 
 
-def _has_more(ids: list[str], page: list[str], *, backwards: bool) -> bool:
+def _has_more(names: list[str], page: list[str], *, backwards: bool) -> bool:
     if not page:
         return False
-    return page[0] != ids[0] if backwards else page[-1] != ids[-1]
+    return page[0] != names[0] if backwards else page[-1] != names[-1]
 
 
 # What clients ask beside

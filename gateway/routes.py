@@ -1,0 +1,61 @@
+"""The operator's own answers to a model name, in memory. What no route decides, model_catalog does. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.model_catalog import CLIENT_SUFFIX, MAX_HOPS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`upstream_model` and `fallback` are upstream ids; "" leaves the choice to the built-in tables."""
+
+    upstream_model: str = ""
+    fallback: str = ""
+    hidden: bool = False
+    pinned: bool = False
+
+
+NO_ROUTE = Route()
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    by_name: Mapping[str, Route] = field(default_factory=dict)
+
+    def route(self, name: str) -> Route:
+        """For the name as it came, then without the client's suffix; one step, never a chain."""
+        plain = name.strip()
+        return self.by_name.get(plain) or self.by_name.get(CLIENT_SUFFIX.sub("", plain)) or NO_ROUTE
+
+    def fallback_chain(self, client_name: str, model_id: str, offered: Collection[str]) -> list[str]:
+        """What the operator wants to step in, in order; empty when no route says so."""
+        chain: list[str] = []
+        following = self.route(client_name).fallback or self.route(model_id).fallback
+        while following and following != model_id and following not in chain and len(chain) < MAX_HOPS:
+            chain.append(following)
+            following = self.route(following).fallback
+        return [substitute for substitute in chain if substitute in offered]
+
+    def listed(self, ids: Collection[str]) -> list[str]:
+        """Model ids and routed names to show: pinned ones first, hidden ones not at all."""
+        names = {*ids, *(name for name, route in self.by_name.items() if route.upstream_model in ids)}
+        shown = [name for name in names if not self.route(name).hidden]
+        return sorted(shown, key=lambda name: (not self.route(name).pinned, name))
+
+
+def cycle_through(name: str, fallback: str, fallbacks: Mapping[str, str]) -> list[str]:
+    """The circle there would be if the fallback of `name` became `fallback`; [] when there is none."""
+    way = [name]
+    following = fallback
+    while following:
+        if following in way:
+            return [*way, following]
+        way.append(following)
+        following = fallbacks.get(following, "") if following != name else ""
+    return []
