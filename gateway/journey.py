@@ -30,7 +30,6 @@ class Plan:
     request: MessagesRequest
     model: UpstreamModel
     translated: TranslatedRequest
-    input_token_estimate: int
     session_id: str
     """Google's name for the conversation."""
 

@@ -40,7 +40,6 @@ from gateway.routes import Routes
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from gateway.translation.stream import EmptyAnswer, MessageStream
-from gateway.translation.token_estimate import estimate_input_tokens
 from gateway.translation.upstream_model import upstream_model
 from gateway.upstreams.cloud_code import CloudCode, ModelCall, RequestRefused
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
@@ -148,7 +147,6 @@ class Relay:
             request=request,
             model=model,
             translated=translate_request(request, model, _options(), self._signatures),
-            input_token_estimate=estimate_input_tokens(request),
             session_id=journey.session_id,
         )
 
@@ -294,7 +292,7 @@ class Relay:
             translated=plan.translated,
             signatures=self._signatures,
             new_tool_use_id=lambda: f"toolu_{secrets.token_hex(12)}",
-            input_token_estimate=plan.input_token_estimate,
+            input_token_estimate=plan.translated.input_token_estimate,
         )
 
     def _without_thinking(self, plan: Plan, journey: Journey) -> Plan:
