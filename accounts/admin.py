@@ -145,30 +145,13 @@ class AccountAdmin(ModelAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
         account = self.get_object(request, object_id)
-        context: dict[str, Any] = {"show_save_and_add_another": False}
-        if account is not None:
-            quotas = desk_columns.by_pool(outlooks([account.pk]))
-            lines = history_lines(account.pk)
-            context |= {
-                "account": account,
-                "advice": advice_for(account),
-                "client_problem": ClientProblem.objects.first(),
-                "state_badge": desk_columns.state_badge(account),
-                "tier_badge": desk_columns.tier_badge(account.tier),
-                "used": desk_columns.ago(account.last_used_at),
-                "cooldowns": desk_columns.cooldowns(account),
-                "quotas": [
-                    {
-                        "bars": [desk_columns.bar_of(one.model_id, one)],
-                        "mode": one.header_mode,
-                        "reset_at": one.reset_at,
-                        "seen": desk_columns.ago(one.seen_at),
-                        "line": lines.get((one.model_id, one.header_mode), ""),
-                    }
-                    for one in quotas
-                ],
-            }
-        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+        context = {
+            "show_save_and_add_another": False,
+            "client_problem": ClientProblem.objects.first(),
+            **(_facts(account) if account is not None else {}),
+            **(extra_context or {}),
+        }
+        return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
         """Only what the form shows: the server may have changed other things meanwhile."""
@@ -177,6 +160,11 @@ class AccountAdmin(ModelAdmin):
             obj.enter_state(Account.State.OK)
             fields += Account.STATE_FIELDS
         obj.save(update_fields=fields)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Without a line for each of thousands of quota measurements."""
+        accounts = list(objs)
+        return [str(account) for account in accounts], {"accounts": len(accounts)}, set(), []
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
         for account in queryset:
@@ -249,6 +237,33 @@ class AccountAdmin(ModelAdmin):
         here = reverse("admin:accounts_account_changelist")
         came_from = request.headers.get("referer", "").partition(request.get_host())[2]
         return HttpResponseRedirect(came_from if came_from.startswith(here) else here)
+
+
+def _facts(account: Account) -> dict[str, Any]:
+    """What the page of one account shows beside its form."""
+    return {
+        "account": account,
+        "advice": advice_for(account),
+        "state_badge": desk_columns.state_badge(account),
+        "tier_badge": desk_columns.tier_badge(account.tier),
+        "used": desk_columns.ago(account.last_used_at),
+        "cooldowns": desk_columns.cooldowns(account),
+        "quotas": _quota_rows(account),
+    }
+
+
+def _quota_rows(account: Account) -> list[dict[str, Any]]:
+    lines = history_lines(account.pk)
+    return [
+        {
+            "bars": [desk_columns.bar_of(one.model_id, one)],
+            "mode": one.header_mode,
+            "reset_at": one.reset_at,
+            "seen": desk_columns.ago(one.seen_at),
+            "line": lines.get((one.model_id, one.header_mode), ""),
+        }
+        for one in desk_columns.by_pool(outlooks([account.pk]))
+    ]
 
 
 def _comes_from_elsewhere(request: HttpRequest) -> bool:

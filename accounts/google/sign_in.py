@@ -155,7 +155,7 @@ def _session(redirect_uri: str) -> OAuth2Session:
         if _is_plain_loopback(url):
             session.mount(_as_https(url), _PlainOnLoopback())
         elif proxy := proxy_for(url):
-            session.proxies[f"https://{urlsplit(url).netloc}"] = proxy
+            session.proxies[f"https://{urlsplit(url).hostname}"] = proxy
     return session
 
 

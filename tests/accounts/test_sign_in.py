@@ -14,9 +14,10 @@ from django.utils import timezone
 from accounts import sign_in
 from accounts.callback_listener import CallbackListener, NoPortFree
 from accounts.google.oauth import ClientSecretWrong
-from accounts.google.sign_in import exchange_code
+from accounts.google.sign_in import SignInFailed, exchange_code
 from accounts.models import Account, ClientProblem, SignIn
 from accounts.sign_in import AnswerUnusable, finish_from_callback, finish_from_paste, google_address
+from gateway.upstreams.emulator.behaviour import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,8 +237,6 @@ def test_a_wrong_client_secret_is_the_operators_matter(consent: Consent, setting
 def test_nonsense_from_the_token_endpoint_fails_the_sign_in(
     body: str, consent: Consent, google: EmulatorServer
 ) -> None:
-    from gateway.upstreams.emulator.behaviour import refuse
-
     attempt = start()
     answer = consent(google_address(attempt))
     google.state.fault(refuse(200, body), method="token")
@@ -246,6 +245,27 @@ def test_nonsense_from_the_token_endpoint_fails_the_sign_in(
 
     assert attempt.status == SignIn.Status.FAILED
     assert attempt.reason
+
+
+@pytest.mark.parametrize("email", ["<img src=x>@example.com", "a\x1b[31m@example.com", "", None, 7])
+def test_an_account_name_that_is_no_address_is_refused(
+    email: object, consent: Consent, google: EmulatorServer
+) -> None:
+    attempt = start()
+    google.state.fault(refuse(200, {"email": email, "verified_email": True}), method="userinfo")
+
+    finish_from_paste(attempt, consent(google_address(attempt)))
+
+    assert (attempt.status, attempt.reason) == ("failed", "Google did not say whose account it is.")
+    assert not Account.objects.exists()
+
+
+def test_the_exchange_goes_through_the_proxy_of_the_settings(settings: Settings) -> None:
+    settings.OAUTH_TOKEN_URL = "https://tokens.example.com/token"
+    settings.HTTPS_PROXY = "http://127.0.0.1:9"
+
+    with pytest.raises(SignInFailed, match="ProxyError"):
+        exchange_code(code="4/some-code", code_verifier="v" * 43, redirect_uri="http://localhost:1/x")
 
 
 # The listener

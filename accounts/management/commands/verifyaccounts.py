@@ -32,10 +32,10 @@ class Command(OperatorCommand):
         verdicts = self.check_all(accounts, verify)
         for verdict, account in zip(verdicts, accounts, strict=True):
             record_command(f"Verified: {verdict.problem or 'works'}", account)
+        broken = sum(bool(verdict.problem) for verdict in verdicts)
         if json:
             self.print_json([asdict(verdict) for verdict in verdicts])
-        broken = sum(bool(verdict.problem) for verdict in verdicts)
-        if not json:
+        else:
             self.stdout.write(f"{len(verdicts) - broken} work, {broken} do not")
         if broken:
             raise CommandError("listaccounts shows what to do about each.")
