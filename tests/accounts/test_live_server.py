@@ -82,6 +82,15 @@ def test_a_setting_changed_at_the_desk_counts_for_the_next_request(
     assert within_a_second(preamble_arrives)
 
 
+def test_an_account_is_verified_by_a_click(gateway: LiveGateway) -> None:
+    with httpx.Client(follow_redirects=True, timeout=30) as browser:
+        browser.get(f"{gateway.url}/admin/login/")
+        _log_in(browser, gateway, PASSWORD)
+        page = browser.get(f"{gateway.url}/admin/accounts/account/1/verify")
+
+    assert "ada@example.com: works" in page.text
+
+
 def test_quotas_are_asked_for_in_the_background(gateway: LiveGateway) -> None:
     listed = orjson.loads(manage("listaccounts", "--json", env=gateway.env).stdout)
 
