@@ -380,4 +380,6 @@ async def test_when_no_model_can_step_in_the_first_is_waited_for(
 
 
 async def until_sent(google: EmulatorServer) -> None:
-    await asyncio.to_thread(google.state.log.wait_for, lambda entry: entry.chunks_sent > 0)
+    await asyncio.to_thread(
+        google.state.log.wait_for, lambda entry: entry.model is not None and entry.chunks_sent > 0
+    )
