@@ -69,9 +69,7 @@ async def look_over(
 ) -> Findings:
     """Raises CodeAssistFailed, and OutOfUse when the account cannot be used as it is."""
     try:
-        tier = "unknown"
-        if with_tier or not project_id:
-            project_id, tier = await _find_project(client, access_token, project_id)
+        project_id, tier = await _project_and_tier(client, access_token, project_id, with_tier)
         try:
             offers = await fetch_available_models(client, access_token, project_id)
         except CodeAssistFailed as error:
@@ -83,6 +81,38 @@ async def look_over(
     except CodeAssistFailed as error:
         raise _as_out_of_use(error) from error
     return Findings(project_id, tier, offers, await _cli_offers(client, access_token, project_id))
+
+
+async def look_over_account(
+    client: AccountsClient, tokens: AccessTokens, account_id: int, project_id: str, *, with_tier: bool = True
+) -> Findings:
+    """With the access token at hand; when Google refuses that, once more with a new one.
+
+    Raises what AccountTrouble lists.
+    """
+    token = await tokens.get(account_id)
+    try:
+        return await look_over(client, token, project_id, with_tier=with_tier)
+    except CodeAssistFailed as error:
+        if error.refusal is None or error.refusal.trouble is not Trouble.ACCESS_TOKEN_REFUSED:
+            raise
+        tokens.forget(account_id, token)
+    return await look_over(client, await tokens.get(account_id), project_id, with_tier=with_tier)
+
+
+async def _project_and_tier(
+    client: AccountsClient, access_token: str, project_id: str, with_tier: bool
+) -> tuple[str, str]:
+    """That the tier cannot be had just now is no reason to do without the models."""
+    if project_id and not with_tier:
+        return project_id, "unknown"
+    try:
+        return await _find_project(client, access_token, project_id)
+    except CodeAssistFailed as error:
+        if not project_id or isinstance(_as_out_of_use(error), OutOfUse):
+            raise
+        logger.info("The tier is not known now: %s", error)
+        return project_id, "unknown"
 
 
 async def _find_project(client: AccountsClient, access_token: str, project_id: str) -> tuple[str, str]:
@@ -190,7 +220,7 @@ async def verify(account: Account, client: AccountsClient, tokens: AccessTokens)
 async def refresh_quota(account: Account, client: AccountsClient, tokens: AccessTokens) -> Verdict:
     """Ask what is left, without touching the state of an account that answers."""
     try:
-        findings = await look_over(client, await tokens.get(account.pk), account.project_id)
+        findings = await look_over_account(client, tokens, account.pk, account.project_id)
     except AccountTrouble as error:
         return await _verdict(account.pk, str(error))
     await database_sync_to_async(store_findings)(account.pk, findings)

@@ -21,7 +21,14 @@ from accounts import live_settings
 from accounts.access_tokens import AccessTokens
 from accounts.cooldowns import read_cooldowns, store_cooldowns
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
-from accounts.inspection import AccountTrouble, Findings, OutOfUse, enter_state, look_over, store_findings
+from accounts.inspection import (
+    AccountTrouble,
+    Findings,
+    OutOfUse,
+    enter_state,
+    look_over_account,
+    store_findings,
+)
 from accounts.models import Account, ClientProblem, Revision
 from accounts.outbound import AccountsClient
 from accounts.pool import Pool, PooledAccount, read_usable_accounts
@@ -242,9 +249,10 @@ class AccountsService:
 
     async def _look_over(self, account: PooledAccount) -> Findings:
         with_tier = self._next_tier.get(account.id, 0.0) <= time.monotonic()
-        token = await self.tokens.get(account.id)
-        findings = await look_over(self.client, token, account.project_id, with_tier=with_tier)
-        if with_tier:
+        findings = await look_over_account(
+            self.client, self.tokens, account.id, account.project_id, with_tier=with_tier
+        )
+        if findings.tier != "unknown":
             self._next_tier[account.id] = time.monotonic() + TIER_GOOD_FOR_SECONDS
         await database_sync_to_async(store_findings)(account.id, findings)
         await self._reload_if_changed()

@@ -104,12 +104,22 @@ async def test_the_pools_of_both_header_modes_are_asked_for(ada: Account, google
 async def test_a_known_tier_survives_a_failure(ada: Account, google: EmulatorServer) -> None:
     await check_all([ada], verify)
     google.state.fault(refuse(503, {}), method="loadCodeAssist", times=None)
+    account = await Account.objects.aget()
 
-    verdict = (await check_all([ada], verify))[0]
+    verdict = (await check_all([account], verify))[0]
 
-    assert verdict.problem
+    assert verdict.problem == ""
     account = await Account.objects.aget()
     assert (account.tier, account.state) == ("pro", Account.State.OK)
+
+
+async def test_a_token_google_no_longer_takes_is_replaced(ada: Account, google: EmulatorServer) -> None:
+    await check_all([ada], refresh_quota)
+    google.state.expire_tokens()
+
+    verdict = (await check_all([ada], refresh_quota))[0]
+
+    assert verdict.problem == ""
 
 
 # Putting an account to the test
