@@ -37,6 +37,13 @@ class OperatorCommand(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
+    def add_terms_argument(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--accept-terms",
+            action="store_true",
+            help="you have read the notice about Google's terms and accept the risk for these accounts",
+        )
+
     def act(self, *args: Any, **options: Any) -> None:
         """What the command does. Raises CommandError with a sentence for the operator."""
         raise NotImplementedError

@@ -40,11 +40,7 @@ class Command(OperatorCommand):
         super().add_arguments(parser)
         parser.add_argument("--no-browser", action="store_true", help="paste the address instead")
         parser.add_argument("--email", default="", help="the account to sign in as; Google offers it first")
-        parser.add_argument(
-            "--accept-terms",
-            action="store_true",
-            help="you have read the notice about Google's terms and accept the risk for this account",
-        )
+        self.add_terms_argument(parser)
 
     def act(self, *, no_browser: bool, email: str, accept_terms: bool, json: bool, **options: Any) -> None:
         login_hint = parse_email(email) or ""

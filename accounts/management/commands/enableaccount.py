@@ -22,11 +22,7 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("emails", nargs="+", metavar="EMAIL")
-        parser.add_argument(
-            "--accept-terms",
-            action="store_true",
-            help="you have read the notice about Google's terms and accept the risk for these accounts",
-        )
+        self.add_terms_argument(parser)
 
     def act(self, *, emails: list[str], accept_terms: bool, json: bool, **options: Any) -> None:
         accounts = self.accounts(emails)

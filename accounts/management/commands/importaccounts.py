@@ -32,11 +32,7 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("file", metavar="FILE", help="the JSON file; - reads standard input")
-        parser.add_argument(
-            "--accept-terms",
-            action="store_true",
-            help="you have read the notice about Google's terms and accept the risk for all these accounts",
-        )
+        self.add_terms_argument(parser)
         parser.add_argument("--preview", action="store_true", help="show what would happen, and stop")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument("--passphrase-file", metavar="PATH", help="for an encrypted file")
