@@ -63,6 +63,9 @@ class AccountsService:
         self.account_count = 0
         """All accounts there are, usable or not."""
         self._offers: dict[int, dict[str, ModelOffer]] = {}
+        # Merged once and kept until an account or its offers change.
+        self._offered: dict[str, ModelOffer] | None = None
+        self._offered_by: list[PooledAccount] = []
         self._next_look: dict[int, float] = {}
         self._next_tier: dict[int, float] = {}
         self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
@@ -106,6 +109,11 @@ class AccountsService:
 
     def offered_models(self) -> dict[str, ModelOffer]:
         """All models any usable account may use; where several may, the one with most left speaks."""
+        if self._offered is None or self._offered_by is not self.pool.accounts:
+            self._offered, self._offered_by = self._merge_offers(), self.pool.accounts
+        return self._offered
+
+    def _merge_offers(self) -> dict[str, ModelOffer]:
         offered: dict[str, ModelOffer] = {}
         for account in self.pool.accounts:
             for model_id, offer in self._offers.get(account.id, {}).items():
@@ -186,6 +194,7 @@ class AccountsService:
         self.pool.replace(accounts)
         ids = {account.id for account in accounts}
         self._offers = {key: offers for key, offers in self._offers.items() if key in ids}
+        self._offered = None
         self._next_look = {key: at for key, at in self._next_look.items() if key in ids}
         self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
         self._prepare_due(accounts)
@@ -260,6 +269,7 @@ class AccountsService:
 
     def _learn(self, account: PooledAccount, findings: Findings) -> None:
         self._offers[account.id] = findings.offers
+        self._offered = None
         self.pool.set_remaining(
             account.id,
             {

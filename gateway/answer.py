@@ -61,7 +61,9 @@ class Answer:
 
         Raises GatewayError when the upstream fails on the way.
         """
-        yield self._first
+        first, self._first = self._first, []
+        yield first
+        del first  # a stream may be held open for long: what has been sent is not kept
         silent_seconds = 0.0
         while not self._ended:
             try:
@@ -81,6 +83,7 @@ class Answer:
                 silent_seconds = 0.0
                 if events:
                     yield events
+                del events
 
     async def message(self) -> dict[str, Any]:
         """The whole message, for a client that did not ask for a stream."""

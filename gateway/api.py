@@ -123,16 +123,19 @@ class Api:
             await _send(error_response(error, None), send)
             return
         request = ApiRequest(scope, body, self._gateway)
+        request_id = request.request_id
         work = asyncio.current_task()
         watch = asyncio.create_task(_cancel_when_gone(receive, work))
         try:
             response = await _respond(request)
+            # A stream may be held open for long: what was asked is not kept meanwhile.
+            del request, body, scope
             await _send(response, send, watch)
         except asyncio.CancelledError:
             if watch.done():
-                logger.debug("%s: the client hung up", request.request_id)
+                logger.debug("%s: the client hung up", request_id)
             elif self._gateway.is_stopping:
-                await _send(error_response(Overloaded(STOPPING), request.request_id), send)
+                await _send(error_response(Overloaded(STOPPING), request_id), send)
             else:
                 raise
         finally:
@@ -195,25 +198,29 @@ def error_response(error: GatewayError, request_id: str | None) -> JsonResponse:
 
 
 async def _send(response: HttpResponseBase, send: Send, watch: asyncio.Task[None] | None = None) -> None:
-    start = {
+    if isinstance(response, EventStream):
+        try:
+            await send(_start(response))
+            async for piece in response.pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                del piece
+        finally:
+            await response.pieces.aclose()
+        content = b""
+    else:
+        await send(_start(response))
+        content = response.content if isinstance(response, HttpResponse) else b""
+    # The server reports the end of the response as a disconnect, too: nobody must take it for a hang-up.
+    if watch is not None:
+        watch.cancel()
+    await send({"type": "http.response.body", "body": content})
+
+
+def _start(response: HttpResponseBase) -> Message:
+    return {
         "type": "http.response.start",
         "status": response.status_code,
         "headers": [
             (name.lower().encode("latin1"), value.encode("latin1")) for name, value in response.items()
         ],
     }
-    if isinstance(response, EventStream):
-        try:
-            await send(start)
-            async for piece in response.pieces:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        finally:
-            await response.pieces.aclose()
-        content = b""
-    else:
-        await send(start)
-        content = response.content if isinstance(response, HttpResponse) else b""
-    # The server reports the end of the response as a disconnect, too: nobody must take it for a hang-up.
-    if watch is not None:
-        watch.cancel()
-    await send({"type": "http.response.body", "body": content})

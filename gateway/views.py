@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gateway.answer import Answer
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.api import ApiRequest
+    from gateway.service import Gateway
 
     View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
@@ -91,11 +92,13 @@ async def _stream(
     except BaseException:
         await _give_up(opening)
         raise
-    return EventStream(_event_bytes(opening, request), headers)
+    return EventStream(_event_bytes(opening, request.request_id, request.gateway), headers)
 
 
-async def _event_bytes(opening: asyncio.Task[Answer], request: ApiRequest) -> AsyncGenerator[bytes, None]:
-    request_id = request.request_id
+async def _event_bytes(
+    opening: asyncio.Task[Answer], request_id: str, gateway: Gateway
+) -> AsyncGenerator[bytes, None]:
+    """Is not given the request itself: its body need not be kept for as long as the stream lasts."""
     try:
         while not opening.done():
             yield PING
@@ -105,7 +108,7 @@ async def _event_bytes(opening: asyncio.Task[Answer], request: ApiRequest) -> As
     except GatewayError as error:
         yield encode_event(error.as_body(request_id))
     except asyncio.CancelledError:
-        if not request.gateway.is_stopping:
+        if not gateway.is_stopping:
             raise
         yield encode_event(Overloaded(STOPPING).as_body(request_id))
     except Exception:

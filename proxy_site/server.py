@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -30,7 +31,7 @@ if sys.platform != "win32":
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.server import Server, twisted_loop
 from daphne.ws_protocol import WebSocketFactory
-from twisted.internet import reactor
+from twisted.internet import reactor, tcp
 from twisted.logger import globalLogBeginner
 from twisted.web.http import HTTPChannel
 
@@ -129,6 +130,8 @@ class GatewayRequest(WebRequest):
         self.client, self.host = self.channel.getPeer(), self.channel.getHost()
         self.content.seek(0)
         self.process()
+        # The application has it now; a stream may be held open for long.
+        self.content = io.BytesIO()
 
     def _use_absolute_form(self, path: bytes) -> None:
         """`GET http://host/path`: the address counts, not the Host header (RFC 9112, 3.2.2)."""
@@ -196,6 +199,51 @@ class GatewayFactory(HTTPFactory):
         protocol.requestFactory = GatewayRequest
         return protocol
 
+    def log(self, request: Any) -> None:
+        """Twisted would write an access log, whose lines nobody reads."""
+
+
+class PromptConnection(tcp.Server):
+    """Writes at the end of the current turn of the loop, all that has come together until then. Twisted
+    would ask the kernel for permission first, which comes a turn later, and take leave afterwards."""
+
+    _is_flush_due = False
+
+    def startWriting(self) -> None:  # noqa: N802
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            twisted_loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        if not self.connected:
+            return
+        reactor._readOrWrite(self, read=False)
+        if self.connected and (self.offset < len(self.dataBuffer) or self._tempDataBuffer):
+            super().startWriting()
+
+
+class Mailbox:
+    """What Daphne has to tell one application. An asyncio.Queue would take 4 kB, and every stream has one."""
+
+    def __init__(self) -> None:
+        self._messages: list[dict[str, Any]] = []
+        self._reader: asyncio.Future[None] | None = None
+
+    def put_nowait(self, message: dict[str, Any]) -> None:
+        self._messages.append(message)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def get(self) -> dict[str, Any]:
+        while not self._messages:
+            self._reader = twisted_loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        return self._messages.pop(0)
+
 
 class GatewayServer(Server):
     """Serves one listening socket until a signal comes. `on_ready` runs when connections are accepted."""
@@ -233,6 +281,7 @@ class GatewayServer(Server):
         self.ws_factory = WebSocketFactory(self, server="")
         self.listener.listen(BACKLOG)
         self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
+        self._port.transport = PromptConnection
         self.listener.close()  # the reactor has a copy; ours would go on accepting when that one stops
         reactor.callLater(1, self.application_checker)
         reactor.callLater(2, self.timeout_checker)
@@ -247,6 +296,26 @@ class GatewayServer(Server):
     def _listen_for_signals(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             twisted_loop.add_signal_handler(number, self._on_signal)
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Mailbox:
+        mailbox = Mailbox()
+        send = partial(self.handle_reply, protocol)
+        application = twisted_loop.create_task(self.application(scope, mailbox.get, send))
+        self.connections[protocol]["application_instance"] = application
+        application.add_done_callback(lambda _: self._forget(protocol))
+        return mailbox
+
+    def protocol_disconnected(self, protocol: Any) -> None:
+        if protocol in self.connections:
+            super().protocol_disconnected(protocol)
+            self._forget(protocol)
+
+    def _forget(self, protocol: Any) -> None:
+        """A request that is over, at once: Daphne looks once a second, and until then it keeps all bodies of
+        that second in memory. What failed is left to Daphne, which reports it."""
+        details = self.connections.get(protocol, {})
+        if "disconnected" in details and _ended_well(details.get("application_instance")):
+            del self.connections[protocol]
 
     async def handle_reply(self, protocol: GatewayRequest, message: dict[str, Any]) -> None:
         await super().handle_reply(protocol, message)
@@ -282,6 +351,12 @@ class GatewayServer(Server):
     def _running(self) -> list[asyncio.Future[Any]]:
         applications = [details.get("application_instance") for details in self.connections.values()]
         return [each for each in applications if each is not None and not each.done()]
+
+
+def _ended_well(application: asyncio.Task[None] | None) -> bool:
+    if application is None:
+        return True
+    return application.done() and not application.cancelled() and application.exception() is None
 
 
 def raise_open_files_limit() -> str | None:
