@@ -20,6 +20,7 @@ from django.conf import settings
 TIMEOUT_SECONDS = 30.0
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """For a host name, an address, or an address in brackets."""
     if host.lower() == "localhost":

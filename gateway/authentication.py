@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
+from django.http.request import split_domain_port
 from django.utils.crypto import constant_time_compare
 
 from accounts.outbound import is_loopback
@@ -53,5 +54,5 @@ def client_keys(request: HttpRequest) -> Iterator[str]:
 
 def is_local(request: HttpRequest) -> bool:
     """The connection comes from this machine, and the client meant this machine."""
-    host = request.get_host().rsplit(":", 1)[0] if ":" in request.get_host() else request.get_host()
+    host, _ = split_domain_port(request.get_host())
     return is_loopback(str(request.META.get("REMOTE_ADDR", ""))) and is_loopback(host)
