@@ -76,7 +76,10 @@ def attempt(request: HttpRequest, number: int) -> HttpResponse:
 def status(request: HttpRequest, number: int) -> HttpResponse:
     """The part of that page which changes, asked for every second while the sign-in is under way."""
     current = sign_in.refresh_status(get_object_or_404(SignIn, pk=number))
-    return render(request, "accounts/sign_in_status.html", _context(current))
+    response = render(request, "accounts/sign_in_status.html", _context(current))
+    if current.status not in WAITING:
+        response.headers["HX-Refresh"] = "true"  # the steps before it are over as well
+    return response
 
 
 def _start(request: HttpRequest, cleaned: dict[str, Any]) -> SignIn:

@@ -86,6 +86,7 @@ def test_an_account_is_added_with_the_browser_on_the_same_machine(
         google = sign_in_at_google(page, "Ada Lovelace")
         google.get_by_text("has been added to the gateway").wait_for()
         page.get_by_text("Completed: ada@example.com").wait_for()  # by itself
+        page.get_by_role("link", name="Open Google's sign-in page").wait_for(state="detached")
 
     assert serves_a_request(gateway)
 
