@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from abc import ABC, abstractmethod
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from accounts.inspection import Check, Verdict
 
 
-class OperatorCommand(BaseCommand):
+class OperatorCommand(BaseCommand, ABC):
     requires_system_checks: list[str] = []  # noqa: RUF012  # Django's own type
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -44,9 +45,9 @@ class OperatorCommand(BaseCommand):
             help="you have read the notice about Google's terms and accept the risk for these accounts",
         )
 
+    @abstractmethod
     def act(self, *args: Any, **options: Any) -> None:
         """What the command does. Raises CommandError with a sentence for the operator."""
-        raise NotImplementedError
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import stat
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import httpx
@@ -96,6 +98,23 @@ def test_quotas_are_asked_for_in_the_background(gateway: LiveGateway) -> None:
 
     # Grace has no project yet, and making one takes Google a while.
     assert {one["email"] for one in listed if one["quotas"]} >= {"ada@example.com", "linus@example.com"}
+
+
+async def test_a_hundred_requests_with_tokens_google_no_longer_takes_refresh_each_once(
+    gateway: LiveGateway, shared_emulator: EmulatorServer
+) -> None:
+    assert ask(gateway).status_code == 200
+    log = shared_emulator.state.log
+    refreshed_before = len(log.entries("token"))
+    shared_emulator.state.expire_tokens()
+
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=60) as client:
+        body = {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": MESSAGES}
+        answers = await asyncio.gather(*(client.post("/v1/messages", json=body) for _ in range(100)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    refreshes = Counter(entry.body for entry in log.entries("token")[refreshed_before:])
+    assert set(refreshes.values()) == {1}  # once for each account that was used
 
 
 def test_keys_rotate_while_it_serves(gateway: LiveGateway, shared_emulator: EmulatorServer) -> None:
