@@ -238,10 +238,9 @@ class Pool:
     def _choose(self, wanted: Wanted, excluded: Collection[int]) -> PooledAccount | None:
         if self.capacity_pause(wanted.model_key) is not None:
             return None
-        free = [account for account in self._able(wanted, excluded) if not self._is_busy(account)]
-        ready = [account for account in free if self.cooldown(account, wanted.model_key) is None]
+        ready = [account for account in self.ready(wanted, excluded) if not self._is_busy(account)]
         if not ready:
-            return self._probe(free, wanted.model_key)
+            return self._probe(self._able(wanted, excluded), wanted.model_key)
         # One whose project is still being looked for would make this request wait for that.
         ready = [account for account in ready if account.project_id] or ready
         now = self._now()
@@ -280,10 +279,12 @@ class Pool:
             runs_dry_at=self._runs_dry_at.get((account.id, wanted.model_key)),
         )
 
-    def _probe(self, free: Iterable[PooledAccount], model_key: str) -> PooledAccount | None:
+    def _probe(self, able: Iterable[PooledAccount], model_key: str) -> PooledAccount | None:
         """One request an hour finds out whether a rest of days is real."""
-        for account in free:
+        for account in able:
             resting = self.cooldown(account, model_key)
+            if self._is_busy(account):
+                continue
             if resting is not None and resting.probe_at is not None and resting.probe_at <= self._now():
                 later = self._now() + PROBE_EVERY_SECONDS
                 self._resting[account.id, model_key] = CoolingDown(
@@ -347,13 +348,17 @@ class Pool:
         rests = [self.cooldown(account, wanted.model_key) for account in self._able(wanted, excluded)]
         return min((rest.until for rest in rests if rest is not None), default=None)
 
-    def busy(self, wanted: Wanted, excluded: Collection[int] = ()) -> list[PooledAccount]:
-        """Those that could answer but have as many requests as they may."""
+    def ready(self, wanted: Wanted, excluded: Collection[int] = ()) -> list[PooledAccount]:
+        """Those that rest for nothing, busy or not."""
         return [
             account
             for account in self._able(wanted, excluded)
-            if self._is_busy(account) and self.cooldown(account, wanted.model_key) is None
+            if self.cooldown(account, wanted.model_key) is None
         ]
+
+    def busy(self, wanted: Wanted, excluded: Collection[int] = ()) -> list[PooledAccount]:
+        """Those of them that have as many requests as they may."""
+        return [account for account in self.ready(wanted, excluded) if self._is_busy(account)]
 
     def cooldown(self, account: PooledAccount, model_key: str) -> CoolingDown | None:
         resting = self._resting.get((account.id, model_key))

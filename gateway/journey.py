@@ -57,7 +57,7 @@ class Journey:
         logger.warning("%s: %s", self.request_id, attempt.for_operator())
 
     def given_up(self, plan: Plan, pool: Pool, wanted: Wanted) -> GatewayError:
-        """Limits speak first: they say when it will work again."""
+        """What is over soonest speaks first: a pause of the model, then busy accounts, then limits."""
         now = time.time()
         pause = pool.capacity_pause(wanted.model_key)
         if pause is not None:
@@ -68,11 +68,11 @@ class Journey:
             )
         attempts = [one for one in self.attempts if one.model_id == plan.model.id]
         attempts += self._resting(pool, wanted, attempts)
+        if busy := pool.busy(wanted):
+            return RateLimited(_all_busy(busy, pool.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
         returns = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
         if returns:
             return self._limited(sentence(plan.model.id, attempts, now), min(returns) - now)
-        if busy := pool.busy(wanted):
-            return RateLimited(_all_busy(busy, pool.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
         if self.last_error is None:
             return GatewayError("No account could be asked.")
         return self._with_all_attempts(self.last_error, plan, attempts, now)

@@ -185,10 +185,8 @@ class Relay:
     def _pause_without_capacity(
         self, wanted: Wanted, failed: set[int], without_capacity: set[int], error: Exception
     ) -> None:
-        """One voice may be an account's bad luck; two, or all there are, mean the model."""
-        others = {account.id for account in self._pool.accounts} - failed - without_capacity
-        if wanted.able is not None:
-            others &= wanted.able
+        """One voice may be an account's bad luck; two, or all that could be asked, mean the model."""
+        others = self._pool.ready(wanted, failed | without_capacity)
         if len(without_capacity) >= CAPACITY_VOICES or not others:
             hint = error.refusal.wait_seconds if isinstance(error, RequestRefused) else None
             self._pool.pause_model(wanted.model_key, hint)
@@ -200,6 +198,8 @@ class Relay:
         """Raises GatewayError when waiting is pointless, or longer than the operator allows."""
         back_at = self._pool.first_return(wanted, failed)
         is_busy = bool(self._pool.busy(wanted, failed))
+        if is_busy and not _may_wait_at_all():
+            raise journey.given_up(plan, self._pool, wanted)
         if back_at is None and not is_busy:
             await self._pause_before_another_round(plan, wanted, failed, journey)
         elif not is_busy and not (may_wait and _is_worth_waiting(back_at, journey)):
@@ -383,6 +383,10 @@ class Relay:
 def _longest_wait() -> float:
     """Seconds; 0 for no limit of our own: then each call has only the limits of the connection."""
     return 0.0 if live("INFINITE_RETRY_MODE") else live("MAX_WAIT_BEFORE_ERROR_MS") / 1000
+
+
+def _may_wait_at_all() -> bool:
+    return bool(live("INFINITE_RETRY_MODE") or live("MAX_WAIT_BEFORE_ERROR_MS") > 0)
 
 
 def _is_worth_waiting(back_at: float | None, journey: Journey) -> bool:

@@ -266,7 +266,6 @@ async def test_more_than_the_queue_holds_are_told_so_at_once(
     assert sorted(response.status_code for response in responses) == [200, 200, 529, 529]
 
 
-@pytest.mark.xfail(strict=True, reason="busy accounts are waited for without end")
 @pytest.mark.usefixtures("only_ada")
 async def test_with_no_wait_allowed_a_busy_account_is_not_waited_for(
     client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
@@ -332,7 +331,6 @@ async def test_a_single_account_waits_for_capacity_too(
     assert [entry.status for entry in google.state.log.generations()] == [503, 200]
 
 
-@pytest.mark.xfail(strict=True, reason="one account's lack of capacity is forgotten when the others rest")
 async def test_capacity_is_waited_for_though_the_other_accounts_rest_for_hours(
     client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
