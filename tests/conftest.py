@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,17 +17,18 @@ PROGRAMS = {
     "chromium": "chromium",
     "haproxy": "haproxy",
     "node": "npm",
-    "postgresql": "psql",
-    "redis": "redis-server",
+    "postgresql": "initdb",
     "wrk": "wrk",
 }
+# Debian keeps PostgreSQL's server programs out of PATH; a client alone is not enough.
+PATHS = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test marked needs("node") is skipped without Node; in CI that is a failure."""
     for mark in item.iter_markers("needs"):
         name = mark.args[0]
-        if shutil.which(PROGRAMS[name]) is None:
+        if shutil.which(PROGRAMS[name], path=PATHS) is None:
             reason = f"needs {name}: `{PROGRAMS[name]}` is not installed"
             (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
