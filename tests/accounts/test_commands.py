@@ -20,6 +20,8 @@ from tests.live_gateway import PROJECT, accounts_file, clean_environment, free_p
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_django import Settings
+
     from gateway.upstreams.emulator.server import EmulatorServer
 
 COMMANDS = sorted(name for name, app in get_commands().items() if app == "accounts")
@@ -99,13 +101,12 @@ def test_a_cancelled_sign_in_ends_with_the_reason(env: dict[str, str], emulator:
     assert b"Traceback" not in added.stderr
 
 
-def test_a_missing_client_id_is_one_sentence(env: dict[str, str]) -> None:
-    added = manage("addaccount", "--accept-terms", env={**env, "OAUTH_CLIENT_ID": ""})
+@pytest.mark.django_db
+def test_a_missing_client_id_is_one_sentence(settings: Settings) -> None:
+    settings.OAUTH_CLIENT_ID = ""
 
-    assert added.returncode == 1
-    assert added.stderr.decode().startswith(
-        "CommandError: OAUTH_CLIENT_ID is not set: create an OAuth client"
-    )
+    with pytest.raises(CommandError, match=r"^OAUTH_CLIENT_ID is not set: create an OAuth client"):
+        call_command("addaccount", "--accept-terms")
 
 
 def test_only_the_result_goes_to_standard_output(env: dict[str, str], emulator: EmulatorServer) -> None:

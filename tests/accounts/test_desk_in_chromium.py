@@ -111,15 +111,3 @@ def test_an_account_is_added_by_pasting_on_a_phone_in_the_dark(
 
     assert serves_a_request(gateway)
     assert [url for url in missing if not url.endswith("/favicon.ico")] == []
-
-
-def test_a_cancelled_sign_in_says_so(gateway: LiveGateway, tmp_path: Path) -> None:
-    with open_chromium(tmp_path / "profile") as page:
-        log_in(page, gateway)
-        start_sign_in(page, gateway)
-        with page.expect_popup() as opened:
-            page.get_by_role("link", name="Open Google's sign-in page").click()
-        opened.value.get_by_role("button", name="Cancel").click()
-        page.get_by_text("The sign-in was cancelled at Google").wait_for()
-        page.get_by_role("link", name="Start again").click()
-        page.get_by_text("Read this first").wait_for()

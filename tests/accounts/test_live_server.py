@@ -183,7 +183,6 @@ def test_no_secret_reaches_the_database_or_a_log(emulator: EmulatorServer, tmp_p
 
 def _do_everything(gateway: LiveGateway, emulator: EmulatorServer) -> str:
     """What the commands have printed."""
-    said = [manage(*arguments, env=gateway.env) for arguments in (["listaccounts"], ["verifyaccounts"])]
     body = {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": MESSAGES}
     for key in ("canary-auth-token", "canary-wrong-token"):
         httpx.post(f"{gateway.url}/v1/messages", json=body, headers={"x-api-key": key}, timeout=30)
@@ -199,6 +198,6 @@ def _do_everything(gateway: LiveGateway, emulator: EmulatorServer) -> str:
         httpx.get(f"{emulator.url}{address}&auto_approve=1", follow_redirects=True)  # a replay
         assert "Completed: ada@example.com" in browser.get(started.url).text
     emulator.state.revoke("linus@example.com")
-    said += [manage(*arguments, env=gateway.env) for arguments in (["verifyaccounts"], ["rotatekeys"])]
+    said = [manage(name, env=gateway.env) for name in ("verifyaccounts", "listaccounts", "rotatekeys")]
     said.append(manage("exportaccounts", str(gateway.env["DATA_DIR"]) + "/export", "--yes", env=gateway.env))
     return "".join(f"{one.stdout.decode()}{one.stderr.decode()}" for one in said)
