@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings
@@ -19,12 +20,20 @@ from accounts.rest import (
     NO_EFFECT,
     rest_seconds,
 )
+from gateway import relay
 from gateway.explanations import Attempt, in_words, sentence
 from gateway.failures import VERDICTS, Verdict
 from tests.faults.cases import BEFORE_THE_ANSWER, IN_THE_ANSWER, Fault
+from tests.faults.test_faults import assert_at_rest
+from tests.gateway.conftest import a_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    import httpx
+
+    from gateway.service import Gateway
+    from gateway.upstreams.emulator.server import EmulatorServer
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "reliability.md"
 NOW = datetime(2026, 3, 14, 13, 0, tzinfo=UTC).timestamp()
@@ -123,3 +132,60 @@ def test_every_setting_on_the_page_exists(page: str) -> None:
 
     assert names
     assert not [name for name in names if f"`{name}`" not in documented]
+
+
+# The last column, tried out
+
+ALL_REFUSE: dict[str, Trouble] = {
+    "invalid_argument": Trouble.BAD_REQUEST,
+    "unsupported_client": Trouble.CLIENT_TOO_OLD,
+    "not_found": Trouble.NOT_FOUND,
+    "quota_exhausted": Trouble.QUOTA,
+    "rate_limited": Trouble.RATE_LIMIT,
+    "bare_429": Trouble.UNKNOWN_LIMIT,
+    "capacity_exhausted": Trouble.CAPACITY,
+    "internal": Trouble.SERVER_ERROR,
+    "unauthenticated": Trouble.ACCESS_TOKEN_REFUSED,
+    "no_licence": Trouble.NO_LICENCE,
+    "wrong_project": Trouble.WRONG_PROJECT,
+    "permission_denied": Trouble.FORBIDDEN,
+    "verification_required": Trouble.NEEDS_VERIFICATION,
+    "account_disabled": Trouble.DISABLED,
+}
+
+
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "invalid_argument": {"message": "odd"},
+    "rate_limited": {"delay": 20.0},
+    "capacity_exhausted": {"delay": 20.0},
+}
+TAKEN_FOR_LIMITS = ("unauthenticated", "no_licence", "wrong_project", "permission_denied")
+
+
+def expected_to_fail(fault: str) -> Any:
+    reason = "a rest that is no limit is told as one"
+    return pytest.param(fault, marks=pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.mark.parametrize(
+    "fault", [expected_to_fail(one) if one in TAKEN_FOR_LIMITS else one for one in ALL_REFUSE]
+)
+async def test_when_all_accounts_refuse_the_last_word_is_what_the_page_says(
+    fault: str,
+    client: httpx.AsyncClient,
+    google: EmulatorServer,
+    gateway: Gateway,
+    live_setting: Callable[[str, Any], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay, "FAILURE_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(relay, "SHORT_LIMIT_SECONDS", 0.0)
+    live_setting("MAX_WAIT_BEFORE_ERROR_MS", 3000)
+    google.state.fault(fault, model="claude-sonnet-4-6", times=None, **PARAMETERS.get(fault, {}))
+
+    async with asyncio.timeout(20):
+        response = await client.post("/v1/messages", json=a_body())
+
+    expected = VERDICTS[ALL_REFUSE[fault]].error
+    assert (response.status_code, response.json()["error"]["type"]) == (expected.status, expected.error_type)
+    await assert_at_rest(gateway, google)
