@@ -9,8 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Account, Cooldown
-from accounts.pool import CoolingDown
-from accounts.rest import LONG_HINT_SECONDS
+from accounts.rest import LONG_HINT_SECONDS, CoolingDown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -77,7 +77,7 @@ def bar_of(name: str, outlook: QuotaOutlook) -> dict[str, object]:
 def cooldowns(account: Account) -> str:
     """Known to the process that serves; other processes do not ask it."""
     service = running_service()
-    resting = service.pool.cooldowns_of(account.pk) if service else {}
+    resting = service.pool.rests.of_account(account.pk) if service else {}
     if not resting:
         return "-"
     rows = [

@@ -23,18 +23,7 @@ from typing import TYPE_CHECKING
 from accounts import strategies
 from accounts.live_settings import live
 from accounts.models import usable_accounts
-from accounts.rest import (
-    CAPACITY_STEPS_SECONDS,
-    EFFECTS,
-    FAILURES_IN_A_ROW,
-    FAILURES_REST_SECONDS,
-    LONG_HINT_SECONDS,
-    NO_EFFECT,
-    PROBE_EVERY_SECONDS,
-    SAME_MOMENT_SECONDS,
-    rest_seconds,
-    step,
-)
+from accounts.rest import EFFECTS, NO_EFFECT, CapacityPause, CoolingDown, Rests
 from accounts.strategies import Candidate, Condition
 
 if TYPE_CHECKING:
@@ -68,16 +57,6 @@ class PooledAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class CoolingDown:
-    until: float
-    """Seconds since the epoch."""
-    reason: str
-    since: float = 0.0
-    probe_at: float | None = None
-    """From then on one request may try whether the rest was needed, when no other account can answer."""
-
-
-@dataclass(frozen=True, slots=True)
 class Wanted:
     """What a request needs."""
 
@@ -91,14 +70,6 @@ class Wanted:
     @property
     def model_id(self) -> str:
         return self.model_key.partition(":")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class CapacityPause:
-    """The model itself has no capacity; no account is to blame."""
-
-    until: float
-    times: int
 
 
 class QueueFull(Exception):
@@ -150,13 +121,9 @@ class Waiter:
 
 class Pool:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self.on_rest_changed: Callable[[], None] = lambda: None
+        self.rests = Rests(now)
         self._now = now
         self._accounts: list[PooledAccount] = []
-        self._resting: dict[tuple[int, str], CoolingDown] = {}
-        self._unsaved: dict[tuple[int, str], CoolingDown | None] = {}
-        self._paused: dict[str, CapacityPause] = {}
-        self._in_a_row: dict[tuple[int, str], int] = {}
         self._conditions: dict[int, Condition] = {}
         self._remaining: dict[int, dict[str, float]] = {}
         self._remaining_seen_at: dict[int, float] = {}
@@ -177,7 +144,7 @@ class Pool:
 
     def replace(self, accounts: list[PooledAccount]) -> None:
         self._accounts = accounts
-        self._forget_past_rests()
+        self.rests.forget_past()
         self._serve_queue()
 
     def set_remaining(self, account_id: int, fractions: dict[str, float]) -> None:
@@ -280,16 +247,8 @@ class Pool:
         )
 
     def _probe(self, able: Iterable[PooledAccount], model_key: str) -> PooledAccount | None:
-        """One request an hour finds out whether a rest of days is real."""
         for account in able:
-            resting = self.cooldown(account, model_key)
-            if self._is_busy(account):
-                continue
-            if resting is not None and resting.probe_at is not None and resting.probe_at <= self._now():
-                later = self._now() + PROBE_EVERY_SECONDS
-                self._resting[account.id, model_key] = CoolingDown(
-                    resting.until, resting.reason, resting.since, probe_at=later
-                )
+            if not self._is_busy(account) and self.rests.may_probe((account.id, model_key)):
                 return account
         return None
 
@@ -361,98 +320,37 @@ class Pool:
         return [account for account in self.ready(wanted, excluded) if self._is_busy(account)]
 
     def cooldown(self, account: PooledAccount, model_key: str) -> CoolingDown | None:
-        resting = self._resting.get((account.id, model_key))
-        return resting if resting is not None and resting.until > self._now() else None
-
-    def cooldowns_of(self, account_id: int) -> dict[str, CoolingDown]:
-        """Those that still last, by model key."""
-        now = self._now()
-        return {
-            model_key: resting
-            for (owner, model_key), resting in self._resting.items()
-            if owner == account_id and resting.until > now
-        }
+        return self.rests.get((account.id, model_key))
 
     def capacity_pause(self, model_key: str) -> CapacityPause | None:
-        pause = self._paused.get(model_key)
-        return pause if pause is not None and pause.until > self._now() else None
+        return self.rests.pause(model_key)
 
     # What answers teach
 
     def succeeded(self, lease: Lease) -> None:
-        """An answer has begun. A rest that was set while the request was on its way stays."""
-        key = (lease.account.id, lease.wanted.model_key)
-        self._in_a_row.pop(key, None)
-        self._paused.pop(lease.wanted.model_key, None)
+        """An answer has begun."""
         self._change_condition(lease.account.id, health=1)
-        resting = self._resting.get(key)
-        if resting is not None and resting.since <= lease.taken_at:
-            self._set_rest(key, None)
+        if self.rests.succeeded((lease.account.id, lease.wanted.model_key), lease.taken_at):
             self._serve_queue()
 
     def failed(self, lease: Lease, trouble: Trouble, hint_seconds: float | None = None) -> CoolingDown | None:
         """`hint_seconds`: how long Google said to wait. Returns the account's rest for this quota, if any."""
-        key = (lease.account.id, lease.wanted.model_key)
-        effect = EFFECTS.get(trouble, NO_EFFECT)
-        resting = self.cooldown(lease.account, lease.wanted.model_key)
-        if resting is not None and self._now() - resting.since < SAME_MOMENT_SECONDS:
-            return resting
-        self._change_condition(lease.account.id, health=effect.health, tokens=1)
-        times = self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
-        if effect.rests:
-            default = live("DEFAULT_COOLDOWN_MS") / 1000
-            return self._rest(lease, rest_seconds(trouble, hint_seconds, times, default), trouble.value)
-        if effect.health and times >= FAILURES_IN_A_ROW:
-            return self._rest(lease, FAILURES_REST_SECONDS, f"failed {times} times in a row")
-        return None
-
-    def pause_model(self, model_key: str, hint_seconds: float | None) -> CapacityPause:
-        """The model has no capacity, whichever account asks: longer each time, until an answer comes."""
-        known = self._paused.get(model_key)
-        if known is not None and known.until > self._now():
-            return known
-        times = known.times + 1 if known is not None else 1
-        pause = CapacityPause(self._now() + (hint_seconds or step(CAPACITY_STEPS_SECONDS, times)), times)
-        self._paused[model_key] = pause
-        return pause
-
-    def _rest(self, lease: Lease, seconds: float, reason: str) -> CoolingDown:
-        now = self._now()
-        probe_at = now + PROBE_EVERY_SECONDS if seconds > LONG_HINT_SECONDS else None
-        resting = CoolingDown(now + seconds, reason, now, probe_at)
-        self._set_rest((lease.account.id, lease.wanted.model_key), resting)
-        logger.warning(
-            "%s rests for %s: %s, %.0f s", lease.account.email, lease.wanted.model_id, reason, seconds
-        )
+        account, wanted = lease.account, lease.wanted
+        key = (account.id, wanted.model_key)
+        if self.rests.is_same_moment(key):
+            return self.rests.get(key)
+        self._change_condition(account.id, health=EFFECTS.get(trouble, NO_EFFECT).health, tokens=1)
+        resting = self.rests.failed(key, trouble, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
+        if resting is not None:
+            seconds = resting.until - resting.since
+            logger.warning(
+                "%s rests for %s: %s, %.0f s", account.email, wanted.model_id, resting.reason, seconds
+            )
         return resting
-
-    def _set_rest(self, key: tuple[int, str], resting: CoolingDown | None) -> None:
-        if resting is None:
-            self._resting.pop(key, None)
-        else:
-            self._resting[key] = resting
-        self._unsaved[key] = resting
-        self.on_rest_changed()
 
     def _change_condition(self, account_id: int, *, health: float = 0.0, tokens: float = 0.0) -> None:
         condition = self._conditions.get(account_id, Condition())
         self._conditions[account_id] = condition.changed(self._now(), health=health, tokens=tokens)
-
-    # What the database keeps
-
-    def load_rests(self, rests: Mapping[tuple[int, str], CoolingDown]) -> None:
-        """At the start: what was known when the last server stopped."""
-        self._resting = {**rests, **self._resting}
-
-    def take_unsaved_rests(self) -> dict[tuple[int, str], CoolingDown | None]:
-        """What has changed since this was last asked; None: the rest is over."""
-        taken, self._unsaved = self._unsaved, {}
-        return taken
-
-    def _forget_past_rests(self) -> None:
-        """A rest of an account that is switched off stays: it may be switched on again."""
-        now = self._now()
-        self._resting = {key: resting for key, resting in self._resting.items() if resting.until > now}
 
 
 def read_usable_accounts() -> list[PooledAccount]:

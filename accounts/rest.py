@@ -1,10 +1,17 @@
-"""How long an account rests after a failure: a table, and the few rules that time needs. Pure."""
+"""How long an account rests after a failure, and who rests now. Pure: the clock is handed in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from accounts.google.errors import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Key = tuple[int, str]
+    """An account and one of its quotas: the account's id and a model key, `model:mode`."""
 
 QUOTA_STEPS_SECONDS = (60.0, 300.0, 1800.0, 7200.0)
 RATE_LIMIT_SECONDS = 30.0
@@ -60,3 +67,129 @@ def rest_seconds(
 
 def step(steps: tuple[float, ...], times: int) -> float:
     return steps[min(times, len(steps)) - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class CoolingDown:
+    until: float
+    """Seconds since the epoch."""
+    reason: str
+    since: float = 0.0
+    probe_at: float | None = None
+    """From then on one request may try whether the rest was needed, when no other account can answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityPause:
+    """The model itself has no capacity; no account is to blame."""
+
+    until: float
+    times: int
+
+
+class Rests:
+    """Who rests for which quota, and which models are left alone. `on_changed` is called when the database
+    should hear of it."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.on_changed: Callable[[], None] = lambda: None
+        self._now = now
+        self._resting: dict[Key, CoolingDown] = {}
+        self._unsaved: dict[Key, CoolingDown | None] = {}
+        self._in_a_row: dict[Key, int] = {}
+        self._paused: dict[str, CapacityPause] = {}
+
+    # Accounts
+
+    def get(self, key: Key) -> CoolingDown | None:
+        resting = self._resting.get(key)
+        return resting if resting is not None and resting.until > self._now() else None
+
+    def of_account(self, account_id: int) -> dict[str, CoolingDown]:
+        """Those that still last, by model key."""
+        keys = [key for key in self._resting if key[0] == account_id]
+        return {key[1]: resting for key in keys if (resting := self.get(key)) is not None}
+
+    def failed(
+        self, key: Key, trouble: Trouble, hint_seconds: float | None, default_seconds: float
+    ) -> CoolingDown | None:
+        """One more failure in a row. Returns the rest it leads to, if it does."""
+        times = self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
+        effect = EFFECTS.get(trouble, NO_EFFECT)
+        if effect.rests:
+            return self._begin(
+                key, rest_seconds(trouble, hint_seconds, times, default_seconds), trouble.value
+            )
+        if effect.health and times >= FAILURES_IN_A_ROW:
+            return self._begin(key, FAILURES_REST_SECONDS, f"failed {times} times in a row")
+        return None
+
+    def is_same_moment(self, key: Key) -> bool:
+        """A request that ran beside this one has told the same story already."""
+        resting = self.get(key)
+        return resting is not None and self._now() - resting.since < SAME_MOMENT_SECONDS
+
+    def succeeded(self, key: Key, asked_at: float) -> bool:
+        """True when a rest ends by it. One that began while the request was on its way stays."""
+        self._in_a_row.pop(key, None)
+        self._paused.pop(key[1], None)
+        resting = self._resting.get(key)
+        if resting is None or resting.since > asked_at:
+            return False
+        self._set(key, None)
+        return True
+
+    def may_probe(self, key: Key) -> bool:
+        """One request an hour finds out whether a rest of days is real; True lets this one through."""
+        resting, now = self.get(key), self._now()
+        if resting is None or resting.probe_at is None or resting.probe_at > now:
+            return False
+        self._resting[key] = replace(resting, probe_at=now + PROBE_EVERY_SECONDS)
+        return True
+
+    def _begin(self, key: Key, seconds: float, reason: str) -> CoolingDown:
+        now = self._now()
+        probe_at = now + PROBE_EVERY_SECONDS if seconds > LONG_HINT_SECONDS else None
+        resting = CoolingDown(now + seconds, reason, now, probe_at)
+        self._set(key, resting)
+        return resting
+
+    def _set(self, key: Key, resting: CoolingDown | None) -> None:
+        if resting is None:
+            self._resting.pop(key, None)
+        else:
+            self._resting[key] = resting
+        self._unsaved[key] = resting
+        self.on_changed()
+
+    # Models
+
+    def pause(self, model_key: str) -> CapacityPause | None:
+        pause = self._paused.get(model_key)
+        return pause if pause is not None and pause.until > self._now() else None
+
+    def pause_model(self, model_key: str, hint_seconds: float | None) -> CapacityPause:
+        """No capacity, whichever account asks: longer each time, until an answer comes."""
+        if (lasting := self.pause(model_key)) is not None:
+            return lasting
+        known = self._paused.get(model_key)
+        times = known.times + 1 if known is not None else 1
+        seconds = hint_seconds or step(CAPACITY_STEPS_SECONDS, times)
+        self._paused[model_key] = CapacityPause(self._now() + seconds, times)
+        return self._paused[model_key]
+
+    # What the database keeps
+
+    def load(self, rests: Mapping[Key, CoolingDown]) -> None:
+        """At the start: what was known when the last server stopped."""
+        self._resting = {**rests, **self._resting}
+
+    def take_unsaved(self) -> dict[Key, CoolingDown | None]:
+        """What has changed since this was last asked; None: the rest is over."""
+        taken, self._unsaved = self._unsaved, {}
+        return taken
+
+    def forget_past(self) -> None:
+        """A rest of an account that is switched off stays: it may be switched on again."""
+        now = self._now()
+        self._resting = {key: resting for key, resting in self._resting.items() if resting.until > now}

@@ -86,8 +86,8 @@ class AccountsService:
         await database_sync_to_async(
             ClientProblem.clear
         )()  # it may be right now; the first refresh will tell
-        self.pool.load_rests(await database_sync_to_async(read_cooldowns)())
-        self.pool.on_rest_changed = self._rests_changed.set
+        self.pool.rests.load(await database_sync_to_async(read_cooldowns)())
+        self.pool.rests.on_changed = self._rests_changed.set
         await self._reload_if_changed()
         self._watch = asyncio.create_task(self._keep_watch())
         self._keeper = asyncio.create_task(self._keep_rests())
@@ -207,7 +207,7 @@ class AccountsService:
             await self._store_rests()
 
     async def _store_rests(self) -> None:
-        changes = self.pool.take_unsaved_rests()
+        changes = self.pool.rests.take_unsaved()
         try:
             if changes:
                 await database_sync_to_async(store_cooldowns)(changes)

@@ -189,7 +189,7 @@ class Relay:
         others = self._pool.ready(wanted, failed | without_capacity)
         if len(without_capacity) >= CAPACITY_VOICES or not others:
             hint = error.refusal.wait_seconds if isinstance(error, RequestRefused) else None
-            self._pool.pause_model(wanted.model_key, hint)
+            self._pool.rests.pause_model(wanted.model_key, hint)
             without_capacity.clear()
 
     async def _wait_for_account(

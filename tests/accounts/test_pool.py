@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from accounts.google.errors import Trouble
-from accounts.pool import CoolingDown, Lease, Pool, PooledAccount, QueueFull, Wanted
+from accounts.pool import Lease, Pool, PooledAccount, QueueFull, Wanted
+from accounts.rest import CoolingDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ def test_an_account_at_its_limit_rests_for_that_quota_only(pool: Pool) -> None:
 
     assert take(pool).account.id == 2
     assert take(pool, FLASH).account.id == 2  # sticky: the one used last
-    assert set(pool.cooldowns_of(1)) == {SONNET.model_key}
+    assert set(pool.rests.of_account(1)) == {SONNET.model_key}
 
 
 def test_the_servers_time_is_trusted_to_the_second(pool: Pool, clock: Clock) -> None:
@@ -129,7 +130,7 @@ def test_a_success_ends_the_row(pool: Pool) -> None:
         pool.succeeded(lease)
         lease.release()
 
-    assert pool.cooldowns_of(1) == {}
+    assert pool.rests.of_account(1) == {}
 
 
 def test_an_answer_that_was_under_way_does_not_end_a_later_rest(pool: Pool, clock: Clock) -> None:
@@ -139,7 +140,7 @@ def test_an_answer_that_was_under_way_does_not_end_a_later_rest(pool: Pool, cloc
 
     pool.succeeded(early)
 
-    assert SONNET.model_key in pool.cooldowns_of(1)
+    assert SONNET.model_key in pool.rests.of_account(1)
 
 
 def test_a_rest_of_days_is_probed_by_one_request_an_hour(pool: Pool, clock: Clock) -> None:
@@ -175,20 +176,20 @@ def test_nobody_is_probed_while_another_can_answer(pool: Pool, clock: Clock) -> 
 
 def test_changes_are_handed_to_the_database_once(pool: Pool) -> None:
     told = []
-    pool.on_rest_changed = lambda: told.append(True)
+    pool.rests.on_changed = lambda: told.append(True)
     lease = take(pool)
 
     pool.failed(lease, Trouble.QUOTA, 600)
 
-    changes = pool.take_unsaved_rests()
+    changes = pool.rests.take_unsaved()
     assert told == [True]
     assert [key for key, rest in changes.items() if rest is not None] == [(1, SONNET.model_key)]
-    assert pool.take_unsaved_rests() == {}
+    assert pool.rests.take_unsaved() == {}
 
 
 def test_what_the_database_kept_counts_from_the_start(clock: Clock) -> None:
     pool = Pool(clock)
-    pool.load_rests({(1, SONNET.model_key): CoolingDown(clock.now + 600, "quota")})
+    pool.rests.load({(1, SONNET.model_key): CoolingDown(clock.now + 600, "quota")})
     pool.replace([PooledAccount(1, "user1@example.com", "project-1")])
 
     assert pool.lease(SONNET) is None
@@ -199,7 +200,7 @@ def test_what_the_database_kept_counts_from_the_start(clock: Clock) -> None:
 
 
 def test_a_model_without_capacity_is_left_alone_and_no_account_is_blamed(pool: Pool, clock: Clock) -> None:
-    pool.pause_model(SONNET.model_key, None)
+    pool.rests.pause_model(SONNET.model_key, None)
 
     assert pool.lease(SONNET) is None
     assert pool.lease(FLASH) is not None
@@ -211,13 +212,13 @@ def test_a_model_without_capacity_is_left_alone_and_no_account_is_blamed(pool: P
 def test_pauses_grow_until_an_answer_comes(pool: Pool, clock: Clock) -> None:
     pauses = []
     for _ in range(7):
-        pause = pool.pause_model(SONNET.model_key, None)
+        pause = pool.rests.pause_model(SONNET.model_key, None)
         pauses.append(pause.until - clock.now)
         clock.now = pause.until + 1
     pool.succeeded(take(pool))
 
     assert pauses == [5, 10, 20, 30, 60, 60, 60]
-    assert pool.pause_model(SONNET.model_key, None).times == 1
+    assert pool.rests.pause_model(SONNET.model_key, None).times == 1
 
 
 # Busy accounts and the queue

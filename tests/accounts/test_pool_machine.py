@@ -90,7 +90,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(model_key=MODELS, hint=HINTS)
     def a_model_has_no_capacity(self, model_key: str, hint: float | None) -> None:
-        self.pool.pause_model(model_key, hint)
+        self.pool.rests.pause_model(model_key, hint)
 
     @rule(seconds=st.sampled_from([0.1, 2.0, 31.0, 3601.0, 8 * 24 * 3600.0, -5.0, -4000.0]))
     def the_clock_moves(self, seconds: float) -> None:

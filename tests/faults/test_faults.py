@@ -123,7 +123,7 @@ async def test_one_account_in_trouble(
         assert response.json()["error"]["type"] == case.error_type
     account = await in_database(Account.objects.get)(email=ADA)
     assert account.state == case.account_state
-    rests = gateway.accounts.pool.cooldowns_of(account.pk)
+    rests = gateway.accounts.pool.rests.of_account(account.pk)
     assert (f"{MODEL}:antigravity" in rests) is case.rests
     await assert_at_rest(gateway, google)
 
