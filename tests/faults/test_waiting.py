@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from accounts import pool
+from accounts import pool, service
 from accounts.models import Account
 from gateway import answer, relay, views
 from gateway.upstreams.emulator.behaviour import combine, pace, quota_exhausted, stall_before_headers
 from tests.faults.test_faults import assert_at_rest, assert_whole_stream, events_of
 from tests.gateway.conftest import a_body, text_of
+from tests.live_gateway import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import httpx
+    from pytest_django.fixtures import Settings
 
     from gateway.service import Gateway
     from gateway.upstreams.emulator.log import Entry
@@ -316,7 +318,7 @@ async def test_a_model_without_capacity_is_waited_for(
     assert REST_SECONDS <= time.monotonic() - began_at < REST_SECONDS + 1
     assert [entry.status for entry in google.state.log.generations()] == [503, 503, 200]
     known = gateway.accounts.pool
-    assert [known.cooldowns_of(account.id) for account in known.accounts] == [{}, {}, {}]
+    assert not [account for account in known.accounts if known.cooldown(account, f"{MODEL}:antigravity")]
 
 
 @pytest.mark.usefixtures("only_ada")
@@ -375,6 +377,96 @@ async def test_when_no_model_can_step_in_the_first_is_waited_for(
 
     assert response.status_code == 200
     assert response.json()["model"] == MODEL
+
+
+# The clock is set while somebody waits
+
+
+class Clock:
+    """The pool's: the time of day, as far as it has been set."""
+
+    def __init__(self) -> None:
+        self.set_forward_seconds = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.set_forward_seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Comes before the gateway, whose pool goes by it."""
+    clock = Clock()
+    monkeypatch.setattr(service, "Pool", lambda: pool.Pool(clock))
+    return clock
+
+
+async def test_a_clock_set_forward_ends_the_wait(
+    clock: Clock, client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
+) -> None:
+    limit_all(google, seconds=30)
+    waiting = asyncio.create_task(ask(client))
+    await until_waiting(gateway)
+    set_at = time.monotonic()
+
+    clock.set_forward_seconds = 60
+
+    assert (await waiting).status_code == 200
+    assert time.monotonic() - set_at < pool.LONGEST_NAP_SECONDS + 0.5
+
+
+async def test_a_clock_set_back_does_not_make_a_wait_longer_than_allowed(
+    clock: Clock,
+    client: httpx.AsyncClient,
+    google: EmulatorServer,
+    gateway: Gateway,
+    live_setting: LiveSetting,
+) -> None:
+    live_setting("MAX_WAIT_BEFORE_ERROR_MS", 2000)
+    limit_all(google)
+    began_at = time.monotonic()
+    waiting = asyncio.create_task(ask(client))
+    await until_waiting(gateway)
+
+    clock.set_forward_seconds = -3600
+
+    assert (await waiting).status_code in {200, 429}
+    assert time.monotonic() - began_at < 2.5
+    await assert_at_rest(gateway, google)
+
+
+# Google cannot be reached
+
+
+async def test_when_google_cannot_be_reached_a_few_tries_are_made(
+    client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, settings: Settings
+) -> None:
+    settings.CLOUDCODE_ENDPOINTS = [f"http://127.0.0.1:{free_port()}"]
+
+    response = await ask(client)
+
+    assert response.status_code == 502
+    assert response.json()["error"]["type"] == "api_error"
+    assert "the connection could not be made" in response.json()["error"]["message"]
+    await assert_at_rest(gateway, google)
+
+
+async def test_an_address_that_refuses_is_left_for_the_next_without_blaming_the_account(
+    client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, settings: Settings
+) -> None:
+    settings.CLOUDCODE_ENDPOINTS = [f"http://127.0.0.1:{free_port()}", *settings.CLOUDCODE_ENDPOINTS]
+
+    responses = [await ask(client, stream=True) for _ in range(7)]
+
+    for response in responses:
+        assert_whole_stream(response.text)
+    known = gateway.accounts.pool
+    assert not [account for account in known.accounts if known.cooldown(account, f"{MODEL}:antigravity")]
+
+
+async def until_waiting(gateway: Gateway) -> None:
+    async with asyncio.timeout(10):
+        while not gateway.accounts.pool.waiting:
+            await asyncio.sleep(0.005)
 
 
 async def until_sent(google: EmulatorServer) -> None:
