@@ -159,17 +159,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "rate_limited": {"delay": 20.0},
     "capacity_exhausted": {"delay": 20.0},
 }
-TAKEN_FOR_LIMITS = ("unauthenticated", "no_licence", "wrong_project", "permission_denied")
 
 
-def expected_to_fail(fault: str) -> Any:
-    reason = "a rest that is no limit is told as one"
-    return pytest.param(fault, marks=pytest.mark.xfail(strict=True, reason=reason))
-
-
-@pytest.mark.parametrize(
-    "fault", [expected_to_fail(one) if one in TAKEN_FOR_LIMITS else one for one in ALL_REFUSE]
-)
+@pytest.mark.parametrize("fault", ALL_REFUSE)
 async def test_when_all_accounts_refuse_the_last_word_is_what_the_page_says(
     fault: str,
     client: httpx.AsyncClient,
