@@ -76,6 +76,10 @@ class QueueFull(Exception):
     """More requests wait than is sane."""
 
 
+class Reconsider(Exception):
+    """What a request waits for has moved away: whoever waits must decide again whether it is worth it."""
+
+
 class Lease:
     """An account that is being used. Release it once, however the request ends."""
 
@@ -92,11 +96,14 @@ class Lease:
 
 
 class Waiter:
-    """A request in the queue. Awaiting it gives the lease; giving up leaves the queue."""
+    """A request in the queue. Awaiting it gives the lease or raises Reconsider; giving up leaves it."""
 
     def __init__(self, pool: Pool, wanted: Wanted, excluded: Collection[int]) -> None:
         self.wanted = wanted
         self.excluded = excluded
+        is_for_busy = bool(pool.ready(wanted, excluded))
+        self.expected_at = None if is_for_busy else pool.first_return(wanted, excluded)
+        """When somebody is to come back from a limit; None: the account waited for is only busy."""
         self.lease: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         self._pool = pool
 
@@ -112,7 +119,7 @@ class Waiter:
         try:
             return await self.lease
         except asyncio.CancelledError:
-            if self.lease.done() and not self.lease.cancelled():
+            if self.lease.done() and not self.lease.cancelled() and self.lease.exception() is None:
                 self.lease.result().release()
             raise
         finally:
@@ -146,6 +153,7 @@ class Pool:
         self._accounts = accounts
         self.rests.forget_past()
         self._serve_queue()
+        self._send_back_the_hopeless()
 
     def set_remaining(self, account_id: int, fractions: dict[str, float]) -> None:
         """What is left of each quota, by model key; a quota that is missing here is unknown, never empty."""
@@ -176,8 +184,9 @@ class Pool:
 
     def lease(self, wanted: Wanted, excluded: Collection[int] = ()) -> Lease | None:
         """An account for this request, if one is free and nobody waits for the same model."""
-        if any(waiter.wanted.model_key == wanted.model_key for waiter in self._waiting):
-            return None
+        for waiter in self._waiting:
+            if waiter.wanted.model_key == wanted.model_key and not waiter.lease.done():
+                return None
         return self._lease(wanted, excluded)
 
     def queue(self, wanted: Wanted, excluded: Collection[int] = ()) -> Waiter:
@@ -186,7 +195,7 @@ class Pool:
             raise QueueFull
         waiter = Waiter(self, wanted, excluded)
         self._waiting.append(waiter)
-        self._serve_queue()
+        self._serve([waiter])
         return waiter
 
     def _lease(self, wanted: Wanted, excluded: Collection[int]) -> Lease | None:
@@ -208,6 +217,8 @@ class Pool:
         ready = [account for account in self.ready(wanted, excluded) if not self._is_busy(account)]
         if not ready:
             return self._probe(self._able(wanted, excluded), wanted.model_key)
+        # Those with a doubtful past come after those without, and are asked when there is nobody else.
+        ready = [account for account in ready if self.cooldown(account, wanted.model_key) is None] or ready
         # One whose project is still being looked for would make this request wait for that.
         ready = [account for account in ready if account.project_id] or ready
         now = self._now()
@@ -270,14 +281,32 @@ class Pool:
     # The queue
 
     def _serve_queue(self) -> None:
+        self._serve(self._waiting)
+
+    def _serve(self, waiters: Iterable[Waiter]) -> None:
         """In order of arrival; one who cannot be served does not hold up those who want another model."""
-        for waiter in list(self._waiting):
-            if waiter.lease.done():
+        in_vain: set[tuple[str, frozenset[int] | None, frozenset[int]]] = set()
+        for waiter in list(waiters):
+            need = (waiter.wanted.model_key, waiter.wanted.able, frozenset(waiter.excluded))
+            if waiter.lease.done() or need in in_vain:
                 continue
             lease = self._lease(waiter.wanted, waiter.excluded)
-            if lease is not None:
+            if lease is None:
+                in_vain.add(need)
+            else:
                 waiter.lease.set_result(lease)
         self._plan_nap()
+
+    def _send_back_the_hopeless(self) -> None:
+        """Those for whom nobody is left that could answer soon: the rest they waited for has grown, or the
+        busy account they waited for rests now, or has gone."""
+        for waiter in list(self._waiting):
+            if waiter.lease.done() or self.ready(waiter.wanted, waiter.excluded):
+                continue
+            back_at = self.first_return(waiter.wanted, waiter.excluded)
+            expected_at = waiter.expected_at
+            if back_at is None or expected_at is None or back_at > expected_at + LONGEST_NAP_SECONDS:
+                waiter.lease.set_exception(Reconsider())
 
     def _plan_nap(self) -> None:
         if self._nap is not None:
@@ -299,20 +328,20 @@ class Pool:
     # Why nobody is free
 
     def first_return(self, wanted: Wanted, excluded: Collection[int] = ()) -> float | None:
-        """When the first account may be back from its rest, or the model from its pause; None when nobody
-        rests: then all are busy, or there is none."""
+        """When the first account may be back from its limit, or the model from its pause; None when there is
+        neither: then all are busy, or there is none."""
         pause = self.capacity_pause(wanted.model_key)
         if pause is not None:
             return pause.until
         rests = [self.cooldown(account, wanted.model_key) for account in self._able(wanted, excluded)]
-        return min((rest.until for rest in rests if rest is not None), default=None)
+        return min((rest.until for rest in rests if rest is not None and rest.is_limit), default=None)
 
     def ready(self, wanted: Wanted, excluded: Collection[int] = ()) -> list[PooledAccount]:
-        """Those that rest for nothing, busy or not."""
+        """Those that are at no limit, busy or not."""
         return [
             account
             for account in self._able(wanted, excluded)
-            if self.cooldown(account, wanted.model_key) is None
+            if (rest := self.cooldown(account, wanted.model_key)) is None or not rest.is_limit
         ]
 
     def busy(self, wanted: Wanted, excluded: Collection[int] = ()) -> list[PooledAccount]:
@@ -342,10 +371,9 @@ class Pool:
         self._change_condition(account.id, health=EFFECTS.get(trouble, NO_EFFECT).health, tokens=1)
         resting = self.rests.failed(key, trouble, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
         if resting is not None:
-            seconds = resting.until - resting.since
-            logger.warning(
-                "%s rests for %s: %s, %.0f s", account.email, wanted.model_id, resting.reason, seconds
-            )
+            what = f"{wanted.model_id}: {resting.reason}, {resting.until - resting.since:.0f} s"
+            logger.warning("%s rests for %s", account.email, what)
+            self._send_back_the_hopeless()
         return resting
 
     def _change_condition(self, account_id: int, *, health: float = 0.0, tokens: float = 0.0) -> None:

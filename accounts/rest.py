@@ -39,6 +39,9 @@ LIMITED = Effect(health=-10, rests=True)
 FAILED = Effect(health=-20, rests=False)
 NO_EFFECT = Effect(health=0, rests=False)
 
+LIMITS = {Trouble.QUOTA, Trouble.RATE_LIMIT, Trouble.UNKNOWN_LIMIT}
+LIMIT_REASONS = {trouble.value for trouble in LIMITS}
+
 EFFECTS: dict[Trouble, Effect] = {
     Trouble.QUOTA: LIMITED,
     Trouble.RATE_LIMIT: LIMITED,
@@ -78,6 +81,12 @@ class CoolingDown:
     probe_at: float | None = None
     """From then on one request may try whether the rest was needed, when no other account can answer."""
 
+    @property
+    def is_limit(self) -> bool:
+        """Google named it: until it is over the account cannot answer, and then it can. Other rests only put
+        the account behind those that are well."""
+        return self.reason in LIMIT_REASONS
+
 
 @dataclass(frozen=True, slots=True)
 class CapacityPause:
@@ -102,8 +111,9 @@ class Rests:
     # Accounts
 
     def get(self, key: Key) -> CoolingDown | None:
-        resting = self._resting.get(key)
-        return resting if resting is not None and resting.until > self._now() else None
+        """One that begins in the future is from before the clock was set back: nobody knows its end."""
+        resting, now = self._resting.get(key), self._now()
+        return resting if resting is not None and resting.since <= now < resting.until else None
 
     def of_account(self, account_id: int) -> dict[str, CoolingDown]:
         """Those that still last, by model key."""
@@ -114,6 +124,8 @@ class Rests:
         self, key: Key, trouble: Trouble, hint_seconds: float | None, default_seconds: float
     ) -> CoolingDown | None:
         """One more failure in a row. Returns the rest it leads to, if it does."""
+        if trouble not in EFFECTS:
+            return None
         times = self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
         effect = EFFECTS.get(trouble, NO_EFFECT)
         if effect.rests:
@@ -127,7 +139,7 @@ class Rests:
     def is_same_moment(self, key: Key) -> bool:
         """A request that ran beside this one has told the same story already."""
         resting = self.get(key)
-        return resting is not None and self._now() - resting.since < SAME_MOMENT_SECONDS
+        return resting is not None and 0 <= self._now() - resting.since < SAME_MOMENT_SECONDS
 
     def succeeded(self, key: Key, asked_at: float) -> bool:
         """True when a rest ends by it. One that began while the request was on its way stays."""
@@ -188,6 +200,10 @@ class Rests:
         """What has changed since this was last asked; None: the rest is over."""
         taken, self._unsaved = self._unsaved, {}
         return taken
+
+    def restore_unsaved(self, changes: Mapping[Key, CoolingDown | None]) -> None:
+        """The database did not take them; what has changed since then is newer."""
+        self._unsaved = {**changes, **self._unsaved}
 
     def forget_past(self) -> None:
         """A rest of an account that is switched off stays: it may be switched on again."""

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gateway.errors import GatewayError, Overloaded, RateLimited
+from gateway.errors import GatewayError, Overloaded, RateLimited, UpstreamFailed, UpstreamTimedOut
 from gateway.explanations import Attempt, clock, in_words, sentence
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Journey:
     started_at: float = field(default_factory=time.time)
     attempts: list[Attempt] = field(default_factory=list)
     last_error: GatewayError | None = None
+    capacity_hint_seconds: float | None = None
+    """How long Google last said that the model will be without capacity."""
     is_queued: bool = False
 
     @property
@@ -57,7 +59,8 @@ class Journey:
         logger.warning("%s: %s", self.request_id, attempt.for_operator())
 
     def given_up(self, plan: Plan, pool: Pool, wanted: Wanted) -> GatewayError:
-        """What is over soonest speaks first: a pause of the model, then busy accounts, then limits."""
+        """What is over soonest speaks first: a pause of the model, busy accounts, an upstream that failed for
+        no lasting reason, limits."""
         now = time.time()
         pause = pool.capacity_pause(wanted.model_key)
         if pause is not None:
@@ -70,6 +73,8 @@ class Journey:
         attempts += self._resting(pool, wanted, attempts)
         if busy := pool.busy(wanted):
             return RateLimited(_all_busy(busy, pool.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
+        if isinstance(self.last_error, UpstreamFailed | UpstreamTimedOut) and pool.ready(wanted):
+            return self._with_all_attempts(self.last_error, plan, attempts, now)
         returns = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
         if returns:
             return self._limited(sentence(plan.model.id, attempts, now), min(returns) - now)
@@ -79,12 +84,13 @@ class Journey:
 
     def _resting(self, pool: Pool, wanted: Wanted, attempts: list[Attempt]) -> list[Attempt]:
         """The accounts that were not asked because they are resting."""
-        asked = {attempt.email for attempt in attempts if attempt.back_at is not None}
+        asked = {attempt.email for attempt in attempts}
         return [
             Attempt(account.short_name, account.email, wanted.model_id, resting.reason, resting.until)
             for account in pool.accounts
             if account.email not in asked
             and (resting := pool.cooldown(account, wanted.model_key)) is not None
+            and resting.is_limit
         ]
 
     def _limited(self, text: str, wait_seconds: float) -> RateLimited:

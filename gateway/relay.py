@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
 from accounts.live_settings import live
 from accounts.models import Account
-from accounts.pool import QueueFull, Wanted
+from accounts.pool import QueueFull, Reconsider, Wanted
+from accounts.rest import LIMITS
 from accounts.service import AccountTrouble
 from gateway import model_catalog
 from gateway.answer import Answer
@@ -63,7 +65,6 @@ SHORT_LIMIT_TRIES = 3
 FAILURE_PAUSE_SECONDS = 0.5
 CAPACITY_VOICES = 2
 """So many accounts must say that a model has no capacity before it is left alone for a while."""
-LIMITS = {Trouble.QUOTA, Trouble.RATE_LIMIT, Trouble.UNKNOWN_LIMIT}
 
 UpstreamTrouble = (RequestRefused, TransportFailed, EmptyAnswer, MalformedStream, *AccountTrouble)
 
@@ -161,9 +162,14 @@ class Relay:
         failed: set[int] = set()
         without_capacity: set[int] = set()
         while True:
+            self._pause_without_capacity(wanted, failed, without_capacity, journey)
             lease = self._pool.lease(wanted, failed | without_capacity)
             if lease is None:
-                lease = await self._wait_for_account(plan, wanted, failed, journey, may_wait=may_wait)
+                lease = await self._wait_for_account(
+                    plan, wanted, failed, without_capacity, journey, may_wait=may_wait
+                )
+            if lease is None:
+                continue
             answer = None
             try:
                 answer = await self._send(lease, plan, journey)
@@ -171,7 +177,6 @@ class Relay:
                 trouble = await self._learn_from(error, lease, plan, journey)
                 if trouble is Trouble.CAPACITY:
                     without_capacity.add(lease.account.id)
-                    self._pause_without_capacity(wanted, failed, without_capacity, error)
                 elif trouble not in LIMITS:
                     failed.add(lease.account.id)
             finally:
@@ -183,48 +188,58 @@ class Relay:
                 return answer
 
     def _pause_without_capacity(
-        self, wanted: Wanted, failed: set[int], without_capacity: set[int], error: Exception
+        self, wanted: Wanted, failed: set[int], without_capacity: set[int], journey: Journey
     ) -> None:
         """One voice may be an account's bad luck; two, or all that could be asked, mean the model."""
+        if not without_capacity:
+            return
         others = self._pool.ready(wanted, failed | without_capacity)
         if len(without_capacity) >= CAPACITY_VOICES or not others:
-            hint = error.refusal.wait_seconds if isinstance(error, RequestRefused) else None
-            self._pool.rests.pause_model(wanted.model_key, hint)
+            self._pool.rests.pause_model(wanted.model_key, journey.capacity_hint_seconds)
             without_capacity.clear()
 
     async def _wait_for_account(
-        self, plan: Plan, wanted: Wanted, failed: set[int], journey: Journey, *, may_wait: bool
-    ) -> Lease:
-        """Raises GatewayError when waiting is pointless, or longer than the operator allows."""
-        back_at = self._pool.first_return(wanted, failed)
-        is_busy = bool(self._pool.busy(wanted, failed))
-        if is_busy and not _may_wait_at_all():
-            raise journey.given_up(plan, self._pool, wanted)
-        if back_at is None and not is_busy:
-            await self._pause_before_another_round(plan, wanted, failed, journey)
-        elif not is_busy and not (may_wait and _is_worth_waiting(back_at, journey)):
-            raise journey.given_up(plan, self._pool, wanted)
+        self,
+        plan: Plan,
+        wanted: Wanted,
+        failed: set[int],
+        without_capacity: set[int],
+        journey: Journey,
+        *,
+        may_wait: bool,
+    ) -> Lease | None:
+        """None when something has changed and all must be looked at again. Raises GatewayError when waiting
+        is pointless, or longer than the operator allows."""
+        excluded = failed | without_capacity
+        back_at = self._pool.first_return(wanted, excluded)
+        if self._pool.busy(wanted, excluded):
+            if not _may_wait_at_all():
+                raise journey.given_up(plan, self._pool, wanted)
+        elif failed and self._may_go_another_round(wanted, journey):
+            await asyncio.sleep(FAILURE_PAUSE_SECONDS * 2 ** (len(journey.attempts) - 1))
+            failed.clear()
+            return None
+        elif back_at is None or not (may_wait and _is_worth_waiting(back_at, journey)):
+            raise self._nobody_left(plan, wanted, journey)
+        return await self._queue(wanted, excluded, journey)
+
+    async def _queue(self, wanted: Wanted, excluded: set[int], journey: Journey) -> Lease | None:
         try:
-            waiter = self._pool.queue(wanted, failed)
+            waiter = self._pool.queue(wanted, excluded)
         except QueueFull as error:
             raise Overloaded("Too many requests wait already.", retry_after_seconds=10) from error
         logger.info("%s: waits for an account, place %d", journey.request_id, waiter.place)
         journey.is_queued = True
-        lease = await waiter
+        lease = None
+        with suppress(Reconsider):
+            lease = await waiter
         journey.is_queued = False
         return lease
 
-    async def _pause_before_another_round(
-        self, plan: Plan, wanted: Wanted, failed: set[int], journey: Journey
-    ) -> None:
-        """Every account has failed for no reason of its own: give the upstream a moment, then ask again."""
-        if not failed or not isinstance(journey.last_error, UpstreamFailed | UpstreamTimedOut):
-            raise self._nobody_left(plan, wanted, journey)
-        tries = len(journey.attempts)
-        if tries >= live("MAX_RETRIES") or not self._usable(wanted):
-            raise self._nobody_left(plan, wanted, journey)
-        failed.clear()
-        await asyncio.sleep(FAILURE_PAUSE_SECONDS * 2 ** (tries - 1))
+    def _may_go_another_round(self, wanted: Wanted, journey: Journey) -> bool:
+        """Somebody has failed for no lasting reason: after a moment the upstream may answer."""
+        is_passing = isinstance(journey.last_error, UpstreamFailed | UpstreamTimedOut)
+        return is_passing and len(journey.attempts) < live("MAX_RETRIES") and bool(self._pool.ready(wanted))
 
     def _usable(self, wanted: Wanted) -> bool:
         return any(wanted.able is None or account.id in wanted.able for account in self._pool.accounts)
@@ -340,6 +355,8 @@ class Relay:
         verdict = verdict_on(refusal)
         if verdict.state is not None:
             await self._accounts.take_out_of_use(lease.account, verdict.state, refusal.message, refusal.link)
+        if refusal.trouble is Trouble.CAPACITY:
+            journey.capacity_hint_seconds = refusal.wait_seconds
         rest = self._pool.failed(lease, refusal.trouble, refusal.wait_seconds)
         attempt = replace(
             attempt,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from accounts.google.errors import Trouble
-from accounts.pool import Lease, Pool, PooledAccount, QueueFull, Wanted
+from accounts.pool import Lease, Pool, PooledAccount, QueueFull, Reconsider, Wanted
 from accounts.rest import CoolingDown
 
 if TYPE_CHECKING:
@@ -387,3 +387,60 @@ def test_what_was_used_is_told_once(pool: Pool, clock: Clock) -> None:
 
     assert pool.take_last_used() == {1: clock.now}
     assert pool.take_last_used() == {}
+
+
+# What went wrong once
+
+
+async def test_a_newcomer_is_served_while_somebody_who_waited_is_still_waking_up(
+    clock: Clock, live_setting: Set
+) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 2)
+    pool = a_pool(clock, 1)
+    held = [take(pool), take(pool)]
+    pool.queue(SONNET)
+
+    for lease in held:
+        lease.release()
+
+    assert pool.lease(SONNET) is not None
+
+
+def test_requests_that_are_refused_for_themselves_do_not_tire_the_account(pool: Pool) -> None:
+    for trouble in [Trouble.BAD_REQUEST, Trouble.NOT_FOUND, Trouble.CAPACITY, Trouble.SERVER_ERROR]:
+        lease = take(pool)
+        pool.failed(lease, trouble)
+        lease.release()
+
+    assert pool.rests.of_account(1) == {}
+
+
+def test_a_clock_set_back_does_not_make_a_rest_longer(clock: Clock) -> None:
+    pool = a_pool(clock, 1)
+    pool.failed(take(pool), Trouble.QUOTA, 5)
+
+    clock.now -= 3600
+
+    assert pool.lease(SONNET) is not None
+
+
+async def test_waiters_are_sent_back_when_the_account_they_wait_for_goes(
+    clock: Clock, live_setting: Set
+) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    pool = a_pool(clock, 1)
+    take(pool)
+    waiter = pool.queue(SONNET)
+
+    pool.replace([])
+
+    with pytest.raises(Reconsider):
+        await waiter
+
+
+def test_an_account_with_a_doubtful_past_is_asked_when_there_is_nobody_else(pool: Pool) -> None:
+    pool.failed(take(pool), Trouble.NO_LICENCE)
+
+    assert take(pool).account.id == 2
+    pool.replace(pool.accounts[:1])
+    assert take(pool).account.id == 1

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
-from accounts.pool import Pool, PooledAccount, Wanted
+from accounts.pool import Pool, PooledAccount, Reconsider, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ class PoolMachine(RuleBasedStateMachine):
     def no_account_has_more_than_it_may(self) -> None:
         counts = [self.pool.in_flight(account_id) for account_id in range(1, 5)]
         assert max(counts) <= live("MAX_CONCURRENT_REQUESTS")
-        assert sum(counts) == len(self.held) + sum(1 for waiter, _ in self.waiters if waiter.lease.done())
+        assert sum(counts) == len(self.held)
 
     @invariant()
     def whoever_waits_has_a_reason(self) -> None:
@@ -132,7 +132,8 @@ class PoolMachine(RuleBasedStateMachine):
 
     def check_lease(self, lease: Lease, wanted: Wanted) -> None:
         resting = self.pool.cooldown(lease.account, wanted.model_key)
-        assert resting is None or resting.probe_at is not None, "a resting account was used"
+        is_probe = resting is not None and resting.probe_at is not None
+        assert resting is None or not resting.is_limit or is_probe, "an account at its limit was used"
         assert wanted.able is None or lease.account.id in wanted.able
         assert lease.account in self.pool.accounts
 
@@ -154,9 +155,14 @@ class PoolMachine(RuleBasedStateMachine):
         for waiter, task in list(self.waiters):
             if task.done():
                 self.waiters.remove((waiter, task))
-                if not task.cancelled():
-                    self.check_lease(task.result(), waiter.wanted)
-                    self.held.append(task.result())
+                if task.cancelled():
+                    continue
+                if task.exception() is not None:
+                    assert isinstance(task.exception(), Reconsider)
+                    assert not self.pool.ready(waiter.wanted), "sent back though somebody could answer"
+                    continue
+                self.check_lease(task.result(), waiter.wanted)
+                self.held.append(task.result())
 
 
 PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -238,7 +238,7 @@ async def test_the_queue_has_an_end(
 ) -> None:
     live_setting("MAX_CONCURRENT_REQUESTS", 1)
     live_setting("MAX_WAIT_BEFORE_ERROR_MS", 500)
-    google.state.fault("stall_mid_stream", seconds=1.5, after_chunks=1)
+    google.state.fault("stall_mid_stream", seconds=4, after_chunks=1)
     first = asyncio.create_task(ask(client, stream=True))
     await until_sent(google)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from accounts.models import Account
+from accounts.pool import Wanted
 from gateway import relay
 from gateway.upstreams.emulator.behaviour import pace
 from tests.gateway.conftest import a_body, a_client, add_accounts, in_database, started_gateway, text_of
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import httpx
     from pytest_django.fixtures import Settings
 
+    from accounts.pool import Lease
+    from gateway.service import Gateway
     from gateway.upstreams.emulator.server import EmulatorServer
 
     LiveSetting = Callable[[str, Any], None]
@@ -356,3 +359,86 @@ async def test_an_account_added_while_the_gateway_runs_is_used_within_a_second(
         response = await ask(client)
 
     assert response.status_code == 200
+
+
+async def test_one_without_capacity_is_not_hammered_while_the_others_are_busy(
+    client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, live_setting: LiveSetting
+) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    live_setting("MAX_WAIT_BEFORE_ERROR_MS", 1000)
+    google.state.fault("capacity_exhausted", account=ADA, times=None)
+    held = [hold(gateway, email) for email in (GRACE, LINUS)]
+
+    response = await ask(client)
+
+    for lease in held:
+        lease.release()
+    assert response.status_code == 429
+    assert tried(google) == [ADA]
+
+
+async def test_a_passing_failure_does_not_become_somebody_elses_limit(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("quota_exhausted", account=ADA, times=None)
+    google.state.fault("quota_exhausted", account=GRACE, times=None)
+    google.state.fault("internal", account=LINUS, times=1)
+
+    response = await ask(client)
+
+    assert response.status_code == 200
+    assert tried(google)[-2:] == [LINUS, LINUS]
+
+
+async def test_an_upstream_that_keeps_failing_stays_a_server_error(
+    client: httpx.AsyncClient, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "FAILURE_PAUSE_SECONDS", 0.001)
+    google.state.fault("quota_exhausted", account=ADA, times=None)
+    google.state.fault("internal", times=None)
+
+    assert (await ask(client)).status_code == 502
+
+
+async def test_who_waits_for_a_busy_account_hears_at_once_that_it_is_at_its_limit(
+    client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
+) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 2)
+    google.state.fault("quota_exhausted", times=None)
+
+    async with asyncio.timeout(10):
+        responses = await asyncio.gather(*(ask(client) for _ in range(20)))
+
+    assert {response.status_code for response in responses} == {429}
+    assert all("quota until" in response.json()["error"]["message"] for response in responses)
+
+
+async def test_a_project_found_anew_serves_the_request_that_found_it(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("wrong_project", account=ADA, times=1)
+
+    response = await ask(client)
+
+    assert response.status_code == 200
+    assert tried(google) == [ADA, ADA]
+
+
+@pytest.mark.parametrize(("fault", "status"), [("no_licence", 403), ("permission_denied", 403)])
+async def test_a_refusal_is_never_told_as_a_limit(
+    fault: str, status: int, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault(fault, times=None)
+
+    async with asyncio.timeout(5):
+        answers = [await ask(client) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [status, status]
+
+
+def hold(gateway: Gateway, email: str) -> Lease:
+    """A request of somebody else that keeps the account busy."""
+    account = next(one for one in gateway.accounts.pool.accounts if one.email == email)
+    lease = gateway.accounts.pool.lease(Wanted("claude-sonnet-4-6:antigravity", able=frozenset({account.id})))
+    assert lease is not None
+    return lease
