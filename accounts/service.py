@@ -96,14 +96,15 @@ class AccountsService:
     async def stop(self) -> None:
         with suppress(ValueError):
             _running.remove(self)
-        for task in [self._watch, self._keeper, *self._preparations.values()]:
+        tasks = [self._watch, self._keeper, *self._preparations.values()]
+        for task in tasks:
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-        await self._store_last_used()
-        await self._store_rests()
         await self.client.close()
+        await self._store_rests()
+        await self._store_last_used()
 
     # What requests ask
 
@@ -139,24 +140,37 @@ class AccountsService:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
 
     async def project_of(self, account: PooledAccount) -> str:
-        """Raises what AccountTrouble lists."""
-        if account.project_id:
-            return account.project_id
+        """As it is known now, which may be newer than `account`. Raises what AccountTrouble lists."""
+        if project_id := self._known_project(account):
+            return project_id
         await asyncio.shield(self._prepare_soon(account))
-        current = next((known for known in self.pool.accounts if known.id == account.id), None)
-        if current is None or not current.project_id:
-            raise NoProject(f"{account.email} has no Cloud project yet.")
+        if project_id := self._known_project(account):
+            return project_id
+        raise NoProject(f"{account.email} has no Cloud project yet.")
+
+    def _known_project(self, account: PooledAccount) -> str:
+        """An account that was switched off meanwhile finishes what it began."""
+        current = next((known for known in self.pool.accounts if known.id == account.id), account)
         return current.project_id
 
     async def take_out_of_use(
         self, account: PooledAccount, state: Account.State, reason: str, link: str = ""
     ) -> None:
-        """At once in memory, so that no request in between meets the account again."""
+        """At once in memory, so that no request in between meets the account; whoever asked may leave."""
         self._leaving.add(account.id)
         self.pool.replace([known for known in self.pool.accounts if known.id != account.id])
-        await database_sync_to_async(enter_state)(account.id, state, reason, link)
-        await self._reload_if_changed()
-        self._leaving.discard(account.id)
+        await asyncio.shield(self._store_state(account, state, reason, link))
+
+    async def _store_state(
+        self, account: PooledAccount, state: Account.State, reason: str, link: str
+    ) -> None:
+        try:
+            await database_sync_to_async(enter_state)(account.id, state, reason, link)
+            await self._reload_if_changed()
+        except Exception:
+            logger.exception("%s is out of use, but the database does not know: %s", account.email, reason)
+        finally:
+            self._leaving.discard(account.id)
 
     async def rediscover_project(self, account: PooledAccount) -> None:
         """Google refused the project: forget it and ask again."""
@@ -174,6 +188,8 @@ class AccountsService:
                 await self._keep_house()
             except DatabaseError as error:
                 logger.error("The accounts cannot be read from the database: %s", error)  # noqa: TRY400
+            except Exception:
+                logger.exception("The accounts could not be looked after; the next try is in a moment")
             self._prepare_due(self.pool.accounts)
 
     async def _reload_if_changed(self) -> None:
@@ -211,12 +227,14 @@ class AccountsService:
         try:
             if changes:
                 await database_sync_to_async(store_cooldowns)(changes)
-        except DatabaseError as error:
-            logger.error("Cooldowns could not be stored; a restart may forget them: %s", error)  # noqa: TRY400
+        except Exception:
+            self.pool.rests.restore_unsaved(changes)
+            logger.exception("Cooldowns could not be stored yet; a restart now would forget them")
 
     async def _keep_house(self) -> None:
         if time.monotonic() >= self._next_housekeeping:
             self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
+            await self._store_rests()
             await self._store_last_used()
             await database_sync_to_async(forget_old_quotas)()
             self.pool.set_runs_dry(await database_sync_to_async(_runs_dry)())
@@ -299,9 +317,10 @@ def _runs_dry() -> dict[tuple[int, str], float]:
 
 
 def _forget_project(account_id: int) -> None:
-    account = Account.objects.get(pk=account_id)
-    account.project_id = ""
-    account.save(update_fields=["project_id"])
+    account = Account.objects.filter(pk=account_id).first()
+    if account is not None:
+        account.project_id = ""
+        account.save(update_fields=["project_id"])
 
 
 def _store_last_used(last_used: dict[int, float]) -> None:

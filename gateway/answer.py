@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ class Answer:
         first, self._first = self._first, []
         yield first
         del first  # a stream may be held open for long: what has been sent is not kept
-        silent_seconds = 0.0
+        silent_seconds, last_sent = 0.0, time.monotonic()
         while not self._ended:
             try:
                 self._raise_failure()
@@ -74,6 +75,7 @@ class Answer:
                 if silent_seconds >= settings.UPSTREAM_IDLE_TIMEOUT_SECONDS:
                     raise UpstreamTimedOut(f"The model sent nothing for {silent_seconds:.0f} s.") from None
                 yield []
+                last_sent = time.monotonic()
             except UpstreamErrorInStream as error:
                 refusal = _refusal_in(error)
                 raise verdict_on(refusal).as_error(refusal) from error
@@ -81,8 +83,10 @@ class Answer:
                 raise UpstreamFailed(f"The answer broke off: {error}.") from error
             else:
                 silent_seconds = 0.0
-                if events:
+                # Bytes without an event, comments for example, tell the client nothing: it needs a ping, too.
+                if events or time.monotonic() - last_sent >= KEEP_ALIVE_SECONDS:
                     yield events
+                    last_sent = time.monotonic()
                 del events
 
     async def message(self) -> dict[str, Any]:
@@ -129,6 +133,7 @@ class Answer:
             # Its last event says so in the stream's own words; the status table may know better ones.
             events.pop()
             self._failure = UpstreamErrorInStream(self._stream.failure)
+            self._ended = False  # however the stream ended, this must still be said
         return events
 
     def _raise_failure(self) -> None:

@@ -96,15 +96,21 @@ class JsonResponse(HttpResponse):
 
 
 class EventStream(StreamingHttpResponse):
-    """Server-sent events from an async generator, which is closed even when it was never read."""
+    """Server-sent events from an async generator. `let_go` is awaited in the end, also when none was read."""
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], headers: dict[str, str]) -> None:
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        headers: dict[str, str],
+        let_go: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(
             pieces,
             content_type="text/event-stream; charset=utf-8",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **headers},
         )
         self.pieces = pieces
+        self.let_go = let_go
 
 
 class Api:
@@ -206,6 +212,7 @@ async def _send(response: HttpResponseBase, send: Send, watch: asyncio.Task[None
                 del piece
         finally:
             await response.pieces.aclose()
+            await response.let_go()
         content = b""
     else:
         await send(_start(response))

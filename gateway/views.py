@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 from contextlib import suppress
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from gateway import model_catalog
@@ -92,7 +92,8 @@ async def _stream(
     except BaseException:
         await _give_up(opening)
         raise
-    return EventStream(_event_bytes(opening, request.request_id, request.gateway), headers)
+    pieces = _event_bytes(opening, request.request_id, request.gateway)
+    return EventStream(pieces, headers, let_go=partial(_give_up, opening))
 
 
 async def _event_bytes(
@@ -114,14 +115,12 @@ async def _event_bytes(
     except Exception:
         logger.exception("%s: the gateway failed while it streamed", request_id)
         yield encode_event(GatewayError(OUR_FAULT).as_body(request_id))
-    finally:
-        await _give_up(opening)
 
 
 async def _give_up(opening: asyncio.Task[Answer]) -> None:
-    """Whatever has become of it: stop trying, or close the answer."""
+    """Whatever has become of it: stop trying, or close the answer. A failure was told to the client."""
     opening.cancel()
-    with suppress(asyncio.CancelledError, GatewayError):
+    with suppress(asyncio.CancelledError, Exception):
         (await opening).close()
 
 

@@ -52,6 +52,7 @@ LINGER_SECONDS = 5.0
 ENOUGH_OPEN_FILES = 4096
 POLL_SECONDS = 0.05
 FAREWELL_SECONDS = 1.0
+STOP_SECONDS = 5.0
 
 
 class PortTaken(Exception):
@@ -161,6 +162,13 @@ class GatewayRequest(WebRequest):
         self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
         self.handle_reply({"type": "http.response.body", "body": orjson.dumps(error.as_body())})
 
+    def handle_exception(self, exception: Exception) -> None:
+        """An application failed. With its answer half sent, only a broken connection says so."""
+        if not self._response_started:
+            super().handle_exception(exception)
+        elif self.channel is not None:
+            self.channel.forceAbortClient()
+
     def handle_reply(self, message: dict[str, Any]) -> None:
         starts = message["type"] == "http.response.start" and not self._response_started
         super().handle_reply(message)
@@ -184,7 +192,8 @@ class GatewayRequest(WebRequest):
 
     def resumeProducing(self) -> None:  # noqa: N802
         if self.drained is not None:
-            self.drained.set_result(None)
+            if not self.drained.done():  # the sender may have been cancelled
+                self.drained.set_result(None)
             self.drained = None
 
     def stopProducing(self) -> None:  # noqa: N802
@@ -342,8 +351,13 @@ class GatewayServer(Server):
             for application in applications:
                 application.cancel()
             await asyncio.wait(applications, timeout=FAREWELL_SECONDS)
-        await self.gateway.stop()
-        reactor.stop()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.gateway.stop()
+        except Exception:
+            logger.exception("Not everything could be stored at the end")
+        finally:
+            reactor.stop()
 
     def kill_all_applications(self) -> None:
         """Daphne's own way to end them; here they have ended by now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ class ModelCall:
     """Everything the wire needs. `request` is the translated request; `session_id` names the conversation,
     which lets Google find its prompt cache again."""
 
-    access_token: str
+    access_token: str = field(repr=False)
     project_id: str
     model_id: str
     mode: HeaderMode

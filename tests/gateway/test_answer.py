@@ -143,3 +143,22 @@ async def test_a_finished_connection_is_kept_and_an_unfinished_one_is_closed() -
     (await begin(unfinished)).close()
 
     assert (finished.ended, unfinished.ended) == ("released", "aborted")
+
+
+async def test_an_error_that_ends_the_stream_without_a_line_end_is_still_said() -> None:
+    answer = await begin(CannedResponse(a_chunk("Hel"), an_error().rstrip(), b""))
+
+    with pytest.raises(Overloaded):
+        await answer.message()
+
+
+async def test_bytes_without_an_event_do_not_keep_the_client_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answer_module, "KEEP_ALIVE_SECONDS", 0.0)
+    comments = [b": still here\n\n"] * 3
+    answer = await begin(CannedResponse(a_chunk("Hel"), *comments, a_chunk("lo", finishReason="STOP")))
+
+    batches = [events async for events in answer.batches()]
+
+    assert batches[1:4] == [[], [], []]
