@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
@@ -36,6 +37,11 @@ def check_client(request: HttpRequest) -> None:
             )
         if not any(constant_time_compare(key, settings.AUTH_TOKEN) for key in keys):
             raise AuthenticationFailed("The API key is not the gateway's AUTH_TOKEN.")
+    elif is_from_a_web_page(request):
+        raise PermissionDenied(
+            "This gateway has no AUTH_TOKEN, so it does not serve pages of other sites in a browser. "
+            "The operator can set AUTH_TOKEN."
+        )
     elif not is_local(request):
         raise PermissionDenied(
             "This gateway has no AUTH_TOKEN, so it serves only programs on its own machine. "
@@ -56,3 +62,11 @@ def is_local(request: HttpRequest) -> bool:
     """The connection comes from this machine, and the client meant this machine."""
     host, _ = split_domain_port(request.get_host())
     return is_loopback(str(request.META.get("REMOTE_ADDR", ""))) and is_loopback(host)
+
+
+def is_from_a_web_page(request: HttpRequest) -> bool:
+    """Any site can make a browser on this machine send requests here; the browser says that it did."""
+    if request.headers.get("sec-fetch-site") == "cross-site":
+        return True
+    origin = request.headers.get("origin")
+    return origin is not None and not is_loopback(urlsplit(origin).hostname or "")

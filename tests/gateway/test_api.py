@@ -153,6 +153,24 @@ async def test_without_a_key_only_this_machine_is_served(
     assert response.status_code == status
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"origin": "http://localhost:3000", "sec-fetch-site": "same-site"}, 200),
+        ({"sec-fetch-site": "none"}, 200),
+    ],
+)
+async def test_without_a_key_pages_of_other_sites_are_not_served(
+    headers: dict[str, str], status: int, client: httpx.AsyncClient
+) -> None:
+    response = await client.post("/v1/messages", json=a_body(), headers=headers)
+
+    assert response.status_code == status
+
+
 async def test_a_host_that_is_not_ours_is_refused(gateway: Gateway) -> None:
     async with client_from(gateway, "127.0.0.1", "evil.example") as client:
         response = await client.get("/health")
