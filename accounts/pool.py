@@ -104,6 +104,7 @@ class Waiter:
         is_for_busy = bool(pool.ready(wanted, excluded))
         self.expected_at = None if is_for_busy else pool.first_return(wanted, excluded)
         """When somebody is to come back from a limit; None: the account waited for is only busy."""
+        self.last_place = 0
         self.lease: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         self._pool = pool
 
@@ -123,6 +124,7 @@ class Waiter:
                 self.lease.result().release()
             raise
         finally:
+            self.last_place = self.place
             self._pool._leave_queue(self)
 
 

@@ -11,7 +11,7 @@ from gateway.errors import GatewayError, Overloaded, RateLimited, UpstreamFailed
 from gateway.explanations import Attempt, clock, in_words, sentence
 
 if TYPE_CHECKING:
-    from accounts.pool import Pool, PooledAccount, Wanted
+    from accounts.pool import Pool, PooledAccount, Waiter, Wanted
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.translation.request import TranslatedRequest
     from gateway.translation.upstream_model import UpstreamModel
@@ -46,7 +46,8 @@ class Journey:
     last_error: GatewayError | None = None
     capacity_hint_seconds: float | None = None
     """How long Google last said that the model will be without capacity."""
-    is_queued: bool = False
+    waiter: Waiter | None = None
+    """Its place in the queue, while it waits for an account."""
 
     @property
     def seconds(self) -> float:

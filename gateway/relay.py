@@ -229,11 +229,11 @@ class Relay:
         except QueueFull as error:
             raise Overloaded("Too many requests wait already.", retry_after_seconds=10) from error
         logger.info("%s: waits for an account, place %d", journey.request_id, waiter.place)
-        journey.is_queued = True
+        journey.waiter = waiter
         lease = None
         with suppress(Reconsider):
             lease = await waiter
-        journey.is_queued = False
+        journey.waiter = None
         return lease
 
     def _may_go_another_round(self, wanted: Wanted, journey: Journey) -> bool:
@@ -377,8 +377,12 @@ class Relay:
 
     def _timed_out(self, journey: Journey) -> GatewayError:
         waited = f"No answer began within {journey.seconds:.0f} s"
-        if journey.is_queued:
-            return RateLimited(f"{waited}: no account became free.", retry_after_seconds=5)
+        if journey.waiter is not None:
+            place = journey.waiter.last_place
+            return RateLimited(
+                f"{waited}: no account became free; the request was number {place} in line.",
+                retry_after_seconds=5,
+            )
         tried = "; ".join(f"{attempt.account} {attempt.reason}" for attempt in journey.attempts)
         return UpstreamTimedOut(f"{waited}{': ' + tried if tried else ''}.")
 
