@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.upstreams.cloud_code import CircuitBreaker, CloudCode, ModelCall, RequestRefused
+from gateway.upstreams.emulator import behaviour
 from gateway.upstreams.emulator.server import EmulatorServer
 from gateway.upstreams.transport import Transport, TransportFailed
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from pytest_django.fixtures import Settings
+
+    from gateway.upstreams.emulator.behaviour import Behaviour
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -64,7 +67,7 @@ async def test_the_next_base_url_is_asked_when_one_cannot_be_reached(
     assert response.status == 200
 
 
-@pytest.mark.parametrize("fault", ["internal", "unavailable", "not_found", "permission_denied", "bare_429"])
+@pytest.mark.parametrize("fault", ["internal", "unavailable", "not_found", "no_licence", "bare_429"])
 async def test_the_next_base_url_is_asked_when_it_may_know_better(
     fault: str, cloud_code: CloudCode, emulator: EmulatorServer, second: EmulatorServer, settings: Settings
 ) -> None:
@@ -81,14 +84,24 @@ async def test_the_next_base_url_is_asked_when_it_may_know_better(
 
 @pytest.mark.parametrize(
     "fault",
-    ["invalid_argument", "quota_exhausted", "rate_limited", "verification_required", "capacity_exhausted"],
+    [
+        behaviour.invalid_argument("odd"),
+        behaviour.quota_exhausted(),
+        behaviour.rate_limited(),
+        behaviour.verification_required(),
+        behaviour.capacity_exhausted(),
+    ],
+    ids=lambda fault: str(fault.status),
 )
 async def test_what_would_be_the_same_everywhere_is_asked_once(
-    fault: str, cloud_code: CloudCode, emulator: EmulatorServer, second: EmulatorServer, settings: Settings
+    fault: Behaviour,
+    cloud_code: CloudCode,
+    emulator: EmulatorServer,
+    second: EmulatorServer,
+    settings: Settings,
 ) -> None:
     settings.CLOUDCODE_ENDPOINTS = [emulator.url, second.url]
-    parameters = {"message": "odd"} if fault == "invalid_argument" else {}
-    emulator.state.fault(fault, **parameters)
+    emulator.state.fault(fault)
 
     with pytest.raises(RequestRefused) as caught:
         await cloud_code.stream_generate_content(a_call(emulator))
