@@ -12,7 +12,7 @@ import logging
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from accounts.google.errors import Trouble
@@ -67,6 +67,19 @@ CAPACITY_VOICES = 2
 """So many accounts must say that a model has no capacity before it is left alone for a while."""
 
 UpstreamTrouble = (RequestRefused, TransportFailed, EmptyAnswer, MalformedStream, *AccountTrouble)
+
+
+@dataclass(slots=True)
+class PassedOver:
+    """Ids of the accounts that one request does not ask again for now. Those at a limit are not among them:
+    the pool knows when they are back."""
+
+    failed: set[int] = field(default_factory=set)
+    without_capacity: set[int] = field(default_factory=set)
+
+    @property
+    def all(self) -> set[int]:
+        return self.failed | self.without_capacity
 
 
 class Relay:
@@ -159,69 +172,62 @@ class Relay:
             conversation=journey.conversation,
             able=frozenset(self._accounts.accounts_with(plan.model.id)) or None,
         )
-        failed: set[int] = set()
-        without_capacity: set[int] = set()
+        passed_over = PassedOver()
         while True:
-            self._pause_without_capacity(wanted, failed, without_capacity, journey)
-            lease = self._pool.lease(wanted, failed | without_capacity)
+            self._pause_without_capacity(wanted, passed_over, journey)
+            lease = self._pool.lease(wanted, passed_over.all)
             if lease is None:
-                lease = await self._wait_for_account(
-                    plan, wanted, failed, without_capacity, journey, may_wait=may_wait
-                )
+                lease = await self._wait_for_account(plan, wanted, passed_over, journey, may_wait=may_wait)
             if lease is None:
                 continue
-            answer = None
-            try:
-                answer = await self._send(lease, plan, journey)
-            except UpstreamTrouble as error:
-                trouble = await self._learn_from(error, lease, plan, journey)
-                if trouble is Trouble.CAPACITY:
-                    without_capacity.add(lease.account.id)
-                elif trouble not in LIMITS:
-                    failed.add(lease.account.id)
-            finally:
-                if answer is None:
-                    lease.release()
+            answer = await self._try_account(lease, plan, passed_over, journey)
             if answer is not None:
-                self._pool.succeeded(lease)
-                answer.lease = lease
                 return answer
 
-    def _pause_without_capacity(
-        self, wanted: Wanted, failed: set[int], without_capacity: set[int], journey: Journey
-    ) -> None:
+    async def _try_account(
+        self, lease: Lease, plan: Plan, passed_over: PassedOver, journey: Journey
+    ) -> Answer | None:
+        """None when another account may do better. The lease goes with the answer, or back."""
+        answer = None
+        try:
+            answer = await self._send(lease, plan, journey)
+        except UpstreamTrouble as error:
+            trouble = await self._learn_from(error, lease, plan, journey)
+            if trouble is Trouble.CAPACITY:
+                passed_over.without_capacity.add(lease.account.id)
+            elif trouble not in LIMITS:
+                passed_over.failed.add(lease.account.id)
+        finally:
+            if answer is None:
+                lease.release()
+        if answer is not None:
+            self._pool.succeeded(lease)
+            answer.lease = lease
+        return answer
+
+    def _pause_without_capacity(self, wanted: Wanted, passed_over: PassedOver, journey: Journey) -> None:
         """One voice may be an account's bad luck; two, or all that could be asked, mean the model."""
-        if not without_capacity:
-            return
-        others = self._pool.ready(wanted, failed | without_capacity)
-        if len(without_capacity) >= CAPACITY_VOICES or not others:
+        voices = len(passed_over.without_capacity)
+        if voices >= CAPACITY_VOICES or (voices and not self._pool.ready(wanted, passed_over.all)):
             self._pool.rests.pause_model(wanted.model_key, journey.capacity_hint_seconds)
-            without_capacity.clear()
+            passed_over.without_capacity.clear()
 
     async def _wait_for_account(
-        self,
-        plan: Plan,
-        wanted: Wanted,
-        failed: set[int],
-        without_capacity: set[int],
-        journey: Journey,
-        *,
-        may_wait: bool,
+        self, plan: Plan, wanted: Wanted, passed_over: PassedOver, journey: Journey, *, may_wait: bool
     ) -> Lease | None:
         """None when something has changed and all must be looked at again. Raises GatewayError when waiting
         is pointless, or longer than the operator allows."""
-        excluded = failed | without_capacity
-        back_at = self._pool.first_return(wanted, excluded)
-        if self._pool.busy(wanted, excluded):
+        back_at = self._pool.first_return(wanted, passed_over.all)
+        if self._pool.busy(wanted, passed_over.all):
             if not _may_wait_at_all():
                 raise journey.given_up(plan, self._pool, wanted)
-        elif failed and self._may_go_another_round(wanted, journey):
+        elif passed_over.failed and self._may_go_another_round(wanted, journey):
             await asyncio.sleep(FAILURE_PAUSE_SECONDS * 2 ** (len(journey.attempts) - 1))
-            failed.clear()
+            passed_over.failed.clear()
             return None
         elif back_at is None or not (may_wait and _is_worth_waiting(back_at, journey)):
             raise self._nobody_left(plan, wanted, journey)
-        return await self._queue(wanted, excluded, journey)
+        return await self._queue(wanted, passed_over.all, journey)
 
     async def _queue(self, wanted: Wanted, excluded: set[int], journey: Journey) -> Lease | None:
         try:
