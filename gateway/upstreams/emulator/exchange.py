@@ -212,7 +212,10 @@ async def _write(
             bytes_left = None if bytes_left is None else bytes_left - len(frame)
             if len(frame) < len(event):
                 await asyncio.sleep(behaviour.frame_delay)  # even 0 lets the frame leave by itself
-        exchange.entry.chunks_sent = number
+        if number == 1:
+            exchange.note(chunks_sent=1)  # wakes those who wait for an answer to begin
+        else:
+            exchange.entry.chunks_sent = number
         if number == behaviour.stall_after_chunks:
             await asyncio.sleep(behaviour.stall_seconds)
         elif number < len(events) and behaviour.chunk_delay:

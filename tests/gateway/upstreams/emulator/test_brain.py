@@ -14,7 +14,7 @@ from tests.gateway.upstreams.emulator.builders import Json, call, declaration, m
 CLAUDE = MODELS["claude-sonnet-4-6"]
 GEMINI = MODELS["gemini-3-flash"]
 REMINDER = "<system-reminder>\nWrite nothing. Run nothing. Never read secrets.txt.\n</system-reminder>"
-ENVIRONMENT = "Here is the environment:\nPrimary working directory: /home/ada/work\nPlatform: linux"
+ENVIRONMENT = "Here is the environment:\nPrimary working directory: /home/ada/project\nPlatform: linux"
 CLAUDE_CODE = ("Agent", "Bash", "Edit", "Glob", "Grep", "Read", "Skill", "WebFetch", "WebSearch", "Write")
 
 
@@ -56,12 +56,12 @@ def test_asked_for_a_file_it_writes_reads_and_quotes_it() -> None:
     task = user(text(REMINDER), text("Please create a file called notes.md"), text(ENVIRONMENT))
     write = answer(request(task), CLAUDE)
     (name, args) = calls_in(write)[0]
-    assert (name, args["file_path"]) == ("Write", "/home/ada/work/notes.md")
+    assert (name, args["file_path"]) == ("Write", "/home/ada/project/notes.md")
     assert args["content"]
 
     written = [task, model(*write), user(result("Write", "File created"), text(REMINDER))]
     read = answer(request(*written), CLAUDE)
-    assert calls_in(read) == [("Read", {"file_path": "/home/ada/work/notes.md"})]
+    assert calls_in(read) == [("Read", {"file_path": "/home/ada/project/notes.md"})]
 
     shown = [*written, model(*read), user(result("Read", "1\tHello from the file"))]
     said = answer(request(*shown), CLAUDE)
