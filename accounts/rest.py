@@ -92,6 +92,7 @@ class CoolingDown:
 class CapacityPause:
     """The model itself has no capacity; no account is to blame."""
 
+    since: float
     until: float
     times: int
 
@@ -127,11 +128,10 @@ class Rests:
         if trouble not in EFFECTS:
             return None
         times = self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
-        effect = EFFECTS.get(trouble, NO_EFFECT)
+        effect = EFFECTS[trouble]
         if effect.rests:
-            return self._begin(
-                key, rest_seconds(trouble, hint_seconds, times, default_seconds), trouble.value
-            )
+            seconds = rest_seconds(trouble, hint_seconds, times, default_seconds)
+            return self._begin(key, seconds, trouble.value)
         if effect.health and times >= FAILURES_IN_A_ROW:
             return self._begin(key, FAILURES_REST_SECONDS, f"failed {times} times in a row")
         return None
@@ -177,8 +177,8 @@ class Rests:
     # Models
 
     def pause(self, model_key: str) -> CapacityPause | None:
-        pause = self._paused.get(model_key)
-        return pause if pause is not None and pause.until > self._now() else None
+        pause, now = self._paused.get(model_key), self._now()
+        return pause if pause is not None and pause.since <= now < pause.until else None
 
     def pause_model(self, model_key: str, hint_seconds: float | None) -> CapacityPause:
         """No capacity, whichever account asks: longer each time, until an answer comes."""
@@ -187,7 +187,8 @@ class Rests:
         known = self._paused.get(model_key)
         times = known.times + 1 if known is not None else 1
         seconds = hint_seconds or step(CAPACITY_STEPS_SECONDS, times)
-        self._paused[model_key] = CapacityPause(self._now() + seconds, times)
+        now = self._now()
+        self._paused[model_key] = CapacityPause(now, now + seconds, times)
         return self._paused[model_key]
 
     # What the database keeps
