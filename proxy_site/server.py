@@ -79,6 +79,7 @@ def bind(host: str, port: int) -> socket.socket:
 class GatewayChannel(HTTPChannel):
     """What cannot be read as HTTP is refused in the envelope, too."""
 
+    _host: Any = None
     MAX_LENGTH = MAX_HEADER_BYTES
     totalHeadersSize = MAX_HEADER_BYTES  # noqa: N815  # Twisted's name
 
@@ -86,6 +87,12 @@ class GatewayChannel(HTTPChannel):
         error = InvalidRequest("This is not a readable HTTP/1.1 request, or its headers are too large.")
         self.transport.write(last_words(b"400 Bad Request", error))
         self.loseConnection()
+
+    def host(self) -> Any:
+        """Our end of the connection. Twisted asks the kernel each time, and it never changes."""
+        if self._host is None:
+            self._host = self.getHost()
+        return self._host
 
     def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802
         self._respondToBadRequestAndDisconnect()
@@ -128,7 +135,7 @@ class GatewayRequest(WebRequest):
             self._use_absolute_form(path)
         self.path = self.uri.partition(b"?")[0]
         self.args: dict[bytes, list[bytes]] = {}
-        self.client, self.host = self.channel.getPeer(), self.channel.getHost()
+        self.client, self.host = self.channel.getPeer(), self.channel.host()
         self.content.seek(0)
         self.process()
         # The application has it now; a stream may be held open for long.

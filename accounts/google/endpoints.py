@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from functools import lru_cache
 from typing import Literal
 
 from django.conf import settings
@@ -47,17 +48,16 @@ def base_urls(mode: HeaderMode) -> list[str]:
 
 def headers(mode: HeaderMode) -> dict[str, str]:
     """Without Authorization."""
-    return {
-        "Content-Type": "application/json",
-        "User-Agent": settings.CLOUDCODE_USER_AGENT or _user_agent(mode),
-        **MODE_HEADERS[mode],
-    }
+    user_agent = settings.CLOUDCODE_USER_AGENT or _user_agent(mode, settings.CLOUDCODE_CLIENT_VERSION)
+    return {"Content-Type": "application/json", "User-Agent": user_agent, **MODE_HEADERS[mode]}
 
 
-def _user_agent(mode: HeaderMode) -> str:
+@lru_cache(maxsize=8)
+def _user_agent(mode: HeaderMode, version: str) -> str:
+    """Kept: every model call needs it, and asking the platform takes longer than all the rest here."""
     if mode == "cli":
         return CLI_USER_AGENT
-    return f"antigravity/{settings.CLOUDCODE_CLIENT_VERSION} {_system()}/{_architecture()}"
+    return f"antigravity/{version} {_system()}/{_architecture()}"
 
 
 def _system() -> str:

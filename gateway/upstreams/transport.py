@@ -45,9 +45,14 @@ class Response:
         Raises TimeoutError when nothing has come in that time, and nothing is lost: read again.
         Raises TransportFailed when the connection breaks.
         """
+        content = self._response.content
         try:
+            # What is there already needs no clock: a short answer often comes together with its headers.
+            data = content.read_nowait(-1)
+            if data or content.at_eof():
+                return data
             async with asyncio.timeout(timeout_seconds):
-                return await self._response.content.readany()
+                return await content.readany()
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
