@@ -234,7 +234,7 @@ def enter_state(account_id: int, state: str, reason: str = "", link: str = "") -
     account.enter_state(state, reason, link)
     account.save(update_fields=Account.STATE_FIELDS)
     if state != Account.State.OK:
-        logger.warning("%s is out of use: %s", account.email, reason)
+        logger.error("%s is out of use: %s", account.email, reason)
 
 
 async def _verdict(account_id: int, problem: str = "", models: int = 0) -> Verdict:

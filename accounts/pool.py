@@ -162,6 +162,10 @@ class Pool:
         self._remaining[account_id] = fractions
         self._remaining_seen_at[account_id] = self._now()
 
+    def remaining(self, account_id: int) -> Mapping[str, float]:
+        """By model key, as it was last set."""
+        return self._remaining.get(account_id, {})
+
     def set_runs_dry(self, moments: dict[tuple[int, str], float]) -> None:
         """When each quota will be empty by its forecast, by account id and model key; all of them at once."""
         self._runs_dry_at = moments

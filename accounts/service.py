@@ -76,6 +76,8 @@ class AccountsService:
         self.also_reload: list[Callable[[], object]] = []
         """Functions that read the database anew, for those who keep something else in memory that moves
         Revision."""
+        self.on_changed: Callable[[], None] = lambda: None
+        """Called when an account comes, goes, rests or is well again."""
         self._leaving: set[int] = set()
         """Taken out of use a moment ago: a reading of the database from before must not bring them back."""
         self._watch: asyncio.Task[None] | None = None
@@ -87,7 +89,7 @@ class AccountsService:
             ClientProblem.clear
         )()  # it may be right now; the first refresh will tell
         self.pool.rests.load(await database_sync_to_async(read_cooldowns)())
-        self.pool.rests.on_changed = self._rests_changed.set
+        self.pool.rests.on_changed = self._note_rests
         await self._reload_if_changed()
         self._watch = asyncio.create_task(self._keep_watch())
         self._keeper = asyncio.create_task(self._keep_rests())
@@ -159,6 +161,7 @@ class AccountsService:
         """At once in memory, so that no request in between meets the account; whoever asked may leave."""
         self._leaving.add(account.id)
         self.pool.replace([known for known in self.pool.accounts if known.id != account.id])
+        self.on_changed()
         await asyncio.shield(self._store_state(account, state, reason, link))
 
     async def _store_state(
@@ -213,7 +216,12 @@ class AccountsService:
         self._offered = None
         self._next_look = {key: at for key, at in self._next_look.items() if key in ids}
         self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
+        self.on_changed()
         self._prepare_due(accounts)
+
+    def _note_rests(self) -> None:
+        self._rests_changed.set()
+        self.on_changed()
 
     async def _keep_rests(self) -> None:
         """At once, but beside the requests: a rest is known in memory before it is in the database."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from accounts.pool import Lease
     from gateway.anthropic_api.stream_events import StreamEvent
-    from gateway.explanations import Attempt
     from gateway.translation.stream import MessageStream
 
 KEEP_ALIVE_SECONDS = 10.0
@@ -35,7 +34,6 @@ class Answer:
     def __init__(self, response: Response, stream: MessageStream, model_id: str) -> None:
         self.model_id = model_id
         self.lease: Lease | None = None
-        self.attempts: list[Attempt] = []
         self._response = response
         self._stream = stream
         self._reader = ChunkReader()
@@ -88,6 +86,11 @@ class Answer:
                     yield events
                     last_sent = time.monotonic()
                 del events
+
+    @property
+    def stop_reason(self) -> str:
+        """Empty until it has ended well."""
+        return self._stream.stop_reason if self._ended and self._failure is None else ""
 
     async def message(self) -> dict[str, Any]:
         """The whole message, for a client that did not ask for a stream."""

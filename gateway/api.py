@@ -11,7 +11,7 @@ import asyncio
 import io
 import logging
 import re
-import secrets
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from django.urls import Resolver404, resolve
 
 from gateway.authentication import check_host
 from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded, RequestTooLarge
+from gateway.request_ids import accepted_or_new, current_request_id
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
@@ -38,7 +39,7 @@ Send = Callable[[Message], Awaitable[None]]
 STOPPING = "The gateway is shutting down. Try again in a moment."
 OUR_FAULT = "The gateway failed; its log has the details under this request id."
 URLCONF = "gateway.urls"
-REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+LONGEST_PATH_SHOWN = 200
 JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
 
 
@@ -53,8 +54,7 @@ class ApiRequest(ASGIRequest):
         super().__init__(scope, io.BytesIO(body))
         self.raw_body = body
         self.gateway = gateway
-        asked = self.headers.get("x-request-id", "")
-        self.request_id = asked if REQUEST_ID.fullmatch(asked) else f"req_{secrets.token_hex(12)}"
+        self.request_id = accepted_or_new(self.headers.get("x-request-id", ""))
 
     def json(self) -> Any:
         """Raises InvalidRequest."""
@@ -130,6 +130,7 @@ class Api:
             return
         request = ApiRequest(scope, body, self._gateway)
         request_id = request.request_id
+        current_request_id.set(request_id)
         work = asyncio.current_task()
         watch = asyncio.create_task(_cancel_when_gone(receive, work))
         try:
@@ -139,7 +140,7 @@ class Api:
             await _send(response, send, watch)
         except asyncio.CancelledError:
             if watch.done():
-                logger.debug("%s: the client hung up", request_id)
+                logger.debug("the client hung up")
             elif self._gateway.is_stopping:
                 await _send(error_response(Overloaded(STOPPING), request_id), send)
             else:
@@ -178,6 +179,7 @@ async def _cancel_when_gone(receive: Receive, work: asyncio.Task[Any] | None) ->
 
 
 async def _respond(request: ApiRequest) -> HttpResponseBase:
+    started = time.monotonic()
     try:
         check_host(request)
         view, args, kwargs = _view_for(request)
@@ -185,10 +187,14 @@ async def _respond(request: ApiRequest) -> HttpResponseBase:
     except GatewayError as error:
         response = error_response(error, request.request_id)
     except Exception:
-        logger.exception("%s: the gateway failed", request.request_id)
+        logger.exception("the gateway failed")
         response = error_response(GatewayError(OUR_FAULT), request.request_id)
     response.headers["request-id"] = request.request_id
     response.headers["x-content-type-options"] = "nosniff"
+    if logger.isEnabledFor(logging.DEBUG):
+        took = time.monotonic() - started
+        path = request.path_info[:LONGEST_PATH_SHOWN]
+        logger.debug("%s %s → %d after %.3f s", request.method, path, response.status_code, took)
     return response
 
 

@@ -11,6 +11,7 @@
     ├── Overloaded              529 overloaded_error
     ├── UpstreamFailed          502 api_error
     ├── UpstreamTimedOut        504 timeout_error
+    ├── Unavailable             503 api_error, over in a moment
     └── OperatorMustAct         503 api_error, never retried by the client
 
 The pairs of status and type are Anthropic's (docs.anthropic.com, API, Errors). The message is
@@ -30,6 +31,8 @@ class GatewayError(Exception):
     status = 500
     error_type = "api_error"
     should_retry: bool | None = None
+    may_quote_request = False
+    """The sentence is the upstream's: it is for the client alone, neither logged nor stored."""
 
     def __init__(
         self,
@@ -121,6 +124,10 @@ class UpstreamFailed(GatewayError):
 class UpstreamTimedOut(GatewayError):
     status = 504
     error_type = "timeout_error"
+
+
+class Unavailable(GatewayError):
+    status = 503
 
 
 class OperatorMustAct(GatewayError):

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.translation.usage import TokenUsage
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Attempt:
     """One account that was asked, or could not be. Times are seconds since the epoch."""
 
@@ -19,13 +21,18 @@ class Attempt:
     email: str
     """Whole: for the operator."""
     model_id: str
-    reason: str
+    reason: str = ""
+    """What became of it; empty while it is under way."""
     back_at: float | None = None
     endpoint: str = ""
     started_at: float = 0.0
+    waited_seconds: float = 0.0
+    """Before it: in the queue, for a limit to end, or between two tries."""
     took_seconds: float = 0.0
     decision: str = ""
     """What was done next."""
+    usage: TokenUsage | None = None
+    """What the upstream has counted, if it was asked at all."""
 
     def for_operator(self) -> str:
         where = f" at {self.endpoint}" if self.endpoint else ""

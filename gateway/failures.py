@@ -39,7 +39,9 @@ class Verdict:
     """The account leaves the pool until the operator acts."""
 
     def as_error(self, refusal: Refusal) -> GatewayError:
-        return self.error(client_message(refusal.body) or refusal.message)
+        error = self.error(client_message(refusal.body) or refusal.message)
+        error.may_quote_request = True
+        return error
 
 
 NEXT_ACCOUNT = Verdict(UpstreamFailed)

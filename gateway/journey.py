@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError, Overloaded, RateLimited, UpstreamFailed, UpstreamTimedOut
 from gateway.explanations import Attempt, clock, in_words, sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from accounts.pool import Pool, PooledAccount, Waiter, Wanted
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.translation.request import TranslatedRequest
     from gateway.translation.upstream_model import UpstreamModel
 
 logger = logging.getLogger(__name__)
+
+# What is done after an attempt that failed
+NEXT_ACCOUNT = "next account"
+NEXT_ADDRESS = "next address"
+SAME_ACCOUNT = "same account again"
+TOLD_THE_CLIENT = "told the client"
 
 RETRY_BY_ITSELF_SECONDS = 60.0
 """Claude Code waits this long for a `retry-after` and gives up at once when it is longer."""
@@ -36,28 +45,68 @@ class Plan:
 
 @dataclass(slots=True)
 class Journey:
-    """`attempts` is what became of each account that was asked, in order."""
+    """`attempts` is what became of each try, in order; the one under way is the last."""
 
-    request_id: str
     session_id: str
+    """Google's name for the conversation."""
     conversation: str
+    """Ours, which keeps it with one account."""
     started_at: float = field(default_factory=time.time)
     attempts: list[Attempt] = field(default_factory=list)
+    accounts_given_up: int = 0
+    """So often was another account looked for."""
+    waited_seconds: float = 0.0
+    """In the queue, for limits and pauses, all together."""
+    stepped_in: bool = False
+    """The answer comes from another model than the one asked for."""
     last_error: GatewayError | None = None
     capacity_hint_seconds: float | None = None
     """How long Google last said that the model will be without capacity."""
     waiter: Waiter | None = None
     """Its place in the queue, while it waits for an account."""
+    on_failed_attempt: Callable[[Attempt], None] | None = None
+    _waited_before: float = 0.0
+    """How much of `waited_seconds` lies before the last attempt began."""
 
     @property
     def seconds(self) -> float:
         return time.time() - self.started_at
 
-    def note(self, attempt: Attempt, error: GatewayError, decision: str) -> None:
-        attempt = replace(attempt, decision=decision)
-        self.attempts.append(attempt)
-        self.last_error = error
-        logger.warning("%s: %s", self.request_id, attempt.for_operator())
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around whatever makes the client wait for nothing but time."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.waited_seconds += time.monotonic() - started
+
+    @property
+    def attempt(self) -> Attempt:
+        """The one under way."""
+        return self.attempts[-1]
+
+    def begin_attempt(self, account: PooledAccount, model_id: str) -> None:
+        self.attempts.append(
+            Attempt(
+                account=account.short_name,
+                email=account.email,
+                model_id=model_id,
+                started_at=time.time(),
+                waited_seconds=self.waited_seconds - self._waited_before,
+            )
+        )
+        self._waited_before = self.waited_seconds
+
+    def end_attempt(self, reason: str, decision: str, *, back_at: float | None = None) -> None:
+        """The one under way has failed. `decision` is what is done next."""
+        attempt = self.attempt
+        attempt.reason, attempt.decision, attempt.back_at = reason, decision, back_at
+        attempt.took_seconds = max(0.0, time.time() - attempt.started_at)
+        self.accounts_given_up += decision == NEXT_ACCOUNT
+        logger.warning("%s", attempt.for_operator())
+        if self.on_failed_attempt is not None:
+            self.on_failed_attempt(attempt)
 
     def given_up(self, plan: Plan, pool: Pool, wanted: Wanted) -> GatewayError:
         """What is over soonest speaks first: a pause of the model, busy accounts, an upstream that failed for

@@ -34,10 +34,9 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
-from gateway.explanations import Attempt
 from gateway.failures import verdict_on
 from gateway.google_api.sse import MalformedStream
-from gateway.journey import Journey, Plan
+from gateway.journey import NEXT_ACCOUNT, NEXT_ADDRESS, SAME_ACCOUNT, TOLD_THE_CLIENT, Journey, Plan
 from gateway.routes import Routes
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
@@ -65,6 +64,13 @@ SHORT_LIMIT_TRIES = 3
 FAILURE_PAUSE_SECONDS = 0.5
 CAPACITY_VOICES = 2
 """So many accounts must say that a model has no capacity before it is left alone for a while."""
+
+MENDABLE = {
+    Trouble.ACCESS_TOKEN_REFUSED: SAME_ACCOUNT,
+    Trouble.BAD_SIGNATURE: f"{SAME_ACCOUNT}, without thinking",
+    Trouble.WRONG_PROJECT: SAME_ACCOUNT,
+}
+"""What is tried once more, and what the operator reads of it."""
 
 UpstreamTrouble = (RequestRefused, TransportFailed, EmptyAnswer, MalformedStream, *AccountTrouble)
 
@@ -103,8 +109,7 @@ class Relay:
                 answer = await self._open(request, journey)
         except TimeoutError as error:
             raise self._timed_out(journey) from error
-        answer.attempts = journey.attempts
-        logger.debug("%s: %s began after %.3f s", journey.request_id, answer.model_id, journey.seconds)
+        logger.debug("%s began after %.3f s", answer.model_id, journey.seconds)
         return answer
 
     async def offered_models(self) -> dict[str, ModelOffer]:
@@ -132,7 +137,7 @@ class Relay:
         try:
             return await self._try_accounts(plan, journey, may_wait=False)
         except (RateLimited, Overloaded) as error:
-            logger.warning("%s: %s steps in for %s", journey.request_id, chain[0], model_id)
+            logger.warning("%s steps in for %s", chain[0], model_id)
             answer = await self._try_substitutes(chain, request, journey, error)
         return answer or await self._try_accounts(plan, journey, may_wait=True)
 
@@ -141,12 +146,15 @@ class Relay:
     ) -> Answer | None:
         """Each is given the client's own request anew; one that cannot take it is passed over."""
         for model_id in chain:
+            plan = self._plan(model_id, request, journey)
             try:
-                return await self._try_accounts(
-                    self._plan(model_id, request, journey), journey, may_wait=False
-                )
+                answer = await self._try_accounts(plan, journey, may_wait=False)
             except (RateLimited, Overloaded, InvalidRequest, NotFound) as failure:
-                logger.warning("%s: %s cannot step in: %s", journey.request_id, model_id, failure.message)
+                # Not its sentence: that may quote the request.
+                logger.warning("%s cannot step in: %d %s", model_id, failure.status, failure.error_type)
+            else:
+                journey.stepped_in = True
+                return answer
         return None
 
     def _plan(self, model_id: str, request: MessagesRequest, journey: Journey) -> Plan:
@@ -222,7 +230,8 @@ class Relay:
             if not _may_wait_at_all():
                 raise journey.given_up(plan, self._pool, wanted)
         elif passed_over.failed and self._may_go_another_round(wanted, journey):
-            await asyncio.sleep(FAILURE_PAUSE_SECONDS * 2 ** (len(journey.attempts) - 1))
+            with journey.waiting():
+                await asyncio.sleep(FAILURE_PAUSE_SECONDS * 2 ** (journey.accounts_given_up - 1))
             passed_over.failed.clear()
             return None
         elif back_at is None or not (may_wait and _is_worth_waiting(back_at, journey)):
@@ -234,10 +243,10 @@ class Relay:
             waiter = self._pool.queue(wanted, excluded)
         except QueueFull as error:
             raise Overloaded("Too many requests wait already.", retry_after_seconds=10) from error
-        logger.info("%s: waits for an account, place %d", journey.request_id, waiter.place)
+        logger.info("waits for an account, place %d", waiter.place)
         journey.waiter = waiter
         lease = None
-        with suppress(Reconsider):
+        with suppress(Reconsider), journey.waiting():
             lease = await waiter
         journey.waiter = None
         return lease
@@ -245,7 +254,8 @@ class Relay:
     def _may_go_another_round(self, wanted: Wanted, journey: Journey) -> bool:
         """Somebody has failed for no lasting reason: after a moment the upstream may answer."""
         is_passing = isinstance(journey.last_error, UpstreamFailed | UpstreamTimedOut)
-        return is_passing and len(journey.attempts) < live("MAX_RETRIES") and bool(self._pool.ready(wanted))
+        may_try = is_passing and journey.accounts_given_up < live("MAX_RETRIES")
+        return may_try and bool(self._pool.ready(wanted))
 
     def _usable(self, wanted: Wanted) -> bool:
         return any(wanted.able is None or account.id in wanted.able for account in self._pool.accounts)
@@ -263,30 +273,34 @@ class Relay:
         empty_answers = short_limits = 0
         while True:
             try:
-                return await self._send_once(lease, plan)
-            except EmptyAnswer:
+                return await self._send_once(lease, plan, journey)
+            except EmptyAnswer as error:
                 empty_answers += 1
                 if empty_answers == EMPTY_ANSWER_TRIES:
                     raise
-                await asyncio.sleep(EMPTY_ANSWER_PAUSE_SECONDS * 2 ** (empty_answers - 1))
+                journey.end_attempt(_reason_of(error), SAME_ACCOUNT)
+                with journey.waiting():
+                    await asyncio.sleep(EMPTY_ANSWER_PAUSE_SECONDS * 2 ** (empty_answers - 1))
             except RequestRefused as error:
                 refusal = error.refusal
                 if _is_short_limit(refusal) and short_limits < SHORT_LIMIT_TRIES:
                     short_limits += 1
-                    await asyncio.sleep(refusal.wait_seconds or 0)
+                    journey.end_attempt(_reason_of(error), SAME_ACCOUNT)
+                    with journey.waiting():
+                        await asyncio.sleep(refusal.wait_seconds or 0)
                     continue
-                if refusal.trouble in mended:
+                if refusal.trouble in mended or refusal.trouble not in MENDABLE:
                     raise
                 mended.add(refusal.trouble)
+                journey.end_attempt(_reason_of(error), MENDABLE[refusal.trouble])
                 if refusal.trouble is Trouble.BAD_SIGNATURE:
-                    plan = self._without_thinking(plan, journey)
+                    plan = self._without_thinking(plan)
                 elif refusal.trouble is Trouble.WRONG_PROJECT:
                     await self._accounts.rediscover_project(lease.account)
-                elif refusal.trouble is not Trouble.ACCESS_TOKEN_REFUSED:
-                    raise
 
-    async def _send_once(self, lease: Lease, plan: Plan) -> Answer:
+    async def _send_once(self, lease: Lease, plan: Plan, journey: Journey) -> Answer:
         account = lease.account
+        journey.begin_attempt(account, plan.model.id)
         project_id = await self._accounts.project_of(account)
         access_token = await self._accounts.tokens.get(account.id)
         call = ModelCall(
@@ -298,13 +312,22 @@ class Relay:
             session_id=plan.session_id,
             request=plan.translated.request,
         )
+
+        def ask_next_address(error: RequestRefused | TransportFailed) -> None:
+            journey.attempt.endpoint = error.base_url
+            journey.end_attempt(_reason_of(error), NEXT_ADDRESS)
+            journey.begin_attempt(account, plan.model.id)
+
         try:
-            response = await self._cloud_code.stream_generate_content(call)
-        except RequestRefused as error:
-            if error.refusal.trouble is Trouble.ACCESS_TOKEN_REFUSED:
+            response = await self._cloud_code.stream_generate_content(call, ask_next_address)
+        except (RequestRefused, TransportFailed) as error:
+            journey.attempt.endpoint = error.base_url
+            if isinstance(error, RequestRefused) and error.refusal.trouble is Trouble.ACCESS_TOKEN_REFUSED:
                 self._accounts.tokens.forget(account.id, access_token)
             raise
-        return await Answer.begin(response, self._message_stream(plan), plan.model.id)
+        stream = self._message_stream(plan)
+        journey.attempt.endpoint, journey.attempt.usage = response.base_url, stream.usage
+        return await Answer.begin(response, stream, plan.model.id)
 
     def _message_stream(self, plan: Plan) -> MessageStream:
         return MessageStream(
@@ -316,12 +339,7 @@ class Relay:
             input_token_estimate=plan.translated.input_token_estimate,
         )
 
-    def _without_thinking(self, plan: Plan, journey: Journey) -> Plan:
-        logger.warning(
-            "%s: %s refused a thinking signature: sent again without thinking",
-            journey.request_id,
-            plan.model.id,
-        )
+    def _without_thinking(self, plan: Plan) -> Plan:
         translated = translate_request(
             plan.request, plan.model, _options(), self._signatures, without_thinking=True
         )
@@ -333,29 +351,21 @@ class Relay:
         self, error: Exception, lease: Lease, plan: Plan, journey: Journey
     ) -> Trouble | None:
         """Raises the client's error when no other account would do better."""
-        attempt = Attempt(
-            account=lease.account.short_name,
-            email=lease.account.email,
-            model_id=plan.model.id,
-            reason=_reason_of(error),
-            started_at=lease.taken_at,
-            took_seconds=time.time() - lease.taken_at,
-        )
         if isinstance(error, RequestRefused):
-            return await self._learn_from_refusal(error, attempt, lease, journey, plan)
+            return await self._learn_from_refusal(error, lease, journey, plan)
         if isinstance(error, ClientSecretWrong):
-            final = OperatorMustAct(str(error))
-            journey.note(attempt, final, "told the client")
-            raise final
+            journey.end_attempt(_reason_of(error), TOLD_THE_CLIENT)
+            raise OperatorMustAct(str(error))
         if isinstance(error, SignInExpired):
             await self._accounts.take_out_of_use(lease.account, Account.State.INVALID, str(error))
         elif isinstance(error, TransportFailed | MalformedStream):
             self._pool.failed(lease, Trouble.SERVER_ERROR)
-        journey.note(attempt, _error_for(error), "next account")
+        journey.last_error = _error_for(error)
+        journey.end_attempt(_reason_of(error), NEXT_ACCOUNT)
         return None
 
     async def _learn_from_refusal(
-        self, error: RequestRefused, attempt: Attempt, lease: Lease, journey: Journey, plan: Plan
+        self, error: RequestRefused, lease: Lease, journey: Journey, plan: Plan
     ) -> Trouble:
         refusal = error.refusal
         verdict = verdict_on(refusal)
@@ -364,19 +374,16 @@ class Relay:
         if refusal.trouble is Trouble.CAPACITY:
             journey.capacity_hint_seconds = refusal.wait_seconds
         rest = self._pool.failed(lease, refusal.trouble, refusal.wait_seconds)
-        attempt = replace(
-            attempt,
-            endpoint=error.base_url,
-            back_at=rest.until if rest is not None and verdict.is_limit else None,
-        )
+        back_at = rest.until if rest is not None and verdict.is_limit else None
         is_unknown = (
             refusal.trouble is Trouble.NOT_FOUND and plan.model.id not in self._accounts.offered_models()
         )
         final = self._model_unknown(plan) if is_unknown else verdict.as_error(refusal)
         if verdict.ends_request or is_unknown:
-            journey.note(attempt, final, "told the client")
+            journey.end_attempt(_reason_of(error), TOLD_THE_CLIENT, back_at=back_at)
             raise final
-        journey.note(attempt, final, "next account")
+        journey.last_error = final
+        journey.end_attempt(_reason_of(error), NEXT_ACCOUNT, back_at=back_at)
         return refusal.trouble
 
     # What the client hears in the end
@@ -389,7 +396,8 @@ class Relay:
                 f"{waited}: no account became free; the request was number {place} in line.",
                 retry_after_seconds=5,
             )
-        tried = "; ".join(f"{attempt.account} {attempt.reason}" for attempt in journey.attempts)
+        failed = [attempt for attempt in journey.attempts if attempt.decision == NEXT_ACCOUNT]
+        tried = "; ".join(f"{attempt.account} {attempt.reason}" for attempt in failed)
         return UpstreamTimedOut(f"{waited}{': ' + tried if tried else ''}.")
 
     def _model_unknown(self, plan: Plan) -> NotFound:

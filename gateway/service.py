@@ -5,11 +5,15 @@ from __future__ import annotations
 from django.conf import settings
 
 from accounts.service import AccountsService
+from gateway.activity import Activity
+from gateway.bookkeeper import Bookkeeper
+from gateway.ledger.writing import Ledger
 from gateway.models import read_routes
 from gateway.relay import Relay
 from gateway.routes import Routes
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport
+from gateway.watchman import Watchman
 
 
 class Gateway:
@@ -19,6 +23,10 @@ class Gateway:
         self.is_stopping = False
         """Requests that are cancelled from now on tell their clients why."""
         self.accounts = AccountsService()
+        self.ledger = Ledger()
+        self.activity = Activity()
+        self.books = Bookkeeper(self.ledger, self.activity)
+        self._watchman = Watchman(self.accounts, self.ledger, self.activity, self.books)
         self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
         cloud_code = CloudCode(self._transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
         self.routes = Routes()
@@ -28,10 +36,19 @@ class Gateway:
     async def start(self) -> None:
         await self._transport.start()
         await self.accounts.start()
+        await self.ledger.start()
+        await self.activity.start(str(self.ledger.instance_id))
+        await self._watchman.start()
 
     def _read_routes(self) -> None:
         self.routes = read_routes()
 
     async def stop(self) -> None:
-        await self.accounts.stop()
-        await self._transport.close()
+        """The ledger first: time is short, and it has most to lose."""
+        await self._watchman.stop()
+        try:
+            await self.ledger.stop()
+        finally:
+            await self.activity.stop()
+            await self.accounts.stop()
+            await self._transport.close()

@@ -12,6 +12,8 @@ from contextlib import suppress
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+
 from gateway import model_catalog
 from gateway.answer import KEEP_ALIVE_SECONDS
 from gateway.anthropic_api.messages import parse_count_tokens_request, parse_messages_request
@@ -20,6 +22,8 @@ from gateway.api import OUR_FAULT, STOPPING, EventStream, JsonResponse
 from gateway.authentication import check_client
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound, Overloaded
 from gateway.journey import Journey
+from gateway.ledger.record import RequestRecord
+from gateway.plain_text import fitting
 from gateway.translation.token_estimate import estimate_input_tokens
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SESSION_HEADER = "x-claude-code-session-id"
 MAX_MODELS_PAGE = 1000
 DEFAULT_MODELS_PAGE = 20
 UNKNOWN_RELEASE = "1970-01-01T00:00:00Z"
@@ -67,37 +72,66 @@ def endpoint(*methods: str, for_clients: bool = True) -> Callable[[View], View]:
 
 @endpoint("POST")
 async def messages(request: ApiRequest) -> HttpResponseBase:
-    message_request = parse_messages_request(request.json())
-    if logger.isEnabledFor(logging.DEBUG):
-        logger.debug("%s asks for %s", request.request_id, _shape_of(request, message_request))
-    journey = _journey(request, message_request)
-    if message_request.stream:
-        return await _stream(request, message_request, journey)
-    answer = await request.gateway.relay.open(message_request, journey)
+    """Whatever comes of it is in the books: closed here, or, for a stream, when it has been sent."""
+    gateway = request.gateway
+    record = _record(request)
+    await gateway.books.open(record)
     try:
-        return JsonResponse(await answer.message(), headers=_upstream_headers(answer))
+        message_request = parse_messages_request(request.json())
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("asks for %s", _shape_of(request, message_request))
+        journey = _journey(request, message_request)
+        gateway.books.describe(record, message_request, journey)
+        if message_request.stream:
+            return await _stream(gateway, message_request, journey, record)
+        response = await _whole(gateway, message_request, journey, record)
+    except BaseException as error:
+        _note_failure(record, error, gateway)
+        gateway.books.close(record)
+        raise
+    record.succeed()
+    gateway.books.close(record)
+    return response
+
+
+async def _whole(
+    gateway: Gateway, message_request: MessagesRequest, journey: Journey, record: RequestRecord
+) -> HttpResponseBase:
+    answer = await _open(gateway, message_request, journey, record)
+    try:
+        response = JsonResponse(await answer.message(), headers=_upstream_headers(answer))
     finally:
         answer.close()
+    record.response_bytes = len(response.content)
+    return response
+
+
+async def _open(
+    gateway: Gateway, message_request: MessagesRequest, journey: Journey, record: RequestRecord
+) -> Answer:
+    answer = await gateway.relay.open(message_request, journey)
+    gateway.books.begin(record, answer)
+    return answer
 
 
 async def _stream(
-    request: ApiRequest, message_request: MessagesRequest, journey: Journey
+    gateway: Gateway, message_request: MessagesRequest, journey: Journey, record: RequestRecord
 ) -> HttpResponseBase:
     """A failure within the first ten seconds still gets its real status; after that the stream is open and
     kept alive with pings, and a failure leaves as an `error` event."""
-    opening = asyncio.create_task(request.gateway.relay.open(message_request, journey))
+    opening = asyncio.create_task(_open(gateway, message_request, journey, record))
     try:
         await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
         headers = _upstream_headers(opening.result()) if opening.done() else {}
     except BaseException:
         await _give_up(opening)
         raise
-    pieces = _event_bytes(opening, request.request_id, request.gateway)
-    return EventStream(pieces, headers, let_go=partial(_give_up, opening))
+    pieces = _event_bytes(opening, record, gateway)
+    return EventStream(pieces, headers, let_go=partial(_let_go, opening, record, gateway))
 
 
 async def _event_bytes(
-    opening: asyncio.Task[Answer], request_id: str, gateway: Gateway
+    opening: asyncio.Task[Answer], record: RequestRecord, gateway: Gateway
 ) -> AsyncGenerator[bytes, None]:
     """Is not given the request itself: its body need not be kept for as long as the stream lasts."""
     try:
@@ -105,16 +139,31 @@ async def _event_bytes(
             yield PING
             await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
         async for events in opening.result().batches():
-            yield b"".join([encode_event(event) for event in events]) if events else PING
-    except GatewayError as error:
-        yield encode_event(error.as_body(request_id))
-    except asyncio.CancelledError:
-        if not gateway.is_stopping:
+            piece = b"".join([encode_event(event) for event in events]) if events else PING
+            record.response_bytes += len(piece)
+            yield piece
+            del piece
+        record.succeed()
+    except (asyncio.CancelledError, Exception) as error:
+        if isinstance(error, asyncio.CancelledError) and not gateway.is_stopping:
             raise
-        yield encode_event(Overloaded(STOPPING).as_body(request_id))
-    except Exception:
-        logger.exception("%s: the gateway failed while it streamed", request_id)
-        yield encode_event(GatewayError(OUR_FAULT).as_body(request_id))
+        if not isinstance(error, asyncio.CancelledError | GatewayError):
+            logger.exception("the gateway failed while it streamed")
+        yield encode_event(_note_failure(record, error, gateway).as_body(record.request_id))
+
+
+def _note_failure(record: RequestRecord, error: BaseException, gateway: Gateway) -> GatewayError:
+    """What the client hears. One who has hung up hears nothing, and the record says so by itself."""
+    if isinstance(error, GatewayError):
+        heard = error
+    elif isinstance(error, asyncio.CancelledError):
+        heard = Overloaded(STOPPING)
+        if not gateway.is_stopping:
+            return heard
+    else:
+        heard = GatewayError(OUR_FAULT)
+    record.fail(heard)
+    return heard
 
 
 async def _give_up(opening: asyncio.Task[Answer]) -> None:
@@ -122,6 +171,22 @@ async def _give_up(opening: asyncio.Task[Answer]) -> None:
     opening.cancel()
     with suppress(asyncio.CancelledError, Exception):
         (await opening).close()
+
+
+async def _let_go(opening: asyncio.Task[Answer], record: RequestRecord, gateway: Gateway) -> None:
+    try:
+        await _give_up(opening)
+    finally:
+        gateway.books.close(record)
+
+
+def _record(request: ApiRequest) -> RequestRecord:
+    return RequestRecord(
+        request_id=request.request_id,
+        client="AUTH_TOKEN" if settings.AUTH_TOKEN else "loopback",
+        session_id=fitting(request.headers.get(SESSION_HEADER, ""), 200),
+        request_bytes=len(request.raw_body),
+    )
 
 
 def _upstream_headers(answer: Answer) -> dict[str, str]:
@@ -141,11 +206,10 @@ def _shape_of(request: ApiRequest, message_request: MessagesRequest) -> str:
 def _journey(request: ApiRequest, message_request: MessagesRequest) -> Journey:
     """Both names are the same for each turn, also after a restart. Google finds its prompt cache by the
     session id; a subagent has one of its own, but stays with the account of its client's session."""
-    client_session = request.headers.get("x-claude-code-session-id", "")
+    client_session = request.headers.get(SESSION_HEADER, "")
     seed = f"{client_session}\0{_first_user_text(message_request)}"
     digest = hashlib.sha256(seed.encode("utf-8", "replace")).digest()
     return Journey(
-        request_id=request.request_id,
         session_id=f"-{int.from_bytes(digest[:8], 'big') >> 1}",
         conversation=client_session[:200] or digest.hex(),
     )

@@ -149,6 +149,12 @@ live.integer(
     between=(0, 10_000_000),
     meaning="Longer prompts are refused with the error clients answer by compacting; 0 is off.",
 )
+live.integer(
+    "LEDGER_RETENTION_DAYS",
+    30,
+    between=(0, 3650),
+    meaning="How long the ledger keeps each request, in days; sums are kept longer. 0 records nothing.",
+)
 LIVE_SETTINGS = live.by_name
 
 # Said by `runserver --demo`, which sets it together with the emulator's addresses
@@ -158,12 +164,34 @@ DEMO = env.boolean("DEMO", default=False)
 DEBUG = False
 DEBUG_LOG = env.boolean("DEBUG", default=False)
 LOG_LEVEL = "debug" if DEBUG_LOG else env.text("LOG_LEVEL", "info", one_of=("debug", "info", "warn", "error"))
+LOG_FORMAT = env.text("LOG_FORMAT", "text", one_of=("text", "json"))
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"text": {"format": "{asctime} {levelname:<7} {message}", "style": "{"}},
-    "handlers": {"terminal": {"class": "logging.StreamHandler", "formatter": "text"}},
-    "root": {"handlers": ["terminal"], "level": "WARNING"},
+    "filters": {
+        "request_id": {"()": "gateway.log_format.RequestIdFilter"},
+        "below_warning": {"()": "gateway.log_format.BelowWarning"},
+    },
+    "formatters": {
+        stream: {"()": "gateway.log_format.formatter", "log_format": LOG_FORMAT, "stream": stream}
+        for stream in ("stdout", "stderr")
+    },
+    "handlers": {
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "formatter": "stdout",
+            "filters": ["request_id", "below_warning"],
+        },
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stderr",
+            "formatter": "stderr",
+            "filters": ["request_id"],
+            "level": "WARNING",
+        },
+    },
+    "root": {"handlers": ["stdout", "stderr"], "level": "WARNING"},
     "loggers": {
         name: {"level": {"warn": "WARNING"}.get(LOG_LEVEL, LOG_LEVEL.upper())}
         for name in ("accounts", "gateway", "dashboard", "proxy_site")
@@ -176,10 +204,14 @@ DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     make_private(DATABASES["default"]["NAME"])  # its journal files take over its mode
     DATABASES["default"]["OPTIONS"] = {
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        # NORMAL loses nothing when the process dies; the journal shrinks again after a large transaction.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000;"
+        "PRAGMA journal_size_limit=67108864;",
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
     }
+else:
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
@@ -208,6 +240,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 ASGI_APPLICATION = "proxy_site.asgi.application"
 ROOT_URLCONF = "proxy_site.urls"
 APPEND_SLASH = True

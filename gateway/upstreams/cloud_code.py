@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from accounts.google.errors import Refusal, Trouble, parse_refusal
 from gateway.upstreams.transport import Response, Transport, TransportFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +35,18 @@ WORTH_ANOTHER_BASE = {
 FAILURES_TO_AVOID = 5
 AVOIDED_SECONDS = 30.0
 
+OnNextAddress = Callable[["RequestRefused | TransportFailed"], None]
+
 
 class RequestRefused(Exception):
     """Google answered with an error before the first byte of the stream."""
 
-    def __init__(self, refusal: Refusal, base_url: str = "") -> None:
+    base_url = ""
+    """Where, unless it was within a stream."""
+
+    def __init__(self, refusal: Refusal) -> None:
         super().__init__(f"{refusal.status} {refusal.message}")
         self.refusal = refusal
-        self.base_url = base_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +96,28 @@ class CloudCode:
         self._first_byte_seconds = first_byte_seconds
         self._breaker = CircuitBreaker()
 
-    async def stream_generate_content(self, call: ModelCall) -> Response:
-        """The open stream. Raises RequestRefused, or TransportFailed when no base URL can be reached."""
+    async def stream_generate_content(self, call: ModelCall, on_next_address: OnNextAddress) -> Response:
+        """The open stream. Raises RequestRefused, or TransportFailed when no base URL can be reached.
+
+        `on_next_address` hears of each failure after which another base URL is asked.
+        """
         body = orjson.dumps(_envelope(call))
         call_headers = _headers(call)
-        failure: Exception = TransportFailed("no base URL is configured")
-        for base in self._breaker.in_order(base_urls(call.mode)):
+        bases = self._breaker.in_order(base_urls(call.mode))
+        for number, base in enumerate(bases, 1):
             try:
                 response = await self._try_base(base, call_headers, body)
-            except RequestRefused as error:
-                self._note(base, failed=error.refusal.trouble is Trouble.SERVER_ERROR)
-                if error.refusal.trouble not in WORTH_ANOTHER_BASE:
+            except (RequestRefused, TransportFailed) as error:
+                error.base_url = base
+                self._note(base, failed=_is_broken(error))
+                if number == len(bases) or not _is_worth_another_base(error):
                     raise
-                failure = error
-            except TransportFailed as error:
-                self._note(base, failed=True)
-                failure = error
+                on_next_address(error)
             else:
                 self._note(base, failed=False)
+                response.base_url = base
                 return response
-            logger.info("%s: %s", base, failure)
-        raise failure
+        raise TransportFailed("no base URL is configured")
 
     def _note(self, base: str, *, failed: bool) -> None:
         if failed:
@@ -133,7 +139,15 @@ class CloudCode:
         finally:
             response.abort()
         refusal = parse_refusal(response.status, raw, response.headers, datetime.now(UTC))
-        raise RequestRefused(refusal, base)
+        raise RequestRefused(refusal)
+
+
+def _is_broken(error: RequestRefused | TransportFailed) -> bool:
+    return not isinstance(error, RequestRefused) or error.refusal.trouble is Trouble.SERVER_ERROR
+
+
+def _is_worth_another_base(error: RequestRefused | TransportFailed) -> bool:
+    return not isinstance(error, RequestRefused) or error.refusal.trouble in WORTH_ANOTHER_BASE
 
 
 def _envelope(call: ModelCall) -> dict[str, Any]:

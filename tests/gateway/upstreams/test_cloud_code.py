@@ -61,7 +61,7 @@ async def test_the_next_base_url_is_asked_when_one_cannot_be_reached(
 ) -> None:
     settings.CLOUDCODE_ENDPOINTS = [NOWHERE, emulator.url]
 
-    response = await cloud_code.stream_generate_content(a_call(emulator))
+    response = await cloud_code.stream_generate_content(a_call(emulator), lambda error: None)
 
     response.abort()
     assert response.status == 200
@@ -76,7 +76,7 @@ async def test_the_next_base_url_is_asked_when_it_may_know_better(
     call = a_call(second)
     emulator.state._tokens.update(second.state._tokens)
 
-    response = await cloud_code.stream_generate_content(call)
+    response = await cloud_code.stream_generate_content(call, lambda error: None)
 
     response.abort()
     assert (len(emulator.state.log.generations()), len(second.state.log.generations())) == (1, 1)
@@ -104,7 +104,7 @@ async def test_what_would_be_the_same_everywhere_is_asked_once(
     emulator.state.fault(fault)
 
     with pytest.raises(RequestRefused) as caught:
-        await cloud_code.stream_generate_content(a_call(emulator))
+        await cloud_code.stream_generate_content(a_call(emulator), lambda error: None)
 
     assert caught.value.base_url == emulator.url
     assert second.state.log.generations() == []
@@ -116,7 +116,7 @@ async def test_with_every_base_url_down_the_last_reason_is_said(
     settings.CLOUDCODE_ENDPOINTS = [NOWHERE, NOWHERE]
 
     with pytest.raises(TransportFailed, match="could not be made"):
-        await cloud_code.stream_generate_content(a_call(emulator))
+        await cloud_code.stream_generate_content(a_call(emulator), lambda error: None)
 
 
 def test_a_base_url_that_keeps_failing_is_tried_last_for_a_while() -> None:

@@ -1,0 +1,82 @@
+"""How the accounts stand at this moment, from memory: for health checks, the heartbeat, pages that watch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from accounts.rest import CoolingDown
+    from accounts.service import AccountsService
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStanding:
+    """A usable account. Keys are model keys, `model:mode`."""
+
+    email: str
+    in_flight: int
+    resting: Mapping[str, CoolingDown]
+    remaining: Mapping[str, float]
+
+    @property
+    def limits(self) -> dict[str, CoolingDown]:
+        return {key: rest for key, rest in self.resting.items() if rest.is_limit}
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "in_flight": self.in_flight,
+            "resting": {
+                key: {"reason": rest.reason, "until": rest.until} for key, rest in self.resting.items()
+            },
+            "remaining": dict(self.remaining),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    total: int
+    """All accounts there are."""
+    accounts: tuple[AccountStanding, ...]
+    """Those that can be used."""
+    waiting: int
+    """Requests in the queue for one."""
+
+    @property
+    def limited(self) -> int:
+        return sum(bool(account.limits) for account in self.accounts)
+
+    @property
+    def available(self) -> int:
+        """Usable, and at no limit for any model."""
+        return len(self.accounts) - self.limited
+
+    @property
+    def unusable(self) -> int:
+        return max(0, self.total - len(self.accounts))
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.total} total, {self.available} available, {self.limited} rate-limited, "
+            f"{self.unusable} unusable"
+        )
+
+
+def standing(service: AccountsService) -> Standing:
+    pool = service.pool
+    return Standing(
+        total=service.account_count,
+        accounts=tuple(
+            AccountStanding(
+                email=account.email,
+                in_flight=pool.in_flight(account.id),
+                resting=pool.rests.of_account(account.id),
+                remaining=pool.remaining(account.id),
+            )
+            for account in pool.accounts
+        ),
+        waiting=pool.waiting,
+    )

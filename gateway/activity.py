@@ -1,0 +1,179 @@
+"""What is going on, for whoever watches: requests as they start, fail, begin and end; log lines; accounts.
+
+Events go through the channel layer, so that a page served by one process sees what all of them do. They are
+gathered for a fifth of a second first: a layer in memory holds a hundred messages for each listener and then
+drops, silently. Each batch has its number, so that a listener knows when one is missing and can look at
+everything anew. Without listeners nothing is gathered: those who listen say so, again and again, because a
+listener that is gone says nothing.
+
+    async with Listener() as listener:
+        async for batch in listener:
+            batch.source, batch.number, batch.missed, batch.events     # events is JSON, a list
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+from channels.layers import get_channel_layer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from channels.layers import BaseChannelLayer
+
+LISTENERS = "activity.listeners"
+SOURCES = "activity.sources"
+BATCH_SECONDS = 0.2
+LARGEST_BATCH = 500
+"""Events; more in so short a time nobody can read, and the page counts them as missed."""
+ANNOUNCE_SECONDS = 20.0
+HEARD_FOR_SECONDS = 60.0
+RENEW_SECONDS = 3600.0
+"""Layers forget who is in a group after a day."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    source: str
+    """Which server; each numbers its batches by itself, from 1."""
+    number: int
+    missed: int
+    """Events left out of this batch because there were too many."""
+    events: str
+
+
+class Activity:
+    """One for each server. `publish` may be called from any thread; start and stop are the event loop's."""
+
+    def __init__(self) -> None:
+        self._heard_until = 0.0
+        self._events: list[dict[str, Any]] = []
+        self._missed = 0
+        self._number = 0
+        self._source = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_flush_due = False
+        self._ear: asyncio.Task[None] | None = None
+        self._flush: asyncio.Task[None] | None = None
+
+    async def start(self, source: str) -> None:
+        self._source = source
+        self._loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        self._ear = asyncio.create_task(self._keep_listening_for_listeners(ready))
+        await ready.wait()
+
+    async def stop(self) -> None:
+        self._heard_until, self._loop = 0.0, None
+        for task in (self._ear, self._flush):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    @property
+    def is_heard(self) -> bool:
+        return self._heard_until > time.monotonic()
+
+    def publish(self, kind: str, facts: dict[str, Any]) -> None:
+        """Values that JSON knows. Free while nobody listens."""
+        loop = self._loop
+        if loop is None or not self.is_heard:
+            return
+        if len(self._events) >= LARGEST_BATCH:
+            self._missed += 1
+            return
+        self._events.append({"kind": kind, "at": time.time(), **facts})
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            loop.call_soon_threadsafe(self._plan_flush)
+
+    def _plan_flush(self) -> None:
+        self._flush = asyncio.create_task(self._send_batch())
+
+    async def _send_batch(self) -> None:
+        await asyncio.sleep(BATCH_SECONDS)
+        self._is_flush_due = False
+        events, self._events = self._events, []
+        missed, self._missed = self._missed, 0
+        self._number += 1
+        layer = _layer()
+        try:
+            await layer.group_send(
+                LISTENERS,
+                {
+                    "type": "activity.batch",
+                    "source": self._source,
+                    "number": self._number,
+                    "missed": missed,
+                    # As text: the layer copies every message for each listener, and a text is one object.
+                    "events": orjson.dumps(events, default=str).decode(),
+                },
+            )
+        except Exception as error:  # a layer of any kind; who watches sees the gap
+            logger.debug("Activity could not be sent: %s", error)
+
+    async def _keep_listening_for_listeners(self, ready: asyncio.Event) -> None:
+        layer = _layer()
+        channel = await layer.new_channel()
+        try:
+            while True:
+                await layer.group_add(SOURCES, channel)
+                ready.set()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(RENEW_SECONDS):
+                        while True:
+                            await layer.receive(channel)
+                            self._heard_until = time.monotonic() + HEARD_FOR_SECONDS
+        finally:
+            await layer.group_discard(SOURCES, channel)
+
+
+class Listener:
+    """A context manager; inside it, iterate over the batches of all servers, from now on."""
+
+    async def __aenter__(self) -> Self:
+        self._layer = _layer()
+        self._channel = await self._layer.new_channel()
+        await self._announce()
+        self._announcer = asyncio.create_task(self._keep_announcing())
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._announcer.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._announcer
+        await self._layer.group_discard(LISTENERS, self._channel)
+
+    async def __aiter__(self) -> AsyncIterator[Batch]:
+        while True:
+            yield await self.next()
+
+    async def next(self) -> Batch:
+        message = await self._layer.receive(self._channel)
+        return Batch(message["source"], message["number"], message["missed"], message["events"])
+
+    async def _keep_announcing(self) -> None:
+        while True:
+            await asyncio.sleep(ANNOUNCE_SECONDS)
+            await self._announce()
+
+    async def _announce(self) -> None:
+        """And belong to the group again: a layer puts out who has not read for a minute."""
+        await self._layer.group_add(LISTENERS, self._channel)
+        await self._layer.group_send(SOURCES, {"type": "activity.listen"})
+
+
+def _layer() -> BaseChannelLayer:
+    layer = get_channel_layer()
+    assert layer is not None, "the setting CHANNEL_LAYERS has a default"
+    return layer

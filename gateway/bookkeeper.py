@@ -1,0 +1,123 @@
+"""Every request is opened once and closed once: the ledger keeps it, the log says it, pages are told."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gateway.activity import Activity
+    from gateway.answer import Answer
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.explanations import Attempt
+    from gateway.journey import Journey
+    from gateway.ledger.record import RequestRecord
+    from gateway.ledger.writing import Ledger
+
+logger = logging.getLogger(__name__)
+
+
+class Bookkeeper:
+    def __init__(self, ledger: Ledger, activity: Activity) -> None:
+        self.in_flight: set[RequestRecord] = set()
+        self._ledger = ledger
+        self._activity = activity
+
+    async def open(self, record: RequestRecord) -> None:
+        """The request is accepted. Raises Unavailable; then it is not. Whoever opens a record closes it."""
+        await self._ledger.open(record)
+        self.in_flight.add(record)
+
+    def describe(self, record: RequestRecord, request: MessagesRequest, journey: Journey) -> None:
+        """It could be read, and is about to be sent."""
+        record.describe(request, journey)
+        if self._activity.is_heard:
+            journey.on_failed_attempt = lambda attempt: self._tell("attempt_failed", record, _shown(attempt))
+            self._tell("request_started", record)
+
+    def begin(self, record: RequestRecord, answer: Answer) -> None:
+        """The first content of its answer is there."""
+        record.begin(answer)
+        self._ledger.note(record)
+        if self._activity.is_heard:
+            self._tell("first_event", record)
+
+    def close(self, record: RequestRecord) -> None:
+        """However it went: the record knows. Closing it again does nothing."""
+        if record.has_ended:
+            return
+        record.end()
+        self.in_flight.discard(record)
+        self._ledger.note(record)
+        if logger.isEnabledFor(logging.INFO):
+            logger.info(summary(record), extra={"request": facts(record)})
+        if self._activity.is_heard:
+            self._tell("request_finished", record)
+
+    def _tell(self, kind: str, record: RequestRecord, more: dict[str, Any] | None = None) -> None:
+        self._activity.publish(kind, {"request": facts(record), **(more or {})})
+
+
+def summary(record: RequestRecord) -> str:
+    """One line, for example: loopback sonnet → claude-sonnet-4-6, ada@example.com: 200 end_turn; 120 in (100
+    cached), 34 out; first event 0.82 s, whole 3.41 s; 2 attempts."""
+    tokens = record.tokens
+    cached = f" ({tokens.cache_read} cached)" if tokens.cache_read else ""
+    thinking = f" ({tokens.thinking} thinking)" if tokens.thinking else ""
+    first = (
+        f"first event {record.first_event_seconds:.2f} s, " if record.first_event_seconds is not None else ""
+    )
+    tries = len(record.attempts)
+    return (
+        f"{record.client} {record.client_model or '-'} → {record.upstream_model or '-'}, "
+        f"{record.account or 'no account'}: {record.status} {record.stop_reason or record.outcome}; "
+        f"{tokens.input} in{cached}, {tokens.output} out{thinking}; "
+        f"{first}whole {record.duration_seconds or 0:.2f} s; {tries} attempt{'' if tries == 1 else 's'}"
+    )
+
+
+def facts(record: RequestRecord) -> dict[str, Any]:
+    """For JSON: the log's and the pages'. Names as in RequestLog."""
+    return {
+        "id": record.id,
+        "request_id": record.request_id,
+        "started_at": record.started_at,
+        "client": record.client,
+        "session_id": record.session_id,
+        "client_model": record.client_model,
+        "upstream_model": record.upstream_model,
+        "account": record.account,
+        "is_stream": record.is_stream,
+        "stepped_in": record.stepped_in,
+        "outcome": record.outcome,
+        "status": record.status,
+        "error": record.error,
+        "stop_reason": record.stop_reason,
+        "attempts": len(record.attempts),
+        "waited_seconds": round(record.waited_seconds, 3),
+        "first_event_seconds": _rounded(record.first_event_seconds),
+        "duration_seconds": _rounded(record.duration_seconds),
+        "request_bytes": record.request_bytes,
+        "response_bytes": record.response_bytes,
+        "input_tokens": record.tokens.input,
+        "output_tokens": record.tokens.output,
+        "cache_read_tokens": record.tokens.cache_read,
+        "thinking_tokens": record.tokens.thinking,
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def _shown(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt": {
+            "account": attempt.email,
+            "model": attempt.model_id,
+            "endpoint": attempt.endpoint,
+            "took_seconds": round(attempt.took_seconds, 3),
+            "reason": attempt.reason,
+            "decision": attempt.decision,
+        }
+    }

@@ -1,0 +1,154 @@
+"""One request for a message, from its acceptance to its end, as the ledger, the log and the pages see it.
+
+Nothing of what was said is in it: names, numbers and times only.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.plain_text import fitting
+
+if TYPE_CHECKING:
+    from gateway.answer import Answer
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.errors import GatewayError
+    from gateway.explanations import Attempt
+    from gateway.journey import Journey
+    from gateway.translation.usage import TokenUsage
+
+HUNG_UP = "hung_up"
+CLIENT_CLOSED_REQUEST = 499
+"""What nginx writes for a client that left before its answer; no client ever sees it."""
+LARGEST_COUNT = 2**53
+"""More tokens than that are a mistake of the upstream's, and no page could show them."""
+
+
+class Tokens(NamedTuple):
+    """As reported; nothing is estimated. Anthropic's sense: the input is without what came from the cache,
+    the output includes thinking."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    thinking: int = 0
+
+
+NO_TOKENS = Tokens()
+
+
+def reported_tokens(usage: TokenUsage | None) -> Tokens:
+    if usage is None:
+        return NO_TOKENS
+    prompt = usage.prompt_tokens or 0
+    counts = (
+        max(0, prompt - usage.cached_tokens),
+        usage.output_tokens,
+        usage.cached_tokens,
+        usage.thinking_tokens,
+    )
+    return Tokens(*(min(count, LARGEST_COUNT) for count in counts))
+
+
+@dataclass(slots=True, eq=False)
+class RequestRecord:
+    request_id: str
+    client: str
+    """Whose key it came with: AUTH_TOKEN, or loopback when there was none."""
+    session_id: str
+    request_bytes: int
+    id: int = 0
+    """In the ledger; 0 when it keeps none."""
+    started_at: float = field(default_factory=time.time)
+    client_model: str = ""
+    is_stream: bool = False
+    attempts: list[Attempt] = field(default_factory=list)
+    waited_seconds: float = 0.0
+    stepped_in: bool = False
+    first_event_seconds: float | None = None
+    duration_seconds: float | None = None
+    """None while it is open."""
+    problem: str | None = None
+    """None while all is well; else the type of the error, or HUNG_UP, as in RequestLog."""
+    status: int | None = None
+    error: str = ""
+    stop_reason: str = ""
+    response_bytes: int = 0
+    tokens: Tokens = NO_TOKENS
+    _journey: Journey | None = None
+    _answer: Answer | None = None
+    _began: float = field(default_factory=time.monotonic)
+
+    # What happens to it, in this order
+
+    def describe(self, request: MessagesRequest, journey: Journey) -> None:
+        """The request could be read."""
+        self.client_model = fitting(request.model, 200)
+        self.is_stream = request.stream
+        self.attempts = journey.attempts
+        self._journey = journey
+
+    def begin(self, answer: Answer) -> None:
+        """Its first content is there."""
+        self.first_event_seconds = self.seconds
+        self._answer = answer
+
+    def succeed(self) -> None:
+        self.status = 200
+
+    def fail(self, error: GatewayError) -> None:
+        self.status, self.problem = error.status, error.error_type
+        self.error = "" if error.may_quote_request else fitting(error.message, 500)
+
+    def end(self) -> None:
+        """However it went; who has neither succeeded nor failed has lost its client."""
+        if self.status is None:
+            self.status, self.problem = CLIENT_CLOSED_REQUEST, HUNG_UP
+        if self._answer is not None:
+            self.stop_reason = fitting(self._answer.stop_reason, 30)
+        if self._journey is not None:
+            self.waited_seconds, self.stepped_in = self._journey.waited_seconds, self._journey.stepped_in
+        if self.attempts and not self.attempts[-1].reason:
+            self._end_last_attempt(self.attempts[-1])
+        each = [reported_tokens(attempt.usage) for attempt in self.attempts]
+        self.tokens = Tokens(*(min(sum(counts), LARGEST_COUNT) for counts in zip(*each, strict=True)))
+        # It may have to wait for the database: what was asked and answered is not kept meanwhile.
+        self._answer = self._journey = None
+        self.duration_seconds = self.seconds
+
+    def _end_last_attempt(self, attempt: Attempt) -> None:
+        """It was still under way, or it is the one that answered."""
+        attempt.took_seconds = max(0.0, time.time() - attempt.started_at)
+        if self.problem is None:
+            attempt.reason = "answered"
+        elif self.problem == HUNG_UP:
+            attempt.reason = "the client hung up"
+        elif self.first_event_seconds is None:
+            attempt.reason = "given up"
+        else:
+            attempt.reason = "broke off"
+
+    # What is known of it
+
+    @property
+    def has_ended(self) -> bool:
+        return self.duration_seconds is not None
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def account(self) -> str:
+        """Of the last attempt; empty before the first."""
+        return self.attempts[-1].email if self.attempts else ""
+
+    @property
+    def upstream_model(self) -> str:
+        return self.attempts[-1].model_id if self.attempts else ""
+
+    @property
+    def outcome(self) -> str:
+        return self.problem or ("open" if self.duration_seconds is None else "answered")

@@ -1,0 +1,136 @@
+"""How lines of the log look: for people, with colours on a terminal, or one JSON object a line for machines.
+
+Whatever is logged passes here, so here is the last place where a secret, a prompt or a control character
+could get into the log, and does not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.db import DatabaseError
+
+from gateway.plain_text import neutralised
+from gateway.request_ids import current_request_id
+
+COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+HIDDEN = "[hidden]"
+# What secrets look like here: Google's tokens, codes, keys and client secrets; clients' keys; sealed ones.
+SECRETS = re.compile(
+    r"ya29\.[\w.-]+|1//[\w-]{8,}|4/[\w-]{16,}|GOCSPX-[\w-]+|AIza[\w-]{20,}|sk-[\w-]{16,}|gAAAA[\w=-]{20,}"
+    r"|(?i:(?<=bearer )|(?<=basic ))[\w.~+/=-]{4,}"
+    r"|(?i:(?<=refresh_token=)|(?<=access_token=)|(?<=client_secret=)|(?<=password=)|(?<=code=))[^\s&\"']+"
+)
+SETTINGS_WITH_SECRETS = ("AUTH_TOKEN", "WEBUI_PASSWORD", "OAUTH_CLIENT_SECRET", "SECRET_KEY")
+SHORTEST_SECRET = 8
+"""A shorter one is a word that may stand in any line."""
+SPEAKING_ERRORS = (OSError, DatabaseError, ImportError, MemoryError, RecursionError)
+"""Their messages tell of the machine; those of other errors may quote the value they failed on."""
+
+
+def formatter(log_format: str, stream: str) -> logging.Formatter:
+    """For the setting LOG_FORMAT, and "stdout" or "stderr"."""
+    if log_format == "json":
+        return JsonFormatter()
+    # https://no-color.org
+    return TextFormatter(is_coloured=getattr(sys, stream).isatty() and not os.environ.get("NO_COLOR"))
+
+
+def redacted(text: str) -> str:
+    text = SECRETS.sub(HIDDEN, text)
+    for name in SETTINGS_WITH_SECRETS:
+        secret = getattr(settings, name, "")
+        if len(secret) >= SHORTEST_SECRET and secret in text:
+            text = text.replace(secret, HIDDEN)
+    return text
+
+
+class RequestIdFilter(logging.Filter):
+    """Puts the id of the request on each record, which may be formatted in another place later."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not hasattr(record, "request_id"):
+            record.request_id = current_request_id.get()
+        return True
+
+
+class BelowWarning(logging.Filter):
+    """For standard output; the rest goes to standard error."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno < logging.WARNING
+
+
+class SafeFormatter(logging.Formatter):
+    """`message_of` and `traceback_of` are what may be shown of a record."""
+
+    def message_of(self, record: logging.LogRecord) -> str:
+        return neutralised(redacted(record.getMessage()))
+
+    def traceback_of(self, record: logging.LogRecord) -> str:
+        """Where it happened. What it says only where that cannot be a piece of somebody's prompt."""
+        if not record.exc_info or record.exc_info[1] is None:
+            return ""
+        error = record.exc_info[1]
+        lines = traceback.format_tb(error.__traceback__)
+        lines.append(_last_line(error, is_in_request=bool(_request_id(record))))
+        if error.__cause__ is not None:
+            lines.append(f"caused by {_last_line(error.__cause__, is_in_request=bool(_request_id(record)))}")
+        return "\n".join(neutralised(redacted(line)) for text in lines for line in text.rstrip().split("\n"))
+
+
+class TextFormatter(SafeFormatter):
+    """2026-11-24 13:45:01.123 INFO    req_1f… what happened"""
+
+    def __init__(self, *, is_coloured: bool) -> None:
+        super().__init__()
+        self._is_coloured = is_coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC)
+        level = f"{record.levelname:<7}"
+        if self._is_coloured and record.levelname in COLOURS:
+            level = f"\x1b[{COLOURS[record.levelname]}m{level}\x1b[0m"
+        request_id = _request_id(record)
+        line = f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} {level} "
+        line += f"{request_id}: {self.message_of(record)}" if request_id else self.message_of(record)
+        shown = self.traceback_of(record)
+        return f"{line}\n{shown}" if shown else line
+
+
+class JsonFormatter(SafeFormatter):
+    """time, level, logger, message; request_id, request (the facts of one that has ended) and traceback where
+    there are such."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": self.message_of(record),
+        }
+        if request_id := _request_id(record):
+            line["request_id"] = request_id
+        if (facts := getattr(record, "request", None)) is not None and isinstance(facts, dict):
+            line["request"] = facts
+        if shown := self.traceback_of(record):
+            line["traceback"] = shown
+        return redacted(orjson.dumps(line, default=str).decode())
+
+
+def _request_id(record: logging.LogRecord) -> str:
+    return str(getattr(record, "request_id", ""))
+
+
+def _last_line(error: BaseException, *, is_in_request: bool) -> str:
+    if is_in_request and not isinstance(error, SPEAKING_ERRORS):
+        return f"{type(error).__qualname__} (what it says is left out: it may quote the request)"
+    return "".join(traceback.format_exception_only(error)).rstrip()

@@ -1,0 +1,88 @@
+"""Says now and then that all is well, and at once when an account has changed: a line a minute in the log, an
+event for the pages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from accounts.standing import standing
+from gateway.log_format import RequestIdFilter, SafeFormatter
+
+if TYPE_CHECKING:
+    from accounts.service import AccountsService
+    from gateway.activity import Activity
+    from gateway.bookkeeper import Bookkeeper
+    from gateway.ledger.writing import Ledger
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 60.0
+LOGGERS = ("accounts", "gateway", "dashboard", "proxy_site")
+
+
+class Watchman:
+    def __init__(
+        self, accounts: AccountsService, ledger: Ledger, activity: Activity, books: Bookkeeper
+    ) -> None:
+        self._accounts = accounts
+        self._ledger = ledger
+        self._activity = activity
+        self._books = books
+        self._log_lines = LogLines(activity)
+        self._heart: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._accounts.on_changed = self._tell_of_accounts
+        for name in LOGGERS:
+            logging.getLogger(name).addHandler(self._log_lines)
+        self._heart = asyncio.create_task(self._keep_beating())
+
+    async def stop(self) -> None:
+        for name in LOGGERS:
+            logging.getLogger(name).removeHandler(self._log_lines)
+        if self._heart is not None:
+            self._heart.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._heart
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            logger.info(self.heartbeat())
+
+    def heartbeat(self) -> str:
+        now = standing(self._accounts)
+        return (
+            f"Heartbeat: {len(self._books.in_flight)} requests in flight, "
+            f"{now.waiting} waiting for an account; accounts: {now.sentence}; "
+            f"{self._ledger.waiting} rows of the ledger to be written"
+        )
+
+    def _tell_of_accounts(self) -> None:
+        if self._activity.is_heard:
+            now = standing(self._accounts)
+            accounts = [{"account": one.email, **one.as_json()} for one in now.accounts]
+            self._activity.publish("accounts_changed", {"total": now.total, "accounts": accounts})
+
+
+class LogLines(logging.Handler):
+    """Lines of the log, for the pages; as safe to show as in the log itself."""
+
+    def __init__(self, activity: Activity) -> None:
+        super().__init__()
+        self._activity = activity
+        self._format = SafeFormatter()
+        self.addFilter(RequestIdFilter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._activity.is_heard:
+            line = {
+                "level": record.levelname.lower(),
+                "logger": record.name,
+                "request_id": getattr(record, "request_id", ""),
+                "message": self._format.message_of(record),
+            }
+            self._activity.publish("log", line)
