@@ -23,7 +23,7 @@ def import_accounts(folder: Path) -> None:
     _manage(folder, "importaccounts", "-", "--accept-terms", stdin=json.dumps(ACCOUNTS).encode())
 
 
-def gateway(folder: Path, base_url: str, token_url: str) -> Server:
+def gateway(folder: Path, base_url: str, token_url: str, **settings: str) -> Server:
     """`base_url` stands for Google."""
     port = free_port()
     command = [sys.executable, str(PROJECT / "manage.py"), "runserver", str(port)]
@@ -35,6 +35,7 @@ def gateway(folder: Path, base_url: str, token_url: str) -> Server:
         "OAUTH_CLIENT_SECRET": "benchmark",
         "MAX_CONCURRENT_REQUESTS": "0",  # no limit: the gateway is measured, not its patience
         "LOG_LEVEL": "warn",
+        **settings,
     }
     return Server(command, port, folder / "gateway.log", env)
 

@@ -61,7 +61,7 @@ def _throughput_table(all_rounds: list[Throughput]) -> str:
     if not all_rounds:
         return ""
     header = ["workload", "at once", "", *COLUMNS, "errors"]
-    return _table(header, [row for measured in all_rounds for row in _throughput_rows(measured)])
+    return table(header, [row for measured in all_rounds for row in _throughput_rows(measured)])
 
 
 def _throughput_rows(measured: Throughput) -> list[list[str]]:
@@ -114,7 +114,7 @@ def _paced_table(rounds: list[PacedRound]) -> str:
     header = ["workload", "at once", "", *PACED_COLUMNS, "errors"]
     relays = [round_.relay for round_ in rounds]
     gateways = [round_.gateway for round_ in rounds]
-    return _table(
+    return table(
         header,
         [
             ["W3", str(rounds[0].streams), "relay", *_paced_values(relays), _errors(relays)],
@@ -145,7 +145,7 @@ def _held_line(held: HeldStreams | None) -> str:
     )
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
+def table(header: list[str], rows: list[list[str]]) -> str:
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     rule = ["-" * width for width in widths]
     return "\n".join(

@@ -48,7 +48,7 @@ class Bookkeeper:
             return
         record.end()
         self.in_flight.discard(record)
-        self._ledger.note(record)
+        self._ledger.close(record)
         if logger.isEnabledFor(logging.INFO):
             logger.info(summary(record), extra={"request": facts(record)})
         if self._activity.is_heard:

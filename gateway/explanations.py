@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from gateway.translation.usage import NO_TOKENS, Tokens, TokenUsage
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from gateway.translation.usage import TokenUsage
 
 
 @dataclass(slots=True)
@@ -32,7 +32,9 @@ class Attempt:
     decision: str = ""
     """What was done next."""
     usage: TokenUsage | None = None
-    """What the upstream has counted, if it was asked at all."""
+    """Still being counted; of an answer under way."""
+    tokens: Tokens = NO_TOKENS
+    """What the upstream had counted in the end."""
 
     def for_operator(self) -> str:
         where = f" at {self.endpoint}" if self.endpoint else ""

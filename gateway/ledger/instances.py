@@ -8,21 +8,18 @@ first. A server that was only cut off from the database touches its row again an
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models import Count, F
+from django.db.models.functions import Now, TruncHour
 from django.utils import timezone
 
-from gateway.ledger.tables import INTERRUPTED, add_usage, hour_of
-from gateway.models import RequestLog, ServerInstance
+from gateway.models import HourlyUsage, RequestLog, ServerInstance
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-
-    from gateway.ledger.tables import Sums, UsageKey
 
 SILENT_FOR = timedelta(seconds=60)
 
@@ -36,9 +33,12 @@ def register(lock: str) -> ServerInstance:
     )
 
 
-def touch(instance_id: int) -> None:
-    """Whoever took us for dead was wrong."""
-    ServerInstance.objects.filter(pk=instance_id).update(seen_at=Now(), ended_at=None)
+def touch(instance_id: int) -> bool:
+    """Still here. True when somebody had taken us for dead."""
+    us = ServerInstance.objects.filter(pk=instance_id)
+    was_dead = us.exclude(ended_at=None).update(ended_at=None) == 1
+    us.update(seen_at=Now())
+    return was_dead
 
 
 def end(instance_id: int) -> None:
@@ -61,11 +61,15 @@ def _close_rows_of_one(instance_id: int, running: QuerySet[ServerInstance]) -> i
         if running.filter(pk=instance_id).update(ended_at=Now()) != 1:
             return 0  # it lives, or somebody else was first
         rows = RequestLog.objects.filter(instance_id=instance_id, duration_seconds=None, problem=None)
-        usage: defaultdict[UsageKey, Sums] = defaultdict(lambda: defaultdict(float))
-        for started_at, *key in rows.values_list("started_at", "upstream_model", "account", "client"):
-            model, account, client = key
-            for name, number in INTERRUPTED.items():
-                usage[hour_of(started_at), model, account, client][name] += number
-        closed = rows.update(problem=RequestLog.INTERRUPTED)
-        add_usage(usage)
-    return closed
+        _count_interrupted(rows)
+        return rows.update(problem=RequestLog.INTERRUPTED)
+
+
+def _count_interrupted(rows: QuerySet[RequestLog]) -> None:
+    per_hour = rows.annotate(hour=TruncHour("started_at"))
+    counts = per_hour.values_list("hour", "upstream_model", "account", "client").annotate(count=Count("pk"))
+    for hour, model, account, client, count in counts.order_by("hour", "upstream_model", "account", "client"):
+        usage, _ = HourlyUsage.objects.get_or_create(hour=hour, model=model, account=account, client=client)
+        HourlyUsage.objects.filter(pk=usage.pk).update(
+            requests=F("requests") + count, interrupted=F("interrupted") + count
+        )

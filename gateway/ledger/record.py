@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gateway.plain_text import fitting
+from gateway.translation.usage import NO_TOKENS, Tokens
 
 if TYPE_CHECKING:
     from gateway.answer import Answer
@@ -17,39 +18,10 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
     from gateway.explanations import Attempt
     from gateway.journey import Journey
-    from gateway.translation.usage import TokenUsage
 
 HUNG_UP = "hung_up"
 CLIENT_CLOSED_REQUEST = 499
 """What nginx writes for a client that left before its answer; no client ever sees it."""
-LARGEST_COUNT = 2**53
-"""More tokens than that are a mistake of the upstream's, and no page could show them."""
-
-
-class Tokens(NamedTuple):
-    """As reported; nothing is estimated. Anthropic's sense: the input is without what came from the cache,
-    the output includes thinking."""
-
-    input: int = 0
-    output: int = 0
-    cache_read: int = 0
-    thinking: int = 0
-
-
-NO_TOKENS = Tokens()
-
-
-def reported_tokens(usage: TokenUsage | None) -> Tokens:
-    if usage is None:
-        return NO_TOKENS
-    prompt = usage.prompt_tokens or 0
-    counts = (
-        max(0, prompt - usage.cached_tokens),
-        usage.output_tokens,
-        usage.cached_tokens,
-        usage.thinking_tokens,
-    )
-    return Tokens(*(min(count, LARGEST_COUNT) for count in counts))
 
 
 @dataclass(slots=True, eq=False)
@@ -112,8 +84,11 @@ class RequestRecord:
             self.waited_seconds, self.stepped_in = self._journey.waited_seconds, self._journey.stepped_in
         if self.attempts and not self.attempts[-1].reason:
             self._end_last_attempt(self.attempts[-1])
-        each = [reported_tokens(attempt.usage) for attempt in self.attempts]
-        self.tokens = Tokens(*(min(sum(counts), LARGEST_COUNT) for counts in zip(*each, strict=True)))
+        for attempt in self.attempts:
+            if attempt.usage is not None:
+                attempt.tokens, attempt.usage = attempt.usage.reported, None
+        tokens = [attempt.tokens for attempt in self.attempts]
+        self.tokens = tokens[0] if len(tokens) == 1 else Tokens.sum(tokens)
         # It may have to wait for the database: what was asked and answered is not kept meanwhile.
         self._answer = self._journey = None
         self.duration_seconds = self.seconds

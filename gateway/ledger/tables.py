@@ -1,165 +1,104 @@
 """Records into rows: requests, their attempts and the hourly sums, all in one transaction.
 
-Written as SQL for many rows at once: at several hundred requests a second the ORM's own bulk_create costs
-more than everything else the ledger does (docs/performance.md). SQLite and PostgreSQL read the same text.
-Storing a record again does no harm, so whoever cannot know whether a transaction went through tries again.
+Written as SQL for many rows at once: at a thousand requests a second the ORM's bulk_create costs more than
+everything else the ledger does (docs/performance.md). SQLite and PostgreSQL read the same text. Storing a row
+again changes nothing, so whoever cannot know whether a transaction went through does it once more.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection, transaction
 
-from gateway.ledger.record import HUNG_UP, Tokens, reported_tokens
+from gateway.ledger.record import HUNG_UP
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from django.db.models import Model
 
     from gateway.ledger.record import RequestRecord
 
-UsageKey = tuple[datetime, str, str, str]
-"""Hour, model, account, client."""
-Sums = dict[str, float]
-
-TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "thinking_tokens")
-FIXED = ("id", "instance_id", "request_id", "started_at", "client", "session_id", "request_bytes")
-"""Known from the beginning; the others are written again as they become known."""
-CHANGING = (
-    "client_model", "upstream_model", "account", "is_stream", "stepped_in", "problem", "status", "error",
-    "stop_reason", "attempts", "waited_seconds", "first_event_seconds", "duration_seconds", "response_bytes",
-    *TOKENS,
-)  # fmt: skip
-ATTEMPT = (
-    "request_id", "number", "account", "model", "endpoint", "started_at", "waited_seconds", "took_seconds",
-    "reason", "decision", *TOKENS,
-)  # fmt: skip
-USAGE_KEY = ("hour", "model", "account", "client")
-SUMMED = (
-    "requests", "failed", "hung_up", "interrupted", "attempts", "retried", "retried_well", "stepped_in",
-    "waited", "waited_seconds", "begun", "first_event_seconds", "duration_seconds", *TOKENS,
-)  # fmt: skip
 NOTICEABLE_WAIT_SECONDS = 0.1
 """A request that waited less has not waited, as far as statistics go."""
+VALUES_A_STATEMENT = 999
+"""What every SQLite takes. Python's lock changes hands with each statement: few large ones leave it alone."""
 
 
-def store(records: Sequence[RequestRecord], instance_id: int) -> None:
-    """Raises DatabaseError; then nothing of it is stored."""
-    ended = [record for record in records if record.has_ended]
-    with transaction.atomic():
-        usage = _usage_of_new(ended)
-        _write_requests(records, instance_id)
-        _write_attempts(ended)
-        add_usage(usage)
+class RequestRow(NamedTuple):
+    """The columns of RequestLog."""
+
+    id: int
+    instance_id: int
+    request_id: str
+    started_at: str
+    client: str
+    session_id: str
+    request_bytes: int
+    client_model: str
+    upstream_model: str
+    account: str
+    is_stream: bool
+    stepped_in: bool
+    problem: str | None
+    status: int | None
+    error: str
+    stop_reason: str
+    attempts: int
+    waited_seconds: float
+    first_event_seconds: float | None
+    duration_seconds: float | None
+    response_bytes: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    thinking_tokens: int
 
 
-def add_usage(usage: Mapping[UsageKey, Sums]) -> None:
-    """In one order, always: two servers that write the same rows must not wait for each other."""
-    rows = [(*_adapted(key), *(sums.get(name, 0) for name in SUMMED)) for key, sums in sorted(usage.items())]
-    table = _quoted(HourlyUsage)
-    added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in SUMMED)
-    _write(
-        HourlyUsage,
-        (*USAGE_KEY, *SUMMED),
-        rows,
-        f"ON CONFLICT ({', '.join(USAGE_KEY)}) DO UPDATE SET {added}",
-    )
+FIXED = RequestRow._fields[:7]
+"""Known from the beginning; the others are written again as they become known."""
+CHANGING = RequestRow._fields[7:]
 
 
-def hour_of(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+class AttemptRow(NamedTuple):
+    """The columns of RequestAttempt."""
+
+    request_id: int
+    number: int
+    account: str
+    model: str
+    endpoint: str
+    started_at: str
+    waited_seconds: float
+    took_seconds: float
+    reason: str
+    decision: str
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    thinking_tokens: int
 
 
-# Sums
+class Entry(NamedTuple):
+    """All that is written of one request. Its attempts come when it has ended."""
+
+    request: RequestRow
+    attempts: list[AttemptRow]
+
+    @property
+    def has_ended(self) -> bool:
+        return self.request.duration_seconds is not None
 
 
-def _usage_of_new(ended: Sequence[RequestRecord]) -> Mapping[UsageKey, Sums]:
-    """What must be added for requests that have ended, without those that were counted before."""
-    usage: defaultdict[UsageKey, Sums] = defaultdict(lambda: defaultdict(float))
-    known = {row.pk: row for row in _known_ended(ended)}
-    for record in ended:
-        row = known.get(record.id)
-        if row is not None and row.problem == RequestLog.INTERRUPTED:
-            # Somebody took us for dead, for example because the database could not be reached from here.
-            _add(usage[_key(row.started_at, row.upstream_model, row.account, row.client)], INTERRUPTED, -1)
-        if row is None or row.problem == RequestLog.INTERRUPTED:
-            _count(record, usage)
-    return usage
-
-
-INTERRUPTED: Sums = {"requests": 1, "interrupted": 1}
-
-
-def _known_ended(ended: Sequence[RequestRecord]) -> Iterable[RequestLog]:
-    """Rows that say already how it ended."""
-    rows = RequestLog.objects.filter(pk__in=[record.id for record in ended])
-    return rows.only("problem", "started_at", "upstream_model", "account", "client").exclude(
-        duration_seconds=None, problem=None
-    )
-
-
-def _count(record: RequestRecord, usage: Mapping[UsageKey, Sums]) -> None:
-    started_at = datetime.fromtimestamp(record.started_at, UTC)
-    tried = len(record.attempts)
-    has_waited = record.waited_seconds >= NOTICEABLE_WAIT_SECONDS
-    _add(
-        usage[_key(started_at, record.upstream_model, record.account, record.client)],
-        {
-            "requests": 1,
-            "failed": record.problem not in {None, HUNG_UP},
-            "hung_up": record.problem == HUNG_UP,
-            "retried": tried > 1,
-            "retried_well": tried > 1 and record.problem is None,
-            "stepped_in": record.stepped_in,
-            "waited": has_waited,
-            "waited_seconds": record.waited_seconds if has_waited else 0,
-            "begun": record.first_event_seconds is not None,
-            "first_event_seconds": record.first_event_seconds or 0,
-            "duration_seconds": record.duration_seconds or 0,
-        },
-    )
-    for attempt in record.attempts:
-        sums = usage[_key(started_at, attempt.model_id, attempt.email, record.client)]
-        sums["attempts"] += 1
-        _add(sums, _named(reported_tokens(attempt.usage)))
-
-
-def _key(started_at: datetime, model: str, account: str, client: str) -> UsageKey:
-    return hour_of(started_at), model, account, client
-
-
-def _named(tokens: Tokens) -> Sums:
-    return dict(zip(TOKENS, tokens, strict=True))
-
-
-def _add(sums: Sums, more: Sums, times: int = 1) -> None:
-    for name, number in more.items():
-        if number:
-            sums[name] += times * number
-
-
-# Rows
-
-
-def _write_requests(records: Sequence[RequestRecord], instance_id: int) -> None:
-    table = _quoted(RequestLog)
-    changes = ", ".join(f"{name} = excluded.{name}" for name in CHANGING)
-    _write(
-        RequestLog,
-        (*FIXED, *CHANGING),
-        [_request_row(record, instance_id) for record in records],
-        # What has ended, and is known to have, never changes again.
-        f"ON CONFLICT (id) DO UPDATE SET {changes} WHERE {table}.duration_seconds IS NULL",
-    )
-
-
-def _request_row(record: RequestRecord, instance_id: int) -> tuple[Any, ...]:
-    return (
+def entry_of(record: RequestRecord, instance_id: int) -> Entry:
+    """What is known of it now."""
+    attempts = record.attempts
+    request = RequestRow(
         record.id,
         instance_id,
         record.request_id,
@@ -176,58 +115,185 @@ def _request_row(record: RequestRecord, instance_id: int) -> tuple[Any, ...]:
         record.status,
         record.error,
         record.stop_reason,
-        len(record.attempts),
+        len(attempts),
         record.waited_seconds,
         record.first_event_seconds,
         record.duration_seconds,
         record.response_bytes,
         *record.tokens,
     )
+    if not record.has_ended:
+        return Entry(request, [])
+    return Entry(
+        request,
+        [
+            AttemptRow(
+                record.id,
+                number,
+                attempt.email,
+                attempt.model_id,
+                attempt.endpoint[:200],
+                _moment(attempt.started_at),
+                attempt.waited_seconds,
+                attempt.took_seconds,
+                attempt.reason[:200],
+                attempt.decision,
+                *attempt.tokens,
+            )
+            for number, attempt in enumerate(attempts, 1)
+        ],
+    )
 
 
-def _write_attempts(ended: Sequence[RequestRecord]) -> None:
-    rows = [
-        (
-            record.id,
-            number,
-            attempt.email,
-            attempt.model_id,
-            attempt.endpoint[:200],
-            _moment(attempt.started_at),
-            attempt.waited_seconds,
-            attempt.took_seconds,
-            attempt.reason[:200],
-            attempt.decision[:40],
-            *reported_tokens(attempt.usage),
-        )
-        for record in ended
-        for number, attempt in enumerate(record.attempts, 1)
-    ]
-    _write(RequestAttempt, ATTEMPT, rows, "ON CONFLICT (request_id, number) DO NOTHING")
+def _moment(seconds: float) -> str:
+    """As both databases read it; SQLite keeps it so, and Django expects this very form there."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(" ")
+
+
+def store(entries: Sequence[Entry], *, again: bool = False) -> None:
+    """`again`: some of them may be stored already, and are not counted twice.
+
+    Raises DatabaseError; then nothing of it is stored, or all of it, if the connection broke just then.
+    """
+    ended = [entry for entry in entries if entry.has_ended]
+    with transaction.atomic():
+        _write_sums(_sums_of(ended, _known_to_have_ended(ended) if again else {}))
+        _write_requests([entry.request for entry in entries])
+        _write_attempts([attempt for entry in ended for attempt in entry.attempts])
+
+
+# Sums
+
+
+@dataclass(slots=True)
+class Sums:
+    """What is added to a row of HourlyUsage; the names are its columns."""
+
+    requests: int = 0
+    failed: int = 0
+    hung_up: int = 0
+    interrupted: int = 0
+    attempts: int = 0
+    retried: int = 0
+    retried_well: int = 0
+    stepped_in: int = 0
+    waited: int = 0
+    waited_seconds: float = 0.0
+    begun: int = 0
+    first_event_seconds: float = 0.0
+    duration_seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    thinking_tokens: int = 0
+
+    def add_request(self, row: RequestRow) -> None:
+        self.requests += 1
+        self.duration_seconds += row.duration_seconds or 0.0
+        if row.first_event_seconds is not None:
+            self.begun += 1
+            self.first_event_seconds += row.first_event_seconds
+        if row.problem == HUNG_UP:
+            self.hung_up += 1
+        elif row.problem is not None:
+            self.failed += 1
+        if row.attempts > 1:
+            self.retried += 1
+            self.retried_well += row.problem is None
+        if row.waited_seconds >= NOTICEABLE_WAIT_SECONDS:
+            self.waited += 1
+            self.waited_seconds += row.waited_seconds
+        self.stepped_in += row.stepped_in
+
+    def add_attempt(self, row: AttemptRow) -> None:
+        self.attempts += 1
+        self.input_tokens += row.input_tokens
+        self.output_tokens += row.output_tokens
+        self.cache_read_tokens += row.cache_read_tokens
+        self.thinking_tokens += row.thinking_tokens
+
+    def take_back_interrupted(self) -> None:
+        self.requests -= 1
+        self.interrupted -= 1
+
+
+UsageKey = tuple[str, str, str, str]
+USAGE_KEY = ("hour", "model", "account", "client")
+SUMMED = tuple(field.name for field in fields(Sums))
+
+
+def _sums_of(ended: Iterable[Entry], known: dict[int, RequestLog]) -> dict[UsageKey, Sums]:
+    """`known` are the rows that say already how their request ended."""
+    sums: defaultdict[UsageKey, Sums] = defaultdict(Sums)
+    for request, attempts in ended:
+        hour, client = _hour_of(request.started_at), request.client
+        if request.id in known:
+            row = known[request.id]
+            if row.problem != RequestLog.INTERRUPTED:
+                continue
+            # Somebody took us for dead, for example because the database could not be reached from here.
+            sums[hour, row.upstream_model, row.account, client].take_back_interrupted()
+        sums[hour, request.upstream_model, request.account, client].add_request(request)
+        for attempt in attempts:
+            sums[hour, attempt.model, attempt.account, client].add_attempt(attempt)
+    return sums
+
+
+def _hour_of(moment: str) -> str:
+    return f"{moment[:13]}:00:00"
+
+
+def _known_to_have_ended(ended: Sequence[Entry]) -> dict[int, RequestLog]:
+    rows = RequestLog.objects.filter(pk__in=[entry.request.id for entry in ended])
+    return rows.exclude(duration_seconds=None, problem=None).in_bulk()
 
 
 # SQL
 
 
-def _write(
-    model: type[Model], columns: Sequence[str], rows: Sequence[tuple[Any, ...]], conflict: str
+def _write_sums(sums: dict[UsageKey, Sums]) -> None:
+    """In one order, always: two servers that write the same rows must not wait for each other."""
+    table = _table(HourlyUsage)
+    added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in SUMMED)
+    rows = [(*key, *astuple(sums[key])) for key in sorted(sums)]
+    _insert(HourlyUsage, (*USAGE_KEY, *SUMMED), rows, f"({', '.join(USAGE_KEY)}) DO UPDATE SET {added}")
+
+
+def _write_requests(rows: Sequence[RequestRow]) -> None:
+    """What has ended, and is known to have, never changes again."""
+    changes = ", ".join(f"{name} = excluded.{name}" for name in CHANGING)
+    guard = f"{_table(RequestLog)}.duration_seconds IS NULL"
+    _insert(RequestLog, RequestRow._fields, rows, f"(id) DO UPDATE SET {changes} WHERE {guard}")
+
+
+def _write_attempts(rows: Sequence[AttemptRow]) -> None:
+    _insert(RequestAttempt, AttemptRow._fields, rows, "(request_id, number) DO NOTHING")
+
+
+def _insert(
+    model: type[Model], columns: Sequence[str], rows: Sequence[tuple[Any, ...]], on_conflict: str
 ) -> None:
-    if not rows:
-        return
-    marks = ", ".join(["%s"] * len(columns))
-    sql = f"INSERT INTO {_quoted(model)} ({', '.join(columns)}) VALUES ({marks}) {conflict}"  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.executemany(sql, rows)
+    mark = "?" if connection.vendor == "sqlite" else "%s"
+    marks = f"({', '.join([mark] * len(columns))})"
+    step = VALUES_A_STATEMENT // len(columns)
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        _execute(
+            f"INSERT INTO {_table(model)} ({', '.join(columns)}) VALUES {', '.join([marks] * len(some))} "  # noqa: S608  # our own names
+            f"ON CONFLICT {on_conflict}",
+            [value for row in some for value in row],
+        )
 
 
-def _quoted(model: type[Model]) -> str:
+def _execute(sql: str, values: list[Any]) -> None:
+    if connection.vendor == "sqlite":
+        # Django's cursor would look for its own marks in the text, which takes as long as the statement.
+        with connection.wrap_database_errors:
+            connection.connection.execute(sql, values)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, values)
+
+
+def _table(model: type[Model]) -> str:
     return connection.ops.quote_name(model._meta.db_table)
-
-
-def _moment(seconds: float) -> Any:
-    return connection.ops.adapt_datetimefield_value(datetime.fromtimestamp(seconds, UTC))
-
-
-def _adapted(key: UsageKey) -> tuple[Any, ...]:
-    hour, *names = key
-    return connection.ops.adapt_datetimefield_value(hour), *names

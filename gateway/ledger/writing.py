@@ -13,7 +13,7 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from copy import copy
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from django.conf import settings
@@ -22,6 +22,7 @@ from django.db import DatabaseError, InterfaceError, InternalError, OperationalE
 from accounts.live_settings import live
 from gateway.errors import Unavailable
 from gateway.ledger import instances, retention, tables
+from gateway.ledger.tables import Entry, entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +51,7 @@ DATABASE_IN_TROUBLE = (InterfaceError, InternalError, OperationalError)
 """What may be over the next time: locked, full, gone. Any other error would come again and again."""
 
 Result = TypeVar("Result")
+Value = TypeVar("Value")
 
 
 class Ledger:
@@ -59,9 +61,14 @@ class Ledger:
         self.instance_id = 0
         self._queue_rows = queue_rows
         self._patience_seconds = patience_seconds
-        self._unsaved: dict[int, RequestRecord] = {}
-        self._in_hand: dict[int, RequestRecord] = {}
-        """What the writer is writing at the moment."""
+        self._open: dict[int, RequestRecord] = {}
+        self._ended: dict[int, Entry] = {}
+        """What the database does not know yet: of requests under way, and of those that have ended."""
+        self._in_hand = 0
+        """So many rows is the writer writing at the moment."""
+        self._again = False
+        """The next rows may have been stored already: nobody knows what became of the last transaction."""
+        self._was_taken_for_dead = False
         self._next_id = 0
         self._is_stopping = False
         self._work = asyncio.Event()
@@ -99,7 +106,7 @@ class Ledger:
     @property
     def waiting(self) -> int:
         """Rows that the database does not have yet."""
-        return len(self._unsaved) + len(self._in_hand)
+        return len(self._open) + len(self._ended) + self._in_hand
 
     async def open(self, record: RequestRecord) -> None:
         """Raises Unavailable when too much waits to be written, and has for a while."""
@@ -112,11 +119,20 @@ class Ledger:
 
     def note(self, record: RequestRecord) -> None:
         """Something about it has changed that should not be lost with this process."""
-        if not record.id:
-            return
-        self._unsaved[record.id] = record
+        if record.id:
+            self._open[record.id] = record
+            self._wake_writer()
+
+    def close(self, record: RequestRecord) -> None:
+        """It has ended, and will not change any more."""
+        if record.id:
+            self._open.pop(record.id, None)
+            self._ended[record.id] = entry_of(record, self.instance_id)
+            self._wake_writer()
+
+    def _wake_writer(self) -> None:
         self._work.set()
-        if len(self._unsaved) >= BATCH_ROWS:
+        if len(self._open) + len(self._ended) >= BATCH_ROWS:
             self._much_work.set()
 
     async def _wait_for_room(self) -> None:
@@ -135,53 +151,45 @@ class Ledger:
     # What the writer does
 
     async def _keep_writing(self) -> None:
-        while not (self._is_stopping and not self._unsaved):
+        while self.waiting or not self._is_stopping:
             await self._work.wait()
             with suppress(TimeoutError):
                 async with asyncio.timeout(BATCH_SECONDS):
                     await self._much_work.wait()
+            await self._write_some()
             if not self._is_stopping:
-                self._work.clear()
-                self._much_work.clear()
-            while self._unsaved:
-                await self._write_some()
+                _set(self._work, self.waiting > 0)
+                _set(self._much_work, self.waiting >= BATCH_ROWS)
 
     async def _write_some(self) -> None:
-        ids = list(self._unsaved)[:LARGEST_BATCH]
-        self._in_hand = {each: self._unsaved.pop(each) for each in ids}
-        # What has not ended goes on changing, while the thread reads it.
-        batch = [one if one.has_ended else copy(one) for one in self._in_hand.values()]
+        ended, self._ended = _split(self._ended, LARGEST_BATCH)
+        opened, self._open = _split(self._open, LARGEST_BATCH)
+        entries = [*(entry_of(record, self.instance_id) for record in opened.values()), *ended.values()]
+        self._in_hand = len(entries)
+        again, self._again = self._again or self._was_taken_for_dead, False
         try:
-            await self._in_thread(self._store, batch)
+            await self._in_thread(_store, entries, again)
         except DATABASE_IN_TROUBLE as error:
-            self._unsaved = {**self._in_hand, **self._unsaved}
-            self._in_hand = {}
+            self._ended = {**ended, **self._ended}
+            still_open = {key: record for key, record in opened.items() if not record.has_ended}
+            self._open = {**still_open, **self._open}
+            self._in_hand, self._again = 0, True
             self._trouble.note(error, self.waiting)
             await asyncio.sleep(PAUSE_SECONDS)
-            return
-        self._in_hand = {}
-        self._trouble.is_over()
-        self._room.set()
-
-    def _store(self, batch: Sequence[RequestRecord]) -> None:
-        try:
-            tables.store(batch, self.instance_id)
-        except DATABASE_IN_TROUBLE:
-            raise
-        except Exception:
-            if len(batch) == 1:
-                logger.exception("Not in the ledger: %s, %s", batch[0].request_id, batch[0].outcome)
-                return
-            # One of them is what no database would take: a mistake of ours. The others must not suffer.
-            for record in batch:
-                self._store([record])
+        else:
+            self._trouble.is_over()
+        finally:
+            self._in_hand = 0
+            self._room.set()
 
     async def _keep_house(self) -> None:
         next_sweep = next_prune = time.monotonic()
         while True:
             now = time.monotonic()
             try:
-                await self._in_thread(instances.touch, self.instance_id)
+                if await self._in_thread(instances.touch, self.instance_id):
+                    self._was_taken_for_dead = True
+                    logger.warning("Another server took this one for dead; its requests are put right")
                 if now >= next_sweep:
                     next_sweep = now + SWEEP_SECONDS
                     await self._sweep()
@@ -237,6 +245,30 @@ class Trouble:
         if self._since is not None:
             logger.warning("The ledger is written again, after %.0f s", time.monotonic() - self._since)
         self._since, self._said_at = None, 0.0
+
+
+def _store(entries: Sequence[Entry], again: bool) -> None:
+    try:
+        tables.store(entries, again=again)
+    except DATABASE_IN_TROUBLE:
+        raise
+    except Exception:
+        if len(entries) == 1:
+            logger.exception("Not in the ledger: %s", entries[0])
+            return
+        # One of them is what no database would take: a mistake of ours. The others must not suffer.
+        for entry in entries:
+            _store([entry], again=True)
+
+
+def _split(waiting: dict[int, Value], count: int) -> tuple[dict[int, Value], dict[int, Value]]:
+    """The first so many, and the rest."""
+    items = iter(waiting.items())
+    return dict(islice(items, count)), dict(items)
+
+
+def _set(event: asyncio.Event, is_set: bool) -> None:
+    (event.set if is_set else event.clear)()
 
 
 def _connected(work: Callable[..., Result], *arguments: object) -> Result:

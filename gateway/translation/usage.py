@@ -6,7 +6,10 @@ counts it apart.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _FIELDS = (
     ("promptTokenCount", "prompt_tokens"),
@@ -14,6 +17,27 @@ _FIELDS = (
     ("candidatesTokenCount", "visible_tokens"),
     ("thoughtsTokenCount", "thinking_tokens"),
 )
+
+
+LARGEST_COUNT = 2**53
+"""More tokens than that are a mistake of the upstream's, and no page could show them."""
+
+
+class Tokens(NamedTuple):
+    """As reported; nothing is estimated. Anthropic's sense: the input is without what came from the cache,
+    the output includes thinking."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    thinking: int = 0
+
+    @classmethod
+    def sum(cls, each: Iterable[Tokens]) -> Tokens:
+        return cls(*(min(sum(counts), LARGEST_COUNT) for counts in zip(*each, strict=True)))
+
+
+NO_TOKENS = Tokens()
 
 
 class TokenUsage:
@@ -43,7 +67,7 @@ class TokenUsage:
         for theirs, ours in _FIELDS:
             value = usage_metadata.get(theirs)
             if isinstance(value, int) and value >= 0:
-                setattr(self, ours, value)
+                setattr(self, ours, min(value, LARGEST_COUNT))
 
     @property
     def input_tokens(self) -> int:
@@ -59,6 +83,13 @@ class TokenUsage:
     @property
     def cache_read_input_tokens(self) -> int:
         return self.cached_tokens
+
+    @property
+    def reported(self) -> Tokens:
+        prompt = self.prompt_tokens or 0
+        return Tokens(
+            max(0, prompt - self.cached_tokens), self.output_tokens, self.cached_tokens, self.thinking_tokens
+        )
 
     def as_anthropic(self) -> dict[str, Any]:
         """All four numbers each time, as clients overwrite what they have with what they get."""
