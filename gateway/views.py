@@ -9,11 +9,14 @@ import asyncio
 import hashlib
 import logging
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
+from channels.db import database_sync_to_async
 from django.conf import settings
 
+from accounts.standing import standing
 from gateway import model_catalog
 from gateway.answer import KEEP_ALIVE_SECONDS
 from gateway.anthropic_api.messages import parse_count_tokens_request, parse_messages_request
@@ -23,6 +26,7 @@ from gateway.authentication import check_client
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound, Overloaded
 from gateway.journey import Journey
 from gateway.ledger.record import RequestRecord
+from gateway.operator_access import is_operator, may_be_operator
 from gateway.plain_text import fitting
 from gateway.translation.token_estimate import estimate_input_tokens
 
@@ -320,11 +324,26 @@ async def event_logging(request: ApiRequest) -> HttpResponseBase:
 
 @endpoint("GET", "HEAD", for_clients=False)
 async def health(request: ApiRequest) -> HttpResponseBase:
-    """Counts only: anybody may ask."""
-    accounts = request.gateway.accounts
+    """From memory, so that it may be asked often. Anybody may ask; only the operator hears names."""
+    gateway = request.gateway
+    now = standing(gateway.accounts)
+    knows_names = may_be_operator(request) and await database_sync_to_async(is_operator)(request)
     return JsonResponse(
         {
             "status": "ok",
-            "accounts": {"total": accounts.account_count, "usable": len(accounts.pool.accounts)},
+            "timestamp": datetime.now(UTC),
+            "summary": now.sentence,
+            "counts": {
+                "total": now.total,
+                "available": now.available,
+                "rateLimited": now.limited,
+                "unusable": now.unusable,
+            },
+            "requests": {"inFlight": len(gateway.books.in_flight), "waiting": now.waiting},
+            "ledger": {"unwritten": gateway.ledger.waiting},
+            "accounts": [
+                {"email": one.email if knows_names else f"account {number}", **one.as_json()}
+                for number, one in enumerate(now.accounts, 1)
+            ],
         }
     )

@@ -23,7 +23,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-PAGES = ("/admin/", "/static/")
+PAGES = ("/admin/", "/static/", "/api/stats/", "/api/requests", "/api/activity", "/account-limits")
 
 
 class ApiOrPages:

@@ -76,6 +76,10 @@ class OperatorCommand(BaseCommand, ABC):
     def print_json(self, value: Any) -> None:
         self.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
+    def print_line(self, value: Any) -> None:
+        """One of many, for a stream of JSON values."""
+        self.stdout.write(orjson.dumps(value).decode())
+
     def say(self, text: str = "", ending: str = "\n") -> None:
         self.stderr.write(text, style_func=str, ending=ending)  # Django would print all of it in red
         self.stderr.flush()

@@ -1,0 +1,149 @@
+"""Single requests: pages of them, newest first; one with its attempts; and those that end from now on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q
+
+from gateway.ledger.record import HUNG_UP
+from gateway.models import HourlyUsage, RequestAttempt, RequestLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+LARGEST_PAGE = 500
+LATE_BY = timedelta(seconds=30)
+"""Rows may come into the table so long after they began."""
+
+
+class NothingLikeIt(Exception):
+    """A name that nothing in the ledger has; the text says which there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is left empty does not matter."""
+
+    request_id: str = ""
+    account: str = ""
+    model: str = ""
+    """The one that answered, or was asked last."""
+    client: str = ""
+    session: str = ""
+    status: int | None = None
+    errors: bool = False
+    """Only what failed or was interrupted. A client that hung up is no error."""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def _equal(self) -> dict[str, Any]:
+        columns = {
+            "request_id": self.request_id,
+            "account": self.account,
+            "upstream_model": self.model,
+            "client": self.client,
+            "session_id": self.session,
+            "status": self.status,
+        }
+        return {column: value for column, value in columns.items() if value}
+
+    def matches(self, row: RequestLog) -> bool:
+        """The same as `rows`, but for the times."""
+        has_error = row.problem not in {None, HUNG_UP}
+        return (has_error or not self.errors) and all(
+            getattr(row, column) == value for column, value in self._equal.items()
+        )
+
+    def rows(self) -> QuerySet[RequestLog]:
+        """Newest first."""
+        rows = RequestLog.objects.order_by("-started_at", "-id").filter(**self._equal)
+        if self.errors or (self.status or 0) >= 400:
+            rows = rows.filter(problem__isnull=False)  # an index holds these alone
+        if self.errors:
+            rows = rows.exclude(problem=HUNG_UP)
+        if self.since is not None:
+            rows = rows.filter(started_at__gte=self.since)
+        if self.until is not None:
+            rows = rows.filter(started_at__lt=self.until)
+        return rows
+
+
+def page(search: Search, *, before: int | None = None, limit: int = 50) -> list[RequestLog]:
+    """`before` is the id of the last row of the page before. An id that is gone leads to an empty page."""
+    rows = search.rows()
+    if before is not None:
+        last = RequestLog.objects.filter(pk=before).values_list("started_at", flat=True).first()
+        if last is None:
+            return []
+        rows = rows.filter(started_at__lte=last).exclude(Q(started_at=last) & Q(pk__gte=before))
+    return list(rows[: min(limit, LARGEST_PAGE)])
+
+
+def attempts_of(row: RequestLog) -> list[RequestAttempt]:
+    return list(RequestAttempt.objects.filter(request_id=row.pk).order_by("number"))
+
+
+def full_name(column: str, text: str) -> str:
+    """The one name of an account, model or client that is this text, or else has it as a part.
+
+    Raises NothingLikeIt when there is none, or several.
+    """
+    names = sorted(set(HourlyUsage.objects.values_list(column, flat=True)) - {""})
+    found = [name for name in names if text == name] or [
+        name for name in names if text.lower() in name.lower()
+    ]
+    if len(found) != 1:
+        which = "several" if found else "no"
+        there = ", ".join(found or names) or "none yet"
+        raise NothingLikeIt(f"There is {which} {column} like {text!r} in the ledger: {there}.")
+    return str(found[0])
+
+
+class Following:
+    """Requests that end from now on, each once, whichever server serves them."""
+
+    def __init__(self, search: Search, now: datetime) -> None:
+        self._search = search
+        self._newest = now
+        self._seen: dict[int, datetime] = {}
+        self._open = set(_open_rows().values_list("pk", flat=True))
+        list(self.ended())  # those that have ended a moment ago are not from now on
+
+    def ended(self) -> Iterator[RequestLog]:
+        """What has ended since this was last asked, in the order in which it began."""
+        earliest = self._newest - LATE_BY
+        recent = RequestLog.objects.filter(started_at__gte=earliest)
+        rows = {row.pk: row for row in recent if row.pk not in self._seen}
+        rows |= RequestLog.objects.in_bulk(list(self._open))
+        for row in sorted(rows.values(), key=lambda row: (row.started_at, row.pk)):
+            self._newest = max(self._newest, row.started_at)
+            if row.outcome == "open":
+                self._open.add(row.pk)
+            else:
+                self._open.discard(row.pk)
+                self._seen[row.pk] = row.started_at
+                if self._search.matches(row):
+                    yield row
+        self._seen = {pk: at for pk, at in self._seen.items() if at >= earliest}
+
+
+def _open_rows() -> QuerySet[RequestLog]:
+    return RequestLog.objects.filter(duration_seconds=None, problem=None)
+
+
+def as_json(row: RequestLog) -> dict[str, Any]:
+    facts = {field.attname: getattr(row, field.attname) for field in RequestLog._meta.concrete_fields}
+    return {**facts, "outcome": row.outcome}
+
+
+def attempt_as_json(attempt: RequestAttempt) -> dict[str, Any]:
+    facts = {field.attname: getattr(attempt, field.attname) for field in RequestAttempt._meta.concrete_fields}
+    facts.pop("request_id")
+    return facts

@@ -1,0 +1,214 @@
+"""What was used: by model, account or client from the hourly sums, by session from the requests themselves.
+
+A span of time begins where it is asked to: whole hours come from HourlyUsage, the piece before the first
+whole one from the rows. Where rows are gone by then, the span begins with its hour.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count, Max, Min, Q, Sum
+
+from gateway.ledger.record import HUNG_UP
+from gateway.ledger.retention import oldest_kept
+from gateway.ledger.tables import NOTICEABLE_WAIT_SECONDS, SUMMED
+from gateway.models import HourlyUsage, RequestAttempt, RequestLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.db.models import QuerySet
+
+HOUR = timedelta(hours=1)
+SPENT = ("attempts", "input_tokens", "output_tokens", "cache_read_tokens", "thinking_tokens")
+"""Counted where they were spent; everything else where the request ended."""
+DIMENSIONS = {
+    "model": ("model", "upstream_model"),
+    "account": ("account", "account"),
+    "client": ("client", "client"),
+}
+"""What can be asked for, and its column in HourlyUsage and in RequestLog."""
+MOST_SESSIONS = 1000
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over a span of time; the fields are those of HourlyUsage."""
+
+    requests: int = 0
+    failed: int = 0
+    hung_up: int = 0
+    interrupted: int = 0
+    attempts: int = 0
+    retried: int = 0
+    retried_well: int = 0
+    stepped_in: int = 0
+    waited: int = 0
+    waited_seconds: float = 0.0
+    begun: int = 0
+    first_event_seconds: float = 0.0
+    duration_seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    thinking_tokens: int = 0
+
+    def add(self, sums: dict[str, Any]) -> None:
+        for name, number in sums.items():
+            setattr(self, name, getattr(self, name) + (number or 0))
+
+    def sums(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def answered(self) -> int:
+        return self.requests - self.failed - self.hung_up - self.interrupted
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.cache_read_tokens + self.output_tokens
+
+    @property
+    def mean_first_event_seconds(self) -> float | None:
+        return self.first_event_seconds / self.begun if self.begun else None
+
+    def as_json(self) -> dict[str, Any]:
+        numbers = self.sums()
+        for name in ("waited_seconds", "first_event_seconds", "duration_seconds"):
+            numbers[name] = round(numbers[name], 3)
+        mean = self.mean_first_event_seconds
+        return {
+            **numbers,
+            "answered": self.answered,
+            "total_tokens": self.tokens,
+            "mean_first_event_seconds": None if mean is None else round(mean, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUsage:
+    """One session of a client, as it names it; wall time is from its first request to its last."""
+
+    session_id: str
+    client: str
+    first_at: datetime
+    last_at: datetime
+    requests: int
+    failed: int
+    attempts: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    thinking_tokens: int
+
+    @property
+    def wall_seconds(self) -> float:
+        return (self.last_at - self.first_at).total_seconds()
+
+    def as_json(self) -> dict[str, Any]:
+        facts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**facts, "wall_seconds": round(self.wall_seconds, 3)}
+
+
+def beginning(since: datetime) -> datetime:
+    """Where a span really begins: the rows of a piece of an hour may be gone."""
+    oldest = oldest_kept()
+    return since if oldest is None or since > oldest else _hour_of(since)
+
+
+def totals_by(dimension: str, since: datetime) -> dict[str, Totals]:
+    """Most requests first. `dimension` is one of DIMENSIONS."""
+    in_sums, in_rows = DIMENSIONS[dimension]
+    since = beginning(since)
+    first_whole_hour = since if since == _hour_of(since) else _hour_of(since) + HOUR
+    totals: defaultdict[str, Totals] = defaultdict(Totals)
+    sums = HourlyUsage.objects.filter(hour__gte=first_whole_hour)
+    _add(totals, sums.values(in_sums).annotate(**{f"sum_{name}": Sum(name) for name in SUMMED}), in_sums)
+    if since < first_whole_hour:
+        rows = RequestLog.objects.filter(started_at__gte=since, started_at__lt=first_whole_hour)
+        _add_rows(totals, rows, in_rows)
+    return dict(sorted(totals.items(), key=lambda item: (-item[1].requests, -item[1].attempts, item[0])))
+
+
+def totals(since: datetime) -> Totals:
+    total = Totals()
+    for one in totals_by("client", since).values():
+        total.add(one.sums())
+    return total
+
+
+def history(since: datetime) -> dict[datetime, dict[str, Totals]]:
+    """By hour and model, oldest first; hours without a request are left out."""
+    sums = HourlyUsage.objects.filter(hour__gte=_hour_of(since)).values("hour", "model").order_by("hour")
+    by_hour: dict[datetime, dict[str, Totals]] = {}
+    for row in sums.annotate(**{f"sum_{name}": Sum(name) for name in SUMMED}):
+        one = by_hour.setdefault(row["hour"], {}).setdefault(row["model"], Totals())
+        one.add(_summed(dict(row)))
+    return by_hour
+
+
+def sessions(since: datetime, limit: int = MOST_SESSIONS) -> list[SessionUsage]:
+    """The one used last comes first. Requests without a session are left out."""
+    rows = RequestLog.objects.filter(started_at__gte=since).exclude(session_id="")
+    grouped = rows.values("session_id").annotate(
+        last_client=Max("client"),
+        first_at=Min("started_at"),
+        last_at=Max("started_at"),
+        requests=Count("pk"),
+        failed=Count("pk", filter=Q(problem__isnull=False) & ~Q(problem=HUNG_UP)),
+        **{name: Sum(name) for name in SPENT},
+    )
+    found: list[dict[str, Any]] = [dict(row) for row in grouped.order_by("-last_at")[:limit]]
+    return [SessionUsage(client=row.pop("last_client"), **row) for row in found]
+
+
+def _hour_of(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _add(totals: defaultdict[str, Totals], rows: Iterable[dict[str, Any]], column: str) -> None:
+    for row in rows:
+        totals[row[column]].add(_summed(row))
+
+
+def _summed(row: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix("sum_"): value for name, value in row.items() if name.startswith("sum_")}
+
+
+def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], column: str) -> None:
+    """The same sums as tables.py makes of requests when they end."""
+    ended = rows.exclude(duration_seconds=None, problem=None)
+    waited = Q(waited_seconds__gte=NOTICEABLE_WAIT_SECONDS)
+    _add(
+        totals,
+        ended.values(column).annotate(
+            sum_requests=Count("pk"),
+            sum_failed=Count(
+                "pk", filter=~Q(problem__in=[HUNG_UP, RequestLog.INTERRUPTED]) & ~Q(problem=None)
+            ),
+            sum_hung_up=Count("pk", filter=Q(problem=HUNG_UP)),
+            sum_interrupted=Count("pk", filter=Q(problem=RequestLog.INTERRUPTED)),
+            sum_retried=Count("pk", filter=Q(attempts__gt=1)),
+            sum_retried_well=Count("pk", filter=Q(attempts__gt=1, problem=None)),
+            sum_stepped_in=Count("pk", filter=Q(stepped_in=True)),
+            sum_waited=Count("pk", filter=waited),
+            sum_waited_seconds=Sum("waited_seconds", filter=waited),
+            sum_begun=Count("first_event_seconds"),
+            sum_first_event_seconds=Sum("first_event_seconds"),
+            sum_duration_seconds=Sum("duration_seconds"),
+        ),
+        column,
+    )
+    spent = RequestAttempt.objects.filter(request__in=ended)
+    key = "request__client" if column == "client" else column.removeprefix("upstream_")
+    _add(
+        totals,
+        spent.values(key).annotate(
+            sum_attempts=Count("number"), **{f"sum_{name}": Sum(name) for name in SPENT if name != "attempts"}
+        ),
+        key,
+    )

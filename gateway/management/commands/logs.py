@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from accounts.management.operator_command import OperatorCommand
+from gateway.ledger.search import (
+    LARGEST_PAGE,
+    Following,
+    NothingLikeIt,
+    Search,
+    as_json,
+    attempt_as_json,
+    attempts_of,
+    full_name,
+    page,
+)
+from gateway.ledger.spans import NotATime, moment
+from gateway.management.tables import duration, number
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.core.management.base import CommandParser
+
+    from gateway.models import RequestAttempt, RequestLog
+
+POLL_SECONDS = 0.5
+BAR_WIDTH = 24
+
+
+class Command(OperatorCommand):
+    help = (
+        "Single requests from the ledger: the newest that match, or, with an id, one of them with its "
+        "attempts as a timeline. Names may be given in part. The id of a request is in the client's error "
+        "and in the log."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("request_id", nargs="?", default="", metavar="REQUEST-ID")
+        parser.add_argument("-f", "--follow", action="store_true", help="go on with each request as it ends")
+        parser.add_argument(
+            "-n", "--limit", type=int, default=20, help=f"at most {LARGEST_PAGE}; default: 20"
+        )
+        parser.add_argument("--errors", action="store_true", help="only what failed or was interrupted")
+        parser.add_argument("--status", type=int, help="only those with this status; 499: the client hung up")
+        parser.add_argument("--account", default="", metavar="NAME")
+        parser.add_argument("--model", default="", metavar="NAME", help="the one that answered")
+        parser.add_argument("--client", default="", metavar="NAME")
+        parser.add_argument("--session", default="", metavar="ID", help="of Claude Code")
+        parser.add_argument(
+            "--since", default="", metavar="WHEN", help="30m, 24h, 7d, today or a date, in UTC"
+        )
+        parser.add_argument("--until", default="", metavar="WHEN")
+
+    def act(self, *, request_id: str, follow: bool, limit: int, json: bool, **options: Any) -> None:
+        if not 0 <= limit <= LARGEST_PAGE:
+            raise CommandError(f"--limit: must be a whole number from 0 to {LARGEST_PAGE}.")
+        if request_id:
+            self._print_request(request_id, json=json)
+            return
+        search = self._search(**options)
+        following = Following(search, timezone.now()) if follow else None
+        for row in reversed(page(search, limit=limit) if limit else []):
+            self._print_row(row, json=json)
+        while following is not None:
+            time.sleep(POLL_SECONDS)
+            for row in following.ended():
+                self._print_row(row, json=json)
+
+    def _search(
+        self, account: str, model: str, client: str, session: str, since: str, until: str, **options: Any
+    ) -> Search:
+        try:
+            return Search(
+                account=full_name("account", account) if account else "",
+                model=full_name("model", model) if model else "",
+                client=full_name("client", client) if client else "",
+                session=session,
+                status=options["status"],
+                errors=options["errors"],
+                since=_moment("--since", since),
+                until=_moment("--until", until),
+            )
+        except NothingLikeIt as error:
+            raise CommandError(str(error)) from error
+
+    # Many
+
+    def _print_row(self, row: RequestLog, *, json: bool) -> None:
+        if json:
+            self.print_line(as_json(row))
+        else:
+            self.stdout.write(_line(row))
+        self.stdout.flush()
+
+    # One
+
+    def _print_request(self, request_id: str, *, json: bool) -> None:
+        rows = page(Search(request_id=request_id), limit=LARGEST_PAGE)
+        if not rows:
+            raise CommandError(
+                f"The ledger has no request {request_id[:64]!r}. Only requests for messages are in it, from "
+                "clients that were let in."
+            )
+        if json:
+            self.print_json(
+                [
+                    {**as_json(row), "tries": [attempt_as_json(one) for one in attempts_of(row)]}
+                    for row in rows
+                ]
+            )
+            return
+        for row in rows:
+            self.stdout.write(_story(row, attempts_of(row)))
+
+
+def _moment(name: str, text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return moment(text, timezone.now())
+    except NotATime as error:
+        raise CommandError(f"{name}: {error}") from error
+
+
+def _line(row: RequestLog) -> str:
+    tokens = f"{number(row.input_tokens + row.cache_read_tokens)} in {number(row.output_tokens)} out"
+    tries = f" {row.attempts} attempts" if row.attempts > 1 else ""
+    return (
+        f"{row.started_at:%Y-%m-%d %H:%M:%S} {row.request_id} {row.status or '...'} "
+        f"{row.client_model or '-'} → {row.upstream_model or '-'} {row.account or '-'} {tokens} "
+        f"{duration(row.duration_seconds)}{tries} {row.stop_reason or row.outcome}"
+        + (f": {row.error}" if row.error else "")
+    )
+
+
+def _story(row: RequestLog, attempts: list[RequestAttempt]) -> str:
+    facts = {
+        "began": f"{row.started_at:%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC",
+        "client": row.client + (f", session {row.session_id}" if row.session_id else ""),
+        "model": f"{row.client_model or '-'} → {row.upstream_model or '-'}"
+        + (" (stepped in)" if row.stepped_in else ""),
+        "outcome": f"{row.status or '-'} {row.stop_reason or row.outcome}"
+        + (f": {row.error}" if row.error else ""),
+        "tokens": f"{row.input_tokens:,} in, {row.cache_read_tokens:,} from the cache, "
+        f"{row.output_tokens:,} out, {row.thinking_tokens:,} of them thinking",
+        "time": f"first event {duration(row.first_event_seconds)}, whole {duration(row.duration_seconds)}, "
+        f"waited {duration(row.waited_seconds)}",
+        "size": f"{row.request_bytes:,} bytes asked, {row.response_bytes:,} answered"
+        + (", a stream" if row.is_stream else ""),
+    }
+    lines = [row.request_id, *(f"  {name:<8} {value}" for name, value in facts.items())]
+    if attempts:
+        lines += ["", *_timeline(row, attempts)]
+    return "\n".join([*lines, ""])
+
+
+def _timeline(row: RequestLog, attempts: list[RequestAttempt]) -> list[str]:
+    """A bar for each attempt, over the time the whole request took."""
+    whole = max([row.duration_seconds or 0.0, 0.001, *(_ended(row, one) for one in attempts)])
+    return [
+        f"  {_began(row, one):+8.3f} s {_bar(_began(row, one) / whole, _ended(row, one) / whole)} "
+        f"{duration(one.took_seconds):>7}  {one.account} {one.model} {one.endpoint}: {one.reason}"
+        + (f" → {one.decision}" if one.decision else "")
+        for one in attempts
+    ]
+
+
+def _began(row: RequestLog, attempt: RequestAttempt) -> float:
+    return max(0.0, (attempt.started_at - row.started_at).total_seconds())
+
+
+def _ended(row: RequestLog, attempt: RequestAttempt) -> float:
+    return _began(row, attempt) + attempt.took_seconds
+
+
+def _bar(begin: float, end: float) -> str:
+    first = min(round(begin * BAR_WIDTH), BAR_WIDTH - 1)
+    last = max(first + 1, min(round(end * BAR_WIDTH), BAR_WIDTH))
+    return "·" * first + "█" * (last - first) + "·" * (BAR_WIDTH - last)

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from accounts.management.operator_command import OperatorCommand
+from gateway import limits
+from gateway.ledger import usage
+from gateway.ledger.spans import NotATime, moment
+from gateway.management.tables import duration, number, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.core.management.base import CommandParser
+
+WHAT = ("model", "account", "client", "session", "limits")
+DEFAULT_SPAN = timedelta(days=1)
+COLUMNS = ("REQUESTS", "FAILED", "LEFT", "IN", "CACHED", "OUT", "THINKING", "RETRIES", "FIRST EVENT")
+
+
+class Command(OperatorCommand):
+    help = (
+        "What was used: requests and tokens by model, account or client; sessions of clients; limits: what "
+        "each account has left. Reads the ledger, also while the server runs; asks Google nothing."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("what", nargs="?", choices=WHAT, default="model", help="default: model")
+        parser.add_argument(
+            "--since",
+            default="24h",
+            metavar="WHEN",
+            help="30m, 24h, 7d, today, 2026-11-24 or 2026-11-24T13:45 (UTC); default: 24h",
+        )
+        parser.add_argument("--csv", action="store_true", help="print the result as CSV")
+
+    def act(self, *, what: str, since: str, json: bool, csv: bool, **options: Any) -> None:
+        if json and csv:
+            raise CommandError("--json and --csv exclude each other.")
+        try:
+            begin = moment(since, timezone.now())
+        except NotATime as error:
+            raise CommandError(f"--since: {error}") from error
+        if what == "limits":
+            self._print_limits(json=json, csv=csv)
+        elif what == "session":
+            self._print_sessions(usage.sessions(begin), begin, json=json, csv=csv)
+        else:
+            totals = usage.totals_by(what, begin)
+            self._print_totals(what, totals, usage.beginning(begin), json=json, csv=csv)
+
+    # By model, account or client
+
+    def _print_totals(
+        self, what: str, totals: dict[str, usage.Totals], begin: Any, *, json: bool, csv: bool
+    ) -> None:
+        rows = [{what: name, **one.as_json()} for name, one in totals.items()]
+        if json:
+            self.print_json({"since": begin, "rows": rows})
+            return
+        if csv:
+            self._print_csv(rows)
+            return
+        self.say(f"Since {begin:%Y-%m-%d %H:%M} UTC:")
+        if not totals:
+            self.say("No request has ended since then. --since 30d looks further back.")
+            return
+        lines = [(name or "(none)", *self._numbers(one)) for name, one in totals.items()]
+        if len(totals) > 1:
+            whole = usage.Totals()
+            for one in totals.values():
+                whole.add(one.sums())
+            lines.append(("all", *self._numbers(whole)))
+        self.stdout.write(table([what.upper(), *COLUMNS], lines))
+
+    def _numbers(self, one: usage.Totals) -> Sequence[str]:
+        return (
+            number(one.requests),
+            number(one.failed + one.interrupted),
+            number(one.hung_up),
+            number(one.input_tokens),
+            number(one.cache_read_tokens),
+            number(one.output_tokens),
+            number(one.thinking_tokens),
+            number(max(0, one.attempts - one.requests)),
+            duration(one.mean_first_event_seconds),
+        )
+
+    # Sessions
+
+    def _print_sessions(
+        self, sessions: list[usage.SessionUsage], begin: Any, *, json: bool, csv: bool
+    ) -> None:
+        rows = [one.as_json() for one in sessions]
+        if json:
+            self.print_json({"since": begin, "rows": rows})
+            return
+        if csv:
+            self._print_csv(rows)
+            return
+        self.say(f"Since {begin:%Y-%m-%d %H:%M} UTC, the one used last first:")
+        if not sessions:
+            self.say("No client has named a session since then; Claude Code does.")
+            return
+        columns = ("SESSION", "CLIENT", "LAST USED", "WALL TIME", "REQUESTS", "FAILED", "IN", "CACHED", "OUT")
+        lines = [
+            (
+                one.session_id,
+                one.client,
+                f"{one.last_at:%m-%d %H:%M}",
+                duration(one.wall_seconds),
+                number(one.requests),
+                number(one.failed),
+                number(one.input_tokens),
+                number(one.cache_read_tokens),
+                number(one.output_tokens),
+            )
+            for one in sessions
+        ]
+        self.stdout.write(table(columns, lines, left=2))
+
+    # Limits
+
+    def _print_limits(self, *, json: bool, csv: bool) -> None:
+        found = limits.read_limits()
+        if json:
+            self.print_json(limits.as_json(found))
+            return
+        now = timezone.now()
+        models = limits.models_of(found)
+        cells = [[model_id, *(limits.cell(one, model_id, now) for one in found)] for model_id in models]
+        emails = [one.account.email for one in found]
+        if csv:
+            self._print_csv([dict(zip(["model", *emails], row, strict=True)) for row in cells])
+            return
+        if not found:
+            self.say("There is no account yet: addaccount adds one.")
+            return
+        for one in found:
+            if one.advice is not None:
+                self.say(f"{one.account.email}: {one.advice.problem}. manage.py {one.advice.command}")
+        if not models:
+            self.say("Nothing is known yet of what is left: the server asks Google, or refreshquota does.")
+            return
+        self.stdout.write(table(["MODEL", *emails], cells, left=len(emails) + 1))
+
+    def _print_csv(self, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self.stdout.write(text.getvalue(), ending="")

@@ -1,0 +1,272 @@
+"""Statistics, limits, requests and what is going on, as JSON for scripts and pages. The operator's alone."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.http import HttpResponse, StreamingHttpResponse
+from django.utils import timezone
+
+from gateway import limits
+from gateway.activity import Listener
+from gateway.api import JsonResponse
+from gateway.errors import AuthenticationFailed, GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+from gateway.ledger import search, usage
+from gateway.ledger.spans import NotATime, moment
+from gateway.models import ServerInstance
+from gateway.operator_access import is_operator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from datetime import datetime
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+DEFAULT_SPAN = timedelta(days=1)
+DEFAULT_PAGE = 50
+PING_SECONDS = 15.0
+
+
+def for_operator(view: Callable[..., Any]) -> Callable[..., Any]:
+    """GET only: nothing here changes anything, so no page of another site can do harm with it."""
+
+    def refusal(request: HttpRequest) -> HttpResponseBase | None:
+        if not is_operator(request):
+            response = _failed(
+                AuthenticationFailed(
+                    "Log in at /admin/, or send the operator's name and password (HTTP Basic)."
+                )
+            )
+            response.headers["WWW-Authenticate"] = 'Basic realm="operator", charset="UTF-8"'
+            return response
+        if request.method not in {"GET", "HEAD"}:
+            return _failed(MethodNotAllowed("Only GET is answered here.", allow="GET, HEAD"))
+        return None
+
+    if iscoroutinefunction(view):
+
+        @wraps(view)
+        async def checked_async(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+            return await sync_to_async(refusal)(request) or await view(request, **kwargs)
+
+        return checked_async
+
+    @wraps(view)
+    def checked(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return refusal(request) or view(request, **kwargs)
+        except GatewayError as error:
+            return _failed(error)
+
+    return checked
+
+
+def _failed(error: GatewayError) -> JsonResponse:
+    return JsonResponse(error.as_body(), status=error.status, headers=error.as_headers())
+
+
+# Statistics
+
+
+@for_operator
+def totals_by(request: HttpRequest, dimension: str) -> HttpResponse:
+    since = _since(request)
+    totals = usage.totals_by(dimension, since)
+    rows = [{dimension: name, **total.as_json()} for name, total in totals.items()]
+    return JsonResponse({"since": usage.beginning(since), "rows": rows})
+
+
+@for_operator
+def sessions(request: HttpRequest) -> HttpResponse:
+    since = _since(request)
+    return JsonResponse({"since": since, "rows": [one.as_json() for one in usage.sessions(since)]})
+
+
+@for_operator
+def history(request: HttpRequest) -> HttpResponse:
+    """By hour and model, in the shape that other tools of this kind have, and more numbers beside it."""
+    since = _since(request, timedelta(days=30))
+    hours = usage.history(since)
+    return JsonResponse(
+        {"since": since, "history": {_hour(at): _of_hour(models) for at, models in hours.items()}}
+    )
+
+
+def _hour(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H}:00:00.000Z"
+
+
+def _of_hour(models: dict[str, usage.Totals]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"_total": sum(total.requests for total in models.values())}
+    for model, total in models.items():
+        family = next((name for name in ("claude", "gemini") if model.startswith(f"{name}-")), "other")
+        of_family = shown.setdefault(family, {"_subtotal": 0})
+        of_family["_subtotal"] += total.requests
+        of_family[model.removeprefix(f"{family}-") or "none"] = total.requests
+    return {**shown, "models": {model: total.as_json() for model, total in models.items()}}
+
+
+@for_operator
+def tokens(request: HttpRequest) -> HttpResponse:
+    since = _since(request)
+    total = usage.totals(since)
+    return JsonResponse(
+        {
+            "since": usage.beginning(since),
+            "input": total.input_tokens,
+            "output": total.output_tokens,
+            "cached": total.cache_read_tokens,
+            "thinking": total.thinking_tokens,
+            "total": total.tokens,
+        }
+    )
+
+
+@for_operator
+def retries(request: HttpRequest) -> HttpResponse:
+    since = _since(request)
+    total = usage.totals(since)
+    return JsonResponse(
+        {
+            "since": usage.beginning(since),
+            "requests": total.requests,
+            "totalRetries": max(0, total.attempts - total.requests),
+            "retriedRequests": total.retried,
+            "successfulRetries": total.retried_well,
+            "fallbacksUsed": total.stepped_in,
+            "waitCount": total.waited,
+            "totalWaitMs": round(total.waited_seconds * 1000),
+            "averageWaitMs": round(total.waited_seconds / total.waited * 1000) if total.waited else 0,
+        }
+    )
+
+
+@for_operator
+def servers(request: HttpRequest) -> HttpResponse:
+    """Those that run, and for how long."""
+    now = timezone.now()
+    running = ServerInstance.objects.filter(ended_at=None).order_by("started_at")
+    return JsonResponse(
+        {
+            "servers": [
+                {
+                    "id": one.pk,
+                    "started_at": one.started_at,
+                    "seen_at": one.seen_at,
+                    "wall_seconds": round((now - one.started_at).total_seconds(), 3),
+                }
+                for one in running
+            ]
+        }
+    )
+
+
+@for_operator
+def account_limits(request: HttpRequest) -> HttpResponse:
+    found = limits.read_limits()
+    if request.GET.get("format") == "table":
+        return HttpResponse(limits.as_text(found), content_type="text/plain; charset=utf-8")
+    body = limits.as_json(found)
+    if request.GET.get("includeHistory") == "true":
+        hours = usage.history(timezone.now() - timedelta(days=30))
+        body["history"] = {_hour(at): _of_hour(models) for at, models in hours.items()}
+    return JsonResponse(body)
+
+
+# Requests
+
+
+@for_operator
+def requests(request: HttpRequest) -> HttpResponse:
+    given = request.GET
+    wanted = search.Search(
+        request_id=given.get("request_id", ""),
+        account=given.get("account", ""),
+        model=given.get("model", ""),
+        client=given.get("client", ""),
+        session=given.get("session", ""),
+        status=_number(request, "status", None, 100, 599),
+        errors=given.get("errors") == "true",
+        since=_moment(request, "since"),
+        until=_moment(request, "until"),
+    )
+    limit = _number(request, "limit", DEFAULT_PAGE, 1, search.LARGEST_PAGE) or DEFAULT_PAGE
+    rows = search.page(wanted, before=_number(request, "before", None, 0, 2**63 - 1), limit=limit + 1)
+    more = rows[limit - 1].pk if len(rows) > limit else None
+    return JsonResponse({"requests": [search.as_json(row) for row in rows[:limit]], "before": more})
+
+
+@for_operator
+def one_request(request: HttpRequest, request_id: str) -> HttpResponse:
+    """All that were told this id; a client that chooses its ids may choose one twice."""
+    rows = search.page(search.Search(request_id=request_id))
+    if not rows:
+        raise NotFound(f"The ledger has no request {request_id[:64]!r}.")
+    return JsonResponse(
+        {
+            "requests": [
+                {
+                    **search.as_json(row),
+                    "tries": [search.attempt_as_json(one) for one in search.attempts_of(row)],
+                }
+                for row in rows
+            ]
+        }
+    )
+
+
+@for_operator
+async def activity(request: HttpRequest) -> HttpResponseBase:
+    """Server-sent events: a batch of what has happened, now and then; a jump in `number` means that one is
+    missing."""
+    return StreamingHttpResponse(
+        _batches(),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _batches() -> AsyncIterator[bytes]:
+    async with Listener() as listener:
+        yield b": listening\n\n"
+        while True:
+            try:
+                async with asyncio.timeout(PING_SECONDS):
+                    batch = await listener.next()
+            except TimeoutError:
+                yield b": nothing happened\n\n"
+                continue
+            head = orjson.dumps({"source": batch.source, "number": batch.number, "missed": batch.missed})
+            yield b'event: batch\ndata: %b,"events":%b}\n\n' % (head[:-1], batch.events.encode())
+
+
+# What is asked for
+
+
+def _since(request: HttpRequest, default: timedelta = DEFAULT_SPAN) -> datetime:
+    return _moment(request, "since") or timezone.now() - default
+
+
+def _moment(request: HttpRequest, name: str) -> datetime | None:
+    text = request.GET.get(name, "")
+    if not text:
+        return None
+    try:
+        return moment(text, timezone.now())
+    except NotATime as error:
+        raise InvalidRequest(f"{name}: {error}") from error
+
+
+def _number(request: HttpRequest, name: str, default: int | None, low: int, high: int) -> int | None:
+    text = request.GET.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and low <= int(text[:20]) <= high):
+        raise InvalidRequest(f"{name}: must be a whole number from {low} to {high}.")
+    return int(text)
