@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -13,19 +15,24 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import httpx
+import orjson
 import psycopg
 import pytest
 
+from gateway.ledger.writing import SWEEP_SECONDS
+from tests.clients.raw_http import Wire, request_bytes
+from tests.faults.load import Load
 from tests.gateway.conftest import a_body
 from tests.live_gateway import LiveGateway, free_port, manage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gateway.upstreams.emulator.server import EmulatorServer
 
 pytestmark = pytest.mark.needs("postgresql")
 
+REQUESTS = "gateway_requestlog"
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
@@ -78,24 +85,37 @@ def test_requests_are_answered_and_rests_survive_a_kill(
     assert not (tmp_path / "proxy.sqlite3").exists()
 
 
-def test_two_servers_share_the_accounts_and_one_refresh_of_each_token(
+@pytest.fixture
+def two_gateways(
     empty_database: str, emulator: EmulatorServer, tmp_path: Path
-) -> None:
+) -> Iterator[tuple[LiveGateway, LiveGateway]]:
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
-    keys = {"CREDENTIALS_KEYS": "t_ZbUSJfgqHpVvZTl9WjvMOH0zQAk8rZ6Y7oyhEXdZE=", "SECRET_KEY": "shared"}
+    settings = {
+        "DATABASE_URL": empty_database,
+        "CREDENTIALS_KEYS": "t_ZbUSJfgqHpVvZTl9WjvMOH0zQAk8rZ6Y7oyhEXdZE=",
+        "SECRET_KEY": "shared",
+        "MAX_CONCURRENT_REQUESTS": "0",
+    }
     with (
-        LiveGateway(emulator, folders[0], DATABASE_URL=empty_database, **keys) as one,
-        LiveGateway(emulator, folders[1], DATABASE_URL=empty_database, **keys) as two,
+        LiveGateway(emulator, folders[0], **settings) as one,
+        LiveGateway(emulator, folders[1], **settings) as two,
     ):
-        for gateway in (one, two):
-            ask(gateway)
-        emulator.state.log.clear()
-        emulator.state.expire_tokens()
-        with ThreadPoolExecutor(20) as threads:
-            answers = list(threads.map(ask, [one, two] * 10))
-        listed = manage("listaccounts", "--json", env=two.env)
+        yield one, two
+
+
+def test_two_servers_share_the_accounts_and_one_refresh_of_each_token(
+    two_gateways: tuple[LiveGateway, LiveGateway], emulator: EmulatorServer
+) -> None:
+    one, two = two_gateways
+    for gateway in (one, two):
+        ask(gateway)
+    emulator.state.log.clear()
+    emulator.state.expire_tokens()
+    with ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(ask, [one, two] * 10))
+    listed = manage("listaccounts", "--json", env=two.env)
 
     refreshed = [
         parse_qs(entry.body.decode())["refresh_token"][0] for entry in emulator.state.log.entries("token")
@@ -103,6 +123,62 @@ def test_two_servers_share_the_accounts_and_one_refresh_of_each_token(
     assert {answer.status_code for answer in answers} == {200}
     assert listed.returncode == 0
     assert sorted(refreshed) == sorted(set(refreshed))
+
+
+def test_two_servers_keep_one_ledger(
+    two_gateways: tuple[LiveGateway, LiveGateway], emulator: EmulatorServer, empty_database: str
+) -> None:
+    emulator.state.lift_quotas()
+    loads = [Load(gateway.url, 60, first=number * 1000) for number, gateway in enumerate(two_gateways)]
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda load: asyncio.run(load.run(3)), loads))
+    for gateway in two_gateways:
+        gateway.stop()
+
+    asked = sorted([*loads[0].asked, *loads[1].asked])
+    assert {one.status for load in loads for one in load.asked.values()} == {200}
+    with psycopg.connect(empty_database) as connection:
+        rows = connection.execute(f"SELECT request_id FROM {REQUESTS} WHERE problem IS NULL").fetchall()
+        sums = connection.execute("SELECT sum(requests), sum(attempts) FROM gateway_hourlyusage").fetchone()
+    assert sorted(row[0] for row in rows) == asked
+    assert sums == (len(asked), len(asked))
+
+
+def test_a_server_closes_the_rows_of_one_that_died_and_of_nobody_else(
+    two_gateways: tuple[LiveGateway, LiveGateway], emulator: EmulatorServer, empty_database: str
+) -> None:
+    one, two = two_gateways
+    emulator.state.fault("stall_mid_stream", seconds=120, after_chunks=2)
+    stream = Wire.to(one.url)
+    stream.send(request_bytes(body=orjson.dumps(a_body(stream=True)), content_type="application/json"))
+    stream.expect(b"200 OK")
+
+    two.stop()
+    two.start()
+    wait_until(lambda: problems(empty_database) == [None])
+    time.sleep(SWEEP_SECONDS)
+    assert problems(empty_database) == [None]
+
+    one.stop(signal.SIGKILL)
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute("UPDATE gateway_serverinstance SET seen_at = seen_at - interval '61 seconds'")
+    wait_until(lambda: problems(empty_database) == ["interrupted"])
+    stream.close()
+
+    assert "1 requests of its were interrupted" in two.output
+
+
+def problems(database_url: str) -> list[str | None]:
+    with psycopg.connect(database_url) as connection:
+        return [row[0] for row in connection.execute(f"SELECT problem FROM {REQUESTS}").fetchall()]
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 2 * SWEEP_SECONDS) -> None:
+    give_up_at = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
 
 
 def ask(gateway: LiveGateway) -> httpx.Response:

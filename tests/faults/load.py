@@ -36,6 +36,8 @@ class Asked:
 class Load:
     url: str
     per_second: int
+    first: int = 0
+    """The number its names begin with, so that two loads can be told apart."""
     asked: dict[str, Asked] = field(default_factory=dict)
     is_over: bool = False
 
@@ -48,7 +50,7 @@ class Load:
             for number in range(round(seconds * self.per_second)):
                 if self.is_over:
                     break
-                tasks.append(asyncio.create_task(self._ask(session, f"load-{number}")))
+                tasks.append(asyncio.create_task(self._ask(session, f"load-{self.first + number}")))
                 await asyncio.sleep(max(0.0, started + (number + 1) / self.per_second - time.monotonic()))
             await asyncio.gather(*tasks)
 

@@ -181,6 +181,7 @@ async def send(exchange: Exchange, events: list[bytes], content_type: str) -> we
         behaviour = combine(behaviour, exchange.behaviour)
     content_type = behaviour.content_type or content_type
     if behaviour is GOOD and len(events) == 1:
+        _note_usage(exchange, events[0])
         exchange.note(outcome="answered", status=200, chunks_sent=1)
         return web.Response(body=events[0], headers={"Content-Type": content_type})
     trace = {"X-Cloudaicompanion-Trace-Id": secrets.token_hex(8)}
@@ -212,6 +213,7 @@ async def _write(
             bytes_left = None if bytes_left is None else bytes_left - len(frame)
             if len(frame) < len(event):
                 await asyncio.sleep(behaviour.frame_delay)  # even 0 lets the frame leave by itself
+        _note_usage(exchange, event)
         if number == 1:
             exchange.note(chunks_sent=1)  # wakes those who wait for an answer to begin
         else:
@@ -220,3 +222,10 @@ async def _write(
             await asyncio.sleep(behaviour.stall_seconds)
         elif number < len(events) and behaviour.chunk_delay:
             await asyncio.sleep(behaviour.chunk_delay)
+
+
+def _note_usage(exchange: Exchange, event: bytes) -> None:
+    """An event that was cut is no JSON, and has told nobody anything."""
+    chunk = decoded(event.removeprefix(b"data: ")) if b'"usageMetadata"' in event else None
+    if isinstance(chunk, dict):
+        exchange.entry.usage_sent = chunk.get("response", chunk).get("usageMetadata", {})

@@ -37,6 +37,9 @@ class Entry:
     outcome: str = "open"
     message: str | None = None
     usage: Json = field(default_factory=dict)
+    """What the answer takes."""
+    usage_sent: Json = field(default_factory=dict)
+    """How much of that the caller has been told: the last usageMetadata that went out whole."""
     chunks_sent: int = 0
     finished_at: float | None = None
     closed_by_peer_at: float | None = None
