@@ -28,7 +28,7 @@ def gateway(folder: Path, base_url: str, token_url: str, **settings: str) -> Ser
     port = free_port()
     command = [sys.executable, str(PROJECT / "manage.py"), "runserver", str(port)]
     env = {
-        **_environment(folder),
+        **environment(folder),
         "CLOUDCODE_ENDPOINTS": base_url,
         "OAUTH_TOKEN_URL": token_url,
         "OAUTH_CLIENT_ID": "benchmark",
@@ -40,7 +40,7 @@ def gateway(folder: Path, base_url: str, token_url: str, **settings: str) -> Ser
     return Server(command, port, folder / "gateway.log", env)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """Nothing of the developer's own settings but what a .env file in the project adds."""
     return {
         "PATH": os.environ["PATH"],
@@ -55,7 +55,7 @@ def _environment(folder: Path) -> dict[str, str]:
 def _manage(folder: Path, *arguments: str, stdin: bytes = b"") -> None:
     finished = subprocess.run(
         [sys.executable, str(PROJECT / "manage.py"), *arguments],
-        env=_environment(folder),
+        env=environment(folder),
         input=stdin,
         capture_output=True,
         check=False,
