@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
+from channels.exceptions import ChannelFull
 from channels.layers import get_channel_layer
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 LISTENERS = "activity.listeners"
 SOURCES = "activity.sources"
+END = "activity.end"
 BATCH_SECONDS = 0.2
 LARGEST_BATCH = 500
 """Events; more in so short a time nobody can read, and the page counts them as missed."""
@@ -139,9 +141,10 @@ class Activity:
 
 
 class Listener:
-    """A context manager; inside it, iterate over the batches of all servers, from now on."""
+    """A context manager; inside it, iterate over the batches of all servers, until this one ends."""
 
     async def __aenter__(self) -> Self:
+        _listening.add(self)
         self._layer = _layer()
         self._channel = await self._layer.new_channel()
         await self._announce()
@@ -149,18 +152,26 @@ class Listener:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
+        _listening.discard(self)
         self._announcer.cancel()
         with suppress(asyncio.CancelledError):
             await self._announcer
         await self._layer.group_discard(LISTENERS, self._channel)
 
     async def __aiter__(self) -> AsyncIterator[Batch]:
-        while True:
-            yield await self.next()
+        while (batch := await self.next()) is not None:
+            yield batch
 
-    async def next(self) -> Batch:
+    async def next(self) -> Batch | None:
+        """None when this server ends."""
         message = await self._layer.receive(self._channel)
+        if message["type"] == END:
+            return None
         return Batch(message["source"], message["number"], message["missed"], message["events"])
+
+    async def dismiss(self) -> None:
+        with suppress(ChannelFull):
+            await self._layer.send(self._channel, {"type": END})
 
     async def _keep_announcing(self) -> None:
         while True:
@@ -171,6 +182,15 @@ class Listener:
         """And belong to the group again: a layer puts out who has not read for a minute."""
         await self._layer.group_add(LISTENERS, self._channel)
         await self._layer.group_send(SOURCES, {"type": "activity.listen"})
+
+
+async def dismiss_listeners() -> None:
+    """Of this process, which ends: it must not wait for those who would listen for ever."""
+    for listener in list(_listening):
+        await listener.dismiss()
+
+
+_listening: set[Listener] = set()
 
 
 def _layer() -> BaseChannelLayer:

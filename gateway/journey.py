@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError, Overloaded, RateLimited, UpstreamFailed, UpstreamTimedOut
 from gateway.explanations import Attempt, clock, in_words, sentence
+from gateway.plain_text import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,7 +102,7 @@ class Journey:
     def end_attempt(self, reason: str, decision: str, *, back_at: float | None = None) -> None:
         """The one under way has failed. `decision` is what is done next."""
         attempt = self.attempt
-        attempt.reason, attempt.decision, attempt.back_at = reason, decision, back_at
+        attempt.reason, attempt.decision, attempt.back_at = fitting(reason, 200), decision, back_at
         attempt.took_seconds = max(0.0, time.time() - attempt.started_at)
         self.accounts_given_up += decision == NEXT_ACCOUNT
         logger.warning("%s", attempt.for_operator())

@@ -90,6 +90,7 @@ def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any
     account, advice = one.account, one.advice
     return {
         "email": account.email,
+        "source": "oauth",
         "status": one.status,
         "error": f"{advice.problem}. {advice.what_to_do}" if advice else None,
         "enabled": account.enabled,
@@ -181,4 +182,5 @@ def as_text(limits: Sequence[AccountLimits]) -> str:
 
 
 def _short(one: AccountLimits) -> str:
-    return one.account.email.partition("@")[0][:24]
+    """As long as the column; what comes after the @ may be what tells two accounts apart."""
+    return one.account.email[:24]

@@ -120,10 +120,12 @@ class JsonFormatter(SafeFormatter):
         if request_id := _request_id(record):
             line["request_id"] = request_id
         if (facts := getattr(record, "request", None)) is not None and isinstance(facts, dict):
-            line["request"] = facts
+            line["request"] = {
+                name: redacted(value) if isinstance(value, str) else value for name, value in facts.items()
+            }
         if shown := self.traceback_of(record):
             line["traceback"] = shown
-        return redacted(orjson.dumps(line, default=str).decode())
+        return orjson.dumps(line, default=str).decode()
 
 
 def _request_id(record: logging.LogRecord) -> str:

@@ -16,4 +16,5 @@ urlpatterns = [
     path("api/requests", operator_views.requests),
     path("api/requests/<str:request_id>", operator_views.one_request),
     path("api/activity", operator_views.activity),
+    re_path("^api/(?:stats|requests)/", operator_views.nothing_here),
 ]

@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.db import connection
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
 
 from gateway import limits
 from gateway.activity import Listener
 from gateway.api import JsonResponse
-from gateway.errors import AuthenticationFailed, GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+from gateway.errors import (
+    AuthenticationFailed,
+    GatewayError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    RateLimited,
+)
 from gateway.ledger import search, usage
 from gateway.ledger.spans import NotATime, moment
 from gateway.models import ServerInstance
-from gateway.operator_access import is_operator
+from gateway.operator_access import is_locked_out, is_operator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -38,6 +47,10 @@ def for_operator(view: Callable[..., Any]) -> Callable[..., Any]:
 
     def refusal(request: HttpRequest) -> HttpResponseBase | None:
         if not is_operator(request):
+            if is_locked_out(request):
+                return _failed(
+                    RateLimited("Too many wrong passwords came from this address. Try again later.")
+                )
             response = _failed(
                 AuthenticationFailed(
                     "Log in at /admin/, or send the operator's name and password (HTTP Basic)."
@@ -51,12 +64,21 @@ def for_operator(view: Callable[..., Any]) -> Callable[..., Any]:
 
     if iscoroutinefunction(view):
 
+        def refusal_alone(request: HttpRequest) -> HttpResponseBase | None:
+            try:
+                return refusal(request)
+            finally:
+                if not connection.in_atomic_block:
+                    connection.close()  # the answer may last for hours
+
+        @csrf_exempt
         @wraps(view)
         async def checked_async(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-            return await sync_to_async(refusal)(request) or await view(request, **kwargs)
+            return await sync_to_async(refusal_alone)(request) or await view(request, **kwargs)
 
         return checked_async
 
+    @csrf_exempt
     @wraps(view)
     def checked(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         try:
@@ -205,7 +227,7 @@ def requests(request: HttpRequest) -> HttpResponse:
 @for_operator
 def one_request(request: HttpRequest, request_id: str) -> HttpResponse:
     """All that were told this id; a client that chooses its ids may choose one twice."""
-    rows = search.page(search.Search(request_id=request_id))
+    rows = search.page(search.Search(request_id=request_id), limit=search.LARGEST_PAGE)
     if not rows:
         raise NotFound(f"The ledger has no request {request_id[:64]!r}.")
     return JsonResponse(
@@ -225,6 +247,8 @@ def one_request(request: HttpRequest, request_id: str) -> HttpResponse:
 async def activity(request: HttpRequest) -> HttpResponseBase:
     """Server-sent events: a batch of what has happened, now and then; a jump in `number` means that one is
     missing."""
+    if request.method == "HEAD":
+        return HttpResponse(content_type="text/event-stream")
     return StreamingHttpResponse(
         _batches(),
         content_type="text/event-stream",
@@ -242,8 +266,15 @@ async def _batches() -> AsyncIterator[bytes]:
             except TimeoutError:
                 yield b": nothing happened\n\n"
                 continue
+            if batch is None:
+                return
             head = orjson.dumps({"source": batch.source, "number": batch.number, "missed": batch.missed})
             yield b'event: batch\ndata: %b,"events":%b}\n\n' % (head[:-1], batch.events.encode())
+
+
+@for_operator
+def nothing_here(request: HttpRequest) -> HttpResponse:
+    raise NotFound(f"{request.path} is not a path of this gateway.")
 
 
 # What is asked for
@@ -267,6 +298,6 @@ def _number(request: HttpRequest, name: str, default: int | None, low: int, high
     text = request.GET.get(name, "")
     if not text:
         return default
-    if not (text.isascii() and text.isdigit() and low <= int(text[:20]) <= high):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
         raise InvalidRequest(f"{name}: must be a whole number from {low} to {high}.")
     return int(text)

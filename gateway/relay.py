@@ -146,8 +146,8 @@ class Relay:
     ) -> Answer | None:
         """Each is given the client's own request anew; one that cannot take it is passed over."""
         for model_id in chain:
-            plan = self._plan(model_id, request, journey)
             try:
+                plan = self._plan(model_id, request, journey)
                 answer = await self._try_accounts(plan, journey, may_wait=False)
             except (RateLimited, Overloaded, InvalidRequest, NotFound) as failure:
                 # Not its sentence: that may quote the request.
@@ -356,12 +356,12 @@ class Relay:
         if isinstance(error, ClientSecretWrong):
             journey.end_attempt(_reason_of(error), TOLD_THE_CLIENT)
             raise OperatorMustAct(str(error))
-        if isinstance(error, SignInExpired):
-            await self._accounts.take_out_of_use(lease.account, Account.State.INVALID, str(error))
-        elif isinstance(error, TransportFailed | MalformedStream):
+        if isinstance(error, TransportFailed | MalformedStream):
             self._pool.failed(lease, Trouble.SERVER_ERROR)
         journey.last_error = _error_for(error)
         journey.end_attempt(_reason_of(error), NEXT_ACCOUNT)
+        if isinstance(error, SignInExpired):
+            await self._accounts.take_out_of_use(lease.account, Account.State.INVALID, str(error))
         return None
 
     async def _learn_from_refusal(
@@ -369,8 +369,6 @@ class Relay:
     ) -> Trouble:
         refusal = error.refusal
         verdict = verdict_on(refusal)
-        if verdict.state is not None:
-            await self._accounts.take_out_of_use(lease.account, verdict.state, refusal.message, refusal.link)
         if refusal.trouble is Trouble.CAPACITY:
             journey.capacity_hint_seconds = refusal.wait_seconds
         rest = self._pool.failed(lease, refusal.trouble, refusal.wait_seconds)
@@ -384,6 +382,8 @@ class Relay:
             raise final
         journey.last_error = final
         journey.end_attempt(_reason_of(error), NEXT_ACCOUNT, back_at=back_at)
+        if verdict.state is not None:
+            await self._accounts.take_out_of_use(lease.account, verdict.state, refusal.message, refusal.link)
         return refusal.trouble
 
     # What the client hears in the end

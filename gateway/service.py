@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from accounts.service import AccountsService
-from gateway.activity import Activity
+from gateway.activity import Activity, dismiss_listeners
 from gateway.bookkeeper import Bookkeeper
 from gateway.ledger.writing import Ledger
 from gateway.models import read_routes
@@ -42,6 +42,10 @@ class Gateway:
 
     def _read_routes(self) -> None:
         self.routes = read_routes()
+
+    async def dismiss_watchers(self) -> None:
+        """Requests may finish; those who only watch would never end."""
+        await dismiss_listeners()
 
     async def stop(self) -> None:
         """The ledger first: time is short, and it has most to lose."""

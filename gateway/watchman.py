@@ -78,11 +78,16 @@ class LogLines(logging.Handler):
         self.addFilter(RequestIdFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._activity.is_heard:
+        if not self._activity.is_heard:
+            return
+        try:
             line = {
                 "level": record.levelname.lower(),
                 "logger": record.name,
                 "request_id": getattr(record, "request_id", ""),
                 "message": self._format.message_of(record),
             }
+        except Exception:
+            self.handleError(record)
+        else:
             self._activity.publish("log", line)

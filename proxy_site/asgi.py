@@ -23,7 +23,8 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-PAGES = ("/admin/", "/static/", "/api/stats/", "/api/requests", "/api/activity", "/account-limits")
+PAGES_UNDER = ("/admin/", "/static/", "/api/stats/", "/api/requests/")
+PAGES = {"/admin", "/account-limits", "/api/requests", "/api/activity"}
 
 
 class ApiOrPages:
@@ -39,7 +40,7 @@ class ApiOrPages:
 
 
 def _is_page(path: str, method: str) -> bool:
-    return path.startswith(PAGES) or path == "/admin" or (path == "/" and method == "GET")
+    return path.startswith(PAGES_UNDER) or path in PAGES or (path == "/" and method == "GET")
 
 
 def _is_our_host(scope: Scope) -> bool:

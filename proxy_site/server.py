@@ -348,6 +348,7 @@ class GatewayServer(Server):
 
     async def _shut_down(self) -> None:
         self._port.stopListening()
+        await self.gateway.dismiss_watchers()
         waited = 0.0
         while self._running() and waited < self.grace_seconds:
             await asyncio.sleep(POLL_SECONDS)

@@ -20,6 +20,8 @@ TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 ROLES = frozenset({"user", "assistant", "system"})
 IMAGE_MEDIA_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 DOCUMENT_MEDIA_TYPES = frozenset({"application/pdf"})
+LONGEST_MODEL = 256
+"""Anthropic's own limit."""
 MIN_THINKING_BUDGET = 1024
 # A document within a document within a tool result is deep already.
 MAX_NESTED_BLOCKS = 20
@@ -114,6 +116,8 @@ def _is_integer(value: object) -> bool:
 def _model(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidRequest("model: must be a non-empty string")
+    if len(value) > LONGEST_MODEL:
+        raise InvalidRequest(f"model: must have at most {LONGEST_MODEL} characters")
     return value
 
 

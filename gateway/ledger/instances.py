@@ -33,16 +33,14 @@ def register(lock: str) -> ServerInstance:
     )
 
 
-def touch(instance_id: int) -> bool:
-    """Still here. True when somebody had taken us for dead."""
-    us = ServerInstance.objects.filter(pk=instance_id)
-    was_dead = us.exclude(ended_at=None).update(ended_at=None) == 1
-    us.update(seen_at=Now())
-    return was_dead
+def touch(instance_id: int) -> None:
+    """Still here. Who was taken for dead is put right when it writes next (tables.store)."""
+    ServerInstance.objects.filter(pk=instance_id).update(seen_at=Now())
 
 
 def end(instance_id: int) -> None:
-    ServerInstance.objects.filter(pk=instance_id).update(ended_at=Now())
+    """A request that is still under way now has nobody to write how it ends."""
+    close_rows_of(ServerInstance.objects.filter(pk=instance_id))
 
 
 def close_rows_of_the_dead(instance_id: int) -> int:

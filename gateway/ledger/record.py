@@ -122,7 +122,7 @@ class RequestRecord:
 
     @property
     def upstream_model(self) -> str:
-        return self.attempts[-1].model_id if self.attempts else ""
+        return fitting(self.attempts[-1].model_id, 200) if self.attempts else ""
 
     @property
     def outcome(self) -> str:

@@ -34,5 +34,6 @@ def prune_step(before: datetime) -> int:
         RequestLog.objects.filter(pk__in=ids).delete()
     if len(ids) < STEP_ROWS:
         HourlyUsage.objects.filter(hour__lt=timezone.now() - SUMS_KEPT).delete()
-        ServerInstance.objects.filter(ended_at__lt=before).delete()
+        # One that ended a moment ago may only have been taken for dead.
+        ServerInstance.objects.filter(ended_at__lt=before - timedelta(days=1)).delete()
     return len(ids)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q
+from django.utils import timezone
 
 from gateway.ledger.record import HUNG_UP
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 LARGEST_PAGE = 500
-LATE_BY = timedelta(seconds=30)
-"""Rows may come into the table so long after they began."""
+LATE_BY = timedelta(minutes=3)
+"""Rows may come into the table so long after they began: the database may have been locked."""
 
 
 class NothingLikeIt(Exception):
@@ -83,7 +84,7 @@ def page(search: Search, *, before: int | None = None, limit: int = 50) -> list[
         if last is None:
             return []
         rows = rows.filter(started_at__lte=last).exclude(Q(started_at=last) & Q(pk__gte=before))
-    return list(rows[: min(limit, LARGEST_PAGE)])
+    return list(rows[: max(0, min(limit, LARGEST_PAGE + 1))])
 
 
 def attempts_of(row: RequestLog) -> list[RequestAttempt]:
@@ -95,14 +96,14 @@ def full_name(column: str, text: str) -> str:
 
     Raises NothingLikeIt when there is none, or several.
     """
-    names = sorted(set(HourlyUsage.objects.values_list(column, flat=True)) - {""})
+    names = sorted(set(HourlyUsage.objects.values_list(column, flat=True).distinct()) - {""})
     found = [name for name in names if text == name] or [
         name for name in names if text.lower() in name.lower()
     ]
     if len(found) != 1:
-        which = "several" if found else "no"
+        which = f"There are several {column}s" if found else f"There is no {column}"
         there = ", ".join(found or names) or "none yet"
-        raise NothingLikeIt(f"There is {which} {column} like {text!r} in the ledger: {there}.")
+        raise NothingLikeIt(f"{which} like {text!r} in the ledger: {there}.")
     return str(found[0])
 
 
@@ -119,15 +120,14 @@ class Following:
     def ended(self) -> Iterator[RequestLog]:
         """What has ended since this was last asked, in the order in which it began."""
         earliest = self._newest - LATE_BY
-        recent = RequestLog.objects.filter(started_at__gte=earliest)
-        rows = {row.pk: row for row in recent if row.pk not in self._seen}
-        rows |= RequestLog.objects.in_bulk(list(self._open))
+        recent = set(RequestLog.objects.filter(started_at__gte=earliest).values_list("pk", flat=True))
+        rows = RequestLog.objects.in_bulk(list((recent - self._seen.keys()) | self._open))
         for row in sorted(rows.values(), key=lambda row: (row.started_at, row.pk)):
-            self._newest = max(self._newest, row.started_at)
             if row.outcome == "open":
                 self._open.add(row.pk)
             else:
                 self._open.discard(row.pk)
+                self._newest = max(self._newest, min(row.started_at, timezone.now()))  # clocks differ
                 self._seen[row.pk] = row.started_at
                 if self._search.matches(row):
                     yield row

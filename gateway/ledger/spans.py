@@ -6,7 +6,9 @@ import re
 from datetime import UTC, datetime, timedelta
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-AGO = re.compile(r"(\d{1,6})([smhdw])")
+AGO = re.compile(r"([0-9]{1,6})([smhdw])")
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class NotATime(ValueError):
@@ -20,13 +22,16 @@ def moment(text: str, now: datetime) -> datetime:
         return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if ago := AGO.fullmatch(text):
         try:
-            return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+            return max(EARLIEST, now - timedelta(**{UNITS[ago[2]]: int(ago[1])}))
         except OverflowError:
-            return datetime.min.replace(tzinfo=UTC)
+            return EARLIEST
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        at = at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        at = None
+    if at is None or not EARLIEST <= at < LATEST:
         raise NotATime(
             f"{text[:50]!r} is no point in time: write 30m, 24h, 7d, today, 2026-11-24 or 2026-11-24T13:45."
-        ) from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        )
+    return at

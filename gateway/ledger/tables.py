@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import connection, transaction
 
 from gateway.ledger.record import HUNG_UP
-from gateway.models import HourlyUsage, RequestAttempt, RequestLog
+from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
+from gateway.plain_text import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -131,7 +132,7 @@ def entry_of(record: RequestRecord, instance_id: int) -> Entry:
                 record.id,
                 number,
                 attempt.email,
-                attempt.model_id,
+                fitting(attempt.model_id, 200),
                 attempt.endpoint[:200],
                 _moment(attempt.started_at),
                 attempt.waited_seconds,
@@ -150,16 +151,27 @@ def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(" ")
 
 
-def store(entries: Sequence[Entry], *, again: bool = False) -> None:
-    """`again`: some of them may be stored already, and are not counted twice.
+def store(entries: Sequence[Entry], instance_id: int, *, again: bool = False) -> bool:
+    """True when somebody has taken this server for dead. From then on, as when nobody knows what became of
+    the transaction before, it is `again`: what is known to have ended is not counted twice.
 
     Raises DatabaseError; then nothing of it is stored, or all of it, if the connection broke just then.
     """
     ended = [entry for entry in entries if entry.has_ended]
     with transaction.atomic():
+        was_dead = _revive(instance_id)
+        again = again or was_dead
         _write_sums(_sums_of(ended, _known_to_have_ended(ended) if again else {}))
         _write_requests([entry.request for entry in entries])
         _write_attempts([attempt for entry in ended for attempt in entry.attempts])
+    return was_dead
+
+
+def _revive(instance_id: int) -> bool:
+    """Holds the server's row until the end of the transaction, so that nobody closes our rows meanwhile."""
+    us = ServerInstance.objects.filter(pk=instance_id)
+    ended_at = us.select_for_update().values_list("ended_at", flat=True).first()
+    return ended_at is not None and us.update(ended_at=None) == 1
 
 
 # Sums
@@ -260,9 +272,13 @@ def _write_sums(sums: dict[UsageKey, Sums]) -> None:
 
 
 def _write_requests(rows: Sequence[RequestRow]) -> None:
-    """What has ended, and is known to have, never changes again."""
+    """What has ended never changes again; one that was taken for interrupted may still say how it ended."""
+    table = _table(RequestLog)
     changes = ", ".join(f"{name} = excluded.{name}" for name in CHANGING)
-    guard = f"{_table(RequestLog)}.duration_seconds IS NULL"
+    guard = (
+        f"{table}.duration_seconds IS NULL"
+        f" AND ({table}.problem IS NULL OR excluded.duration_seconds IS NOT NULL)"
+    )
     _insert(RequestLog, RequestRow._fields, rows, f"(id) DO UPDATE SET {changes} WHERE {guard}")
 
 

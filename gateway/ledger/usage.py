@@ -182,7 +182,9 @@ def _summed(row: dict[str, Any]) -> dict[str, Any]:
 def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], column: str) -> None:
     """The same sums as tables.py makes of requests when they end."""
     ended = rows.exclude(duration_seconds=None, problem=None)
-    waited = Q(waited_seconds__gte=NOTICEABLE_WAIT_SECONDS)
+    # Nobody knows what else the interrupted ones have done.
+    known = Q(duration_seconds__isnull=False)
+    waited = known & Q(waited_seconds__gte=NOTICEABLE_WAIT_SECONDS)
     _add(
         totals,
         ended.values(column).annotate(
@@ -192,13 +194,13 @@ def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], colu
             ),
             sum_hung_up=Count("pk", filter=Q(problem=HUNG_UP)),
             sum_interrupted=Count("pk", filter=Q(problem=RequestLog.INTERRUPTED)),
-            sum_retried=Count("pk", filter=Q(attempts__gt=1)),
+            sum_retried=Count("pk", filter=known & Q(attempts__gt=1)),
             sum_retried_well=Count("pk", filter=Q(attempts__gt=1, problem=None)),
-            sum_stepped_in=Count("pk", filter=Q(stepped_in=True)),
+            sum_stepped_in=Count("pk", filter=known & Q(stepped_in=True)),
             sum_waited=Count("pk", filter=waited),
             sum_waited_seconds=Sum("waited_seconds", filter=waited),
-            sum_begun=Count("first_event_seconds"),
-            sum_first_event_seconds=Sum("first_event_seconds"),
+            sum_begun=Count("first_event_seconds", filter=known),
+            sum_first_event_seconds=Sum("first_event_seconds", filter=known),
             sum_duration_seconds=Sum("duration_seconds"),
         ),
         column,

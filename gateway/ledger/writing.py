@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, connection
+from django.db import DataError, Error, IntegrityError, InterfaceError, ProgrammingError, connection
 
 from accounts.live_settings import live
 from gateway.errors import Unavailable
@@ -37,8 +37,11 @@ LARGEST_BATCH = 500
 QUEUE_ROWS = 20_000
 PATIENCE_SECONDS = 10.0
 RETRY_AFTER_SECONDS = 5.0
-BUSY_MILLISECONDS = 2_000
-"""How long SQLite itself waits for a lock, before we say that we wait."""
+PATIENCE = {
+    "sqlite": ["PRAGMA busy_timeout = 2000"],
+    "postgresql": ["SET lock_timeout = '2s'", "SET statement_timeout = '20s'"],
+}
+"""How long the database itself waits for a lock before we say that we wait."""
 PAUSE_SECONDS = 0.5
 REMINDER_SECONDS = 10.0
 TOUCH_SECONDS = 5.0
@@ -46,9 +49,6 @@ SWEEP_SECONDS = 15.0
 PRUNE_SECONDS = 60.0
 PRUNE_STEPS = 20
 PRUNE_PAUSE_SECONDS = 0.05
-
-DATABASE_IN_TROUBLE = (InterfaceError, InternalError, OperationalError)
-"""What may be over the next time: locked, full, gone. Any other error would come again and again."""
 
 Result = TypeVar("Result")
 Value = TypeVar("Value")
@@ -64,8 +64,8 @@ class Ledger:
         self._open: dict[int, RequestRecord] = {}
         self._ended: dict[int, Entry] = {}
         """What the database does not know yet: of requests under way, and of those that have ended."""
-        self._in_hand = 0
-        """So many rows is the writer writing at the moment."""
+        self._in_hand: set[int] = set()
+        """What the writer is writing at the moment, unless there is news of it already."""
         self._again = False
         """The next rows may have been stored already: nobody knows what became of the last transaction."""
         self._was_taken_for_dead = False
@@ -76,7 +76,6 @@ class Ledger:
         self._room = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._trouble = Trouble()
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         instance = await self._in_thread(instances.register, _lock())
@@ -106,7 +105,7 @@ class Ledger:
     @property
     def waiting(self) -> int:
         """Rows that the database does not have yet."""
-        return len(self._open) + len(self._ended) + self._in_hand
+        return len(self._open) + len(self._ended) + len(self._in_hand)
 
     async def open(self, record: RequestRecord) -> None:
         """Raises Unavailable when too much waits to be written, and has for a while."""
@@ -120,12 +119,14 @@ class Ledger:
     def note(self, record: RequestRecord) -> None:
         """Something about it has changed that should not be lost with this process."""
         if record.id:
+            self._in_hand.discard(record.id)
             self._open[record.id] = record
             self._wake_writer()
 
     def close(self, record: RequestRecord) -> None:
         """It has ended, and will not change any more."""
         if record.id:
+            self._in_hand.discard(record.id)
             self._open.pop(record.id, None)
             self._ended[record.id] = entry_of(record, self.instance_id)
             self._wake_writer()
@@ -165,37 +166,45 @@ class Ledger:
         ended, self._ended = _split(self._ended, LARGEST_BATCH)
         opened, self._open = _split(self._open, LARGEST_BATCH)
         entries = [*(entry_of(record, self.instance_id) for record in opened.values()), *ended.values()]
-        self._in_hand = len(entries)
+        self._in_hand = {*opened, *ended}
         again, self._again = self._again or self._was_taken_for_dead, False
         try:
-            await self._in_thread(_store, entries, again)
-        except DATABASE_IN_TROUBLE as error:
-            self._ended = {**ended, **self._ended}
-            still_open = {key: record for key, record in opened.items() if not record.has_ended}
-            self._open = {**still_open, **self._open}
-            self._in_hand, self._again = 0, True
+            was_dead = await self._in_thread(_store, entries, self.instance_id, again)
+        except BaseException as error:
+            self._put_back(opened, ended)
+            if not isinstance(error, Exception):
+                raise
             self._trouble.note(error, self.waiting)
             await asyncio.sleep(PAUSE_SECONDS)
         else:
+            self._in_hand.clear()
             self._trouble.is_over()
+            if was_dead:
+                self._was_taken_for_dead = True
+                logger.warning("Another server took this one for dead; its requests are put right")
         finally:
-            self._in_hand = 0
             self._room.set()
+
+    def _put_back(self, opened: dict[int, RequestRecord], ended: dict[int, Entry]) -> None:
+        """Before what has come meanwhile; what has ended meanwhile is there already."""
+        self._in_hand.clear()
+        self._again = True
+        self._ended = {**ended, **self._ended}
+        self._open = {**{key: one for key, one in opened.items() if not one.has_ended}, **self._open}
 
     async def _keep_house(self) -> None:
         next_sweep = next_prune = time.monotonic()
         while True:
             now = time.monotonic()
             try:
-                if await self._in_thread(instances.touch, self.instance_id):
-                    self._was_taken_for_dead = True
-                    logger.warning("Another server took this one for dead; its requests are put right")
+                await self._in_thread(instances.touch, self.instance_id)
+                self._trouble.is_over()
                 if now >= next_sweep:
                     next_sweep = now + SWEEP_SECONDS
                     await self._sweep()
                 if now >= next_prune and await self._prune():
                     next_prune = now + PRUNE_SECONDS
-            except DatabaseError as error:
+            except Error as error:
                 self._trouble.note(error, self.waiting)
             except Exception:
                 logger.exception("The ledger could not be looked after; the next try is in a moment")
@@ -234,11 +243,10 @@ class Trouble:
         self._since = self._since or now
         if now - self._said_at >= REMINDER_SECONDS:
             self._said_at = now
+            lasting = f" (for {now - self._since:.0f} s now)" if now > self._since else ""
+            what = str(error).strip()
             logger.warning(
-                "The ledger cannot be written for %.0f s now, %d rows wait in memory: %s",
-                now - self._since,
-                waiting,
-                str(error).strip(),
+                "The ledger cannot be written%s, %d rows wait in memory: %s", lasting, waiting, what
             )
 
     def is_over(self) -> None:
@@ -247,18 +255,26 @@ class Trouble:
         self._since, self._said_at = None, 0.0
 
 
-def _store(entries: Sequence[Entry], again: bool) -> None:
+def _store(entries: Sequence[Entry], instance_id: int, again: bool) -> bool:
     try:
-        tables.store(entries, again=again)
-    except DATABASE_IN_TROUBLE:
-        raise
-    except Exception:
+        return tables.store(entries, instance_id, again=again)
+    except Exception as error:
+        if isinstance(error, Error) and not isinstance(error, _about_values()):
+            raise  # locked, full, gone, broken: it may be over the next time
         if len(entries) == 1:
-            logger.exception("Not in the ledger: %s", entries[0])
-            return
-        # One of them is what no database would take: a mistake of ours. The others must not suffer.
-        for entry in entries:
-            _store([entry], again=True)
+            logger.exception("Not in the ledger: row %d", entries[0].request.id)
+            return False
+    # One of them is what no database would take: a mistake of ours. The others must not suffer.
+    was_dead = False
+    for entry in entries:
+        was_dead |= _store([entry], instance_id, again=True)
+    return was_dead
+
+
+def _about_values() -> tuple[type[Error], ...]:
+    """SQLite's words for a value of a strange type are PostgreSQL's for a connection that is gone."""
+    strange = (InterfaceError, ProgrammingError) if connection.vendor == "sqlite" else ()
+    return (DataError, IntegrityError, *strange)
 
 
 def _split(waiting: dict[int, Value], count: int) -> tuple[dict[int, Value], dict[int, Value]]:
@@ -275,11 +291,11 @@ def _connected(work: Callable[..., Result], *arguments: object) -> Result:
     try:
         if connection.connection is None:
             connection.ensure_connection()
-            if connection.vendor == "sqlite":
-                with connection.cursor() as cursor:
-                    cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            with connection.cursor() as cursor:
+                for statement in PATIENCE[connection.vendor]:
+                    cursor.execute(statement)
         return work(*arguments)
-    except DatabaseError:
+    except Error:
         connection.close_if_unusable_or_obsolete()
         raise
 

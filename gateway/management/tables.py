@@ -1,4 +1,4 @@
-"""Tables that fit the terminal, and stay whole in a pipe."""
+"""Tables for a terminal: what does not fit is left out, never cut in half. In a pipe nothing is."""
 
 from __future__ import annotations
 
@@ -6,35 +6,60 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-WIDE = 10_000
-"""Nothing is cut in a pipe."""
+GAP = "  "
+SHORTEST_NAME = 8
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
-    """The first `left` columns hold names, which are shortened when there is no room; the others numbers."""
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
-    for number, name in enumerate(columns):
-        is_name = number < left
-        shown.add_column(
-            name,
-            justify="left" if is_name else "right",
-            no_wrap=True,
-            overflow="ellipsis" if is_name else "fold",
-            min_width=6 if is_name else len(name),
-        )
-    for row in rows:
-        shown.add_row(*row)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
-    console = Console(width=width, color_system=None, markup=False, highlight=False, emoji=False)
-    with console.capture() as captured:
-        console.print(shown, end="")
-    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 1, optional: Sequence[str] = ()
+) -> str:
+    """The first columns, so many as `names` says, are names, which are shortened when there is no room; the
+    others are numbers. Of `optional` columns one after the other is left out until the table fits."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    shown = list(range(len(columns)))
+    for name in optional:
+        if width is None or _least(columns, rows, shown, names) <= width:
+            break
+        shown.remove(columns.index(name))
+    widths = _widths(columns, rows, shown, names, width)
+    lines = [_line(row, widths, names) for row in (columns, *rows)]
+    left_out = [columns[index] for index in range(len(columns)) if index not in shown]
+    if left_out:
+        lines.append(f"(left out for want of room: {', '.join(left_out)})")
+    return "\n".join(lines)
+
+
+def _widths(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[int], names: int, width: int | None
+) -> dict[int, int]:
+    """Of each column that is shown; the longest name gives way first."""
+    widths = {index: max(len(row[index]) for row in (columns, *rows)) for index in shown}
+    while width is not None and sum(widths.values()) + len(GAP) * (len(widths) - 1) > width:
+        longest = max(range(names), key=widths.__getitem__)
+        if widths[longest] <= SHORTEST_NAME:
+            break
+        widths[longest] -= 1
+    return widths
+
+
+def _least(columns: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[int], names: int) -> int:
+    widths = _widths(columns, rows, shown, names, 0)
+    return sum(widths.values()) + len(GAP) * (len(widths) - 1)
+
+
+def _line(row: Sequence[str], widths: dict[int, int], names: int) -> str:
+    cells = [
+        _shortened(row[index], width).ljust(width) if index < names else row[index].rjust(width)
+        for index, width in widths.items()
+    ]
+    return GAP.join(cells).rstrip()
+
+
+def _shortened(name: str, width: int) -> str:
+    return name if len(name) <= width else f"{name[: width - 1]}…"
 
 
 def number(value: float) -> str:

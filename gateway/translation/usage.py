@@ -19,8 +19,8 @@ _FIELDS = (
 )
 
 
-LARGEST_COUNT = 2**53
-"""More tokens than that are a mistake of the upstream's, and no page could show them."""
+LARGEST_COUNT = 2**40
+"""More tokens than that are a mistake of the upstream's, and would spoil every sum."""
 
 
 class Tokens(NamedTuple):
@@ -88,7 +88,10 @@ class TokenUsage:
     def reported(self) -> Tokens:
         prompt = self.prompt_tokens or 0
         return Tokens(
-            max(0, prompt - self.cached_tokens), self.output_tokens, self.cached_tokens, self.thinking_tokens
+            max(0, prompt - self.cached_tokens),
+            min(self.output_tokens, LARGEST_COUNT),
+            self.cached_tokens,
+            self.thinking_tokens,
         )
 
     def as_anthropic(self) -> dict[str, Any]:

@@ -34,7 +34,9 @@ async def source() -> AsyncIterator[Activity]:
 
 async def next_batch(listener: Listener) -> Batch:
     async with asyncio.timeout(5):
-        return await listener.next()
+        batch = await listener.next()
+    assert batch is not None
+    return batch
 
 
 async def events_until(listener: Listener, kind: str) -> list[dict[str, Any]]:

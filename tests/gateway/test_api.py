@@ -84,7 +84,10 @@ async def test_tokens_are_counted_without_asking_google(client: httpx.AsyncClien
 async def test_health_says_how_many_accounts_and_names_none(client: httpx.AsyncClient) -> None:
     response = await client.get("/health")
 
-    assert response.json() == {"status": "ok", "accounts": {"total": 3, "usable": 3}}
+    body = response.json()
+    assert (body["status"], body["summary"]) == ("ok", "3 total, 3 available, 0 rate-limited, 0 unusable")
+    assert body["counts"] == {"total": 3, "available": 3, "rateLimited": 0, "unusable": 0}
+    assert "@" not in response.text
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WHAT = ("model", "account", "client", "session", "limits")
 DEFAULT_SPAN = timedelta(days=1)
+LESS_IMPORTANT = ("THINKING", "RETRIES", "FIRST EVENT", "LEFT", "CACHED")
 COLUMNS = ("REQUESTS", "FAILED", "LEFT", "IN", "CACHED", "OUT", "THINKING", "RETRIES", "FIRST EVENT")
 
 
@@ -78,7 +79,7 @@ class Command(OperatorCommand):
             for one in totals.values():
                 whole.add(one.sums())
             lines.append(("all", *self._numbers(whole)))
-        self.stdout.write(table([what.upper(), *COLUMNS], lines))
+        self.stdout.write(table([what.upper(), *COLUMNS], lines, optional=LESS_IMPORTANT))
 
     def _numbers(self, one: usage.Totals) -> Sequence[str]:
         return (
@@ -124,7 +125,9 @@ class Command(OperatorCommand):
             )
             for one in sessions
         ]
-        self.stdout.write(table(columns, lines, left=2))
+        self.stdout.write(
+            table(columns, lines, names=2, optional=("WALL TIME", "CACHED", "FAILED", "LAST USED"))
+        )
 
     # Limits
 
@@ -149,7 +152,7 @@ class Command(OperatorCommand):
         if not models:
             self.say("Nothing is known yet of what is left: the server asks Google, or refreshquota does.")
             return
-        self.stdout.write(table(["MODEL", *emails], cells, left=len(emails) + 1))
+        self.stdout.write(table(["MODEL", *emails], cells, names=len(emails) + 1))
 
     def _print_csv(self, rows: list[dict[str, Any]]) -> None:
         if not rows:

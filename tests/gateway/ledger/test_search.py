@@ -1,0 +1,414 @@
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from gateway.ledger import instances, usage
+from gateway.ledger.search import (
+    LARGEST_PAGE,
+    Following,
+    NothingLikeIt,
+    Search,
+    as_json,
+    attempt_as_json,
+    attempts_of,
+    full_name,
+    page,
+)
+from gateway.models import HourlyUsage, RequestLog
+from tests.gateway.ledger.builders import (
+    MORNING,
+    a_failed_record,
+    a_record,
+    a_refused_attempt,
+    an_attempt,
+    an_open_record,
+    answer,
+    keep,
+    row_of,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def at_minute(minute: float, **changes: Any) -> dict[str, Any]:
+    return {"started_at": (MORNING + timedelta(minutes=minute)).timestamp(), **changes}
+
+
+def ids(rows: list[RequestLog]) -> list[int]:
+    return [row.pk for row in rows]
+
+
+def all_pages(search: Search, limit: int) -> list[int]:
+    found: list[int] = []
+    while rows := page(search, before=found[-1] if found else None, limit=limit):
+        found += ids(rows)
+    return found
+
+
+# Pages
+
+
+def test_the_newest_comes_first() -> None:
+    first, second, third = (a_record(**at_minute(minute)) for minute in (1, 3, 2))
+    keep(first, second, third)
+
+    assert ids(page(Search())) == [second.id, third.id, first.id]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 100])
+@pytest.mark.parametrize("distinct_moments", [1, 4, 23])
+def test_pages_visit_each_row_once(limit: int, distinct_moments: int) -> None:
+    records = [a_record(**at_minute(number % distinct_moments)) for number in range(23)]
+    keep(*records)
+
+    expected = sorted(records, key=lambda record: (record.started_at, record.id), reverse=True)
+    assert all_pages(Search(), limit) == [record.id for record in expected]
+
+
+def test_pages_with_a_filter_go_on_where_they_were() -> None:
+    records = [a_record(**at_minute(number // 5, client=f"client-{number % 2}")) for number in range(20)]
+    keep(*records)
+
+    found = all_pages(Search(client="client-1"), 3)
+
+    assert sorted(found) == [record.id for record in records if record.client == "client-1"]
+
+
+def test_what_comes_meanwhile_moves_no_page() -> None:
+    keep(*[a_record(**at_minute(number)) for number in range(4)])
+    first = page(Search(), limit=2)
+    keep(a_record(**at_minute(9)))
+
+    second = page(Search(), before=first[-1].pk, limit=2)
+
+    assert len({*ids(first), *ids(second)}) == 4
+
+
+def test_after_a_row_that_is_gone_comes_nothing() -> None:
+    keep(a_record())
+
+    assert page(Search(), before=1) == []
+
+
+def test_a_page_has_its_limits() -> None:
+    keep(*[a_record() for _ in range(LARGEST_PAGE + 5)])
+
+    assert len(page(Search(), limit=100_000)) == LARGEST_PAGE + 1  # the last one says that there is more
+    assert len(page(Search())) == 50
+    assert page(Search(), limit=0) == []
+
+
+# Filters
+
+
+def one_of_each() -> dict[str, int]:
+    grace = [an_attempt(email="grace@example.com", model_id="gemini-3-pro")]
+    records = {
+        "plain": a_record(**at_minute(0)),
+        "grace": a_record(**at_minute(1, attempts=grace, client="AUTH_TOKEN", session_id="another")),
+        "failed": a_failed_record(**at_minute(2, request_id="mine")),
+        "hung up": a_record(**at_minute(3, problem="hung_up", status=499)),
+        "open": an_open_record(**at_minute(4)),
+        "interrupted": an_open_record(**at_minute(5)),
+    }
+    *others, interrupted = records.values()
+    keep(*others)
+    keep(interrupted, instance_id=instances.register("here").pk)
+    instances.register("here")
+    return {name: record.id for name, record in records.items()}
+
+
+FILTERS: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, {"plain", "grace", "failed", "hung up", "open", "interrupted"}),
+    ({"account": "grace@example.com"}, {"grace"}),
+    ({"account": "grace@example"}, set()),
+    ({"model": "gemini-3-pro"}, {"grace"}),
+    ({"client": "AUTH_TOKEN"}, {"grace"}),
+    ({"session": "another"}, {"grace"}),
+    ({"request_id": "mine"}, {"failed"}),
+    ({"status": 200}, {"plain", "grace"}),
+    ({"status": 499}, {"hung up"}),
+    ({"status": 502}, {"failed"}),
+    ({"errors": True}, {"failed", "interrupted"}),
+    ({"errors": True, "status": 502}, {"failed"}),
+    ({"errors": True, "status": 200}, set()),
+    ({"errors": True, "client": "AUTH_TOKEN"}, set()),
+    ({"client": "loopback", "model": "gemini-3-flash", "status": 200}, {"plain"}),
+]
+
+
+@pytest.mark.parametrize(("wanted", "names"), FILTERS, ids=lambda value: str(value))
+def test_a_search_finds_what_it_says_and_no_more(wanted: dict[str, Any], names: set[str]) -> None:
+    kept, search = one_of_each(), Search(**wanted)
+
+    found = set(ids(page(search)))
+
+    assert {name for name, pk in kept.items() if pk in found} == names
+    assert {row.pk for row in RequestLog.objects.all() if search.matches(row)} == found
+
+
+def test_a_span_is_from_its_beginning_to_before_its_end() -> None:
+    records = [a_record(**at_minute(minute)) for minute in range(5)]
+    keep(*records)
+
+    search = Search(since=MORNING + timedelta(minutes=1), until=MORNING + timedelta(minutes=3))
+
+    assert ids(page(search)) == [records[2].id, records[1].id]
+
+
+# One request
+
+
+def test_a_request_has_its_attempts_in_order() -> None:
+    record = a_record(attempts=[a_refused_attempt(), a_refused_attempt(), an_attempt()])
+    keep(record, a_record())
+
+    tries = attempts_of(row_of(record))
+
+    assert [(one.number, one.reason) for one in tries] == [(1, "quota"), (2, "quota"), (3, "answered")]
+
+
+def test_rows_and_attempts_can_be_written_as_json() -> None:
+    record = a_record()
+    keep(record)
+
+    row = row_of(record)
+    text = json.dumps([as_json(row), attempt_as_json(attempts_of(row)[0])], cls=DjangoJSONEncoder)
+
+    request, attempt = json.loads(text)
+    assert (request["outcome"], request["request_id"]) == ("answered", record.request_id)
+    assert (attempt["number"], attempt["account"]) == (1, "ada@example.com")
+    assert "request_id" not in attempt
+
+
+# Names
+
+
+@pytest.fixture
+def names(db: None) -> None:
+    for email in ("ada@example.com", "grace@example.com", "ada@example.com.au"):
+        keep(a_record(attempts=[an_attempt(email=email)]))
+    keep(a_failed_record(attempts=[]))
+
+
+@pytest.mark.parametrize("text", ["grace", "GRACE@", "grace@example.com", "race"])
+def test_a_part_of_a_name_is_enough(text: str, names: None) -> None:
+    assert full_name("account", text) == "grace@example.com"
+
+
+def test_a_whole_name_wins_over_those_it_is_a_part_of(names: None) -> None:
+    assert full_name("account", "ada@example.com") == "ada@example.com"
+
+
+def test_where_several_fit_it_says_which(names: None) -> None:
+    with pytest.raises(NothingLikeIt, match=r"several.*: ada@example\.com, ada@example\.com\.au\.$"):
+        full_name("account", "ada@")
+
+
+def test_where_none_fits_it_says_which_there_are(names: None) -> None:
+    with pytest.raises(NothingLikeIt, match=r"no account like 'edsger'.*: ada@.*, grace@example\.com\.$"):
+        full_name("account", "edsger")
+
+
+def test_where_there_are_none_at_all_it_says_so() -> None:
+    with pytest.raises(NothingLikeIt, match=r"no model like 'pro' in the ledger: none yet\.$"):
+        full_name("model", "pro")
+
+
+# Following
+
+
+def ago(seconds: float, **changes: Any) -> dict[str, Any]:
+    return {"started_at": time.time() - seconds, **changes}
+
+
+def news(following: Following) -> list[int]:
+    return ids(list(following.ended()))
+
+
+def test_a_request_is_followed_to_its_end_and_told_once() -> None:
+    following = Following(Search(), timezone.now())
+    record = an_open_record(**ago(0))
+    keep(record)
+    assert news(following) == []
+
+    keep(answer(record))
+
+    assert news(following) == [record.id]
+    assert news(following) == []
+
+
+def test_a_request_that_was_never_seen_open_is_told() -> None:
+    following = Following(Search(), timezone.now())
+    record = a_record(**ago(2))
+    keep(record)
+
+    assert [news(following), news(following)] == [[record.id], []]
+
+
+@pytest.mark.parametrize("seconds", [1, 29, 40, 4000])
+def test_a_request_that_was_open_already_is_told_when_it_ends(seconds: float) -> None:
+    record = an_open_record(**ago(seconds))
+    keep(record)
+    following = Following(Search(), timezone.now())
+    assert news(following) == []
+
+    keep(answer(record))
+
+    assert [news(following), news(following)] == [[record.id], []]
+
+
+@pytest.mark.parametrize("seconds", [0, 10, 29, 31, 40])
+def test_what_had_ended_before_is_not_told(seconds: float) -> None:
+    keep(a_record(**ago(seconds)))
+    following = Following(Search(), timezone.now())
+
+    keep(a_record(**ago(0)))
+
+    assert len(news(following)) == 1
+    assert news(following) == []
+
+
+def test_a_long_request_is_told_also_when_many_have_come_since() -> None:
+    following = Following(Search(), timezone.now())
+    slow = an_open_record(**ago(0))
+    keep(slow)
+    news(following)
+    for minute in range(1, 5):
+        keep(a_record(**ago(-60 * minute)))
+        assert len(news(following)) == 1
+
+    keep(answer(slow))
+
+    assert [news(following), news(following)] == [[slow.id], []]
+
+
+def test_those_that_end_together_are_told_in_the_order_of_their_beginning() -> None:
+    following = Following(Search(), timezone.now())
+    late, early = a_record(**ago(1)), a_record(**ago(5))
+
+    keep(late, early)
+
+    assert news(following) == [early.id, late.id]
+
+
+def test_an_interrupted_request_is_told_and_not_again_when_it_is_put_right() -> None:
+    following = Following(Search(), timezone.now())
+    record = an_open_record(**ago(0))
+    keep(record, instance_id=instances.register("here").pk)
+    assert news(following) == []
+    instances.register("here")
+    assert news(following) == [record.id]
+
+    keep(answer(record), again=True)
+
+    assert news(following) == []
+
+
+def test_only_what_is_searched_for_is_told() -> None:
+    following = Following(Search(errors=True), timezone.now())
+    failed = a_failed_record(**ago(1))
+
+    keep(failed, a_record(**ago(1)), a_record(**ago(1, problem="hung_up", status=499)))
+
+    assert news(following) == [failed.id]
+
+
+def test_a_server_whose_clock_is_ahead_hides_nothing_of_the_others() -> None:
+    following = Following(Search(), timezone.now())
+    ahead = a_record(**ago(-90))
+    keep(ahead)
+    assert news(following) == [ahead.id]
+
+    ours = a_record(**ago(0))
+    keep(ours)
+
+    assert news(following) == [ours.id]
+
+
+# How the database goes about it
+
+PLANS: list[tuple[dict[str, Any], str]] = [
+    ({}, "request_newest"),
+    ({"account": "ada@example.com"}, "request_by_account"),
+    ({"model": "gemini-3-flash"}, "request_by_model"),
+    ({"client": "loopback"}, "request_by_client"),
+    ({"session": "session-1"}, "request_by_session"),
+    ({"request_id": "req_1000"}, "request_by_id"),
+    ({"errors": True}, "request_with_problem"),
+    ({"status": 502}, "request_with_problem"),
+    ({"account": "ada@example.com", "since": MORNING}, "request_by_account"),
+]
+ON_SQLITE = pytest.mark.skipif(connection.vendor != "sqlite", reason="the words are SQLite's")
+
+
+def plans_of(queries: CaptureQueriesContext) -> list[str]:
+    with connection.cursor() as cursor:
+        plans = []
+        for query in list(queries.captured_queries):
+            cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+            plans.append("\n".join(row[3] for row in cursor.fetchall()))
+    return plans
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("is_first", [True, False], ids=["first page", "a later page"])
+@pytest.mark.parametrize(("wanted", "index"), PLANS, ids=lambda value: str(value))
+def test_a_page_is_read_from_an_index(wanted: dict[str, Any], index: str, is_first: bool) -> None:
+    record = a_record()
+    keep(record)
+
+    with CaptureQueriesContext(connection) as queries:
+        page(Search(**wanted), before=None if is_first else record.id)
+
+    plan = plans_of(queries)[-1]
+    assert f"gateway_requestlog USING INDEX {index}" in plan
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(("wanted", "index"), PLANS, ids=lambda value: str(value))
+def test_a_page_is_never_the_beginning_of_all_rows_sorted(wanted: dict[str, Any], index: str) -> None:
+    plan = Search(**wanted).rows()[:50].explain()
+
+    assert "SCAN gateway_requestlog\n" not in plan
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan or index == "request_by_id"
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("dimension", list(usage.DIMENSIONS))
+def test_sums_are_read_from_the_hours_and_a_piece_of_rows(dimension: str) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        usage.totals_by(dimension, timezone.now().replace(minute=30) - timedelta(hours=2))
+
+    sums, piece, attempts = plans_of(queries)
+    assert "SEARCH gateway_hourlyusage USING INDEX" in sums
+    assert "gateway_requestlog" not in sums
+    assert "SEARCH gateway_requestlog USING INDEX request_newest" in piece
+    assert "SCAN gateway_requestattempt" not in attempts
+    assert "SCAN gateway_requestlog" not in attempts
+
+
+@ON_SQLITE
+def test_whole_hours_need_no_rows() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        usage.totals_by("model", datetime(2026, 11, 24, 10, tzinfo=UTC))
+
+    (sums,) = plans_of(queries)
+    assert HourlyUsage._meta.db_table in sums
+
+
+@ON_SQLITE
+def test_open_rows_are_found_without_reading_the_others() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        Following(Search(), timezone.now())
+
+    assert "SCAN gateway_requestlog\n" not in plans_of(queries)[0] + "\n"

@@ -1,0 +1,302 @@
+"""The hourly sums against the same sums made by hand, over requests of every kind."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from django.utils import timezone
+
+from gateway.ledger import instances, usage
+from gateway.ledger.usage import DIMENSIONS, Totals
+from gateway.models import HourlyUsage, RequestAttempt, RequestLog
+from gateway.translation.usage import Tokens
+from tests.gateway.ledger.builders import (
+    a_record,
+    a_refused_attempt,
+    an_attempt,
+    an_open_record,
+    counts,
+    keep,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.explanations import Attempt
+    from gateway.ledger.record import RequestRecord
+
+pytestmark = pytest.mark.django_db
+
+SECONDS = ("waited_seconds", "first_event_seconds", "duration_seconds")
+RECORDS = 300
+HOURS = 6
+ACCOUNTS = ["ada@example.com", "grace@example.com", "edsger@example.com"]
+MODELS = ["gemini-3-flash", "gemini-3-pro", "claude-sonnet-4-6"]
+
+
+def beginning_of_now() -> datetime:
+    return timezone.now().replace(minute=0, second=0, microsecond=0)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Requests over some hours that have ended, and those whose server died."""
+
+    ended: list[RequestRecord]
+    interrupted: list[RequestRecord]
+
+    def since(self, since: datetime) -> Crowd:
+        return Crowd(
+            [one for one in self.ended if beginning_of(one) >= since],
+            [one for one in self.interrupted if beginning_of(one) >= since],
+        )
+
+
+def beginning_of(record: RequestRecord) -> datetime:
+    """To the microsecond, as the database has it."""
+    return datetime.fromtimestamp(record.started_at, UTC)
+
+
+def a_crowd(seed: int) -> Crowd:
+    """In the database, too."""
+    chance = random.Random(seed)
+    first_hour = beginning_of_now() - timedelta(hours=HOURS - 1)
+    latest = time.time() - first_hour.timestamp() - 1
+    dying = instances.register("dying")
+
+    def moment() -> float:
+        return first_hour.timestamp() + chance.choice([chance.uniform(0, latest), float(chance.randrange(6))])
+
+    ended = [a_random_record(chance, moment()) for _ in range(RECORDS)]
+    interrupted = [an_interrupted_record(chance, moment()) for _ in range(RECORDS // 10)]
+    for start in range(0, RECORDS, 37):
+        keep(*ended[start : start + 37])
+    keep(*interrupted, instance_id=dying.pk)
+    instances.register("dying")
+    keep(*[an_open_record(started_at=moment()) for _ in range(5)])
+    return Crowd(ended, interrupted)
+
+
+def a_random_record(chance: random.Random, started_at: float) -> RequestRecord:
+    attempts = [a_random_attempt(chance) for _ in range(chance.choice([0, 1, 1, 1, 2, 3]))]
+    problem, status = chance.choice([(None, 200)] * 3 + [("hung_up", 499), ("api_error", 502)])
+    return a_record(
+        started_at=started_at,
+        attempts=attempts,
+        client=chance.choice(["loopback", "AUTH_TOKEN"]),
+        problem=problem,
+        status=status,
+        stepped_in=chance.random() < 0.2,
+        waited_seconds=chance.choice([0.0, 0.0, 0.0999, 0.1, 4.0]),
+        first_event_seconds=chance.choice([None, chance.random()]),
+        duration_seconds=chance.uniform(0, 20),
+    )
+
+
+def a_random_attempt(chance: random.Random) -> Attempt:
+    tokens = Tokens(*(chance.choice([0, chance.randrange(10_000)]) for _ in range(4)))
+    return an_attempt(email=chance.choice(ACCOUNTS), model_id=chance.choice(MODELS), tokens=tokens)
+
+
+def an_interrupted_record(chance: random.Random, started_at: float) -> RequestRecord:
+    """As it was noted last: when it was accepted."""
+    return an_open_record(started_at=started_at, client=chance.choice(["loopback", "AUTH_TOKEN"]))
+
+
+def by_hand(dimension: str, crowd: Crowd) -> dict[str, Totals]:
+    totals: defaultdict[str, Totals] = defaultdict(Totals)
+    for record in crowd.interrupted:
+        one = totals[name_in(dimension, record.upstream_model, record.account, record.client)]
+        one.requests += 1
+        one.interrupted += 1
+    for record in crowd.ended:
+        one = totals[name_in(dimension, record.upstream_model, record.account, record.client)]
+        add_request(one, record)
+        for attempt in record.attempts:
+            one = totals[name_in(dimension, attempt.model_id, attempt.email, record.client)]
+            add_attempt(one, attempt)
+    return dict(totals)
+
+
+def name_in(dimension: str, model: str, account: str, client: str) -> str:
+    return {"model": model, "account": account, "client": client}[dimension]
+
+
+def add_request(totals: Totals, record: RequestRecord) -> None:
+    totals.requests += 1
+    totals.failed += record.problem == "api_error"
+    totals.hung_up += record.problem == "hung_up"
+    totals.retried += len(record.attempts) > 1
+    totals.retried_well += len(record.attempts) > 1 and record.problem is None
+    totals.stepped_in += record.stepped_in
+    if record.waited_seconds >= 0.1:
+        totals.waited += 1
+        totals.waited_seconds += record.waited_seconds
+    if record.first_event_seconds is not None:
+        totals.begun += 1
+        totals.first_event_seconds += record.first_event_seconds
+    totals.duration_seconds += record.duration_seconds or 0.0
+
+
+def add_attempt(totals: Totals, attempt: Attempt) -> None:
+    totals.attempts += 1
+    totals.input_tokens += attempt.tokens.input
+    totals.output_tokens += attempt.tokens.output
+    totals.cache_read_tokens += attempt.tokens.cache_read
+    totals.thinking_tokens += attempt.tokens.thinking
+
+
+def rounded(totals: Totals) -> dict[str, float]:
+    """Sums of seconds depend on the order, in the last digits."""
+    return {name: round(number, 6) for name, number in totals.sums().items()}
+
+
+def summed(each: Iterable[Totals]) -> Totals:
+    total = Totals()
+    for one in each:
+        total.add(one.sums())
+    return total
+
+
+def some_moments(crowd: Crowd) -> list[datetime]:
+    """Before all, on an hour, within one, at the very start of a request, after all."""
+    hour = beginning_of_now() - timedelta(hours=2)
+    start = beginning_of(crowd.ended[17])
+    return [
+        hour - timedelta(days=3),
+        hour - timedelta(hours=1, minutes=13),
+        hour - timedelta(microseconds=1),
+        hour,
+        hour + timedelta(microseconds=1),
+        hour + timedelta(minutes=59, seconds=59, microseconds=999_999),
+        start,
+        timezone.now() - timedelta(minutes=7),
+        timezone.now() + timedelta(days=2),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_totals_are_the_sums_of_all_requests_since_then(seed: int) -> None:
+    crowd = a_crowd(seed)
+
+    for since in some_moments(crowd):
+        expected = crowd.since(since)
+
+        for dimension in DIMENSIONS:
+            found = usage.totals_by(dimension, since)
+            assert {name: rounded(one) for name, one in found.items()} == {
+                name: rounded(one) for name, one in by_hand(dimension, expected).items()
+            }, (dimension, since)
+        assert rounded(usage.totals(since)) == rounded(summed(by_hand("client", expected).values()))
+
+
+def test_hourly_sums_are_the_sums_of_the_rows() -> None:
+    a_crowd(99)
+    rows = RequestLog.objects.exclude(duration_seconds=None, problem=None)
+
+    sums = summed(usage.totals_by("client", beginning_of_now() - timedelta(days=1)).values())
+
+    assert sums.requests == rows.count()
+    assert sums.interrupted == rows.filter(problem="interrupted").count()
+    assert sums.attempts == RequestAttempt.objects.count()
+    assert sums.input_tokens == sum(RequestAttempt.objects.values_list("input_tokens", flat=True))
+    assert sums.input_tokens == sum(rows.values_list("input_tokens", flat=True))
+    assert sums.output_tokens == sum(rows.values_list("output_tokens", flat=True))
+    assert sums.duration_seconds == pytest.approx(
+        sum(rows.exclude(duration_seconds=None).values_list("duration_seconds", flat=True))  # type: ignore[arg-type]
+    )
+
+
+def test_most_requests_come_first() -> None:
+    grace = [an_attempt(email="grace@example.com")]
+    now = time.time()
+    keep(a_record(started_at=now), *[a_record(started_at=now, attempts=grace) for _ in range(2)])
+
+    assert list(usage.totals_by("account", beginning_of_now() - timedelta(hours=1))) == [
+        "grace@example.com",
+        "ada@example.com",
+    ]
+
+
+@pytest.mark.parametrize("offset", [timedelta(0), timedelta(microseconds=1)], ids=["hour", "piece"])
+def test_an_interrupted_request_counts_alike_in_a_whole_hour_and_in_a_piece_of_one(offset: timedelta) -> None:
+    """It had begun to be answered: its account and its first content were noted before its server died."""
+    hour = beginning_of_now() - timedelta(hours=3)
+    server = instances.register("here")
+    tries = [a_refused_attempt(), an_attempt()]
+    at = (hour + timedelta(minutes=5)).timestamp()
+    keep(
+        an_open_record(started_at=at, attempts=tries, first_event_seconds=0.5),
+        instance_id=server.pk,
+    )
+    instances.register("here")
+
+    assert rounded(usage.totals(hour + offset)) == rounded(Totals(requests=1, interrupted=1))
+
+
+# Spans older than the rows
+
+
+def test_a_span_begins_with_its_hour_where_rows_are_gone() -> None:
+    long_ago = (timezone.now() - timedelta(days=40)).replace(minute=10, second=0, microsecond=0)
+    keep(a_record(started_at=long_ago.timestamp()))
+    RequestAttempt.objects.all().delete()
+    RequestLog.objects.all().delete()
+
+    assert usage.totals(long_ago + timedelta(minutes=20)).requests == 1
+
+
+def test_the_earliest_moment_there_is_leads_to_all() -> None:
+    keep(a_record())
+
+    assert usage.totals(datetime.min.replace(tzinfo=UTC)).requests == 1
+
+
+# History and sessions
+
+
+def test_history_goes_by_hour_and_model() -> None:
+    hour = beginning_of_now() - timedelta(hours=4)
+    pro = [an_attempt(model_id="gemini-3-pro")]
+    for hours, attempts in ((0, None), (0, pro), (2, pro)):
+        at = (hour + timedelta(hours=hours, minutes=3)).timestamp()
+        keep(a_record(started_at=at, **({"attempts": attempts} if attempts else {})))
+
+    found = usage.history(hour + timedelta(minutes=30))
+
+    assert {at: {model: one.requests for model, one in models.items()} for at, models in found.items()} == {
+        hour: {"gemini-3-flash": 1, "gemini-3-pro": 1},
+        hour + timedelta(hours=2): {"gemini-3-pro": 1},
+    }
+
+
+def test_a_session_is_all_its_requests() -> None:
+    now = time.time()
+    keep(
+        a_record(started_at=now - 60, session_id="a", attempts=[a_refused_attempt(), an_attempt()]),
+        a_record(started_at=now - 50, session_id="b"),
+        a_record(started_at=now - 30, session_id="a", problem="api_error", status=502),
+        a_record(started_at=now - 20, session_id="a", problem="hung_up", status=499),
+        a_record(started_at=now - 10, session_id=""),
+    )
+
+    first, second = usage.sessions(timezone.now() - timedelta(hours=1))
+
+    assert (first.session_id, second.session_id) == ("a", "b")
+    assert (first.requests, first.failed, first.attempts, first.input_tokens) == (3, 1, 4, 300)
+    assert first.wall_seconds == pytest.approx(40)
+
+
+def test_the_sums_are_read_from_the_table_of_sums() -> None:
+    keep(a_record())
+
+    plan = HourlyUsage.objects.filter(hour__gte=beginning_of_now()).values("model").explain()
+
+    assert "gateway_hourlyusage USING" in plan
+    assert counts() == {"requests": 1, "attempts": 1}
