@@ -283,7 +283,7 @@ def measure_locked(arguments: argparse.Namespace) -> str:
             "",
             f"answers by status: {dict(sorted(counts.items()))}",
             f"requests served: {len(served):,}; of them without a row: {len(served - rows.keys())}; "
-            f"with two: {sum(count > 1 for count in rows.values())}; that say nothing of their end: {unended}",
+            f"with two: {sum(count > 1 for count in rows.values())}; without an end: {unended}",
             f"refused requests with a row: {len(rows.keys() - served)}",
             f"peak memory of the gateway: {peak_mb:.0f} MB",
             "",

@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 24, 10, 15, 30, 500, tzinfo=UTC)
         ("2w", NOW - timedelta(days=14)),
         (" 7d\n", NOW - timedelta(days=7)),
         ("007d", NOW - timedelta(days=7)),
-        ("999999w", datetime(1, 1, 1, tzinfo=UTC)),
+        ("999999w", datetime(1970, 1, 1, tzinfo=UTC)),
         ("today", datetime(2026, 11, 24, tzinfo=UTC)),
         ("2026-11-23", datetime(2026, 11, 23, tzinfo=UTC)),
         ("2026-11-23T13:45", datetime(2026, 11, 23, 13, 45, tzinfo=UTC)),
