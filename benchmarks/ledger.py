@@ -88,7 +88,7 @@ def measure_cost(arguments: argparse.Namespace) -> str:
         "with, requests/s",
         "without",
         "ratio",
-        "its spread",
+        "middle half",
         "with, CPU µs",
         "without",
         "more",

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from gateway import watchman
+from tests.gateway.conftest import a_body, started_gateway
+
+if TYPE_CHECKING:
+    import httpx
+    import pytest
+
+    from gateway.service import Gateway
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+
+async def test_a_line_now_and_then_says_that_all_is_well(
+    google: EmulatorServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "gateway")
+    monkeypatch.setattr(watchman, "HEARTBEAT_SECONDS", 0.05)
+
+    async with started_gateway():
+        await asyncio.sleep(0.2)
+
+    beats = [line for line in caplog.messages if line.startswith("Heartbeat")]
+    assert len(beats) >= 2
+    assert beats[-1] == (
+        "Heartbeat: 0 requests in flight, 0 waiting for an account; accounts: 3 total, 3 available, "
+        "0 rate-limited, 0 unusable; 0 rows of the ledger to be written"
+    )
+
+
+async def test_requests_under_way_are_counted_and_forgotten_when_they_end(
+    client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
+) -> None:
+    google.state.fault("stall_before_headers", seconds=0.3)
+
+    asking = asyncio.create_task(client.post("/v1/messages", json=a_body()))
+    await asyncio.sleep(0.15)
+    meanwhile = (await client.get("/health")).json()["requests"]
+    await asking
+
+    assert meanwhile == {"inFlight": 1, "waiting": 0}
+    assert not gateway.books.in_flight
+
+
+async def test_each_request_is_one_line_when_it_has_ended(
+    client: httpx.AsyncClient, google: EmulatorServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "gateway")
+    google.state.fault("quota_exhausted", account="ada@example.com")
+
+    await client.post("/v1/messages", json=a_body())
+
+    [line] = [line for line in caplog.messages if "end_turn" in line]
+    assert line.startswith("loopback claude-sonnet-4-6 → claude-sonnet-4-6, ")
+    assert ": 200 end_turn; " in line
+    assert line.endswith("2 attempts")
