@@ -355,6 +355,7 @@ class Relay:
             return await self._learn_from_refusal(error, lease, journey, plan)
         if isinstance(error, ClientSecretWrong):
             journey.end_attempt(_reason_of(error), TOLD_THE_CLIENT)
+            logger.error("No account can be used: %s", error)
             raise OperatorMustAct(str(error))
         if isinstance(error, TransportFailed | MalformedStream):
             self._pool.failed(lease, Trouble.SERVER_ERROR)

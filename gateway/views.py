@@ -23,7 +23,7 @@ from gateway.answer import KEEP_ALIVE_SECONDS
 from gateway.anthropic_api.messages import parse_count_tokens_request, parse_messages_request
 from gateway.anthropic_api.sse import PING, encode_event
 from gateway.api import OUR_FAULT, STOPPING, EventStream, JsonResponse
-from gateway.authentication import check_client
+from gateway.authentication import check_client, log_refusal
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound, Overloaded
 from gateway.journey import Journey
 from gateway.ledger.record import RequestRecord
@@ -60,7 +60,11 @@ def endpoint(*methods: str, for_clients: bool = True) -> Callable[[View], View]:
         @wraps(view)
         async def checked(request: ApiRequest, **kwargs: Any) -> HttpResponseBase:
             if for_clients:
-                check_client(request)
+                try:
+                    check_client(request)
+                except GatewayError as error:
+                    log_refusal(request, error)
+                    raise
             if request.method not in methods:
                 raise MethodNotAllowed(
                     f"{request.path_info} does not answer {request.method}.", allow=", ".join(methods)

@@ -8,6 +8,7 @@ import httpx
 import orjson
 import pytest
 
+from gateway import authentication
 from gateway.api import Api
 from tests.gateway.conftest import BODY_LIMIT_BYTES, a_body
 
@@ -133,6 +134,20 @@ async def test_the_key_is_checked(
     if status == 401:
         assert response.json()["error"]["type"] == "authentication_error"
         assert response.headers["x-should-retry"] == "false"
+
+
+async def test_a_refused_client_is_in_the_log_once_a_minute(
+    client: httpx.AsyncClient, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.AUTH_TOKEN = "secret"
+    authentication._refused.clear()
+
+    for _ in range(3):
+        await client.get("/v1/models", headers={"x-api-key": "canary"})
+
+    lines = [line for line in caplog.messages if "was refused" in line]
+    assert lines == ["A client at 127.0.0.1 was refused: 401 The API key is not the gateway's AUTH_TOKEN."]
+    assert "canary" not in caplog.text
 
 
 @pytest.mark.parametrize(
