@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from gateway.upstreams.emulator.server import EmulatorServer
 
 
+GRACE_SECONDS = 30
+"""The default of SHUTDOWN_GRACE_SECONDS."""
+
+
 class Reader(threading.Thread):
     """Reads one answer to its end. `text` is what came, `status` its status."""
 
@@ -131,3 +135,21 @@ def test_a_new_client_is_not_accepted_while_others_finish(emulator: EmulatorServ
 
         assert reader.is_alive()
         assert gateway.stop() == 0
+
+
+def test_those_who_only_watch_do_not_hold_it_up(emulator: EmulatorServer, tmp_path: Path) -> None:
+    """A page that listens for events would do so for ever; a request that is under way may still finish."""
+    with a_gateway(emulator, tmp_path, WEBUI_PASSWORD="operator-password") as gateway:
+        watcher = httpx.Client(auth=("admin", "operator-password"), timeout=30)
+        with watcher.stream("GET", f"{gateway.url}/api/activity") as watched:
+            lines = watched.iter_lines()
+            assert next(lines) == ": listening"
+
+            told_at = time.monotonic()
+            status = gateway.stop()
+            took = time.monotonic() - told_at
+            rest = list(lines)
+
+    assert status == 0
+    assert took < GRACE_SECONDS / 2
+    assert not [line for line in rest if line.startswith("data")]
