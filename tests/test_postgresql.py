@@ -74,8 +74,7 @@ def test_requests_are_answered_and_rests_survive_a_kill(
     with LiveGateway(emulator, tmp_path, DATABASE_URL=empty_database, ACCOUNT_STRATEGY="sticky") as gateway:
         first = ask(gateway)
         time.sleep(0.5)
-        gateway.process.kill()
-        gateway.process.wait()
+        gateway.stop(signal.SIGKILL)
         emulator.state.log.clear()
         gateway.start()
         second = ask(gateway)
