@@ -192,7 +192,10 @@ async def test_ten_thousand_requests_are_accounted_for_to_the_token(
         row = rows[client.name]
         assert_the_outcome_is_what_the_client_saw(client, row)
         if client.patience != 0:
-            assert tokens_of(row) == told(calls[client.name]), (client, vars(row), calls[client.name])
+            known = {told(calls[client.name])}
+            if row.problem == "hung_up":  # usage that comes last may not have been read
+                known.add(told(calls[client.name][:-1]))
+            assert tokens_of(row) in known, story(client, row, calls[client.name])
             assert row.attempts == len(calls[client.name]), client.name
         else:  # what was on its way when it left, nobody has read
             assert all(
@@ -203,6 +206,14 @@ async def test_ten_thousand_requests_are_accounted_for_to_the_token(
     assert problems["hung_up"] > REQUESTS / ONE_HANG_UP_IN / 2
     assert set(problems) >= {None, "hung_up", "api_error", "invalid_request_error"}
     await in_database(assert_the_sums_agree)(rows)
+
+
+def story(client: Client, row: RequestLog, calls: list[Entry]) -> str:
+    asked = [(call.account, call.status, call.outcome, call.chunks_sent, call.usage_sent) for call in calls]
+    return (
+        f"{client.name}, patience {client.patience}, saw {client.status} in {client.pieces} pieces; "
+        f"row: {row.status} {row.outcome}, {row.attempts} attempts; Google: {asked}"
+    )
 
 
 def tokens_of(row: RequestLog) -> tuple[int, ...]:
