@@ -7,7 +7,7 @@ everything anew. Without listeners nothing is gathered: those who listen say so,
 listener that is gone says nothing.
 
     async with Listener() as listener:
-        async for batch in listener:
+        while (batch := await listener.next()) is not None:
             batch.source, batch.number, batch.missed, batch.events     # events is JSON, a list
 """
 
@@ -25,8 +25,6 @@ from channels.exceptions import ChannelFull
 from channels.layers import get_channel_layer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from channels.layers import BaseChannelLayer
 
 LISTENERS = "activity.listeners"
@@ -141,7 +139,7 @@ class Activity:
 
 
 class Listener:
-    """A context manager; inside it, iterate over the batches of all servers, until this one ends."""
+    """A context manager; inside it, `next` gives the batches of all servers, until this one ends."""
 
     async def __aenter__(self) -> Self:
         _listening.add(self)
@@ -157,10 +155,6 @@ class Listener:
         with suppress(asyncio.CancelledError):
             await self._announcer
         await self._layer.group_discard(LISTENERS, self._channel)
-
-    async def __aiter__(self) -> AsyncIterator[Batch]:
-        while (batch := await self.next()) is not None:
-            yield batch
 
     async def next(self) -> Batch | None:
         """None when this server ends."""

@@ -45,28 +45,11 @@ PING_SECONDS = 15.0
 def for_operator(view: Callable[..., Any]) -> Callable[..., Any]:
     """GET only: nothing here changes anything, so no page of another site can do harm with it."""
 
-    def refusal(request: HttpRequest) -> HttpResponseBase | None:
-        if not is_operator(request):
-            if is_locked_out(request):
-                return _failed(
-                    RateLimited("Too many wrong passwords came from this address. Try again later.")
-                )
-            response = _failed(
-                AuthenticationFailed(
-                    "Log in at /admin/, or send the operator's name and password (HTTP Basic)."
-                )
-            )
-            response.headers["WWW-Authenticate"] = 'Basic realm="operator", charset="UTF-8"'
-            return response
-        if request.method not in {"GET", "HEAD"}:
-            return _failed(MethodNotAllowed("Only GET is answered here.", allow="GET, HEAD"))
-        return None
-
     if iscoroutinefunction(view):
 
         def refusal_alone(request: HttpRequest) -> HttpResponseBase | None:
             try:
-                return refusal(request)
+                return _refusal(request)
             finally:
                 if not connection.in_atomic_block:
                     connection.close()  # the answer may last for hours
@@ -82,11 +65,26 @@ def for_operator(view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     def checked(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         try:
-            return refusal(request) or view(request, **kwargs)
+            return _refusal(request) or view(request, **kwargs)
         except GatewayError as error:
             return _failed(error)
 
     return checked
+
+
+def _refusal(request: HttpRequest) -> HttpResponseBase | None:
+    """What anybody else is told; None for the operator, who may only read."""
+    if not is_operator(request):
+        if is_locked_out(request):
+            return _failed(RateLimited("Too many wrong passwords came from this address. Try again later."))
+        response = _failed(
+            AuthenticationFailed("Log in at /admin/, or send the operator's name and password (HTTP Basic).")
+        )
+        response.headers["WWW-Authenticate"] = 'Basic realm="operator", charset="UTF-8"'
+        return response
+    if request.method not in {"GET", "HEAD"}:
+        return _failed(MethodNotAllowed("Only GET is answered here.", allow="GET, HEAD"))
+    return None
 
 
 def _failed(error: GatewayError) -> JsonResponse:

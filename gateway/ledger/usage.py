@@ -15,7 +15,7 @@ from django.db.models import Count, Max, Min, Q, Sum
 
 from gateway.ledger.record import HUNG_UP
 from gateway.ledger.retention import oldest_kept
-from gateway.ledger.tables import NOTICEABLE_WAIT_SECONDS, SUMMED
+from gateway.ledger.tables import NOTICEABLE_WAIT_SECONDS, SUMMED, Sums
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 
 if TYPE_CHECKING:
@@ -35,27 +35,10 @@ DIMENSIONS = {
 MOST_SESSIONS = 1000
 
 
-@dataclass(slots=True)
-class Totals:
-    """Sums over a span of time; the fields are those of HourlyUsage."""
+class Totals(Sums):
+    """The same sums, over a span of time."""
 
-    requests: int = 0
-    failed: int = 0
-    hung_up: int = 0
-    interrupted: int = 0
-    attempts: int = 0
-    retried: int = 0
-    retried_well: int = 0
-    stepped_in: int = 0
-    waited: int = 0
-    waited_seconds: float = 0.0
-    begun: int = 0
-    first_event_seconds: float = 0.0
-    duration_seconds: float = 0.0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    thinking_tokens: int = 0
+    __slots__ = ()
 
     def add(self, sums: dict[str, Any]) -> None:
         for name, number in sums.items():
