@@ -78,19 +78,25 @@ class AccessTokens:
     async def _next_token(self, account_id: int) -> str:
         """The token another process has fetched, or a new one that all may use."""
         while True:
-            shared = await database_sync_to_async(_shared_token)(account_id, self._now())
-            if shared is not None and shared.text != self._refused.get(account_id):
+            if (shared := await self._usable(account_id)) is not None:
                 return self._keep(account_id, shared)
             if await database_sync_to_async(_claim)(account_id, self._now()):
                 return await self._fetch(account_id)
             await asyncio.sleep(CLAIM_POLL_SECONDS)
 
+    async def _usable(self, account_id: int) -> AccessToken | None:
+        shared = await database_sync_to_async(_shared_token)(account_id, self._now())
+        return None if shared is None or shared.text == self._refused.get(account_id) else shared
+
     async def _fetch(self, account_id: int) -> str:
         token = None
         try:
-            grant = await self._ask_google(account_id)
-            good_for = max(grant.lifetime_seconds - EARLY_SECONDS, 1.0)
-            token = AccessToken(grant.access_token, self._now() + good_for)
+            # Another process may have fetched one between our look and our claim.
+            token = await self._usable(account_id)
+            if token is None:
+                grant = await self._ask_google(account_id)
+                good_for = max(grant.lifetime_seconds - EARLY_SECONDS, 1.0)
+                token = AccessToken(grant.access_token, self._now() + good_for)
         finally:
             # Also when we are cancelled: the others should not wait until the claim runs out.
             await asyncio.shield(database_sync_to_async(_end_claim)(account_id, token))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from accounts import access_tokens
 from accounts.access_tokens import AccessToken, AccessTokens
+from accounts.credentials import seal
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
 from accounts.models import Account, ClientProblem, SharedToken
 from accounts.outbound import AccountsClient
@@ -70,6 +72,27 @@ async def test_processes_refresh_once_together(ada: Account, google: EmulatorSer
 
     assert len(set(found)) == 1
     assert refreshes(google) == 1
+
+
+async def test_a_token_that_another_process_fetched_a_moment_ago_is_taken(
+    ada: Account, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not there when this one looked, and there was nothing to wait for any more when it claimed."""
+    claim, clock = access_tokens._claim, WallClock()
+
+    def claim_late(account_id: int, now: float) -> bool:
+        SharedToken.objects.create(
+            account_id=account_id, sealed_access_token=seal("theirs"), good_until=now + 3000
+        )
+        return claim(account_id, now)
+
+    monkeypatch.setattr(access_tokens, "_claim", claim_late)
+    async with tokens_of_a_process(clock) as tokens:
+        assert await tokens.get(ada.pk) == "theirs"
+
+    assert refreshes(google) == 0
+    shared = await SharedToken.objects.aget()
+    assert (shared.claimed_until, shared.good_until) == (0.0, clock() + 3000)
 
 
 def test_real_processes_refresh_once_together(
