@@ -121,6 +121,7 @@ class RequestLog(Tokens):
     upstream_model = models.CharField(max_length=200, blank=True)
     account = models.CharField(max_length=254, blank=True)
     """The e-mail address, not a key: what an account has done outlives the account."""
+    endpoint = models.CharField(max_length=200, blank=True)
     is_stream = models.BooleanField(default=False)
     stepped_in = models.BooleanField(default=False)
     """Another model than the one asked for (setting FALLBACK)."""
@@ -168,7 +169,10 @@ class RequestLog(Tokens):
 
 
 class RequestAttempt(Tokens):
-    """One try to get a request answered: one account, one address of Google."""
+    """One try to get a request answered: one account, one address of Google.
+
+    A request that was answered at its first try has no row here: its own says all of it.
+    """
 
     pk = models.CompositePrimaryKey("request_id", "number")
     request = models.ForeignKey(RequestLog, on_delete=models.CASCADE, related_name="tries", db_index=False)

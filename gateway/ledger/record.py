@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.journey import Journey
 
 HUNG_UP = "hung_up"
+ANSWERED = "answered"
 CLIENT_CLOSED_REQUEST = 499
 """What nginx writes for a client that left before its answer; no client ever sees it."""
 
@@ -97,7 +98,7 @@ class RequestRecord:
         """It was still under way, or it is the one that answered."""
         attempt.took_seconds = max(0.0, time.time() - attempt.started_at)
         if self.problem is None:
-            attempt.reason = "answered"
+            attempt.reason = ANSWERED
         elif self.problem == HUNG_UP:
             attempt.reason = "the client hung up"
         elif self.first_event_seconds is None:
@@ -125,5 +126,9 @@ class RequestRecord:
         return fitting(self.attempts[-1].model_id, 200) if self.attempts else ""
 
     @property
+    def endpoint(self) -> str:
+        return self.attempts[-1].endpoint[:200] if self.attempts else ""
+
+    @property
     def outcome(self) -> str:
-        return self.problem or ("open" if self.duration_seconds is None else "answered")
+        return self.problem or ("open" if self.duration_seconds is None else ANSWERED)

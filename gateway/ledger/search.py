@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Q
 from django.utils import timezone
 
-from gateway.ledger.record import HUNG_UP
+from gateway.ledger.record import ANSWERED, HUNG_UP
+from gateway.ledger.tables import was_answered_at_once
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 
 if TYPE_CHECKING:
@@ -88,7 +89,23 @@ def page(search: Search, *, before: int | None = None, limit: int = 50) -> list[
 
 
 def attempts_of(row: RequestLog) -> list[RequestAttempt]:
+    if was_answered_at_once(row):
+        return [_only_attempt(row)]
     return list(RequestAttempt.objects.filter(request_id=row.pk).order_by("number"))
+
+
+def _only_attempt(row: RequestLog) -> RequestAttempt:
+    """It began when nothing had to be waited for any more, and took until the end."""
+    names = ("account", "endpoint", "waited_seconds", "input_tokens", "output_tokens", "cache_read_tokens")
+    return RequestAttempt(
+        request_id=row.pk,
+        number=1,
+        model=row.upstream_model,
+        started_at=row.started_at + timedelta(seconds=row.waited_seconds),
+        took_seconds=(row.duration_seconds or 0.0) - row.waited_seconds,
+        reason=ANSWERED,
+        **{name: getattr(row, name) for name in (*names, "thinking_tokens")},
+    )
 
 
 def full_name(column: str, text: str) -> str:

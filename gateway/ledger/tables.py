@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
+from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection, transaction
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 
     from django.db.models import Model
 
+    from gateway.explanations import Attempt
     from gateway.ledger.record import RequestRecord
 
 NOTICEABLE_WAIT_SECONDS = 0.1
 """A request that waited less has not waited, as far as statistics go."""
-VALUES_A_STATEMENT = 999
-"""What every SQLite takes. Python's lock changes hands with each statement: few large ones leave it alone."""
+VALUES_A_STATEMENT = 6_500
+"""Python's lock changes hands with each statement: few large ones leave it alone."""
 
 
 class RequestRow(NamedTuple):
@@ -44,6 +46,7 @@ class RequestRow(NamedTuple):
     client_model: str
     upstream_model: str
     account: str
+    endpoint: str
     is_stream: bool
     stepped_in: bool
     problem: str | None
@@ -86,10 +89,10 @@ class AttemptRow(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """All that is written of one request. Its attempts come when it has ended."""
+    """All that is written of one request. Its attempts come when it has ended, unless one was enough."""
 
     request: RequestRow
-    attempts: list[AttemptRow]
+    attempts: Sequence[AttemptRow] = ()
 
     @property
     def has_ended(self) -> bool:
@@ -110,6 +113,7 @@ def entry_of(record: RequestRecord, instance_id: int) -> Entry:
         record.client_model,
         record.upstream_model,
         record.account,
+        record.endpoint,
         record.is_stream,
         record.stepped_in,
         record.problem,
@@ -123,32 +127,35 @@ def entry_of(record: RequestRecord, instance_id: int) -> Entry:
         record.response_bytes,
         *record.tokens,
     )
-    if not record.has_ended:
-        return Entry(request, [])
-    return Entry(
-        request,
-        [
-            AttemptRow(
-                record.id,
-                number,
-                attempt.email,
-                fitting(attempt.model_id, 200),
-                attempt.endpoint[:200],
-                _moment(attempt.started_at),
-                attempt.waited_seconds,
-                attempt.took_seconds,
-                attempt.reason[:200],
-                attempt.decision,
-                *attempt.tokens,
-            )
-            for number, attempt in enumerate(attempts, 1)
-        ],
+    if not record.has_ended or was_answered_at_once(request):
+        return Entry(request)
+    return Entry(request, [_attempt_row(record.id, *numbered) for numbered in enumerate(attempts, 1)])
+
+
+def was_answered_at_once(row: RequestRow | RequestLog) -> bool:
+    """By its first attempt, which has no row of its own then: that of the request says all. Most are so."""
+    return row.attempts == 1 and row.problem is None and row.duration_seconds is not None
+
+
+def _attempt_row(request_id: int, number: int, attempt: Attempt) -> AttemptRow:
+    return AttemptRow(
+        request_id,
+        number,
+        attempt.email,
+        fitting(attempt.model_id, 200),
+        attempt.endpoint[:200],
+        _moment(attempt.started_at),
+        attempt.waited_seconds,
+        attempt.took_seconds,
+        attempt.reason[:200],
+        attempt.decision,
+        *attempt.tokens,
     )
 
 
 def _moment(seconds: float) -> str:
     """As both databases read it; SQLite keeps it so, and Django expects this very form there."""
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(" ")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(" ").removesuffix("+00:00")
 
 
 def store(entries: Sequence[Entry], instance_id: int, *, again: bool = False) -> bool:
@@ -217,7 +224,8 @@ class Sums:
             self.waited_seconds += row.waited_seconds
         self.stepped_in += row.stepped_in
 
-    def add_attempt(self, row: AttemptRow) -> None:
+    def add_attempt(self, row: AttemptRow | RequestRow) -> None:
+        """Of a request that was answered at once, its own row."""
         self.attempts += 1
         self.input_tokens += row.input_tokens
         self.output_tokens += row.output_tokens
@@ -245,7 +253,10 @@ def _sums_of(ended: Iterable[Entry], known: dict[int, RequestLog]) -> dict[Usage
                 continue
             # Somebody took us for dead, for example because the database could not be reached from here.
             sums[hour, row.upstream_model, row.account, client].take_back_interrupted()
-        sums[hour, request.upstream_model, request.account, client].add_request(request)
+        whole = sums[hour, request.upstream_model, request.account, client]
+        whole.add_request(request)
+        if was_answered_at_once(request):
+            whole.add_attempt(request)
         for attempt in attempts:
             sums[hour, attempt.model, attempt.account, client].add_attempt(attempt)
     return sums
@@ -291,7 +302,7 @@ def _insert(
 ) -> None:
     mark = "?" if connection.vendor == "sqlite" else "%s"
     marks = f"({', '.join([mark] * len(columns))})"
-    step = VALUES_A_STATEMENT // len(columns)
+    step = _values_a_statement() // len(columns)
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
         _execute(
@@ -299,6 +310,13 @@ def _insert(
             f"ON CONFLICT {on_conflict}",
             [value for row in some for value in row],
         )
+
+
+def _values_a_statement() -> int:
+    if connection.vendor != "sqlite":
+        return VALUES_A_STATEMENT
+    allowed: int = connection.connection.getlimit(SQLITE_LIMIT_VARIABLE_NUMBER)
+    return min(VALUES_A_STATEMENT, allowed)
 
 
 def _execute(sql: str, values: list[Any]) -> None:

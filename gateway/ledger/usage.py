@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Aggregate, Count, Max, Min, Q, Sum
 
 from gateway.ledger.record import HUNG_UP
 from gateway.ledger.retention import oldest_kept
@@ -185,15 +185,16 @@ def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], colu
             sum_begun=Count("first_event_seconds", filter=known),
             sum_first_event_seconds=Sum("first_event_seconds", filter=known),
             sum_duration_seconds=Sum("duration_seconds"),
+            **_spent("pk", known & Q(attempts=1, problem=None)),
         ),
         column,
     )
     spent = RequestAttempt.objects.filter(request__in=ended)
     key = "request__client" if column == "client" else column.removeprefix("upstream_")
-    _add(
-        totals,
-        spent.values(key).annotate(
-            sum_attempts=Count("number"), **{f"sum_{name}": Sum(name) for name in SPENT if name != "attempts"}
-        ),
-        key,
-    )
+    _add(totals, spent.values(key).annotate(**_spent("number")), key)
+
+
+def _spent(key: str, which: Q | None = None) -> dict[str, Aggregate]:
+    """Of attempts, or of the requests that one attempt has answered."""
+    tokens = {f"sum_{name}": Sum(name, filter=which) for name in SPENT if name != "attempts"}
+    return {"sum_attempts": Count(key, filter=which), **tokens}

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway import views
-from gateway.models import RequestAttempt, RequestLog
+from gateway.ledger.search import attempts_of
+from gateway.models import RequestLog
 from gateway.upstreams.emulator.behaviour import pace
 from tests.faults.test_hang_ups import Caller
-from tests.gateway.conftest import a_body
+from tests.gateway.conftest import a_body, in_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,8 @@ async def the_row(gateway: Gateway) -> RequestLog:
 
 
 async def attempts() -> list[tuple[str, str]]:
-    return [(one.reason, one.decision) async for one in RequestAttempt.objects.order_by("number")]
+    tries = await in_database(attempts_of)(await RequestLog.objects.aget())
+    return [(one.reason, one.decision) for one in tries]
 
 
 @SHAPES

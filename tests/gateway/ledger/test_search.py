@@ -24,6 +24,7 @@ from gateway.ledger.search import (
     page,
 )
 from gateway.models import HourlyUsage, RequestLog
+from gateway.translation.usage import Tokens
 from tests.gateway.ledger.builders import (
     MORNING,
     a_failed_record,
@@ -175,6 +176,32 @@ def test_a_request_has_its_attempts_in_order() -> None:
     tries = attempts_of(row_of(record))
 
     assert [(one.number, one.reason) for one in tries] == [(1, "quota"), (2, "quota"), (3, "answered")]
+
+
+def test_the_only_attempt_of_an_answer_is_told_from_the_request() -> None:
+    record = a_record(
+        waited_seconds=0.5, attempts=[an_attempt(waited_seconds=0.5, tokens=Tokens(9, 8, 7, 6))]
+    )
+    keep(record)
+
+    [one] = attempts_of(row_of(record))
+
+    assert (one.number, one.reason, one.decision) == (1, "answered", "")
+    assert (one.account, one.model, one.endpoint) == (
+        "ada@example.com",
+        "gemini-3-flash",
+        "https://cloudcode.example",
+    )
+    assert (one.started_at, one.waited_seconds) == (MORNING + timedelta(seconds=0.5), 0.5)
+    assert one.took_seconds == 1.5
+    assert (one.input_tokens, one.output_tokens, one.cache_read_tokens, one.thinking_tokens) == (9, 8, 7, 6)
+
+
+def test_a_request_under_way_has_no_attempts_yet() -> None:
+    record = an_open_record(attempts=[an_attempt()])
+    keep(record)
+
+    assert attempts_of(row_of(record)) == []
 
 
 def test_rows_and_attempts_can_be_written_as_json() -> None:

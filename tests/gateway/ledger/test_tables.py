@@ -125,7 +125,7 @@ def test_the_same_batch_stored_twice_is_there_once() -> None:
 
     keep(*batch, again=True)
 
-    assert (RequestLog.objects.count(), RequestAttempt.objects.count()) == (3, 4)
+    assert (RequestLog.objects.count(), RequestAttempt.objects.count()) == (3, 3)
     assert hourly_sums() == before
 
 
@@ -215,6 +215,25 @@ def test_attempts_are_written_once_and_numbered() -> None:
     assert (first.decision, first.took_seconds, first.waited_seconds) == ("next account", 0.25, 1.0)
     assert (second.number, second.account, second.reason) == (2, "ada@example.com", "answered")
     assert (second.started_at, second.input_tokens) == (MORNING, 100)
+
+
+def test_a_request_answered_at_once_needs_no_row_for_its_attempt() -> None:
+    record = a_record()
+
+    keep(record)
+
+    assert not RequestAttempt.objects.exists()
+    assert row_of(record).endpoint == "https://cloudcode.example"
+    assert counts() == {"requests": 1, "attempts": 1}
+    assert hourly_sums(("input_tokens", "thinking_tokens")) == {"input_tokens": 100, "thinking_tokens": 5}
+
+
+@pytest.mark.parametrize("problem", ["hung_up", "api_error"])
+def test_an_only_attempt_that_came_to_nothing_has_its_row(problem: str) -> None:
+    keep(a_record(problem=problem, attempts=[an_attempt(reason="broke off")]))
+
+    assert RequestAttempt.objects.get().reason == "broke off"
+    assert hourly_sums(("attempts", "input_tokens")) == {"attempts": 1, "input_tokens": 100}
 
 
 def test_tokens_count_for_who_spent_them_and_the_request_for_the_last_word() -> None:
@@ -332,10 +351,11 @@ def test_an_error_that_may_quote_the_request_is_not_kept() -> None:
 
 
 def test_long_texts_of_an_attempt_are_cut() -> None:
-    keep(a_record(attempts=[an_attempt(reason="r" * 900, endpoint="https://" + "e" * 900)]))
+    record = a_failed_record(attempts=[an_attempt(reason="r" * 900, endpoint="https://" + "e" * 900)])
+    keep(record)
 
     attempt = RequestAttempt.objects.get()
-    assert (len(attempt.reason), len(attempt.endpoint)) == (200, 200)
+    assert (len(attempt.reason), len(attempt.endpoint), len(row_of(record).endpoint)) == (200, 200, 200)
 
 
 def a_huge_record() -> Tokens:

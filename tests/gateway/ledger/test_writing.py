@@ -16,7 +16,7 @@ from django.utils import timezone
 from gateway.errors import Unavailable
 from gateway.ledger import instances
 from gateway.ledger.writing import Ledger
-from gateway.models import RequestAttempt, RequestLog, ServerInstance
+from gateway.models import RequestLog, ServerInstance
 from tests.gateway.conftest import in_database
 from tests.gateway.ledger.builders import (
     a_record,
@@ -213,7 +213,6 @@ async def test_while_the_database_is_locked_nothing_is_lost_and_nobody_refused(
             ledger.close(answer(record))
 
     assert await RequestLog.objects.acount() == 50
-    assert await RequestAttempt.objects.acount() == 50
     assert await in_database(counts)() == {"requests": 50, "attempts": 50}
 
 
