@@ -1,7 +1,7 @@
 """The ledger while the server runs: records wait in memory, one thread writes them, none is ever dropped.
 
 A record is noted when its request is accepted, when its first content is there, and when it has ended; what
-happens within a quarter of a second becomes one row written once. When the database does not take rows, they
+happens within half a second becomes one row written once. When the database does not take rows, they
 wait; when too many wait, new requests do; and when that lasts, new requests are refused.
 """
 
@@ -25,15 +25,15 @@ from gateway.ledger import instances, retention, tables
 from gateway.ledger.tables import Entry, entry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gateway.ledger.record import RequestRecord
 
 logger = logging.getLogger(__name__)
 
-BATCH_SECONDS = 0.25
-BATCH_ROWS = 500
-LARGEST_BATCH = 500
+BATCH_SECONDS = 0.5
+BATCH_ROWS = 1000
+LARGEST_BATCH = 1000
 QUEUE_ROWS = 20_000
 PATIENCE_SECONDS = 10.0
 RETRY_AFTER_SECONDS = 5.0
@@ -51,7 +51,8 @@ PRUNE_STEPS = 20
 PRUNE_PAUSE_SECONDS = 0.05
 
 Result = TypeVar("Result")
-Value = TypeVar("Value")
+Records = dict[int, "RequestRecord"]
+"""By their ids in the ledger."""
 
 
 class Ledger:
@@ -61,8 +62,8 @@ class Ledger:
         self.instance_id = 0
         self._queue_rows = queue_rows
         self._patience_seconds = patience_seconds
-        self._open: dict[int, RequestRecord] = {}
-        self._ended: dict[int, Entry] = {}
+        self._open: Records = {}
+        self._ended: Records = {}
         """What the database does not know yet: of requests under way, and of those that have ended."""
         self._in_hand: set[int] = set()
         """What the writer is writing at the moment, unless there is news of it already."""
@@ -128,7 +129,7 @@ class Ledger:
         if record.id:
             self._in_hand.discard(record.id)
             self._open.pop(record.id, None)
-            self._ended[record.id] = entry_of(record, self.instance_id)
+            self._ended[record.id] = record
             self._wake_writer()
 
     def _wake_writer(self) -> None:
@@ -165,11 +166,11 @@ class Ledger:
     async def _write_some(self) -> None:
         ended, self._ended = _split(self._ended, LARGEST_BATCH)
         opened, self._open = _split(self._open, LARGEST_BATCH)
-        entries = [*(entry_of(record, self.instance_id) for record in opened.values()), *ended.values()]
+        now_known = [entry_of(record, self.instance_id) for record in opened.values()]
         self._in_hand = {*opened, *ended}
         again, self._again = self._again or self._was_taken_for_dead, False
         try:
-            was_dead = await self._in_thread(_store, entries, self.instance_id, again)
+            was_dead = await self._in_thread(_store_all, now_known, ended.values(), self.instance_id, again)
         except BaseException as error:
             self._put_back(opened, ended)
             if not isinstance(error, Exception):
@@ -185,7 +186,7 @@ class Ledger:
         finally:
             self._room.set()
 
-    def _put_back(self, opened: dict[int, RequestRecord], ended: dict[int, Entry]) -> None:
+    def _put_back(self, opened: Records, ended: Records) -> None:
         """Before what has come meanwhile; what has ended meanwhile is there already."""
         self._in_hand.clear()
         self._again = True
@@ -255,6 +256,13 @@ class Trouble:
         self._since, self._said_at = None, 0.0
 
 
+def _store_all(
+    opened: Sequence[Entry], ended: Iterable[RequestRecord], instance_id: int, again: bool
+) -> bool:
+    """Those that have ended do not change any more: they can be read here, away from the event loop."""
+    return _store([*opened, *(entry_of(record, instance_id) for record in ended)], instance_id, again)
+
+
 def _store(entries: Sequence[Entry], instance_id: int, again: bool) -> bool:
     try:
         return tables.store(entries, instance_id, again=again)
@@ -277,7 +285,7 @@ def _about_values() -> tuple[type[Error], ...]:
     return (DataError, IntegrityError, *strange)
 
 
-def _split(waiting: dict[int, Value], count: int) -> tuple[dict[int, Value], dict[int, Value]]:
+def _split(waiting: Records, count: int) -> tuple[Records, Records]:
     """The first so many, and the rest."""
     items = iter(waiting.items())
     return dict(islice(items, count)), dict(items)
