@@ -49,6 +49,8 @@ SWEEP_SECONDS = 15.0
 PRUNE_SECONDS = 60.0
 PRUNE_STEPS = 20
 PRUNE_PAUSE_SECONDS = 0.05
+NOT_KEPT = "Not in the ledger: row %d"
+"""A mistake of ours. The rows beside it must not suffer."""
 
 Result = TypeVar("Result")
 Records = dict[int, "RequestRecord"]
@@ -166,7 +168,7 @@ class Ledger:
     async def _write_some(self) -> None:
         ended, self._ended = _split(self._ended, LARGEST_BATCH)
         opened, self._open = _split(self._open, LARGEST_BATCH)
-        now_known = [entry_of(record, self.instance_id) for record in opened.values()]
+        now_known = _entries_of(opened.values(), self.instance_id)
         self._in_hand = {*opened, *ended}
         again, self._again = self._again or self._was_taken_for_dead, False
         try:
@@ -260,7 +262,17 @@ def _store_all(
     opened: Sequence[Entry], ended: Iterable[RequestRecord], instance_id: int, again: bool
 ) -> bool:
     """Those that have ended do not change any more: they can be read here, away from the event loop."""
-    return _store([*opened, *(entry_of(record, instance_id) for record in ended)], instance_id, again)
+    return _store([*opened, *_entries_of(ended, instance_id)], instance_id, again)
+
+
+def _entries_of(records: Iterable[RequestRecord], instance_id: int) -> list[Entry]:
+    entries = []
+    for record in records:
+        try:
+            entries.append(entry_of(record, instance_id))
+        except Exception:
+            logger.exception(NOT_KEPT, record.id)
+    return entries
 
 
 def _store(entries: Sequence[Entry], instance_id: int, again: bool) -> bool:
@@ -270,9 +282,9 @@ def _store(entries: Sequence[Entry], instance_id: int, again: bool) -> bool:
         if isinstance(error, Error) and not isinstance(error, _about_values()):
             raise  # locked, full, gone, broken: it may be over the next time
         if len(entries) == 1:
-            logger.exception("Not in the ledger: row %d", entries[0].request.id)
+            logger.exception(NOT_KEPT, entries[0].request.id)
             return False
-    # One of them is what no database would take: a mistake of ours. The others must not suffer.
+    # One of them is what no database would take.
     was_dead = False
     for entry in entries:
         was_dead |= _store([entry], instance_id, again=True)

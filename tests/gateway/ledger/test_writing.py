@@ -303,8 +303,9 @@ async def test_trouble_is_said_once_and_so_is_its_end(caplog: pytest.LogCaptureF
         {"session_id": "\ud800"},
         {"request_bytes": 2**70},
         {"session_id": object()},
+        {"started_at": 1e300},
     ],
-    ids=["not a number", "null", "lone surrogate", "too large", "no text"],
+    ids=["not a number", "null", "lone surrogate", "too large", "no text", "no time"],
 )
 async def test_a_record_that_no_table_takes_keeps_no_other_out(
     mistake: dict[str, Any], caplog: pytest.LogCaptureFixture
