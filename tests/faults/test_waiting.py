@@ -10,7 +10,7 @@ import pytest
 
 from accounts import pool, service
 from accounts.models import Account
-from gateway import answer, relay, views
+from gateway import answer, message_views, relay
 from gateway.upstreams.emulator.behaviour import combine, pace, quota_exhausted, stall_before_headers
 from tests.faults.test_faults import assert_at_rest, assert_whole_stream, events_of
 from tests.gateway.conftest import a_body, text_of
@@ -42,7 +42,7 @@ def _every_limit_makes_the_account_rest(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def _frequent_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "KEEP_ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(message_views, "KEEP_ALIVE_SECONDS", 0.1)
     monkeypatch.setattr(answer, "KEEP_ALIVE_SECONDS", 0.1)
 
 

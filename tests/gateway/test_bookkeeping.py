@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway import views
+from gateway import message_views
 from gateway.ledger.search import attempts_of
 from gateway.models import RequestLog
 from gateway.upstreams.emulator.behaviour import pace
@@ -142,7 +142,7 @@ async def test_a_client_that_hangs_up_before_anybody_was_asked(
 async def test_a_failure_of_our_own(
     client: httpx.AsyncClient, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "_upstream_headers", lambda answer: 1 / 0)
+    monkeypatch.setattr(message_views, "_upstream_headers", lambda answer: 1 / 0)
 
     response = await client.post("/v1/messages", json=a_body())
 

@@ -1,4 +1,4 @@
-"""Read, authenticate, hand over, answer.
+"""Read, hand over, answer, and close the books: requests for a message.
 
 Errors leave as exceptions of gateway.errors; gateway/api.py puts them into Anthropic's envelope.
 """
@@ -9,74 +9,35 @@ import asyncio
 import hashlib
 import logging
 from contextlib import suppress
-from datetime import UTC, datetime
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from channels.db import database_sync_to_async
 from django.conf import settings
-from django.db import DatabaseError
 
-from accounts.standing import standing
-from gateway import model_catalog
 from gateway.answer import KEEP_ALIVE_SECONDS
 from gateway.anthropic_api.messages import parse_count_tokens_request, parse_messages_request
 from gateway.anthropic_api.sse import PING, encode_event
 from gateway.api import OUR_FAULT, STOPPING, EventStream, JsonResponse
-from gateway.authentication import check_client, log_refusal
-from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound, Overloaded
+from gateway.endpoints import endpoint
+from gateway.errors import GatewayError, Overloaded
 from gateway.journey import Journey
 from gateway.ledger.record import RequestRecord
-from gateway.operator_access import is_operator, may_be_operator
 from gateway.plain_text import fitting
 from gateway.translation.token_estimate import estimate_input_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine
+    from collections.abc import AsyncGenerator
 
     from django.http.response import HttpResponseBase
 
-    from accounts.google.code_assist import ModelOffer
     from gateway.answer import Answer
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.api import ApiRequest
     from gateway.service import Gateway
 
-    View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
-
 logger = logging.getLogger(__name__)
 
 SESSION_HEADER = "x-claude-code-session-id"
-MAX_MODELS_PAGE = 1000
-DEFAULT_MODELS_PAGE = 20
-UNKNOWN_RELEASE = "1970-01-01T00:00:00Z"
-"""Google does not say when a model came out; Anthropic's own API answers with the epoch then."""
-
-
-def endpoint(*methods: str, for_clients: bool = True) -> Callable[[View], View]:
-    """Which methods it answers, and whether the caller must be a known client."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        async def checked(request: ApiRequest, **kwargs: Any) -> HttpResponseBase:
-            if for_clients:
-                try:
-                    check_client(request)
-                except GatewayError as error:
-                    log_refusal(request, error)
-                    raise
-            if request.method not in methods:
-                raise MethodNotAllowed(
-                    f"{request.path_info} does not answer {request.method}.", allow=", ".join(methods)
-                )
-            return await view(request, **kwargs)
-
-        return checked
-
-    return decorate
-
-
-# Messages
 
 
 @endpoint("POST")
@@ -236,123 +197,3 @@ def _first_user_text(message_request: MessagesRequest) -> str:
 @endpoint("POST")
 async def count_tokens(request: ApiRequest) -> HttpResponseBase:
     return JsonResponse({"input_tokens": estimate_input_tokens(parse_count_tokens_request(request.json()))})
-
-
-# Models
-
-
-@endpoint("GET", "HEAD")
-async def models(request: ApiRequest) -> HttpResponseBase:
-    offered = await request.gateway.relay.offered_models()
-    names = request.gateway.routes.listed(model_catalog.visible(offered))
-    page = _page(names, request.GET.get("after_id"), request.GET.get("before_id"), _limit(request))
-    return JsonResponse(
-        {
-            "object": "list",
-            "data": [_model_object(name, offered[_upstream_id(request, name, offered)]) for name in page],
-            "has_more": _has_more(names, page, backwards="before_id" in request.GET),
-            "first_id": page[0] if page else None,
-            "last_id": page[-1] if page else None,
-        }
-    )
-
-
-@endpoint("GET", "HEAD")
-async def model(request: ApiRequest, model_id: str) -> HttpResponseBase:
-    """A name that stands for a model on offer is answered as well, under the name asked for."""
-    offered = await request.gateway.relay.offered_models()
-    offer = offered.get(_upstream_id(request, model_id, offered))
-    if offer is None:
-        there = ", ".join(request.gateway.routes.listed(model_catalog.visible(offered)))
-        raise NotFound(f"model: {model_id} is not known here. There is: {there}.")
-    return JsonResponse(_model_object(model_id, offer))
-
-
-def _upstream_id(request: ApiRequest, name: str, offered: dict[str, ModelOffer]) -> str:
-    routed = request.gateway.routes.route(name).upstream_model
-    return routed or model_catalog.resolve(name, offered, thinking=None)
-
-
-def _model_object(model_id: str, offer: ModelOffer) -> dict[str, Any]:
-    """Anthropic's fields and OpenAI's together: clients of both kinds read this list."""
-    return {
-        "type": "model",
-        "object": "model",
-        "id": model_id,
-        "display_name": offer.display_name,
-        "created_at": UNKNOWN_RELEASE,
-        "created": 0,
-        "owned_by": "google",
-        "max_input_tokens": offer.max_input_tokens,
-        "max_tokens": offer.max_output_tokens,
-    }
-
-
-def _limit(request: ApiRequest) -> int:
-    text = request.GET.get("limit", str(DEFAULT_MODELS_PAGE))
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_MODELS_PAGE):
-        raise InvalidRequest(f"limit: must be a whole number from 1 to {MAX_MODELS_PAGE}.")
-    return int(text)
-
-
-def _page(names: list[str], after: str | None, before: str | None, limit: int) -> list[str]:
-    """A name that is not in the list counts as its end."""
-    if before is not None:
-        return names[: names.index(before) if before in names else len(names)][-limit:]
-    if after is not None:
-        names = names[names.index(after) + 1 if after in names else len(names) :]
-    return names[:limit]
-
-
-def _has_more(names: list[str], page: list[str], *, backwards: bool) -> bool:
-    if not page:
-        return False
-    return page[0] != names[0] if backwards else page[-1] != names[-1]
-
-
-# What clients ask beside
-
-
-@endpoint("HEAD", "POST", for_clients=False)
-async def heartbeat(request: ApiRequest) -> HttpResponseBase:
-    return JsonResponse({"status": "ok"})
-
-
-@endpoint("HEAD", "GET", for_clients=False)
-async def hello(request: ApiRequest) -> HttpResponseBase:
-    return JsonResponse({"status": "ok"})
-
-
-@endpoint("POST", for_clients=False)
-async def event_logging(request: ApiRequest) -> HttpResponseBase:
-    """Claude Code's telemetry: accepted and dropped unread."""
-    return JsonResponse({"status": "ok"})
-
-
-@endpoint("GET", "HEAD", for_clients=False)
-async def health(request: ApiRequest) -> HttpResponseBase:
-    """From memory, so that it may be asked often. Anybody may ask; only the operator hears names."""
-    gateway = request.gateway
-    now = standing(gateway.accounts)
-    knows_names = False
-    with suppress(DatabaseError):  # the answer must not depend on it
-        knows_names = may_be_operator(request) and await database_sync_to_async(is_operator)(request)
-    return JsonResponse(
-        {
-            "status": "ok",
-            "timestamp": datetime.now(UTC),
-            "summary": now.sentence,
-            "counts": {
-                "total": now.total,
-                "available": now.available,
-                "rateLimited": now.limited,
-                "unusable": now.unusable,
-            },
-            "requests": {"inFlight": len(gateway.books.in_flight), "waiting": now.waiting},
-            "ledger": {"unwritten": gateway.ledger.waiting},
-            "accounts": [
-                {"email": one.email if knows_names else f"account {number}", **one.as_json()}
-                for number, one in enumerate(now.accounts, 1)
-            ],
-        }
-    )

@@ -1,0 +1,90 @@
+"""The list of models, and each of them, for clients of Anthropic's kind and of OpenAI's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateway import model_catalog
+from gateway.api import JsonResponse
+from gateway.endpoints import endpoint
+from gateway.errors import InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    from django.http.response import HttpResponseBase
+
+    from accounts.google.code_assist import ModelOffer
+    from gateway.api import ApiRequest
+
+MAX_MODELS_PAGE = 1000
+DEFAULT_MODELS_PAGE = 20
+UNKNOWN_RELEASE = "1970-01-01T00:00:00Z"
+"""Google does not say when a model came out; Anthropic's own API answers with the epoch then."""
+
+
+@endpoint("GET", "HEAD")
+async def models(request: ApiRequest) -> HttpResponseBase:
+    offered = await request.gateway.relay.offered_models()
+    names = request.gateway.routes.listed(model_catalog.visible(offered))
+    page = _page(names, request.GET.get("after_id"), request.GET.get("before_id"), _limit(request))
+    return JsonResponse(
+        {
+            "object": "list",
+            "data": [_model_object(name, offered[_upstream_id(request, name, offered)]) for name in page],
+            "has_more": _has_more(names, page, backwards="before_id" in request.GET),
+            "first_id": page[0] if page else None,
+            "last_id": page[-1] if page else None,
+        }
+    )
+
+
+@endpoint("GET", "HEAD")
+async def model(request: ApiRequest, model_id: str) -> HttpResponseBase:
+    """A name that stands for a model on offer is answered as well, under the name asked for."""
+    offered = await request.gateway.relay.offered_models()
+    offer = offered.get(_upstream_id(request, model_id, offered))
+    if offer is None:
+        there = ", ".join(request.gateway.routes.listed(model_catalog.visible(offered)))
+        raise NotFound(f"model: {model_id} is not known here. There is: {there}.")
+    return JsonResponse(_model_object(model_id, offer))
+
+
+def _upstream_id(request: ApiRequest, name: str, offered: dict[str, ModelOffer]) -> str:
+    routed = request.gateway.routes.route(name).upstream_model
+    return routed or model_catalog.resolve(name, offered, thinking=None)
+
+
+def _model_object(model_id: str, offer: ModelOffer) -> dict[str, Any]:
+    """Anthropic's fields and OpenAI's together: clients of both kinds read this list."""
+    return {
+        "type": "model",
+        "object": "model",
+        "id": model_id,
+        "display_name": offer.display_name,
+        "created_at": UNKNOWN_RELEASE,
+        "created": 0,
+        "owned_by": "google",
+        "max_input_tokens": offer.max_input_tokens,
+        "max_tokens": offer.max_output_tokens,
+    }
+
+
+def _limit(request: ApiRequest) -> int:
+    text = request.GET.get("limit", str(DEFAULT_MODELS_PAGE))
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_MODELS_PAGE):
+        raise InvalidRequest(f"limit: must be a whole number from 1 to {MAX_MODELS_PAGE}.")
+    return int(text)
+
+
+def _page(names: list[str], after: str | None, before: str | None, limit: int) -> list[str]:
+    """A name that is not in the list counts as its end."""
+    if before is not None:
+        return names[: names.index(before) if before in names else len(names)][-limit:]
+    if after is not None:
+        names = names[names.index(after) + 1 if after in names else len(names) :]
+    return names[:limit]
+
+
+def _has_more(names: list[str], page: list[str], *, backwards: bool) -> bool:
+    if not page:
+        return False
+    return page[0] != names[0] if backwards else page[-1] != names[-1]

@@ -1,0 +1,65 @@
+"""What clients and watchers ask to learn whether somebody is there, and how it goes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from channels.db import database_sync_to_async
+from django.db import DatabaseError
+
+from accounts.standing import standing
+from gateway.api import JsonResponse
+from gateway.endpoints import endpoint
+from gateway.operator_access import is_operator, may_be_operator
+
+if TYPE_CHECKING:
+    from django.http.response import HttpResponseBase
+
+    from gateway.api import ApiRequest
+
+
+@endpoint("HEAD", "POST", for_clients=False)
+async def heartbeat(request: ApiRequest) -> HttpResponseBase:
+    return JsonResponse({"status": "ok"})
+
+
+@endpoint("HEAD", "GET", for_clients=False)
+async def hello(request: ApiRequest) -> HttpResponseBase:
+    return JsonResponse({"status": "ok"})
+
+
+@endpoint("POST", for_clients=False)
+async def event_logging(request: ApiRequest) -> HttpResponseBase:
+    """Claude Code's telemetry: accepted and dropped unread."""
+    return JsonResponse({"status": "ok"})
+
+
+@endpoint("GET", "HEAD", for_clients=False)
+async def health(request: ApiRequest) -> HttpResponseBase:
+    """From memory, so that it may be asked often. Anybody may ask; only the operator hears names."""
+    gateway = request.gateway
+    now = standing(gateway.accounts)
+    knows_names = False
+    with suppress(DatabaseError):  # the answer must not depend on it
+        knows_names = may_be_operator(request) and await database_sync_to_async(is_operator)(request)
+    return JsonResponse(
+        {
+            "status": "ok",
+            "timestamp": datetime.now(UTC),
+            "summary": now.sentence,
+            "counts": {
+                "total": now.total,
+                "available": now.available,
+                "rateLimited": now.limited,
+                "unusable": now.unusable,
+            },
+            "requests": {"inFlight": len(gateway.books.in_flight), "waiting": now.waiting},
+            "ledger": {"unwritten": gateway.ledger.waiting},
+            "accounts": [
+                {"email": one.email if knows_names else f"account {number}", **one.as_json()}
+                for number, one in enumerate(now.accounts, 1)
+            ],
+        }
+    )
