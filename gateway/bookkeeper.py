@@ -87,6 +87,7 @@ def facts(record: RequestRecord) -> dict[str, Any]:
         "client_model": record.client_model,
         "upstream_model": record.upstream_model,
         "account": record.account,
+        "endpoint": record.endpoint,
         "is_stream": record.is_stream,
         "stepped_in": record.stepped_in,
         "outcome": record.outcome,

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway import message_views
+from gateway.bookkeeper import facts
 from gateway.ledger.search import attempts_of
 from gateway.models import RequestLog
 from gateway.upstreams.emulator.behaviour import pace
 from tests.faults.test_hang_ups import Caller
 from tests.gateway.conftest import a_body, in_database
+from tests.gateway.ledger.builders import a_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,3 +190,9 @@ async def test_nothing_is_kept_when_the_operator_wants_nothing(
     assert response.status_code == 200
     assert gateway.ledger.waiting == 0
     assert not await RequestLog.objects.aexists()
+
+
+def test_what_the_log_and_the_pages_are_told_has_the_ledgers_names() -> None:
+    columns = {column.attname for column in RequestLog._meta.concrete_fields}
+
+    assert set(facts(a_record())) == columns - {"instance_id", "problem"} | {"outcome"}
