@@ -14,6 +14,7 @@ from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from gateway.ledger.record import HUNG_UP
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
@@ -132,8 +133,12 @@ def entry_of(record: RequestRecord, instance_id: int) -> Entry:
     return Entry(request, [_attempt_row(record.id, *numbered) for numbered in enumerate(attempts, 1)])
 
 
+ANSWERED_AT_ONCE = Q(attempts=1, problem=None, duration_seconds__isnull=False)
+
+
 def was_answered_at_once(row: RequestRow | RequestLog) -> bool:
-    """By its first attempt, which has no row of its own then: that of the request says all. Most are so."""
+    """By its first attempt, which has no row of its own then: that of the request says all. Most are so.
+    ANSWERED_AT_ONCE asks the database the same."""
     return row.attempts == 1 and row.problem is None and row.duration_seconds is not None
 
 

@@ -15,7 +15,7 @@ from django.db.models import Aggregate, Count, Max, Min, Q, Sum
 
 from gateway.ledger.record import HUNG_UP
 from gateway.ledger.retention import oldest_kept
-from gateway.ledger.tables import NOTICEABLE_WAIT_SECONDS, SUMMED, Sums
+from gateway.ledger.tables import ANSWERED_AT_ONCE, NOTICEABLE_WAIT_SECONDS, SUMMED, Sums
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], colu
             sum_begun=Count("first_event_seconds", filter=known),
             sum_first_event_seconds=Sum("first_event_seconds", filter=known),
             sum_duration_seconds=Sum("duration_seconds"),
-            **_spent("pk", known & Q(attempts=1, problem=None)),
+            **_spent("pk", ANSWERED_AT_ONCE),
         ),
         column,
     )
