@@ -130,12 +130,14 @@ class Activity:
                 await layer.group_add(SOURCES, channel)
                 ready.set()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(RENEW_SECONDS):
-                        while True:
-                            await layer.receive(channel)
-                            self._heard_until = time.monotonic() + HEARD_FOR_SECONDS
+                    await asyncio.wait_for(self._hear_listeners(layer, channel), RENEW_SECONDS)
         finally:
             await layer.group_discard(SOURCES, channel)
+
+    async def _hear_listeners(self, layer: BaseChannelLayer, channel: str) -> None:
+        while True:
+            await layer.receive(channel)
+            self._heard_until = time.monotonic() + HEARD_FOR_SECONDS
 
 
 class Listener:

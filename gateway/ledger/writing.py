@@ -310,14 +310,17 @@ def _set(event: asyncio.Event, is_set: bool) -> None:
 def _connected(work: Callable[..., Result], *arguments: object) -> Result:
     try:
         if connection.connection is None:
-            connection.ensure_connection()
-            with connection.cursor() as cursor:
-                for statement in PATIENCE[connection.vendor]:
-                    cursor.execute(statement)
+            _connect()
         return work(*arguments)
     except Error:
         connection.close_if_unusable_or_obsolete()
         raise
+
+
+def _connect() -> None:
+    with connection.cursor() as cursor:
+        for statement in PATIENCE[connection.vendor]:
+            cursor.execute(statement)
 
 
 def _lock() -> str:
