@@ -43,10 +43,14 @@ class Routes:
         return [substitute for substitute in chain if substitute in offered]
 
     def listed(self, ids: Collection[str]) -> list[str]:
-        """Model ids and routed names to show: pinned ones first, hidden ones not at all."""
-        names = {*ids, *(name for name, route in self.by_name.items() if route.upstream_model in ids)}
-        shown = [name for name in names if not self.route(name).hidden]
+        """Model ids and routed names to show: pinned ones first, hidden ones not at all, nor those that are
+        routed to a model that is not on offer."""
+        shown = [name for name in {*ids, *self.by_name} if self._is_shown(name, ids)]
         return sorted(shown, key=lambda name: (not self.route(name).pinned, name))
+
+    def _is_shown(self, name: str, ids: Collection[str]) -> bool:
+        route = self.route(name)
+        return not route.hidden and (route.upstream_model or name) in ids
 
 
 def cycle_through(name: str, fallback: str, fallbacks: Mapping[str, str]) -> list[str]:

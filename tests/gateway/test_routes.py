@@ -45,9 +45,15 @@ def test_a_chain_that_runs_in_a_circle_ends() -> None:
 
 
 def test_the_list_shows_pinned_first_routed_names_too_and_hidden_not() -> None:
-    routes = Routes({"z": Route("a"), "c": Route(hidden=True), "d": Route(pinned=True), "x": Route("gone")})
+    routes = Routes({"z": Route("a"), "c": Route(hidden=True), "d": Route(pinned=True)})
 
     assert routes.listed(OFFERED) == ["d", "a", "b", "e", "z"]
+
+
+def test_a_name_routed_to_no_model_on_offer_is_not_listed() -> None:
+    routes = Routes({"x": Route("gone"), "a": Route("gone", pinned=True)})
+
+    assert routes.listed(OFFERED) == ["b", "c", "d", "e"]
 
 
 @pytest.mark.parametrize(
@@ -85,6 +91,19 @@ async def test_a_route_counts_within_a_second(client: httpx.AsyncClient, google:
     assert response.headers["x-upstream-model"] == "gemini-2.5-flash"
     assert response.json()["model"] == "claude-opus-5-5"
     assert (listed[0]["id"], listed[0]["display_name"]) == ("claude-opus-5-5", "Gemini 2.5 Flash")
+
+
+async def test_a_route_to_a_missing_model_leaves_the_list_intact(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    await in_database(ModelRoute.objects.create)(client_name="gemini-3-flash", upstream_model="gone")
+    await asyncio.sleep(1)
+
+    listed = [one["id"] for one in (await client.get("/v1/models")).json()["data"]]
+
+    assert "claude-sonnet-4-6" in listed
+    assert "gemini-3-flash" not in listed
+    assert (await client.get("/v1/models/gemini-3-flash")).status_code == 404
 
 
 async def test_the_operators_fallback_steps_in_before_the_built_in_one(
