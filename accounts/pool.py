@@ -55,6 +55,11 @@ class PooledAccount:
         name, _, domain = self.email.partition("@")
         return f"{name[:2]}…@{domain[:1]}…"
 
+    def threshold_for(self, wanted: Wanted) -> float | None:
+        """The model's own under its listed name, or under that of its quota, else the account's."""
+        thresholds = self.model_quota_thresholds
+        return thresholds.get(wanted.model_id, thresholds.get(wanted.sent_id, self.quota_threshold))
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -65,10 +70,16 @@ class Wanted:
     conversation: str = ""
     """Turns of one conversation stay with one account while it can answer: its prompt cache is warm."""
     able: frozenset[int] | None = None
-    """Ids of the accounts that have the model at all; None when nobody knows."""
+    """Ids of the accounts that have the model at all; None when no account's list of models names it."""
+    listed_id: str = ""
+    """As that list names the model; "" when `model_key` has the same name."""
 
     @property
     def model_id(self) -> str:
+        return self.listed_id or self.sent_id
+
+    @property
+    def sent_id(self) -> str:
         return self.model_key.partition(":")[0]
 
 
@@ -250,7 +261,7 @@ class Pool:
 
     def _candidate(self, account: PooledAccount, wanted: Wanted, now: float) -> Candidate:
         condition = self._conditions.get(account.id, Condition()).advanced(now)
-        threshold = account.model_quota_thresholds.get(wanted.model_id, account.quota_threshold)
+        threshold = account.threshold_for(wanted)
         return Candidate(
             id=account.id,
             priority=account.priority,

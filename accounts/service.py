@@ -37,6 +37,8 @@ from accounts.quota import forget_old_quotas, outlooks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from accounts.google.endpoints import HeaderMode
+
 __all__ = ["AccountTrouble", "AccountsService", "NoProject", "running_service"]
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ class AccountsService:
         self.account_count = 0
         """All accounts there are, usable or not."""
         self._offers: dict[int, dict[str, ModelOffer]] = {}
+        self._cli_ids: dict[int, frozenset[str]] = {}
+        """The names that can be sent in header mode cli, where Google has said so."""
         # Merged once and kept until an account or its offers change.
         self._offered: dict[str, ModelOffer] | None = None
         self._offered_by: list[PooledAccount] = []
@@ -125,13 +129,22 @@ class AccountsService:
                     offered[model_id] = offer
         return offered
 
-    def accounts_with(self, model_id: str) -> set[int]:
-        """Accounts that may use the model, and those whose list of models is not known yet."""
-        return {
-            account.id
-            for account in self.pool.accounts
-            if account.id not in self._offers or model_id in self._offers[account.id]
-        }
+    def accounts_with(self, listed_id: str, sent_id: str, header_mode: HeaderMode) -> frozenset[int] | None:
+        """Ids of the accounts whose list names the model, and of those whose list is not known yet.
+
+        None when no list names it: then one account is as good as another.
+        """
+        known = [account.id for account in self.pool.accounts if account.id in self._offers]
+        naming = [one for one in known if self._names_model(one, listed_id, sent_id, header_mode)]
+        unknown = [account.id for account in self.pool.accounts if account.id not in self._offers]
+        return frozenset([*naming, *unknown]) if naming else None
+
+    def _names_model(self, account_id: int, listed_id: str, sent_id: str, header_mode: HeaderMode) -> bool:
+        """Mode cli has a list of its own, with the names that are sent; not every account gets one."""
+        cli_ids = self._cli_ids.get(account_id)
+        if header_mode == "cli" and cli_ids:
+            return sent_id in cli_ids
+        return listed_id in self._offers[account_id]
 
     async def until_offers_are_known(self) -> None:
         """At the first request after a start: wait until one account has said what it may use."""
@@ -213,6 +226,7 @@ class AccountsService:
         self.pool.replace(accounts)
         ids = {account.id for account in accounts}
         self._offers = {key: offers for key, offers in self._offers.items() if key in ids}
+        self._cli_ids = {key: cli_ids for key, cli_ids in self._cli_ids.items() if key in ids}
         self._offered = None
         self._next_look = {key: at for key, at in self._next_look.items() if key in ids}
         self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
@@ -295,6 +309,8 @@ class AccountsService:
 
     def _learn(self, account: PooledAccount, findings: Findings) -> None:
         self._offers[account.id] = findings.offers
+        if findings.cli_offers:
+            self._cli_ids[account.id] = frozenset(findings.cli_offers)
         self._offered = None
         self.pool.set_remaining(
             account.id,

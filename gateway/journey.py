@@ -116,11 +116,11 @@ class Journey:
         pause = pool.capacity_pause(wanted.model_key)
         if pause is not None:
             return Overloaded(
-                f"{plan.model.id} has no capacity at the moment, whichever account asks. "
+                f"{plan.model.listed_id} has no capacity at the moment, whichever account asks. "
                 f"Next try in {in_words(pause.until - now)} ({clock(pause.until, now)}).",
                 retry_after_seconds=pause.until - now,
             )
-        attempts = [one for one in self.attempts if one.model_id == plan.model.id]
+        attempts = [one for one in self.attempts if one.model_id == plan.model.listed_id]
         attempts += self._resting(pool, wanted, attempts)
         if busy := pool.busy(wanted):
             return RateLimited(_all_busy(busy, pool.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
@@ -128,7 +128,7 @@ class Journey:
             return self._with_all_attempts(self.last_error, plan, attempts, now)
         returns = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
         if returns:
-            return self._limited(sentence(plan.model.id, attempts, now), min(returns) - now)
+            return self._limited(sentence(plan.model.listed_id, attempts, now), min(returns) - now)
         if self.last_error is None:
             return GatewayError("No account could be asked.")
         return self._with_all_attempts(self.last_error, plan, attempts, now)
@@ -153,7 +153,7 @@ class Journey:
     ) -> GatewayError:
         if len({attempt.account for attempt in attempts}) < 2:
             return error
-        return type(error)(sentence(plan.model.id, attempts, now))
+        return type(error)(sentence(plan.model.listed_id, attempts, now))
 
 
 def _all_busy(busy: list[PooledAccount], waiting: int) -> str:

@@ -176,9 +176,12 @@ class Relay:
 
     async def _try_accounts(self, plan: Plan, journey: Journey, *, may_wait: bool) -> Answer:
         wanted = Wanted(
-            model_key=f"{plan.model.id}:{plan.model.header_mode}",
+            model_key=plan.model.quota_key,
             conversation=journey.conversation,
-            able=frozenset(self._accounts.accounts_with(plan.model.id)) or None,
+            able=self._accounts.accounts_with(
+                plan.model.listed_id, plan.model.sent_id, plan.model.header_mode
+            ),
+            listed_id=plan.model.listed_id,
         )
         passed_over = PassedOver()
         while True:
@@ -300,13 +303,13 @@ class Relay:
 
     async def _send_once(self, lease: Lease, plan: Plan, journey: Journey) -> Answer:
         account = lease.account
-        journey.begin_attempt(account, plan.model.id)
+        journey.begin_attempt(account, plan.model.listed_id)
         project_id = await self._accounts.project_of(account)
         access_token = await self._accounts.tokens.get(account.id)
         call = ModelCall(
             access_token=access_token,
             project_id=project_id,
-            model_id=plan.model.id,
+            model_id=plan.model.sent_id,
             mode=plan.model.header_mode,
             interleaved_thinking=plan.model.family == "claude" and plan.model.thinks,
             session_id=plan.session_id,
@@ -316,7 +319,7 @@ class Relay:
         def ask_next_address(error: RequestRefused | TransportFailed) -> None:
             journey.attempt.endpoint = error.base_url
             journey.end_attempt(_reason_of(error), NEXT_ADDRESS)
-            journey.begin_attempt(account, plan.model.id)
+            journey.begin_attempt(account, plan.model.listed_id)
 
         try:
             response = await self._cloud_code.stream_generate_content(call, ask_next_address)
@@ -327,7 +330,7 @@ class Relay:
             raise
         stream = self._message_stream(plan)
         journey.attempt.endpoint, journey.attempt.usage = response.base_url, stream.usage
-        return await Answer.begin(response, stream, plan.model.id)
+        return await Answer.begin(response, stream, plan.model.listed_id)
 
     def _message_stream(self, plan: Plan) -> MessageStream:
         return MessageStream(
@@ -374,9 +377,7 @@ class Relay:
             journey.capacity_hint_seconds = refusal.wait_seconds
         rest = self._pool.failed(lease, refusal.trouble, refusal.wait_seconds)
         back_at = rest.until if rest is not None and verdict.is_limit else None
-        is_unknown = (
-            refusal.trouble is Trouble.NOT_FOUND and plan.model.id not in self._accounts.offered_models()
-        )
+        is_unknown = refusal.trouble is Trouble.NOT_FOUND and lease.wanted.able is None
         final = self._model_unknown(plan) if is_unknown else verdict.as_error(refusal)
         if verdict.ends_request or is_unknown:
             journey.end_attempt(_reason_of(error), TOLD_THE_CLIENT, back_at=back_at)

@@ -118,7 +118,7 @@ def _gemini_config(
         return _least_thinking(model, is_third)
     if is_third and model.header_mode == "cli":
         return {"includeThoughts": True, "thinkingLevel": level}
-    limit = GEMINI_FLASH_MAX_BUDGET if not is_third and "flash" in model.id else GEMINI_MAX_BUDGET
+    limit = GEMINI_FLASH_MAX_BUDGET if not is_third and "flash" in model.sent_id else GEMINI_MAX_BUDGET
     # Thinking is paid from maxOutputTokens: something must be left to answer with.
     budget = min(budget, limit, max_tokens - MIN_ANSWER_TOKENS)
     return {"includeThoughts": True, "thinkingBudget": max(budget, MIN_GEMINI_BUDGET)}
@@ -126,7 +126,7 @@ def _gemini_config(
 
 def _least_thinking(model: UpstreamModel, is_third: bool) -> dict[str, Any]:
     """Gemini 3 and 2.5 Pro cannot be stopped from thinking altogether."""
-    is_flash = "flash" in model.id
+    is_flash = "flash" in model.sent_id
     if is_third:
         return {"includeThoughts": False, "thinkingLevel": "minimal" if is_flash else "low"}
     return {"includeThoughts": False, "thinkingBudget": 0 if is_flash else MIN_GEMINI_BUDGET}

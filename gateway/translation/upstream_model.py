@@ -22,7 +22,9 @@ DEFAULT_MAX_OUTPUT_TOKENS: dict[Family, int] = {
 # The names the Gemini CLI's backend knows. A level in the client's name travels as thinkingLevel.
 CLI_NAMES = {
     "gemini-3-pro": "gemini-3-pro-preview",
+    "gemini-3.1-pro": "gemini-3.1-pro-preview",
     "gemini-3-flash": "gemini-3-flash-preview",
+    "gemini-3.1-flash-lite": "gemini-3.1-flash-lite-preview",
     "gemini-3-pro-image-preview": "gemini-3-pro-image",
 }
 # Antigravity has no bare Pro: the level is part of the name.
@@ -38,9 +40,11 @@ _LEVEL_SUFFIX = re.compile(r"(gemini-[3-9].*)-(minimal|low|medium|high)$")
 
 @dataclass(frozen=True, slots=True)
 class UpstreamModel:
-    """``id`` is what the envelope's "model" carries. Limits are in tokens; None is unknown."""
+    """``listed_id`` is the model in Google's list of models, which accounts, routes and the operator know;
+    ``sent_id`` is what the envelope's "model" carries. Limits are in tokens; None is unknown."""
 
-    id: str
+    listed_id: str
+    sent_id: str
     family: Family
     thinks: bool
     max_output_tokens: int
@@ -50,7 +54,12 @@ class UpstreamModel:
 
     @property
     def gemini_version(self) -> tuple[int, int]:
-        return gemini_version(self.id)
+        return gemini_version(self.sent_id)
+
+    @property
+    def quota_key(self) -> str:
+        """Names what Google counts: two listed models that are sent under one name share a quota."""
+        return f"{self.sent_id}:{self.header_mode}"
 
     @property
     def nests_images_in_tool_results(self) -> bool:
@@ -97,7 +106,8 @@ def upstream_model(
         header_mode = "antigravity"
     name, level = _name_in_mode(model_id, header_mode)
     return UpstreamModel(
-        id=name,
+        listed_id=name if header_mode == "antigravity" else model_id,
+        sent_id=name,
         family=family,
         thinks=is_thinking_model(name),
         max_output_tokens=max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS[family],

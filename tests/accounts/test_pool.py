@@ -444,3 +444,17 @@ def test_an_account_with_a_doubtful_past_is_asked_when_there_is_nobody_else(pool
     assert take(pool).account.id == 2
     pool.replace(pool.accounts[:1])
     assert take(pool).account.id == 1
+
+
+@pytest.mark.parametrize("name", ["gemini-3-flash", "gemini-3-flash-preview"])
+def test_a_threshold_counts_under_the_listed_and_the_sent_name(clock: Clock, name: str) -> None:
+    pool = Pool(clock)
+    spared = PooledAccount(1, "a@example.com", "p", model_quota_thresholds={name: 0.5})
+    pool.replace([spared, PooledAccount(2, "b@example.com", "p")])
+    for account_id in (1, 2):
+        pool.set_remaining(account_id, {"gemini-3-flash-preview:cli": 0.4})
+
+    lease = pool.lease(Wanted("gemini-3-flash-preview:cli", listed_id="gemini-3-flash"))
+
+    assert lease is not None
+    assert lease.account.id == 2

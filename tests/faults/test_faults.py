@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -25,11 +26,32 @@ if TYPE_CHECKING:
     from gateway.upstreams.emulator.server import EmulatorServer
 
 ADA = "ada@example.com"
-MODEL = "claude-sonnet-4-6"
 OTHER_MODEL = "gemini-2.5-flash"
 BYSTANDERS = 3
 
 pytestmark = pytest.mark.usefixtures("_quick_pauses")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model in one header mode: as clients and accounts know it, and as it is sent."""
+
+    header_mode: str
+    listed_id: str
+    sent_id: str
+
+
+MODELS = [
+    Asked("antigravity", "claude-sonnet-4-6", "claude-sonnet-4-6"),
+    Asked("cli", "gemini-3-flash", "gemini-3-flash-preview"),
+]
+
+
+@pytest.fixture(params=MODELS, ids=lambda asked: asked.header_mode)
+def asked(request: pytest.FixtureRequest, live_setting: Callable[[str, Any], None]) -> Asked:
+    model: Asked = request.param
+    live_setting("GEMINI_HEADER_MODE", model.header_mode)
+    return model
 
 
 @pytest.fixture
@@ -97,8 +119,8 @@ async def assert_at_rest(gateway: Gateway, google: EmulatorServer) -> None:
     await asyncio.to_thread(google.state.log.wait_until_idle)
 
 
-def switch_on(case: Fault, google: EmulatorServer) -> None:
-    model = MODEL if case.method is None else None
+def switch_on(case: Fault, asked: Asked, google: EmulatorServer) -> None:
+    model = asked.sent_id if case.method is None else None
     account = ADA if case.method is None else None
     if case.method == "token":
         google.state.expire_tokens(ADA)
@@ -110,11 +132,16 @@ def switch_on(case: Fault, google: EmulatorServer) -> None:
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
 @pytest.mark.parametrize("case", BEFORE_THE_ANSWER + IN_THE_ANSWER, ids=lambda case: case.name)
 async def test_one_account_in_trouble(
-    case: Fault, stream: bool, client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
+    case: Fault,
+    asked: Asked,
+    stream: bool,
+    client: httpx.AsyncClient,
+    google: EmulatorServer,
+    gateway: Gateway,
 ) -> None:
     async with running_streams(client, google):
-        switch_on(case, google)
-        response = await client.post("/v1/messages", json=a_body(stream=stream))
+        switch_on(case, asked, google)
+        response = await client.post("/v1/messages", json=a_body(model=asked.listed_id, stream=stream))
 
     if case.outcome == "answered" and stream:
         assert_whole_stream(response.text)
@@ -124,20 +151,18 @@ async def test_one_account_in_trouble(
     account = await in_database(Account.objects.get)(email=ADA)
     assert account.state == case.account_state
     rests = gateway.accounts.pool.rests.of_account(account.pk)
-    assert (f"{MODEL}:antigravity" in rests) is case.rests
+    assert (f"{asked.sent_id}:{asked.header_mode}" in rests) is case.rests
     await assert_at_rest(gateway, google)
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
 async def test_an_answer_that_is_cut_in_the_middle_ends_once(
-    stream: bool, client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
+    asked: Asked, stream: bool, client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
-    google.state.reply("one two three four", behaviour=pace(chunk_delay=0.05, chunk_count=4), model=MODEL)
-    google.state.clear_scripts()
-    google.state.fault(truncated_json(), pace(chunk_delay=0.05, chunk_count=6), model=MODEL)
+    google.state.fault(truncated_json(), pace(chunk_delay=0.05, chunk_count=6), model=asked.sent_id)
 
     async with running_streams(client, google):
-        response = await client.post("/v1/messages", json=a_body(stream=stream))
+        response = await client.post("/v1/messages", json=a_body(model=asked.listed_id, stream=stream))
 
     if stream:
         types = [event["type"] for event in events_of(response.text)]
@@ -208,13 +233,14 @@ async def test_the_last_account_dies_in_the_middle_of_a_request(
 
 
 async def test_attempts_are_recorded_with_what_was_done_next(
-    client: httpx.AsyncClient, google: EmulatorServer, caplog: pytest.LogCaptureFixture
+    asked: Asked, client: httpx.AsyncClient, google: EmulatorServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     google.state.fault("quota_exhausted", account=ADA)
+    body = a_body(model=asked.listed_id)
 
-    await client.post("/v1/messages", json=a_body(), headers={"x-request-id": "req-1"})
+    await client.post("/v1/messages", json=body, headers={"x-request-id": "req-1"})
 
     line = next(line for line in caplog.messages if "next account" in line)
-    assert line.startswith(f"{ADA} for {MODEL} at http://127.0.0.1:")
+    assert line.startswith(f"{ADA} for {asked.listed_id} at http://127.0.0.1:")
     assert "quota, back at" in line
     assert line.endswith("→ next account")

@@ -442,3 +442,59 @@ def hold(gateway: Gateway, email: str) -> Lease:
     lease = gateway.accounts.pool.lease(Wanted("claude-sonnet-4-6:antigravity", able=frozenset({account.id})))
     assert lease is not None
     return lease
+
+
+# A model with two names: listed as gemini-3-flash, sent in header mode cli as gemini-3-flash-preview
+
+
+@pytest.mark.parametrize("name", ["gemini-3-flash", "gemini-3-flash-preview"])
+async def test_an_account_without_a_model_list_is_not_the_only_one_asked(
+    name: str, google: EmulatorServer, live_setting: LiveSetting
+) -> None:
+    live_setting("ACCOUNT_STRATEGY", "round-robin")
+    google.state.fault("unavailable", account=ADA, method="fetchAvailableModels", times=None)
+    google.state.fault("unavailable", account=ADA, times=None)
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        await until_lists_are_known(gateway, {GRACE, LINUS})
+        response = await ask(client, model=name)
+
+    assert response.status_code == 200
+    assert response.headers["x-upstream-model"] == name
+    assert google.state.log.generations()[-1].account in {GRACE, LINUS}
+
+
+async def test_in_mode_cli_only_accounts_with_the_sent_model_are_asked(
+    google: EmulatorServer, live_setting: LiveSetting
+) -> None:
+    live_setting("ACCOUNT_STRATEGY", "round-robin")
+    google.state.accounts[0].withheld_models.append("gemini-3-flash-preview")
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        await until_lists_are_known(gateway, {ADA, GRACE, LINUS})
+        responses = [
+            await ask(client, model="gemini-3-flash", messages=[{"role": "user", "content": text}])
+            for text in ("one", "two", "three", "four")
+        ]
+
+    assert {response.status_code for response in responses} == {200}
+    assert set(tried(google)) == {GRACE, LINUS}
+
+
+async def test_a_model_no_account_lists_is_unknown_at_the_first_refusal(
+    client: httpx.AsyncClient, gateway: Gateway, google: EmulatorServer
+) -> None:
+    await until_lists_are_known(gateway, {ADA, GRACE, LINUS})
+
+    response = await ask(client, model="gemini-3-pro-image-preview")
+
+    assert response.status_code == 404
+    assert len(tried(google)) == 1
+
+
+async def until_lists_are_known(gateway: Gateway, emails: set[str]) -> None:
+    """Until just these accounts have said which models they may use."""
+    accounts = gateway.accounts
+    async with asyncio.timeout(10):
+        while {one.email for one in accounts.pool.accounts if one.id in accounts._offers} != emails:
+            await asyncio.sleep(0.01)

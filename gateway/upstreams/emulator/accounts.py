@@ -76,6 +76,8 @@ class Account:
     verification_url: str | None = None
     licensed: bool = True
     consented: bool = False
+    withheld_models: list[str] = field(default_factory=list)
+    """Ids that are neither listed for this account nor served to it: a release reaches accounts in turn."""
 
     def __post_init__(self) -> None:
         for pool in POOLS:

@@ -118,7 +118,8 @@ def fetch_available_models(exchange: Exchange) -> Json:
 
 
 def _models_for(exchange: Exchange) -> list[Model]:
-    return [model for model in MODELS.values() if model.is_listed_in(exchange.mode)]
+    listed = [model for model in MODELS.values() if model.is_listed_in(exchange.mode)]
+    return [model for model in listed if model.id not in exchange.account.withheld_models]
 
 
 def _check_project_if_given(account: Account, payload: Json) -> None:

@@ -56,6 +56,8 @@ def accept(exchange: Exchange) -> Call:
     _check_project(account, parsed["project"])
     check_generate(parsed, exchange.state.signatures)
     model = MODELS[parsed["model"]]
+    if not model.is_listed_in(exchange.mode) or model.id in account.withheld_models:
+        raise google_errors.not_found()
     exchange.state.take_quota(account, model, exchange.mode)
     return Call(model, parsed["request"])
 

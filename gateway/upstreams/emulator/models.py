@@ -82,6 +82,7 @@ _ALL = (
     _gemini_3("gemini-3-pro-high", "Gemini 3 Pro (High)"),
     _gemini_3("gemini-3-pro-low", "Gemini 3 Pro (Low)"),
     _gemini_3("gemini-3-flash", "Gemini 3 Flash"),
+    _gemini_3("gemini-3.1-pro-preview", "Gemini 3.1 Pro Preview", antigravity=False, cli=True),
     _gemini_3("gemini-3-pro-preview", "Gemini 3 Pro Preview", antigravity=False, cli=True),
     _gemini_3("gemini-3-flash-preview", "Gemini 3 Flash Preview", antigravity=False, cli=True),
     _gemini_2_5("gemini-2.5-pro", "Gemini 2.5 Pro", (128, 32_768)),

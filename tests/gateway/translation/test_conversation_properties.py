@@ -31,7 +31,7 @@ def test_any_legal_conversation_gives_a_request_that_google_accepts() -> None:
 
         request = translate(conversation)
 
-        validate_generate(an_envelope(request.model.id, request.request))
+        validate_generate(an_envelope(request.model.sent_id, request.request))
 
     check()
     shares.check()
@@ -41,7 +41,7 @@ def test_any_legal_conversation_gives_a_request_that_google_accepts() -> None:
 def test_the_second_try_without_thinking_is_accepted_and_holds_none(conversation: Conversation) -> None:
     request = translate(conversation, without_thinking=True)
 
-    validate_generate(an_envelope(request.model.id, request.request))
+    validate_generate(an_envelope(request.model.sent_id, request.request))
     parts = [part for content in request.request["contents"] for part in content["parts"]]
     assert not any("thought" in part for part in parts)
     assert {part.get("thoughtSignature") for part in parts} <= {None, "skip_thought_signature_validator"}
@@ -52,7 +52,7 @@ def test_the_second_try_without_thinking_is_accepted_and_holds_none(conversation
 def test_a_shortened_history_is_accepted_too(conversation: Conversation, max_tokens: int) -> None:
     request = translate(conversation, TranslationOptions(max_context_tokens=max_tokens))
 
-    validate_generate(an_envelope(request.model.id, request.request))
+    validate_generate(an_envelope(request.model.sent_id, request.request))
 
 
 @given(conversations())
@@ -105,7 +105,7 @@ def test_even_an_illegal_history_is_repaired_for(messages: list[dict[str, Any]],
     body = {"model": "any", "max_tokens": 5_000, "messages": messages}
     request = translate(Conversation(body, target, "antigravity"))
 
-    validate_generate(an_envelope(request.model.id, request.request))
+    validate_generate(an_envelope(request.model.sent_id, request.request))
 
 
 @pytest.mark.parametrize("target", ["claude-sonnet-4-5-thinking", "gemini-3-flash", "gpt-oss-120b-medium"])
@@ -114,7 +114,7 @@ def test_a_conversation_of_nothing_but_blanks_is_accepted(target: str) -> None:
 
     request = translate(Conversation(body, target, "antigravity"))
 
-    validate_generate(an_envelope(request.model.id, request.request))
+    validate_generate(an_envelope(request.model.sent_id, request.request))
 
 
 FIELDS = st.sampled_from(
@@ -163,4 +163,4 @@ def test_odd_blocks_are_refused_or_translated_and_never_break(
     except InvalidRequest:
         return
 
-    validate_generate(an_envelope(request.model.id, request.request))
+    validate_generate(an_envelope(request.model.sent_id, request.request))

@@ -67,7 +67,8 @@ def test_geminis_version(model: str, version: Any) -> None:
         ("gemini-3-flash-minimal", "cli", "gemini-3-flash-preview", "minimal"),
         ("gemini-3-pro-image-preview", "cli", "gemini-3-pro-image", None),
         ("gemini-3-pro-preview", "cli", "gemini-3-pro-preview", None),
-        ("gemini-3.1-pro-high", "cli", "gemini-3.1-pro-high", "high"),
+        ("gemini-3.1-pro-high", "cli", "gemini-3.1-pro-preview", "high"),
+        ("gemini-3.9-pro-high", "cli", "gemini-3.9-pro-high", "high"),
         ("gemini-2.5-pro", "cli", "gemini-2.5-pro", None),
         ("gemini-3-pro", "antigravity", "gemini-3-pro-low", None),
         ("gemini-3-pro-preview", "antigravity", "gemini-3-pro-low", None),
@@ -80,7 +81,27 @@ def test_gemini_has_other_names_in_each_header_mode(
 ) -> None:
     upstream = a_model(model, mode)
 
-    assert (upstream.id, upstream.thinking_level, upstream.header_mode) == (name, level, mode)
+    assert (upstream.sent_id, upstream.thinking_level, upstream.header_mode) == (name, level, mode)
+
+
+@pytest.mark.parametrize(
+    ("model", "mode", "listed_id"),
+    [
+        ("gemini-3-flash", "cli", "gemini-3-flash"),
+        ("gemini-3-pro-high[1m]", "cli", "gemini-3-pro-high"),
+        ("gemini-3-flash", "antigravity", "gemini-3-flash"),
+        ("gemini-3-pro", "antigravity", "gemini-3-pro-low"),
+        ("claude-sonnet-4-6", "cli", "claude-sonnet-4-6"),
+    ],
+)
+def test_the_listed_name_is_kept_beside_the_sent_one(model: str, mode: str, listed_id: str) -> None:
+    assert a_model(model, mode).listed_id == listed_id
+
+
+def test_models_sent_under_one_name_share_a_quota() -> None:
+    keys = {a_model(model, "cli").quota_key for model in ("gemini-3-pro-low", "gemini-3-pro-high")}
+
+    assert keys == {"gemini-3-pro-preview:cli"}
 
 
 @pytest.mark.parametrize("model", ["claude-sonnet-4-5", "gpt-oss-120b-medium", "chat_20706"])
@@ -95,4 +116,4 @@ def test_known_limits_win_over_the_defaults() -> None:
 
 
 def test_the_context_suffix_never_reaches_google() -> None:
-    assert a_model("gemini-3-pro-preview[1m]", "cli").id == "gemini-3-pro-preview"
+    assert a_model("gemini-3-pro-preview[1m]", "cli").sent_id == "gemini-3-pro-preview"

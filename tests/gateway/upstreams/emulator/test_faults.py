@@ -332,7 +332,8 @@ def raw_stream(google: EmulatorServer) -> socket.socket:
     access_token, _ = google.state.issue_access_token(ADA)
     body = orjson.dumps(a_text_request())
     head = (
-        f"POST {STREAM} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {access_token}\r\n"
+        f"POST {STREAM} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: antigravity/2.9.1\r\n"
+        f"Authorization: Bearer {access_token}\r\n"
         f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     connection = socket.create_connection(("127.0.0.1", google.port), timeout=5)

@@ -227,7 +227,14 @@ def test_an_old_client_is_refused_only_when_asked_for(google: EmulatorServer, ht
     refused = stream(http, headers=old)
     assert refused.json()["error"]["details"][0]["reason"] == "UNSUPPORTED_CLIENT"
     assert stream(http, headers=new).status_code == 200
-    assert stream(http, headers=CLI).status_code == 200
+    assert stream(http, a_text_request("gemini-2.5-pro"), CLI).status_code == 200
+
+
+def test_each_header_mode_serves_only_the_models_it_lists(google: EmulatorServer, http: httpx.Client) -> None:
+    assert stream(http, a_text_request("gemini-3-flash"), CLI).status_code == 404
+    assert stream(http, a_text_request("claude-sonnet-4-6"), CLI).status_code == 404
+    assert stream(http, a_text_request("gemini-3-flash-preview")).status_code == 404
+    assert stream(http, a_text_request("gemini-3-flash-preview"), CLI).status_code == 200
 
 
 # Quota
@@ -254,7 +261,7 @@ def test_the_pools_run_down_apart(google: EmulatorServer, http: httpx.Client) ->
     google.state.set_quota(ADA, "gemini-antigravity", remaining=0)
 
     assert stream(http, a_text_request("gemini-3-flash")).status_code == 429
-    assert stream(http, a_text_request("gemini-3-flash"), CLI).status_code == 200
+    assert stream(http, a_text_request("gemini-3-flash-preview"), CLI).status_code == 200
     assert stream(http, a_text_request("claude-sonnet-4-6")).status_code == 200
 
 
