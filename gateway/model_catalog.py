@@ -1,7 +1,7 @@
 """Which upstream model answers to which client name, and what steps in for it.
 
-Claude Code asks for names the upstream does not have (`claude-opus-5-5`, dated ids). The tables say which
-kinds of model may answer to a word in such a name, best first; the newest of a kind is taken. Pure: what
+The model asked for is found under any spelling (model_names.py). When it is not on offer, the nearest version
+of its kind answers, and when there is none of its kind, the newest of another (`claude-opus-5-5`). Pure: what
 is on offer comes in as ids.
 """
 
@@ -10,24 +10,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gateway.model_names import parse_model_name, plain_name
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
-# A kind of model is a pattern over upstream ids.
-KINDS: dict[str, re.Pattern[str]] = {
-    "opus": re.compile(r"claude-.*opus"),
-    "sonnet": re.compile(r"claude-.*sonnet"),
-    "haiku": re.compile(r"claude-.*haiku"),
-    "gemini-pro": re.compile(r"gemini-.*pro(?!.*image)"),
-    "gemini-flash": re.compile(r"gemini-.*flash(?!.*(?:image|lite))"),
-}
+    from gateway.model_names import ModelName, Version
 
-# Word in the client's name -> kinds that may answer, best first.
+# Kind of model -> other kinds that answer when it is not on offer in any version, best first.
 STANDS_FOR: dict[str, tuple[str, ...]] = {
-    "opus": ("opus", "sonnet", "gemini-pro"),
+    "opus": ("sonnet", "gemini-pro"),
     "fable": ("opus", "sonnet", "gemini-pro"),
-    "sonnet": ("sonnet", "opus", "gemini-pro"),
-    "haiku": ("gemini-flash", "haiku", "sonnet", "opus"),
+    "mythos": ("opus", "sonnet", "gemini-pro"),
+    "sonnet": ("opus", "gemini-pro"),
+    "haiku": ("gemini-flash", "sonnet", "opus"),
+    "gemini-flash-lite": ("gemini-flash",),
 }
 
 # Kind -> kinds that step in when every account is at its limit, with FALLBACK on.
@@ -44,11 +41,13 @@ MAX_HOPS = 3
 # Google's own helpers (completion in the editor and the like); nobody picks them.
 INTERNAL = re.compile(r"chat_\d+|tab_.*")
 
-CLIENT_SUFFIX = re.compile(r"\[\d+[mhd]\]$", re.IGNORECASE)
-DATE_SUFFIX = re.compile(r"-\d{8}$")
+LONGEST_NAME = 200
+NEWEST: Version = (99, 0)
 THINKING_SUFFIX = "-thinking"
-# Of two ids of the same version the one further left wins.
-LEVELS = ("-high", "", "-medium", "-preview", "-low", "-minimal")
+# Of the ids of one version the one further left wins: when another kind answers, and when a Gemini model is
+# named without its level.
+LEVELS = ("high", "", "medium", "preview", "low", "minimal")
+LEVELS_UNASKED = ("", "preview", "low", "medium", "high", "minimal")
 
 
 def resolve(client_name: str, offered: Collection[str], thinking: bool | None) -> str:
@@ -57,19 +56,23 @@ def resolve(client_name: str, offered: Collection[str], thinking: bool | None) -
     `thinking`: True when the request switches it on, False when off, None when it says nothing. An id on
     offer stands for itself, but for its sibling with or without thinking when the request says so.
     """
-    name = CLIENT_SUFFIX.sub("", client_name.strip())
-    for candidate in (name, DATE_SUFFIX.sub("", name)):
-        if candidate in offered:
-            return candidate if thinking is None else _sibling(candidate, offered, thinking)
-    for word, kinds in STANDS_FOR.items():
-        if word in name.lower() and (found := _newest_of(kinds, offered, thinking or False)):
-            return found
-    return name
+    name = plain_name(client_name)
+    if name in offered:
+        return name if thinking is None else _sibling(name, offered, thinking)
+    if len(name) > LONGEST_NAME:
+        return name
+    asked = parse_model_name(name)
+    wants_thinking = asked.thinking if thinking is None else thinking
+    if same := _those(offered, lambda one: one.canonical == asked.canonical):
+        return _best(same, _levels(asked), wants_thinking)
+    if asked.version is not None and (near := _nearest(asked.kind, asked.version, offered)):
+        return _best(near, _levels(asked), wants_thinking)
+    return _newest_of((asked.kind, *STANDS_FOR.get(asked.kind, ())), offered, wants_thinking) or name
 
 
 def fallback_chain(model_id: str, offered: Collection[str], thinking: bool | None) -> list[str]:
     """The models that take over, in this order, when all accounts are at their limit for this one."""
-    kinds = next((STEPS_IN[kind] for kind, pattern in KINDS.items() if pattern.match(model_id)), ())
+    kinds = STEPS_IN.get(parse_model_name(model_id).kind, ())
     chain = [_newest_of((kind,), offered, thinking or False) for kind in kinds]
     return [substitute for substitute in dict.fromkeys(chain) if substitute][:MAX_HOPS]
 
@@ -78,20 +81,40 @@ def visible(offered: Iterable[str]) -> list[str]:
     return sorted(model_id for model_id in offered if not INTERNAL.fullmatch(model_id))
 
 
+def _those(offered: Iterable[str], fits: Callable[[ModelName], bool]) -> list[str]:
+    return [model_id for model_id in offered if fits(parse_model_name(model_id))]
+
+
+def _nearest(kind: str, version: Version, offered: Iterable[str]) -> list[str]:
+    """All ids of the version on offer that is nearest; of two that are as near, the newer."""
+    members = _those(offered, lambda one: one.kind == kind)
+    numbers = {_number(parse_model_name(one).version) for one in members}
+    nearest = min(numbers, key=lambda one: (abs(one - _number(version)), -one), default=0)
+    return _those(members, lambda one: _number(one.version) == nearest)
+
+
+def _number(version: Version | None) -> int:
+    """A minor version counts for a hundredth of a major one; no version is older than any."""
+    return version[0] * 100 + version[1] if version else 0
+
+
 def _newest_of(kinds: tuple[str, ...], offered: Collection[str], thinking: bool) -> str | None:
     for kind in kinds:
-        members = [model_id for model_id in offered if KINDS[kind].match(model_id)]
-        if members:
-            return _sibling(max(members, key=_rank), offered, thinking)
+        if kind and (members := _nearest(kind, NEWEST, offered)):
+            return _best(members, LEVELS, thinking)
     return None
 
 
-def _rank(model_id: str) -> tuple[tuple[int, ...], int]:
-    """Newest version first, then the level; numbers such as 120b are no version."""
-    plain = model_id.removesuffix(THINKING_SUFFIX)
-    level = next((at for at, suffix in enumerate(LEVELS) if suffix and plain.endswith(suffix)), 1)
-    numbers = re.findall(r"(?<![a-z\d])\d+(?![a-z\d])", plain)
-    return tuple(int(number) for number in numbers), -level
+def _levels(asked: ModelName) -> tuple[str, ...]:
+    return (asked.level, *LEVELS_UNASKED) if asked.level else LEVELS_UNASKED
+
+
+def _best(model_ids: Iterable[str], levels: tuple[str, ...], thinking: bool) -> str:
+    def rank(model_id: str) -> tuple[int, bool, str]:
+        name = parse_model_name(model_id)
+        return levels.index(name.level), name.thinking != thinking, model_id
+
+    return min(model_ids, key=rank)
 
 
 def _sibling(model_id: str, offered: Collection[str], thinking: bool) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.model_catalog import CLIENT_SUFFIX, MAX_HOPS
+from gateway.model_catalog import MAX_HOPS
+from gateway.model_names import plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -29,9 +30,8 @@ class Routes:
     by_name: Mapping[str, Route] = field(default_factory=dict)
 
     def route(self, name: str) -> Route:
-        """For the name as it came, then without the client's suffix; one step, never a chain."""
-        plain = name.strip()
-        return self.by_name.get(plain) or self.by_name.get(CLIENT_SUFFIX.sub("", plain)) or NO_ROUTE
+        """For the name as it came, then without what is for the client only; one step, never a chain."""
+        return self.by_name.get(name.strip()) or self.by_name.get(plain_name(name)) or NO_ROUTE
 
     def fallback_chain(self, client_name: str, model_id: str, offered: Collection[str]) -> list[str]:
         """What the operator wants to step in, in order; empty when no route says so."""
