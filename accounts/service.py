@@ -35,7 +35,7 @@ from accounts.pool import Pool, PooledAccount, read_usable_accounts
 from accounts.quota import forget_old_quotas, outlooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from accounts.google.endpoints import HeaderMode
 
@@ -65,10 +65,11 @@ class AccountsService:
         self.account_count = 0
         """All accounts there are, usable or not."""
         self._offers: dict[int, dict[str, ModelOffer]] = {}
-        self._cli_ids: dict[int, frozenset[str]] = {}
-        """The names that can be sent in header mode cli, where Google has said so."""
+        self._cli_offers: dict[int, dict[str, ModelOffer]] = {}
+        """The models of header mode cli, by the names that are sent there; where Google has said so."""
         # Merged once and kept until an account or its offers change.
         self._offered: dict[str, ModelOffer] | None = None
+        self._offered_in_cli: dict[str, ModelOffer] = {}
         self._offered_by: list[PooledAccount] = []
         self._next_look: dict[int, float] = {}
         self._next_tier: dict[int, float] = {}
@@ -117,13 +118,21 @@ class AccountsService:
     def offered_models(self) -> dict[str, ModelOffer]:
         """All models any usable account may use; where several may, the one with most left speaks."""
         if self._offered is None or self._offered_by is not self.pool.accounts:
-            self._offered, self._offered_by = self._merge_offers(), self.pool.accounts
+            self._offered, self._offered_by = self._merge(self._offers), self.pool.accounts
+            has_all_lists = self._cli_offers.keys() >= self._offers.keys()
+            self._offered_in_cli = self._merge(self._cli_offers) if has_all_lists else {}
         return self._offered
 
-    def _merge_offers(self) -> dict[str, ModelOffer]:
+    def cli_models(self) -> dict[str, ModelOffer]:
+        """The same for header mode cli, as they are sent; empty while an account has not said what it may
+        use there. The same object until something changes."""
+        self.offered_models()
+        return self._offered_in_cli
+
+    def _merge(self, offers: Mapping[int, Mapping[str, ModelOffer]]) -> dict[str, ModelOffer]:
         offered: dict[str, ModelOffer] = {}
         for account in self.pool.accounts:
-            for model_id, offer in self._offers.get(account.id, {}).items():
+            for model_id, offer in offers.get(account.id, {}).items():
                 known = offered.get(model_id)
                 if known is None or (offer.remaining_fraction or 0) > (known.remaining_fraction or 0):
                     offered[model_id] = offer
@@ -141,9 +150,9 @@ class AccountsService:
 
     def _names_model(self, account_id: int, listed_id: str, sent_id: str, header_mode: HeaderMode) -> bool:
         """Mode cli has a list of its own, with the names that are sent; not every account gets one."""
-        cli_ids = self._cli_ids.get(account_id)
-        if header_mode == "cli" and cli_ids:
-            return sent_id in cli_ids
+        cli_offers = self._cli_offers.get(account_id)
+        if header_mode == "cli" and cli_offers:
+            return sent_id in cli_offers
         return listed_id in self._offers[account_id]
 
     async def until_offers_are_known(self) -> None:
@@ -226,7 +235,7 @@ class AccountsService:
         self.pool.replace(accounts)
         ids = {account.id for account in accounts}
         self._offers = {key: offers for key, offers in self._offers.items() if key in ids}
-        self._cli_ids = {key: cli_ids for key, cli_ids in self._cli_ids.items() if key in ids}
+        self._cli_offers = {key: offers for key, offers in self._cli_offers.items() if key in ids}
         self._offered = None
         self._next_look = {key: at for key, at in self._next_look.items() if key in ids}
         self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
@@ -310,7 +319,7 @@ class AccountsService:
     def _learn(self, account: PooledAccount, findings: Findings) -> None:
         self._offers[account.id] = findings.offers
         if findings.cli_offers:
-            self._cli_ids[account.id] = frozenset(findings.cli_offers)
+            self._cli_offers[account.id] = findings.cli_offers
         self._offered = None
         self.pool.set_remaining(
             account.id,

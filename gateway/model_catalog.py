@@ -8,13 +8,16 @@ is on offer comes in as ids.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.model_names import parse_model_name, plain_name
+from gateway.translation.upstream_model import upstream_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from accounts.google.code_assist import ModelOffer
     from gateway.model_names import ModelName, Version
 
 # Kind of model -> other kinds that answer when it is not on offer in any version, best first.
@@ -78,7 +81,35 @@ def fallback_chain(model_id: str, offered: Collection[str], thinking: bool | Non
 
 
 def visible(offered: Iterable[str]) -> list[str]:
-    return sorted(model_id for model_id in offered if not INTERNAL.fullmatch(model_id))
+    """What to show. A preview that is on offer under its plain name, too, is shown once."""
+    shown = sorted(model_id for model_id in offered if not INTERNAL.fullmatch(model_id))
+    plain = {name.canonical for name in map(parse_model_name, shown) if name.level != "preview"}
+    previews = _those(shown, lambda one: one.level == "preview" and one.canonical in plain)
+    return [model_id for model_id in shown if model_id not in previews]
+
+
+def offered_in_cli(
+    listed: Mapping[str, ModelOffer], in_cli: Mapping[str, ModelOffer]
+) -> Mapping[str, ModelOffer]:
+    """What can be asked for in header mode cli: of the Gemini models listed only those that it has, under
+    the names that are sent as well. `in_cli` tells no limits; a model listed under another name does.
+    """
+    if not in_cli:
+        return listed
+    sent = {model_id: upstream_model(model_id, header_mode="cli") for model_id in listed}
+    offered = {
+        model_id: offer
+        for model_id, offer in listed.items()
+        if sent[model_id].family != "gemini" or sent[model_id].sent_id in in_cli
+    }
+    known = {sent[model_id].sent_id: offer for model_id, offer in offered.items()}
+    return {**{one: _with_limits(offer, known.get(one)) for one, offer in in_cli.items()}, **offered}
+
+
+def _with_limits(offer: ModelOffer, known: ModelOffer | None) -> ModelOffer:
+    if known is None:
+        return offer
+    return replace(offer, max_input_tokens=known.max_input_tokens, max_output_tokens=known.max_output_tokens)
 
 
 def _those(offered: Iterable[str], fits: Callable[[ModelName], bool]) -> list[str]:

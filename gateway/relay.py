@@ -46,13 +46,15 @@ from gateway.upstreams.cloud_code import CloudCode, ModelCall, RequestRefused
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from accounts.google.code_assist import ModelOffer
     from accounts.google.errors import Refusal
     from accounts.pool import Lease
     from accounts.service import AccountsService
     from gateway.anthropic_api.messages import MessagesRequest
+
+    Offers = Mapping[str, ModelOffer]
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +99,8 @@ class Relay:
         self._cloud_code = cloud_code
         self._routes = routes
         self._signatures = SignatureCache()
+        self._offered_in_cli: tuple[Offers, Offers, Offers] = ({}, {}, {})
+        """The lists it was made of, and what may be asked for in header mode cli."""
 
     async def open(self, request: MessagesRequest, journey: Journey) -> Answer:
         """The answer, once its first content is there. Raises GatewayError.
@@ -112,12 +116,23 @@ class Relay:
         logger.debug("%s began after %.3f s", answer.model_id, journey.seconds)
         return answer
 
-    async def offered_models(self) -> dict[str, ModelOffer]:
+    async def offered_models(self) -> Offers:
         """What the usable accounts may use. Raises OperatorMustAct when there is no such account."""
         if not self._pool.accounts:
             raise self._accounts_missing()
         await self._accounts.until_offers_are_known()
-        return self._accounts.offered_models()
+        return self._offered()
+
+    def _offered(self) -> Offers:
+        """What may be asked for in the header mode of now; put together when something changes."""
+        listed, in_cli = self._accounts.offered_models(), self._accounts.cli_models()
+        if live("GEMINI_HEADER_MODE") != "cli":
+            return listed
+        known_listed, known_in_cli, offered = self._offered_in_cli
+        if known_listed is not listed or known_in_cli is not in_cli:
+            offered = model_catalog.offered_in_cli(listed, in_cli)
+            self._offered_in_cli = (listed, in_cli, offered)
+        return offered
 
     # Models
 
@@ -158,7 +173,7 @@ class Relay:
         return None
 
     def _plan(self, model_id: str, request: MessagesRequest, journey: Journey) -> Plan:
-        offer = self._accounts.offered_models().get(model_id)
+        offer = self._offered().get(model_id)
         model = upstream_model(
             model_id,
             header_mode=live("GEMINI_HEADER_MODE"),
@@ -403,7 +418,7 @@ class Relay:
         return UpstreamTimedOut(f"{waited}{': ' + tried if tried else ''}.")
 
     def _model_unknown(self, plan: Plan) -> NotFound:
-        names = ", ".join(self._routes().listed(model_catalog.visible(self._accounts.offered_models())))
+        names = ", ".join(self._routes().listed(model_catalog.visible(self._offered())))
         return NotFound(f"model: {plan.request.model} is not known here. There is: {names or 'none yet'}.")
 
     def _accounts_missing(self) -> OperatorMustAct:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.model_catalog import fallback_chain, resolve, visible
+from accounts.google.code_assist import ModelOffer
+from gateway.model_catalog import fallback_chain, offered_in_cli, resolve, visible
 
 OFFERED = [
     "claude-opus-4-5-thinking",
@@ -100,6 +101,32 @@ def test_the_next_best_kind_answers_when_one_is_missing(
 )
 def test_other_kinds_step_in(model_id: str, substitutes: list[str]) -> None:
     assert fallback_chain(model_id, OFFERED, thinking=None) == substitutes
+
+
+# Header mode cli has a list of its own
+
+
+def an_offer(model_id: str, limit: int | None = None) -> ModelOffer:
+    return ModelOffer(model_id, model_id, limit, limit, 1.0, None)
+
+
+def test_in_mode_cli_the_models_of_both_lists_are_offered() -> None:
+    listed = {
+        one: an_offer(one, 1000) for one in ("claude-sonnet-4-6", "gemini-3-flash", "gemini-3.1-pro-low")
+    }
+    in_cli = {one: an_offer(one) for one in ("gemini-3-flash-preview", "gemini-2.5-pro")}
+
+    offered = offered_in_cli(listed, in_cli)
+
+    assert visible(offered) == ["claude-sonnet-4-6", "gemini-2.5-pro", "gemini-3-flash"]
+    assert offered["gemini-3-flash-preview"].max_input_tokens == 1000
+    assert resolve("gemini-3.1-pro-low", offered, thinking=None) == "gemini-2.5-pro"
+
+
+def test_without_a_list_of_mode_cli_the_other_one_counts() -> None:
+    listed = {"gemini-3.1-pro-low": an_offer("gemini-3.1-pro-low")}
+
+    assert offered_in_cli(listed, {}) == listed
 
 
 def test_googles_internal_models_are_not_shown() -> None:

@@ -498,3 +498,17 @@ async def until_lists_are_known(gateway: Gateway, emails: set[str]) -> None:
     async with asyncio.timeout(10):
         while {one.email for one in accounts.pool.accounts if one.id in accounts._offers} != emails:
             await asyncio.sleep(0.01)
+
+
+async def test_in_mode_cli_its_own_names_are_on_offer(
+    gateway: Gateway, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    await until_lists_are_known(gateway, {ADA, GRACE, LINUS})
+
+    response = await ask(client, model="google/gemini-3-pro")
+    listed = [model["id"] for model in (await client.get("/v1/models?limit=1000")).json()["data"]]
+
+    assert response.headers["x-upstream-model"] == "gemini-3-pro-preview"
+    assert google.state.log.generations()[-1].model == "gemini-3-pro-preview"
+    assert "gemini-3-flash" in listed
+    assert "gemini-3-flash-preview" not in listed
