@@ -22,6 +22,7 @@ from django.urls import Resolver404, resolve
 
 from gateway.authentication import check_host
 from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded, RequestTooLarge
+from gateway.plain_text import neutralised
 from gateway.request_ids import accepted_or_new, current_request_id
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ STOPPING = "The gateway is shutting down. Try again in a moment."
 OUR_FAULT = "The gateway failed; its log has the details under this request id."
 URLCONF = "gateway.urls"
 LONGEST_PATH_SHOWN = 200
+API_PATH_AT_THE_END = re.compile(r"(?:.*/)?(messages(?:/+count_tokens)?|models(?:/+[^/]+)?)/*", re.IGNORECASE)
+"""A path that would be one of this gateway, were the client's base URL right."""
 JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
 
 
@@ -202,7 +205,22 @@ def _view_for(request: ApiRequest) -> Any:
     try:
         return resolve(request.path_info, URLCONF)
     except Resolver404 as error:
-        raise NotFound(f"{request.path_info} is not a path of this gateway.") from error
+        raise _path_unknown(request) from error
+
+
+def _path_unknown(request: ApiRequest) -> NotFound:
+    """Most often the client's base URL is wrong: /v1/v1/messages, //v1/messages, /anthropic/v1/messages."""
+    path = request.path_info[:LONGEST_PATH_SHOWN]
+    found = API_PATH_AT_THE_END.fullmatch(path)
+    if found is None:
+        return NotFound(f"{path} is not a path of this gateway.")
+    logger.info("%s was asked for: the base URL of a client is wrong", neutralised(path))
+    meant = re.sub("/+", "/", f"/v1/{found[1].lower()}")
+    return NotFound(
+        f"{path} is not a path of this gateway, but {meant} is. A client's base URL is the address of the "
+        f"gateway alone, such as {request.scheme}://{request.get_host()}; only clients built on "
+        "@ai-sdk/anthropic, such as opencode, want /v1 at its end."
+    )
 
 
 def error_response(error: GatewayError, request_id: str | None) -> JsonResponse:

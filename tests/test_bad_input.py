@@ -222,6 +222,25 @@ def test_an_unknown_path_is_not_found(method: str, path: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "path",
+    ["/v1/v1/messages?beta=true", "//v1/messages", "/anthropic/v1/messages/count_tokens", "/V1/messages",
+     "/messages/", "/api/v1/v1/models"],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_wrong_base_url_is_told_the_right_one(method: str, path: str, url: str) -> None:
+    answer = ask(url, request_bytes(method, path, b"{}"), method)
+
+    assert_refused(answer, 404, "not_found_error", "base URL is the address of the gateway alone")
+
+
+@pytest.mark.parametrize("name", ["anthropic/claude-sonnet-4.5", "anthropic%2Fclaude-sonnet-4.5"])
+def test_a_model_name_may_have_a_slash(name: str, url: str) -> None:
+    answer = ask(url, request_bytes("GET", f"/v1/models/{name}"), "GET")
+
+    assert orjson.loads(answer.body)["id"] == "anthropic/claude-sonnet-4.5"
+
+
+@pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
         *(

@@ -208,6 +208,35 @@ async def test_an_unknown_path_gets_the_envelope(path: str, client: httpx.AsyncC
     assert response.json()["error"]["type"] == "not_found_error"
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/v1/v1/messages", "/v1/messages"),
+        ("/api/v1/v1/messages?beta=true", "/v1/messages"),
+        ("//v1/messages", "/v1/messages"),
+        ("/v1//messages", "/v1/messages"),
+        ("/v1/messages/", "/v1/messages"),
+        ("/V1/Messages", "/v1/messages"),
+        ("/messages", "/v1/messages"),
+        ("/anthropic/v1/messages", "/v1/messages"),
+        ("/anthropic/v1/messages/count_tokens", "/v1/messages/count_tokens"),
+        ("/v1/v1/models", "/v1/models"),
+        ("/v1/models/", "/v1/models"),
+        ("/anthropic/v1/models/claude-sonnet-4-6", "/v1/models/claude-sonnet-4-6"),
+    ],
+)
+async def test_a_wrong_base_url_is_told_the_right_one(
+    method: str, path: str, meant: str, client: httpx.AsyncClient
+) -> None:
+    response = await client.request(method, httpx.URL(f"http://127.0.0.1:8672{path}"), json={})
+
+    error = response.json()["error"]
+    assert (response.status_code, error["type"]) == (404, "not_found_error")
+    assert f"but {meant} is." in error["message"]
+    assert "such as http://127.0.0.1:8672;" in error["message"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
