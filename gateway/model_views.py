@@ -8,8 +8,12 @@ from gateway import model_catalog
 from gateway.api import JsonResponse
 from gateway.endpoints import endpoint
 from gateway.errors import InvalidRequest, NotFound
+from gateway.model_names import alias_of
+from gateway.release_dates import released_at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.http.response import HttpResponseBase
 
     from accounts.google.code_assist import ModelOffer
@@ -17,14 +21,16 @@ if TYPE_CHECKING:
 
 MAX_MODELS_PAGE = 1000
 DEFAULT_MODELS_PAGE = 20
-UNKNOWN_RELEASE = "1970-01-01T00:00:00Z"
-"""Google does not say when a model came out; Anthropic's own API answers with the epoch then."""
+PICKER_OF_CLAUDE_CODE = "claude-code/"
+"""How the User-Agent begins when Claude Code fills its model picker."""
 
 
 @endpoint("GET", "HEAD")
 async def models(request: ApiRequest) -> HttpResponseBase:
     offered = await request.gateway.relay.offered_models()
     names = request.gateway.routes.listed(model_catalog.visible(offered))
+    if request.headers.get("user-agent", "").startswith(PICKER_OF_CLAUDE_CODE):
+        names = [alias_of(name) for name in names]
     page = _page(names, request.GET.get("after_id"), request.GET.get("before_id"), _limit(request))
     return JsonResponse(
         {
@@ -48,24 +54,35 @@ async def model(request: ApiRequest, model_id: str) -> HttpResponseBase:
     return JsonResponse(_model_object(model_id, offer))
 
 
-def _upstream_id(request: ApiRequest, name: str, offered: dict[str, ModelOffer]) -> str:
+def _upstream_id(request: ApiRequest, name: str, offered: Mapping[str, ModelOffer]) -> str:
     routed = request.gateway.routes.route(name).upstream_model
     return routed or model_catalog.resolve(name, offered, thinking=None)
 
 
 def _model_object(model_id: str, offer: ModelOffer) -> dict[str, Any]:
-    """Anthropic's fields and OpenAI's together: clients of both kinds read this list."""
+    """Anthropic's fields and OpenAI's together: clients of both kinds read this list.
+
+    `description` is Claude Code's: 100 characters of it stand beside the name in its picker.
+    """
+    released = released_at(offer.id)
     return {
         "type": "model",
         "object": "model",
         "id": model_id,
         "display_name": offer.display_name,
-        "created_at": UNKNOWN_RELEASE,
-        "created": 0,
+        "description": _description(offer),
+        "created_at": f"{released:%Y-%m-%dT%H:%M:%SZ}",
+        "created": int(released.timestamp()),
+        "lifecycle": "active",
         "owned_by": "google",
         "max_input_tokens": offer.max_input_tokens,
         "max_tokens": offer.max_output_tokens,
     }
+
+
+def _description(offer: ModelOffer) -> str:
+    limit = offer.max_input_tokens
+    return f"answered by {offer.id}" + (f", context of {limit:,} tokens" if limit else "")
 
 
 def _limit(request: ApiRequest) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from gateway import authentication
 from gateway.api import Api
+from gateway.release_dates import released_at
 from tests.gateway.conftest import BODY_LIMIT_BYTES, a_body
 
 if TYPE_CHECKING:
@@ -63,6 +64,62 @@ async def test_one_model_is_found_by_its_id_and_by_a_name_that_stands_for_it(
 
     assert by_id["display_name"] == by_name["display_name"] == "Claude Sonnet 4.6"
     assert by_name["id"] == "claude-sonnet-5-5"
+
+
+@pytest.mark.parametrize(
+    ("name", "display_name"),
+    [
+        ("anthropic/claude-sonnet-4.5", "Claude Sonnet 4.5"),
+        ("anthropic%2Fclaude-sonnet-4.5", "Claude Sonnet 4.5"),
+        ("claude-opus-4-5", "Claude Opus 4.5 (Thinking)"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "Claude Sonnet 4.5"),
+        ("models/gemini-2.5-pro", "Gemini 2.5 Pro"),
+        ("claude-code/gemini-2.5-pro", "Gemini 2.5 Pro"),
+        ("Gemini-3-Flash", "Gemini 3 Flash"),
+    ],
+)
+async def test_one_model_is_found_under_every_spelling(
+    name: str, display_name: str, client: httpx.AsyncClient
+) -> None:
+    found = (await client.get(f"/v1/models/{name}")).json()
+
+    assert (found["id"], found["display_name"]) == (name.replace("%2F", "/"), display_name)
+
+
+async def test_a_model_says_when_it_came_out_and_who_answers(client: httpx.AsyncClient) -> None:
+    by_id = {m["id"]: m for m in (await client.get("/v1/models?limit=1000")).json()["data"]}
+
+    flash = by_id["gemini-3-flash"]
+    assert flash["created_at"] == "2025-12-17T00:00:00Z"
+    assert flash["created"] == 1_765_929_600
+    assert flash["description"] == "answered by gemini-3-flash, context of 1,048,576 tokens"
+    assert flash["max_input_tokens"] == 1_048_576
+    assert by_id["claude-opus-4-5-thinking"]["created_at"] == "2025-11-24T00:00:00Z"
+
+
+@pytest.mark.parametrize("name", ["gemini-9-pro", "my-own-model", "gemini-2.5-flash-preview-tts"])
+def test_a_model_nobody_told_us_of_has_the_epoch(name: str) -> None:
+    assert released_at(name).isoformat() == "1970-01-01T00:00:00+00:00"
+
+
+async def test_claude_codes_picker_gets_names_it_shows(client: httpx.AsyncClient) -> None:
+    headers = {"User-Agent": "claude-code/2.1.332"}
+
+    page = (await client.get("/v1/models?limit=1000", headers=headers)).json()
+
+    by_id = {model["id"]: model for model in page["data"]}
+    assert all("claude" in model_id for model_id in by_id)
+    alias = by_id["claude-code/gemini-2.5-pro"]
+    assert alias["display_name"] == "Gemini 2.5 Pro"
+    assert alias["description"] == "answered by gemini-2.5-pro, context of 1,048,576 tokens"
+    assert "claude-sonnet-4-6" in by_id
+
+
+async def test_an_alias_of_the_picker_is_answered_by_its_model(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/messages", json=a_body(model="claude-code/gemini-2.5-pro"))
+
+    assert response.headers["x-upstream-model"] == "gemini-2.5-pro"
+    assert response.json()["model"] == "claude-code/gemini-2.5-pro"
 
 
 async def test_an_unknown_model_is_not_found_and_the_known_ones_are_named(
