@@ -6,25 +6,29 @@ reach Google. What has no counterpart becomes text: nothing a client sends fails
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from gateway.anthropic_api.messages import DOCUMENT_MEDIA_TYPES, IMAGE_MEDIA_TYPES
 from gateway.google_api.content import Part, inline_data_part, text_part
+from gateway.translation.binary_data import (
+    Binary,
+    binary_in,
+    binary_of_url,
+    media_type_of_data,
+    placeholder,
+    take_out_binaries,
+    text_in,
+)
 
 Block = Mapping[str, Any]
 
-# Claude refuses other types, and would fail the whole request.
-INLINE_MEDIA_TYPES = IMAGE_MEDIA_TYPES | DOCUMENT_MEDIA_TYPES
+# Results within results, of a form that nobody checked. What lies deeper is written as JSON.
+MAX_RENDERED_DEPTH = 20
 
-_DATA_URL = re.compile(r"data:(?P<media_type>[^;,]*)(?P<parameters>(?:;[^;,]*)*),(?P<data>.*)", re.DOTALL)
-# Only Anthropic can read these, and they are long.
-_OPAQUE_FIELDS = frozenset({"encrypted_content", "encrypted_index", "encrypted_stdout"})
+_MARKDOWN_IMAGE = re.compile(r"!\[[^\]\n]*\]\((data:image/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=]+)\)")
 
 
 def block_to_parts(block: Block) -> list[Part]:
@@ -34,7 +38,7 @@ def block_to_parts(block: Block) -> list[Part]:
         return translate(block)
     if block["type"].endswith("_tool_result"):
         return _server_tool_result(block)
-    return _unsupported(block)
+    return _unknown(block)
 
 
 def blocks_to_parts(content: object) -> list[Part]:
@@ -97,67 +101,127 @@ def _source_to_parts(source: Block, kind: str, default_media_type: str) -> list[
 
 def _url_to_part(url: str, kind: str, default_media_type: str) -> Part:
     """Google fetches no foreign addresses, and fetching them here would let a client make us call anyone."""
-    match = _DATA_URL.fullmatch(url)
-    if match is None:
+    if not url.startswith("data:"):
         return text_part(f"[{kind}: {url}]")
-    media_type = match["media_type"] or default_media_type
-    content = _content_of(match)
-    if content is None:
+    binary = binary_of_url(url)
+    if binary is None:
         return text_part(f"[{kind}: unreadable data URL]")
-    if media_type in INLINE_MEDIA_TYPES:
-        return inline_data_part(media_type, base64.b64encode(content).decode())
-    return text_part(f"[{kind}: data URL of type {media_type}]")
+    words = text_in(binary)
+    if words is not None and words.strip():
+        return text_part(f"[{kind}: {words}]")
+    media_type = binary.media_type or media_type_of_data(binary.data) or default_media_type
+    return inline_data_part(media_type, binary.data)
 
 
-def _content_of(match: re.Match[str]) -> bytes | None:
-    content = unquote_to_bytes(match["data"])
-    if ";base64" not in match["parameters"].lower():
-        return content or None
-    try:
-        return base64.b64decode(content, validate=True) or None
-    except ValueError:
-        return None
+def text_with_images(text: str) -> list[Part]:
+    """Of an assistant: an image of the model comes back as Markdown with a ``data:`` URL, as it was sent."""
+    if ";base64," not in text:
+        return _text(text)
+    parts: list[Part] = []
+    for index, piece in enumerate(_MARKDOWN_IMAGE.split(text)):
+        is_image = index % 2 == 1
+        parts += [_url_to_part(piece, "image", "image/png")] if is_image else _text(piece)
+    return parts
 
 
-# --- everything else, as text ---
+def described(part: Part) -> str:
+    """An inlineData part in a few words."""
+    return placeholder(part["inlineData"]["mimeType"], part["inlineData"]["data"])
+
+
+# --- everything else, as text and the files that are in it ---
 
 
 def _search_result(block: Block) -> list[Part]:
     head = _labelled(("Title", block.get("title")), ("Source", block.get("source")))
-    return _text(_under(head, _render(block.get("content"))))
+    parts = _render(block.get("content"))
+    return [*_text(_under(head, text_of(parts))), *_files_in(parts)]
 
 
 def _server_tool_use(block: Block) -> list[Part]:
-    return _text(f"[server tool {block.get('name')} called with {_as_json(block.get('input'))}]")
+    return _call_in_words(f"server tool {block.get('name')}", block)
 
 
 def _mcp_tool_use(block: Block) -> list[Part]:
-    name = f"{block.get('name')} of {block.get('server_name')}"
-    return _text(f"[MCP tool {name} called with {_as_json(block.get('input'))}]")
+    return _call_in_words(f"MCP tool {block.get('name')} of {block.get('server_name')}", block)
+
+
+def _call_in_words(tool: str, block: Block) -> list[Part]:
+    arguments, _ = take_out_binaries(block.get("input"))
+    return _text(f"[{tool} called with {_as_json(arguments)}]")
 
 
 def _server_tool_result(block: Block) -> list[Part]:
     """``web_search_tool_result``, ``mcp_tool_result`` and their like."""
     kind = block["type"].removesuffix("_tool_result").replace("_", " ")
     outcome = "error" if block.get("is_error") else "result"
-    return _text(f"[{outcome} of {kind}: {_render(block.get('content'))}]")
+    return _in_brackets(f"{outcome} of {kind}: ", _render(block.get("content")))
 
 
-def _render(content: object) -> str:
-    """A string, or blocks a line each; nothing is known of their form."""
+def _unknown(block: Block) -> list[Part]:
+    """Newer than us, or of another API. Its texts are kept and its files are shown."""
+    fields = {key: value for key, value in block.items() if key not in ("type", "index", "cache_control")}
+    label = f"unsupported content: {block['type']}"
+    return _in_brackets(f"{label}: ", _render(fields)) if fields else [text_part(f"[{label}]")]
+
+
+def _in_brackets(label: str, parts: list[Part]) -> list[Part]:
+    return [text_part(f"[{label}{text_of(parts)}]"), *_files_in(parts)]
+
+
+def _files_in(parts: Iterable[Part]) -> list[Part]:
+    return [part for part in parts if "text" not in part]
+
+
+def _render(content: object, depth: int = 0) -> list[Part]:
+    """Nothing is known of its form: blocks as blocks, the ``content`` of an object after its other fields,
+    anything else as JSON."""
     if content is None:
-        return ""
-    return "\n".join(map(_render_one, content if isinstance(content, list) else [content]))
+        return []
+    if isinstance(content, str):
+        words, binaries = take_out_binaries(content)
+        return [*_text(words), *map(_file, binaries)]
+    if isinstance(content, list) and depth < MAX_RENDERED_DEPTH:
+        return [part for item in content for part in _render(item, depth + 1)]
+    if isinstance(content, dict) and depth < MAX_RENDERED_DEPTH:
+        return _render_object(content, depth + 1)
+    return _as_json_and_files(content)
 
 
-def _render_one(item: object) -> str:
-    if isinstance(item, str):
-        return item
-    if isinstance(item, dict) and item.get("type") == "text":
-        return str(item.get("text"))
-    if isinstance(item, dict):
-        item = {key: value for key, value in item.items() if key not in _OPAQUE_FIELDS}
-    return _as_json(item)
+def _render_object(item: dict[str, Any], depth: int) -> list[Part]:
+    if item.get("type") == "text" and isinstance(item.get("text"), str):
+        return _text(item["text"])
+    source = item.get("source")
+    if item.get("type") in ("image", "document") and isinstance(source, dict):
+        parts = _render_source(source, depth)
+        if parts:
+            return [*_text(_document_head(item)), *parts]
+    inner = item.get("content")
+    if not isinstance(inner, dict | list):
+        return _as_json_and_files(item)
+    rest = {key: value for key, value in item.items() if key != "content"}
+    return [*_as_json_and_files(rest), *_render(inner, depth)]
+
+
+def _render_source(source: dict[str, Any], depth: int) -> list[Part]:
+    """Nothing for a source that is not as it should be."""
+    binary = binary_in(source)
+    if binary is not None:
+        words = text_in(binary)
+        return [text_part(binary.placeholder), _file(binary)] if words is None else _text(words)
+    if source.get("type") == "text":
+        return _text(source.get("data"))
+    return _render(source.get("content"), depth) if source.get("type") == "content" else []
+
+
+def _as_json_and_files(value: object) -> list[Part]:
+    words, binaries = take_out_binaries(value)
+    return [text_part(_as_json(words)), *map(_file, binaries)]
+
+
+def _file(binary: Binary) -> Part:
+    """Its placeholder stands in the text before it. Whether the model takes the type is seen in turns.py."""
+    return inline_data_part(binary.media_type or "application/octet-stream", binary.data)
 
 
 def _as_json(value: object) -> str:
@@ -168,16 +232,30 @@ def _tool_reference(block: Block) -> list[Part]:
     return _text(f"[The tool {block.get('tool_name')} is now available]")
 
 
+def _tool_change(block: Block) -> list[Part]:
+    """The declarations are those of the end of the conversation (tools.py); here is where they changed."""
+    name = changed_tool_name(block)
+    state = "now" if block["type"] == "tool_addition" else "no longer"
+    return _text(f"[The tool {name} is {state} available]") if name else []
+
+
+def changed_tool_name(change: Block) -> str | None:
+    """Of ``tool_addition`` and ``tool_removal``. None for tools of MCP servers and what is newer than us."""
+    tool = change.get("tool")
+    if not isinstance(tool, dict):
+        return None
+    holders = {"tool_reference": tool, "tool_definition": tool.get("definition")}
+    holder = holders.get(str(tool.get("type")))
+    name = holder.get("name") if isinstance(holder, dict) else None
+    return name if isinstance(name, str) and name else None
+
+
 def _compaction(block: Block) -> list[Part]:
-    return _text(_render(block.get("content")))
+    return _render(block.get("content"))
 
 
 def _nothing(block: Block) -> list[Part]:
     return []
-
-
-def _unsupported(block: Block) -> list[Part]:
-    return [text_part(f"[unsupported content: {block['type']}]")]
 
 
 _TRANSLATORS: dict[str, Callable[[Block], list[Part]]] = {
@@ -188,10 +266,17 @@ _TRANSLATORS: dict[str, Callable[[Block], list[Part]]] = {
     "server_tool_use": _server_tool_use,
     "mcp_tool_use": _mcp_tool_use,
     "tool_reference": _tool_reference,
+    "tool_addition": _tool_change,
+    "tool_removal": _tool_change,
     "compaction": _compaction,
+    "text_delta": _text_block,
     # Thinking belongs to the assistant's turns, where turns.py deals with it.
     "thinking": _nothing,
     "redacted_thinking": _nothing,
+    # Pieces of a stream that a client kept among its blocks; history.py has read what is in them.
+    **dict.fromkeys(("input_json_delta", "thinking_delta", "signature_delta", "citations_delta"), _nothing),
+    # Anthropic's own notes, which it does not show the model either.
+    **dict.fromkeys(("fallback", "mcp_tool_listing"), _nothing),
 }
 
 

@@ -10,24 +10,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 Block = dict[str, Any]
 Message = dict[str, Any]
 
+CLEARED_BY_USER = "next_user_message"
+"""``clear_at`` of a system message: its text is for the turn it follows, not for those after."""
+_CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
+_PIECES = frozenset(
+    {"input_json_delta", "text_delta", "thinking_delta", "signature_delta", "citations_delta"}
+)
+_INPUT = "pieces of the input"
+
 INTERRUPTED = "The tool call was interrupted before it gave a result."
 
 
-def repair_history(messages: Iterable[Message]) -> list[Message]:
+def repair_history(messages: Sequence[Message]) -> list[Message]:
     return pair_tools(as_turns(messages))
 
 
-def as_turns(messages: Iterable[Message]) -> list[Message]:
+def as_turns(messages: Sequence[Message]) -> list[Message]:
     """Content as blocks, blank texts dropped, neighbours of one role merged, system text said by the user."""
     turns: list[Message] = []
-    for message in messages:
+    last_of_user = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
+    for at, message in enumerate(messages):
         role = "assistant" if message["role"] == "assistant" else "user"
-        blocks = _blocks_of(message["content"])
+        blocks = _blocks_of(message.get("content") or [])
+        if message["role"] == "system":
+            if message.get("clear_at") == CLEARED_BY_USER and at < last_of_user:
+                blocks = [block for block in blocks if block["type"] != "text"]
+            if not blocks:
+                continue  # it only changes the effort, or has had its time
         if turns and turns[-1]["role"] == role:
             turns[-1] = {"role": role, "content": turns[-1]["content"] + blocks}
         else:
@@ -38,7 +52,51 @@ def as_turns(messages: Iterable[Message]) -> list[Message]:
 def _blocks_of(content: str | list[Block]) -> list[Block]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content.strip() else []
+    if any(block["type"] in _PIECES or "partial_json" in block for block in content):
+        content = _with_pieces_joined(content)
     return [block for block in content if block["type"] != "text" or block["text"].strip()]
+
+
+# --- pieces of a stream among the blocks ---
+
+
+def _with_pieces_joined(content: list[Block]) -> list[Block]:
+    """Clients that keep a stream as it came, as LangChain does, have a call's arguments and the texts in
+    pieces behind the block they belong to (langchain-ai/langchainjs#9798, 1Panel-dev/MaxKB#6480)."""
+    joined: list[Block] = []
+    for block in content:
+        kind = block["type"]
+        if kind == "input_json_delta":
+            _continue_call(joined, _piece_of_json(block))
+        elif kind == "text_delta" and joined and joined[-1]["type"] == "text":
+            joined[-1] = {**joined[-1], "text": joined[-1]["text"] + str(block.get("text", ""))}
+        elif kind == "text_delta":
+            joined.append({"type": "text", "text": str(block.get("text", ""))})
+        elif kind in _CALLS and isinstance(block.get("partial_json"), str):
+            joined.append(block)
+            _continue_call(joined, block["partial_json"])
+        elif kind not in _PIECES:
+            joined.append(block)
+    return [_with_whole_input(block) if _INPUT in block else block for block in joined]
+
+
+def _piece_of_json(block: Block) -> str:
+    pieces = (block.get("partial_json"), block.get("input"))
+    return next((piece for piece in pieces if isinstance(piece, str)), "")
+
+
+def _continue_call(blocks: list[Block], piece: str) -> None:
+    if blocks and blocks[-1]["type"] in _CALLS:
+        blocks[-1] = {**blocks[-1], _INPUT: blocks[-1].get(_INPUT, "") + piece}
+
+
+def _with_whole_input(call: Block) -> Block:
+    """An input that is there already wins: the pieces have been read before."""
+    pieces = call.pop(_INPUT)
+    return call if call.get("input") else {**call, "input": pieces or {}}
+
+
+# --- calls and results ---
 
 
 def pair_tools(turns: Iterable[Message]) -> list[Message]:

@@ -14,10 +14,10 @@ from gateway.translation.json_schema import Restoration, response_schema
 from gateway.translation.thinking import ThinkingPlan, lacks_thinking_in_tool_loop, plan_thinking
 from gateway.translation.token_estimate import estimate_input_tokens
 from gateway.translation.tools import (
-    NO_TOOLS,
     TranslatedTools,
     is_forced,
-    loaded_tools,
+    offered_tools,
+    stand_ins_for_history,
     tool_config,
     translate_tools,
 )
@@ -80,13 +80,14 @@ def translate_request(
         default_level=options.default_thinking_level,
         may_think=not without_thinking and not _rules_out_thinking(request, model, turns),
     )
-    tools = _translate_tools(request, model)
+    tools = translate_tools(offered_tools(request), model.family)
     names = tools.names.copy()
     keeps_thinking = not without_thinking and (plan.is_on or model.family == "gemini")
     contents = ContentsBuilder(model, names, signatures, keeps_thinking=keeps_thinking).build(
         turns, may_end_with_assistant=model.family == "claude" and not plan.is_on
     )
-    translated = {"contents": contents, **_around_the_contents(request, model, options, plan, tools)}
+    translated: dict[str, Any] = {"contents": contents}
+    _add_what_is_around(translated, request, model, options, plan, tools)
     return TranslatedRequest(translated, model, names, tokens, plan.is_on, tools.restorations)
 
 
@@ -94,31 +95,30 @@ def _turns_within_context(
     request: MessagesRequest, model: UpstreamModel, options: TranslationOptions, tokens: int
 ) -> list[Message]:
     turns = as_turns(request.messages)
-    if 0 < options.max_context_tokens < tokens:
+    if turns and 0 < options.max_context_tokens < tokens:
         turns = keep_newest_turns(turns, request, options.max_context_tokens)
     else:
         refuse_if_too_long(tokens, model.max_input_tokens)
     return pair_tools(turns)
 
 
-def _around_the_contents(
+def _add_what_is_around(
+    translated: dict[str, Any],
     request: MessagesRequest,
     model: UpstreamModel,
     options: TranslationOptions,
     plan: ThinkingPlan,
     tools: TranslatedTools,
-) -> dict[str, Any]:
+) -> None:
     """System, tools and configuration, in the order Google's documentation shows them."""
     uses_schema = _answers_by_schema(request, model, tools)
-    around: dict[str, Any] = {}
     system = _system_parts(request, options, with_schema=not uses_schema)
     if system:
-        around["systemInstruction"] = {"role": "user", "parts": system}
-    _add_tools(around, request, model, tools)
-    around["generationConfig"] = _generation_config(request, model, plan)
+        translated["systemInstruction"] = {"role": "user", "parts": system}
+    _add_tools(translated, request, model, tools)
+    translated["generationConfig"] = _generation_config(request, model, plan)
     if uses_schema:
-        _add_response_schema(around["generationConfig"], request)
-    return around
+        _add_response_schema(translated["generationConfig"], request)
 
 
 def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, turns: list[Message]) -> bool:
@@ -158,19 +158,12 @@ def _is_attribution(text: str) -> bool:
 # --- tools ---
 
 
-def _translate_tools(request: MessagesRequest, model: UpstreamModel) -> TranslatedTools:
-    if not request.tools:
-        return NO_TOOLS
-    loaded: frozenset[str] = frozenset()
-    if any(tool.get("defer_loading") for tool in request.tools):
-        loaded = loaded_tools(request.messages, request.tool_choice)
-    return translate_tools(request.tools, model.family, loaded)
-
-
 def _add_tools(
     translated: dict[str, Any], request: MessagesRequest, model: UpstreamModel, tools: TranslatedTools
 ) -> None:
     if not tools.declarations:
+        if model.family == "claude":
+            translated |= stand_ins_for_history(translated["contents"])
         return
     translated["tools"] = [{"functionDeclarations": tools.declarations}]
     config = tool_config(request.tool_choice, model.family, tools.names)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 MAX_NAME_LENGTH = 64
+NAMESPACE = "default_api:"
 
 _UPSTREAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
@@ -38,6 +39,11 @@ class ToolNames:
     def to_client(self, name: str) -> str:
         """A name the model made up stays as it is: the client will say that no such tool exists."""
         return self._client_by_upstream.get(name, name)
+
+    def without_namespace(self, name: str) -> str:
+        """Gemini calls a declared function ``default_api:NAME`` at times, and a history may hold it so."""
+        declared = name.removeprefix(NAMESPACE)
+        return declared if declared in self._upstream_by_client else name
 
     def _add(self, name: str) -> str:
         upstream = unique(legal_name(name), self._client_by_upstream)

@@ -11,24 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gateway.translation.content_blocks import changed_tool_name
 from gateway.translation.json_schema import Restoration, parameters_schema
 from gateway.translation.tool_names import ToolNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.google_api.content import Content
     from gateway.translation.upstream_model import Family
 
 KEPT_TOOL_LISTS = 64
 # A list larger than this is translated each time: 64 of them would fill the memory.
 MAX_KEPT_BYTES = 512 * 1024
 
+TOOL_SEARCH_PREFIX = "tool_search_tool_"
 # Executed by Anthropic's servers. Declaring them would let the model call what nobody answers.
 SERVER_TOOL_PREFIXES = (
     "web_search_",
     "web_fetch_",
     "code_execution_",
-    "tool_search_tool_",
+    TOOL_SEARCH_PREFIX,
     "mcp_toolset",
     "advisor_",
 )
@@ -108,10 +112,7 @@ class TranslatedTools:
 NO_TOOLS = TranslatedTools([], ToolNames(), {})
 
 
-def translate_tools(tools: list[dict[str, Any]], family: Family, loaded: frozenset[str]) -> TranslatedTools:
-    """``loaded`` names the deferred tools that the conversation has already looked up."""
-    if any(tool.get("defer_loading") for tool in tools):
-        tools = [tool for tool in tools if not tool.get("defer_loading") or _name_of(tool, 0) in loaded]
+def translate_tools(tools: list[dict[str, Any]], family: Family) -> TranslatedTools:
     if not tools:
         return NO_TOOLS
     content = orjson.dumps(tools)
@@ -145,6 +146,23 @@ def _translate(tools: Iterable[Mapping[str, Any]], family: Family) -> Translated
     return TranslatedTools(translated.declarations, translated.names, restorations)
 
 
+def stand_ins_for_history(contents: list[Content]) -> dict[str, Any]:
+    """``tools`` and ``toolConfig`` for a history with calls and no tool declared any more.
+
+    Anthropic's API refuses it: "Requests which include `tool_use` or `tool_result` blocks must define tools"
+    (anthropics/anthropic-sdk-python#494). So the functions called are declared, and calling is ruled out.
+    """
+    parts = [part for content in contents for part in content["parts"]]
+    called = dict.fromkeys(part["functionCall"]["name"] for part in parts if "functionCall" in part)
+    if not called:
+        return {}
+    declarations = _translate([{"name": name} for name in called], "claude").declarations
+    return {
+        "tools": [{"functionDeclarations": declarations}],
+        "toolConfig": {"functionCallingConfig": {"mode": "NONE"}},
+    }
+
+
 def tool_config(
     tool_choice: Mapping[str, Any] | None, family: Family, names: ToolNames
 ) -> dict[str, Any] | None:
@@ -164,6 +182,66 @@ def tool_config(
 
 def is_forced(tool_choice: Mapping[str, Any] | None) -> bool:
     return tool_choice is not None and tool_choice.get("type") in ("any", "tool")
+
+
+# --- which tools are offered ---
+
+
+def offered_tools(request: MessagesRequest) -> list[dict[str, Any]]:
+    """Those of the request that are not deferred, or no longer, as the conversation has changed them.
+
+    Google takes one list a request, so what counts is the state at the end of the conversation.
+    """
+    tools = _tools_after(_changes_in(request.messages), request.tools or [])
+    if not any(tool.get("defer_loading") for tool in tools) or _nobody_can_search(tools):
+        return tools
+    loaded = loaded_tools(request.messages, request.tool_choice)
+    return [tool for tool in tools if not tool.get("defer_loading") or _name_of(tool, 0) in loaded]
+
+
+def _nobody_can_search(tools: list[dict[str, Any]]) -> bool:
+    """The search is Anthropic's, or there is none: a tool that stays hidden could never be found."""
+    own = [tool for tool in tools if not _is_server_tool(tool)]
+    return all(tool.get("defer_loading") for tool in own) or any(
+        str(tool.get("type", "")).startswith(TOOL_SEARCH_PREFIX) for tool in tools
+    )
+
+
+def _changes_in(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """``tool_addition`` and ``tool_removal`` blocks in order, those of a compacted past among them."""
+    changes: list[Mapping[str, Any]] = []
+    for message in messages:
+        content = message.get("content")
+        if message["role"] == "user" or not isinstance(content, list):
+            continue
+        for block in content:
+            if block["type"] in ("tool_addition", "tool_removal"):
+                changes.append(block)
+            elif block["type"] == "compaction" and isinstance(block.get("tool_changes"), list):
+                changes += [change for change in block["tool_changes"] if isinstance(change, dict)]
+    return changes
+
+
+def _tools_after(changes: list[Mapping[str, Any]], tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By reference (beta ``mid-conversation-tool-changes-2026-07-01``) or by value
+    (``inline-tools-2026-09-15``). References to tools of MCP servers are for Anthropic, which calls them."""
+    if not changes:
+        return tools
+    known = {_name_of(tool, index): tool for index, tool in enumerate(tools)}
+    offered = dict(known)
+    for change in changes:
+        name = changed_tool_name(change)
+        if name is None:
+            continue
+        if change.get("type") == "tool_removal":
+            offered.pop(name, None)
+            continue
+        by_value = change["tool"]["type"] == "tool_definition"
+        definition = change["tool"]["definition"] if by_value else known.get(name)
+        if definition is not None:
+            known[name] = definition
+            offered[name] = {key: value for key, value in definition.items() if key != "defer_loading"}
+    return list(offered.values())
 
 
 _NAME_KEYS = {"tool_reference": "tool_name", "tool_use": "name"}

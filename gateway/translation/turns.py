@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL, Content, Part, text_part, thought_part
-from gateway.translation.content_blocks import block_to_parts, blocks_to_parts, text_of
+from gateway.translation.binary_data import MEDIA_TYPES, NESTED_MEDIA_TYPES
+from gateway.translation.content_blocks import (
+    block_to_parts,
+    blocks_to_parts,
+    described,
+    text_of,
+    text_with_images,
+)
 from gateway.translation.history import Block, Message, interrupted_result, open_calls_of
 from gateway.translation.signatures import SignatureStore, key_of_text, own_signature_for, signature_for
 from gateway.translation.thinking import claude_thought
@@ -36,19 +43,23 @@ class ContentsBuilder:
     ) -> None:
         """``keeps_thinking``: whether the model is given its own former thinking and signatures back."""
         self._family = model.family
-        self._nests_images = model.nests_images_in_tool_results
+        self._media_types = MEDIA_TYPES[model.family]
+        self._nested_media_types = NESTED_MEDIA_TYPES if model.nests_images_in_tool_results else frozenset()
         self._names = names
         self._signatures = signatures
         self._keeps_thinking = keeps_thinking
         self._ids = ToolUseIds()
         # tool_use id -> (id, name) upstream, for the calls of the assistant turn before
         self._calls: dict[str, tuple[str, str]] = {}
+        # Of the assistant turn before: Claude takes files from the user only.
+        self._files: list[Part] = []
 
     def build(self, turns: list[Message], *, may_end_with_assistant: bool) -> list[Content]:
         if not may_end_with_assistant and turns and turns[-1]["role"] == "assistant":
             turns = [*turns, _closing_turn(turns)]
-        contents = [self._content(turn) for turn in turns]
-        return _without_empty_turns(contents)
+        contents = _without_empty_turns([self._content(turn) for turn in turns])
+        _end_prefill_with_a_word(contents[-1])
+        return contents
 
     def _content(self, turn: Message) -> Content:
         if turn["role"] == "assistant":
@@ -66,7 +77,7 @@ class ContentsBuilder:
             if block["type"] == "tool_use":
                 parts.append(self._function_call(block))
             elif block["type"] not in ("thinking", "redacted_thinking"):
-                parts += block_to_parts(block)
+                parts += self._words_of(block)
             elif self._keeps_thinking and self._family == "claude":
                 parts += _claude_thinking(block)
         return _claude_order(_calls_last(parts))
@@ -85,13 +96,23 @@ class ContentsBuilder:
                 _sign(part, self._signature_of_call(block, carried))
                 parts.append(part)
                 carried = None
-            elif new := block_to_parts(block):
+            elif new := self._words_of(block):
                 _sign(new[0], carried or self._signature_of_text(new[0]))
                 parts += new
                 carried = None
         _sign_last(parts, carried)
         _add_sentinel(parts)
         return parts
+
+    def _words_of(self, block: Block) -> list[Part]:
+        """Of an assistant's block. Its files go to the next turn of the user, their names stay."""
+        parts = text_with_images(block["text"]) if block["type"] == "text" else block_to_parts(block)
+        parts, files = _split_files(parts)
+        self._files += [file for file in files if self._takes(file)]
+        return parts
+
+    def _takes(self, file: Part) -> bool:
+        return file["inlineData"]["mimeType"] in self._media_types
 
     def _gemini_signature(self, signature: object) -> str | None:
         return signature_for("gemini", signature) if self._keeps_thinking else None
@@ -111,7 +132,7 @@ class ContentsBuilder:
         return own_signature_for("gemini", self._signatures.get(key_of_text(part["text"])))
 
     def _function_call(self, block: Block) -> Part:
-        name = self._names.to_upstream(block["name"])
+        name = self._names.to_upstream(self._names.without_namespace(block["name"]))
         tool_use_id = self._ids.to_upstream(block["id"])
         self._calls[block["id"]] = (tool_use_id, name)
         return {"functionCall": {"name": name, "args": as_arguments(block.get("input")), "id": tool_use_id}}
@@ -120,31 +141,46 @@ class ContentsBuilder:
 
     def _user_parts(self, blocks: list[Block]) -> list[Part]:
         responses: list[Part] = []
-        deferred: list[Part] = []  # images of results, behind the last response: responses stand together
+        files: list[Part] = []  # of results, behind the last response: responses stand together
         rest: list[Part] = []
         for block in blocks:
             if block["type"] == "text":
                 rest.append({"text": block["text"]})
             elif block["type"] == "tool_result":
-                response, images = self._function_response(block)
+                response, others = self._function_response(block)
                 responses.append(response)
-                deferred += images
+                files += others
             else:
-                rest += block_to_parts(block)
-        return responses + deferred + rest
+                rest += self._with_files_it_takes(block_to_parts(block))
+        files += self._files
+        self._files = []
+        return responses + files + rest
+
+    def _with_files_it_takes(self, parts: list[Part]) -> list[Part]:
+        if not any("inlineData" in part for part in parts):
+            return parts
+        kept: list[Part] = []
+        for part in parts:
+            if "inlineData" not in part or self._takes(part):
+                kept.append(part)
+            else:
+                _name_file(part, kept)
+        return kept
 
     def _function_response(self, block: Block) -> tuple[Part, list[Part]]:
+        """The response, and those of its files that cannot stand in it."""
         tool_use_id, name = self._calls[block["tool_use_id"]]
-        parts = blocks_to_parts(block.get("content"))
+        parts = self._with_files_it_takes(blocks_to_parts(block.get("content")))
+        files = [part for part in parts if "text" not in part]
+        if files and self._family == "gpt":
+            parts, files = _split_files(parts)[0], []
         key = "error" if block.get("is_error") else "result"
         response: dict[str, Any] = {"id": tool_use_id, "name": name, "response": {key: text_of(parts)}}
-        images = [part for part in parts if "text" not in part]
-        if images and self._family == "gpt":
-            response["response"][key] = text_of([*parts, *map(_described, images)])
-            images = []
-        elif images and self._nests_images:
-            response["parts"], images = images, []
-        return {"functionResponse": response}, images
+        nested = [file for file in files if file["inlineData"]["mimeType"] in self._nested_media_types]
+        if nested:
+            response["parts"] = nested
+            files = [file for file in files if file not in nested]
+        return {"functionResponse": response}, files
 
 
 def as_arguments(value: object) -> dict[str, Any]:
@@ -186,8 +222,32 @@ def _without_empty_turns(contents: list[Content]) -> list[Content]:
     return contents
 
 
-def _described(image: Part) -> Part:
-    return text_part(f"[{image['inlineData']['mimeType']}]")
+def _end_prefill_with_a_word(last: Content) -> None:
+    """Claude: "final assistant content cannot end with trailing whitespace"."""
+    part = last["parts"][-1]
+    if last["role"] == "model" and "text" in part:
+        part["text"] = part["text"].rstrip()
+
+
+def _split_files(parts: list[Part]) -> tuple[list[Part], list[Part]]:
+    """The parts with the names of their files, and the files."""
+    files = [part for part in parts if "inlineData" in part]
+    if not files:
+        return parts, files
+    named: list[Part] = []
+    for part in parts:
+        if "inlineData" in part:
+            _name_file(part, named)
+        else:
+            named.append(part)
+    return named, files
+
+
+def _name_file(file: Part, parts: list[Part]) -> None:
+    """In words, unless the text before it has done so."""
+    words = described(file)
+    if not any(words in part.get("text", "") for part in parts):
+        parts.append(text_part(words))
 
 
 # --- order and signatures within a model turn ---

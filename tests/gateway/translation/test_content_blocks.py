@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.translation.content_blocks import block_to_parts
+from gateway.upstreams.emulator.validator import validate_generate
 from tests.builders import (
     CLAUDE,
     GEMINI_2_5,
@@ -22,9 +24,21 @@ from tests.builders import (
     translated,
     user,
 )
+from tests.gateway.translation.test_schema_properties import an_envelope
 
 IMAGE_PART = {"inlineData": {"mimeType": "image/png", "data": PNG}}
-PDF = base64.b64encode(b"%PDF").decode()
+PDF = base64.b64encode(b"%PDF-").decode()
+PDF_PART = {"inlineData": {"mimeType": "application/pdf", "data": PDF}}
+WAV = base64.b64encode(b"RIFF\0\0\0\0WAVE").decode()
+A_TOOL_ADDED = {
+    "type": "tool_addition",
+    "tool": {"type": "tool_definition", "definition": {"name": "X", "input_schema": {"type": "object"}}},
+}
+A_TOOL_REMOVED = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "X"}}
+A_TOOLSET_REMOVED = {
+    "type": "tool_removal",
+    "tool": {"type": "mcp_toolset_reference", "server_name": "files", "name": "X"},
+}
 
 
 def image(**source: Any) -> dict[str, Any]:
@@ -49,7 +63,7 @@ ROWS: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
     (
         "image data url without type",
         image(type="url", url=f"data:;base64,{PNG}"),
-        [{"inlineData": {"mimeType": "image/jpeg", "data": PNG}}],
+        [IMAGE_PART],
     ),
     (
         "image data url broken",
@@ -59,7 +73,7 @@ ROWS: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
     (
         "image data url of another type",
         image(type="url", url="data:image/svg+xml,<svg/>"),
-        [{"text": "[image: data URL of type image/svg+xml]"}],
+        [{"text": "[image: <svg/>]"}],
     ),
     ("image file", image(type="file", file_id="file_1"), [{"text": "[image: file_1]"}]),
     ("image source of the future", image(type="hologram"), [{"text": "[image: hologram]"}]),
@@ -143,7 +157,76 @@ ROWS: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
     ("container_upload", {"type": "container_upload"}, [{"text": "[unsupported content: container_upload]"}]),
     ("compaction", {"type": "compaction", "content": "summary"}, [{"text": "summary"}]),
     ("compaction without content", {"type": "compaction", "content": None}, []),
-    ("unknown", {"type": "hologram", "data": "x"}, [{"text": "[unsupported content: hologram]"}]),
+    (
+        "unknown",
+        {"type": "hologram", "data": "x", "index": 3},
+        [{"text": '[unsupported content: hologram: {"data":"x"}]'}],
+    ),
+    (
+        "audio of MCP",
+        {"type": "audio", "data": WAV, "mimeType": "audio/x-wav"},
+        [
+            {
+                "text": '[unsupported content: audio: {"data":"[audio/wav, 12 bytes]",'
+                '"mimeType":"audio/x-wav"}]'
+            },
+            {"inlineData": {"mimeType": "audio/wav", "data": WAV}},
+        ],
+    ),
+    (
+        "resource of MCP",
+        {"type": "resource", "resource": {"uri": "file:///a", "mimeType": "text/plain", "blob": "d29yZHM="}},
+        [
+            {
+                "text": '[unsupported content: resource: {"resource":{"uri":"file:///a",'
+                '"mimeType":"text/plain","blob":"words"}}]'
+            }
+        ],
+    ),
+    (
+        "web_fetch_tool_result",
+        {
+            "type": "web_fetch_tool_result",
+            "tool_use_id": "srvtoolu_1",
+            "content": {
+                "type": "web_fetch_result",
+                "url": "https://x.y/a.pdf",
+                "content": document(
+                    {"type": "base64", "media_type": "application/pdf", "data": PDF}, title="Paper"
+                ),
+            },
+        },
+        [
+            {
+                "text": '[result of web fetch: {"type":"web_fetch_result","url":"https://x.y/a.pdf"}\n'
+                "Title: Paper\n[application/pdf, 5 bytes]]"
+            },
+            PDF_PART,
+        ],
+    ),
+    (
+        "code_execution_tool_result",
+        {
+            "type": "code_execution_tool_result",
+            "content": {
+                "type": "code_execution_result",
+                "stdout": "done",
+                "content": [{"type": "plot", "source": {"type": "base64", "data": PNG}}],
+            },
+        },
+        [
+            {
+                "text": '[result of code execution: {"type":"code_execution_result","stdout":"done"}\n'
+                '{"type":"plot","source":{"type":"base64","data":"[image/png, 24 bytes]"}}]'
+            },
+            IMAGE_PART,
+        ],
+    ),
+    ("tool_addition", A_TOOL_ADDED, [{"text": "[The tool X is now available]"}]),
+    ("tool_removal", A_TOOL_REMOVED, [{"text": "[The tool X is no longer available]"}]),
+    ("a toolset of an MCP server removed", A_TOOLSET_REMOVED, []),
+    ("input_json_delta", {"type": "input_json_delta", "index": 1, "partial_json": "{}"}, []),
+    ("fallback", {"type": "fallback", "from": {"model": "a"}, "to": {"model": "b"}}, []),
     ("thinking in a user turn", {"type": "thinking", "thinking": "t"}, []),
 ]
 
@@ -270,4 +353,149 @@ def test_elsewhere_images_wait_until_all_results_are_told() -> None:
 def test_gpt_is_told_of_images_in_results_in_words() -> None:
     (part,) = a_round(GPT, a_tool_result(content=[a_text("see"), an_image()]))
 
-    assert part["functionResponse"]["response"] == {"result": "see\n[image/png]"}
+    assert part["functionResponse"]["response"] == {"result": "see\n[image/png, 24 bytes]"}
+
+
+# --- binary data never becomes words ---
+
+FETCHED = {
+    "type": "web_fetch_tool_result",
+    "tool_use_id": "srvtoolu_1",
+    "content": {
+        "type": "web_fetch_result",
+        "url": "https://x.y/a.pdf",
+        "content": document({"type": "base64", "media_type": "application/pdf", "data": PDF}),
+    },
+}
+LONG = base64.b64encode(bytes(range(256)) * 8).decode()
+
+
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI_3, GEMINI_2_5, GPT])
+def test_a_fetched_pdf_goes_to_the_next_turn_of_the_user(model: str) -> None:
+    contents = translated(user("hi"), assistant(FETCHED, a_text("So.")), user("Go on."), model=model).request[
+        "contents"
+    ]
+
+    assert "[application/pdf, 5 bytes]" in contents[1]["parts"][0]["text"]
+    assert contents[2]["parts"] == [PDF_PART, {"text": "Go on."}]
+
+
+def test_files_of_the_assistant_follow_the_results() -> None:
+    contents = translated(
+        user("hi"), assistant(an_image(), a_tool_use()), user(a_tool_result(), a_text("And?"))
+    ).request["contents"]
+
+    assert contents[1]["parts"][0] == {"text": "[image/png, 24 bytes]"}
+    assert [next(iter(part)) for part in contents[2]["parts"]] == ["functionResponse", "inlineData", "text"]
+
+
+@pytest.mark.parametrize(("model", "takes_it"), [(CLAUDE, True), (GEMINI_3, False)])
+def test_a_file_the_model_does_not_take_is_named(model: str, takes_it: bool) -> None:
+    """A GIF fails a request to Gemini (microsoft/vscode#286628)."""
+    gif = image(type="base64", media_type="image/gif", data="R0lGODlh")
+
+    (content,) = translated(user(gif), model=model).request["contents"]
+
+    named = {"text": "[image/gif, 6 bytes]"}
+    assert content["parts"] == (
+        [{"inlineData": {"mimeType": "image/gif", "data": "R0lGODlh"}}] if takes_it else [named]
+    )
+
+
+def test_gemini_hears_audio_beside_the_result_it_belongs_to() -> None:
+    recording = {"type": "audio", "data": WAV, "mimeType": "audio/wav"}
+
+    response, audio = a_round(GEMINI_3, a_tool_result(content=[recording]))
+
+    assert "parts" not in response["functionResponse"]
+    assert audio == {"inlineData": {"mimeType": "audio/wav", "data": WAV}}
+
+
+def test_an_image_of_the_model_is_not_sent_back_as_words() -> None:
+    """The gateway tells clients of it in Markdown, and they keep that."""
+    drawn = a_text(f"Here:\n![image](data:image/png;base64,{PNG})\nNice?")
+
+    contents = translated(user("Draw."), assistant(drawn), user("Bluer."), model=GEMINI_3).request["contents"]
+
+    assert PNG not in repr(contents[1])
+    assert [part["text"] for part in contents[1]["parts"]] == ["Here:\n", "[image/png, 24 bytes]", "\nNice?"]
+    assert contents[2]["parts"][0] == IMAGE_PART
+
+
+def test_what_the_user_pastes_stays_as_it_is() -> None:
+    pasted = f"url(data:image/png;base64,{PNG}) {LONG}"
+
+    (content,) = translated(user(pasted)).request["contents"]
+
+    assert content["parts"] == [{"text": pasted}]
+
+
+HIDDEN = [
+    ("a data URL", f"data:image/png;base64,{PNG}"),
+    ("a long string", LONG),
+    ("lines as in a mail", "\r\n".join(LONG[at : at + 76] for at in range(0, len(LONG), 76))),
+    ("another alphabet", LONG.replace("+", "-").replace("/", "_")),
+    ("Anthropic", {"source": {"type": "base64", "media_type": "image/png", "data": PNG}}),
+    ("MCP", {"data": PNG, "mimeType": "image/png"}),
+    ("MCP's resources", {"resource": {"blob": "AAEC/w==", "mimeType": "application/octet-stream"}}),
+    ("Google", {"inlineData": {"mimeType": "image/png", "data": PNG}}),
+    ("OpenAI", {"image_url": {"url": f"data:image/png;base64,{PNG}"}}),
+    ("an archive", {"media_type": "application/zip", "data": "UEsDBAoAAAAAAA=="}),
+]
+
+
+@pytest.mark.parametrize("hidden", [value for _, value in HIDDEN], ids=[name for name, _ in HIDDEN])
+@pytest.mark.parametrize("depth", [0, 1, 30])
+@pytest.mark.parametrize("block_type", ["x_tool_result", "mcp_tool_result", "hologram"])
+def test_base64_is_found_in_any_shape_at_any_depth(hidden: Any, depth: int, block_type: str) -> None:
+    content: Any = hidden
+    for _ in range(depth):
+        content = {"content": [content]} if depth % 2 else {"inner": content}
+
+    parts = block_to_parts({"type": block_type, "content": [content, "words"]})
+
+    words = " ".join(part.get("text", "") for part in parts)
+    assert "bytes]" in words or "kB]" in words
+    assert not any(base64_ in words for base64_ in (PNG, LONG[:76], LONG[-40:-4], "AAEC", "UEsDB"))
+    assert "words" in words
+
+
+NOT_HIDDEN = [
+    {"media_type": "text/plain", "data": "plain"},
+    {"mimeType": "application/json", "data": "abcd"},
+    {"data": "abcdefgh"},
+    {"content_type": "none", "data": "abcd"},
+    "a" * 2_000,
+    "0123456789" * 200,
+    "/usr/lib/x" * 200,
+    "data: abc",
+]
+
+
+@pytest.mark.parametrize("value", NOT_HIDDEN)
+def test_words_are_not_taken_for_base64(value: Any) -> None:
+    (part,) = block_to_parts({"type": "x_tool_result", "content": {"inner": [value]}})
+
+    assert part["text"] == f"[result of x: {orjson.dumps({'inner': [value]}).decode()}]"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        None,
+        5,
+        {},
+        {"type": "base64"},
+        {"type": "base64", "media_type": 5, "data": PNG},
+        {"type": "base64", "media_type": "image/png", "data": "no base64!"},
+        {"type": "text", "data": 5},
+        {"type": "content", "content": {"type": 5}},
+        {"type": "url", "url": None},
+    ],
+)
+def test_a_broken_source_in_a_result_breaks_nothing(source: Any) -> None:
+    result = {"type": "x_tool_result", "content": {"type": "document", "source": source}}
+
+    request = translated(user("hi"), assistant(result), user("go on"))
+
+    validate_generate(an_envelope(request.model.id, request.request))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.builders import (
     GPT,
     a_text,
     a_thinking,
+    a_tool,
     a_tool_result,
     a_tool_use,
     an_image,
@@ -107,6 +109,12 @@ def test_nothing_but_blanks_is_still_a_conversation() -> None:
 
 def test_a_prefill_is_kept_for_claude_without_thinking() -> None:
     assert outline(contents_of(user("a"), assistant("I would"))) == ["user: a", "model: I would"]
+
+
+def test_a_prefill_ends_with_a_word() -> None:
+    contents = contents_of(user("hi"), assistant("I say\n\n"))
+
+    assert outline(contents) == ["user: hi", "model: I say"]
 
 
 @pytest.mark.parametrize("model", [CLAUDE_THINKING, GEMINI_3, GPT])
@@ -260,3 +268,104 @@ def test_what_is_in_order_stays_as_it_is() -> None:
     history = [user(a_text("hi")), assistant(a_tool_use("a")), user(a_tool_result("a"), a_text("and?"))]
 
     assert repair_history(history) == history
+
+
+# --- system messages that are not there to be read ---
+
+
+def test_an_empty_system_message_is_no_turn() -> None:
+    """Claude Code sends one when the effort changes."""
+    messages = [user("hi"), assistant("ho"), {"role": "system", "content": [], "output_config": {}}]
+
+    assert repair_history(messages) == repair_history(messages[:2])
+    assert repair_history([*messages, user("he")]) == repair_history([*messages[:2], user("he")])
+
+
+def test_a_system_text_may_be_for_one_turn_only() -> None:
+    reminder = {"role": "system", "content": [a_text("Be quick.")], "clear_at": "next_user_message"}
+
+    last = repair_history([user("hi"), reminder])
+    later = repair_history([user("hi"), reminder, assistant("ho"), user("he")])
+
+    assert last == [{"role": "user", "content": [a_text("hi"), a_text("Be quick.")]}]
+    assert "Be quick." not in repr(later)
+    assert "Be quick." in repr(repair_history([user("hi"), reminder | {"clear_at": "never"}, user("he")]))
+
+
+def test_a_tool_change_outlasts_the_text_beside_it() -> None:
+    change = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "Read"}}
+    system = {"role": "system", "content": [a_text("Bye."), change], "clear_at": "next_user_message"}
+
+    assert repair_history([user("hi"), system, user("he")])[0]["content"] == [
+        a_text("hi"),
+        change,
+        a_text("he"),
+    ]
+
+
+# --- pieces of a stream among the blocks ---
+
+ARGUMENTS = '{"city": "Oslo"}'
+
+
+def piece(text: str, field: str = "partial_json") -> dict[str, Any]:
+    return {"type": "input_json_delta", "index": 1, field: text}
+
+
+def a_started_call(given: Any = "", **fields: Any) -> dict[str, Any]:
+    return {"type": "tool_use", "id": "toolu_1", "name": "f", "input": given, "index": 1, **fields}
+
+
+PIECES = [
+    ("LangChain.js", [a_started_call(), piece('{"city":', "input"), piece(' "Oslo"}', "input")]),
+    ("MaxKB", [a_started_call({}), piece(""), piece('{"city":'), piece(' "Oslo"}')]),
+    ("LangChain", [a_started_call({}, partial_json=ARGUMENTS)]),
+    ("with the whole input", [a_started_call({"city": "Oslo"}), piece(ARGUMENTS)]),
+    ("with the whole input and text", [a_started_call({"city": "Oslo"}, partial_json=ARGUMENTS)]),
+    ("with nothing before", [piece("lost"), a_started_call({"city": "Oslo"})]),
+]
+
+
+@pytest.mark.parametrize("blocks", [row[1] for row in PIECES], ids=[row[0] for row in PIECES])
+def test_a_call_left_in_pieces_is_put_together(blocks: list[dict[str, Any]]) -> None:
+    before = copy.deepcopy(blocks)
+
+    _, model, _ = contents_of(user("hi"), assistant(*blocks), user(a_tool_result()))
+
+    assert model["parts"] == [{"functionCall": {"name": "f", "args": {"city": "Oslo"}, "id": "toolu_1"}}]
+    assert blocks == before
+
+
+def test_parallel_calls_left_in_pieces_keep_their_own() -> None:
+    first, second = a_started_call(), a_started_call() | {"id": "toolu_2"}
+
+    _, model, _ = contents_of(
+        user("hi"), assistant(first, piece('{"a": 1}'), second, piece('{"b": 2}')), user("and?")
+    )
+
+    assert [part["functionCall"]["args"] for part in model["parts"]] == [{"a": 1}, {"b": 2}]
+
+
+def test_pieces_of_a_text_are_one_text() -> None:
+    pieces = [{"type": "text_delta", "text": text, "index": 0} for text in ("two", " ", "words")]
+    others = [{"type": "signature_delta", "signature": "s"}, {"type": "citations_delta", "citation": {}}]
+
+    _, model, _ = contents_of(user("hi"), assistant(*pieces, *others), user("and?"))
+
+    assert model["parts"] == [{"text": "two words"}]
+
+
+# --- names as an earlier answer left them ---
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [("default_api:Read", "Read"), ("default_api:Other", "default_api_Other"), ("Read", "Read")],
+)
+def test_the_namespace_before_a_declared_name_goes(name: str, sent: str) -> None:
+    _, model, answer = contents_of(
+        user("hi"), assistant(a_tool_use(name=name)), user(a_tool_result()), tools=[a_tool("Read")]
+    )
+
+    assert model["parts"][0]["functionCall"]["name"] == sent
+    assert answer["parts"][0]["functionResponse"]["name"] == sent

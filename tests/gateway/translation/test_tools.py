@@ -8,6 +8,7 @@ import pytest
 from gateway.translation import tools as tools_module
 from gateway.translation.json_schema import PLACEHOLDER
 from gateway.translation.tools import MODES, loaded_tools, translate_tools
+from gateway.upstreams.emulator.validator import validate_generate
 from tests.builders import (
     CLAUDE,
     GEMINI_3,
@@ -23,13 +24,13 @@ from tests.builders import (
     translated,
     user,
 )
+from tests.gateway.translation.test_schema_properties import an_envelope
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
-NOTHING: frozenset[str] = frozenset()
 
 
 def declarations(*tools: dict[str, Any], family: Any = "gemini") -> list[dict[str, Any]]:
-    return translate_tools(list(tools), family, NOTHING).declarations
+    return translate_tools(list(tools), family).declarations
 
 
 # --- declarations (5.5) ---
@@ -170,14 +171,31 @@ def test_the_table_of_modes_knows_every_family() -> None:
 # --- deferred tools and tool_reference ---
 
 
+def declared(*messages: dict[str, Any], **fields: Any) -> list[str]:
+    request = translated(*messages, **fields).request
+    return [tool["name"] for entry in request.get("tools", []) for tool in entry["functionDeclarations"]]
+
+
 def test_a_deferred_tool_is_not_declared() -> None:
     request = translated(tools=[a_tool("Read"), a_tool("Later", defer_loading=True)]).request
 
     assert [tool["name"] for tool in request["tools"][0]["functionDeclarations"]] == ["Read"]
 
 
-def test_deferred_tools_alone_are_no_tools() -> None:
-    assert "tools" not in translated(tools=[a_tool("Later", defer_loading=True)]).request
+SERVER_SEARCH = {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}
+CLIENT_SEARCH = a_tool("ToolSearch")
+
+
+def test_tools_that_only_anthropic_could_find_are_declared() -> None:
+    """Nobody here can run its search (theopenco/llmgateway#3604)."""
+    tools = [SERVER_SEARCH, a_tool("Read"), a_tool("get_weather", defer_loading=True)]
+
+    assert declared(user("hi"), tools=tools) == ["Read", "get_weather"]
+
+
+@pytest.mark.parametrize("others", [[], [{"type": "web_search_20250305", "name": "web_search"}]])
+def test_deferred_tools_without_any_other_are_declared(others: list[dict[str, Any]]) -> None:
+    assert declared(user("hi"), tools=[*others, a_tool("Later", defer_loading=True)]) == ["Later"]
 
 
 def test_a_deferred_tool_is_declared_once_the_conversation_refers_to_it() -> None:
@@ -213,19 +231,19 @@ def test_tools_are_loaded_by_references_calls_and_the_forced_choice() -> None:
 
 
 def test_the_same_tools_are_translated_once() -> None:
-    first = translate_tools([a_tool("kept")], "gemini", NOTHING)
+    first = translate_tools([a_tool("kept")], "gemini")
 
-    assert translate_tools([a_tool("kept")], "gemini", NOTHING) is first
-    assert translate_tools([a_tool("kept")], "claude", NOTHING) is not first
-    assert translate_tools([a_tool("other")], "gemini", NOTHING) is not first
+    assert translate_tools([a_tool("kept")], "gemini") is first
+    assert translate_tools([a_tool("kept")], "claude") is not first
+    assert translate_tools([a_tool("other")], "gemini") is not first
 
 
 def test_a_very_long_list_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools_module, "MAX_KEPT_BYTES", 10)
 
-    first = translate_tools([a_tool("long")], "gemini", NOTHING)
+    first = translate_tools([a_tool("long")], "gemini")
 
-    assert translate_tools([a_tool("long")], "gemini", NOTHING) is not first
+    assert translate_tools([a_tool("long")], "gemini") is not first
 
 
 def test_names_of_one_conversation_do_not_reach_the_next() -> None:
@@ -233,3 +251,142 @@ def test_names_of_one_conversation_do_not_reach_the_next() -> None:
     translated(user("hi"), assistant(a_tool_use(name="not.declared")), user(a_tool_result()), tools=tools)
 
     assert "not.declared" not in translated(tools=tools).tool_names
+
+
+# --- tools that change within the conversation ---
+
+
+def system(*blocks: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"role": "system", "content": list(blocks), **fields}
+
+
+def added(name: str) -> dict[str, Any]:
+    return {"type": "tool_addition", "tool": {"type": "tool_reference", "name": name}}
+
+
+def defined(tool: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": tool}}
+
+
+def removed(name: str) -> dict[str, Any]:
+    return {"type": "tool_removal", "tool": {"type": "tool_reference", "name": name}}
+
+
+TOOLS = [a_tool("Read"), CLIENT_SEARCH, a_tool("Later", defer_loading=True)]
+CHANGES: list[tuple[str, list[dict[str, Any]], list[str]]] = [
+    ("nothing", [], ["Read", "ToolSearch"]),
+    ("a reference", [added("Later")], ["Read", "ToolSearch", "Later"]),
+    ("a reference to nothing", [added("Nowhere")], ["Read", "ToolSearch"]),
+    ("a removal", [removed("Read")], ["ToolSearch"]),
+    ("a removal of nothing", [removed("Nowhere")], ["Read", "ToolSearch"]),
+    ("removed and added again", [removed("Read"), added("Read")], ["ToolSearch", "Read"]),
+    ("by value", [defined(a_tool("New"))], ["Read", "ToolSearch", "New"]),
+    ("by value, deferred", [defined(a_tool("New", defer_loading=True))], ["Read", "ToolSearch", "New"]),
+    ("by value, removed", [defined(a_tool("New")), removed("New")], ["Read", "ToolSearch"]),
+    (
+        "by value, removed, referenced",
+        [defined(a_tool("New")), removed("New"), added("New")],
+        ["Read", "ToolSearch", "New"],
+    ),
+    (
+        "another server's",
+        [
+            {
+                "type": "tool_removal",
+                "tool": {"type": "mcp_tool_reference", "server_name": "s", "name": "Read"},
+            }
+        ],
+        ["Read", "ToolSearch"],
+    ),
+    (
+        "without a tool",
+        [{"type": "tool_removal"}, {"type": "tool_addition", "tool": 5}],
+        ["Read", "ToolSearch"],
+    ),
+    ("of the future", [{"type": "tool_addition", "tool": {"type": "dream"}}], ["Read", "ToolSearch"]),
+]
+
+
+@pytest.mark.parametrize(("changes", "names"), [row[1:] for row in CHANGES], ids=[row[0] for row in CHANGES])
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI_3, GPT])
+def test_the_declared_tools_are_those_at_the_end(
+    changes: list[dict[str, Any]], names: list[str], model: str
+) -> None:
+    in_one = [user("hi"), system(*changes, a_text("Changed.")), assistant("Yes."), user("Go on.")]
+    each = [user("hi"), assistant("Yes."), *(system(change) for change in changes), user("Go on.")]
+    compacted = {"type": "compaction", "content": "So far.", "tool_changes": changes}
+
+    assert declared(*in_one, tools=TOOLS, model=model) == names
+    assert declared(*each, tools=TOOLS, model=model) == names
+    assert declared(user("hi"), assistant(compacted), user("on"), tools=TOOLS, model=model) == names
+
+
+def test_a_tool_defined_anew_has_its_newest_schema() -> None:
+    newer = a_tool("Read", {"type": "object", "properties": {"path": {"type": "string"}}})
+
+    request = translated(user("hi"), system(defined(newer)), tools=[a_tool("Read")]).request
+
+    (declaration,) = request["tools"][0]["functionDeclarations"]
+    assert list(declaration["parameters"]["properties"]) == ["path"]
+
+
+def test_only_the_system_changes_tools() -> None:
+    assert declared(user(a_text(), removed("Read")), tools=[a_tool("Read")]) == ["Read"]
+
+
+def test_tools_may_come_from_the_conversation_alone() -> None:
+    assert declared(user("hi"), system(defined(a_tool("New")))) == ["New"]
+
+
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI_3, "gemini-2.5-pro", GPT])
+def test_calls_of_a_removed_tool_stay_in_the_history(model: str) -> None:
+    request = translated(
+        user("hi"),
+        assistant(a_tool_use(name="Old.one")),
+        user(a_tool_result()),
+        system(removed("Old.one"), defined(a_tool("New/one", {"type": "object"}))),
+        tools=[a_tool("Read"), a_tool("Old_one")],
+        tool_choice={"type": "tool", "name": "Old_one"},
+        model=model,
+    )
+
+    validate_generate(an_envelope(request.model.id, request.request))
+    call = request.request["contents"][1]["parts"][0]["functionCall"]
+    assert call["name"] not in {"Read", "Old_one", "New_one"}
+
+
+def test_forcing_a_removed_tool_leaves_the_model_free() -> None:
+    request = translated(
+        user("hi"),
+        system(removed("Read")),
+        tools=[a_tool("Read"), a_tool("Write")],
+        tool_choice={"type": "tool", "name": "Read"},
+    ).request
+
+    assert request["toolConfig"] == {"functionCallingConfig": {"mode": "VALIDATED"}}
+
+
+def test_the_names_of_added_tools_come_back_as_the_client_knows_them() -> None:
+    request = translated(user("hi"), system(defined(a_tool("9.new"))), model=GEMINI_3)
+    call = {"functionCall": {"name": "_9_new", "args": {}}}
+
+    events = events_of(a_stream(request), a_chunk(call, finish_reason="STOP"))
+
+    assert events[1]["content_block"]["name"] == "9.new"
+
+
+# --- a history with calls and no tools ---
+
+
+def test_claude_gets_the_functions_of_the_history_declared() -> None:
+    request = translated(user("hi"), assistant(a_tool_use()), user(a_tool_result())).request
+
+    assert request["toolConfig"] == {"functionCallingConfig": {"mode": "NONE"}}
+    assert [tool["name"] for tool in request["tools"][0]["functionDeclarations"]] == ["get_weather"]
+
+
+@pytest.mark.parametrize("model", [GEMINI_3, GPT])
+def test_other_models_need_no_declarations_for_it(model: str) -> None:
+    request = translated(user("hi"), assistant(a_tool_use()), user(a_tool_result()), model=model).request
+
+    assert not {"tools", "toolConfig"} & request.keys()
