@@ -81,6 +81,14 @@ def _kind_of(request: MessagesRequest) -> str:
 
 
 def _effort_of(request: MessagesRequest) -> str:
+    """The last system message in the conversation that sets one decides, else the request.
+
+    Claude Code changes the effort within a session by such a message, often an empty one.
+    """
+    for message in reversed(request.messages):
+        config = message.get("output_config")
+        if message["role"] == "system" and isinstance(config, dict) and config.get("effort"):
+            return str(config["effort"])
     return str((request.output_config or {}).get("effort"))
 
 

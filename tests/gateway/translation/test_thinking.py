@@ -134,6 +134,48 @@ def test_the_operators_defaults_are_used() -> None:
     assert gemini_request["generationConfig"]["thinkingConfig"] == level("medium")
 
 
+# --- effort changed within the conversation ---
+
+
+def a_change(effort: Any, *content: Any) -> dict[str, Any]:
+    return {"role": "system", "content": list(content), "output_config": {"effort": effort}}
+
+
+CHANGED_EFFORTS = [
+    ([a_change("low")], 4_096),
+    ([a_change("low"), a_change("max")], 64_000),
+    ([a_change("low"), user("go on"), assistant("so"), user("and?")], 4_096),
+    ([a_change("low", a_text("Be quick."))], 4_096),
+    ([a_change("low"), {"role": "system", "content": "Be brief."}], 4_096),
+    ([a_change("low"), {"role": "system", "content": "Be brief.", "output_config": {}}], 4_096),
+    ([a_change(None)], 24_000),
+    ([{"role": "user", "content": "hi", "output_config": {"effort": "low"}}], 24_000),
+    ([], 24_000),
+]
+
+
+@pytest.mark.parametrize(("messages", "tokens"), CHANGED_EFFORTS)
+def test_the_last_system_message_with_an_effort_decides(messages: list[dict[str, Any]], tokens: int) -> None:
+    """Claude Code sends an empty one when the user changes the effort (beta per-turn-control-2026-07-01)."""
+    request = MessagesRequest("m", 128_000, [user("hi"), *messages], **effort("high"))
+
+    plan = plan_thinking(
+        request, a_model(CLAUDE_THINKING, max_output_tokens=128_000), default_budget=1, default_level=None
+    )
+
+    assert plan.config == claude(tokens)
+
+
+def test_a_changed_effort_is_geminis_level() -> None:
+    request = MessagesRequest("m", 9_000, [user("hi"), a_change("low")], **effort("high"))
+
+    plan = plan_thinking(
+        request, a_model("gemini-3-pro-preview", "cli"), default_budget=1, default_level=None
+    )
+
+    assert plan.config == level("low")
+
+
 # --- when Claude cannot think (5.6, 7.6) ---
 
 
