@@ -227,3 +227,16 @@ class HourlyUsage(Tokens):
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H}:00 {self.model} {self.account} {self.client}"
+
+
+class CallSignature(models.Model):
+    """What Gemini signed a tool call with, for a client that has no thinking block to carry it in."""
+
+    tool_use_id = models.CharField(max_length=64, primary_key=True)
+    family = models.CharField(max_length=20)
+    sealed = models.TextField()
+    """Encrypted, as refresh tokens are."""
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.tool_use_id

@@ -37,11 +37,9 @@ from gateway.errors import (
 from gateway.failures import verdict_on
 from gateway.google_api.sse import MalformedStream
 from gateway.journey import NEXT_ACCOUNT, NEXT_ADDRESS, SAME_ACCOUNT, TOLD_THE_CLIENT, Journey, Plan
-from gateway.routes import Routes
 from gateway.translation.request import TranslationOptions, translate_request
-from gateway.translation.signatures import SignatureCache
 from gateway.translation.stream import EmptyAnswer, MessageStream
-from gateway.translation.upstream_model import upstream_model
+from gateway.translation.upstream_model import family_of, upstream_model
 from gateway.upstreams.cloud_code import CloudCode, ModelCall, RequestRefused
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
@@ -53,6 +51,8 @@ if TYPE_CHECKING:
     from accounts.pool import Lease
     from accounts.service import AccountsService
     from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.routes import Routes
+    from gateway.signature_store import StoredSignatures
 
     Offers = Mapping[str, ModelOffer]
 
@@ -92,13 +92,17 @@ class PassedOver:
 
 class Relay:
     def __init__(
-        self, accounts: AccountsService, cloud_code: CloudCode, routes: Callable[[], Routes] = Routes
+        self,
+        accounts: AccountsService,
+        cloud_code: CloudCode,
+        routes: Callable[[], Routes],
+        signatures: StoredSignatures,
     ) -> None:
         self._accounts = accounts
         self._pool = accounts.pool
         self._cloud_code = cloud_code
         self._routes = routes
-        self._signatures = SignatureCache()
+        self._signatures = signatures
         self._offered_in_cli: tuple[Offers, Offers, Offers] = ({}, {}, {})
         """The lists it was made of, and what may be asked for in header mode cli."""
 
@@ -142,6 +146,7 @@ class Relay:
         routes = self._routes()
         routed = routes.route(request.model).upstream_model
         model_id = routed or model_catalog.resolve(request.model, offered, thinking)
+        await self._signatures.recall(request, family_of(model_id))
         plan = self._plan(model_id, request, journey)
         chain: list[str] = []
         if live("FALLBACK"):
@@ -161,6 +166,7 @@ class Relay:
     ) -> Answer | None:
         """Each is given the client's own request anew; one that cannot take it is passed over."""
         for model_id in chain:
+            await self._signatures.recall(request, family_of(model_id))
             try:
                 plan = self._plan(model_id, request, journey)
                 answer = await self._try_accounts(plan, journey, may_wait=False)

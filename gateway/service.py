@@ -11,6 +11,7 @@ from gateway.ledger.writing import Ledger
 from gateway.models import read_routes
 from gateway.relay import Relay
 from gateway.routes import Routes
+from gateway.signature_store import StoredSignatures
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport
 from gateway.watchman import Watchman
@@ -30,13 +31,15 @@ class Gateway:
         self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
         cloud_code = CloudCode(self._transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
         self.routes = Routes()
-        self.relay = Relay(self.accounts, cloud_code, lambda: self.routes)
+        self.signatures = StoredSignatures(self.ledger.keep_signature)
+        self.relay = Relay(self.accounts, cloud_code, lambda: self.routes, self.signatures)
         self.accounts.also_reload.append(self._read_routes)
 
     async def start(self) -> None:
         await self._transport.start()
         await self.accounts.start()
         await self.ledger.start()
+        await self.signatures.start()
         await self.activity.start(str(self.ledger.instance_id))
         await self._watchman.start()
 
@@ -53,6 +56,7 @@ class Gateway:
         try:
             await self.ledger.stop()
         finally:
+            await self.signatures.stop()
             await self.activity.stop()
             await self.accounts.stop()
             await self._transport.close()

@@ -21,7 +21,7 @@ from django.db import DataError, Error, IntegrityError, InterfaceError, Programm
 
 from accounts.live_settings import live
 from gateway.errors import Unavailable
-from gateway.ledger import instances, retention, tables
+from gateway.ledger import instances, retention, signatures, tables
 from gateway.ledger.tables import Entry, entry_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ TOUCH_SECONDS = 5.0
 SWEEP_SECONDS = 15.0
 PRUNE_SECONDS = 60.0
 PRUNE_STEPS = 20
+WAITING_SIGNATURES = 10_000
+"""More are forgotten: a call without its signature is answered all the same."""
 PRUNE_PAUSE_SECONDS = 0.05
 NOT_KEPT = "Not in the ledger: row %d"
 """A mistake of ours. The rows beside it must not suffer."""
@@ -67,6 +69,8 @@ class Ledger:
         self._open: Records = {}
         self._ended: Records = {}
         """What the database does not know yet: of requests under way, and of those that have ended."""
+        self._signatures: dict[str, str] = {}
+        """Of tool calls, by tool_use id; written with the rows (gateway/signature_store.py)."""
         self._in_hand: set[int] = set()
         """What the writer is writing at the moment, unless there is news of it already."""
         self._again = False
@@ -134,6 +138,11 @@ class Ledger:
             self._ended[record.id] = record
             self._wake_writer()
 
+    def keep_signature(self, tool_use_id: str, signature: str) -> None:
+        if len(self._signatures) < WAITING_SIGNATURES:
+            self._signatures[tool_use_id] = signature
+            self._work.set()
+
     def _wake_writer(self) -> None:
         self._work.set()
         if len(self._open) + len(self._ended) >= BATCH_ROWS:
@@ -155,14 +164,17 @@ class Ledger:
     # What the writer does
 
     async def _keep_writing(self) -> None:
-        while self.waiting or not self._is_stopping:
+        while self.waiting or self._signatures or not self._is_stopping:
             await self._work.wait()
             with suppress(TimeoutError):
                 async with asyncio.timeout(BATCH_SECONDS):
                     await self._much_work.wait()
-            await self._write_some()
+            if self._open or self._ended:
+                await self._write_some()
+            if self._signatures and not self._again:
+                await self._write_signatures()
             if not self._is_stopping:
-                _set(self._work, self.waiting > 0)
+                _set(self._work, bool(self.waiting or self._signatures))
                 _set(self._much_work, self.waiting >= BATCH_ROWS)
 
     async def _write_some(self) -> None:
@@ -187,6 +199,20 @@ class Ledger:
                 logger.warning("Another server took this one for dead; its requests are put right")
         finally:
             self._room.set()
+
+    async def _write_signatures(self) -> None:
+        """After the rows, which matter more, and only once these could be written."""
+        batch, self._signatures = self._signatures, {}
+        try:
+            await self._in_thread(signatures.store, batch)
+        except Exception as error:
+            if not isinstance(error, Error) or isinstance(error, _about_values()):
+                logger.exception("%d signatures of tool calls are not kept", len(batch))
+                return
+            if not self._is_stopping:
+                self._signatures = {**batch, **self._signatures}
+            self._trouble.note(error, self.waiting)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     def _put_back(self, opened: Records, ended: Records) -> None:
         """Before what has come meanwhile; what has ended meanwhile is there already."""
@@ -221,17 +247,19 @@ class Ledger:
     async def _prune(self) -> bool:
         """False when there is more, which waits for the next time: nobody must take us for dead meanwhile."""
         before = retention.oldest_kept()
-        if before is None:
-            return True
+        expired_gone = await self._prune_with(signatures.prune_step)
+        return (before is None or await self._prune_with(retention.prune_step, before)) and expired_gone
+
+    async def _prune_with(self, step: Callable[..., int], *arguments: object) -> bool:
         for _ in range(PRUNE_STEPS):
-            if await self._in_thread(retention.prune_step, before) < retention.STEP_ROWS:
+            if await self._in_thread(step, *arguments) < retention.STEP_ROWS:
                 return True
             await asyncio.sleep(PRUNE_PAUSE_SECONDS)
         return False
 
     async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
         """All the ledger does to the database, one thing after the other, on a connection of its own."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, _connected, work, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, connected, work, *arguments)
 
 
 class Trouble:
@@ -307,7 +335,7 @@ def _set(event: asyncio.Event, is_set: bool) -> None:
     (event.set if is_set else event.clear)()
 
 
-def _connected(work: Callable[..., Result], *arguments: object) -> Result:
+def connected(work: Callable[..., Result], *arguments: object) -> Result:
     try:
         if connection.connection is None:
             _connect()

@@ -2,8 +2,8 @@
 
 A model wants its signatures back, and refuses those of another family. So each signature leaves for the
 client with its family in front (``claude#...``), and what comes back tells by itself where it belongs: no
-cache is needed, and a restart forgets nothing. The store is the second line, for clients that drop the
-carrier of a tool call's signature.
+cache is needed, and a restart forgets nothing. The store is the second line, for clients that did not ask
+for thinking, or drop the carrier of a tool call's signature.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from gateway.translation.upstream_model import Family
 
 SIGNING_FAMILIES: tuple[Family, ...] = ("claude", "gemini")
 
+TEXT_KEY = "text:"
 # Genuine ones of Claude are longer. Shorter text in the field is a placeholder of some other tool.
 MIN_CLAUDE_SIGNATURE_LENGTH = 50
 # On Google's wire a signature is bytes in base64; anything else fails the request before a model sees it.
@@ -27,9 +30,10 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 class SignatureStore(Protocol):
     """Keeps the signature Gemini put on a tool call, by the id of the tool_use."""
 
-    def get(self, tool_use_id: str) -> str | None: ...
+    def get(self, key: str) -> str | None: ...
 
-    def put(self, tool_use_id: str, signature: str) -> None: ...
+    def put(self, key: str, signature: str, *, is_carried: bool = False) -> None:
+        """``is_carried``: the client has it as well, in a thinking block, so it need not outlive memory."""
 
 
 class SignatureCache:
@@ -42,25 +46,25 @@ class SignatureCache:
     def __len__(self) -> int:
         return len(self._signatures)
 
-    def get(self, tool_use_id: str) -> str | None:
-        signature = self._signatures.get(tool_use_id)
+    def get(self, key: str) -> str | None:
+        signature = self._signatures.get(key)
         if signature is not None:
-            self._signatures.move_to_end(tool_use_id)
+            self._signatures.move_to_end(key)
         return signature
 
-    def put(self, tool_use_id: str, signature: str) -> None:
-        self._signatures[tool_use_id] = signature
-        self._signatures.move_to_end(tool_use_id)
+    def put(self, key: str, signature: str, *, is_carried: bool = False) -> None:
+        self._signatures[key] = signature
+        self._signatures.move_to_end(key)
         if len(self._signatures) > self._capacity:
             self._signatures.popitem(last=False)
 
 
 def key_of_text(text: str) -> str:
     """Gemini signs texts as well. They have no id, so their signature is kept under what they say."""
-    return "text:" + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return TEXT_KEY + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def tag(family: Family, signature: str) -> str:
+def tag(family: str, signature: str) -> str:
     return f"{family}#{signature}"
 
 
@@ -87,4 +91,31 @@ def own_signature_for(family: Family, signature: object) -> str | None:
     """As ``signature_for``, but only for what this gateway tagged itself."""
     if isinstance(signature, str) and signature.startswith(f"{family}#"):
         return signature_for(family, signature)
+    return None
+
+
+def unsigned_calls(messages: Sequence[Mapping[str, Any]], signatures: SignatureStore) -> list[str]:
+    """Ids of the calls in the running tool loop whose signature Gemini wants and nobody here has.
+
+    Of parallel calls it signs the first. The loop goes back to the last message of the user without results.
+    """
+    unsigned: list[str] = []
+    for message in reversed(messages):
+        content = message.get("content")
+        blocks = content if isinstance(content, list) else []
+        if message["role"] == "assistant":
+            call = _first_call_without_signature(blocks)
+            if call is not None and signatures.get(call) is None:
+                unsigned.append(call)
+        elif message["role"] == "user" and not any(block["type"] == "tool_result" for block in blocks):
+            break
+    return unsigned
+
+
+def _first_call_without_signature(blocks: Sequence[Mapping[str, Any]]) -> str | None:
+    for block in blocks:
+        if block["type"] == "thinking" and signature_for("gemini", block.get("signature")) is not None:
+            return None
+        if block["type"] == "tool_use":
+            return None if block.get("thoughtSignature") else str(block["id"])
     return None

@@ -21,7 +21,7 @@ from gateway.translation.content_blocks import (
     text_with_images,
 )
 from gateway.translation.history import Block, Message, interrupted_result, open_calls_of
-from gateway.translation.signatures import SignatureStore, key_of_text, own_signature_for, signature_for
+from gateway.translation.signatures import SignatureStore, key_of_text, own_signature_for, signature_for, tag
 from gateway.translation.thinking import claude_thought
 from gateway.translation.tool_names import ToolNames, ToolUseIds
 
@@ -309,6 +309,6 @@ def _add_sentinel(parts: list[Part]) -> None:
 
 def _bare(signature: object) -> str | None:
     """Of a tool_use block's own field, which only Gemini uses: with our tag or without."""
-    if not isinstance(signature, str) or not signature:
+    if not isinstance(signature, str):
         return None
-    return own_signature_for("gemini", signature) if "#" in signature else signature
+    return signature_for("gemini", signature if "#" in signature else tag("gemini", signature))

@@ -1,0 +1,74 @@
+"""Thought signatures of tool calls in the database, for clients that cannot carry them, for a day.
+
+They belong to conversations, so they are encrypted as credentials are. One that no key opens any more counts
+as lost: the model is then told that the call is unsigned, and answers all the same.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from accounts.credentials import CredentialsUnreadable, seal, unseal
+from gateway.models import CallSignature
+from gateway.translation.signatures import tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from django.db.models import QuerySet
+
+KEPT = timedelta(days=1)
+STEP_ROWS = 500
+
+
+def store(signatures: Mapping[str, str]) -> None:
+    """Signatures with the tag of their family, by tool_use id. A newer one for the same id wins."""
+    expires_at = timezone.now() + KEPT
+    rows = []
+    for tool_use_id, signature in signatures.items():
+        family, _, bare = signature.partition("#")
+        rows.append(
+            CallSignature(tool_use_id=tool_use_id, family=family, sealed=seal(bare), expires_at=expires_at)
+        )
+    CallSignature.objects.bulk_create(
+        rows,
+        batch_size=STEP_ROWS,
+        update_conflicts=True,
+        unique_fields=["tool_use_id"],
+        update_fields=["family", "sealed", "expires_at"],
+    )
+
+
+def find(tool_use_ids: Iterable[str]) -> dict[str, str]:
+    return _opened(_valid().filter(pk__in=list(tool_use_ids)))
+
+
+def newest(count: int) -> dict[str, str]:
+    """The newest last, as a cache wants them."""
+    rows = _valid().order_by("-expires_at")[:count]
+    return dict(reversed(_opened(rows).items()))
+
+
+def prune_step() -> int:
+    """How many expired rows went; fewer than STEP_ROWS: that was all."""
+    expired = CallSignature.objects.filter(expires_at__lte=timezone.now()).order_by("expires_at")
+    ids = list(expired.values_list("pk", flat=True)[:STEP_ROWS])
+    CallSignature.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+def _valid() -> QuerySet[CallSignature]:
+    return CallSignature.objects.filter(expires_at__gt=timezone.now())
+
+
+def _opened(rows: Iterable[CallSignature]) -> dict[str, str]:
+    opened = {}
+    for row in rows:
+        try:
+            opened[row.tool_use_id] = tag(row.family, unseal(row.sealed))
+        except CredentialsUnreadable:
+            continue
+    return opened

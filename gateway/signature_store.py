@@ -1,0 +1,109 @@
+"""Gemini's signatures for clients that bring none back: in memory, and behind it in the database.
+
+Reading the database is for what memory cannot know: a call made before a restart, or by another server on
+the same database. It is the only read before a first byte, takes a thread and at most half a second, and
+its failure means an unsigned call, never an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from django.db import connection
+
+from gateway.ledger import signatures as table
+from gateway.ledger.writing import connected
+from gateway.translation.signatures import TEXT_KEY, SignatureCache, unsigned_calls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.translation.upstream_model import Family
+
+logger = logging.getLogger(__name__)
+
+READ_SECONDS = 0.5
+ASK_AGAIN_SECONDS = 10.0
+"""What the database did not have it may have later: another server writes twice a second."""
+WARM_ROWS = 2_000
+REMEMBERED_MISSES = 10_000
+
+
+class StoredSignatures:
+    """Until it is started it is a cache and no more. `keep` takes what the database shall have."""
+
+    def __init__(self, keep: Callable[[str, str], None]) -> None:
+        self._keep = keep
+        self._cache = SignatureCache()
+        self._asked_at: OrderedDict[str, float] = OrderedDict()
+        self._thread: ThreadPoolExecutor | None = None
+        self._reading: asyncio.Future[dict[str, str]] | None = None
+
+    def get(self, key: str) -> str | None:
+        return self._cache.get(key)
+
+    def put(self, key: str, signature: str, *, is_carried: bool = False) -> None:
+        """Signatures of texts stay in memory: no model insists on them."""
+        self._cache.put(key, signature)
+        if not is_carried and not key.startswith(TEXT_KEY):
+            self._keep(key, signature)
+
+    async def start(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="signatures")
+        loop = asyncio.get_running_loop()
+        try:
+            newest = await loop.run_in_executor(self._thread, connected, table.newest, WARM_ROWS)
+        except Exception:
+            logger.warning("Signatures of earlier tool calls could not be read", exc_info=True)
+        else:
+            self._remember(newest)
+
+    async def stop(self) -> None:
+        if self._thread is not None:
+            self._thread.submit(connection.close)
+            self._thread.shutdown(wait=False)
+
+    async def recall(self, request: MessagesRequest, family: Family) -> None:
+        """Read what the calls of the running tool loop lack, so that `get` has it."""
+        if self._thread is None or family != "gemini":
+            return
+        missing = [key for key in unsigned_calls(request.messages, self) if self._may_ask(key)]
+        if not missing or (self._reading is not None and not self._reading.done()):
+            return
+        loop = asyncio.get_running_loop()
+        self._reading = loop.run_in_executor(self._thread, connected, table.find, missing)
+        self._reading.add_done_callback(_retrieve)
+        try:
+            found = await asyncio.wait_for(asyncio.shield(self._reading), READ_SECONDS)
+        except Exception as error:
+            logger.warning("Signatures of tool calls could not be read: %s", str(error) or "no answer")
+        else:
+            self._remember(found)
+            self._note_misses(missing)
+
+    def _remember(self, found: dict[str, str]) -> None:
+        for key, signature in found.items():
+            self._cache.put(key, signature)
+
+    def _may_ask(self, key: str) -> bool:
+        return time.monotonic() - self._asked_at.get(key, -ASK_AGAIN_SECONDS) >= ASK_AGAIN_SECONDS
+
+    def _note_misses(self, keys: list[str]) -> None:
+        now = time.monotonic()
+        for key in keys:
+            self._asked_at[key] = now
+            self._asked_at.move_to_end(key)
+        while len(self._asked_at) > REMEMBERED_MISSES:
+            self._asked_at.popitem(last=False)
+
+
+def _retrieve(future: asyncio.Future[dict[str, str]]) -> None:
+    """A read that came too late may fail unheard."""
+    if not future.cancelled():
+        future.exception()
