@@ -8,7 +8,13 @@ import pytest
 from anthropic import Anthropic, beta_tool
 
 from gateway.upstreams.emulator.replies import function_call, thinking
-from tests.clients.conversations import accepted_calls, assert_paired, function_calls, function_responses
+from tests.clients.conversations import (
+    accepted_calls,
+    assert_paired,
+    declared_functions,
+    function_calls,
+    function_responses,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,4 +176,74 @@ def test_the_tool_runner_runs_to_the_end(
     assert [block.text for block in final.content if block.type == "text"] == ["Both are mild."]
     last = accepted_calls(google)[-1]
     assert [call["args"]["city"] for call in function_calls(last)] == ["Paris", "Rome"]
+    assert_paired(last)
+
+
+@beta_tool
+def get_tide(harbour: str) -> str:
+    """When high water is.
+
+    Args:
+        harbour: where
+    """
+    return f"High water at {harbour}: 14:20"
+
+
+@pytest.mark.parametrize("thread", [{"thread": False}, {}], ids=["without a thread", "by default"])
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI])
+def test_a_tool_added_midway_is_declared_and_run(
+    model: str, thread: dict[str, Any], client: Anthropic, google: EmulatorServer
+) -> None:
+    google.state.reply(*ASK_FOR_PARIS)
+    google.state.reply(function_call("get_tide", {"harbour": "Dover"}))
+    google.state.reply("Mild, and high water at twenty past two.")
+    runner = client.beta.messages.tool_runner(
+        model=model,
+        max_tokens=8000,
+        messages=[{"role": "user", "content": "Weather in Paris, then the tide at Dover"}],
+        tools=[get_weather],
+        betas=["inline-tools-2026-09-15"],
+        **thread,
+    )
+
+    messages = []
+    for message in runner:
+        messages.append(message)
+        if len(messages) == 1:
+            runner.add_tools(get_tide)
+
+    said = [block.text for block in messages[-1].content if block.type == "text"]
+    assert said == ["Mild, and high water at twenty past two."]
+    first, second, last = accepted_calls(google)
+    assert [declared_functions(call) for call in (first, second, last)] == [
+        {"get_weather"},
+        {"get_weather", "get_tide"},
+        {"get_weather", "get_tide"},
+    ]
+    assert "14:20" in str(function_responses(last)[-1]["response"])
+    assert_paired(last)
+
+
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI])
+def test_a_tool_removed_midway_is_no_longer_declared(
+    model: str, client: Anthropic, google: EmulatorServer
+) -> None:
+    google.state.reply(*ASK_FOR_PARIS)
+    google.state.reply(function_call("get_tide", {"harbour": "Dover"}))
+    google.state.reply("It is mild.")
+    runner = client.beta.messages.tool_runner(
+        model=model,
+        max_tokens=8000,
+        messages=[{"role": "user", "content": "Weather in Paris"}],
+        tools=[get_weather, get_tide],
+        betas=["inline-tools-2026-09-15"],
+    )
+
+    for number, _ in enumerate(runner):
+        if number == 1:
+            runner.remove_tools(get_weather)
+
+    first, second, last = accepted_calls(google)
+    assert declared_functions(first) == declared_functions(second) == {"get_weather", "get_tide"}
+    assert declared_functions(last) == {"get_tide"}
     assert_paired(last)
