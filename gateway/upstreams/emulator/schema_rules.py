@@ -42,6 +42,8 @@ def _check_type(schema: Json, at: str) -> None:
         raise _refused(at, "schema didn't specify the schema type field.")
     if "properties" in schema and kind != "OBJECT":
         raise _refused(f"{at}.properties", "only allowed for OBJECT type")
+    if "required" in schema and kind != "OBJECT":
+        raise _refused(f"{at}.required", "only allowed for OBJECT type")
     if "items" in schema and kind != "ARRAY":
         raise _refused(f"{at}.items", "only allowed for ARRAY type")
     if kind == "ARRAY" and "items" not in schema:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 GOOGLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 CLAUDE_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+# Held to the names at the top of the parameters only: those of nested objects may be anything.
+CLAUDE_PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 _NAME_RULE = (
     "Invalid function name. Must start with a letter or an underscore. Must be alphanumeric (a-z, A-Z, 0-9), "
@@ -65,10 +67,20 @@ def _check_declaration(declaration: Json, index: int, model: Model, mode: str | 
         return
     if parameters.get("type") not in {None, "OBJECT"}:
         raise _not_an_object(at, index, model)
+    if model.family == "claude":
+        _check_property_names(parameters, index)
     needs_properties = model.family == "claude" and mode == "VALIDATED"
     check_schema(parameters, f"{at}.parameters", needs_properties=needs_properties)
     if "response" in declaration:
         check_schema(declaration["response"], f"{at}.response")
+
+
+def _check_property_names(parameters: Json, index: int) -> None:
+    if not all(CLAUDE_PROPERTY.fullmatch(name) for name in parameters.get("properties") or {}):
+        where = f"tools.{index}.custom.input_schema.properties"
+        raise claude_invalid_request(
+            f"{where}: Property keys should match pattern '^[a-zA-Z0-9_.-]{{1,64}}$'"
+        )
 
 
 def _not_an_object(at: str, index: int, model: Model) -> Refusal:

@@ -111,8 +111,21 @@ def test_a_schema_keyword_outside_the_subset_is_an_unknown_name(keyword: str) ->
 def test_a_property_may_be_called_like_a_keyword() -> None:
     names = ("type", "enum", "$ref", "title", "const", "default")
     properties = {name: {"type": "STRING"} for name in names}
+    parameters = {"type": "OBJECT", "properties": properties}
+    nested = {"type": "OBJECT", "properties": {"nested": parameters}}
 
-    validate_generate(changed(a_claude_request(), PARAMETERS, {"type": "OBJECT", "properties": properties}))
+    validate_generate(changed(a_gemini_request(), PARAMETERS, parameters))
+    validate_generate(changed(a_claude_request(), PARAMETERS, nested))
+
+
+@pytest.mark.parametrize("name", ["$top", "filter[id]", "a b", "", "n" * 65])
+def test_claude_holds_the_names_of_parameters_to_a_pattern(name: str) -> None:
+    parameters = {"type": "OBJECT", "properties": {name: {"type": "STRING"}}}
+
+    refusal = refusal_of(changed(a_claude_request(), PARAMETERS, parameters))
+
+    assert "tools.0.custom.input_schema.properties: Property keys should match" in claude_message(refusal)
+    validate_generate(changed(a_gemini_request(), PARAMETERS, parameters))
 
 
 # (what is set, to what, what Google says)
@@ -181,6 +194,7 @@ WRONG_VALUES: list[tuple[str, Any, str]] = [
     (f"{PARAMETERS}.properties.encoding.enum", ["a", ""], "enum[1]: cannot be empty"),
     (f"{PARAMETERS}.properties.encoding.type", "INTEGER", "enum: only allowed for STRING type"),
     (f"{PARAMETERS}.properties.encoding.properties", {}, "only allowed for OBJECT type"),
+    (f"{PARAMETERS}.properties.encoding.required", ["a"], "required: only allowed for OBJECT type"),
     (f"{PARAMETERS}.properties.encoding.format", "uri", "only date-time, enum are supported for STRING type"),
     (f"{CALLING}.mode", "SOMETIMES", "Invalid value at"),
     (f"{CALLING}.allowedFunctionNames", ["Write"], "is not in the function declarations"),
