@@ -9,6 +9,7 @@ request.py           messages request -> generateContent request
   tools.py             tools and tool_choice -> declarations and config
     tool_names.py        client's names <-> upstream names
     json_schema.py       input_schema -> the part of JSON Schema Google accepts
+    schemas/             how: references, alternatives, words, and the way back
 stream.py            chunks -> stream events
 response.py          stream events -> message
   stop_reason.py       finishReason -> stop_reason

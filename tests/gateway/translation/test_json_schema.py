@@ -18,13 +18,24 @@ from gateway.translation.json_schema import (
 POINT = {"type": "object", "properties": {"x": {"type": "number"}}}
 POINT_CONVERTED = {"type": "OBJECT", "properties": {"x": {"type": "NUMBER"}}}
 EMPTY_OBJECT: dict[str, Any] = {"type": "OBJECT", "properties": {}}
+ANYTHING = {"type": "STRING", "description": "(any JSON)"}
+DEFINITIONS = {
+    "P": {**POINT, "$anchor": "point"},
+    "Deep": {"type": "object", "properties": {"next": {"$ref": "#/$defs/Deep"}}},
+    "Size": {
+        "$id": "https://schemas.test/size.json",
+        "properties": {"w": {"$ref": "#pixels"}, "h": {"$ref": "#/$defs/h"}},
+        "$defs": {"pixels": {"$anchor": "pixels", "type": "integer"}, "h": {"type": "number"}},
+    },
+    "a b/c%": {"type": "boolean"},
+}
+SIZE_CONVERTED = {"type": "OBJECT", "properties": {"w": {"type": "INTEGER"}, "h": {"type": "NUMBER"}}}
 
 
 def convert(schema: object) -> Any:
     """As a property ``v`` of a tool without placeholders."""
-    definitions = {"P": POINT, "Deep": {"type": "object", "properties": {"next": {"$ref": "#/$defs/Deep"}}}}
     parameters, _ = parameters_schema(
-        {"type": "object", "properties": {"v": schema}, "$defs": definitions}, with_placeholders=False
+        {"type": "object", "properties": {"v": schema}, "$defs": DEFINITIONS}, with_placeholders=False
     )
     return parameters["properties"]["v"]
 
@@ -39,13 +50,20 @@ ROWS = [
         {"$ref": "#/$defs/P", "description": "d"},
         {**POINT_CONVERTED, "description": "d"},
     ),
-    ("2 $ref unresolved", {"$ref": "#/$defs/No"}, {**EMPTY_OBJECT, "description": "see No"}),
-    ("2 $ref remote", {"$ref": "https://x.y/z"}, {**EMPTY_OBJECT, "description": "see z"}),
-    ("2 $ref to true", {"$ref": "#/properties/v/anyOf/0", "anyOf": [True]}, EMPTY_OBJECT),
+    ("2 $ref unresolved", {"$ref": "#/$defs/No"}, {**EMPTY_OBJECT, "description": "(see No)"}),
+    ("2 $ref by anchor", {"$ref": "#point"}, POINT_CONVERTED),
+    ("2 $ref by $id", {"$ref": "https://schemas.test/size.json#/properties/w"}, {"type": "INTEGER"}),
+    ("2 $ref relative to $id", {"$ref": "https://schemas.test/size.json"}, SIZE_CONVERTED),
+    ("2 $ref percent-encoded", {"$ref": "#/$defs/a%20b~1c%25"}, {"type": "BOOLEAN"}),
+    ("2 $ref to the other name of $defs", {"$ref": "#/definitions/P"}, POINT_CONVERTED),
+    ("2 $ref unknown anchor", {"$ref": "#no"}, {**EMPTY_OBJECT, "description": "(see no)"}),
+    ("2 $dynamicRef", {"$dynamicRef": "#point"}, POINT_CONVERTED),
+    ("2 $ref remote", {"$ref": "https://x.y/z"}, {**EMPTY_OBJECT, "description": "(see z)"}),
+    ("2 $ref to true", {"$ref": "#/properties/v/anyOf/0", "anyOf": [True]}, ANYTHING),
     (
         "2 $ref through a list",
         {"$ref": "#/properties/v/oneOf/9", "oneOf": []},
-        {**EMPTY_OBJECT, "description": "see 9"},
+        {**EMPTY_OBJECT, "description": "(see 9)"},
     ),
     (
         "3 allOf",
@@ -70,19 +88,14 @@ ROWS = [
     ("4 anyOf null", {"anyOf": [{"type": "string"}, {"type": "null"}]}, {"type": "STRING", "nullable": True}),
     ("4 oneOf const null", {"oneOf": [{"const": None}, POINT]}, {**POINT_CONVERTED, "nullable": True}),
     (
-        "4 anyOf only null",
-        {"anyOf": [{"enum": [None]}], "type": "string"},
-        {"type": "STRING", "nullable": True},
-    ),
-    (
-        "4 anyOf takes the best",
+        "4 anyOf of types: the richest is declared",
         {"anyOf": [{"type": "string"}, {"type": "array"}, {"$ref": "#/$defs/P"}]},
         {**POINT_CONVERTED, "description": "(Accepts: string | array | object)"},
     ),
     (
-        "4 anyOf: first wins ties",
+        "4 anyOf of scalars: the first is declared",
         {"anyOf": [{"type": "number", "description": "n"}, {"type": "string"}]},
-        {"type": "NUMBER", "description": "n (Accepts: number | string)"},
+        {"type": "NUMBER", "description": "(number: n) (Accepts: number | string)"},
     ),
     (
         "4 anyOf keeps the outer description",
@@ -102,21 +115,111 @@ ROWS = [
     (
         "4 anyOf that only narrows",
         {**POINT, "anyOf": [{"required": ["x"]}, {"required": ["y"]}]},
-        POINT_CONVERTED,
+        {**POINT_CONVERTED, "description": "(One of: {x} | {y})"},
     ),
     (
         "4 anyOf of untyped",
         {"anyOf": [{"minimum": 1}, {"items": {}}]},
-        {"type": "ARRAY", "items": {"type": "STRING", "description": "(any JSON)"}},
+        {"type": "ARRAY", "items": ANYTHING, "description": "(Accepts: number | array) (minimum: 1)"},
+    ),
+    (
+        "4 oneOf of objects",
+        {
+            "oneOf": [
+                {
+                    "properties": {"kind": {"const": "create"}, "ident": {"type": "string"}},
+                    "required": ["kind"],
+                },
+                {
+                    "properties": {"kind": {"const": "remove"}, "force": {"type": "boolean"}},
+                    "required": ["kind"],
+                },
+            ]
+        },
+        {
+            "type": "OBJECT",
+            "properties": {
+                "kind": {
+                    "type": "STRING",
+                    "enum": ["create", "remove"],
+                    "description": "(Allowed: create, remove)",
+                },
+                "ident": {"type": "STRING"},
+                "force": {"type": "BOOLEAN"},
+            },
+            "required": ["kind"],
+            "description": '(One of: {kind: "create", ident?} | {kind: "remove", force?})',
+        },
+    ),
+    (
+        "4 anyOf of objects that name a property alike",
+        {
+            "description": "Where",
+            "anyOf": [
+                {"properties": {"at": {"type": "integer"}}, "description": "by line"},
+                {"properties": {"at": {"type": "boolean"}}, "required": ["at"]},
+            ],
+        },
+        {
+            "type": "OBJECT",
+            "properties": {"at": {"type": "INTEGER", "description": "(Accepts: integer | boolean)"}},
+            "description": "Where (One of: {at?: integer} (by line) | {at: boolean})",
+        },
+    ),
+    (
+        "4 oneOf of constants with words",
+        {"oneOf": [{"const": "a", "description": "first"}, {"const": "b", "description": "second"}]},
+        {"type": "STRING", "enum": ["a", "b"], "description": '("a": first) ("b": second) (Allowed: a, b)'},
+    ),
+    (
+        "4 anyOf of a constant and a type",
+        {"anyOf": [{"const": "auto"}, {"type": "integer"}]},
+        {"type": "STRING", "description": '(Accepts: "auto" | integer)'},
+    ),
+    (
+        "4 anyOf of lists and an object",
+        {"anyOf": [{"type": "array", "items": {"enum": [1, 2]}}, POINT]},
+        {**POINT_CONVERTED, "description": "(Accepts: (1 | 2)[] | object)"},
+    ),
+    (
+        "4 anyOf beside properties",
+        {
+            **POINT,
+            "anyOf": [{"properties": {"y": {"type": "number"}}}, {"properties": {"z": {"type": "string"}}}],
+        },
+        {
+            "type": "OBJECT",
+            "properties": {"x": {"type": "NUMBER"}, "y": {"type": "NUMBER"}, "z": {"type": "STRING"}},
+            "description": "(One of: {y?} | {z?})",
+        },
     ),
     (
         "5 type list",
         {"type": ["string", "number", "null"]},
-        {"type": "STRING", "description": "(Accepts: string | number) (nullable)"},
+        {"type": "STRING", "nullable": True, "description": "(Accepts: string | number)"},
     ),
-    ("5 type list of one", {"type": ["integer", "null"]}, {"type": "INTEGER", "description": "(nullable)"}),
-    ("5 type list of null", {"type": ["null"]}, {"type": "STRING", "description": "(nullable)"}),
-    ("5 type null", {"type": "null"}, {"type": "STRING", "description": "(nullable)"}),
+    (
+        "5 the same as anyOf",
+        {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]},
+        {"type": "STRING", "nullable": True, "description": "(Accepts: string | number)"},
+    ),
+    (
+        "5 type list with objects of any kind",
+        {"type": ["string", "object"]},
+        {"type": "STRING", "description": "(Accepts: string | object as JSON)"},
+    ),
+    (
+        "5 type list of everything",
+        {"type": ["string", "number", "boolean", "object", "array", "null"]},
+        {**ANYTHING, "nullable": True},
+    ),
+    ("5 type list of one", {"type": ["integer", "null"]}, {"type": "INTEGER", "nullable": True}),
+    (
+        "5 type list of null",
+        {"type": ["null"]},
+        {"type": "STRING", "nullable": True, "description": "(null)"},
+    ),
+    ("5 type null", {"type": "null"}, {"type": "STRING", "nullable": True, "description": "(null)"}),
     ("6 const", {"const": "on"}, {"type": "STRING", "enum": ["on"]}),
     ("6 const of a number", {"const": 3}, {"type": "INTEGER", "description": "(Allowed: 3)"}),
     (
@@ -132,9 +235,9 @@ ROWS = [
         {"type": "STRING", "enum": ["a", "1"], "description": "(Allowed: a, 1)"},
     ),
     (
-        "7 enum drops null and blank",
+        "7 enum with null and blank",
         {"enum": ["a", None, ""]},
-        {"type": "STRING", "nullable": True, "enum": ["a"]},
+        {"type": "STRING", "nullable": True, "enum": ["a"], "description": "(may be empty)"},
     ),
     ("7 enum empty", {"type": "string", "enum": []}, {"type": "STRING"}),
     (
@@ -148,10 +251,12 @@ ROWS = [
         {"type": "STRING", "enum": list("abcdefghijk")},
     ),
     ("8 properties", {"properties": {}}, EMPTY_OBJECT),
-    ("8 required", {"required": ["x"]}, EMPTY_OBJECT),
+    ("8 required", {"required": ["x"]}, {**EMPTY_OBJECT, "description": "(also required: x)"}),
+    ("8 minimum", {"minimum": 1}, {"type": "NUMBER", "description": "(minimum: 1)"}),
     ("8 items", {"items": {"type": "string"}}, {"type": "ARRAY", "items": {"type": "STRING"}}),
     ("8 enum", {"enum": ["a"]}, {"type": "STRING", "enum": ["a"]}),
-    ("8 else", {"minProperties": 1}, EMPTY_OBJECT),
+    ("8 minProperties", {"minProperties": 1}, {**EMPTY_OBJECT, "description": "(minProperties: 1)"}),
+    ("8 else", {"x-vendor": 1}, ANYTHING),
     (
         "9 additionalProperties false",
         {**POINT, "additionalProperties": False},
@@ -167,6 +272,21 @@ ROWS = [
         "9 free-form map of anything",
         {"type": "object", "additionalProperties": {}},
         {**EMPTY_OBJECT, "description": "(free-form map)"},
+    ),
+    (
+        "9 additionalProperties true and no other",
+        {"type": "object", "additionalProperties": True},
+        {**EMPTY_OBJECT, "description": "(free-form map)"},
+    ),
+    (
+        "9 free-form map of objects",
+        {**POINT, "additionalProperties": {"$ref": "#/$defs/P"}},
+        {**POINT_CONVERTED, "description": "(free-form map of {x?: number} values)"},
+    ),
+    (
+        "9 patternProperties",
+        {"type": "object", "patternProperties": {"^x-": {"enum": [1, "a"]}}},
+        {**EMPTY_OBJECT, "description": '(free-form map of names like ^x- to 1 | "a")'},
     ),
     (
         "10 constraints",
@@ -194,31 +314,36 @@ ROWS = [
     (
         "11 required",
         {"properties": {"a": POINT}, "required": ["a", "b", "a", 1]},
-        {"type": "OBJECT", "properties": {"a": POINT_CONVERTED}, "required": ["a"]},
+        {
+            "type": "OBJECT",
+            "properties": {"a": POINT_CONVERTED},
+            "required": ["a"],
+            "description": "(also required: b)",
+        },
     ),
     ("11 required is no list", {**POINT, "required": True}, POINT_CONVERTED),
     (
-        "5 a nullable property is not required",
+        "5 a nullable property stays required",
         {"properties": {"a": {"type": ["string", "null"]}}, "required": ["a"]},
-        {"type": "OBJECT", "properties": {"a": {"type": "STRING", "description": "(nullable)"}}},
+        {"type": "OBJECT", "properties": {"a": {"type": "STRING", "nullable": True}}, "required": ["a"]},
     ),
-    ("12 array without items", {"type": "array"}, {"type": "ARRAY", "items": {"type": "STRING"}}),
-    ("12 items true", {"type": "array", "items": True}, {"type": "ARRAY", "items": {"type": "STRING"}}),
+    ("12 array without items", {"type": "array"}, {"type": "ARRAY", "items": ANYTHING}),
+    ("12 items true", {"type": "array", "items": True}, {"type": "ARRAY", "items": ANYTHING}),
     (
         "12 tuple items",
         {"type": "array", "items": [{"type": "string"}, POINT]},
-        {"type": "ARRAY", "items": POINT_CONVERTED},
+        {
+            "type": "ARRAY",
+            "items": {**POINT_CONVERTED, "description": "(Accepts: string | object)"},
+            "description": "(in this order: string, {x?: number})",
+        },
     ),
     (
         "12 prefixItems",
         {"prefixItems": [{"type": "string"}, {}]},
-        {"type": "ARRAY", "items": {"type": "STRING"}},
+        {"type": "ARRAY", "items": ANYTHING, "description": "(in this order: string, any)"},
     ),
-    (
-        "12 tuple of anything",
-        {"type": "array", "items": [{}]},
-        {"type": "ARRAY", "items": {"type": "STRING"}},
-    ),
+    ("12 tuple of anything", {"type": "array", "items": [{}]}, {"type": "ARRAY", "items": ANYTHING}),
     ("13 empty object stays empty for Gemini", {"type": "object"}, EMPTY_OBJECT),
     (
         "14 properties named as keywords",
@@ -227,6 +352,52 @@ ROWS = [
             "type": "OBJECT",
             "properties": {"type": {"type": "STRING"}, "enum": POINT_CONVERTED, "$ref": {"type": "STRING"}},
         },
+    ),
+    (
+        "15 if, then, else",
+        {
+            **POINT,
+            "if": {"properties": {"x": {"const": 0}}},
+            "then": {"properties": {"zero": {"type": "string"}}, "required": ["zero"]},
+        },
+        {
+            "type": "OBJECT",
+            "properties": {"x": {"type": "NUMBER"}, "zero": {"type": "STRING"}},
+            "description": "(if: {x?: 0}) (then: {zero: string})",
+        },
+    ),
+    (
+        "15 not",
+        {"type": "string", "not": {"enum": ["root", "admin"]}},
+        {"type": "STRING", "description": '(not: "root" | "admin")'},
+    ),
+    (
+        "15 dependentSchemas",
+        {**POINT, "dependentSchemas": {"x": {"properties": {"y": {"type": "number"}}, "required": ["y"]}}},
+        {
+            "type": "OBJECT",
+            "properties": {"x": {"type": "NUMBER"}, "y": {"type": "NUMBER"}},
+            "description": "(with x: {y: number})",
+        },
+    ),
+    (
+        "15 dependentRequired",
+        {**POINT, "dependentRequired": {"x": ["y"], "z": []}},
+        {**POINT_CONVERTED, "description": "(with x also y)"},
+    ),
+    (
+        "15 contains",
+        {"type": "array", "items": {"type": "string"}, "contains": {"const": "a"}},
+        {"type": "ARRAY", "items": {"type": "STRING"}, "description": '(contains: "a")'},
+    ),
+    (
+        "15 propertyNames",
+        {
+            "type": "object",
+            "propertyNames": {"enum": ["a", "b"]},
+            "additionalProperties": {"type": "integer"},
+        },
+        {**EMPTY_OBJECT, "description": '(free-form map of integer values) (propertyNames: "a" | "b")'},
     ),
     (
         "15 removed silently",
@@ -241,15 +412,6 @@ ROWS = [
             "readOnly": True,
             "writeOnly": True,
             "deprecated": True,
-            "if": {},
-            "then": {},
-            "else": {},
-            "not": {},
-            "dependentRequired": {},
-            "patternProperties": {},
-            "propertyNames": {},
-            "unevaluatedProperties": False,
-            "contains": {},
             "contentMediaType": "m",
             "strict": True,
         },
@@ -277,17 +439,21 @@ def test_rule_1_parameters_are_an_object_whatever_the_schema_is(schema: object) 
     assert restoration is None
 
 
-def test_a_property_that_allows_nothing_is_left_out() -> None:
+def test_a_property_that_allows_nothing_is_told() -> None:
     parameters, _ = parameters_schema(
         {"type": "object", "properties": {"no": False, "yes": {"type": "string"}}, "required": ["no"]},
         with_placeholders=False,
     )
 
-    assert parameters == {"type": "OBJECT", "properties": {"yes": {"type": "STRING"}}}
+    assert parameters == {
+        "type": "OBJECT",
+        "properties": {"yes": {"type": "STRING"}},
+        "description": "(not allowed: no)",
+    }
 
 
 def test_rule_2_a_recursive_reference_stops_at_the_third() -> None:
-    deep = {**EMPTY_OBJECT, "description": "see Deep"}
+    deep = {**EMPTY_OBJECT, "description": "(see Deep)"}
     for _ in range(3):
         deep = {"type": "OBJECT", "properties": {"next": deep}}
 
@@ -311,13 +477,15 @@ def test_rule_2_a_stopped_reference_keeps_its_own_description() -> None:
 
 
 def test_rule_3_an_all_of_that_refers_to_itself_ends() -> None:
-    converted = convert({"allOf": [{"$ref": "#/properties/v"}]})
-
-    assert converted["type"] == "OBJECT"
+    assert convert({"allOf": [{"$ref": "#/properties/v"}]}) == ANYTHING
+    assert convert({"$ref": "#/properties/v"}) == EMPTY_OBJECT
+    assert convert({"anyOf": [{"$ref": "#/properties/v"}, {"type": "integer"}]})["type"] == "INTEGER"
 
 
 def test_rule_3_unions_of_all_members_do_not_get_lost() -> None:
-    merged = convert({"allOf": [{"allOf": [POINT]}, {"anyOf": [{"type": "object"}, {"type": "null"}]}]})
+    inner = {**POINT, "type": ["object", "null"]}
+
+    merged = convert({"allOf": [{"allOf": [inner]}, {"anyOf": [{"type": "object"}, {"type": "null"}]}]})
 
     assert merged == {**POINT_CONVERTED, "nullable": True}
 
@@ -361,7 +529,7 @@ def test_a_mixed_enum_comes_back_as_it_was() -> None:
 
 
 def test_a_list_in_place_of_an_object_is_left_alone() -> None:
-    assert Restoration(has_placeholder=True).apply([1]) == [1]
+    assert Restoration(placeholder=PLACEHOLDER).apply([1]) == [1]
 
 
 def test_an_answers_schema_may_be_of_any_type() -> None:

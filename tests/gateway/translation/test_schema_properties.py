@@ -1,19 +1,25 @@
-"""Any JSON Schema becomes a declaration Google accepts, and valid arguments come back as they were."""
+"""Any JSON Schema becomes a declaration Google accepts that names all it named, and arguments come back."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import jsonschema
+import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.translation.json_schema import MAX_NODES, PLACEHOLDER, Restoration, parameters_schema
+from gateway.translation.json_schema import MAX_NODES, Restoration, parameters_schema, response_schema
+from gateway.translation.response import MessageCollector
 from gateway.upstreams.emulator.validator import validate_generate
 from tests.builders import CLAUDE, GEMINI_3, GPT, a_chunk, a_stream, a_tool, events_of, translated
-from tests.gateway.translation.schema_examples import ANY_JSON, example, tool_schemas
+from tests.gateway.translation.schema_examples import ANY_JSON, DEFINITIONS, example, tool_schemas
 from tests.gateway.translation.shares import Shares
+from tests.gateway.translation.told_schemas import values_and_names, what_google_is_told
+
+KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
 def test_any_schema_gives_a_declaration_that_google_accepts() -> None:
@@ -23,9 +29,9 @@ def test_any_schema_gives_a_declaration_that_google_accepts() -> None:
     def check(schema_and_instance: Any, model: str) -> None:
         schema, instance = schema_and_instance
         shares.count(
-            references="#/$defs/" in repr(schema["properties"]),
-            unions="anyOf" in repr(schema),
-            enums="'enum'" in repr(schema),
+            references="$ref" in repr({**schema, "$defs": None}),
+            unions="anyOf" in repr(schema) or "oneOf" in repr(schema),
+            enums="'enum'" in repr({**schema, "$defs": None}),
             with_arguments=bool(instance),
         )
 
@@ -35,6 +41,27 @@ def test_any_schema_gives_a_declaration_that_google_accepts() -> None:
 
     check()
     shares.check()
+
+
+@given(tool_schemas(), st.booleans())
+def test_every_name_and_value_of_a_schema_is_told(schema_and_instance: Any, for_claude: bool) -> None:
+    schema, _ = schema_and_instance
+
+    parameters, _ = parameters_schema(schema, with_placeholders=for_claude)
+
+    told = what_google_is_told(parameters)
+    assert [one for one in values_and_names(schema) if not told.has(one)] == []
+
+
+@given(example())
+def test_every_name_and_value_of_an_answers_schema_is_told(schema_and_instance: Any) -> None:
+    schema, _ = schema_and_instance
+    assume(isinstance(schema, dict))
+    schema = {**schema, "$defs": DEFINITIONS}
+
+    told = what_google_is_told(response_schema(schema))
+
+    assert [one for one in values_and_names(schema) if not told.has(one)] == []
 
 
 @given(st.one_of(ANY_JSON, example().map(lambda pair: pair[0]), st.dictionaries(st.text(), ANY_JSON)))
@@ -49,53 +76,110 @@ def test_any_json_at_all_gives_a_declaration_that_google_accepts(schema: Any) ->
     validate_generate(an_envelope(CLAUDE, request))
 
 
+@given(tool_schemas())
+def test_a_declaration_declared_again_is_the_same(schema_and_instance: Any) -> None:
+    parameters, _ = parameters_schema(schema_and_instance[0], with_placeholders=False)
+
+    assert parameters_schema(parameters, with_placeholders=False)[0] == parameters
+
+
 def test_valid_arguments_survive_the_way_back() -> None:
     shares = Shares()
 
-    @given(tool_schemas(), st.sampled_from([CLAUDE, GEMINI_3]))
-    def check(schema_and_instance: Any, model: str) -> None:
+    @given(tool_schemas(), st.sampled_from([CLAUDE, GEMINI_3]), st.booleans())
+    def check(schema_and_instance: Any, model: str, writes_texts: bool) -> None:
         schema, arguments = schema_and_instance
-        jsonschema.validate(arguments, schema)
+        assume(jsonschema.Draft202012Validator(schema).is_valid(arguments))  # of oneOf two may fit
         request = translated(model=model, tools=[a_tool(schema=schema)])
-        restoration = request.restorations.get("get_weather")
-        shares.count(restored=restoration is not None, with_arguments=bool(arguments))
+        declared = request.request["tools"][0]["functionDeclarations"][0]["parameters"]
+        restoration = request.restorations.get("get_weather", Restoration())
+        sent = as_the_model_sends(arguments, declared, restoration, writes_texts=writes_texts)
+        shares.count(rewritten=sent != arguments, with_arguments=bool(arguments))
 
-        sent = as_the_model_sends(arguments, restoration)
         events = events_of(
             a_stream(request), a_chunk({"functionCall": {"name": "get_weather", "args": sent}})
         )
 
-        assert_input(events, arguments)
+        assert as_json(input_of(events)) == as_json(arguments)
 
     check()
     shares.check()
 
 
-def as_the_model_sends(value: Any, restoration: Restoration | None) -> Any:
-    """The opposite of a restoration: with placeholders, and enum members as texts."""
-    if restoration is None:
-        return value
+def as_the_model_sends(
+    value: Any, declared: dict[str, Any] | None, restoration: Restoration | None, *, writes_texts: bool
+) -> Any:
+    """A value after the declared schema: as text where that asks for text, with placeholders and new names.
+
+    ``writes_texts``: numbers and objects as texts wherever no text is allowed, as some models do.
+    """
+    restoration = restoration or Restoration()
+    kind = KINDS.get(type(value), "null")
     for text, original in restoration.enum_values.items():
         if type(original) is type(value) and original == value:
             return text
+    if isinstance(value, str):
+        is_read = "string" in restoration.reads_text_as and is_json(value)
+        return orjson.dumps(value).decode() if is_read else value
+    is_declared_text = declared is not None and declared["type"] == "STRING"
+    reads = restoration.reads_text_as
+    if (is_declared_text or writes_texts) and (kind in reads or (kind == "integer" and "number" in reads)):
+        return orjson.dumps(value).decode()
     if isinstance(value, dict):
-        sent = {
-            name: as_the_model_sends(member, restoration.properties.get(name))
-            for name, member in value.items()
-        }
-        return {**sent, PLACEHOLDER: "to find out"} if restoration.has_placeholder else sent
+        return object_as_the_model_sends(value, declared, restoration, writes_texts=writes_texts)
     if isinstance(value, list):
-        return [as_the_model_sends(item, restoration.items) for item in value]
+        items = declared.get("items") if declared else None
+        firsts = restoration.first_items
+        return [
+            as_the_model_sends(
+                item,
+                items,
+                firsts[index] if index < len(firsts) else restoration.items,
+                writes_texts=writes_texts,
+            )
+            for index, item in enumerate(value)
+        ]
     return value
 
 
-def assert_input(events: list[Any], arguments: Any) -> None:
-    from gateway.translation.response import MessageCollector
+def object_as_the_model_sends(
+    value: dict[str, Any], declared: dict[str, Any] | None, restoration: Restoration, *, writes_texts: bool
+) -> dict[str, Any]:
+    declared_names = {name: new_name for new_name, name in restoration.names.items()}
+    properties = (declared or {}).get("properties", {})
+    below = restoration.restorations_for(value)
+    sent = {}
+    for name, member in value.items():
+        new_name = declared_names.get(name, name)
+        sent[new_name] = as_the_model_sends(
+            member,
+            properties.get(new_name),
+            below.get(name, restoration.other_properties),
+            writes_texts=writes_texts,
+        )
+    return {**sent, restoration.placeholder: "to find out"} if restoration.placeholder else sent
 
+
+def is_json(text: str) -> bool:
+    try:
+        orjson.loads(text.strip().lower())
+    except ValueError:
+        try:
+            orjson.loads(text.strip())
+        except ValueError:
+            return False
+    return True
+
+
+def as_json(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def input_of(events: list[Any]) -> Any:
     collector = MessageCollector()
     for event in events:
         collector.add(event)
-    assert collector.message()["content"][-1]["input"] == arguments
+    return collector.message()["content"][-1]["input"]
 
 
 def an_envelope(model: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -109,12 +193,95 @@ def an_envelope(model: str, request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("names", [2, 12])
-def test_definitions_that_all_refer_to_each_other_do_not_explode(names: int) -> None:
+# --- bounds ---
+
+
+def all_refer_to_each_other(names: int) -> dict[str, Any]:
     everyone = {f"d{i}": {"$ref": f"#/$defs/d{i}"} for i in range(names)}
     definitions = {name: {"type": "object", "properties": everyone} for name in everyone}
-    schema = {"type": "object", "properties": everyone, "$defs": definitions}
+    return {"type": "object", "properties": everyone, "$defs": definitions}
 
-    parameters, _ = parameters_schema(schema, with_placeholders=False)
 
-    assert repr(parameters).count("'type'") <= MAX_NODES * 2
+def twice_as_many_each_time(keyword: str) -> dict[str, Any]:
+    definitions: dict[str, Any] = {
+        f"d{i}": {
+            keyword: [{"$ref": f"#/$defs/d{i + 1}"}, {"properties": {"a": {"$ref": f"#/$defs/d{i + 1}"}}}]
+        }
+        for i in range(40)
+    }
+    return {"type": "object", "properties": {"v": {"$ref": "#/$defs/d0"}}, "$defs": definitions}
+
+
+def nested(keyword: str, depth: int) -> dict[str, Any]:
+    schema: Any = {"type": "string"}
+    for _ in range(depth):
+        schema = {keyword: [schema]} if keyword.endswith("Of") else {keyword: schema}
+    return {"type": "object", "properties": {"v": schema}}
+
+
+HOSTILE = {
+    "a union of many": {"anyOf": [{"properties": {f"p{i}": {"type": "string"}}} for i in range(2**18)]},
+    "a union of constants": {"properties": {"v": {"oneOf": [{"const": i} for i in range(2**18)]}}},
+    "a long enum": {"properties": {"v": {"enum": list(range(2**16))}}},
+    "conditions of many": {"allOf": [{"properties": {"p": {"minimum": i}}} for i in range(2**13)]},
+    "many properties": {"properties": {f"p {i}": {"type": "string"} for i in range(2**16)}},
+    "many forbidden properties": {"properties": {f"p{i}": False for i in range(2**16)}},
+    "many patterns": {"patternProperties": {f"^p{i}": {"type": "string"} for i in range(2**14)}},
+    "references to all": all_refer_to_each_other(12),
+    "references to all hundred": all_refer_to_each_other(100),
+    "conditions twice as many": twice_as_many_each_time("allOf"),
+    "alternatives twice as many": twice_as_many_each_time("anyOf"),
+    "a reference to itself": {"$ref": "#"},
+    "items of itself": {"properties": {"v": {"items": {"$ref": "#/properties/v"}}}},
+    "deep not": nested("not", 10_000),
+    "deep items": nested("items", 10_000),
+    "deep anyOf": nested("anyOf", 10_000),
+    "deep allOf": nested("allOf", 10_000),
+    "deep if": {"type": "object", "if": nested("if", 10_000), "then": nested("then", 10_000)},
+    "a deep constant": {"properties": {"v": {"enum": [nested("items", 10_000)]}}},
+}
+
+
+@pytest.mark.parametrize("schema", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_schema_is_bounded_in_time_and_size(schema: dict[str, Any]) -> None:
+    start = time.process_time()
+
+    parameters, _ = parameters_schema(schema, with_placeholders=True)
+
+    assert time.process_time() - start < 5
+    assert repr(parameters).count("'type'") <= max(MAX_NODES * 7, 2 * len(schema.get("properties", ())))
+
+
+def test_definitions_that_refer_to_each_other_are_all_described() -> None:
+    names = [f"block{i}" for i in range(30)]
+    blocks = {
+        name: {
+            "type": "object",
+            "properties": {
+                "type": {"const": name},
+                f"text_of_{name}": {"type": "string"},
+                "children": CHILDREN,
+            },
+        }
+        for name in names
+    }
+    schema = {"type": "object", "properties": {"root": BLOCK}, "$defs": {**blocks, "Block": ANY_BLOCK(names)}}
+
+    told = what_google_is_told(parameters_schema(schema, with_placeholders=True)[0])
+
+    assert [name for name in names if not told.has(name) or not told.has(f"text_of_{name}")] == []
+
+
+BLOCK = {"$ref": "#/$defs/Block"}
+CHILDREN = {"type": "array", "items": BLOCK}
+
+
+def ANY_BLOCK(names: list[str]) -> dict[str, Any]:  # noqa: N802
+    return {"oneOf": [{"$ref": f"#/$defs/{name}"} for name in names]}
+
+
+def test_the_oracle_finds_whole_words_only() -> None:
+    told = what_google_is_told({"type": "STRING", "description": "key12345 word"})
+
+    assert not told.has("key1234")
+    assert told.has("word")

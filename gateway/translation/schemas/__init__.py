@@ -1,0 +1,9 @@
+"""JSON Schema read, joined and declared anew.
+
+references.py     what a $ref points at
+shapes.py         what a schema allows, type by type; unions and intersections of that
+reading.py        a schema's keywords as a shape
+declarations.py   a shape as Google's schema, with what to undo in arguments
+words.py          what Google's schema has no field for, in words
+restoration.py    the arguments of a call as the client's schema wants them
+"""
