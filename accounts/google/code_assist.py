@@ -20,6 +20,7 @@ from accounts.google.errors import Refusal, is_googles_page, parse_refusal, pars
 if TYPE_CHECKING:
     from accounts.outbound import AccountsClient
 
+VERTEX_SUFFIX = "_vertex"
 ONBOARDING_TRIES = 10
 ONBOARDING_PAUSE_SECONDS = 5.0
 
@@ -103,16 +104,20 @@ async def retrieve_cli_quota(
 ) -> dict[str, ModelOffer]:
     """What is left for Gemini models in header mode `cli`, which has a pool of its own.
 
-    {"buckets": [{"modelId", "remainingFraction", "resetTime"}]}; called with that mode's headers.
+    {"buckets": [{"modelId", "remainingFraction", "resetTime"}]}; called with that mode's headers. A model may
+    have several, one for each tier of the account (google-gemini/gemini-cli#27221): the fullest counts. The
+    name ending in _vertex is that of Google's other address (Curbob/LobsterBoard#16).
     """
     request = {"project": project_id} if project_id else {}
     answer = await _call(client, "retrieveUserQuota", request, access_token, mode="cli")
     buckets = answer.get("buckets")
-    return {
-        bucket["modelId"]: _model_offer(bucket["modelId"], {"quotaInfo": bucket})
+    offers = [
+        _model_offer(bucket["modelId"], {"quotaInfo": bucket})
         for bucket in (buckets if isinstance(buckets, list) else ())
         if isinstance(bucket, dict) and isinstance(bucket.get("modelId"), str)
-    }
+    ]
+    fullest_last = sorted(offers, key=lambda offer: offer.remaining_fraction or 0.0)
+    return {offer.id: offer for offer in fullest_last if not offer.id.endswith(VERTEX_SUFFIX)}
 
 
 async def _call(

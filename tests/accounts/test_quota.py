@@ -101,6 +101,19 @@ async def test_the_pools_of_both_header_modes_are_asked_for(ada: Account, google
     assert {pair async for pair in found} == {("cli", 0.25), ("antigravity", 0.75)}
 
 
+async def test_the_fullest_quota_of_a_models_own_counts(ada: Account, google: EmulatorServer) -> None:
+    """Beside it Google sends an empty one of a lower tier, and one of another address."""
+    google.state.set_quota("ada@example.com", "gemini-cli", remaining=1, limit=4)
+
+    await check_all([ada], refresh_quota)
+
+    found = QuotaSnapshot.objects.filter(header_mode="cli").values_list("model_id", "remaining_fraction")
+    by_model = {model_id: fraction async for model_id, fraction in found}
+    assert "gemini-2.5-pro" in by_model
+    assert not any(model_id.endswith("_vertex") for model_id in by_model)
+    assert set(by_model.values()) == {0.25}
+
+
 async def test_a_known_tier_survives_a_failure(ada: Account, google: EmulatorServer) -> None:
     await check_all([ada], verify)
     google.state.fault(refuse(503, {}), method="loadCodeAssist", times=None)

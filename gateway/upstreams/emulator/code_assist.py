@@ -148,7 +148,18 @@ def _quota_info(exchange: Exchange, pool: str) -> Json:
 
 def retrieve_user_quota(exchange: Exchange) -> Json:
     _check_project_if_given(exchange.usable_account, exchange.message(wire.RETRIEVE_USER_QUOTA))
-    return {"buckets": [_bucket(exchange, model) for model in _models_for(exchange)]}
+    buckets = [_bucket(exchange, model) for model in _models_for(exchange)]
+    if exchange.mode == "cli":
+        buckets += [bucket for own in list(buckets) for bucket in _more_buckets(own)]
+    return {"buckets": buckets}
+
+
+def _more_buckets(own: Json) -> list[Json]:
+    """What the Gemini CLI is sent beside a model's own bucket: that of another address, and an empty one of a
+    lower tier (Curbob/LobsterBoard#16, google-gemini/gemini-cli#27221)."""
+    model_id, reset_time = own["modelId"], own["resetTime"]
+    empty = {"modelId": model_id, "tokenType": "REQUESTS", "resetTime": reset_time}
+    return [{**own, "modelId": f"{model_id}_vertex"}, empty]
 
 
 def _bucket(exchange: Exchange, model: Model) -> Json:
