@@ -124,6 +124,7 @@ TEXTS: tuple[tuple[set[int], tuple[str, ...], Trouble], ...] = (
     ({400, 403}, ("unsupported_client",), Trouble.CLIENT_TOO_OLD),
     ({400}, ("signature", "thinking"), Trouble.BAD_SIGNATURE),
     ({400}, ("thought signature",), Trouble.BAD_SIGNATURE),
+    ({400}, ("thought_signature",), Trouble.BAD_SIGNATURE),
     ({429, 500, 503, 529}, ("capacity available",), Trouble.CAPACITY),
     ({429, 500, 503, 529}, ("overloaded",), Trouble.CAPACITY),
     ({429, 503, 529}, ("capacity_exhausted",), Trouble.CAPACITY),

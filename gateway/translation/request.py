@@ -14,11 +14,9 @@ from gateway.translation.json_schema import Restoration, response_schema
 from gateway.translation.thinking import ThinkingPlan, lacks_thinking_in_tool_loop, plan_thinking
 from gateway.translation.token_estimate import estimate_input_tokens
 from gateway.translation.tools import (
-    TranslatedTools,
+    function_calling,
     is_forced,
     offered_tools,
-    stand_ins_for_history,
-    tool_config,
     translate_tools,
 )
 from gateway.translation.turns import ContentsBuilder
@@ -86,8 +84,8 @@ def translate_request(
     contents = ContentsBuilder(model, names, signatures, keeps_thinking=keeps_thinking).build(
         turns, may_end_with_assistant=model.family == "claude" and not plan.is_on
     )
-    translated: dict[str, Any] = {"contents": contents}
-    _add_what_is_around(translated, request, model, options, plan, tools)
+    calling = function_calling(tools, names.added_after(tools.names), request.tool_choice, model.family)
+    translated = {"contents": contents, **_around_the_contents(request, model, options, plan, calling)}
     return TranslatedRequest(translated, model, names, tokens, plan.is_on, tools.restorations)
 
 
@@ -102,23 +100,24 @@ def _turns_within_context(
     return pair_tools(turns)
 
 
-def _add_what_is_around(
-    translated: dict[str, Any],
+def _around_the_contents(
     request: MessagesRequest,
     model: UpstreamModel,
     options: TranslationOptions,
     plan: ThinkingPlan,
-    tools: TranslatedTools,
-) -> None:
+    calling: dict[str, Any],
+) -> dict[str, Any]:
     """System, tools and configuration, in the order Google's documentation shows them."""
-    uses_schema = _answers_by_schema(request, model, tools)
+    uses_schema = not calling and _answers_by_schema(request, model)
+    around: dict[str, Any] = {}
     system = _system_parts(request, options, with_schema=not uses_schema)
     if system:
-        translated["systemInstruction"] = {"role": "user", "parts": system}
-    _add_tools(translated, request, model, tools)
-    translated["generationConfig"] = _generation_config(request, model, plan)
+        around["systemInstruction"] = {"role": "user", "parts": system}
+    around |= calling
+    around["generationConfig"] = _generation_config(request, model, plan)
     if uses_schema:
-        _add_response_schema(translated["generationConfig"], request)
+        _add_response_schema(around["generationConfig"], request)
+    return around
 
 
 def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, turns: list[Message]) -> bool:
@@ -155,22 +154,6 @@ def _is_attribution(text: str) -> bool:
     return text.startswith(ATTRIBUTION_PREFIX) and "\n" not in text
 
 
-# --- tools ---
-
-
-def _add_tools(
-    translated: dict[str, Any], request: MessagesRequest, model: UpstreamModel, tools: TranslatedTools
-) -> None:
-    if not tools.declarations:
-        if model.family == "claude":
-            translated |= stand_ins_for_history(translated["contents"])
-        return
-    translated["tools"] = [{"functionDeclarations": tools.declarations}]
-    config = tool_config(request.tool_choice, model.family, tools.names)
-    if config is not None:
-        translated["toolConfig"] = config
-
-
 # --- generationConfig ---
 
 
@@ -202,9 +185,9 @@ def _wanted_schema(request: MessagesRequest) -> Any:
     return None
 
 
-def _answers_by_schema(request: MessagesRequest, model: UpstreamModel, tools: TranslatedTools) -> bool:
+def _answers_by_schema(request: MessagesRequest, model: UpstreamModel) -> bool:
     """Gemini has a field for it, which it refuses beside function declarations; elsewhere we ask in words."""
-    return model.family == "gemini" and not tools.declarations and _wanted_schema(request) is not None
+    return model.family == "gemini" and _wanted_schema(request) is not None
 
 
 def _add_response_schema(config: dict[str, Any], request: MessagesRequest) -> None:

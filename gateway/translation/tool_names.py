@@ -28,6 +28,9 @@ class ToolNames:
         names._client_by_upstream = self._client_by_upstream.copy()
         return names
 
+    def __len__(self) -> int:
+        return len(self._upstream_by_client)
+
     def __contains__(self, name: str) -> bool:
         return name in self._upstream_by_client
 
@@ -39,6 +42,10 @@ class ToolNames:
     def to_client(self, name: str) -> str:
         """A name the model made up stays as it is: the client will say that no such tool exists."""
         return self._client_by_upstream.get(name, name)
+
+    def added_after(self, earlier: ToolNames) -> list[str]:
+        """Upstream names that a copy has got since it was taken from ``earlier``."""
+        return list(self._client_by_upstream)[len(earlier) :]
 
     def without_namespace(self, name: str) -> str:
         """Gemini calls a declared function ``default_api:NAME`` at times, and a history may hold it so."""

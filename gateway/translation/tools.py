@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gateway.anthropic_api.messages import MessagesRequest
-    from gateway.google_api.content import Content
     from gateway.translation.upstream_model import Family
 
 KEPT_TOOL_LISTS = 64
 # A list larger than this is translated each time: 64 of them would fill the memory.
 MAX_KEPT_BYTES = 512 * 1024
+
+NO_LONGER_AVAILABLE = "No longer available. Do not call it."
 
 TOOL_SEARCH_PREFIX = "tool_search_tool_"
 # Executed by Anthropic's servers. Declaring them would let the model call what nobody answers.
@@ -146,21 +147,35 @@ def _translate(tools: Iterable[Mapping[str, Any]], family: Family) -> Translated
     return TranslatedTools(translated.declarations, translated.names, restorations)
 
 
-def stand_ins_for_history(contents: list[Content]) -> dict[str, Any]:
-    """``tools`` and ``toolConfig`` for a history with calls and no tool declared any more.
-
-    Anthropic's API refuses it: "Requests which include `tool_use` or `tool_result` blocks must define tools"
-    (anthropics/anthropic-sdk-python#494). So the functions called are declared, and calling is ruled out.
-    """
-    parts = [part for content in contents for part in content["parts"]]
-    called = dict.fromkeys(part["functionCall"]["name"] for part in parts if "functionCall" in part)
-    if not called:
+def function_calling(
+    tools: TranslatedTools, history_names: list[str], tool_choice: Mapping[str, Any] | None, family: Family
+) -> dict[str, Any]:
+    """``tools`` and ``toolConfig``. ``history_names`` are upstream names of calls that no tool declares."""
+    stand_ins = _stand_ins(tools, history_names, family)
+    declarations = [*tools.declarations, *stand_ins] if stand_ins else tools.declarations
+    if not declarations:
         return {}
-    declarations = _translate([{"name": name} for name in called], "claude").declarations
-    return {
-        "tools": [{"functionDeclarations": declarations}],
-        "toolConfig": {"functionCallingConfig": {"mode": "NONE"}},
-    }
+    config = tool_config(tool_choice, family, tools.names)
+    if not tools.declarations:
+        config = {"functionCallingConfig": {"mode": "NONE"}}
+    elif stand_ins and config and config["functionCallingConfig"]["mode"] == "ANY":
+        declared = [declaration["name"] for declaration in tools.declarations]
+        config["functionCallingConfig"].setdefault("allowedFunctionNames", declared)
+    called: dict[str, Any] = {"tools": [{"functionDeclarations": declarations}]}
+    return called if config is None else {**called, "toolConfig": config}
+
+
+def _stand_ins(tools: TranslatedTools, history_names: list[str], family: Family) -> list[dict[str, Any]]:
+    """Declarations for the sake of the history.
+
+    Gemini answers a response to a function that is not declared with a bare "Request contains an invalid
+    argument." (watt-mind/coach#280). Claude wants any tool where there are calls at all: "Requests which
+    include `tool_use` or `tool_result` blocks must define tools" (anthropics/anthropic-sdk-python#494).
+    """
+    if family == "gemini" or (family == "claude" and not tools.declarations):
+        gone = [{"name": name, "description": NO_LONGER_AVAILABLE} for name in history_names]
+        return _translate(gone, family).declarations
+    return []
 
 
 def tool_config(

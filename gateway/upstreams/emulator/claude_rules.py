@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.upstreams.emulator.generation_rules import thinking_budget
 from gateway.upstreams.emulator.google_errors import Json, Refusal, claude_invalid_request
+from gateway.upstreams.emulator.tool_rules import declared_functions
 from gateway.upstreams.emulator.turn_rules import Part, Turn, merged_turns
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def check_claude(request: Json, signatures: Signatures) -> None:
     for index, turn in enumerate(turns):
         for number, part in enumerate(turn.parts):
             _check_part(part, f"messages.{index}.content.{number}", signatures)
+            _check_speaker(part, turn.role, f"messages.{index}.content.{number}")
+    _check_tools_are_defined(turns, request)
     _check_system(request.get("systemInstruction") or {})
     _check_ids(turns)
     _check_pairs(turns)
@@ -46,6 +49,21 @@ def _check_part(part: Part, at: str, signatures: Signatures) -> None:
                 f"{at}.image.source.base64.media_type: Input should be 'image/jpeg', 'image/png', "
                 "'image/gif' or 'image/webp'"
             )
+
+
+def _check_speaker(part: Part, role: str, at: str) -> None:
+    """SEMOSS/Semoss#2323."""
+    if role == "model" and "inlineData" in part:
+        kind = "document" if part["inlineData"]["mimeType"] == "application/pdf" else "image"
+        raise claude_invalid_request(f"{at}: '{kind}' blocks are not permitted within assistant turns")
+
+
+def _check_tools_are_defined(turns: list[Turn], request: Json) -> None:
+    """anthropics/anthropic-sdk-python#494."""
+    if any(turn.calls or turn.responses for turn in turns) and not declared_functions(request):
+        raise claude_invalid_request(
+            "Requests which include `tool_use` or `tool_result` blocks must define tools"
+        )
 
 
 def _check_thinking(part: Part, at: str, signatures: Signatures) -> None:

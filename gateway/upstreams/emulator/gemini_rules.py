@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING
 
 from gateway.upstreams.emulator.google_errors import Json, Refusal, invalid_argument
 from gateway.upstreams.emulator.signatures import SENTINEL, Signatures
+from gateway.upstreams.emulator.tool_rules import declared_functions
 from gateway.upstreams.emulator.turn_rules import Part, Turn, single_turns
 
 if TYPE_CHECKING:
     from gateway.upstreams.emulator.models import Model
+
+RESPONSE_MEDIA_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
+MEDIA_TYPES = RESPONSE_MEDIA_TYPES | frozenset(
+    {
+        *("image/heic", "image/heif"),
+        *(f"audio/{kind}" for kind in ("wav", "mp3", "mpeg", "aiff", "aac", "ogg", "flac")),
+        *(f"video/{kind}" for kind in ("mp4", "mpeg", "mov", "avi", "x-flv", "mpg", "webm", "wmv", "3gpp")),
+    }
+)
 
 
 def check_gemini(request: Json, model: Model, signatures: Signatures) -> None:
@@ -18,9 +28,12 @@ def check_gemini(request: Json, model: Model, signatures: Signatures) -> None:
     check_pairs(turns)
     if turns[-1].role != "user":
         raise invalid_argument("Please ensure that multiturn requests end with a user turn.")
+    declared = declared_functions(request)
     for turn in turns:
         for part in turn.parts:
             _check_signature(part, signatures)
+            _check_media(part)
+        _check_functions(turn, declared)
     if model.is_gemini_3:
         _check_current_calls_are_signed(turns)
 
@@ -31,6 +44,28 @@ def check_gpt(request: Json) -> None:
     for part in (part for turn in turns for part in turn.parts):
         if part.get("thought") or "thoughtSignature" in part:
             raise invalid_argument("Thought parts are not supported by this model.")
+
+
+# Files
+
+
+def _check_media(part: Part) -> None:
+    """microsoft/vscode#286628 on GIF; what a function response takes is a shorter list still."""
+    if "inlineData" in part and (kind := part["inlineData"]["mimeType"]) not in MEDIA_TYPES:
+        raise invalid_argument(f"Unsupported MIME type: {kind}")
+    for nested in (part.get("functionResponse") or {}).get("parts") or []:
+        if "inlineData" in nested and (kind := nested["inlineData"]["mimeType"]) not in RESPONSE_MEDIA_TYPES:
+            raise invalid_argument(f"Unsupported MIME type in function response: {kind}")
+
+
+# Functions
+
+
+def _check_functions(turn: Turn, declared: set[str]) -> None:
+    """Google does not say what it minds: found by trying, watt-mind/coach#280."""
+    ids = [call["id"] for call in turn.calls if call.get("id")]
+    if len(set(ids)) < len(ids) or any(response["name"] not in declared for response in turn.responses):
+        raise invalid_argument("Request contains an invalid argument.")
 
 
 # Pairing
@@ -101,9 +136,12 @@ def _check_current_calls_are_signed(turns: list[Turn]) -> None:
     for index, turn in enumerate(turns[start:], start + 1):
         first = next((part for part in turn.parts if "functionCall" in part), None)
         if first is not None and "thoughtSignature" not in first:
+            name = f"default_api:{first['functionCall']['name']}"
             raise invalid_argument(
-                f"Unable to submit request because function call `{first['functionCall']['name']}` in the "
-                f"{index}. content block is missing a `thought_signature`."
+                "Function call is missing a thought_signature in functionCall parts. This is required for "
+                "tools to work correctly, and missing thought_signature may lead to degraded model "
+                f"performance. Additional data, function call `{name}` , position {index}. Please refer to "
+                "https://ai.google.dev/gemini-api/docs/thought-signatures for more details."
             )
 
 

@@ -44,6 +44,11 @@ def check_tools(request: Json, model: Model) -> None:
     _check_calling_config(request, {declaration["name"] for declaration in declarations})
 
 
+def declared_functions(request: Json) -> set[str]:
+    tools = request.get("tools") or []
+    return {one["name"] for tool in tools for one in tool.get("functionDeclarations") or []}
+
+
 def _calling_config(request: Json) -> Json:
     config = (request.get("toolConfig") or {}).get("functionCallingConfig")
     return config if isinstance(config, dict) else {}

@@ -56,12 +56,64 @@ def test_a_shortened_history_is_accepted_too(conversation: Conversation, max_tok
 
 
 @given(conversations())
+def test_every_word_of_the_client_is_told(conversation: Conversation) -> None:
+    said = "\n".join(strings_in(translate(conversation).request["contents"]))
+
+    for block in blocks_in(conversation.body["messages"]):
+        if block.get("type") == "text" and "text" in block:
+            assert block["text"].strip() in said
+    assert [word for word in conversation.words if word not in said] == []
+
+
+@given(conversations())
+def test_no_file_is_told_as_words(conversation: Conversation) -> None:
+    request = translate(conversation).request
+    files, others = split_files(request)
+
+    assert not any(
+        file[:40] in text or file[-40:-4] in text for file in conversation.files for text in others
+    )
+    is_prefill = request["contents"][-1]["role"] == "model"
+    if not conversation.target.startswith("gpt") and not is_prefill:
+        assert set(conversation.files) <= set(files)
+
+
+@given(conversations())
+def test_translating_twice_gives_the_same(conversation: Conversation) -> None:
+    assert translate(conversation).request == translate(conversation).request
+
+
+@given(conversations())
 def test_translating_leaves_the_request_as_it_was(conversation: Conversation) -> None:
     before = copy.deepcopy(conversation.body)
 
     translate(conversation)
 
     assert conversation.body == before
+
+
+def strings_in(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for one in inner for text in strings_in(one)]
+
+
+def split_files(value: Any) -> tuple[list[str], list[str]]:
+    """The data of all files, and all other strings."""
+    if isinstance(value, dict) and "inlineData" in value:
+        return [value["inlineData"]["data"]], []
+    if not isinstance(value, dict | list):
+        return [], [value] if isinstance(value, str) else []
+    inner = [split_files(one) for one in (value.values() if isinstance(value, dict) else value)]
+    return [file for files, _ in inner for file in files], [text for _, texts in inner for text in texts]
+
+
+def blocks_in(value: Any) -> list[dict[str, Any]]:
+    """All objects, however deep."""
+    if isinstance(value, dict):
+        return [value, *(block for one in value.values() for block in blocks_in(one))]
+    return [block for one in value for block in blocks_in(one)] if isinstance(value, list) else []
 
 
 def translate(

@@ -375,18 +375,54 @@ def test_the_names_of_added_tools_come_back_as_the_client_knows_them() -> None:
     assert events[1]["content_block"]["name"] == "9.new"
 
 
-# --- a history with calls and no tools ---
+# --- a history with calls of functions that are not declared ---
+
+CALLED = [user("hi"), assistant(a_tool_use()), user(a_tool_result())]
 
 
-def test_claude_gets_the_functions_of_the_history_declared() -> None:
-    request = translated(user("hi"), assistant(a_tool_use()), user(a_tool_result())).request
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI_3])
+def test_without_tools_the_functions_called_are_declared_and_forbidden(model: str) -> None:
+    request = translated(*CALLED, model=model).request
 
     assert request["toolConfig"] == {"functionCallingConfig": {"mode": "NONE"}}
     assert [tool["name"] for tool in request["tools"][0]["functionDeclarations"]] == ["get_weather"]
 
 
-@pytest.mark.parametrize("model", [GEMINI_3, GPT])
-def test_other_models_need_no_declarations_for_it(model: str) -> None:
-    request = translated(user("hi"), assistant(a_tool_use()), user(a_tool_result()), model=model).request
+def test_gemini_has_them_declared_beside_other_tools() -> None:
+    tools = [a_tool("Read")]
+    kept = translate_tools(tools, "gemini").declarations
 
-    assert not {"tools", "toolConfig"} & request.keys()
+    assert declared(*CALLED, model=GEMINI_3, tools=tools) == ["Read", "get_weather"]
+    assert declared(*CALLED, model=CLAUDE, tools=tools) == ["Read"]
+    assert [tool["name"] for tool in kept] == ["Read"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "config"),
+    [
+        ({"type": "auto"}, {"mode": "AUTO"}),
+        ({"type": "any"}, {"mode": "ANY", "allowedFunctionNames": ["Read", "Write"]}),
+        ({"type": "tool", "name": "Read"}, {"mode": "ANY", "allowedFunctionNames": ["Read"]}),
+    ],
+)
+def test_no_choice_forces_a_function_that_is_gone(choice: dict[str, Any], config: dict[str, Any]) -> None:
+    tools = [a_tool("Read"), a_tool("Write")]
+
+    request = translated(*CALLED, model=GEMINI_3, tools=tools, tool_choice=choice).request
+
+    assert request["toolConfig"] == {"functionCallingConfig": config}
+    validate_generate(an_envelope(GEMINI_3, request))
+
+
+def test_a_wanted_schema_beside_them_is_told_in_words() -> None:
+    """Gemini takes no responseSchema beside declarations."""
+    wanted = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+
+    request = translated(*CALLED, model=GEMINI_3, output_config=wanted).request
+
+    assert "responseSchema" not in request["generationConfig"]
+    assert "JSON Schema" in request["systemInstruction"]["parts"][0]["text"]
+
+
+def test_gpt_needs_no_declarations_for_it() -> None:
+    assert not {"tools", "toolConfig"} & translated(*CALLED, model=GPT).request.keys()

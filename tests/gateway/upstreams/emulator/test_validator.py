@@ -294,6 +294,11 @@ CLAUDE_REFUSALS: list[tuple[str, Any, str]] = [
         "system: text content blocks must contain non-whitespace",
     ),
     (f"{CONTENTS}.0.parts.1", image("image/bmp"), "media_type: Input should be"),
+    (
+        f"{CONTENTS}.1.parts.1",
+        image(),
+        "messages.1.content.1: 'image' blocks are not permitted within assistant",
+    ),
     (f"{CONTENTS}.1.parts.2.functionCall.name", "get.weather", "tool_use.name: String should match pattern"),
     (f"{CONTENTS}.1.parts.2.functionCall.id", ..., "messages.1.content.2.tool_use.id: Field required"),
     (f"{CONTENTS}.1.parts.2.functionCall.id", "a b", "tool_use.id: String should match pattern"),
@@ -378,6 +383,14 @@ def test_google_refuses_for_claude(path: str, value: Any, words: str) -> None:
     assert words in refusal_of(changed(a_claude_request(), path, value)).message
 
 
+def test_claude_wants_tools_where_there_are_calls() -> None:
+    envelope = changed(a_claude_request(), "request.toolConfig", ...)
+
+    refusal = refusal_of(changed(envelope, "request.tools", ...))
+
+    assert "`tool_use` or `tool_result` blocks must define tools" in claude_message(refusal)
+
+
 def test_claude_takes_a_thought_whose_text_was_left_out() -> None:
     omitted = {**thought(), "text": ""}
 
@@ -420,12 +433,12 @@ GEMINI_REFUSALS: list[tuple[str, Any, str]] = [
     (
         f"{CONTENTS}.1.parts.1.thoughtSignature",
         ...,
-        "in the 2. content block is missing a `thought_signature`",
+        "Additional data, function call `default_api:Read` , position 2.",
     ),
     (
         f"{CONTENTS}.3.parts.0.thoughtSignature",
         ...,
-        "in the 4. content block is missing a `thought_signature`",
+        "Additional data, function call `default_api:Read` , position 4.",
     ),
     (f"{CONTENTS}.1.parts.1.thoughtSignature", "AAAA", "Corrupted thought signature."),
     (
@@ -443,6 +456,12 @@ GEMINI_REFUSALS: list[tuple[str, Any, str]] = [
     (f"{CONTENTS}.2.parts", [text("Never mind.")], "number of function response parts is equal"),
     (f"{CONTENTS}.2.parts.1", response("toolu_2", None), "responses match the function calls"),
     (f"{CONTENTS}.2.parts", [response("Grep", None), response("Read", None)], "match the function calls"),
+    (f"{CONTENTS}.0.parts.1", image("image/gif"), "Unsupported MIME type: image/gif"),
+    (
+        f"{CONTENTS}.2.parts.0.functionResponse.parts",
+        [image("audio/wav")],
+        "Unsupported MIME type in function response: audio/wav",
+    ),
     (f"{CONTENTS}.1", model(text("Hm.")), "response turn comes immediately after a function call turn"),
     (f"{CONTENTS}.0", model(text("Hm.")), "call turn comes immediately after a user turn"),
     (f"{CONTENTS}.5", model(text("So the")), "multiturn requests end with a user turn"),
@@ -474,7 +493,38 @@ def test_gemini_takes_responses_in_any_order_when_they_have_ids() -> None:
         user(response("Grep", "b"), response("Read", "a")),
     ]
 
+    envelope["request"]["tools"] = declaring("Read", "Grep")
     validate_generate(envelope)
+
+
+@pytest.mark.parametrize("declared", [[], ["Read"], ["Grep"]])
+def test_gemini_minds_responses_of_functions_that_are_not_declared(declared: list[str]) -> None:
+    envelope = a_text_request("gemini-3-flash")
+    envelope["request"]["contents"] = [
+        user(text("Go.")),
+        model(signed_call("Read", "a"), call("Grep", "b")),
+        user(response("Read", "a"), response("Grep", "b")),
+    ]
+    if declared:
+        envelope["request"]["tools"] = declaring(*declared)
+
+    assert refusal_of(envelope).message == "Request contains an invalid argument."
+
+
+def test_gemini_minds_two_calls_with_one_id_in_one_turn() -> None:
+    envelope = a_text_request("gemini-3-flash")
+    envelope["request"]["contents"] = [
+        user(text("Go.")),
+        model(signed_call("Read", "a"), call("Read", "a")),
+        user(response("Read", "a"), response("Read", "a")),
+    ]
+    envelope["request"]["tools"] = declaring("Read")
+
+    assert refusal_of(envelope).message == "Request contains an invalid argument."
+
+
+def declaring(*names: str) -> list[Json]:
+    return [{"functionDeclarations": [{"name": name} for name in names]}]
 
 
 def test_gemini_forgets_the_signatures_of_earlier_turns() -> None:
