@@ -40,6 +40,13 @@ class Behaviour:
     usage: Literal["every", "last", "twice", "none"] = "every"
     error_after_chunks: int | None = None
     error_body: Json | None = None
+    finish_in_every_chunk: bool = False
+    ignore_stop_sequences: bool = False
+    calls_in_thoughts: bool = False
+    calls_beside_texts: bool = False
+    calls_by_module: bool = False
+    bare_signatures: bool = False
+    halved_characters: bool = False
     # How they are written
     chunk_delay: float = 0
     stall_after_chunks: int | None = None
@@ -215,6 +222,41 @@ def finish(reason: str) -> Behaviour:
     return Behaviour(finish_reason=reason)
 
 
+def finish_in_every_chunk() -> Behaviour:
+    """As gateways in between write it."""
+    return Behaviour(finish_in_every_chunk=True)
+
+
+def ignore_stop_sequences() -> Behaviour:
+    """The model goes on, and the sequence is in its text."""
+    return Behaviour(ignore_stop_sequences=True)
+
+
+def calls_in_thoughts() -> Behaviour:
+    """``thought: true`` on a part with a functionCall."""
+    return Behaviour(calls_in_thoughts=True)
+
+
+def calls_beside_texts() -> Behaviour:
+    """One part with the text and the functionCall that follows it."""
+    return Behaviour(calls_beside_texts=True)
+
+
+def calls_by_module() -> Behaviour:
+    """``default_api:Read`` for Read: Gemini sees its tools as members of a module."""
+    return Behaviour(calls_by_module=True)
+
+
+def bare_signatures() -> Behaviour:
+    """A part with a thoughtSignature and nothing else, not even an empty text."""
+    return Behaviour(bare_signatures=True)
+
+
+def halved_characters() -> Behaviour:
+    """Each character outside the Basic Multilingual Plane is two escapes, in two chunks."""
+    return Behaviour(halved_characters=True)
+
+
 def usage_only_last() -> Behaviour:
     return Behaviour(usage="last")
 
@@ -308,6 +350,13 @@ FAULTS: dict[str, Callable[..., Behaviour]] = {
         empty_answer,
         without_finish,
         finish,
+        finish_in_every_chunk,
+        ignore_stop_sequences,
+        calls_in_thoughts,
+        calls_beside_texts,
+        calls_by_module,
+        bare_signatures,
+        halved_characters,
         usage_only_last,
         usage_twice,
         usage_missing,

@@ -32,6 +32,7 @@ _NOTIFICATION = re.compile(r"<task-notification>.*?<result>(.*?)</result>", re.D
 _SUBAGENT = re.compile(r"sub-?agent|\b(agent|task) tool\b|\b(use|start|launch|ask) (an?|the) agent\b")
 _WORKING_DIRECTORY = re.compile(r"(?:Primary )?[Ww]orking directory:\s*(\S+)")
 _FILE_NAME = re.compile(r"(?:[\w./~-]*/)?[\w-]+\.(?:txt|md|py|js|ts|json|toml|ya?ml|html|css|sh|csv)\b")
+_ORDER_OF_JSON = re.compile(r"\bvalid for this JSON Schema: \{")
 _QUOTED = re.compile(r"[\"“'`]([^\"”'`\n]+)[\"”'`]")
 
 
@@ -70,13 +71,13 @@ def answer(request: Json, model: Model) -> list[Part]:
 
 def _reply_to(situation: Situation, model: Model) -> list[Part]:
     schema = wanted_schema(situation)
-    if schema is not None:
-        return [text(json.dumps(example_for(schema, situation.task)))]
-    steps = plan(situation)
+    steps = plan(situation) if schema is None or situation.tools else []
     done = len(situation.results)
     if done < len(steps):
         call = steps[done](situation)
         return [text(f"I will use {call['functionCall']['name']} now."), call]
+    if schema is not None:
+        return [text(json.dumps(example_for(schema, situation.task)))]
     return [text(_report(situation) if situation.results else _echo(situation, model))]
 
 
@@ -286,9 +287,11 @@ def wanted_schema(situation: Situation) -> Json | None:
     config = situation.generation_config
     if config.get("responseMimeType") == "application/json":
         return config.get("responseSchema") or {"type": "OBJECT"}
-    if situation.tools or "json" not in situation.background.lower():
-        return None
-    return _schema_in(situation.background)
+    if situation.tools:
+        # Beside tools only a plain order counts: descriptions of tools and files are full of schemas.
+        order = _ORDER_OF_JSON.search(situation.background)
+        return _schema_in(situation.background[order.end() - 1 :]) if order else None
+    return _schema_in(situation.background) if "json" in situation.background.lower() else None
 
 
 def _schema_in(words: str) -> Json | None:

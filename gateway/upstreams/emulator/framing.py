@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from gateway.upstreams.emulator.odd_parts import with_odd_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +19,9 @@ Json = dict[str, Any]
 
 def reshaped(chunks: list[Json], behaviour: Behaviour) -> list[Json]:
     """The chunks as the fault wants them: no finish, usage elsewhere, an error in their midst."""
-    chunks = _emptied(chunks, behaviour.empty)
+    chunks = with_odd_parts(_emptied(chunks, behaviour.empty), behaviour)
+    if behaviour.finish_in_every_chunk:
+        chunks = [_with_candidate(chunk, finishReason="STOP") for chunk in chunks[:-1]] + chunks[-1:]
     if behaviour.without_finish or behaviour.finish_reason:
         chunks = _with_finish(chunks, behaviour.finish_reason)
     if behaviour.usage != "every":
@@ -77,10 +82,18 @@ def _with_usage(chunks: list[Json], usage: str) -> list[Json]:
 def as_events(chunks: list[Json], behaviour: Behaviour) -> list[bytes]:
     """One SSE event a chunk: ``data: {json}`` and a blank line."""
     end = behaviour.line_end * 2
-    events = [b"data: " + orjson.dumps(chunk) + end for chunk in chunks]
+    events = [b"data: " + _encoded(chunk) + end for chunk in chunks]
     if events and not behaviour.final_newline:
         events[-1] = events[-1].rstrip(b"\r\n")
     return events
+
+
+def _encoded(chunk: Json) -> bytes:
+    """Half a character has no UTF-8, but an escape."""
+    try:
+        return orjson.dumps(chunk)
+    except TypeError:
+        return json.dumps(chunk).encode()
 
 
 def truncated(events: list[bytes], behaviour: Behaviour) -> list[bytes]:

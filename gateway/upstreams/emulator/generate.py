@@ -85,7 +85,9 @@ def version_of(text: str) -> tuple[int, ...]:
 def _chunks(exchange: Exchange, call: Call) -> list[Json]:
     if exchange.script.chunks is not None:
         return exchange.script.chunks
-    generation_config = call.request.get("generationConfig") or {}
+    generation_config = dict(call.request.get("generationConfig") or {})
+    if exchange.behaviour.ignore_stop_sequences:
+        generation_config.pop("stopSequences", None)
     parts = exchange.script.parts
     if parts is None:
         parts = brain.answer(call.request, call.model)

@@ -349,3 +349,53 @@ def frames_from(connection: socket.socket) -> Iterator[bytes]:
         while size := int(file.readline(), 16):
             yield file.read(size)
             file.readline()
+
+
+def test_parts_can_be_as_odd_as_the_reports_say(google: EmulatorServer, http: httpx.Client) -> None:
+    said = ("Look 😀", replies.function_call("Read", {"file_path": "/a"}))
+    odd = ("calls_in_thoughts", "calls_beside_texts", "calls_by_module")
+    for fault in odd:
+        google.state.reply(*said, behaviour=behaviour.fault_named(fault))
+    in_thought, beside_text, by_module = (parts_in(chunks_in(stream(http))) for _ in odd)
+
+    assert [part.get("thought") for part in in_thought] == [None, True]
+    assert [sorted(part) for part in beside_text] == [["functionCall", "text"]]
+    assert by_module[1]["functionCall"]["name"] == "default_api:Read"
+
+
+def test_characters_can_come_in_halves(google: EmulatorServer, http: httpx.Client) -> None:
+    google.state.reply("a😀b", behaviour=behaviour.halved_characters())
+
+    answer = stream(http).text
+
+    assert r'"a\ud83d"' in answer
+    assert r'"\ude00b"' in answer
+
+
+def test_every_chunk_can_say_that_it_is_the_last(google: EmulatorServer, http: httpx.Client) -> None:
+    google.state.reply("word " * 40, behaviour=behaviour.finish_in_every_chunk())
+
+    chunks = chunks_in(stream(http))
+
+    assert {chunk["response"]["candidates"][0]["finishReason"] for chunk in chunks} == {"STOP"}
+    assert len(chunks) > 1
+
+
+def test_stop_sequences_can_be_ignored(google: EmulatorServer, http: httpx.Client) -> None:
+    google.state.reply("one END two", times=2)
+    config = {"maxOutputTokens": 500, "stopSequences": ["END"]}
+
+    honoured = text_in(chunks_in(stream(http, a_text_request(generationConfig=config))))
+    google.state.clear_scripts()
+    google.state.reply("one END two", behaviour=behaviour.ignore_stop_sequences())
+    ignored = text_in(chunks_in(stream(http, a_text_request(generationConfig=config))))
+
+    assert (honoured, ignored) == ("one ", "one END two")
+
+
+def test_a_signature_can_be_all_there_is_in_a_part(google: EmulatorServer, http: httpx.Client) -> None:
+    google.state.reply("Said.", behaviour=behaviour.bare_signatures())
+
+    parts = parts_in(chunks_in(stream(http, a_text_request("gemini-3-flash"))))
+
+    assert list(parts[-1]) == ["thoughtSignature"]
