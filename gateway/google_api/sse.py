@@ -7,14 +7,21 @@ JSON body, or a JSON array of objects, when it reports an error.
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import re
+from typing import Any, NoReturn
 
 import orjson
+
+from gateway.google_api.content import first_candidate, parts_of, unwrap
+from gateway.google_api.surrogates import without_lone_surrogates
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b":", b"event", b"id", b"retry")
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LARGEST_INTEGER_DIGITS = 18
 
 
 class MalformedStream(Exception):
@@ -113,8 +120,50 @@ def _objects_in(data: bytes) -> list[dict[str, Any]]:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as problem:
-        raise MalformedStream(f"the upstream sent no valid JSON: {problem}") from None
+        value = _with_lone_surrogates(data)
+        if value is None:
+            raise MalformedStream(f"the upstream sent no valid JSON: {problem}") from None
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(item, dict) for item in values):
         raise MalformedStream("the upstream sent JSON that is no object")
     return values
+
+
+# --- halves of characters ---
+
+
+def _with_lone_surrogates(data: bytes) -> Any:
+    """The value of JSON that orjson refuses because it has half a character written as ``\\ud83d``.
+
+    None when something else is wrong with it. Texts of the answer keep such halves, because the other half
+    may come with the next chunk; everywhere else a single half becomes U+FFFD.
+    """
+    if not _SURROGATE_ESCAPE.search(data):
+        return None
+    try:
+        value = json.loads(data, parse_int=_integer, parse_constant=_refuse)
+        return [_cleaned(item) for item in value] if isinstance(value, list) else _cleaned(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _integer(digits: str) -> int | float:
+    """As orjson reads it: more than 64 bits are a float."""
+    return int(digits) if len(digits) <= _LARGEST_INTEGER_DIGITS else float(digits)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _cleaned(chunk: Any) -> Any:
+    cleaned = without_lone_surrogates(chunk)
+    for part, original in zip(_answer_parts(cleaned), _answer_parts(chunk), strict=True):
+        if isinstance(part, dict) and isinstance(original.get("text"), str):
+            part["text"] = original["text"]
+    return cleaned
+
+
+def _answer_parts(chunk: Any) -> list[Any]:
+    candidate = first_candidate(unwrap(chunk)) if isinstance(chunk, dict) else None
+    return parts_of(candidate) if candidate is not None else []

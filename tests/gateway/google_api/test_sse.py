@@ -74,6 +74,43 @@ def test_what_is_no_stream_of_chunks_is_called_malformed(data: bytes) -> None:
         read(data)
 
 
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        (rb"\ud83d\ude00", "😀"),
+        (rb"a\ud83d", "a\ud83d"),
+        (rb"\uDE00a", "\ude00a"),
+        (rb"a\ud83db", "a\ud83db"),
+    ],
+)
+def test_half_a_character_is_left_to_who_knows_the_next_chunk(written: bytes, read_as: str) -> None:
+    chunk = b'{"response":{"candidates":[{"content":{"parts":[{"text":"%b"}]}}]}}' % written
+
+    (read_chunk,) = read(b"data: %b\n\n" % chunk)
+
+    assert read_chunk["response"]["candidates"][0]["content"]["parts"] == [{"text": read_as}]
+
+
+def test_half_a_character_elsewhere_is_replaced() -> None:
+    arguments = rb'{"text":"\ud83d","k\ude00":[1,"\ud83d\ude00",123456789012345678901]}'
+    call = b'{"functionCall":{"name":"f","args":%b}}' % arguments
+    chunk = b'{"candidates":[{"content":{"parts":[%b,{"text":"x"}]}}]}' % call
+
+    (read_chunk,) = read(b"data: [%b]\n\n" % chunk)
+
+    part, text = read_chunk["candidates"][0]["content"]["parts"]
+    assert part["functionCall"]["args"] == {"text": "\ufffd", "k\ufffd": [1, "😀", 1.2345678901234568e20]}
+    assert text == {"text": "x"}
+
+
+@pytest.mark.parametrize(
+    "data", [rb'data: {"a":"\ud83d"', rb'data: {"a":"\ud83d","b":NaN}', b'data: {"\\ud83d":' + b"[" * 100_000]
+)
+def test_half_a_character_excuses_nothing_else(data: bytes) -> None:
+    with pytest.raises(MalformedStream):
+        read(data + b"\n\n")
+
+
 def test_an_event_of_five_megabytes_is_read() -> None:
     text = b"x" * 5_000_000
     data = b'data: {"text":"%b"}\n\n' % text
