@@ -67,6 +67,7 @@ def a_request_body() -> bytes:
         "model": "claude-opus-5-5",
         "max_tokens": 32_000,
         "stream": True,
+        "thinking": {"type": "adaptive"},
         "system": [{"type": "text", "text": WORDS * 90, "cache_control": {"type": "ephemeral"}}],
         "tools": [a_tool(number) for number in range(20)],
         "messages": [*messages, {"role": "user", "content": [last]}],

@@ -14,7 +14,7 @@ from gateway.errors import UpstreamFailed, UpstreamTimedOut
 from gateway.failures import verdict_on
 from gateway.google_api.sse import ChunkReader, MalformedStream
 from gateway.translation.response import MessageCollector
-from gateway.translation.stream import UpstreamErrorInStream
+from gateway.translation.stream import BrokenAnswer, UpstreamErrorInStream
 from gateway.upstreams.cloud_code import RequestRefused
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from accounts.pool import Lease
     from gateway.anthropic_api.stream_events import StreamEvent
     from gateway.translation.stream import MessageStream
+    from gateway.translation.usage import TokenUsage
 
 KEEP_ALIVE_SECONDS = 10.0
 
@@ -39,7 +40,8 @@ class Answer:
         self._reader = ChunkReader()
         self._first: list[StreamEvent] = []
         self._ended = False
-        self._failure: UpstreamErrorInStream | MalformedStream | None = None
+        self._was_read_to_its_end = False
+        self._failure: UpstreamErrorInStream | MalformedStream | BrokenAnswer | None = None
 
     @classmethod
     async def begin(cls, response: Response, stream: MessageStream, model_id: str) -> Answer:
@@ -77,7 +79,7 @@ class Answer:
             except UpstreamErrorInStream as error:
                 refusal = _refusal_in(error)
                 raise verdict_on(refusal).as_error(refusal) from error
-            except (MalformedStream, TransportFailed) as error:
+            except (MalformedStream, TransportFailed, BrokenAnswer) as error:
                 raise UpstreamFailed(f"The answer broke off: {error}.") from error
             else:
                 silent_seconds = 0.0
@@ -92,6 +94,25 @@ class Answer:
         """Empty until it has ended well."""
         return self._stream.stop_reason if self._ended and self._failure is None else ""
 
+    @property
+    def usage(self) -> TokenUsage:
+        return self._stream.usage
+
+    async def hold(self, max_characters: int) -> list[StreamEvent]:
+        """All events; none of them leaves before ``say`` has been told which. Raises GatewayError."""
+        held: list[StreamEvent] = []
+        size = 0
+        async for events in self.batches():
+            held += events
+            size += sum(map(_characters_in, events))
+            if size > max_characters:
+                raise UpstreamFailed(f"The answer has more than {max_characters:,} characters of JSON.")
+        return held
+
+    def say(self, events: list[StreamEvent]) -> None:
+        """What leaves of an answer that was held."""
+        self._first = events
+
     async def message(self) -> dict[str, Any]:
         """The whole message, for a client that did not ask for a stream."""
         collector = MessageCollector()
@@ -103,7 +124,7 @@ class Answer:
     def close(self) -> None:
         """A finished connection is kept for the next request; any other is closed at once, so that the
         upstream stops working for nobody. The account is given back."""
-        if self._ended:
+        if self._was_read_to_its_end:
             self._response.release()
         else:
             self._response.abort()
@@ -112,7 +133,7 @@ class Answer:
 
     async def _read_first_content(self, first_byte_seconds: float) -> None:
         try:
-            while not self._ended and not _has_content(self._first):
+            while not self._ended and not self._first:
                 self._first += await self._next_events(first_byte_seconds)
                 self._raise_failure()
         except TimeoutError as error:
@@ -127,10 +148,10 @@ class Answer:
         try:
             for chunk in self._reader.receive(data) if data else self._reader.close():
                 events += self._stream.receive(chunk)
-            if not data:
+            if not data or self._stream.is_complete:
                 events += self._stream.close()
-                self._ended = True
-        except (UpstreamErrorInStream, MalformedStream) as error:
+                self._ended, self._was_read_to_its_end = True, not data
+        except (UpstreamErrorInStream, MalformedStream, BrokenAnswer) as error:
             self._failure = error
         if self._stream.failure is not None:
             # Its last event says so in the stream's own words; the status table may know better ones.
@@ -144,9 +165,9 @@ class Answer:
             raise self._failure
 
 
-def _has_content(events: list[StreamEvent]) -> bool:
-    """message_start alone promises nothing: an empty answer begins with it too."""
-    return bool(events) and events[-1]["type"] != "message_start"
+def _characters_in(event: StreamEvent) -> int:
+    delta = event.get("delta") or {}
+    return sum(len(value) for value in delta.values() if isinstance(value, str))
 
 
 def _refusal_in(error: UpstreamErrorInStream) -> Refusal:

@@ -463,8 +463,6 @@ def _reason_of(error: Exception) -> str:
         return error.refusal.trouble.value
     if isinstance(error, SignInExpired):
         return "must sign in again"
-    if isinstance(error, EmptyAnswer):
-        return "answered with nothing"
     return str(error).rstrip(".")
 
 

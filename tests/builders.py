@@ -142,7 +142,7 @@ def a_stream(
     return MessageStream(
         message_id="msg_made_here",
         client_model="the-name-the-client-used",
-        translated=request or translated(model=model),
+        translated=request or translated(model=model, thinking={"type": "adaptive"}),
         signatures=signatures if signatures is not None else SignatureCache(),
         new_tool_use_id=lambda: f"toolu_new_{next(numbers)}",
         input_token_estimate=input_token_estimate,
@@ -150,5 +150,8 @@ def a_stream(
 
 
 def events_of(stream: MessageStream, *chunks: Chunk) -> list[StreamEvent]:
-    """All events of an answer, to its end."""
-    return [event for chunk in chunks for event in stream.receive(chunk)] + stream.close()
+    """All events of an answer, to its end; one whose end nobody names ends with STOP."""
+    events = [event for chunk in chunks for event in stream.receive(chunk)]
+    if stream.finish_reason is None:
+        events += stream.receive(a_chunk(finish_reason="STOP"))
+    return events + stream.close()

@@ -110,6 +110,9 @@ REASONS = {
     "VALIDATION_REQUIRED": Trouble.NEEDS_VERIFICATION,
     "SUBSCRIPTION_REQUIRED": Trouble.NO_LICENCE,
     "UNSUPPORTED_CLIENT": Trouble.CLIENT_TOO_OLD,
+    # Sent as the finishReason of an answer (gateway/translation/stop_reason.py)
+    "PUP_LIMITED_DISABLED": Trouble.DISABLED,
+    "MISSING_THOUGHT_SIGNATURE": Trouble.BAD_SIGNATURE,
 }
 
 # Only looked at when no reason decides. Each row: statuses it applies to, words that must all occur.

@@ -79,11 +79,11 @@ def content_block_stop(index: int) -> StreamEvent:
     return {"type": "content_block_stop", "index": index}
 
 
-def message_delta(stop_reason: str, usage: Usage) -> StreamEvent:
+def message_delta(stop_reason: str, usage: Usage, stop_sequence: str | None = None) -> StreamEvent:
     """``usage`` is cumulative: clients overwrite what they have with every number in it."""
     return {
         "type": "message_delta",
-        "delta": {"stop_reason": stop_reason, "stop_sequence": None},
+        "delta": {"stop_reason": stop_reason, "stop_sequence": stop_sequence},
         "usage": usage,
     }
 

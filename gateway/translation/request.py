@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from gateway.google_api.content import Part, text_part
+from gateway.translation.answer_rules import AnswerRules, answer_rules, only_reads_the_prompt
 from gateway.translation.context_limit import keep_newest_turns, refuse_if_too_long
 from gateway.translation.history import Message, as_turns, pair_tools
 from gateway.translation.json_schema import Restoration, response_schema
+from gateway.translation.structured_output import answer_tool_for, wanted_schema, with_answer_tool
 from gateway.translation.thinking import ThinkingPlan, lacks_thinking_in_tool_loop, plan_thinking
 from gateway.translation.token_estimate import estimate_input_tokens
 from gateway.translation.tools import (
@@ -55,6 +57,7 @@ class TranslatedRequest:
     input_token_estimate: int
     thinks: bool = False
     restorations: Mapping[str, Restoration] = field(default_factory=dict)
+    answer_rules: AnswerRules = field(default_factory=AnswerRules)
 
 
 def translate_request(
@@ -69,6 +72,10 @@ def translate_request(
 
     Raises InvalidRequest when the prompt is clearly longer than the model can read.
     """
+    answer_tool = answer_tool_for(request, model)
+    rules = answer_rules(request, answer_tool=answer_tool)
+    if answer_tool is not None:
+        request = with_answer_tool(request)
     tokens = estimate_input_tokens(request)
     turns = _turns_within_context(request, model, options, tokens)
     plan = plan_thinking(
@@ -76,17 +83,24 @@ def translate_request(
         model,
         default_budget=options.default_thinking_budget,
         default_level=options.default_thinking_level,
-        may_think=not without_thinking and not _rules_out_thinking(request, model, turns),
+        may_think=not without_thinking
+        and not rules.without_content
+        and not _rules_out_thinking(request, model, turns),
     )
     tools = translate_tools(offered_tools(request), model.family)
     names = tools.names.copy()
     keeps_thinking = not without_thinking and (plan.is_on or model.family == "gemini")
     contents = ContentsBuilder(model, names, signatures, keeps_thinking=keeps_thinking).build(
-        turns, may_end_with_assistant=model.family == "claude" and not plan.is_on
+        turns, may_end_with_assistant=_may_prefill(request, model, plan)
     )
     calling = function_calling(tools, names.added_after(tools.names), request.tool_choice, model.family)
     translated = {"contents": contents, **_around_the_contents(request, model, options, plan, calling)}
-    return TranslatedRequest(translated, model, names, tokens, plan.is_on, tools.restorations)
+    return TranslatedRequest(translated, model, names, tokens, plan.is_on, tools.restorations, rules)
+
+
+def _may_prefill(request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan) -> bool:
+    """Claude goes on from the assistant's words, unless it thinks first or has to answer with whole JSON."""
+    return model.family == "claude" and not plan.is_on and wanted_schema(request) is None
 
 
 def _turns_within_context(
@@ -132,7 +146,7 @@ def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, turns: l
 
 def _system_parts(request: MessagesRequest, options: TranslationOptions, *, with_schema: bool) -> list[Part]:
     texts = [options.system_preamble, *_system_texts(request.system)]
-    schema = _wanted_schema(request)
+    schema = wanted_schema(request)
     if with_schema and schema is not None:
         texts.append(
             "Answer with JSON only, without any text around it. It must be valid for this JSON Schema: "
@@ -158,7 +172,8 @@ def _is_attribution(text: str) -> bool:
 
 
 def _generation_config(request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan) -> dict[str, Any]:
-    config: dict[str, Any] = {"maxOutputTokens": plan.max_output_tokens}
+    most = 1 if only_reads_the_prompt(request) else plan.max_output_tokens
+    config: dict[str, Any] = {"maxOutputTokens": most}
     is_bound = plan.is_on and model.family == "claude"
     if request.temperature is not None and not is_bound:
         config["temperature"] = request.temperature
@@ -178,18 +193,11 @@ def _stop_sequences(sequences: list[str], model: UpstreamModel) -> list[str]:
     return sequences[:MAX_GEMINI_STOP_SEQUENCES] if model.family == "gemini" else sequences
 
 
-def _wanted_schema(request: MessagesRequest) -> Any:
-    output_format = (request.output_config or {}).get("format")
-    if isinstance(output_format, dict) and output_format.get("type") == "json_schema":
-        return output_format["schema"]
-    return None
-
-
 def _answers_by_schema(request: MessagesRequest, model: UpstreamModel) -> bool:
     """Gemini has a field for it, which it refuses beside function declarations; elsewhere we ask in words."""
-    return model.family == "gemini" and _wanted_schema(request) is not None
+    return model.family == "gemini" and wanted_schema(request) is not None
 
 
 def _add_response_schema(config: dict[str, Any], request: MessagesRequest) -> None:
     config["responseMimeType"] = "application/json"
-    config["responseSchema"] = response_schema(_wanted_schema(request))
+    config["responseSchema"] = response_schema(wanted_schema(request))

@@ -1,16 +1,51 @@
-"""Google's finishReason into Anthropic's stop_reason."""
+"""Google's finishReason into Anthropic's stop_reason, or into what went wrong."""
 
 from __future__ import annotations
 
-# Everything that is not here ends the turn: STOP, OTHER, none at all, and what Google may yet invent.
+from typing import Any
+
+# Everything that is not here ends the turn: STOP, OTHER, and what Google may yet invent.
 STOP_REASONS = {
     "MAX_TOKENS": "max_tokens",
+    "CONTINUATION": "max_tokens",
     "SAFETY": "refusal",
     "PROHIBITED_CONTENT": "refusal",
     "BLOCKLIST": "refusal",
     "SPII": "refusal",
     "RECITATION": "refusal",
     "IMAGE_SAFETY": "refusal",
+    "IMAGE_PROHIBITED_CONTENT": "refusal",
+    "IMAGE_RECITATION": "refusal",
+    "ESCALATION": "refusal",
+    "MODEL_ARMOR": "refusal",
+}
+
+# The model was about to call a tool, or to go on, and could not: without a call the turn is not complete.
+BROKEN_OFF = {
+    "MALFORMED_FUNCTION_CALL": "the model's tool call could not be read",
+    "UNEXPECTED_TOOL_CALL": "the model called a tool that it was not given",
+    "TOO_MANY_TOOL_CALLS": "the model called too many tools one after the other",
+    "MALFORMED_RESPONSE": "the model's answer could not be read",
+}
+
+# Why there is nothing in an answer.
+NOTHING_SAID = {
+    **BROKEN_OFF,
+    "NO_IMAGE": "the model made no image",
+    "IMAGE_OTHER": "the model made no image",
+    "LANGUAGE": "the model does not answer in this language",
+}
+
+NO_FINISH_REASONS = frozenset({None, "", "FINISH_REASON_UNSPECIFIED"})
+
+# Errors that Google reports as the reason for the end of an answer: code, status and message of the error.
+ERRORS: dict[str, tuple[int, str, str]] = {
+    "PUP_LIMITED_DISABLED": (
+        403,
+        "PERMISSION_DENIED",
+        "The user account is limited or disabled for a violation of Google's policies.",
+    ),
+    "MISSING_THOUGHT_SIGNATURE": (400, "INVALID_ARGUMENT", "A thought signature is missing in the request."),
 }
 
 
@@ -19,8 +54,31 @@ def stop_reason_for(finish_reason: str | None, *, has_tool_use: bool, is_blocked
 
     ``is_blocked``: promptFeedback says the prompt itself was refused.
     """
-    if has_tool_use and finish_reason != "MAX_TOKENS":
+    if has_tool_use and STOP_REASONS.get(finish_reason or "") != "max_tokens":
         return "tool_use"
     if is_blocked:
         return "refusal"
     return STOP_REASONS.get(finish_reason or "", "end_turn")
+
+
+def why_nothing_was_said(finish_reason: str | None) -> str:
+    words = NOTHING_SAID.get(finish_reason or "")
+    return f"{words} ({finish_reason})" if words else "answered with nothing"
+
+
+def why_it_broke_off(finish_reason: str | None) -> str | None:
+    """None for an answer that came to its end. Only for one without a call: a call is an end by itself, as in
+    Google's own client (google-gemini/gemini-cli, ``processStreamResponse``)."""
+    if finish_reason in NO_FINISH_REASONS:
+        return "the upstream closed the stream without a finish reason"
+    words = BROKEN_OFF.get(finish_reason or "")
+    return f"{words} ({finish_reason})" if words else None
+
+
+def error_body_for(finish_reason: str) -> dict[str, Any] | None:
+    """Google's error object, as if it had been refused before the stream; None for an ordinary reason."""
+    if finish_reason not in ERRORS:
+        return None
+    code, status, message = ERRORS[finish_reason]
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": finish_reason}
+    return {"error": {"code": code, "status": status, "message": message, "details": [info]}}

@@ -3,6 +3,9 @@
 At any time one content block is open, or none. A part either continues the open block or closes it and
 opens the next. message_start waits for the first part, because until then another account may still take
 over; afterwards the answer belongs to this stream and trouble can only be reported in it.
+
+What a part is, is told by what it holds; ``thought`` only says of its text that it is thinking. Thinking that
+the client did not ask for begins the message all the same, since the answer is under way.
 """
 
 from __future__ import annotations
@@ -14,9 +17,18 @@ import orjson
 
 from gateway.anthropic_api import stream_events
 from gateway.google_api.content import Chunk, first_candidate, parts_of, unwrap
+from gateway.google_api.surrogates import CharacterJoiner
 from gateway.translation.errors import client_message, error_type_of
 from gateway.translation.signatures import SIGNING_FAMILIES, SignatureStore, key_of_text, tag
-from gateway.translation.stop_reason import STOP_REASONS, stop_reason_for
+from gateway.translation.stop_reason import (
+    NO_FINISH_REASONS,
+    STOP_REASONS,
+    error_body_for,
+    stop_reason_for,
+    why_it_broke_off,
+    why_nothing_was_said,
+)
+from gateway.translation.stop_sequences import StopSequenceFinder
 from gateway.translation.turns import as_arguments
 from gateway.translation.usage import TokenUsage
 
@@ -27,16 +39,26 @@ if TYPE_CHECKING:
     from gateway.translation.request import TranslatedRequest
 
 REFUSED = "The model declined to answer this request."
+ONLY_THINKING = "the model thought and then said nothing"
 
 _TOOL_USE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Gemini sees its tools as members of a module of this name, and sometimes calls them by it.
+_MODULE_NAMES = ("default_api:", "default_api.")
 
 
 class EmptyAnswer(Exception):
-    """The upstream answered 200 and said nothing. Nothing has been sent yet: trying again is safe."""
+    """The upstream answered 200 and said nothing. Nothing has been sent yet: trying again is safe.
+
+    ``str`` says why, in words for the client.
+    """
 
     def __init__(self, finish_reason: str | None) -> None:
-        super().__init__(f"the upstream sent an empty answer (finish reason: {finish_reason})")
+        super().__init__(why_nothing_was_said(finish_reason))
         self.finish_reason = finish_reason
+
+
+class BrokenAnswer(Exception):
+    """The answer ended before it was complete, and a part of it has been sent. ``str`` says how."""
 
 
 class UpstreamErrorInStream(Exception):
@@ -51,7 +73,8 @@ class UpstreamErrorInStream(Exception):
 
 
 class MessageStream:
-    """Feed chunks to ``receive``, call ``close`` at the end of the upstream's stream.
+    """Feed chunks to ``receive``, call ``close`` at the end of the upstream's stream, or as soon as
+    ``is_complete``.
 
     ``new_tool_use_id`` makes ids for calls that come without one. ``usage`` and ``finish_reason`` hold
     what is known so far; ``failure`` is Google's error body once an error event has been sent.
@@ -77,23 +100,39 @@ class MessageStream:
         self._family = translated.model.family
         self._tool_names = translated.tool_names
         self._restorations = translated.restorations
+        self._rules = translated.answer_rules
+        self._display = translated.answer_rules.thinking
         self._signatures = signatures
         self._new_tool_use_id = new_tool_use_id
 
         self._is_closed = False
         self._is_blocked = False
+        self._turn_ended_with: str | None = None  # the stop_reason, when it was us who ended the turn
+        self._shows_parts = not self._rules.without_content
         self._tool_use_ids: set[str] = set()
         self._index = -1
         self._open: str | None = None  # the type of the open block
         self._is_signed = False  # the open thinking block
         self._text: list[str] = []  # of the open text block, for the store of signatures
         self._pending_signature: str | None = None  # for the next call
+        self._characters = CharacterJoiner()
+        self._thought_characters = CharacterJoiner()
+        stop_sequences = self._rules.stop_sequences
+        self._finder = StopSequenceFinder(stop_sequences) if stop_sequences else None
 
     @property
     def stop_reason(self) -> str:
-        return stop_reason_for(
+        if self._turn_ended_with is not None:
+            return self._turn_ended_with
+        reason = stop_reason_for(
             self.finish_reason, has_tool_use=bool(self._tool_use_ids), is_blocked=self._is_blocked
         )
+        return "max_tokens" if self._rules.without_content and reason != "refusal" else reason
+
+    @property
+    def is_complete(self) -> bool:
+        """We have ended the turn, and the upstream has said what it cost so far: no need to read on."""
+        return self._turn_ended_with is not None and self.usage.prompt_tokens is not None
 
     def receive(self, chunk: Chunk) -> list[StreamEvent]:
         """Raises UpstreamErrorInStream for an error before the first event; later it becomes an event."""
@@ -112,22 +151,32 @@ class MessageStream:
             return []
         events: list[StreamEvent] = []
         for part in parts_of(candidate):
-            if isinstance(part, dict):
+            if isinstance(part, dict) and self._shows_parts:
                 self._receive_part(part, events)
-        if isinstance(candidate.get("finishReason"), str):
-            self.finish_reason = candidate["finishReason"]
+        finish_reason = candidate.get("finishReason")
+        if isinstance(finish_reason, str) and finish_reason not in NO_FINISH_REASONS:
+            self.finish_reason = finish_reason
+            error = error_body_for(finish_reason)
+            if error is not None:
+                return events + self._fail(error)
         return events
 
     def close(self) -> list[StreamEvent]:
-        """The last events. Raises EmptyAnswer when nothing came that a client could use."""
+        """The last events. Raises EmptyAnswer when nothing came that a client could use, and BrokenAnswer
+        when it is not the whole answer."""
         if self._is_closed:
             return []
         events: list[StreamEvent] = []
+        self._check_it_is_whole()
+        self._flush_text(events)
         if not self.started:
-            self._answer_without_content(events)
+            self._start(events)
+        if self._index < 0 and self.stop_reason == "refusal":
+            self._say(REFUSED, events)
         self._keep_pending_signature()
         self._close_block(events)
-        events.append(stream_events.message_delta(self.stop_reason, self.usage.as_anthropic()))
+        stop_sequence = self._finder.found if self._finder is not None else None
+        events.append(stream_events.message_delta(self.stop_reason, self.usage.as_anthropic(), stop_sequence))
         events.append(stream_events.message_stop())
         self._is_closed = True
         return events
@@ -144,6 +193,8 @@ class MessageStream:
             self._message_id = response_id
 
     def _fail(self, body: dict[str, Any]) -> list[StreamEvent]:
+        if self._turn_ended_with is not None:
+            return []  # of what the client no longer waits for
         if not self.started:
             raise UpstreamErrorInStream(body)
         events: list[StreamEvent] = []
@@ -153,13 +204,23 @@ class MessageStream:
         self._is_closed = True
         return events
 
-    def _answer_without_content(self, events: list[StreamEvent]) -> None:
-        """A refusal and a spent token limit are answers; silence is not."""
-        if self.stop_reason not in STOP_REASONS.values():
+    def _check_it_is_whole(self) -> None:
+        """A refusal and a spent token limit are answers, however short; silence and a part are not."""
+        if self._turn_ended_with is not None or self._tool_use_ids or self._is_blocked:
+            return
+        if self._rules.without_content:
+            if self.finish_reason is None:
+                raise EmptyAnswer(None)
+            return
+        has_content = self._index >= 0 or self._holds_text()
+        may_be_empty = self.stop_reason in STOP_REASONS.values()
+        if not self.started and not has_content and not may_be_empty:
             raise EmptyAnswer(self.finish_reason)
-        self._start(events)
-        if self.stop_reason == "refusal":
-            self._receive_text(REFUSED, events)
+        problem = why_it_broke_off(self.finish_reason)
+        if problem is None and not has_content and not may_be_empty:
+            problem = ONLY_THINKING
+        if problem is not None:
+            raise BrokenAnswer(problem)
 
     def _start(self, events: list[StreamEvent]) -> None:
         self.started = True
@@ -167,22 +228,35 @@ class MessageStream:
         usage.pop("output_tokens_details", None)
         events.append(stream_events.message_start(self._message_id, self._client_model, usage))
 
+    def _end_turn(self, stop_reason: str, events: list[StreamEvent]) -> None:
+        """Whatever the upstream still says is not shown."""
+        if not self.started:
+            self._start(events)
+        self._turn_ended_with = stop_reason
+        self._shows_parts = False
+
     # --- parts ---
 
     def _receive_part(self, part: dict[str, Any], events: list[StreamEvent]) -> None:
-        """A part of a kind we do not know is passed over."""
+        """A part of a kind we do not know is passed over. One that holds two things gives both."""
         text = part.get("text")
-        signature = part.get("thoughtSignature")
-        if part.get("thought") is True:
-            self._receive_thought(text, signature, events)
-        elif isinstance(text, str):
-            if signature:
-                self._receive_text_signature(signature, events)
+        if len(part) == 1 and text and isinstance(text, str):  # most parts of most answers
             self._receive_text(text, events)
-        elif isinstance(part.get("functionCall"), dict):
-            self._receive_call(part["functionCall"], signature, events)
-        elif isinstance(part.get("inlineData"), dict):
-            self._receive_image(part["inlineData"], events)
+            return
+        call = part.get("functionCall")
+        signature = part.get("thoughtSignature")
+        own_signature = None if call else signature
+        if part.get("thought") is True:
+            self._receive_thought(text, own_signature, events)
+        else:
+            if own_signature:
+                self._receive_text_signature(own_signature, events)
+            if text and isinstance(text, str):
+                self._receive_text(text, events)
+            elif isinstance(part.get("inlineData"), dict):
+                self._receive_image(part["inlineData"], events)
+        if isinstance(call, dict):
+            self._receive_call(call, signature, events)
 
     def _receive_thought(self, text: object, signature: object, events: list[StreamEvent]) -> None:
         """Claude signs the thinking just streamed in an empty part of its own.
@@ -192,22 +266,59 @@ class MessageStream:
         is_signature = self._is_usable(signature)
         if not text and not is_signature:
             return
-        if not self._has_unsigned_thinking():
+        if self._display == "none":
+            self._pass_over_thought(signature if is_signature else None, events)
+            return
+        shown = text if self._display == "text" and isinstance(text, str) else ""
+        if not self.started:
+            self._start(events)
+        if (shown or is_signature) and not self._has_unsigned_thinking():
             self._open_thinking(events)
-        if text and isinstance(text, str):
-            events.append(stream_events.thinking_delta(self._index, text))
+        if shown and (self._thought_characters.held or not shown.isascii()):
+            shown = self._thought_characters.feed(shown)
+        if shown:
+            events.append(stream_events.thinking_delta(self._index, shown))
         if is_signature:
             self._sign(str(signature), events)
 
+    def _pass_over_thought(self, signature: object, events: list[StreamEvent]) -> None:
+        """Gemini wants the signature back with the call that follows, Claude only with the thinking."""
+        if not self.started:
+            self._start(events)
+        if self._family == "gemini" and signature is not None:
+            self._pending_signature = str(signature)
+
     def _receive_text(self, text: str, events: list[StreamEvent]) -> None:
         """Verbatim: a chunk of nothing but spaces keeps two words apart."""
-        if not text:
-            return
+        if self._characters.held or not text.isascii():
+            text = self._characters.feed(text)
+        if self._finder is not None:
+            text = self._finder.feed(text)
+        if text:
+            self._say(text, events)
+        elif self._open == "thinking":
+            self._close_block(events)  # what is held back comes after it
+        if self._finder is not None and self._finder.found is not None:
+            self._end_turn("stop_sequence", events)
+
+    def _say(self, text: str, events: list[StreamEvent]) -> None:
         if self._open != "text":
             self._open_block("text", stream_events.text_start(self._next_index(events)), events)
             self._text = []
         self._text.append(text)
         events.append(stream_events.text_delta(self._index, text))
+
+    def _holds_text(self) -> bool:
+        return bool(self._characters.held or (self._finder is not None and self._finder.held))
+
+    def _flush_text(self, events: list[StreamEvent]) -> None:
+        """What was held back, before a block of another kind begins, or at the end."""
+        if not self._holds_text() or self._turn_ended_with is not None:
+            return
+        text = self._characters.flush()
+        if self._finder is not None:
+            text = self._finder.flush() + text
+        self._say(text, events)
 
     def _receive_text_signature(self, signature: object, events: list[StreamEvent]) -> None:
         """Gemini signs texts, too. Anthropic's texts carry no signature, the thinking before them does."""
@@ -222,21 +333,38 @@ class MessageStream:
         name = call.get("name")
         if not isinstance(name, str) or not name:
             return
-        tool_use_id = self._tool_use_id(call.get("id"))
-        self._carry_signature(tool_use_id, signature, events)
+        self._flush_text(events)
+        name = self._declared_name(name)
         arguments = as_arguments(call.get("args"))
         restoration = self._restorations.get(name)
         if restoration is not None:
             arguments = restoration.apply(arguments)
+        if name == self._rules.answer_tool:
+            self._close_block(events)
+            self._say(orjson.dumps(arguments).decode(), events)
+            self._end_turn("end_turn", events)
+            return
+        tool_use_id = self._tool_use_id(call.get("id"))
+        self._carry_signature(tool_use_id, signature, events)
         start = stream_events.tool_use_start(
             self._next_index(events), tool_use_id, self._tool_names.to_client(name)
         )
         self._open_block("tool_use", start, events)
         events.append(stream_events.input_json_delta(self._index, orjson.dumps(arguments).decode()))
         self._close_block(events)
+        if self._rules.one_call:
+            self._end_turn("tool_use", events)
+
+    def _declared_name(self, name: str) -> str:
+        for module_name in _MODULE_NAMES:
+            bare = name.removeprefix(module_name)
+            if bare != name and self._tool_names.has_upstream(bare):
+                return bare
+        return name
 
     def _carry_signature(self, tool_use_id: str, signature: object, events: list[StreamEvent]) -> None:
-        """The client brings a call's signature back in the thinking before the call, empty if need be."""
+        """The client brings a call's signature back in the thinking before the call, empty if need be. For
+        one that did not ask for thinking, the store keeps it."""
         if not self._is_usable(signature):
             signature, self._pending_signature = self._pending_signature, None
         if not isinstance(signature, str):
@@ -244,14 +372,15 @@ class MessageStream:
         if self._family == "gemini":
             self._pending_signature = None
             self._signatures.put(tool_use_id, tag(self._family, signature))
-            if not self._has_unsigned_thinking():
+            if self._display != "none" and not self._has_unsigned_thinking():
                 self._open_thinking(events)
         if self._has_unsigned_thinking():
             self._sign(signature, events)
 
     def _receive_image(self, data: dict[str, Any], events: list[StreamEvent]) -> None:
         """Anthropic's answers hold no images, but most clients show Markdown."""
-        self._receive_text(f"![image](data:{data.get('mimeType')};base64,{data.get('data')})", events)
+        self._flush_text(events)
+        self._say(f"![image](data:{data.get('mimeType')};base64,{data.get('data')})", events)
 
     # --- blocks ---
 
@@ -268,13 +397,17 @@ class MessageStream:
         events.append(start)
 
     def _open_thinking(self, events: list[StreamEvent]) -> None:
+        self._flush_text(events)
         self._open_block("thinking", stream_events.thinking_start(self._next_index(events)), events)
         self._is_signed = False
 
     def _close_block(self, events: list[StreamEvent]) -> None:
-        if self._open is not None:
-            events.append(stream_events.content_block_stop(self._index))
-            self._open = None
+        if self._open is None:
+            return
+        if self._open == "thinking" and not self._is_signed and (rest := self._thought_characters.flush()):
+            events.append(stream_events.thinking_delta(self._index, rest))
+        events.append(stream_events.content_block_stop(self._index))
+        self._open = None
 
     # --- signatures ---
 
@@ -285,6 +418,8 @@ class MessageStream:
         return self._open == "thinking" and not self._is_signed
 
     def _sign(self, signature: str, events: list[StreamEvent]) -> None:
+        if rest := self._thought_characters.flush():
+            events.append(stream_events.thinking_delta(self._index, rest))
         events.append(stream_events.signature_delta(self._index, tag(self._family, signature)))
         self._is_signed = True
 

@@ -34,6 +34,10 @@ class ToolNames:
     def __contains__(self, name: str) -> bool:
         return name in self._upstream_by_client
 
+    def has_upstream(self, name: str) -> bool:
+        """Whether the model knows a tool by this name."""
+        return name in self._client_by_upstream
+
     def to_upstream(self, name: str) -> str:
         """A name not seen before gets its place in the map."""
         known = self._upstream_by_client.get(name)

@@ -54,8 +54,8 @@ class CannedResponse(Response):
         self.ended = "aborted"
 
 
-def a_stream() -> MessageStream:
-    request = parse_messages_request(a_body())
+def a_stream(**fields: Any) -> MessageStream:
+    request = parse_messages_request(a_body(**fields))
     model = upstream_model("claude-sonnet-4-6", header_mode="antigravity")
     signatures = SignatureCache()
     return MessageStream(
@@ -162,3 +162,44 @@ async def test_bytes_without_an_event_do_not_keep_the_client_waiting(
     batches = [events async for events in answer.batches()]
 
     assert batches[1:4] == [[], [], []]
+
+
+async def test_half_an_answer_is_said_after_what_came_of_it() -> None:
+    answer = await begin(CannedResponse(a_chunk("Hel"), a_chunk("lo"), b""))
+
+    texts: list[str] = []
+    with pytest.raises(
+        UpstreamFailed, match="broke off: the upstream closed the stream without a finish reason"
+    ):
+        async for events in answer.batches():
+            texts += [e["delta"]["text"] for e in events if e["type"] == "content_block_delta"]
+
+    assert texts == ["Hel", "lo"]
+    assert answer.stop_reason == ""
+
+
+async def test_thinking_that_nobody_sees_is_an_answer_that_has_begun() -> None:
+    """However long the model thinks: the time to the first content does not run on."""
+    thought = {"content": {"parts": [{"text": "Hm.", "thought": True}]}}
+    chunk = b"data: %s\n\n" % orjson.dumps({"response": {"candidates": [thought]}})
+    answer = await begin(CannedResponse(chunk, TimeoutError(), a_chunk("Hello", finishReason="STOP")))
+
+    batches = [[event["type"] for event in events] async for events in answer.batches()]
+
+    assert batches[:2] == [["message_start"], []]
+
+
+async def test_a_turn_that_is_over_is_not_read_to_its_end() -> None:
+    usage = b"data: %s\n\n" % orjson.dumps({"response": {"usageMetadata": {"promptTokenCount": 5}}})
+    response = CannedResponse(a_chunk("one END"), usage, a_chunk("two"), a_chunk("three"))
+    answer = await Answer.begin(response, a_stream(stop_sequences=["END"]), "claude-sonnet-4-6")
+
+    message = await answer.message()
+    answer.close()
+
+    assert (message["content"], message["stop_reason"]) == (
+        [{"type": "text", "text": "one "}],
+        "stop_sequence",
+    )
+    assert message["usage"]["input_tokens"] == 5
+    assert (response.ended, len(response.reads)) == ("aborted", 2)

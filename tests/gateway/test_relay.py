@@ -10,7 +10,9 @@ import pytest
 from accounts.models import Account
 from accounts.pool import Wanted
 from gateway import relay
-from gateway.upstreams.emulator.behaviour import pace
+from gateway.google_api.content import NO_SIGNATURE_SENTINEL
+from gateway.upstreams.emulator.behaviour import fault_named, finish, pace
+from gateway.upstreams.emulator.replies import function_call, thinking
 from tests.gateway.conftest import a_body, a_client, add_accounts, in_database, started_gateway, text_of
 
 if TYPE_CHECKING:
@@ -512,3 +514,171 @@ async def test_in_mode_cli_its_own_names_are_on_offer(
     assert google.state.log.generations()[-1].model == "gemini-3-pro-preview"
     assert "gemini-3-flash" in listed
     assert "gemini-3-flash-preview" not in listed
+
+
+# What answers hold
+
+READ_TOOL = {
+    "name": "Read",
+    "input_schema": {"type": "object", "properties": {"file_path": {"type": "string"}}},
+}
+READ = function_call("Read", {"file_path": "/a"})
+ADAPTIVE = {"type": "adaptive"}
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-4-6", "gemini-3-flash", "gpt-oss-120b-medium"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "calls_in_thoughts", "calls_beside_texts", "calls_by_module", "bare_signatures", "halved_characters",
+        "finish_in_every_chunk", "usage_only_last",
+    ],
+)  # fmt: skip
+async def test_an_oddity_of_the_upstream_reaches_no_client(
+    fault: str, model: str, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.reply("Look 😀 here.", READ, behaviour=fault_named(fault))
+
+    message = (await ask(client, model=model, tools=[READ_TOOL])).json()
+
+    text, call = message["content"]
+    assert text == {"type": "text", "text": "Look 😀 here."}
+    assert (call["name"], call["input"]) == ("Read", {"file_path": "/a"})
+    assert message["stop_reason"] == "tool_use"
+
+
+async def test_an_upstream_that_closes_without_a_finish_reason_broke_off(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("without_finish", times=None)
+
+    whole, streamed = await ask(client), await ask(client, stream=True)
+
+    said = "The answer broke off: the upstream closed the stream without a finish reason."
+    assert (whole.status_code, whole.json()["error"]["message"]) == (502, said)
+    assert said in streamed.text
+    assert "message_stop" not in streamed.text
+    assert "end_turn" not in streamed.text
+
+
+async def test_a_call_that_could_not_be_read_names_itself(
+    client: httpx.AsyncClient, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "EMPTY_ANSWER_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(relay, "FAILURE_PAUSE_SECONDS", 0.001)
+    google.state.fault("empty_answer", finish("MALFORMED_FUNCTION_CALL"), times=None)
+    empty = await ask(client)
+    google.state.clear_scripts()
+    google.state.fault("finish", reason="MALFORMED_FUNCTION_CALL", times=None)
+    begun = await ask(client)
+
+    words = "the model's tool call could not be read (MALFORMED_FUNCTION_CALL)"
+    assert (empty.status_code, begun.status_code) == (502, 502)
+    assert words in empty.json()["error"]["message"]
+    assert begun.json()["error"]["message"] == f"The answer broke off: {words}."
+
+
+async def test_an_account_disabled_amid_its_answer_leaves_the_pool(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("empty_answer", finish("PUP_LIMITED_DISABLED"), account=ADA, times=None)
+
+    response = await ask(client)
+
+    account = await in_database(Account.objects.get)(email=ADA)
+    assert response.status_code == 200
+    assert account.state == Account.State.DISABLED_BY_PROVIDER
+
+
+async def test_a_signature_that_google_misses_is_done_without(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("empty_answer", finish("MISSING_THOUGHT_SIGNATURE"))
+
+    response = await ask(client, model="gemini-3-flash", thinking=ADAPTIVE)
+
+    assert response.status_code == 200
+    assert len(tried(google)) == 2
+
+
+@pytest.mark.parametrize("fault", ["bare_signatures", "usage_only_last"])
+async def test_parallel_calls_that_are_disabled_are_not_shown(
+    fault: str, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.reply("One.", READ, "Two.", READ, behaviour=fault_named(fault))
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+
+    message = (await ask(client, tools=[READ_TOOL], tool_choice=choice)).json()
+
+    assert [block["type"] for block in message["content"]] == ["text", "tool_use"]
+    assert message["stop_reason"] == "tool_use"
+    (entry,) = google.state.log.generations()
+    assert message["usage"]["output_tokens"] == entry.usage["candidatesTokenCount"]
+
+
+async def test_the_turn_ends_with_the_first_call_though_the_upstream_goes_on(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.reply(READ, "And then " * 200, behaviour=pace(chunk_delay=1))
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+
+    async with asyncio.timeout(10):
+        response = await ask(client, tools=[READ_TOOL], tool_choice=choice, stream=True)
+        await asyncio.to_thread(google.state.log.wait_until_idle, 5)
+
+    assert '"stop_reason":"tool_use"' in response.text
+    assert "And then" not in response.text
+
+
+async def test_a_stop_sequence_that_google_passes_over_is_kept_and_named(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.reply("one </block> two", behaviour=fault_named("ignore_stop_sequences"))
+
+    message = (await ask(client, stop_sequences=["</block>", "never"])).json()
+
+    assert text_of(message) == "one "
+    assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "</block>")
+
+
+async def test_all_stop_sequences_count_though_gemini_takes_five(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.reply("one seven two")
+    sequences = [f"stop {number}" for number in range(6)] + ["seven"]
+
+    message = (await ask(client, model="gemini-3-flash", stop_sequences=sequences)).json()
+
+    assert (text_of(message), message["stop_sequence"]) == ("one ", "seven")
+
+
+@pytest.mark.parametrize(
+    ("thinking_field", "kinds"),
+    [
+        (None, ["text", "tool_use"]),
+        ({"type": "disabled"}, ["text", "tool_use"]),
+        ({"type": "adaptive", "display": "omitted"}, ["text", "thinking", "tool_use"]),
+        (ADAPTIVE, ["thinking", "text", "thinking", "tool_use"]),
+    ],
+)
+async def test_geminis_signature_comes_back_with_the_call_whether_shown_or_not(
+    thinking_field: Any, kinds: list[str], client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    asked: dict[str, Any] = {"model": "gemini-3-flash", "tools": [READ_TOOL], "thinking": thinking_field}
+    google.state.reply(thinking("Hm."), "I look.", READ)
+    message = (await ask(client, **asked)).json()
+    call_id = message["content"][-1]["id"]
+    result = {"type": "tool_result", "tool_use_id": call_id, "content": "nothing"}
+    history = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": message["content"]},
+        {"role": "user", "content": [result]},
+    ]
+
+    response = await ask(client, messages=history, **asked)
+
+    parts = google.state.log.generations()[-1].envelope["request"]["contents"][1]["parts"]
+    (signature,) = [part["thoughtSignature"] for part in parts if "functionCall" in part]
+    assert [block["type"] for block in message["content"]] == kinds
+    assert response.status_code == 200
+    assert signature != NO_SIGNATURE_SENTINEL

@@ -12,18 +12,19 @@ from tests.gateway.translation.schema_examples import ANY_JSON
 if TYPE_CHECKING:
     from gateway.google_api.content import Chunk
 
-TEXTS = st.sampled_from(["", " ", "\n", "Hello", "wörld ✓", "a" * 50])
+TEXTS = st.sampled_from(["", " ", "\n", "Hello", "wörld ✓", "a" * 50, "EN", "D", "\ud83d", "\ude00!"])
 SIGNATURES = st.sampled_from([None, "", SIGNATURE])
 FINISH_REASONS = st.sampled_from(
-    [None, None, None, "STOP", "MAX_TOKENS", "SAFETY", "OTHER", "MALFORMED_FUNCTION_CALL", "FROM_THE_FUTURE"]
-)
-NAMES = st.sampled_from(["get_weather", "mcp__x__y", "not_declared"])
+    [None, None, None, "STOP", "STOP", "MAX_TOKENS", "SAFETY", "OTHER", "MALFORMED_FUNCTION_CALL",
+     "FROM_THE_FUTURE", "FINISH_REASON_UNSPECIFIED", "CONTINUATION", "PUP_LIMITED_DISABLED"]
+)  # fmt: skip
+NAMES = st.sampled_from(["get_weather", "mcp__x__y", "not_declared", "default_api:get_weather"])
 ARGUMENTS = st.one_of(st.dictionaries(st.text(max_size=3), ANY_JSON, max_size=2), ANY_JSON)
 
 
 @st.composite
 def parts(draw: st.DrawFn) -> dict[str, Any]:
-    part = draw(st.sampled_from([_text, _text, _thought, _thought, _call, _call, _odd]))(draw)
+    part = draw(st.sampled_from([_text, _text, _thought, _thought, _call, _call, _both, _odd]))(draw)
     signature = draw(SIGNATURES)
     return part if signature is None else {**part, "thoughtSignature": signature}
 
@@ -42,6 +43,10 @@ def _call(draw: st.DrawFn) -> dict[str, Any]:
     return {"functionCall": call if tool_use_id is None else {**call, "id": tool_use_id}}
 
 
+def _both(draw: st.DrawFn) -> dict[str, Any]:
+    return {**draw(st.sampled_from([_text, _thought]))(draw), **_call(draw)}
+
+
 def _odd(draw: st.DrawFn) -> dict[str, Any]:
     return draw(
         st.sampled_from(
@@ -53,6 +58,7 @@ def _odd(draw: st.DrawFn) -> dict[str, Any]:
                 {"functionCall": "get_weather"},
                 {"executableCode": {"code": "1"}},
                 {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
+                {"thought": True, "inlineData": {"mimeType": "image/png", "data": "aGk="}},
                 {"unknown": [1]},
             ]
         )
@@ -98,6 +104,19 @@ def an_error() -> st.SearchStrategy[Chunk]:
     return st.sampled_from(
         [{"error": {"code": 503, "message": "overloaded"}}, {"error": "broken"}, {"error": None}]
     )
+
+
+RULES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "thinking": st.sampled_from(
+            [{"type": "adaptive"}] * 3
+            + [{"type": "adaptive", "display": "omitted"}, {"type": "disabled"}, None]
+        ),
+        "stop_sequences": st.sampled_from([None, ["END"], ["END", "lo", "aa"]]),
+        "tool_choice": st.sampled_from([None, {"type": "auto", "disable_parallel_tool_use": True}]),
+    }
+)
+"""What a client may ask of its answer."""
 
 
 def answers() -> st.SearchStrategy[list[Chunk]]:

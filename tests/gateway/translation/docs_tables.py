@@ -7,6 +7,7 @@ In the page a table stands between ``<!-- table NAME -->`` and ``<!-- end -->``;
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,10 +42,17 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
 
 
 def code(value: object) -> str:
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else _as_json(value)
     if len(text) > LONGEST_CELL:
         text = text[:LONGEST_CELL] + "…"
     return "`" + text.replace("|", "\\|") + "`"
+
+
+def _as_json(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # half a character
+        return json.dumps(value, separators=(",", ":"))
 
 
 def _dash(value: object) -> str:

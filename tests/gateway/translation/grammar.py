@@ -18,7 +18,7 @@ DELTAS = {
     "thinking": {"thinking_delta", "signature_delta"},
     "tool_use": {"input_json_delta"},
 }
-STOP_REASONS = {"end_turn", "max_tokens", "tool_use", "refusal"}
+STOP_REASONS = {"end_turn", "max_tokens", "tool_use", "refusal", "stop_sequence"}
 
 
 def assert_grammar(events: list[StreamEvent]) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 RECORDINGS = sorted(Path(__file__).parents[2].joinpath("recordings").glob("*.google.sse"))
 MODELS = {"claude": CLAUDE_THINKING, "gemini": GEMINI_3, "gpt": GPT}
 REQUESTS = {
-    family: translated(model=model, tools=[a_tool(), a_tool("Read")]) for family, model in MODELS.items()
+    family: translated(model=model, tools=[a_tool(), a_tool("Read")], thinking={"type": "adaptive"})
+    for family, model in MODELS.items()
 }
 
 recording = pytest.mark.parametrize("path", RECORDINGS, ids=[path.name for path in RECORDINGS])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from gateway.errors import InvalidRequest
-from gateway.translation.request import TranslationOptions
+from gateway.translation.request import TranslationOptions, translate_request
+from gateway.translation.signatures import SignatureCache
 from tests.builders import (
     CLAUDE,
+    CLAUDE_THINKING,
     GEMINI_3,
     GPT,
+    a_messages_request,
     a_model,
     a_text,
     a_tool,
@@ -122,7 +126,7 @@ def test_gemini_answers_by_a_schema() -> None:
     assert "systemInstruction" not in request
 
 
-@pytest.mark.parametrize(("model", "tools"), [(CLAUDE, None), (GPT, None), (GEMINI_3, [a_tool()])])
+@pytest.mark.parametrize(("model", "tools"), [(CLAUDE, [a_tool()]), (GPT, None), (GEMINI_3, [a_tool()])])
 def test_elsewhere_and_beside_tools_the_schema_is_asked_for_in_words(model: str, tools: Any) -> None:
     request = translated(model=model, output_config=FORMAT, tools=tools).request
 
@@ -233,3 +237,14 @@ def test_what_we_accept_we_can_write() -> None:
     request = translated(user("hi"), assistant(a_tool_use(input=nested(240))), user(a_tool_result()))
 
     assert orjson.dumps({"request": request.request})
+
+
+@pytest.mark.parametrize("model", [CLAUDE, CLAUDE_THINKING, GEMINI_3, GPT])
+def test_without_tokens_to_answer_with_the_least_is_generated(model: str) -> None:
+    request = replace(a_messages_request(thinking={"type": "adaptive"}), max_tokens=0)
+
+    made = translate_request(request, a_model(model), TranslationOptions(), SignatureCache())
+
+    assert made.request["generationConfig"]["maxOutputTokens"] == 1
+    assert made.request["generationConfig"].get("thinkingConfig", {}).get("includeThoughts") is not True
+    assert made.answer_rules.without_content

@@ -21,6 +21,12 @@ from gateway.translation.stop_reason import stop_reason_for
         ("SPII", "refusal", "tool_use"),
         ("RECITATION", "refusal", "tool_use"),
         ("IMAGE_SAFETY", "refusal", "tool_use"),
+        ("IMAGE_PROHIBITED_CONTENT", "refusal", "tool_use"),
+        ("IMAGE_RECITATION", "refusal", "tool_use"),
+        ("ESCALATION", "refusal", "tool_use"),
+        ("MODEL_ARMOR", "refusal", "tool_use"),
+        ("CONTINUATION", "max_tokens", "max_tokens"),
+        ("NO_IMAGE", "end_turn", "tool_use"),
     ],
 )
 def test_stop_reason(finish_reason: str | None, without_tools: str, with_tools: str) -> None:

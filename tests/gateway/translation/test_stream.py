@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from gateway.translation.answer_rules import AnswerRules
+from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
-from gateway.translation.stream import REFUSED, EmptyAnswer, UpstreamErrorInStream
+from gateway.translation.stream import (
+    ONLY_THINKING,
+    REFUSED,
+    BrokenAnswer,
+    EmptyAnswer,
+    UpstreamErrorInStream,
+)
 from tests.builders import (
     CLAUDE_THINKING,
     GEMINI_3,
     GPT,
     SIGNATURE,
     a_chunk,
+    a_messages_request,
+    a_model,
     a_stream,
     a_tool,
     events_of,
@@ -37,7 +48,8 @@ def blocks_of(
 ) -> list[dict[str, Any]]:
     """What the SDK reads from an answer whose parts come one by one."""
     chunks = [a_chunk(part) for part in parts] + [a_chunk(finish_reason=finish)]
-    events = events_of(a_stream(model=model), *chunks)
+    request = translated(model=model, tools=[a_tool()], thinking={"type": "adaptive"})
+    events = events_of(a_stream(request), *chunks)
     assert_grammar(events)
     blocks: list[dict[str, Any]] = as_the_sdk_reads(events)["content"]
     return blocks
@@ -49,6 +61,7 @@ def a_block(kind: str, text: str, signature: str | None = None) -> dict[str, Any
     return {"type": "thinking", "thinking": text, "signature": signature or ""}
 
 
+PICTURE = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
 CLAUDE_SIGNED = f"claude#{SIGNATURE}"
 GEMINI_SIGNED = f"gemini#{SIGNATURE}"
 TOOL = {"type": "tool_use", "id": "toolu_new_1", "name": "get_weather", "input": {}}
@@ -126,8 +139,62 @@ ROWS: list[tuple[str, str, list[dict[str, Any]], list[dict[str, Any]]]] = [
     (
         "an image",
         CLAUDE_THINKING,
-        [{"inlineData": {"mimeType": "image/png", "data": "aGk="}}],
+        [PICTURE],
         [a_block("text", "![image](data:image/png;base64,aGk=)")],
+    ),
+    (
+        "an image of its thinking",
+        GEMINI_3,
+        [{**PICTURE, "thought": True}, {"text": "x"}],
+        [a_block("text", "x")],
+    ),
+    ("a call in a thought", GEMINI_3, [{**call(), "thought": True}], [TOOL]),
+    (
+        "a call beside a thought",
+        CLAUDE_THINKING,
+        [thought("a", **call())],
+        [a_block("thinking", "a"), TOOL],
+    ),
+    ("a call beside a text", CLAUDE_THINKING, [{"text": "x", **call()}], [a_block("text", "x"), TOOL]),
+    (
+        "gemini: a call beside a text, signed",
+        GEMINI_3,
+        [{"text": "x", **call(), "thoughtSignature": SIGNATURE}],
+        [a_block("text", "x"), a_block("thinking", "", GEMINI_SIGNED), TOOL],
+    ),
+    ("a declared tool by its module", GEMINI_3, [call("default_api:get_weather")], [TOOL]),
+    ("a declared tool by its module, dotted", GEMINI_3, [call("default_api.get_weather")], [TOOL]),
+    (
+        "another tool by its module",
+        GEMINI_3,
+        [call("default_api:other")],
+        [{**TOOL, "name": "default_api:other"}],
+    ),
+    ("halves of a character", GPT, [{"text": "a\ud83d"}, {"text": "\ude00b"}], [a_block("text", "a😀b")]),
+    (
+        "halves of a character in a thought",
+        CLAUDE_THINKING,
+        [thought("\ud83d"), thought("\ude00"), SIGNED],
+        [a_block("thinking", "😀", CLAUDE_SIGNED)],
+    ),
+    ("half a character at the end", GPT, [{"text": "a\ud83d"}], [a_block("text", "a\ufffd")]),
+    (
+        "half a character before a call",
+        GPT,
+        [{"text": "a\ud83d"}, call()],
+        [a_block("text", "a\ufffd"), TOOL],
+    ),
+    (
+        "half a character in between",
+        GPT,
+        [{"text": "\ud83da"}, {"text": "\ude00"}],
+        [a_block("text", "\ufffda\ufffd")],
+    ),
+    (
+        "gemini: only a signature",
+        GEMINI_3,
+        [{"text": "x"}, {"thoughtSignature": SIGNATURE}, call()],
+        [a_block("text", "x"), a_block("thinking", "", GEMINI_SIGNED), TOOL],
     ),
     ("unknown parts", CLAUDE_THINKING, [{"executableCode": {}}, {"text": "x"}, {}], [a_block("text", "x")]),
     (
@@ -312,6 +379,181 @@ def test_a_stop_sequence_ends_the_turn() -> None:
     assert delta["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
 
 
+@pytest.mark.parametrize(
+    ("texts", "said", "found"),
+    [
+        (["one END two"], "one ", "END"),
+        (["one E", "N", "D two"], "one ", "END"),
+        (["one E", "N", "d two"], "one ENd two", None),
+        (["one EN"], "one EN", None),
+        (["EENEND"], "EEN", "END"),
+        (["END"], "", "END"),
+        (["one \ud83d", "\ude00 two"], "one ", "😀"),
+    ],
+)
+def test_a_stop_sequence_in_the_text_is_named_and_left_out(
+    texts: list[str], said: str, found: str | None
+) -> None:
+    request = translated(stop_sequences=["END", "😀"])
+    chunks = [a_chunk({"text": text}) for text in texts]
+
+    message = as_the_sdk_reads(events_of(a_stream(request), *chunks, a_chunk({"text": " never said"})))
+
+    rest = "" if found else " never said"
+    assert "".join(block["text"] for block in message["content"]) == said + rest
+    assert (message["stop_reason"], message.get("stop_sequence")) == (
+        ("stop_sequence", found) if found else ("end_turn", None)
+    )
+
+
+def test_text_that_is_held_back_comes_before_the_next_block() -> None:
+    request = translated(model=CLAUDE_THINKING, stop_sequences=["END"], thinking={"type": "adaptive"})
+    parts = [thought("a"), {"text": "E"}, thought("b"), {"text": "EN"}, call()]
+
+    blocks = as_the_sdk_reads(events_of(a_stream(request), *map(a_chunk, parts)))["content"]
+
+    assert [block["type"] for block in blocks] == ["thinking", "text", "thinking", "text", "tool_use"]
+    assert [block["text"] for block in blocks if "text" in block] == ["E", "EN"]
+
+
+def test_one_call_ends_the_turn_where_parallel_calls_are_disabled() -> None:
+    request = translated(
+        tools=[a_tool()], tool_choice={"type": "auto", "disable_parallel_tool_use": True}, model=GEMINI_3
+    )
+    stream = a_stream(request)
+    usage = {"promptTokenCount": 5}
+
+    events = stream.receive(a_chunk({"text": "x"}, call(), call("get_weather", {"city": "Oslo"})))
+    before, after = stream.is_complete, stream.receive(a_chunk({"text": "y"}, call(), usage=usage))
+    message = as_the_sdk_reads(events + after + stream.close())
+
+    assert message["content"] == [a_block("text", "x"), TOOL]
+    assert message["stop_reason"] == "tool_use"
+    assert (before, stream.is_complete) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "problem", [{"error": {"code": 503, "message": "late"}}, a_chunk(finish_reason="OTHER")]
+)
+def test_what_goes_wrong_behind_the_end_of_the_turn_is_nobodys_trouble(problem: Any) -> None:
+    request = translated(tools=[a_tool()], tool_choice={"type": "any", "disable_parallel_tool_use": True})
+
+    events = events_of(a_stream(request), a_chunk(call()), problem)
+
+    assert as_the_sdk_reads(events)["stop_reason"] == "tool_use"
+    assert events[-1]["type"] == "message_stop"
+
+
+@pytest.mark.parametrize(
+    ("thinking", "model", "blocks"),
+    [
+        (
+            {"type": "adaptive"},
+            CLAUDE_THINKING,
+            [a_block("thinking", "ab", CLAUDE_SIGNED), a_block("text", "x")],
+        ),
+        (
+            {"type": "adaptive", "display": "updates"},
+            CLAUDE_THINKING,
+            [a_block("thinking", "ab", CLAUDE_SIGNED), a_block("text", "x")],
+        ),
+        (
+            {"type": "adaptive", "display": "omitted"},
+            CLAUDE_THINKING,
+            [a_block("thinking", "", CLAUDE_SIGNED), a_block("text", "x")],
+        ),
+        ({"type": "disabled"}, CLAUDE_THINKING, [a_block("text", "x")]),
+        (None, CLAUDE_THINKING, [a_block("text", "x")]),
+        ({"type": "adaptive", "display": "omitted"}, GPT, [a_block("text", "x")]),
+    ],
+)
+def test_thinking_is_shown_as_the_client_asks(thinking: Any, model: str, blocks: list[Any]) -> None:
+    request = translated(model=model, thinking=thinking)
+    parts = [thought("a"), thought("b"), SIGNED, {"text": "x"}]
+
+    message = as_the_sdk_reads(events_of(a_stream(request), *map(a_chunk, parts)))
+
+    assert message["content"] == blocks
+
+
+def test_a_model_named_for_its_thinking_shows_it_without_being_asked() -> None:
+    request = translate_request(
+        a_messages_request(model=CLAUDE_THINKING),
+        a_model(CLAUDE_THINKING),
+        TranslationOptions(),
+        SignatureCache(),
+    )
+
+    assert request.answer_rules.thinking == "text"
+
+
+@pytest.mark.parametrize("display", ["text", "omitted", "none"])
+def test_a_signature_of_gemini_is_carried_or_kept(display: str) -> None:
+    asked = {
+        "text": {"type": "adaptive"},
+        "omitted": {"type": "adaptive", "display": "omitted"},
+        "none": None,
+    }
+    signatures = SignatureCache()
+    request = translated(model=GEMINI_3, tools=[a_tool()], thinking=asked[display])
+
+    events = events_of(
+        a_stream(request, signatures=signatures),
+        a_chunk(thought("a"), {**call(), "thoughtSignature": SIGNATURE}),
+    )
+
+    shown = {
+        "text": [a_block("thinking", "a", GEMINI_SIGNED)],
+        "omitted": [a_block("thinking", "", GEMINI_SIGNED)],
+    }
+    assert as_the_sdk_reads(events)["content"] == [*shown.get(display, []), TOOL]
+    assert signatures.get("toolu_new_1") == GEMINI_SIGNED
+
+
+def test_a_signature_on_a_thought_that_nobody_sees_is_kept_for_the_call() -> None:
+    signatures = SignatureCache()
+    request = translated(model=GEMINI_3, tools=[a_tool()])
+
+    events_of(
+        a_stream(request, signatures=signatures), a_chunk(thought("a", thoughtSignature=SIGNATURE), call())
+    )
+
+    assert signatures.get("toolu_new_1") == GEMINI_SIGNED
+
+
+def test_thinking_that_nobody_sees_begins_the_message() -> None:
+    (start,) = a_stream(translated(model=CLAUDE_THINKING)).receive(a_chunk(thought("a")))
+
+    assert start["type"] == "message_start"
+
+
+def test_no_tokens_asked_for_give_a_message_without_content() -> None:
+    request = replace(translated(), answer_rules=AnswerRules(without_content=True))
+    usage = {"promptTokenCount": 900, "cachedContentTokenCount": 400, "candidatesTokenCount": 1}
+
+    message = as_the_sdk_reads(
+        events_of(a_stream(request), a_chunk({"text": "H"}, finish_reason="STOP", usage=usage))
+    )
+
+    assert (message["content"], message["stop_reason"]) == ([], "max_tokens")
+    assert message["usage"]["input_tokens"] == 500
+    assert message["usage"]["cache_read_input_tokens"] == 400
+
+
+def test_the_arguments_of_the_answer_tool_are_the_answer() -> None:
+    request = replace(
+        translated(tools=[a_tool("give_answer")]), answer_rules=AnswerRules(answer_tool="give_answer")
+    )
+    answer = call("give_answer", {"title": "A day"})
+
+    message = as_the_sdk_reads(
+        events_of(a_stream(request), a_chunk({"text": "Here:"}), a_chunk(answer, answer))
+    )
+
+    assert message["content"] == [a_block("text", "Here:"), a_block("text", '{"title":"A day"}')]
+    assert message["stop_reason"] == "end_turn"
+
+
 @pytest.mark.parametrize("finish", ["STOP", "OTHER", "SAFETY"])
 def test_after_a_call_the_client_is_told_to_run_it(finish: str) -> None:
     *_, delta, _ = events_of(a_stream(), a_chunk(call(), finish_reason=finish))
@@ -373,6 +615,84 @@ def test_a_limit_spent_on_thinking_is_an_answer_without_content() -> None:
 
 def test_only_thinking_is_an_answer() -> None:
     assert blocks_of(thought("a"), SIGNED) == [a_block("thinking", "a", CLAUDE_SIGNED)]
+
+
+# --- half an answer ---
+
+
+@pytest.mark.parametrize(
+    ("parts", "finish", "problem"),
+    [
+        ([{"text": "x"}], None, "the upstream closed the stream without a finish reason"),
+        (
+            [{"text": "x"}],
+            "FINISH_REASON_UNSPECIFIED",
+            "the upstream closed the stream without a finish reason",
+        ),
+        ([thought("a")], None, "the upstream closed the stream without a finish reason"),
+        (
+            [{"text": "x"}],
+            "MALFORMED_FUNCTION_CALL",
+            "the model's tool call could not be read (MALFORMED_FUNCTION_CALL)",
+        ),
+        (
+            [thought("a")],
+            "UNEXPECTED_TOOL_CALL",
+            "the model called a tool that it was not given (UNEXPECTED_TOOL_CALL)",
+        ),
+    ],
+)
+def test_half_an_answer_is_no_answer(parts: list[Any], finish: str | None, problem: str) -> None:
+    stream = a_stream()
+    for part in parts:
+        stream.receive(a_chunk(part))
+    stream.receive(a_chunk(finish_reason=finish))
+
+    with pytest.raises(BrokenAnswer) as caught:
+        stream.close()
+
+    assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize("finish", [None, "MALFORMED_FUNCTION_CALL"])
+def test_a_call_is_an_end_by_itself(finish: str | None) -> None:
+    stream = a_stream()
+    events = stream.receive(a_chunk(call(), finish_reason=finish)) + stream.close()
+
+    assert as_the_sdk_reads(events)["stop_reason"] == "tool_use"
+
+
+def test_thinking_that_nobody_sees_is_not_an_answer() -> None:
+    stream = a_stream(translated(model=CLAUDE_THINKING))
+    stream.receive(a_chunk(thought("a"), finish_reason="STOP"))
+
+    with pytest.raises(BrokenAnswer, match=ONLY_THINKING):
+        stream.close()
+
+
+def test_an_empty_answer_says_why_it_is_empty() -> None:
+    with pytest.raises(EmptyAnswer, match=r"tool call could not be read \(MALFORMED_FUNCTION_CALL\)"):
+        events_of(a_stream(), a_chunk(finish_reason="MALFORMED_FUNCTION_CALL"))
+
+
+def test_a_finish_reason_in_the_middle_does_not_end_the_answer() -> None:
+    """As other gateways send it: STOP in every chunk."""
+    texts = [a_chunk({"text": text}, finish_reason="STOP") for text in ("", "a", "b")]
+
+    assert as_the_sdk_reads(events_of(a_stream(), *texts))["content"] == [a_block("text", "ab")]
+
+
+@pytest.mark.parametrize(
+    ("finish", "code"), [("PUP_LIMITED_DISABLED", 403), ("MISSING_THOUGHT_SIGNATURE", 400)]
+)
+def test_a_finish_reason_that_is_an_error_is_told_as_one(finish: str, code: int) -> None:
+    with pytest.raises(UpstreamErrorInStream) as caught:
+        a_stream().receive(a_chunk(finish_reason=finish))
+    begun = a_stream()
+    begun.receive(a_chunk({"text": "x"}))
+
+    assert caught.value.body["error"]["code"] == code
+    assert begun.receive(a_chunk(finish_reason=finish))[-1]["type"] == "error"
 
 
 # --- errors in the stream ---

@@ -1,0 +1,179 @@
+"""Answers that have to be JSON after the client's schema.
+
+Gemini is held to a schema by its configuration. Claude is not, here: it is asked through a function that it
+has to call, whose arguments are the answer, or, beside the client's own tools and with thinking, in words.
+Whatever comes is checked against the client's own schema.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+import orjson
+
+from gateway.errors import InvalidRequest
+from gateway.translation.answer_rules import asks_for_thinking
+from gateway.translation.json_schema import Restoration, parameters_schema, response_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.translation.upstream_model import UpstreamModel
+
+ANSWER_TOOL = "give_answer"
+ANSWER_TOOL_DESCRIPTION = "Gives the answer to the user. Its arguments are the whole answer."
+
+# Prose may hold braces, too; JSON that begins behind so many of them is not looked for.
+MAX_PLACES = 20
+# A pattern of the schema may backtrack so often; beyond that the text does not match.
+MAX_BACKTRACKS = 100_000
+
+_FENCED = re.compile(r"\s*```\w*\s*\n(?P<inside>.*?)\s*```\s*", re.DOTALL)
+_OPENING = re.compile(r"[\[{]")
+
+
+def wanted_schema(request: MessagesRequest) -> Any:
+    output_format = (request.output_config or {}).get("format")
+    if isinstance(output_format, dict) and output_format.get("type") == "json_schema":
+        return output_format["schema"]
+    return None
+
+
+# --- through a function ---
+
+
+def answer_tool_for(request: MessagesRequest, model: UpstreamModel) -> str | None:
+    """The function's name when the answer is asked for through one; Claude does not think before it."""
+    schema = wanted_schema(request)
+    if schema is None or model.family != "claude" or request.tools or asks_for_thinking(request):
+        return None
+    return ANSWER_TOOL if response_schema(schema).get("type") == "OBJECT" else None
+
+
+def with_answer_tool(request: MessagesRequest) -> MessagesRequest:
+    tool = {
+        "name": ANSWER_TOOL,
+        "description": ANSWER_TOOL_DESCRIPTION,
+        "input_schema": wanted_schema(request),
+    }
+    return replace(
+        request,
+        tools=[tool],
+        tool_choice={"type": "tool", "name": ANSWER_TOOL},
+        output_config={
+            name: value for name, value in (request.output_config or {}).items() if name != "format"
+        },
+    )
+
+
+# --- checking ---
+
+
+class UnfitAnswer(Exception):
+    """``str`` names the first place that does not fit and the rule, ``items.0.kind: enum``, but no value."""
+
+
+class AnswerSchema:
+    """The client's schema, ready to check answers. Nothing is fetched for a ``$ref``.
+
+    Raises InvalidRequest for a schema that is none.
+    """
+
+    def __init__(self, schema: Any) -> None:
+        self._schema = schema
+        try:
+            self._validator = jsonschema_rs.validator_for(
+                schema,
+                validate_formats=True,
+                pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS),
+                offline=True,
+            )
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
+            raise InvalidRequest(f"output_config.format.schema: {_first_line(problem)}") from None
+
+    def fit(self, text: str) -> str:
+        """The JSON in the text: the text itself if it is nothing else. Raises UnfitAnswer."""
+        first_problem: UnfitAnswer | None = None
+        for value, is_whole_text in _values_in(text):
+            try:
+                self._check(value)
+            except UnfitAnswer as problem:
+                first_problem = first_problem or problem
+                restored = self._restored(value)
+                if restored is not None:
+                    return orjson.dumps(restored).decode()
+            else:
+                return text if is_whole_text else orjson.dumps(value).decode()
+        raise first_problem or UnfitAnswer("the answer is no JSON")
+
+    def _restored(self, value: Any) -> Any:
+        """The value with what Gemini's narrower schema changed undone; None when it does not fit even so."""
+        restoration: Restoration | None = parameters_schema(self._schema, with_placeholders=False)[1]
+        if restoration is None:
+            return None
+        restored = restoration.apply(value)
+        try:
+            self._check(restored)
+        except UnfitAnswer:
+            return None
+        return restored
+
+    def _check(self, value: Any) -> None:
+        try:
+            error = next(self._validator.iter_errors(value), None)
+        except ValueError as problem:
+            raise UnfitAnswer("the answer is nested too deeply") from problem
+        if error is not None:
+            raise UnfitAnswer(_place_and_rule(error))
+
+
+def _place_and_rule(error: jsonschema_rs.ValidationError) -> str:
+    path = [str(step) for step in error.instance_path]
+    rule = str(error.schema_path[-1]) if error.schema_path else "false"
+    missing = getattr(error.kind, "property", None)
+    if rule == "required" and isinstance(missing, str):
+        path.append(missing)
+    return f"{'.'.join(path) or 'the whole answer'}: {rule}"
+
+
+def _first_line(problem: Exception) -> str:
+    path = ".".join(str(step) for step in getattr(problem, "instance_path", ()))
+    return f"{path}{': ' if path else ''}{str(problem).partition(chr(10))[0]}"
+
+
+def _values_in(text: str) -> Iterator[tuple[Any, bool]]:
+    """The JSON values that the text may mean, and whether it is the whole text, the likeliest first."""
+    fenced = _FENCED.fullmatch(text)
+    for candidate, is_whole_text in ((text, True), (fenced["inside"] if fenced else "", False)):
+        try:
+            yield orjson.loads(candidate), is_whole_text
+        except orjson.JSONDecodeError:
+            continue
+        return
+    yield from ((value, False) for value in _values_amid_words(text))
+
+
+def _values_amid_words(text: str) -> Iterator[Any]:
+    decoder = json.JSONDecoder(parse_constant=_refuse)
+    end = places = 0
+    for opening in _OPENING.finditer(text):
+        if opening.start() < end:
+            continue  # inside the value that was found before
+        places += 1
+        if places > MAX_PLACES:
+            return
+        try:
+            value, end = decoder.raw_decode(text, opening.start())
+            orjson.dumps(value)
+        except (ValueError, TypeError, RecursionError):
+            continue
+        yield value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")

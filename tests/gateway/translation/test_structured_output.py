@@ -1,0 +1,202 @@
+"""How a structured answer is asked for, what of it counts, and what is wrong with one that does not fit."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from gateway.errors import InvalidRequest
+from gateway.translation.structured_output import ANSWER_TOOL, AnswerSchema, UnfitAnswer
+from tests.builders import (
+    CLAUDE,
+    CLAUDE_THINKING,
+    GEMINI_3,
+    a_tool,
+    assistant,
+    translated,
+    user,
+)
+
+TITLE = {
+    "type": "object",
+    "properties": {"title": {"type": "string"}, "level": {"enum": [1, 2]}},
+    "required": ["title"],
+    "additionalProperties": False,
+}
+
+
+def a_format(schema: Any = TITLE) -> dict[str, Any]:
+    return {"format": {"type": "json_schema", "schema": schema}}
+
+
+# --- asking ---
+
+
+@pytest.mark.parametrize("model", [CLAUDE, CLAUDE_THINKING])
+@pytest.mark.parametrize("thinking", [None, {"type": "disabled"}])
+def test_claude_answers_through_a_function_it_has_to_call(model: str, thinking: Any) -> None:
+    request = translated(model=model, output_config=a_format(), thinking=thinking)
+
+    (declaration,) = request.request["tools"][0]["functionDeclarations"]
+    config = request.request["toolConfig"]["functionCallingConfig"]
+    assert declaration["name"] == ANSWER_TOOL
+    assert set(declaration["parameters"]["properties"]) == {"title", "level"}
+    assert config == {"mode": "ANY", "allowedFunctionNames": [ANSWER_TOOL]}
+    assert request.answer_rules.answer_tool == ANSWER_TOOL
+    assert "thinkingConfig" not in request.request["generationConfig"]
+    assert "systemInstruction" not in request.request
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [a_tool()]},
+        {"thinking": {"type": "adaptive"}, "model": CLAUDE_THINKING},
+        {"output_config": a_format({"type": "array", "items": {"type": "string"}})},
+        {"output_config": a_format({"$ref": "#/$defs/T", "$defs": {"T": {"type": "string"}}})},
+    ],
+)
+def test_beside_tools_with_thinking_and_for_other_values_it_is_asked_in_words(fields: dict[str, Any]) -> None:
+    request = translated(**{"output_config": a_format(), **fields})
+
+    assert request.answer_rules.answer_tool is None
+    assert "JSON Schema" in request.request["systemInstruction"]["parts"][-1]["text"]
+
+
+def test_gemini_keeps_its_own_field() -> None:
+    request = translated(model=GEMINI_3, output_config=a_format())
+
+    assert request.answer_rules.answer_tool is None
+    assert "responseSchema" in request.request["generationConfig"]
+
+
+def test_a_prefill_is_not_gone_on_from() -> None:
+    """The answer has to be complete JSON, and the client would have only its end."""
+    request = translated(user("hi"), assistant("{"), output_config=a_format(), tools=[a_tool()])
+
+    assert request.request["contents"][-1]["role"] == "user"
+
+
+# --- what counts ---
+
+FITS = '{"title":"A day"}'
+
+
+@pytest.mark.parametrize(
+    ("said", "fitting"),
+    [
+        (FITS, FITS),
+        ('\n{ "title": "A day" }\n', '\n{ "title": "A day" }\n'),
+        (f"```json\n{FITS}\n```", FITS),
+        (f"```\n{FITS}\n```\n", FITS),
+        (f"Here it is:\n\n```json\n{FITS}\n```\nTell me if it is [wrong].", FITS),
+        (f"In short [1]: {FITS}", FITS),
+        (f"{{not JSON}} {FITS}", FITS),
+        ('{"title":"```json\\n{}\\n```"}', '{"title":"```json\\n{}\\n```"}'),
+        ('{"title":"ü 😀"} ', '{"title":"ü 😀"} '),
+    ],
+)
+def test_the_json_in_the_answer_counts(said: str, fitting: str) -> None:
+    assert AnswerSchema(TITLE).fit(said) == fitting
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("", "the answer is no JSON"),
+        ("I cannot say.", "the answer is no JSON"),
+        ('{"title":', "the answer is no JSON"),
+        ('{"title":NaN}', "the answer is no JSON"),
+        ('"secret"', "the whole answer: type"),
+        ("{}", "title: required"),
+        ('{"title":5}', "title: type"),
+        ('{"title":"secret","level":3}', "level: enum"),
+        ('{"title":"secret","secret":3}', "the whole answer: additionalProperties"),
+        ("{" * 50_000, "the answer is no JSON"),
+        ('{"a":' * 5_000 + "1" + "}" * 5_000, "the answer is no JSON"),
+    ],
+)
+def test_the_first_place_that_does_not_fit_is_named(said: str, problem: str) -> None:
+    with pytest.raises(UnfitAnswer) as caught:
+        AnswerSchema(TITLE).fit(said)
+
+    assert str(caught.value) == problem
+
+
+def test_places_within_lists_are_named_by_their_number() -> None:
+    schema = {"properties": {"items": {"type": "array", "items": {"properties": {"kind": {"const": "a"}}}}}}
+
+    with pytest.raises(UnfitAnswer, match=r"^items\.1\.kind: const$"):
+        AnswerSchema(schema).fit('{"items":[{"kind":"a"},{"kind":"b"}]}')
+
+
+def test_formats_patterns_and_references_count() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "on": {"type": "string", "format": "date"},
+            "code": {"type": "string", "pattern": "^(?!0)\\d+$"},
+            "next": {"$ref": "#"},
+        },
+    }
+
+    AnswerSchema(schema).fit('{"on":"2026-11-25","code":"12","next":{"code":"3"}}')
+    for wrong in ('{"on":"today"}', '{"code":"012"}', '{"next":{"code":"x"}}'):
+        with pytest.raises(UnfitAnswer):
+            AnswerSchema(schema).fit(wrong)
+
+
+def test_what_the_narrower_schema_changed_is_undone() -> None:
+    """Gemini was told that the mixed enum is text."""
+    schema = {"type": "object", "properties": {"n": {"enum": ["auto", 1]}}}
+
+    assert AnswerSchema(schema).fit('{"n":"1"}') == '{"n":1}'
+
+
+# --- the schema itself ---
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"type": "objekt"}, "type: "),
+        ({"properties": 3}, "properties: "),
+        ({"properties": {"a": {"minLength": -1}}}, "properties.a.minLength: "),
+        ({"pattern": "("}, "pattern: "),
+        ({"$ref": "https://example.com/schema.json"}, "https://example.com/schema.json"),
+        ({"$ref": "file:///etc/passwd"}, "Retrieval is disabled"),
+        ({"$ref": "#/nowhere"}, "/nowhere"),
+        ({"$schema": "https://example.com/my-own"}, "Unknown meta-schema"),
+    ],
+)
+def test_a_schema_that_is_none_is_refused(schema: Any, problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^output_config\.format\.schema: ") as caught:
+        AnswerSchema(schema)
+
+    assert problem in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"A": {}}, "type": "object"},
+        {"$schema": "https://json-schema.org/draft/2020-12/schema"},
+        {"$id": "https://example.com/a", "$defs": {"b": {"$id": "b"}}, "properties": {"c": {"$ref": "b"}}},
+        {"format": "of the future", "x-keyword": 1},
+    ],
+)
+def test_a_schema_of_any_kind_is_understood(schema: Any) -> None:
+    assert AnswerSchema(schema).fit("{}") == "{}"
+
+
+def test_a_pattern_cannot_stop_the_gateway() -> None:
+    schema = AnswerSchema({"properties": {"a": {"pattern": "^(?=(a+)+$)b"}}})
+    started = time.process_time()
+
+    with pytest.raises(UnfitAnswer, match=r"^a: pattern$"):
+        schema.fit('{"a":"%s!"}' % ("a" * 50_000))
+
+    assert time.process_time() - started < 2
