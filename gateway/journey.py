@@ -27,6 +27,7 @@ NEXT_ACCOUNT = "next account"
 NEXT_ADDRESS = "next address"
 SAME_ACCOUNT = "same account again"
 TOLD_THE_CLIENT = "told the client"
+SAME_QUESTION = "asked once more"
 
 RETRY_BY_ITSELF_SECONDS = 60.0
 """Claude Code waits this long for a `retry-after` and gives up at once when it is longer."""

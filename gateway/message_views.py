@@ -23,6 +23,8 @@ from gateway.errors import GatewayError, Overloaded
 from gateway.journey import Journey
 from gateway.ledger.record import RequestRecord
 from gateway.plain_text import fitting
+from gateway.structured_answers import open_structured
+from gateway.translation.structured_output import wanted_schema
 from gateway.translation.token_estimate import estimate_input_tokens
 
 if TYPE_CHECKING:
@@ -79,7 +81,10 @@ async def _whole(
 async def _open(
     gateway: Gateway, message_request: MessagesRequest, journey: Journey, record: RequestRecord
 ) -> Answer:
-    answer = await gateway.relay.open(message_request, journey)
+    open_answer = (
+        gateway.relay.open if wanted_schema(message_request) is None else open_structured(gateway.relay)
+    )
+    answer = await open_answer(message_request, journey)
     gateway.books.begin(record, answer)
     return answer
 

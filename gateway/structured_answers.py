@@ -1,0 +1,150 @@
+"""Structured answers: held until they are complete and fit, asked for once more when they do not.
+
+What is held has not left, so a wrong answer can still become a right one. The relay's limit on waiting ends
+with the first content; holding comes after it, within the time in which clients are sent pings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gateway.anthropic_api import stream_events
+from gateway.errors import GatewayError, UpstreamFailed
+from gateway.journey import SAME_QUESTION, TOLD_THE_CLIENT
+from gateway.translation.structured_output import AnswerSchema, UnfitAnswer, wanted_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.answer import Answer
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.journey import Journey
+    from gateway.relay import Relay
+
+MAX_HELD_CHARACTERS = 8 * 1024 * 1024
+DOES_NOT_FIT = "answered with JSON that does not fit the schema"
+
+
+def open_structured(relay: Relay) -> Callable[[MessagesRequest, Journey], Awaitable[Answer]]:
+    """As ``relay.open``, for a request with a schema."""
+
+    async def open_answer(request: MessagesRequest, journey: Journey) -> Answer:
+        schema = AnswerSchema(wanted_schema(request))
+        answer = await relay.open(request, journey)
+        events, problem = await _held(answer, schema, journey)
+        if problem is None:
+            answer.say(events)
+            return answer
+        answer.close()
+        journey.end_attempt(DOES_NOT_FIT, SAME_QUESTION)
+        spent = answer.usage.as_anthropic()
+        answer = await relay.open(_with_correction(request, events, problem), journey)
+        events, problem = await _held(answer, schema, journey)
+        if problem is not None:
+            answer.close()
+            journey.end_attempt(DOES_NOT_FIT, TOLD_THE_CLIENT)
+            raise _refusal(problem)
+        answer.say([_with_usage(event, spent) for event in events])
+        return answer
+
+    return open_answer
+
+
+async def _held(
+    answer: Answer, schema: AnswerSchema, journey: Journey
+) -> tuple[list[StreamEvent], UnfitAnswer | None]:
+    """The events that may leave, or those that came and what is wrong with them."""
+    try:
+        events = await answer.hold(MAX_HELD_CHARACTERS)
+    except BaseException as error:
+        answer.close()
+        if isinstance(error, GatewayError):
+            journey.end_attempt("broke off", TOLD_THE_CLIENT)
+        raise
+    if answer.stop_reason != "end_turn":
+        return events, None  # cut short, refused, or a call of the client's own tool: no final answer
+    try:
+        fitting = schema.fit(_text_of(events))
+    except UnfitAnswer as problem:
+        return events, problem
+    return _with_text(events, fitting), None
+
+
+def _text_of(events: list[StreamEvent]) -> str:
+    return "".join(event["delta"]["text"] for event in events if _is_text(event))
+
+
+def _is_text(event: StreamEvent) -> bool:
+    return event["type"] == "content_block_delta" and bool(event["delta"]["type"] == "text_delta")
+
+
+def _with_text(events: list[StreamEvent], text: str) -> list[StreamEvent]:
+    """Thinking as it was, then one text block, then the end."""
+    if text == _text_of(events) and _text_blocks(events) == 1:
+        return events
+    text_indexes = {event["index"] for event in events if _begins_text(event)}
+    kept = [event for event in events if event.get("index") not in text_indexes]
+    blocks = [event for event in kept if event["type"].startswith("content_block")]
+    index = sum(event["type"] == "content_block_start" for event in blocks)
+    numbers = {old: new for new, old in enumerate(dict.fromkeys(event["index"] for event in blocks))}
+    return [
+        *(event for event in kept if event["type"] == "message_start"),
+        *({**event, "index": numbers[event["index"]]} for event in blocks),
+        stream_events.text_start(index),
+        stream_events.text_delta(index, text),
+        stream_events.content_block_stop(index),
+        *(event for event in kept if event["type"] in ("message_delta", "message_stop")),
+    ]
+
+
+def _text_blocks(events: list[StreamEvent]) -> int:
+    return sum(map(_begins_text, events))
+
+
+def _begins_text(event: StreamEvent) -> bool:
+    return event["type"] == "content_block_start" and bool(event["content_block"]["type"] == "text")
+
+
+def _with_correction(
+    request: MessagesRequest, events: list[StreamEvent], problem: UnfitAnswer
+) -> MessagesRequest:
+    """The same conversation, with the answer that was wrong and what is wrong with it."""
+    said = _text_of(events)
+    if not said.strip():
+        return request
+    correction = (
+        f"This does not fit the JSON Schema ({problem}). Answer once more: only with JSON that fits it, "
+        "without any other text."
+    )
+    messages = [{"role": "assistant", "content": said}, {"role": "user", "content": correction}]
+    return replace(request, messages=[*request.messages, *messages])
+
+
+def _refusal(problem: UnfitAnswer) -> UpstreamFailed:
+    """The place has names from the answer in it: for the client alone."""
+    error = UpstreamFailed(f"The model's answer does not fit the schema of output_config.format: {problem}.")
+    error.may_quote_request = True
+    return error
+
+
+def _with_usage(event: StreamEvent, spent: dict[str, Any]) -> StreamEvent:
+    """With what the first answer cost."""
+    if event["type"] == "message_start":
+        message = event["message"]
+        read = {name: count for name, count in spent.items() if not name.startswith("output")}
+        return {**event, "message": {**message, "usage": _sum(message["usage"], read)}}
+    if event["type"] == "message_delta":
+        return {**event, "usage": _sum(event["usage"], spent)}
+    return event
+
+
+def _sum(usage: dict[str, Any], spent: dict[str, Any]) -> dict[str, Any]:
+    total = dict(usage)
+    for name, value in spent.items():
+        if isinstance(value, dict):
+            total[name] = _sum(total.get(name) or {}, value)
+        else:
+            total[name] = total.get(name, 0) + value
+    return total
