@@ -371,8 +371,9 @@ class MessageStream:
             return
         if self._family == "gemini":
             self._pending_signature = None
-            self._signatures.put(tool_use_id, tag(self._family, signature))
-            if self._display != "none" and not self._has_unsigned_thinking():
+            is_carried = self._display != "none"
+            self._signatures.put(tool_use_id, tag(self._family, signature), is_carried=is_carried)
+            if is_carried and not self._has_unsigned_thinking():
                 self._open_thinking(events)
         if self._has_unsigned_thinking():
             self._sign(signature, events)

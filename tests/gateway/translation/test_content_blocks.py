@@ -498,4 +498,4 @@ def test_a_broken_source_in_a_result_breaks_nothing(source: Any) -> None:
 
     request = translated(user("hi"), assistant(result), user("go on"))
 
-    validate_generate(an_envelope(request.model.id, request.request))
+    validate_generate(an_envelope(request.model.sent_id, request.request))

@@ -350,7 +350,7 @@ def test_calls_of_a_removed_tool_stay_in_the_history(model: str) -> None:
         model=model,
     )
 
-    validate_generate(an_envelope(request.model.id, request.request))
+    validate_generate(an_envelope(request.model.sent_id, request.request))
     call = request.request["contents"][1]["parts"][0]["functionCall"]
     assert call["name"] not in {"Read", "Old_one", "New_one"}
 
