@@ -91,7 +91,6 @@ WRONG_FIELDS: list[tuple[str, dict[str, Any]]] = [
     ("model", {"model": ""}),
     ("model", {"model": ["claude"]}),
     ("max_tokens", {"max_tokens": None}),
-    ("max_tokens", {"max_tokens": 0}),
     ("max_tokens", {"max_tokens": -1}),
     ("max_tokens", {"max_tokens": 1.5}),
     ("max_tokens", {"max_tokens": True}),

@@ -185,8 +185,7 @@ def tool_config(
     choice = tool_choice or {"type": "absent"}
     if choice["type"] == "tool" and choice["name"] not in names:
         choice = {"type": "auto"}  # a server tool, which is not declared
-    # A choice newer than us leaves the model free.
-    mode = MODES.get(choice["type"], MODES["auto"])[family]
+    mode = MODES[choice["type"]][family]
     if mode is None:
         return None
     config: dict[str, Any] = {"mode": mode}

@@ -21,39 +21,67 @@ from tests.builders import (
 )
 
 THINKING = {"type": "enabled", "budget_tokens": 2_000}
+INTERLEAVED = frozenset({"interleaved-thinking-2025-05-14"})
+WEB_SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+EMPTY = "all messages must have non-empty content except for the optional final assistant message"
+NO_IMAGE_TYPE = "Input should be 'image/gif', 'image/jpeg', 'image/png' or 'image/webp'"
 
 
 def a_source(kind: str = "image", **source: Any) -> dict[str, Any]:
     return {"messages": [user({"type": kind, "source": source})]}
 
 
+def a_document(**source: Any) -> dict[str, Any]:
+    source = source or {"type": "text", "media_type": "text/plain", "data": "words"}
+    return {"type": "document", "source": source}
+
+
+CITATION = {
+    "type": "char_location",
+    "cited_text": "words",
+    "document_index": 0,
+    "start_char_index": 0,
+    "end_char_index": 5,
+}
 REFUSED: list[tuple[Any, str]] = [
     ([], "request body: must be a JSON object"),
     ({"max_tokens": ...}, "max_tokens: Field required"),
-    ({"max_tokens": 0}, "max_tokens: must be an integer of at least 1"),
-    ({"max_tokens": "5"}, "max_tokens: must be an integer of at least 1"),
-    ({"max_tokens": 5.5}, "max_tokens: must be an integer of at least 1"),
-    ({"max_tokens": True}, "max_tokens: must be an integer of at least 1"),
-    ({"model": ...}, "model: must be a non-empty string"),
-    ({"model": " "}, "model: must be a non-empty string"),
-    ({"temperature": 1.5}, "temperature: must be a number from 0 to 1"),
-    ({"temperature": "hot"}, "temperature: must be a number from 0 to 1"),
-    ({"top_p": -0.1}, "top_p: must be a number from 0 to 1"),
-    ({"top_p": True}, "top_p: must be a number from 0 to 1"),
-    ({"top_k": -1}, "top_k: must be an integer of at least 0"),
-    ({"top_k": 1.5}, "top_k: must be an integer of at least 0"),
-    ({"stream": "yes"}, "stream: must be true or false"),
-    ({"stop_sequences": "END"}, "stop_sequences: must be a list of strings"),
-    ({"stop_sequences": ["END", " "]}, "stop_sequences.1: must be a string that is not blank"),
-    ({"metadata": "me"}, "metadata: must be a JSON object"),
-    ({"thinking": True}, "thinking: must be a JSON object"),
-    ({"thinking": {}}, "thinking.type: must be a string"),
-    ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens: must be an integer of at least 1024"),
+    ({"max_tokens": None}, "max_tokens: Field required"),
+    ({"max_tokens": -1}, "max_tokens: Input should be greater than or equal to 0"),
+    ({"max_tokens": 1.0}, "max_tokens: Input should be a valid integer"),
+    ({"max_tokens": "5"}, "max_tokens: Input should be a valid integer"),
+    ({"max_tokens": 5.5}, "max_tokens: Input should be a valid integer"),
+    ({"max_tokens": True}, "max_tokens: Input should be a valid integer"),
+    ({"model": ...}, "model: Field required"),
+    ({"model": " "}, "model: String should have at least 1 character"),
+    ({"temperature": 1.5}, "temperature: Input should be from 0 to 1"),
+    ({"temperature": "hot"}, "temperature: Input should be a valid number"),
+    ({"top_p": -0.1}, "top_p: Input should be from 0 to 1"),
+    ({"top_p": True}, "top_p: Input should be a valid number"),
+    ({"top_k": -1}, "top_k: Input should be greater than or equal to 0"),
+    ({"top_k": 1.5}, "top_k: Input should be a valid integer"),
+    ({"model": "m" * 257}, "model: String should have at most 256 characters"),
+    ({"service_tier": "gold"}, "service_tier: Input should be 'auto' or 'standard_only'"),
+    ({"metadata": {"user_id": 5}}, "metadata.user_id: Input should be a valid string"),
+    (
+        {"cache_control": {"type": "ephemeral", "ttl": "2h"}},
+        "cache_control.ttl: Input should be '5m' or '1h'",
+    ),
+    ({"stream": "yes"}, "stream: Input should be a valid boolean"),
+    ({"stop_sequences": "END"}, "stop_sequences: Input should be a valid list"),
+    ({"stop_sequences": ["END", " "]}, "stop_sequences.1: each stop sequence must contain non-whitespace"),
+    ({"metadata": "me"}, "metadata: Input should be an object"),
+    ({"thinking": True}, "thinking: Input should be an object"),
+    ({"thinking": {}}, "thinking.type: Field required"),
+    ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens: Field required"),
     (
         {"thinking": {"type": "enabled", "budget_tokens": 1_023}},
-        "thinking.budget_tokens: must be an integer of at least 1024",
+        "thinking.budget_tokens: Input should be greater than or equal to 1024",
     ),
-    ({"thinking": THINKING, "max_tokens": 2_000}, "max_tokens: must be greater than thinking.budget_tokens"),
+    (
+        {"thinking": THINKING, "max_tokens": 2_000},
+        "max_tokens: must be greater than `thinking.budget_tokens`",
+    ),
     (
         {"thinking": THINKING, "temperature": 0.5},
         "temperature: may only be set to 1 when thinking is enabled",
@@ -62,99 +90,146 @@ REFUSED: list[tuple[Any, str]] = [
         {"thinking": THINKING, "tools": [a_tool()], "tool_choice": {"type": "any"}},
         "tool_choice: may not force tool use when thinking is enabled",
     ),
+    ({"thinking": THINKING, "top_p": 0.5}, "top_p: must be at least 0.95 or unset when thinking is enabled"),
+    ({"thinking": THINKING, "top_k": 40}, "top_k: must be unset when thinking is enabled"),
+    ({"max_tokens": 0, "stream": True}, "stream: must be false when max_tokens is 0"),
+    ({"max_tokens": 0, "thinking": THINKING}, "thinking: may not be enabled when max_tokens is 0"),
+    (
+        {"max_tokens": 0, "output_config": {"format": {"type": "json_schema", "schema": {}}}},
+        "output_config.format: must be unset when max_tokens is 0",
+    ),
+    (
+        {"max_tokens": 0, "tools": [a_tool()], "tool_choice": {"type": "tool", "name": "get_weather"}},
+        "tool_choice: may not force tool use when max_tokens is 0",
+    ),
     (
         {"output_config": {"format": {"type": "json_schema"}}},
-        "output_config.format.schema: must be a JSON object",
+        "output_config.format.schema: Field required",
     ),
     (
         {"output_format": {"type": "json_schema", "schema": 5}},
-        "output_config.format.schema: must be a JSON object",
+        "output_format.schema: Input should be an object",
     ),
-    ({"system": 5}, "system: must be a string or a list of text blocks"),
-    ({"system": ["words"]}, "system.0: must be a JSON object"),
-    ({"system": [a_text(), an_image()]}, "system.1.type: must be 'text'"),
-    ({"system": [{"type": "text"}]}, "system.0.text: must be a string"),
-    ({"messages": ...}, "messages: must be a list with at least one message"),
-    ({"messages": []}, "messages: must be a list with at least one message"),
-    ({"messages": [5]}, "messages.0: must be a JSON object"),
+    ({"system": 5}, "system: Input should be a valid string or list"),
+    ({"system": ["words"]}, "system.0: Input should be an object"),
+    ({"system": [a_text(), an_image()]}, "system.1.type: Input should be 'text'"),
+    ({"system": [{"type": "text"}]}, "system.0.text: Field required"),
+    ({"messages": ...}, "messages: Field required"),
+    ({"messages": []}, "messages: List should have at least 1 item"),
+    ({"messages": [5]}, "messages.0: Input should be an object"),
     (
         {"messages": [{"role": "tool", "content": "x"}]},
-        "messages.0.role: must be 'user', 'assistant' or 'system'",
+        "messages.0.role: Input should be 'user', 'assistant' or 'system'",
     ),
     (
         {"messages": [{"role": ["user"], "content": "x"}]},
-        "messages.0.role: must be 'user', 'assistant' or 'system'",
+        "messages.0.role: Input should be a valid string",
     ),
-    ({"messages": [{"role": "user"}]}, "messages.0.content: must be a string or a list of content blocks"),
-    ({"messages": [user("")]}, "messages.0.content: must not be empty"),
+    ({"messages": [{"role": "user"}]}, "messages.0.content: Field required"),
+    ({"messages": [user("")]}, f"messages.0.content: {EMPTY}"),
     (
         {"messages": [user("hi"), {"role": "assistant", "content": []}, user("x")]},
-        "messages.1.content: must not be empty",
+        f"messages.1.content: {EMPTY}",
     ),
-    ({"messages": [user("hi", "x")]}, "messages.0.content.0: must be a JSON object"),
+    (
+        {"messages": [user("hi"), {"role": "system", "content": []}, user("x")]},
+        f"messages.1.content: {EMPTY}",
+    ),
+    (
+        {"messages": [user("hi"), {"role": "system", "output_config": {"effort": 5}}]},
+        "messages.1.output_config.effort: Input should be a valid string",
+    ),
+    (
+        {"messages": [user(a_tool_use())]},
+        "messages.0.content.0: `tool_use` blocks may only be in `assistant` messages",
+    ),
+    (
+        {"messages": [user(a_thinking())]},
+        "messages.0.content.0: `thinking` blocks may only be in `assistant` messages",
+    ),
+    (
+        {"messages": [user("hi"), assistant(a_tool_result())]},
+        "messages.1.content.0: `tool_result` blocks may only be in `user` messages",
+    ),
+    (
+        {"messages": [{"role": "system", "content": [an_image()]}]},
+        "messages.0.content.0: `image` blocks may only be in `user` messages",
+    ),
+    ({"messages": [user("hi", "x")]}, "messages.0.content.0: Input should be an object"),
     ({"messages": [user({"text": "x"})]}, "messages.0.content.0.type: Field required"),
-    ({"messages": [user({"type": "text", "text": 5})]}, "messages.0.content.0.text: must be a string"),
-    ({"messages": [assistant({"type": "thinking"})]}, "messages.0.content.0.thinking: must be a string"),
+    (
+        {"messages": [user({"type": "text", "text": 5})]},
+        "messages.0.content.0.text: Input should be a valid string",
+    ),
+    ({"messages": [assistant({"type": "thinking"})]}, "messages.0.content.0.thinking: Field required"),
     (
         {"messages": [assistant({**a_tool_use(), "id": ""})]},
-        "messages.0.content.0.id: must be a non-empty string",
+        "messages.0.content.0.id: String should have at least 1 character",
     ),
     (
         {"messages": [assistant({**a_tool_use(), "name": None})]},
-        "messages.0.content.0.name: must be a non-empty string",
+        "messages.0.content.0.name: Input should be a valid string",
     ),
     (
         {"messages": [user({"type": "tool_result"})]},
-        "messages.0.content.0.tool_use_id: must be a non-empty string",
+        "messages.0.content.0.tool_use_id: Field required",
     ),
     (
         {"messages": [user(a_tool_result(content=5))]},
-        "messages.0.content.0.content: must be a string or a list of content blocks",
+        "messages.0.content.0.content: Input should be a valid string or list",
     ),
     (
         {"messages": [user(a_tool_result(content=[5]))]},
-        "messages.0.content.0.content.0: must be a JSON object",
+        "messages.0.content.0.content.0: Input should be an object",
     ),
-    ({"messages": [user({"type": "image"})]}, "messages.0.content.0.source: must be a JSON object"),
-    (a_source(), "messages.0.content.0.source.type: must be a string"),
-    (a_source(type="url"), "messages.0.content.0.source.url: must be a non-empty string"),
+    ({"messages": [user({"type": "image"})]}, "messages.0.content.0.source: Field required"),
+    (a_source(), "messages.0.content.0.source.type: Field required"),
+    (a_source(type="url"), "messages.0.content.0.source.url: Field required"),
     (
         a_source(type="base64", media_type="image/bmp", data="aGk="),
-        "messages.0.content.0.source.media_type: must be one of image/gif, image/jpeg, image/png, image/webp",
+        f"messages.0.content.0.source.media_type: {NO_IMAGE_TYPE}",
     ),
     (
         a_source(type="base64", media_type=["image/png"], data="aGk="),
-        "messages.0.content.0.source.media_type: must be one of image/gif, image/jpeg, image/png, image/webp",
+        f"messages.0.content.0.source.media_type: {NO_IMAGE_TYPE}",
     ),
     (
         a_source(type="base64", media_type="image/png", data="no!"),
-        "messages.0.content.0.source.data: must be valid base64",
+        "messages.0.content.0.source.data: Input should be valid base64",
     ),
     (
         a_source(type="base64", media_type="image/png", data=""),
-        "messages.0.content.0.source.data: must be a non-empty string",
+        "messages.0.content.0.source.data: String should have at least 1 character",
     ),
     (
         a_source("document", type="base64", media_type="text/csv", data="aGk="),
-        "messages.0.content.0.source.media_type: must be one of application/pdf",
+        "messages.0.content.0.source.media_type: Input should be 'application/pdf'",
     ),
-    (a_source("document", type="text"), "messages.0.content.0.source.data: must be a string"),
+    (a_source("document", type="text"), "messages.0.content.0.source.media_type: Field required"),
     (
         a_source("document", type="content"),
-        "messages.0.content.0.source.content: must be a string or a list of content blocks",
+        "messages.0.content.0.source.content: Field required",
     ),
-    ({"tools": {}}, "tools: must be a list"),
-    ({"tools": [5]}, "tools.0: must be a JSON object"),
-    ({"tools": [a_tool("a.b")]}, "tools.0.name: must match ^[A-Za-z0-9_-]{1,128}$"),
-    ({"tools": [a_tool("x" * 129)]}, "tools.0.name: must match ^[A-Za-z0-9_-]{1,128}$"),
-    ({"tools": [{**a_tool(), "name": 5}]}, "tools.0.name: must match ^[A-Za-z0-9_-]{1,128}$"),
-    ({"tools": [a_tool("a"), a_tool("a")]}, "tools.1.name: tool names must be unique, and 'a' is not"),
+    ({"tools": {}}, "tools: Input should be a valid list"),
+    ({"tools": [5]}, "tools.0: Input should be an object"),
+    ({"tools": [a_tool("a.b")]}, "tools.0.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"),
+    ({"tools": [a_tool("x" * 129)]}, "tools.0.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"),
+    ({"tools": [{**a_tool(), "name": 5}]}, "tools.0.name: Input should be a valid string"),
+    ({"tools": [a_tool("a"), a_tool("a")]}, "tools.1.name: Tool names must be unique"),
     ({"tools": [{"name": "a"}]}, "tools.0.input_schema: Field required"),
-    ({"tools": [{"name": "a", "input_schema": None}]}, "tools.0.input_schema: must be a JSON object"),
-    ({"tools": [a_tool(schema={"type": "string"})]}, "tools.0.input_schema.type: must be 'object'"),
+    ({"tools": [{"name": "a", "input_schema": None}]}, "tools.0.input_schema: Input should be an object"),
+    ({"tools": [a_tool(schema={"type": "string"})]}, "tools.0.input_schema.type: Input should be 'object'"),
     ({"tool_choice": {"type": "auto"}}, "tool_choice: may only be specified while providing tools"),
-    ({"tools": [a_tool()], "tool_choice": {}}, "tool_choice.type: must be a string"),
-    ({"tools": [a_tool()], "tool_choice": {"type": "tool"}}, "tool_choice.name: must be a non-empty string"),
+    (
+        {"tools": [{**WEB_SEARCH, "name": "search"}]},
+        "tools.0.name: Input should be 'web_search'",
+    ),
+    (
+        {"tools": [a_tool()], "tool_choice": {"type": "tool", "name": "get_whether"}},
+        "tool_choice.name: Tool not found in provided tools",
+    ),
+    ({"tools": [a_tool()], "tool_choice": {}}, "tool_choice.type: Field required"),
+    ({"tools": [a_tool()], "tool_choice": {"type": "tool"}}, "tool_choice.name: Field required"),
 ]
 
 
@@ -182,10 +257,40 @@ ACCEPTED: list[dict[str, Any]] = [
     {"top_k": 0, "temperature": 0, "top_p": 1, "stream": True},
     {"temperature": 1, "thinking": THINKING},
     {"thinking": {"type": "from_the_future"}, "output_config": {"effort": "galactic", "format": None}},
+    {"messages": [user("hi"), assistant({"type": "tool_use", "id": "a:b", "name": "a.b"}), user("go")]},
+    {"messages": [user("hi"), assistant({"type": "thinking", "thinking": ""}), user("go")]},
+    {"messages": [user(a_tool_result("toolu_nobody_made"))]},
+    {"messages": [{"role": "system", "content": "note"}, user(a_text(" "))]},
+    {"messages": [user(a_text(cache_control={"type": "ephemeral", "scope": "global"})) for _ in range(5)]},
     {"betas": ["x"], "context_management": {}, "safeguards": [], "service_tier": "auto", "thread": None},
-    {"tools": [{"type": "web_search_20250305", "name": "web_search"}, {"type": "mcp_toolset"}]},
+    {"temperature": 1.0, "thinking": THINKING, "top_p": 0.95},
+    {"thinking": {"type": "adaptive", "display": "newer"}, "temperature": 0.5, "speed": "warp"},
+    {"tools": [WEB_SEARCH, {"type": "mcp_toolset", "mcp_server_name": "files"}, {"type": "hologram_2030"}]},
+    {"tools": [WEB_SEARCH], "tool_choice": {"type": "tool", "name": "web_search"}},
+    {"tools": [a_tool(defer_loading=True)], "tool_choice": {"type": "tool", "name": "get_weather"}},
+    {"tools": [{"function": {"name": "a"}}], "tool_choice": {"type": "tool", "name": "a"}},
+    {
+        "tools": [{"type": "mcp_toolset", "mcp_server_name": "files"}],
+        "tool_choice": {"type": "tool", "name": "whatever_the_server_has"},
+    },
+    {
+        "tools": [a_tool()],
+        "tool_choice": {"type": "tool", "name": "late"},
+        "messages": [
+            user("hi"),
+            {
+                "role": "system",
+                "content": [
+                    {
+                        "type": "tool_addition",
+                        "tool": {"type": "tool_definition", "definition": a_tool("late")},
+                    }
+                ],
+            },
+        ],
+    },
+    {"max_tokens": 0, "tools": [a_tool()], "tool_choice": {"type": "auto"}, "thinking": {"type": "adaptive"}},
     {"tools": [{"function": {"name": "a"}}, {"function": {"name": "b"}}]},
-    {"tools": [a_tool()], "tool_choice": {"type": "from_the_future"}},
     {
         "messages": [
             user(a_text()),
@@ -214,6 +319,65 @@ def test_output_config_takes_in_the_older_output_format() -> None:
     assert both.output_config == {"format": None}
 
 
+@pytest.mark.parametrize("content", [{}, {"content": []}, {"content": ""}, {"content": None}])
+def test_a_system_message_may_change_only_the_effort(content: dict[str, Any]) -> None:
+    change = {"role": "system", **content, "output_config": {"effort": "low"}}
+
+    request = parse_messages_request(a_body(user("hi"), assistant("hello"), user("go"), change))
+
+    assert request.messages[-1]["output_config"] == {"effort": "low"}
+    assert request.messages[-1]["content"] in ("", [])
+
+
+def test_with_interleaved_thinking_the_budget_may_exceed_max_tokens() -> None:
+    body = a_body(max_tokens=4_096, thinking={"type": "enabled", "budget_tokens": 10_000}, tools=[a_tool()])
+
+    assert parse_messages_request(body, betas=INTERLEAVED).max_tokens == 4_096
+    with pytest.raises(InvalidRequest, match="max_tokens: must be greater than"):
+        parse_messages_request(body)
+    with pytest.raises(InvalidRequest, match="max_tokens: must be greater than"):
+        parse_messages_request({**body, "tools": []}, betas=INTERLEAVED)
+
+
+@pytest.mark.parametrize("version", ["2026-10-21", "2031-01-01"])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"temperature": 1}, "temperature: Extra inputs are not permitted"),
+        ({"top_p": 0.99}, "top_p: Extra inputs are not permitted"),
+        ({"top_k": 0}, "top_k: Extra inputs are not permitted"),
+        (
+            {"messages": [user("hi"), assistant(a_document()), user("go")]},
+            "messages.1.content.0: `document` blocks may only be in `user` messages",
+        ),
+        (
+            {"messages": [user(a_text(citations=[CITATION]))]},
+            "messages.0.content.0.citations: text blocks in `user` messages may not have citations",
+        ),
+    ],
+)
+def test_the_newer_version_refuses_what_the_older_takes(
+    fields: dict[str, Any], message: str, version: str
+) -> None:
+    body = a_body(**fields)
+
+    assert parse_messages_request(body, version="2023-06-01").model
+    with pytest.raises(InvalidRequest) as caught:
+        parse_messages_request(body, version=version)
+    assert caught.value.message == message
+
+
+def test_the_newer_version_takes_everything_else() -> None:
+    body = a_body(
+        user(a_document(), a_text(citations=[])),
+        assistant(a_text(citations=[CITATION])),
+        user(a_tool_result(content=[a_text(citations=[CITATION]), a_document()])),
+        temperature=None,
+    )
+
+    assert parse_messages_request(body, version="2026-10-21").messages == body["messages"]
+
+
 def test_threads_are_refused_so_that_the_client_sends_the_whole_history() -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_messages_request(a_body(thread={"id": "thread_1"}))
@@ -222,7 +386,7 @@ def test_threads_are_refused_so_that_the_client_sends_the_whole_history() -> Non
 
 
 def test_counting_tokens_needs_no_max_tokens() -> None:
-    body = a_body(thinking=THINKING)
+    body = a_body(thinking=THINKING, stream=True)
     del body["max_tokens"]
 
     assert parse_count_tokens_request(body).max_tokens == 0
@@ -231,9 +395,8 @@ def test_counting_tokens_needs_no_max_tokens() -> None:
 
 
 def test_content_within_content_has_an_end() -> None:
-    content: Any = "words"
-    for _ in range(300):
-        content = [{"type": "document", "source": {"type": "content", "content": content}}]
+    """The API knows images and texts in a document, and nothing that could hold another document."""
+    inner = a_document(type="content", content=[a_document(type="content", content="words")])
 
-    with pytest.raises(InvalidRequest, match=r"content is nested too deeply$"):
-        parse_messages_request(a_body({"role": "user", "content": content}))
+    with pytest.raises(InvalidRequest, match=r"source.content.0.type: Input should be 'text' or 'image'$"):
+        parse_messages_request(a_body(user(inner)))

@@ -343,5 +343,6 @@ def _options(draw: st.DrawFn, body: dict[str, Any]) -> dict[str, Any]:
         )
     )
     if body.get("thinking", {}).get("type") == "enabled":
-        options.pop("temperature", None)
+        for excluded in ("temperature", "top_p", "top_k"):
+            options.pop(excluded, None)
     return options

@@ -8,7 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.anthropic_api.messages import MessagesRequest
 from gateway.translation.content_blocks import block_to_parts
+from gateway.translation.request import TranslationOptions, translate_request
+from gateway.translation.signatures import SignatureCache
 from gateway.upstreams.emulator.validator import validate_generate
 from tests.builders import (
     CLAUDE,
@@ -16,6 +19,7 @@ from tests.builders import (
     GEMINI_3,
     GPT,
     PNG,
+    a_model,
     a_text,
     a_tool_result,
     a_tool_use,
@@ -241,7 +245,12 @@ def test_block(block: dict[str, Any], parts: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("block", [row[1] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_no_block_fails_a_request(block: dict[str, Any]) -> None:
-    request = translated(user(a_text(), block), assistant(a_text(), block), user("go on"))
+    """Also one that is not whole, which validation refuses."""
+    messages = [user(a_text(), block), assistant(a_text(), block), user("go on")]
+
+    request = translate_request(
+        MessagesRequest("any", 1_000, messages), a_model(), TranslationOptions(), SignatureCache()
+    )
 
     assert len(request.request["contents"]) == 3
 
@@ -249,7 +258,7 @@ def test_no_block_fails_a_request(block: dict[str, Any]) -> None:
 def test_cache_control_and_its_like_reach_google_nowhere() -> None:
     extra: dict[str, Any] = {
         "cache_control": {"type": "ephemeral"},
-        "citations": {"enabled": True},
+        "citations": [],
         "caller": {"type": "direct"},
     }
     request = translated(

@@ -87,7 +87,7 @@ def test_everything_that_is_sent_counts() -> None:
     assert extra({"type": "document", "source": source}) == 258
     assert extra({"type": "document", "source": words}) > 40
     assert extra({"type": "document", "source": {"type": "content", "content": [a_text(PROSE)]}}) > 40
-    assert extra(a_thinking(PROSE)) > 40
+    assert estimate_input_tokens(a_messages_request(user("hi"), assistant(a_thinking(PROSE)))) > bare + 40
     assert extra({"type": "from_the_future", "words": PROSE}) > 40
     assert extra(tools=[WIDE]) > 500
     assert extra(system=PROSE) > 40

@@ -78,10 +78,16 @@ def test_of_tools_with_one_name_the_first_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "server_tool", ["web_search_20250305", "web_fetch_20250910", "code_execution_20250825", "mcp_toolset"]
+    "server_tool",
+    [
+        {"type": "web_search_20250305", "name": "web_search", "max_uses": 5},
+        {"type": "web_fetch_20250910", "name": "web_fetch"},
+        {"type": "code_execution_20250825", "name": "code_execution"},
+        {"type": "mcp_toolset", "mcp_server_name": "files"},
+    ],
 )
-def test_a_server_tool_is_not_declared(server_tool: str) -> None:
-    request = translated(tools=[{"type": server_tool, "name": "web_search", "max_uses": 5}]).request
+def test_a_server_tool_is_not_declared(server_tool: dict[str, Any]) -> None:
+    request = translated(tools=[server_tool]).request
 
     assert "tools" not in request
     assert "toolConfig" not in request
@@ -140,17 +146,17 @@ CHOICES = [
     ({"type": "any"}, CLAUDE, {"mode": "ANY"}),
     ({"type": "tool", "name": "9f"}, GEMINI_3, {"mode": "ANY", "allowedFunctionNames": ["_9f"]}),
     ({"type": "tool", "name": "9f"}, CLAUDE, {"mode": "ANY", "allowedFunctionNames": ["_9f"]}),
-    ({"type": "tool", "name": "not_declared"}, GEMINI_3, {"mode": "AUTO"}),
+    ({"type": "tool", "name": "web_search"}, GEMINI_3, {"mode": "AUTO"}),
     ({"type": "none"}, GEMINI_3, {"mode": "NONE"}),
     ({"type": "none"}, CLAUDE, {"mode": "NONE"}),
     ({"type": "auto", "disable_parallel_tool_use": True}, GEMINI_3, {"mode": "AUTO"}),
-    ({"type": "from_the_future"}, GEMINI_3, {"mode": "AUTO"}),
 ]
 
 
 @pytest.mark.parametrize(("choice", "model", "config"), CHOICES)
 def test_tool_choice_becomes_the_calling_mode(choice: Any, model: str, config: Any) -> None:
-    request = translated(model=model, tools=[a_tool("9f")], tool_choice=choice).request
+    server_tool = {"type": "web_search_20250305", "name": "web_search"}
+    request = translated(model=model, tools=[a_tool("9f"), server_tool], tool_choice=choice).request
 
     assert request["toolConfig"] == {"functionCallingConfig": config}
     assert request["tools"][0]["functionDeclarations"]

@@ -1,0 +1,220 @@
+"""Checks of JSON values, put together into the shapes of a request.
+
+A check takes a value and returns nothing, or raises Mismatch. Nothing is copied, and no path is built as
+long as the values fit: a request of thousands of blocks costs a few calls a block.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+Check = Callable[[Any], None]
+
+
+class Mismatch(Exception):
+    """A value that does not fit. Each container it lies in adds its step of the path on the way out."""
+
+    def __init__(self, problem: str, *path: str | int) -> None:
+        super().__init__(problem)
+        self._problem = problem
+        self._path: list[str | int] = [*reversed(path)]
+
+    def inside(self, step: str | int) -> Mismatch:
+        self._path.append(step)
+        return self
+
+    def __str__(self) -> str:
+        """In Anthropic's form, ``messages.0.content.1.text: Field required``."""
+        path = ".".join(map(str, reversed(self._path)))
+        return f"{path}: {self._problem}" if path else self._problem
+
+
+# --- single values ---
+
+
+def string(value: Any) -> None:
+    if not isinstance(value, str):
+        raise Mismatch("Input should be a valid string")
+
+
+def filled_string(value: Any) -> None:
+    if not isinstance(value, str):
+        raise Mismatch("Input should be a valid string")
+    if not value:
+        raise Mismatch("String should have at least 1 character")
+
+
+def boolean(value: Any) -> None:
+    if not isinstance(value, bool):
+        raise Mismatch("Input should be a valid boolean")
+
+
+def an_object(value: Any) -> None:
+    if not isinstance(value, dict):
+        raise Mismatch("Input should be an object")
+
+
+def integer(value: Any) -> None:
+    """``True`` is no number here, and neither is ``1.0``."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Mismatch("Input should be a valid integer")
+
+
+def integer_of_at_least(least: int) -> Check:
+    def check(value: Any) -> None:
+        integer(value)
+        if value < least:
+            raise Mismatch(f"Input should be greater than or equal to {least}")
+
+    return check
+
+
+def fraction(value: Any) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise Mismatch("Input should be a valid number")
+    if not 0 <= value <= 1:
+        raise Mismatch("Input should be from 0 to 1")
+
+
+def base64_data(value: Any) -> None:
+    filled_string(value)
+    try:
+        base64.b64decode(value, validate=True)
+    except ValueError:
+        raise Mismatch("Input should be valid base64") from None
+
+
+def one_of(*allowed: str) -> Check:
+    problem = f"Input should be {_listed(allowed)}"
+
+    def check(value: Any) -> None:
+        # Compared one by one: a list cannot be looked up in a set.
+        if not any(value == each for each in allowed):
+            raise Mismatch(problem)
+
+    return check
+
+
+def not_permitted(value: Any) -> None:
+    raise Mismatch("Extra inputs are not permitted")
+
+
+def _listed(words: Collection[str]) -> str:
+    """``'a', 'b' or 'c'``"""
+    *first, last = [f"'{word}'" for word in words]
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+# --- values made of others ---
+
+
+def list_of(check: Check, *, or_string: bool = False, at_least: int = 0, at_most: int | None = None) -> Check:
+    problem = "Input should be a valid string or list" if or_string else "Input should be a valid list"
+
+    def check_list(value: Any) -> None:
+        if or_string and isinstance(value, str):
+            return
+        if not isinstance(value, list):
+            raise Mismatch(problem)
+        if len(value) < at_least:
+            raise Mismatch(f"List should have at least {at_least} item")
+        if at_most is not None and len(value) > at_most:
+            raise Mismatch(f"List should have at most {at_most} items")
+        index = 0
+        try:
+            for index, item in enumerate(value):  # noqa: B007 -- a step of the path
+                check(item)
+        except Mismatch as mismatch:
+            raise mismatch.inside(index) from None
+
+    return check_list
+
+
+def string_or(check: Check) -> Check:
+    def check_value(value: Any) -> None:
+        if not isinstance(value, str):
+            check(value)
+
+    return check_value
+
+
+def map_of(check: Check) -> Check:
+    """An object whose keys the client chose."""
+
+    def check_map(value: Any) -> None:
+        an_object(value)
+        key = ""
+        try:
+            for key, item in value.items():  # noqa: B007 -- a step of the path
+                if item is not None:
+                    check(item)
+        except Mismatch as mismatch:
+            raise mismatch.inside(key) from None
+
+    return check_map
+
+
+MISSING = object()
+TYPE_OF: dict[Check, type] = {string: str, boolean: bool, integer: int, an_object: dict}
+
+
+def shape(required: Mapping[str, Check] | None = None, /, **optional: Check) -> Check:
+    """An object. Fields that are not named pass; an optional field that is null counts as absent."""
+    required_checks = [(name, TYPE_OF.get(check), check) for name, check in (required or {}).items()]
+    has_no_optional = frozenset(optional).isdisjoint
+
+    def check_object(value: Any) -> None:
+        if not isinstance(value, dict):
+            raise Mismatch("Input should be an object")
+        name = ""
+        try:
+            for name, plain_type, check in required_checks:
+                item = value.get(name, MISSING)
+                # What most fields are, told without a call.
+                if type(item) is plain_type:
+                    continue
+                if item is MISSING:
+                    raise Mismatch("Field required")
+                check(item)
+            if not optional or has_no_optional(value):
+                return
+            for name, item in value.items():
+                if item is not None and name in optional:
+                    optional[name](item)
+        except Mismatch as mismatch:
+            raise mismatch.inside(name) from None
+
+    return check_object
+
+
+def variants(
+    shapes: Mapping[str, Check],
+    *,
+    by: str = "type",
+    is_open: bool = False,
+    misplaced: Mapping[str, str] | None = None,
+) -> Check:
+    """An object of one of several shapes, told apart by a field, most often ``type``.
+
+    An open family lets a value pass that it does not know, because newer ones come without notice.
+    ``misplaced`` says what to answer to values that are known but do not belong here.
+    """
+    problems = misplaced or {}
+
+    def check_variant(value: Any) -> None:
+        if not isinstance(value, dict):
+            raise Mismatch("Input should be an object")
+        variant = value.get(by)
+        if not isinstance(variant, str):
+            raise Mismatch("Field required" if variant is None else "Input should be a valid string", by)
+        check = shapes.get(variant)
+        if check is not None:
+            check(value)
+        elif variant in problems:
+            raise Mismatch(problems[variant])
+        elif not is_open:
+            raise Mismatch(f"Input should be {_listed(shapes)}", by)
+
+    return check_variant

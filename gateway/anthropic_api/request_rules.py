@@ -1,0 +1,134 @@
+"""What the fields of a request mean for each other. Their own shapes are in request_shapes.py.
+
+Anthropic refuses more than this: a result that answers no call, a call left without a result, blank texts,
+more than four cache breakpoints, prefill for newer models, sampling with adaptive thinking. Clients send
+all of them, translation has an answer to each, and a refusal would only end the session.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from gateway.anthropic_api.messages import MessagesRequest
+
+INTERLEAVED_THINKING = "interleaved-thinking-2025-05-14"
+MIN_TOP_P_WITH_THINKING = 0.95
+
+
+def check_rules(request: MessagesRequest) -> None:
+    """Raises InvalidRequest."""
+    check_content(request.messages)
+    check_tool_names(request.tools or ())
+    check_tool_choice(request)
+    if _budget_of(request.thinking) is not None:
+        check_thinking(request)
+
+
+def check_content(messages: list[dict[str, Any]]) -> None:
+    """Only a final assistant message may be empty, and a system message that changes the effort."""
+    last = len(messages) - 1
+    for index, message in enumerate(messages):
+        if message.get("content") or (index == last and message["role"] == "assistant"):
+            continue
+        if message["role"] == "system" and message.get("output_config"):
+            continue
+        raise InvalidRequest(
+            f"messages.{index}.content: all messages must have non-empty content except for the optional "
+            "final assistant message"
+        )
+
+
+def check_tool_names(tools: Iterable[Mapping[str, Any]]) -> None:
+    names: set[str] = set()
+    for index, tool in enumerate(tools):
+        name = tool.get("name")
+        if name is None:
+            continue
+        if name in names:
+            raise InvalidRequest(f"tools.{index}.name: Tool names must be unique")
+        names.add(name)
+
+
+# --- tool_choice ---
+
+
+def check_tool_choice(request: MessagesRequest) -> None:
+    choice = request.tool_choice
+    if choice is None:
+        return
+    if not request.tools:
+        raise InvalidRequest("tool_choice: may only be specified while providing tools")
+    if choice["type"] == "tool" and not _may_have_tool(request, choice["name"]):
+        raise InvalidRequest("tool_choice.name: Tool not found in provided tools")
+
+
+def _may_have_tool(request: MessagesRequest, wanted: str) -> bool:
+    """Also a deferred tool, and one that a message adds. A toolset names its tools elsewhere."""
+    names = [_name_of(tool) for tool in (*(request.tools or ()), *_added_tools(request.messages))]
+    return wanted in names or None in names
+
+
+def _name_of(tool: Mapping[str, Any]) -> str | None:
+    holders = (tool, tool.get("function"), tool.get("custom"))
+    return next((holder["name"] for holder in holders if holder and holder.get("name")), None)
+
+
+def _added_tools(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for message in messages:
+        content = message.get("content")
+        for block in content if isinstance(content, list) else ():
+            if block["type"] == "tool_addition":
+                yield block["tool"].get("definition") or block["tool"]
+
+
+# --- thinking and max_tokens ---
+
+
+def check_thinking(request: MessagesRequest) -> None:
+    """Of the kind with a budget. Adaptive thinking gives way to what excludes it."""
+    budget = _budget_of(request.thinking) or 0
+    if request.max_tokens and budget >= request.max_tokens and not _thinks_between_calls(request):
+        raise InvalidRequest("max_tokens: must be greater than `thinking.budget_tokens`")
+    if request.temperature not in (None, 1):
+        raise InvalidRequest("temperature: may only be set to 1 when thinking is enabled")
+    if request.top_p is not None and request.top_p < MIN_TOP_P_WITH_THINKING:
+        raise InvalidRequest("top_p: must be at least 0.95 or unset when thinking is enabled")
+    if request.top_k is not None:
+        raise InvalidRequest("top_k: must be unset when thinking is enabled")
+    if _forces_a_call(request.tool_choice):
+        raise InvalidRequest("tool_choice: may not force tool use when thinking is enabled")
+
+
+def check_empty_answer(request: MessagesRequest) -> None:
+    """``max_tokens: 0`` fills the prompt cache and answers nothing, so nothing may be asked of the answer."""
+    if request.max_tokens:
+        return
+    if request.stream:
+        raise InvalidRequest("stream: must be false when max_tokens is 0")
+    if _budget_of(request.thinking) is not None:
+        raise InvalidRequest("thinking: may not be enabled when max_tokens is 0")
+    if (request.output_config or {}).get("format") is not None:
+        raise InvalidRequest("output_config.format: must be unset when max_tokens is 0")
+    if _forces_a_call(request.tool_choice):
+        raise InvalidRequest("tool_choice: may not force tool use when max_tokens is 0")
+
+
+def _budget_of(thinking: Mapping[str, Any] | None) -> int | None:
+    if thinking is None or thinking["type"] != "enabled":
+        return None
+    budget: int = thinking["budget_tokens"]
+    return budget
+
+
+def _thinks_between_calls(request: MessagesRequest) -> bool:
+    """Then the budget is that of the whole turn, not of one answer."""
+    return INTERLEAVED_THINKING in request.betas and bool(request.tools)
+
+
+def _forces_a_call(tool_choice: Mapping[str, Any] | None) -> bool:
+    return tool_choice is not None and tool_choice["type"] in ("any", "tool")
