@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from gateway.answer import KEEP_ALIVE_SECONDS
-from gateway.anthropic_api.messages import parse_count_tokens_request, parse_messages_request
+from gateway.anthropic_api.messages import (
+    OLDEST_VERSION,
+    parse_count_tokens_request,
+    parse_messages_request,
+)
 from gateway.anthropic_api.sse import PING, encode_event
 from gateway.api import OUR_FAULT, STOPPING, EventStream, JsonResponse
 from gateway.endpoints import endpoint
@@ -49,7 +53,9 @@ async def messages(request: ApiRequest) -> HttpResponseBase:
     record = _record(request)
     await gateway.books.open(record)
     try:
-        message_request = parse_messages_request(request.json())
+        message_request = parse_messages_request(
+            request.json(), version=_version(request), betas=_betas(request)
+        )
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("asks for %s", _shape_of(request, message_request))
         journey = _journey(request, message_request)
@@ -157,6 +163,16 @@ async def _let_go(opening: asyncio.Task[Answer], record: RequestRecord, gateway:
         gateway.books.close(record)
 
 
+def _version(request: ApiRequest) -> str:
+    """Anthropic requires the header. Tools that were written without it know the oldest rules."""
+    return request.headers.get("anthropic-version", "").strip() or OLDEST_VERSION
+
+
+def _betas(request: ApiRequest) -> frozenset[str]:
+    """A header that comes more than once has been joined with commas."""
+    return frozenset(beta.strip() for beta in request.headers.get("anthropic-beta", "").split(","))
+
+
 def _record(request: ApiRequest) -> RequestRecord:
     return RequestRecord(
         request_id=request.request_id,
@@ -201,4 +217,7 @@ def _first_user_text(message_request: MessagesRequest) -> str:
 
 @endpoint("POST")
 async def count_tokens(request: ApiRequest) -> HttpResponseBase:
-    return JsonResponse({"input_tokens": estimate_input_tokens(parse_count_tokens_request(request.json()))})
+    message_request = parse_count_tokens_request(
+        request.json(), version=_version(request), betas=_betas(request)
+    )
+    return JsonResponse({"input_tokens": estimate_input_tokens(message_request)})

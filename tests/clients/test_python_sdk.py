@@ -164,6 +164,7 @@ def test_system_prompt_and_limits_arrive(client: Anthropic, google: EmulatorServ
         messages=HELLO,
         stop_sequences=["STOP"],
         extra_body={"temperature": 0.5},
+        extra_headers={"anthropic-version": "2023-06-01"},
     )
 
     [call] = accepted_calls(google)

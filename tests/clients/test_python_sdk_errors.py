@@ -73,12 +73,12 @@ def test_an_endpoint_we_do_not_have_is_not_found(client: Anthropic) -> None:
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": -1}, "max_tokens"),
         ({"extra_body": {"max_tokens": "many"}}, "max_tokens"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "robot", "content": "Hello"}]}, r"messages\.0\.role"),
         ({"messages": [{"role": "user", "content": 5}]}, r"messages\.0\.content"),
-        ({"extra_body": {"temperature": 7}}, "temperature"),
+        ({"extra_body": {"temperature": 1}}, "temperature: Extra inputs are not permitted"),
         ({"tools": [{"name": "a b", "input_schema": {"type": "object"}}]}, r"tools\.0\.name"),
         ({"thinking": {"type": "enabled", "budget_tokens": 1}}, r"thinking\.budget_tokens"),
         ({"tool_choice": {"type": "any"}}, "tool_choice"),

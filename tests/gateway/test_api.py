@@ -139,6 +139,32 @@ async def test_tokens_are_counted_without_asking_google(client: httpx.AsyncClien
     assert response.json()["input_tokens"] >= 1
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize(
+    ("version", "status"), [(None, 200), ("2023-06-01", 200), ("2026-10-21", 400), ("2031-01-01", 400)]
+)
+async def test_a_request_is_judged_by_the_version_it_names(
+    version: str | None, status: int, path: str, client: httpx.AsyncClient
+) -> None:
+    headers = {"anthropic-version": version} if version else {}
+
+    response = await client.post(path, json=a_body(temperature=1), headers=headers)
+
+    assert response.status_code == status
+
+
+async def test_interleaved_thinking_is_told_by_the_beta_header(client: httpx.AsyncClient) -> None:
+    body = a_body(
+        max_tokens=4_096,
+        thinking={"type": "enabled", "budget_tokens": 10_000},
+        tools=[{"name": "get_weather", "input_schema": {"type": "object"}}],
+    )
+    betas = [("anthropic-beta", "a,b"), ("anthropic-beta", "c, interleaved-thinking-2025-05-14")]
+
+    assert (await client.post("/v1/messages", json=body)).status_code == 400
+    assert (await client.post("/v1/messages", json=body, headers=betas)).status_code == 200
+
+
 async def test_health_says_how_many_accounts_and_names_none(client: httpx.AsyncClient) -> None:
     response = await client.get("/health")
 
