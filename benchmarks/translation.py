@@ -117,7 +117,7 @@ class Work:
         self.translate()
 
     def estimate(self) -> None:
-        estimate_input_tokens(parse_messages_request(self._parsed_body))
+        estimate_input_tokens(parse_messages_request(self._parsed_body), self._model.family)
 
     def receive(self) -> list[dict[str, Any]]:
         stream = MessageStream(

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from gateway.journey import Journey
     from gateway.ledger.record import RequestRecord
     from gateway.ledger.writing import Ledger
+    from gateway.token_ratios import TokenRatios
 
 logger = logging.getLogger(__name__)
 
 
 class Bookkeeper:
-    def __init__(self, ledger: Ledger, activity: Activity) -> None:
+    def __init__(self, ledger: Ledger, activity: Activity, token_ratios: TokenRatios) -> None:
         self.in_flight: set[RequestRecord] = set()
         self._ledger = ledger
         self._activity = activity
+        self._token_ratios = token_ratios
 
     async def open(self, record: RequestRecord) -> None:
         """The request is accepted. Raises Unavailable; then it is not. Whoever opens a record closes it."""
@@ -46,6 +48,7 @@ class Bookkeeper:
         """However it went: the record knows. Closing it again does nothing."""
         if record.has_ended:
             return
+        self._learn_from(record)
         record.end()
         self.in_flight.discard(record)
         self._ledger.close(record)
@@ -53,6 +56,11 @@ class Bookkeeper:
             logger.info(summary(record), extra={"request": facts(record)})
         if self._activity.is_heard:
             self._tell("request_finished", record)
+
+    def _learn_from(self, record: RequestRecord) -> None:
+        for attempt in record.attempts:
+            if (usage := attempt.usage) is not None:
+                self._token_ratios.learn(attempt.model_id, usage.raw_estimate, usage.prompt_tokens)
 
     def _tell(self, kind: str, record: RequestRecord, more: dict[str, Any] | None = None) -> None:
         self._activity.publish(kind, {"request": facts(record), **(more or {})})

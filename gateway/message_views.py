@@ -217,7 +217,10 @@ def _first_user_text(message_request: MessagesRequest) -> str:
 
 @endpoint("POST")
 async def count_tokens(request: ApiRequest) -> HttpResponseBase:
-    message_request = parse_count_tokens_request(
+    """An estimate: nobody is asked, so that it is as good when every account is at its limit."""
+    count_request = parse_count_tokens_request(
         request.json(), version=_version(request), betas=_betas(request)
     )
-    return JsonResponse({"input_tokens": estimate_input_tokens(message_request)})
+    model = request.gateway.relay.counting_model(count_request.model)
+    tokens = estimate_input_tokens(count_request, model.family)
+    return JsonResponse({"input_tokens": round(tokens * request.gateway.token_ratios.of(model.listed_id))})

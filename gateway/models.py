@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import Error, models
 from django.db.models import Q
+from django.utils import timezone
 
 from accounts.models import Revision
 from gateway.routes import Route, Routes, cycle_through
+from gateway.token_ratios import MOST_MODELS, Learnt, TokenRatios
 
 
 class ModelRoute(models.Model):
@@ -62,6 +64,41 @@ def read_routes() -> Routes:
             for row in ModelRoute.objects.all()
         }
     )
+
+
+class TokenRatio(models.Model):
+    """What a model's tokens have been to our estimates of them (gateway/token_ratios.py)."""
+
+    model = models.CharField(max_length=200, primary_key=True)
+    ratio = models.FloatField()
+    answers = models.FloatField()
+    """How many it rests on."""
+    changed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.ratio:.2f}"
+
+
+def read_token_ratios() -> dict[str, Learnt]:
+    newest = TokenRatio.objects.order_by("-changed_at")[:MOST_MODELS]
+    return {row.model: Learnt(row.ratio, row.answers) for row in newest}
+
+
+def store_token_ratios(ratios: TokenRatios) -> None:
+    """Those that have changed. Called from a thread, while they change; raises Error, and they wait."""
+    changed, ratios.changed = ratios.changed, {}
+    now = timezone.now()
+    rows = [TokenRatio(model=model, changed_at=now, **one._asdict()) for model, one in changed.items()]
+    try:
+        TokenRatio.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["model"],
+            update_fields=["ratio", "answers", "changed_at"],
+        )
+    except Error:
+        ratios.changed = {**changed, **ratios.changed}
+        raise
 
 
 # The ledger (docs/ledger.md). gateway/ledger/ writes and reads these tables.

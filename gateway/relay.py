@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.routes import Routes
     from gateway.signature_store import StoredSignatures
+    from gateway.token_ratios import TokenRatios
+    from gateway.translation.upstream_model import UpstreamModel
 
     Offers = Mapping[str, ModelOffer]
 
@@ -97,11 +99,13 @@ class Relay:
         cloud_code: CloudCode,
         routes: Callable[[], Routes],
         signatures: StoredSignatures,
+        token_ratios: TokenRatios,
     ) -> None:
         self._accounts = accounts
         self._pool = accounts.pool
         self._cloud_code = cloud_code
         self._routes = routes
+        self._token_ratios = token_ratios
         self._signatures = signatures
         self._offered_in_cli: tuple[Offers, Offers, Offers] = ({}, {}, {})
         """The lists it was made of, and what may be asked for in header mode cli."""
@@ -137,6 +141,16 @@ class Relay:
             offered = model_catalog.offered_in_cli(listed, in_cli)
             self._offered_in_cli = (listed, in_cli, offered)
         return offered
+
+    def counting_model(self, name: str) -> UpstreamModel:
+        """The model that would answer, as far as is known now. Raises NotFound for a name that is neither
+        routed nor stands for a model on offer; while nothing is offered yet, any name will do."""
+        offered = self._offered()
+        routed = self._routes().route(name).upstream_model
+        model_id = routed or model_catalog.resolve(name, offered, thinking=None)
+        if offered and not routed and model_id not in offered:
+            raise self.model_unknown(name)
+        return upstream_model(model_id, header_mode=live("GEMINI_HEADER_MODE"))
 
     # Models
 
@@ -189,7 +203,9 @@ class Relay:
         return Plan(
             request=request,
             model=model,
-            translated=translate_request(request, model, _options(), self._signatures),
+            translated=translate_request(
+                request, model, _options(), self._signatures, token_ratio=self._token_ratios.of(model.listed_id)
+            ),
             session_id=journey.session_id,
         )
 
@@ -365,7 +381,12 @@ class Relay:
 
     def _without_thinking(self, plan: Plan) -> Plan:
         translated = translate_request(
-            plan.request, plan.model, _options(), self._signatures, without_thinking=True
+            plan.request,
+            plan.model,
+            _options(),
+            self._signatures,
+            without_thinking=True,
+            token_ratio=self._token_ratios.of(plan.model.listed_id),
         )
         return replace(plan, translated=translated)
 
@@ -399,7 +420,7 @@ class Relay:
         rest = self._pool.failed(lease, refusal.trouble, refusal.wait_seconds)
         back_at = rest.until if rest is not None and verdict.is_limit else None
         is_unknown = refusal.trouble is Trouble.NOT_FOUND and lease.wanted.able is None
-        final = self._model_unknown(plan) if is_unknown else verdict.as_error(refusal)
+        final = self.model_unknown(plan.request.model) if is_unknown else verdict.as_error(refusal)
         if verdict.ends_request or is_unknown:
             journey.end_attempt(_reason_of(error), TOLD_THE_CLIENT, back_at=back_at)
             raise final
@@ -423,9 +444,9 @@ class Relay:
         tried = "; ".join(f"{attempt.account} {attempt.reason}" for attempt in failed)
         return UpstreamTimedOut(f"{waited}{': ' + tried if tried else ''}.")
 
-    def _model_unknown(self, plan: Plan) -> NotFound:
+    def model_unknown(self, name: str) -> NotFound:
         names = ", ".join(self._routes().listed(model_catalog.visible(self._offered())))
-        return NotFound(f"model: {plan.request.model} is not known here. There is: {names or 'none yet'}.")
+        return NotFound(f"model: {name} is not known here. There is: {names or 'none yet'}.")
 
     def _accounts_missing(self) -> OperatorMustAct:
         if not self._accounts.account_count:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from channels.db import database_sync_to_async
 from django.conf import settings
 
 from accounts.service import AccountsService
 from gateway.activity import Activity, dismiss_listeners
 from gateway.bookkeeper import Bookkeeper
 from gateway.ledger.writing import Ledger
-from gateway.models import read_routes
+from gateway.models import read_routes, read_token_ratios, store_token_ratios
 from gateway.relay import Relay
 from gateway.routes import Routes
 from gateway.signature_store import StoredSignatures
+from gateway.token_ratios import TokenRatios
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport
 from gateway.watchman import Watchman
@@ -26,13 +28,17 @@ class Gateway:
         self.accounts = AccountsService()
         self.ledger = Ledger()
         self.activity = Activity()
-        self.books = Bookkeeper(self.ledger, self.activity)
+        self.token_ratios = TokenRatios()
+        self.ledger.also_store.append(lambda: store_token_ratios(self.token_ratios))
+        self.books = Bookkeeper(self.ledger, self.activity, self.token_ratios)
         self._watchman = Watchman(self.accounts, self.ledger, self.activity, self.books)
         self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
         cloud_code = CloudCode(self._transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
         self.routes = Routes()
         self.signatures = StoredSignatures(self.ledger.keep_signature)
-        self.relay = Relay(self.accounts, cloud_code, lambda: self.routes, self.signatures)
+        self.relay = Relay(
+            self.accounts, cloud_code, lambda: self.routes, self.signatures, self.token_ratios
+        )
         self.accounts.also_reload.append(self._read_routes)
 
     async def start(self) -> None:
@@ -40,6 +46,7 @@ class Gateway:
         await self.accounts.start()
         await self.ledger.start()
         await self.signatures.start()
+        self.token_ratios.load(await database_sync_to_async(read_token_ratios)())
         await self.activity.start(str(self.ledger.instance_id))
         await self._watchman.start()
 

@@ -147,7 +147,7 @@ live.integer(
     "MAX_CONTEXT_TOKENS",
     0,
     between=(0, 10_000_000),
-    meaning="Longer prompts are refused with the error clients answer by compacting; 0 is off.",
+    meaning="Of a longer history only the newest turns are sent, about so many tokens; 0 is off.",
 )
 live.integer(
     "LEDGER_RETENTION_DAYS",

@@ -82,6 +82,8 @@ class Ledger:
         self._much_work = asyncio.Event()
         self._room = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self.also_store: list[Callable[[], None]] = []
+        """What else is written every few seconds and at the end, in the ledger's thread."""
         self._trouble = Trouble()
 
     async def start(self) -> None:
@@ -100,6 +102,7 @@ class Ledger:
         self._much_work.set()
         try:
             await self._writer
+            await self._store_the_rest()
             await self._in_thread(instances.end, self.instance_id)
         finally:
             if waiting := self.waiting:
@@ -227,6 +230,7 @@ class Ledger:
             now = time.monotonic()
             try:
                 await self._in_thread(instances.touch, self.instance_id)
+                await self._store_the_rest()
                 self._trouble.is_over()
                 if now >= next_sweep:
                     next_sweep = now + SWEEP_SECONDS
@@ -238,6 +242,10 @@ class Ledger:
             except Exception:
                 logger.exception("The ledger could not be looked after; the next try is in a moment")
             await asyncio.sleep(TOUCH_SECONDS)
+
+    async def _store_the_rest(self) -> None:
+        for store in self.also_store:
+            await self._in_thread(store)
 
     async def _sweep(self) -> None:
         closed = await self._in_thread(instances.close_rows_of_the_dead, self.instance_id)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from gateway.google_api.content import Part, text_part
 from gateway.translation.answer_rules import AnswerRules, answer_rules, only_reads_the_prompt
-from gateway.translation.context_limit import keep_newest_turns, refuse_if_too_long
+from gateway.translation.context_limit import keep_newest_turns
 from gateway.translation.history import Message, as_turns, pair_tools
 from gateway.translation.json_schema import Restoration, response_schema
 from gateway.translation.structured_output import answer_tool_for, wanted_schema, with_answer_tool
@@ -49,12 +49,16 @@ class TranslationOptions:
 
 @dataclass(frozen=True, slots=True)
 class TranslatedRequest:
-    """``request`` is ready for JSON; the sender adds sessionId. The rest is for reading the answer."""
+    """``request`` is ready for JSON; the sender adds sessionId. The rest is for reading the answer.
+
+    ``raw_token_estimate`` is the estimate before the ratio was applied; 0 when it is not of what is sent.
+    """
 
     request: dict[str, Any]
     model: UpstreamModel
     tool_names: ToolNames
     input_token_estimate: int
+    raw_token_estimate: int = 0
     thinks: bool = False
     restorations: Mapping[str, Restoration] = field(default_factory=dict)
     answer_rules: AnswerRules = field(default_factory=AnswerRules)
@@ -67,17 +71,16 @@ def translate_request(
     signatures: SignatureStore,
     *,
     without_thinking: bool = False,
+    token_ratio: float = 1.0,
 ) -> TranslatedRequest:
     """``without_thinking``: the second try after Google refused a signature. All thinking is left out.
-
-    Raises InvalidRequest when the prompt is clearly longer than the model can read.
+    ``token_ratio``: tokens as Google counted them for this model so far, to our estimates of them.
     """
     answer_tool = answer_tool_for(request, model)
     rules = answer_rules(request, answer_tool=answer_tool)
     if answer_tool is not None:
         request = with_answer_tool(request)
-    tokens = estimate_input_tokens(request)
-    turns = _turns_within_context(request, model, options, tokens)
+    turns, tokens = _turns_within_context(request, model, options, token_ratio)
     plan = plan_thinking(
         request,
         model,
@@ -95,7 +98,16 @@ def translate_request(
     )
     calling = function_calling(tools, names.added_after(tools.names), request.tool_choice, model.family)
     translated = {"contents": contents, **_around_the_contents(request, model, options, plan, calling)}
-    return TranslatedRequest(translated, model, names, tokens, plan.is_on, tools.restorations, rules)
+    return TranslatedRequest(
+        translated,
+        model,
+        names,
+        input_token_estimate=round(tokens * token_ratio),
+        raw_token_estimate=0 if without_thinking else tokens,
+        thinks=plan.is_on,
+        restorations=tools.restorations,
+        answer_rules=rules,
+    )
 
 
 def _may_prefill(request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan) -> bool:
@@ -104,14 +116,16 @@ def _may_prefill(request: MessagesRequest, model: UpstreamModel, plan: ThinkingP
 
 
 def _turns_within_context(
-    request: MessagesRequest, model: UpstreamModel, options: TranslationOptions, tokens: int
-) -> list[Message]:
+    request: MessagesRequest, model: UpstreamModel, options: TranslationOptions, token_ratio: float
+) -> tuple[list[Message], int]:
+    """The turns to send, and the raw estimate of the request with these."""
     turns = as_turns(request.messages)
-    if turns and 0 < options.max_context_tokens < tokens:
-        turns = keep_newest_turns(turns, request, options.max_context_tokens)
-    else:
-        refuse_if_too_long(tokens, model.max_input_tokens)
-    return pair_tools(turns)
+    tokens = estimate_input_tokens(request, model.family)
+    limit = options.max_context_tokens / token_ratio
+    if turns and 0 < limit < tokens:
+        turns = keep_newest_turns(turns, request, model.family, limit)
+        tokens = estimate_input_tokens(replace(request, messages=turns), model.family)
+    return pair_tools(turns), tokens
 
 
 def _around_the_contents(

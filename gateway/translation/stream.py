@@ -91,7 +91,7 @@ class MessageStream:
         input_token_estimate: int,
     ) -> None:
         self.started = False
-        self.usage = TokenUsage(input_token_estimate)
+        self.usage = TokenUsage(input_token_estimate, translated.raw_token_estimate)
         self.finish_reason: str | None = None
         self.failure: dict[str, Any] | None = None
 

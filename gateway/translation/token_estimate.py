@@ -1,113 +1,162 @@
 """About how many tokens a request has, counted without a tokenizer and fast enough for each request.
 
-Four characters make a token in prose and code. JSON has more punctuation, so three. A character outside
-ASCII is a token of its own.
+Texts and JSON are gathered and looked at together (text_tokens.py). Images and documents count by their size
+(media_tokens.py), and no base64 counts as text, wherever it stands.
 """
 
 from __future__ import annotations
 
-import base64
-import struct
+import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from gateway.errors import InvalidRequest
+from gateway.translation.media_tokens import image_tokens, pdf_tokens
+from gateway.translation.text_tokens import text_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.translation.upstream_model import Family
 
-CHARACTERS_PER_TOKEN = 4
-JSON_BYTES_PER_TOKEN = 3
-TOKENS_PER_IMAGE = 258
-PIXELS_PER_TOKEN = 750
 TOKENS_PER_CALL = 10
 TOKENS_PER_MESSAGE = 4
 
-_PNG_START = "iVBORw0KGgo"
+_DATA_URL = re.compile(r"data:([^;,]*)[^,]{0,200},")
+_PAYLOAD = re.compile(r"[A-Za-z0-9+/_\-\r\n]{256,}={0,2}\s*")
+"""A word this long is nobody's: it is binary data in base64, or sealed."""
 
 
-def estimate_input_tokens(request: MessagesRequest) -> int:
-    return (
-        1
-        + estimate_system(request)
-        + estimate_tools(request)
-        + _output_format_tokens(request)
-        + sum(estimate_message(message) for message in request.messages)
-    )
+def estimate_input_tokens(request: MessagesRequest, family: Family) -> int:
+    """Raises InvalidRequest for what is nested too deeply."""
+    gathered = Gathered(family)
+    gathered.add_content(request.system)
+    gathered.add_tools(request)
+    for message in request.messages:
+        gathered.add_message(message)
+    return 1 + gathered.tokens
 
 
-def estimate_system(request: MessagesRequest) -> int:
-    return estimate_content(request.system)
+def estimate_preface(request: MessagesRequest, family: Family) -> int:
+    """What stands before the conversation: system and tools."""
+    gathered = Gathered(family)
+    gathered.add_content(request.system)
+    gathered.add_tools(request)
+    return gathered.tokens
 
 
-def estimate_tools(request: MessagesRequest) -> int:
-    return json_tokens(request.tools) if request.tools else 0
+def estimate_message(message: Mapping[str, Any], family: Family) -> int:
+    gathered = Gathered(family)
+    gathered.add_message(message)
+    return gathered.tokens
 
 
-def _output_format_tokens(request: MessagesRequest) -> int:
-    output_format = (request.output_config or {}).get("format")
-    return json_tokens(output_format) if output_format else 0
+class Gathered:
+    """Texts to be looked at together, and the tokens of all that is no text."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        self._texts: list[str] = []
+        self._tokens = 0
+
+    @property
+    def tokens(self) -> int:
+        return self._tokens + round(text_tokens("".join(self._texts), self._family))
+
+    def add_tools(self, request: MessagesRequest) -> None:
+        output_format = (request.output_config or {}).get("format")
+        if output_format:
+            self._texts.append(as_json(output_format))
+        if request.tools:
+            self._texts.append(as_json(request.tools))
+
+    def add_message(self, message: Mapping[str, Any]) -> None:
+        self._tokens += TOKENS_PER_MESSAGE
+        self.add_content(message["content"])
+
+    def add_content(self, content: object) -> None:
+        """A string, a list of blocks, or nothing."""
+        if isinstance(content, str):
+            self._texts.append(content)
+        elif isinstance(content, list):
+            for block in content:
+                _BLOCKS.get(block["type"], Gathered._add_unknown)(self, block)
+
+    # Blocks
+
+    def _add_text(self, block: Mapping[str, Any]) -> None:
+        self._texts.append(block["text"])
+
+    def _add_thinking(self, block: Mapping[str, Any]) -> None:
+        self._texts.append(block["thinking"])
+
+    def _add_tool_use(self, block: Mapping[str, Any]) -> None:
+        self._tokens += TOKENS_PER_CALL
+        self._texts += block["name"], as_json(block.get("input"))
+
+    def _add_tool_result(self, block: Mapping[str, Any]) -> None:
+        self._tokens += TOKENS_PER_CALL
+        self.add_content(block.get("content"))
+
+    def _add_media(self, block: Mapping[str, Any]) -> None:
+        source = block.get("source")
+        if isinstance(source, dict):
+            self._add_source(source)
+        for name in ("title", "context"):
+            if isinstance(block.get(name), str):
+                self._texts.append(block[name])
+
+    def _add_source(self, source: Mapping[str, Any]) -> None:
+        kind, data = source.get("type"), source.get("data")
+        if kind == "text" and isinstance(data, str):
+            self._texts.append(data)
+        elif kind == "content":
+            self.add_content(source.get("content"))
+        elif kind == "base64" and isinstance(data, str):
+            self._add_payload(str(source.get("media_type")), data)
+        elif isinstance(url := source.get("url"), str) and (start := _DATA_URL.match(url)):
+            self._add_payload(start[1], url[start.end() :])
+
+    def _add_payload(self, media_type: str, data: str) -> None:
+        if media_type.startswith("image/"):
+            self._tokens += image_tokens(data, self._family)
+        elif media_type == "application/pdf":
+            self._tokens += pdf_tokens(data, self._family)
+
+    def _add_unknown(self, block: Mapping[str, Any]) -> None:
+        """Results of server tools, and whatever comes next: as JSON, without what is binary or sealed."""
+        as_json(block)  # says how deep it may be, so that the way down cannot fail
+        self._texts.append(as_json(self._readable(block)))
+
+    def _readable(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            if value.get("type") == "base64":
+                self._add_source(value)
+                return None
+            return {name: self._readable(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [self._readable(one) for one in value]
+        return None if isinstance(value, str) and _PAYLOAD.fullmatch(value) else value
 
 
-def estimate_message(message: Mapping[str, Any]) -> int:
-    return TOKENS_PER_MESSAGE + estimate_content(message["content"])
+_BLOCKS: dict[str, Callable[[Gathered, Mapping[str, Any]], None]] = {
+    "text": Gathered._add_text,
+    "thinking": Gathered._add_thinking,
+    "tool_use": Gathered._add_tool_use,
+    "tool_result": Gathered._add_tool_result,
+    "image": Gathered._add_media,
+    "document": Gathered._add_media,
+}
 
 
-def estimate_content(content: object) -> int:
-    """Of a string, a list of blocks, or nothing."""
-    if isinstance(content, str):
-        return text_tokens(content)
-    if isinstance(content, list):
-        return sum(_block_tokens(block) for block in content)
-    return 0
-
-
-def text_tokens(text: str) -> int:
-    ascii_length = len(text) if text.isascii() else len(text.encode("ascii", "ignore"))
-    return -(-ascii_length // CHARACTERS_PER_TOKEN) + len(text) - ascii_length
-
-
-def json_tokens(value: object) -> int:
+def as_json(value: object) -> str:
     """Raises InvalidRequest for what is nested deeper than the writer of the request could follow.
 
     That is 254 levels, and a call's input stands eight levels deep in what is sent to Google.
     """
     try:
-        size = len(orjson.dumps([[[[[[[[value]]]]]]]]))
+        return orjson.dumps([[[[[[[[value]]]]]]]])[8:-8].decode()
     except orjson.JSONEncodeError:
         raise InvalidRequest("request body: nested too deeply") from None
-    return size // JSON_BYTES_PER_TOKEN
-
-
-def _block_tokens(block: Mapping[str, Any]) -> int:
-    kind = block["type"]
-    if kind == "text":
-        return text_tokens(block["text"])
-    if kind == "tool_result":
-        return TOKENS_PER_CALL + estimate_content(block.get("content"))
-    if kind == "tool_use":
-        return TOKENS_PER_CALL + text_tokens(block["name"]) + json_tokens(block.get("input"))
-    if kind == "thinking":
-        return text_tokens(block["thinking"])
-    if kind == "image":
-        return _image_tokens(block["source"])
-    return _document_tokens(block) if kind == "document" else json_tokens(block)
-
-
-def _image_tokens(source: Mapping[str, Any]) -> int:
-    """By its size where that is cheap to see: a PNG tells it in its first 24 bytes, 32 of them in base64."""
-    head = source["data"][:32] if source["type"] == "base64" else ""
-    if not head.startswith(_PNG_START) or len(head) < 32:
-        return TOKENS_PER_IMAGE
-    width, height = struct.unpack(">II", base64.b64decode(head)[16:24])
-    return int(max(TOKENS_PER_IMAGE, width * height // PIXELS_PER_TOKEN))
-
-
-def _document_tokens(block: Mapping[str, Any]) -> int:
-    """A file counts as one picture: how many pages it has is inside."""
-    source = block["source"]
-    inline = source.get("data") if source["type"] == "text" else source.get("content")
-    return TOKENS_PER_IMAGE if inline is None else estimate_content(inline)

@@ -48,11 +48,14 @@ class TokenUsage:
         "_latest",
         "cached_tokens",
         "prompt_tokens",
+        "raw_estimate",
         "thinking_tokens",
         "visible_tokens",
     )
 
-    def __init__(self, input_token_estimate: int) -> None:
+    def __init__(self, input_token_estimate: int, raw_estimate: int = 0) -> None:
+        """``raw_estimate`` is what ``prompt_tokens`` will be compared with; 0 for nothing."""
+        self.raw_estimate = raw_estimate
         self._estimate = max(1, input_token_estimate)
         self._latest: dict[str, Any] = {}
         self.prompt_tokens: int | None = None

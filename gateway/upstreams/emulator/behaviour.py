@@ -164,6 +164,14 @@ def claude_invalid_request(message: str) -> Behaviour:
     return refusal(google_errors.claude_invalid_request(message))
 
 
+def prompt_too_long(
+    wording: str = "gemini", tokens: int = 1_200_293, maximum: int = 1_048_576, *, in_stream: bool = False
+) -> Behaviour:
+    """``wording`` is one of `google_errors.TOO_LONG`; within a stream it comes after a status of 200."""
+    refused = google_errors.prompt_too_long(wording, tokens, maximum)
+    return error_mid_stream(0, refused.body) if in_stream else refusal(refused)
+
+
 def internal() -> Behaviour:
     return refusal(google_errors.internal())
 
@@ -337,6 +345,7 @@ FAULTS: dict[str, Callable[..., Behaviour]] = {
         request_too_large,
         invalid_argument,
         claude_invalid_request,
+        prompt_too_long,
         internal,
         unavailable,
         overloaded,

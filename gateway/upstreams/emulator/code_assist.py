@@ -15,7 +15,6 @@ from gateway.upstreams.emulator.models import (
     MODELS,
     Model,
 )
-from gateway.upstreams.emulator.tokenizer import count_prompt
 
 if TYPE_CHECKING:
     from gateway.upstreams.emulator.exchange import Exchange
@@ -207,4 +206,6 @@ def count_tokens(exchange: Exchange) -> Json:
     request = exchange.json().get("request")
     if not isinstance(request, dict) or not isinstance(request.get("contents"), list):
         raise google_errors.invalid_argument("contents is not specified", "request.contents")
-    return {"totalTokens": count_prompt(request)}
+    model = MODELS.get(str(request.get("model")).removeprefix("models/"))
+    family = model.family if model else "gemini"
+    return {"totalTokens": exchange.state.tokenizers[family].count_prompt(request)}

@@ -54,7 +54,7 @@ def accept(exchange: Exchange) -> Call:
     _check_client_version(exchange)
     parsed = parse_generate(exchange.json())
     _check_project(account, parsed["project"])
-    check_generate(parsed, exchange.state.signatures)
+    check_generate(parsed, exchange.state.signatures, exchange.state.tokenizers)
     model = MODELS[parsed["model"]]
     if not model.is_listed_in(exchange.mode) or model.id in account.withheld_models:
         raise google_errors.not_found()

@@ -66,6 +66,28 @@ def claude_invalid_request(message: str) -> Refusal:
     return invalid_argument(orjson.dumps(nested).decode())
 
 
+TOO_LONG = {
+    "claude": "prompt is too long: {tokens} tokens > {maximum} maximum",
+    "claude on Vertex": "Prompt is too long",
+    "gemini": "The input token count ({tokens}) exceeds the maximum number of tokens allowed ({maximum}).",
+    "gemini without a count": "The input token count exceeds the maximum number of tokens allowed {maximum}.",
+    "gemini on Vertex": "Unable to submit request because the input token count is {tokens} but model only "
+    "supports up to {maximum}. Reduce the input token count and try again.",
+    "gpt": "This model's maximum context length is {maximum} tokens. However, you requested {tokens} tokens. "
+    "Please reduce the length of the messages.",
+}
+"""One complaint, in the words of public reports: NoeFabris/opencode-antigravity-auth#411,
+anthropics/claude-code#2569, google-gemini/gemini-cli#6678 and #19727, warpdotdev/warp#15662,
+vllm-project/vllm#20409."""
+
+
+def prompt_too_long(wording: str, tokens: int, maximum: int) -> Refusal:
+    message = TOO_LONG[wording].format(tokens=tokens, maximum=maximum)
+    if wording == "claude on Vertex":
+        return google_error(413, "INVALID_ARGUMENT", claude_invalid_request(message).message)
+    return claude_invalid_request(message) if wording == "claude" else invalid_argument(message)
+
+
 def failed_precondition() -> Refusal:
     return google_error(400, "FAILED_PRECONDITION", "Precondition check failed.")
 

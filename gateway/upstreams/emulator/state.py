@@ -21,7 +21,7 @@ from gateway.upstreams.emulator.behaviour import GOOD, Behaviour, combine, fault
 from gateway.upstreams.emulator.clock import Clock
 from gateway.upstreams.emulator.log import Log
 from gateway.upstreams.emulator.signatures import Signatures
-from gateway.upstreams.emulator.tokenizer import count_content, count_preface
+from gateway.upstreams.emulator.tokenizer import TOKENIZERS, Tokenizers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -75,12 +75,14 @@ class EmulatorState:
         accounts: Iterable[Account] | None = None,
         clock: Clock | None = None,
         signatures: Signatures | None = None,
+        tokenizers: Tokenizers | None = None,
         client_id: str = "emulator-client-id",
         client_secret: str = "emulator-client-secret",  # noqa: S107 -- known to everybody
         log_size: int = 1_000,
     ) -> None:
         self.clock = clock or Clock()
         self.signatures = signatures or Signatures()
+        self.tokenizers = tokenizers or TOKENIZERS
         self.client_id = client_id
         self.client_secret = client_secret
         self.token_lifetime_seconds = 3599.0
@@ -300,9 +302,10 @@ class EmulatorState:
         A prefix is cached up to the last turn that is the same, as with Google's implicit caching.
         """
         session_id = request.get("sessionId")
-        preface = count_preface(request)
+        tokenizer = self.tokenizers[model.family]
+        preface = tokenizer.count_preface(request)
         contents = request.get("contents") or []
-        counts = [count_content(content) for content in contents]
+        counts = [tokenizer.count_content(content) for content in contents]
         if not session_id:
             return preface + sum(counts), 0
         digests = _prefix_digests(request, contents)

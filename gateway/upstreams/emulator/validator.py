@@ -15,7 +15,7 @@ from gateway.upstreams.emulator.generation_rules import check_generation
 from gateway.upstreams.emulator.google_errors import Json, Refusal
 from gateway.upstreams.emulator.models import MODELS, Model
 from gateway.upstreams.emulator.signatures import Signatures
-from gateway.upstreams.emulator.tokenizer import count_prompt
+from gateway.upstreams.emulator.tokenizer import TOKENIZERS, Tokenizers
 from gateway.upstreams.emulator.tool_rules import check_tools
 from gateway.upstreams.emulator.turn_rules import check_contents
 
@@ -45,7 +45,7 @@ def _missing(field: str) -> Refusal:
     return google_errors.invalid_argument(f"Invalid resource field value in the request: {field}", field)
 
 
-def check_generate(parsed: Json, signatures: Signatures) -> None:
+def check_generate(parsed: Json, signatures: Signatures, tokenizers: Tokenizers = TOKENIZERS) -> None:
     """The rules, for an envelope that ``parse_generate`` has read."""
     model, request = MODELS[parsed["model"]], parsed["request"]
     check_contents(request, model)
@@ -57,15 +57,9 @@ def check_generate(parsed: Json, signatures: Signatures) -> None:
         check_gemini(request, model, signatures)
     else:
         check_gpt(request)
-    _check_prompt_length(model, count_prompt(request))
+    _check_prompt_length(model, tokenizers[model.family].count_prompt(request))
 
 
 def _check_prompt_length(model: Model, tokens: int) -> None:
-    most = model.max_tokens
-    if tokens <= most:
-        return
-    if model.family == "claude":
-        raise google_errors.claude_invalid_request(f"prompt is too long: {tokens} tokens > {most} maximum")
-    raise google_errors.invalid_argument(
-        f"The input token count ({tokens}) exceeds the maximum number of tokens allowed ({most})."
-    )
+    if tokens > model.max_tokens:
+        raise google_errors.prompt_too_long(model.family, tokens, model.max_tokens)

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gateway.errors import InvalidRequest
-from gateway.translation.request import TranslationOptions, translate_request
+from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from tests.builders import (
     CLAUDE,
@@ -145,13 +145,33 @@ def test_the_older_spelling_of_the_format_is_understood() -> None:
 LONG = "word " * 4_000  # about 5,000 tokens
 
 
-def test_a_prompt_that_is_clearly_too_long_is_refused_in_anthropics_words() -> None:
-    with pytest.raises(InvalidRequest, match=r"^prompt is too long: \d+ tokens > 3000 maximum$"):
-        translated(user(LONG), model=a_model(CLAUDE, max_input_tokens=3_000))
+def test_a_prompt_however_long_is_left_for_google_to_judge() -> None:
+    request = translated(user(LONG), model=a_model(CLAUDE, max_input_tokens=100)).request
+
+    assert request["contents"][0]["parts"] == [{"text": LONG}]
 
 
-def test_a_prompt_that_may_fit_is_left_for_google_to_judge() -> None:
-    assert translated(user(LONG), model=a_model(CLAUDE, max_input_tokens=4_000)).input_token_estimate > 4_000
+def test_the_ratio_of_the_model_corrects_the_estimate_and_the_limit() -> None:
+    messages = [user("old"), assistant("old " + LONG), user("a"), assistant("b"), user("c")]
+    plain = translated(*messages, model=GEMINI_3)
+    corrected = a_translation(*messages, token_ratio=1.5)
+    shortened = a_translation(*messages, token_ratio=1.5, max_context_tokens=plain.input_token_estimate + 100)
+
+    assert corrected.raw_token_estimate == plain.raw_token_estimate == plain.input_token_estimate
+    assert corrected.input_token_estimate == round(1.5 * plain.input_token_estimate)
+    assert len(corrected.request["contents"]) == 5
+    assert len(shortened.request["contents"]) == 3
+    assert shortened.input_token_estimate < 100
+
+
+def a_translation(*messages: dict[str, Any], token_ratio: float, **options: Any) -> TranslatedRequest:
+    request = a_messages_request(*messages)
+    settings = TranslationOptions(**options)
+    return translate_request(request, a_model(GEMINI_3), settings, SignatureCache(), token_ratio=token_ratio)
+
+
+def test_a_second_try_without_thinking_teaches_nothing_of_the_estimate() -> None:
+    assert translated(user(LONG), without_thinking=True).raw_token_estimate == 0
 
 
 def texts_after_shortening(*messages: dict[str, Any], limit: int, **fields: Any) -> list[str]:

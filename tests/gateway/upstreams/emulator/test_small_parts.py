@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +12,11 @@ from gateway.upstreams.emulator.clock import Clock, as_go_duration, as_timestamp
 from gateway.upstreams.emulator.models import MODELS
 from gateway.upstreams.emulator.replies import Usage, chunks_of, merged, signed, text, thinking
 from gateway.upstreams.emulator.signatures import Signatures
-from gateway.upstreams.emulator.tokenizer import count_part, count_prompt, count_text
+from gateway.upstreams.emulator.tokenizer import TOKENIZERS, Tokenizer, count_text
 from tests.gateway.upstreams.emulator.builders import PIXEL, a_claude_request, image, response
+
+if TYPE_CHECKING:
+    from gateway.upstreams.emulator.models import Family
 
 
 @pytest.mark.parametrize(
@@ -48,6 +53,8 @@ def test_a_clock_runs_or_stands_still_and_can_be_moved() -> None:
         ("x = [1, 2, 3]", 9),
         ("1234567", 3),
         ("世界", 2),
+        ("Привет, мир", 6),
+        ("┌──────┐", 3),
         ("  \n", 0),
     ],
 )
@@ -66,17 +73,29 @@ def test_english_and_code_have_about_four_characters_a_token() -> None:
 def test_an_image_costs_by_its_size() -> None:
     large = "iVBORw0KGgoAAAANSUhEUgAABAAAAAQA" + PIXEL[32:]
 
-    assert count_part(image()) == 258
-    assert count_part({"inlineData": {"mimeType": "image/png", "data": large}}) == 1024 * 1024 // 750
-    assert count_part({"inlineData": {"mimeType": "image/jpeg", "data": "AAAA"}}) == 258
+    def cost(data: str, family: Family = "claude") -> int:
+        return TOKENIZERS[family].count_part({"inlineData": {"mimeType": "image/png", "data": data}})
+
+    assert cost(large) == round(1024 * 1024 / 750)
+    assert cost("AAAA") == 1_600
+    assert cost(large, "gemini") == cost("AAAA", "gemini") == 1_120
 
 
 def test_an_image_in_a_result_costs_the_same() -> None:
-    assert count_part(response(parts=[image()])) == count_part(response()) + 258
+    count_part = TOKENIZERS["gemini"].count_part
+
+    assert count_part(response(parts=[image()])) == count_part(response()) + 1_120
+
+
+def test_a_family_may_have_a_tokenizer_and_a_factor_of_its_own() -> None:
+    doubled = Tokenizer("claude", count_text=len, factor=2.0)
+
+    assert doubled.count_part({"text": "four"}) == 8
 
 
 def test_signatures_cost_nothing() -> None:
     request = a_claude_request()["request"]
+    count_prompt = TOKENIZERS["claude"].count_prompt
     before = count_prompt(request)
     del request["contents"][1]["parts"][0]["thoughtSignature"]
 
