@@ -5,7 +5,8 @@ One table, so that the whole policy can be read at once. How long the account re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from accounts.google.errors import Trouble
@@ -21,7 +22,7 @@ from gateway.errors import (
     RequestTooLarge,
     UpstreamFailed,
 )
-from gateway.translation.errors import client_message
+from gateway.translation.errors import PromptTooLong, client_message, prompt_too_long
 
 if TYPE_CHECKING:
     from accounts.google.errors import Refusal
@@ -66,8 +67,32 @@ VERDICTS: dict[Trouble, Verdict] = {
     Trouble.DISABLED: Verdict(OperatorMustAct, state=Account.State.DISABLED_BY_PROVIDER),
 }
 
+CLEARLY_TOO_LONG = 1.3
+"""So many times the model's maximum, by our estimate, which is good to about 30 % at first."""
+
 TOO_LARGE = Verdict(RequestTooLarge, ends_request=True)
 
 
 def verdict_on(refusal: Refusal) -> Verdict:
     return TOO_LARGE if refusal.status == 413 else VERDICTS[refusal.trouble]
+
+
+def named_if_too_long(refusal: Refusal, estimate: int, maximum: int | None) -> Refusal:
+    """A prompt that is too long is a bad request in Anthropic's words, whatever it was in the upstream's.
+
+    Gemini answers some of them with 500 INTERNAL (ai.google.dev, Troubleshooting): then the estimate decides
+    what the matter is. By itself it never refuses anything.
+    """
+    too_long = prompt_too_long(refusal.body)
+    if too_long is None and refusal.status == 500 and estimate > (maximum or math.inf) * CLEARLY_TOO_LONG:
+        too_long = PromptTooLong(None, None)
+    if too_long is None:
+        return refusal
+    sentence = too_long.sentence(estimate, maximum)
+    return replace(
+        refusal,
+        trouble=Trouble.BAD_REQUEST,
+        status=400,
+        message=sentence,
+        body={"error": {"code": 400, "message": sentence, "status": "INVALID_ARGUMENT"}},
+    )

@@ -34,7 +34,7 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
-from gateway.failures import verdict_on
+from gateway.failures import named_if_too_long, verdict_on
 from gateway.google_api.sse import MalformedStream
 from gateway.journey import NEXT_ACCOUNT, NEXT_ADDRESS, SAME_ACCOUNT, TOLD_THE_CLIENT, Journey, Plan
 from gateway.translation.request import TranslationOptions, translate_request
@@ -322,7 +322,9 @@ class Relay:
                 with journey.waiting():
                     await asyncio.sleep(EMPTY_ANSWER_PAUSE_SECONDS * 2 ** (empty_answers - 1))
             except RequestRefused as error:
-                refusal = error.refusal
+                error.refusal = refusal = named_if_too_long(
+                    error.refusal, plan.translated.input_token_estimate, plan.model.max_input_tokens
+                )
                 if _is_short_limit(refusal) and short_limits < SHORT_LIMIT_TRIES:
                     short_limits += 1
                     journey.end_attempt(_reason_of(error), SAME_ACCOUNT)

@@ -2,13 +2,13 @@
 
 A refusal by Claude arrives as Anthropic's own error, written as JSON into Google's message, sometimes
 twice. Its wording is handed on unchanged: Claude Code compacts, retries or drops a feature because of
-what it reads there.
+what it reads there. That a prompt is too long is said in Anthropic's words whichever model says it.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -30,15 +30,62 @@ ERROR_TYPES = {
 # "Invalid `signature` in `thinking` block", "Thought signature is not valid"
 _SIGNATURE_COMPLAINT = re.compile(r"(?=.*signature)(?=.*(thinking|thought))", re.IGNORECASE | re.DOTALL)
 
+# Google's, Anthropic's (with and without numbers) and OpenAI's. "input length and `max_tokens` exceed context
+# limit" is another error.
+_TOO_LONG = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"input token count(?: \((?P<tokens>\d+)\))? exceeds the maximum number of tokens allowed"
+        r"(?:[ :(]+(?P<maximum>\d+))?",
+        r"input token count is (?P<tokens>\d+) but (?:the )?model only supports up to (?P<maximum>\d+)",
+        r"prompt is too long(?:: (?P<tokens>\d+) tokens > (?P<maximum>\d+) maximum)?",
+        r"maximum context length is (?P<maximum>\d+) tokens\D{1,60}(?P<tokens>\d+) tokens",
+    )
+)
+
+
+class PromptTooLong(NamedTuple):
+    """None for what the upstream did not say."""
+
+    tokens: int | None
+    maximum: int | None
+
+    def sentence(self, estimate: int | None = None, maximum: int | None = None) -> str:
+        """In the words that make clients compact. What was not said is taken from our own knowledge."""
+        most = self.maximum or maximum
+        if most is None:
+            return "prompt is too long"
+        tokens = self.tokens or max(estimate or 0, most + 1)
+        return f"prompt is too long: {tokens} tokens > {most} maximum"
+
 
 def client_message(google_error_body: object) -> str:
     """Of ``{"error": {...}}``, the bare error object, a list around either, or plain text."""
     message = _message_of(google_error_body, MAX_NESTING)
+    too_long = _too_long(message)
+    if too_long is not None and None not in too_long:
+        return too_long.sentence()
     return message or NO_REASON
+
+
+def prompt_too_long(google_error_body: object) -> PromptTooLong | None:
+    """None for an error of another kind."""
+    return _too_long(_message_of(google_error_body, MAX_NESTING))
+
+
+def _too_long(message: str) -> PromptTooLong | None:
+    for pattern in _TOO_LONG:
+        if found := pattern.search(message):
+            return PromptTooLong(
+                *(int(found[name]) if found[name] else None for name in PromptTooLong._fields)
+            )
+    return None
 
 
 def error_type_of(google_error_body: object) -> str:
     """For an error inside a stream, whose HTTP status has long been 200."""
+    if prompt_too_long(google_error_body) is not None:
+        return "invalid_request_error"
     error = _error_of(google_error_body)
     code = error.get("code") if isinstance(error, dict) else None
     return ERROR_TYPES.get(code, "api_error") if isinstance(code, int) else "api_error"

@@ -19,6 +19,7 @@ from gateway.translation.json_schema import HINTED_KEYWORDS
 from gateway.translation.stop_reason import STOP_REASONS
 from tests.gateway.translation import (
     test_content_blocks,
+    test_errors,
     test_json_schema,
     test_signatures,
     test_stream,
@@ -118,6 +119,11 @@ def stream_parts() -> str:
     return table(("case", "parts, one by one", "content blocks"), rows)
 
 
+def too_long() -> str:
+    rows = test_errors.TOO_LONG_WORDINGS
+    return table(("the upstream's words", "what the client reads"), rows)
+
+
 def stop_reasons() -> str:
     return table(("finishReason", "stop_reason"), ((code(k), code(v)) for k, v in STOP_REASONS.items()))
 
@@ -134,6 +140,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "output-limits": output_limits,
     "stream-parts": stream_parts,
     "stop-reasons": stop_reasons,
+    "too-long": too_long,
 }
 
 

@@ -5,7 +5,13 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.translation.errors import NO_REASON, client_message, error_type_of, is_signature_complaint
+from gateway.translation.errors import (
+    NO_REASON,
+    client_message,
+    error_type_of,
+    is_signature_complaint,
+    prompt_too_long,
+)
 
 TOO_LONG = "prompt is too long: 210000 tokens > 200000 maximum"
 
@@ -45,6 +51,75 @@ def of_claude(message: str) -> str:
     ],
 )
 def test_the_wording_reaches_the_client_unchanged(body: Any, message: str) -> None:
+    assert client_message(body) == message
+
+
+# Public reports of each are named in the emulator's google_errors.TOO_LONG.
+TOO_LONG_WORDINGS = [
+    (
+        "The input token count (1200293) exceeds the maximum number of tokens allowed (1048576).",
+        "prompt is too long: 1200293 tokens > 1048576 maximum",
+    ),
+    (
+        "The input token count exceeds the maximum number of tokens allowed 1048576.",
+        "prompt is too long: 1048577 tokens > 1048576 maximum",
+    ),
+    (
+        "Unable to submit request because the input token count is 1251952 but model only supports up to "
+        "1048576. Reduce the input token count and try again.",
+        "prompt is too long: 1251952 tokens > 1048576 maximum",
+    ),
+    (
+        "prompt is too long: 352692 tokens > 200000 maximum",
+        "prompt is too long: 352692 tokens > 200000 maximum",
+    ),
+    ("Prompt is too long", "prompt is too long: 200001 tokens > 200000 maximum"),
+    (
+        "This model's maximum context length is 131072 tokens. However, you requested 140000 tokens (139000 "
+        "in the messages, 1000 in the completion).",
+        "prompt is too long: 140000 tokens > 131072 maximum",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "told"), TOO_LONG_WORDINGS)
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "in Anthropic's JSON"])
+def test_a_prompt_that_is_too_long_is_told_in_anthropics_words(
+    message: str, told: str, *, wrapped: bool
+) -> None:
+    body = google(of_claude(message) if wrapped else message)
+    too_long = prompt_too_long(body)
+
+    assert too_long is not None
+    assert too_long.sentence(estimate=7, maximum=200_000) == told
+    assert client_message(body) == (told if None not in too_long else message)
+    assert error_type_of(body) == "invalid_request_error"
+
+
+def test_the_estimate_stands_in_for_a_count_that_was_not_told() -> None:
+    too_long = prompt_too_long(google("Prompt is too long", 413))
+
+    assert too_long is not None
+    assert too_long.sentence(230_000, 200_000) == "prompt is too long: 230000 tokens > 200000 maximum"
+    assert too_long.sentence(150_000, 200_000) == "prompt is too long: 200001 tokens > 200000 maximum"
+    assert too_long.sentence(150_000, None) == "prompt is too long"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "input length and `max_tokens` exceed context limit: 190000 + 64000 > 200000, decrease input length "
+        "or `max_tokens` and try again",
+        "max_tokens: 99999 > 64000, which is the maximum allowed number of output tokens for claude-opus-4-5",
+        "Request payload size exceeds the limit: 20971520 bytes.",
+        "Quota exceeded for metric: generate_content_free_tier_input_token_count, limit: 250000",
+        "tools.0.description: String should have at most 1024 characters",
+    ],
+)
+def test_other_limits_keep_their_own_words(message: str) -> None:
+    body = google(of_claude(message))
+
+    assert prompt_too_long(body) is None
     assert client_message(body) == message
 
 
