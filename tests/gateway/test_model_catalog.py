@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accounts.google.code_assist import ModelOffer
 from gateway.model_catalog import fallback_chain, offered_in_cli, resolve, visible
+from gateway.model_names import plain_name
 
 OFFERED = [
     "claude-opus-4-5-thinking",
@@ -20,6 +23,12 @@ OFFERED = [
     "gemini-3.1-pro-low",
     "gpt-oss-120b-medium",
     "tab_flash_lite_preview",
+]
+
+PIECES = [
+    *("claude", "gemini", "gpt", "opus", "sonnet", "pro", "flash", "lite", "thinking", "high", "preview"),
+    *("latest", "v1", "claude-code/", "anthropic.", "20250929", "[1m]"),
+    *("-", "-", "-", "/", ":", "@", ".", "4", "5", "\u0664"),
 ]
 
 
@@ -87,6 +96,19 @@ def test_the_next_best_kind_answers_when_one_is_missing(
     client_name: str, offered: list[str], upstream_id: str
 ) -> None:
     assert resolve(client_name, offered, thinking=True) == upstream_id
+
+
+@given(
+    name=st.one_of(
+        st.text(max_size=300),
+        st.lists(st.sampled_from(PIECES), max_size=8).map("".join),
+    ),
+    thinking=st.sampled_from([True, False, None]),
+)
+def test_any_name_is_a_model_on_offer_or_stays_itself(name: str, thinking: bool | None) -> None:
+    found = resolve(name, OFFERED, thinking)
+
+    assert found in OFFERED or found == plain_name(name)
 
 
 @pytest.mark.parametrize(
