@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 OFFERED = ["a", "b", "c", "d", "e"]
 
 
-def test_a_name_is_routed_with_and_without_the_clients_suffix() -> None:
+def test_a_name_is_routed_with_what_is_for_the_client_only() -> None:
     routes = Routes({"mine": Route("a"), "mine[1m]": Route("b")})
 
     assert routes.route(" mine ").upstream_model == "a"
     assert routes.route("mine[1m]").upstream_model == "b"
     assert routes.route("mine[2h]").upstream_model == "a"
+    assert routes.route("claude-code/mine[2h]").upstream_model == "a"
     assert routes.route("other") == Route()
 
 
