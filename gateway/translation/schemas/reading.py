@@ -83,6 +83,28 @@ _IMPLYING_KEYWORDS = {
 }
 
 
+# Most schemas have none of these: a look at their keys is enough.
+_COMBINING_KEYWORDS = frozenset(
+    {
+        "$ref",
+        "$dynamicRef",
+        "$recursiveRef",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "if",
+        "dependentSchemas",
+        "dependencies",
+    }
+)
+_MEMBER_KEYWORDS = frozenset(
+    {"properties", "required", "patternProperties", "additionalProperties", "unevaluatedProperties"}
+    | {"items", "prefixItems", "additionalItems", "unevaluatedItems"}
+)
+_TELLING_KEYWORDS = frozenset({*_TOLD_KEYWORDS, "dependentSchemas", "dependencies"})
+_WORDED_KEYWORDS = frozenset({*HINTED_KEYWORDS, "dependentRequired", "dependencies"})
+
+
 class SchemaTooLarge(Exception):
     """More schemas than this expansion may read."""
 
@@ -144,10 +166,13 @@ class Reader:
             return Shape({"object": Facet()}, hints=[TOO_LARGE])
         if place.depth > MAX_DEPTH or way.nesting > MAX_NESTING:
             return Shape({"object": Facet()}, hints=[TOO_DEEP])
-        place = replace(place, base=base_of(schema, place.base))
+        if "$id" in schema:
+            place = replace(place, base=base_of(schema, place.base))
         own = own_shape(schema, place)
         if place.described is not None:
             own = _without_members(own, place.described)
+        if _COMBINING_KEYWORDS.isdisjoint(schema):
+            return own
         referred = list(self._referred(schema, place, way))
         if None in referred and own.says_nothing():
             return None
@@ -279,14 +304,20 @@ def own_shape(schema: Mapping[str, Any], place: Place) -> Shape:
     shape.description = description if isinstance(description, str) else None
     if schema.get("nullable") is True and not shape.says_nothing():
         shape.facets["null"] = Facet()
-    for kind, facet in (("object", _object_facet(schema, place)), ("array", _array_facet(schema, place))):
-        if kind in shape.facets and shape.facets[kind].values is None:
-            shape.facets[kind] = facet
-        elif facet.is_detailed():
-            shape.excluded.append((kind, facet))
+    if not _MEMBER_KEYWORDS.isdisjoint(schema):
+        _put_facet(shape, "object", _object_facet(schema, place))
+        _put_facet(shape, "array", _array_facet(schema, place))
     shape.hints = list(_hints(schema))
-    shape.told = list(_told(schema, place))
+    if not _TELLING_KEYWORDS.isdisjoint(schema):
+        shape.told = list(_told(schema, place))
     return shape
+
+
+def _put_facet(shape: Shape, kind: str, facet: Facet) -> None:
+    if kind in shape.facets and shape.facets[kind].values is None:
+        shape.facets[kind] = facet
+    elif facet.is_detailed():
+        shape.excluded.append((kind, facet))
 
 
 def _typed_shape(schema: Mapping[str, Any]) -> Shape:
@@ -366,6 +397,8 @@ def _array_facet(schema: Mapping[str, Any], place: Place) -> Facet:
 def _hints(schema: Mapping[str, Any]) -> Iterator[str]:
     if schema.get("additionalProperties") is False or schema.get("unevaluatedProperties") is False:
         yield "(No extra properties allowed)"
+    if _WORDED_KEYWORDS.isdisjoint(schema):
+        return
     for keyword in ("dependentRequired", "dependencies"):
         dependent = schema.get(keyword)
         pairs = [

@@ -7,7 +7,7 @@ aside, to be told in words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 JSON_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 CONTAINERS = ("object", "array")
+_EVERYTHING = frozenset({"object", "array", "string", "number", "boolean"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Place:
     described: str | None = None
 
     def below(self) -> Place:
-        return replace(self, depth=self.depth + 1)
+        return Place(self.base, self.depth + 1, self.targets, self.described)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,8 @@ class Shape:
     excluded: list[tuple[str, Facet]] = field(default_factory=list)
 
     def non_null(self) -> dict[str, Facet]:
+        if "null" not in self.facets:
+            return self.facets
         return {kind: facet for kind, facet in self.facets.items() if kind != "null"}
 
     def values(self) -> list[Any] | None:
@@ -118,9 +121,10 @@ class Shape:
         return [value for facet in facets for value in facet.values or ()]
 
     def allows_everything(self) -> bool:
+        if len(self.facets) < len(_EVERYTHING):
+            return False
         kinds = {kind for kind, facet in self.facets.items() if facet.values is None}
-        has_number = "number" in kinds or "integer" in kinds
-        return has_number and {"object", "array", "string", "boolean"} <= kinds
+        return kinds | {"number"} >= _EVERYTHING and not kinds.isdisjoint({"number", "integer"})
 
     def says_nothing(self) -> bool:
         return self.is_any and not self.facets

@@ -268,7 +268,9 @@ def _choice(draw: st.DrawFn, depth: int) -> Example:
         schema["required"] = [*dict.fromkeys([*schema.get("required", ()), "kind"])]
         members.append((schema, {**instance, "kind": kind}))
     _, instance = draw(st.sampled_from(members))
-    beside: Schema = draw(st.sampled_from([{}, {"type": "object"}, {"discriminator": {"propertyName": "kind"}}]))
+    beside: Schema = draw(
+        st.sampled_from([{}, {"type": "object"}, {"discriminator": {"propertyName": "kind"}}])
+    )
     return {**beside, draw(st.sampled_from(["oneOf", "anyOf"])): [one for one, _ in members]}, instance
 
 
