@@ -115,8 +115,6 @@ def _url_to_part(url: str, kind: str, default_media_type: str) -> Part:
 
 def text_with_images(text: str) -> list[Part]:
     """Of an assistant: an image of the model comes back as Markdown with a ``data:`` URL, as it was sent."""
-    if ";base64," not in text:
-        return _text(text)
     parts: list[Part] = []
     for index, piece in enumerate(_MARKDOWN_IMAGE.split(text)):
         is_image = index % 2 == 1

@@ -33,12 +33,11 @@ def repair_history(messages: Sequence[Message]) -> list[Message]:
 def as_turns(messages: Sequence[Message]) -> list[Message]:
     """Content as blocks, blank texts dropped, neighbours of one role merged, system text said by the user."""
     turns: list[Message] = []
-    last_of_user = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
     for at, message in enumerate(messages):
         role = "assistant" if message["role"] == "assistant" else "user"
         blocks = _blocks_of(message.get("content") or [])
         if message["role"] == "system":
-            if message.get("clear_at") == CLEARED_BY_USER and at < last_of_user:
+            if message.get("clear_at") == CLEARED_BY_USER and _user_speaks(messages[at + 1 :]):
                 blocks = [block for block in blocks if block["type"] != "text"]
             if not blocks:
                 continue  # it only changes the effort, or has had its time
@@ -49,12 +48,22 @@ def as_turns(messages: Sequence[Message]) -> list[Message]:
     return turns
 
 
+def _user_speaks(messages: Iterable[Message]) -> bool:
+    return any(message["role"] == "user" for message in messages)
+
+
 def _blocks_of(content: str | list[Block]) -> list[Block]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content.strip() else []
-    if any(block["type"] in _PIECES or "partial_json" in block for block in content):
-        content = _with_pieces_joined(content)
-    return [block for block in content if block["type"] != "text" or block["text"].strip()]
+    kept = []
+    for block in content:
+        kind = block["type"]
+        if kind in _PIECES or "partial_json" in block:
+            joined = _with_pieces_joined(content)
+            return [block for block in joined if block["type"] != "text" or block["text"].strip()]
+        if kind != "text" or block["text"].strip():
+            kept.append(block)
+    return kept
 
 
 # --- pieces of a stream among the blocks ---

@@ -52,9 +52,8 @@ class ToolNames:
         return list(self._client_by_upstream)[len(earlier) :]
 
     def without_namespace(self, name: str) -> str:
-        """Gemini calls a declared function ``default_api:NAME`` at times, and a history may hold it so."""
-        declared = name.removeprefix(NAMESPACE)
-        return declared if declared in self._upstream_by_client else name
+        """Gemini calls a function ``default_api:NAME`` at times, and a history may hold it so."""
+        return name if name in self._upstream_by_client else name.removeprefix(NAMESPACE)
 
     def _add(self, name: str) -> str:
         upstream = unique(legal_name(name), self._client_by_upstream)

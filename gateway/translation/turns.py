@@ -106,6 +106,8 @@ class ContentsBuilder:
 
     def _words_of(self, block: Block) -> list[Part]:
         """Of an assistant's block. Its files go to the next turn of the user, their names stay."""
+        if block["type"] == "text" and ";base64," not in block["text"]:
+            return [{"text": block["text"]}]
         parts = text_with_images(block["text"]) if block["type"] == "text" else block_to_parts(block)
         parts, files = _split_files(parts)
         self._files += [file for file in files if self._takes(file)]
@@ -157,8 +159,6 @@ class ContentsBuilder:
         return responses + files + rest
 
     def _with_files_it_takes(self, parts: list[Part]) -> list[Part]:
-        if not any("inlineData" in part for part in parts):
-            return parts
         kept: list[Part] = []
         for part in parts:
             if "inlineData" not in part or self._takes(part):
