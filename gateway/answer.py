@@ -138,6 +138,8 @@ class Answer:
                 self._raise_failure()
         except TimeoutError as error:
             raise TransportTimedOut(f"no content within {first_byte_seconds:.0f} s") from error
+        except BrokenAnswer as error:
+            raise TransportFailed(f"the answer broke off: {error}") from error
         except UpstreamErrorInStream as error:
             raise RequestRefused(_refusal_in(error)) from error
 

@@ -220,7 +220,7 @@ class MessageStream:
         if problem is None and not has_content and not may_be_empty:
             problem = ONLY_THINKING
         if problem is not None:
-            raise BrokenAnswer(problem)
+            raise BrokenAnswer(problem) if self.started else EmptyAnswer(self.finish_reason)
 
     def _start(self, events: list[StreamEvent]) -> None:
         self.started = True
@@ -255,7 +255,7 @@ class MessageStream:
                 self._receive_text(text, events)
             elif isinstance(part.get("inlineData"), dict):
                 self._receive_image(part["inlineData"], events)
-        if isinstance(call, dict):
+        if isinstance(call, dict) and self._shows_parts:
             self._receive_call(call, signature, events)
 
     def _receive_thought(self, text: object, signature: object, events: list[StreamEvent]) -> None:
@@ -263,13 +263,13 @@ class MessageStream:
 
         With nothing to sign, it is the signature of thinking whose text is kept secret.
         """
-        is_signature = self._is_usable(signature)
+        is_signature = signature is not None and self._is_usable(signature)
         if not text and not is_signature:
             return
-        if self._display == "none":
+        shown = text if self._display == "text" and isinstance(text, str) else ""
+        if self._display == "none" or (not shown and self._waits_for_its_call()):
             self._pass_over_thought(signature if is_signature else None, events)
             return
-        shown = text if self._display == "text" and isinstance(text, str) else ""
         if not self.started:
             self._start(events)
         if (shown or is_signature) and not self._has_unsigned_thinking():
@@ -281,6 +281,11 @@ class MessageStream:
         if is_signature:
             self._sign(str(signature), events)
 
+    def _waits_for_its_call(self) -> bool:
+        """Whether a signature of Gemini's has no thinking to sign. Its carrier opens before the call: an
+        empty block behind the last text would hide that text from Claude Code."""
+        return self._family == "gemini" and not self._has_unsigned_thinking()
+
     def _pass_over_thought(self, signature: object, events: list[StreamEvent]) -> None:
         """Gemini wants the signature back with the call that follows, Claude only with the thinking."""
         if not self.started:
@@ -290,8 +295,10 @@ class MessageStream:
 
     def _receive_text(self, text: str, events: list[StreamEvent]) -> None:
         """Verbatim: a chunk of nothing but spaces keeps two words apart."""
-        if self._characters.held or not text.isascii():
-            text = self._characters.feed(text)
+        if self._finder is None and not self._characters.held and text.isascii():
+            self._say(text, events)
+            return
+        text = self._characters.feed(text)
         if self._finder is not None:
             text = self._finder.feed(text)
         if text:

@@ -33,7 +33,7 @@ MAX_PLACES = 20
 # A pattern of the schema may backtrack so often; beyond that the text does not match.
 MAX_BACKTRACKS = 100_000
 
-_FENCED = re.compile(r"\s*```\w*\s*\n(?P<inside>.*?)\s*```\s*", re.DOTALL)
+_FENCE = "```"
 _OPENING = re.compile(r"[\[{]")
 
 
@@ -148,14 +148,21 @@ def _first_line(problem: Exception) -> str:
 
 def _values_in(text: str) -> Iterator[tuple[Any, bool]]:
     """The JSON values that the text may mean, and whether it is the whole text, the likeliest first."""
-    fenced = _FENCED.fullmatch(text)
-    for candidate, is_whole_text in ((text, True), (fenced["inside"] if fenced else "", False)):
+    for candidate, is_whole_text in ((text, True), (_without_fence(text), False)):
         try:
             yield orjson.loads(candidate), is_whole_text
         except orjson.JSONDecodeError:
             continue
         return
     yield from ((value, False) for value in _values_amid_words(text))
+
+
+def _without_fence(text: str) -> str:
+    """What stands between a first line with three backticks and the three at the end; empty without them."""
+    text = text.strip()
+    first_line, _, rest = text.partition("\n")
+    is_fenced = first_line.startswith(_FENCE) and rest.endswith(_FENCE)
+    return rest.removesuffix(_FENCE) if is_fenced else ""
 
 
 def _values_amid_words(text: str) -> Iterator[Any]:

@@ -98,6 +98,7 @@ async def test_what_came_before_an_error_still_leaves() -> None:
         (TransportFailed("the connection broke"), TransportFailed),
         (TimeoutError(), TransportTimedOut),
         (b"", EmptyAnswer),
+        (a_chunk("all of it").rstrip(), TransportFailed),
         (an_error(), RequestRefused),
     ],
 )

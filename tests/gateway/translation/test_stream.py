@@ -234,6 +234,12 @@ ROWS: list[tuple[str, str, list[dict[str, Any]], list[dict[str, Any]]]] = [
         [a_block("text", "x")],
     ),
     (
+        "gemini: signed thought behind the text",
+        GEMINI_3,
+        [{"text": "x"}, SIGNED],
+        [a_block("text", "x")],
+    ),
+    (
         "gemini: a call's own signature wins",
         GEMINI_3,
         [{"text": "x", "thoughtSignature": "b2xk"}, {**call(), "thoughtSignature": SIGNATURE}],
@@ -404,6 +410,15 @@ def test_a_stop_sequence_in_the_text_is_named_and_left_out(
     assert (message["stop_reason"], message.get("stop_sequence")) == (
         ("stop_sequence", found) if found else ("end_turn", None)
     )
+
+
+def test_a_call_behind_a_stop_sequence_is_not_shown() -> None:
+    request = translated(stop_sequences=["END"], tools=[a_tool()])
+
+    message = as_the_sdk_reads(events_of(a_stream(request), a_chunk({"text": "x END", **call()})))
+
+    assert message["content"] == [a_block("text", "x ")]
+    assert message["stop_reason"] == "stop_sequence"
 
 
 def test_text_that_is_held_back_comes_before_the_next_block() -> None:

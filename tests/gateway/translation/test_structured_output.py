@@ -192,6 +192,19 @@ def test_a_schema_of_any_kind_is_understood(schema: Any) -> None:
     assert AnswerSchema(schema).fit("{}") == "{}"
 
 
+@pytest.mark.parametrize(
+    "said", ["```json\n" + "\n" * 500_000, "[" * 500_000, "{}" * 200_000, "[] " * 200_000]
+)
+def test_no_answer_can_stop_the_gateway(said: str) -> None:
+    """Models repeat themselves at times, to the end of their tokens."""
+    started = time.process_time()
+
+    with pytest.raises(UnfitAnswer):
+        AnswerSchema(TITLE).fit(said)
+
+    assert time.process_time() - started < 2
+
+
 def test_a_pattern_cannot_stop_the_gateway() -> None:
     schema = AnswerSchema({"properties": {"a": {"pattern": "^(?=(a+)+$)b"}}})
     started = time.process_time()
