@@ -11,7 +11,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import httpx
@@ -20,6 +20,8 @@ import psycopg
 import pytest
 
 from gateway.ledger.writing import SWEEP_SECONDS
+from gateway.upstreams.emulator.replies import function_call
+from tests.builders import a_tool, a_tool_result
 from tests.clients.raw_http import Wire, request_bytes
 from tests.faults.load import Load
 from tests.gateway.conftest import a_body
@@ -168,6 +170,32 @@ def test_a_server_closes_the_rows_of_one_that_died_and_of_nobody_else(
     assert "1 requests of its were interrupted" in two.output
 
 
+def test_a_server_finds_what_gemini_signed_for_the_other(
+    two_gateways: tuple[LiveGateway, LiveGateway], emulator: EmulatorServer, empty_database: str
+) -> None:
+    """The client keeps no thinking, and its result comes to another server than its question."""
+    one, two = two_gateways
+    emulator.state.reply(function_call("Read", {"path": "a"}))
+    question = {"role": "user", "content": "Read a."}
+    gemini = {"model": "gemini-3.1-pro-high", "tools": [a_tool("Read")]}
+    asked = ask(one, messages=[question], **gemini).json()
+    call = [block for block in asked["content"] if block["type"] == "tool_use"]
+    wait_until(lambda: signed_calls(empty_database) == 1)
+
+    result = {"role": "user", "content": [a_tool_result(call[0]["id"])]}
+    answer = ask(two, messages=[question, {"role": "assistant", "content": call}, result], **gemini)
+
+    sent = emulator.state.log.generations()[-1].envelope["request"]["contents"][1]["parts"][0]
+    assert answer.status_code == 200
+    assert emulator.state.signatures.is_genuine("gemini", sent["thoughtSignature"])
+
+
+def signed_calls(database_url: str) -> int:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT count(*) FROM gateway_callsignature").fetchone()
+    return int(row[0]) if row else 0
+
+
 def problems(database_url: str) -> list[str | None]:
     with psycopg.connect(database_url) as connection:
         return [row[0] for row in connection.execute(f"SELECT problem FROM {REQUESTS}").fetchall()]
@@ -180,5 +208,5 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 2 * SWEEP_SECONDS) ->
         time.sleep(0.1)
 
 
-def ask(gateway: LiveGateway) -> httpx.Response:
-    return httpx.post(f"{gateway.url}/v1/messages", json=a_body(), timeout=30)
+def ask(gateway: LiveGateway, **changes: Any) -> httpx.Response:
+    return httpx.post(f"{gateway.url}/v1/messages", json=a_body(**changes), timeout=30)
