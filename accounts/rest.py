@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -57,8 +58,8 @@ EFFECTS: dict[Trouble, Effect] = {
 def rest_seconds(
     trouble: Trouble, hint_seconds: float | None, times_in_a_row: int, default_seconds: float
 ) -> float:
-    """`hint_seconds` is what Google said; it is trusted. `times_in_a_row` counts from 1."""
-    if hint_seconds is not None:
+    """`hint_seconds` is what Google said; a number is trusted. `times_in_a_row` counts from 1."""
+    if hint_seconds is not None and math.isfinite(hint_seconds):
         return hint_seconds
     if trouble is Trouble.QUOTA:
         return step(QUOTA_STEPS_SECONDS, times_in_a_row)

@@ -235,7 +235,7 @@ def _remaining(quota: dict[str, Any]) -> float | None:
     """proto3 JSON leaves out a zero: a reset time without a fraction means nothing is left."""
     fraction = quota.get("remainingFraction")
     if isinstance(fraction, int | float):
-        return float(fraction)
+        return min(max(float(fraction), 0.0), 1.0)
     return 0.0 if "resetTime" in quota else None
 
 

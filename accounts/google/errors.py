@@ -7,9 +7,11 @@ because `status` is RESOURCE_EXHAUSTED for every 429 and numbers occur in messag
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -113,6 +115,11 @@ REASONS = {
     # Sent as the finishReason of an answer (gateway/translation/stop_reason.py)
     "PUP_LIMITED_DISABLED": Trouble.DISABLED,
     "MISSING_THOUGHT_SIGNATURE": Trouble.BAD_SIGNATURE,
+    # The project: its API is off, it is not this account's, or the account has no role in it.
+    "SERVICE_DISABLED": Trouble.WRONG_PROJECT,
+    "CONSUMER_INVALID": Trouble.WRONG_PROJECT,
+    "CONSUMER_SUSPENDED": Trouble.WRONG_PROJECT,
+    "IAM_PERMISSION_DENIED": Trouble.WRONG_PROJECT,
 }
 
 # Only looked at when no reason decides. Each row: statuses it applies to, words that must all occur.
@@ -124,6 +131,7 @@ TEXTS: tuple[tuple[set[int], tuple[str, ...], Trouble], ...] = (
     ({403}, ("no valid license",), Trouble.NO_LICENCE),
     ({403}, ("has not been used in project",), Trouble.WRONG_PROJECT),
     ({403}, ("caller does not have permission",), Trouble.WRONG_PROJECT),
+    ({403}, ("denied on resource",), Trouble.WRONG_PROJECT),
     ({400, 403}, ("unsupported_client",), Trouble.CLIENT_TOO_OLD),
     ({400}, ("signature", "thinking"), Trouble.BAD_SIGNATURE),
     ({400}, ("thought signature",), Trouble.BAD_SIGNATURE),
@@ -192,7 +200,7 @@ def _wait_seconds(
     if wait is None and (found := WAIT_IN_TEXT.search(message.lower())):
         wait = parse_duration(found.group(1))
     if wait is None:
-        wait = _wait_in_headers(headers)
+        wait = _wait_in_headers(headers, now)
     return None if wait is None else min(max(wait, MIN_WAIT_SECONDS), MAX_WAIT_SECONDS)
 
 
@@ -210,21 +218,33 @@ def _wait_in_details(error: dict[str, Any], now: datetime) -> float | None:
 
 
 def parse_timestamp(text: Any) -> datetime | None:
-    """RFC 3339; a time without a zone is UTC."""
+    """RFC 3339, in UTC; a time without a zone is UTC. None for a time that UTC cannot express."""
     try:
         moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _wait_in_headers(headers: Mapping[str, str]) -> float | None:
+def _wait_in_headers(headers: Mapping[str, str], now: datetime) -> float | None:
+    """`retry-after-ms`, else `retry-after`: seconds, or a date (RFC 9110, 10.2.3)."""
     for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        try:
-            return float(headers[name]) * unit
-        except (KeyError, ValueError):
-            continue
-    return None
+        if (seconds := _finite(headers.get(name))) is not None:
+            return seconds * unit
+    try:
+        moment = parsedate_to_datetime(headers["retry-after"])
+        return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
+def _finite(text: str | None) -> float | None:
+    """Python reads `nan`, `inf` and `1e400` as floats too: no time can be told from these."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 # Where to verify an account

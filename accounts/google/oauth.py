@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import orjson
 from django.conf import settings
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ async def refresh_access_token(client: AccountsClient, refresh_token: str) -> To
 
 
 def _json_object(response: httpx.Response) -> dict[str, Any]:
+    """orjson: the standard library would take NaN and Infinity for numbers."""
     try:
-        answer = response.json()
-    except ValueError:
+        answer = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
         return {}
     return answer if isinstance(answer, dict) else {}
 

@@ -42,6 +42,12 @@ def _client_error(name: str, fault: str, status: int, error_type: str, **paramet
     return Fault(name, fault, parameters, outcome="error", status=status, error_type=error_type)
 
 
+NOT_A_NUMBER = {
+    "status": 429,
+    "body": {"error": {"code": 429, "message": "Too many requests.", "status": "RESOURCE_EXHAUSTED"}},
+    "headers": {"retry-after": "nan"},
+}
+
 BEFORE_THE_ANSWER = [
     Fault("connection reset before the headers", "close_before_headers"),
     Fault("connection reset after the first byte", "reset_after_first_byte"),
@@ -65,6 +71,7 @@ BEFORE_THE_ANSWER = [
     Fault("429, a nonsense hint of years", "quota_exhausted", {"reset_after": 9e8}, rests=True),
     Fault("429, a moment that has passed", "quota_exhausted", {"reset_after": -600.0}, times=1),
     Fault("429, bare", "bare_429", rests=True),
+    Fault("429, `retry-after: nan`", "refuse", NOT_A_NUMBER, rests=True),
     Fault("429, no credits", "insufficient_credits", rests=True),
     Fault("429, the error in a list", "refusal_in_a_list", rests=True),
     Fault("429, no capacity", "capacity_exhausted", {"status": 429}),

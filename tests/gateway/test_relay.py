@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from accounts.models import Account
+from accounts.models import Account, Cooldown
 from accounts.pool import Wanted
 from gateway import relay
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
-from gateway.upstreams.emulator.behaviour import fault_named, finish, pace
+from gateway.upstreams.emulator.behaviour import fault_named, finish, pace, refuse
+from gateway.upstreams.emulator.google_errors import bare_429
 from gateway.upstreams.emulator.replies import function_call, thinking
 from tests.gateway.conftest import a_body, a_client, add_accounts, in_database, started_gateway, text_of
 
@@ -155,6 +156,21 @@ async def test_the_same_sentence_comes_without_asking_google_again(
 
     assert response.status_code == 429
     assert tried(google) == []
+
+
+@pytest.mark.parametrize("retry_after", ["nan", "inf", "-inf", "1e400"])
+async def test_a_retry_after_that_is_no_number_is_a_normal_429(
+    retry_after: str, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault(refuse(429, bare_429().body, {"retry-after": retry_after}), times=None)
+
+    response = await ask(client)
+
+    assert response.status_code == 429
+    assert 1 <= int(response.headers["retry-after"]) <= 10
+    async with asyncio.timeout(5):
+        while await in_database(Cooldown.objects.count)() < 3:
+            await asyncio.sleep(0.01)
 
 
 async def test_no_capacity_anywhere_is_an_overload(
