@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gateway.translation.usage import TokenUsage
 
 KEEP_ALIVE_SECONDS = 10.0
+WHOLE_ANSWER_BYTES = 64 * 1024 * 1024
+"""Of the upstream's bytes, for an answer that is kept in memory until it is complete."""
 
 
 class Answer:
@@ -41,6 +43,7 @@ class Answer:
         self._first: list[StreamEvent] = []
         self._ended = False
         self._was_read_to_its_end = False
+        self._received_bytes = 0
         self._failure: UpstreamErrorInStream | MalformedStream | BrokenAnswer | None = None
 
     @classmethod
@@ -58,22 +61,24 @@ class Answer:
         return answer
 
     async def batches(self) -> AsyncIterator[list[StreamEvent]]:
-        """Events as they arrive, those that came together in one list; an empty one after ten silent seconds.
+        """Events as they arrive, those that came together in one list; an empty one after ten seconds without any.
 
         Raises GatewayError when the upstream fails on the way.
         """
         first, self._first = self._first, []
         yield first
         del first  # a stream may be held open for long: what has been sent is not kept
-        silent_seconds, last_sent = 0.0, time.monotonic()
+        last_sent = last_received = time.monotonic()
         while not self._ended:
+            idle_ends_at = last_received + settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
+            wait_until = min(last_sent + KEEP_ALIVE_SECONDS, idle_ends_at)
             try:
                 self._raise_failure()
-                events = await self._next_events(KEEP_ALIVE_SECONDS)
+                events = await self._next_events(wait_until - time.monotonic())
             except TimeoutError:
-                silent_seconds += KEEP_ALIVE_SECONDS
-                if silent_seconds >= settings.UPSTREAM_IDLE_TIMEOUT_SECONDS:
-                    raise UpstreamTimedOut(f"The model sent nothing for {silent_seconds:.0f} s.") from None
+                if wait_until == idle_ends_at:
+                    silence = settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
+                    raise UpstreamTimedOut(f"The model sent nothing for {silence:.3g} s.") from None
                 yield []
                 last_sent = time.monotonic()
             except UpstreamErrorInStream as error:
@@ -82,9 +87,9 @@ class Answer:
             except (MalformedStream, TransportFailed, BrokenAnswer) as error:
                 raise UpstreamFailed(f"The answer broke off: {error}.") from error
             else:
-                silent_seconds = 0.0
+                last_received = time.monotonic()
                 # Bytes without an event, comments for example, tell the client nothing: it needs a ping, too.
-                if events or time.monotonic() - last_sent >= KEEP_ALIVE_SECONDS:
+                if events or last_received - last_sent >= KEEP_ALIVE_SECONDS:
                     yield events
                     last_sent = time.monotonic()
                 del events
@@ -114,9 +119,12 @@ class Answer:
         self._first = events
 
     async def message(self) -> dict[str, Any]:
-        """The whole message, for a client that did not ask for a stream."""
+        """The whole message, for a client that did not ask for a stream. Raises GatewayError."""
         collector = MessageCollector()
         async for events in self.batches():
+            if self._received_bytes > WHOLE_ANSWER_BYTES:
+                limit = WHOLE_ANSWER_BYTES // (1024 * 1024)
+                raise UpstreamFailed(f"The answer is larger than {limit} MiB. Ask for it as a stream.")
             for event in events:
                 collector.add(event)
         return collector.message()
@@ -146,6 +154,7 @@ class Answer:
     async def _next_events(self, timeout_seconds: float) -> list[StreamEvent]:
         """What came before a failure is handed out first; `_raise_failure` follows with the rest."""
         data = await self._response.read(timeout_seconds)
+        self._received_bytes += len(data)
         events: list[StreamEvent] = []
         try:
             for chunk in self._reader.receive(data) if data else self._reader.close():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,6 +24,7 @@ from tests.gateway.conftest import a_body
 if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
 
+SILENCE = 60.0
 OVERLOADED = {"error": {"code": 529, "status": "UNAVAILABLE", "message": "Overloaded"}}
 
 
@@ -35,14 +38,18 @@ def an_error(body: dict[str, Any] = OVERLOADED) -> bytes:
 
 
 class CannedResponse(Response):
-    """Reads that are known beforehand; an exception among them is raised."""
+    """Reads that are known beforehand; an exception among them is raised, a number is a silence in seconds."""
 
-    def __init__(self, *reads: bytes | Exception) -> None:
+    def __init__(self, *reads: bytes | float | Exception) -> None:
         self.reads = list(reads)
         self.ended = ""
 
     async def read(self, timeout_seconds: float) -> bytes:
         result = self.reads.pop(0) if self.reads else b""
+        if isinstance(result, float):
+            async with asyncio.timeout(timeout_seconds):
+                await asyncio.sleep(result)
+            return await self.read(timeout_seconds)
         if isinstance(result, Exception):
             raise result
         return result
@@ -121,17 +128,59 @@ async def test_a_connection_that_breaks_on_the_way_is_said_plainly() -> None:
         await answer.message()
 
 
-async def test_silence_is_bridged_and_ends(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.UPSTREAM_IDLE_TIMEOUT_SECONDS = 30
-    monkeypatch.setattr(answer_module, "KEEP_ALIVE_SECONDS", 10.0)
-    answer = await begin(CannedResponse(a_chunk("Hel"), *[TimeoutError() for _ in range(3)]))
+@pytest.mark.parametrize(
+    ("idle_seconds", "keep_alive_seconds", "pings"), [(0.5, 1.0, 0), (1.5, 1.0, 1), (1.2, 0.4, 2)]
+)
+async def test_the_idle_timeout_holds_beside_the_pings(
+    idle_seconds: float,
+    keep_alive_seconds: float,
+    pings: int,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings.UPSTREAM_IDLE_TIMEOUT_SECONDS = idle_seconds
+    monkeypatch.setattr(answer_module, "KEEP_ALIVE_SECONDS", keep_alive_seconds)
+    answer = await begin(CannedResponse(a_chunk("Hel"), *[SILENCE] * 9))
+    began_at = time.monotonic()
 
     batches = []
-    with pytest.raises(UpstreamTimedOut, match="nothing for 30 s"):
+    with pytest.raises(UpstreamTimedOut, match=f"nothing for {idle_seconds} s"):
         async for events in answer.batches():
             batches.append(events)  # noqa: PERF401  # an exception ends it
 
-    assert batches[1:] == [[], []]
+    assert batches[1:] == [[]] * pings
+    assert idle_seconds <= time.monotonic() - began_at < idle_seconds + 1
+
+
+async def test_bytes_that_arrive_start_the_idle_timeout_anew(settings: Settings) -> None:
+    settings.UPSTREAM_IDLE_TIMEOUT_SECONDS = 0.3
+    reads = [a_chunk("Hel"), 0.2, b": still here\n\n", 0.2, a_chunk("lo", finishReason="STOP")]
+
+    message = await (await begin(CannedResponse(*reads))).message()
+
+    assert message["content"] == [{"type": "text", "text": "Hello"}]
+
+
+async def test_a_whole_answer_beyond_its_limit_is_refused_and_aborted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answer_module, "WHOLE_ANSWER_BYTES", 3 * 1024 * 1024)
+    response = CannedResponse(*[a_chunk("x" * 1024 * 1024)] * 9)
+    answer = await begin(response)
+
+    with pytest.raises(UpstreamFailed, match="larger than 3 MiB"):
+        await answer.message()
+    answer.close()
+
+    assert len(response.reads) == 6
+    assert response.ended == "aborted"
+
+
+async def test_a_stream_may_be_as_long_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_module, "WHOLE_ANSWER_BYTES", 1)
+    answer = await begin(CannedResponse(a_chunk("Hel"), a_chunk("lo", finishReason="STOP")))
+
+    assert len([events async for events in answer.batches()]) == 3
 
 
 async def test_a_finished_connection_is_kept_and_an_unfinished_one_is_closed() -> None:
