@@ -17,10 +17,11 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from accounts import strategies
+from accounts.labels import short_labels
 from accounts.live_settings import live
 from accounts.models import usable_accounts
 from accounts.rest import EFFECTS, NO_EFFECT, CapacityPause, CoolingDown, Rests
@@ -48,12 +49,8 @@ class PooledAccount:
     """A remaining fraction; None: the setting GLOBAL_QUOTA_THRESHOLD."""
     model_quota_thresholds: Mapping[str, float] = field(default_factory=dict)
     priority: int = 0
-
-    @property
-    def short_name(self) -> str:
-        """For clients: enough to tell accounts apart, not enough to write to."""
-        name, _, domain = self.email.partition("@")
-        return f"{name[:2]}…@{domain[:1]}…"
+    label: str = ""
+    """For clients; the pool gives each of its accounts one that no other has (accounts/labels.py)."""
 
     def threshold_for(self, wanted: Wanted) -> float | None:
         """The model's own under its listed name, or under that of its quota, else the account's."""
@@ -163,7 +160,7 @@ class Pool:
         return self._accounts
 
     def replace(self, accounts: list[PooledAccount]) -> None:
-        self._accounts = accounts
+        self._accounts = _labelled(accounts)
         self.rests.forget_past()
         self._serve_queue()
         self._send_back_the_hopeless()
@@ -396,6 +393,11 @@ class Pool:
     def _change_condition(self, account_id: int, *, health: float = 0.0, tokens: float = 0.0) -> None:
         condition = self._conditions.get(account_id, Condition())
         self._conditions[account_id] = condition.changed(self._now(), health=health, tokens=tokens)
+
+
+def _labelled(accounts: list[PooledAccount]) -> list[PooledAccount]:
+    labels = short_labels({account.id: account.email for account in accounts})
+    return [replace(account, label=labels[account.id]) for account in accounts]
 
 
 def read_usable_accounts() -> list[PooledAccount]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from gateway.translation.usage import NO_TOKENS, Tokens, TokenUsage
@@ -42,17 +42,19 @@ class Attempt:
         return f"{self.email} for {self.model_id}{where}: {self.reason}{until} → {self.decision}"
 
 
-def sentence(model_id: str, attempts: Sequence[Attempt], now: float) -> str:
+def sentence(model_id: str, attempts: Sequence[Attempt], now: float, zone: tzinfo = UTC) -> str:
     """For example: 2 accounts tried for claude-sonnet-4-6: ad…@e… quota until 15:03 UTC, gr…@e… no capacity.
-    Next try in 2 h 3 min (15:03 UTC)."""
-    last_of_each = {attempt.account: attempt for attempt in attempts}
+    Next try in 2 h 3 min (17:03 CEST, 15:03 UTC)."""
+    last_of_each = {attempt.email: attempt for attempt in attempts}
     count = len(last_of_each)
     accounts = ", ".join(_one(attempt, now) for attempt in last_of_each.values())
     text = f"{count} account{'' if count == 1 else 's'} tried for {model_id}: {accounts}."
     first_back = min((at for one in last_of_each.values() if (at := one.back_at) is not None), default=None)
-    if first_back is not None:
-        text += f" Next try in {in_words(first_back - now)} ({clock(first_back, now)})."
-    return text
+    return text if first_back is None else f"{text} {next_try(first_back, now, zone)}"
+
+
+def next_try(moment: float, now: float, zone: tzinfo = UTC) -> str:
+    return f"Next try in {in_words(moment - now)} ({clocks(moment, now, zone)})."
 
 
 def _one(attempt: Attempt, now: float) -> str:
@@ -75,7 +77,14 @@ def in_words(seconds: float) -> str:
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 
-def clock(moment: float, now: float) -> str:
-    """The time of day, with the date when it is more than a day away."""
-    at = datetime.fromtimestamp(moment, UTC)
-    return at.strftime("%H:%M UTC" if moment - now < 20 * 3600 else "%d %b %H:%M UTC")
+def clock(moment: float, now: float, zone: tzinfo = UTC) -> str:
+    """The time of day, with the date when it is more than 20 hours away."""
+    at = datetime.fromtimestamp(moment, zone)
+    return at.strftime("%H:%M %Z" if moment - now < 20 * 3600 else "%d %b %H:%M %Z")
+
+
+def clocks(moment: float, now: float, zone: tzinfo) -> str:
+    """In `zone` and in UTC; once where both show the same."""
+    in_utc = clock(moment, now)
+    is_utc = not datetime.fromtimestamp(moment, zone).utcoffset()
+    return in_utc if is_utc else f"{clock(moment, now, zone)}, {in_utc}"

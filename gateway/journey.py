@@ -91,7 +91,7 @@ class Journey:
     def begin_attempt(self, account: PooledAccount, model_id: str) -> None:
         self.attempts.append(
             Attempt(
-                account=account.short_name,
+                account=account.label,
                 email=account.email,
                 model_id=model_id,
                 started_at=time.time(),
@@ -138,7 +138,7 @@ class Journey:
         """The accounts that were not asked because they are resting."""
         asked = {attempt.email for attempt in attempts}
         return [
-            Attempt(account.short_name, account.email, wanted.model_id, resting.reason, resting.until)
+            Attempt(account.label, account.email, wanted.model_id, resting.reason, resting.until)
             for account in pool.accounts
             if account.email not in asked
             and (resting := pool.cooldown(account, wanted.model_key)) is not None

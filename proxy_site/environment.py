@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import environ
 
@@ -189,3 +191,17 @@ def _parse_env_file(text: str) -> dict[str, str]:
 
     FileEnv.read_env(StringIO(text))
     return FileEnv.ENVIRON
+
+
+def time_zone(name: str, machines_own: Path = Path("/etc/localtime")) -> tzinfo:
+    """Of the name, such as Europe/Berlin; of the machine when there is none, and UTC when that is unknown.
+
+    To be asked before Django runs, which sets the process's zone to TIME_ZONE.
+    """
+    try:
+        if name:
+            return ZoneInfo(name.removeprefix(":"))
+        with machines_own.open("rb") as file:
+            return ZoneInfo.from_file(file, key="local")
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        return UTC

@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from django.core.management.utils import get_random_secret_key
 
 from proxy_site.data_dir import make_private, prepare_data_dir, read_or_create_key
-from proxy_site.environment import Environment, LiveSettings
+from proxy_site.environment import Environment, LiveSettings, time_zone
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -197,6 +197,9 @@ LOGGING: dict[str, Any] = {
         for name in ("accounts", "gateway", "dashboard", "proxy_site")
     },
 }
+
+# For times that people read; stored times are UTC
+LOCAL_TIME_ZONE = time_zone(env.text("TZ"))
 
 # Django
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'proxy.sqlite3'}")}

@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
@@ -118,12 +119,13 @@ def test_the_page_quotes_the_lines_of_the_log_as_they_are(page: str) -> None:
 
 def test_the_page_quotes_the_sentence_for_the_client_as_it_is(page: str) -> None:
     attempts = [
-        Attempt("ad…@e…", "", "claude-sonnet-4-6", Trouble.QUOTA.value, NOW + 7384),
-        Attempt("gr…@e…", "", "claude-sonnet-4-6", Trouble.QUOTA.value, NOW + 15600),
-        Attempt("li…@e…", "", "claude-sonnet-4-6", Trouble.NEEDS_VERIFICATION.value),
+        Attempt("ad…@e…", "ada@example.com", "claude-sonnet-4-6", Trouble.QUOTA.value, NOW + 7384),
+        Attempt("gr…@e…", "grace@example.com", "claude-sonnet-4-6", Trouble.QUOTA.value, NOW + 15600),
+        Attempt("li…@e…", "linus@example.com", "claude-sonnet-4-6", Trouble.NEEDS_VERIFICATION.value),
     ]
 
-    assert sentence("claude-sonnet-4-6", attempts, NOW) in " ".join(page.split())
+    said = sentence("claude-sonnet-4-6", attempts, NOW, ZoneInfo("Europe/Berlin"))
+    assert said in " ".join(page.split())
 
 
 def test_every_setting_on_the_page_exists(page: str) -> None:

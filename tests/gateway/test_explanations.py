@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -48,6 +49,36 @@ def test_one_account_is_not_called_accounts() -> None:
     assert sentence("m", [an_attempt("ada@example.com", "server error")], NOON) == (
         "1 account tried for m: ad…@e… server error."
     )
+
+
+def test_accounts_are_counted_by_account_not_by_label() -> None:
+    attempts = [replace(an_attempt(f"acct{n}@example.com", "quota"), account="ac…@e…") for n in range(4)]
+
+    assert sentence("m", attempts, NOON).startswith("4 accounts tried for m: ac…@e… quota, ac…@e… quota")
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("UTC", "(14:03 UTC)"),
+        ("Europe/London", "(14:03 UTC)"),
+        ("Europe/Berlin", "(15:03 CET, 14:03 UTC)"),
+        ("Asia/Kolkata", "(19:33 IST, 14:03 UTC)"),
+        ("Asia/Dubai", "(18:03 +04, 14:03 UTC)"),
+    ],
+)
+def test_the_earliest_return_is_said_in_the_servers_zone_too(zone: str, said: str) -> None:
+    attempts = [an_attempt("ada@example.com", "quota", NOON + 2 * 3600 + 180)]
+
+    assert sentence("m", attempts, NOON, ZoneInfo(zone)).endswith(f"Next try in 2 h 3 min {said}.")
+
+
+def test_a_return_on_another_day_has_both_dates() -> None:
+    attempts = [an_attempt("ada@example.com", "quota", NOON + 35.5 * 3600)]
+
+    said = sentence("m", attempts, NOON, ZoneInfo("Asia/Tokyo"))
+
+    assert said.endswith("(03 Mar 08:30 JST, 02 Mar 23:30 UTC).")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy_site.environment import Environment, SettingError
+from proxy_site.environment import Environment, SettingError, time_zone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,3 +90,23 @@ def test_an_empty_value_means_the_default(monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "")
 
     assert Environment().integer("PORT", 8672, between=(1, 65535)) == 8672
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Europe/Berlin", "13:00 CET"),
+        (":Asia/Tokyo", "21:00 JST"),
+        ("No/Such_Zone", "12:00 UTC"),
+        ("/", "12:00 UTC"),
+    ],
+)
+def test_a_time_zone_is_read_by_its_name(name: str, shown: str) -> None:
+    assert f"{datetime(2026, 3, 1, 12, tzinfo=UTC).astimezone(time_zone(name)):%H:%M %Z}" == shown
+
+
+def test_without_a_name_the_machines_own_zone_counts(tmp_path: Path) -> None:
+    (tmp_path / "localtime").write_bytes(b"no zone")
+
+    assert time_zone("", machines_own=tmp_path / "localtime") is UTC
+    assert time_zone("", machines_own=tmp_path / "missing") is UTC
