@@ -129,7 +129,8 @@ class Api:
         except ClientGone:
             return
         except RequestTooLarge as error:
-            await _send(error_response(error, None), send)
+            asked = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin1")
+            await _send(error_response(error, accepted_or_new(asked)), send)
             return
         request = ApiRequest(scope, body, self._gateway)
         request_id = request.request_id
@@ -223,8 +224,9 @@ def _path_unknown(request: ApiRequest) -> NotFound:
     )
 
 
-def error_response(error: GatewayError, request_id: str | None) -> JsonResponse:
-    return JsonResponse(error.as_body(request_id), status=error.status, headers=error.as_headers())
+def error_response(error: GatewayError, request_id: str) -> JsonResponse:
+    headers = {**error.as_headers(), "request-id": request_id}
+    return JsonResponse(error.as_body(request_id), status=error.status, headers=headers)
 
 
 async def _send(response: HttpResponseBase, send: Send, watch: asyncio.Task[None] | None = None) -> None:

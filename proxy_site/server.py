@@ -37,6 +37,7 @@ from twisted.web.http import HTTPChannel
 
 from gateway.api import too_large
 from gateway.errors import GatewayError, InvalidRequest
+from gateway.request_ids import accepted_or_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ class GatewayChannel(HTTPChannel):
 
     def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802  # Twisted's name for its last word
         error = InvalidRequest("This is not a readable HTTP/1.1 request, or its headers are too large.")
-        self.transport.write(last_words(b"400 Bad Request", error))
+        self.transport.write(last_words(b"400 Bad Request", error, accepted_or_new("")))
         self.loseConnection()
 
     def host(self) -> Any:
@@ -98,10 +99,11 @@ class GatewayChannel(HTTPChannel):
         self._respondToBadRequestAndDisconnect()
 
 
-def last_words(status: bytes, error: GatewayError) -> bytes:
+def last_words(status: bytes, error: GatewayError, request_id: str) -> bytes:
     """A whole answer for a connection that ends with it."""
-    body = orjson.dumps(error.as_body())
+    body = orjson.dumps(error.as_body(request_id))
     head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\n" % status
+    head += b"request-id: %s\r\n" % request_id.encode("ascii")
     return head + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
@@ -153,9 +155,15 @@ class GatewayRequest(WebRequest):
         self.too_large = True
         self.requestHeaders.removeHeader(b"expect")
         error = too_large(self.server.body_limit_bytes)
-        self.channel.transport.write(last_words(b"413 Content Too Large", error))
+        answer = last_words(b"413 Content Too Large", error, self._request_id())
+        self.channel.transport.write(answer)
         self.server.refused_bodies.add(self)
         reactor.callLater(LINGER_SECONDS, self._hang_up)
+
+    def _request_id(self) -> str:
+        """The client's own, if it has sent one that can be used."""
+        asked = self.requestHeaders.getRawHeaders(b"x-request-id", [b""])[0]
+        return accepted_or_new(asked.decode("latin1"))
 
     def _hang_up(self) -> None:
         self.server.refused_bodies.discard(self)
@@ -165,9 +173,10 @@ class GatewayRequest(WebRequest):
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
         """What Daphne itself refuses, in the envelope that clients can read."""
         error = InvalidRequest(body) if status < 500 else GatewayError(body)
-        headers = [(b"content-type", b"application/json")]
+        request_id = self._request_id()
+        headers = [(b"content-type", b"application/json"), (b"request-id", request_id.encode("ascii"))]
         self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
-        self.handle_reply({"type": "http.response.body", "body": orjson.dumps(error.as_body())})
+        self.handle_reply({"type": "http.response.body", "body": orjson.dumps(error.as_body(request_id))})
 
     def handle_exception(self, exception: Exception) -> None:
         """An application failed. With its answer half sent, only a broken connection says so."""

@@ -31,6 +31,7 @@ class Answer:
     def error(self) -> dict[str, Any]:
         """What Anthropic's envelope holds; anything else fails here."""
         assert self.headers["content-type"] == "application/json", self
+        assert self.headers["request-id"] == orjson.loads(self.body)["request_id"], self
         envelope = orjson.loads(self.body)
         assert envelope["type"] == "error", envelope
         error: dict[str, Any] = envelope["error"]

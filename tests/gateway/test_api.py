@@ -384,6 +384,7 @@ async def test_a_body_over_the_limit_is_refused_however_it_comes(client: httpx.A
     for response in (declared, chunked):
         assert response.status_code == 413
         assert response.json()["error"]["type"] == "request_too_large"
+        assert response.headers["request-id"] == response.json()["request_id"]
 
 
 async def test_every_answer_carries_a_request_id(client: httpx.AsyncClient) -> None:
