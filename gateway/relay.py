@@ -204,7 +204,11 @@ class Relay:
             request=request,
             model=model,
             translated=translate_request(
-                request, model, _options(), self._signatures, token_ratio=self._token_ratios.of(model.listed_id)
+                request,
+                model,
+                _options(),
+                self._signatures,
+                token_ratio=self._token_ratios.of(model.listed_id),
             ),
             session_id=journey.session_id,
         )

@@ -36,9 +36,7 @@ class Gateway:
         cloud_code = CloudCode(self._transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
         self.routes = Routes()
         self.signatures = StoredSignatures(self.ledger.keep_signature)
-        self.relay = Relay(
-            self.accounts, cloud_code, lambda: self.routes, self.signatures, self.token_ratios
-        )
+        self.relay = Relay(self.accounts, cloud_code, lambda: self.routes, self.signatures, self.token_ratios)
         self.accounts.also_reload.append(self._read_routes)
 
     async def start(self) -> None:

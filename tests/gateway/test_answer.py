@@ -38,7 +38,7 @@ def an_error(body: dict[str, Any] = OVERLOADED) -> bytes:
 
 
 class CannedResponse(Response):
-    """Reads that are known beforehand; an exception among them is raised, a number is a silence in seconds."""
+    """Known reads; an exception among them is raised, a number is a silence in seconds."""
 
     def __init__(self, *reads: bytes | float | Exception) -> None:
         self.reads = list(reads)
@@ -154,7 +154,13 @@ async def test_the_idle_timeout_holds_beside_the_pings(
 
 async def test_bytes_that_arrive_start_the_idle_timeout_anew(settings: Settings) -> None:
     settings.UPSTREAM_IDLE_TIMEOUT_SECONDS = 0.3
-    reads = [a_chunk("Hel"), 0.2, b": still here\n\n", 0.2, a_chunk("lo", finishReason="STOP")]
+    reads: list[bytes | float | Exception] = [
+        a_chunk("Hel"),
+        0.2,
+        b": still here\n\n",
+        0.2,
+        a_chunk("lo", finishReason="STOP"),
+    ]
 
     message = await (await begin(CannedResponse(*reads))).message()
 

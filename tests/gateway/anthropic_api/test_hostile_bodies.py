@@ -102,7 +102,7 @@ def replaced(body: Any, path: Path, value: Any) -> Any:
 def judge(body: Any, version: str = "2023-06-01") -> None:
     """Anything but InvalidRequest would be a 500."""
     with suppress(InvalidRequest):
-        estimate_input_tokens(parse_count_tokens_request(body, version=version))
+        estimate_input_tokens(parse_count_tokens_request(body, version=version), "claude")
     try:
         request = parse_messages_request(body, version=version)
     except InvalidRequest as refused:
