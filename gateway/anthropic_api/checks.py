@@ -163,6 +163,7 @@ TYPE_OF: dict[Check, type] = {string: str, boolean: bool, integer: int, an_objec
 def shape(required: Mapping[str, Check] | None = None, /, **optional: Check) -> Check:
     """An object. Fields that are not named pass; an optional field that is null counts as absent."""
     required_checks = [(name, TYPE_OF.get(check), check) for name, check in (required or {}).items()]
+    plain_optional = {name: TYPE_OF.get(check) for name, check in optional.items()}
     has_no_optional = frozenset(optional).isdisjoint
 
     def check_object(value: Any) -> None:
@@ -180,9 +181,11 @@ def shape(required: Mapping[str, Check] | None = None, /, **optional: Check) -> 
                 check(item)
             if not optional or has_no_optional(value):
                 return
-            for name, item in value.items():
-                if item is not None and name in optional:
-                    optional[name](item)
+            for name in value:
+                if name in optional:
+                    item = value[name]
+                    if item is not None and type(item) is not plain_optional[name]:
+                        optional[name](item)
         except Mismatch as mismatch:
             raise mismatch.inside(name) from None
 
