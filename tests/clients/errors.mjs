@@ -14,4 +14,4 @@ async function thrownBy(changes) {
   }
 }
 
-console.log(JSON.stringify([await thrownBy({ max_tokens: 0 }), await thrownBy({ model: "my-model" })]));
+console.log(JSON.stringify([await thrownBy({ max_tokens: -1 }), await thrownBy({ model: "my-model" })]));
