@@ -309,6 +309,50 @@ def test_it_is_accepted(fields: dict[str, Any]) -> None:
     assert parse_messages_request(a_body(**fields)).model == "claude-sonnet-4-5"
 
 
+def a_server_tool(name: str, kind: str, id: str = "srvtoolu_1", **result: Any) -> list[dict[str, Any]]:
+    return [
+        {"type": "server_tool_use", "id": id, "name": name, "input": {}},
+        {"type": f"{kind}_tool_result", "tool_use_id": id, "content": result},
+    ]
+
+
+def test_what_anthropics_servers_said_may_be_sent_back() -> None:
+    """In the forms that public recordings of the real API have (the cassettes of pydantic-ai's tests)."""
+    history = assistant(
+        {"type": "compaction", "content": "Summary: the user said hello."},
+        a_thinking("", signature="Eoo="),
+        *a_server_tool("advisor", "advisor", type="advisor_result", text="4.", stop_reason="end_turn"),
+        *a_server_tool(
+            "code_execution",
+            "code_execution",
+            "srvtoolu_2",
+            type="code_execution_result",
+            content=[],
+            return_code=0,
+            stdout="4",
+            stderr="",
+        ),
+        *a_server_tool(
+            "text_editor_code_execution",
+            "text_editor_code_execution",
+            "srvtoolu_3",
+            type="text_editor_code_execution_tool_result_error",
+            error_code="unavailable",
+            error_message="Failed to parse the response",
+        ),
+        {"type": "tool_use", "id": "search-1", "name": "search_tools", "input": {"queries": ["rates"]}},
+    )
+    loaded = a_tool_result("search-1", [{"type": "tool_reference", "tool_name": "get_rate"}], is_error=False)
+    tools = [
+        {"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-4-8", "max_tokens": 1_024},
+        {"type": "code_execution_20260120", "name": "code_execution"},
+    ]
+
+    for version in ("2023-06-01", "2026-10-21"):
+        body = a_body(user("What is 2+2?"), history, user(loaded, a_text("And plus one?")), tools=tools)
+        assert parse_messages_request(body, version=version).messages == body["messages"]
+
+
 def test_output_config_takes_in_the_older_output_format() -> None:
     schema = {"type": "json_schema", "schema": {}}
 
