@@ -61,7 +61,7 @@ class Answer:
         return answer
 
     async def batches(self) -> AsyncIterator[list[StreamEvent]]:
-        """Events as they arrive, those that came together in one list; an empty list after ten silent seconds.
+        """Events as they arrive, those that came together in one list; an empty one after ten silent seconds.
 
         Raises GatewayError when the upstream fails on the way.
         """
