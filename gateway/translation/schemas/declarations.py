@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gateway.translation.schemas.reading import hints_of
 from gateway.translation.schemas.restoration import Case, Restoration
 from gateway.translation.schemas.shapes import (
     CONTAINERS,
@@ -22,7 +23,7 @@ from gateway.translation.schemas.shapes import (
     any_of,
     unique_values,
 )
-from gateway.translation.schemas.texts import reading_of, scalar_of_values
+from gateway.translation.schemas.texts import SCALAR_READINGS, reading_of, scalar_of_values
 from gateway.translation.schemas.words import (
     alternatives_of_values,
     array_in_words,
@@ -33,7 +34,7 @@ from gateway.translation.schemas.words import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from gateway.translation.schemas.reading import Reader
 
@@ -54,6 +55,9 @@ class Declarer:
         self._is_in_words = False
 
     def declare(self, expression: Expression) -> tuple[Schema, Restoration]:
+        plain = self._reader.plain_scalar(expression)
+        if plain is not None:
+            return _plain_scalar(plain)
         return self.declare_shape(self._reader.shape_of(expression))
 
     def declare_shape(self, shape: Shape) -> tuple[Schema, Restoration]:
@@ -258,6 +262,16 @@ def _with_reading(restoration: Restoration | None, reading: Restoration) -> Rest
         reads_text_as=reading.reads_text_as,
         texts=reading.texts,
     )
+
+
+def _plain_scalar(schema: Mapping[str, Any]) -> tuple[Schema, Restoration]:
+    """The same as by way of a shape, in a fraction of the time."""
+    description = schema.get("description")
+    sentences = _Sentences(description if isinstance(description, str) else None)
+    sentences.add(*hints_of(schema))
+    declared: Schema = {"type": schema["type"].upper()}
+    sentences.put_into(declared)
+    return declared, SCALAR_READINGS[schema["type"]]
 
 
 # --- types and values ---

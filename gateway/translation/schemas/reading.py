@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.translation.schemas.references import References, base_of, name_of
 from gateway.translation.schemas.shapes import (
     JSON_TYPES,
+    SCALARS,
     AnyOf,
     Expression,
     Facet,
@@ -102,6 +103,9 @@ _MEMBER_KEYWORDS = frozenset(
     | {"items", "prefixItems", "additionalItems", "unevaluatedItems"}
 )
 _TELLING_KEYWORDS = frozenset({*_TOLD_KEYWORDS, "dependentSchemas", "dependencies"})
+_SPEAKING_KEYWORDS = frozenset(
+    {*_COMBINING_KEYWORDS, *_MEMBER_KEYWORDS, *_TELLING_KEYWORDS, "enum", "const", "nullable", "$id"}
+)
 _WORDED_KEYWORDS = frozenset({*HINTED_KEYWORDS, "dependentRequired", "dependencies"})
 
 
@@ -146,6 +150,18 @@ class Reader:
     def shape_of(self, expression: Expression) -> Shape:
         shape = self._shape(expression, _Way())
         return shape if shape is not None else Shape({"object": Facet()})
+
+    def plain_scalar(self, expression: Expression) -> Mapping[str, Any] | None:
+        """The schema itself, when it says one scalar type and nothing else but words, as most do."""
+        if not isinstance(expression, Located) or expression.place.described is not None:
+            return None
+        schema = expression.schema
+        if not isinstance(schema, dict) or not _SPEAKING_KEYWORDS.isdisjoint(schema):
+            return None
+        kind = schema.get("type")
+        if not isinstance(kind, str) or kind not in SCALARS or expression.place.depth > MAX_DEPTH:
+            return None
+        return schema if self._spend() else None
 
     def looked_up(self, expression: Expression) -> Shape:
         """The shape without its words, for a place that is described elsewhere."""
@@ -266,9 +282,12 @@ class Reader:
             described = list(dict.fromkeys(self._object_in_words(shape, names, way) for shape in objects))
             if len(described) > 1:
                 sentences.append(f"(One of: {' | '.join(described)})")
-        others = [shape for shape in shapes if shape.description and not (objects[1:] and shape in objects)]
         if len([shape for shape in shapes if shape.non_null() or shape.is_any]) > 1:
-            sentences += [f"({_label(shape)}: {shape.description})" for shape in others]
+            sentences += [
+                f"({_label(shape)}: {shape.description})"
+                for shape in shapes
+                if shape.description and not (len(objects) > 1 and _is_open_object(shape))
+            ]
         return sentences
 
     def _telling_names(self, facets: list[Facet]) -> frozenset[str]:
@@ -307,7 +326,7 @@ def own_shape(schema: Mapping[str, Any], place: Place) -> Shape:
     if not _MEMBER_KEYWORDS.isdisjoint(schema):
         _put_facet(shape, "object", _object_facet(schema, place))
         _put_facet(shape, "array", _array_facet(schema, place))
-    shape.hints = list(_hints(schema))
+    shape.hints = list(hints_of(schema))
     if not _TELLING_KEYWORDS.isdisjoint(schema):
         shape.told = list(_told(schema, place))
     return shape
@@ -394,7 +413,7 @@ def _array_facet(schema: Mapping[str, Any], place: Place) -> Facet:
     return facet
 
 
-def _hints(schema: Mapping[str, Any]) -> Iterator[str]:
+def hints_of(schema: Mapping[str, Any]) -> Iterator[str]:
     if schema.get("additionalProperties") is False or schema.get("unevaluatedProperties") is False:
         yield "(No extra properties allowed)"
     if _WORDED_KEYWORDS.isdisjoint(schema):

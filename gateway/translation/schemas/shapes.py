@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 JSON_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 CONTAINERS = ("object", "array")
+SCALARS = ("string", "number", "integer", "boolean")
 _EVERYTHING = frozenset({"object", "array", "string", "number", "boolean"})
 
 

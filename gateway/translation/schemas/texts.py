@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.translation.schemas.restoration import Restoration
-from gateway.translation.schemas.shapes import CONTAINERS, JSON_TYPES, Shape, unique_values
+from gateway.translation.schemas.shapes import CONTAINERS, JSON_TYPES, SCALARS, Shape, unique_values
 from gateway.translation.schemas.words import as_text
 
 ANY_KINDS = frozenset(JSON_TYPES)
+# Of a schema of one type
+SCALAR_READINGS = {
+    kind: Restoration(reads_text_as=frozenset() if kind == "string" else frozenset({kind}))
+    for kind in SCALARS
+}
 
 
 def reading_of(shape: Shape, declared: str, *, is_told: bool = False) -> Restoration:

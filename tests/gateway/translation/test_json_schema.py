@@ -431,6 +431,19 @@ def test_rule(schema: object, converted: object) -> None:
     assert convert(schema) == converted
 
 
+@pytest.mark.parametrize("kind", ["string", "number", "integer", "boolean"])
+@pytest.mark.parametrize(
+    "words", [{}, {"description": "d"}, {"description": "d", "minLength": 1}, {"default": 1}]
+)
+def test_a_scalar_alone_is_declared_as_one_in_a_union(kind: str, words: dict[str, Any]) -> None:
+    scalar = {"type": kind, **words}
+
+    alone = parameters_schema({"type": "object", "properties": {"v": scalar}}, with_placeholders=False)
+    joined = {"type": "object", "properties": {"v": {"anyOf": [scalar]}}}
+
+    assert parameters_schema(joined, with_placeholders=False) == alone
+
+
 @pytest.mark.parametrize("schema", [None, True, {}, [], "object", {"type": "string"}, {"enum": ["a"]}])
 def test_rule_1_parameters_are_an_object_whatever_the_schema_is(schema: object) -> None:
     parameters, restoration = parameters_schema(schema, with_placeholders=False)
