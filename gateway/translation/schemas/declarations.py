@@ -129,7 +129,7 @@ class Declarer:
 
     def _cases(self, facet: Facet, schema: Schema, restoration: Restoration) -> Iterator[Case]:
         """``{kind: "a", at: integer} | {kind: "b", at: string}``: ``kind`` says whether a text is read."""
-        for member in facet.members:
+        for member in facet.members if self._reader.may_look_ahead() else ():
             conditions: dict[str, frozenset[str]] = {}
             below: dict[str, Restoration] = {}
             for name, expression in member.properties.items():

@@ -147,6 +147,10 @@ class Reader:
     def is_exhausted(self) -> bool:
         return self._nodes_left <= 0
 
+    def may_look_ahead(self) -> bool:
+        """What describes a schema twice must leave enough to describe all others once."""
+        return self._nodes_left > self._expansion.max_nodes // 2
+
     def shape_of(self, expression: Expression) -> Shape:
         shape = self._shape(expression, _Way())
         return shape if shape is not None else Shape({"object": Facet()})
@@ -304,7 +308,7 @@ class Reader:
         words = []
         for name in dict.fromkeys([*facet.properties, *facet.required]):
             word = name_in_words(name) + ("" if name in facet.required else "?")
-            if name in telling:
+            if name in telling and self.may_look_ahead():
                 label = replace(way, targets=frozenset(), nesting=0, is_label=True)
                 member = self._shape(facet.properties[name], label) if name in facet.properties else None
                 word += f": {_label(member)}" if member is not None else ""

@@ -16,6 +16,9 @@ MAX_TEXT_DEPTH = 64
 # JavaScript, and Google's numbers, are exact up to here.
 MAX_EXACT_INTEGER = 2**53
 
+# What models that think in Python write
+_PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
+
 _KINDS: dict[type, str] = {
     dict: "object",
     list: "array",
@@ -117,8 +120,10 @@ class Restoration:
 def read_text(text: str, kinds: frozenset[str]) -> Any:
     """The JSON value that a text is, when it is of one of the kinds; else the text itself."""
     word = text.strip()
+    if "string" not in kinds:
+        word = _PYTHON_WORDS.get(word, word)
     try:
-        value = orjson.loads(word.lower() if word.lower() in ("true", "false", "null") else word)
+        value = orjson.loads(word)
     except ValueError:
         return text
     if isinstance(value, float):

@@ -31,6 +31,7 @@ ROWS: list[tuple[str, Any, Any, Any]] = [
     ("any value: a bare word", {}, "eight", "eight"),
     ("any value: words", {}, "{ not JSON", "{ not JSON"),
     ("any value: nothing", {}, "", ""),
+    ("any value: a word of Python", {}, "None", "None"),
     ("any value: a version", {}, "1.50", "1.50"),
     ("any value: leading zeros", {}, "007", "007"),
     ("any value: a long number", {}, "123456789012345678901234567890", "123456789012345678901234567890"),

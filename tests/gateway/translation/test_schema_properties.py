@@ -109,60 +109,55 @@ def as_the_model_sends(
     ``writes_texts``: numbers and objects as texts wherever no text is allowed, as some models do.
     """
     restoration = restoration or Restoration()
-    kind = KINDS.get(type(value), "null")
     for text, original in restoration.enum_values.items():
         if type(original) is type(value) and original == value:
             return text
     if isinstance(value, str):
         is_read = "string" in restoration.reads_text_as and is_json(value)
         return orjson.dumps(value).decode() if is_read else value
-    is_declared_text = declared is not None and declared["type"] == "STRING"
-    reads = restoration.reads_text_as
-    if (is_declared_text or writes_texts) and (kind in reads or (kind == "integer" and "number" in reads)):
-        return orjson.dumps(value).decode()
+    sent = value
     if isinstance(value, dict):
-        return object_as_the_model_sends(value, declared, restoration, writes_texts=writes_texts)
-    if isinstance(value, list):
-        items = declared.get("items") if declared else None
-        firsts = restoration.first_items
-        return [
-            as_the_model_sends(
-                item,
-                items,
-                firsts[index] if index < len(firsts) else restoration.items,
-                writes_texts=writes_texts,
-            )
-            for index, item in enumerate(value)
-        ]
-    return value
+        sent = object_as_the_model_sends(value, declared, restoration, writes_texts=writes_texts)
+    elif isinstance(value, list):
+        sent = list_as_the_model_sends(value, declared, restoration, writes_texts=writes_texts)
+    kind, reads = KINDS.get(type(value), "null"), restoration.reads_text_as
+    is_declared_text = declared is not None and declared["type"] == "STRING"
+    if (is_declared_text or writes_texts) and (kind in reads or (kind == "integer" and "number" in reads)):
+        return orjson.dumps(sent).decode()
+    return sent
+
+
+def list_as_the_model_sends(
+    value: list[Any], declared: dict[str, Any] | None, restoration: Restoration, *, writes_texts: bool
+) -> list[Any]:
+    items = declared.get("items") if declared else None
+    firsts = restoration.first_items
+    below = [*firsts, *[restoration.items] * len(value)]
+    return [
+        as_the_model_sends(item, items, one, writes_texts=writes_texts)
+        for item, one in zip(value, below, strict=False)
+    ]
 
 
 def object_as_the_model_sends(
     value: dict[str, Any], declared: dict[str, Any] | None, restoration: Restoration, *, writes_texts: bool
 ) -> dict[str, Any]:
-    declared_names = {name: new_name for new_name, name in restoration.names.items()}
+    new_names = {name: new_name for new_name, name in restoration.names.items()}
     properties = (declared or {}).get("properties", {})
     below = restoration.restorations_for(value)
     sent = {}
     for name, member in value.items():
-        new_name = declared_names.get(name, name)
-        sent[new_name] = as_the_model_sends(
-            member,
-            properties.get(new_name),
-            below.get(name, restoration.other_properties),
-            writes_texts=writes_texts,
-        )
+        new_name = new_names.get(name, name)
+        one = below.get(name, restoration.other_properties)
+        sent[new_name] = as_the_model_sends(member, properties.get(new_name), one, writes_texts=writes_texts)
     return {**sent, restoration.placeholder: "to find out"} if restoration.placeholder else sent
 
 
 def is_json(text: str) -> bool:
     try:
-        orjson.loads(text.strip().lower())
+        orjson.loads(text.strip())
     except ValueError:
-        try:
-            orjson.loads(text.strip())
-        except ValueError:
-            return False
+        return False
     return True
 
 
