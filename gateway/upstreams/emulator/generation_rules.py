@@ -10,6 +10,7 @@ from gateway.upstreams.emulator.google_errors import (
     claude_invalid_request,
     invalid_argument,
 )
+from gateway.upstreams.emulator.schema_rules import check_schema
 
 if TYPE_CHECKING:
     from gateway.upstreams.emulator.models import Model
@@ -89,6 +90,8 @@ def _check_format(request: Json, config: Json, model: Model) -> None:
         raise invalid_argument(
             "Function calling with a response mime type: 'application/json' is unsupported"
         )
+    if "responseSchema" in config:
+        check_schema(config["responseSchema"], "generation_config.response_schema")
     if request.get("safetySettings") and model.family != "gemini":
         raise invalid_argument(f"Safety settings are not supported by {model.id}.", "safety_settings")
 

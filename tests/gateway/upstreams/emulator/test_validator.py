@@ -118,6 +118,15 @@ def test_a_property_may_be_called_like_a_keyword() -> None:
     validate_generate(changed(a_claude_request(), PARAMETERS, nested))
 
 
+def test_an_answers_schema_is_held_to_the_rules_of_parameters() -> None:
+    config = {"responseMimeType": "application/json", "responseSchema": {"type": "ARRAY"}}
+    request = changed(changed(a_gemini_request(), CONFIG, config), "request.tools", ...)
+
+    refusal = refusal_of(changed(request, "request.toolConfig", ...))
+
+    assert "generation_config.response_schema.items: missing field." in refusal.message
+
+
 @pytest.mark.parametrize("name", ["$top", "filter[id]", "a b", "", "n" * 65])
 def test_claude_holds_the_names_of_parameters_to_a_pattern(name: str) -> None:
     parameters = {"type": "OBJECT", "properties": {name: {"type": "STRING"}}}
