@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from gateway.translation.upstream_model import Family
 
-SLICES = 128
+SLICES = 64
 SLICE_CHARACTERS = 128
 SAMPLE_CHARACTERS = SLICES * SLICE_CHARACTERS
 """Of a longer text only this much is looked at, in slices from everywhere: a longer look costs time only."""
@@ -69,9 +69,8 @@ SCRIPTS = {
 def text_tokens(text: str, family: Family) -> float:
     if len(text) <= SAMPLE_CHARACTERS:
         return _tokens(text, family)
-    step = len(text) / SLICES
-    starts = [int(index * step) for index in range(SLICES)]
-    sample = "".join([text[start : start + SLICE_CHARACTERS] for start in starts])
+    step = len(text) // SLICES
+    sample = "".join([text[start : start + SLICE_CHARACTERS] for start in range(0, SLICES * step, step)])
     return _tokens(sample, family) * len(text) / SAMPLE_CHARACTERS
 
 

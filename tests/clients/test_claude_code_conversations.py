@@ -11,6 +11,7 @@ from tests.clients.conversations import (
     accepted_calls,
     assert_paired,
     function_calls,
+    parts_of,
     signatures,
     thought_texts,
 )
@@ -114,6 +115,32 @@ def test_an_effort_and_a_budget_of_its_own_are_accepted(claude: ClaudeCode, goog
             assert run.status == 0, run.output
 
     assert len(accepted_calls(google)) == 6
+
+
+@pytest.mark.parametrize(
+    ("model", "wording", "in_stream"),
+    [
+        (CLAUDE, "claude", False),
+        (CLAUDE, "claude on Vertex", True),
+        (GEMINI, "gemini", True),
+        (GEMINI, "gemini without a count", False),
+        (GEMINI, "gemini on Vertex", False),
+    ],
+)
+def test_a_history_that_google_finds_too_long_is_compacted(
+    model: str, wording: str, in_stream: bool, claude: ClaudeCode, google: EmulatorServer
+) -> None:
+    turn(claude, 1, model)
+    google.state.log.clear()
+    google.state.fault("prompt_too_long", wording=wording, model=model, in_stream=in_stream)
+
+    run = turn(claude, 2, model)
+
+    assert run.status == 0, run.output
+    assert (claude.work / "turn-2.txt").read_text() == "turn 2"
+    _, summary, *rest = [call for call in google.state.log.generations() if call.model == model]
+    assert "summary" in parts_of(summary)[-1]["text"]
+    assert all(call.status == 200 for call in rest)
 
 
 def test_compacting_the_conversation_is_answered(claude: ClaudeCode, google: EmulatorServer) -> None:
