@@ -58,8 +58,10 @@ class Bookkeeper:
             self._tell("request_finished", record)
 
     def _learn_from(self, record: RequestRecord) -> None:
+        """Of a prompt of which more was cached than it had, nothing: its tokens were counted otherwise."""
         for attempt in record.attempts:
-            if (usage := attempt.usage) is not None:
+            usage = attempt.usage
+            if usage is not None and usage.prompt_tokens and usage.cached_tokens <= usage.prompt_tokens:
                 self._token_ratios.learn(attempt.model_id, usage.raw_estimate, usage.prompt_tokens)
 
     def _tell(self, kind: str, record: RequestRecord, more: dict[str, Any] | None = None) -> None:

@@ -37,9 +37,9 @@ class TokenRatios:
     def of(self, model_id: str) -> float:
         return self._learnt.get(model_id, UNKNOWN).ratio
 
-    def learn(self, model_id: str, raw_estimate: int, prompt_tokens: int | None) -> None:
+    def learn(self, model_id: str, raw_estimate: int, prompt_tokens: int) -> None:
         """A prompt that was estimated with the one, and counted by Google with the other."""
-        if raw_estimate <= 0 or not prompt_tokens:
+        if raw_estimate <= 0 or prompt_tokens <= 0:
             return
         known = self._learnt.get(model_id, UNKNOWN)
         if known is UNKNOWN and len(self._learnt) >= MOST_MODELS:

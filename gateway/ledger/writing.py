@@ -102,8 +102,8 @@ class Ledger:
         self._much_work.set()
         try:
             await self._writer
-            await self._store_the_rest()
             await self._in_thread(instances.end, self.instance_id)
+            await self._store_the_rest()
         finally:
             if waiting := self.waiting:
                 logger.error("%d rows of the ledger could not be written before the end", waiting)

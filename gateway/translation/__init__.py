@@ -17,4 +17,6 @@ response.py          stream events -> message
 errors.py            Google's error body -> the sentence for the client
 upstream_model.py    what we know of a model from its name
 token_estimate.py    about how many tokens a request has
+  text_tokens.py       of a text, by its scripts
+  media_tokens.py      of an image or a document, by its size
 """

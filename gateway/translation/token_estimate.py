@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 TOKENS_PER_CALL = 10
 TOKENS_PER_MESSAGE = 4
 
-_DATA_URL = re.compile(r"data:([^;,]*)[^,]{0,200},")
-_PAYLOAD = re.compile(r"[A-Za-z0-9+/_\-\r\n]{256,}={0,2}\s*")
+APART_CHARACTERS = 100_000
+"""A text this long is looked at by itself, so that it is not copied."""
+
+_DATA_URL = re.compile(r"data:([^;,]{0,100})[^,]{0,200},")
+_PAYLOAD = re.compile(r"[A-Za-z0-9+/_\-\r\n]{256,}+={0,2}\s{0,2}")
 """A word this long is nobody's: it is binary data in base64, or sealed."""
 
 
@@ -63,7 +66,9 @@ class Gathered:
 
     @property
     def tokens(self) -> int:
-        return self._tokens + round(text_tokens("".join(self._texts), self._family))
+        together = "".join([text for text in self._texts if len(text) < APART_CHARACTERS])
+        apart = [text for text in self._texts if len(text) >= APART_CHARACTERS]
+        return self._tokens + round(sum(text_tokens(text, self._family) for text in (together, *apart)))
 
     def add_tools(self, request: MessagesRequest) -> None:
         output_format = (request.output_config or {}).get("format")
@@ -82,19 +87,31 @@ class Gathered:
             self._texts.append(content)
         elif isinstance(content, list):
             for block in content:
-                _BLOCKS.get(block["type"], Gathered._add_unknown)(self, block)
+                self._add_block(block)
+
+    def _add_block(self, block: object) -> None:
+        kind = block.get("type") if isinstance(block, dict) else None
+        if isinstance(block, dict) and isinstance(kind, str) and kind in _BLOCKS:
+            _BLOCKS[kind](self, block)
+        else:
+            self._add_unknown(block)
+
+    def _add_words(self, words: object) -> None:
+        if isinstance(words, str):
+            self._texts.append(words)
 
     # Blocks
 
     def _add_text(self, block: Mapping[str, Any]) -> None:
-        self._texts.append(block["text"])
+        self._add_words(block.get("text"))
 
     def _add_thinking(self, block: Mapping[str, Any]) -> None:
-        self._texts.append(block["thinking"])
+        self._add_words(block.get("thinking"))
 
     def _add_tool_use(self, block: Mapping[str, Any]) -> None:
         self._tokens += TOKENS_PER_CALL
-        self._texts += block["name"], as_json(block.get("input"))
+        self._add_words(block.get("name"))
+        self._texts.append(as_json(block.get("input")))
 
     def _add_tool_result(self, block: Mapping[str, Any]) -> None:
         self._tokens += TOKENS_PER_CALL
@@ -104,14 +121,13 @@ class Gathered:
         source = block.get("source")
         if isinstance(source, dict):
             self._add_source(source)
-        for name in ("title", "context"):
-            if isinstance(block.get(name), str):
-                self._texts.append(block[name])
+        self._add_words(block.get("title"))
+        self._add_words(block.get("context"))
 
     def _add_source(self, source: Mapping[str, Any]) -> None:
         kind, data = source.get("type"), source.get("data")
-        if kind == "text" and isinstance(data, str):
-            self._texts.append(data)
+        if kind == "text":
+            self._add_words(data)
         elif kind == "content":
             self.add_content(source.get("content"))
         elif kind == "base64" and isinstance(data, str):
@@ -125,7 +141,7 @@ class Gathered:
         elif media_type == "application/pdf":
             self._tokens += pdf_tokens(data, self._family)
 
-    def _add_unknown(self, block: Mapping[str, Any]) -> None:
+    def _add_unknown(self, block: object) -> None:
         """Results of server tools, and whatever comes next: as JSON, without what is binary or sealed."""
         as_json(block)  # says how deep it may be, so that the way down cannot fail
         self._texts.append(as_json(self._readable(block)))

@@ -84,6 +84,7 @@ BEFORE_THE_ANSWER = [
     Fault("the token endpoint is slow", "stall_before_headers", {"seconds": 0.5}, times=1, method="token"),
     Fault("no answer for a while", "stall_before_headers", {"seconds": 0.5}, times=1),
     _client_error("400", "invalid_argument", 400, "invalid_request_error", message="contents: odd"),
+    _client_error("400, the prompt is too long", "prompt_too_long", 400, "invalid_request_error"),
     _client_error("413", "request_too_large", 413, "request_too_large"),
     _client_error("400, the client version is too old", "unsupported_client", 503, "api_error"),
 ]

@@ -13,7 +13,7 @@ from benchmarks.token_estimate import Row, boxes, measure
 from gateway.errors import InvalidRequest
 from gateway.translation.media_tokens import image_tokens, pdf_tokens
 from gateway.translation.text_tokens import SAMPLE_CHARACTERS, text_tokens
-from gateway.translation.token_estimate import estimate_input_tokens
+from gateway.translation.token_estimate import Gathered, estimate_input_tokens
 from tests.builders import (
     PNG,
     a_messages_request,
@@ -239,6 +239,43 @@ def test_a_history_of_a_million_characters_takes_milliseconds(words: str) -> Non
 @pytest.mark.parametrize("text", ["", " ", "\0", "\ud800", "a\udc00", "😀", "\U0010ffff" * 20_000])
 def test_any_text_can_be_counted(text: str) -> None:
     assert 0 <= text_tokens(text, "claude") < 5 * len(text) + 1
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "from_the_future", "x": "\n" * 3_000_000 + "!"},
+        {"type": "from_the_future", "x": "A" * 3_000_000 + "!"},
+        {"type": "image", "source": {"type": "url", "url": "data:" + "x" * 3_000_000}},
+        {
+            "type": "document",
+            "source": {
+                "type": "base64",
+                "media_type": "application/pdf",
+                "data": base64.b64encode(bytes(3_000_000)).decode(),
+            },
+        },
+    ],
+    ids=["newlines", "letters", "data URL", "PDF"],
+)
+def test_no_block_takes_long_to_count(block: dict[str, Any]) -> None:
+    request = a_messages_request(user(block))
+    started = time.process_time()
+
+    estimate_input_tokens(request, "claude")
+
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    "content", ["x", 5, None, [], [5], ["x"], [{"type": "text"}], [{"type": 3}], [{"type": []}], [{}]]
+)
+def test_a_document_of_odd_content_does_not_fail(content: Any) -> None:
+    block = {"type": "document", "source": {"type": "content", "content": content}}
+
+    gathered = Gathered("claude")
+    gathered.add_content([block])
+    assert 0 <= gathered.tokens < 20
 
 
 def nested(depth: int) -> Any:
