@@ -32,6 +32,8 @@ READ_SECONDS = 0.5
 ASK_AGAIN_SECONDS = 10.0
 """What the database did not have it may have later: another server writes twice a second."""
 WARM_ROWS = 2_000
+READ_ROWS = 200
+"""The newest calls of a loop; what comes before does without."""
 REMEMBERED_MISSES = 10_000
 
 
@@ -43,7 +45,8 @@ class StoredSignatures:
         self._cache = SignatureCache()
         self._asked_at: OrderedDict[str, float] = OrderedDict()
         self._thread: ThreadPoolExecutor | None = None
-        self._reading: asyncio.Future[dict[str, str]] | None = None
+        self._overdue: asyncio.Future[dict[str, str]] | None = None
+        """A read that the database has not answered in time; until it has, nothing more is asked."""
 
     def get(self, key: str) -> str | None:
         return self._cache.get(key)
@@ -73,15 +76,16 @@ class StoredSignatures:
         """Read what the calls of the running tool loop lack, so that `get` has it."""
         if self._thread is None or family != "gemini":
             return
-        missing = [key for key in unsigned_calls(request.messages, self) if self._may_ask(key)]
-        if not missing or (self._reading is not None and not self._reading.done()):
+        missing = [key for key in unsigned_calls(request.messages, self) if self._may_ask(key)][:READ_ROWS]
+        if not missing or (self._overdue is not None and not self._overdue.done()):
             return
         loop = asyncio.get_running_loop()
-        self._reading = loop.run_in_executor(self._thread, connected, table.find, missing)
-        self._reading.add_done_callback(_retrieve)
+        reading = loop.run_in_executor(self._thread, connected, table.find, missing)
+        reading.add_done_callback(_retrieve)
         try:
-            found = await asyncio.wait_for(asyncio.shield(self._reading), READ_SECONDS)
+            found = await asyncio.wait_for(asyncio.shield(reading), READ_SECONDS)
         except Exception as error:
+            self._overdue = reading
             logger.warning("Signatures of tool calls could not be read: %s", str(error) or "no answer")
         else:
             self._remember(found)

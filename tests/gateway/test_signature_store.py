@@ -123,6 +123,16 @@ async def test_what_another_server_signed_is_read_once(reads: list[list[str]]) -
     assert reads == [["toolu_1"]]
 
 
+async def test_many_conversations_are_read_for_at_once() -> None:
+    ids = [f"toolu_{number}" for number in range(20)]
+    async with a_store() as store:
+        await in_database(table.store)(dict.fromkeys(ids, SIGNED))
+
+        await asyncio.gather(*(store.recall(a_loop(one), "gemini") for one in ids))
+
+        assert {store.get(one) for one in ids} == {SIGNED}
+
+
 async def test_what_nobody_signed_is_asked_for_again_later(
     reads: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
