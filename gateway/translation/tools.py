@@ -241,7 +241,9 @@ def _tools_after(changes: list[Mapping[str, Any]], tools: list[dict[str, Any]]) 
     (``inline-tools-2026-09-15``). References to tools of MCP servers are for Anthropic, which calls them."""
     if not changes:
         return tools
-    known = {_name_of(tool, index): tool for index, tool in enumerate(tools)}
+    known: dict[str, dict[str, Any]] = {}
+    for index, tool in enumerate(tools):
+        known.setdefault(_name_of(tool, index), tool)
     offered = dict(known)
     for change in changes:
         name = changed_tool_name(change)
