@@ -94,7 +94,9 @@ class AnswerSchema:
                 offline=True,
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
-            raise InvalidRequest(f"output_config.format.schema: {_first_line(problem)}") from None
+            refusal = InvalidRequest(f"output_config.format.schema: {_first_line(problem)}")
+            refusal.may_quote_request = True
+            raise refusal from None
 
     def fit(self, text: str) -> str:
         """The JSON in the text: the text itself if it is nothing else. Raises UnfitAnswer."""
