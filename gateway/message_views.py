@@ -87,10 +87,10 @@ async def _whole(
 async def _open(
     gateway: Gateway, message_request: MessagesRequest, journey: Journey, record: RequestRecord
 ) -> Answer:
-    open_answer = (
-        gateway.relay.open if wanted_schema(message_request) is None else open_structured(gateway.relay)
-    )
-    answer = await open_answer(message_request, journey)
+    if wanted_schema(message_request) is None:
+        answer = await gateway.relay.open(message_request, journey)
+    else:
+        answer = await open_structured(gateway.relay, message_request, journey)
     gateway.books.begin(record, answer)
     return answer
 

@@ -15,8 +15,6 @@ from gateway.journey import SAME_QUESTION, TOLD_THE_CLIENT
 from gateway.translation.structured_output import AnswerSchema, UnfitAnswer, wanted_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from gateway.answer import Answer
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.anthropic_api.stream_events import StreamEvent
@@ -27,29 +25,25 @@ MAX_HELD_CHARACTERS = 8 * 1024 * 1024
 DOES_NOT_FIT = "answered with JSON that does not fit the schema"
 
 
-def open_structured(relay: Relay) -> Callable[[MessagesRequest, Journey], Awaitable[Answer]]:
-    """As ``relay.open``, for a request with a schema."""
-
-    async def open_answer(request: MessagesRequest, journey: Journey) -> Answer:
-        schema = AnswerSchema(wanted_schema(request))
-        answer = await relay.open(request, journey)
-        events, problem = await _held(answer, schema, journey)
-        if problem is None:
-            answer.say(events)
-            return answer
-        answer.close()
-        journey.end_attempt(DOES_NOT_FIT, SAME_QUESTION)
-        spent = answer.usage.as_anthropic()
-        answer = await relay.open(_with_correction(request, events, problem), journey)
-        events, problem = await _held(answer, schema, journey)
-        if problem is not None:
-            answer.close()
-            journey.end_attempt(DOES_NOT_FIT, TOLD_THE_CLIENT)
-            raise _refusal(problem)
-        answer.say([_with_usage(event, spent) for event in events])
-        return answer
-
-    return open_answer
+async def open_structured(relay: Relay, request: MessagesRequest, journey: Journey) -> Answer:
+    """As ``relay.open``, for a request with a schema: the answer is complete. Raises GatewayError."""
+    schema = AnswerSchema(wanted_schema(request))
+    first = await relay.open(request, journey)
+    events, problem = await _held(first, schema, journey)
+    if problem is None:
+        first.say(events)
+        return first
+    first.close()
+    journey.end_attempt(DOES_NOT_FIT, SAME_QUESTION)
+    second = await relay.open(_with_correction(request, events, problem), journey)
+    events, problem = await _held(second, schema, journey)
+    if problem is not None:
+        second.close()
+        journey.end_attempt(DOES_NOT_FIT, TOLD_THE_CLIENT)
+        raise _refusal(problem)
+    spent = first.usage.as_anthropic()
+    second.say([_with_usage(event, spent) for event in events])
+    return second
 
 
 async def _held(

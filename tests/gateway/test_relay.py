@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from accounts.models import Account, Cooldown
 from accounts.pool import Wanted
 from gateway import relay
+from gateway.anthropic_api.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
+from gateway.journey import Journey
 from gateway.upstreams.emulator.behaviour import fault_named, finish, pace, refuse
 from gateway.upstreams.emulator.google_errors import bare_429
 from gateway.upstreams.emulator.replies import function_call, thinking
@@ -698,3 +701,19 @@ async def test_geminis_signature_comes_back_with_the_call_whether_shown_or_not(
     assert [block["type"] for block in message["content"]] == kinds
     assert response.status_code == 200
     assert signature != NO_SIGNATURE_SENTINEL
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-4-6", "claude-opus-4-6-thinking", "gemini-3-flash"])
+async def test_a_request_for_no_tokens_fills_the_cache_and_says_nothing(
+    model: str, gateway: Gateway, google: EmulatorServer
+) -> None:
+    request = replace(parse_messages_request(a_body(model=model)), max_tokens=0)
+
+    answer = await gateway.relay.open(request, Journey("-1", "a conversation"))
+    message = await answer.message()
+    answer.close()
+
+    (entry,) = google.state.log.generations()
+    assert entry.envelope["request"]["generationConfig"]["maxOutputTokens"] == 1
+    assert (message["content"], message["stop_reason"]) == ([], "max_tokens")
+    assert message["usage"]["input_tokens"] == entry.usage["promptTokenCount"]
