@@ -4,9 +4,10 @@ Accounts are read from the database when the server starts and again when Revisi
 (cooldowns) are kept in the database as they change, so that a restart forgets none. Everything here runs in
 the event loop and never waits for the database.
 
-    lease = pool.lease(wanted)              an account now, or None
+    lease = pool.lease(request)              an account now, or None
+    why = pool.unavailable(request)          why there was none
     async with asyncio.timeout(120):
-        lease = await pool.queue(wanted)    an account as soon as one is free, first come, first served
+        lease = await pool.queue(request)    an account as soon as one is free, first come, first served
     ...
     lease.release()
 """
@@ -14,7 +15,10 @@ the event loop and never waits for the database.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
+import math
+import sys
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
@@ -24,20 +28,38 @@ from accounts import strategies
 from accounts.labels import short_labels
 from accounts.live_settings import live
 from accounts.models import usable_accounts
+from accounts.queue import AccountRequest, Patience, Reconsider, Waiter, WaitingQueue
 from accounts.rest import EFFECTS, NO_EFFECT, CapacityPause, CoolingDown, Rests
 from accounts.strategies import Candidate, Condition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from accounts.google.errors import Trouble
+    from accounts.queue import Group, Need
+
+    ListsModel = Callable[[int, str, str], bool | None]
+    """Whether the list of an account (its id) names a model (listed id, model key); None: not known yet."""
+
+__all__ = [
+    "AccountRequest",
+    "Lease",
+    "Patience",
+    "Pool",
+    "PooledAccount",
+    "QueueFull",
+    "Reconsider",
+    "Waiter",
+]
 
 logger = logging.getLogger(__name__)
 
+ENDLESS = Patience()
 CONVERSATIONS_REMEMBERED = 10_000
 MAX_WAITING = 1_000
-LONGEST_NAP_SECONDS = 1.0
+LONGEST_SLEEP_SECONDS = 1.0
 """Rests end by the wall clock, which may jump: waiting is never slept through in one piece."""
+SHORTEST_SLEEP_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,48 +74,42 @@ class PooledAccount:
     label: str = ""
     """For clients; the pool gives each of its accounts one that no other has (accounts/labels.py)."""
 
-    def threshold_for(self, wanted: Wanted) -> float | None:
+    def threshold_for(self, request: AccountRequest) -> float | None:
         """The model's own under its listed name, or under that of its quota, else the account's."""
         thresholds = self.model_quota_thresholds
-        return thresholds.get(wanted.model_id, thresholds.get(wanted.sent_id, self.quota_threshold))
+        return thresholds.get(request.model_id, thresholds.get(request.sent_id, self.quota_threshold))
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a request needs."""
+class Unavailable:
+    """Why no account could be leased, as it was at one moment: `now`, in seconds since the epoch. All
+    accounts that have the model are in `ready` or `limited`."""
 
-    model_key: str
-    """Names a quota: the upstream model and the header mode it is used with, `model:mode`."""
-    conversation: str = ""
-    """Turns of one conversation stay with one account while it can answer: its prompt cache is warm."""
-    able: frozenset[int] | None = None
-    """Ids of the accounts that have the model at all; None when no account's list of models names it."""
-    listed_id: str = ""
-    """As that list names the model; "" when `model_key` has the same name."""
+    now: float
+    backoff: CapacityPause | None
+    """The model itself has no capacity."""
+    ready: list[PooledAccount]
+    """At no limit: busy, or free again by now."""
+    limited: list[tuple[PooledAccount, CoolingDown]]
+    """At their limit, the first to return first."""
 
-    @property
-    def model_id(self) -> str:
-        return self.listed_id or self.sent_id
+    def ready_without(self, excluded: Collection[int]) -> list[PooledAccount]:
+        return [account for account in self.ready if account.id not in excluded]
 
-    @property
-    def sent_id(self) -> str:
-        return self.model_key.partition(":")[0]
+    def first_return(self, excluded: Collection[int] = ()) -> float | None:
+        return next((rest.until for account, rest in self.limited if account.id not in excluded), None)
 
 
 class QueueFull(Exception):
     """More requests wait than is sane."""
 
 
-class Reconsider(Exception):
-    """What a request waits for has moved away: whoever waits must decide again whether it is worth it."""
-
-
 class Lease:
     """An account that is being used. Release it once, however the request ends."""
 
-    def __init__(self, pool: Pool, account: PooledAccount, wanted: Wanted, taken_at: float) -> None:
+    def __init__(self, pool: Pool, account: PooledAccount, request: AccountRequest, taken_at: float) -> None:
         self.account = account
-        self.wanted = wanted
+        self.request = request
         self.taken_at = taken_at
         self._pool: Pool | None = pool
 
@@ -101,39 +117,6 @@ class Lease:
         if self._pool is not None:
             self._pool._release(self)
             self._pool = None
-
-
-class Waiter:
-    """A request in the queue. Awaiting it gives the lease or raises Reconsider; giving up leaves it."""
-
-    def __init__(self, pool: Pool, wanted: Wanted, excluded: Collection[int]) -> None:
-        self.wanted = wanted
-        self.excluded = excluded
-        is_for_busy = bool(pool.ready(wanted, excluded))
-        self.expected_at = None if is_for_busy else pool.first_return(wanted, excluded)
-        """When somebody is to come back from a limit; None: the account waited for is only busy."""
-        self.last_place = 0
-        self.lease: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        self._pool = pool
-
-    @property
-    def place(self) -> int:
-        """1 is next."""
-        return self._pool._place_of(self)
-
-    def __await__(self) -> Generator[None, None, Lease]:
-        return self._wait().__await__()
-
-    async def _wait(self) -> Lease:
-        try:
-            return await self.lease
-        except asyncio.CancelledError:
-            if self.lease.done() and not self.lease.cancelled() and self.lease.exception() is None:
-                self.lease.result().release()
-            raise
-        finally:
-            self.last_place = self.place
-            self._pool._leave_queue(self)
 
 
 class Pool:
@@ -150,8 +133,10 @@ class Pool:
         self._newly_used: set[int] = set()
         self._previous: int | None = None
         self._conversations: OrderedDict[str, int] = OrderedDict()
-        self._waiting: list[Waiter] = []
-        self._nap: asyncio.TimerHandle | None = None
+        self.lists_model: ListsModel = lambda account_id, listed_id, model_key: None
+        self._queue = WaitingQueue()
+        self._wake_up: asyncio.TimerHandle | None = None
+        self._wake_up_at = math.inf
 
     # The accounts
 
@@ -162,8 +147,7 @@ class Pool:
     def replace(self, accounts: list[PooledAccount]) -> None:
         self._accounts = _labelled(accounts)
         self.rests.forget_past()
-        self._serve_queue()
-        self._send_back_the_hopeless()
+        self.recheck()
 
     def set_remaining(self, account_id: int, fractions: dict[str, float]) -> None:
         """What is left of each quota, by model key; a quota that is missing here is unknown, never empty."""
@@ -192,28 +176,32 @@ class Pool:
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return self._queue.count
 
     # Leases
 
-    def lease(self, wanted: Wanted, excluded: Collection[int] = ()) -> Lease | None:
-        """An account for this request, if one is free and nobody waits for the same model."""
-        for waiter in self._waiting:
-            if waiter.wanted.model_key == wanted.model_key and not waiter.lease.done():
-                return None
-        return self._lease(wanted, excluded)
+    def lease(self, request: AccountRequest, excluded: Collection[int] = ()) -> Lease | None:
+        """An account for this request, if one is free after those who wait for the same model were served."""
+        self._serve(self._queue.groups(request.model_key))
+        return self._lease(request, excluded)
 
-    def queue(self, wanted: Wanted, excluded: Collection[int] = ()) -> Waiter:
+    def queue(
+        self, request: AccountRequest, excluded: Collection[int] = (), patience: Patience = ENDLESS
+    ) -> Waiter:
         """Await the result, under a time-out. Raises QueueFull."""
-        if len(self._waiting) >= MAX_WAITING:
+        if self._queue.count >= MAX_WAITING:
             raise QueueFull
-        waiter = Waiter(self, wanted, excluded)
-        self._waiting.append(waiter)
-        self._serve([waiter])
+        waiter = self._queue.add(request, excluded, patience)
+        waiter.on_leave = self._queue.remove
+        group = self._queue.group_of(waiter)
+        if group is not None:
+            self._serve([group])
+            self._turn_away([group])
+        self._plan_wake_up()
         return waiter
 
-    def _lease(self, wanted: Wanted, excluded: Collection[int]) -> Lease | None:
-        account = self._choose(wanted, excluded)
+    def _lease(self, request: AccountRequest, excluded: Collection[int]) -> Lease | None:
+        account = self._choose(request, excluded)
         if account is None:
             return None
         now = self._now()
@@ -221,61 +209,77 @@ class Pool:
         self._last_used[account.id] = now
         self._newly_used.add(account.id)
         self._previous = account.id
-        self._remember_conversation(wanted.conversation, account.id)
+        self._remember_conversation(request.conversation, account.id)
         self._change_condition(account.id, tokens=-1)
-        return Lease(self, account, wanted, now)
+        return Lease(self, account, request, now)
 
-    def _choose(self, wanted: Wanted, excluded: Collection[int]) -> PooledAccount | None:
-        if self.capacity_pause(wanted.model_key) is not None:
+    def _choose(self, request: AccountRequest, excluded: Collection[int]) -> PooledAccount | None:
+        if self.model_backoff(request.model_key) is not None:
             return None
-        ready = [account for account in self.ready(wanted, excluded) if not self._is_busy(account)]
+        free = self._free(self._eligible(request, excluded))
+        cooldowns = {one.id: self.cooldown(one, request.model_key) for one in free}
+        ready = [one for one in free if not _is_limit(cooldowns[one.id])]
         if not ready:
-            return self._probe(self._able(wanted, excluded), wanted.model_key)
+            return self._probe(free, request.model_key)
         # Those with a doubtful past come after those without, and are asked when there is nobody else.
-        ready = [account for account in ready if self.cooldown(account, wanted.model_key) is None] or ready
+        ready = [one for one in ready if cooldowns[one.id] is None] or ready
         # One whose project is still being looked for would make this request wait for that.
-        ready = [account for account in ready if account.project_id] or ready
+        ready = [one for one in ready if one.project_id] or ready
         now = self._now()
         chosen = strategies.choose(
             live("ACCOUNT_STRATEGY"),
-            [self._candidate(account, wanted, now) for account in ready],
-            self._conversations.get(wanted.conversation),
+            [self._candidate(account, request, now) for account in ready],
+            self._conversations.get(request.conversation),
             self._previous,
             now,
         )
         return next(account for account in ready if account.id == chosen.id)
 
-    def _able(self, wanted: Wanted, excluded: Collection[int]) -> list[PooledAccount]:
-        return [
-            account
-            for account in self._accounts
-            if account.id not in excluded and (wanted.able is None or account.id in wanted.able)
-        ]
+    def _eligible(self, request: AccountRequest | Need, excluded: Collection[int]) -> list[PooledAccount]:
+        """Those that have the model, but for the excluded ones."""
+        accounts = self._accounts
+        if request.listed_id:
+            accounts = self._with_model(request.listed_id, request.model_key)
+        return [account for account in accounts if account.id not in excluded] if excluded else accounts
 
-    def _is_busy(self, account: PooledAccount) -> bool:
-        limit: int = live("MAX_CONCURRENT_REQUESTS")
-        return limit > 0 and self.in_flight(account.id) >= limit
+    def _with_model(self, listed_id: str, model_key: str) -> list[PooledAccount]:
+        """The accounts whose list names the model, and those whose list is not known yet. When no list names
+        it, one account is as good as another."""
+        listed = [self.lists_model(one.id, listed_id, model_key) for one in self._accounts]
+        if True not in listed:
+            return self._accounts
+        return [one for one, names_it in zip(self._accounts, listed, strict=True) if names_it is not False]
 
-    def _candidate(self, account: PooledAccount, wanted: Wanted, now: float) -> Candidate:
+    def is_listed(self, request: AccountRequest) -> bool:
+        """Whether the list of any account names the model."""
+        return self._is_listed(request.listed_id, request.model_key)
+
+    def _is_listed(self, listed_id: str, model_key: str) -> bool:
+        return any(self.lists_model(one.id, listed_id, model_key) for one in self._accounts)
+
+    def _free(self, accounts: Iterable[PooledAccount]) -> list[PooledAccount]:
+        """Those with fewer requests than they may have."""
+        limit: int = live("MAX_CONCURRENT_REQUESTS") or sys.maxsize
+        in_flight = self._in_flight
+        return [account for account in accounts if in_flight.get(account.id, 0) < limit]
+
+    def _candidate(self, account: PooledAccount, request: AccountRequest, now: float) -> Candidate:
         condition = self._conditions.get(account.id, Condition()).advanced(now)
-        threshold = account.threshold_for(wanted)
+        threshold = account.threshold_for(request)
         return Candidate(
             id=account.id,
             priority=account.priority,
             last_used_at=self._last_used.get(account.id, 0.0),
             health=condition.health,
             tokens=condition.tokens,
-            remaining=self._remaining.get(account.id, {}).get(wanted.model_key),
+            remaining=self._remaining.get(account.id, {}).get(request.model_key),
             remaining_seen_at=self._remaining_seen_at.get(account.id, 0.0),
             threshold=live("GLOBAL_QUOTA_THRESHOLD") if threshold is None else threshold,
-            runs_dry_at=self._runs_dry_at.get((account.id, wanted.model_key)),
+            runs_dry_at=self._runs_dry_at.get((account.id, request.model_key)),
         )
 
-    def _probe(self, able: Iterable[PooledAccount], model_key: str) -> PooledAccount | None:
-        for account in able:
-            if not self._is_busy(account) and self.rests.may_probe((account.id, model_key)):
-                return account
-        return None
+    def _probe(self, free: Iterable[PooledAccount], model_key: str) -> PooledAccount | None:
+        return next((one for one in free if self.rests.may_probe((one.id, model_key))), None)
 
     def _remember_conversation(self, conversation: str, account_id: int) -> None:
         if conversation:
@@ -290,82 +294,116 @@ class Pool:
             self._in_flight[lease.account.id] = left
         else:
             self._in_flight.pop(lease.account.id, None)
-        self._serve_queue()
+        # Nobody else has changed: it is this account that serves somebody now.
+        self._serve(self._queue.groups(), [lease.account])
 
     # The queue
 
-    def _serve_queue(self) -> None:
-        self._serve(self._waiting)
+    def recheck(self) -> None:
+        """Accounts, their models or the time have changed: look at all who wait."""
+        self._serve(self._queue.groups())
+        self._turn_away(self._queue.groups())
+        self._plan_wake_up()
 
-    def _serve(self, waiters: Iterable[Waiter]) -> None:
-        """In order of arrival; one who cannot be served does not hold up those who want another model."""
-        in_vain: set[tuple[str, frozenset[int] | None, frozenset[int]]] = set()
-        for waiter in list(waiters):
-            need = (waiter.wanted.model_key, waiter.wanted.able, frozenset(waiter.excluded))
-            if waiter.lease.done() or need in in_vain:
-                continue
-            lease = self._lease(waiter.wanted, waiter.excluded)
-            if lease is None:
-                in_vain.add(need)
-            else:
+    def _serve(self, groups: list[Group], accounts: list[PooledAccount] | None = None) -> None:
+        """In order of arrival; a group that cannot be served does not hold up the others. `accounts`: those
+        that may have become free, when it is not all of them."""
+        groups = self._servable(groups, self._accounts if accounts is None else accounts)
+        heapq.heapify(groups)
+        while groups and (accounts is None or self._free(accounts)):
+            group = groups[0]
+            waiter = group.first
+            if not waiter.lease.done():
+                lease = self._lease(waiter.request, group.need.excluded)
+                if lease is None:
+                    heapq.heappop(groups)
+                    continue
                 waiter.lease.set_result(lease)
-        self._plan_nap()
+            self._queue.remove(waiter)
+            # Its next waiter has come later.
+            if group:
+                heapq.heapreplace(groups, group)
+            else:
+                heapq.heappop(groups)
 
-    def _send_back_the_hopeless(self) -> None:
-        """Those for whom nobody is left that could answer soon: the rest they waited for has grown, or the
-        busy account they waited for rests now, or has gone."""
-        for waiter in list(self._waiting):
-            if waiter.lease.done() or self.ready(waiter.wanted, waiter.excluded):
-                continue
-            back_at = self.first_return(waiter.wanted, waiter.excluded)
-            expected_at = waiter.expected_at
-            if back_at is None or expected_at is None or back_at > expected_at + LONGEST_NAP_SECONDS:
-                waiter.lease.set_exception(Reconsider())
+    def _servable(self, groups: list[Group], accounts: list[PooledAccount]) -> list[Group]:
+        """Those that one of the accounts can serve now. Each account is looked at once for each model."""
+        free = self._free(accounts) if groups else []
+        by_model: dict[tuple[str, str], list[PooledAccount]] = {}
+        servable = []
+        for group in groups if free else ():
+            model = (group.need.model_key, group.need.listed_id)
+            if model not in by_model:
+                by_model[model] = [account for account in free if self._is_usable(account, *model)]
+            if any(account.id not in group.need.excluded for account in by_model[model]):
+                servable.append(group)
+        return servable
 
-    def _plan_nap(self) -> None:
-        if self._nap is not None:
-            self._nap.cancel()
-            self._nap = None
-        waiting = [waiter for waiter in self._waiting if not waiter.lease.done()]
-        if waiting:
-            returns = [at for waiter in waiting if (at := self.first_return(waiter.wanted)) is not None]
-            nap = min(returns, default=self._now() + LONGEST_NAP_SECONDS) - self._now()
-            nap = min(max(nap, 0.01), LONGEST_NAP_SECONDS)
-            self._nap = asyncio.get_running_loop().call_later(nap, self._serve_queue)
+    def _is_usable(self, account: PooledAccount, model_key: str, listed_id: str) -> bool:
+        if self.model_backoff(model_key) is not None:
+            return False
+        key = (account.id, model_key)
+        if _is_limit(self.rests.get(key)) and not self.rests.is_probe_due(key):
+            return False
+        return (
+            not listed_id
+            or self.lists_model(account.id, listed_id, model_key) is not False
+            or not self._is_listed(listed_id, model_key)
+        )
 
-    def _leave_queue(self, waiter: Waiter) -> None:
-        self._waiting.remove(waiter)
+    def _turn_away(self, groups: Iterable[Group]) -> None:
+        """Wake those for whom no account will be there within their patience. They get Reconsider."""
+        looks: dict[tuple[str, str], Unavailable] = {}
+        for group in groups:
+            kind = (group.need.model_key, group.need.listed_id)
+            if kind not in looks:
+                looks[kind] = self.unavailable(group.need)
+            for waiter in _leaving(group, looks[kind]):
+                self._queue.remove(waiter)
+                if not waiter.lease.done():
+                    waiter.lease.set_exception(Reconsider())
 
-    def _place_of(self, waiter: Waiter) -> int:
-        return self._waiting.index(waiter) + 1 if waiter in self._waiting else 0
+    def _plan_wake_up(self) -> None:
+        """At the first return, and at the latest after LONGEST_SLEEP_SECONDS. An earlier plan is kept."""
+        if not self._queue.count:
+            return
+        loop, now = asyncio.get_running_loop(), self._now()
+        returns = [group.return_at for group in self._queue.groups() if group.return_at is not None]
+        sleep = min(returns, default=math.inf) - now
+        sleep = min(max(sleep, SHORTEST_SLEEP_SECONDS), LONGEST_SLEEP_SECONDS)
+        if loop.time() + sleep < self._wake_up_at:
+            if self._wake_up is not None:
+                self._wake_up.cancel()
+            self._wake_up_at = loop.time() + sleep
+            self._wake_up = loop.call_at(self._wake_up_at, self._on_wake_up)
+
+    def _on_wake_up(self) -> None:
+        self._wake_up, self._wake_up_at = None, math.inf
+        self.recheck()
 
     # Why nobody is free
 
-    def first_return(self, wanted: Wanted, excluded: Collection[int] = ()) -> float | None:
-        """When the first account may be back from its limit, or the model from its pause; None when there is
-        neither: then all are busy, or there is none."""
-        pause = self.capacity_pause(wanted.model_key)
-        if pause is not None:
-            return pause.until
-        rests = [self.cooldown(account, wanted.model_key) for account in self._able(wanted, excluded)]
-        return min((rest.until for rest in rests if rest is not None and rest.is_limit), default=None)
+    def unavailable(self, request: AccountRequest | Need) -> Unavailable:
+        ready: list[PooledAccount] = []
+        limited: list[tuple[PooledAccount, CoolingDown]] = []
+        now = self._now()
+        for account in self._eligible(request, ()):
+            cooldown = self.cooldown(account, request.model_key)
+            if cooldown is not None and cooldown.is_limit:
+                limited.append((account, cooldown))
+            else:
+                ready.append(account)
+        limited.sort(key=lambda one: one[1].until)
+        return Unavailable(now, self.model_backoff(request.model_key), ready, limited)
 
-    def ready(self, wanted: Wanted, excluded: Collection[int] = ()) -> list[PooledAccount]:
-        """Those that are at no limit, busy or not."""
-        return [
-            account
-            for account in self._able(wanted, excluded)
-            if (rest := self.cooldown(account, wanted.model_key)) is None or not rest.is_limit
-        ]
-
-    def busy(self, wanted: Wanted, excluded: Collection[int] = ()) -> list[PooledAccount]:
-        """Those of them that have as many requests as they may."""
-        return [account for account in self.ready(wanted, excluded) if self._is_busy(account)]
+    def is_busy(self, accounts: list[PooledAccount]) -> bool:
+        """Whether each of them has as many requests as it may."""
+        return not self._free(accounts)
 
     def cooldown(self, account: PooledAccount, model_key: str) -> CoolingDown | None:
         return self.rests.get((account.id, model_key))
 
-    def capacity_pause(self, model_key: str) -> CapacityPause | None:
+    def model_backoff(self, model_key: str) -> CapacityPause | None:
         return self.rests.pause(model_key)
 
     # What answers teach
@@ -373,26 +411,51 @@ class Pool:
     def succeeded(self, lease: Lease) -> None:
         """An answer has begun."""
         self._change_condition(lease.account.id, health=1)
-        if self.rests.succeeded((lease.account.id, lease.wanted.model_key), lease.taken_at):
-            self._serve_queue()
+        model_key = lease.request.model_key
+        if self.rests.succeeded((lease.account.id, model_key), lease.taken_at):
+            self._serve(self._queue.groups(model_key))
 
     def failed(self, lease: Lease, trouble: Trouble, hint_seconds: float | None = None) -> CoolingDown | None:
         """`hint_seconds`: how long Google said to wait. Returns the account's rest for this quota, if any."""
-        account, wanted = lease.account, lease.wanted
-        key = (account.id, wanted.model_key)
+        account, request = lease.account, lease.request
+        key = (account.id, request.model_key)
         if self.rests.is_same_moment(key):
             return self.rests.get(key)
         self._change_condition(account.id, health=EFFECTS.get(trouble, NO_EFFECT).health, tokens=1)
         resting = self.rests.failed(key, trouble, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
         if resting is not None:
-            what = f"{wanted.model_id}: {resting.reason}, {resting.until - resting.since:.0f} s"
+            what = f"{request.model_id}: {resting.reason}, {resting.until - resting.since:.0f} s"
             logger.warning("%s rests for %s", account.email, what)
-            self._send_back_the_hopeless()
+            self._turn_away(self._queue.groups(request.model_key))
+            self._plan_wake_up()
         return resting
+
+    def back_off(self, model_key: str, hint_seconds: float | None) -> CapacityPause:
+        """The model has no capacity, whichever account asks."""
+        backoff = self.rests.pause_model(model_key, hint_seconds)
+        self._turn_away(self._queue.groups(model_key))
+        self._plan_wake_up()
+        return backoff
 
     def _change_condition(self, account_id: int, *, health: float = 0.0, tokens: float = 0.0) -> None:
         condition = self._conditions.get(account_id, Condition())
         self._conditions[account_id] = condition.changed(self._now(), health=health, tokens=tokens)
+
+
+def _leaving(group: Group, why: Unavailable) -> list[Waiter]:
+    """Also notes when to look at the group again."""
+    excluded = group.need.excluded
+    if why.backoff is not None:
+        group.return_at = why.backoff.until
+        return group.impatient(why.backoff.until, for_backoff=True)
+    group.return_at = why.first_return(excluded)
+    if any(account.id not in excluded for account in why.ready):
+        return []
+    return group.impatient(group.return_at, for_backoff=False)
+
+
+def _is_limit(cooldown: CoolingDown | None) -> bool:
+    return cooldown is not None and cooldown.is_limit
 
 
 def _labelled(accounts: list[PooledAccount]) -> list[PooledAccount]:

@@ -20,6 +20,8 @@ UNKNOWN_LIMIT_MAX_SECONDS = 60.0
 FAILURES_IN_A_ROW = 3
 FAILURES_REST_SECONDS = 60.0
 CAPACITY_STEPS_SECONDS = (5.0, 10.0, 20.0, 30.0, 60.0)
+SHORT_HINTS_IN_A_ROW = 3
+"""An account that is refused again each time it comes back is not asked twice a second."""
 SAME_MOMENT_SECONDS = 2.0
 """Failures of requests that ran side by side tell one story: within this time they count once."""
 
@@ -58,9 +60,10 @@ EFFECTS: dict[Trouble, Effect] = {
 def rest_seconds(
     trouble: Trouble, hint_seconds: float | None, times_in_a_row: int, default_seconds: float
 ) -> float:
-    """`hint_seconds` is what Google said; a number is trusted. `times_in_a_row` counts from 1."""
+    """`hint_seconds` is what Google said; a number is trusted, but a short one only for the first few times.
+    `times_in_a_row` counts from 1."""
     if hint_seconds is not None and math.isfinite(hint_seconds):
-        return hint_seconds
+        return hint_seconds if times_in_a_row <= SHORT_HINTS_IN_A_ROW else max(hint_seconds, default_seconds)
     if trouble is Trouble.QUOTA:
         return step(QUOTA_STEPS_SECONDS, times_in_a_row)
     if trouble is Trouble.RATE_LIMIT:
@@ -114,8 +117,10 @@ class Rests:
 
     def get(self, key: Key) -> CoolingDown | None:
         """One that begins in the future is from before the clock was set back: nobody knows its end."""
-        resting, now = self._resting.get(key), self._now()
-        return resting if resting is not None and resting.since <= now < resting.until else None
+        resting = self._resting.get(key)
+        if resting is None:
+            return None
+        return resting if resting.since <= self._now() < resting.until else None
 
     def of_account(self, account_id: int) -> dict[str, CoolingDown]:
         """Those that still last, by model key."""
@@ -143,22 +148,27 @@ class Rests:
         return resting is not None and 0 <= self._now() - resting.since < SAME_MOMENT_SECONDS
 
     def succeeded(self, key: Key, asked_at: float) -> bool:
-        """True when a rest ends by it. One that began while the request was on its way stays."""
+        """True when a rest or a pause ends by it. A rest that began while the request was on its way
+        stays."""
         self._in_a_row.pop(key, None)
-        self._paused.pop(key[1], None)
+        has_ended_pause = self._paused.pop(key[1], None) is not None
         resting = self._resting.get(key)
         if resting is None or resting.since > asked_at:
-            return False
+            return has_ended_pause
         self._set(key, None)
         return True
 
     def may_probe(self, key: Key) -> bool:
         """One request an hour finds out whether a rest of days is real; True lets this one through."""
-        resting, now = self.get(key), self._now()
-        if resting is None or resting.probe_at is None or resting.probe_at > now:
+        if not self.is_probe_due(key):
             return False
-        self._resting[key] = replace(resting, probe_at=now + PROBE_EVERY_SECONDS)
+        probe_at = self._now() + PROBE_EVERY_SECONDS
+        self._resting[key] = replace(self._resting[key], probe_at=probe_at)
         return True
+
+    def is_probe_due(self, key: Key) -> bool:
+        resting = self.get(key)
+        return resting is not None and resting.probe_at is not None and resting.probe_at <= self._now()
 
     def _begin(self, key: Key, seconds: float, reason: str) -> CoolingDown:
         now = self._now()
@@ -182,12 +192,13 @@ class Rests:
         return pause if pause is not None and pause.since <= now < pause.until else None
 
     def pause_model(self, model_key: str, hint_seconds: float | None) -> CapacityPause:
-        """No capacity, whichever account asks: longer each time, until an answer comes."""
+        """No capacity, whichever account asks: longer each time, until an answer comes. A hint is trusted up
+        to the longest step: nobody else finds out meanwhile that there is capacity again."""
         if (lasting := self.pause(model_key)) is not None:
             return lasting
         known = self._paused.get(model_key)
         times = known.times + 1 if known is not None else 1
-        seconds = hint_seconds or step(CAPACITY_STEPS_SECONDS, times)
+        seconds = min(hint_seconds or step(CAPACITY_STEPS_SECONDS, times), CAPACITY_STEPS_SECONDS[-1])
         now = self._now()
         self._paused[model_key] = CapacityPause(now, now + seconds, times)
         return self._paused[model_key]

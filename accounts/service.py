@@ -37,7 +37,6 @@ from accounts.quota import forget_old_quotas, outlooks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from accounts.google.endpoints import HeaderMode
 
 __all__ = ["AccountTrouble", "AccountsService", "NoProject", "running_service"]
 
@@ -60,6 +59,7 @@ class NoProject(CodeAssistFailed):
 class AccountsService:
     def __init__(self) -> None:
         self.pool = Pool()
+        self.pool.lists_model = self.lists_model
         self.client = AccountsClient()
         self.tokens = AccessTokens(self.client)
         self.account_count = 0
@@ -138,18 +138,14 @@ class AccountsService:
                     offered[model_id] = offer
         return offered
 
-    def accounts_with(self, listed_id: str, sent_id: str, header_mode: HeaderMode) -> frozenset[int] | None:
-        """Ids of the accounts whose list names the model, and of those whose list is not known yet.
+    def lists_model(self, account_id: int, listed_id: str, model_key: str) -> bool | None:
+        """Whether the account's list names the model; None while its list is not known.
 
-        None when no list names it: then one account is as good as another.
+        Mode cli has a list of its own, with the names that are sent; not every account gets one.
         """
-        known = [account.id for account in self.pool.accounts if account.id in self._offers]
-        naming = [one for one in known if self._names_model(one, listed_id, sent_id, header_mode)]
-        unknown = [account.id for account in self.pool.accounts if account.id not in self._offers]
-        return frozenset([*naming, *unknown]) if naming else None
-
-    def _names_model(self, account_id: int, listed_id: str, sent_id: str, header_mode: HeaderMode) -> bool:
-        """Mode cli has a list of its own, with the names that are sent; not every account gets one."""
+        if account_id not in self._offers:
+            return None
+        sent_id, _, header_mode = model_key.partition(":")
         cli_offers = self._cli_offers.get(account_id)
         if header_mode == "cli" and cli_offers:
             return sent_id in cli_offers
@@ -330,6 +326,7 @@ class AccountsService:
                 if offer.remaining_fraction is not None
             },
         )
+        self.pool.recheck()
 
 
 _running: list[AccountsService] = []

@@ -22,8 +22,10 @@ class Attempt:
     """Whole: for the operator."""
     model_id: str
     reason: str = ""
-    """What became of it; empty while it is under way."""
+    """What became of it, in plain words; empty while it is under way."""
     back_at: float | None = None
+    detail: str = ""
+    """The upstream's own words: for the operator."""
     endpoint: str = ""
     started_at: float = 0.0
     waited_seconds: float = 0.0
@@ -39,7 +41,12 @@ class Attempt:
     def for_operator(self) -> str:
         where = f" at {self.endpoint}" if self.endpoint else ""
         until = f", back at {clock(self.back_at, self.started_at)}" if self.back_at is not None else ""
-        return f"{self.email} for {self.model_id}{where}: {self.reason}{until} → {self.decision}"
+        return f"{self.email} for {self.model_id}{where}: {self.whole_reason}{until} → {self.decision}"
+
+    @property
+    def whole_reason(self) -> str:
+        """For the operator."""
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
 
 
 def sentence(model_id: str, attempts: Sequence[Attempt], now: float, zone: tzinfo = UTC) -> str:

@@ -1,4 +1,4 @@
-"""What each kind of refusal means: for the client, and for what is tried next.
+"""What each kind of failure means: for the client, and for what is tried next.
 
 One table, so that the whole policy can be read at once. How long the account rests is in accounts/rest.py.
 """
@@ -6,26 +6,38 @@ One table, so that the whole policy can be read at once. How long the account re
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from accounts.credentials import CredentialsUnreadable
+from accounts.google.code_assist import CodeAssistFailed
 from accounts.google.errors import Trouble
+from accounts.google.oauth import ClientSecretWrong, SignInExpired
 from accounts.models import Account
+from accounts.service import AccountTrouble, NoProject
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
     NotFound,
     OperatorMustAct,
     Overloaded,
-    PermissionDenied,
     RateLimited,
     RequestTooLarge,
     UpstreamFailed,
+    UpstreamTimedOut,
 )
+from gateway.google_api.sse import MalformedStream
+from gateway.plain_text import fitting
 from gateway.translation.errors import PromptTooLong, client_message, prompt_too_long
+from gateway.translation.stream import EmptyAnswer
+from gateway.upstreams.cloud_code import RequestRefused
+from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
     from accounts.google.errors import Refusal
+
+ACCOUNTS_PAGE = "/admin/accounts/account/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +48,29 @@ class Verdict:
     """The same everywhere: no other account is tried."""
     is_limit: bool = False
     """The account may answer this very request later: its rest is worth waiting for."""
+    is_passing: bool = False
+    """Nobody's fault: the next call may succeed. Counts towards UPSTREAM_CALL_LIMIT."""
     state: Account.State | None = None
     """The account leaves the pool until the operator acts."""
+    operator_must: str = ""
+    """About the account: the client reads this instead of the upstream's own words, which name projects."""
 
     def as_error(self, refusal: Refusal) -> GatewayError:
-        error = self.error(client_message(refusal.body) or refusal.message)
+        error = self.error(without_identifiers(client_message(refusal.body) or refusal.message))
         error.may_quote_request = True
         return error
 
 
-NEXT_ACCOUNT = Verdict(UpstreamFailed)
+def _of_account(operator_must: str, state: Account.State | None = None) -> Verdict:
+    return Verdict(OperatorMustAct, state=state, operator_must=operator_must)
+
+
+PASSING = Verdict(UpstreamFailed, is_passing=True)
+SILENCE = Verdict(UpstreamTimedOut, is_passing=True)
 LIMIT = Verdict(RateLimited, is_limit=True)
-NOT_ALLOWED = Verdict(PermissionDenied)
+MUST_SIGN_IN = _of_account("sign it in again", state=Account.State.INVALID)
+WITHOUT_PROJECT = _of_account("give it a Cloud project")
+UNREADABLE = _of_account("restore the key that its credentials were encrypted with, or sign it in again")
 
 VERDICTS: dict[Trouble, Verdict] = {
     Trouble.BAD_REQUEST: Verdict(InvalidRequest, ends_request=True),
@@ -58,13 +81,13 @@ VERDICTS: dict[Trouble, Verdict] = {
     Trouble.RATE_LIMIT: LIMIT,
     Trouble.UNKNOWN_LIMIT: LIMIT,
     Trouble.CAPACITY: Verdict(Overloaded),
-    Trouble.SERVER_ERROR: NEXT_ACCOUNT,
-    Trouble.ACCESS_TOKEN_REFUSED: NEXT_ACCOUNT,
-    Trouble.NO_LICENCE: NOT_ALLOWED,
-    Trouble.WRONG_PROJECT: NOT_ALLOWED,
-    Trouble.FORBIDDEN: NOT_ALLOWED,
-    Trouble.NEEDS_VERIFICATION: Verdict(OperatorMustAct, state=Account.State.NEEDS_VERIFICATION),
-    Trouble.DISABLED: Verdict(OperatorMustAct, state=Account.State.DISABLED_BY_PROVIDER),
+    Trouble.SERVER_ERROR: PASSING,
+    Trouble.ACCESS_TOKEN_REFUSED: _of_account("sign it in again"),
+    Trouble.NO_LICENCE: _of_account("get it a licence for this model, or switch it off"),
+    Trouble.WRONG_PROJECT: _of_account("give it a Cloud project that it may use, with the API switched on"),
+    Trouble.FORBIDDEN: _of_account("find out why Google forbids it to ask; the log has Google's words"),
+    Trouble.NEEDS_VERIFICATION: _of_account("verify it with Google's link", Account.State.NEEDS_VERIFICATION),
+    Trouble.DISABLED: _of_account("remove it, or settle it with Google", Account.State.DISABLED_BY_PROVIDER),
 }
 
 CLEARLY_TOO_LONG = 1.3
@@ -96,3 +119,86 @@ def named_if_too_long(refusal: Refusal, estimate: int, maximum: int | None) -> R
         message=sentence,
         body={"error": {"code": 400, "message": sentence, "status": "INVALID_ARGUMENT"}},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a call to the upstream, or what must come before it, came to nothing."""
+
+    verdict: Verdict
+    reason: str
+    """In plain words, without an e-mail address, a project or a word of the request."""
+    detail: str = ""
+    """The upstream's own words about the account: for the operator alone."""
+    trouble: Trouble | None = None
+    """What the account's score and its rest depend on; None: nothing."""
+    refusal: Refusal | None = None
+    """Of the model call itself."""
+
+    def as_error(self, label: str) -> GatewayError:
+        """What the client hears when no other account can serve. `label` is the account's, for clients."""
+        if self.verdict.operator_must:
+            must = f"The operator must {self.verdict.operator_must}, at {ACCOUNTS_PAGE}"
+            return OperatorMustAct(f"No account can answer. {label}: {self.reason}. {must}.")
+        if self.refusal is not None:
+            return self.verdict.as_error(self.refusal)
+        if self.verdict.ends_request:
+            return self.verdict.error(self.reason)
+        return self.verdict.error(f"The upstream failed: {self.reason}.")
+
+
+FAILURES = (RequestRefused, TransportFailed, EmptyAnswer, MalformedStream, *AccountTrouble)
+"""The exceptions that `failure_of` knows."""
+
+
+def failure_of(error: Exception) -> Failure:
+    if isinstance(error, RequestRefused):
+        refusal = error.refusal
+        verdict = verdict_on(refusal)
+        detail = fitting(refusal.message, 300) if verdict.operator_must else ""
+        return Failure(verdict, refusal.trouble.value, detail, refusal.trouble, refusal)
+    if isinstance(error, EmptyAnswer):
+        return Failure(PASSING, str(error))
+    if isinstance(error, TransportFailed | MalformedStream):
+        verdict = SILENCE if isinstance(error, TransportTimedOut) else PASSING
+        return Failure(verdict, str(error).rstrip("."), trouble=Trouble.SERVER_ERROR)
+    return _failure_of_account(error)
+
+
+def _failure_of_account(error: Exception) -> Failure:
+    """Before the call: its access token or its project."""
+    detail = fitting(str(error), 300)
+    if isinstance(error, ClientSecretWrong):
+        return Failure(Verdict(OperatorMustAct, ends_request=True), str(error))
+    if isinstance(error, SignInExpired):
+        return Failure(MUST_SIGN_IN, "must sign in again", detail)
+    if isinstance(error, CredentialsUnreadable):
+        return Failure(UNREADABLE, "its credentials cannot be read", detail)
+    if isinstance(error, NoProject):
+        return Failure(WITHOUT_PROJECT, "has no Cloud project", detail)
+    if isinstance(error, CodeAssistFailed) and error.refusal is not None:
+        verdict = verdict_on(error.refusal)
+        if verdict.operator_must:
+            return Failure(verdict, error.refusal.trouble.value, detail)
+    # The token endpoint or Code Assist is down, or says something new.
+    return Failure(PASSING, "Google does not let it sign in just now", detail)
+
+
+# What must not reach clients: the operator's projects, and the people who own the accounts.
+IDENTIFIERS = re.compile(
+    r"""(?x)
+    (?P<before>
+        \bprojects/ | \bproject_(?:number|id)[:=]\s? | [?&]project=    # in names of resources and in links
+      | \b(?:in|resource)\ project\ \#?['"]?                        # in sentences
+      | \bproject\ \#?['"]?(?=[a-z0-9-]*[0-9-][a-z0-9-]*\b)            # anything that looks like an id
+    )
+    [\w:-]+(?:\.[\w:-]+)*
+  | [\w.+-]+@[\w-]+(?:\.[\w-]+)+                                       # an e-mail address
+    """,
+    re.IGNORECASE,
+)
+
+
+def without_identifiers(text: str) -> str:
+    """Project ids, project numbers and e-mail addresses become `…`; all else stays as it is."""
+    return IDENTIFIERS.sub(lambda found: f"{found['before'] or ''}…", text)

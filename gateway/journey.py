@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.errors import GatewayError, Overloaded, RateLimited, UpstreamFailed, UpstreamTimedOut
-from gateway.explanations import Attempt, clock, in_words, sentence
+from django.conf import settings
+
+from gateway.errors import GatewayError, OperatorMustAct, Overloaded, RateLimited
+from gateway.explanations import Attempt, next_try, sentence
+from gateway.failures import ACCOUNTS_PAGE
 from gateway.plain_text import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from accounts.pool import Pool, PooledAccount, Waiter, Wanted
+    from accounts.pool import PooledAccount, Unavailable, Waiter
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.translation.request import TranslatedRequest
     from gateway.translation.upstream_model import UpstreamModel
@@ -26,12 +30,14 @@ logger = logging.getLogger(__name__)
 NEXT_ACCOUNT = "next account"
 NEXT_ADDRESS = "next address"
 SAME_ACCOUNT = "same account again"
+ANOTHER_TRY = "another try"
 TOLD_THE_CLIENT = "told the client"
 SAME_QUESTION = "asked once more"
 
 RETRY_BY_ITSELF_SECONDS = 60.0
 """Claude Code waits this long for a `retry-after` and gives up at once when it is longer."""
 BUSY_RETRY_SECONDS = 5.0
+SHORT_BACKOFF_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,37 @@ class Plan:
 
 
 @dataclass(slots=True)
+class Learned:
+    """What one request has learned about one model and the accounts that have it.
+
+    Accounts at a limit are not kept here: the pool knows when they are back.
+    """
+
+    refused: set[int] = field(default_factory=set)
+    """Ids of accounts that will not answer this request."""
+    without_capacity: set[int] = field(default_factory=set)
+    failed: list[int] = field(default_factory=list)
+    """In passing: asked again when there is nobody else, the last one last."""
+    last_error: GatewayError | None = None
+    last_is_passing: bool = False
+    has_no_capacity: bool = False
+    """An account has told this request that the model has none."""
+    has_waited_for_capacity: bool = False
+    capacity_hint_seconds: float | None = None
+    """How long Google last said that the model will be without capacity."""
+
+    @property
+    def for_good(self) -> set[int]:
+        return self.refused | self.without_capacity
+
+    def preferences(self) -> list[set[int]]:
+        """Whom to exclude, in the order to try it."""
+        if not self.failed:
+            return [self.for_good]
+        return [self.for_good.union(self.failed), self.for_good | {self.failed[-1]}, self.for_good]
+
+
+@dataclass(slots=True)
 class Journey:
     """`attempts` is what became of each try, in order; the one under way is the last."""
 
@@ -55,17 +92,22 @@ class Journey:
     """Ours, which keeps it with one account."""
     started_at: float = field(default_factory=time.time)
     attempts: list[Attempt] = field(default_factory=list)
-    accounts_given_up: int = 0
-    """So often was another account looked for."""
+    deadline: float = math.inf
+    """When the first content must be there, in seconds since the epoch."""
+    passing_failures: int = 0
+    """Calls that failed for no lasting reason, on whichever account and address."""
+    rounds: int = 0
+    """So often was paused after such a failure."""
+    failed_bases: list[str] = field(default_factory=list)
+    """Base URLs of those calls, in order."""
     waited_seconds: float = 0.0
     """In the queue, for limits and pauses, all together."""
     stepped_in: bool = False
     """The answer comes from another model than the one asked for."""
-    last_error: GatewayError | None = None
-    capacity_hint_seconds: float | None = None
-    """How long Google last said that the model will be without capacity."""
+    learned: dict[str, Learned] = field(default_factory=dict)
+    """By model id."""
     waiter: Waiter | None = None
-    """Its place in the queue, while it waits for an account."""
+    """While it waits for an account."""
     on_failed_attempt: Callable[[Attempt], None] | None = None
     _waited_before: float = 0.0
     """How much of `waited_seconds` lies before the last attempt began."""
@@ -73,6 +115,10 @@ class Journey:
     @property
     def seconds(self) -> float:
         return time.time() - self.started_at
+
+    @property
+    def seconds_left(self) -> float:
+        return self.deadline - time.time()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -100,64 +146,78 @@ class Journey:
         )
         self._waited_before = self.waited_seconds
 
-    def end_attempt(self, reason: str, decision: str, *, back_at: float | None = None) -> None:
+    def end_attempt(
+        self, reason: str, decision: str, *, detail: str = "", back_at: float | None = None
+    ) -> None:
         """The one under way has failed. `decision` is what is done next."""
         attempt = self.attempt
-        attempt.reason, attempt.decision, attempt.back_at = fitting(reason, 200), decision, back_at
+        attempt.reason, attempt.detail = fitting(reason, 200), detail
+        attempt.decision, attempt.back_at = decision, back_at
         attempt.took_seconds = max(0.0, time.time() - attempt.started_at)
-        self.accounts_given_up += decision == NEXT_ACCOUNT
         logger.warning("%s", attempt.for_operator())
         if self.on_failed_attempt is not None:
             self.on_failed_attempt(attempt)
 
-    def given_up(self, plan: Plan, pool: Pool, wanted: Wanted) -> GatewayError:
-        """What is over soonest speaks first: a pause of the model, busy accounts, an upstream that failed for
-        no lasting reason, limits."""
-        now = time.time()
-        pause = pool.capacity_pause(wanted.model_key)
-        if pause is not None:
-            return Overloaded(
-                f"{plan.model.listed_id} has no capacity at the moment, whichever account asks. "
-                f"Next try in {in_words(pause.until - now)} ({clock(pause.until, now)}).",
-                retry_after_seconds=pause.until - now,
-            )
+    def given_up(
+        self, plan: Plan, learned: Learned, why: Unavailable, *, busy: int, waiting: int
+    ) -> GatewayError:
+        """What is over soonest comes first: a backoff of the model, busy accounts, an upstream that failed
+        for no lasting reason, limits. `busy`: so many accounts could answer, and all of them are busy."""
+        now = why.now
+        if why.backoff is not None:
+            return _without_capacity(plan.model.listed_id, why.backoff.until, now)
+        if busy:
+            return RateLimited(_all_busy(busy, waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
         attempts = [one for one in self.attempts if one.model_id == plan.model.listed_id]
-        attempts += self._resting(pool, wanted, attempts)
-        if busy := pool.busy(wanted):
-            return RateLimited(_all_busy(busy, pool.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
-        if isinstance(self.last_error, UpstreamFailed | UpstreamTimedOut) and pool.ready(wanted):
-            return self._with_all_attempts(self.last_error, plan, attempts, now)
+        attempts += _not_asked(plan.model.listed_id, why, attempts)
+        if learned.last_error is not None and learned.last_is_passing and why.ready:
+            return self._with_all_attempts(learned.last_error, plan, attempts, now)
         returns = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
         if returns:
-            return self._limited(sentence(plan.model.listed_id, attempts, now), min(returns) - now)
-        if self.last_error is None:
-            return GatewayError("No account could be asked.")
-        return self._with_all_attempts(self.last_error, plan, attempts, now)
-
-    def _resting(self, pool: Pool, wanted: Wanted, attempts: list[Attempt]) -> list[Attempt]:
-        """The accounts that were not asked because they are resting."""
-        asked = {attempt.email for attempt in attempts}
-        return [
-            Attempt(account.label, account.email, wanted.model_id, resting.reason, resting.until)
-            for account in pool.accounts
-            if account.email not in asked
-            and (resting := pool.cooldown(account, wanted.model_key)) is not None
-            and resting.is_limit
-        ]
-
-    def _limited(self, text: str, wait_seconds: float) -> RateLimited:
-        by_itself = None if wait_seconds <= RETRY_BY_ITSELF_SECONDS else False
-        return RateLimited(text, retry_after_seconds=wait_seconds, should_retry=by_itself)
+            said = sentence(plan.model.listed_id, attempts, now, settings.LOCAL_TIME_ZONE)
+            return _limited(said, min(returns) - now)
+        if learned.last_error is None:
+            return OperatorMustAct(
+                f"No account can be used now. What each of them needs is at {ACCOUNTS_PAGE}."
+            )
+        return self._with_all_attempts(learned.last_error, plan, attempts, now)
 
     def _with_all_attempts(
         self, error: GatewayError, plan: Plan, attempts: list[Attempt], now: float
     ) -> GatewayError:
-        if len({attempt.account for attempt in attempts}) < 2:
+        if len({attempt.email for attempt in attempts}) < 2:
             return error
-        return type(error)(sentence(plan.model.listed_id, attempts, now))
+        said = sentence(plan.model.listed_id, attempts, now, settings.LOCAL_TIME_ZONE)
+        if isinstance(error, OperatorMustAct):
+            said += f" What each of them needs is at {ACCOUNTS_PAGE}."
+        return type(error)(said)
 
 
-def _all_busy(busy: list[PooledAccount], waiting: int) -> str:
-    count = len(busy)
+def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:
+    """Without `retry-after` unless it is short: a client that has another model is to switch, not to wait."""
+    said = f"{model_id} has no capacity at the moment, whichever account asks."
+    wait = until - now
+    retry_after = wait if wait <= SHORT_BACKOFF_SECONDS else None
+    return Overloaded(
+        f"{said} {next_try(until, now, settings.LOCAL_TIME_ZONE)}", retry_after_seconds=retry_after
+    )
+
+
+def _not_asked(model_id: str, why: Unavailable, attempts: list[Attempt]) -> list[Attempt]:
+    """The accounts that were not asked because they are at their limit."""
+    asked = {attempt.email for attempt in attempts}
+    return [
+        Attempt(account.label, account.email, model_id, rest.reason, rest.until)
+        for account, rest in why.limited
+        if account.email not in asked
+    ]
+
+
+def _limited(text: str, wait_seconds: float) -> RateLimited:
+    by_itself = None if wait_seconds <= RETRY_BY_ITSELF_SECONDS else False
+    return RateLimited(text, retry_after_seconds=wait_seconds, should_retry=by_itself)
+
+
+def _all_busy(count: int, waiting: int) -> str:
     accounts = "The account is" if count == 1 else f"All {count} accounts are"
     return f"{accounts} busy with as many requests as allowed, and {waiting} more wait."

@@ -82,6 +82,7 @@ UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS = (
 UPSTREAM_IDLE_TIMEOUT_SECONDS = (
     env.integer("UPSTREAM_IDLE_TIMEOUT_MS", 300_000, between=(100, 3_600_000)) / 1000
 )
+UPSTREAM_CALL_LIMIT = env.integer("UPSTREAM_CALL_LIMIT", 8, between=(1, 100))
 HTTP_PROXY = env.url("HTTP_PROXY") or env.url("http_proxy")
 HTTPS_PROXY = env.url("HTTPS_PROXY") or env.url("https_proxy")
 NO_PROXY = env.listing("NO_PROXY") or env.listing("no_proxy")
@@ -107,7 +108,7 @@ live.integer(
     "MAX_RETRIES",
     5,
     between=(1, 20),
-    meaning="How often one request is tried when the upstream fails, all accounts together.",
+    meaning="Rounds of one request after failures that pass: connection, 5xx, silence, empty answers.",
 )
 live.boolean(
     "INFINITE_RETRY_MODE",

@@ -152,7 +152,7 @@ def _attempt_row(request_id: int, number: int, attempt: Attempt) -> AttemptRow:
         _moment(attempt.started_at),
         attempt.waited_seconds,
         attempt.took_seconds,
-        attempt.reason[:200],
+        attempt.whole_reason[:200],
         attempt.decision,
         *attempt.tokens,
     )

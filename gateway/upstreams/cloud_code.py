@@ -1,4 +1,4 @@
-"""Google Cloud Code: one model call, sent to the base URLs in turn.
+"""Google Cloud Code: one model call, sent to one of the base URLs.
 
 It is handed a token and a request; it knows no accounts.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,29 +19,23 @@ from accounts.google.errors import Refusal, Trouble, parse_refusal
 from gateway.upstreams.transport import Response, Transport, TransportFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 logger = logging.getLogger(__name__)
 
-# Another base URL may know the model, or be up; for anything else it would say the same.
 WORTH_ANOTHER_BASE = {
     Trouble.NOT_FOUND,
-    Trouble.SERVER_ERROR,
     Trouble.FORBIDDEN,
     Trouble.NO_LICENCE,
     Trouble.UNKNOWN_LIMIT,
 }
+"""Another base URL may know better, for the same account; for any other refusal it would say the same."""
 FAILURES_TO_AVOID = 5
 AVOIDED_SECONDS = 30.0
-
-OnNextAddress = Callable[["RequestRefused | TransportFailed"], None]
 
 
 class RequestRefused(Exception):
     """Google answered with an error before the first byte of the stream."""
-
-    base_url = ""
-    """Where, unless it was within a stream."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(f"{refusal.status} {refusal.message}")
@@ -96,28 +89,19 @@ class CloudCode:
         self._first_byte_seconds = first_byte_seconds
         self._breaker = CircuitBreaker()
 
-    async def stream_generate_content(self, call: ModelCall, on_next_address: OnNextAddress) -> Response:
-        """The open stream. Raises RequestRefused, or TransportFailed when no base URL can be reached.
+    def bases(self, mode: HeaderMode) -> list[str]:
+        """The base URLs in the order to ask them."""
+        return self._breaker.in_order(base_urls(mode))
 
-        `on_next_address` hears of each failure after which another base URL is asked.
-        """
-        body = orjson.dumps(_envelope(call))
-        call_headers = _headers(call)
-        bases = self._breaker.in_order(base_urls(call.mode))
-        for number, base in enumerate(bases, 1):
-            try:
-                response = await self._try_base(base, call_headers, body)
-            except (RequestRefused, TransportFailed) as error:
-                error.base_url = base
-                self._note(base, failed=_is_broken(error))
-                if number == len(bases) or not _is_worth_another_base(error):
-                    raise
-                on_next_address(error)
-            else:
-                self._note(base, failed=False)
-                response.base_url = base
-                return response
-        raise TransportFailed("no base URL is configured")
+    async def stream_generate_content(self, call: ModelCall, base: str) -> Response:
+        """The open stream. Raises RequestRefused or TransportFailed."""
+        try:
+            response = await self._post(base, _headers(call), orjson.dumps(_envelope(call)))
+        except (RequestRefused, TransportFailed) as error:
+            self._note(base, failed=_is_broken(error))
+            raise
+        self._note(base, failed=False)
+        return response
 
     def _note(self, base: str, *, failed: bool) -> None:
         if failed:
@@ -125,7 +109,7 @@ class CloudCode:
         else:
             self._breaker.succeeded(base)
 
-    async def _try_base(self, base: str, call_headers: Mapping[str, str], body: bytes) -> Response:
+    async def _post(self, base: str, call_headers: Mapping[str, str], body: bytes) -> Response:
         response = await self._transport.post(
             f"{base}/v1internal:streamGenerateContent?alt=sse",
             headers=call_headers,
@@ -144,10 +128,6 @@ class CloudCode:
 
 def _is_broken(error: RequestRefused | TransportFailed) -> bool:
     return not isinstance(error, RequestRefused) or error.refusal.trouble is Trouble.SERVER_ERROR
-
-
-def _is_worth_another_base(error: RequestRefused | TransportFailed) -> bool:
-    return not isinstance(error, RequestRefused) or error.refusal.trouble in WORTH_ANOTHER_BASE
 
 
 def _envelope(call: ModelCall) -> dict[str, Any]:

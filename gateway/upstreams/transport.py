@@ -26,9 +26,6 @@ OUR_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 class TransportFailed(Exception):
     """The connection could not be made, or broke."""
 
-    base_url = ""
-    """Where, if the caller has said so."""
-
 
 class TransportTimedOut(TransportFailed):
     """Nothing came for as long as we were ready to wait."""
@@ -36,9 +33,6 @@ class TransportTimedOut(TransportFailed):
 
 class Response:
     """An answer whose headers have come; the body is read piece by piece."""
-
-    base_url = ""
-    """Who answers, if the caller has said so."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from accounts.google.errors import Trouble
-from accounts.pool import Lease, Pool, PooledAccount, QueueFull, Reconsider, Wanted
+from accounts.pool import AccountRequest, Lease, Patience, Pool, PooledAccount, QueueFull, Reconsider
 from accounts.rest import CoolingDown
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     Set = Callable[[str, Any], None]
 
-SONNET = Wanted("claude-sonnet-4-6:antigravity")
-FLASH = Wanted("gemini-3-flash:cli")
+SONNET = AccountRequest("claude-sonnet-4-6:antigravity")
+FLASH = AccountRequest("gemini-3-flash:cli")
 DAY = 24 * 3600.0
 
 
@@ -58,8 +58,8 @@ def a_pool(clock: Clock, count: int) -> Pool:
     return pool
 
 
-def take(pool: Pool, wanted: Wanted = SONNET) -> Lease:
-    lease = pool.lease(wanted)
+def take(pool: Pool, request: AccountRequest = SONNET) -> Lease:
+    lease = pool.lease(request)
     assert lease is not None
     return lease
 
@@ -193,7 +193,7 @@ def test_what_the_database_kept_counts_from_the_start(clock: Clock) -> None:
     pool.replace([PooledAccount(1, "user1@example.com", "project-1")])
 
     assert pool.lease(SONNET) is None
-    assert pool.first_return(SONNET) == clock.now + 600
+    assert pool.unavailable(SONNET).first_return() == clock.now + 600
 
 
 # The model itself
@@ -230,7 +230,9 @@ def test_no_account_gets_more_than_it_may(pool: Pool, live_setting: Set) -> None
     leases = [pool.lease(SONNET) for _ in range(7)]
 
     assert [lease.account.id for lease in leases if lease] == [1, 1, 2, 2, 3, 3]
-    assert [account.id for account in pool.busy(SONNET)] == [1, 2, 3]
+    why = pool.unavailable(SONNET)
+    assert [account.id for account in why.ready] == [1, 2, 3]
+    assert pool.is_busy(why.ready)
 
 
 async def test_whoever_came_first_is_served_first(clock: Clock, live_setting: Set) -> None:
@@ -320,10 +322,11 @@ async def test_a_waiter_is_woken_when_a_rest_ends_even_by_a_jump_of_the_clock(cl
 
 
 async def test_a_waiter_is_woken_when_an_account_is_added(clock: Clock) -> None:
-    pool = Pool(clock)
+    pool = a_pool(clock, 1)
+    pool.failed(take(pool), Trouble.QUOTA, 600)
     waiter = pool.queue(SONNET)
 
-    pool.replace([PooledAccount(7, "new@example.com", "project")])
+    pool.replace([*pool.accounts, PooledAccount(7, "new@example.com", "project")])
 
     async with asyncio.timeout(1):
         assert (await waiter).account.id == 7
@@ -331,7 +334,8 @@ async def test_a_waiter_is_woken_when_an_account_is_added(clock: Clock) -> None:
 
 async def test_the_queue_has_an_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accounts.pool.MAX_WAITING", 2)
-    pool = Pool(clock)
+    pool = a_pool(clock, 1)
+    pool.failed(take(pool), Trouble.QUOTA, 600)
     pool.queue(SONNET)
     pool.queue(SONNET)
 
@@ -357,7 +361,7 @@ def test_a_conversation_keeps_its_account(pool: Pool, live_setting: Set) -> None
     live_setting("ACCOUNT_STRATEGY", "round-robin")
     mine, other = replace(SONNET, conversation="mine"), replace(SONNET, conversation="other")
 
-    ids = [take(pool, wanted).account.id for wanted in (mine, other, mine, other, mine)]
+    ids = [take(pool, request).account.id for request in (mine, other, mine, other, mine)]
 
     assert ids == [1, 2, 1, 2, 1]
 
@@ -379,7 +383,26 @@ def test_an_account_without_a_project_waits_its_turn(clock: Clock) -> None:
 
 
 def test_only_accounts_that_have_the_model_are_asked(pool: Pool) -> None:
-    assert take(pool, replace(SONNET, able=frozenset({3}))).account.id == 3
+    pool.lists_model = lambda account_id, listed_id, _: (account_id, listed_id) == (3, "sonnet")
+
+    assert take(pool, replace(SONNET, listed_id="sonnet")).account.id == 3
+    assert take(pool, replace(SONNET, listed_id="unlisted")).account.id == 3  # sticky, of all three
+
+
+async def test_an_account_that_learns_of_a_model_serves_those_who_wait(
+    clock: Clock, live_setting: Set
+) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    pool = a_pool(clock, 2)
+    pool.lists_model = lambda account_id, *_: account_id == 1
+    sonnet = replace(SONNET, listed_id="sonnet")
+    take(pool, sonnet)
+    waiter = pool.queue(sonnet)
+
+    pool.lists_model = lambda *_: True
+    pool.recheck()
+
+    assert (await waiter).account.id == 2
 
 
 def test_what_was_used_is_told_once(pool: Pool, clock: Clock) -> None:
@@ -438,6 +461,139 @@ async def test_waiters_are_sent_back_when_the_account_they_wait_for_goes(
         await waiter
 
 
+async def test_a_newcomer_finds_those_who_wait_served_when_a_rest_is_over(
+    clock: Clock, live_setting: Set
+) -> None:
+    """The wake-up timer has not fired yet: the newcomer must neither overtake nor be refused."""
+    live_setting("MAX_CONCURRENT_REQUESTS", 2)
+    pool = a_pool(clock, 1)
+    lease = take(pool)
+    pool.failed(lease, Trouble.QUOTA, 600)
+    lease.release()
+    waiter = pool.queue(SONNET)
+
+    clock.now += 601
+    newcomer = pool.lease(SONNET)
+
+    assert newcomer is not None
+    assert waiter.lease.done()
+    assert pool.lease(SONNET) is None
+
+
+@pytest.mark.parametrize(("patience", "stays"), [(Patience(limit_until=1), False), (Patience(), True)])
+async def test_who_has_less_patience_is_woken_when_the_return_moves_away(
+    patience: Patience, stays: bool, clock: Clock, live_setting: Set
+) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    pool = a_pool(clock, 1)
+    held = take(pool)
+    waiter = pool.queue(SONNET, patience=patience)
+
+    pool.failed(held, Trouble.QUOTA, 600)
+
+    assert waiter.lease.done() is not stays
+    assert pool.waiting == stays
+
+
+@pytest.mark.parametrize(("patience", "stays"), [(Patience(backoff_until=1), False), (Patience(), True)])
+async def test_a_backoff_of_the_model_wakes_those_who_do_not_wait_for_it(
+    patience: Patience, stays: bool, clock: Clock, live_setting: Set
+) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    pool = a_pool(clock, 1)
+    take(pool)
+    waiter = pool.queue(SONNET, patience=patience)
+    other = pool.queue(FLASH, patience=patience)
+
+    pool.back_off(SONNET.model_key, 30)
+
+    assert waiter.lease.done() is not stays
+    assert not other.lease.done()
+
+
+async def test_groups_with_other_needs_are_served_in_order_of_arrival(
+    clock: Clock, live_setting: Set
+) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    pool = a_pool(clock, 2)
+    held = [take(pool), take(pool)]
+    needs = [(SONNET, {1}), (FLASH, set()), (SONNET, set()), (SONNET, {2}), (FLASH, {1})]
+    waiters = [pool.queue(request, excluded) for request, excluded in needs]
+
+    served = []
+    while held:
+        held.pop(0).release()
+        for number, waiter in enumerate(waiters):
+            if waiter.lease.done() and number not in served:
+                served.append(number)
+                held.append(waiter.lease.result())
+
+    # Account 1 first, then 2, and so on: the first who can use the account that has become free.
+    assert served == [1, 0, 2, 4, 3]
+    assert pool.waiting == 0
+
+
+@pytest.mark.parametrize("event", ["comes", "queues", "becomes free", "refuses", "wakes up"])
+async def test_an_event_costs_the_same_however_many_wait(
+    event: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in looks at accounts: whether one rests, and the choice of one for a request."""
+    looks = {waiting: await looks_of(event, waiting, clock, monkeypatch) for waiting in (10, 900)}
+
+    assert looks[900] == looks[10]
+    assert looks[900] <= 4 * 50 * len(NEEDS)
+
+
+NEEDS = [(SONNET, ()), (FLASH, ()), (SONNET, (1,)), (FLASH, (2, 3))]
+
+
+async def looks_of(event: str, waiting: int, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> int:
+    pool = a_pool(clock, 50)
+    held = []
+    while lease := pool.lease(SONNET):
+        held.append(lease)
+    for number in range(waiting):
+        pool.queue(*NEEDS[number % len(NEEDS)])
+    count = 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def look(*arguments: Any) -> Any:
+            nonlocal count
+            count += 1
+            return function(*arguments)
+
+        return look
+
+    monkeypatch.setattr(pool.rests, "get", counted(pool.rests.get))
+    monkeypatch.setattr(pool, "_choose", counted(pool._choose))
+    events: dict[str, Callable[[], object]] = {
+        "comes": lambda: pool.lease(SONNET),
+        "queues": lambda: pool.queue(SONNET),
+        "becomes free": held[0].release,
+        "refuses": lambda: pool.failed(held[0], Trouble.QUOTA, 600),
+        "wakes up": pool.recheck,
+    }
+    events[event]()
+    return count
+
+
+async def test_those_who_leave_leave_nothing_behind(clock: Clock, live_setting: Set) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    pool = a_pool(clock, 1)
+    take(pool)
+    last = pool.queue(SONNET)
+
+    for _ in range(1000):
+        waiter = pool.queue(SONNET)
+        waiter.on_leave(waiter)
+
+    group = pool._queue.group_of(last)
+    assert group is not None
+    assert len(group._limits._heap) < 100
+    last.on_leave(last)
+    assert pool._queue.groups() == []
+
+
 def test_an_account_with_a_doubtful_past_is_asked_when_there_is_nobody_else(pool: Pool) -> None:
     pool.failed(take(pool), Trouble.NO_LICENCE)
 
@@ -454,7 +610,7 @@ def test_a_threshold_counts_under_the_listed_and_the_sent_name(clock: Clock, nam
     for account_id in (1, 2):
         pool.set_remaining(account_id, {"gemini-3-flash-preview:cli": 0.4})
 
-    lease = pool.lease(Wanted("gemini-3-flash-preview:cli", listed_id="gemini-3-flash"))
+    lease = pool.lease(AccountRequest("gemini-3-flash-preview:cli", listed_id="gemini-3-flash"))
 
     assert lease is not None
     assert lease.account.id == 2

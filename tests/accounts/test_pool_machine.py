@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 from hypothesis import settings
@@ -11,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
-from accounts.pool import Pool, PooledAccount, Reconsider, Wanted
+from accounts.pool import AccountRequest, Patience, Pool, PooledAccount, Reconsider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,12 +23,14 @@ T = TypeVar("T")
 
 LIMITS = [Trouble.QUOTA, Trouble.RATE_LIMIT, Trouble.UNKNOWN_LIMIT]
 HINTS = st.none() | st.sampled_from([0.5, 3.0, 45.0, 7384.0, 6 * 24 * 3600.0])
+OWNERS = {"of all": {1, 2, 3, 4}, "of 1 and 3": {1, 3}, "of none": set()}
+EXCLUDED = st.frozensets(st.integers(1, 4), max_size=2)
 MODELS = st.sampled_from(["claude-sonnet-4-6:antigravity", "gemini-3-flash:cli"])
 WANTED = st.builds(
-    Wanted,
+    AccountRequest,
     model_key=MODELS,
     conversation=st.sampled_from(["", "a", "b"]),
-    able=st.none() | st.frozensets(st.integers(1, 4), min_size=1),
+    listed_id=st.sampled_from(["", "of all", "of 1 and 3", "of none"]),
 )
 
 
@@ -39,6 +42,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.now = 1_772_366_400.0
         self.pool = Pool(lambda: self.now)
+        self.pool.lists_model = lambda account_id, listed_id, _: account_id in OWNERS[listed_id]
         self.held: list[Lease] = []
         self.waiters: list[tuple[Waiter, asyncio.Task[Lease]]] = []
 
@@ -50,17 +54,25 @@ class PoolMachine(RuleBasedStateMachine):
     def the_operator_edits_the_accounts(self, ids: list[int]) -> None:
         self.set_accounts(ids)
 
-    @rule(wanted=WANTED)
-    def a_request_comes(self, wanted: Wanted) -> None:
-        lease = self.in_loop(lambda: self.pool.lease(wanted))
+    @rule(request=WANTED)
+    def a_request_comes(self, request: AccountRequest) -> None:
+        lease = self.in_loop(lambda: self.pool.lease(request))
         if lease is not None:
-            self.check_lease(lease, wanted)
+            self.check_lease(lease, request)
             self.held.append(lease)
 
-    @rule(wanted=WANTED)
-    def a_request_waits(self, wanted: Wanted) -> None:
+    @rule(
+        request=WANTED,
+        excluded=EXCLUDED,
+        limit_seconds=st.sampled_from([-math.inf, 60.0, math.inf]),
+        backoff_seconds=st.sampled_from([-math.inf, 7.0, math.inf]),
+    )
+    def a_request_waits(
+        self, request: AccountRequest, excluded: frozenset[int], limit_seconds: float, backoff_seconds: float
+    ) -> None:
         async def queue() -> None:
-            waiter = self.pool.queue(wanted)
+            patience = Patience(self.now + limit_seconds, self.now + backoff_seconds)
+            waiter = self.pool.queue(request, excluded, patience)
             self.waiters.append((waiter, asyncio.ensure_future(waiter._wait())))
             await asyncio.sleep(0)
 
@@ -90,12 +102,12 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(model_key=MODELS, hint=HINTS)
     def a_model_has_no_capacity(self, model_key: str, hint: float | None) -> None:
-        self.pool.rests.pause_model(model_key, hint)
+        self.in_loop(lambda: self.pool.back_off(model_key, hint))
 
     @rule(seconds=st.sampled_from([0.1, 2.0, 31.0, 3601.0, 8 * 24 * 3600.0, -5.0, -4000.0]))
     def the_clock_moves(self, seconds: float) -> None:
         self.now += seconds
-        self.in_loop(self.pool._serve_queue)
+        self.in_loop(self.pool.recheck)
 
     @invariant()
     def no_account_has_more_than_it_may(self) -> None:
@@ -105,10 +117,30 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def whoever_waits_has_a_reason(self) -> None:
-        """No starvation: with a free account for it, nobody is left in the queue."""
+        """No starvation: with a free account for it, nobody is left in the queue; and with none to come
+        within its patience, nobody is either."""
         for waiter, task in self.waiters:
-            if not waiter.lease.done() and not task.done():
-                assert self.pool._choose(waiter.wanted, waiter.excluded) is None
+            if waiter.lease.done() or task.done():
+                continue
+            assert self.pool._choose(waiter.request, waiter.need.excluded) is None
+            why = self.pool.unavailable(waiter.request)
+            if why.backoff is None and not why.ready_without(waiter.need.excluded):
+                first_return = why.first_return(waiter.need.excluded)
+                assert first_return is not None
+                assert first_return <= waiter.patience.limit_until
+
+    @invariant()
+    def the_first_of_equal_needs_is_the_first_served(self) -> None:
+        for served, _ in self.waiters:
+            if served.lease.done() and not served.lease.cancelled() and served.lease.exception() is None:
+                for other, other_task in self.waiters:
+                    if other.need == served.need and not other.lease.done() and not other_task.done():
+                        assert served.number < other.number
+
+    @invariant()
+    def the_queue_counts_those_who_wait(self) -> None:
+        waiting = [one for one, task in self.waiters if not one.lease.done() and not task.done()]
+        assert self.pool.waiting == len(waiting)
 
     def teardown(self) -> None:
         """Every waiter ends: with accounts free and all rests over, each is served in turn."""
@@ -116,7 +148,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.in_loop(lease.release)
         self.set_accounts([1, 2, 3, 4])
         self.now += 30 * 24 * 3600
-        self.in_loop(self.pool._serve_queue)
+        self.in_loop(self.pool.recheck)
         self.settle()
         while self.held:
             self.in_loop(self.held.pop().release)
@@ -130,12 +162,24 @@ class PoolMachine(RuleBasedStateMachine):
         accounts = [PooledAccount(n, f"user{n}@example.com", "project") for n in ids]
         self.in_loop(lambda: self.pool.replace(accounts))
 
-    def check_lease(self, lease: Lease, wanted: Wanted) -> None:
-        resting = self.pool.cooldown(lease.account, wanted.model_key)
+    def check_lease(self, lease: Lease, request: AccountRequest) -> None:
+        resting = self.pool.cooldown(lease.account, request.model_key)
         is_probe = resting is not None and resting.probe_at is not None
         assert resting is None or not resting.is_limit or is_probe, "an account at its limit was used"
-        assert wanted.able is None or lease.account.id in wanted.able
         assert lease.account in self.pool.accounts
+        known = {account.id for account in self.pool.accounts}
+        owners = OWNERS[request.listed_id] & known if request.listed_id else known
+        assert lease.account.id in (owners or known)
+
+    def check_turned_away(self, waiter: Waiter) -> None:
+        """As it was when it was turned away; the clock has not moved since."""
+        why = self.pool.unavailable(waiter.request)
+        if why.backoff is not None:
+            assert why.backoff.until > waiter.patience.backoff_until
+        else:
+            assert not why.ready_without(waiter.need.excluded), "sent back though somebody could answer"
+            first_return = why.first_return(waiter.need.excluded)
+            assert first_return is None or first_return > waiter.patience.limit_until
 
     def take_held(self, data: st.DataObject) -> Lease:
         return self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
@@ -159,9 +203,10 @@ class PoolMachine(RuleBasedStateMachine):
                     continue
                 if task.exception() is not None:
                     assert isinstance(task.exception(), Reconsider)
-                    assert not self.pool.ready(waiter.wanted), "sent back though somebody could answer"
+                    self.check_turned_away(waiter)
                     continue
-                self.check_lease(task.result(), waiter.wanted)
+                assert task.result().account.id not in waiter.need.excluded
+                self.check_lease(task.result(), waiter.request)
                 self.held.append(task.result())
 
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from accounts.models import Account
-from gateway import relay
+from gateway import failover
 from gateway.upstreams.emulator.behaviour import pace, stall_before_headers, truncated_json
 from tests.faults.cases import BEFORE_THE_ANSWER, IN_THE_ANSWER, Fault
 from tests.gateway.conftest import a_body, in_database, text_of
@@ -57,8 +57,7 @@ def asked(request: pytest.FixtureRequest, live_setting: Callable[[str, Any], Non
 @pytest.fixture
 def _quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Times are short so that waits are short; what is waited for stays the same."""
-    monkeypatch.setattr(relay, "EMPTY_ANSWER_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(relay, "FAILURE_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +175,7 @@ async def test_an_answer_that_is_cut_in_the_middle_ends_once(
 async def test_an_account_that_says_nothing_is_left_for_the_next(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, settings: Settings
 ) -> None:
-    gateway.relay._cloud_code._first_byte_seconds = 0.2
+    gateway.relay._caller._cloud_code._first_byte_seconds = 0.2
     google.state.fault(stall_before_headers(5), account=ADA)
 
     response = await client.post("/v1/messages", json=a_body(stream=True))

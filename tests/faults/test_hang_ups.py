@@ -17,7 +17,7 @@ import orjson
 import pytest
 
 from accounts.models import Account
-from gateway import relay
+from gateway import failover
 from gateway.api import Api
 from tests.clients.raw_http import ask as ask_raw
 from tests.clients.raw_http import request_bytes
@@ -155,7 +155,8 @@ async def test_in_the_middle_of_the_answer(stream: bool, google: EmulatorServer,
 async def test_while_google_is_asked_again_after_an_empty_answer(
     stream: bool, google: EmulatorServer, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "EMPTY_ANSWER_PAUSE_SECONDS", LONG)
+    monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", LONG)
+    monkeypatch.setattr(failover, "LONGEST_PAUSE_SECONDS", LONG)
     google.state.fault("empty_answer")
 
     async with Caller(gateway, stream=stream):

@@ -28,7 +28,7 @@ STREAMS = 1_000
 AT_ONCE = 40
 REQUESTS_BETWEEN_LIMITS = (30, 70)
 REST_SECONDS = 4.0
-"""Longer than what is waited out with the same account (relay.SHORT_LIMIT_SECONDS)."""
+"""Longer than what is waited out with the same account (model_call.SHORT_LIMIT_SECONDS)."""
 LONGEST_SECONDS = 60
 MODEL = "claude-sonnet-4-6"
 

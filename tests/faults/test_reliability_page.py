@@ -21,7 +21,7 @@ from accounts.rest import (
     NO_EFFECT,
     rest_seconds,
 )
-from gateway import relay
+from gateway import failover, model_call
 from gateway.explanations import Attempt, in_words, sentence
 from gateway.failures import VERDICTS, Verdict
 from tests.faults.cases import BEFORE_THE_ANSWER, IN_THE_ANSWER, Fault
@@ -60,6 +60,7 @@ def table_of_refusals() -> str:
 
 def refusal_row(trouble: Trouble, verdict: Verdict) -> tuple[str, str, str, str]:
     tried_next = "nothing: it is the same everywhere" if verdict.ends_request else "the next account"
+    tried_next += ", then rounds" if verdict.is_passing else ""
     last_word = f"{verdict.error.status} {verdict.error.error_type}"
     return trouble.value, tried_next, account_after(trouble, verdict), last_word
 
@@ -150,7 +151,7 @@ ALL_REFUSE: dict[str, Trouble] = {
     "unauthenticated": Trouble.ACCESS_TOKEN_REFUSED,
     "no_licence": Trouble.NO_LICENCE,
     "wrong_project": Trouble.WRONG_PROJECT,
-    "permission_denied": Trouble.FORBIDDEN,
+    "permission_denied": Trouble.WRONG_PROJECT,
     "verification_required": Trouble.NEEDS_VERIFICATION,
     "account_disabled": Trouble.DISABLED,
 }
@@ -172,8 +173,8 @@ async def test_when_all_accounts_refuse_the_last_word_is_what_the_page_says(
     live_setting: Callable[[str, Any], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(relay, "FAILURE_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(relay, "SHORT_LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(model_call, "SHORT_LIMIT_SECONDS", 0.0)
     live_setting("MAX_WAIT_BEFORE_ERROR_MS", 3000)
     google.state.fault(fault, model="claude-sonnet-4-6", times=None, **PARAMETERS.get(fault, {}))
 

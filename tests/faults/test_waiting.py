@@ -10,7 +10,7 @@ import pytest
 
 from accounts import pool, service
 from accounts.models import Account
-from gateway import answer, message_views, relay
+from gateway import answer, failover, message_views, model_call
 from gateway.upstreams.emulator.behaviour import combine, pace, quota_exhausted, stall_before_headers
 from tests.faults.test_faults import assert_at_rest, assert_whole_stream, events_of
 from tests.gateway.conftest import a_body, text_of
@@ -37,7 +37,7 @@ LONGEST_TEST_SECONDS = 20
 @pytest.fixture(autouse=True)
 def _every_limit_makes_the_account_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise limits as short as these are waited out on the spot, with the same account."""
-    monkeypatch.setattr(relay, "SHORT_LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr(model_call, "SHORT_LIMIT_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -306,7 +306,7 @@ async def test_an_account_that_becomes_free_is_given_away_at_once(
 # The model has no capacity
 
 
-async def test_a_model_without_capacity_is_waited_for(
+async def test_the_first_to_find_no_capacity_waits_for_a_moment(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
     google.state.fault("capacity_exhausted", delay=REST_SECONDS, times=2)
@@ -319,6 +319,30 @@ async def test_a_model_without_capacity_is_waited_for(
     assert [entry.status for entry in google.state.log.generations()] == [503, 503, 200]
     known = gateway.accounts.pool
     assert not [account for account in known.accounts if known.cooldown(account, f"{MODEL}:antigravity")]
+
+
+async def test_a_moment_is_waited_for_once(client: httpx.AsyncClient, google: EmulatorServer) -> None:
+    google.state.fault("capacity_exhausted", delay=REST_SECONDS, times=None)
+    began_at = time.monotonic()
+
+    response = await ask(client)
+
+    assert response.status_code == 529
+    assert response.headers["retry-after"] == "1"
+    assert REST_SECONDS <= time.monotonic() - began_at < REST_SECONDS + 1
+
+
+async def test_with_infinite_retry_capacity_is_waited_for_however_long(
+    client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
+) -> None:
+    live_setting("INFINITE_RETRY_MODE", True)
+    google.state.fault("capacity_exhausted", delay=6.0, times=2)
+    first = asyncio.create_task(ask(client, stream=True))
+    await asyncio.to_thread(google.state.log.wait_for, lambda entry: entry.status == 503)
+    second = asyncio.create_task(ask(client, stream=True))
+
+    for response in await asyncio.gather(first, second):
+        assert_whole_stream(response.text)
 
 
 @pytest.mark.usefixtures("only_ada")
@@ -411,7 +435,7 @@ async def test_a_clock_set_forward_ends_the_wait(
     clock.set_forward_seconds = 60
 
     assert (await waiting).status_code == 200
-    assert time.monotonic() - set_at < pool.LONGEST_NAP_SECONDS + 0.5
+    assert time.monotonic() - set_at < pool.LONGEST_SLEEP_SECONDS + 0.5
 
 
 async def test_a_clock_set_back_does_not_make_a_wait_longer_than_allowed(
@@ -438,8 +462,13 @@ async def test_a_clock_set_back_does_not_make_a_wait_longer_than_allowed(
 
 
 async def test_when_google_cannot_be_reached_a_few_tries_are_made(
-    client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, settings: Settings
+    client: httpx.AsyncClient,
+    google: EmulatorServer,
+    gateway: Gateway,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", 0.01)
     settings.CLOUDCODE_ENDPOINTS = [f"http://127.0.0.1:{free_port()}"]
 
     response = await ask(client)

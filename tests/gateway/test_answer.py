@@ -38,7 +38,7 @@ def an_error(body: dict[str, Any] = OVERLOADED) -> bytes:
 
 
 class CannedResponse(Response):
-    """Known reads; an exception among them is raised, a number is a silence in seconds."""
+    """Reads that are known beforehand; exceptions are raised, numbers are silences in seconds."""
 
     def __init__(self, *reads: bytes | float | Exception) -> None:
         self.reads = list(reads)

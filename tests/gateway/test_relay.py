@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from accounts import service
 from accounts.models import Account, Cooldown
-from accounts.pool import Wanted
-from gateway import relay
+from accounts.pool import AccountRequest, Pool
+from gateway import failover
 from gateway.anthropic_api.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
 from gateway.journey import Journey
-from gateway.upstreams.emulator.behaviour import fault_named, finish, pace, refuse
+from gateway.upstreams.emulator.accounts import sample_account
+from gateway.upstreams.emulator.behaviour import combine, empty_answer, fault_named, finish, pace, refuse
 from gateway.upstreams.emulator.google_errors import bare_429
 from gateway.upstreams.emulator.replies import function_call, thinking
 from tests.gateway.conftest import a_body, a_client, add_accounts, in_database, started_gateway, text_of
+from tests.live_gateway import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,8 +168,9 @@ async def test_the_same_sentence_comes_without_asking_google_again(
 
 @pytest.mark.parametrize("retry_after", ["nan", "inf", "-inf", "1e400"])
 async def test_a_retry_after_that_is_no_number_is_a_normal_429(
-    retry_after: str, client: httpx.AsyncClient, google: EmulatorServer
+    retry_after: str, client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
 ) -> None:
+    live_setting("MAX_WAIT_BEFORE_ERROR_MS", 5000)
     google.state.fault(refuse(429, bare_429().body, {"retry-after": retry_after}), times=None)
 
     response = await ask(client)
@@ -278,8 +284,9 @@ async def test_a_wrong_client_secret_blames_no_account(
 
 
 async def test_a_token_endpoint_that_is_down_changes_no_state(
-    client: httpx.AsyncClient, google: EmulatorServer
+    client: httpx.AsyncClient, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", 0.001)
     google.state.expire_tokens()
     google.state.fault("unavailable", method="token", times=None)
 
@@ -290,17 +297,16 @@ async def test_a_token_endpoint_that_is_down_changes_no_state(
     assert states == {"ok"}
 
 
-async def test_an_empty_answer_is_asked_for_again(
-    client: httpx.AsyncClient, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+async def test_an_empty_answer_is_asked_for_on_other_accounts(
+    client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
-    monkeypatch.setattr(relay, "EMPTY_ANSWER_PAUSE_SECONDS", 0.001)
     google.state.fault("empty_answer", times=2)
     google.state.reply("At last.")
 
     response = await ask(client)
 
     assert text_of(response.json()) == "At last."
-    assert tried(google) == [ADA, ADA, ADA]
+    assert sorted(tried(google)) == [ADA, GRACE, LINUS]  # type: ignore[type-var]
 
 
 async def test_a_refused_signature_is_sent_again_without_thinking(
@@ -414,7 +420,7 @@ async def test_a_passing_failure_does_not_become_somebody_elses_limit(
 async def test_an_upstream_that_keeps_failing_stays_a_server_error(
     client: httpx.AsyncClient, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "FAILURE_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", 0.001)
     google.state.fault("quota_exhausted", account=ADA, times=None)
     google.state.fault("internal", times=None)
 
@@ -445,22 +451,328 @@ async def test_a_project_found_anew_serves_the_request_that_found_it(
     assert tried(google) == [ADA, ADA]
 
 
-@pytest.mark.parametrize(("fault", "status"), [("no_licence", 403), ("permission_denied", 403)])
-async def test_a_refusal_is_never_told_as_a_limit(
-    fault: str, status: int, client: httpx.AsyncClient, google: EmulatorServer
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("unauthenticated", "access token refused. The operator must sign it in again"),
+        ("no_licence", "no licence for this model. The operator must get it a licence"),
+        ("wrong_project", "project refused. The operator must give it a Cloud project"),
+        ("permission_denied", "project refused. The operator must give it a Cloud project"),
+        ("verification_required", "needs verification. The operator must verify it"),
+        ("account_disabled", "disabled by Google. The operator must remove it"),
+    ],
+)
+async def test_trouble_with_an_account_is_the_operators(
+    fault: str, words: str, google: EmulatorServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Never the client's own failure to authenticate, and never a limit."""
+    await in_database(Account.objects.exclude(email=ADA).delete)()
     google.state.fault(fault, times=None)
 
-    async with asyncio.timeout(5):
-        answers = [await ask(client) for _ in range(2)]
+    async with asyncio.timeout(10), started_gateway() as gateway, a_client(gateway) as client:
+        response = await ask(client)
 
-    assert [answer.status_code for answer in answers] == [status, status]
+    message = response.json()["error"]["message"]
+    assert (response.status_code, response.json()["error"]["type"]) == (503, "api_error")
+    assert response.headers["x-should-retry"] == "false"
+    assert message.startswith("No account can answer. ad…@e…: ")
+    assert words in message
+    assert ADA not in message
+    assert "no-such-project" not in message
+    assert any(ADA in line and "(" in line for line in caplog.messages if "next account" in line)
+
+
+async def test_an_account_that_must_sign_in_again_is_the_operators_too(google: EmulatorServer) -> None:
+    await in_database(Account.objects.exclude(email=ADA).delete)()
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        google.state.revoke(ADA)
+        response = await ask(client)
+
+    assert response.status_code == 503
+    assert "ad…@e…: must sign in again. The operator must sign it in again" in response.text
+
+
+async def test_with_several_accounts_each_is_named_with_its_trouble(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    for email, fault in ((ADA, "no_licence"), (GRACE, "account_disabled"), (LINUS, "unauthenticated")):
+        google.state.fault(fault, account=email, times=None)
+
+    response = await ask(client)
+
+    message = response.json()["error"]["message"]
+    assert response.status_code == 503
+    assert message.startswith("3 accounts tried for claude-sonnet-4-6: ")
+    for said in ("ad…@e… no licence for this model", "gr…@e… disabled by Google", "/admin/accounts/account/"):
+        assert said in message
+
+
+async def test_accounts_with_names_alike_are_all_counted(google: EmulatorServer) -> None:
+    with_accounts(google, [f"acct{number}@example.com" for number in range(1, 5)])
+    await in_database(add_accounts)(google)
+    await in_database(Account.objects.exclude(email__startswith="acct").delete)()
+    google.state.fault("quota_exhausted", times=None)
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        message = (await ask(client)).json()["error"]["message"]
+
+    assert message.startswith("4 accounts tried for claude-sonnet-4-6: ")
+    assert all(f"ac…{number}@e… quota until " in message for number in range(1, 5))
+    assert "Next try in 2 h 3 min (" in message
+
+
+# How often is asked
+
+
+def with_accounts(google: EmulatorServer, emails: list[str]) -> None:
+    for email in emails:
+        google.state.add_account(sample_account(email, email, "g1-pro-tier"))
+
+
+async def set_account_count(google: EmulatorServer, count: int) -> None:
+    if count < 3:
+        emails = [account.email for account in google.state.accounts][:count]
+        await in_database(Account.objects.exclude(email__in=emails).delete)()
+    else:
+        with_accounts(google, [f"more{number}@example.com" for number in range(count - 3)])
+        await in_database(add_accounts)(google)
+
+
+@pytest.mark.parametrize("count", [1, 50])
+@pytest.mark.parametrize("fault", ["internal", "close_before_headers"])
+async def test_a_blip_of_five_seconds_is_survived(count: int, fault: str, google: EmulatorServer) -> None:
+    await set_account_count(google, count)
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        google.state.fault(fault, method="streamGenerateContent", times=None)
+        asking = asyncio.create_task(ask(client, stream=True))
+        await asyncio.sleep(5)
+        google.state.clear_scripts()
+        response = await asking
+
+    assert response.status_code == 200
+    assert response.text.rstrip().endswith('data: {"type":"message_stop"}')
+    assert len(tried(google)) <= 8
+
+
+@pytest.mark.parametrize(("count", "calls"), [(1, 6), (3, 8), (12, 8)])
+@pytest.mark.parametrize("fault", ["internal", "ok_with_html", "empty_answer"])
+async def test_passing_failures_cost_a_few_calls_on_as_many_accounts(
+    count: int, calls: int, fault: str, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", 0.001)
+    await set_account_count(google, count)
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        google.state.fault(fault, times=None, method="streamGenerateContent")
+        response = await ask(client)
+
+    assert response.status_code == 502
+    assert len(tried(google)) == calls
+    assert len(set(tried(google))) == min(count, calls)
+    assert count == 1 or all(one != other for one, other in pairwise(tried(google)))
+
+
+async def test_the_call_limit_counts_over_all_rounds(
+    client: httpx.AsyncClient,
+    google: EmulatorServer,
+    settings: Settings,
+    live_setting: LiveSetting,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(failover, "LONGEST_PAUSE_SECONDS", 0.001)
+    settings.UPSTREAM_CALL_LIMIT = 4
+    live_setting("MAX_RETRIES", 20)
+    google.state.fault("internal", times=None)
+
+    await ask(client)
+
+    assert len(tried(google)) == 4
+
+
+async def test_refusals_are_not_counted_as_calls(google: EmulatorServer) -> None:
+    await set_account_count(google, 20)
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        for number, account in enumerate(google.state.accounts[:-1]):
+            fault = ("quota_exhausted", "no_licence", "verification_required")[number % 3]
+            google.state.fault(fault, account=account.email, method="streamGenerateContent", times=None)
+        response = await ask(client)
+
+    assert response.status_code == 200
+    assert len(tried(google)) == len(set(tried(google)))
+
+
+async def test_a_pause_never_outlasts_the_deadline(
+    client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
+) -> None:
+    live_setting("MAX_WAIT_BEFORE_ERROR_MS", 1000)
+    google.state.fault("internal", times=None)
+
+    response = await ask(client)
+
+    assert response.status_code == 502
+
+
+async def test_with_no_wait_allowed_a_passing_failure_is_told_at_once(
+    client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
+) -> None:
+    live_setting("MAX_WAIT_BEFORE_ERROR_MS", 0)
+    google.state.fault("internal", times=None)
+
+    response = await ask(client)
+
+    assert response.status_code == 502
+    assert len(set(tried(google))) == len(tried(google)) == 3
+
+
+async def test_an_account_added_meanwhile_serves_who_waits(google: EmulatorServer) -> None:
+    await set_account_count(google, 1)
+    google.state.fault("rate_limited", account=ADA, delay=60, times=None)
+
+    async with asyncio.timeout(20), started_gateway() as gateway, a_client(gateway) as client:
+        asking = asyncio.create_task(ask(client))
+        while not gateway.accounts.pool.waiting:
+            await asyncio.sleep(0.01)
+        await in_database(add_accounts)(google)
+        response = await asking
+
+    assert response.status_code == 200
+    assert tried(google)[-1] != ADA
+
+
+async def test_another_address_and_another_account_are_tried_together(
+    client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, settings: Settings
+) -> None:
+    settings.CLOUDCODE_ENDPOINTS = [f"http://127.0.0.1:{free_port()}", *settings.CLOUDCODE_ENDPOINTS]
+    began_at = time.monotonic()
+
+    response = await ask(client)
+
+    assert response.status_code == 200
+    assert time.monotonic() - began_at < 0.5
+    pool = gateway.accounts.pool
+    assert all(pool.health(account.id) >= 70 for account in pool.accounts)
+
+
+@pytest.mark.parametrize("fault", ["not_found", "no_licence", "bare_429"])
+async def test_another_address_may_know_better_of_the_same_account(
+    fault: str, client: httpx.AsyncClient, google: EmulatorServer, settings: Settings
+) -> None:
+    settings.CLOUDCODE_ENDPOINTS = [google.url, google.url.replace("127.0.0.1", "localhost")]
+    google.state.fault(fault, times=1)
+
+    assert (await ask(client)).status_code == 200
+    assert tried(google) == [ADA, ADA]
+
+
+async def test_a_tool_call_that_cannot_be_read_is_said_in_plain_words(
+    client: httpx.AsyncClient, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", 0.001)
+    malformed = combine(empty_answer("no_parts"), finish("MALFORMED_FUNCTION_CALL"))
+    google.state.fault(malformed, times=None)
+
+    response = await ask(client)
+
+    assert response.status_code == 502
+    assert "the model wrote a tool call that cannot be read (MALFORMED_FUNCTION_CALL)" in response.text
+
+
+# No capacity
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_model_without_capacity_is_an_overload_before_any_header(
+    stream: bool, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("capacity_exhausted", times=None)
+    began_at = time.monotonic()
+
+    first = await ask(client, stream=stream)
+    then = time.monotonic()
+    google.state.log.clear()
+    second = await ask(client, stream=stream)
+
+    assert (then - began_at, time.monotonic() - then) < (6, 0.5)
+    for response in (first, second):
+        assert response.status_code == 529
+        assert response.json()["error"]["type"] == "overloaded_error"
+        assert "retry-after" not in response.headers
+        assert "has no capacity at the moment" in response.json()["error"]["message"]
+    assert tried(google) == []
+
+
+async def test_who_waits_already_hears_of_missing_capacity_too(
+    client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, live_setting: LiveSetting
+) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    held = [hold(gateway, email) for email in (ADA, GRACE, LINUS)]
+    asking = asyncio.create_task(ask(client))
+    while not gateway.accounts.pool.waiting:
+        await asyncio.sleep(0.01)
+
+    gateway.accounts.pool.back_off("claude-sonnet-4-6:antigravity", 30)
+    async with asyncio.timeout(1):
+        response = await asking
+
+    for lease in held:
+        lease.release()
+    assert response.status_code == 529
+
+
+async def test_a_fallback_model_is_tried_before_the_overload_is_told(
+    client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
+) -> None:
+    live_setting("FALLBACK", True)
+    google.state.fault("capacity_exhausted", model="claude-sonnet-4-6", times=None)
+
+    response = await ask(client)
+
+    assert response.status_code == 200
+    assert response.headers["x-upstream-model"].startswith("gemini-")
+
+
+# Two requests at one moment
+
+
+class Clock:
+    """The pool's; it moves when it is told to."""
+
+    ahead_seconds = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead_seconds
+
+
+@pytest.mark.parametrize("longest_wait", [0, 120_000])
+async def test_a_newcomer_at_the_end_of_a_cooldown_is_answered(
+    longest_wait: int, google: EmulatorServer, live_setting: LiveSetting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one who waits has not been woken yet when the newcomer asks."""
+    clock = Clock()
+    monkeypatch.setattr(service, "Pool", lambda: Pool(clock))
+    await set_account_count(google, 1)
+    google.state.fault("rate_limited", account=ADA, delay=60, times=1)
+
+    async with asyncio.timeout(20), started_gateway() as gateway, a_client(gateway) as client:
+        waiting = asyncio.create_task(ask(client))
+        while not gateway.accounts.pool.waiting:
+            await asyncio.sleep(0.01)
+        live_setting("MAX_WAIT_BEFORE_ERROR_MS", longest_wait)
+        clock.ahead_seconds = 61
+        newcomer = await ask(client)
+        first = await waiting
+
+    assert (newcomer.status_code, first.status_code) == (200, 200)
 
 
 def hold(gateway: Gateway, email: str) -> Lease:
     """A request of somebody else that keeps the account busy."""
-    account = next(one for one in gateway.accounts.pool.accounts if one.email == email)
-    lease = gateway.accounts.pool.lease(Wanted("claude-sonnet-4-6:antigravity", able=frozenset({account.id})))
+    others = {one.id for one in gateway.accounts.pool.accounts if one.email != email}
+    lease = gateway.accounts.pool.lease(AccountRequest("claude-sonnet-4-6:antigravity"), others)
     assert lease is not None
     return lease
 
@@ -583,8 +895,7 @@ async def test_an_upstream_that_closes_without_a_finish_reason_broke_off(
 async def test_a_call_that_could_not_be_read_names_itself(
     client: httpx.AsyncClient, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "EMPTY_ANSWER_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(relay, "FAILURE_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", 0.001)
     google.state.fault("empty_answer", finish("MALFORMED_FUNCTION_CALL"), times=None)
     empty = await ask(client)
     google.state.clear_scripts()

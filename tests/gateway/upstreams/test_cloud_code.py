@@ -1,4 +1,4 @@
-"""Which base URL is asked, and in which order, when some of them fail."""
+"""A call to one base URL, and the order in which they are asked."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.upstreams.cloud_code import CircuitBreaker, CloudCode, ModelCall, RequestRefused
-from gateway.upstreams.emulator import behaviour
-from gateway.upstreams.emulator.server import EmulatorServer
 from gateway.upstreams.transport import Transport, TransportFailed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from pytest_django.fixtures import Settings
 
-    from gateway.upstreams.emulator.behaviour import Behaviour
+    from gateway.upstreams.emulator.server import EmulatorServer
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -26,12 +24,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def second() -> Iterator[EmulatorServer]:
-    with EmulatorServer() as server:
-        yield server
 
 
 @pytest.fixture
@@ -56,67 +48,32 @@ def a_call(google: EmulatorServer, **changes: Any) -> ModelCall:
     return ModelCall(**{**values, **changes})
 
 
-async def test_the_next_base_url_is_asked_when_one_cannot_be_reached(
-    cloud_code: CloudCode, emulator: EmulatorServer, settings: Settings
-) -> None:
-    settings.CLOUDCODE_ENDPOINTS = [NOWHERE, emulator.url]
-
-    response = await cloud_code.stream_generate_content(a_call(emulator), lambda error: None)
+async def test_the_base_url_that_is_named_is_asked(cloud_code: CloudCode, emulator: EmulatorServer) -> None:
+    response = await cloud_code.stream_generate_content(a_call(emulator), emulator.url)
 
     response.abort()
     assert response.status == 200
 
 
-@pytest.mark.parametrize("fault", ["internal", "unavailable", "not_found", "no_licence", "bare_429"])
-async def test_the_next_base_url_is_asked_when_it_may_know_better(
-    fault: str, cloud_code: CloudCode, emulator: EmulatorServer, second: EmulatorServer, settings: Settings
+@pytest.mark.parametrize(("fault", "is_asked_last"), [("internal", True), ("bare_429", False)])
+async def test_only_a_broken_base_url_is_asked_last(
+    fault: str, is_asked_last: bool, cloud_code: CloudCode, emulator: EmulatorServer, settings: Settings
 ) -> None:
-    settings.CLOUDCODE_ENDPOINTS = [emulator.url, second.url]
-    emulator.state.fault(fault)
-    call = a_call(second)
-    emulator.state._tokens.update(second.state._tokens)
+    settings.CLOUDCODE_ENDPOINTS = [emulator.url, NOWHERE]
+    emulator.state.fault(fault, times=None)
 
-    response = await cloud_code.stream_generate_content(call, lambda error: None)
+    for _ in range(5):
+        with pytest.raises(RequestRefused):
+            await cloud_code.stream_generate_content(a_call(emulator), emulator.url)
 
-    response.abort()
-    assert (len(emulator.state.log.generations()), len(second.state.log.generations())) == (1, 1)
+    assert (cloud_code.bases("antigravity")[0] == NOWHERE) is is_asked_last
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        behaviour.invalid_argument("odd"),
-        behaviour.quota_exhausted(),
-        behaviour.rate_limited(),
-        behaviour.verification_required(),
-        behaviour.capacity_exhausted(),
-    ],
-    ids=lambda fault: str(fault.status),
-)
-async def test_what_would_be_the_same_everywhere_is_asked_once(
-    fault: Behaviour,
-    cloud_code: CloudCode,
-    emulator: EmulatorServer,
-    second: EmulatorServer,
-    settings: Settings,
+async def test_a_base_url_that_cannot_be_reached_is_said_so(
+    cloud_code: CloudCode, emulator: EmulatorServer
 ) -> None:
-    settings.CLOUDCODE_ENDPOINTS = [emulator.url, second.url]
-    emulator.state.fault(fault)
-
-    with pytest.raises(RequestRefused) as caught:
-        await cloud_code.stream_generate_content(a_call(emulator), lambda error: None)
-
-    assert caught.value.base_url == emulator.url
-    assert second.state.log.generations() == []
-
-
-async def test_with_every_base_url_down_the_last_reason_is_said(
-    cloud_code: CloudCode, emulator: EmulatorServer, settings: Settings
-) -> None:
-    settings.CLOUDCODE_ENDPOINTS = [NOWHERE, NOWHERE]
-
     with pytest.raises(TransportFailed, match="could not be made"):
-        await cloud_code.stream_generate_content(a_call(emulator), lambda error: None)
+        await cloud_code.stream_generate_content(a_call(emulator), NOWHERE)
 
 
 def test_a_base_url_that_keeps_failing_is_tried_last_for_a_while() -> None:

@@ -1,0 +1,195 @@
+"""Requests that wait for an account, grouped by what they need.
+
+All requests of a group can be served by the same accounts, so one look at the group tells about all of its
+requests, however many there are. Within a group, and among groups, the first to come is the first served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+
+    from accounts.pool import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRequest:
+    """What a request needs."""
+
+    model_key: str
+    """Names a quota: the upstream model and the header mode it is used with, `model:mode`."""
+    conversation: str = ""
+    """Turns of one conversation stay with one account while it can answer: its prompt cache is warm."""
+    listed_id: str = ""
+    """The model as accounts list it, which tells who has it at all; empty: any account may have it."""
+
+    @property
+    def model_id(self) -> str:
+        return self.listed_id or self.sent_id
+
+    @property
+    def sent_id(self) -> str:
+        return self.model_key.partition(":")[0]
+
+
+class Need(NamedTuple):
+    """Requests with equal needs form a group."""
+
+    model_key: str
+    listed_id: str
+    excluded: frozenset[int]
+    """Ids of accounts that are not to serve them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The latest end, in seconds since the epoch, that is still worth waiting for: of an account's limit, and
+    of a backoff of the model. Waiting for an account that is only busy is always worth it."""
+
+    limit_until: float = math.inf
+    backoff_until: float = math.inf
+
+
+class Reconsider(Exception):
+    """What a request waits for has moved beyond its patience, or has gone."""
+
+
+class Waiter:
+    """A request in the queue. Awaiting it gives the lease or raises Reconsider; a cancelled one leaves."""
+
+    def __init__(
+        self, number: int, place: int, request: AccountRequest, need: Need, patience: Patience
+    ) -> None:
+        self.number = number
+        """In order of arrival."""
+        self.place = place
+        """In the queue when it came; 1 is next."""
+        self.request = request
+        self.need = need
+        self.patience = patience
+        self.lease: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+        self.on_leave: Callable[[Waiter], None] = lambda _: None
+
+    def __lt__(self, other: Waiter) -> bool:
+        return self.number < other.number
+
+    def __await__(self) -> Generator[None, None, Lease]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Lease:
+        try:
+            return await self.lease
+        except asyncio.CancelledError:
+            if self.lease.done() and not self.lease.cancelled() and self.lease.exception() is None:
+                self.lease.result().release()
+            raise
+        finally:
+            self.on_leave(self)
+
+
+class _Limits:
+    """Waiters by the end that they still accept. What has left the queue is dropped as it comes up, and all
+    of it now and then: no operation grows with the number of waiters."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, Waiter]] = []
+
+    def add(self, limit: float, waiter: Waiter) -> None:
+        heapq.heappush(self._heap, (limit, waiter))
+
+    def pop_below(self, moment: float) -> Iterator[Waiter]:
+        while self._heap and self._heap[0][0] < moment:
+            yield heapq.heappop(self._heap)[1]
+
+    def tidy(self, waiting: Collection[int]) -> None:
+        if len(self._heap) > 2 * len(waiting) + 64:
+            self._heap = [entry for entry in self._heap if entry[1].number in waiting]
+            heapq.heapify(self._heap)
+
+
+class Group:
+    """`return_at`: when the pool last looked, the first account was to come back then; None: nobody was."""
+
+    def __init__(self, need: Need) -> None:
+        self.need = need
+        self.return_at: float | None = None
+        self._waiters: dict[int, Waiter] = {}
+        self._limits, self._backoffs = _Limits(), _Limits()
+
+    def __lt__(self, other: Group) -> bool:
+        return self.first < other.first
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def __contains__(self, waiter: Waiter) -> bool:
+        return waiter.number in self._waiters
+
+    @property
+    def first(self) -> Waiter:
+        return next(iter(self._waiters.values()))
+
+    def add(self, waiter: Waiter) -> None:
+        self._waiters[waiter.number] = waiter
+        self._limits.add(waiter.patience.limit_until, waiter)
+        self._backoffs.add(waiter.patience.backoff_until, waiter)
+
+    def remove(self, waiter: Waiter) -> None:
+        del self._waiters[waiter.number]
+        self._limits.tidy(self._waiters)
+        self._backoffs.tidy(self._waiters)
+
+    def impatient(self, moment: float | None, *, for_backoff: bool) -> list[Waiter]:
+        """Those that do not wait until `moment`; all, when it is None. Remove them: they are named once."""
+        if moment is None:
+            return list(self._waiters.values())
+        limits = self._backoffs if for_backoff else self._limits
+        return [waiter for waiter in limits.pop_below(moment) if waiter in self]
+
+
+class WaitingQueue:
+    def __init__(self) -> None:
+        self.count = 0
+        self._arrivals = 0
+        self._groups: dict[str, dict[Need, Group]] = {}
+
+    def groups(self, model_key: str | None = None) -> list[Group]:
+        """Of one model, or all."""
+        if model_key is not None:
+            return list(self._groups.get(model_key, {}).values())
+        return [group for groups in self._groups.values() for group in groups.values()]
+
+    def add(self, request: AccountRequest, excluded: Iterable[int], patience: Patience) -> Waiter:
+        need = Need(request.model_key, request.listed_id, frozenset(excluded))
+        self._arrivals += 1
+        self.count += 1
+        waiter = Waiter(self._arrivals, self.count, request, need, patience)
+        groups = self._groups.setdefault(need.model_key, {})
+        if need not in groups:
+            groups[need] = Group(need)
+        groups[need].add(waiter)
+        return waiter
+
+    def group_of(self, waiter: Waiter) -> Group | None:
+        """None when it has left."""
+        group = self._groups.get(waiter.need.model_key, {}).get(waiter.need)
+        return group if group is not None and waiter in group else None
+
+    def remove(self, waiter: Waiter) -> None:
+        """Removing it again does nothing."""
+        group = self.group_of(waiter)
+        if group is None:
+            return
+        group.remove(waiter)
+        self.count -= 1
+        if not group:
+            groups = self._groups[waiter.need.model_key]
+            del groups[waiter.need]
+            if not groups:
+                del self._groups[waiter.need.model_key]

@@ -1,0 +1,128 @@
+"""What one event costs the queue: 1,000 requests wait, 50 accounts are busy.
+
+uv run benchmarks/account_queue.py [--waiting 1000] [--accounts 50] [--events 2000]
+
+An event is a request that comes, an account that becomes free, a client that hangs up, a refusal, or the
+wake-up timer. Each is done so often, and the queue is filled up again outside the measured time. It is CPU
+time, which other programs on the machine disturb little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from accounts.pool import Lease, Pool
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+MODELS = ("claude-sonnet-4-6:antigravity", "claude-opus-4-6-thinking:antigravity", "gemini-3-flash:cli")
+
+
+class Bench:
+    def __init__(self, waiting: int, accounts: int) -> None:
+        from accounts.pool import MAX_WAITING, AccountRequest, Pool, PooledAccount
+
+        self.requests = [AccountRequest(key, listed_id=key.partition(":")[0]) for key in MODELS]
+        self.now = time.time()
+        self.pool: Pool = Pool(lambda: self.now)
+        self.pool.lists_model = lambda account_id, listed_id, model_key: account_id % 10 != 0
+        self.pool.replace(
+            [PooledAccount(n, f"user{n}@example.com", "project") for n in range(1, accounts + 1)]
+        )
+        self.waiting = min(waiting, MAX_WAITING - 1)
+        self.came = self.turn = 0
+        self.held: list[Lease] = []
+        while lease := self.pool.lease(self.requests[0]):
+            self.held.append(lease)
+        self.fill()
+
+    def fill(self) -> None:
+        while self.pool.waiting < self.waiting:
+            self.came += 1
+            waiter = self.pool.queue(self.requests[self.came % len(self.requests)], self.excluded())
+            waiter.lease.add_done_callback(self.hold)
+
+    def hold(self, lease: asyncio.Future[Lease]) -> None:
+        if not lease.cancelled():
+            self.held.append(lease.result())
+
+    def excluded(self) -> tuple[int, ...]:
+        """One request in five was refused by an account already."""
+        return (self.came % 7 + 1,) if self.came % 5 == 0 else ()
+
+    # The events
+
+    def a_request_comes(self) -> None:
+        if self.pool.lease(self.requests[0]) is not None:
+            raise AssertionError("an account was free")
+
+    def a_request_queues_and_hangs_up(self) -> None:
+        waiter = self.pool.queue(self.requests[0])
+        waiter.on_leave(waiter)
+
+    def an_account_becomes_free(self) -> None:
+        self.held.pop(0).release()
+
+    def an_account_refuses(self) -> None:
+        from accounts.google.errors import Trouble
+
+        self.now += 3  # failures of one moment count once
+        self.turn += 1
+        self.pool.failed(self.held[self.turn % len(self.held)], Trouble.RATE_LIMIT, 1)
+
+    def the_wake_up_timer_fires(self) -> None:
+        self.pool.recheck()
+
+
+async def measure(bench: Bench, event: Callable[[], None], times: int) -> list[float]:
+    took = []
+    for _ in range(times):
+        began = time.thread_time()
+        event()
+        took.append(time.thread_time() - began)
+        await asyncio.sleep(0)
+        bench.fill()
+    return sorted(took)
+
+
+async def main(waiting: int, accounts: int, events: int) -> None:
+    print(f"{waiting} waiting, {accounts} accounts; microseconds of CPU an event")
+    for name in (
+        "a_request_comes",
+        "a_request_queues_and_hangs_up",
+        "an_account_becomes_free",
+        "an_account_refuses",
+        "the_wake_up_timer_fires",
+    ):
+        bench = Bench(waiting, accounts)
+        took = await measure(bench, getattr(bench, name), events)
+        median, p99 = statistics.median(took) * 1e6, took[int(len(took) * 0.99)] * 1e6
+        print(f"  {name.replace('_', ' '):32} median {median:7.1f}   p99 {p99:7.1f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--waiting", type=int, default=1000)
+    parser.add_argument("--accounts", type=int, default=50)
+    parser.add_argument("--events", type=int, default=2000)
+    arguments = parser.parse_args()
+    os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="queue-benchmark-")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "proxy_site.settings")
+    import logging
+
+    import django
+
+    django.setup()
+    logging.disable(logging.CRITICAL)
+    asyncio.run(main(arguments.waiting, arguments.accounts, arguments.events))

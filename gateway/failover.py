@@ -1,0 +1,253 @@
+"""Which account is asked next, and when: until one answers, or nobody is left who could.
+
+Two kinds of failure are told apart. A refusal that names a limit or the account moves on to the next account,
+until each was asked once. A passing failure (connection, 5xx, silence, an empty answer) costs one of
+UPSTREAM_CALL_LIMIT calls: the first few follow at once, each on another account or address where there is
+one; those after them wait for pauses that grow, at most MAX_RETRIES of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from accounts.google.errors import Trouble
+from accounts.live_settings import live
+from accounts.pool import AccountRequest, Patience, QueueFull, Reconsider
+from accounts.rest import LIMITS
+from gateway.errors import Overloaded
+from gateway.failures import FAILURES, Failure, failure_of
+from gateway.journey import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT, Learned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from accounts.pool import Lease
+    from accounts.service import AccountsService
+    from gateway.answer import Answer
+    from gateway.errors import GatewayError
+    from gateway.journey import Journey, Plan
+    from gateway.model_call import ModelCaller
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 8.0
+CAPACITY_REPORTS = 2
+"""So many accounts must say that a model has no capacity before it is left alone for a while."""
+CAPACITY_WAIT_SECONDS = 5.0
+"""So long after its start does the request that finds a model without capacity wait for the end of that."""
+
+
+class Failover:
+    """`model_unknown` makes the error for the name of a model that no account knows."""
+
+    def __init__(
+        self, accounts: AccountsService, caller: ModelCaller, model_unknown: Callable[[str], GatewayError]
+    ) -> None:
+        self._accounts = accounts
+        self._pool = accounts.pool
+        self._caller = caller
+        self._model_unknown = model_unknown
+
+    async def answer(self, plan: Plan, journey: Journey, *, may_wait: bool) -> Answer:
+        """Raises GatewayError. Without `may_wait` neither a limit nor missing capacity is waited for."""
+        request = AccountRequest(
+            model_key=plan.model.quota_key,
+            conversation=journey.conversation,
+            listed_id=plan.model.listed_id,
+        )
+        learned = journey.learned.setdefault(plan.model.listed_id, Learned())
+        while True:
+            self._note_capacity(request, learned, journey)
+            lease = self._lease(request, learned)
+            if lease is None:
+                lease = await self._wait_for_account(plan, request, learned, journey, may_wait=may_wait)
+            if lease is None:
+                continue
+            answer, failure = await self._try_account(lease, plan, learned, journey)
+            if answer is not None:
+                return answer
+            if failure is not None and failure.verdict.is_passing:
+                await self._before_next_call(plan, request, learned, journey)
+
+    def _lease(self, request: AccountRequest, learned: Learned) -> Lease | None:
+        for ids in learned.preferences():
+            if (lease := self._pool.lease(request, ids)) is not None:
+                return lease
+        return None
+
+    async def _try_account(
+        self, lease: Lease, plan: Plan, learned: Learned, journey: Journey
+    ) -> tuple[Answer | None, Failure | None]:
+        """One of the two. The lease goes with the answer, or back."""
+        answer = failure = None
+        try:
+            answer = await self._caller.send(lease, plan, journey)
+        except FAILURES as error:
+            failure = failure_of(error)
+            await self._learn_from(failure, lease, plan, learned, journey)
+        finally:
+            if answer is None:
+                lease.release()
+        if answer is not None:
+            self._pool.succeeded(lease)
+            answer.lease = lease
+        return answer, failure
+
+    # What a failure teaches
+
+    async def _learn_from(
+        self, failure: Failure, lease: Lease, plan: Plan, learned: Learned, journey: Journey
+    ) -> None:
+        """Raises the client's error when no other account would do better."""
+        account, verdict = lease.account, failure.verdict
+        back_at = self._rest(failure, lease, plan, learned, journey)
+        error = failure.as_error(account.label)
+        is_unknown = failure.trouble is Trouble.NOT_FOUND and not self._pool.is_listed(lease.request)
+        if is_unknown:
+            error = self._model_unknown(plan.request.model)
+        if verdict.ends_request or is_unknown:
+            journey.end_attempt(failure.reason, TOLD_THE_CLIENT, detail=failure.detail, back_at=back_at)
+            raise error
+        learned.last_error, learned.last_is_passing = error, verdict.is_passing
+        decision = ANOTHER_TRY if verdict.is_passing else NEXT_ACCOUNT
+        journey.end_attempt(failure.reason, decision, detail=failure.detail, back_at=back_at)
+        if verdict.is_passing:
+            learned.failed.append(account.id)
+        elif failure.trouble is Trouble.CAPACITY:
+            learned.without_capacity.add(account.id)
+        elif failure.trouble not in LIMITS:
+            learned.refused.add(account.id)
+        if verdict.state is not None:
+            link = failure.refusal.link if failure.refusal is not None else ""
+            await self._accounts.take_out_of_use(account, verdict.state, failure.detail, link)
+
+    def _rest(
+        self, failure: Failure, lease: Lease, plan: Plan, learned: Learned, journey: Journey
+    ) -> float | None:
+        """When the account is back from its limit. A passing failure is the account's only when no address
+        is left that could be to blame."""
+        if failure.verdict.is_passing and journey.attempt.endpoint:
+            journey.failed_bases.append(journey.attempt.endpoint)
+            if self._has_untried_base(plan, journey):
+                return None
+        if failure.trouble is None:
+            return None
+        wait = failure.refusal.wait_seconds if failure.refusal is not None else None
+        if failure.trouble is Trouble.CAPACITY:
+            learned.has_no_capacity, learned.capacity_hint_seconds = True, wait
+        rest = self._pool.failed(lease, failure.trouble, wait)
+        return rest.until if rest is not None and failure.verdict.is_limit else None
+
+    def _has_untried_base(self, plan: Plan, journey: Journey) -> bool:
+        return any(base not in journey.failed_bases for base in self._caller.bases(plan, journey))
+
+    def _note_capacity(self, request: AccountRequest, learned: Learned, journey: Journey) -> None:
+        """Back the model off once two accounts, or all that could be asked, report no capacity."""
+        reports = len(learned.without_capacity)
+        if not reports:
+            return
+        others = self._pool.unavailable(request).ready_without(learned.for_good)
+        if reports >= CAPACITY_REPORTS or not others:
+            self._pool.back_off(request.model_key, learned.capacity_hint_seconds)
+            learned.without_capacity.clear()
+
+    # Passing failures
+
+    async def _before_next_call(
+        self, plan: Plan, request: AccountRequest, learned: Learned, journey: Journey
+    ) -> None:
+        """Return at once, or after a pause, when there may be another call. Raises GatewayError."""
+        journey.passing_failures += 1
+        ready = self._pool.unavailable(request).ready_without(learned.for_good)
+        if not ready:
+            return  # somebody's limit is waited for now, if it is worth it
+        if journey.passing_failures >= settings.UPSTREAM_CALL_LIMIT:
+            raise self._given_up(plan, request, learned, journey)
+        others = [account for account in ready if account.id not in learned.failed]
+        has_another = bool(others) and not self._pool.is_busy(others)
+        has_another |= bool(journey.attempt.endpoint) and self._has_untried_base(plan, journey)
+        if has_another and journey.passing_failures < _calls_without_pause() and not journey.rounds:
+            return
+        pause = min(FIRST_PAUSE_SECONDS * 2.0**journey.rounds, LONGEST_PAUSE_SECONDS)
+        if journey.rounds >= live("MAX_RETRIES") or pause >= journey.seconds_left:
+            raise self._given_up(plan, request, learned, journey)
+        journey.rounds += 1
+        with journey.waiting():
+            await asyncio.sleep(pause)
+
+    # Waiting
+
+    async def _wait_for_account(
+        self, plan: Plan, request: AccountRequest, learned: Learned, journey: Journey, *, may_wait: bool
+    ) -> Lease | None:
+        """None when something has changed and all must be looked at again. Raises GatewayError when waiting
+        is pointless, or longer than the operator allows."""
+        why = self._pool.unavailable(request)
+        ready = why.ready_without(learned.for_good)
+        patience = _patience(learned, journey, may_wait=may_wait)
+        if why.backoff is not None:
+            is_worth_it = why.backoff.until <= patience.backoff_until
+            learned.has_waited_for_capacity |= is_worth_it
+        elif ready and not self._pool.is_busy(ready):
+            await asyncio.sleep(0)  # one has become free since it was asked for
+            return None
+        elif ready:
+            is_worth_it = journey.seconds_left > 0
+        else:
+            back_at = why.first_return(learned.for_good)
+            is_worth_it = back_at is not None and back_at <= patience.limit_until
+        if not is_worth_it:
+            raise self._given_up(plan, request, learned, journey)
+        return await self._queue(request, learned.for_good, patience, journey)
+
+    async def _queue(
+        self, request: AccountRequest, excluded: set[int], patience: Patience, journey: Journey
+    ) -> Lease | None:
+        try:
+            waiter = self._pool.queue(request, excluded, patience)
+        except QueueFull as error:
+            raise Overloaded("Too many requests wait already.", retry_after_seconds=10) from error
+        logger.info("waits for an account, place %d", waiter.place)
+        journey.waiter = waiter
+        lease = None
+        with suppress(Reconsider), journey.waiting():
+            lease = await waiter
+        journey.waiter = None
+        return lease
+
+    def _given_up(
+        self, plan: Plan, request: AccountRequest, learned: Learned, journey: Journey
+    ) -> GatewayError:
+        why = self._pool.unavailable(request)
+        ready = why.ready_without(learned.for_good)
+        busy = ready if self._pool.is_busy(ready) else []
+        return journey.given_up(plan, learned, why, busy=len(busy), waiting=self._pool.waiting)
+
+
+def _calls_without_pause() -> int:
+    """So many that one is left for each round after a pause."""
+    rounds: int = live("MAX_RETRIES")
+    limit: int = settings.UPSTREAM_CALL_LIMIT
+    return max(1, limit - rounds)
+
+
+def _patience(learned: Learned, journey: Journey, *, may_wait: bool) -> Patience:
+    if not may_wait:
+        return Patience(-math.inf, -math.inf)
+    if live("INFINITE_RETRY_MODE"):
+        return Patience()
+    if not learned.has_no_capacity or learned.has_waited_for_capacity:
+        return Patience(journey.deadline, -math.inf)
+    return Patience(journey.deadline, min(journey.started_at + CAPACITY_WAIT_SECONDS, journey.deadline))
+
+
+def longest_wait() -> float:
+    """Seconds to the first content: the client's own patience in INFINITE_RETRY_MODE; 0: no wait at all."""
+    return math.inf if live("INFINITE_RETRY_MODE") else live("MAX_WAIT_BEFORE_ERROR_MS") / 1000

@@ -1,0 +1,164 @@
+"""One account is asked: translate, call, and read until there is content.
+
+What a second call with the same account may mend is tried here, each mend once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from accounts.google.errors import Trouble
+from accounts.live_settings import live
+from accounts.rest import LIMITS
+from gateway.answer import Answer
+from gateway.failures import failure_of, named_if_too_long
+from gateway.journey import NEXT_ADDRESS, SAME_ACCOUNT, Plan
+from gateway.translation.request import TranslationOptions, translate_request
+from gateway.translation.stream import MessageStream
+from gateway.upstreams.cloud_code import WORTH_ANOTHER_BASE, ModelCall, RequestRefused
+
+if TYPE_CHECKING:
+    from accounts.google.errors import Refusal
+    from accounts.pool import Lease
+    from accounts.service import AccountsService
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.journey import Journey
+    from gateway.token_ratios import TokenRatios
+    from gateway.translation.request import TranslatedRequest
+    from gateway.translation.signatures import SignatureStore
+    from gateway.translation.upstream_model import UpstreamModel
+    from gateway.upstreams.cloud_code import CloudCode
+
+SHORT_LIMIT_SECONDS = 3.0
+"""A limit this short is waited out with the account whose prompt cache is warm."""
+SHORT_LIMIT_TRIES = 3
+
+MENDABLE = {
+    Trouble.ACCESS_TOKEN_REFUSED: SAME_ACCOUNT,
+    Trouble.BAD_SIGNATURE: f"{SAME_ACCOUNT}, without thinking",
+    Trouble.WRONG_PROJECT: SAME_ACCOUNT,
+}
+"""What is tried once more, and what the operator reads of it."""
+
+
+class ModelCaller:
+    def __init__(
+        self,
+        accounts: AccountsService,
+        cloud_code: CloudCode,
+        signatures: SignatureStore,
+        token_ratios: TokenRatios,
+    ) -> None:
+        self._accounts = accounts
+        self._cloud_code = cloud_code
+        self._signatures = signatures
+        self._token_ratios = token_ratios
+
+    def translate(
+        self, request: MessagesRequest, model: UpstreamModel, *, without_thinking: bool = False
+    ) -> TranslatedRequest:
+        """Raises GatewayError."""
+        return translate_request(
+            request,
+            model,
+            _options(),
+            self._signatures,
+            without_thinking=without_thinking,
+            token_ratio=self._token_ratios.of(model.listed_id),
+        )
+
+    def bases(self, plan: Plan, journey: Journey) -> list[str]:
+        """Those that have failed this request least often come first."""
+        return sorted(self._cloud_code.bases(plan.model.header_mode), key=journey.failed_bases.count)
+
+    async def send(self, lease: Lease, plan: Plan, journey: Journey) -> Answer:
+        """Raises what gateway.failures.FAILURES lists; the attempt in the journey is then still open."""
+        mended: set[Trouble] = set()
+        short_limits = 0
+        bases = self.bases(plan, journey)
+        while True:
+            try:
+                return await self._send_once(lease, plan, journey, bases[0])
+            except RequestRefused as error:
+                error.refusal = refusal = named_if_too_long(
+                    error.refusal, plan.translated.input_token_estimate, plan.model.max_input_tokens
+                )
+                if _is_short_limit(refusal) and short_limits < SHORT_LIMIT_TRIES:
+                    short_limits += 1
+                    _end_attempt(error, SAME_ACCOUNT, journey)
+                    with journey.waiting():
+                        await asyncio.sleep(refusal.wait_seconds or 0)
+                elif refusal.trouble in WORTH_ANOTHER_BASE and len(bases) > 1:
+                    _end_attempt(error, NEXT_ADDRESS, journey)
+                    bases = bases[1:]
+                elif refusal.trouble in MENDABLE and refusal.trouble not in mended:
+                    mended.add(refusal.trouble)
+                    _end_attempt(error, MENDABLE[refusal.trouble], journey)
+                    plan = await self._mended(plan, lease, refusal.trouble)
+                else:
+                    raise
+
+    async def _mended(self, plan: Plan, lease: Lease, trouble: Trouble) -> Plan:
+        """The access token was forgotten when it was refused."""
+        if trouble is Trouble.WRONG_PROJECT:
+            await self._accounts.rediscover_project(lease.account)
+        if trouble is not Trouble.BAD_SIGNATURE:
+            return plan
+        return replace(plan, translated=self.translate(plan.request, plan.model, without_thinking=True))
+
+    async def _send_once(self, lease: Lease, plan: Plan, journey: Journey, base: str) -> Answer:
+        account = lease.account
+        journey.begin_attempt(account, plan.model.listed_id)
+        project_id = await self._accounts.project_of(account)
+        access_token = await self._accounts.tokens.get(account.id)
+        call = ModelCall(
+            access_token=access_token,
+            project_id=project_id,
+            model_id=plan.model.sent_id,
+            mode=plan.model.header_mode,
+            interleaved_thinking=plan.model.family == "claude" and plan.model.thinks,
+            session_id=plan.session_id,
+            request=plan.translated.request,
+        )
+        journey.attempt.endpoint = base
+        try:
+            response = await self._cloud_code.stream_generate_content(call, base)
+        except RequestRefused as error:
+            if error.refusal.trouble is Trouble.ACCESS_TOKEN_REFUSED:
+                self._accounts.tokens.forget(account.id, access_token)
+            raise
+        stream = self._message_stream(plan)
+        journey.attempt.usage = stream.usage
+        return await Answer.begin(response, stream, plan.model.listed_id)
+
+    def _message_stream(self, plan: Plan) -> MessageStream:
+        return MessageStream(
+            message_id=f"msg_{secrets.token_hex(12)}",
+            client_model=plan.request.model,
+            translated=plan.translated,
+            signatures=self._signatures,
+            new_tool_use_id=lambda: f"toolu_{secrets.token_hex(12)}",
+            input_token_estimate=plan.translated.input_token_estimate,
+        )
+
+
+def _end_attempt(error: RequestRefused, decision: str, journey: Journey) -> None:
+    failure = failure_of(error)
+    journey.end_attempt(failure.reason, decision, detail=failure.detail)
+
+
+def _is_short_limit(refusal: Refusal) -> bool:
+    wait = refusal.wait_seconds
+    return refusal.trouble in LIMITS and wait is not None and wait <= SHORT_LIMIT_SECONDS
+
+
+def _options() -> TranslationOptions:
+    return TranslationOptions(
+        system_preamble=live("SYSTEM_PREAMBLE"),
+        default_thinking_budget=live("DEFAULT_THINKING_BUDGET"),
+        default_thinking_level=live("DEFAULT_THINKING_LEVEL") or None,
+        max_context_tokens=live("MAX_CONTEXT_TOKENS"),
+    )

@@ -1,0 +1,134 @@
+"""What failures mean, and what of the upstream's words reaches clients."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+
+from accounts.google.code_assist import CodeAssistFailed
+from accounts.google.errors import Trouble, parse_refusal
+from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
+from accounts.models import Account
+from accounts.service import NoProject
+from gateway.errors import GatewayError
+from gateway.failures import VERDICTS, failure_of, without_identifiers
+from gateway.google_api.sse import MalformedStream
+from gateway.translation.stream import EmptyAnswer
+from gateway.upstreams.cloud_code import RequestRefused
+from gateway.upstreams.transport import TransportFailed, TransportTimedOut
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+NOT_USED = (
+    "Gemini for Google Cloud API has not been used in project {} before or it is disabled. Enable it by "
+    "visiting https://console.developers.google.com/apis/api/x.googleapis.com/overview?project={} then retry."
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (NOT_USED.format("test-sandbox-395446", "test-sandbox-395446"), NOT_USED.format("…", "…")),
+        (NOT_USED.format("681255809395", "681255809395"), NOT_USED.format("…", "…")),
+        ("Permission denied on resource project useful-spark-18ucq.", "denied on resource project …."),
+        (
+            "'a.b' denied on resource '//x.googleapis.com/projects/rising-fact-p41fc/locations/global'",
+            "'//x.googleapis.com/projects/…/locations/global'",
+        ),
+        ("metric 'Requests' for consumer 'project_number:681255809395'.", "consumer 'project_number:…'."),
+        ("Project 'my-project-1' not found", "Project '…' not found"),
+        ("project 12345 is suspended", "project … is suspended"),
+        ("domain-scoped projects/example.com:legacy-app/x", "domain-scoped projects/…/x"),
+        ("ada.lovelace+x@mail.example.com may not", "… may not"),
+    ],
+)
+def test_projects_and_people_are_not_named_to_clients(words: str, shown: str) -> None:
+    assert without_identifiers(words).endswith(shown)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "tools.3.custom.input_schema: project is not allowed",
+        "the project directory and my project notes",
+        "max_tokens: 64001 > 64000, which is the maximum allowed number of output tokens for claude-opus-4-6",
+    ],
+)
+def test_words_that_clients_act_upon_stay_as_they_are(words: str) -> None:
+    assert without_identifiers(words) == words
+
+
+def refused(status: int, message: str, reason: str = "") -> RequestRefused:
+    details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]
+    body = {"error": {"code": status, "message": message, "details": details if reason else []}}
+    return RequestRefused(parse_refusal(status, orjson.dumps(body), {}, NOW))
+
+
+REFUSED_SET_UP = CodeAssistFailed(
+    "loadCodeAssist: 403 no", parse_refusal(403, b'{"error":{"message":"no"}}', {}, NOW)
+)
+BROKEN_SET_UP = CodeAssistFailed("loadCodeAssist: 400 odd", parse_refusal(400, b"{}", {}, NOW))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "should_retry", "words"),
+    [
+        (refused(401, "no"), 503, False, "ad…@e…: access token refused"),
+        (refused(403, NOT_USED.format("p-1", "p-1"), "SERVICE_DISABLED"), 503, False, "project refused"),
+        (refused(429, "for 'project_number:12345678'"), 429, None, "for 'project_number:…'"),
+        (refused(400, "in project my-app"), 400, None, "in project …"),
+        (refused(500, "Internal error"), 502, None, "Internal error"),
+        (SignInExpired("revoked"), 503, False, "must sign in again"),
+        (NoProject("ada@example.com has no Cloud project yet."), 503, False, "has no Cloud project"),
+        (REFUSED_SET_UP, 503, False, "forbidden"),
+        (BROKEN_SET_UP, 502, None, "Google does not let it sign in just now"),
+        (CodeAssistFailed("nobody there"), 502, None, "Google does not let it sign in just now"),
+        (TokenEndpointDown("500"), 502, None, "Google does not let it sign in just now"),
+        (ClientSecretWrong("OAUTH_CLIENT_ID is not set."), 503, False, "OAUTH_CLIENT_ID is not set."),
+        (TransportFailed("the connection broke (X)"), 502, None, "the connection broke (X)"),
+        (TransportTimedOut("no answer within 120 s"), 504, None, "no answer within 120 s"),
+        (MalformedStream("no JSON"), 502, None, "no JSON"),
+        (EmptyAnswer("STOP"), 502, None, "answered with nothing."),
+        (EmptyAnswer(None), 502, None, "answered with nothing."),
+        (
+            EmptyAnswer("UNEXPECTED_TOOL_CALL"),
+            502,
+            None,
+            "a tool that it was not given (UNEXPECTED_TOOL_CALL)",
+        ),
+        (EmptyAnswer("SOMETHING_NEW"), 502, None, "answered with nothing (SOMETHING_NEW)"),
+    ],
+)
+def test_a_failure_as_the_client_hears_it(
+    error: Exception, status: int, should_retry: bool | None, words: str
+) -> None:
+    heard = failure_of(error).as_error("ad…@e…")
+
+    assert (heard.status, heard.should_retry) == (status, should_retry)
+    assert words in heard.message
+    assert "ada@example.com" not in heard.message
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+def test_every_kind_of_refusal_has_a_meaning(trouble: Trouble) -> None:
+    verdict = VERDICTS[trouble]
+
+    assert issubclass(verdict.error, GatewayError)
+    assert verdict.error.status not in {401, 403}
+    assert not (verdict.is_passing and (verdict.is_limit or verdict.ends_request or verdict.operator_must))
+
+
+def test_the_operator_reads_googles_own_words() -> None:
+    failure = failure_of(refused(403, NOT_USED.format("p-1", "p-1"), "SERVICE_DISABLED"))
+
+    assert "has not been used in project p-1" in failure.detail
+
+
+def test_what_was_asked_is_no_detail_for_the_log() -> None:
+    assert failure_of(refused(400, "messages.0: 'my secret' is odd")).detail == ""
+
+
+def test_an_expired_sign_in_takes_the_account_out_of_use() -> None:
+    assert failure_of(SignInExpired("revoked")).verdict.state is Account.State.INVALID
