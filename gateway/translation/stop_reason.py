@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 # Everything that is not here ends the turn: STOP, OTHER, and what Google may yet invent.
@@ -36,6 +37,7 @@ NOTHING_SAID = {
     "LANGUAGE": "the model does not answer in this language",
 }
 
+_REASON = re.compile(r"(?!FINISH_REASON_UNSPECIFIED)[A-Z_]{1,40}")
 NO_FINISH_REASONS = frozenset({None, "", "FINISH_REASON_UNSPECIFIED"})
 
 # Errors that Google reports as the reason for the end of an answer: code, status and message of the error.
@@ -62,8 +64,9 @@ def stop_reason_for(finish_reason: str | None, *, has_tool_use: bool, is_blocked
 
 
 def why_nothing_was_said(finish_reason: str | None) -> str:
-    words = NOTHING_SAID.get(finish_reason or "")
-    return f"{words} ({finish_reason})" if words else "answered with nothing"
+    words = NOTHING_SAID.get(finish_reason or "", "answered with nothing")
+    is_worth_telling = finish_reason and finish_reason != "STOP" and _REASON.fullmatch(finish_reason)
+    return f"{words} ({finish_reason})" if is_worth_telling else words
 
 
 def why_it_broke_off(finish_reason: str | None) -> str | None:

@@ -18,7 +18,7 @@ from gateway.anthropic_api.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
 from gateway.journey import Journey
 from gateway.upstreams.emulator.accounts import sample_account
-from gateway.upstreams.emulator.behaviour import combine, empty_answer, fault_named, finish, pace, refuse
+from gateway.upstreams.emulator.behaviour import fault_named, finish, pace, refuse
 from gateway.upstreams.emulator.google_errors import bare_429
 from gateway.upstreams.emulator.replies import function_call, thinking
 from tests.gateway.conftest import a_body, a_client, add_accounts, in_database, started_gateway, text_of
@@ -666,19 +666,6 @@ async def test_another_address_may_know_better_of_the_same_account(
 
     assert (await ask(client)).status_code == 200
     assert tried(google) == [ADA, ADA]
-
-
-async def test_a_tool_call_that_cannot_be_read_is_said_in_plain_words(
-    client: httpx.AsyncClient, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", 0.001)
-    malformed = combine(empty_answer("no_parts"), finish("MALFORMED_FUNCTION_CALL"))
-    google.state.fault(malformed, times=None)
-
-    response = await ask(client)
-
-    assert response.status_code == 502
-    assert "the model wrote a tool call that cannot be read (MALFORMED_FUNCTION_CALL)" in response.text
 
 
 # No capacity
