@@ -12,13 +12,8 @@ import re
 from typing import TYPE_CHECKING
 
 from gateway.translation.schemas.declarations import PLACEHOLDER_DESCRIPTION, Declarer, Schema
-from gateway.translation.schemas.reading import (
-    HINTED_KEYWORDS,
-    MAX_DEPTH,
-    Expansion,
-    Reader,
-    SchemaTooLarge,
-)
+from gateway.translation.schemas.keywords import HINTED_KEYWORDS
+from gateway.translation.schemas.reading import MAX_DEPTH, Expansion, Reader, SchemaTooLarge
 from gateway.translation.schemas.references import References
 from gateway.translation.schemas.restoration import Restoration
 from gateway.translation.schemas.shapes import Facet, Located, Place, Shape, fingerprint
@@ -90,7 +85,7 @@ def _declare(schema: object, placeholder: str | None, *, is_object: bool) -> tup
 def _declare_within(
     expansion: Expansion, schema: object, references: References, placeholder: str | None, *, is_object: bool
 ) -> tuple[Schema, Restoration]:
-    reader = Reader(schema, references, expansion)
+    reader = Reader(references, expansion)
     shape = reader.shape_of(Located(schema, Place()))
     if is_object:
         shape = _as_parameters(shape)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gateway.translation.schemas.reading import hints_of
+from gateway.translation.schemas.keywords import hints_of
 from gateway.translation.schemas.restoration import Case, Restoration
 from gateway.translation.schemas.shapes import (
     CONTAINERS,

@@ -1,4 +1,4 @@
-"""A schema's keywords as a shape: references followed, conditions combined, alternatives joined.
+"""A schema as one shape: references followed, conditions combined, alternatives joined.
 
 A shape is about one place; the schemas of properties and items stay as they are, to be read in turn.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from gateway.translation.schemas.keywords import COMBINING_KEYWORDS, SPEAKING_KEYWORDS, own_shape
 from gateway.translation.schemas.references import References, base_of, name_of
 from gateway.translation.schemas.shapes import (
-    JSON_TYPES,
     SCALARS,
     AnyOf,
     Expression,
@@ -18,13 +18,11 @@ from gateway.translation.schemas.shapes import (
     Located,
     Place,
     Shape,
-    Told,
     fingerprint,
     intersection,
     union,
-    unique_values,
 )
-from gateway.translation.schemas.words import alternatives_of_values, as_text, name_in_words
+from gateway.translation.schemas.words import alternatives_of_values, name_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,79 +32,7 @@ MAX_DEPTH = 32
 MAX_NESTING = 64
 TOO_DEEP = "(nested too deeply to describe)"
 TOO_LARGE = "(too large to describe)"
-MAX_HINTED_VALUE = 200
 MAX_NAMED_VALUES = 5
-
-# A type that is not JSON's is text.
-_TYPES = {name: name for name in JSON_TYPES}
-
-# Told to the model in its description, in this order.
-HINTED_KEYWORDS = (
-    "minLength",
-    "maxLength",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
-    "pattern",
-    "format",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "minProperties",
-    "maxProperties",
-    "default",
-)
-# Keywords whose schema is told in words.
-_TOLD_KEYWORDS = ("not", "if", "then", "else", "contains", "propertyNames", "contentSchema")
-_CONDITIONAL_KEYWORDS = ("if", "then", "else")
-# What generators write as propertyNames of every map
-_TEXT = {"type": "string"}
-_OBJECT_KEYWORDS = (
-    "properties",
-    "required",
-    "patternProperties",
-    "additionalProperties",
-    "unevaluatedProperties",
-    "propertyNames",
-    "minProperties",
-    "maxProperties",
-    "dependencies",
-    "dependentRequired",
-    "dependentSchemas",
-)
-_IMPLYING_KEYWORDS = {
-    "object": _OBJECT_KEYWORDS,
-    "array": ("items", "prefixItems", "additionalItems", "contains", "minItems", "maxItems", "uniqueItems"),
-    "string": ("minLength", "maxLength", "pattern", "contentEncoding", "contentMediaType"),
-    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-}
-
-
-# Most schemas have none of these: a look at their keys is enough.
-_COMBINING_KEYWORDS = frozenset(
-    {
-        "$ref",
-        "$dynamicRef",
-        "$recursiveRef",
-        "allOf",
-        "anyOf",
-        "oneOf",
-        "if",
-        "dependentSchemas",
-        "dependencies",
-    }
-)
-_MEMBER_KEYWORDS = frozenset(
-    {"properties", "required", "patternProperties", "additionalProperties", "unevaluatedProperties"}
-    | {"items", "prefixItems", "additionalItems", "unevaluatedItems"}
-)
-_TELLING_KEYWORDS = frozenset({*_TOLD_KEYWORDS, "dependentSchemas", "dependencies"})
-_SPEAKING_KEYWORDS = frozenset(
-    {*_COMBINING_KEYWORDS, *_MEMBER_KEYWORDS, *_TELLING_KEYWORDS, "enum", "const", "nullable", "$id"}
-)
-_WORDED_KEYWORDS = frozenset({*HINTED_KEYWORDS, "dependentRequired", "dependencies"})
 
 
 class SchemaTooLarge(Exception):
@@ -138,7 +64,7 @@ class _Way:
 
 
 class Reader:
-    def __init__(self, root: object, references: References, expansion: Expansion) -> None:
+    def __init__(self, references: References, expansion: Expansion) -> None:
         self._references = references
         self._expansion = expansion
         self._nodes_left = expansion.max_nodes
@@ -160,7 +86,7 @@ class Reader:
         if not isinstance(expression, Located) or expression.place.described is not None:
             return None
         schema = expression.schema
-        if not isinstance(schema, dict) or not _SPEAKING_KEYWORDS.isdisjoint(schema):
+        if not isinstance(schema, dict) or not SPEAKING_KEYWORDS.isdisjoint(schema):
             return None
         kind = schema.get("type")
         if not isinstance(kind, str) or kind not in SCALARS or expression.place.depth > MAX_DEPTH:
@@ -191,7 +117,7 @@ class Reader:
         own = own_shape(schema, place)
         if place.described is not None:
             own = _without_members(own, place.described)
-        if _COMBINING_KEYWORDS.isdisjoint(schema):
+        if COMBINING_KEYWORDS.isdisjoint(schema):
             return own
         referred = list(self._referred(schema, place, way))
         if None in referred and own.says_nothing():
@@ -315,145 +241,6 @@ class Reader:
             words.append(word)
         described = "{" + ", ".join(words) + "}"
         return f"{described} ({shape.description})" if shape.description else described
-
-
-# --- one schema's own keywords ---
-
-
-def own_shape(schema: Mapping[str, Any], place: Place) -> Shape:
-    """What the keywords beside references and combinations say."""
-    description = schema.get("description")
-    shape = _typed_shape(schema)
-    shape.description = description if isinstance(description, str) else None
-    if schema.get("nullable") is True and not shape.says_nothing():
-        shape.facets["null"] = Facet()
-    if not _MEMBER_KEYWORDS.isdisjoint(schema):
-        _put_facet(shape, "object", _object_facet(schema, place))
-        _put_facet(shape, "array", _array_facet(schema, place))
-    shape.hints = list(hints_of(schema))
-    if not _TELLING_KEYWORDS.isdisjoint(schema):
-        shape.told = list(_told(schema, place))
-    return shape
-
-
-def _put_facet(shape: Shape, kind: str, facet: Facet) -> None:
-    if kind in shape.facets and shape.facets[kind].values is None:
-        shape.facets[kind] = facet
-    elif facet.is_detailed():
-        shape.excluded.append((kind, facet))
-
-
-def _typed_shape(schema: Mapping[str, Any]) -> Shape:
-    declared = schema.get("type")
-    names = declared if isinstance(declared, list) else [declared]
-    kinds = [_TYPES.get(name.lower(), "string") for name in names if isinstance(name, str)]
-    values = [schema["const"]] if "const" in schema else schema.get("enum")
-    if isinstance(values, list) and values:
-        return _shape_of_values(unique_values(values), kinds)
-    if kinds:
-        return Shape({kind: Facet() for kind in kinds})
-    implied = [kind for kind, keywords in _IMPLYING_KEYWORDS.items() if schema.keys() & set(keywords)]
-    return Shape({kind: Facet() for kind in implied}, is_any=not implied, is_implied=bool(implied))
-
-
-def _shape_of_values(values: list[Any], kinds: list[str]) -> Shape:
-    facets: dict[str, Facet] = {}
-    for value in values:
-        kind = kind_of(value)
-        facet = facets.setdefault(kind, Facet(None if kind == "null" else []))
-        if facet.values is not None:
-            facet.values.append(value)
-    shape = Shape(facets)
-    if not kinds:
-        return shape
-    typed = Shape({kind: Facet() for kind in kinds})
-    return intersection(typed, shape)
-
-
-def kind_of(value: Any) -> str:
-    return _KINDS[type(value)]
-
-
-_KINDS = {
-    dict: "object",
-    list: "array",
-    str: "string",
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    type(None): "null",
-}
-
-
-def _object_facet(schema: Mapping[str, Any], place: Place) -> Facet:
-    below = place.below()
-    facet = Facet()
-    properties = schema.get("properties")
-    if isinstance(properties, dict):
-        facet.properties = {name: Located(member, below) for name, member in properties.items()}
-    required = schema.get("required")
-    if isinstance(required, list):
-        facet.required = list(dict.fromkeys(name for name in required if isinstance(name, str)))
-    patterns = schema.get("patternProperties")
-    if isinstance(patterns, dict):
-        facet.maps = [(pattern, Located(member, below)) for pattern, member in patterns.items()]
-    for keyword in ("additionalProperties", "unevaluatedProperties"):
-        other = schema.get(keyword)
-        if isinstance(other, dict):
-            facet.maps.append(("", Located(other, below)))
-        facet.is_map |= other is True
-    facet.is_map |= bool(facet.maps)
-    return facet
-
-
-def _array_facet(schema: Mapping[str, Any], place: Place) -> Facet:
-    below = place.below()
-    items = schema.get("items")
-    first = items if isinstance(items, list) else schema.get("prefixItems")
-    rest = [items, schema.get("additionalItems"), schema.get("unevaluatedItems")]
-    facet = Facet(items=[Located(one, below) for one in rest if isinstance(one, dict)])
-    if isinstance(first, list) and first:
-        facet.tuples = [tuple(Located(one, below) for one in first)]
-    return facet
-
-
-def hints_of(schema: Mapping[str, Any]) -> Iterator[str]:
-    if schema.get("additionalProperties") is False or schema.get("unevaluatedProperties") is False:
-        yield "(No extra properties allowed)"
-    if _WORDED_KEYWORDS.isdisjoint(schema):
-        return
-    for keyword in ("dependentRequired", "dependencies"):
-        dependent = schema.get(keyword)
-        pairs = [
-            f"with {name_in_words(name)} also {', '.join(map(as_text, names))}"
-            for name, names in (dependent.items() if isinstance(dependent, dict) else ())
-            if isinstance(names, list) and names
-        ]
-        if pairs:
-            yield f"({'; '.join(pairs)})"
-    for keyword in HINTED_KEYWORDS:
-        if keyword in schema:
-            text = as_text(schema[keyword])
-            if len(text) <= MAX_HINTED_VALUE:
-                yield f"({keyword}: {text})"
-
-
-def _told(schema: Mapping[str, Any], place: Place) -> Iterator[Told]:
-    below = place.below()
-    is_conditional = "if" in schema and ("then" in schema or "else" in schema)
-    for keyword in _TOLD_KEYWORDS:
-        member = schema.get(keyword)
-        if keyword in _CONDITIONAL_KEYWORDS and not is_conditional:
-            continue
-        if keyword == "propertyNames" and member == _TEXT:
-            continue
-        if isinstance(member, dict) and member:
-            yield Told(keyword, Located(schema[keyword], below))
-    for keyword in ("dependentSchemas", "dependencies"):
-        members = schema.get(keyword)
-        for name, member in members.items() if isinstance(members, dict) else ():
-            if isinstance(member, dict):
-                yield Told(f"with {name_in_words(name)}", Located(member, below))
 
 
 # --- small things ---
