@@ -205,7 +205,7 @@ def hints_of(schema: Mapping[str, Any]) -> Iterator[str]:
         if pairs:
             yield f"({'; '.join(pairs)})"
     for keyword in HINTED_KEYWORDS:
-        if keyword in schema:
+        if schema.get(keyword) is not None:
             text = as_text(schema[keyword])
             if len(text) <= MAX_HINTED_VALUE:
                 yield f"({keyword}: {text})"

@@ -310,6 +310,7 @@ ROWS = [
             "description": "(minItems: 1) (uniqueItems: true)",
         },
     ),
+    ("10 constraints that are null", {"type": "string", "format": None, "default": None}, {"type": "STRING"}),
     ("10 a pattern too long to hint", {"type": "string", "pattern": "a" * 300}, {"type": "STRING"}),
     (
         "11 required",
