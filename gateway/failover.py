@@ -27,7 +27,7 @@ from gateway.journey import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT, Learned
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accounts.pool import Lease
+    from accounts.pool import Lease, Unavailable
     from accounts.service import AccountsService
     from gateway.answer import Answer
     from gateway.errors import GatewayError
@@ -165,11 +165,12 @@ class Failover:
     ) -> None:
         """Return at once, or after a pause, when there may be another call. Raises GatewayError."""
         journey.passing_failures += 1
-        ready = self._pool.unavailable(request).ready_without(learned.for_good)
+        why = self._pool.unavailable(request)
+        ready = why.ready_without(learned.for_good)
         if not ready:
             return  # somebody's limit is waited for now, if it is worth it
         if journey.passing_failures >= settings.UPSTREAM_CALL_LIMIT:
-            raise self._given_up(plan, request, learned, journey)
+            raise self._given_up(plan, why, learned, journey)
         others = [account for account in ready if account.id not in learned.failed]
         has_another = bool(others) and not self._pool.is_busy(others)
         has_another |= bool(journey.attempt.endpoint) and self._has_untried_base(plan, journey)
@@ -177,7 +178,7 @@ class Failover:
             return
         pause = min(FIRST_PAUSE_SECONDS * 2.0**journey.rounds, LONGEST_PAUSE_SECONDS)
         if journey.rounds >= live("MAX_RETRIES") or pause >= journey.seconds_left:
-            raise self._given_up(plan, request, learned, journey)
+            raise self._given_up(plan, why, learned, journey)
         journey.rounds += 1
         with journey.waiting():
             await asyncio.sleep(pause)
@@ -204,7 +205,7 @@ class Failover:
             back_at = why.first_return(learned.for_good)
             is_worth_it = back_at is not None and back_at <= patience.limit_until
         if not is_worth_it:
-            raise self._given_up(plan, request, learned, journey)
+            raise self._given_up(plan, why, learned, journey)
         return await self._queue(request, learned.for_good, patience, journey)
 
     async def _queue(
@@ -222,10 +223,8 @@ class Failover:
         journey.waiter = None
         return lease
 
-    def _given_up(
-        self, plan: Plan, request: AccountRequest, learned: Learned, journey: Journey
-    ) -> GatewayError:
-        why = self._pool.unavailable(request)
+    def _given_up(self, plan: Plan, why: Unavailable, learned: Learned, journey: Journey) -> GatewayError:
+        """From what the decision was made of: a second look might find that a limit is over by now."""
         ready = why.ready_without(learned.for_good)
         busy = ready if self._pool.is_busy(ready) else []
         return journey.given_up(plan, learned, why, busy=len(busy), waiting=self._pool.waiting)

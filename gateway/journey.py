@@ -17,7 +17,7 @@ from gateway.failures import ACCOUNTS_PAGE
 from gateway.plain_text import fitting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from accounts.pool import PooledAccount, Unavailable, Waiter
     from gateway.anthropic_api.messages import MessagesRequest
@@ -168,8 +168,8 @@ class Journey:
             return _without_capacity(plan.model.listed_id, why.backoff.until, now)
         if busy:
             return RateLimited(_all_busy(busy, waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
-        attempts = [one for one in self.attempts if one.model_id == plan.model.listed_id]
-        attempts += _not_asked(plan.model.listed_id, why, attempts)
+        last_of_each = {one.email: one for one in self.attempts if one.model_id == plan.model.listed_id}
+        attempts = [*last_of_each.values(), *_not_asked(plan.model.listed_id, why, last_of_each)]
         if learned.last_error is not None and learned.last_is_passing and why.ready:
             return self._with_all_attempts(learned.last_error, plan, attempts, now)
         returns = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
@@ -178,18 +178,18 @@ class Journey:
             return _limited(said, min(returns) - now)
         if learned.last_error is None:
             return OperatorMustAct(
-                f"No account can be used now. What each of them needs is at {ACCOUNTS_PAGE}."
+                f"No account can be used now. The operator finds what each of them needs at {ACCOUNTS_PAGE}."
             )
         return self._with_all_attempts(learned.last_error, plan, attempts, now)
 
     def _with_all_attempts(
         self, error: GatewayError, plan: Plan, attempts: list[Attempt], now: float
     ) -> GatewayError:
-        if len({attempt.email for attempt in attempts}) < 2:
+        if len(attempts) < 2:
             return error
         said = sentence(plan.model.listed_id, attempts, now, settings.LOCAL_TIME_ZONE)
         if isinstance(error, OperatorMustAct):
-            said += f" What each of them needs is at {ACCOUNTS_PAGE}."
+            said += f" The operator finds what each of them needs at {ACCOUNTS_PAGE}."
         return type(error)(said)
 
 
@@ -203,9 +203,8 @@ def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:
     )
 
 
-def _not_asked(model_id: str, why: Unavailable, attempts: list[Attempt]) -> list[Attempt]:
+def _not_asked(model_id: str, why: Unavailable, asked: Container[str]) -> list[Attempt]:
     """The accounts that were not asked because they are at their limit."""
-    asked = {attempt.email for attempt in attempts}
     return [
         Attempt(account.label, account.email, model_id, rest.reason, rest.until)
         for account, rest in why.limited

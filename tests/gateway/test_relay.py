@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from accounts import service
 from accounts.models import Account, Cooldown
 from accounts.pool import AccountRequest, Pool
+from accounts.rest import CoolingDown
 from gateway import failover
 from gateway.anthropic_api.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
@@ -754,6 +755,31 @@ async def test_a_newcomer_at_the_end_of_a_cooldown_is_answered(
         first = await waiting
 
     assert (newcomer.status_code, first.status_code) == (200, 200)
+
+
+@pytest.mark.parametrize("looks_before_the_end", range(0, 24, 3))
+async def test_a_cooldown_that_ends_while_it_is_looked_at_is_no_fault(
+    looks_before_the_end: int,
+    client: httpx.AsyncClient,
+    google: EmulatorServer,
+    gateway: Gateway,
+    live_setting: LiveSetting,
+) -> None:
+    """Whichever look at the clock is the first one after the end."""
+    live_setting("MAX_WAIT_BEFORE_ERROR_MS", 0)
+    pool, looks, ends_at = gateway.accounts.pool, count(), time.time() + 3600
+    for account in pool.accounts:
+        key = (account.id, "claude-sonnet-4-6:antigravity")
+        pool.rests.load({key: CoolingDown(ends_at, "quota", time.time())})
+
+    def now() -> float:
+        return ends_at + (1 if next(looks) >= looks_before_the_end else -1)
+
+    pool._now = pool.rests._now = now
+    response = await ask(client)
+
+    assert response.status_code in {200, 429}
+    assert response.status_code == 200 or looks_before_the_end
 
 
 def hold(gateway: Gateway, email: str) -> Lease:
