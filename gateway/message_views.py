@@ -221,6 +221,6 @@ async def count_tokens(request: ApiRequest) -> HttpResponseBase:
     count_request = parse_count_tokens_request(
         request.json(), version=_version(request), betas=_betas(request)
     )
-    model = request.gateway.relay.counting_model(count_request.model)
+    model = request.gateway.relay.counting_model(count_request)
     tokens = estimate_input_tokens(count_request, model.family)
     return JsonResponse({"input_tokens": round(tokens * request.gateway.token_ratios.of(model.listed_id))})

@@ -98,14 +98,14 @@ class Relay:
             self._offered_in_cli = (listed, in_cli, offered)
         return offered
 
-    def counting_model(self, name: str) -> UpstreamModel:
+    def counting_model(self, request: MessagesRequest) -> UpstreamModel:
         """The model that would answer, as far as is known now. Raises NotFound for a name that is neither
         routed nor stands for a model on offer; while nothing is offered yet, any name will do."""
         offered = self._offered()
-        routed = self._routes().route(name).upstream_model
-        model_id = routed or model_catalog.resolve(name, offered, thinking=None)
+        routed = self._routes().route(request.model).upstream_model
+        model_id = routed or model_catalog.resolve(request.model, offered, _asks_for_thinking(request))
         if offered and not routed and model_id not in offered:
-            raise self._model_unknown(name)
+            raise self._model_unknown(request.model)
         return upstream_model(model_id, header_mode=live("GEMINI_HEADER_MODE"))
 
     # Models

@@ -239,11 +239,17 @@ async def test_the_ratio_outlives_the_server(google: EmulatorServer) -> None:
     assert await in_database(TokenRatio.objects.count)() == 1
 
 
-async def test_usage_that_google_did_not_tell_teaches_nothing(
-    client: httpx.AsyncClient, gateway: Gateway, google: EmulatorServer
+@pytest.mark.parametrize(
+    "usage", [{}, {"promptTokenCount": 0}, {"promptTokenCount": 9, "cachedContentTokenCount": 5_000}]
+)
+async def test_usage_that_cannot_be_compared_teaches_nothing(
+    usage: dict[str, int], client: httpx.AsyncClient, gateway: Gateway, google: EmulatorServer
 ) -> None:
-    google.state.fault("usage_missing")
+    candidate = {"content": {"role": "model", "parts": [{"text": "Hello"}]}, "finishReason": "STOP"}
+    google.state.reply_chunks([{"response": {"candidates": [candidate], "usageMetadata": usage}}])
 
-    await client.post("/v1/messages", json=saying("word " * 5_000))
+    response = await client.post("/v1/messages", json=saying("word " * 5_000))
+
+    assert response.status_code == 200
 
     assert gateway.token_ratios.of(CLAUDE) == 1.0
