@@ -18,6 +18,7 @@ import orjson
 from gateway.errors import InvalidRequest
 from gateway.translation.answer_rules import asks_for_thinking
 from gateway.translation.json_schema import Restoration, parameters_schema, response_schema
+from gateway.translation.schema_size import unfolded_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,8 @@ ANSWER_TOOL_DESCRIPTION = "Gives the answer to the user. Its arguments are the w
 
 # Prose may hold braces, too; JSON that begins behind so many of them is not looked for.
 MAX_PLACES = 20
+# So many schemas, each reference put in place, are checked in some milliseconds.
+MAX_SCHEMA_SIZE = 100_000
 # A pattern of the schema may backtrack so often; beyond that the text does not match.
 MAX_BACKTRACKS = 100_000
 
@@ -86,6 +89,7 @@ class AnswerSchema:
 
     def __init__(self, schema: Any) -> None:
         self._schema = schema
+        _refuse_too_large(schema)
         try:
             self._validator = jsonschema_rs.validator_for(
                 schema,
@@ -132,6 +136,15 @@ class AnswerSchema:
             raise UnfitAnswer("the answer is nested too deeply") from problem
         if error is not None:
             raise UnfitAnswer(_place_and_rule(error))
+
+
+def _refuse_too_large(schema: Any) -> None:
+    try:
+        is_too_large = unfolded_size(schema) > MAX_SCHEMA_SIZE
+    except RecursionError:
+        is_too_large = True
+    if is_too_large:
+        raise InvalidRequest("output_config.format.schema: is too large, or nested too deeply")
 
 
 def _place_and_rule(error: jsonschema_rs.ValidationError) -> str:

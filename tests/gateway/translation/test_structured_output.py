@@ -178,10 +178,35 @@ def test_a_schema_that_is_none_is_refused(schema: Any, problem: str) -> None:
     assert problem in caught.value.message
 
 
+def definitions(count: int) -> dict[str, Any]:
+    """Each refers to the one before it twice."""
+    doubled = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n - 1}"}] * 2} for n in range(1, count)}
+    return {"$defs": {"d0": {"type": "string"}, **doubled}, "$ref": f"#/$defs/d{count - 1}"}
+
+
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(levels):
+        schema = {"properties": {"a": schema}}
+    return schema
+
+
+@pytest.mark.parametrize("schema", [definitions(40), nested(200_000), {"anyOf": [{}] * 200_000}])
+def test_a_schema_cannot_stop_the_gateway(schema: Any) -> None:
+    started = time.process_time()
+
+    with pytest.raises(InvalidRequest, match="is too large, or nested too deeply"):
+        AnswerSchema(schema)
+
+    assert time.process_time() - started < 2
+
+
 @pytest.mark.parametrize(
     "schema",
     [
         {},
+        {"$ref": "#/$defs/a%20b", "$defs": {"a b": {"properties": {"next": {"$ref": "#"}}}}},
+        {"$ref": "#/allOf/0", "allOf": [{}]},
         {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"A": {}}, "type": "object"},
         {"$schema": "https://json-schema.org/draft/2020-12/schema"},
         {"$id": "https://example.com/a", "$defs": {"b": {"$id": "b"}}, "properties": {"c": {"$ref": "b"}}},
