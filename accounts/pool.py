@@ -414,6 +414,7 @@ class Pool:
         model_key = lease.request.model_key
         if self.rests.succeeded((lease.account.id, model_key), lease.taken_at):
             self._serve(self._queue.groups(model_key))
+            self._turn_away(self._queue.groups(model_key))
 
     def failed(self, lease: Lease, trouble: Trouble, hint_seconds: float | None = None) -> CoolingDown | None:
         """`hint_seconds`: how long Google said to wait. Returns the account's rest for this quota, if any."""

@@ -151,6 +151,7 @@ async def test_in_the_middle_of_the_answer(stream: bool, google: EmulatorServer,
     assert b"message_stop" not in caller.received
 
 
+@pytest.mark.usefixtures("only_ada")
 @SHAPES
 async def test_while_google_is_asked_again_after_an_empty_answer(
     stream: bool, google: EmulatorServer, gateway: Gateway, monkeypatch: pytest.MonkeyPatch

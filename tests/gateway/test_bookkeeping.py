@@ -66,7 +66,7 @@ async def test_a_failover(
     stream: bool, client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
     google.state.fault("quota_exhausted", account=ADA)
-    google.state.fault("empty_answer")
+    google.state.fault("rate_limited", delay=0.5)
 
     await client.post("/v1/messages", json=a_body(stream=stream))
 
@@ -75,7 +75,7 @@ async def test_a_failover(
     assert row.waited_seconds >= 0.4
     assert await attempts() == [
         ("quota", "next account"),
-        ("answered with nothing", "same account again"),
+        ("rate limit", "same account again"),
         ("answered", ""),
     ]
 
