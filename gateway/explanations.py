@@ -25,7 +25,7 @@ class Attempt:
     """What became of it, in plain words; empty while it is under way."""
     back_at: float | None = None
     detail: str = ""
-    """The upstream's own words: for the operator."""
+    """More of it, for the operator."""
     endpoint: str = ""
     started_at: float = 0.0
     waited_seconds: float = 0.0

@@ -125,8 +125,9 @@ class Failover:
         elif failure.trouble not in LIMITS:
             learned.refused.add(account.id)
         if verdict.state is not None:
-            link = failure.refusal.link if failure.refusal is not None else ""
-            await self._accounts.take_out_of_use(account, verdict.state, failure.detail, link)
+            refusal = failure.refusal
+            reason, link = (refusal.message, refusal.link) if refusal is not None else (failure.detail, "")
+            await self._accounts.take_out_of_use(account, verdict.state, reason, link)
 
     def _rest(
         self, failure: Failure, lease: Lease, plan: Plan, learned: Learned, journey: Journey

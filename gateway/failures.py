@@ -85,7 +85,7 @@ VERDICTS: dict[Trouble, Verdict] = {
     Trouble.ACCESS_TOKEN_REFUSED: _of_account("sign it in again"),
     Trouble.NO_LICENCE: _of_account("get it a licence for this model, or switch it off"),
     Trouble.WRONG_PROJECT: _of_account("give it a Cloud project that it may use, with the API switched on"),
-    Trouble.FORBIDDEN: _of_account("find out why Google forbids it to ask; the log has Google's words"),
+    Trouble.FORBIDDEN: _of_account("look it over with `manage.py verifyaccounts`"),
     Trouble.NEEDS_VERIFICATION: _of_account("verify it with Google's link", Account.State.NEEDS_VERIFICATION),
     Trouble.DISABLED: _of_account("remove it, or settle it with Google", Account.State.DISABLED_BY_PROVIDER),
 }
@@ -129,7 +129,7 @@ class Failure:
     reason: str
     """In plain words, without an e-mail address, a project or a word of the request."""
     detail: str = ""
-    """The upstream's own words about the account: for the operator alone."""
+    """More about the account, for the operator alone."""
     trouble: Trouble | None = None
     """What the account's score and its rest depend on; None: nothing."""
     refusal: Refusal | None = None
@@ -155,8 +155,7 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, RequestRefused):
         refusal = error.refusal
         verdict = verdict_on(refusal)
-        detail = fitting(refusal.message, 300) if verdict.operator_must else ""
-        return Failure(verdict, refusal.trouble.value, detail, refusal.trouble, refusal)
+        return Failure(verdict, refusal.trouble.value, refusal.reason, refusal.trouble, refusal)
     if isinstance(error, EmptyAnswer):
         return Failure(PASSING, str(error))
     if isinstance(error, TransportFailed | MalformedStream):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MIN_WAIT_SECONDS = 0.5
 MAX_WAIT_SECONDS = 7 * 24 * 3600.0
+IDENTIFIER = re.compile(r"[A-Z][A-Z0-9_]{1,60}|projects/[\w.:-]{1,60}|project_number:\d{1,30}", re.ASCII)
 VERIFICATION_HOSTS = {"accounts.google.com", "support.google.com"}
 
 
@@ -56,6 +57,9 @@ class Refusal:
     body: Any
     wait_seconds: float | None = None
     link: str = ""
+    reason: str = ""
+    """The code that Google gives as its reason, and the project that it names: identifiers alone, never
+    Google's sentence, which may quote the request."""
 
 
 def parse_refusal(status: int, raw: bytes, headers: Mapping[str, str], now: datetime) -> Refusal:
@@ -69,6 +73,7 @@ def parse_refusal(status: int, raw: bytes, headers: Mapping[str, str], now: date
         body=body,
         wait_seconds=_wait_seconds(error, message, headers, now),
         link=_verification_link(error),
+        reason=_reason(error),
     )
 
 
@@ -95,6 +100,14 @@ def _details(error: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict) and str(detail.get("@type", "")).endswith(kind):
             yield detail
+
+
+def _reason(error: dict[str, Any]) -> str:
+    """For example `SERVICE_DISABLED, projects/my-project`."""
+    for detail in _details(error, "ErrorInfo"):
+        words = (detail.get("reason"), _metadata(detail).get("consumer"))
+        return ", ".join(word for word in words if isinstance(word, str) and IDENTIFIER.fullmatch(word))
+    return ""
 
 
 def _metadata(detail: dict[str, Any]) -> dict[str, Any]:

@@ -120,14 +120,24 @@ def test_every_kind_of_refusal_has_a_meaning(trouble: Trouble) -> None:
     assert not (verdict.is_passing and (verdict.is_limit or verdict.ends_request or verdict.operator_must))
 
 
-def test_the_operator_reads_googles_own_words() -> None:
-    failure = failure_of(refused(403, NOT_USED.format("p-1", "p-1"), "SERVICE_DISABLED"))
+def test_the_operator_reads_the_reason_and_the_project() -> None:
+    details = [
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": "SERVICE_DISABLED",
+            "metadata": {"consumer": "projects/my-project", "activationUrl": "https://example.com/"},
+        }
+    ]
+    body = orjson.dumps({"error": {"code": 403, "message": "No.", "details": details}})
 
-    assert "has not been used in project p-1" in failure.detail
+    failure = failure_of(RequestRefused(parse_refusal(403, body, {}, NOW)))
+
+    assert failure.detail == "SERVICE_DISABLED, projects/my-project"
 
 
-def test_what_was_asked_is_no_detail_for_the_log() -> None:
-    assert failure_of(refused(400, "messages.0: 'my secret' is odd")).detail == ""
+@pytest.mark.parametrize("status", [400, 403, 429])
+def test_googles_sentences_are_no_detail_for_the_log(status: int) -> None:
+    assert failure_of(refused(status, "'my secret' is odd", reason="it says my secret")).detail == ""
 
 
 def test_an_expired_sign_in_takes_the_account_out_of_use() -> None:

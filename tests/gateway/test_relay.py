@@ -480,7 +480,7 @@ async def test_trouble_with_an_account_is_the_operators(
     assert words in message
     assert ADA not in message
     assert "no-such-project" not in message
-    assert any(ADA in line and "(" in line for line in caplog.messages if "next account" in line)
+    assert any(line.startswith(f"{ADA} for ") for line in caplog.messages if "next account" in line)
 
 
 async def test_an_account_that_must_sign_in_again_is_the_operators_too(google: EmulatorServer) -> None:
