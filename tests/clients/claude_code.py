@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 LONGEST_RUN_SECONDS = 120
@@ -60,8 +61,12 @@ class ClaudeCode:
         )  # fmt: skip
         return Run(done.returncode, done.stdout, done.stderr)
 
-    def converse(self, prompts: list[str], *arguments: str) -> list[dict[str, Any]]:
-        """The prompts one after the other in one process; the result event of each."""
+    def converse(self, prompts: Iterable[str], *arguments: str) -> list[dict[str, Any]]:
+        """Send the prompts one after the other to one process; return the result event of each.
+
+        A generator of prompts may do something between two of them: the next one is taken when the result of
+        the one before is there.
+        """
         with subprocess.Popen(
             [self._program, *STREAMING, *arguments],
             cwd=self.work, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
