@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,11 @@ BATCH = 500
 """Rows written at once: long enough to be quick, short enough not to hold up a running server."""
 LONGEST_TOKEN = 4096
 LONGEST_PROJECT = 200
+LONGEST_REASON = 200
+
+OFF_FIELDS = {"enabled": False, "disabled": True, "isInvalid": True, "proxy_disabled": True}
+"""Which value of which field says that another tool does not use the account."""
+FALSE_WORDS = {"", "0", "false", "no", "off", "null", "none"}
 
 
 class ImportFileUnusable(Exception):
@@ -38,7 +44,8 @@ class Row:
     email: str
     refresh_token: str = field(default="", repr=False)
     project_id: str = ""
-    enabled: bool = True
+    off_reason: str = ""
+    """Why the file has it switched off; empty: it is on."""
     problem: str = ""
 
 
@@ -84,7 +91,7 @@ def store(rows: list[Row], *, terms_accepted: bool) -> list[Outcome]:
 
 def _parse_json(text: bytes) -> Any:
     try:
-        return orjson.loads(text)
+        return orjson.loads(text.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise ImportFileUnusable(f"it is not JSON ({error})") from error
 
@@ -109,8 +116,30 @@ def _parse_row(number: int, entry: Any) -> Row:
         email=email,
         refresh_token=token,
         project_id=project_id or next((part for part in projects.split("|") if part), "")[:LONGEST_PROJECT],
-        enabled=entry.get("enabled") is not False,
+        off_reason=_off_reason(entry),
     )
+
+
+def _off_reason(entry: dict[str, Any]) -> str:
+    """Every tool of this kind has its own field for it; a reason beside it is told, too."""
+    for name, is_off in OFF_FIELDS.items():
+        if name in entry and _is_true(entry[name]) is is_off:
+            reason = entry.get("invalidReason") or entry.get("disabled_reason") or ""
+            told = f": {fitted}" if (fitted := _printable(reason)) else ""
+            return f"Switched off in the imported file ({name}{told})"
+    return ""
+
+
+def _is_true(value: object) -> bool:
+    """Also of a flag that was written as a text or a number."""
+    if isinstance(value, str):
+        return value.strip().lower() not in FALSE_WORDS
+    return bool(value)
+
+
+def _printable(reason: object) -> str:
+    text = reason if isinstance(reason, str) else ""
+    return "".join(character for character in text if character.isprintable())[:LONGEST_REASON].strip()
 
 
 def _without_duplicates(rows: list[Row]) -> list[Row]:
@@ -151,7 +180,7 @@ def _fill(account: Account | None, row: Row, terms_accepted: bool) -> Account:
         account.refresh_token = row.refresh_token
         account.enter_state(Account.State.OK)
     account.project_id = row.project_id or account.project_id
-    account.enabled = row.enabled
+    account.enabled = not row.off_reason
     if terms_accepted:
         account.terms_accepted_at = account.terms_accepted_at or timezone.now()
     return account
@@ -167,4 +196,4 @@ def _has_token(account: Account, refresh_token: str) -> bool:
 def _outcome(row: Row, *, known: bool) -> Outcome:
     if row.problem:
         return Outcome(row.email, "failed", row.problem)
-    return Outcome(row.email, "updated" if known else "added")
+    return Outcome(row.email, "updated" if known else "added", row.off_reason)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import time
 from typing import Any
 
@@ -37,6 +38,35 @@ def test_the_file_of_other_tools_is_read_and_its_packed_token_split() -> None:
     rows = parse_rows(orjson.dumps({"accounts": [packed], "settings": {}, "activeIndex": 0}))
 
     assert (rows[0].refresh_token, rows[0].project_id) == ("1//tok", "managed")
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ({"disabled": True}, "disabled"),
+        ({"enabled": False}, "enabled"),
+        ({"enabled": "false"}, "enabled"),
+        ({"enabled": 0}, "enabled"),
+        ({"isInvalid": True, "invalidReason": "invalid_grant"}, "isInvalid: invalid_grant"),
+        ({"proxy_disabled": True}, "proxy_disabled"),
+        ({"enabled": True, "disabled": "false", "isInvalid": None}, ""),
+        ({"isInvalid": "yes", "invalidReason": ["\x1b[31m"]}, "isInvalid"),
+    ],
+)
+def test_an_account_another_tool_switched_off_comes_in_switched_off(
+    flags: dict[str, Any], reason: str
+) -> None:
+    (outcome,) = store(rows_of(entry(**flags)), terms_accepted=True)
+
+    told = f"Switched off in the imported file ({reason})" if reason else ""
+    assert (outcome.result, outcome.reason) == ("added", told)
+    assert Account.objects.get().enabled is not bool(reason)
+
+
+def test_a_byte_order_mark_before_the_list_is_ignored() -> None:
+    (row,) = parse_rows(codecs.BOM_UTF8 + orjson.dumps([entry()]))
+
+    assert row.email == "ada@example.com"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +158,7 @@ def test_an_export_can_be_imported() -> None:
 
     rows = parse_rows(export(Account.objects.all()))
 
-    assert (rows[0].refresh_token, rows[0].project_id, rows[0].enabled) == (
+    assert (rows[0].refresh_token, rows[0].project_id, rows[0].off_reason == "") == (
         "token of ada@example.com",
         "proj",
         False,
