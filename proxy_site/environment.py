@@ -40,7 +40,8 @@ class Environment:
         if not path.is_file():
             return
         try:
-            lines = path.read_text(encoding="utf-8")
+            # Some editors of Windows begin a file with a byte order mark.
+            lines = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise SettingError(f"{path} cannot be read as a settings file: {error}") from error
         self._values = {**_parse_env_file(lines), **self._values}

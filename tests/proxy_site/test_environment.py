@@ -33,6 +33,14 @@ def test_the_first_file_wins_over_the_second(tmp_path: Path) -> None:
     assert env.text("OTHER_NAME") == "second"
 
 
+def test_a_byte_order_mark_does_not_hide_the_first_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AUTH_TOKEN=secret\nPORT=1111\n", encoding="utf-8-sig")
+
+    env = Environment([tmp_path / ".env"], values={})
+
+    assert (env.text("AUTH_TOKEN"), env.text("PORT")) == ("secret", "1111")
+
+
 def test_a_file_does_not_leak_into_the_process_environment(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("LEAKS=yes")
 
