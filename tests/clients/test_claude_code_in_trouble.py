@@ -134,6 +134,25 @@ def test_a_limit_on_all_accounts_is_told_with_the_time_it_ends(
     assert here.statuses == [429]
 
 
+SWITCH_SECONDS = 15
+
+
+def test_a_model_without_capacity_is_left_for_the_clients_own_fallback(
+    two_accounts: EmulatorServer, desk: OpenDesk
+) -> None:
+    here = desk(two_accounts)
+    two_accounts.state.fault("capacity_exhausted", model="claude-opus-4-6-thinking", times=None)
+    began_at = time.monotonic()
+
+    run = here.claude.ask("Hello", "--model", "claude-opus-4-6", "--fallback-model", "claude-sonnet-4-6")
+
+    assert run.status == 0
+    assert time.monotonic() - began_at < 2 * SWITCH_SECONDS
+    assert set(here.statuses[:-1]) == {529}
+    assert here.statuses[-1] == 200
+    assert "claude-sonnet-4-6" in str(two_accounts.state.log.generations()[-1].model)
+
+
 Failure = Callable[[EmulatorState, str], None]
 
 FAILURES: dict[str, Failure] = {
