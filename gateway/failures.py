@@ -155,7 +155,8 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, RequestRefused):
         refusal = error.refusal
         verdict = verdict_on(refusal)
-        return Failure(verdict, refusal.trouble.value, refusal.reason, refusal.trouble, refusal)
+        detail = refusal.reason if verdict.operator_must else ""
+        return Failure(verdict, refusal.trouble.value, detail, refusal.trouble, refusal)
     if isinstance(error, EmptyAnswer):
         return Failure(PASSING, str(error))
     if isinstance(error, TransportFailed | MalformedStream):
