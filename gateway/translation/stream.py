@@ -29,6 +29,7 @@ from gateway.translation.stop_reason import (
     why_nothing_was_said,
 )
 from gateway.translation.stop_sequences import StopSequenceFinder
+from gateway.translation.tool_names import without_namespace
 from gateway.translation.turns import as_arguments
 from gateway.translation.usage import TokenUsage
 
@@ -42,8 +43,6 @@ REFUSED = "The model declined to answer this request."
 ONLY_THINKING = "the model thought and then said nothing"
 
 _TOOL_USE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Gemini sees its tools as members of a module of this name, and sometimes calls them by it.
-_MODULE_NAMES = ("default_api:", "default_api.")
 
 
 class EmptyAnswer(Exception):
@@ -363,11 +362,8 @@ class MessageStream:
             self._end_turn("tool_use", events)
 
     def _declared_name(self, name: str) -> str:
-        for module_name in _MODULE_NAMES:
-            bare = name.removeprefix(module_name)
-            if bare != name and self._tool_names.has_upstream(bare):
-                return bare
-        return name
+        bare = without_namespace(name)
+        return bare if self._tool_names.has_upstream(bare) else name
 
     def _carry_signature(self, tool_use_id: str, signature: object, events: list[StreamEvent]) -> None:
         """The client brings a call's signature back in the thinking before the call, empty if need be. For

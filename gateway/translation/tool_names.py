@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 MAX_NAME_LENGTH = 64
-NAMESPACE = "default_api:"
+# Gemini sees its tools as members of a module of this name, and sometimes calls them by it.
+_NAMESPACE = re.compile(r"default_api[:.](?=.)")
 
 _UPSTREAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
@@ -51,15 +52,17 @@ class ToolNames:
         """Upstream names that a copy has got since it was taken from ``earlier``."""
         return list(self._client_by_upstream)[len(earlier) :]
 
-    def without_namespace(self, name: str) -> str:
-        """Gemini calls a function ``default_api:NAME`` at times, and a history may hold it so."""
-        return name if name in self._upstream_by_client else name.removeprefix(NAMESPACE)
-
     def _add(self, name: str) -> str:
         upstream = unique(legal_name(name), self._client_by_upstream)
         self._upstream_by_client[name] = upstream
         self._client_by_upstream[upstream] = name
         return upstream
+
+
+def without_namespace(name: str) -> str:
+    """``Read`` of ``default_api:Read``. No client can declare a tool with a colon or a dot in its name."""
+    found = _NAMESPACE.match(name)
+    return name[found.end() :] if found else name
 
 
 def legal_name(name: str) -> str:

@@ -23,7 +23,7 @@ from gateway.translation.content_blocks import (
 from gateway.translation.history import Block, Message, interrupted_result, open_calls_of
 from gateway.translation.signatures import SignatureStore, key_of_text, own_signature_for, signature_for, tag
 from gateway.translation.thinking import claude_thought
-from gateway.translation.tool_names import ToolNames, ToolUseIds
+from gateway.translation.tool_names import ToolNames, ToolUseIds, without_namespace
 
 if TYPE_CHECKING:
     from gateway.translation.upstream_model import UpstreamModel
@@ -134,7 +134,7 @@ class ContentsBuilder:
         return own_signature_for("gemini", self._signatures.get(key_of_text(part["text"])))
 
     def _function_call(self, block: Block) -> Part:
-        name = self._names.to_upstream(self._names.without_namespace(block["name"]))
+        name = self._names.to_upstream(without_namespace(block["name"]))
         tool_use_id = self._ids.to_upstream(block["id"])
         self._calls[block["id"]] = (tool_use_id, name)
         return {"functionCall": {"name": name, "args": as_arguments(block.get("input")), "id": tool_use_id}}

@@ -99,7 +99,7 @@ def test_everything_that_is_sent_counts() -> None:
     assert (
         estimate({"type": "document", "source": {"type": "content", "content": [a_text(PROSE)]}}) - BARE > 30
     )
-    assert estimate(a_thinking(PROSE)) - BARE > 30
+    assert estimate_input_tokens(a_messages_request(user("hi"), assistant(a_thinking(PROSE))), "claude") > 40
     assert estimate({"type": "from_the_future", "words": PROSE}) - BARE > 30
     assert estimate(tools=[WIDE]) - BARE > 500
     assert estimate(system=PROSE) - BARE > 30
@@ -119,10 +119,9 @@ def test_a_tool_loop_counts_its_calls_and_results() -> None:
 @pytest.mark.parametrize(
     "block",
     [
-        {"type": "web_fetch_tool_result", "content": {"type": "web_fetch_result", "content": {
-            "type": "document", "source": {"type": "base64", "media_type": "text/x", "data": PAYLOAD}}}},
-        {"type": "web_search_tool_result", "content": [
-            {"type": "web_search_result", "url": "https://x.y", "encrypted_content": PAYLOAD}]},
+        {"type": "from_the_future", "source": {"type": "base64", "media_type": "text/x", "data": PAYLOAD}},
+        {"type": "web_search_tool_result", "tool_use_id": "s", "content": [
+            {"type": "web_search_result", "url": "https://x.y", "title": "t", "encrypted_content": PAYLOAD}]},
         {"type": "from_the_future", "bytes": PAYLOAD},
         {"type": "from_the_future", "bytes": [{"deep": PAYLOAD}]},
         {"type": "document", "source": {"type": "url", "url": "data:text/x;base64," + PAYLOAD}},
@@ -130,14 +129,16 @@ def test_a_tool_loop_counts_its_calls_and_results() -> None:
     ],
 )  # fmt: skip
 def test_base64_never_counts_as_words(block: dict[str, Any]) -> None:
-    message = (assistant if block["type"] == "redacted_thinking" else user)(a_text("hi"), block)
+    by_the_assistant = {"redacted_thinking", "web_search_tool_result"}
+    message = (assistant if block["type"] in by_the_assistant else user)(a_text("hi"), block)
 
     assert estimate_input_tokens(a_messages_request(message), "claude") < 100
 
 
 def test_a_pdf_in_a_fetched_page_counts_by_its_pages() -> None:
     source = {"type": "base64", "media_type": "application/pdf", "data": a_pdf(b"/Type /Pages /Count 3")}
-    fetched = {"type": "web_fetch_result", "content": {"type": "document", "source": source}}
+    document = {"type": "document", "source": source}
+    fetched = {"type": "web_fetch_result", "url": "https://x.y", "content": document}
 
     counted = estimate({"type": "web_fetch_tool_result", "tool_use_id": "s", "content": fetched}) - BARE
 

@@ -304,11 +304,6 @@ CHANGES: list[tuple[str, list[dict[str, Any]], list[str]]] = [
         ],
         ["Read", "ToolSearch"],
     ),
-    (
-        "without a tool",
-        [{"type": "tool_removal"}, {"type": "tool_addition", "tool": 5}],
-        ["Read", "ToolSearch"],
-    ),
     ("of the future", [{"type": "tool_addition", "tool": {"type": "dream"}}], ["Read", "ToolSearch"]),
 ]
 
@@ -350,7 +345,7 @@ def test_calls_of_a_removed_tool_stay_in_the_history(model: str) -> None:
         user("hi"),
         assistant(a_tool_use(name="Old.one")),
         user(a_tool_result()),
-        system(removed("Old.one"), defined(a_tool("New/one", {"type": "object"}))),
+        system(removed("Old.one"), defined(a_tool("1st", {"type": "object"}))),
         tools=[a_tool("Read"), a_tool("Old_one")],
         tool_choice={"type": "tool", "name": "Old_one"},
         model=model,
@@ -358,7 +353,7 @@ def test_calls_of_a_removed_tool_stay_in_the_history(model: str) -> None:
 
     validate_generate(an_envelope(request.model.sent_id, request.request))
     call = request.request["contents"][1]["parts"][0]["functionCall"]
-    assert call["name"] not in {"Read", "Old_one", "New_one"}
+    assert call["name"] not in {"Read", "Old_one", "_1st"}
 
 
 def test_forcing_a_removed_tool_leaves_the_model_free() -> None:
@@ -373,12 +368,12 @@ def test_forcing_a_removed_tool_leaves_the_model_free() -> None:
 
 
 def test_the_names_of_added_tools_come_back_as_the_client_knows_them() -> None:
-    request = translated(user("hi"), system(defined(a_tool("9.new"))), model=GEMINI_3)
+    request = translated(user("hi"), system(defined(a_tool("9_new"))), model=GEMINI_3)
     call = {"functionCall": {"name": "_9_new", "args": {}}}
 
     events = events_of(a_stream(request), a_chunk(call, finish_reason="STOP"))
 
-    assert events[1]["content_block"]["name"] == "9.new"
+    assert events[1]["content_block"]["name"] == "9_new"
 
 
 # --- a history with calls of functions that are not declared ---
