@@ -29,7 +29,7 @@ from accounts.labels import short_labels
 from accounts.live_settings import live
 from accounts.models import usable_accounts
 from accounts.queue import AccountRequest, Patience, Reconsider, Waiter, WaitingQueue
-from accounts.rest import EFFECTS, NO_EFFECT, CapacityPause, CoolingDown, Rests
+from accounts.rest import EFFECTS, LIMITS, NO_EFFECT, CapacityPause, CoolingDown, Rests
 from accounts.strategies import Candidate, Condition
 
 if TYPE_CHECKING:
@@ -420,8 +420,10 @@ class Pool:
         """`hint_seconds`: how long Google said to wait. Returns the account's rest for this quota, if any."""
         account, request = lease.account, lease.request
         key = (account.id, request.model_key)
-        if self.rests.is_same_moment(key):
-            return self.rests.get(key)
+        known = self.rests.get(key)
+        # A limit outweighs what the account cools down for already, however short ago that began.
+        if self.rests.is_same_moment(key) and (_is_limit(known) or trouble not in LIMITS):
+            return known
         self._change_condition(account.id, health=EFFECTS.get(trouble, NO_EFFECT).health, tokens=1)
         resting = self.rests.failed(key, trouble, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
         if resting is not None:

@@ -10,7 +10,7 @@ import pytest
 
 from accounts.google.errors import Trouble
 from accounts.pool import AccountRequest, Lease, Patience, Pool, PooledAccount, QueueFull, Reconsider
-from accounts.rest import CoolingDown
+from accounts.rest import FAILURES_IN_A_ROW, CoolingDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -600,6 +600,18 @@ def test_an_account_with_a_doubtful_past_is_asked_when_there_is_nobody_else(pool
     assert take(pool).account.id == 2
     pool.replace(pool.accounts[:1])
     assert take(pool).account.id == 1
+
+
+@pytest.mark.parametrize("before", [Trouble.SERVER_ERROR, Trouble.NO_LICENCE])
+def test_a_limit_outweighs_a_cooldown_that_has_just_begun(pool: Pool, before: Trouble) -> None:
+    lease = take(pool)
+    for _ in range(FAILURES_IN_A_ROW):
+        pool.failed(lease, before)
+
+    cooldown = pool.failed(lease, Trouble.QUOTA, 7200)
+
+    assert cooldown is not None
+    assert (cooldown.is_limit, cooldown.until - cooldown.since) == (True, 7200)
 
 
 @pytest.mark.parametrize("name", ["gemini-3-flash", "gemini-3-flash-preview"])
