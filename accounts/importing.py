@@ -123,7 +123,7 @@ def _parse_row(number: int, entry: Any) -> Row:
 def _off_reason(entry: dict[str, Any]) -> str:
     """Every tool of this kind has its own field for it; a reason beside it is told, too."""
     for name, is_off in OFF_FIELDS.items():
-        if name in entry and _is_true(entry[name]) is is_off:
+        if entry.get(name) is not None and _is_true(entry[name]) is is_off:
             reason = entry.get("invalidReason") or entry.get("disabled_reason") or ""
             told = f": {fitted}" if (fitted := _printable(reason)) else ""
             return f"Switched off in the imported file ({name}{told})"

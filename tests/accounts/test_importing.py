@@ -50,6 +50,7 @@ def test_the_file_of_other_tools_is_read_and_its_packed_token_split() -> None:
         ({"isInvalid": True, "invalidReason": "invalid_grant"}, "isInvalid: invalid_grant"),
         ({"proxy_disabled": True}, "proxy_disabled"),
         ({"enabled": True, "disabled": "false", "isInvalid": None}, ""),
+        ({"enabled": None}, ""),
         ({"isInvalid": "yes", "invalidReason": ["\x1b[31m"]}, "isInvalid"),
     ],
 )
