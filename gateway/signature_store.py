@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 READ_SECONDS = 0.5
-ASK_AGAIN_SECONDS = 10.0
+ASK_AGAIN_SECONDS = 1.0
 """What the database did not have it may have later: another server writes twice a second."""
 WARM_ROWS = 2_000
 READ_ROWS = 200
@@ -68,9 +68,10 @@ class StoredSignatures:
             self._remember(newest)
 
     async def stop(self) -> None:
-        if self._thread is not None:
-            self._thread.submit(connection.close)
-            self._thread.shutdown(wait=False)
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.submit(connection.close)
+            thread.shutdown(wait=False)
 
     async def recall(self, request: MessagesRequest, family: Family) -> None:
         """Read what the calls of the running tool loop lack, so that `get` has it."""
@@ -81,15 +82,19 @@ class StoredSignatures:
             return
         loop = asyncio.get_running_loop()
         reading = loop.run_in_executor(self._thread, connected, table.find, missing)
-        reading.add_done_callback(_retrieve)
+        reading.add_done_callback(self._keep_what_came)
         try:
             found = await asyncio.wait_for(asyncio.shield(reading), READ_SECONDS)
         except Exception as error:
             self._overdue = reading
             logger.warning("Signatures of tool calls could not be read: %s", str(error) or "no answer")
         else:
-            self._remember(found)
-            self._note_misses(missing)
+            self._note_misses([key for key in missing if key not in found])
+
+    def _keep_what_came(self, reading: asyncio.Future[dict[str, str]]) -> None:
+        """Also what comes too late for this turn: the next one needs it, too. A late failure is no news."""
+        if not reading.cancelled() and reading.exception() is None:
+            self._remember(reading.result())
 
     def _remember(self, found: dict[str, str]) -> None:
         for key, signature in found.items():
@@ -105,9 +110,3 @@ class StoredSignatures:
             self._asked_at.move_to_end(key)
         while len(self._asked_at) > REMEMBERED_MISSES:
             self._asked_at.popitem(last=False)
-
-
-def _retrieve(future: asyncio.Future[dict[str, str]]) -> None:
-    """A read that came too late may fail unheard."""
-    if not future.cancelled():
-        future.exception()

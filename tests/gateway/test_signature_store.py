@@ -233,6 +233,32 @@ async def test_a_slow_database_is_not_waited_for(
     assert "no answer" in caplog.text
 
 
+async def test_what_comes_too_late_serves_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signature_store, "READ_SECONDS", 0.05)
+
+    def slow(ids: list[str]) -> dict[str, str]:
+        time.sleep(0.2)
+        return dict.fromkeys(ids, "gemini#found")
+
+    monkeypatch.setattr(table, "find", slow)
+
+    async with a_store() as store:
+        await store.recall(a_loop("toolu_1"), "gemini")
+        missed = store.get("toolu_1")
+        await asyncio.sleep(0.3)
+
+        assert (missed, store.get("toolu_1")) == (None, "gemini#found")
+
+
+async def test_after_the_stop_nothing_is_read() -> None:
+    async with a_store() as store:
+        pass
+
+    await store.recall(a_loop("toolu_1"), "gemini")
+
+    assert store.get("toolu_1") is None
+
+
 async def test_a_database_that_takes_no_signatures_keeps_no_rows_waiting(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
