@@ -85,10 +85,15 @@ def read_token_ratios() -> dict[str, Learnt]:
 
 
 def store_token_ratios(ratios: TokenRatios) -> None:
-    """Those that have changed. Called from a thread, while they change; raises Error, and they wait."""
+    """Those that have changed, in one order, so that two servers cannot lock each other.
+
+    Called from a thread, while they change; raises Error, and they wait.
+    """
     changed, ratios.changed = ratios.changed, {}
     now = timezone.now()
-    rows = [TokenRatio(model=model, changed_at=now, **one._asdict()) for model, one in changed.items()]
+    rows = [
+        TokenRatio(model=model, changed_at=now, **one._asdict()) for model, one in sorted(changed.items())
+    ]
     try:
         TokenRatio.objects.bulk_create(
             rows,
