@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from django.conf import settings
 
-from accounts.google.errors import Refusal, parse_refusal
-from gateway.errors import UpstreamFailed, UpstreamTimedOut
-from gateway.failures import verdict_on
+from accounts.google.errors import parse_refusal
+from gateway.errors import GatewayError, UpstreamFailed, UpstreamTimedOut
+from gateway.failures import Failure, failure_of
 from gateway.google_api.sse import ChunkReader, MalformedStream
 from gateway.translation.response import MessageCollector
 from gateway.translation.stream import BrokenAnswer, UpstreamErrorInStream
@@ -19,9 +19,10 @@ from gateway.upstreams.cloud_code import RequestRefused
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from accounts.pool import Lease
+    from accounts.google.errors import Refusal
+    from accounts.pool import Lease, PooledAccount
     from gateway.anthropic_api.stream_events import StreamEvent
     from gateway.translation.stream import MessageStream
     from gateway.translation.usage import TokenUsage
@@ -34,9 +35,14 @@ WHOLE_ANSWER_BYTES = 64 * 1024 * 1024
 class Answer:
     """Made by `begin`; whoever holds one must `close` it, read or not."""
 
-    def __init__(self, response: Response, stream: MessageStream, model_id: str) -> None:
+    def __init__(
+        self, response: Response, stream: MessageStream, model_id: str, account: PooledAccount
+    ) -> None:
         self.model_id = model_id
         self.lease: Lease | None = None
+        self.on_failure: Callable[[Failure], Awaitable[None]] = _forget
+        """Told when the upstream refuses in the middle of the answer."""
+        self._account = account
         self._response = response
         self._stream = stream
         self._reader = ChunkReader()
@@ -47,12 +53,14 @@ class Answer:
         self._failure: UpstreamErrorInStream | MalformedStream | BrokenAnswer | None = None
 
     @classmethod
-    async def begin(cls, response: Response, stream: MessageStream, model_id: str) -> Answer:
+    async def begin(
+        cls, response: Response, stream: MessageStream, model_id: str, account: PooledAccount
+    ) -> Answer:
         """Reads until there is content, so that whatever fails before can still be tried elsewhere.
 
         Raises RequestRefused, EmptyAnswer, MalformedStream or TransportFailed.
         """
-        answer = cls(response, stream, model_id)
+        answer = cls(response, stream, model_id, account)
         try:
             await answer._read_first_content(settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
         except BaseException:
@@ -82,8 +90,7 @@ class Answer:
                 yield []
                 last_sent = time.monotonic()
             except UpstreamErrorInStream as error:
-                refusal = _refusal_in(error)
-                raise verdict_on(refusal).as_error(refusal) from error
+                raise await self._error_after_content(_refusal_in(error)) from error
             except (MalformedStream, TransportFailed, BrokenAnswer) as error:
                 raise UpstreamFailed(f"The answer broke off: {error}.") from error
             else:
@@ -93,6 +100,11 @@ class Answer:
                     yield events
                     last_sent = time.monotonic()
                 del events
+
+    async def _error_after_content(self, refusal: Refusal) -> GatewayError:
+        failure = failure_of(RequestRefused(refusal))
+        await self.on_failure(failure)
+        return failure.as_error(self._account, "The answer broke off")
 
     @property
     def stop_reason(self) -> str:
@@ -179,6 +191,10 @@ class Answer:
 def _characters_in(event: StreamEvent) -> int:
     delta = event.get("delta") or {}
     return sum(len(value) for value in delta.values() if isinstance(value, str))
+
+
+async def _forget(failure: Failure) -> None:
+    """Before the answer belongs to a lease."""
 
 
 def _refusal_in(error: UpstreamErrorInStream) -> Refusal:

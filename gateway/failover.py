@@ -12,6 +12,7 @@ import asyncio
 import logging
 import math
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -19,7 +20,6 @@ from django.conf import settings
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.pool import AccountRequest, Patience, QueueFull, Reconsider
-from accounts.rest import LIMITS
 from gateway.errors import Overloaded
 from gateway.failures import FAILURES, Failure, failure_of
 from gateway.journey import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT, Learned
@@ -27,7 +27,7 @@ from gateway.journey import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT, Learned
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accounts.pool import Lease, Unavailable
+    from accounts.pool import Lease, PooledAccount, Unavailable
     from accounts.service import AccountsService
     from gateway.answer import Answer
     from gateway.errors import GatewayError
@@ -55,8 +55,9 @@ class Failover:
         self._caller = caller
         self._model_unknown = model_unknown
 
-    async def answer(self, plan: Plan, journey: Journey, *, may_wait: bool) -> Answer:
-        """Raises GatewayError. Without `may_wait` neither a limit nor missing capacity is waited for."""
+    async def answer(self, plan: Plan, journey: Journey, *, may_wait: bool, may_pause: bool = True) -> Answer:
+        """Raises GatewayError. Without `may_wait` neither a limit nor missing capacity is waited for, without
+        `may_pause` there is no round after a pause."""
         request = AccountRequest(
             model_key=plan.model.quota_key,
             conversation=journey.conversation,
@@ -74,7 +75,7 @@ class Failover:
             if answer is not None:
                 return answer
             if failure is not None and failure.verdict.is_passing:
-                await self._before_next_call(plan, request, learned, journey)
+                await self._before_next_call(plan, request, learned, journey, may_pause=may_pause)
 
     def _lease(self, request: AccountRequest, learned: Learned) -> Lease | None:
         for ids in learned.preferences():
@@ -98,6 +99,7 @@ class Failover:
         if answer is not None:
             self._pool.succeeded(lease)
             answer.lease = lease
+            answer.on_failure = partial(self._learn_after_content, lease)
         return answer, failure
 
     # What a failure teaches
@@ -108,7 +110,7 @@ class Failover:
         """Raises the client's error when no other account would do better."""
         account, verdict = lease.account, failure.verdict
         back_at = self._rest(failure, lease, plan, learned, journey)
-        error = failure.as_error(account.label)
+        error = failure.as_error(account)
         is_unknown = failure.trouble is Trouble.NOT_FOUND and not self._pool.is_listed(lease.request)
         if is_unknown:
             error = self._model_unknown(plan.request.model)
@@ -122,12 +124,24 @@ class Failover:
             learned.failed.append(account.id)
         elif failure.trouble is Trouble.CAPACITY:
             learned.without_capacity.add(account.id)
-        elif failure.trouble not in LIMITS:
+        elif back_at is None:  # a limit ends by itself, and the pool knows when
             learned.refused.add(account.id)
-        if verdict.state is not None:
+        await self._take_out_of_use(account, failure)
+
+    async def _take_out_of_use(self, account: PooledAccount, failure: Failure) -> None:
+        """When it needs the operator."""
+        if failure.verdict.state is not None:
             refusal = failure.refusal
             reason, link = (refusal.message, refusal.link) if refusal is not None else (failure.detail, "")
-            await self._accounts.take_out_of_use(account, verdict.state, reason, link)
+            await self._accounts.take_out_of_use(account, failure.verdict.state, reason, link)
+
+    async def _learn_after_content(self, lease: Lease, failure: Failure) -> None:
+        """The upstream refused in the middle of an answer: nothing is tried again, but the account may be at
+        its limit, or have to leave the pool."""
+        wait = failure.refusal.wait_seconds if failure.refusal is not None else None
+        if failure.trouble is not None and not failure.verdict.is_passing:
+            self._pool.failed(lease, failure.trouble, wait)
+        await self._take_out_of_use(lease.account, failure)
 
     def _rest(
         self, failure: Failure, lease: Lease, plan: Plan, learned: Learned, journey: Journey
@@ -144,25 +158,25 @@ class Failover:
         if failure.trouble is Trouble.CAPACITY:
             learned.has_no_capacity, learned.capacity_hint_seconds = True, wait
         rest = self._pool.failed(lease, failure.trouble, wait)
-        return rest.until if rest is not None and failure.verdict.is_limit else None
+        return rest.until if rest is not None and rest.is_limit else None
 
     def _has_untried_base(self, plan: Plan, journey: Journey) -> bool:
         return any(base not in journey.failed_bases for base in self._caller.bases(plan, journey))
 
     def _note_capacity(self, request: AccountRequest, learned: Learned, journey: Journey) -> None:
-        """Back the model off once two accounts, or all that could be asked, report no capacity."""
+        """Back the model off once two accounts, or all that could be asked now, report no capacity."""
         reports = len(learned.without_capacity)
         if not reports:
             return
         others = self._pool.unavailable(request).ready_without(learned.for_good)
-        if reports >= CAPACITY_REPORTS or not others:
+        if reports >= CAPACITY_REPORTS or self._pool.is_busy(others):
             self._pool.back_off(request.model_key, learned.capacity_hint_seconds)
             learned.without_capacity.clear()
 
     # Passing failures
 
     async def _before_next_call(
-        self, plan: Plan, request: AccountRequest, learned: Learned, journey: Journey
+        self, plan: Plan, request: AccountRequest, learned: Learned, journey: Journey, *, may_pause: bool
     ) -> None:
         """Return at once, or after a pause, when there may be another call. Raises GatewayError."""
         journey.passing_failures += 1
@@ -178,7 +192,7 @@ class Failover:
         if has_another and journey.passing_failures < _calls_without_pause() and not journey.rounds:
             return
         pause = min(FIRST_PAUSE_SECONDS * 2.0**journey.rounds, LONGEST_PAUSE_SECONDS)
-        if journey.rounds >= live("MAX_RETRIES") or pause >= journey.seconds_left:
+        if not may_pause or journey.rounds >= live("MAX_RETRIES") or pause >= journey.seconds_left:
             raise self._given_up(plan, why, learned, journey)
         journey.rounds += 1
         with journey.waiting():
@@ -245,7 +259,7 @@ def _patience(learned: Learned, journey: Journey, *, may_wait: bool) -> Patience
         return Patience()
     if not learned.has_no_capacity or learned.has_waited_for_capacity:
         return Patience(journey.deadline, -math.inf)
-    return Patience(journey.deadline, min(journey.started_at + CAPACITY_WAIT_SECONDS, journey.deadline))
+    return Patience(journey.deadline, min(journey.opened_at + CAPACITY_WAIT_SECONDS, journey.deadline))
 
 
 def longest_wait() -> float:

@@ -36,6 +36,7 @@ from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
     from accounts.google.errors import Refusal
+    from accounts.pool import PooledAccount
 
 ACCOUNTS_PAGE = "/admin/accounts/account/"
 
@@ -55,8 +56,9 @@ class Verdict:
     operator_must: str = ""
     """About the account: the client reads this instead of the upstream's own words, which name projects."""
 
-    def as_error(self, refusal: Refusal) -> GatewayError:
-        error = self.error(without_identifiers(client_message(refusal.body) or refusal.message))
+    def as_error(self, refusal: Refusal, account: PooledAccount) -> GatewayError:
+        words = client_message(refusal.body) or refusal.message
+        error = self.error(without_identifiers(words, account.project_id, account.email))
         error.may_quote_request = True
         return error
 
@@ -135,13 +137,13 @@ class Failure:
     refusal: Refusal | None = None
     """Of the model call itself."""
 
-    def as_error(self, label: str) -> GatewayError:
-        """What the client hears when no other account can serve. `label` is the account's, for clients."""
+    def as_error(self, account: PooledAccount, what: str = "No account can answer") -> GatewayError:
+        """What the client hears when no other account can serve; `what` has come of the request then."""
         if self.verdict.operator_must:
             must = f"The operator must {self.verdict.operator_must}, at {ACCOUNTS_PAGE}"
-            return OperatorMustAct(f"No account can answer. {label}: {self.reason}. {must}.")
+            return OperatorMustAct(f"{what}. {account.label}: {self.reason}. {must}.")
         if self.refusal is not None:
-            return self.verdict.as_error(self.refusal)
+            return self.verdict.as_error(self.refusal, account)
         if self.verdict.ends_request:
             return self.verdict.error(self.reason)
         return self.verdict.error(f"The upstream failed: {self.reason}.")
@@ -199,6 +201,9 @@ IDENTIFIERS = re.compile(
 )
 
 
-def without_identifiers(text: str) -> str:
-    """Project ids, project numbers and e-mail addresses become `…`; all else stays as it is."""
+def without_identifiers(text: str, *known: str) -> str:
+    """Project ids, project numbers and e-mail addresses become `…`, and so do the `known` ones, wherever they
+    stand; all else stays as it is."""
+    for identifier in filter(None, known):
+        text = text.replace(identifier, "…")
     return IDENTIFIERS.sub(lambda found: f"{found['before'] or ''}…", text)

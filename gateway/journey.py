@@ -92,6 +92,8 @@ class Journey:
     """Ours, which keeps it with one account."""
     started_at: float = field(default_factory=time.time)
     attempts: list[Attempt] = field(default_factory=list)
+    opened_at: float = field(default_factory=time.time)
+    """When the answer was asked for; a structured answer may be asked for twice."""
     deadline: float = math.inf
     """When the first content must be there, in seconds since the epoch."""
     passing_failures: int = 0
@@ -114,7 +116,15 @@ class Journey:
 
     @property
     def seconds(self) -> float:
-        return time.time() - self.started_at
+        """Since the answer was asked for."""
+        return time.time() - self.opened_at
+
+    def open_again(self, longest_wait_seconds: float) -> None:
+        """An answer is asked for; each gets its own time and rounds, and its model may be another one."""
+        self.opened_at = time.time()
+        self.deadline = self.opened_at + longest_wait_seconds
+        self.rounds = 0
+        self.stepped_in = False
 
     @property
     def seconds_left(self) -> float:

@@ -86,7 +86,7 @@ class ModelCaller:
                 error.refusal = refusal = named_if_too_long(
                     error.refusal, plan.translated.input_token_estimate, plan.model.max_input_tokens
                 )
-                if _is_short_limit(refusal) and short_limits < SHORT_LIMIT_TRIES:
+                if short_limits < SHORT_LIMIT_TRIES and _is_short_limit(refusal, journey):
                     short_limits += 1
                     _end_attempt(error, SAME_ACCOUNT, journey)
                     with journey.waiting():
@@ -132,7 +132,7 @@ class ModelCaller:
             raise
         stream = self._message_stream(plan)
         journey.attempt.usage = stream.usage
-        return await Answer.begin(response, stream, plan.model.listed_id)
+        return await Answer.begin(response, stream, plan.model.listed_id, account)
 
     def _message_stream(self, plan: Plan) -> MessageStream:
         return MessageStream(
@@ -150,9 +150,14 @@ def _end_attempt(error: RequestRefused, decision: str, journey: Journey) -> None
     journey.end_attempt(failure.reason, decision, detail=failure.detail)
 
 
-def _is_short_limit(refusal: Refusal) -> bool:
+def _is_short_limit(refusal: Refusal, journey: Journey) -> bool:
     wait = refusal.wait_seconds
-    return refusal.trouble in LIMITS and wait is not None and wait <= SHORT_LIMIT_SECONDS
+    return (
+        refusal.trouble in LIMITS
+        and wait is not None
+        and wait <= SHORT_LIMIT_SECONDS
+        and wait < journey.seconds_left
+    )
 
 
 def _options() -> TranslationOptions:

@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from typing import TYPE_CHECKING
 
 from accounts.live_settings import live
 from gateway import model_catalog
 from gateway.errors import (
     GatewayError,
-    InvalidRequest,
     NotFound,
     OperatorMustAct,
     Overloaded,
     RateLimited,
+    Unavailable,
     UpstreamTimedOut,
 )
 from gateway.failover import Failover, longest_wait
@@ -45,6 +44,9 @@ if TYPE_CHECKING:
     Offers = Mapping[str, ModelOffer]
 
 logger = logging.getLogger(__name__)
+
+MODELS_KNOWN_SECONDS = 5
+"""After so long a client may try again when no list of models could be fetched."""
 
 
 class Relay:
@@ -71,7 +73,7 @@ class Relay:
         Whoever gets the answer must close it: that gives the account back.
         """
         limit = longest_wait()
-        journey.deadline = time.time() + limit
+        journey.open_again(limit)
         try:
             async with asyncio.timeout(limit if 0 < limit < math.inf else None):
                 answer = await self._open(request, journey)
@@ -139,8 +141,8 @@ class Relay:
             await self._signatures.recall(request, family_of(model_id))
             try:
                 plan = self._plan(model_id, request, journey)
-                answer = await self._failover.answer(plan, journey, may_wait=False)
-            except (RateLimited, Overloaded, InvalidRequest, NotFound) as failure:
+                answer = await self._failover.answer(plan, journey, may_wait=False, may_pause=False)
+            except GatewayError as failure:
                 # Not its sentence: that may quote the request.
                 logger.warning("%s cannot step in: %d %s", model_id, failure.status, failure.error_type)
             else:
@@ -174,7 +176,13 @@ class Relay:
         tried = "; ".join(f"{attempt.account} {attempt.reason}" for attempt in failed)
         return UpstreamTimedOut(f"{waited}{': ' + tried if tried else ''}.")
 
-    def _model_unknown(self, name: str) -> NotFound:
+    def _model_unknown(self, name: str) -> GatewayError:
+        if not self._offered():
+            return Unavailable(
+                f"model: {name} was asked for as it is, because no account has been able to say yet which "
+                "models it offers, and the upstream does not know it.",
+                retry_after_seconds=MODELS_KNOWN_SECONDS,
+            )
         names = ", ".join(self._routes().listed(model_catalog.visible(self._offered())))
         return NotFound(f"model: {name} is not known here. There is: {names or 'none yet'}.")
 

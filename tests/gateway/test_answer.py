@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from accounts.pool import PooledAccount
 from gateway import answer as answer_module
 from gateway.answer import Answer
 from gateway.anthropic_api.messages import parse_messages_request
@@ -75,8 +76,11 @@ def a_stream(**fields: Any) -> MessageStream:
     )
 
 
+ADA = PooledAccount(1, "ada@example.com", "project", label="ad…@e…")
+
+
 async def begin(response: CannedResponse) -> Answer:
-    return await Answer.begin(response, a_stream(), "claude-sonnet-4-6")
+    return await Answer.begin(response, a_stream(), "claude-sonnet-4-6", ADA)
 
 
 async def test_an_error_that_comes_with_the_first_content_can_be_tried_elsewhere() -> None:
@@ -248,7 +252,7 @@ async def test_thinking_that_nobody_sees_is_an_answer_that_has_begun() -> None:
 async def test_a_turn_that_is_over_is_not_read_to_its_end() -> None:
     usage = b"data: %s\n\n" % orjson.dumps({"response": {"usageMetadata": {"promptTokenCount": 5}}})
     response = CannedResponse(a_chunk("one END"), usage, a_chunk("two"), a_chunk("three"))
-    answer = await Answer.begin(response, a_stream(stop_sequences=["END"]), "claude-sonnet-4-6")
+    answer = await Answer.begin(response, a_stream(stop_sequences=["END"]), "claude-sonnet-4-6", ADA)
 
     message = await answer.message()
     answer.close()

@@ -11,6 +11,7 @@ from accounts.google.code_assist import CodeAssistFailed
 from accounts.google.errors import Trouble, parse_refusal
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
 from accounts.models import Account
+from accounts.pool import PooledAccount
 from accounts.service import NoProject
 from gateway.errors import GatewayError
 from gateway.failures import VERDICTS, failure_of, without_identifiers
@@ -60,6 +61,9 @@ def test_words_that_clients_act_upon_stay_as_they_are(words: str) -> None:
     assert without_identifiers(words) == words
 
 
+ADA = PooledAccount(1, "ada@example.com", "acme-prod", label="ad…@e…")
+
+
 def refused(status: int, message: str, reason: str = "") -> RequestRefused:
     details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]
     body = {"error": {"code": status, "message": message, "details": details if reason else []}}
@@ -79,6 +83,7 @@ BROKEN_SET_UP = CodeAssistFailed("loadCodeAssist: 400 odd", parse_refusal(400, b
         (refused(403, NOT_USED.format("p-1", "p-1"), "SERVICE_DISABLED"), 503, False, "project refused"),
         (refused(429, "for 'project_number:12345678'"), 429, None, "for 'project_number:…'"),
         (refused(400, "in project my-app"), 400, None, "in project …"),
+        (refused(400, "project: acme-prod is off"), 400, None, "project: … is off"),
         (refused(500, "Internal error"), 502, None, "Internal error"),
         (SignInExpired("revoked"), 503, False, "must sign in again"),
         (NoProject("ada@example.com has no Cloud project yet."), 503, False, "has no Cloud project"),
@@ -104,11 +109,11 @@ BROKEN_SET_UP = CodeAssistFailed("loadCodeAssist: 400 odd", parse_refusal(400, b
 def test_a_failure_as_the_client_hears_it(
     error: Exception, status: int, should_retry: bool | None, words: str
 ) -> None:
-    heard = failure_of(error).as_error("ad…@e…")
+    heard = failure_of(error).as_error(ADA)
 
     assert (heard.status, heard.should_retry) == (status, should_retry)
     assert words in heard.message
-    assert "ada@example.com" not in heard.message
+    assert not {"ada@example.com", "acme-prod"} & set(heard.message.replace(",", " ").split())
 
 
 @pytest.mark.parametrize("trouble", Trouble)

@@ -18,6 +18,7 @@ from gateway import failover
 from gateway.anthropic_api.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
 from gateway.journey import Journey
+from gateway.upstreams.emulator import google_errors
 from gateway.upstreams.emulator.accounts import sample_account
 from gateway.upstreams.emulator.behaviour import fault_named, finish, pace, refuse
 from gateway.upstreams.emulator.google_errors import bare_429
@@ -355,6 +356,61 @@ async def test_trouble_after_the_first_content_of_a_plain_request_gets_its_statu
     assert (await ask(client)).status_code == 529
 
 
+async def test_an_account_refused_amid_its_answer_leaves_the_pool(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    refused = google_errors.verification_required("https://accounts.google.com/verify")
+    google.state.fault("error_mid_stream", pace(chunk_delay=0.05), after_chunks=2, body=refused.body)
+
+    response = await ask(client)
+
+    account = await in_database(Account.objects.get)(email=tried(google)[0])
+    message = response.json()["error"]["message"]
+    assert (response.status_code, response.headers["x-should-retry"]) == (503, "false")
+    assert message.startswith("The answer broke off. ad…@")
+    assert "accounts.google.com" not in message
+    assert (account.state, account.state_link) == (
+        Account.State.NEEDS_VERIFICATION,
+        "https://accounts.google.com/verify",
+    )
+
+
+@pytest.mark.parametrize("fault", ["no_licence", "empty_answer"])
+async def test_a_fallback_model_that_fails_leaves_the_first_to_be_waited_for(
+    fault: str, client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
+) -> None:
+    live_setting("FALLBACK", True)
+    google.state.fault("rate_limited", model="claude-sonnet-4-6", delay=4, times=3)
+    for model in ("gemini-3-flash-preview", "gemini-3.1-pro-preview", "gemini-3-pro-preview"):
+        google.state.fault(fault, model=model, times=None)
+
+    response = await ask(client)
+
+    assert (response.status_code, response.headers["x-upstream-model"]) == (200, "claude-sonnet-4-6")
+
+
+async def test_a_short_limit_beyond_the_deadline_is_told_at_once(
+    client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
+) -> None:
+    live_setting("MAX_WAIT_BEFORE_ERROR_MS", 0)
+    google.state.fault("rate_limited", delay=2.9, times=None)
+
+    response = await ask(client)
+
+    assert (response.status_code, response.headers["retry-after"]) == (429, "3")
+    assert len(tried(google)) == 3
+
+
+async def test_a_model_is_not_unknown_while_no_list_could_be_fetched(google: EmulatorServer) -> None:
+    google.state.fault("unavailable", method="fetchAvailableModels", times=None)
+    google.state.fault("unavailable", method="retrieveUserQuota", times=None)
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        response = await ask(client, model="claude-sonnet-4-5-20250929")
+
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+
+
 async def test_without_any_account_the_operator_is_told_what_to_do(google: EmulatorServer) -> None:
     await in_database(Account.objects.all().delete)()
 
@@ -389,11 +445,10 @@ async def test_an_account_added_while_the_gateway_runs_is_used_within_a_second(
     assert response.status_code == 200
 
 
-async def test_one_without_capacity_is_not_hammered_while_the_others_are_busy(
+async def test_without_capacity_nobody_waits_for_the_busy_ones(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, live_setting: LiveSetting
 ) -> None:
     live_setting("MAX_CONCURRENT_REQUESTS", 1)
-    live_setting("MAX_WAIT_BEFORE_ERROR_MS", 1000)
     google.state.fault("capacity_exhausted", account=ADA, times=None)
     held = [hold(gateway, email) for email in (GRACE, LINUS)]
 
@@ -401,7 +456,7 @@ async def test_one_without_capacity_is_not_hammered_while_the_others_are_busy(
 
     for lease in held:
         lease.release()
-    assert response.status_code == 429
+    assert response.status_code == 529
     assert tried(google) == [ADA]
 
 
