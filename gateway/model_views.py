@@ -28,7 +28,7 @@ PICKER_OF_CLAUDE_CODE = "claude-code/"
 @endpoint("GET", "HEAD")
 async def models(request: ApiRequest) -> HttpResponseBase:
     offered = await request.gateway.relay.offered_models()
-    names = request.gateway.routes.listed(model_catalog.visible(offered))
+    names = request.gateway.routes.listed(model_catalog.visible(offered), offered)
     if request.headers.get("user-agent", "").startswith(PICKER_OF_CLAUDE_CODE):
         names = [alias_of(name) for name in names]
     page = _page(names, request.GET.get("after_id"), request.GET.get("before_id"), _limit(request))
@@ -49,7 +49,7 @@ async def model(request: ApiRequest, model_id: str) -> HttpResponseBase:
     offered = await request.gateway.relay.offered_models()
     offer = offered.get(_upstream_id(request, model_id, offered))
     if offer is None:
-        there = ", ".join(request.gateway.routes.listed(model_catalog.visible(offered)))
+        there = ", ".join(request.gateway.routes.listed(model_catalog.visible(offered), offered))
         raise NotFound(f"model: {model_id} is not known here. There is: {there}.")
     return JsonResponse(_model_object(model_id, offer))
 

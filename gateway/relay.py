@@ -151,10 +151,12 @@ class Relay:
         return None
 
     def _plan(self, model_id: str, request: MessagesRequest, journey: Journey) -> Plan:
-        offer = self._offered().get(model_id)
+        mode, offered = live("GEMINI_HEADER_MODE"), self._offered()
+        # A route may name a model as another header mode does.
+        offer = offered.get(model_id) or offered.get(upstream_model(model_id, header_mode=mode).listed_id)
         model = upstream_model(
             model_id,
-            header_mode=live("GEMINI_HEADER_MODE"),
+            header_mode=mode,
             max_output_tokens=offer.max_output_tokens if offer else None,
             max_input_tokens=offer.max_input_tokens if offer else None,
         )
@@ -183,7 +185,8 @@ class Relay:
                 "models it offers, and the upstream does not know it.",
                 retry_after_seconds=MODELS_KNOWN_SECONDS,
             )
-        names = ", ".join(self._routes().listed(model_catalog.visible(self._offered())))
+        offered = self._offered()
+        names = ", ".join(self._routes().listed(model_catalog.visible(offered), offered))
         return NotFound(f"model: {name} is not known here. There is: {names or 'none yet'}.")
 
     def _accounts_missing(self) -> OperatorMustAct:

@@ -42,15 +42,16 @@ class Routes:
             following = self.route(following).fallback
         return [substitute for substitute in chain if substitute in offered]
 
-    def listed(self, ids: Collection[str]) -> list[str]:
-        """Model ids and routed names to show: pinned ones first, hidden ones not at all, nor those that are
-        routed to a model that is not on offer."""
-        shown = [name for name in {*ids, *self.by_name} if self._is_shown(name, ids)]
+    def listed(self, ids: Collection[str], offered: Collection[str]) -> list[str]:
+        """Of the ids to show and the routed names: pinned ones first, hidden ones not at all, nor those that
+        are routed to a model that is not on offer."""
+        shown = [name for name in {*ids, *self.by_name} if self._is_shown(name, ids, offered)]
         return sorted(shown, key=lambda name: (not self.route(name).pinned, name))
 
-    def _is_shown(self, name: str, ids: Collection[str]) -> bool:
+    def _is_shown(self, name: str, ids: Collection[str], offered: Collection[str]) -> bool:
         route = self.route(name)
-        return not route.hidden and (route.upstream_model or name) in ids
+        on_offer = route.upstream_model in offered if route.upstream_model else name in ids
+        return on_offer and not route.hidden
 
 
 def cycle_through(name: str, fallback: str, fallbacks: Mapping[str, str]) -> list[str]:

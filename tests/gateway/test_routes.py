@@ -48,13 +48,19 @@ def test_a_chain_that_runs_in_a_circle_ends() -> None:
 def test_the_list_shows_pinned_first_routed_names_too_and_hidden_not() -> None:
     routes = Routes({"z": Route("a"), "c": Route(hidden=True), "d": Route(pinned=True)})
 
-    assert routes.listed(OFFERED) == ["d", "a", "b", "e", "z"]
+    assert routes.listed(OFFERED, OFFERED) == ["d", "a", "b", "e", "z"]
+
+
+def test_a_name_routed_to_a_model_that_is_not_shown_itself_is_listed() -> None:
+    routes = Routes({"mine": Route("preview")})
+
+    assert routes.listed(["plain"], ["plain", "preview"]) == ["mine", "plain"]
 
 
 def test_a_name_routed_to_no_model_on_offer_is_not_listed() -> None:
     routes = Routes({"x": Route("gone"), "a": Route("gone", pinned=True)})
 
-    assert routes.listed(OFFERED) == ["b", "c", "d", "e"]
+    assert routes.listed(OFFERED, OFFERED) == ["b", "c", "d", "e"]
 
 
 @pytest.mark.parametrize(
