@@ -190,7 +190,7 @@ class Counts(NamedTuple):
 def count(body: Body, model: UpstreamModel, tokenizer: Tokenizer) -> Counts:
     request = parse_messages_request({"model": model.listed_id, "max_tokens": 1000, **body})
     translated = translate_request(request, model, TranslationOptions(), SignatureCache())
-    return Counts(translated.raw_token_estimate, tokenizer.count_prompt(translated.request))
+    return Counts(translated.input_token_estimate, tokenizer.count_prompt(translated.request))
 
 
 def error(counts: Counts, ratio: float) -> float:

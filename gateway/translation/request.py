@@ -14,7 +14,7 @@ from gateway.translation.history import Message, as_turns, pair_tools
 from gateway.translation.json_schema import Restoration, response_schema
 from gateway.translation.structured_output import answer_tool_for, wanted_schema, with_answer_tool
 from gateway.translation.thinking import ThinkingPlan, lacks_thinking_in_tool_loop, plan_thinking
-from gateway.translation.token_estimate import estimate_input_tokens
+from gateway.translation.token_estimate import InputEstimate, estimate_input
 from gateway.translation.tools import (
     function_calling,
     is_forced,
@@ -51,7 +51,8 @@ class TranslationOptions:
 class TranslatedRequest:
     """``request`` is ready for JSON; the sender adds sessionId. The rest is for reading the answer.
 
-    ``raw_token_estimate`` is the estimate before the ratio was applied; 0 when it is not of what is sent.
+    ``raw_token_estimate`` is the estimate before the ratio was applied; 0 when nothing is
+    to be learnt from it.
     """
 
     request: dict[str, Any]
@@ -80,7 +81,7 @@ def translate_request(
     rules = answer_rules(request, answer_tool=answer_tool)
     if answer_tool is not None:
         request = with_answer_tool(request)
-    turns, tokens = _turns_within_context(request, model, options, token_ratio)
+    turns, estimate = _turns_within_context(request, model, options, token_ratio)
     plan = plan_thinking(
         request,
         model,
@@ -102,8 +103,8 @@ def translate_request(
         translated,
         model,
         names,
-        input_token_estimate=round(tokens * token_ratio),
-        raw_token_estimate=0 if without_thinking else tokens,
+        input_token_estimate=round(estimate.tokens * token_ratio),
+        raw_token_estimate=estimate.tokens if estimate.is_mostly_text and not without_thinking else 0,
         thinks=plan.is_on,
         restorations=tools.restorations,
         answer_rules=rules,
@@ -117,15 +118,15 @@ def _may_prefill(request: MessagesRequest, model: UpstreamModel, plan: ThinkingP
 
 def _turns_within_context(
     request: MessagesRequest, model: UpstreamModel, options: TranslationOptions, token_ratio: float
-) -> tuple[list[Message], int]:
+) -> tuple[list[Message], InputEstimate]:
     """The turns to send, and the raw estimate of the request with these."""
     turns = as_turns(request.messages)
-    tokens = estimate_input_tokens(request, model.family)
+    estimate = estimate_input(request, model.family)
     limit = options.max_context_tokens / token_ratio
-    if turns and 0 < limit < tokens:
+    if turns and 0 < limit < estimate.tokens:
         turns = keep_newest_turns(turns, request, model.family, limit)
-        tokens = estimate_input_tokens(replace(request, messages=turns), model.family)
-    return pair_tools(turns), tokens
+        estimate = estimate_input(replace(request, messages=turns), model.family)
+    return pair_tools(turns), estimate
 
 
 def _around_the_contents(

@@ -1,13 +1,13 @@
 """About how many tokens a request has, counted without a tokenizer and fast enough for each request.
 
 Texts and JSON are gathered and looked at together (text_tokens.py). Images and documents count by their size
-(media_tokens.py), and no base64 counts as text, wherever it stands.
+(media_tokens.py); base64 in them, and in results that are files, counts as no text.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -32,14 +32,29 @@ _PAYLOAD = re.compile(r"[A-Za-z0-9+/_\-\r\n]{256,}+={0,2}\s{0,2}")
 """A word this long is nobody's: it is binary data in base64, or sealed."""
 
 
-def estimate_input_tokens(request: MessagesRequest, family: Family) -> int:
+class InputEstimate(NamedTuple):
+    tokens: int
+    media: int
+    """How many of them are images and documents."""
+
+    @property
+    def is_mostly_text(self) -> bool:
+        """Media have prices of their own: what they cost says nothing of a model's tokenizer."""
+        return self.media * 3 <= self.tokens
+
+
+def estimate_input(request: MessagesRequest, family: Family) -> InputEstimate:
     """Raises InvalidRequest for what is nested too deeply."""
     gathered = Gathered(family)
     gathered.add_content(request.system)
     gathered.add_tools(request)
     for message in request.messages:
         gathered.add_message(message)
-    return 1 + gathered.tokens
+    return InputEstimate(1 + gathered.tokens, gathered.media)
+
+
+def estimate_input_tokens(request: MessagesRequest, family: Family) -> int:
+    return estimate_input(request, family).tokens
 
 
 def estimate_preface(request: MessagesRequest, family: Family) -> int:
@@ -63,12 +78,17 @@ class Gathered:
         self._family = family
         self._texts: list[str] = []
         self._tokens = 0
+        self.media = 0
 
     @property
     def tokens(self) -> int:
         together = "".join([text for text in self._texts if len(text) < APART_CHARACTERS])
         apart = [text for text in self._texts if len(text) >= APART_CHARACTERS]
-        return self._tokens + round(sum(text_tokens(text, self._family) for text in (together, *apart)))
+        return (
+            self._tokens
+            + self.media
+            + round(sum(text_tokens(text, self._family) for text in (together, *apart)))
+        )
 
     def add_tools(self, request: MessagesRequest) -> None:
         output_format = (request.output_config or {}).get("format")
@@ -137,9 +157,9 @@ class Gathered:
 
     def _add_payload(self, media_type: str, data: str) -> None:
         if media_type.startswith("image/"):
-            self._tokens += image_tokens(data, self._family)
+            self.media += image_tokens(data, self._family)
         elif media_type == "application/pdf":
-            self._tokens += pdf_tokens(data, self._family)
+            self.media += pdf_tokens(data, self._family)
 
     def _add_unknown(self, block: object) -> None:
         """Results of server tools, and whatever comes next: as JSON, without what is binary or sealed."""

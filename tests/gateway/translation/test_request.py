@@ -22,6 +22,7 @@ from tests.builders import (
     a_tool,
     a_tool_result,
     a_tool_use,
+    an_image,
     assistant,
     translated,
     user,
@@ -172,6 +173,11 @@ def a_translation(*messages: dict[str, Any], token_ratio: float, **options: Any)
 
 def test_a_second_try_without_thinking_teaches_nothing_of_the_estimate() -> None:
     assert translated(user(LONG), without_thinking=True).raw_token_estimate == 0
+
+
+def test_a_prompt_that_is_mostly_images_teaches_nothing_of_the_estimate() -> None:
+    assert translated(user(a_text(LONG[:1_000]), an_image())).raw_token_estimate == 0
+    assert translated(user(a_text(LONG), an_image())).raw_token_estimate > 5_000
 
 
 def texts_after_shortening(*messages: dict[str, Any], limit: int, **fields: Any) -> list[str]:
