@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.translation.upstream_model import strip_client_suffix
+from gateway.translation.upstream_model import claude_version, strip_client_suffix
 
 ALIAS_PREFIX = "claude-code/"
 SHOWN_BY_CLAUDE_CODE = ("claude", "anthropic")
@@ -25,7 +25,6 @@ Version = tuple[int, int]
 # Dates, revisions and other words that say nothing of which model is meant.
 _NOISE = re.compile(r"-(?:20\d{6}|latest|thinking|v\d+|\d{3}|(?:preview|exp)-\d\d-\d{2,4})(?![^-])")
 _TAIL = re.compile(r"-(high|medium|low|minimal|preview|exp|customtools)$")
-_CLAUDE_VERSION = re.compile(r"(?<!\d)(\d{1,2})(?:[.-](\d{1,2}))?(?!\d)")
 _GEMINI = re.compile(
     r"gemini-(?:(\d{1,2})(?:[.-](\d{1,2}))?-)?(pro|flash-lite|flash)(?![a-z])"
     r"(?!.*(?:image|audio|tts|live|embedding|robotics|computer))"
@@ -81,11 +80,10 @@ def _without_level(text: str) -> tuple[str, str]:
 def _kind_and_version(base: str) -> tuple[str, Version | None]:
     for kind in CLAUDE_KINDS:
         if kind in base:
-            found = _CLAUDE_VERSION.search(base.partition("claude")[2] or base)
-            return kind, _version(found)
+            return kind, claude_version(base)
     found = _GEMINI.search(base)
     return (f"gemini-{found[3]}", _version(found)) if found else ("", None)
 
 
-def _version(found: re.Match[str] | None) -> Version | None:
-    return (int(found[1]), int(found[2] or 0)) if found and found[1] else None
+def _version(found: re.Match[str]) -> Version | None:
+    return (int(found[1]), int(found[2] or 0)) if found[1] else None

@@ -95,7 +95,7 @@ def translate_request(
     names = tools.names.copy()
     keeps_thinking = not without_thinking and (plan.is_on or model.family == "gemini")
     contents = ContentsBuilder(model, names, signatures, keeps_thinking=keeps_thinking).build(
-        turns, may_end_with_assistant=_may_prefill(request, model, plan)
+        turns, may_end_with_assistant=_may_prefill(request, model, plan, rules)
     )
     calling = function_calling(tools, names.added_after(tools.names), request.tool_choice, model.family)
     translated = {"contents": contents, **_around_the_contents(request, model, options, plan, calling)}
@@ -111,9 +111,13 @@ def translate_request(
     )
 
 
-def _may_prefill(request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan) -> bool:
-    """Claude goes on from the assistant's words, unless it thinks first or has to answer with whole JSON."""
-    return model.family == "claude" and not plan.is_on and wanted_schema(request) is None
+def _may_prefill(
+    request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan, rules: AnswerRules
+) -> bool:
+    """An older Claude goes on from the assistant's words, unless it thinks first or has to answer with
+    whole JSON, be it in words or through a function."""
+    answers_with_json = rules.answer_tool is not None or wanted_schema(request) is not None
+    return model.takes_prefill and not plan.is_on and not answers_with_json
 
 
 def _turns_within_context(

@@ -34,8 +34,14 @@ ANTIGRAVITY_NAMES = {
 }
 
 _CLIENT_SUFFIX = re.compile(r"\[\d+[mhd]\]$", re.IGNORECASE)
+# A date, as in claude-opus-4-20250514, is no minor version.
+_CLAUDE_VERSION = re.compile(r"(?<!\d)(\d{1,2})(?:[.-](\d{1,2}))?(?!\d)")
 _GEMINI_VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?", re.IGNORECASE)
 _LEVEL_SUFFIX = re.compile(r"(gemini-[3-9].*)-(minimal|low|medium|high)$")
+
+# "This model does not support assistant message prefill. The conversation must end with a user message."
+# (anthropics/claude-code#52433, decolua/9router#2302).
+FIRST_CLAUDE_WITHOUT_PREFILL = (4, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,12 @@ class UpstreamModel:
         return f"{self.sent_id}:{self.header_mode}"
 
     @property
+    def takes_prefill(self) -> bool:
+        """A Claude model whose name tells no version counts as new."""
+        version = claude_version(self.sent_id) if self.family == "claude" else None
+        return version is not None and version < FIRST_CLAUDE_WITHOUT_PREFILL
+
+    @property
     def nests_images_in_tool_results(self) -> bool:
         return self.family == "claude" or self.gemini_version >= (3, 0)
 
@@ -77,6 +89,12 @@ def family_of(model_id: str) -> Family:
         if family in lowered:
             return family
     return "unknown"
+
+
+def claude_version(model_id: str) -> tuple[int, int] | None:
+    """(4, 6) for ``claude-opus-4-6-thinking``; None when the name tells none."""
+    match = _CLAUDE_VERSION.search(model_id.lower().partition("claude")[2] or model_id)
+    return (int(match[1]), int(match[2] or 0)) if match else None
 
 
 def gemini_version(model_id: str) -> tuple[int, int]:

@@ -14,13 +14,14 @@ from gateway.upstreams.emulator.tool_rules import declared_functions
 from gateway.upstreams.emulator.turn_rules import Part, Turn, merged_turns
 
 if TYPE_CHECKING:
+    from gateway.upstreams.emulator.models import Model
     from gateway.upstreams.emulator.signatures import Signatures
 
 TOOL_USE_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 MEDIA_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "application/pdf"})
 
 
-def check_claude(request: Json, signatures: Signatures) -> None:
+def check_claude(request: Json, model: Model, signatures: Signatures) -> None:
     turns = merged_turns(request["contents"])
     for index, turn in enumerate(turns):
         for number, part in enumerate(turn.parts):
@@ -30,7 +31,7 @@ def check_claude(request: Json, signatures: Signatures) -> None:
     _check_system(request.get("systemInstruction") or {})
     _check_ids(turns)
     _check_pairs(turns)
-    _check_last_turn(turns, thinks=thinking_budget(request) > 0)
+    _check_last_turn(turns, model, thinks=thinking_budget(request) > 0)
 
 
 # Single parts
@@ -172,15 +173,21 @@ def _check_asked_for(turn: Turn, before: Turn, index: int) -> None:
 # The end of the conversation
 
 
-def _check_last_turn(turns: list[Turn], *, thinks: bool) -> None:
+def _check_last_turn(turns: list[Turn], model: Model, *, thinks: bool) -> None:
     last = turns[-1]
     if last.role == "model":
-        _check_prefill(last, thinks=thinks)
+        _check_prefill(last, model, thinks=thinks)
     elif thinks and last.responses:
         _check_loop_begins_with_thinking(turns)
 
 
-def _check_prefill(last: Turn, *, thinks: bool) -> None:
+def _check_prefill(last: Turn, model: Model, *, thinks: bool) -> None:
+    """anthropics/claude-code#52433."""
+    if not model.takes_prefill:
+        raise claude_invalid_request(
+            "This model does not support assistant message prefill. "
+            "The conversation must end with a user message."
+        )
     if thinks:
         raise claude_invalid_request(
             "This model does not support assistant message prefill when thinking is enabled. "

@@ -28,6 +28,7 @@ class Model:
     max_output_tokens: int
     thinking_budgets: tuple[int, int] | None = None
     thinking_levels: bool = False
+    takes_prefill: bool = False
     in_antigravity: bool = True
     in_cli: bool = False
 
@@ -50,8 +51,10 @@ class Model:
         return self.in_cli if mode == "cli" else self.in_antigravity
 
 
-def _claude(id_: str, display_name: str) -> Model:
-    return Model(id_, display_name, 200_000, 64_000, thinking_budgets=(1024, 63_999))
+def _claude(id_: str, display_name: str, *, takes_prefill: bool) -> Model:
+    return Model(
+        id_, display_name, 200_000, 64_000, thinking_budgets=(1024, 63_999), takes_prefill=takes_prefill
+    )
 
 
 def _gemini_3(id_: str, display_name: str, *, antigravity: bool = True, cli: bool = False) -> Model:
@@ -72,11 +75,11 @@ def _gemini_2_5(id_: str, display_name: str, budgets: tuple[int, int]) -> Model:
 
 
 _ALL = (
-    _claude("claude-sonnet-4-6", "Claude Sonnet 4.6"),
-    _claude("claude-opus-4-6-thinking", "Claude Opus 4.6 (Thinking)"),
-    _claude("claude-opus-4-5-thinking", "Claude Opus 4.5 (Thinking)"),
-    _claude("claude-sonnet-4-5", "Claude Sonnet 4.5"),
-    _claude("claude-sonnet-4-5-thinking", "Claude Sonnet 4.5 (Thinking)"),
+    _claude("claude-sonnet-4-6", "Claude Sonnet 4.6", takes_prefill=False),
+    _claude("claude-opus-4-6-thinking", "Claude Opus 4.6 (Thinking)", takes_prefill=False),
+    _claude("claude-opus-4-5-thinking", "Claude Opus 4.5 (Thinking)", takes_prefill=True),
+    _claude("claude-sonnet-4-5", "Claude Sonnet 4.5", takes_prefill=True),
+    _claude("claude-sonnet-4-5-thinking", "Claude Sonnet 4.5 (Thinking)", takes_prefill=True),
     _gemini_3("gemini-3.1-pro-high", "Gemini 3.1 Pro (High)"),
     _gemini_3("gemini-3.1-pro-low", "Gemini 3.1 Pro (Low)"),
     _gemini_3("gemini-3-pro-high", "Gemini 3 Pro (High)"),

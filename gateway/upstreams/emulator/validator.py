@@ -52,7 +52,7 @@ def check_generate(parsed: Json, signatures: Signatures, tokenizers: Tokenizers 
     check_tools(request, model)
     check_generation(request, model)
     if model.family == "claude":
-        check_claude(request, signatures)
+        check_claude(request, model, signatures)
     elif model.family == "gemini":
         check_gemini(request, model, signatures)
     else:

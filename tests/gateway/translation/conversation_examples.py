@@ -38,7 +38,16 @@ TOOLS = ["Read", "mcp__files__list", "9lives", "x" * 80]
 OTHER_NAMES = ["not.declared", "default_api:Read", "Later"]
 WORDS = st.sampled_from(["Yes.", "  indented", "line\n", "ünïcode ✓", "a" * 300])
 MODELS = st.sampled_from(
-    [CLAUDE, CLAUDE_THINKING, GEMINI_3, "gemini-3-pro", "gemini-3-flash", GEMINI_2_5, GPT]
+    [
+        CLAUDE,
+        CLAUDE_THINKING,
+        "claude-sonnet-4-6",
+        GEMINI_3,
+        "gemini-3-pro",
+        "gemini-3-flash",
+        GEMINI_2_5,
+        GPT,
+    ]
 )
 ORIGINS = st.sampled_from(["claude", "gemini", "gpt"])
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.translation.history import INTERRUPTED, repair_history
+from gateway.upstreams.emulator.validator import validate_generate
 from tests.builders import (
     CLAUDE,
     CLAUDE_THINKING,
@@ -23,6 +24,7 @@ from tests.builders import (
     translated,
     user,
 )
+from tests.gateway.translation.test_schema_properties import an_envelope
 
 
 def contents_of(*messages: dict[str, Any], model: str = CLAUDE, **fields: Any) -> list[dict[str, Any]]:
@@ -107,7 +109,7 @@ def test_nothing_but_blanks_is_still_a_conversation() -> None:
     assert outline(contents_of(user(" "))) == ["user: ."]
 
 
-def test_a_prefill_is_kept_for_claude_without_thinking() -> None:
+def test_a_prefill_is_kept_for_an_older_claude_without_thinking() -> None:
     assert outline(contents_of(user("a"), assistant("I would"))) == ["user: a", "model: I would"]
 
 
@@ -117,7 +119,12 @@ def test_a_prefill_ends_with_a_word() -> None:
     assert outline(contents) == ["user: hi", "model: I say"]
 
 
-@pytest.mark.parametrize("model", [CLAUDE_THINKING, GEMINI_3, GPT])
+NEW_CLAUDE = "claude-sonnet-4-6"
+
+
+@pytest.mark.parametrize(
+    "model", [CLAUDE_THINKING, NEW_CLAUDE, "claude-opus-5", "claude-mythos-preview", GEMINI_3, GPT]
+)
 def test_after_a_prefill_other_models_are_asked_to_go_on(model: str) -> None:
     assert outline(contents_of(user("a"), assistant("I would"), model=model))[2:] == ["user: Continue."]
 
@@ -125,6 +132,13 @@ def test_after_a_prefill_other_models_are_asked_to_go_on(model: str) -> None:
 # --- parallel calls, orphans (5.3, 5.4) ---
 
 CALLS = [a_tool_use("a"), a_tool_use("b"), a_tool_use("c")]
+
+
+@pytest.mark.parametrize("last", [a_text("I would"), a_tool_use(), a_text(" ")])
+def test_a_new_claude_takes_any_end_of_the_history(last: dict[str, Any]) -> None:
+    request = translated(user("a"), assistant(last), tools=[a_tool()], model=NEW_CLAUDE)
+
+    validate_generate(an_envelope(NEW_CLAUDE, request.request))
 
 
 @pytest.mark.parametrize("model", [CLAUDE, GEMINI_3, GPT])

@@ -72,11 +72,12 @@ def test_gemini_keeps_its_own_field() -> None:
     assert "responseSchema" in request.request["generationConfig"]
 
 
-def test_a_prefill_is_not_gone_on_from() -> None:
+@pytest.mark.parametrize("tools", [[a_tool()], []], ids=["in words", "through a function"])
+def test_a_prefill_is_not_gone_on_from(tools: list[dict[str, Any]]) -> None:
     """The answer has to be complete JSON, and the client would have only its end."""
-    request = translated(user("hi"), assistant("{"), output_config=a_format(), tools=[a_tool()])
+    request = translated(user("hi"), assistant("{"), output_config=a_format(), tools=tools)
 
-    assert request.request["contents"][-1]["role"] == "user"
+    assert request.request["contents"][-1]["parts"] == [{"text": "Continue."}]
 
 
 # --- what counts ---

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.translation.upstream_model import (
+    claude_version,
     family_of,
     gemini_version,
     is_thinking_model,
@@ -117,3 +118,20 @@ def test_known_limits_win_over_the_defaults() -> None:
 
 def test_the_context_suffix_never_reaches_google() -> None:
     assert a_model("gemini-3-pro-preview[1m]", "cli").sent_id == "gemini-3-pro-preview"
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("claude-sonnet-4-5", (4, 5)),
+        ("claude-opus-4-6-thinking", (4, 6)),
+        ("claude-opus-4-20250514", (4, 0)),
+        ("claude-3-5-sonnet-20241022", (3, 5)),
+        ("claude-haiku-4.5", (4, 5)),
+        ("claude-opus-5", (5, 0)),
+        ("claude-mythos-preview", None),
+        ("claude-latest-20250514", None),
+    ],
+)
+def test_the_version_of_claude_is_told_by_the_name(name: str, version: tuple[int, int] | None) -> None:
+    assert claude_version(name) == version

@@ -41,6 +41,10 @@ def refusal_of(envelope: Json) -> Refusal:
     return caught.value
 
 
+def a_prefilled_request(model_id: str, contents: list[Json], **fields: Any) -> Json:
+    return a_text_request(model_id) | {"request": {"contents": contents, **fields}}
+
+
 def claude_message(refusal: Refusal) -> str:
     """Anthropic's own words, out of the JSON string in Google's message."""
     return str(orjson.loads(refusal.message)["error"]["message"])
@@ -345,7 +349,7 @@ CLAUDE_REFUSALS: list[tuple[str, Any, str]] = [
     (f"{CONTENTS}.1.parts.2.thoughtSignature", SENTINEL, "signature: Extra inputs are not permitted"),
     (f"{CONTENTS}.1.parts.0", ..., "Expected `thinking` or `redacted_thinking`, but found `text`"),
     (f"{CONTENTS}.1.parts", [call("Read"), call("Grep", "toolu_2")], "but found `tool_use`"),
-    (f"{CONTENTS}.3", model(text("So the")), "does not support assistant message prefill when thinking"),
+    (f"{CONTENTS}.3", model(text("So the")), "does not support assistant message prefill. The conversation"),
     (
         "request.tools.0.functionDeclarations.0.name",
         "get.weather",
@@ -408,12 +412,30 @@ def test_claude_takes_a_thought_whose_text_was_left_out() -> None:
 
 def test_claude_takes_a_prefill_without_thinking_unless_it_ends_in_a_blank() -> None:
     contents = [user(text("Finish: to be")), model(text("or not"))]
-    validate_generate(a_text_request() | {"request": {"contents": contents}})
+    validate_generate(a_prefilled_request("claude-sonnet-4-5", contents))
 
     contents[1] = model(text("or not "))
 
-    refusal = refusal_of(a_text_request() | {"request": {"contents": contents}})
+    refusal = refusal_of(a_prefilled_request("claude-sonnet-4-5", contents))
     assert "cannot end with trailing whitespace" in claude_message(refusal)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "config", "words"),
+    [
+        ("claude-sonnet-4-6", {}, "does not support assistant message prefill. The conversation must end"),
+        ("claude-sonnet-4-5-thinking", {"thinkingBudget": 2_000}, "prefill when thinking is enabled."),
+    ],
+)
+def test_claude_takes_no_prefill_from_4_6_on_and_with_thinking(
+    model_id: str, config: Json, words: str
+) -> None:
+    contents = [user(text("Finish: to be")), model(text("or not"))]
+    generation = {"maxOutputTokens": 8_000, "thinkingConfig": config} if config else {}
+
+    refusal = refusal_of(a_prefilled_request(model_id, contents, generationConfig=generation))
+
+    assert words in claude_message(refusal)
 
 
 def test_claude_reads_neighbours_of_one_role_as_one_turn() -> None:
