@@ -166,8 +166,13 @@ def _orphan(result: Block) -> list[Block]:
     content = _blocks_of(result.get("content") or "")
     said = "\n".join(block["text"] for block in content if block["type"] == "text")
     text = f"[Result of tool call {result['tool_use_id']}, which is not part of this conversation]\n{said}"
-    others = [block for block in content if block["type"] != "text"]
+    others = [_told_in_words(block) for block in content if block["type"] != "text"]
     return [{"type": "text", "text": text.rstrip()}, *others]
+
+
+def _told_in_words(block: Block) -> Block:
+    """A result within a result has a form that nobody checked, and would pass for an answer to a call."""
+    return {**block, "type": "nested_tool_result"} if block["type"] == "tool_result" else block
 
 
 def open_calls_of(turns: list[Message]) -> list[str]:

@@ -172,6 +172,24 @@ def test_a_result_without_call_becomes_text_and_keeps_its_images() -> None:
     assert "inlineData" in image
 
 
+@pytest.mark.parametrize("tool_use_id", ["gone", "a", ["a"], None, ...])
+@pytest.mark.parametrize("content", ["words", ["words"], {"deep": "words"}, [a_text("words"), an_image()]])
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI_3])
+def test_a_result_within_a_stray_one_becomes_text(tool_use_id: Any, content: Any, model: str) -> None:
+    inner = {"type": "tool_result", "tool_use_id": tool_use_id, "content": content}
+    if tool_use_id is ...:
+        del inner["tool_use_id"]
+    stray = a_tool_result("stray", [inner])
+
+    request = translated(user("hi"), assistant(a_tool_use("a")), user(stray), model=model, tools=[a_tool()])
+
+    validate_generate(an_envelope(model, request.request))
+    answer, *others = request.request["contents"][2]["parts"]
+    assert answer["functionResponse"]["response"] == {"error": INTERRUPTED}
+    assert "words" in repr(others)
+    assert ("inlineData" in repr(others)) == ("image" in repr(content))
+
+
 def test_each_result_is_checked_by_its_id() -> None:
     contents = contents_of(
         user("hi"), assistant(a_tool_use("a")), user(a_tool_result("a"), a_tool_result("x"))
