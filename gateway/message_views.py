@@ -164,8 +164,11 @@ async def _let_go(opening: asyncio.Task[Answer], record: RequestRecord, gateway:
 
 
 def _version(request: ApiRequest) -> str:
-    """Anthropic requires the header. Tools that were written without it know the oldest rules."""
-    return request.headers.get("anthropic-version", "").strip() or OLDEST_VERSION
+    """Anthropic requires the header. Tools that were written without it know the oldest rules.
+
+    A header that comes more than once has been joined with commas; the first one counts.
+    """
+    return request.headers.get("anthropic-version", "").partition(",")[0].strip() or OLDEST_VERSION
 
 
 def _betas(request: ApiRequest) -> frozenset[str]:

@@ -141,7 +141,15 @@ async def test_tokens_are_counted_without_asking_google(client: httpx.AsyncClien
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
 @pytest.mark.parametrize(
-    ("version", "status"), [(None, 200), ("2023-06-01", 200), ("2026-10-21", 400), ("2031-01-01", 400)]
+    ("version", "status"),
+    [
+        (None, 200),
+        ("2023-06-01", 200),
+        ("2023-06-01, 2023-06-01", 200),
+        ("2026-10-21", 400),
+        ("2026-10-21,2023-06-01", 400),
+        ("2031-01-01", 400),
+    ],
 )
 async def test_a_request_is_judged_by_the_version_it_names(
     version: str | None, status: int, path: str, client: httpx.AsyncClient
