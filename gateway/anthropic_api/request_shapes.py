@@ -8,9 +8,10 @@ more lenient in these points, since a 400 costs more than it helps:
 * The same holds for words that grow with the models: effort, ``thinking.display``, ``speed``, ``clear_at``,
   ``allowed_callers``, the names of server tools, and the error codes in their results.
 * An optional field that is null counts as absent; so does a required one that may be null.
-* Histories are taken as clients keep them, because a session whose history is refused is lost: a call
-  without ``input`` or with one that is no object, thinking without a signature, results of server tools
-  without the fields only Anthropic can read. Translation mends them or shows them as text.
+* Histories are taken as clients keep them, because a session whose history is refused is lost: a call,
+  also of server tools and MCP, without ``input`` or with one that is no object, thinking without a
+  signature, results of server tools without the fields only Anthropic can read. Translation mends them or
+  shows them as text.
 * Schemas of tools are taken as they are. Tools may have the forms of other APIs (``function.parameters``).
 
 What one field means for another is in request_rules.py.
@@ -433,7 +434,7 @@ EITHER_ROLE: dict[str, Check] = {
     "image": IMAGE,
     "document": DOCUMENT,
     "search_result": SEARCH_RESULT,
-    "server_tool_use": cacheable({"id": string, "name": string, "input": an_object}, caller=CALLER),
+    "server_tool_use": cacheable({"id": string, "name": string}, caller=CALLER),
     "web_search_tool_result": server_result(web_search_content),
     "web_fetch_tool_result": server_result(),
     "code_execution_tool_result": server_result(),
@@ -441,7 +442,7 @@ EITHER_ROLE: dict[str, Check] = {
     "text_editor_code_execution_tool_result": server_result(),
     "tool_search_tool_result": server_result(),
     "advisor_tool_result": server_result(),
-    "mcp_tool_use": cacheable({"id": string, "name": string, "server_name": string, "input": an_object}),
+    "mcp_tool_use": cacheable({"id": string, "name": string, "server_name": string}),
     "mcp_tool_result": cacheable({"tool_use_id": string}, content=RESULT_CONTENT, is_error=boolean),
     "mcp_tool_listing": shape(
         {

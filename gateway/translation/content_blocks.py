@@ -145,8 +145,24 @@ def _mcp_tool_use(block: Block) -> list[Part]:
 
 
 def _call_in_words(tool: str, block: Block) -> list[Part]:
-    arguments, _ = take_out_binaries(block.get("input"))
+    arguments, _ = take_out_binaries(as_arguments(block.get("input")))
     return _text(f"[{tool} called with {_as_json(arguments)}]")
+
+
+def as_arguments(value: object) -> dict[str, Any]:
+    """Always an object: nothing is {}, JSON text of an object is read, all else becomes a ``value``."""
+    if isinstance(value, dict):
+        return value
+    if value is None or value == "":
+        return {}
+    if isinstance(value, str):
+        try:
+            parsed = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            parsed = None
+        if isinstance(parsed, dict):
+            return parsed
+    return {"value": value}
 
 
 def _server_tool_result(block: Block) -> list[Part]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL, Content, Part, text_part, thought_part
 from gateway.translation.binary_data import MEDIA_TYPES, NESTED_MEDIA_TYPES
+from gateway.translation.content_blocks import as_arguments as as_arguments
 from gateway.translation.content_blocks import (
     block_to_parts,
     blocks_to_parts,
@@ -181,22 +180,6 @@ class ContentsBuilder:
             response["parts"] = nested
             files = [file for file in files if file not in nested]
         return {"functionResponse": response}, files
-
-
-def as_arguments(value: object) -> dict[str, Any]:
-    """Always an object: nothing is {}, JSON text of an object is read, all else becomes a ``value``."""
-    if isinstance(value, dict):
-        return value
-    if value is None:
-        return {}
-    if isinstance(value, str):
-        try:
-            parsed = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            parsed = None
-        if isinstance(parsed, dict):
-            return parsed
-    return {"value": value}
 
 
 def _closing_turn(turns: list[Message]) -> Message:

@@ -41,6 +41,7 @@ REFUSED = {
 }
 NULL_IS_ABSENT = "a field that may be null may be left out as well: some clients leave out what is null"
 HISTORY = "a history is taken as the client keeps it, and translation mends it"
+LEFT_BY_A_STREAM = "a stream that broke off leaves it empty or as text (langchain-ai/langchainjs#9980)"
 ONLY_ANTHROPIC_READS_IT = (
     "made and read by Anthropic's servers alone, and missing when another server answered"
 )
@@ -49,6 +50,8 @@ NO_REQUIREMENT = {
     "Citation*Param.title": NULL_IS_ABSENT,
     "ThinkingBlockParam.signature": HISTORY,
     "ToolUseBlockParam.input": HISTORY,
+    "ServerToolUseBlockParam.input": LEFT_BY_A_STREAM,
+    "MCPToolUseBlockParam.input": LEFT_BY_A_STREAM,
     "*.encrypted_*": ONLY_ANTHROPIC_READS_IT,
     "InputSchemaTyped.type": "schemas of MCP servers often lack it",
     "*Tool*Param.type": "a tool without a type is a custom one, and refused for what that lacks",
@@ -93,6 +96,8 @@ OPEN = {
 }
 ANY_TYPE = {
     "ToolUseBlockParam.input": HISTORY,
+    "ServerToolUseBlockParam.input": LEFT_BY_A_STREAM,
+    "MCPToolUseBlockParam.input": LEFT_BY_A_STREAM,
     "InputSchemaTyped.*": "schemas of MCP servers are often wrong",
     "*.user_profile_id": "a header, not a field of the body",
     "*.workspace_id": "a header, not a field of the body",

@@ -288,6 +288,7 @@ def a_round(model: str, result: dict[str, Any], call: dict[str, Any] | None = No
     [
         ({"city": "Oslo"}, {"city": "Oslo"}),
         (None, {}),
+        ("", {}),
         ('{"city":"Oslo"}', {"city": "Oslo"}),
         ("not json", {"value": "not json"}),
         ("[1]", {"value": "[1]"}),

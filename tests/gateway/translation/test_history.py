@@ -387,6 +387,30 @@ def test_pieces_of_a_text_are_one_text() -> None:
     assert model["parts"] == [{"text": "two words"}]
 
 
+@pytest.mark.parametrize(
+    ("rest", "arguments"),
+    [
+        ([{"input": ""}, piece('{"q":'), piece(' "x"}')], '{"q":"x"}'),
+        ([{}, piece('{"q": "x"}', "input")], '{"q":"x"}'),
+        ([{"input": '{"q": "x"}'}], '{"q":"x"}'),
+        ([{"input": ""}], "{}"),
+        ([{}], "{}"),
+        ([{"input": None}], "{}"),
+        ([{"input": '{"q": '}], '{"value":"{\\"q\\": "}'),
+    ],
+)
+@pytest.mark.parametrize("kind", ["server_tool_use", "mcp_tool_use"])
+def test_a_servers_call_left_in_pieces_is_told_whole(
+    rest: list[dict[str, Any]], arguments: str, kind: str
+) -> None:
+    """langchain-ai/langchainjs#9980."""
+    call = {"type": kind, "id": "srvtoolu_1", "name": "find", "server_name": "docs", **rest[0]}
+
+    _, model, _ = contents_of(user("hi"), assistant(call, *rest[1:]), user("and?"))
+
+    assert model["parts"][0]["text"].endswith(f" called with {arguments}]")
+
+
 # --- names as an earlier answer left them ---
 
 
