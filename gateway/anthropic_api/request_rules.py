@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gateway.anthropic_api.tool_changes import defined_tool, name_of_tool, tool_changes
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def check_tool_names(tools: Iterable[Mapping[str, Any]]) -> None:
     names: set[str] = set()
     for index, tool in enumerate(tools):
         name = tool.get("name")
-        if name is None:
+        if not isinstance(name, str):
             continue
         if name in names:
             raise InvalidRequest(f"tools.{index}.name: Tool names must be unique")
@@ -61,7 +62,7 @@ def check_tool_choice(request: MessagesRequest) -> None:
     choice = request.tool_choice
     if choice is None:
         return
-    if not request.tools:
+    if not request.tools and not any(map(defined_tool, _additions(request))):
         raise InvalidRequest("tool_choice: may only be specified while providing tools")
     if choice["type"] == "tool" and not _may_have_tool(request, choice["name"]):
         raise InvalidRequest("tool_choice.name: Tool not found in provided tools")
@@ -69,21 +70,13 @@ def check_tool_choice(request: MessagesRequest) -> None:
 
 def _may_have_tool(request: MessagesRequest, wanted: str) -> bool:
     """Also a deferred tool, and one that a message adds. A toolset names its tools elsewhere."""
-    names = [_name_of(tool) for tool in (*(request.tools or ()), *_added_tools(request.messages))]
+    added = (defined_tool(addition) or addition["tool"] for addition in _additions(request))
+    names = [name_of_tool(tool) for tool in (*(request.tools or ()), *added)]
     return wanted in names or None in names
 
 
-def _name_of(tool: Mapping[str, Any]) -> str | None:
-    holders = (tool, tool.get("function"), tool.get("custom"))
-    return next((holder["name"] for holder in holders if holder and holder.get("name")), None)
-
-
-def _added_tools(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    for message in messages:
-        content = message.get("content")
-        for block in content if isinstance(content, list) else ():
-            if block["type"] == "tool_addition":
-                yield block["tool"].get("definition") or block["tool"]
+def _additions(request: MessagesRequest) -> Iterator[Mapping[str, Any]]:
+    return (change for change in tool_changes(request.messages) if change["type"] == "tool_addition")
 
 
 # --- thinking and max_tokens ---

@@ -417,7 +417,12 @@ TOOL_REFERENCE: dict[str, Check] = {
     "mcp_toolset_reference": shape({"server_name": string}),
 }
 TOOL_ADDITION = cacheable(
-    {"tool": variants({**TOOL_REFERENCE, "tool_definition": shape({"definition": tool})}, is_open=True)}
+    {
+        "tool": variants(
+            {**TOOL_REFERENCE, "tool_definition": shape({"definition": tool}), "function": FOREIGN_TOOL},
+            is_open=True,
+        )
+    }
 )
 TOOL_REMOVAL = cacheable({"tool": variants(TOOL_REFERENCE, is_open=True)})
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from gateway.anthropic_api.tool_changes import changed_tool_name
 from gateway.google_api.content import Part, inline_data_part, text_part
 from gateway.translation.binary_data import (
     Binary,
@@ -242,26 +243,24 @@ def _as_json(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def _tool_reference(block: Block) -> list[Part]:
-    return _text(f"[The tool {block.get('tool_name')} is now available]")
+def announced_tool(block: Block) -> str | None:
+    """The name of the tool that a block says is available from here on."""
+    if block["type"] == "tool_addition":
+        return changed_tool_name(block)
+    name = block.get("tool_name") if block["type"] == "tool_reference" else None
+    return name if isinstance(name, str) else None
 
 
-def _tool_change(block: Block) -> list[Part]:
+def _announcement(block: Block) -> list[Part]:
+    """Whether the tool is declared is seen in turns.py."""
+    name = announced_tool(block)
+    return _text(f"[The tool {name} is now available]") if name else []
+
+
+def _tool_removal(block: Block) -> list[Part]:
     """The declarations are those of the end of the conversation (tools.py); here is where they changed."""
     name = changed_tool_name(block)
-    state = "now" if block["type"] == "tool_addition" else "no longer"
-    return _text(f"[The tool {name} is {state} available]") if name else []
-
-
-def changed_tool_name(change: Block) -> str | None:
-    """Of ``tool_addition`` and ``tool_removal``. None for tools of MCP servers and what is newer than us."""
-    tool = change.get("tool")
-    if not isinstance(tool, dict):
-        return None
-    holders = {"tool_reference": tool, "tool_definition": tool.get("definition")}
-    holder = holders.get(str(tool.get("type")))
-    name = holder.get("name") if isinstance(holder, dict) else None
-    return name if isinstance(name, str) and name else None
+    return _text(f"[The tool {name} is no longer available]") if name else []
 
 
 def _compaction(block: Block) -> list[Part]:
@@ -279,9 +278,9 @@ _TRANSLATORS: dict[str, Callable[[Block], list[Part]]] = {
     "search_result": _search_result,
     "server_tool_use": _server_tool_use,
     "mcp_tool_use": _mcp_tool_use,
-    "tool_reference": _tool_reference,
-    "tool_addition": _tool_change,
-    "tool_removal": _tool_change,
+    "tool_reference": _announcement,
+    "tool_addition": _announcement,
+    "tool_removal": _tool_removal,
     "compaction": _compaction,
     "text_delta": _text_block,
     # Thinking belongs to the assistant's turns, where turns.py deals with it.

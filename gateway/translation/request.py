@@ -94,9 +94,8 @@ def translate_request(
     tools = translate_tools(offered_tools(request), model.family)
     names = tools.names.copy()
     keeps_thinking = not without_thinking and (plan.is_on or model.family == "gemini")
-    contents = ContentsBuilder(model, names, signatures, keeps_thinking=keeps_thinking).build(
-        turns, may_end_with_assistant=_may_prefill(request, model, plan, rules)
-    )
+    builder = ContentsBuilder(model, names, signatures, declared=tools.names, keeps_thinking=keeps_thinking)
+    contents = builder.build(turns, may_end_with_assistant=_may_prefill(request, model, plan, rules))
     calling = function_calling(tools, names.added_after(tools.names), request.tool_choice, model.family)
     translated = {"contents": contents, **_around_the_contents(request, model, options, plan, calling)}
     return TranslatedRequest(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gateway.translation.content_blocks import changed_tool_name
+from gateway.anthropic_api.tool_changes import changed_tool_name, defined_tool, name_of_tool, tool_changes
 from gateway.translation.json_schema import Restoration, parameters_schema
 from gateway.translation.tool_names import ToolNames
 
@@ -134,7 +134,7 @@ def _translate(tools: Iterable[Mapping[str, Any]], family: Family) -> Translated
     seen: set[str] = set()
     for index, tool in enumerate(tools):
         name = _name_of(tool, index)
-        if name in seen or _is_server_tool(tool):
+        if name in seen or not _can_be_called(tool):
             continue
         seen.add(name)
         upstream_name = translated.names.to_upstream(name)
@@ -206,7 +206,7 @@ def offered_tools(request: MessagesRequest) -> list[dict[str, Any]]:
 
     Google takes one list a request, so what counts is the state at the end of the conversation.
     """
-    tools = _tools_after(_changes_in(request.messages), request.tools or [])
+    tools = _tools_after(list(tool_changes(request.messages)), request.tools or [])
     if not any(tool.get("defer_loading") for tool in tools) or _nobody_can_search(tools):
         return tools
     loaded = loaded_tools(request.messages, request.tool_choice)
@@ -215,25 +215,10 @@ def offered_tools(request: MessagesRequest) -> list[dict[str, Any]]:
 
 def _nobody_can_search(tools: list[dict[str, Any]]) -> bool:
     """The search is Anthropic's, or there is none: a tool that stays hidden could never be found."""
-    own = [tool for tool in tools if not _is_server_tool(tool)]
+    own = [tool for tool in tools if _can_be_called(tool)]
     return all(tool.get("defer_loading") for tool in own) or any(
         str(tool.get("type", "")).startswith(TOOL_SEARCH_PREFIX) for tool in tools
     )
-
-
-def _changes_in(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """``tool_addition`` and ``tool_removal`` blocks in order, those of a compacted past among them."""
-    changes: list[Mapping[str, Any]] = []
-    for message in messages:
-        content = message.get("content")
-        if message["role"] == "user" or not isinstance(content, list):
-            continue
-        for block in content:
-            if block["type"] in ("tool_addition", "tool_removal"):
-                changes.append(block)
-            elif block["type"] == "compaction" and isinstance(block.get("tool_changes"), list):
-                changes += [change for change in block["tool_changes"] if isinstance(change, dict)]
-    return changes
 
 
 def _tools_after(changes: list[Mapping[str, Any]], tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -249,11 +234,10 @@ def _tools_after(changes: list[Mapping[str, Any]], tools: list[dict[str, Any]]) 
         name = changed_tool_name(change)
         if name is None:
             continue
-        if change.get("type") == "tool_removal":
+        if change["type"] == "tool_removal":
             offered.pop(name, None)
             continue
-        by_value = change["tool"]["type"] == "tool_definition"
-        definition = change["tool"]["definition"] if by_value else known.get(name)
+        definition = defined_tool(change) or known.get(name)
         if definition is not None:
             known[name] = definition
             offered[name] = {key: value for key, value in definition.items() if key != "defer_loading"}
@@ -293,11 +277,7 @@ def _collect_names(content: object, names: set[str]) -> None:
 
 
 def _name_of(tool: Mapping[str, Any], index: int) -> str:
-    for holder in (tool, *_inner_shapes(tool)):
-        name = holder.get("name")
-        if isinstance(name, str) and name:
-            return name
-    return f"tool-{index}"
+    return name_of_tool(tool) or f"tool-{index}"
 
 
 def _description_of(tool: Mapping[str, Any]) -> str:
@@ -309,11 +289,13 @@ def _description_of(tool: Mapping[str, Any]) -> str:
 
 
 def _schema_of(tool: Mapping[str, Any]) -> object:
-    for holder in (tool, *_inner_shapes(tool)):
-        for key in ("input_schema", "parameters"):
-            if key in holder:
-                return holder[key]
-    return _schema_of_client_tool(str(tool.get("type", "")))
+    schemas = _own_schemas(tool)
+    return schemas[0] if schemas else _schema_of_client_tool(str(tool.get("type", "")))
+
+
+def _own_schemas(tool: Mapping[str, Any]) -> list[object]:
+    holders = (tool, *_inner_shapes(tool))
+    return [holder[key] for holder in holders for key in ("input_schema", "parameters") if key in holder]
 
 
 def _inner_shapes(tool: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -325,6 +307,17 @@ def _schema_of_client_tool(tool_type: str) -> object:
         if tool_type.startswith(prefix):
             return schema
     return {"type": "object"}
+
+
+def _can_be_called(tool: Mapping[str, Any]) -> bool:
+    """By the model, so that the client answers."""
+    return not _is_server_tool(tool) and not _is_toolset(tool)
+
+
+def _is_toolset(tool: Mapping[str, Any]) -> bool:
+    """A type newer than us that tells neither a name nor a schema: it stands for tools we do not know."""
+    is_typed = tool.get("type") not in (None, "", "custom", "function")
+    return is_typed and name_of_tool(tool) is None and not _own_schemas(tool)
 
 
 def _is_server_tool(tool: Mapping[str, Any]) -> bool:

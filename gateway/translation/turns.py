@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL, Content, Part, text_part, thought_part
 from gateway.translation.binary_data import MEDIA_TYPES, NESTED_MEDIA_TYPES
-from gateway.translation.content_blocks import as_arguments as as_arguments
 from gateway.translation.content_blocks import (
+    announced_tool,
     block_to_parts,
     blocks_to_parts,
     described,
     text_of,
     text_with_images,
 )
+from gateway.translation.content_blocks import as_arguments as as_arguments
 from gateway.translation.history import Block, Message, interrupted_result, open_calls_of
 from gateway.translation.signatures import SignatureStore, key_of_text, own_signature_for, signature_for, tag
 from gateway.translation.thinking import claude_thought
@@ -38,13 +39,16 @@ class ContentsBuilder:
         names: ToolNames,
         signatures: SignatureStore,
         *,
+        declared: ToolNames,
         keeps_thinking: bool,
     ) -> None:
-        """``keeps_thinking``: whether the model is given its own former thinking and signatures back."""
+        """``names`` gets the names of calls, too; ``declared`` are those of the request's tools alone.
+        ``keeps_thinking``: whether the model is given its own former thinking and signatures back."""
         self._family = model.family
         self._media_types = MEDIA_TYPES[model.family]
         self._nested_media_types = NESTED_MEDIA_TYPES if model.nests_images_in_tool_results else frozenset()
         self._names = names
+        self._declared = declared
         self._signatures = signatures
         self._keeps_thinking = keeps_thinking
         self._ids = ToolUseIds()
@@ -107,10 +111,15 @@ class ContentsBuilder:
         """Of an assistant's block. Its files go to the next turn of the user, their names stay."""
         if block["type"] == "text" and ";base64," not in block["text"]:
             return [{"text": block["text"]}]
-        parts = text_with_images(block["text"]) if block["type"] == "text" else block_to_parts(block)
+        parts = text_with_images(block["text"]) if block["type"] == "text" else self._parts_of(block)
         parts, files = _split_files(parts)
         self._files += [file for file in files if self._takes(file)]
         return parts
+
+    def _parts_of(self, block: Block) -> list[Part]:
+        """Nothing of a tool that is announced and not declared: the model could not call it."""
+        name = announced_tool(block)
+        return block_to_parts(block) if name is None or name in self._declared else []
 
     def _takes(self, file: Part) -> bool:
         return file["inlineData"]["mimeType"] in self._media_types
@@ -152,7 +161,7 @@ class ContentsBuilder:
                 responses.append(response)
                 files += others
             else:
-                rest += self._with_files_it_takes(block_to_parts(block))
+                rest += self._with_files_it_takes(self._parts_of(block))
         files += self._files
         self._files = []
         return responses + files + rest
@@ -166,10 +175,15 @@ class ContentsBuilder:
                 _name_file(part, kept)
         return kept
 
+    def _parts_of_result(self, content: str | list[Block] | None) -> list[Part]:
+        if isinstance(content, list):
+            return [part for block in content for part in self._parts_of(block)]
+        return blocks_to_parts(content)
+
     def _function_response(self, block: Block) -> tuple[Part, list[Part]]:
         """The response, and those of its files that cannot stand in it."""
         tool_use_id, name = self._calls[block["tool_use_id"]]
-        parts = self._with_files_it_takes(blocks_to_parts(block.get("content")))
+        parts = self._with_files_it_takes(self._parts_of_result(block.get("content")))
         files = [part for part in parts if "text" not in part]
         if files and self._family == "gpt":
             parts, files = _split_files(parts)[0], []

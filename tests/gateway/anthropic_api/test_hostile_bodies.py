@@ -137,6 +137,23 @@ def test_anything_may_stand_anywhere_in_what_the_sdk_can_send(data: st.DataObjec
     judge(replaced(body, path, data.draw(JSON)))
 
 
+NEWER_TOOLS = st.dictionaries(
+    st.sampled_from(
+        ["name", "function", "custom", "parameters", "input_schema", "definition", "description"]
+    ),
+    st.one_of(JSON, st.dictionaries(st.sampled_from(["name", "parameters", "description"]), JSON)),
+    max_size=4,
+).map(lambda fields: {**fields, "type": "new_2027"})
+
+
+@given(NEWER_TOOLS, NEWER_TOOLS, st.sampled_from(["user", "system"]))
+def test_a_newer_tool_may_have_any_form(listed: Any, added: Any, role: str) -> None:
+    addition = {"type": "tool_addition", "tool": added}
+    messages: list[Any] = [{"role": "user", "content": "hi"}, {"role": role, "content": [addition]}]
+
+    judge(a_body(*messages, tools=[listed], tool_choice={"type": "tool", "name": "text"}))
+
+
 def test_what_claude_code_sends_is_accepted_by_either_version() -> None:
     body = claude_code_request()
 

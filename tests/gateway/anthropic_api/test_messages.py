@@ -8,8 +8,11 @@ import pytest
 
 from gateway.anthropic_api.messages import parse_count_tokens_request, parse_messages_request
 from gateway.errors import InvalidRequest
+from gateway.translation.request import TranslationOptions, translate_request
+from gateway.translation.signatures import SignatureCache
 from tests.builders import (
     a_body,
+    a_model,
     a_text,
     a_thinking,
     a_tool,
@@ -34,6 +37,10 @@ def a_source(kind: str = "image", **source: Any) -> dict[str, Any]:
 def a_document(**source: Any) -> dict[str, Any]:
     source = source or {"type": "text", "media_type": "text/plain", "data": "words"}
     return {"type": "document", "source": source}
+
+
+def an_addition(tool: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "tool_addition", "tool": tool}
 
 
 CITATION = {
@@ -219,6 +226,13 @@ REFUSED: list[tuple[Any, str]] = [
     ({"tools": [{"name": "a"}]}, "tools.0.input_schema: Field required"),
     ({"tools": [{"name": "a", "input_schema": None}]}, "tools.0.input_schema: Input should be an object"),
     ({"tools": [a_tool(schema={"type": "string"})]}, "tools.0.input_schema.type: Input should be 'object'"),
+    (
+        {
+            "tool_choice": {"type": "auto"},
+            "messages": [user(an_addition({"type": "tool_reference", "name": "a"}))],
+        },
+        "tool_choice: may only be specified while providing tools",
+    ),
     ({"tool_choice": {"type": "auto"}}, "tool_choice: may only be specified while providing tools"),
     (
         {"tools": [{**WEB_SEARCH, "name": "search"}]},
@@ -289,6 +303,44 @@ ACCEPTED: list[dict[str, Any]] = [
             },
         ],
     },
+    *(
+        {"tools": [odd], "tool_choice": {"type": "tool", "name": "a"}}
+        for odd in (
+            {"type": "new_2027", "custom": "abc"},
+            {"type": "new_2027", "function": ["x"]},
+            {"type": "new_2027", "name": None, "function": {"name": ["x"]}},
+            {"type": "computer_toolset_20260801", "name": {}},
+            {"type": "mcp_toolset", "mcp_server_name": "files", "name": ["x"]},
+        )
+    ),
+    *(
+        {
+            "tool_choice": {"type": "tool", "name": "late"},
+            "tools": tools,
+            "messages": [{"role": role, "content": [change]}],
+        }
+        for role in ("user", "system")
+        for tools, change in (
+            ([a_tool()], an_addition({"type": "new_kind", "definition": "abc"})),
+            ([a_tool()], an_addition({"type": "new_kind", "function": 5, "name": ["late"]})),
+            (None, an_addition({"type": "tool_definition", "definition": a_tool("late")})),
+            ([], an_addition({"type": "function", "function": {"name": "late"}})),
+        )
+    ),
+    {
+        "tool_choice": {"type": "tool", "name": "late"},
+        "messages": [
+            user(
+                {
+                    "type": "compaction",
+                    "tool_changes": [
+                        an_addition({"type": "tool_definition", "definition": a_tool("late")}),
+                        {"type": "tool_exchange", "tool": 5},
+                    ],
+                }
+            )
+        ],
+    },
     {"max_tokens": 0, "tools": [a_tool()], "tool_choice": {"type": "auto"}, "thinking": {"type": "adaptive"}},
     {"tools": [{"function": {"name": "a"}}, {"function": {"name": "b"}}]},
     {
@@ -306,7 +358,10 @@ ACCEPTED: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("fields", ACCEPTED)
 def test_it_is_accepted(fields: dict[str, Any]) -> None:
-    assert parse_messages_request(a_body(**fields)).model == "claude-sonnet-4-5"
+    request = parse_messages_request(a_body(**fields))
+
+    assert request.model == "claude-sonnet-4-5"
+    assert translate_request(request, a_model(), TranslationOptions(), SignatureCache()).request["contents"]
 
 
 def a_server_tool(name: str, kind: str, id: str = "srvtoolu_1", **result: Any) -> list[dict[str, Any]]:

@@ -94,6 +94,22 @@ def test_a_server_tool_is_not_declared(server_tool: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    "toolset",
+    [
+        {"type": "computer_toolset_20260801"},
+        {"type": "browser_toolset_20260801", "configs": {"zoom": {"enabled": True}}},
+        {"type": "future_2027"},
+        {"type": "future_2027", "name": None, "custom": "abc"},
+    ],
+)
+def test_a_toolset_that_names_no_tool_is_not_declared(toolset: dict[str, Any]) -> None:
+    """Nothing could execute its call."""
+    assert declared(user("hi"), tools=[toolset, a_tool("Read")]) == ["Read"]
+    assert declared(user("hi"), tools=[toolset, a_tool("Later", defer_loading=True)]) == ["Later"]
+    assert "tools" not in translated(tools=[toolset]).request
+
+
+@pytest.mark.parametrize(
     ("client_tool", "field"),
     [
         ("bash_20250124", "command"),
@@ -331,8 +347,80 @@ def test_a_tool_defined_anew_has_its_newest_schema() -> None:
     assert list(declaration["parameters"]["properties"]) == ["path"]
 
 
-def test_only_the_system_changes_tools() -> None:
-    assert declared(user(a_text(), removed("Read")), tools=[a_tool("Read")]) == ["Read"]
+def test_a_user_message_changes_tools_as_well() -> None:
+    """The SDK's ContentBlockParam has both blocks."""
+    compacted = {"type": "compaction", "content": "So far.", "tool_changes": [added("Later")]}
+
+    assert declared(user(a_text(), removed("Read"), compacted), tools=TOOLS) == ["ToolSearch", "Later"]
+
+
+NEW_AS_A_FUNCTION = {"type": "function", "function": {"name": "New", "parameters": SCHEMA}}
+
+
+@pytest.mark.parametrize(
+    "addition",
+    [defined(NEW_AS_A_FUNCTION), {"type": "tool_addition", "tool": NEW_AS_A_FUNCTION}],
+    ids=["as a definition", "by itself"],
+)
+def test_a_tool_may_be_added_in_the_form_of_other_apis(addition: dict[str, Any]) -> None:
+    request = translated(user("hi"), system(addition), tools=[a_tool("Read")]).request
+
+    read, new = request["tools"][0]["functionDeclarations"]
+    assert (read["name"], new["name"]) == ("Read", "New")
+    assert list(new["parameters"]["properties"]) == ["city"]
+
+
+def found(name: str) -> dict[str, Any]:
+    return {"type": "tool_reference", "tool_name": name}
+
+
+SEARCHED = [user("hi"), assistant(a_tool_use(name="ToolSearch"))]
+ANNOUNCEMENTS: list[tuple[str, list[dict[str, Any]], bool]] = [
+    ("found", [*SEARCHED, user(a_tool_result(content=[found("Later")]))], True),
+    ("found nowhere", [*SEARCHED, user(a_tool_result(content=[found("Nowhere")]))], False),
+    (
+        "found without a call",
+        [user("hi"), assistant("ho"), user(a_tool_result(content=[found("Later")]))],
+        True,
+    ),
+    (
+        "nowhere, no call",
+        [user("hi"), assistant("ho"), user(a_tool_result(content=[found("Nowhere")]))],
+        False,
+    ),
+    ("added", [user("hi"), system(added("Later"))], True),
+    ("added by the user", [user(a_text(), added("Later"))], True),
+    ("added in an answer", [user("hi"), assistant(a_text("x"), added("Later")), user("go")], True),
+    ("added nowhere", [user("hi"), system(added("Nowhere"))], False),
+    ("nowhere, in an answer", [user("hi"), assistant(a_text("x"), added("Nowhere")), user("go")], False),
+    (
+        "added and removed",
+        [user("hi"), system(added("Later")), assistant("x"), user(removed("Later"))],
+        False,
+    ),
+    ("a server's tool", [user("hi"), system(defined(SERVER_SEARCH))], False),
+]
+
+
+@pytest.mark.parametrize(
+    ("messages", "is_announced"), [row[1:] for row in ANNOUNCEMENTS], ids=[row[0] for row in ANNOUNCEMENTS]
+)
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI_3])
+def test_only_declared_tools_are_announced(
+    messages: list[dict[str, Any]], is_announced: bool, model: str
+) -> None:
+    request = translated(*messages, tools=TOOLS, model=model)
+
+    validate_generate(an_envelope(model, request.request))
+    assert ("is now available]" in repr(request.request["contents"])) == is_announced
+
+
+def test_an_added_tool_may_be_forced() -> None:
+    request = translated(
+        user("hi"), system(defined(a_tool("New"))), tool_choice={"type": "tool", "name": "New"}
+    ).request
+
+    assert request["toolConfig"]["functionCallingConfig"]["allowedFunctionNames"] == ["New"]
 
 
 def test_tools_may_come_from_the_conversation_alone() -> None:

@@ -1,0 +1,50 @@
+"""The tools that a request has: their names, and how its messages change them. Of checked messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+TOOL_CHANGES = frozenset({"tool_addition", "tool_removal"})
+
+
+def name_of_tool(tool: Mapping[str, Any]) -> str | None:
+    """Its own, or, as other APIs have it, that within ``function`` or ``custom``. Toolsets have none."""
+    for holder in (tool, tool.get("function"), tool.get("custom")):
+        name = holder.get("name") if isinstance(holder, dict) else None
+        if isinstance(name, str) and name:
+            return name
+    return None
+
+
+def tool_changes(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """``tool_addition`` and ``tool_removal`` blocks in order, those of a compacted past among them."""
+    for message in messages:
+        content = message.get("content")
+        for block in content if isinstance(content, list) else ():
+            if block["type"] in TOOL_CHANGES:
+                yield block
+            elif block["type"] == "compaction":
+                for change in block.get("tool_changes") or ():
+                    if change["type"] in TOOL_CHANGES:
+                        yield change
+
+
+def defined_tool(change: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The tool that a change holds whole: as a ``tool_definition``, or in the form of other APIs."""
+    tool = change.get("tool")
+    if not isinstance(tool, dict):
+        return None
+    defined = {"tool_definition": tool.get("definition"), "function": tool}.get(str(tool.get("type")))
+    return defined if isinstance(defined, dict) else None
+
+
+def changed_tool_name(change: Mapping[str, Any]) -> str | None:
+    """None for tools of MCP servers and what is newer than us."""
+    defined = defined_tool(change)
+    if defined is not None:
+        return name_of_tool(defined)
+    tool = change.get("tool")
+    return name_of_tool(tool) if isinstance(tool, dict) and tool.get("type") == "tool_reference" else None
