@@ -125,8 +125,16 @@ class _Author:
         changes = self._draw(st.lists(_tool_changes(), max_size=2))
         if changes:
             self._has["tool_changes"] = True
-            output_config = self._draw(st.sampled_from([{}, {"output_config": {"effort": "low"}}]))
-            self._messages.append({"role": "system", "content": changes, **output_config})
+            speaker = self._draw(
+                st.sampled_from(
+                    [
+                        {"role": "system"},
+                        {"role": "system", "output_config": {"effort": "low"}},
+                        {"role": "user"},
+                    ]
+                )
+            )
+            self._messages.append({**speaker, "content": changes})
 
     def _one_round_of_tools(self, origin: str) -> bool:
         """False when the user interrupted it."""
