@@ -58,20 +58,25 @@ def parameters_schema(schema: object, *, with_placeholders: bool) -> tuple[Schem
     takes no other names of parameters than ``LEGAL_NAME``.
     """
     placeholder = _free_name(schema) if with_placeholders else None
-    declared, restoration = _declare(schema, placeholder, is_object=True)
+    declared, restoration, _ = _declare(schema, placeholder, is_object=True)
     restoration.reads_text_as = frozenset()  # arguments are an object already
     if with_placeholders:
         _rename_illegal(declared, restoration)
     return declared, restoration if restoration.is_needed() else None
 
 
-def response_schema(schema: object) -> Schema:
-    """The schema of a structured answer; here any type may stand at the top."""
-    declared, _ = _declare(schema, None, is_object=False)
-    return declared
+def response_schema(schema: object) -> Schema | None:
+    """The schema of a structured answer; here any type may stand at the top.
+
+    None when it would not let the model give every answer of the client's schema as it is: an answer
+    of another type is a wrong answer, and what stood for it cannot be told afterwards.
+    """
+    declared, _, loses = _declare(schema, None, is_object=False)
+    return None if loses else declared
 
 
-def _declare(schema: object, placeholder: str | None, *, is_object: bool) -> tuple[Schema, Restoration]:
+def _declare(schema: object, placeholder: str | None, *, is_object: bool) -> tuple[Schema, Restoration, bool]:
+    """The flag: whether the declaration loses values, see ``Declarer.loses``."""
     references = References(schema)
     for expansion in EXPANSIONS[:-1]:
         try:
@@ -84,12 +89,14 @@ def _declare(schema: object, placeholder: str | None, *, is_object: bool) -> tup
 
 def _declare_within(
     expansion: Expansion, schema: object, references: References, placeholder: str | None, *, is_object: bool
-) -> tuple[Schema, Restoration]:
+) -> tuple[Schema, Restoration, bool]:
     reader = Reader(references, expansion)
     shape = reader.shape_of(Located(schema, Place()))
     if is_object:
         shape = _as_parameters(shape)
-    return Declarer(reader, placeholder).declare_shape(shape)
+    declarer = Declarer(reader, placeholder)
+    declared, restoration = declarer.declare_shape(shape)
+    return declared, restoration, declarer.loses()
 
 
 def _as_parameters(shape: Shape) -> Shape:

@@ -140,15 +140,13 @@ def _around_the_contents(
     calling: dict[str, Any],
 ) -> dict[str, Any]:
     """System, tools and configuration, in the order Google's documentation shows them."""
-    uses_schema = not calling and _answers_by_schema(request, model)
+    json_config = {} if calling else _json_config(request, model)
     around: dict[str, Any] = {}
-    system = _system_parts(request, options, with_schema=not uses_schema)
+    system = _system_parts(request, options, with_schema="responseSchema" not in json_config)
     if system:
         around["systemInstruction"] = {"role": "user", "parts": system}
     around |= calling
-    around["generationConfig"] = _generation_config(request, model, plan)
-    if uses_schema:
-        _add_response_schema(around["generationConfig"], request)
+    around["generationConfig"] = {**_generation_config(request, model, plan), **json_config}
     return around
 
 
@@ -211,11 +209,11 @@ def _stop_sequences(sequences: list[str], model: UpstreamModel) -> list[str]:
     return sequences[:MAX_GEMINI_STOP_SEQUENCES] if model.family == "gemini" else sequences
 
 
-def _answers_by_schema(request: MessagesRequest, model: UpstreamModel) -> bool:
-    """Gemini has a field for it, which it refuses beside function declarations; elsewhere we ask in words."""
-    return model.family == "gemini" and wanted_schema(request) is not None
-
-
-def _add_response_schema(config: dict[str, Any], request: MessagesRequest) -> None:
-    config["responseMimeType"] = "application/json"
-    config["responseSchema"] = response_schema(wanted_schema(request))
+def _json_config(request: MessagesRequest, model: UpstreamModel) -> dict[str, Any]:
+    """Gemini has fields for it, which it refuses beside function declarations; elsewhere we ask in words."""
+    schema = wanted_schema(request)
+    if schema is None or model.family != "gemini":
+        return {}
+    declared = response_schema(schema)
+    config = {"responseMimeType": "application/json"}
+    return config if declared is None else {**config, "responseSchema": declared}

@@ -1,8 +1,9 @@
 """Answers that have to be JSON after the client's schema.
 
 Gemini is held to a schema by its configuration. Claude is not, here: it is asked through a function that it
-has to call, whose arguments are the answer, or, beside the client's own tools and with thinking, in words.
-Whatever comes is checked against the client's own schema.
+has to call, whose arguments are the answer, or, beside the client's own tools and with thinking, in words. So
+is any model where Google's schema cannot say what the client's does. Whatever comes is checked against the
+client's own schema, and leaves as the value it is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import orjson
 
 from gateway.errors import InvalidRequest
 from gateway.translation.answer_rules import asks_for_thinking
-from gateway.translation.json_schema import Restoration, parameters_schema, response_schema
+from gateway.translation.json_schema import response_schema
 from gateway.translation.schema_size import unfolded_size
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def answer_tool_for(request: MessagesRequest, model: UpstreamModel) -> str | Non
     schema = wanted_schema(request)
     if schema is None or model.family != "claude" or request.tools or asks_for_thinking(request):
         return None
-    return ANSWER_TOOL if response_schema(schema).get("type") == "OBJECT" else None
+    declared = response_schema(schema)
+    return ANSWER_TOOL if declared is not None and declared["type"] == "OBJECT" else None
 
 
 def with_answer_tool(request: MessagesRequest) -> MessagesRequest:
@@ -88,7 +90,6 @@ class AnswerSchema:
     """
 
     def __init__(self, schema: Any) -> None:
-        self._schema = schema
         _refuse_too_large(schema)
         try:
             self._validator = jsonschema_rs.validator_for(
@@ -110,24 +111,9 @@ class AnswerSchema:
                 self._check(value)
             except UnfitAnswer as problem:
                 first_problem = first_problem or problem
-                restored = self._restored(value)
-                if restored is not None:
-                    return orjson.dumps(restored).decode()
             else:
                 return text if is_whole_text else orjson.dumps(value).decode()
         raise first_problem or UnfitAnswer("the answer is no JSON")
-
-    def _restored(self, value: Any) -> Any:
-        """The value with what Gemini's narrower schema changed undone; None when it does not fit even so."""
-        restoration: Restoration | None = parameters_schema(self._schema, with_placeholders=False)[1]
-        if restoration is None:
-            return None
-        restored = restoration.apply(value)
-        try:
-            self._check(restored)
-        except UnfitAnswer:
-            return None
-        return restored
 
     def _check(self, value: Any) -> None:
         try:

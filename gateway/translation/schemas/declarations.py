@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.translation.schemas.keywords import hints_of
+from gateway.translation.schemas.losses import loses_values
 from gateway.translation.schemas.restoration import Case, Restoration
 from gateway.translation.schemas.shapes import (
     CONTAINERS,
@@ -53,6 +54,11 @@ class Declarer:
         self._placeholder = placeholder
         # What is told is not declared: objects in it need no placeholder, other values no text.
         self._is_in_words = False
+        self._loses = False
+
+    def loses(self) -> bool:
+        """Whether a value that the client's schema allows cannot be given as declared, or only as text."""
+        return self._loses or self._reader.is_cut()
 
     def declare(self, expression: Expression) -> tuple[Schema, Restoration]:
         plain = self._reader.plain_scalar(expression)
@@ -63,6 +69,7 @@ class Declarer:
     def declare_shape(self, shape: Shape) -> tuple[Schema, Restoration]:
         sentences = _Sentences(shape.description)
         sentences.add(*shape.alternatives)
+        self._loses |= not self._is_in_words and loses_values(shape)
         kind = _declared_kind(shape)
         restoration = reading_of(shape, kind, is_told=self._is_in_words)
         schema = self._typed(shape, kind, restoration, sentences)

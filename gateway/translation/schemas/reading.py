@@ -69,9 +69,14 @@ class Reader:
         self._expansion = expansion
         self._nodes_left = expansion.max_nodes
         self._described: set[int] = set()
+        self._is_cut = False
 
     def is_exhausted(self) -> bool:
         return self._nodes_left <= 0
+
+    def is_cut(self) -> bool:
+        """Whether a part of the document was left out: too deep, too large, recursive, or not there."""
+        return self._is_cut or self.is_exhausted()
 
     def may_look_ahead(self) -> bool:
         """What describes a schema twice must leave enough to describe all others once."""
@@ -111,11 +116,13 @@ class Reader:
         if not self._spend():
             return Shape({"object": Facet()}, hints=[TOO_LARGE])
         if place.depth > MAX_DEPTH or way.nesting > MAX_NESTING:
+            self._is_cut = True
             return Shape({"object": Facet()}, hints=[TOO_DEEP])
         if "$id" in schema:
             place = replace(place, base=base_of(schema, place.base))
         own = own_shape(schema, place)
         if place.described is not None:
+            self._is_cut = True
             own = _without_members(own, place.described)
         if COMBINING_KEYWORDS.isdisjoint(schema):
             return own
@@ -146,6 +153,7 @@ class Reader:
     def _target(self, ref: str, place: Place, way: _Way) -> Shape | None:
         found = self._references.lookup(ref, place.base)
         if found is None:
+            self._is_cut = True
             return Shape({"object": Facet()}, is_implied=True, hints=[_see(ref)])
         target, base = found
         if not isinstance(target, dict):

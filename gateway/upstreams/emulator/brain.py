@@ -283,15 +283,25 @@ def _shortened(words: str, length: int) -> str:
 
 
 def wanted_schema(situation: Situation) -> Json | None:
-    """The schema that the answer has to follow: Gemini is told in its config, Claude in the system text."""
+    """The schema that the answer has to follow: in the config or, for Claude always, in the system text."""
     config = situation.generation_config
     if config.get("responseMimeType") == "application/json":
-        return config.get("responseSchema") or {"type": "OBJECT"}
+        return config.get("responseSchema") or _ordered_schema(situation) or {"type": "OBJECT"}
     if situation.tools:
-        # Beside tools only a plain order counts: descriptions of tools and files are full of schemas.
-        order = _ORDER_OF_JSON.search(situation.background)
-        return _schema_in(situation.background[order.end() - 1 :]) if order else None
+        return _ordered_schema(situation)
     return _schema_in(situation.background) if "json" in situation.background.lower() else None
+
+
+def _ordered_schema(situation: Situation) -> Json | None:
+    """Only a plain order counts: descriptions of tools and files are full of schemas."""
+    order = _ORDER_OF_JSON.search(situation.background)
+    if order is None:
+        return None
+    try:
+        schema, _ = json.JSONDecoder().raw_decode(situation.background, order.end() - 1)
+    except ValueError:
+        return None
+    return dict(schema)
 
 
 def _schema_in(words: str) -> Json | None:

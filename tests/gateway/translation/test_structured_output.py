@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.errors import InvalidRequest
@@ -70,6 +71,77 @@ def test_gemini_keeps_its_own_field() -> None:
 
     assert request.answer_rules.answer_tool is None
     assert "responseSchema" in request.request["generationConfig"]
+
+
+def an_object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+SAID_BY_GOOGLES_SCHEMA = {
+    "an object of scalars": TITLE,
+    "numbers in an enum": an_object(level={"enum": [1, 2.5, None]}),
+    "texts in an enum": {"enum": ["a", "b", None]},
+    "integers and numbers": an_object(size={"type": ["integer", "number", "null"]}),
+    "an array at the top": {"type": "array", "items": {"type": "string"}},
+    "definitions": {"$ref": "#/$defs/A", "$defs": {"A": an_object(a={"$ref": "#/$defs/B"}), "B": TITLE}},
+    "objects told apart": an_object(
+        shape={
+            "anyOf": [
+                an_object(kind={"const": "a"}, size={"type": "integer"}),
+                an_object(kind={"const": "b"}, size={"type": "integer"}, name={"type": "string"}),
+            ]
+        }
+    ),
+    "conditions together": {"allOf": [TITLE, an_object(title={"type": "string", "minLength": 1})]},
+}
+NOT_SAID_BY_GOOGLES_SCHEMA = {
+    "any value": an_object(v={}),
+    "a mixed enum": {"enum": [1, "a", None]},
+    "a mixed enum in an array": {"type": "array", "items": {"enum": [1, "a"]}},
+    "the empty text": an_object(v={"enum": ["", "a"]}),
+    "objects in an enum": an_object(v={"enum": [{"a": 1}]}),
+    "two types": an_object(v={"type": ["number", "string"]}),
+    "an open number beside a listed one": an_object(v={"anyOf": [{"type": "integer"}, {"const": 1.5}]}),
+    "a text or an object": {"anyOf": [{"type": "string"}, TITLE]},
+    "only null": an_object(v={"type": "null"}),
+    "a map": {"type": "object", "additionalProperties": {"type": "integer"}},
+    "other names as well": {**TITLE, "additionalProperties": {"type": "string"}},
+    "names by pattern": {**TITLE, "patternProperties": {"^x-": {"type": "string"}}},
+    "any object": {"type": "object"},
+    "no name allowed": an_object(a=False),
+    "a name that is only required": {**TITLE, "required": ["title", "more"]},
+    "any array": an_object(v={"type": "array"}),
+    "any array or one of texts": {
+        "anyOf": [{"type": "array"}, {"type": "array", "items": {"type": "string"}}]
+    },
+    "any object or one of names": {"anyOf": [{"type": "object"}, TITLE]},
+    "a condition": {**TITLE, "if": {"required": ["level"]}, "then": an_object(title={"type": "null"})},
+    "recursion": an_object(name={"type": "string"}, child={"$ref": "#"}),
+    "a name narrowed by one alternative": {
+        **an_object(a={"type": ["integer", "string"]}),
+        "anyOf": [an_object(a={"type": "integer"}), an_object(b={"type": "integer"})],
+    },
+}
+
+
+@pytest.mark.parametrize("schema", SAID_BY_GOOGLES_SCHEMA.values(), ids=SAID_BY_GOOGLES_SCHEMA)
+def test_a_schema_that_google_can_say_holds_gemini(schema: Any) -> None:
+    request = translated(model=GEMINI_3, output_config=a_format(schema)).request
+
+    assert "responseSchema" in request["generationConfig"]
+    assert "systemInstruction" not in request
+
+
+@pytest.mark.parametrize("schema", NOT_SAID_BY_GOOGLES_SCHEMA.values(), ids=NOT_SAID_BY_GOOGLES_SCHEMA)
+def test_any_other_schema_is_said_in_words(schema: Any) -> None:
+    gemini = translated(model=GEMINI_3, output_config=a_format(schema)).request
+    claude = translated(model=CLAUDE, output_config=a_format(schema))
+
+    assert gemini["generationConfig"]["responseMimeType"] == "application/json"
+    assert "responseSchema" not in gemini["generationConfig"]
+    for request in (gemini, claude.request):
+        assert orjson.dumps(schema).decode() in request["systemInstruction"]["parts"][-1]["text"]
+    assert claude.answer_rules.answer_tool is None
 
 
 @pytest.mark.parametrize("tools", [[a_tool()], []], ids=["in words", "through a function"])
@@ -149,11 +221,12 @@ def test_formats_patterns_and_references_count() -> None:
             AnswerSchema(schema).fit(wrong)
 
 
-def test_what_the_narrower_schema_changed_is_undone() -> None:
-    """Gemini was told that the mixed enum is text."""
-    schema = {"type": "object", "properties": {"n": {"enum": ["auto", 1]}}}
+def test_an_answer_is_never_rewritten_to_fit() -> None:
+    schema = AnswerSchema({"type": "object", "properties": {"n": {"enum": ["auto", 1]}, "any": {}}})
 
-    assert AnswerSchema(schema).fit('{"n":"1"}') == '{"n":1}'
+    assert schema.fit('{"any":"{}","n":1}') == '{"any":"{}","n":1}'
+    with pytest.raises(UnfitAnswer):
+        schema.fit('{"n":"1"}')
 
 
 # --- the schema itself ---

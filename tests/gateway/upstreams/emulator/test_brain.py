@@ -196,6 +196,14 @@ def test_gemini_fills_in_the_schema_of_its_config() -> None:
     assert json.loads(text_of(answer(asked, GEMINI))) == FILLED_IN
 
 
+def test_gemini_is_asked_for_json_in_words_as_well() -> None:
+    config = {"responseMimeType": "application/json"}
+    system = 'It must be valid for this JSON Schema: {"type":"array","items":{"enum":[1,"a"]}}'
+    asked = request(user(text("Count")), tools=(), generationConfig=config, system=system)
+
+    assert json.loads(text_of(answer(asked, GEMINI))) == [1]
+
+
 def test_claude_fills_in_the_schema_of_its_system_text() -> None:
     system = f"Answer with JSON only, following this schema:\n{json.dumps(SCHEMA)}\nNothing else."
     asked = request(user(text("Fix the login button")), tools=(), system=system)
