@@ -18,6 +18,7 @@ import orjson
 from gateway.anthropic_api import stream_events
 from gateway.google_api.content import Chunk, first_candidate, parts_of, unwrap
 from gateway.google_api.surrogates import CharacterJoiner
+from gateway.translation.content_blocks import as_arguments
 from gateway.translation.errors import client_message, error_type_of
 from gateway.translation.signatures import SIGNING_FAMILIES, SignatureStore, key_of_text, tag
 from gateway.translation.stop_reason import (
@@ -30,7 +31,6 @@ from gateway.translation.stop_reason import (
 )
 from gateway.translation.stop_sequences import StopSequenceFinder
 from gateway.translation.tool_names import without_namespace
-from gateway.translation.turns import as_arguments
 from gateway.translation.usage import TokenUsage
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from gateway.google_api.content import NO_SIGNATURE_SENTINEL, Content, Part, tex
 from gateway.translation.binary_data import MEDIA_TYPES, NESTED_MEDIA_TYPES
 from gateway.translation.content_blocks import (
     announced_tool,
+    as_arguments,
     block_to_parts,
     blocks_to_parts,
     described,
     text_of,
     text_with_images,
 )
-from gateway.translation.content_blocks import as_arguments as as_arguments
 from gateway.translation.history import Block, Message, interrupted_result, open_calls_of
 from gateway.translation.signatures import SignatureStore, key_of_text, own_signature_for, signature_for, tag
 from gateway.translation.thinking import claude_thought

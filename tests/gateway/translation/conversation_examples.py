@@ -49,6 +49,11 @@ MODELS = st.sampled_from(
         GPT,
     ]
 )
+SPEAKERS_OF_CHANGES: list[dict[str, Any]] = [
+    {"role": "system"},
+    {"role": "system", "output_config": {"effort": "low"}},
+    {"role": "user"},
+]
 ORIGINS = st.sampled_from(["claude", "gemini", "gpt"])
 
 
@@ -125,15 +130,7 @@ class _Author:
         changes = self._draw(st.lists(_tool_changes(), max_size=2))
         if changes:
             self._has["tool_changes"] = True
-            speaker = self._draw(
-                st.sampled_from(
-                    [
-                        {"role": "system"},
-                        {"role": "system", "output_config": {"effort": "low"}},
-                        {"role": "user"},
-                    ]
-                )
-            )
+            speaker: dict[str, Any] = self._draw(st.sampled_from(SPEAKERS_OF_CHANGES))
             self._messages.append({**speaker, "content": changes})
 
     def _one_round_of_tools(self, origin: str) -> bool:
