@@ -130,8 +130,12 @@ class MessageStream:
 
     @property
     def is_complete(self) -> bool:
-        """We have ended the turn, and the upstream has said what it cost so far: no need to read on."""
-        return self._turn_ended_with is not None and self.usage.prompt_tokens is not None
+        """We have cut the turn short, and the upstream has said what it cost so far: no need to read on.
+
+        An answer given through a function is not cut short: how many tokens it took is said last.
+        """
+        is_cut_short = self._turn_ended_with is not None and self._turn_ended_with != "end_turn"
+        return is_cut_short and self.usage.prompt_tokens is not None
 
     def receive(self, chunk: Chunk) -> list[StreamEvent]:
         """Raises UpstreamErrorInStream for an error before the first event; later it becomes an event."""

@@ -447,6 +447,23 @@ def test_one_call_ends_the_turn_where_parallel_calls_are_disabled() -> None:
     assert (before, stream.is_complete) == (False, True)
 
 
+def test_an_answer_through_a_function_is_read_to_its_end() -> None:
+    """Usage that came with the call counts only what was generated until then."""
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    request = translated(output_config={"format": {"type": "json_schema", "schema": schema}})
+    stream = a_stream(request)
+    so_far, in_all = ({"promptTokenCount": 5, "candidatesTokenCount": count} for count in (1, 30))
+
+    events = stream.receive(a_chunk(call("give_answer", {"city": "Oslo"}), usage=so_far))
+    is_complete = stream.is_complete
+    events += stream.receive(a_chunk(finish_reason="STOP", usage=in_all))
+
+    message = as_the_sdk_reads(events + stream.close())
+    assert not is_complete
+    assert message["content"] == [a_block("text", '{"city":"Oslo"}')]
+    assert (message["stop_reason"], message["usage"]["output_tokens"]) == ("end_turn", 30)
+
+
 @pytest.mark.parametrize(
     "problem", [{"error": {"code": 503, "message": "late"}}, a_chunk(finish_reason="OTHER")]
 )
