@@ -170,6 +170,8 @@ class MessageStream:
         if self._is_closed:
             return []
         events: list[StreamEvent] = []
+        if self._was_stopped_at_once():
+            self._end_before_any_content(events)
         self._check_it_is_whole()
         self._flush_text(events)
         if not self.started:
@@ -206,6 +208,22 @@ class MessageStream:
         self.failure = body
         self._is_closed = True
         return events
+
+    def _was_stopped_at_once(self) -> bool:
+        """Whether nothing was generated and a stop sequence can be why: Google leaves it out of the text."""
+        if self._finder is None or self._rules.without_content or self._turn_ended_with is not None:
+            return False
+        has_content = self._index >= 0 or self._holds_text()
+        return self.finish_reason == "STOP" and not has_content and not self._is_blocked
+
+    def _end_before_any_content(self, events: list[StreamEvent]) -> None:
+        """Of several sequences nobody says which it was."""
+        sequences = self._rules.stop_sequences
+        if self._finder is not None and len(sequences) == 1:
+            self._finder.found = sequences[0]
+            self._end_turn("stop_sequence", events)
+        else:
+            self._end_turn("end_turn", events)
 
     def _check_it_is_whole(self) -> None:
         """A refusal and a spent token limit are answers, however short; silence and a part are not."""

@@ -386,6 +386,28 @@ def test_a_stop_sequence_ends_the_turn() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sequences", "stop_reason", "stop_sequence"),
+    [(["END"], "stop_sequence", "END"), (["END", "."], "end_turn", None)],
+)
+@pytest.mark.parametrize("parts", [[], [{"text": ""}], [thought("Hm.")]])
+def test_a_stop_sequence_before_any_text_is_an_answer(
+    parts: Any, sequences: list[str], stop_reason: str, stop_sequence: str | None
+) -> None:
+    stream = a_stream(translated(stop_sequences=sequences))
+
+    message = as_the_sdk_reads(events_of(stream, a_chunk(*parts, finish_reason="STOP")))
+
+    assert message["content"] == []
+    assert (message["stop_reason"], message["stop_sequence"]) == (stop_reason, stop_sequence)
+
+
+@pytest.mark.parametrize("finish_reason", ["OTHER", "MALFORMED_FUNCTION_CALL"])
+def test_nothing_at_all_for_another_reason_is_no_answer(finish_reason: str) -> None:
+    with pytest.raises(EmptyAnswer):
+        events_of(a_stream(translated(stop_sequences=["END"])), a_chunk(finish_reason=finish_reason))
+
+
+@pytest.mark.parametrize(
     ("texts", "said", "found"),
     [
         (["one END two"], "one ", "END"),
