@@ -9,10 +9,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from gateway.anthropic_api import stream_events
 from gateway.errors import GatewayError, UpstreamFailed
 from gateway.journey import SAME_QUESTION, TOLD_THE_CLIENT
-from gateway.translation.structured_output import AnswerSchema, UnfitAnswer, wanted_schema
+from gateway.translation.structured_output import (
+    AnswerSchema,
+    UnfitAnswer,
+    declares_tools,
+    wanted_schema,
+)
+from gateway.translation.upstream_model import family_of
 
 if TYPE_CHECKING:
     from gateway.answer import Answer
@@ -29,14 +37,14 @@ async def open_structured(relay: Relay, request: MessagesRequest, journey: Journ
     """As ``relay.open``, for a request with a schema: the answer is complete. Raises GatewayError."""
     schema = AnswerSchema(wanted_schema(request))
     first = await relay.open(request, journey)
-    events, problem = await _held(first, schema, journey)
+    events, problem = await _held(first, request, schema, journey)
     if problem is None:
         first.say(events)
         return first
     first.close()
     journey.end_attempt(DOES_NOT_FIT, SAME_QUESTION)
     second = await relay.open(_with_correction(request, events, problem), journey)
-    events, problem = await _held(second, schema, journey)
+    events, problem = await _held(second, request, schema, journey)
     if problem is not None:
         second.close()
         journey.end_attempt(DOES_NOT_FIT, TOLD_THE_CLIENT)
@@ -47,7 +55,7 @@ async def open_structured(relay: Relay, request: MessagesRequest, journey: Journ
 
 
 async def _held(
-    answer: Answer, schema: AnswerSchema, journey: Journey
+    answer: Answer, request: MessagesRequest, schema: AnswerSchema, journey: Journey
 ) -> tuple[list[StreamEvent], UnfitAnswer | None]:
     """The events that may leave, or those that came and what is wrong with them."""
     try:
@@ -57,13 +65,27 @@ async def _held(
         if isinstance(error, GatewayError):
             journey.end_attempt("broke off", TOLD_THE_CLIENT)
         raise
+    if any(map(_begins_call, events)) and not declares_tools(request, family_of(answer.model_id)):
+        return events, UnfitAnswer("the answer is a call of a tool that does not exist")
     if answer.stop_reason != "end_turn":
         return events, None  # cut short, refused, or a call of the client's own tool: no final answer
     try:
-        fitting = schema.fit(_text_of(events))
+        fitting = schema.fit(_answer_in(events))
     except UnfitAnswer as problem:
         return events, problem
     return _with_text(events, fitting), None
+
+
+def _answer_in(events: list[StreamEvent]) -> str:
+    """The last text when it is JSON and nothing else, as the arguments of the answer's function are; whatever
+    JSON came before it is none of the answer. Otherwise all that was said."""
+    starts = [number for number, event in enumerate(events) if _begins_text(event)]
+    last = _text_of(events[starts[-1] :]) if starts else ""
+    try:
+        orjson.loads(last)
+    except orjson.JSONDecodeError:
+        return _text_of(events)
+    return last
 
 
 def _text_of(events: list[StreamEvent]) -> str:
@@ -101,11 +123,15 @@ def _begins_text(event: StreamEvent) -> bool:
     return event["type"] == "content_block_start" and bool(event["content_block"]["type"] == "text")
 
 
+def _begins_call(event: StreamEvent) -> bool:
+    return event["type"] == "content_block_start" and bool(event["content_block"]["type"] == "tool_use")
+
+
 def _with_correction(
     request: MessagesRequest, events: list[StreamEvent], problem: UnfitAnswer
 ) -> MessagesRequest:
     """The same conversation, with the answer that was wrong and what is wrong with it."""
-    said = _text_of(events)
+    said = _answer_in(events)
     if not said.strip():
         return request
     correction = (

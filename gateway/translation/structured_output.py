@@ -20,12 +20,13 @@ from gateway.errors import InvalidRequest
 from gateway.translation.answer_rules import asks_for_thinking
 from gateway.translation.json_schema import response_schema
 from gateway.translation.schema_size import unfolded_size
+from gateway.translation.tools import offered_tools, translate_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.anthropic_api.messages import MessagesRequest
-    from gateway.translation.upstream_model import UpstreamModel
+    from gateway.translation.upstream_model import Family, UpstreamModel
 
 ANSWER_TOOL = "give_answer"
 ANSWER_TOOL_DESCRIPTION = "Gives the answer to the user. Its arguments are the whole answer."
@@ -51,10 +52,17 @@ def wanted_schema(request: MessagesRequest) -> Any:
 # --- through a function ---
 
 
+def declares_tools(request: MessagesRequest, family: Family) -> bool:
+    """Not for those that Anthropic's servers would run, or that the conversation has taken away."""
+    return bool(translate_tools(offered_tools(request), family).declarations)
+
+
 def answer_tool_for(request: MessagesRequest, model: UpstreamModel) -> str | None:
     """The function's name when the answer is asked for through one; Claude does not think before it."""
     schema = wanted_schema(request)
-    if schema is None or model.family != "claude" or request.tools or asks_for_thinking(request):
+    if schema is None or model.family != "claude" or asks_for_thinking(request):
+        return None
+    if declares_tools(request, model.family):
         return None
     declared = response_schema(schema)
     return ANSWER_TOOL if declared is not None and declared["type"] == "OBJECT" else None

@@ -62,6 +62,42 @@ async def test_claude_answers_through_the_function(client: httpx.AsyncClient, go
     assert message["stop_reason"] == "end_turn"
 
 
+async def test_json_before_the_call_is_not_the_answer(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.reply('{"city":"Bergen"}', function_call("give_answer", FITS))
+
+    message = (await ask(client)).json()
+
+    assert message["content"] == [{"type": "text", "text": orjson.dumps(FITS).decode()}]
+
+
+async def test_arguments_that_do_not_fit_are_not_replaced_by_earlier_json(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.reply('{"city":"Bergen"}', function_call("give_answer", {"town": "Oslo"}))
+    google.state.reply(function_call("give_answer", FITS))
+
+    message = (await ask(client)).json()
+
+    corrected = google.state.log.generations()[1].envelope["request"]["contents"]
+    assert orjson.loads(text_of(message)) == FITS
+    assert corrected[-2]["parts"] == [{"text": '{"town":"Oslo"}'}]
+
+
+@pytest.mark.parametrize("also_said", [(), (function_call("give_answer", FITS),)])
+async def test_a_call_nobody_declared_is_asked_for_once_more(
+    also_said: tuple[Any, ...], client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.reply(function_call("look_up", {"q": "Oslo"}), *also_said)
+    google.state.reply(function_call("give_answer", FITS))
+
+    message = (await ask(client)).json()
+
+    assert message["content"] == [{"type": "text", "text": orjson.dumps(FITS).decode()}]
+    assert message["stop_reason"] == "end_turn"
+
+
 @pytest.mark.parametrize("model", ["claude-sonnet-4-6", "claude-opus-4-6-thinking", "gemini-3-flash"])
 async def test_the_demo_answers_by_the_schema(model: str, client: httpx.AsyncClient) -> None:
     for changes in ({}, IN_WORDS, {"thinking": {"type": "adaptive"}}):

@@ -73,6 +73,30 @@ def test_gemini_keeps_its_own_field() -> None:
     assert "responseSchema" in request.request["generationConfig"]
 
 
+ADDED_TOOL = {
+    "role": "system",
+    "content": [
+        {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": a_tool("look_up")}}
+    ],
+}
+WEB_SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+
+
+def test_a_tool_added_in_the_conversation_stays_callable() -> None:
+    request = translated(user("hi"), ADDED_TOOL, user("go"), output_config=a_format())
+
+    (declaration,) = request.request["tools"][0]["functionDeclarations"]
+    assert declaration["name"] == "look_up"
+    assert request.answer_rules.answer_tool is None
+    assert "JSON Schema" in request.request["systemInstruction"]["parts"][-1]["text"]
+
+
+def test_tools_that_are_not_declared_are_no_tools() -> None:
+    request = translated(output_config=a_format(), tools=[WEB_SEARCH])
+
+    assert request.answer_rules.answer_tool == ANSWER_TOOL
+
+
 def an_object(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties}
 
