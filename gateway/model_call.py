@@ -1,12 +1,13 @@
 """One account is asked: translate, call, and read until there is content.
 
-What a second call with the same account may mend is tried here, each mend once.
+What another call with the same account may mend is tried here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ MENDABLE = {
     Trouble.WRONG_PROJECT: SAME_ACCOUNT,
 }
 """What is tried once more, and what the operator reads of it."""
+TOKEN_TRIES = 2
+"""The token at hand may be dead, and so may the one that another server has shared since."""
 
 
 class ModelCaller:
@@ -76,7 +79,7 @@ class ModelCaller:
 
     async def send(self, lease: Lease, plan: Plan, journey: Journey) -> Answer:
         """Raises what gateway.failures.FAILURES lists; the attempt in the journey is then still open."""
-        mended: set[Trouble] = set()
+        mended: Counter[Trouble] = Counter()
         short_limits = 0
         bases = self.bases(plan, journey)
         while True:
@@ -94,8 +97,8 @@ class ModelCaller:
                 elif refusal.trouble in WORTH_ANOTHER_BASE and len(bases) > 1:
                     _end_attempt(error, NEXT_ADDRESS, journey)
                     bases = bases[1:]
-                elif refusal.trouble in MENDABLE and refusal.trouble not in mended:
-                    mended.add(refusal.trouble)
+                elif refusal.trouble in MENDABLE and mended[refusal.trouble] < _tries(refusal.trouble):
+                    mended[refusal.trouble] += 1
                     _end_attempt(error, MENDABLE[refusal.trouble], journey)
                     plan = await self._mended(plan, lease, refusal.trouble)
                 else:
@@ -148,6 +151,10 @@ class ModelCaller:
 def _end_attempt(error: RequestRefused, decision: str, journey: Journey) -> None:
     failure = failure_of(error)
     journey.end_attempt(failure.reason, decision, detail=failure.detail)
+
+
+def _tries(trouble: Trouble) -> int:
+    return TOKEN_TRIES if trouble is Trouble.ACCESS_TOKEN_REFUSED else 1
 
 
 def _is_short_limit(refusal: Refusal, journey: Journey) -> bool:
