@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gateway.translation.schemas.declarations import PLACEHOLDER_DESCRIPTION, Declarer, Schema
+from gateway.translation.schemas.dialects import with_null_types
 from gateway.translation.schemas.keywords import HINTED_KEYWORDS
 from gateway.translation.schemas.reading import MAX_DEPTH, Expansion, Reader, SchemaTooLarge
 from gateway.translation.schemas.references import References
@@ -71,7 +72,7 @@ def response_schema(schema: object) -> Schema | None:
     None when it would not let the model give every answer of the client's schema as it is: an answer
     of another type is a wrong answer, and what stood for it cannot be told afterwards.
     """
-    declared, _, loses = _declare(schema, None, is_object=False)
+    declared, _, loses = _declare(with_null_types(schema), None, is_object=False)
     return None if loses else declared
 
 

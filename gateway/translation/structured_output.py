@@ -20,6 +20,7 @@ from gateway.errors import InvalidRequest
 from gateway.translation.answer_rules import asks_for_thinking
 from gateway.translation.json_schema import response_schema
 from gateway.translation.schema_size import unfolded_size
+from gateway.translation.schemas.dialects import with_null_types, without_unreadable
 from gateway.translation.tools import offered_tools, translate_tools
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ MAX_SCHEMA_SIZE = 100_000
 # A pattern of the schema may backtrack so often; beyond that the text does not match.
 MAX_BACKTRACKS = 100_000
 
+_SCHEMA_PROBLEMS = (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError)
 _FENCE = "```"
 _OPENING = re.compile(r"[\[{]")
 
@@ -72,7 +74,7 @@ def with_answer_tool(request: MessagesRequest) -> MessagesRequest:
     tool = {
         "name": ANSWER_TOOL,
         "description": ANSWER_TOOL_DESCRIPTION,
-        "input_schema": wanted_schema(request),
+        "input_schema": with_null_types(wanted_schema(request)),
     }
     return replace(
         request,
@@ -100,13 +102,8 @@ class AnswerSchema:
     def __init__(self, schema: Any) -> None:
         _refuse_too_large(schema)
         try:
-            self._validator = jsonschema_rs.validator_for(
-                schema,
-                validate_formats=True,
-                pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS),
-                offline=True,
-            )
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as problem:
+            self._validator = _lenient_validator(with_null_types(schema))
+        except _SCHEMA_PROBLEMS as problem:
             refusal = InvalidRequest(f"output_config.format.schema: {_first_line(problem)}")
             refusal.may_quote_request = True
             raise refusal from None
@@ -130,6 +127,31 @@ class AnswerSchema:
             raise UnfitAnswer("the answer is nested too deeply") from problem
         if error is not None:
             raise UnfitAnswer(_place_and_rule(error))
+
+
+def _lenient_validator(schema: Any) -> jsonschema_rs.Validator:
+    """What the checker cannot read stays unchecked: a pattern of another dialect, an unknown ``$schema``."""
+    try:
+        return _validator(schema)
+    except _SCHEMA_PROBLEMS:
+        return _validator(without_unreadable(schema, _is_readable))
+
+
+def _validator(schema: Any) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(
+        schema,
+        validate_formats=True,
+        pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS),
+        offline=True,
+    )
+
+
+def _is_readable(schema: dict[str, Any]) -> bool:
+    try:
+        _validator(schema)
+    except _SCHEMA_PROBLEMS:
+        return False
+    return True
 
 
 def _refuse_too_large(schema: Any) -> None:

@@ -245,5 +245,10 @@ def test_a_tool_removed_midway_is_no_longer_declared(
 
     first, second, last = accepted_calls(google)
     assert declared_functions(first) == declared_functions(second) == {"get_weather", "get_tide"}
-    assert declared_functions(last) == {"get_tide"}
+    # Gemini refuses a history whose functions are not declared, so the removed one keeps a stand-in.
+    [tools] = last.envelope["request"]["tools"]
+    left = [
+        one["name"] for one in tools["functionDeclarations"] if "Do not call it" not in one["description"]
+    ]
+    assert left == ["get_tide"]
     assert_paired(last)

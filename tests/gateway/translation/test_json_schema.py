@@ -547,7 +547,10 @@ def test_a_list_in_place_of_an_object_is_left_alone() -> None:
 
 
 def test_an_answers_schema_may_be_of_any_type() -> None:
-    assert response_schema({"type": "array", "items": {"type": "string"}})["type"] == "ARRAY"
+    schema = response_schema({"type": "array", "items": {"type": "string"}})
+
+    assert schema is not None
+    assert schema["type"] == "ARRAY"
 
 
 def test_rule_3_conditions_of_a_reference_and_beside_it_all_hold() -> None:

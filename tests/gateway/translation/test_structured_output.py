@@ -262,11 +262,13 @@ def test_an_answer_is_never_rewritten_to_fit() -> None:
         ({"type": "objekt"}, "type: "),
         ({"properties": 3}, "properties: "),
         ({"properties": {"a": {"minLength": -1}}}, "properties.a.minLength: "),
-        ({"pattern": "("}, "pattern: "),
+        ({"pattern": 5}, "pattern: "),
+        ({"pattern": "(", "type": "objekt"}, "type: "),
+        ({"patternProperties": {"(": 5}, "required": 1}, "required: "),
         ({"$ref": "https://example.com/schema.json"}, "https://example.com/schema.json"),
         ({"$ref": "file:///etc/passwd"}, "Retrieval is disabled"),
         ({"$ref": "#/nowhere"}, "/nowhere"),
-        ({"$schema": "https://example.com/my-own"}, "Unknown meta-schema"),
+        ({"$schema": 5}, "$schema: "),
     ],
 )
 def test_a_schema_that_is_none_is_refused(schema: Any, problem: str) -> None:
@@ -274,6 +276,64 @@ def test_a_schema_that_is_none_is_refused(schema: Any, problem: str) -> None:
         AnswerSchema(schema)
 
     assert problem in caught.value.message
+
+
+NULLABLE = {
+    "a type": {"type": "string", "nullable": True},
+    "a list of types": {"type": ["string", "integer"], "nullable": True},
+    "an enum": {"type": "string", "enum": ["a"], "nullable": True},
+    "a constant": {"const": "a", "nullable": True},
+    "a reference": {"$ref": "#/$defs/A", "nullable": True},
+    "conditions": {"allOf": [{"$ref": "#/$defs/A"}], "type": "string", "nullable": True},
+    "an alternative": {"anyOf": [{"type": "string", "nullable": True}, {"type": "integer"}]},
+}
+
+
+@pytest.mark.parametrize("schema", NULLABLE.values(), ids=NULLABLE)
+def test_null_is_allowed_where_openapi_says_nullable(schema: Any) -> None:
+    wanted = {**an_object(a=schema), "$defs": {"A": {"type": "string"}}}
+
+    for said in ('{"a":null}', '{"a":"a"}'):
+        assert AnswerSchema(wanted).fit(said) == said
+    with pytest.raises(UnfitAnswer):
+        AnswerSchema(wanted).fit('{"a":true}')
+
+
+@pytest.mark.parametrize("model", [GEMINI_3, CLAUDE])
+def test_nullable_is_told_to_every_model(model: str) -> None:
+    schema = {**an_object(a=NULLABLE["a reference"]), "$defs": {"A": {"type": "string"}}}
+    request = translated(model=model, output_config=a_format(schema)).request
+
+    told = request["generationConfig"].get("responseSchema")
+    told = told or request["tools"][0]["functionDeclarations"][0]["parameters"]
+    assert told["properties"]["a"] == {"type": "STRING", "nullable": True}
+
+
+def test_a_property_or_a_value_called_nullable_is_data() -> None:
+    schema = AnswerSchema(
+        {"properties": {"nullable": True, "a": {"const": {"type": "string", "nullable": True}}}}
+    )
+
+    assert schema.fit('{"a":{"type":"string","nullable":true},"nullable":1}')
+    with pytest.raises(UnfitAnswer):
+        schema.fit('{"a":null}')
+
+
+@pytest.mark.parametrize("pattern", [r"[\w-.]+", "a{,5}", r"^a\Z", "("])
+def test_a_pattern_of_another_dialect_is_left_unchecked(pattern: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"pattern": pattern}, "b": {"pattern": "^b$"}}}
+    of_names = {"patternProperties": {pattern: {"type": "string"}}, "additionalProperties": False}
+
+    assert AnswerSchema(schema).fit('{"a":"-","b":"b"}')
+    assert AnswerSchema(of_names).fit('{"aa":"-"}')
+    with pytest.raises(UnfitAnswer, match=r"^b: pattern$"):
+        AnswerSchema(schema).fit('{"b":"c"}')
+
+
+@pytest.mark.parametrize("uri", ["https://example.com/my-own", "schema.json"])
+def test_an_unknown_meta_schema_is_ignored(uri: str) -> None:
+    with pytest.raises(UnfitAnswer, match=r"^title: required$"):
+        AnswerSchema({"$schema": uri, **TITLE}).fit("{}")
 
 
 def definitions(count: int) -> dict[str, Any]:
@@ -297,6 +357,24 @@ def test_a_schema_cannot_stop_the_gateway(schema: Any) -> None:
         AnswerSchema(schema)
 
     assert time.process_time() - started < 2
+
+
+def test_many_patterns_of_another_dialect_take_little_time() -> None:
+    members = {f"p{number}": {"pattern": f"{number}{{,5}}"} for number in range(20_000)}
+    started = time.process_time()
+
+    assert AnswerSchema({"properties": members}).fit('{"p1":"x"}')
+
+    assert time.process_time() - started < 4
+
+
+def test_a_deep_schema_is_read_or_refused() -> None:
+    deep, too_deep = ({**nested(levels), "nullable": True} for levels in (100, 350))
+
+    assert AnswerSchema(deep).fit("{}")
+    with pytest.raises(InvalidRequest, match="Recursion limit reached"):
+        AnswerSchema(too_deep)
+    assert translated(model=GEMINI_3, output_config=a_format(deep)).request["contents"]
 
 
 @pytest.mark.parametrize(

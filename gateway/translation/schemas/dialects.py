@@ -1,0 +1,99 @@
+"""Schemas of older or other dialects in the words of the one that answers are checked with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Schema = dict[str, Any]
+
+_SCHEMAS_BY_NAME = frozenset(
+    {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"}
+)
+_SCHEMAS = frozenset(
+    {
+        *(
+            "allOf",
+            "anyOf",
+            "oneOf",
+            "prefixItems",
+            "items",
+            "additionalItems",
+            "unevaluatedItems",
+            "contains",
+        ),
+        *("additionalProperties", "unevaluatedProperties", "propertyNames", "contentSchema"),
+        *("not", "if", "then", "else"),
+    }
+)
+# What could say no to null beside a type
+_CONDITIONS = ("$ref", "$dynamicRef", "$recursiveRef", "allOf", "anyOf", "oneOf", "not", "if", "then", "else")
+
+
+def with_null_types(schema: Any) -> Any:
+    """``nullable: true``, as in OpenAPI 3.0, says that null is allowed; to JSON Schema it says nothing."""
+    return _document(schema, _with_null_type)
+
+
+def without_unreadable(schema: Any, is_readable: Callable[[Schema], bool]) -> Any:
+    """Without the patterns and the ``$schema`` that ``is_readable`` denies in a schema of their own: patterns
+    are written for JavaScript or Python, whose rules are not everybody's."""
+    return _document(schema, lambda one: _without_unreadable(one, is_readable))
+
+
+def _document(schema: Any, rewrite: Callable[[Schema], Schema]) -> Any:
+    """One that is nested too deeply to walk through stays as it is."""
+    try:
+        return _rewritten(schema, rewrite)
+    except RecursionError:
+        return schema
+
+
+def _rewritten(schema: Any, rewrite: Callable[[Schema], Schema]) -> Any:
+    """Each schema of the document by itself, from the innermost; enums, constants and examples are none."""
+    if not isinstance(schema, dict):
+        return schema
+    return rewrite({keyword: _member(keyword, member, rewrite) for keyword, member in schema.items()})
+
+
+def _member(keyword: str, member: Any, rewrite: Callable[[Schema], Schema]) -> Any:
+    if keyword in _SCHEMAS_BY_NAME and isinstance(member, dict):
+        return {name: _rewritten(below, rewrite) for name, below in member.items()}
+    if keyword in _SCHEMAS and isinstance(member, list):
+        return [_rewritten(below, rewrite) for below in member]
+    return _rewritten(member, rewrite) if keyword in _SCHEMAS else member
+
+
+def _with_null_type(schema: Schema) -> Schema:
+    if schema.get("nullable") is not True:
+        return schema
+    conditions = {keyword: schema[keyword] for keyword in _CONDITIONS if keyword in schema}
+    rest = {keyword: member for keyword, member in schema.items() if keyword not in {*conditions, "nullable"}}
+    if isinstance(rest.get("type"), (str, list)):
+        kinds = [rest["type"]] if isinstance(rest["type"], str) else rest["type"]
+        rest["type"] = [*kinds, *(["null"] if "null" not in kinds else [])]
+    if "const" in rest:
+        rest["enum"] = [rest.pop("const")]
+    if isinstance(rest.get("enum"), list) and None not in rest["enum"]:
+        rest["enum"] = [*rest["enum"], None]
+    return {**rest, "anyOf": [conditions, {"type": "null"}]} if conditions else rest
+
+
+def _without_unreadable(schema: Schema, is_readable: Callable[[Schema], bool]) -> Schema:
+    kept = dict(schema)
+    for keyword in ("pattern", "$schema"):
+        if isinstance(kept.get(keyword), str) and not is_readable({keyword: kept[keyword]}):
+            del kept[keyword]
+    patterns = kept.get("patternProperties")
+    if not isinstance(patterns, dict):
+        return kept
+    kept["patternProperties"] = {
+        pattern: below for pattern, below in patterns.items() if is_readable({"pattern": pattern})
+    }
+    if len(kept["patternProperties"]) < len(patterns):
+        # Which names are other ones can no longer be told
+        kept.pop("additionalProperties", None)
+        kept.pop("unevaluatedProperties", None)
+    return kept
