@@ -75,6 +75,13 @@ class AccessTokens:
             self._refused[account_id] = shared.text
         return await self.get(account_id)
 
+    async def stop(self) -> None:
+        """Cancel the refreshes that are under way; each still ends its claim in the database."""
+        refreshes = list(self._refreshes.values())
+        for refresh in refreshes:
+            refresh.cancel()
+        await asyncio.gather(*refreshes, return_exceptions=True)
+
     async def _next_token(self, account_id: int) -> str:
         """The token another process has fetched, or a new one that all may use."""
         while True:

@@ -109,6 +109,7 @@ class AccountsService:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+        await self.tokens.stop()
         await self.client.close()
         await self._store_rests()
         await self._store_last_used()

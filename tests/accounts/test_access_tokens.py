@@ -243,3 +243,17 @@ async def test_a_new_refresh_token_from_google_is_kept(ada: Account, google: Emu
 
 def test_a_token_does_not_show_itself() -> None:
     assert "secret-text" not in repr(AccessToken("secret-text", 1.0))
+
+
+async def test_a_stop_ends_a_refresh_and_frees_its_claim(ada: Account, google: EmulatorServer) -> None:
+    google.state.fault(Behaviour(stall_before_headers=30), method="token")
+
+    async with tokens_of_a_process() as tokens:
+        waiting = asyncio.create_task(tokens.get(ada.pk))
+        await asyncio.to_thread(google.state.log.wait_for, lambda entry: entry.method == "token", 10)
+        await tokens.stop()
+
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    shared = await SharedToken.objects.aget(account=ada)
+    assert shared.claimed_until == 0
