@@ -103,7 +103,7 @@ def check_empty_answer(request: MessagesRequest) -> None:
         return
     if request.stream:
         raise InvalidRequest("stream: must be false when max_tokens is 0")
-    if _budget_of(request.thinking) is not None:
+    if request.thinking is not None and request.thinking["type"] != "disabled":
         raise InvalidRequest("thinking: may not be enabled when max_tokens is 0")
     if (request.output_config or {}).get("format") is not None:
         raise InvalidRequest("output_config.format: must be unset when max_tokens is 0")

@@ -7,6 +7,8 @@ Its errors are renamed here, so that nothing above knows which library it is.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -85,7 +87,10 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
+        reuse = aiohttp.TraceConfig()
+        reuse.on_connection_reuseconn.append(_note_reuse)
         self._session = aiohttp.ClientSession(
+            trace_configs=[reuse],
             connector=aiohttp.TCPConnector(
                 limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_WARM_SECONDS, ssl=tls_context()
             ),
@@ -121,12 +126,30 @@ class Transport:
     async def _send(
         self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes
     ) -> aiohttp.ClientResponse:
-        proxy = proxy_for(url)
+        call = SimpleNamespace(reuses_connection=False)
+        post = partial(
+            session.post,
+            url,
+            data=body,
+            headers=headers,
+            proxy=proxy_for(url),
+            allow_redirects=False,
+            trace_request_ctx=call,
+        )
         try:
-            return await session.post(url, data=body, headers=headers, proxy=proxy, allow_redirects=False)
+            return await post()
         except aiohttp.ServerDisconnectedError:
-            # The server closed a kept-alive connection just as we used it: once more on a new one.
-            return await session.post(url, data=body, headers=headers, proxy=proxy, allow_redirects=False)
+            # The server closed a kept-alive connection just as we used it: once more. A new connection that
+            # is closed without an answer has failed: the upstream may have begun to work.
+            if not call.reuses_connection:
+                raise
+            return await post()
+
+
+async def _note_reuse(
+    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceConnectionReuseconnParams
+) -> None:
+    context.trace_request_ctx.reuses_connection = True
 
 
 def _in_words(error: Exception) -> str:

@@ -102,6 +102,10 @@ REFUSED: list[tuple[Any, str]] = [
     ({"max_tokens": 0, "stream": True}, "stream: must be false when max_tokens is 0"),
     ({"max_tokens": 0, "thinking": THINKING}, "thinking: may not be enabled when max_tokens is 0"),
     (
+        {"max_tokens": 0, "thinking": {"type": "adaptive"}},
+        "thinking: may not be enabled when max_tokens is 0",
+    ),
+    (
         {"max_tokens": 0, "output_config": {"format": {"type": "json_schema", "schema": {}}}},
         "output_config.format: must be unset when max_tokens is 0",
     ),
@@ -341,7 +345,7 @@ ACCEPTED: list[dict[str, Any]] = [
             )
         ],
     },
-    {"max_tokens": 0, "tools": [a_tool()], "tool_choice": {"type": "auto"}, "thinking": {"type": "adaptive"}},
+    {"max_tokens": 0, "tools": [a_tool()], "tool_choice": {"type": "auto"}, "thinking": {"type": "disabled"}},
     {"tools": [{"function": {"name": "a"}}, {"function": {"name": "b"}}]},
     {
         "messages": [

@@ -13,7 +13,7 @@ from gateway.translation.json_schema import parameters_schema
 from gateway.translation.schemas.references import References, name_of
 
 DOCUMENT: dict[str, Any] = {
-    "$id": "https://example.test/root/schema.json",
+    "$id": "https://example.test/base/schema.json",
     "type": "object",
     "properties": {"a/b": {"$anchor": "slash", "type": "string"}, "m~n": {"type": "integer"}},
     "$defs": {
@@ -36,7 +36,7 @@ REFS = [
     "#",
     "",
     "schema.json",
-    "https://example.test/root/schema.json#",
+    "https://example.test/base/schema.json#",
     "#/$defs/plain",
     "#/%24defs/plain",
     "#/$defs/per%25cent",
@@ -50,7 +50,7 @@ REFS = [
     "nested/other.json#here",
     "nested/other.json#/$defs/inner",
     "nested/other.json#dynamic",
-    "https://example.test/root/nested/other.json#/$defs/inner",
+    "https://example.test/base/nested/other.json#/$defs/inner",
     "urn:example:thing#/$defs/part",
     "#/$defs/nope",
     "#nope",

@@ -76,14 +76,37 @@ def _no_kept_proxies() -> Iterator[None]:
     proxy_for.cache_clear()
 
 
-async def test_a_connection_closed_while_idle_is_opened_once_more() -> None:
-    async with a_server(b"", OK) as (url, heads), a_transport() as transport:
-        response = await transport.post(url, headers={}, body=b"{}", first_byte_seconds=1)
+async def test_a_kept_connection_closed_while_idle_is_opened_once_more() -> None:
+    connections = requests = 0
 
-        assert response.status == 200
-        assert await response.read(1) == b"ok"
-        assert len(heads) == 2
-        response.abort()
+    async def close_after_the_second_request(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        nonlocal connections, requests
+        connections += 1
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n{}"):
+                requests += 1
+                if requests == 2:
+                    break
+                writer.write(OK)
+        await hang_up(writer)
+
+    async with serving(close_after_the_second_request) as url, a_transport() as transport:
+        for _ in range(2):
+            response = await transport.post(url, headers={}, body=b"{}", first_byte_seconds=1)
+            assert await response.read(1) == b"ok"
+            response.release()
+
+    assert (connections, requests) == (2, 3)
+
+
+async def test_a_new_connection_closed_without_an_answer_has_failed() -> None:
+    async with a_server(b"", OK) as (url, heads), a_transport() as transport:
+        with pytest.raises(TransportFailed, match="the connection broke"):
+            await transport.post(url, headers={}, body=b"{}", first_byte_seconds=1)
+
+    assert len(heads) == 1
 
 
 async def test_a_server_that_says_nothing_times_out() -> None:
