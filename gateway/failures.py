@@ -168,7 +168,7 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _failure_of_account(error: Exception) -> Failure:
-    """Before the call: its access token or its project."""
+    """Classify a failure to get the access token or the project, before any model call."""
     detail = fitting(str(error), 300)
     if isinstance(error, ClientSecretWrong):
         return Failure(Verdict(OperatorMustAct, ends_request=True), str(error))

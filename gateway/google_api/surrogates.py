@@ -35,7 +35,7 @@ class CharacterJoiner:
         return join_surrogates(text)
 
     def flush(self) -> str:
-        """What is left at the end: nothing, or U+FFFD for the half that stayed alone."""
+        """Return U+FFFD for a surrogate still unpaired at the end, else nothing."""
         half, self.held = self.held, ""
         return join_surrogates(half)
 

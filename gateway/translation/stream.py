@@ -340,7 +340,7 @@ class MessageStream:
         return bool(self._characters.held or (self._finder is not None and self._finder.held))
 
     def _flush_text(self, events: list[StreamEvent]) -> None:
-        """What was held back, before a block of another kind begins, or at the end."""
+        """Send the text held back as a possible stop sequence, before another block or at the end."""
         if not self._holds_text() or self._turn_ended_with is not None:
             return
         text = self._characters.flush()

@@ -108,7 +108,7 @@ class ContentsBuilder:
         return parts
 
     def _words_of(self, block: Block) -> list[Part]:
-        """Of an assistant's block. Its files go to the next turn of the user, their names stay."""
+        """Translate an assistant's block; its files move to the next user turn, their names stay in place."""
         if block["type"] == "text" and ";base64," not in block["text"]:
             return [{"text": block["text"]}]
         parts = text_with_images(block["text"]) if block["type"] == "text" else self._parts_of(block)

@@ -52,7 +52,7 @@ def _document(schema: Any, rewrite: Callable[[Schema], Schema]) -> Any:
 
 
 def _rewritten(schema: Any, rewrite: Callable[[Schema], Schema]) -> Any:
-    """Each schema of the document by itself, from the innermost; enums, constants and examples are none."""
+    """Yield every subschema, innermost first; members of enum, const and examples are data, not schemas."""
     if not isinstance(schema, dict):
         return schema
     return rewrite({keyword: _member(keyword, member, rewrite) for keyword, member in schema.items()})

@@ -188,7 +188,7 @@ def _union_of_properties(facets: list[Facet]) -> dict[str, Expression]:
 
 
 def intersection(first: Shape, second: Shape) -> Shape:
-    """What both allow; where both describe, the second's words count."""
+    """Return the intersection of both shapes; the second's description wins."""
     description = first.description if second.description is None else second.description
     both = Shape(is_any=first.is_any and second.is_any, description=description)
     _add_words(both, first)
