@@ -57,7 +57,7 @@ class Declarer:
         self._loses = False
 
     def loses(self) -> bool:
-        """Return True when a value valid under the client's schema cannot be sent as declared, or only as text."""
+        """Return True when a value valid under the client's schema cannot be sent, or only as text."""
         return self._loses or self._reader.is_cut()
 
     def declare(self, expression: Expression) -> tuple[Schema, Restoration]:
