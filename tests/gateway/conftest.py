@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -62,12 +63,17 @@ def live_setting(settings: Settings) -> Callable[[str, Any], None]:
 
 
 class started_gateway:  # noqa: N801  # reads as the verb it is
-    """A gateway that has made itself ready: each account knows its models."""
+    """A gateway that has made itself ready: each account knows its models, or why not.
+
+    With all quotas known and equal, the first account is the first to be asked.
+    """
 
     async def __aenter__(self) -> Gateway:
         self._gateway = Gateway()
         await self._gateway.start()
         await self._gateway.accounts.until_offers_are_known()
+        if preparations := list(self._gateway.accounts._preparations.values()):
+            await asyncio.wait(preparations, timeout=5)
         return self._gateway
 
     async def __aexit__(self, *exception: object) -> None:
