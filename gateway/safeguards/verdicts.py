@@ -1,0 +1,124 @@
+"""What the judge said, as the results that the client reads. Pure.
+
+A call is not flagged only when the whole answer is JSON in the form that was asked for, and exactly one
+verdict in it says so of that very call. All else is "unavailable", with a reason.
+
+The client's reading is that of Claude Code 2.1.332: each tool_use id has a result of type evaluated,
+skipped or unavailable; a cited rule is an object with ``type`` and ``path``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal
+
+from gateway.plain_text import UNSAFE
+from gateway.safeguards.prompt import FLAGGED, NOT_FLAGGED, POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from gateway.safeguards.prompt import Call
+
+Reason = Literal["timeout", "error", "refused", "input_too_long", "truncated"]
+"""Those of the words known to the client that can happen here."""
+ToolUses = dict[str, dict[str, Any]]
+"""One result for each tool_use id."""
+
+EXPLANATION_CHARACTERS = 500
+
+_FENCE = "```"
+
+
+def unavailable(calls: Sequence[Call], reason: Reason) -> ToolUses:
+    return {call.tool_use_id: _unavailable(reason) for call in calls}
+
+
+def tool_uses_from(answer: str, calls: Sequence[Call], rules: Collection[str]) -> ToolUses:
+    """``answer`` is all that the judge said, to its end; ``rules`` are the labels of the person's rules.
+
+    Calls that share an id share one result, which nobody could have told apart: it is unavailable.
+    """
+    verdicts = _verdicts_in(answer)
+    if verdicts is None or not {verdict["call"] for verdict in verdicts} <= {call.label for call in calls}:
+        return unavailable(calls, "error")
+    ids = Counter(call.tool_use_id for call in calls)
+    results: ToolUses = {}
+    for call in calls:
+        own = [verdict for verdict in verdicts if verdict["call"] == call.label]
+        is_clear = len(own) == 1 and ids[call.tool_use_id] == 1
+        results[call.tool_use_id] = _evaluated(own[0], rules) if is_clear else _unavailable("error")
+    return results
+
+
+def _verdicts_in(answer: str) -> list[dict[str, Any]] | None:
+    """Objects that each name a call; None when anything else is among them."""
+    try:
+        said = json.loads(_without_fence(answer), object_pairs_hook=_object, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    verdicts = said.get("verdicts") if isinstance(said, dict) else None
+    if not isinstance(verdicts, list) or not all(map(_names_a_call, verdicts)):
+        return None
+    return verdicts
+
+
+def _names_a_call(verdict: Any) -> bool:
+    return isinstance(verdict, dict) and isinstance(verdict.get("call"), str)
+
+
+def _without_fence(answer: str) -> str:
+    answer = answer.strip()
+    first_line, _, rest = answer.partition("\n")
+    is_fenced = first_line.rstrip() in (_FENCE, f"{_FENCE}json") and rest.endswith(_FENCE)
+    return rest.removesuffix(_FENCE) if is_fenced else answer
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A name said twice would leave it to the reader which of the two counts."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a name is said twice")
+    return members
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _evaluated(verdict: dict[str, Any], rules: Collection[str]) -> dict[str, Any]:
+    match verdict.get("outcome"):
+        case "not_flagged":
+            return {"type": "evaluated", "outcome": NOT_FLAGGED}
+        case "flagged":
+            return {
+                "type": "evaluated",
+                "outcome": FLAGGED,
+                "explanation": _explanation(verdict.get("explanation")),
+                "cited_rule": _cited_rule(verdict.get("cited_rule"), rules),
+            }
+        case _:
+            return _unavailable("error")
+
+
+def _unavailable(reason: Reason) -> dict[str, Any]:
+    return {"type": "unavailable", "reason": reason}
+
+
+def _explanation(words: Any) -> str | None:
+    """On one line, for a terminal."""
+    if not isinstance(words, str):
+        return None
+    words = " ".join(UNSAFE.sub(" ", words[: 4 * EXPLANATION_CHARACTERS]).split())
+    is_too_long = len(words) > EXPLANATION_CHARACTERS
+    return f"{words[: EXPLANATION_CHARACTERS - 1]}…" if is_too_long else words or None
+
+
+def _cited_rule(label: Any, rules: Collection[str]) -> dict[str, str] | None:
+    """The client finds a rule of its own by its path in classifier_context."""
+    if not isinstance(label, str):
+        return None
+    if label in rules:
+        return {"type": "classifier_context", "path": label}
+    return {"type": "policy", "path": label} if label in POLICY else None

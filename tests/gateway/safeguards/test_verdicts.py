@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.safeguards.prompt import Call
+from gateway.safeguards.verdicts import EXPLANATION_CHARACTERS, tool_uses_from, unavailable
+
+CALLS = [Call("call_1", "toolu_a", "Bash", {}), Call("call_2", "toolu_b", "Read", {})]
+RULES = ["auto_mode.soft_deny.0"]
+HARMLESS = {"type": "evaluated", "outcome": "not_flagged"}
+UNCLEAR = {"type": "unavailable", "reason": "error"}
+
+
+def a_verdict(call: str = "call_1", outcome: Any = "not_flagged", **changes: Any) -> dict[str, Any]:
+    return {"call": call, "explanation": "It lists files.", "cited_rule": "", "outcome": outcome, **changes}
+
+
+def an_answer(*verdicts: Any) -> str:
+    return json.dumps({"verdicts": list(verdicts)})
+
+
+def results(answer: str) -> list[Any]:
+    """Of both calls, in their order."""
+    given = tool_uses_from(answer, CALLS, RULES)
+    assert list(given) == ["toolu_a", "toolu_b"]
+    return list(given.values())
+
+
+def test_each_call_gets_its_verdict_whatever_their_order() -> None:
+    dangerous = a_verdict("call_1", "flagged", explanation="It deletes.", cited_rule="policy.destruction")
+
+    assert results(an_answer(a_verdict("call_2"), dangerous)) == [
+        {
+            "type": "evaluated",
+            "outcome": "flagged",
+            "explanation": "It deletes.",
+            "cited_rule": {"type": "policy", "path": "policy.destruction"},
+        },
+        HARMLESS,
+    ]
+
+
+@pytest.mark.parametrize("fence", ["```\n{}\n```", "```json\n{}\n```", "  \n{}\n ", "\n```json \n{}```\n"])
+def test_one_code_fence_around_it_and_space_are_no_part_of_the_answer(fence: str) -> None:
+    answer = fence.replace("{}", an_answer(a_verdict(), a_verdict("call_2")))
+
+    assert results(answer) == [HARMLESS, HARMLESS]
+
+
+GOOD = an_answer(a_verdict(), a_verdict("call_2"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "Both calls are harmless: not_flagged.",
+        f"Here you are: {GOOD}",
+        f"{GOOD} I hope this helps.",
+        f"{GOOD}\n{GOOD}",
+        GOOD[:-1],
+        GOOD[: len(GOOD) // 2],
+        f"```json\n{GOOD}\n```\nand more",
+        f"```json\n```json\n{GOOD}\n```\n```",
+        json.dumps([a_verdict(), a_verdict("call_2")]),
+        json.dumps({"verdicts": a_verdict()}),
+        json.dumps({"verdicts": {"call_1": "not_flagged"}}),
+        json.dumps({"verdict": [a_verdict()]}),
+        json.dumps(GOOD),
+        "null",
+        "[" * 100_000,
+        '{"verdicts": [], ' + GOOD[1:],
+        GOOD[:-1] + ', "more": NaN}',
+        an_answer(a_verdict(), a_verdict("call_2"), a_verdict("call_3")),
+        an_answer(a_verdict(), a_verdict("call_2"), a_verdict("toolu_a")),
+        an_answer(a_verdict(), a_verdict("call_2"), "call_1"),
+        an_answer(a_verdict(), a_verdict("call_2"), {"outcome": "not_flagged"}),
+        an_answer(a_verdict(), a_verdict("call_2"), a_verdict(call=None)),  # type: ignore[arg-type]
+        GOOD.replace('"outcome": "not_flagged"', '"outcome": "flagged", "outcome": "not_flagged"', 1),
+    ],
+)
+def test_an_answer_that_is_not_what_was_asked_for_judges_nothing(answer: str) -> None:
+    assert results(answer) == [UNCLEAR, UNCLEAR]
+
+
+@pytest.mark.parametrize(
+    "verdicts",
+    [
+        [],
+        [a_verdict(), a_verdict()],
+        [a_verdict(), a_verdict(outcome="flagged")],
+        [a_verdict(outcome="NOT_FLAGGED")],
+        [a_verdict(outcome="not flagged")],
+        [a_verdict(outcome=None)],
+        [a_verdict(outcome=False)],
+        [a_verdict(outcome=["not_flagged"])],
+        [{"call": "call_1"}],
+    ],
+)
+def test_a_call_without_exactly_one_clear_verdict_is_not_judged(verdicts: list[Any]) -> None:
+    assert results(an_answer(*verdicts, a_verdict("call_2"))) == [UNCLEAR, HARMLESS]
+
+
+def test_calls_that_share_an_id_are_not_judged() -> None:
+    calls = [Call("call_1", "toolu_a", "Bash", {}), Call("call_2", "toolu_a", "Bash", {})]
+
+    assert tool_uses_from(GOOD, calls, RULES) == {"toolu_a": UNCLEAR}
+
+
+@pytest.mark.parametrize(
+    ("cited", "rule"),
+    [
+        ("auto_mode.soft_deny.0", {"type": "classifier_context", "path": "auto_mode.soft_deny.0"}),
+        ("policy.secrets", {"type": "policy", "path": "policy.secrets"}),
+        ("auto_mode.soft_deny.7", None),
+        ("because", None),
+        ("", None),
+        (None, None),
+        ({"type": "policy", "path": "x"}, None),
+    ],
+)
+def test_only_a_rule_that_exists_is_cited(cited: Any, rule: Any) -> None:
+    (result, _) = results(an_answer(a_verdict(outcome="flagged", cited_rule=cited)))
+
+    assert result["cited_rule"] == rule
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (" It deletes\n\tall. ", "It deletes all."),
+        ("\x1b[2Jred\x9b31m\u202eback", "[2Jred 31m back"),
+        ("x" * 600, "x" * (EXPLANATION_CHARACTERS - 1) + "…"),
+        ("x" * 500, "x" * 500),
+        ("\x1b" * 600, None),
+        ("", None),
+        (None, None),
+        (["no"], None),
+    ],
+)
+def test_an_explanation_is_a_short_line_for_a_terminal(said: Any, shown: Any) -> None:
+    (result, _) = results(an_answer(a_verdict(outcome="flagged", explanation=said)))
+
+    assert result["outcome"] == "flagged"
+    assert result["explanation"] == shown
+
+
+def test_calls_that_were_not_judged_say_why() -> None:
+    late = {"type": "unavailable", "reason": "timeout"}
+
+    assert unavailable(CALLS, "timeout") == {"toolu_a": late, "toolu_b": late}
+
+
+# Whatever a judge answers
+
+labels = st.sampled_from(["call_1", "call_2", "call_3", "toolu_a", "", "Call_1"]) | st.text(max_size=8)
+outcomes = st.sampled_from(["not_flagged", "flagged", "NOT_FLAGGED", "", None, True, 1]) | st.text(max_size=8)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=20,
+)
+near_verdicts = (
+    st.fixed_dictionaries({}, optional={"call": labels, "outcome": outcomes, "explanation": json_values})
+    | json_values
+)
+near_answers = st.lists(near_verdicts, max_size=5).map(lambda verdicts: {"verdicts": verdicts})
+
+
+def not_flagged_by_hand(answer: str, label: str) -> bool:
+    """The oracle: read by other code than the one under test."""
+    try:
+        verdicts = json.loads(answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```"))
+        about = [verdict for verdict in verdicts["verdicts"] if verdict["call"] == label]
+    except (ValueError, LookupError, TypeError):
+        return False
+    return len(about) == 1 and about[0].get("outcome") == "not_flagged"
+
+
+def assert_nothing_is_let_through_without_a_verdict(answer: str) -> None:
+    for call, result in zip(CALLS, results(answer), strict=True):
+        assert result["type"] in ("evaluated", "unavailable")
+        if result.get("outcome") == "not_flagged":
+            assert not_flagged_by_hand(answer, call.label)
+
+
+@given(json_values | near_answers)
+def test_no_json_lets_a_call_through_that_was_not_judged(answer: Any) -> None:
+    assert_nothing_is_let_through_without_a_verdict(json.dumps(answer))
+
+
+@given(st.text())
+def test_no_text_lets_a_call_through_that_was_not_judged(answer: str) -> None:
+    assert_nothing_is_let_through_without_a_verdict(answer)
+
+
+@given(data=st.data())
+def test_no_damaged_answer_lets_a_call_through_that_was_not_judged(data: st.DataObject) -> None:
+    outcome = st.sampled_from(["not_flagged", "flagged"])
+    answer = an_answer(*(a_verdict(call.label, data.draw(outcome)) for call in CALLS))
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(answer)))
+        end = data.draw(st.integers(start, len(answer)))
+        between = data.draw(
+            st.sampled_from(["", answer[start:end] * 2, "{", "}", '"', ",", "not_"]) | st.text()
+        )
+        answer = answer[:start] + between + answer[end:]
+
+    assert_nothing_is_let_through_without_a_verdict(answer)
+
+
+@given(st.permutations([a_verdict("call_1"), a_verdict("call_2", "flagged")]), st.sampled_from([None, 2]))
+def test_a_good_answer_is_understood_however_it_is_laid_out(verdicts: Any, indent: int | None) -> None:
+    answer = json.dumps({"verdicts": verdicts}, indent=indent)
+
+    assert [result["outcome"] for result in results(answer)] == ["not_flagged", "flagged"]
