@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from gateway.ledger.record import MESSAGES
+
 if TYPE_CHECKING:
     from gateway.activity import Activity
     from gateway.answer import Answer
@@ -78,8 +80,9 @@ def summary(record: RequestRecord) -> str:
         f"first event {record.first_event_seconds:.2f} s, " if record.first_event_seconds is not None else ""
     )
     tries = len(record.attempts)
+    of_class = "" if record.request_class == MESSAGES else f"[{record.request_class}] "
     return (
-        f"{record.client} {record.client_model or '-'} → {record.upstream_model or '-'}, "
+        f"{record.client} {of_class}{record.client_model or '-'} → {record.upstream_model or '-'}, "
         f"{record.account or 'no account'}: {record.status} {record.stop_reason or record.outcome}; "
         f"{tokens.input} in{cached}, {tokens.output} out{thinking}; "
         f"{first}whole {record.duration_seconds or 0:.2f} s; {tries} attempt{'' if tries == 1 else 's'}"
@@ -93,6 +96,7 @@ def facts(record: RequestRecord) -> dict[str, Any]:
         "request_id": record.request_id,
         "started_at": record.started_at,
         "client": record.client,
+        "request_class": record.request_class,
         "session_id": record.session_id,
         "client_model": record.client_model,
         "upstream_model": record.upstream_model,

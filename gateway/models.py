@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Revision
+from gateway.ledger.record import MESSAGES
 from gateway.routes import Route, Routes, cycle_through
 from gateway.token_ratios import MOST_MODELS, Learnt, TokenRatios
 
@@ -157,6 +158,9 @@ class RequestLog(Tokens):
     """What the client was told; it may have chosen it, and may choose it again."""
     started_at = models.DateTimeField()
     client = models.CharField(max_length=100)
+    request_class = models.CharField(max_length=20, default=MESSAGES, db_default=MESSAGES)
+    """MESSAGES or SAFEGUARDS (gateway/ledger/record.py). A safety check has the request_id of the request
+    whose answer it is about."""
     session_id = models.CharField(max_length=200, blank=True)
     """Claude Code's, of one conversation and its subagents."""
     client_model = models.CharField(max_length=200, blank=True)

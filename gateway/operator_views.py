@@ -210,6 +210,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         account=given.get("account", ""),
         model=given.get("model", ""),
         client=given.get("client", ""),
+        request_class=given.get("class", ""),
         session=given.get("session", ""),
         status=_number(request, "status", None, 100, 599),
         errors=given.get("errors") == "true",

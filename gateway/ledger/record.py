@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 HUNG_UP = "hung_up"
 ANSWERED = "answered"
+MESSAGES = "messages"
+SAFEGUARDS = "safeguards"
+"""Classes of requests: a client's own, and the safety check that the gateway makes of its answer."""
 CLIENT_CLOSED_REQUEST = 499
 """What nginx writes for a client that left before its answer; no client ever sees it."""
 
@@ -32,6 +35,7 @@ class RequestRecord:
     """Whose key it came with: AUTH_TOKEN, or loopback when there was none."""
     session_id: str
     request_bytes: int
+    request_class: str = MESSAGES
     id: int = 0
     """In the ledger; 0 when it keeps none."""
     started_at: float = field(default_factory=time.time)

@@ -37,6 +37,7 @@ class Search:
     model: str = ""
     """The one that answered, or was asked last."""
     client: str = ""
+    request_class: str = ""
     session: str = ""
     status: int | None = None
     errors: bool = False
@@ -51,6 +52,7 @@ class Search:
             "account": self.account,
             "upstream_model": self.model,
             "client": self.client,
+            "request_class": self.request_class,
             "session_id": self.session,
             "status": self.status,
         }

@@ -44,6 +44,7 @@ class RequestRow(NamedTuple):
     client: str
     session_id: str
     request_bytes: int
+    request_class: str
     client_model: str
     upstream_model: str
     account: str
@@ -65,9 +66,9 @@ class RequestRow(NamedTuple):
     thinking_tokens: int
 
 
-FIXED = RequestRow._fields[:7]
+FIXED = RequestRow._fields[:8]
 """Known from the beginning; the others are written again as they become known."""
-CHANGING = RequestRow._fields[7:]
+CHANGING = RequestRow._fields[8:]
 
 
 class AttemptRow(NamedTuple):
@@ -111,6 +112,7 @@ def entry_of(record: RequestRecord, instance_id: int) -> Entry:
         record.client,
         record.session_id,
         record.request_bytes,
+        record.request_class,
         record.client_model,
         record.upstream_model,
         record.account,

@@ -351,6 +351,16 @@ def test_filters(arguments: list[str], found: list[str], some_requests: None) ->
     assert ids(as_lines("logs", *arguments)) == found
 
 
+def test_safety_checks_can_be_told_from_clients_requests() -> None:
+    keep(an_entry("req_1"), an_entry("req_1", request_class="safeguards", ago=30.0))
+
+    assert [line["request_class"] for line in as_lines("logs")] == ["messages", "safeguards"]
+    assert [line["request_class"] for line in as_lines("logs", "--class", "messages")] == ["messages"]
+    assert [line["request_class"] for line in as_lines("logs", "--class", "safeguards")] == ["safeguards"]
+    assert "req_1 200 [safeguards] sonnet → claude-sonnet-4-6" in run("logs", "--class", "safeguards")[0]
+    assert run("logs", "req_1")[0].count("[safeguards] req_1") == 1
+
+
 def test_a_name_of_nothing_is_refused_with_those_there_are(some_requests: None) -> None:
     with pytest.raises(CommandError, match=r"no account like 'linus'.*: ada@example.com, grace@example.com"):
         run("logs", "--account", "linus")

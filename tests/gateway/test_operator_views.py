@@ -456,6 +456,8 @@ def test_a_request_has_its_facts_and_no_word_of_what_was_said(operator: Client) 
         ({"status": 200}, ["req_flash", "req_two"]),
         ({"errors": "true"}, ["req_failed"]),
         ({"request_id": "req_two"}, ["req_two"]),
+        ({"class": "safeguards"}, ["req_flash"]),
+        ({"class": "messages", "client": "laptop"}, []),
         ({"since": "150s"}, ["req_left"]),
         ({"until": "350s"}, ["req_two"]),
         ({"since": "350s", "until": "150s"}, ["req_failed", "req_flash"]),
@@ -467,7 +469,9 @@ def test_requests_are_found_by_what_they_are(
 ) -> None:
     keep(
         two_tries(session_id="session-1", ago=400.0),
-        an_entry("req_flash", an_attempt(model=FLASH), client="laptop", ago=300.0),
+        an_entry(
+            "req_flash", an_attempt(model=FLASH), client="laptop", request_class="safeguards", ago=300.0
+        ),
         an_entry("req_failed", ago=200.0, **FAILED),
         an_entry("req_left", ago=100.0, **LEFT),
     )

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts.management.operator_command import OperatorCommand
+from gateway.ledger.record import MESSAGES, SAFEGUARDS
 from gateway.ledger.search import (
     LARGEST_PAGE,
     Following,
@@ -51,6 +52,13 @@ class Command(OperatorCommand):
         parser.add_argument("--account", default="", metavar="NAME")
         parser.add_argument("--model", default="", metavar="NAME", help="the one that answered")
         parser.add_argument("--client", default="", metavar="NAME")
+        parser.add_argument(
+            "--class",
+            dest="request_class",
+            choices=(MESSAGES, SAFEGUARDS),
+            default="",
+            help="clients' own requests, or the safety checks of their answers",
+        )
         parser.add_argument("--session", default="", metavar="ID", help="of Claude Code")
         parser.add_argument(
             "--since", default="", metavar="WHEN", help="30m, 24h, 7d, today or a date, in UTC"
@@ -80,6 +88,7 @@ class Command(OperatorCommand):
                 account=full_name("account", account) if account else "",
                 model=full_name("model", model) if model else "",
                 client=full_name("client", client) if client else "",
+                request_class=options["request_class"],
                 session=session,
                 status=options["status"],
                 errors=options["errors"],
@@ -133,10 +142,15 @@ def _line(row: RequestLog) -> str:
     tries = f" {row.attempts} attempts" if row.attempts > 1 else ""
     return (
         f"{row.started_at:%Y-%m-%d %H:%M:%S} {row.request_id} {row.status or '...'} "
-        f"{row.client_model or '-'} → {row.upstream_model or '-'} {row.account or '-'} {tokens} "
+        f"{_class_mark(row)}{row.client_model or '-'} → {row.upstream_model or '-'} {row.account or '-'} "
+        f"{tokens} "
         f"{duration(row.duration_seconds)}{tries} {row.stop_reason or row.outcome}"
         + (f": {row.error}" if row.error else "")
     )
+
+
+def _class_mark(row: RequestLog) -> str:
+    return "" if row.request_class == MESSAGES else f"[{row.request_class}] "
 
 
 def _story(row: RequestLog, attempts: list[RequestAttempt]) -> str:
@@ -154,7 +168,10 @@ def _story(row: RequestLog, attempts: list[RequestAttempt]) -> str:
         "size": f"{row.request_bytes:,} bytes asked, {row.response_bytes:,} answered"
         + (", a stream" if row.is_stream else ""),
     }
-    lines = [row.request_id, *(f"  {name:<8} {value}" for name, value in facts.items())]
+    lines = [
+        f"{_class_mark(row)}{row.request_id}",
+        *(f"  {name:<8} {value}" for name, value in facts.items()),
+    ]
     if attempts:
         lines += ["", *_timeline(row, attempts)]
     return "\n".join([*lines, ""])

@@ -50,9 +50,11 @@ def test_the_only_attempt_of_an_answer_moves_into_the_request(tmp_path: Path) ->
     with sqlite3.connect(tmp_path / "proxy.sqlite3") as database:
         endpoints = database.execute("SELECT endpoint FROM gateway_requestlog ORDER BY id").fetchall()
         rows = database.execute("SELECT request_id FROM gateway_requestattempt ORDER BY 1").fetchall()
+        classes = database.execute("SELECT DISTINCT request_class FROM gateway_requestlog").fetchall()
     database.close()
     assert [endpoint for (endpoint,) in endpoints] == [FIRST, SECOND, SECOND, "", ""]
     assert [request for (request,) in rows] == [2, 2, 3]
+    assert classes == [("messages",)]
 
 
 def tries(request_id: str, env: dict[str, str]) -> list[dict[str, Any]]:

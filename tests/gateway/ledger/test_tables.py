@@ -59,7 +59,9 @@ def test_an_open_row_is_closed_by_the_same_id() -> None:
 
 
 def test_a_row_says_all_that_the_record_says() -> None:
-    record = a_record(is_stream=True, stepped_in=True, waited_seconds=3.5, error="-", session_id="s")
+    record = a_record(
+        is_stream=True, stepped_in=True, waited_seconds=3.5, error="-", request_class="safeguards"
+    )
 
     keep(record)
 
