@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import time
@@ -94,6 +95,10 @@ class Journey:
     attempts: list[Attempt] = field(default_factory=list)
     opened_at: float = field(default_factory=time.time)
     """When the answer was asked for; a structured answer may be asked for twice."""
+    patience_seconds: float = math.inf
+    """To the first content, where the settings allow more."""
+    may_fall_back: bool = True
+    """Another model may step in, if the setting FALLBACK allows it."""
     deadline: float = math.inf
     """When the first content must be there, in seconds since the epoch."""
     passing_failures: int = 0
@@ -201,6 +206,12 @@ class Journey:
         if isinstance(error, OperatorMustAct):
             said += f" The operator finds what each of them needs at {ACCOUNTS_PAGE}."
         return type(error)(said)
+
+
+def session_id_for(seed: str) -> str:
+    """Google's name for a conversation: a minus sign and 63 bits, always the same for one seed."""
+    digest = hashlib.sha256(seed.encode("utf-8", "replace")).digest()
+    return f"-{int.from_bytes(digest[:8], 'big') >> 1}"
 
 
 def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:

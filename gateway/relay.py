@@ -72,7 +72,7 @@ class Relay:
 
         Whoever gets the answer must close it: that gives the account back.
         """
-        limit = longest_wait()
+        limit = min(longest_wait(), journey.patience_seconds)
         journey.open_again(limit)
         try:
             async with asyncio.timeout(limit if 0 < limit < math.inf else None):
@@ -121,7 +121,7 @@ class Relay:
         await self._signatures.recall(request, family_of(model_id))
         plan = self._plan(model_id, request, journey)
         chain: list[str] = []
-        if live("FALLBACK"):
+        if live("FALLBACK") and journey.may_fall_back:
             chain = routes.fallback_chain(request.model, model_id, offered)
             chain = chain or model_catalog.fallback_chain(model_id, offered, thinking)
         if not chain:
