@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import orjson
 
 from gateway.upstreams.emulator import google_errors
+from gateway.upstreams.emulator.judge import WrongVerdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,7 @@ class Behaviour:
     calls_by_module: bool = False
     bare_signatures: bool = False
     halved_characters: bool = False
+    wrong_verdicts: WrongVerdicts | None = None
     # How they are written
     chunk_delay: float = 0
     stall_after_chunks: int | None = None
@@ -265,6 +267,14 @@ def halved_characters() -> Behaviour:
     return Behaviour(halved_characters=True)
 
 
+def wrong_verdicts(kind: WrongVerdicts = "prose") -> Behaviour:
+    """The judge of tool calls errs: "prose", "half_json", a call "missing", "unknown", said "twice", or each
+    verdict "flipped". Only its requests are meant."""
+    if kind not in get_args(WrongVerdicts):
+        raise ValueError(f"{kind!r} is none of {', '.join(get_args(WrongVerdicts))}")
+    return Behaviour(wrong_verdicts=kind)
+
+
 def usage_only_last() -> Behaviour:
     return Behaviour(usage="last")
 
@@ -366,6 +376,7 @@ FAULTS: dict[str, Callable[..., Behaviour]] = {
         calls_by_module,
         bare_signatures,
         halved_characters,
+        wrong_verdicts,
         usage_only_last,
         usage_twice,
         usage_missing,

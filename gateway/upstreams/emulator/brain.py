@@ -1,8 +1,8 @@
 """What the stand-in model says. Pure: a decoded request in, the parts of a reply out.
 
 It follows simple orders well enough for Claude Code to feel alive against it: it writes and reads files,
-runs commands, sends out a subagent, fills in JSON schemas, and otherwise answers with an echo of what
-was asked. Signatures and ids are not its business; ``replies.py`` adds them.
+runs commands, sends out a subagent, fills in JSON schemas, judges tool calls (``judge.py``), and otherwise
+answers with an echo of what was asked. Signatures and ids are not its business; ``replies.py`` adds them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gateway.upstreams.emulator import judge
 from gateway.upstreams.emulator.replies import Part, function_call, text, thinking
+from gateway.upstreams.emulator.safety_check import read_safety_check
 
 if TYPE_CHECKING:
     from gateway.upstreams.emulator.models import Model
@@ -63,6 +65,9 @@ Step = Callable[[Situation], Part]
 
 def answer(request: Json, model: Model) -> list[Part]:
     """The parts of the reply to a ``request`` (the envelope's member, names in camelCase)."""
+    check = read_safety_check(request)
+    if check is not None:
+        return judge.answer(check, _callable_tools(request)[1])
     situation = read_situation(request)
     reply = _reply_to(situation, model)
     thinks = situation.thinks and model.family != "gpt"

@@ -23,7 +23,7 @@ Json = dict[str, Any]
 # What a path does: the state and the decoded body in, the answer out.
 Action = Callable[[EmulatorState, Json], Json]
 
-_MATCH = ("account", "model", "method", "times")
+_MATCH = ("account", "model", "method", "purpose", "times")
 
 
 def add_routes(router: web.UrlDispatcher, state: EmulatorState) -> None:

@@ -21,11 +21,12 @@ from gateway.upstreams.emulator.framing import frames_of
 from gateway.upstreams.emulator.google_errors import Json, Refusal
 from gateway.upstreams.emulator.log import decoded
 from gateway.upstreams.emulator.models import HeaderMode, header_mode_for
+from gateway.upstreams.emulator.safety_check import is_safety_check
 from gateway.upstreams.emulator.state import GENERATE_METHODS, EmulatorState, Script
 
 if TYPE_CHECKING:
     from gateway.upstreams.emulator.accounts import Account
-    from gateway.upstreams.emulator.log import Entry
+    from gateway.upstreams.emulator.log import Entry, Purpose
 
 Handler = Callable[["Exchange"], Awaitable[web.StreamResponse]]
 JsonHandler = Callable[["Exchange"], Json]
@@ -119,14 +120,20 @@ def _open(state: EmulatorState, method: str, web_request: web.Request, body: byt
     account = state.account_for_token(token) if scheme.lower() == "bearer" else None
     entry.account = account.email if account else None
     payload = decoded(body)
-    entry.model = _model_of(payload) if method in GENERATE_METHODS else None
-    script = state.take_script(method, entry.account, entry.model) or Script()
+    if method in GENERATE_METHODS:
+        entry.model, entry.purpose = _model_of(payload), _purpose_of(payload)
+    script = state.take_script(method, entry.account, entry.model, entry.purpose) or Script()
     return Exchange(state, web_request, method, body, payload, entry, account, script)
 
 
 def _model_of(payload: Any) -> str | None:
     model = payload.get("model") if isinstance(payload, dict) else None
     return model if isinstance(model, str) else None
+
+
+def _purpose_of(payload: Any) -> Purpose:
+    request = payload.get("request") if isinstance(payload, dict) else None
+    return "safeguards" if is_safety_check(request) else "answer"
 
 
 async def _answer(exchange: Exchange, handler: Handler) -> web.StreamResponse:

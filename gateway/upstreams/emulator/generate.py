@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from gateway.upstreams.emulator import brain, google_errors
+from gateway.upstreams.emulator import brain, google_errors, judge
 from gateway.upstreams.emulator.exchange import Exchange, send
 from gateway.upstreams.emulator.framing import as_events, reshaped, truncated
 from gateway.upstreams.emulator.models import MODELS, Model
@@ -91,6 +91,8 @@ def _chunks(exchange: Exchange, call: Call) -> list[Json]:
     parts = exchange.script.parts
     if parts is None:
         parts = brain.answer(call.request, call.model)
+        if exchange.behaviour.wrong_verdicts is not None:
+            parts = judge.spoilt(parts, exchange.behaviour.wrong_verdicts)
     kept, finish_reason = within_limits(parts, generation_config)
     usage = _usage(exchange.state, call, kept)
     exchange.note(usage=usage.as_metadata(call.model.family))

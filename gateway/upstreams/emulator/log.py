@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 Json = dict[str, Any]
+Purpose = Literal["answer", "safeguards"]
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie"})
 
@@ -33,6 +34,8 @@ class Entry:
     received_at: float
     account: str | None = None
     model: str | None = None
+    purpose: Purpose | None = None
+    """Of a model call: "safeguards" for the judge of tool calls, "answer" for any other."""
     status: int | None = None
     outcome: str = "open"
     message: str | None = None
@@ -88,10 +91,10 @@ class Log:
         filters = {name: value for name, value in wanted.items() if value is not None}
         return [e for e in self if all(getattr(e, name) == value for name, value in filters.items())]
 
-    def generations(self, account: str | None = None) -> list[Entry]:
+    def generations(self, account: str | None = None, *, purpose: Purpose | None = None) -> list[Entry]:
         """The model calls alone, whether streamed or not."""
-        calls = self.entries(account=account)
-        return [e for e in calls if e.method in {"generateContent", "streamGenerateContent"}]
+        calls = [e for e in self.entries(account=account) if e.purpose is not None]
+        return calls if purpose is None else [e for e in calls if e.purpose == purpose]
 
     def clear(self) -> None:
         with self._changed:

@@ -26,6 +26,7 @@ from gateway.upstreams.emulator.tokenizer import TOKENIZERS, Tokenizers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from gateway.upstreams.emulator.log import Purpose
     from gateway.upstreams.emulator.models import HeaderMode, Model
 
 Json = dict[str, Any]
@@ -52,14 +53,19 @@ class Script:
     account: str | None = None
     model: str | None = None
     method: str | None = None
+    purpose: Purpose | None = None
     times: int | None = 1
     was_added: bool = False
 
-    def matches(self, method: str, account: str | None, model: str | None) -> bool:
+    def matches(
+        self, method: str, account: str | None, model: str | None, purpose: Purpose | None = None
+    ) -> bool:
+        wanted = "safeguards" if self.behaviour.wrong_verdicts is not None else self.purpose
         return (
             self.method in {None, method}
             and (self.account is None or self.account == account)
             and (self.model is None or self.model == model)
+            and wanted in {None, purpose}
         )
 
 
@@ -209,11 +215,14 @@ class EmulatorState:
         behaviour: Behaviour = GOOD,
         account: str | None = None,
         model: str | None = None,
+        purpose: Purpose | None = None,
         times: int | None = 1,
     ) -> None:
         """Answer the next matching model call with these parts; a string is a text part."""
         said = [replies.text(part) if isinstance(part, str) else part for part in parts]
-        self.add_script(Script(behaviour, parts=said, account=account, model=model, times=times))
+        self.add_script(
+            Script(behaviour, parts=said, account=account, model=model, purpose=purpose, times=times)
+        )
 
     def reply_chunks(
         self,
@@ -222,10 +231,13 @@ class EmulatorState:
         behaviour: Behaviour = GOOD,
         account: str | None = None,
         model: str | None = None,
+        purpose: Purpose | None = None,
         times: int | None = 1,
     ) -> None:
         """Answer with exactly these chunks, whole envelopes as Google sends them."""
-        self.add_script(Script(behaviour, chunks=chunks, account=account, model=model, times=times))
+        self.add_script(
+            Script(behaviour, chunks=chunks, account=account, model=model, purpose=purpose, times=times)
+        )
 
     def fault(
         self,
@@ -234,16 +246,20 @@ class EmulatorState:
         account: str | None = None,
         model: str | None = None,
         method: str | None = None,
+        purpose: Purpose | None = None,
         times: int | None = 1,
         **parameters: Any,
     ) -> None:
         """Let the next matching requests fail: ``fault("stall_mid_stream", seconds=2, times=3)``.
 
         Without a ``method`` only model calls are meant; others are named: "token", "loadCodeAssist", ...
+        ``purpose="safeguards"`` means the judge's calls alone, "answer" all but these.
         """
         first = fault_named(fault, **parameters) if isinstance(fault, str) else fault
         behaviour = combine(first, *more)
-        self.add_script(Script(behaviour, account=account, model=model, method=method, times=times))
+        self.add_script(
+            Script(behaviour, account=account, model=model, method=method, purpose=purpose, times=times)
+        )
 
     def add_script(self, script: Script) -> None:
         with self.lock:
@@ -258,14 +274,16 @@ class EmulatorState:
     def pending_scripts(self) -> int:
         return len(self._scripts)
 
-    def take_script(self, method: str, account: str | None, model: str | None) -> Script | None:
+    def take_script(
+        self, method: str, account: str | None, model: str | None, purpose: Purpose | None = None
+    ) -> Script | None:
         """The oldest script that matches, used once more."""
         if not self._scripts:
             return None
         with self.lock:
             for script in self._scripts:
                 meant = script.method is not None or method in GENERATE_METHODS
-                if meant and script.matches(method, account, model):
+                if meant and script.matches(method, account, model, purpose):
                     self._use_up(script)
                     return script
         return None
