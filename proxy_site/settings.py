@@ -83,6 +83,9 @@ UPSTREAM_IDLE_TIMEOUT_SECONDS = (
     env.integer("UPSTREAM_IDLE_TIMEOUT_MS", 300_000, between=(100, 3_600_000)) / 1000
 )
 UPSTREAM_CALL_LIMIT = env.integer("UPSTREAM_CALL_LIMIT", 8, between=(1, 100))
+WEB_SEARCH_REDIRECT_URL = env.url(
+    "WEB_SEARCH_REDIRECT_URL", "https://vertexaisearch.cloud.google.com/grounding-api-redirect/"
+)
 HTTP_PROXY = env.url("HTTP_PROXY") or env.url("http_proxy")
 HTTPS_PROXY = env.url("HTTPS_PROXY") or env.url("https_proxy")
 NO_PROXY = env.listing("NO_PROXY") or env.listing("no_proxy")
