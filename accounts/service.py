@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,8 @@ class AccountsService:
     # What requests ask
 
     def offered_models(self) -> dict[str, ModelOffer]:
-        """All models any usable account may use; where several may, the one with most left speaks."""
+        """All models any usable account may use; where several may, the one with most left speaks, and a
+        model searches the web if it does for any of them."""
         if self._offered is None or self._offered_by is not self.pool.accounts:
             self._offered, self._offered_by = self._merge(self._offers), self.pool.accounts
             has_all_lists = self._cli_offers.keys() >= self._offers.keys()
@@ -135,8 +137,7 @@ class AccountsService:
         for account in self.pool.accounts:
             for model_id, offer in offers.get(account.id, {}).items():
                 known = offered.get(model_id)
-                if known is None or (offer.remaining_fraction or 0) > (known.remaining_fraction or 0):
-                    offered[model_id] = offer
+                offered[model_id] = offer if known is None else _for_both(known, offer)
         return offered
 
     def lists_model(self, account_id: int, listed_id: str, model_key: str) -> bool | None:
@@ -336,6 +337,12 @@ _running: list[AccountsService] = []
 def running_service() -> AccountsService | None:
     """The one of this process, for pages that show what is only in memory; None in commands."""
     return _running[-1] if _running else None
+
+
+def _for_both(one: ModelOffer, other: ModelOffer) -> ModelOffer:
+    """The same model as two accounts may use it."""
+    fuller = other if (other.remaining_fraction or 0) > (one.remaining_fraction or 0) else one
+    return replace(fuller, searches_web=one.searches_web or other.searches_web)
 
 
 def _runs_dry() -> dict[tuple[int, str], float]:

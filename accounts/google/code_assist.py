@@ -48,7 +48,8 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class ModelOffer:
-    """One model an account may use. `remaining_fraction` is None when Google says nothing about it."""
+    """One model an account may use. `remaining_fraction` is None when Google says nothing about it;
+    `searches_web`: it takes requests of type web_search."""
 
     id: str
     display_name: str
@@ -56,6 +57,7 @@ class ModelOffer:
     max_output_tokens: int | None
     remaining_fraction: float | None
     reset_at: datetime | None
+    searches_web: bool = False
 
 
 async def load_code_assist(client: AccountsClient, access_token: str, project_id: str = "") -> Assignment:
@@ -92,8 +94,9 @@ async def fetch_available_models(
     models = answer.get("models")
     if not isinstance(models, dict):
         raise CodeAssistFailed("fetchAvailableModels answered without a list of models.")
+    searching = _names(answer.get("webSearchModelIds"))
     return {
-        model_id: _model_offer(model_id, model)
+        model_id: _model_offer(model_id, model, searches_web=model_id in searching)
         for model_id, model in models.items()
         if isinstance(model, dict)
     }
@@ -218,7 +221,11 @@ def _verification_link(answer: dict[str, Any]) -> str:
 # Models
 
 
-def _model_offer(model_id: str, model: dict[str, Any]) -> ModelOffer:
+def _names(names: Any) -> set[str]:
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+
+
+def _model_offer(model_id: str, model: dict[str, Any], *, searches_web: bool = False) -> ModelOffer:
     quota = model.get("quotaInfo")
     quota = quota if isinstance(quota, dict) else {}
     return ModelOffer(
@@ -228,6 +235,7 @@ def _model_offer(model_id: str, model: dict[str, Any]) -> ModelOffer:
         max_output_tokens=_whole(model.get("maxOutputTokens")),
         remaining_fraction=_remaining(quota),
         reset_at=parse_timestamp(quota.get("resetTime")),
+        searches_web=searches_web,
     )
 
 
