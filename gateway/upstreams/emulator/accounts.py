@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.upstreams.emulator.models import POOLS
+from gateway.upstreams.emulator.models import POOLS, WEB_SEARCH_MODELS
 
 TierId = Literal["free-tier", "g1-pro-tier", "g1-ultra-tier"]
 
@@ -78,6 +78,8 @@ class Account:
     consented: bool = False
     withheld_models: list[str] = field(default_factory=list)
     """Ids that are neither listed for this account nor served to it: a release reaches accounts in turn."""
+    web_search_models: list[str] = field(default_factory=lambda: list(WEB_SEARCH_MODELS))
+    """Ids that are listed as searching the web and that do so for this account."""
 
     def __post_init__(self) -> None:
         for pool in POOLS:

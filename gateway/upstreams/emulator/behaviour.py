@@ -43,6 +43,7 @@ class Behaviour:
     error_body: Json | None = None
     finish_in_every_chunk: bool = False
     ignore_stop_sequences: bool = False
+    without_sources: bool = False
     calls_in_thoughts: bool = False
     calls_beside_texts: bool = False
     calls_by_module: bool = False
@@ -190,6 +191,12 @@ def html_502() -> Behaviour:
     return refuse(502, "<!DOCTYPE html><html><title>Error 502 (Server Error)!!1</title><p>502.</html>")
 
 
+def redirect_to(location: str = "") -> Behaviour:
+    """Where a source's address leads; without a `location` nowhere. For method "groundingRedirect"."""
+    headers = {"Location": location} if location else {}
+    return refuse(302, "", headers)
+
+
 def ok_with_error_body() -> Behaviour:
     return replace(refusal(google_errors.internal()), status=200)
 
@@ -240,6 +247,11 @@ def finish_in_every_chunk() -> Behaviour:
 def ignore_stop_sequences() -> Behaviour:
     """The model goes on, and the sequence is in its text."""
     return Behaviour(ignore_stop_sequences=True)
+
+
+def without_sources() -> Behaviour:
+    """A web search that the model answered from memory."""
+    return Behaviour(without_sources=True)
 
 
 def calls_in_thoughts() -> Behaviour:
@@ -371,6 +383,8 @@ FAULTS: dict[str, Callable[..., Behaviour]] = {
         finish,
         finish_in_every_chunk,
         ignore_stop_sequences,
+        without_sources,
+        redirect_to,
         calls_in_thoughts,
         calls_beside_texts,
         calls_by_module,

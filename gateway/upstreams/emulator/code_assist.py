@@ -113,7 +113,8 @@ def fetch_available_models(exchange: Exchange) -> Json:
     _check_project_if_given(exchange.usable_account, exchange.message(wire.FETCH_AVAILABLE_MODELS))
     listed = {model.id: _listing(exchange, model) for model in _models_for(exchange)}
     internal = {id_: {"quotaInfo": {"remainingFraction": 1}} for id_ in INTERNAL_IDS}
-    return {"models": {**listed, **internal}, "webSearchModelIds": ["gemini-2.5-flash"]}
+    searching = exchange.account.web_search_models
+    return {"models": {**listed, **internal}, **({"webSearchModelIds": searching} if searching else {})}
 
 
 def _models_for(exchange: Exchange) -> list[Model]:

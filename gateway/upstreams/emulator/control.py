@@ -163,11 +163,14 @@ def set_quota(state: EmulatorState, given: Json) -> Json:
 
 
 def change_settings(state: EmulatorState, given: Json) -> Json:
-    """``token_lifetime_seconds``, ``minimum_client_version``, ``pace``: {chunk_delay, chunk_count}."""
+    """``token_lifetime_seconds``, ``minimum_client_version``, ``pace``: {chunk_delay, chunk_count},
+    ``web_search_models``: [ids]."""
     if "token_lifetime_seconds" in given:
         state.token_lifetime_seconds = float(given["token_lifetime_seconds"])
     if "minimum_client_version" in given:
         state.minimum_client_version = given["minimum_client_version"]
+    if "web_search_models" in given:
+        state.set_web_search_models(*given["web_search_models"])
     if "pace" in given:
         state.pace = pace(**given["pace"]) if given["pace"] else GOOD
     return {

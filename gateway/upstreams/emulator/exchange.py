@@ -116,6 +116,7 @@ def json_endpoint(
 
 def _open(state: EmulatorState, method: str, web_request: web.Request, body: bytes) -> Exchange:
     entry = state.log.open(method, dict(web_request.headers), body)
+    entry.path = web_request.path
     scheme, _, token = web_request.headers.get("Authorization", "").partition(" ")
     account = state.account_for_token(token) if scheme.lower() == "bearer" else None
     entry.account = account.email if account else None

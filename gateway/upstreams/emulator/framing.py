@@ -20,6 +20,8 @@ Json = dict[str, Any]
 def reshaped(chunks: list[Json], behaviour: Behaviour) -> list[Json]:
     """The chunks as the fault wants them: no finish, usage elsewhere, an error in their midst."""
     chunks = with_odd_parts(_emptied(chunks, behaviour.empty), behaviour)
+    if behaviour.without_sources and chunks:
+        chunks = [*chunks[:-1], _with_candidate(chunks[-1], groundingMetadata={})]
     if behaviour.finish_in_every_chunk:
         chunks = [_with_candidate(chunk, finishReason="STOP") for chunk in chunks[:-1]] + chunks[-1:]
     if behaviour.without_finish or behaviour.finish_reason:

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from gateway.upstreams.emulator import brain, google_errors, judge
+from gateway.upstreams.emulator import brain, google_errors, judge, pretend_web
 from gateway.upstreams.emulator.exchange import Exchange, send
 from gateway.upstreams.emulator.framing import as_events, reshaped, truncated
 from gateway.upstreams.emulator.models import MODELS, Model
-from gateway.upstreams.emulator.replies import Usage, chunks_of, count_parts, merged, signed, within_limits
+from gateway.upstreams.emulator.replies import (
+    Usage,
+    chunks_of,
+    count_parts,
+    merged,
+    signed,
+    text,
+    within_limits,
+)
+from gateway.upstreams.emulator.search_rules import asks_to_search
 from gateway.upstreams.emulator.validator import check_generate, parse_generate
 
 if TYPE_CHECKING:
@@ -58,6 +67,8 @@ def accept(exchange: Exchange) -> Call:
     model = MODELS[parsed["model"]]
     if not model.is_listed_in(exchange.mode) or model.id in account.withheld_models:
         raise google_errors.not_found()
+    if asks_to_search(parsed["request"]) and model.id not in account.web_search_models:
+        raise google_errors.search_not_supported()
     exchange.state.take_quota(account, model, exchange.mode)
     return Call(model, parsed["request"])
 
@@ -88,21 +99,28 @@ def _chunks(exchange: Exchange, call: Call) -> list[Json]:
     generation_config = dict(call.request.get("generationConfig") or {})
     if exchange.behaviour.ignore_stop_sequences:
         generation_config.pop("stopSequences", None)
+    grounding: Json | None = None
     parts = exchange.script.parts
-    if parts is None:
+    if parts is None and asks_to_search(call.request):
+        found = pretend_web.search(call.request)
+        parts, grounding = [text(found.text)], found.grounding(str(exchange.web_request.url.origin()))
+    elif parts is None:
         parts = brain.answer(call.request, call.model)
         if exchange.behaviour.wrong_verdicts is not None:
             parts = judge.spoilt(parts, exchange.behaviour.wrong_verdicts)
     kept, finish_reason = within_limits(parts, generation_config)
     usage = _usage(exchange.state, call, kept)
     exchange.note(usage=usage.as_metadata(call.model.family))
-    return chunks_of(
+    chunks = chunks_of(
         signed(kept, call.model.family, exchange.state.signatures),
         model=call.model,
         usage=usage,
         finish_reason=finish_reason,
         chunk_count=exchange.behaviour.chunk_count or exchange.state.pace.chunk_count,
     )
+    if grounding is not None and finish_reason == "STOP":
+        chunks[-1]["response"]["candidates"][0]["groundingMetadata"] = grounding
+    return chunks
 
 
 def _usage(state: EmulatorState, call: Call, parts: list[Json]) -> Usage:

@@ -88,6 +88,10 @@ def prompt_too_long(wording: str, tokens: int, maximum: int) -> Refusal:
     return claude_invalid_request(message) if wording == "claude" else invalid_argument(message)
 
 
+def search_not_supported() -> Refusal:
+    return invalid_argument("Search Grounding is not supported.")
+
+
 def failed_precondition() -> Refusal:
     return google_error(400, "FAILED_PRECONDITION", "Precondition check failed.")
 

@@ -32,6 +32,7 @@ class Entry:
     headers: dict[str, str]
     body: bytes
     received_at: float
+    path: str = ""
     account: str | None = None
     model: str | None = None
     purpose: Purpose | None = None

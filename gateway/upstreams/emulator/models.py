@@ -31,6 +31,7 @@ class Model:
     takes_prefill: bool = False
     in_antigravity: bool = True
     in_cli: bool = False
+    searches_web: bool = False
 
     @property
     def family(self) -> Family:
@@ -57,7 +58,9 @@ def _claude(id_: str, display_name: str, *, takes_prefill: bool) -> Model:
     )
 
 
-def _gemini_3(id_: str, display_name: str, *, antigravity: bool = True, cli: bool = False) -> Model:
+def _gemini_3(
+    id_: str, display_name: str, *, antigravity: bool = True, cli: bool = False, searches_web: bool = False
+) -> Model:
     return Model(
         id_,
         display_name,
@@ -67,6 +70,7 @@ def _gemini_3(id_: str, display_name: str, *, antigravity: bool = True, cli: boo
         thinking_levels=True,
         in_antigravity=antigravity,
         in_cli=cli,
+        searches_web=searches_web,
     )
 
 
@@ -85,6 +89,7 @@ _ALL = (
     _gemini_3("gemini-3-pro-high", "Gemini 3 Pro (High)"),
     _gemini_3("gemini-3-pro-low", "Gemini 3 Pro (Low)"),
     _gemini_3("gemini-3-flash", "Gemini 3 Flash"),
+    _gemini_3("gemini-3.1-flash-lite", "Gemini 3.1 Flash Lite", searches_web=True),
     _gemini_3("gemini-3.1-pro-preview", "Gemini 3.1 Pro Preview", antigravity=False, cli=True),
     _gemini_3("gemini-3-pro-preview", "Gemini 3 Pro Preview", antigravity=False, cli=True),
     _gemini_3("gemini-3-flash-preview", "Gemini 3 Flash Preview", antigravity=False, cli=True),
@@ -95,6 +100,7 @@ _ALL = (
 )
 
 MODELS: dict[str, Model] = {model.id: model for model in _ALL}
+WEB_SEARCH_MODELS = tuple(model.id for model in _ALL if model.searches_web)
 
 # Listed beside the others though no person should be offered them: they serve the editor's own features.
 INTERNAL_IDS = ("chat_20706", "chat_23310", "tab_flash_lite_preview", "tab_jump_flash_lite_preview")

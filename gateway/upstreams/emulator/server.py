@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from gateway.upstreams.emulator import code_assist, control, generate, oauth
+from gateway.upstreams.emulator import code_assist, control, generate, oauth, pretend_web
 from gateway.upstreams.emulator.exchange import endpoint, json_endpoint
 from gateway.upstreams.emulator.state import EmulatorState
 
@@ -60,6 +60,8 @@ def _add_code_assist(router: web.UrlDispatcher, state: EmulatorState) -> None:
         router.add_post(f"/v1internal:{method}", json_endpoint(state, method, handler))
     operations = json_endpoint(state, "operations", code_assist.get_operation)
     router.add_get("/v1internal/operations/{name}", operations)
+    redirect = endpoint(state, "groundingRedirect", pretend_web.redirect)
+    router.add_route("*", pretend_web.REDIRECT_PATH + "{id}", redirect)
 
 
 def _count_connections(runner: web.AppRunner) -> int:
@@ -94,6 +96,7 @@ class EmulatorServer:
             "OAUTH_USERINFO_URL": f"{self.url}/oauth2/v1/userinfo",
             "OAUTH_CLIENT_ID": self.state.client_id,
             "OAUTH_CLIENT_SECRET": self.state.client_secret,
+            "WEB_SEARCH_REDIRECT_URL": self.url + pretend_web.REDIRECT_PATH,
         }
 
     def start(self) -> Self:

@@ -180,6 +180,11 @@ class EmulatorState:
             for pool in account.quotas:
                 self.set_quota(account.email, pool, remaining=None)
 
+    def set_web_search_models(self, *model_ids: str) -> None:
+        """What every account lists as searching the web; without ids the list is absent."""
+        for account in self.accounts:
+            account.web_search_models = list(model_ids)
+
     def quota(self, email: str, pool: str) -> Quota:
         return self.account(email).quotas[pool]
 

@@ -3,7 +3,8 @@
     validate_generate(envelope)          passes, or raises Refusal(status, google_error_body)
 
 In Google's order: the JSON is read against known fields (``wire.py``), the model is found, then the
-conversation, the tools and the configuration are looked at, last the length of the prompt.
+conversation, the tools, the kind of request and the configuration are looked at, last the length of the
+prompt.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from gateway.upstreams.emulator.gemini_rules import check_gemini, check_gpt
 from gateway.upstreams.emulator.generation_rules import check_generation
 from gateway.upstreams.emulator.google_errors import Json, Refusal
 from gateway.upstreams.emulator.models import MODELS, Model
+from gateway.upstreams.emulator.search_rules import check_search
 from gateway.upstreams.emulator.signatures import Signatures
 from gateway.upstreams.emulator.tokenizer import TOKENIZERS, Tokenizers
 from gateway.upstreams.emulator.tool_rules import check_tools
@@ -50,6 +52,7 @@ def check_generate(parsed: Json, signatures: Signatures, tokenizers: Tokenizers 
     model, request = MODELS[parsed["model"]], parsed["request"]
     check_contents(request, model)
     check_tools(request, model)
+    check_search(parsed, model)
     check_generation(request, model)
     if model.family == "claude":
         check_claude(request, model, signatures)

@@ -225,10 +225,17 @@ FUNCTION_DECLARATION = Message(
     parameters=SCHEMA,
     response=SCHEMA,
 )
+# Google documents more fields for its public API; of these alone is known that they pass here.
+GOOGLE_SEARCH = Message(
+    "GoogleSearch",
+    enhancedContent=Message(
+        "EnhancedContent", imageSearch=Message("EnhancedContent.ImageSearch", maxResultCount=integer)
+    ),
+)
 TOOL = Message(
     "Tool",
     functionDeclarations=repeated(FUNCTION_DECLARATION),
-    googleSearch=struct,
+    googleSearch=GOOGLE_SEARCH,
     urlContext=struct,
     codeExecution=struct,
 )

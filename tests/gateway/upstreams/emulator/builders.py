@@ -155,3 +155,19 @@ def changed(original: Json, path: str, value: Any) -> Json:
     else:
         place[key] = value
     return result
+
+
+def a_web_search_request(query: str = "tides in Oslo") -> Json:
+    image_search = {"imageSearch": {"maxResultCount": 5}}
+    return {
+        "project": "emulator-project-ada",
+        "model": "gemini-3.1-flash-lite",
+        "userAgent": "antigravity",
+        "requestType": "web_search",
+        "request": {
+            "contents": [user(text(query))],
+            "systemInstruction": {"parts": [text("Search the web.")]},
+            "tools": [{"googleSearch": {"enhancedContent": image_search}}],
+            "generationConfig": {"candidateCount": 1},
+        },
+    }

@@ -106,11 +106,12 @@ def test_the_clock_and_the_settings_can_be_changed(google: EmulatorServer, http:
 
     assert control(http, "/clock", {"seconds": 90})["now"] == before + 90
     control(http, "/settings", {"token_lifetime_seconds": 60, "minimum_client_version": "3.0.0"})
-    control(http, "/settings", {"pace": {"chunk_count": 3}})
+    control(http, "/settings", {"pace": {"chunk_count": 3}, "web_search_models": ["gemini-3-flash"]})
 
     assert google.state.token_lifetime_seconds == 60
     assert google.state.minimum_client_version == "3.0.0"
     assert google.state.pace.chunk_count == 3
+    assert {tuple(account.web_search_models) for account in google.state.accounts} == {("gemini-3-flash",)}
 
 
 def test_the_log_can_be_read_from_where_it_was_left(http: httpx.Client) -> None:

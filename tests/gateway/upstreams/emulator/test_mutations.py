@@ -12,6 +12,7 @@ from tests.gateway.upstreams.emulator.builders import (
     a_claude_request,
     a_gemini_request,
     a_gpt_request,
+    a_web_search_request,
     changed,
 )
 
@@ -35,6 +36,10 @@ OPTIONAL = {
     "required",
     "sessionId",
     "maxOutputTokens",
+    "candidateCount",
+    "enhancedContent",
+    "imageSearch",
+    "maxResultCount",
     "temperature",
     "topP",
     "stopSequences",
@@ -119,6 +124,7 @@ HARMLESS = {
         "request.contents.1.parts.0.functionCall.id missing",
         "request.contents.2.parts.0.functionResponse.id missing",
     },
+    a_web_search_request: set(),
 }
 
 
