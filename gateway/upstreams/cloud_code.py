@@ -10,7 +10,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
@@ -30,6 +30,7 @@ WORTH_ANOTHER_BASE = {
     Trouble.UNKNOWN_LIMIT,
 }
 """Another base URL may know better, for the same account; for any other refusal it would say the same."""
+RequestType = Literal["agent", "web_search"]
 FAILURES_TO_AVOID = 5
 AVOIDED_SECONDS = 30.0
 
@@ -45,7 +46,7 @@ class RequestRefused(Exception):
 @dataclass(frozen=True, slots=True)
 class ModelCall:
     """Everything the wire needs. `request` is the translated request; `session_id` names the conversation,
-    which lets Google find its prompt cache again."""
+    which lets Google find its prompt cache again and is not sent with a web search."""
 
     access_token: str = field(repr=False)
     project_id: str
@@ -54,6 +55,7 @@ class ModelCall:
     interleaved_thinking: bool
     session_id: str
     request: dict[str, Any]
+    request_type: RequestType = "agent"
 
 
 class CircuitBreaker:
@@ -131,14 +133,18 @@ def _is_broken(error: RequestRefused | TransportFailed) -> bool:
 
 
 def _envelope(call: ModelCall) -> dict[str, Any]:
-    return {
+    """A web search names neither itself nor its conversation; so does another client of this API
+    (router-for-me/CLIProxyAPI), our only source for it."""
+    envelope = {
         "project": call.project_id,
         "model": call.model_id,
         "userAgent": "antigravity",
-        "requestType": "agent",
-        "requestId": f"agent-{uuid.uuid4()}",
-        "request": {**call.request, "sessionId": call.session_id},
+        "requestType": call.request_type,
     }
+    if call.request_type == "web_search":
+        return {**envelope, "request": call.request}
+    request = {**call.request, "sessionId": call.session_id}
+    return {**envelope, "requestId": f"agent-{uuid.uuid4()}", "request": request}
 
 
 def _headers(call: ModelCall) -> dict[str, str]:

@@ -55,6 +55,40 @@ async def test_the_base_url_that_is_named_is_asked(cloud_code: CloudCode, emulat
     assert response.status == 200
 
 
+async def test_an_ordinary_request_names_itself_and_its_conversation(
+    cloud_code: CloudCode, emulator: EmulatorServer
+) -> None:
+    response = await cloud_code.stream_generate_content(a_call(emulator), emulator.url)
+    response.abort()
+
+    envelope = emulator.state.log.generations()[-1].envelope
+    assert envelope["requestType"] == "agent"
+    assert envelope["requestId"].startswith("agent-")
+    assert envelope["request"]["sessionId"] == "-1"
+
+
+async def test_a_web_search_names_neither_itself_nor_its_conversation(
+    cloud_code: CloudCode, emulator: EmulatorServer
+) -> None:
+    call = a_call(
+        emulator,
+        model_id="gemini-3.1-flash-lite",
+        request_type="web_search",
+        request={
+            "contents": [{"role": "user", "parts": [{"text": "the weather in Oslo"}]}],
+            "tools": [{"googleSearch": {}}],
+        },
+    )
+
+    response = await cloud_code.stream_generate_content(call, emulator.url)
+    response.abort()
+
+    envelope = emulator.state.log.generations()[-1].envelope
+    assert envelope.keys() == {"project", "model", "userAgent", "requestType", "request"}
+    assert envelope["requestType"] == "web_search"
+    assert envelope["request"] == call.request
+
+
 @pytest.mark.parametrize(("fault", "is_asked_last"), [("internal", True), ("bare_429", False)])
 async def test_only_a_broken_base_url_is_asked_last(
     fault: str, is_asked_last: bool, cloud_code: CloudCode, emulator: EmulatorServer, settings: Settings
