@@ -153,6 +153,14 @@ class AccountsService:
             return sent_id in cli_offers
         return listed_id in self._offers[account_id]
 
+    def unable_to_search(self, model_id: str) -> set[int]:
+        """Ids of the accounts whose list does not name the model as one that searches the web."""
+        return {
+            account_id
+            for account_id, offers in self._offers.items()
+            if model_id not in offers or not offers[model_id].searches_web
+        }
+
     async def until_offers_are_known(self) -> None:
         """At the first request after a start: wait until one account has said what it may use."""
         if self._offers or not self.pool.accounts:
