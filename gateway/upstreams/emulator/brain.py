@@ -1,8 +1,9 @@
 """What the stand-in model says. Pure: a decoded request in, the parts of a reply out.
 
 It follows simple orders well enough for Claude Code to feel alive against it: it writes and reads files,
-runs commands, sends out a subagent, fills in JSON schemas, judges tool calls (``judge.py``), and otherwise
-answers with an echo of what was asked. Signatures and ids are not its business; ``replies.py`` adds them.
+runs commands, searches the web, sends out a subagent, fills in JSON schemas, judges tool calls
+(``judge.py``), and otherwise answers with an echo of what was asked. Signatures and ids are not its business;
+``replies.py`` adds them.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _SUBAGENT = re.compile(r"sub-?agent|\b(agent|task) tool\b|\b(use|start|launch|as
 _WORKING_DIRECTORY = re.compile(r"(?:Primary )?[Ww]orking directory:\s*(\S+)")
 _FILE_NAME = re.compile(r"(?:[\w./~-]*/)?[\w-]+\.(?:txt|md|py|js|ts|json|toml|ya?ml|html|css|sh|csv)\b")
 _ORDER_OF_JSON = re.compile(r"\bvalid for this JSON Schema: \{")
+_SEARCH = re.compile(r"\bsearch the web for (.+?)(?:,? (only|but not) on (\S+?))?[.?!]?$", re.IGNORECASE)
 _QUOTED = re.compile(r"[\"“'`]([^\"”'`\n]+)[\"”'`]")
 
 
@@ -171,6 +173,8 @@ def plan(situation: Situation) -> list[Step]:
     task = situation.task.lower()
     if (agent := _agent_tool(situation)) and _SUBAGENT.search(task):
         return [_call_agent(agent)]
+    if "WebSearch" in situation.tools and (asked := _SEARCH.search(situation.task)):
+        return [_call_web_search(*asked.groups())]
     if re.search(r"\b(write|create|save)\b", task) and "Write" in situation.tools:
         return [_call_write, _call_read] if "Read" in situation.tools else [_call_write]
     if re.search(r"\bread\b", task) and "Read" in situation.tools and file_named_in(situation):
@@ -206,6 +210,12 @@ def _call_bash(situation: Situation) -> Part:
     quoted = re.search(r"`([^`]+)`", situation.task)
     command = quoted.group(1) if quoted else "ls -la"
     return function_call("Bash", {"command": command, "description": f"Run {command}"})
+
+
+def _call_web_search(query: str, only_or_not: str | None, host: str | None) -> Step:
+    domains = {"only": "allowed_domains", "but not": "blocked_domains"}
+    restriction = {domains[only_or_not.lower()]: [host]} if only_or_not else {}
+    return lambda situation: function_call("WebSearch", {"query": query, **restriction})
 
 
 def _call_agent(name: str) -> Step:
@@ -275,8 +285,8 @@ def _echo(situation: Situation, model: Model) -> str:
     return (
         f"This is the demo: no real model was asked, a stand-in for {model.display_name} answers. "
         f'You wrote: "{_shortened(situation.task, 300)}". '
-        "Ask me to write a file, to run a command, to list a folder or to use a subagent, "
-        "and I will call the tool for it and tell you what it said."
+        "Ask me to write a file, to run a command, to list a folder, to search the web for something or to "
+        "use a subagent, and I will call the tool for it and tell you what it said."
     )
 
 

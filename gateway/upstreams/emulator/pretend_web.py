@@ -2,7 +2,7 @@
 
 Google gives no addresses of pages but redirects, and as title the name of the site. An address is part of its
 redirect's id: no memory, so that ids of before a restart still lead somewhere. All hosts are reserved for
-examples, but for those that the query itself names.
+examples, but for those that the request itself names, be it as sites not to look at: those come first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 REDIRECT_PATH = "/grounding-api-redirect/"
 
 _SITES = ("encyclopedia.example.org", "news.example.com", "docs.example.net", "forum.example.org")
-_INTRODUCTION = re.compile(r".*\bquery:", re.DOTALL)
+_INTRODUCTION = re.compile(r".*\bquery:")
 _HOST = re.compile(r"\b(?:[a-z0-9-]+\.)+[a-z]{2,}\b", re.IGNORECASE)
 _ID_START = "AUZIYQ"
 _LONGEST_QUERY = 200
@@ -78,13 +78,17 @@ class Found:
 
 
 def search(request: Json) -> Found:
-    """For the last text of a ``request`` (the envelope's member, names in camelCase)."""
-    texts = [part["text"] for content in request["contents"] for part in content["parts"] if "text" in part]
-    asked = texts[-1] if texts else ""
-    query = " ".join(_INTRODUCTION.sub("", asked).split())[:_LONGEST_QUERY]
+    """For the last line of a ``request`` (the envelope's member, names in camelCase)."""
+    texts = [_texts_in(content) for content in [request.get("systemInstruction") or {}, *request["contents"]]]
+    last_line = texts[-1].strip().rpartition("\n")[2]
+    query = " ".join(_INTRODUCTION.sub("", last_line).split())[:_LONGEST_QUERY]
     slug = "-".join(re.findall(r"[a-z0-9]+", query.lower())) or "index"
-    named = dict.fromkeys(host.lower() for host in _HOST.findall(asked))
+    named = dict.fromkeys(host.lower() for host in _HOST.findall("\n".join(texts)))
     return Found(query, [Page(site, slug) for site in dict.fromkeys([*named, *_SITES])])
+
+
+def _texts_in(content: Json) -> str:
+    return "\n".join(part["text"] for part in content.get("parts") or [] if "text" in part)
 
 
 def redirect_for(page: Page) -> str:

@@ -114,6 +114,25 @@ def test_it_runs_commands_and_lists_folders() -> None:
     assert listed[0][1]["command"] == "ls -la"
 
 
+@pytest.mark.parametrize(
+    ("task", "args"),
+    [
+        ("Search the web for tides in Oslo", {"query": "tides in Oslo"}),
+        ("Please search the web for how to write a file.", {"query": "how to write a file"}),
+        (
+            "Search the web for tides, only on docs.example.net",
+            {"query": "tides", "allowed_domains": ["docs.example.net"]},
+        ),
+        (
+            "search the web for tides but not on news.example.com!",
+            {"query": "tides", "blocked_domains": ["news.example.com"]},
+        ),
+    ],
+)
+def test_it_searches_the_web(task: str, args: Json) -> None:
+    assert calls_in(answer(request(user(text(task))), CLAUDE)) == [("WebSearch", args)]
+
+
 @pytest.mark.parametrize("tool", ["Agent", "Task"])
 def test_it_sends_out_a_subagent(tool: str) -> None:
     asked = request(user(text("Use a subagent to look around")), tools=(tool, "Bash"))

@@ -147,8 +147,20 @@ def test_hosts_that_the_query_names_are_found_first(http: httpx.Client) -> None:
     assert len(titles) == 6
 
 
+def test_hosts_that_are_not_wanted_are_found_as_well(http: httpx.Client) -> None:
+    """Whoever does not want them has to leave them out."""
+    instruction = {"parts": [{"text": "Use no sources of these sites: nodejs.org."}]}
+    envelope = changed(a_web_search_request(), "request.systemInstruction", instruction)
+
+    [grounding] = grounding_in(chunks_in(stream(http, envelope)))
+
+    assert grounding["groundingChunks"][0]["web"]["title"] == "nodejs.org"
+
+
 def test_a_query_that_is_introduced_is_taken_without_its_introduction(http: httpx.Client) -> None:
-    [grounding] = grounding_in(searched(http, "Perform a web search for the query: tides in Oslo"))
+    introduced = "What was said so far:\n\nHello.\n\nPerform a web search for the query: tides in Oslo"
+
+    [grounding] = grounding_in(searched(http, introduced))
 
     assert grounding["webSearchQueries"] == ["tides in Oslo"]
 
