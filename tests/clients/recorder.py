@@ -1,4 +1,4 @@
-"""A relay between a client and the gateway that writes down what passes: every path and every status.
+"""A relay between a client and the gateway that writes down what passes: paths, statuses and bodies.
 
 The emulator only sees what the gateway sends on; a refused key or a burst of count_tokens is seen here.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
@@ -25,6 +25,9 @@ class Exchange:
     path: str
     status: int
     user_agent: str
+    asked: bytes = b""
+    answered: bytearray = field(default_factory=bytearray)
+    """As much as has come so far."""
 
 
 class Recorder:
@@ -63,18 +66,21 @@ class Recorder:
             await runner.cleanup()
 
     async def _relay(self, request: web.Request) -> web.StreamResponse:
+        asked = await request.read()
         async with self._session.request(
             request.method,
             f"{self._target}{request.path_qs}",
             headers=_passed_on(request.headers),
-            data=await request.read(),
+            data=asked,
             allow_redirects=False,
         ) as answer:
             agent = request.headers.get("User-Agent", "")
-            self.exchanges.append(Exchange(request.method, request.path, answer.status, agent))
+            exchange = Exchange(request.method, request.path, answer.status, agent, asked)
+            self.exchanges.append(exchange)
             response = web.StreamResponse(status=answer.status, headers=_passed_on(answer.headers))
             await response.prepare(request)
             async for piece in answer.content.iter_any():
+                exchange.answered.extend(piece)
                 await response.write(piece)
             await response.write_eof()
             return response
