@@ -173,8 +173,8 @@ def plan(situation: Situation) -> list[Step]:
     task = situation.task.lower()
     if (agent := _agent_tool(situation)) and _SUBAGENT.search(task):
         return [_call_agent(agent)]
-    if "WebSearch" in situation.tools and (asked := _SEARCH.search(situation.task)):
-        return [_call_web_search(*asked.groups())]
+    if asked := _SEARCH.search(situation.task):
+        return _searching(situation, *asked.groups())
     if re.search(r"\b(write|create|save)\b", task) and "Write" in situation.tools:
         return [_call_write, _call_read] if "Read" in situation.tools else [_call_write]
     if re.search(r"\bread\b", task) and "Read" in situation.tools and file_named_in(situation):
@@ -212,10 +212,16 @@ def _call_bash(situation: Situation) -> Part:
     return function_call("Bash", {"command": command, "description": f"Run {command}"})
 
 
-def _call_web_search(query: str, only_or_not: str | None, host: str | None) -> Step:
+def _searching(situation: Situation, query: str, only_or_not: str | None, host: str | None) -> list[Step]:
+    """Claude Code has WebSearch loaded by ToolSearch before it may be called."""
     domains = {"only": "allowed_domains", "but not": "blocked_domains"}
     restriction = {domains[only_or_not.lower()]: [host]} if only_or_not else {}
-    return lambda situation: function_call("WebSearch", {"query": query, **restriction})
+    search = function_call("WebSearch", {"query": query, **restriction})
+    load = function_call("ToolSearch", {"query": "select:WebSearch"})
+    was_loaded = any(result.get("name") == "ToolSearch" for result in situation.results)
+    if "WebSearch" not in situation.tools:
+        return [lambda _: load] if "ToolSearch" in situation.tools else []
+    return [*([lambda _: load] if was_loaded else []), lambda _: search]
 
 
 def _call_agent(name: str) -> Step:

@@ -133,6 +133,22 @@ def test_it_searches_the_web(task: str, args: Json) -> None:
     assert calls_in(answer(request(user(text(task))), CLAUDE)) == [("WebSearch", args)]
 
 
+def test_it_loads_a_tool_that_is_not_there_yet() -> None:
+    task = user(text("Search the web for tides"))
+    load = answer(request(task, tools=("Read", "ToolSearch")), CLAUDE)
+    assert calls_in(load) == [("ToolSearch", {"query": "select:WebSearch"})]
+
+    loaded = [task, model(*load), user(result("ToolSearch", "WebSearch"))]
+    search = answer(request(*loaded, tools=("Read", "ToolSearch", "WebSearch")), CLAUDE)
+    assert calls_in(search) == [("WebSearch", {"query": "tides"})]
+
+    found = [*loaded, model(*search), user(result("WebSearch", "Links: none"))]
+    assert "Links: none" in text_of(answer(request(*found, tools=("ToolSearch", "WebSearch")), CLAUDE))
+
+    in_vain = answer(request(*loaded, tools=("Read", "ToolSearch")), CLAUDE)
+    assert calls_in(in_vain) == []
+
+
 @pytest.mark.parametrize("tool", ["Agent", "Task"])
 def test_it_sends_out_a_subagent(tool: str) -> None:
     asked = request(user(text("Use a subagent to look around")), tools=(tool, "Bash"))
