@@ -1,0 +1,124 @@
+"""Which addresses ``allowed_domains`` and ``blocked_domains`` let through.
+
+The rules are those of Anthropic's page on the web search tool: no scheme; subdomains count, so
+``example.com`` covers ``docs.example.com`` and not the other way round; a path covers what lies under it; one
+``*`` may stand in the path, none in the host.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from gateway.plain_text import UNSAFE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LONGEST_ADDRESS = 2_048
+LONGEST_DOMAIN = 500
+MAX_DOMAINS = 1_000
+
+_NOT_IN_AN_ADDRESS = re.compile(r'[\s\\<>"]')
+_HOST = re.compile(r"(?!-)[\w-]{1,63}(\.(?!-)[\w-]{1,63})*")
+
+
+class UnreadableDomain(ValueError):
+    """An entry of the lists that is no domain as Anthropic writes them."""
+
+
+def is_web_address(text: object) -> bool:
+    """Whether a person can open it and see where it leads: http or https, a host, nothing before the host."""
+    if not isinstance(text, str) or len(text) > LONGEST_ADDRESS:
+        return False
+    if _NOT_IN_AN_ADDRESS.search(text) or UNSAFE.search(text):
+        return False
+    try:
+        address = urlsplit(text)
+        host, port = address.hostname or "", address.port
+    except ValueError:
+        return False
+    is_host = bool(_HOST.fullmatch(_ascii(host))) or address.netloc.startswith("[")
+    return address.scheme in ("http", "https") and is_host and "@" not in address.netloc and port != 0
+
+
+def host_of(address: str) -> str:
+    """In small letters and ASCII, without a dot at its end."""
+    return _ascii(urlsplit(address).hostname or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """``path`` is empty for the whole domain."""
+
+    host: str
+    path: re.Pattern[str] | None
+
+    @classmethod
+    def parse(cls, text: str) -> Domain:
+        """Raises UnreadableDomain."""
+        text = text.strip()
+        host, slash, path = text.partition("/")
+        host = _ascii(host)
+        if len(text) > LONGEST_DOMAIN or not _HOST.fullmatch(host) or path.count("*") > 1:
+            raise UnreadableDomain
+        return cls(host, _under(slash + path) if path else None)
+
+    def covers(self, host: str, path: str) -> bool:
+        """Of an address, as `host_of` and `_path_of` tell them."""
+        if host != self.host and not host.endswith(f".{self.host}"):
+            return False
+        return self.path is None or self.path.fullmatch(path) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """``allowed`` None: all but the blocked ones."""
+
+    allowed: tuple[Domain, ...] | None = None
+    blocked: tuple[Domain, ...] = ()
+
+    @classmethod
+    def parse(cls, allowed: Iterable[str] | None, blocked: Iterable[str] | None) -> Domains:
+        """An empty list is none. Raises UnreadableDomain, also for both lists at once, which Anthropic
+        refuses, and for more than MAX_DOMAINS."""
+        allow, block = list(allowed or ()), list(blocked or ())
+        if (allow and block) or len(allow + block) > MAX_DOMAINS:
+            raise UnreadableDomain
+        return cls(tuple(map(Domain.parse, allow)) or None, tuple(map(Domain.parse, block)))
+
+    @property
+    def let_all_through(self) -> bool:
+        return self.allowed is None and not self.blocked
+
+    def let_through(self, address: str) -> bool:
+        host, path = host_of(address), _path_of(urlsplit(address).path)
+        if any(domain.covers(host, path) for domain in self.blocked):
+            return False
+        return self.allowed is None or any(domain.covers(host, path) for domain in self.allowed)
+
+
+def _ascii(host: str) -> str:
+    """Two spellings of one name are the same: ``bücher.example`` and ``xn--bcher-kva.example``."""
+    host = host.lower().rstrip(".")
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        return host
+
+
+def _under(path: str) -> re.Pattern[str]:
+    """What a path of the lists covers."""
+    before, star, after = path.rstrip("/").partition("*")
+    pattern = re.escape(_path_of(before) if not star else before)
+    if star:
+        pattern += ".*" + re.escape(after)
+    return re.compile(f"{pattern}(/.*)?", re.DOTALL)
+
+
+def _path_of(path: str) -> str:
+    """Two spellings of one path are the same: ``/a/../%62log`` is ``/blog``."""
+    return posixpath.normpath(f"/{unquote(path).lstrip('/')}")

@@ -1,0 +1,118 @@
+"""Google's groundingMetadata into the sources of an answer.
+
+    {"webSearchQueries": ["..."],
+     "groundingChunks": [{"web": {"uri", "title"}}],
+     "groundingSupports": [{"segment": {"text"}, "groundingChunkIndices": [0, 2]}]}
+
+Any of it may be missing or of another type. Titles are often just the name of the site.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gateway.plain_text import UNSAFE
+from gateway.translation.web_search.domains import host_of, is_web_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gateway.translation.web_search.domains import Domains
+
+MAX_SOURCES = 20
+MAX_CHUNKS = 200
+MAX_SUPPORTS = 500
+LONGEST_TITLE = 200
+LONGEST_QUERY = 400
+LONGEST_TEXT = 500
+TEXTS_OF_A_SOURCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """``texts`` are what the answer says on its strength."""
+
+    address: str
+    title: str
+    texts: tuple[str, ...] = ()
+
+
+def one_line(text: object, length: int) -> str:
+    """Without what could steer a terminal; empty for what is no text."""
+    if not isinstance(text, str):
+        return ""
+    return " ".join(UNSAFE.sub(" ", text[: 4 * length]).split())[:length].strip()
+
+
+def query_in(metadata: Mapping[str, Any]) -> str:
+    """What was searched for first, or nothing."""
+    queries = _listed(metadata, "webSearchQueries")[:MAX_SOURCES]
+    return next(filter(None, (one_line(query, LONGEST_QUERY) for query in queries)), "")
+
+
+def sources_in(metadata: Mapping[str, Any]) -> list[Source]:
+    """At most MAX_SOURCES, each address once, in Google's order."""
+    chunks = _listed(metadata, "groundingChunks")[:MAX_CHUNKS]
+    texts = _texts_by_chunk(metadata)
+    found = (_source(chunk, texts.get(index, ())) for index, chunk in enumerate(chunks))
+    return _each_once(source for source in found if source is not None)[:MAX_SOURCES]
+
+
+def to_show(sources: Iterable[Source], locations: Mapping[str, str | None], domains: Domains) -> list[Source]:
+    """Under the addresses where they really are, and of these only what the domains let through.
+
+    ``locations`` has every redirect: where it leads, or None when that is not known. Then nobody can say of
+    which domain it is, and it is shown only where every domain is welcome.
+    """
+    shown = []
+    for source in sources:
+        address = locations.get(source.address, source.address)
+        if not is_web_address(address):
+            if domains.let_all_through:
+                shown.append(source)
+        elif domains.let_through(address):
+            shown.append(replace(source, address=address))
+    return _each_once(shown)
+
+
+def _source(chunk: object, texts: Iterable[str]) -> Source | None:
+    web = chunk.get("web") if isinstance(chunk, dict) else None
+    address = web.get("uri") if isinstance(web, dict) else None
+    if not isinstance(web, dict) or not isinstance(address, str) or not is_web_address(address):
+        return None
+    title = one_line(web.get("title"), LONGEST_TITLE) or host_of(address)
+    return Source(address, title, tuple(texts))
+
+
+def _texts_by_chunk(metadata: Mapping[str, Any]) -> dict[int, list[str]]:
+    """By the chunk's place."""
+    texts: dict[int, list[str]] = {}
+    for support in _listed(metadata, "groundingSupports")[:MAX_SUPPORTS]:
+        if not isinstance(support, dict):
+            continue
+        segment = support.get("segment")
+        text = one_line(segment.get("text"), LONGEST_TEXT) if isinstance(segment, dict) else ""
+        for index in _listed(support, "groundingChunkIndices")[:MAX_SOURCES] if text else ():
+            if isinstance(index, int):
+                known = texts.setdefault(index, [])
+                if len(known) < TEXTS_OF_A_SOURCE and text not in known:
+                    known.append(text)
+    return texts
+
+
+def _each_once(sources: Iterable[Source]) -> list[Source]:
+    """Of one address that comes twice the first title counts, and the texts of both."""
+    by_address: dict[str, Source] = {}
+    for source in sources:
+        known = by_address.get(source.address)
+        if known is not None:
+            texts = tuple(dict.fromkeys((*known.texts, *source.texts)))[:TEXTS_OF_A_SOURCE]
+            source = replace(known, texts=texts)
+        by_address[source.address] = source
+    return list(by_address.values())
+
+
+def _listed(fields: Mapping[str, Any], name: str) -> list[Any]:
+    value = fields.get(name)
+    return value if isinstance(value, list) else []
