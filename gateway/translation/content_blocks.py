@@ -23,6 +23,7 @@ from gateway.translation.binary_data import (
     take_out_binaries,
     text_in,
 )
+from gateway.translation.web_search.notes import unsealed
 
 Block = Mapping[str, Any]
 
@@ -166,8 +167,28 @@ def as_arguments(value: object) -> dict[str, Any]:
     return {"value": value}
 
 
+def _web_search_result(block: Block) -> list[Part]:
+    """Each source in a line, and under it what the answer said on its strength, if it was ours."""
+    content = block.get("content")
+    if isinstance(content, dict) and isinstance(content.get("error_code"), str):
+        return _text(f"[error of web search: {content['error_code']}]")
+    if not isinstance(content, list):
+        return _server_tool_result(block)
+    parts = [part for item in content for part in _source(item)]
+    return _in_brackets("result of web search:\n", parts or [text_part("nothing was found")])
+
+
+def _source(item: object) -> list[Part]:
+    if not isinstance(item, dict) or item.get("type") != "web_search_result":
+        return _render(item)
+    told, binaries = take_out_binaries({key: item.get(key) for key in ("title", "url", "page_age")})
+    head = ", ".join(value for value in told.values() if isinstance(value, str) and value)
+    texts = [f"    {text}" for text in unsealed(item.get("encrypted_content"))]
+    return [text_part("\n".join([f"- {head}", *texts])), *map(_file, binaries)]
+
+
 def _server_tool_result(block: Block) -> list[Part]:
-    """``web_search_tool_result``, ``mcp_tool_result`` and their like."""
+    """``mcp_tool_result`` and its like."""
     kind = block["type"].removesuffix("_tool_result").replace("_", " ")
     outcome = "error" if block.get("is_error") else "result"
     return _in_brackets(f"{outcome} of {kind}: ", _render(block.get("content")))
@@ -277,6 +298,7 @@ _TRANSLATORS: dict[str, Callable[[Block], list[Part]]] = {
     "document": _document,
     "search_result": _search_result,
     "server_tool_use": _server_tool_use,
+    "web_search_tool_result": _web_search_result,
     "mcp_tool_use": _mcp_tool_use,
     "tool_reference": _announcement,
     "tool_addition": _announcement,

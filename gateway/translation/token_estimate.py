@@ -14,6 +14,7 @@ import orjson
 from gateway.errors import InvalidRequest
 from gateway.translation.media_tokens import image_tokens, pdf_tokens
 from gateway.translation.text_tokens import text_tokens
+from gateway.translation.web_search.notes import unsealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -171,6 +172,8 @@ class Gathered:
             if value.get("type") == "base64":
                 self._add_source(value)
                 return None
+            if "encrypted_content" in value:
+                value = {**value, "encrypted_content": unsealed(value["encrypted_content"])}
             return {name: self._readable(one) for name, one in value.items()}
         if isinstance(value, list):
             return [self._readable(one) for one in value]

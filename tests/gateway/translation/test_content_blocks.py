@@ -12,6 +12,7 @@ from gateway.anthropic_api.messages import MessagesRequest
 from gateway.translation.content_blocks import block_to_parts
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
+from gateway.translation.web_search.notes import sealed
 from gateway.upstreams.emulator.validator import validate_generate
 from tests.builders import (
     CLAUDE,
@@ -123,9 +124,47 @@ ROWS: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
         {
             "type": "web_search_tool_result",
             "tool_use_id": "srvtoolu_1",
-            "content": [{"type": "web_search_result", "url": "u", "encrypted_content": "secret"}],
+            "content": [
+                {
+                    "type": "web_search_result",
+                    "url": "https://x.y/tides",
+                    "title": "Tides",
+                    "encrypted_content": sealed(["High water is at noon."]),
+                    "page_age": None,
+                }
+            ],
         },
-        [{"text": '[result of web search: {"type":"web_search_result","url":"u"}]'}],
+        [{"text": "[result of web search:\n- Tides, https://x.y/tides\n    High water is at noon.]"}],
+    ),
+    (
+        "web_search_tool_result of Anthropic",
+        {
+            "type": "web_search_tool_result",
+            "content": [
+                {
+                    "type": "web_search_result",
+                    "url": "https://x.y",
+                    "title": "T",
+                    "encrypted_content": "EqgfCioIARgBIiQ3YTAwMjY1Mi1m",
+                    "page_age": "April 30, 2025",
+                },
+                {"type": "web_search_result", "url": "https://z"},
+            ],
+        },
+        [{"text": "[result of web search:\n- T, https://x.y, April 30, 2025\n- https://z]"}],
+    ),
+    (
+        "web_search_tool_result with an error",
+        {
+            "type": "web_search_tool_result",
+            "content": {"type": "web_search_tool_result_error", "error_code": "unavailable"},
+        },
+        [{"text": "[error of web search: unavailable]"}],
+    ),
+    (
+        "web_search_tool_result of nothing",
+        {"type": "web_search_tool_result", "content": []},
+        [{"text": "[result of web search:\nnothing was found]"}],
     ),
     (
         "mcp_tool_use",

@@ -14,6 +14,7 @@ from gateway.errors import InvalidRequest
 from gateway.translation.media_tokens import image_tokens, pdf_tokens
 from gateway.translation.text_tokens import SAMPLE_CHARACTERS, text_tokens
 from gateway.translation.token_estimate import Gathered, estimate_input_tokens
+from gateway.translation.web_search.notes import sealed
 from tests.builders import (
     PNG,
     a_messages_request,
@@ -133,6 +134,28 @@ def test_base64_never_counts_as_words(block: dict[str, Any]) -> None:
     message = (assistant if block["type"] in by_the_assistant else user)(a_text("hi"), block)
 
     assert estimate_input_tokens(a_messages_request(message), "claude") < 100
+
+
+def test_a_source_of_ours_counts_by_the_words_it_becomes() -> None:
+    source = {"type": "web_search_result", "url": "https://x.y", "title": "t"}
+    counted = [
+        estimate_input_tokens(
+            a_messages_request(
+                user("hi"),
+                assistant(
+                    {
+                        "type": "web_search_tool_result",
+                        "tool_use_id": "s",
+                        "content": [{**source, "encrypted_content": sealed(texts)}],
+                    }
+                ),
+            ),
+            "claude",
+        )
+        for texts in ([], [PROSE])
+    ]
+
+    assert 0 <= counted[1] - counted[0] - text_tokens(PROSE, "claude") < 5
 
 
 def test_a_pdf_in_a_fetched_page_counts_by_its_pages() -> None:
