@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import aiohttp
+from yarl import URL
 
 from accounts.outbound import proxy_for, tls_context
 
@@ -22,6 +23,7 @@ KEEP_WARM_SECONDS = 75.0
 MAX_CONNECTIONS = 10_000
 READ_BUFFER_BYTES = 256 * 1024
 ERROR_BODY_BYTES = 256 * 1024
+REDIRECTS = (301, 302, 303, 307, 308)
 OUR_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -121,6 +123,23 @@ class Transport:
         except TimeoutError as error:
             raise TransportTimedOut(f"no answer within {first_byte_seconds:.0f} s") from error
         except (aiohttp.ClientError, OSError) as error:
+            raise TransportFailed(_in_words(error)) from error
+
+    async def location_of(self, url: str) -> str | None:
+        """Where a HEAD is sent on to, which nobody follows; None for any other answer. Nothing of ours goes
+        with it. Raises TransportFailed.
+        """
+        if self._session is None:
+            raise TransportFailed("the gateway is stopping")
+        try:
+            async with self._session.head(
+                URL(url, encoded=True),
+                proxy=proxy_for(url),
+                allow_redirects=False,
+                trace_request_ctx=SimpleNamespace(reuses_connection=False),
+            ) as response:
+                return response.headers.get("Location") if response.status in REDIRECTS else None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise TransportFailed(_in_words(error)) from error
 
     async def _send(

@@ -1,0 +1,76 @@
+"""Where the sources of Google's search really are.
+
+Google names them by addresses of its own (``.../grounding-api-redirect/...``), which lead on and go out of
+use after a while. Such an address is asked with a HEAD that is not followed, and nothing but such an address:
+anything else would let an answer make the gateway call anyone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from gateway.upstreams.transport import Transport, TransportFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+GOOGLES = "https://vertexaisearch.cloud.google.com/grounding-api-redirect"
+MAX_QUESTIONS = 20
+SECONDS = 2.0
+"""For all of them together; they are asked at once."""
+
+
+class Redirects:
+    """`base_url` is the address under which they lie; empty: nobody is asked."""
+
+    def __init__(self, transport: Transport, base_url: str, seconds: float = SECONDS) -> None:
+        self._transport = transport
+        self._base_url = base_url
+        self._seconds = seconds
+
+    async def locations(self, addresses: Collection[str]) -> dict[str, str | None]:
+        """Of those addresses that are redirects: where each leads, None where that could not be learnt."""
+        asked = [address for address in dict.fromkeys(addresses) if lies_under(address, self._base_url)]
+        learnt = await self._ask(asked[:MAX_QUESTIONS])
+        redirects = filter(self._is_redirect, addresses)
+        return {address: self._end_of(learnt.get(address)) for address in redirects}
+
+    def _is_redirect(self, address: str) -> bool:
+        """Google's own are recognised also where the setting names others, or none."""
+        return lies_under(address, self._base_url) or lies_under(address, GOOGLES)
+
+    def _end_of(self, location: str | None) -> str | None:
+        return None if location is None or self._is_redirect(location) else location
+
+    async def _ask(self, addresses: list[str]) -> dict[str, str | None]:
+        tasks = {address: asyncio.create_task(self._location_of(address)) for address in addresses}
+        try:
+            if tasks:
+                await asyncio.wait(tasks.values(), timeout=self._seconds)
+            return {address: task.result() for address, task in tasks.items() if task.done()}
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def _location_of(self, address: str) -> str | None:
+        try:
+            return await self._transport.location_of(address)
+        except TransportFailed:
+            return None
+
+
+def lies_under(address: str, base_url: str) -> bool:
+    """Not by how it begins: ``https://good.example.evil.example`` begins with ``https://good.example``."""
+    if not base_url:
+        return False
+    try:
+        one, base = urlsplit(address), urlsplit(base_url)
+        same_server = (one.scheme, one.hostname, one.port) == (base.scheme, base.hostname, base.port)
+    except ValueError:
+        return False
+    path = unquote(one.path)
+    stays_under = path.startswith(f"{base.path.rstrip('/')}/") and "/.." not in path and "\\" not in address
+    return same_server and "@" not in one.netloc and stays_under
