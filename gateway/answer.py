@@ -19,7 +19,7 @@ from gateway.upstreams.cloud_code import RequestRefused
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from accounts.google.errors import Refusal
     from accounts.pool import Lease, PooledAccount
@@ -68,7 +68,7 @@ class Answer:
             raise
         return answer
 
-    async def batches(self) -> AsyncIterator[list[StreamEvent]]:
+    async def batches(self) -> AsyncGenerator[list[StreamEvent]]:
         """Events as they arrive, those that came together in one list; an empty one after ten silent seconds.
 
         Raises GatewayError when the upstream fails on the way.

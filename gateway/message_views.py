@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,10 @@ from gateway.anthropic_api.sse import PING, encode_event
 from gateway.api import OUR_FAULT, STOPPING, EventStream, JsonResponse
 from gateway.endpoints import endpoint
 from gateway.errors import GatewayError, Overloaded
-from gateway.journey import Journey
+from gateway.journey import Journey, session_id_for
 from gateway.ledger.record import RequestRecord
 from gateway.plain_text import fitting
+from gateway.safeguards.checked_answer import CheckedAnswer
 from gateway.structured_answers import open_structured
 from gateway.translation.structured_output import wanted_schema
 from gateway.translation.token_estimate import estimate_input_tokens
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.api import ApiRequest
     from gateway.service import Gateway
+
+    AnyAnswer = Answer | CheckedAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -86,13 +89,14 @@ async def _whole(
 
 async def _open(
     gateway: Gateway, message_request: MessagesRequest, journey: Journey, record: RequestRecord
-) -> Answer:
+) -> AnyAnswer:
     if wanted_schema(message_request) is None:
         answer = await gateway.relay.open(message_request, journey)
     else:
         answer = await open_structured(gateway.relay, message_request, journey)
     gateway.books.begin(record, answer)
-    return answer
+    check = gateway.judge.check_for(message_request, record, journey)
+    return answer if check is None else CheckedAnswer(answer, check)
 
 
 async def _stream(
@@ -112,18 +116,19 @@ async def _stream(
 
 
 async def _event_bytes(
-    opening: asyncio.Task[Answer], record: RequestRecord, gateway: Gateway
+    opening: asyncio.Task[AnyAnswer], record: RequestRecord, gateway: Gateway
 ) -> AsyncGenerator[bytes, None]:
     """Is not given the request itself: its body need not be kept for as long as the stream lasts."""
     try:
         while not opening.done():
             yield PING
             await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
-        async for events in opening.result().batches():
-            piece = b"".join([encode_event(event) for event in events]) if events else PING
-            record.response_bytes += len(piece)
-            yield piece
-            del piece
+        async with aclosing(opening.result().batches()) as batches:
+            async for events in batches:
+                piece = b"".join([encode_event(event) for event in events]) if events else PING
+                record.response_bytes += len(piece)
+                yield piece
+                del piece
         record.succeed()
     except (asyncio.CancelledError, Exception) as error:
         if isinstance(error, asyncio.CancelledError) and not gateway.is_stopping:
@@ -147,14 +152,14 @@ def _note_failure(record: RequestRecord, error: BaseException, gateway: Gateway)
     return heard
 
 
-async def _give_up(opening: asyncio.Task[Answer]) -> None:
+async def _give_up(opening: asyncio.Task[AnyAnswer]) -> None:
     """Whatever has become of it: stop trying, or close the answer. A failure was told to the client."""
     opening.cancel()
     with suppress(asyncio.CancelledError, Exception):
         (await opening).close()
 
 
-async def _let_go(opening: asyncio.Task[Answer], record: RequestRecord, gateway: Gateway) -> None:
+async def _let_go(opening: asyncio.Task[AnyAnswer], record: RequestRecord, gateway: Gateway) -> None:
     try:
         await _give_up(opening)
     finally:
@@ -185,7 +190,7 @@ def _record(request: ApiRequest) -> RequestRecord:
     )
 
 
-def _upstream_headers(answer: Answer) -> dict[str, str]:
+def _upstream_headers(answer: AnyAnswer) -> dict[str, str]:
     """The message names the model the client asked for; this is the one that answered."""
     return {"x-upstream-model": answer.model_id}
 
@@ -204,10 +209,9 @@ def _journey(request: ApiRequest, message_request: MessagesRequest) -> Journey:
     session id; a subagent has one of its own, but stays with the account of its client's session."""
     client_session = request.headers.get(SESSION_HEADER, "")
     seed = f"{client_session}\0{_first_user_text(message_request)}"
-    digest = hashlib.sha256(seed.encode("utf-8", "replace")).digest()
     return Journey(
-        session_id=f"-{int.from_bytes(digest[:8], 'big') >> 1}",
-        conversation=client_session[:200] or digest.hex(),
+        session_id=session_id_for(seed),
+        conversation=client_session[:200] or hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest(),
     )
 
 

@@ -12,6 +12,7 @@ from gateway.ledger.writing import Ledger
 from gateway.models import read_routes, read_token_ratios, store_token_ratios
 from gateway.relay import Relay
 from gateway.routes import Routes
+from gateway.safeguards.judge import Judge
 from gateway.signature_store import StoredSignatures
 from gateway.token_ratios import TokenRatios
 from gateway.upstreams.cloud_code import CloudCode
@@ -37,6 +38,7 @@ class Gateway:
         self.routes = Routes()
         self.signatures = StoredSignatures(self.ledger.keep_signature)
         self.relay = Relay(self.accounts, cloud_code, lambda: self.routes, self.signatures, self.token_ratios)
+        self.judge = Judge(self.relay, self.books, lambda: self.is_stopping)
         self.accounts.also_reload.append(self._read_routes)
 
     async def start(self) -> None:

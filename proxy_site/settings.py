@@ -135,6 +135,11 @@ live.fraction(
     0.0,
     meaning="Spare an account from this remaining fraction down, while another has more. 0 is off.",
 )
+live.text(
+    "SAFEGUARDS_MODEL",
+    meaning="The model that judges tool calls for clients in auto mode, such as gemini-3-flash: one small "
+    "request more for each reply with calls. Empty: no check, and auto mode runs nothing that needs one.",
+)
 live.text("SYSTEM_PREAMBLE", meaning="Text put before every system prompt.")
 live.integer(
     "DEFAULT_THINKING_BUDGET",

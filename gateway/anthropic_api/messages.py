@@ -7,7 +7,8 @@ tables passes: unknown fields, block types and tool types stay as they came.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gateway.anthropic_api.checks import Mismatch
@@ -31,7 +32,7 @@ class MessagesRequest:
 
     ``max_tokens`` is 0 for a request that asks for no answer, and for a count_tokens request that gives none.
     ``output_config`` holds what an older client put into ``output_format``. ``betas`` are the values of the
-    header ``anthropic-beta``.
+    header ``anthropic-beta``. ``safeguards`` are the checks of the answer that are asked for, one of a type.
     """
 
     model: str
@@ -49,6 +50,7 @@ class MessagesRequest:
     stream: bool = False
     metadata: dict[str, Any] | None = None
     betas: frozenset[str] = frozenset()
+    safeguards: list[dict[str, Any]] = field(default_factory=list)
 
 
 def parse_messages_request(
@@ -92,6 +94,7 @@ def _parse(body: dict[str, Any], version: str, betas: frozenset[str]) -> Message
         stream=body.get("stream") or False,
         metadata=body.get("metadata"),
         betas=betas,
+        safeguards=_safeguards(body.get("safeguards")),
     )
     check_rules(request)
     return request
@@ -115,6 +118,16 @@ def _refuse_threads(body: Mapping[str, Any]) -> None:
 def _messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A system message that changes the effort may come without content; from here on each has one."""
     return [{**message, "content": []} if message.get("content") is None else message for message in messages]
+
+
+def _safeguards(asked: object) -> list[dict[str, Any]]:
+    """What is malformed, or asked for twice, counts as not asked for: a refusal would make Claude Code send
+    the request again without the field."""
+    if not isinstance(asked, list):
+        return []
+    named = [one for one in asked if isinstance(one, dict) and isinstance(one.get("type"), str)]
+    times = Counter(one["type"] for one in named)
+    return [one for one in named if times[one["type"]] == 1]
 
 
 def _output_config(body: Mapping[str, Any]) -> dict[str, Any] | None:

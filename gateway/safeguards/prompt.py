@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gateway.anthropic_api.messages import MessagesRequest
@@ -188,15 +189,16 @@ def rule_labels(context: dict[str, Any]) -> list[str]:
 
 def recent_requests(messages: Sequence[dict[str, Any]]) -> list[str]:
     """What the person wrote last, the newest last: without tool results and what the client added."""
-    requests: list[str] = []
-    for message in reversed(messages):
-        if message["role"] != "user":
-            continue
-        if text := _typed_in(message["content"]):
-            requests.append(_shortened(text))
-        if len(requests) == RECENT_REQUESTS:
-            break
-    return requests[::-1]
+    return [_shortened(message["content"]) for message in typed_messages(messages)]
+
+
+def typed_messages(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As much of a conversation as ``check_request`` tells: the rest need not be kept for it."""
+    from_newest = (
+        _typed_in(message["content"]) for message in reversed(messages) if message["role"] == "user"
+    )
+    newest = list(islice(filter(None, from_newest), RECENT_REQUESTS))
+    return [{"role": "user", "content": text} for text in reversed(newest)]
 
 
 def _typed_in(content: str | list[dict[str, Any]]) -> str:

@@ -45,11 +45,11 @@ SHAPES = pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"
 class Caller:
     """One client of the application. Leaving the block hangs up, and waits until that has been noticed."""
 
-    def __init__(self, gateway: Gateway, *, stream: bool) -> None:
+    def __init__(self, gateway: Gateway, *, stream: bool, **fields: Any) -> None:
         self.received = b""
         self.hung_up_at = 0.0
         self._api = Api(gateway, BODY_LIMIT_BYTES)
-        self._body = orjson.dumps(a_body(stream=stream))
+        self._body = orjson.dumps(a_body(stream=stream, **fields))
         self._asked = False
         self._gone = asyncio.Event()
         self._something_came = asyncio.Event()

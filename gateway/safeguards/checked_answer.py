@@ -1,0 +1,105 @@
+"""An answer whose tool calls are judged when it has ended, and before the client hears that it has."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from gateway.safeguards.prompt import calls_in
+from gateway.translation.response import MessageCollector
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from gateway.answer import Answer
+    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.safeguards.judge import SafetyCheck
+
+PING_SECONDS = 3.0
+
+
+class CheckedAnswer:
+    """Is read and closed as an Answer is. The answer's own account and connection are given back before the
+    judge is asked, who may need both."""
+
+    def __init__(self, answer: Answer, check: SafetyCheck) -> None:
+        self.model_id = answer.model_id
+        self._answer = answer
+        self._check = check
+
+    async def batches(self) -> AsyncGenerator[list[StreamEvent]]:
+        """As Answer.batches; only ``message_delta`` and ``message_stop`` wait for the verdicts. An empty list
+        means a ping. Whoever stops early must close this generator, which ends the check.
+
+        Raises GatewayError when the upstream fails on the way: then nothing is checked.
+        """
+        collector = _CallCollector()
+        end: list[StreamEvent] = []
+        async for events in self._answer.batches():
+            for event in events:
+                collector.add(event)
+            now = [event for event in events if not _is_end(event)]
+            end += [event for event in events if _is_end(event)]
+            if now or not end:
+                yield now
+        self._answer.close()
+        judged = calls_in(collector.content)
+        checking = asyncio.create_task(self._check.results(judged))
+        try:
+            while self._check.takes_time(judged) and not checking.done():
+                yield []
+                await asyncio.wait({checking}, timeout=PING_SECONDS)
+            results = await checking
+        finally:
+            await _cancelled(checking)
+        yield [_with_results(event, results) for event in end]
+
+    async def message(self) -> dict[str, Any]:
+        """As Answer.message."""
+        message = await self._answer.message()
+        self._answer.close()
+        results = await self._check.results(calls_in(message["content"]))
+        return {**message, "safeguard_results": results}
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+class _CallCollector:
+    """The blocks of tool calls, put together from the events; no others are kept."""
+
+    def __init__(self) -> None:
+        self._collector = MessageCollector()
+        self._is_call = False
+
+    def add(self, event: StreamEvent) -> None:
+        match event["type"]:
+            case "message_start":
+                self._collector.add(event)
+                return
+            case "content_block_start":
+                self._is_call = event["content_block"]["type"] == "tool_use"
+        if self._is_call and event["type"].startswith("content_block"):
+            self._collector.add(event)
+
+    @property
+    def content(self) -> list[dict[str, Any]]:
+        content: list[dict[str, Any]] = self._collector.message()["content"]
+        return content
+
+
+def _is_end(event: StreamEvent) -> bool:
+    return event["type"] in ("message_delta", "message_stop")
+
+
+def _with_results(event: StreamEvent, results: list[dict[str, Any]]) -> StreamEvent:
+    if event["type"] != "message_delta":
+        return event
+    return {**event, "delta": {**event["delta"], "safeguard_results": results}}
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,249 @@
+"""The judge: the model of SAFEGUARDS_MODEL, asked through the relay like any other request.
+
+It has ten seconds from the end of the reply, whatever the settings allow to others, and a row of its own in
+the ledger. What it cannot judge in time, or not clearly, is unavailable; a check never fails a reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from accounts.live_settings import live
+from gateway.api import OUR_FAULT, STOPPING
+from gateway.errors import (
+    GatewayError,
+    NotFound,
+    Overloaded,
+    RequestTooLarge,
+    UpstreamFailed,
+    UpstreamTimedOut,
+)
+from gateway.journey import TOLD_THE_CLIENT, Journey, session_id_for
+from gateway.ledger.record import SAFEGUARDS, RequestRecord
+from gateway.safeguards.prompt import FLAGGED, check_request, rule_labels, typed_messages
+from gateway.safeguards.verdicts import tool_uses_from, unavailable
+from gateway.translation.errors import prompt_too_long
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.answer import Answer
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.bookkeeper import Bookkeeper
+    from gateway.relay import Relay
+    from gateway.safeguards.prompt import Call
+    from gateway.safeguards.verdicts import Reason, ToolUses
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS = 10.0
+"""From the end of the reply to the verdicts, with every wait and every try."""
+MAX_ANSWER_CHARACTERS = 256 * 1024
+NO_VERDICT = "answered without a verdict in the form that was asked for"
+
+DANGEROUS_TOOL_USE = "dangerous_tool_use"
+"""The one type of safeguard that clients ask for today."""
+UNSUPPORTED = {"type": "unsupported"}
+
+CUT_OR_REFUSED: dict[str, Reason] = {
+    "max_tokens": "truncated",
+    "model_context_window_exceeded": "truncated",
+    "refusal": "refused",
+}
+"""Of an answer that did not come to its end, by its stop_reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyCheck:
+    """What one request asks to have checked of its reply. Holds no more of the request than is told."""
+
+    judge: Judge
+    types: list[str]
+    context: dict[str, Any] | None
+    """The client's classifier_context; None when no check of tool calls is asked for."""
+    messages: list[dict[str, Any]]
+    origin: RequestRecord
+    conversation: str
+
+    def takes_time(self, calls: Sequence[Call]) -> bool:
+        """Somebody has to be asked."""
+        return bool(calls) and self.context is not None and bool(live("SAFEGUARDS_MODEL"))
+
+    async def results(self, calls: Sequence[Call]) -> list[dict[str, Any]]:
+        """``safeguard_results``: one of each type that was asked for. Raises nothing but CancelledError."""
+        of_calls = UNSUPPORTED if self.context is None else await self._status(self.context, calls)
+        return [
+            {"type": name, "status": of_calls if name == DANGEROUS_TOOL_USE else UNSUPPORTED}
+            for name in self.types
+        ]
+
+    async def _status(self, context: dict[str, Any], calls: Sequence[Call]) -> dict[str, Any]:
+        model = live("SAFEGUARDS_MODEL")
+        if not model:
+            return UNSUPPORTED
+        if not calls:
+            return {"type": "available", "tool_uses": {}}
+        try:
+            request = check_request(model, context, self.messages, calls, nonce=secrets.token_hex(8))
+            if not self.judge.is_offered(request):
+                return {"type": "unavailable", "reason": "error"}
+            rules = rule_labels(context)
+            tool_uses = await self.judge.tool_uses(request, calls, rules, self.origin, self.conversation)
+        except Exception:
+            logger.exception("the gateway failed while it checked tool calls")
+            tool_uses = unavailable(calls, "error")
+        return {"type": "available", "tool_uses": tool_uses}
+
+
+class Judge:
+    """One for the whole server. While that ``is_stopping``, a cancelled check has not lost its client."""
+
+    def __init__(self, relay: Relay, books: Bookkeeper, is_stopping: Callable[[], bool]) -> None:
+        self._relay = relay
+        self._books = books
+        self._is_stopping = is_stopping
+        self._missing = ""
+        """The model of which the log says already that nobody offers it."""
+
+    def check_for(
+        self, request: MessagesRequest, origin: RequestRecord, journey: Journey
+    ) -> SafetyCheck | None:
+        """None when the request asks for no check. ``origin`` is its record."""
+        contexts = {one["type"]: one.get("classifier_context") for one in request.safeguards}
+        context = contexts.get(DANGEROUS_TOOL_USE)
+        if not isinstance(context, dict):
+            contexts.pop(DANGEROUS_TOOL_USE, None)
+            context = None
+        if not contexts:
+            return None
+        return SafetyCheck(
+            judge=self,
+            types=list(contexts),
+            context=context,
+            messages=typed_messages(request.messages),
+            origin=origin,
+            conversation=f"{journey.conversation} {SAFEGUARDS}",
+        )
+
+    def is_offered(self, request: MessagesRequest) -> bool:
+        """Whether any account has the model, as far as is known. The log says once when none has."""
+        try:
+            self._relay.counting_model(request)
+        except NotFound:
+            missing = request.model
+        else:
+            missing = ""
+        if missing and missing != self._missing:
+            logger.error(
+                "SAFEGUARDS_MODEL: no account offers %s, so no tool call can be checked, and clients in auto "
+                "mode run nothing that needs a check.",
+                missing,
+            )
+        self._missing = missing
+        return not missing
+
+    async def tool_uses(
+        self,
+        request: MessagesRequest,
+        calls: Sequence[Call],
+        rules: Sequence[str],
+        origin: RequestRecord,
+        conversation: str,
+    ) -> ToolUses:
+        """The verdicts, within CHECK_SECONDS. Raises nothing but CancelledError."""
+        record = _record_of(request, origin)
+        try:
+            async with asyncio.timeout(CHECK_SECONDS) as limit:
+                await self._books.open(record)
+        except (TimeoutError, GatewayError):
+            return unavailable(calls, "error")
+        journey = Journey(
+            session_id=session_id_for(conversation),
+            conversation=conversation,
+            patience_seconds=CHECK_SECONDS,
+            may_fall_back=False,
+        )
+        self._books.describe(record, request, journey)
+        try:
+            async with asyncio.timeout_at(limit.when()):
+                return await self._verdicts(request, calls, rules, record, journey)
+        except TimeoutError:
+            record.fail(UpstreamTimedOut(f"No verdict came within {CHECK_SECONDS:.0f} s."))
+            return unavailable(calls, "timeout")
+        except GatewayError as error:
+            record.fail(error)
+            return unavailable(calls, _reason_for(error))
+        except asyncio.CancelledError:
+            if self._is_stopping():
+                record.fail(Overloaded(STOPPING))
+            raise
+        except Exception:
+            record.fail(GatewayError(OUR_FAULT))
+            raise
+        finally:
+            self._books.close(record)
+
+    async def _verdicts(
+        self,
+        request: MessagesRequest,
+        calls: Sequence[Call],
+        rules: Sequence[str],
+        record: RequestRecord,
+        journey: Journey,
+    ) -> ToolUses:
+        answer = await self._relay.open(request, journey)
+        self._books.begin(record, answer)
+        text = await _text_of(answer)
+        record.response_bytes = len(text.encode())
+        if answer.stop_reason != "end_turn":
+            tool_uses = unavailable(calls, CUT_OR_REFUSED.get(answer.stop_reason, "error"))
+        else:
+            tool_uses = tool_uses_from(text, calls, rules)
+        if all(result["type"] == "unavailable" for result in tool_uses.values()):
+            journey.end_attempt(NO_VERDICT, TOLD_THE_CLIENT)
+            record.fail(UpstreamFailed(f"The model {NO_VERDICT}."))
+        else:
+            record.succeed()
+        _log_counts(tool_uses)
+        return tool_uses
+
+
+def _record_of(request: MessagesRequest, origin: RequestRecord) -> RequestRecord:
+    return RequestRecord(
+        request_id=origin.request_id,
+        client=origin.client,
+        session_id=origin.session_id,
+        request_bytes=len(request.messages[0]["content"].encode()),
+        request_class=SAFEGUARDS,
+    )
+
+
+async def _text_of(answer: Answer) -> str:
+    try:
+        return "".join(map(_text_in, await answer.hold(MAX_ANSWER_CHARACTERS)))
+    finally:
+        answer.close()
+
+
+def _text_in(event: StreamEvent) -> str:
+    delta = event.get("delta") or {}
+    return str(delta.get("text", ""))
+
+
+def _reason_for(error: GatewayError) -> Reason:
+    if isinstance(error, UpstreamTimedOut):
+        return "timeout"
+    if isinstance(error, RequestTooLarge) or prompt_too_long(error.as_body()) is not None:
+        return "input_too_long"
+    return "error"
+
+
+def _log_counts(tool_uses: ToolUses) -> None:
+    flagged = sum(result.get("outcome") == FLAGGED for result in tool_uses.values())
+    unjudged = sum(result["type"] == "unavailable" for result in tool_uses.values())
+    logger.info("tool calls checked: %d, flagged %d, not judged %d", len(tool_uses), flagged, unjudged)
