@@ -104,6 +104,16 @@ def test_the_banner_says_where_things_are(env: dict[str, str]) -> None:
         assert line in banner
 
 
+def test_the_banner_says_what_auto_mode_needs(env: dict[str, str]) -> None:
+    with Server(f"{free_port()}", env=env) as server:
+        without = server.banner()
+    with Server(f"{free_port()}", env={**env, "SAFEGUARDS_MODEL": "gemini-3-flash"}) as server:
+        checked = server.banner()
+
+    assert "in the setting SAFEGUARDS_MODEL" in without
+    assert "Auto mode               tool calls are checked by gemini-3-flash" in checked
+
+
 def test_the_banner_never_shows_the_token(env: dict[str, str]) -> None:
     with Server(str(free_port()), env={**env, "AUTH_TOKEN": "open sesame"}) as server:
         banner = server.banner()

@@ -131,6 +131,7 @@ class Command(BaseCommand):
             f"  Accounts and settings   {url}/admin/",
             *self._set_up_lines(url),
             f"  Data                    {settings.DATA_DIR}",
+            *self._auto_mode_lines(),
             *self._account_lines(Account.objects.count()),
             "",
             "  Stop with Ctrl-C.",
@@ -149,6 +150,15 @@ class Command(BaseCommand):
         return [
             f"  Choose your password    {url}/admin/set-up/{token}/",
             "                          (works once, for 30 minutes, from this machine)",
+        ]
+
+    def _auto_mode_lines(self) -> list[str]:
+        model = {one.name: one.value for one in live_settings.all_settings()}["SAFEGUARDS_MODEL"]
+        if model:
+            return [f"  Auto mode               tool calls are checked by {model}"]
+        return [
+            "  Auto mode               tool calls are not checked, so it runs nothing that needs a check;",
+            "                          name a model that checks them in the setting SAFEGUARDS_MODEL",
         ]
 
     def _account_lines(self, count: int) -> list[str]:
