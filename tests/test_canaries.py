@@ -16,8 +16,10 @@ import orjson
 import pytest
 
 from gateway.plain_text import neutralised
+from gateway.upstreams.emulator.behaviour import fault_named
 from gateway.upstreams.emulator.replies import function_call, text, thinking
 from gateway.upstreams.emulator.server import EmulatorServer
+from gateway.upstreams.emulator.state import Script
 from tests.builders import a_thinking, a_tool, a_tool_result, a_tool_use, assistant, user
 from tests.clients.raw_http import ask, request_bytes
 from tests.live_gateway import LiveGateway
@@ -29,7 +31,7 @@ AUTH_TOKEN = "canary-auth-token-1234"
 PASSWORD = "canary-operator-password"
 CANARY = "canary"
 REQUEST_ID = "well-formed-id-1"
-CLAUDE, GEMINI = "claude-sonnet-4-6", "gemini-3-flash"
+CLAUDE, GEMINI, JUDGE = "claude-sonnet-4-6", "gemini-3-flash", "gemini-2.5-flash"
 INJECTION = "\x1b[2J\x1b[31mERROR forged"
 
 
@@ -64,6 +66,7 @@ def evidence(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         "WEBUI_PASSWORD": PASSWORD,
         "MAX_RETRIES": "3",
         "MAX_WAIT_BEFORE_ERROR_MS": "8000",
+        "SAFEGUARDS_MODEL": JUDGE,
     }
     with EmulatorServer() as emulator, LiveGateway(emulator, data_dir, **settings) as gateway:
         evidence = Evidence(gateway)
@@ -84,6 +87,7 @@ def say_everything(evidence: Evidence, emulator: EmulatorServer) -> None:
         for stream in (False, True):
             say_all_kinds(evidence, emulator, model=model, stream=stream)
     for stream in (False, True):
+        have_calls_judged(evidence, emulator, stream=stream)
         go_wrong(evidence, emulator, stream=stream)
     knock_at_the_door(evidence)
     send(
@@ -128,6 +132,35 @@ def say_all_kinds(evidence: Evidence, emulator: EmulatorServer, *, model: str, s
         {"service_tier": "canary-tier"},
     ):
         send(evidence, {**odd, **wrong})
+
+
+def have_calls_judged(evidence: Evidence, emulator: EmulatorServer, *, stream: bool) -> None:
+    """A canary in the rules, the context, the calls and the verdicts; and a judge that fails in each way."""
+    rules = {"soft_deny": [f"canary-rule {INJECTION}"], "hard_deny": [{"canary-rule-of": "a new kind"}]}
+    context = {"auto_mode": rules, "live_cwd": "/canary-directory", "user_identity": "canary-person"}
+    safeguards = [{"type": "dangerous_tool_use", "classifier_context": context}, {"type": "canary-safeguard"}]
+    body = a_body(user("canary-user-text"), model=CLAUDE, stream=stream, safeguards=safeguards)
+    verdict = {
+        "call": "call_1",
+        "explanation": f"canary-explanation {INJECTION}",
+        "cited_rule": "canary-cited",
+        "outcome": "flagged",
+    }
+    good = orjson.dumps({"verdicts": [verdict]}).decode()
+    call = function_call("get_weather", {"city": f"canary-call {INJECTION}"})
+    mislabelled, cut = good.replace("call_1", "canary-label"), good[:-9]
+    for answer in (good, mislabelled, cut, "canary-prose", "canary" * 50_000):
+        emulator.state.reply(call, model=CLAUDE)
+        emulator.state.reply(answer, model=JUDGE)
+        send(evidence, body)
+        emulator.state.clear_scripts()
+    for name, parameters in FAULTS:
+        emulator.state.reply(call, model=CLAUDE)
+        emulator.state.add_script(Script(fault_named(name, **parameters), model=JUDGE))
+        send(evidence, body)
+        emulator.state.clear_scripts()
+    for malformed in ("canary-safeguards", [{"type": "dangerous_tool_use", "classifier_context": "canary"}]):
+        send(evidence, {**body, "safeguards": malformed})
 
 
 def a_body(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -274,6 +307,8 @@ def test_the_canaries_have_sung(evidence: Evidence) -> None:
 
     assert "canary-answer-text" in answers
     assert "canary-quoted-by-google" in answers
+    assert "canary-explanation" in answers
+    assert {row["request_class"] for row in evidence.rows} == {"messages", "safeguards"}
     assert {answer[:3] for answer in evidence.answers} >= {"200", "400", "401"}
     assert len(evidence.log) > 200
     assert evidence.activity.count("request_finished") > 50
