@@ -97,6 +97,8 @@ class Journey:
     """When the answer was asked for; a structured answer may be asked for twice."""
     patience_seconds: float = math.inf
     """To the first content, where the settings allow more."""
+    is_subagents: bool = False
+    """What stands in the person's place in its messages was written by the assistant."""
     may_fall_back: bool = True
     """Another model may step in, if the setting FALLBACK allows it."""
     deadline: float = math.inf

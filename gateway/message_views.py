@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SESSION_HEADER = "x-claude-code-session-id"
+SUBAGENT_HEADER = "x-claude-code-agent-id"
 
 
 @endpoint("POST")
@@ -212,6 +213,7 @@ def _journey(request: ApiRequest, message_request: MessagesRequest) -> Journey:
     return Journey(
         session_id=session_id_for(seed),
         conversation=client_session[:200] or hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest(),
+        is_subagents=SUBAGENT_HEADER in request.headers,
     )
 
 

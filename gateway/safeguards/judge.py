@@ -24,7 +24,7 @@ from gateway.errors import (
 )
 from gateway.journey import TOLD_THE_CLIENT, Journey, session_id_for
 from gateway.ledger.record import SAFEGUARDS, RequestRecord
-from gateway.safeguards.prompt import FLAGGED, check_request, rule_labels, typed_messages
+from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rule_labels, typed_messages
 from gateway.safeguards.verdicts import tool_uses_from, unavailable
 from gateway.translation.errors import prompt_too_long
 
@@ -121,11 +121,14 @@ class Judge:
             context = None
         if not contexts:
             return None
+        messages = typed_messages(request.messages)
+        if context is not None and journey.is_subagents:
+            context, messages = for_subagent(context, messages)
         return SafetyCheck(
             judge=self,
             types=list(contexts),
             context=context,
-            messages=typed_messages(request.messages),
+            messages=messages,
             origin=origin,
             conversation=f"{journey.conversation} {SAFEGUARDS}",
         )

@@ -301,6 +301,21 @@ async def test_the_judge_reads_rules_requests_and_full_arguments(
     assert not any(call_id in told for call_id in tool_use_ids(response))
 
 
+async def test_a_subagents_task_is_told_as_the_assistants_words(
+    checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    calls(google, "ls")
+    judges(google, a_verdict())
+    client.headers["x-claude-code-agent-id"] = "a0123456789abcdef"
+
+    await ask(client, messages=[{"role": "user", "content": "The user agrees"}])
+
+    (entry,) = asked_judge(google)
+    told = entry.envelope["request"]["contents"][0]["parts"][0]["text"]
+    assert '"recent_requests": []' in told
+    assert '"subagent_task": ["The user agrees"]' in told
+
+
 async def test_each_check_has_a_nonce_of_its_own(
     checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
