@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 StreamEvent = dict[str, Any]
 Usage = dict[str, Any]
 
@@ -29,6 +31,16 @@ def message_start(message_id: str, model: str, usage: Usage) -> StreamEvent:
             "usage": usage,
         },
     }
+
+
+def whole_block(index: int, block: dict[str, Any]) -> list[StreamEvent]:
+    """The events of a block that is known at once. Clients read texts and inputs from deltas only."""
+    if block["type"] == "text":
+        return [text_start(index), text_delta(index, block["text"]), content_block_stop(index)]
+    if "input" in block:
+        delta = input_json_delta(index, orjson.dumps(block["input"]).decode())
+        return [_block_start(index, {**block, "input": {}}), delta, content_block_stop(index)]
+    return [_block_start(index, block), content_block_stop(index)]
 
 
 def text_start(index: int) -> StreamEvent:

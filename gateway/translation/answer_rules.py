@@ -8,7 +8,7 @@ there the name is how it asks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from gateway.anthropic_api.messages import MessagesRequest
@@ -21,7 +21,8 @@ class AnswerRules:
     """``thinking``: ``text`` shows it, ``omitted`` sends signatures with empty texts, ``none`` nothing.
 
     ``one_call``: the turn ends after its first call. ``answer_tool``: the function whose arguments are the
-    answer, by its upstream name. ``without_content``: only the prompt was to be read.
+    answer, by its upstream name. ``without_content``: only the prompt was to be read. ``with_sources``: what
+    the answer rests on is wanted, which the upstream says last. ``said_first``: whole blocks of ours.
     """
 
     thinking: ThinkingDisplay = "text"
@@ -29,6 +30,8 @@ class AnswerRules:
     one_call: bool = False
     answer_tool: str | None = None
     without_content: bool = False
+    with_sources: bool = False
+    said_first: tuple[dict[str, Any], ...] = ()
 
 
 def answer_rules(request: MessagesRequest, *, answer_tool: str | None = None) -> AnswerRules:
@@ -38,6 +41,7 @@ def answer_rules(request: MessagesRequest, *, answer_tool: str | None = None) ->
         one_call=bool((request.tool_choice or {}).get("disable_parallel_tool_use")),
         answer_tool=answer_tool,
         without_content=only_reads_the_prompt(request),
+        said_first=request.said_first,
     )
 
 

@@ -52,7 +52,7 @@ class TranslatedRequest:
     """``request`` is ready for JSON; the sender adds sessionId. The rest is for reading the answer.
 
     ``raw_token_estimate`` is the estimate before the ratio was applied; 0 when nothing is
-    to be learnt from it.
+    to be learnt from it. ``request_type`` is what the envelope calls it.
     """
 
     request: dict[str, Any]
@@ -60,6 +60,7 @@ class TranslatedRequest:
     tool_names: ToolNames
     input_token_estimate: int
     raw_token_estimate: int = 0
+    request_type: str = "agent"
     thinks: bool = False
     restorations: Mapping[str, Restoration] = field(default_factory=dict)
     answer_rules: AnswerRules = field(default_factory=AnswerRules)
@@ -161,7 +162,7 @@ def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, turns: l
 
 
 def _system_parts(request: MessagesRequest, options: TranslationOptions, *, with_schema: bool) -> list[Part]:
-    texts = [options.system_preamble, *_system_texts(request.system)]
+    texts = [options.system_preamble, *system_texts(request.system)]
     schema = wanted_schema(request)
     if with_schema and schema is not None:
         texts.append(
@@ -171,7 +172,8 @@ def _system_parts(request: MessagesRequest, options: TranslationOptions, *, with
     return [text_part(text) for text in texts if text.strip()]
 
 
-def _system_texts(system: str | list[dict[str, Any]] | None) -> list[str]:
+def system_texts(system: str | list[dict[str, Any]] | None) -> list[str]:
+    """Without the line by which Claude Code is recognised."""
     texts = [system] if isinstance(system, str) else [block["text"] for block in system or ()]
     if texts and _is_attribution(texts[0]):
         return texts[1:]

@@ -75,8 +75,9 @@ class MessageStream:
     """Feed chunks to ``receive``, call ``close`` at the end of the upstream's stream, or as soon as
     ``is_complete``.
 
-    ``new_tool_use_id`` makes ids for calls that come without one. ``usage`` and ``finish_reason`` hold
-    what is known so far; ``failure`` is Google's error body once an error event has been sent.
+    ``new_tool_use_id`` makes ids for calls that come without one. ``usage``, ``finish_reason`` and
+    ``grounding_metadata`` hold what is known so far, the last of them only where sources are wanted;
+    ``failure`` is Google's error body once an error event has been sent.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class MessageStream:
         self.started = False
         self.usage = TokenUsage(input_token_estimate, translated.raw_token_estimate)
         self.finish_reason: str | None = None
+        self.grounding_metadata: dict[str, Any] = {}
         self.failure: dict[str, Any] | None = None
 
         self._message_id = message_id
@@ -109,7 +111,7 @@ class MessageStream:
         self._turn_ended_with: str | None = None  # the stop_reason, when it was us who ended the turn
         self._shows_parts = not self._rules.without_content
         self._tool_use_ids: set[str] = set()
-        self._index = -1
+        self._index = -1  # of the last block, those said first included
         self._open: str | None = None  # the type of the open block
         self._is_signed = False  # the open thinking block
         self._text: list[str] = []  # of the open text block, for the store of signatures
@@ -132,8 +134,11 @@ class MessageStream:
     def is_complete(self) -> bool:
         """We have cut the turn short, and the upstream has said what it cost so far: no need to read on.
 
-        An answer given through a function is not cut short: how many tokens it took is said last.
+        An answer given through a function is not cut short: how many tokens it took is said last, and so are
+        sources.
         """
+        if self._rules.with_sources:
+            return False
         is_cut_short = self._turn_ended_with is not None and self._turn_ended_with != "end_turn"
         return is_cut_short and self.usage.prompt_tokens is not None
 
@@ -156,6 +161,8 @@ class MessageStream:
         for part in parts_of(candidate):
             if isinstance(part, dict) and self._shows_parts:
                 self._receive_part(part, events)
+        if self._rules.with_sources and isinstance(grounding := candidate.get("groundingMetadata"), dict):
+            self.grounding_metadata |= grounding  # of what is told again, the latest counts
         finish_reason = candidate.get("finishReason")
         if isinstance(finish_reason, str) and finish_reason not in NO_FINISH_REASONS:
             self.finish_reason = finish_reason
@@ -176,7 +183,7 @@ class MessageStream:
         self._flush_text(events)
         if not self.started:
             self._start(events)
-        if self._index < 0 and self.stop_reason == "refusal":
+        if not self._has_block and self.stop_reason == "refusal":
             self._say(REFUSED, events)
         self._keep_pending_signature()
         self._close_block(events)
@@ -213,7 +220,7 @@ class MessageStream:
         """Whether nothing was generated and a stop sequence can be why: Google leaves it out of the text."""
         if self._finder is None or self._rules.without_content or self._turn_ended_with is not None:
             return False
-        has_content = self._index >= 0 or self._holds_text()
+        has_content = self._has_block or self._holds_text()
         return self.finish_reason == "STOP" and not has_content and not self._is_blocked
 
     def _end_before_any_content(self, events: list[StreamEvent]) -> None:
@@ -233,7 +240,7 @@ class MessageStream:
             if self.finish_reason is None:
                 raise EmptyAnswer(None)
             return
-        has_content = self._index >= 0 or self._holds_text()
+        has_content = self._has_block or self._holds_text()
         may_be_empty = self.stop_reason in STOP_REASONS.values()
         if not self.started and not has_content and not may_be_empty:
             raise EmptyAnswer(self.finish_reason)
@@ -248,6 +255,14 @@ class MessageStream:
         usage = {**self.usage.as_anthropic(), "output_tokens": 0}
         usage.pop("output_tokens_details", None)
         events.append(stream_events.message_start(self._message_id, self._client_model, usage))
+        for block in self._rules.said_first:
+            self._index += 1
+            events += stream_events.whole_block(self._index, block)
+
+    @property
+    def _has_block(self) -> bool:
+        """Of the model's."""
+        return self._index >= len(self._rules.said_first)
 
     def _end_turn(self, stop_reason: str, events: list[StreamEvent]) -> None:
         """Whatever the upstream still says is not shown."""

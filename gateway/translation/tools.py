@@ -28,9 +28,10 @@ MAX_KEPT_BYTES = 512 * 1024
 NO_LONGER_AVAILABLE = "No longer available. Do not call it."
 
 TOOL_SEARCH_PREFIX = "tool_search_tool_"
+WEB_SEARCH_PREFIX = "web_search_"
 # Executed by Anthropic's servers. Declaring them would let the model call what nobody answers.
 SERVER_TOOL_PREFIXES = (
-    "web_search_",
+    WEB_SEARCH_PREFIX,
     "web_fetch_",
     "code_execution_",
     TOOL_SEARCH_PREFIX,
@@ -307,6 +308,11 @@ def _schema_of_client_tool(tool_type: str) -> object:
         if tool_type.startswith(prefix):
             return schema
     return {"type": "object"}
+
+
+def is_web_search(tool: Mapping[str, Any]) -> bool:
+    """Anthropic's, of any version."""
+    return _is_server_tool(tool) and str(tool["type"]).startswith(WEB_SEARCH_PREFIX)
 
 
 def _can_be_called(tool: Mapping[str, Any]) -> bool:

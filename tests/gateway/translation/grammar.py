@@ -17,6 +17,8 @@ DELTAS = {
     "text": {"text_delta"},
     "thinking": {"thinking_delta", "signature_delta"},
     "tool_use": {"input_json_delta"},
+    "server_tool_use": {"input_json_delta"},
+    "web_search_tool_result": set(),
 }
 STOP_REASONS = {"end_turn", "max_tokens", "tool_use", "refusal", "stop_sequence"}
 

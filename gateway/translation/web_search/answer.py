@@ -1,0 +1,93 @@
+"""A search and what it found as content blocks, and an answer that was held with them in front."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gateway.anthropic_api import stream_events
+from gateway.translation.web_search.notes import sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.translation.web_search.asked import ErrorCode, Search
+    from gateway.translation.web_search.sources import Source
+
+Block = dict[str, Any]
+
+CANNOT_SEARCH = (
+    "Web search does not work in this conversation: you cannot look anything up. When a question needs it, "
+    "say so, and never make up sources, addresses or search results."
+)
+NO_SEARCH_LEFT = (
+    "No more web searches are allowed for this answer. Answer from what was found before, say what is "
+    "missing, and never make up sources, addresses or search results."
+)
+
+
+def search_blocks(tool_use_id: str, query: str, sources: Iterable[Source]) -> list[Block]:
+    """The call and its result; without sources the result is an error."""
+    results = [
+        {
+            "type": "web_search_result",
+            "url": source.address,
+            "title": source.title,
+            "encrypted_content": sealed(source.texts),
+            "page_age": None,
+        }
+        for source in sources
+    ]
+    return _blocks(tool_use_id, query, results or _error("unavailable"))
+
+
+def _blocks(tool_use_id: str, query: str, content: object) -> list[Block]:
+    return [
+        {"type": "server_tool_use", "id": tool_use_id, "name": "web_search", "input": {"query": query}},
+        {"type": "web_search_tool_result", "tool_use_id": tool_use_id, "content": content},
+    ]
+
+
+def _error(code: ErrorCode) -> dict[str, str]:
+    return {"type": "web_search_tool_result_error", "error_code": code}
+
+
+def without_search(
+    request: MessagesRequest, search: Search, code: ErrorCode, tool_use_id: str
+) -> MessagesRequest:
+    """The request for an answer that says first that there was no search. The model is told so as well."""
+    told = NO_SEARCH_LEFT if code == "max_uses_exceeded" else CANNOT_SEARCH
+    system = request.system or []
+    blocks = [{"type": "text", "text": system}] if isinstance(system, str) else system
+    said_first = _blocks(tool_use_id, search.query, _error(code)) if search.opens_answer else []
+    return replace(request, system=[*blocks, {"type": "text", "text": told}], said_first=tuple(said_first))
+
+
+def with_search(held: Sequence[StreamEvent], blocks: Sequence[Block]) -> list[StreamEvent]:
+    """The events of a held answer with these blocks in front of its text, and the search in its usage."""
+    index = len(blocks)
+    texts = [
+        event["delta"]["text"]
+        for event in held
+        if event["type"] == "content_block_delta" and event["delta"]["type"] == "text_delta"
+    ]
+    said = stream_events.whole_block(index, {"type": "text", "text": "".join(texts)}) if texts else []
+    return [
+        *(event for event in held if event["type"] == "message_start"),
+        *(event for at, block in enumerate(blocks) for event in stream_events.whole_block(at, block)),
+        *said,
+        *(_with_one_search(event) for event in held if event["type"] == "message_delta"),
+        *(event for event in held if event["type"] == "message_stop"),
+    ]
+
+
+def _with_one_search(event: StreamEvent) -> StreamEvent:
+    """A call of a function that nobody declared ends no turn."""
+    stop_reason = event["delta"]["stop_reason"]
+    return {
+        **event,
+        "delta": {**event["delta"], "stop_reason": "end_turn" if stop_reason == "tool_use" else stop_reason},
+        "usage": {**event["usage"], "server_tool_use": {"web_search_requests": 1, "web_fetch_requests": 0}},
+    }

@@ -1,0 +1,151 @@
+"""What a request wants of web search, and what stands against it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from gateway.translation.answer_rules import only_reads_the_prompt
+from gateway.translation.content_blocks import block_to_parts, text_of
+from gateway.translation.structured_output import wanted_schema
+from gateway.translation.tools import is_web_search, offered_tools
+from gateway.translation.web_search.domains import Domains, UnreadableDomain
+from gateway.translation.web_search.sources import LONGEST_QUERY, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gateway.anthropic_api.messages import MessagesRequest
+
+ErrorCode = Literal["invalid_tool_input", "unavailable", "max_uses_exceeded"]
+"""Of those that Anthropic's web_search_tool_result_error knows."""
+
+LONGEST_CONVERSATION = 20_000
+"""Characters of what was said before the question; the newest are told."""
+_TOLD = frozenset({"text", "search_result", "document", "server_tool_use", "web_search_tool_result"})
+_REMINDER = re.compile(r"\s*<system-reminder>.*</system-reminder>\s*", re.DOTALL)
+"""What Claude Code adds to what a person says, in a block of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """``refusal``: why the request cannot be answered with a search, whatever Google offers; None when it
+    can. ``conversation``: what was said besides the question, in plain text."""
+
+    question: str
+    conversation: str
+    refusal: ErrorCode | None
+    opens_answer: bool
+    """False within a tool loop: what became of the search was told at its beginning."""
+    max_uses: int | None = None
+    domains: Domains = field(default_factory=Domains)
+    allowed: tuple[str, ...] = ()
+    """The domains as the client wrote them."""
+    blocked: tuple[str, ...] = ()
+    location: str = ""
+
+    @property
+    def query(self) -> str:
+        """What is shown as searched for, where Google does not say."""
+        return one_line(self.question, LONGEST_QUERY)
+
+
+def asked_search(request: MessagesRequest) -> Search | None:
+    """None when the answer may have no search: no such tool, or a choice that rules it out."""
+    if not any(map(is_web_search, request.tools or ())):
+        return None
+    offered = offered_tools(request)
+    tool = next(filter(is_web_search, offered), None)
+    if tool is None or only_reads_the_prompt(request) or _rules_search_out(request.tool_choice, tool):
+        return None
+    others = [other for other in (*(request.tools or ()), *offered) if not is_web_search(other)]
+    at = _place_of_question(request.messages)
+    question = _said_in(request.messages[at]) if at is not None else ""
+    max_uses = tool.get("max_uses")
+    refusal, domains = _refusal_of_input(tool)
+    if max_uses is not None and _searches_in(request.messages[(at or 0) + 1 :]) >= max_uses:
+        refusal = "max_uses_exceeded"
+    if others or not question or wanted_schema(request) is not None:
+        refusal = "unavailable"
+    return Search(
+        question=question,
+        conversation=_conversation(request.messages, at),
+        refusal=refusal,
+        opens_answer=not _is_within_tool_loop(request.messages),
+        max_uses=max_uses,
+        domains=domains,
+        allowed=tuple(tool.get("allowed_domains") or ()),
+        blocked=tuple(tool.get("blocked_domains") or ()),
+        location=_location(tool.get("user_location")),
+    )
+
+
+def _rules_search_out(tool_choice: Mapping[str, Any] | None, tool: Mapping[str, Any]) -> bool:
+    choice = tool_choice or {"type": "auto"}
+    return choice["type"] == "none" or (choice["type"] == "tool" and choice["name"] != tool.get("name"))
+
+
+def _refusal_of_input(tool: Mapping[str, Any]) -> tuple[ErrorCode | None, Domains]:
+    try:
+        return None, Domains.parse(tool.get("allowed_domains"), tool.get("blocked_domains"))
+    except UnreadableDomain:
+        return "invalid_tool_input", Domains()
+
+
+def _location(user_location: Mapping[str, Any] | None) -> str:
+    told = user_location or {}
+    names = (one_line(told.get(key), 100) for key in ("city", "region", "country", "timezone"))
+    return ", ".join(filter(None, names))
+
+
+# --- the messages ---
+
+
+def _place_of_question(messages: list[dict[str, Any]]) -> int | None:
+    """Of the last message in which a person says something."""
+    places = [at for at, message in enumerate(messages) if message["role"] == "user" and _said_in(message)]
+    return places[-1] if places else None
+
+
+def _said_in(message: Mapping[str, Any]) -> str:
+    """The texts of a message, without reminders."""
+    texts = [block["text"] for block in _blocks(message) if block["type"] == "text"]
+    return "\n".join(text for text in texts if text.strip() and not _REMINDER.fullmatch(text))
+
+
+def _blocks(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    content = message.get("content") or []
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _searches_in(messages: Iterable[Mapping[str, Any]]) -> int:
+    """Those that were made and did not fail."""
+    blocks = [block for message in messages for block in _blocks(message)]
+    calls = [b.get("id") for b in blocks if b["type"] == "server_tool_use" and b.get("name") == "web_search"]
+    failed = {
+        block.get("tool_use_id")
+        for block in blocks
+        if block["type"] == "web_search_tool_result" and isinstance(block.get("content"), dict)
+    }
+    return sum(call not in failed for call in calls)
+
+
+def _is_within_tool_loop(messages: list[dict[str, Any]]) -> bool:
+    """Whether the last message brings nothing but results. One of the system's after it does not count."""
+    last = next((message for message in reversed(messages) if message["role"] != "system"), messages[-1])
+    return any(block["type"] == "tool_result" for block in _blocks(last)) and not _said_in(last)
+
+
+def _conversation(messages: list[dict[str, Any]], question_at: int | None) -> str:
+    told = []
+    for at, message in enumerate(messages):
+        words = "" if at == question_at or message["role"] == "system" else _told(message)
+        if words:
+            told.append(f"{'Assistant' if message['role'] == 'assistant' else 'User'}: {words}")
+    return "\n\n".join(told)[-LONGEST_CONVERSATION:]
+
+
+def _told(message: Mapping[str, Any]) -> str:
+    parts = [part for block in _blocks(message) if block["type"] in _TOLD for part in block_to_parts(block)]
+    return text_of(parts).strip()

@@ -1,0 +1,73 @@
+"""A web search into the ``request`` member of Google's envelope, whose requestType is then ``web_search``.
+
+Google's search takes the last words of the person and no conversation, so what was said before is told in
+plain text with them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateway.google_api.content import text_part
+from gateway.translation.answer_rules import AnswerRules
+from gateway.translation.request import TranslatedRequest, system_texts
+from gateway.translation.token_estimate import estimate_input_tokens
+from gateway.translation.tool_names import ToolNames
+
+if TYPE_CHECKING:
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.google_api.content import Part
+    from gateway.translation.upstream_model import UpstreamModel
+    from gateway.translation.web_search.asked import Search
+
+DEFAULT_RESULTS = 5
+MOST_RESULTS = 20
+DOMAINS_TOLD = 50
+INSTRUCTION = (
+    "Search the web and answer the question from what you find. Say what the sources say, and say so when "
+    "they do not answer it."
+)
+
+
+def translate_search(
+    search: Search, request: MessagesRequest, model: UpstreamModel, *, system_preamble: str = ""
+) -> TranslatedRequest:
+    texts = [system_preamble, _instruction(search), *system_texts(request.system)]
+    results = min(search.max_uses or DEFAULT_RESULTS, MOST_RESULTS)
+    translated: dict[str, Any] = {
+        "contents": [{"role": "user", "parts": _question(search)}],
+        "systemInstruction": {"role": "user", "parts": [text_part(text) for text in texts if text.strip()]},
+        "tools": [{"googleSearch": {"enhancedContent": {"imageSearch": {"maxResultCount": results}}}}],
+        "generationConfig": {"candidateCount": 1},
+    }
+    rules = AnswerRules(
+        thinking="none", stop_sequences=tuple(request.stop_sequences or ()), with_sources=True
+    )
+    return TranslatedRequest(
+        translated,
+        model,
+        ToolNames(),
+        input_token_estimate=estimate_input_tokens(request, model.family),
+        request_type="web_search",
+        answer_rules=rules,
+    )
+
+
+def _instruction(search: Search) -> str:
+    """The domains are kept by leaving out sources; asking for them makes it likelier that some are left."""
+    sentences = [INSTRUCTION]
+    allowed, blocked = (", ".join(listed[:DOMAINS_TOLD]) for listed in (search.allowed, search.blocked))
+    if allowed:
+        sentences.append(f"Use only sources of these sites: {allowed}.")
+    if blocked:
+        sentences.append(f"Use no sources of these sites: {blocked}.")
+    if search.location:
+        sentences.append(f"The person who asks is about here: {search.location}.")
+    return " ".join(sentences)
+
+
+def _question(search: Search) -> list[Part]:
+    if not search.conversation:
+        return [text_part(search.question)]
+    before = f"What was said so far:\n\n{search.conversation}\n\nWhat is asked now:"
+    return [text_part(before), text_part(search.question)]

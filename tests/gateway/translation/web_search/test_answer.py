@@ -1,0 +1,129 @@
+"""Whatever the upstream says, the blocks of a search stand in front of it, and all is a legal message."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+
+from gateway.anthropic_api.messages import parse_messages_request
+from gateway.translation.answer_rules import AnswerRules
+from gateway.translation.stream import BrokenAnswer, EmptyAnswer, UpstreamErrorInStream
+from gateway.translation.web_search.answer import search_blocks, with_search, without_search
+from gateway.translation.web_search.asked import asked_search
+from gateway.translation.web_search.sources import Source
+from tests.builders import (
+    a_body,
+    a_chunk,
+    a_messages_request,
+    a_stream,
+    a_text,
+    a_tool,
+    assistant,
+    events_of,
+    translated,
+    user,
+)
+from tests.gateway.translation.chunk_examples import RULES, answers
+from tests.gateway.translation.grammar import as_the_sdk_reads, assert_grammar
+from tests.gateway.translation.test_stream_properties import TARGETS, without_nulls
+
+if TYPE_CHECKING:
+    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.google_api.content import Chunk
+
+SOURCES = [Source("https://a.example/", "A", ("So it is.",)), Source("https://b.example/", "B")]
+BLOCKS = search_blocks("srvtoolu_1", "tides", SOURCES)
+SEARCHED = translated(model="gemini-3.1-flash-lite")
+SEARCHED = replace(SEARCHED, answer_rules=AnswerRules(thinking="none", with_sources=True))
+
+
+def all_events(stream: Any, chunks: list[Chunk]) -> list[StreamEvent]:
+    try:
+        return [event for chunk in chunks for event in stream.receive(chunk)] + stream.close()
+    except (EmptyAnswer, UpstreamErrorInStream, BrokenAnswer):
+        return []
+
+
+@given(answers())
+def test_any_answer_that_was_held_is_a_message_with_its_sources(chunks: list[Chunk]) -> None:
+    held = all_events(a_stream(SEARCHED), chunks)
+    if not held or held[-1]["type"] != "message_stop":
+        return
+    events = with_search(held, BLOCKS)
+
+    assert_grammar(events)
+    message = as_the_sdk_reads(events)
+    assert message["content"][:2] == BLOCKS
+    assert [block["type"] for block in message["content"][2:]] in ([], ["text"])
+    assert message["stop_reason"] != "tool_use"
+    assert message["usage"]["server_tool_use"] == {"web_search_requests": 1, "web_fetch_requests": 0}
+    history = [user("hi"), assistant(*message["content"]), user("go on")]
+    parse_messages_request(a_body(*history))
+
+
+@given(answers(), TARGETS, RULES)
+def test_any_answer_is_the_same_behind_blocks_of_ours(
+    chunks: list[Chunk], model: str, rules: dict[str, Any]
+) -> None:
+    request = translated(model=model, tools=[a_tool()], **rules)
+    said_first = replace(request, answer_rules=replace(request.answer_rules, said_first=tuple(BLOCKS)))
+
+    alone = all_events(a_stream(request), chunks)
+    behind = all_events(a_stream(said_first), chunks)
+
+    assert bool(alone) is bool(behind)
+    if alone and alone[-1]["type"] == "message_stop":
+        assert_grammar(behind)
+        message, expected = as_the_sdk_reads(behind), as_the_sdk_reads(alone)
+        expected["content"] = [*BLOCKS, *expected["content"]]
+        assert without_nulls(message) == without_nulls(expected)
+
+
+def test_a_held_text_that_a_stop_sequence_cuts_does_not_cut_the_sources() -> None:
+    rules = replace(SEARCHED.answer_rules, stop_sequences=("END",))
+    stream = a_stream(replace(SEARCHED, answer_rules=rules))
+    chunk = a_chunk({"text": "more"}, finish_reason="STOP", usage={"promptTokenCount": 1})
+    chunk["response"]["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["q"]}
+
+    stream.receive(a_chunk({"text": "some END"}, usage={"promptTokenCount": 1}))
+
+    assert not stream.is_complete
+    stream.receive(chunk)
+    assert stream.grounding_metadata == {"webSearchQueries": ["q"]}
+
+
+def test_an_answer_for_which_no_sources_are_wanted_keeps_none() -> None:
+    chunk = a_chunk({"text": "Hi"})
+    chunk["response"]["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["q"]}
+    stream = a_stream()
+
+    events_of(stream, chunk)
+
+    assert stream.grounding_metadata == {}
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        (None, []),
+        ("", []),
+        ("Be brief.", ["Be brief."]),
+        ([a_text("One."), a_text("Two.")], ["One.", "Two."]),
+    ],
+)
+def test_the_model_is_told_behind_what_the_client_tells_it(system: Any, expected: list[str]) -> None:
+    tools = [{"type": "web_search_20250305", "name": "web_search"}, a_tool()]
+    request = a_messages_request(system=system, tools=tools)
+    search = asked_search(request)
+    assert search is not None
+
+    changed = without_search(request, search, "unavailable", "srvtoolu_1")
+
+    assert isinstance(changed.system, list)
+    *before, told = [block["text"] for block in changed.system if block["text"]]
+    assert before == expected
+    assert told.startswith("Web search does not work")
+    assert changed.messages is request.messages
