@@ -1,0 +1,42 @@
+"""Models for a command: the accounts and the relay in this process, without a server and its books."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+
+from accounts.service import AccountsService
+from gateway.models import read_routes
+from gateway.relay import Relay
+from gateway.signature_store import StoredSignatures
+from gateway.token_ratios import TokenRatios
+from gateway.upstreams.cloud_code import CloudCode
+from gateway.upstreams.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@asynccontextmanager
+async def relay_of_accounts() -> AsyncIterator[Relay]:
+    """Knows accounts, limits, routes and settings as a server on the same database does, and shares with one
+    what servers share: access tokens, and that an account rests. Nothing is kept of what is asked."""
+    accounts = AccountsService()
+    transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
+    cloud_code = CloudCode(transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
+    routes = await database_sync_to_async(read_routes)()
+    relay = Relay(accounts, cloud_code, lambda: routes, StoredSignatures(_keep_nothing), TokenRatios())
+    await transport.start()
+    await accounts.start()
+    try:
+        yield relay
+    finally:
+        await accounts.stop()
+        await transport.close()
+
+
+def _keep_nothing(tool_use_id: str, signature: str) -> None:
+    """Nobody comes back to what a command has asked."""

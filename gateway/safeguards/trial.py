@@ -1,0 +1,138 @@
+"""A judge is tried: calls whose right verdict is known are put to it, each by itself, as a client's are."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import statistics
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gateway.activity import Activity
+from gateway.bookkeeper import Bookkeeper
+from gateway.ledger.record import RequestRecord
+from gateway.ledger.writing import Ledger
+from gateway.safeguards.judge import Judge
+from gateway.safeguards.prompt import FLAGGED, calls_in, check_request, rule_labels
+from gateway.token_ratios import TokenRatios
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.relay import Relay
+    from gateway.safeguards.known_calls import KnownCall
+
+UNAVAILABLE = "unavailable"
+RIGHT, FALSE_POSITIVE, FALSE_NEGATIVE, NO_VERDICT = "right", "false positive", "false negative", "no verdict"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """``verdict`` is "flagged", "not_flagged" or "unavailable"; ``problem`` says why there is none."""
+
+    call: KnownCall
+    verdict: str
+    explanation: str
+    problem: str
+    seconds: float
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def result(self) -> str:
+        if self.verdict == UNAVAILABLE:
+            return NO_VERDICT
+        if self.verdict == self.call.expected:
+            return RIGHT
+        return FALSE_POSITIVE if self.verdict == FLAGGED else FALSE_NEGATIVE
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "call": self.call.name,
+            "expected": self.call.expected,
+            "verdict": self.verdict,
+            "result": self.result,
+            "explanation": self.explanation,
+            "problem": self.problem,
+            "seconds": round(self.seconds, 3),
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    calls: int
+    right: int
+    false_positives: int
+    false_negatives: int
+    unavailable: int
+    input_tokens: int
+    output_tokens: int
+    median_seconds: float
+    longest_seconds: float
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial]) -> Totals:
+        results = [trial.result for trial in trials]
+        seconds = [trial.seconds for trial in trials] or [0.0]
+        return cls(
+            calls=len(trials),
+            right=results.count(RIGHT),
+            false_positives=results.count(FALSE_POSITIVE),
+            false_negatives=results.count(FALSE_NEGATIVE),
+            unavailable=results.count(NO_VERDICT),
+            input_tokens=sum(trial.input_tokens for trial in trials),
+            output_tokens=sum(trial.output_tokens for trial in trials),
+            median_seconds=round(statistics.median(seconds), 3),
+            longest_seconds=round(max(seconds), 3),
+        )
+
+
+async def try_judge(
+    relay: Relay, model: str, calls: Sequence[KnownCall], at_once: int, report: Callable[[Trial], None]
+) -> None:
+    """``report`` is told of each call as soon as it is judged."""
+    a_few = asyncio.Semaphore(at_once)
+
+    async def try_one(call: KnownCall) -> None:
+        async with a_few:
+            report(await _trial(relay, model, call))
+
+    async with asyncio.TaskGroup() as group:
+        for call in calls:
+            group.create_task(try_one(call))
+
+
+async def _trial(relay: Relay, model: str, known: KnownCall) -> Trial:
+    books = _Books()
+    calls = calls_in(known.content)
+    request = check_request(model, known.context, known.messages, calls, nonce=secrets.token_hex(8))
+    origin = RequestRecord(request_id="", client="", session_id="", request_bytes=0)
+    judge = Judge(relay, books, is_stopping=lambda: False)
+    started = time.monotonic()
+    [result] = (
+        await judge.tool_uses(request, calls, rule_labels(known.context), origin, conversation=known.name)
+    ).values()
+    record = books.record
+    return Trial(
+        call=known,
+        verdict=result.get("outcome", UNAVAILABLE),
+        explanation=result.get("explanation") or "",
+        problem="" if "outcome" in result else record.error or result["reason"],
+        seconds=time.monotonic() - started,
+        input_tokens=record.tokens.input + record.tokens.cache_read,
+        output_tokens=record.tokens.output,
+    )
+
+
+class _Books(Bookkeeper):
+    """Of one request; its record stays here instead of going to the ledger."""
+
+    def __init__(self) -> None:
+        super().__init__(Ledger(), Activity(), TokenRatios())
+
+    async def open(self, record: RequestRecord) -> None:
+        self.record = record
+        self.in_flight.add(record)
