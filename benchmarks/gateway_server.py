@@ -7,8 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.processes import DidNotStart, Server, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 PROJECT = Path(__file__).resolve().parent.parent
 ACCOUNTS = [
@@ -17,10 +21,10 @@ ACCOUNTS = [
 ]
 
 
-def import_accounts(folder: Path) -> None:
+def import_accounts(folder: Path, accounts: Sequence[Mapping[str, str]] = ACCOUNTS) -> None:
     """Into a new database, which the gateways started with this folder use one after the other."""
     _manage(folder, "migrate", "--verbosity", "0")
-    _manage(folder, "importaccounts", "-", "--accept-terms", stdin=json.dumps(ACCOUNTS).encode())
+    _manage(folder, "importaccounts", "-", "--accept-terms", stdin=json.dumps(accounts).encode())
 
 
 def gateway(folder: Path, base_url: str, token_url: str, **settings: str) -> Server:
