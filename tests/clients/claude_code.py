@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from tests.clients.terminal import COLUMNS, ROWS, Terminal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 LONGEST_RUN_SECONDS = 120
 STREAMING = ("-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
@@ -30,6 +32,17 @@ class Run:
     def events(self) -> list[dict[str, Any]]:
         """The lines of --output-format stream-json."""
         return [orjson.loads(line) for line in self.output.splitlines()]
+
+
+class Session(Terminal):
+    """A conversation with Claude Code as a person has it."""
+
+    def ask(self, prompt: str, *, seconds_a_letter: float = 0) -> None:
+        self.wait_for("shift+tab to cycle")
+        self.type(prompt, seconds_a_letter=seconds_a_letter)
+        # Return would be part of what is pasted if it came in one piece with it.
+        self.wait_for(f"❯ {prompt}")  # noqa: RUF001
+        self.press("enter")
 
 
 class ClaudeCode:
@@ -60,6 +73,28 @@ class ClaudeCode:
             capture_output=True, text=True, timeout=LONGEST_RUN_SECONDS, check=False,
         )  # fmt: skip
         return Run(done.returncode, done.stdout, done.stderr)
+
+    def in_terminal(
+        self,
+        *arguments: str,
+        theme: str = "dark",
+        columns: int = COLUMNS,
+        rows: int = ROWS,
+        **environment: str,
+    ) -> Session:
+        """Not started yet; the questions of its first start are answered."""
+        self._answer_first_questions(theme)
+        return Session(
+            [self._program, *arguments], self.work, {**self._environment, **environment},
+            columns=columns, rows=rows,
+        )  # fmt: skip
+
+    def _answer_first_questions(self, theme: str) -> None:
+        folder = Path(self._environment["CLAUDE_CONFIG_DIR"])
+        folder.mkdir(exist_ok=True)
+        trusted = {str(self.work): {"hasTrustDialogAccepted": True}}
+        answers = {"hasCompletedOnboarding": True, "theme": theme, "projects": trusted}
+        (folder / ".claude.json").write_bytes(orjson.dumps(answers))
 
     def converse(self, prompts: Iterable[str], *arguments: str) -> list[dict[str, Any]]:
         """Send the prompts one after the other to one process; return the result event of each.
