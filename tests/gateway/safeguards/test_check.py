@@ -520,6 +520,23 @@ async def test_the_only_place_of_the_only_account_is_free_for_the_judge(
     assert call_results(response) == [HARMLESS]
 
 
+async def test_the_conversation_stays_with_its_account_whoever_judges(
+    checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    calls(google, "ls")
+    judges(google, a_verdict())
+    await ask(client)
+    own = google.state.log.generations()[0].account
+    google.state.fault("quota_exhausted", model=JUDGE, account=own, times=None)
+    for _ in range(2):
+        calls(google, "ls")
+        judges(google, a_verdict())
+        await ask(client)
+
+    asked = [entry for entry in google.state.log.generations() if entry.model != JUDGE]
+    assert [entry.account for entry in asked] == [own] * 3
+
+
 async def test_a_check_has_a_row_of_its_own(
     checks_are_on: None, client: httpx.AsyncClient, gateway: Gateway, google: EmulatorServer
 ) -> None:
