@@ -6,11 +6,13 @@ marks a text as thinking, ``thoughtSignature`` is the proof the model wants back
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 Part = dict[str, Any]
 Content = dict[str, Any]
 Chunk = dict[str, Any]
+RequestType = Literal["agent", "web_search"]
+"""What an envelope says of the request in it."""
 
 # Google takes this in place of a thought signature that was lost.
 NO_SIGNATURE_SENTINEL = "skip_thought_signature_validator"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gateway.google_api.content import Part, text_part
+from gateway.google_api.content import Part, RequestType, text_part
 from gateway.translation.answer_rules import AnswerRules, answer_rules, only_reads_the_prompt
 from gateway.translation.context_limit import keep_newest_turns
 from gateway.translation.history import Message, as_turns, pair_tools
@@ -60,7 +60,7 @@ class TranslatedRequest:
     tool_names: ToolNames
     input_token_estimate: int
     raw_token_estimate: int = 0
-    request_type: str = "agent"
+    request_type: RequestType = "agent"
     thinks: bool = False
     restorations: Mapping[str, Restoration] = field(default_factory=dict)
     answer_rules: AnswerRules = field(default_factory=AnswerRules)

@@ -10,7 +10,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -21,6 +21,8 @@ from gateway.upstreams.transport import Response, Transport, TransportFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gateway.google_api.content import RequestType
+
 logger = logging.getLogger(__name__)
 
 WORTH_ANOTHER_BASE = {
@@ -30,7 +32,6 @@ WORTH_ANOTHER_BASE = {
     Trouble.UNKNOWN_LIMIT,
 }
 """Another base URL may know better, for the same account; for any other refusal it would say the same."""
-RequestType = Literal["agent", "web_search"]
 FAILURES_TO_AVOID = 5
 AVOIDED_SECONDS = 30.0
 

@@ -82,8 +82,10 @@ def asked_search(request: MessagesRequest) -> Search | None:
 
 
 def _rules_search_out(tool_choice: Mapping[str, Any] | None, tool: Mapping[str, Any]) -> bool:
-    choice = tool_choice or {"type": "auto"}
-    return choice["type"] == "none" or (choice["type"] == "tool" and choice["name"] != tool.get("name"))
+    if tool_choice is None:
+        return False
+    is_of_another = tool_choice["type"] == "tool" and tool_choice["name"] != tool.get("name")
+    return is_of_another or bool(tool_choice["type"] == "none")
 
 
 def _refusal_of_input(tool: Mapping[str, Any]) -> tuple[ErrorCode | None, Domains]:

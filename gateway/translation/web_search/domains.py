@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import unquote, urlsplit
 
 from gateway.plain_text import UNSAFE
@@ -30,7 +30,7 @@ class UnreadableDomain(ValueError):
     """An entry of the lists that is no domain as Anthropic writes them."""
 
 
-def is_web_address(text: object) -> bool:
+def is_web_address(text: object) -> TypeGuard[str]:
     """Whether a person can open it and see where it leads: http or https, a host, nothing before the host."""
     if not isinstance(text, str) or len(text) > LONGEST_ADDRESS:
         return False

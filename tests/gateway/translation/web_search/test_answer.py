@@ -33,6 +33,7 @@ from tests.gateway.translation.test_stream_properties import TARGETS, without_nu
 if TYPE_CHECKING:
     from gateway.anthropic_api.stream_events import StreamEvent
     from gateway.google_api.content import Chunk
+    from gateway.translation.stream import MessageStream
 
 SOURCES = [Source("https://a.example/", "A", ("So it is.",)), Source("https://b.example/", "B")]
 BLOCKS = search_blocks("srvtoolu_1", "tides", SOURCES)
@@ -40,7 +41,7 @@ SEARCHED = translated(model="gemini-3.1-flash-lite")
 SEARCHED = replace(SEARCHED, answer_rules=AnswerRules(thinking="none", with_sources=True))
 
 
-def all_events(stream: Any, chunks: list[Chunk]) -> list[StreamEvent]:
+def all_events(stream: MessageStream, chunks: list[Chunk]) -> list[StreamEvent]:
     try:
         return [event for chunk in chunks for event in stream.receive(chunk)] + stream.close()
     except (EmptyAnswer, UpstreamErrorInStream, BrokenAnswer):
