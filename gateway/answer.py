@@ -112,6 +112,11 @@ class Answer:
         return self._stream.stop_reason if self._ended and self._failure is None else ""
 
     @property
+    def grounding_metadata(self) -> dict[str, Any]:
+        """Google's, where sources are wanted: complete at the end of the answer."""
+        return self._stream.grounding_metadata
+
+    @property
     def usage(self) -> TokenUsage:
         return self._stream.usage
 
@@ -122,8 +127,8 @@ class Answer:
         async for events in self.batches():
             held += events
             size += sum(map(_characters_in, events))
-            if size > max_characters:
-                raise UpstreamFailed(f"The answer has more than {max_characters:,} characters of JSON.")
+            if size > max_characters or self._received_bytes > WHOLE_ANSWER_BYTES:
+                raise UpstreamFailed(f"The answer has more than {max_characters:,} characters.")
         return held
 
     def say(self, events: list[StreamEvent]) -> None:

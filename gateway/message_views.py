@@ -91,7 +91,10 @@ async def _whole(
 async def _open(
     gateway: Gateway, message_request: MessagesRequest, journey: Journey, record: RequestRecord
 ) -> AnyAnswer:
-    if wanted_schema(message_request) is None:
+    message_request, search = await gateway.web_searches.planned(message_request)
+    if search is not None:
+        answer = await gateway.web_searches.open(search, message_request, journey)
+    elif wanted_schema(message_request) is None:
         answer = await gateway.relay.open(message_request, journey)
     else:
         answer = await open_structured(gateway.relay, message_request, journey)

@@ -108,7 +108,7 @@ class ModelCaller:
         """The access token was forgotten when it was refused."""
         if trouble is Trouble.WRONG_PROJECT:
             await self._accounts.rediscover_project(lease.account)
-        if trouble is not Trouble.BAD_SIGNATURE:
+        if trouble is not Trouble.BAD_SIGNATURE or plan.translated.request_type != "agent":
             return plan
         return replace(plan, translated=self.translate(plan.request, plan.model, without_thinking=True))
 
@@ -125,6 +125,7 @@ class ModelCaller:
             interleaved_thinking=plan.model.family == "claude" and plan.model.thinks,
             session_id=plan.session_id,
             request=plan.translated.request,
+            request_type=plan.translated.request_type,
         )
         journey.attempt.endpoint = base
         try:

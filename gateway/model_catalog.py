@@ -106,6 +106,12 @@ def offered_in_cli(
     return {**{one: _with_limits(offer, known.get(one)) for one, offer in in_cli.items()}, **offered}
 
 
+def search_models(offered: Mapping[str, ModelOffer]) -> list[str]:
+    """Those that search the web, the newest version first."""
+    models = [model_id for model_id, offer in offered.items() if offer.searches_web]
+    return sorted(models, key=lambda one: (-_number(parse_model_name(one).version), one))
+
+
 def _with_limits(offer: ModelOffer, known: ModelOffer | None) -> ModelOffer:
     if known is None:
         return offer

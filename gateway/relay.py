@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from accounts.live_settings import live
 from gateway import model_catalog
@@ -24,12 +25,13 @@ from gateway.errors import (
     UpstreamTimedOut,
 )
 from gateway.failover import Failover, longest_wait
-from gateway.journey import Journey, Plan
+from gateway.journey import Journey, Learned, Plan
 from gateway.model_call import ModelCaller
 from gateway.translation.upstream_model import family_of, upstream_model
+from gateway.translation.web_search.request import translate_search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from accounts.google.code_assist import ModelOffer
     from accounts.service import AccountsService
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from gateway.signature_store import StoredSignatures
     from gateway.token_ratios import TokenRatios
     from gateway.translation.upstream_model import UpstreamModel
+    from gateway.translation.web_search.asked import Search
     from gateway.upstreams.cloud_code import CloudCode
 
     Offers = Mapping[str, ModelOffer]
@@ -72,11 +75,18 @@ class Relay:
 
         Whoever gets the answer must close it: that gives the account back.
         """
+        return await self._in_time(self._open(request, journey), journey)
+
+    async def open_search(self, search: Search, request: MessagesRequest, journey: Journey) -> Answer:
+        """The same, from a model that searches the web, whichever the request names."""
+        return await self._in_time(self._open_search(search, request, journey), journey)
+
+    async def _in_time(self, opening: Coroutine[Any, Any, Answer], journey: Journey) -> Answer:
         limit = min(longest_wait(), journey.patience_seconds)
         journey.open_again(limit)
         try:
             async with asyncio.timeout(limit if 0 < limit < math.inf else None):
-                answer = await self._open(request, journey)
+                answer = await opening
         except TimeoutError as error:
             raise self._timed_out(journey) from error
         logger.debug("%s began after %.3f s", answer.model_id, journey.seconds)
@@ -88,6 +98,11 @@ class Relay:
             raise self._accounts_missing()
         await self._accounts.until_offers_are_known()
         return self._offered()
+
+    async def search_models(self) -> list[str]:
+        """Those that search the web, the newest first. Raises OperatorMustAct."""
+        await self.offered_models()
+        return model_catalog.search_models(self._accounts.offered_models())
 
     def _offered(self) -> Offers:
         """What may be asked for in the header mode of now; put together when something changes."""
@@ -166,6 +181,26 @@ class Relay:
             translated=self._caller.translate(request, model),
             session_id=journey.session_id,
         )
+
+    # Models that search the web
+
+    async def _open_search(self, search: Search, request: MessagesRequest, journey: Journey) -> Answer:
+        """From the first that is not at its limit; from the very first, if it takes waiting."""
+        plans = [self._search_plan(one, search, request, journey) for one in await self.search_models()]
+        if not plans:
+            raise Unavailable("No account can search the web now.", retry_after_seconds=MODELS_KNOWN_SECONDS)
+        for plan in plans:
+            learned = journey.learned.setdefault(plan.model.listed_id, Learned())
+            learned.refused |= self._accounts.unable_to_search(plan.model.listed_id)
+        for plan in plans if len(plans) > 1 else ():
+            with suppress(RateLimited, Overloaded):
+                return await self._failover.answer(plan, journey, may_wait=False)
+        return await self._failover.answer(plans[0], journey, may_wait=True)
+
+    def _search_plan(self, model_id: str, search: Search, request: MessagesRequest, journey: Journey) -> Plan:
+        model = upstream_model(model_id, header_mode="antigravity")
+        translated = translate_search(search, request, model, system_preamble=live("SYSTEM_PREAMBLE"))
+        return Plan(request, model, translated, journey.session_id)
 
     # What the client hears in the end
 

@@ -18,6 +18,7 @@ from gateway.token_ratios import TokenRatios
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport
 from gateway.watchman import Watchman
+from gateway.web_searches import WebSearches
 
 
 class Gateway:
@@ -39,6 +40,7 @@ class Gateway:
         self.signatures = StoredSignatures(self.ledger.keep_signature)
         self.relay = Relay(self.accounts, cloud_code, lambda: self.routes, self.signatures, self.token_ratios)
         self.judge = Judge(self.relay, self.books, lambda: self.is_stopping)
+        self.web_searches = WebSearches(self.relay, self._transport)
         self.accounts.also_reload.append(self._read_routes)
 
     async def start(self) -> None:

@@ -1,0 +1,83 @@
+"""Requests for a web search: held until the sources are known, or answered without one and saying so.
+
+Only a search that stands alone is made, because Google's search takes no functions beside it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from gateway.errors import GatewayError
+from gateway.journey import TOLD_THE_CLIENT
+from gateway.translation.web_search.answer import search_blocks, with_search, without_search
+from gateway.translation.web_search.asked import asked_search
+from gateway.translation.web_search.sources import query_in, sources_in, to_show
+from gateway.upstreams.redirects import Redirects
+
+if TYPE_CHECKING:
+    from gateway.answer import Answer
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.journey import Journey
+    from gateway.relay import Relay
+    from gateway.translation.web_search.asked import Search
+    from gateway.translation.web_search.sources import Source
+    from gateway.upstreams.transport import Transport
+
+MAX_HELD_CHARACTERS = 1024 * 1024
+
+
+class WebSearches:
+    def __init__(self, relay: Relay, transport: Transport) -> None:
+        self._relay = relay
+        self._transport = transport
+
+    async def planned(self, request: MessagesRequest) -> tuple[MessagesRequest, Search | None]:
+        """The search to make, or None and the request as it is answered without one."""
+        search = asked_search(request)
+        if search is None:
+            return request, None
+        refusal = search.refusal
+        if refusal is None and not await self._relay.search_models():
+            refusal = "unavailable"
+        if refusal is None:
+            return request, search
+        return without_search(request, search, refusal, _new_id()), None
+
+    async def open(self, search: Search, request: MessagesRequest, journey: Journey) -> Answer:
+        """The answer, complete, with its sources in front. Raises GatewayError."""
+        # The conversation stays with its own account, which has its prompt cached.
+        journey.conversation += " web search"
+        answer = await self._relay.open_search(search, request, journey)
+        try:
+            held = await _held(answer, journey)
+            sources = await self._sources(answer, search)
+        except BaseException:
+            answer.close()
+            raise
+        query = query_in(answer.grounding_metadata) or search.query
+        answer.say(with_search(held, search_blocks(_new_id(), query, sources)))
+        return answer
+
+    async def _sources(self, answer: Answer, search: Search) -> list[Source]:
+        """The account is given back before other servers are asked."""
+        answer.close()
+        sources = sources_in(answer.grounding_metadata)
+        redirects = Redirects(self._transport, settings.WEB_SEARCH_REDIRECT_URL)
+        locations = await redirects.locations([source.address for source in sources])
+        return to_show(sources, locations, search.domains)
+
+
+async def _held(answer: Answer, journey: Journey) -> list[StreamEvent]:
+    try:
+        return await answer.hold(MAX_HELD_CHARACTERS)
+    except GatewayError:
+        journey.end_attempt("broke off", TOLD_THE_CLIENT)
+        raise
+
+
+def _new_id() -> str:
+    return f"srvtoolu_{secrets.token_hex(12)}"
