@@ -4,16 +4,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.upstreams.emulator.server import EmulatorServer
 from tests.clients.claude_code import ClaudeCode
 from tests.clients.node_packages import NodePackages, install
 from tests.clients.recorder import Recorder
+from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from gateway.upstreams.emulator.server import EmulatorServer
-    from tests.live_gateway import LiveGateway
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +32,22 @@ def claude(
     node_packages: NodePackages, google: EmulatorServer, shared_gateway: LiveGateway, tmp_path: Path
 ) -> ClaudeCode:
     return ClaudeCode(node_packages.claude, tmp_path, shared_gateway.url)
+
+
+@pytest.fixture(scope="module")
+def google_without_search() -> Iterator[EmulatorServer]:
+    """No model of its searches the web."""
+    with EmulatorServer() as server:
+        server.state.set_web_search_models()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gateway_without_search(
+    google_without_search: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LiveGateway]:
+    with LiveGateway(google_without_search, tmp_path_factory.mktemp("data")) as gateway:
+        yield gateway
 
 
 @pytest.fixture
