@@ -21,9 +21,9 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import Resolver404, resolve
 
+from accounts.plain_text import neutralised
 from gateway.authentication import check_host
 from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded, RequestTooLarge
-from gateway.plain_text import neutralised
 from gateway.request_ids import accepted_or_new, current_request_id
 
 if TYPE_CHECKING:

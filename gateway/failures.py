@@ -15,6 +15,7 @@ from accounts.google.code_assist import CodeAssistFailed
 from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
 from accounts.models import Account
+from accounts.plain_text import fitting
 from accounts.service import AccountTrouble, NoProject
 from gateway.errors import (
     GatewayError,
@@ -28,7 +29,6 @@ from gateway.errors import (
     UpstreamTimedOut,
 )
 from gateway.google_api.sse import MalformedStream
-from gateway.plain_text import fitting
 from gateway.translation.errors import PromptTooLong, client_message, prompt_too_long
 from gateway.translation.stream import EmptyAnswer
 from gateway.upstreams.cloud_code import RequestRefused

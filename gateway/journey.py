@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from accounts.plain_text import fitting
 from gateway.errors import GatewayError, OperatorMustAct, Overloaded, RateLimited
 from gateway.explanations import Attempt, next_try, sentence
 from gateway.failures import ACCOUNTS_PAGE
-from gateway.plain_text import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator

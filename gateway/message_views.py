@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from accounts.plain_text import fitting
 from gateway.answer import KEEP_ALIVE_SECONDS
 from gateway.anthropic_api.messages import (
     OLDEST_VERSION,
@@ -26,7 +27,6 @@ from gateway.endpoints import endpoint
 from gateway.errors import GatewayError, Overloaded
 from gateway.journey import Journey, session_id_for
 from gateway.ledger.record import RequestRecord
-from gateway.plain_text import fitting
 from gateway.safeguards.checked_answer import CheckedAnswer
 from gateway.structured_answers import open_structured
 from gateway.translation.structured_output import wanted_schema

@@ -15,7 +15,7 @@ import httpx
 import orjson
 import pytest
 
-from gateway.plain_text import neutralised
+from accounts.plain_text import neutralised
 from gateway.upstreams.emulator.behaviour import fault_named
 from gateway.upstreams.emulator.replies import function_call, text, thinking
 from gateway.upstreams.emulator.server import EmulatorServer

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.plain_text import fitting
+from accounts.plain_text import fitting
 from gateway.translation.usage import NO_TOKENS, Tokens
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import connection, transaction
 from django.db.models import Q
 
+from accounts.plain_text import fitting
 from gateway.ledger.record import HUNG_UP
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
-from gateway.plain_text import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

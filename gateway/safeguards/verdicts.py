@@ -13,7 +13,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from gateway.plain_text import UNSAFE
+from accounts.plain_text import UNSAFE
 from gateway.safeguards.prompt import FLAGGED, NOT_FLAGGED, POLICY
 
 if TYPE_CHECKING:

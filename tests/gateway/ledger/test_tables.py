@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from accounts.plain_text import UNSAFE
 from gateway.anthropic_api.messages import MessagesRequest
 from gateway.errors import GatewayError, UpstreamFailed
 from gateway.journey import Journey
 from gateway.ledger import instances
 from gateway.ledger.tables import VALUES_A_STATEMENT, RequestRow, entry_of, store
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
-from gateway.plain_text import UNSAFE
 from gateway.translation.usage import LARGEST_COUNT, Tokens, TokenUsage
 from tests.gateway.ledger.builders import (
     MORNING,

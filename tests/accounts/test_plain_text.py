@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.plain_text import fitting, neutralised
+from accounts.plain_text import fitting, neutralised
 
 NEUTRALISED = {
     "nothing": ("", ""),
