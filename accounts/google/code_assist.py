@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import orjson
 
 from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, headers
 from accounts.google.errors import Refusal, is_googles_page, parse_refusal, parse_timestamp
+from accounts.outbound import CallFailed
 
 if TYPE_CHECKING:
     from accounts.outbound import AccountsClient
@@ -136,21 +136,19 @@ async def _call(
     failure = CodeAssistFailed(f"{method} was not tried.")
     for base in base_urls("cli" if prod_first else mode):
         try:
-            response = await client.post(
+            answer = await client.post(
                 f"{base}/v1internal:{method}",
                 content=orjson.dumps(request),
                 headers={**headers(mode), "Authorization": f"Bearer {access_token}"},
             )
-        except httpx.HTTPError as error:
-            failure = CodeAssistFailed(f"{method}: {base} cannot be reached: {error!r}")
+        except CallFailed as error:
+            failure = CodeAssistFailed(f"{method}: {base} {error}")
             continue
-        if response.status_code == 200:
-            return _json_object(method, response.content)
-        refusal = parse_refusal(
-            response.status_code, response.content, response.headers, now=datetime.now(UTC)
-        )
+        if answer.status == 200:
+            return _json_object(method, answer.content)
+        refusal = parse_refusal(answer.status, answer.content, answer.headers, now=datetime.now(UTC))
         failure = CodeAssistFailed(f"{method}: {refusal.status} {refusal.message}", refusal)
-        if response.status_code in {400, 401}:
+        if answer.status in {400, 401}:
             break
     raise failure
 

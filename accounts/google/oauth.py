@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import httpx
-import orjson
 from django.conf import settings
+
+from accounts.outbound import CallFailed
+from accounts.outside_values import NotJson, number, parse_json, word
+from accounts.plain_text import fitting
 
 if TYPE_CHECKING:
     from accounts.outbound import AccountsClient
 
 DEFAULT_LIFETIME_SECONDS = 300.0
+"""When Google says none, or one that no token has."""
+LONGEST_LIFETIME_SECONDS = 24 * 3600.0
+"""Google's live an hour."""
+LONGEST_TOKEN = 8192
+"""Google's have a few hundred characters; a header line of more is refused by servers."""
 
 
 class SignInExpired(Exception):
@@ -46,33 +53,35 @@ async def refresh_access_token(client: AccountsClient, refresh_token: str) -> To
     if not settings.OAUTH_CLIENT_ID:
         raise ClientSecretWrong("OAUTH_CLIENT_ID is not set.")
     try:
-        response = await client.post(settings.OAUTH_TOKEN_URL, data=form)
-    except httpx.HTTPError as error:
-        raise TokenEndpointDown(f"Google's token endpoint cannot be reached: {error!r}") from error
-    answer = _json_object(response)
-    if response.status_code == 200:
-        return _grant(answer)
-    raise _refusal(response.status_code, str(answer.get("error", "")))
+        answer = await client.post(settings.OAUTH_TOKEN_URL, data=form)
+    except CallFailed as error:
+        raise TokenEndpointDown(f"Google's token endpoint {error}.") from error
+    said = _json_object(answer.content)
+    if answer.status == 200:
+        return _grant(said)
+    error_name = said.get("error")
+    raise _refusal(answer.status, error_name if isinstance(error_name, str) else "")
 
 
-def _json_object(response: httpx.Response) -> dict[str, Any]:
-    """orjson: the standard library would take NaN and Infinity for numbers."""
+def _json_object(raw: bytes) -> dict[str, Any]:
+    """Empty for anything else."""
     try:
-        answer = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
+        answer = parse_json(raw)
+    except NotJson:
         return {}
     return answer if isinstance(answer, dict) else {}
 
 
 def _grant(answer: dict[str, Any]) -> TokenGrant:
-    access_token, lifetime = answer.get("access_token"), answer.get("expires_in")
-    if not isinstance(access_token, str) or not access_token:
-        raise TokenEndpointDown("Google's token endpoint answered without an access token.")
-    refresh_token = answer.get("refresh_token")
+    """A token is sent in a header: one with a line end or a letter of another alphabet could not be."""
+    access_token = word(answer.get("access_token"), LONGEST_TOKEN)
+    if access_token is None:
+        raise TokenEndpointDown("Google's token endpoint answered without a usable access token.")
+    lifetime = number(answer.get("expires_in"), 1.0, LONGEST_LIFETIME_SECONDS)
     return TokenGrant(
         access_token=access_token,
-        lifetime_seconds=float(lifetime) if isinstance(lifetime, int | float) else DEFAULT_LIFETIME_SECONDS,
-        refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
+        lifetime_seconds=DEFAULT_LIFETIME_SECONDS if lifetime is None else lifetime,
+        refresh_token=word(answer.get("refresh_token"), LONGEST_TOKEN),
     )
 
 
@@ -81,4 +90,4 @@ def _refusal(status: int, error: str) -> Exception:
         return SignInExpired("Google says the sign-in has expired or was revoked.")
     if error in {"invalid_client", "unauthorized_client"}:
         return ClientSecretWrong(f"Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET ({error}).")
-    return TokenEndpointDown(f"Google's token endpoint answered {status} {error}".strip() + ".")
+    return TokenEndpointDown(f"Google's token endpoint answered {status} {fitting(error, 100)}".strip() + ".")

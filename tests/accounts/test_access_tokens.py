@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -231,14 +231,55 @@ async def test_a_wrong_client_secret_blames_no_account_and_is_cleared_when_right
     assert not await ClientProblem.objects.aexists()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"access_token": "two\r\nlines: 1", "expires_in": 3599},
+        {"access_token": "t\u00f6ken", "expires_in": 3599},
+        {"access_token": "a" * 100_000, "expires_in": 3599},
+        {"access_token": "", "expires_in": 3599},
+        {"access_token": ["fresh"], "expires_in": 3599},
+        b'{"access_token": "fresh", "expires_in": ' + b"9" * 400 + b"}",
+        b'{"access_token": "fresh", "more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"access_token": "fresh", "expires_in": NaN}',
+        b'{"access_token": "\\ud83d", "expires_in": 3599}',
+        b'{"access_token": "fresh", "more": "' + b"a" * 1024 * 1024 + b'"}',
+    ],
+)
+async def test_a_token_that_cannot_be_sent_is_a_failure_of_the_endpoint(
+    answer: Any, ada: Account, google: EmulatorServer
+) -> None:
+    google.state.fault(refuse(200, answer.decode() if isinstance(answer, bytes) else answer), method="token")
+
+    async with tokens_of_a_process() as tokens:
+        with pytest.raises(TokenEndpointDown):
+            await tokens.get(ada.pk)
+
+    assert await state_of(ada) == Account.State.OK
+    assert (await SharedToken.objects.aget()).sealed_access_token == ""
+
+
+@pytest.mark.parametrize("lifetime", [-1, 0, 1e300, 10**18, 86401, True, "3599", None, [3599]])
+async def test_a_token_whose_lifetime_is_nonsense_is_used_for_a_few_minutes(
+    lifetime: Any, ada: Account, google: EmulatorServer
+) -> None:
+    google.state.fault(refuse(200, {"access_token": "fresh", "expires_in": lifetime}), method="token")
+    clock = WallClock()
+
+    async with tokens_of_a_process(clock) as tokens:
+        assert await tokens.get(ada.pk) == "fresh"
+
+    assert 0 < (await SharedToken.objects.aget()).good_until - clock() <= 300
+
+
 async def test_a_new_refresh_token_from_google_is_kept(ada: Account, google: EmulatorServer) -> None:
-    answer = {"access_token": "fresh", "expires_in": 3599, "refresh_token": "a successor"}
+    answer = {"access_token": "fresh", "expires_in": 3599, "refresh_token": "a-successor"}
     google.state.fault(refuse(200, answer), method="token")
 
     async with tokens_of_a_process() as tokens:
         await tokens.get(ada.pk)
 
-    assert (await Account.objects.aget()).refresh_token == "a successor"
+    assert (await Account.objects.aget()).refresh_token == "a-successor"
 
 
 def test_a_token_does_not_show_itself() -> None:

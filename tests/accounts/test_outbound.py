@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import itertools
+import resource
+import time
+import zlib
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from accounts import outbound
+from accounts.outbound import ANSWER_BYTES, AccountsClient, CallFailed, WholeAnswer
+from tests.hostile_server import answering, http
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+MIB = 1024 * 1024
+
+
+@asynccontextmanager
+async def a_client() -> AsyncIterator[AccountsClient]:
+    client = AccountsClient()
+    yield client
+    await client.close()
+
+
+async def answer_to(pieces: Iterable[bytes], pause_seconds: float = 0.0) -> WholeAnswer:
+    with answering(pieces, pause_seconds) as url:
+        async with a_client() as client:
+            return await client.post(url, content=b"{}")
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "503 Service Unavailable"])
+async def test_an_answer_of_any_status_is_read(status: str) -> None:
+    answer = await answer_to([http(b"hello", "X-Said: yes", status=status)])
+
+    assert (answer.status, answer.content, answer.headers["x-said"]) == (int(status[:3]), b"hello", "yes")
+
+
+async def test_a_packed_answer_is_unpacked() -> None:
+    answer = await answer_to([http(gzip.compress(b"hello" * 1000), "Content-Encoding: gzip")])
+
+    assert answer.content == b"hello" * 1000
+
+
+async def test_the_largest_answer_is_still_read() -> None:
+    answer = await answer_to([http(b"a" * ANSWER_BYTES)])
+
+    assert len(answer.content) == ANSWER_BYTES
+
+
+def endless(piece: bytes, start: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Iterable[bytes]:
+    return itertools.chain([start], itertools.repeat(piece))
+
+
+BOMB = gzip.compress(bytes(500 * MIB), compresslevel=1)
+HALF = gzip.compress(b"hello" * 1000)[:20]
+UNUSABLE: dict[str, tuple[Iterable[bytes], str]] = {
+    "a byte too many": ([http(b"a" * (ANSWER_BYTES + 1))], "more than 1 MiB"),
+    "one without an end": (endless(b"a" * 65536), "more than 1 MiB"),
+    "a byte too many when unpacked": (
+        [http(gzip.compress(b"a" * (ANSWER_BYTES + 1)), "Content-Encoding: gzip")],
+        "more than 1 MiB",
+    ),
+    "half of something packed": ([http(HALF, "Content-Encoding: gzip")], "half of something packed"),
+    "what is not packed as it says": ([http(b"hello", "Content-Encoding: gzip")], "not gzip"),
+    "an encoding that was not asked for": (
+        [http(zlib.compress(b"hello"), "Content-Encoding: br\x1b[2J")],
+        "not asked for (br",
+    ),
+    "another encoding": (
+        [http(zlib.compress(b"hello"), "Content-Encoding: deflate")],
+        "not asked for (deflate)",
+    ),
+    "headers without an end": (endless(b"x-more: 1\r\n" * 1000, b"HTTP/1.1 200 OK\r\n"), "cannot be reached"),
+    "no HTTP": ([b"hello\r\n\r\n"], "cannot be reached"),
+    "nothing": ([], "cannot be reached"),
+    "half a body": ([http(b"hello").replace(b"length: 5", b"length: 9")], "cannot be reached"),
+    "a status of another world": ([http(b"").replace(b"200", b"999999")], "cannot be reached"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+async def test_an_unusable_answer_is_a_failure_with_a_name(name: str) -> None:
+    pieces, words = UNUSABLE[name]
+
+    with pytest.raises(CallFailed) as failed:
+        await answer_to(pieces)
+
+    assert words in str(failed.value)
+    assert str(failed.value).isprintable()
+
+
+async def test_half_a_gigabyte_packed_small_takes_no_memory() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with pytest.raises(CallFailed, match="more than 1 MiB"):
+        await answer_to([http(BOMB[: ANSWER_BYTES // 2], "Content-Encoding: gzip")])
+
+    grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown_mib < 32
+
+
+async def test_an_answer_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "TIMEOUT_SECONDS", 0.3)
+    started = time.monotonic()
+
+    with pytest.raises(CallFailed, match="has not answered"):
+        await answer_to(endless(b"a"), pause_seconds=0.05)
+
+    assert time.monotonic() - started < 3
+
+
+async def test_whoever_hangs_up_is_not_told_of_a_timeout() -> None:
+    with answering(endless(b"a"), pause_seconds=0.05) as url:
+        async with a_client() as client:
+            call = asyncio.create_task(client.post(url, content=b"{}"))
+            await asyncio.sleep(0.2)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
