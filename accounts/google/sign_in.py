@@ -5,20 +5,25 @@ OAuth 2.0 for installed apps with PKCE (developers.google.com/identity/protocols
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import certifi
 import requests
+import urllib3
 from django.conf import settings
 from oauthlib.oauth2 import InsecureTransportError, OAuth2Error, WebApplicationClient
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ContentDecodingError
 from requests_oauthlib import OAuth2Session
 
 from accounts.emails import parse_email
-from accounts.google.oauth import ClientSecretWrong
-from accounts.outbound import TIMEOUT_SECONDS, is_loopback, proxy_for, tls_context
+from accounts.google.oauth import LONGEST_TOKEN, ClientSecretWrong
+from accounts.outbound import ANSWER_BYTES, TIMEOUT_SECONDS, is_loopback, proxy_for, tls_context
+from accounts.outside_values import NotJson, parse_json, word
+from accounts.plain_text import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,9 +81,11 @@ def exchange_code(*, code: str, code_verifier: str, redirect_uri: str) -> Signed
     """The code for a refresh token, and whose it is. Raises SignInFailed or ClientSecretWrong."""
     with _session(redirect_uri) as session:
         token = _fetch_token(session, code, code_verifier)
-        refresh_token = token.get("refresh_token")
-        if not isinstance(refresh_token, str) or not refresh_token:
+        if not token.get("refresh_token"):
             raise SignInFailed(CONSENT_WAS_NOT_NEW)
+        refresh_token = word(token["refresh_token"], LONGEST_TOKEN)
+        if refresh_token is None:
+            raise SignInFailed("Google's token endpoint gave no usable refresh token.")
         return SignedIn(_fetch_email(session), refresh_token)
 
 
@@ -96,15 +103,15 @@ def _fetch_token(session: OAuth2Session, code: str, code_verifier: str) -> Mappi
         raise ClientSecretWrong("OAUTH_TOKEN_URL must begin with https://.") from None
     except OAuth2Error as error:
         raise _refusal(error) from None  # the library's error may hold the answer's text
-    except (requests.RequestException, ValueError, TypeError, AttributeError) as error:
-        # The last two: oauthlib stumbles over JSON that is not an object.
+    except (requests.RequestException, ValueError, TypeError, AttributeError, OverflowError) as error:
+        # The last three: oauthlib stumbles over JSON that is not an object, and over odd lifetimes.
         raise SignInFailed(
             f"Google's token endpoint gave no usable answer ({type(error).__name__})."
         ) from None
 
 
 def _refusal(error: OAuth2Error) -> Exception:
-    name = str(error.error or "")
+    name = fitting(str(error.error or ""), 100)
     if name in {"invalid_client", "unauthorized_client"}:
         return ClientSecretWrong(f"Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET ({name}).")
     if name == "invalid_grant":
@@ -117,7 +124,7 @@ def _refusal(error: OAuth2Error) -> Exception:
 def _fetch_email(session: OAuth2Session) -> str:
     try:
         response = session.get(_as_https(settings.OAUTH_USERINFO_URL), timeout=TIMEOUT_SECONDS)
-        person = response.json() if response.status_code == 200 else {}
+        person = parse_json(response.content) if response.status_code == 200 else {}
     except (requests.RequestException, ValueError) as error:
         raise SignInFailed(f"Google did not say whose account it is ({type(error).__name__}).") from None
     email = parse_email(person.get("email")) if isinstance(person, dict) else None
@@ -130,14 +137,46 @@ def _fetch_email(session: OAuth2Session) -> str:
 # whole process. Instead it sees https, and for loopback addresses alone that leads to plain http.
 
 
-class _PlainOnLoopback(HTTPAdapter):
+class _BoundedAdapter(HTTPAdapter):
+    """Reads ANSWER_BYTES of JSON within TIMEOUT_SECONDS; requests by itself has a limit for neither."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        response = super().send(request, *args, **{**kwargs, "stream": True})
+        try:
+            response._content = _read(response)
+        finally:
+            response.close()
+        return response
+
+
+def _read(response: requests.Response) -> bytes:
+    """Raises requests.RequestException; also for what the libraries above would stumble over."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ContentDecodingError("packed, although that was not asked for")
+    content, ends_at = bytearray(), time.monotonic() + TIMEOUT_SECONDS
+    try:
+        while piece := response.raw.read1(ANSWER_BYTES + 1 - len(content)):
+            content += piece
+            if len(content) > ANSWER_BYTES:
+                raise requests.RequestException(f"more than {ANSWER_BYTES} bytes")
+            if time.monotonic() > ends_at:
+                raise requests.Timeout("its answer drips")
+        parse_json(bytes(content))
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(error) from error
+    except NotJson as error:
+        raise requests.exceptions.InvalidJSONError(str(error)) from error
+    return bytes(content)
+
+
+class _PlainOnLoopback(_BoundedAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         assert request.url is not None
         request.url = request.url.replace("https://", "http://", 1)
         return super().send(request, *args, **kwargs)
 
 
-class _OurCertificates(HTTPAdapter):
+class _OurCertificates(_BoundedAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=tls_context())
 
@@ -149,6 +188,8 @@ def _session(redirect_uri: str) -> OAuth2Session:
     """For one exchange. Without a scope: that Google grants others than were asked for is no error."""
     session = OAuth2Session(settings.OAUTH_CLIENT_ID, redirect_uri=redirect_uri)
     session.trust_env = False
+    session.max_redirects = 0  # a code or a token goes where the settings say, and nowhere else
+    session.headers["Accept-Encoding"] = "identity"
     session.verify = settings.SSL_CERT_FILE or certifi.where()
     session.mount("https://", _OurCertificates())
     for url in (settings.OAUTH_TOKEN_URL, settings.OAUTH_USERINFO_URL):

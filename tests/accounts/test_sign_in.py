@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import gzip
+import itertools
 import os
 import socket
+import time
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +21,7 @@ from accounts.google.sign_in import SignInFailed, exchange_code
 from accounts.models import Account, ClientProblem, SignIn
 from accounts.sign_in import AnswerUnusable, finish_from_callback, finish_from_paste, google_address
 from gateway.upstreams.emulator.behaviour import refuse
+from tests.hostile_server import answering, http
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,7 +237,30 @@ def test_a_wrong_client_secret_is_the_operators_matter(consent: Consent, setting
     assert "OAUTH_CLIENT_SECRET" in ClientProblem.objects.get().reason
 
 
-@pytest.mark.parametrize("body", ["<html>", "[]", '{"access_token": 7}'])
+GRANT = '{"access_token": "fresh", "refresh_token": "1//fresh", "token_type": "Bearer", '
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>",
+        "[]",
+        "access_token=fresh&refresh_token=fresh",
+        '{"access_token": 7}',
+        GRANT + '"expires_in": "nan"}',
+        GRANT + '"expires_in": ' + "9" * 400 + "}",
+        GRANT + '"expires_in": 1e300}',
+        GRANT + '"expires_in": [1]}',
+        GRANT + '"more": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        GRANT + '"more": "' + "a" * 1024 * 1024 + '"}',
+        GRANT.replace("1//fresh", "two\\r\\nlines") + '"expires_in": 3599}',
+        GRANT.replace("1//fresh", "\\ud83d") + '"expires_in": 3599}',
+        GRANT.replace('"1//fresh"', "[1]") + '"expires_in": 3599}',
+        GRANT.replace('"fresh"', '"two\\r\\nlines"') + '"expires_in": 3599}',
+        GRANT.replace('"fresh"', '["a"]') + '"expires_in": 3599}',
+    ],
+    ids=lambda body: body[-20:],
+)
 def test_nonsense_from_the_token_endpoint_fails_the_sign_in(
     body: str, consent: Consent, google: EmulatorServer
 ) -> None:
@@ -258,6 +285,64 @@ def test_an_account_name_that_is_no_address_is_refused(
 
     assert (attempt.status, attempt.reason) == ("failed", "Google did not say whose account it is.")
     assert not Account.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 100_000 + "]" * 100_000,
+        '{"email": "ada@example.com", "more": "' + "a" * 1024 * 1024 + '"}',
+        '{"email": "\\ud83d@example.com"}',
+        "NaN",
+        "",
+    ],
+    ids=lambda body: body[-20:],
+)
+def test_nonsense_about_the_person_fails_the_sign_in(
+    body: str, consent: Consent, google: EmulatorServer
+) -> None:
+    attempt = start()
+    google.state.fault(refuse(200, body), method="userinfo")
+
+    finish_from_paste(attempt, consent(google_address(attempt)))
+
+    assert (attempt.status, attempt.account) == ("failed", None)
+    assert attempt.reason.startswith("Google did not say whose account it is")
+
+
+def exchange() -> None:
+    exchange_code(code="4/some-code", code_verifier="v" * 43, redirect_uri="http://localhost:1/x")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(b"{}", "Location: http://127.0.0.1:9/", status="302 Found"),
+        http(gzip.compress(b'{"access_token": "' + b"a" * 10_000_000 + b'"}'), "Content-Encoding: gzip"),
+        http(b"{").replace(b"length: 1", b"length: 9"),
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"hello",
+    ],
+    ids=["elsewhere", "packed", "half", "chunks that are none", "no HTTP"],
+)
+def test_an_answer_that_is_not_read_fails_the_sign_in(answer: bytes, settings: Settings) -> None:
+    with answering([answer]) as url:
+        settings.OAUTH_TOKEN_URL = url
+
+        with pytest.raises(SignInFailed, match="no usable answer"):
+            exchange()
+
+
+def test_a_token_endpoint_that_drips_is_left(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accounts.google.sign_in.TIMEOUT_SECONDS", 0.3)
+    started = time.monotonic()
+
+    with answering(itertools.chain([b"HTTP/1.1 200 OK\r\n\r\n"], itertools.repeat(b" ")), 0.05) as url:
+        settings.OAUTH_TOKEN_URL = url
+        with pytest.raises(SignInFailed, match="Timeout"):
+            exchange()
+
+    assert time.monotonic() - started < 3
 
 
 def test_the_exchange_goes_through_the_proxy_of_the_settings(settings: Settings) -> None:
