@@ -26,6 +26,7 @@ from accounts.google.sign_in import (
     new_code_verifier,
 )
 from accounts.models import Account, ClientProblem, SharedToken, SignIn
+from accounts.plain_text import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,8 +165,7 @@ def _claim(attempt: SignIn) -> None:
 def _explain(error: str) -> str:
     if error == "access_denied":
         return "The sign-in was cancelled at Google, or the account may not use this program."
-    shown = "".join(character for character in error[:100] if character.isprintable())
-    return f"Google refused the sign-in: {shown}."
+    return f"Google refused the sign-in: {fitting(error, 100)}."
 
 
 def _other_account(asked: str, came: str) -> str:

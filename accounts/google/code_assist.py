@@ -16,10 +16,18 @@ import orjson
 from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, headers
 from accounts.google.errors import Refusal, is_googles_page, parse_refusal, parse_timestamp
 from accounts.outbound import CallFailed
+from accounts.outside_values import NotJson, number, parse_json, whole_number, word
+from accounts.plain_text import fitting
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from accounts.outbound import AccountsClient
 
+MOST_MODELS = 2000
+LONGEST_MODEL_ID = 100
+LONGEST_NAME = 200
+MOST_TOKENS = 2**31
 VERTEX_SUFFIX = "_vertex"
 ONBOARDING_TRIES = 10
 ONBOARDING_PAUSE_SECONDS = 5.0
@@ -89,16 +97,18 @@ async def onboard_user(client: AccountsClient, access_token: str, tier_id: str) 
 async def fetch_available_models(
     client: AccountsClient, access_token: str, project_id: str
 ) -> dict[str, ModelOffer]:
+    """By id; one whose id could be neither sent nor stored is left out. Raises CodeAssistFailed."""
     request = {"project": project_id} if project_id else {}
     answer = await _call(client, "fetchAvailableModels", request, access_token)
     models = answer.get("models")
     if not isinstance(models, dict):
         raise CodeAssistFailed("fetchAvailableModels answered without a list of models.")
+    _check_length("fetchAvailableModels", models)
     searching = _names(answer.get("webSearchModelIds"))
     return {
         model_id: _model_offer(model_id, model, searches_web=model_id in searching)
         for model_id, model in models.items()
-        if isinstance(model, dict)
+        if isinstance(model, dict) and word(model_id, LONGEST_MODEL_ID)
     }
 
 
@@ -114,10 +124,12 @@ async def retrieve_cli_quota(
     request = {"project": project_id} if project_id else {}
     answer = await _call(client, "retrieveUserQuota", request, access_token, mode="cli")
     buckets = answer.get("buckets")
+    buckets = buckets if isinstance(buckets, list) else []
+    _check_length("retrieveUserQuota", buckets)
     offers = [
-        _model_offer(bucket["modelId"], {"quotaInfo": bucket})
-        for bucket in (buckets if isinstance(buckets, list) else ())
-        if isinstance(bucket, dict) and isinstance(bucket.get("modelId"), str)
+        _model_offer(model_id, {"quotaInfo": bucket})
+        for bucket in buckets
+        if isinstance(bucket, dict) and (model_id := word(bucket.get("modelId"), LONGEST_MODEL_ID))
     ]
     fullest_last = sorted(offers, key=lambda offer: offer.remaining_fraction or 0.0)
     return {offer.id: offer for offer in fullest_last if not offer.id.endswith(VERTEX_SUFFIX)}
@@ -155,8 +167,8 @@ async def _call(
 
 def _json_object(method: str, raw: bytes) -> dict[str, Any]:
     try:
-        answer = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
+        answer = parse_json(raw)
+    except NotJson as error:
         raise CodeAssistFailed(f"{method} answered something that is not JSON.") from error
     if not isinstance(answer, dict):
         raise CodeAssistFailed(f"{method} answered something that is not an object.")
@@ -167,9 +179,14 @@ def _json_object(method: str, raw: bytes) -> dict[str, Any]:
 
 
 def _project_id(project: Any) -> str:
+    """Empty when there is none. Raises CodeAssistFailed for one that cannot be stored and sent."""
     if isinstance(project, dict):
         project = project.get("id")
-    return project if isinstance(project, str) else ""
+    if not isinstance(project, str) or not project:
+        return ""
+    if word(project, LONGEST_NAME) is None:
+        raise CodeAssistFailed("Google answered with a project id that is none.")
+    return project
 
 
 # Tiers
@@ -199,7 +216,7 @@ def _default_tier(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _default_tier_id(answer: dict[str, Any]) -> str:
-    return str(_default_tier(answer).get("id") or "free-tier")
+    return word(_default_tier(answer).get("id"), LONGEST_NAME) or "free-tier"
 
 
 def _verification_link(answer: dict[str, Any]) -> str:
@@ -211,12 +228,17 @@ def _verification_link(answer: dict[str, Any]) -> str:
         if not isinstance(tier, dict) or tier.get("reasonCode") != "VALIDATION_REQUIRED":
             continue
         link = tier.get("validationUrl")
-        if tier.get("tierId") == tier_id and isinstance(link, str) and is_googles_page(link):
-            return link
+        if tier.get("tierId") == tier_id and is_googles_page(link):
+            return str(link)
     return ""
 
 
 # Models
+
+
+def _check_length(method: str, models: Sized) -> None:
+    if len(models) > MOST_MODELS:
+        raise CodeAssistFailed(f"{method} answered with more than {MOST_MODELS:,} models.")
 
 
 def _names(names: Any) -> set[str]:
@@ -226,11 +248,12 @@ def _names(names: Any) -> set[str]:
 def _model_offer(model_id: str, model: dict[str, Any], *, searches_web: bool = False) -> ModelOffer:
     quota = model.get("quotaInfo")
     quota = quota if isinstance(quota, dict) else {}
+    name = model.get("displayName")
     return ModelOffer(
         id=model_id,
-        display_name=str(model.get("displayName") or model_id),
-        max_input_tokens=_whole(model.get("maxTokens")),
-        max_output_tokens=_whole(model.get("maxOutputTokens")),
+        display_name=fitting(name, LONGEST_NAME) if isinstance(name, str) and name else model_id,
+        max_input_tokens=whole_number(model.get("maxTokens"), 1, MOST_TOKENS),
+        max_output_tokens=whole_number(model.get("maxOutputTokens"), 1, MOST_TOKENS),
         remaining_fraction=_remaining(quota),
         reset_at=parse_timestamp(quota.get("resetTime")),
         searches_web=searches_web,
@@ -239,11 +262,6 @@ def _model_offer(model_id: str, model: dict[str, Any], *, searches_web: bool = F
 
 def _remaining(quota: dict[str, Any]) -> float | None:
     """proto3 JSON leaves out a zero: a reset time without a fraction means nothing is left."""
-    fraction = quota.get("remainingFraction")
-    if isinstance(fraction, int | float):
-        return min(max(float(fraction), 0.0), 1.0)
+    if (fraction := quota.get("remainingFraction")) is not None:
+        return number(fraction, 0.0, 1.0)
     return 0.0 if "resetTime" in quota else None
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

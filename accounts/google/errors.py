@@ -16,7 +16,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import orjson
+from accounts.outside_values import NotJson, parse_json, word
+from accounts.plain_text import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 MIN_WAIT_SECONDS = 0.5
 MAX_WAIT_SECONDS = 7 * 24 * 3600.0
 IDENTIFIER = re.compile(r"[A-Z][A-Z0-9_]{1,60}|projects/[\w.:-]{1,60}|project_number:\d{1,30}", re.ASCII)
+SANE_YEARS = range(2000, 2100)
+"""A time in another one is a mistake, and some places cannot even show it."""
+LONGEST_MESSAGE = 2000
+"""Of what is stored and logged. A client gets the whole sentence, out of the body."""
+LONGEST_LINK = 2000
 VERIFICATION_HOSTS = {"accounts.google.com", "support.google.com"}
 
 
@@ -49,7 +55,8 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One error answer. `wait_seconds` is None when Google does not say; `link` is safe to show."""
+    """One error answer. `wait_seconds` is None when Google does not say; `message` and `link` are safe to
+    show and to store, `body` is as it came."""
 
     trouble: Trouble
     status: int
@@ -65,11 +72,12 @@ class Refusal:
 def parse_refusal(status: int, raw: bytes, headers: Mapping[str, str], now: datetime) -> Refusal:
     body = _parse_body(raw)
     error = _error_object(body)
-    message = str(error.get("message") or "") or _excerpt(raw)
+    told = error.get("message")
+    message = (told if isinstance(told, str) else "") or _excerpt(raw)
     return Refusal(
         trouble=_classify(status, error, message),
         status=status,
-        message=message,
+        message=fitting(message, LONGEST_MESSAGE),
         body=body,
         wait_seconds=_wait_seconds(error, message, headers, now),
         link=_verification_link(error),
@@ -79,8 +87,8 @@ def parse_refusal(status: int, raw: bytes, headers: Mapping[str, str], now: date
 
 def _parse_body(raw: bytes) -> Any:
     try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        body = parse_json(raw)
+    except NotJson:
         return {}
     return body[0] if isinstance(body, list) and body else body
 
@@ -195,12 +203,13 @@ def _is_daily_quota(error: dict[str, Any]) -> bool:
 DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|us|µs|ns|m|s))+")
 DURATION_GROUP = re.compile(r"(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)")
 UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+LONGEST_DURATION = 100
 WAIT_IN_TEXT = re.compile(rf"(?:resets?|retry|try again)\s+(?:after|in)\s+({DURATION.pattern})")
 
 
 def parse_duration(text: str) -> float | None:
     """Seconds in a Go or protobuf duration such as `2h3m4.179915352s`; None when the whole is not one."""
-    if not DURATION.fullmatch(text):
+    if len(text) > LONGEST_DURATION or not DURATION.fullmatch(text):
         return None
     return sum(float(number) * UNIT_SECONDS[unit] for number, unit in DURATION_GROUP.findall(text))
 
@@ -210,7 +219,7 @@ def _wait_seconds(
 ) -> float | None:
     """From the details, else the text, else the headers, within half a second and seven days."""
     wait = _wait_in_details(error, now)
-    if wait is None and (found := WAIT_IN_TEXT.search(message.lower())):
+    if wait is None and (found := WAIT_IN_TEXT.search(message[:LONGEST_MESSAGE].lower())):
         wait = parse_duration(found.group(1))
     if wait is None:
         wait = _wait_in_headers(headers, now)
@@ -231,12 +240,13 @@ def _wait_in_details(error: dict[str, Any], now: datetime) -> float | None:
 
 
 def parse_timestamp(text: Any) -> datetime | None:
-    """RFC 3339, in UTC; a time without a zone is UTC. None for a time that UTC cannot express."""
+    """RFC 3339, in UTC; a time without a zone is UTC. None for one outside SANE_YEARS."""
     try:
         moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (TypeError, ValueError, OverflowError):
         return None
+    return moment if moment.year in SANE_YEARS else None
 
 
 def _wait_in_headers(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -266,8 +276,8 @@ def _finite(text: str | None) -> float | None:
 def _verification_link(error: dict[str, Any]) -> str:
     """The page a person must open, if it is one of Google's own: the link is shown to the operator."""
     for link in _links(error):
-        if isinstance(link, str) and is_googles_page(link):
-            return link
+        if is_googles_page(link):
+            return str(link)
     return ""
 
 
@@ -282,9 +292,11 @@ def _links(error: dict[str, Any]) -> Iterator[Any]:
                 yield link.get("url")
 
 
-def is_googles_page(link: str) -> bool:
+def is_googles_page(link: Any) -> bool:
+    """The library takes line ends out before it looks; a link with one is none of Google's."""
+    text = word(link, LONGEST_LINK)
     try:
-        address = urlsplit(link)
+        address = urlsplit(text or "")
     except ValueError:
         return False
     return address.scheme == "https" and address.netloc in VERIFICATION_HOSTS

@@ -1,0 +1,191 @@
+"""Each reader of Google's answers about accounts, fed with whatever could come."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.google.code_assist import (
+    CodeAssistFailed,
+    fetch_available_models,
+    load_code_assist,
+    onboard_user,
+    retrieve_cli_quota,
+)
+from accounts.google.errors import MAX_WAIT_SECONDS, MIN_WAIT_SECONDS, parse_refusal
+from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
+from accounts.outbound import AccountsClient, WholeAnswer
+from accounts.plain_text import UNSAFE
+from tests.accounts.any_json import ANYTHING, TEXTS, encoded, like, several
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from accounts.google.code_assist import ModelOffer
+
+NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
+
+
+class ClientThatHears(AccountsClient):
+    """Whatever it asks, this is what it hears."""
+
+    def __init__(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        super().__init__()
+        self._heard = WholeAnswer(status, headers or {}, content)
+
+    async def post(self, url: str, **kwargs: Any) -> WholeAnswer:
+        return self._heard
+
+
+Found = TypeVar("Found")
+
+
+def result(work: Coroutine[Any, Any, Found], *named: type[Exception]) -> Found | None:
+    """None when it fails with one of the exceptions that it names."""
+    with suppress(*named):
+        return asyncio.run(work)
+    return None
+
+
+def assert_presentable(text: str, longest: int) -> None:
+    """May be stored, printed and logged."""
+    assert len(text) <= longest
+    assert not UNSAFE.search(text)
+    text.encode()
+
+
+# Errors
+
+DETAIL = like(
+    **{"@type": st.sampled_from(["x/ErrorInfo", "x/RetryInfo", "x/QuotaFailure", "x/Help"])},
+    reason=st.sampled_from(["QUOTA_EXHAUSTED", "VALIDATION_REQUIRED", "RATE_LIMIT_EXCEEDED"]),
+    retryDelay=TEXTS,
+    metadata=like(quotaResetDelay=TEXTS, quotaResetTimeStamp=TEXTS, validation_url=TEXTS, consumer=TEXTS),
+    links=several(like(url=TEXTS)),
+    violations=several(like(quotaId=TEXTS)),
+)
+ERROR = like(error=like(code=st.integers(), status=TEXTS, message=TEXTS, details=several(DETAIL)))
+HEADERS = st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms"]), TEXTS)
+
+
+@given(st.integers(300, 999), (ERROR | ANYTHING).map(encoded) | st.binary(), HEADERS)
+def test_a_refusal_of_any_shape_can_be_shown_and_stored(
+    status: int, raw: bytes, headers: dict[str, str]
+) -> None:
+    refusal = parse_refusal(status, raw, headers, NOW)
+
+    assert_presentable(refusal.message, 2000)
+    assert_presentable(refusal.link, 2000)
+    assert_presentable(refusal.reason, 200)
+    wait = refusal.wait_seconds
+    assert wait is None or MIN_WAIT_SECONDS <= wait <= MAX_WAIT_SECONDS
+
+
+# Tokens
+
+GRANT = like(
+    access_token=TEXTS | st.just("fresh"), expires_in=st.floats() | st.integers(), refresh_token=TEXTS
+)
+
+
+@given(st.sampled_from([200, 400, 401, 500]), (GRANT | like(error=TEXTS)).map(encoded) | st.binary())
+def test_whatever_the_token_endpoint_says_a_token_can_be_sent_or_it_has_failed(
+    status: int, raw: bytes
+) -> None:
+    grant = result(
+        refresh_access_token(ClientThatHears(status, raw), "refresh-token"),
+        SignInExpired, ClientSecretWrong, TokenEndpointDown,
+    )  # fmt: skip
+
+    if grant is not None:
+        for token in (grant.access_token, grant.refresh_token or "none"):
+            assert token.isascii()
+            assert token.isprintable()
+            assert token
+        assert math.isfinite(grant.lifetime_seconds)
+        assert 1 <= grant.lifetime_seconds <= 24 * 3600
+
+
+# Projects and models
+
+TIER = like(id=TEXTS, isDefault=st.booleans(), tierId=TEXTS, reasonCode=TEXTS, validationUrl=TEXTS)
+PROJECT = TEXTS | like(id=TEXTS)
+ASSIGNMENT = like(
+    cloudaicompanionProject=PROJECT,
+    paidTier=TIER,
+    currentTier=TIER,
+    allowedTiers=several(TIER),
+    ineligibleTiers=several(TIER),
+)
+OPERATION = like(response=like(cloudaicompanionProject=PROJECT)).map(lambda said: {**said, "done": True})
+QUOTA = like(remainingFraction=st.floats() | st.integers(), resetTime=TEXTS)
+MODEL = like(displayName=TEXTS, maxTokens=st.integers(), maxOutputTokens=st.integers(), quotaInfo=QUOTA)
+MODELS = like(models=st.dictionaries(TEXTS, MODEL, max_size=3), webSearchModelIds=several(TEXTS))
+BUCKETS = like(buckets=several(like(modelId=TEXTS, remainingFraction=st.floats(), resetTime=TEXTS)))
+
+
+@given((ASSIGNMENT | ANYTHING).map(encoded) | st.binary())
+def test_whatever_is_said_of_a_project_it_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
+    assignment = result(load_code_assist(ClientThatHears(200, raw), "token"), CodeAssistFailed)
+
+    if assignment is not None:
+        assert_presentable(assignment.project_id, 200)
+        assert_presentable(assignment.onboarding_tier_id, 200)
+        assert_presentable(assignment.verification_link, 2000)
+        assert assignment.tier in {"ultra", "pro", "free", "unknown"}
+
+
+@given(OPERATION.map(encoded))
+def test_whatever_project_is_made_it_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
+    project_id = result(onboard_user(ClientThatHears(200, raw), "token", "free-tier"), CodeAssistFailed)
+
+    if project_id is not None:
+        assert_presentable(project_id, 200)
+
+
+@given((MODELS | ANYTHING).map(encoded) | st.binary())
+def test_whatever_models_are_listed_they_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
+    offers = result(fetch_available_models(ClientThatHears(200, raw), "token", ""), CodeAssistFailed)
+
+    assert_sane(offers or {})
+
+
+@given((BUCKETS | ANYTHING).map(encoded) | st.binary())
+def test_whatever_quotas_are_listed_they_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
+    offers = result(retrieve_cli_quota(ClientThatHears(200, raw), "token", ""), CodeAssistFailed)
+
+    assert_sane(offers or {})
+
+
+def assert_sane(offers: dict[str, ModelOffer]) -> None:
+    for model_id, offer in offers.items():
+        assert model_id == offer.id
+        assert_presentable(offer.id, 100)
+        assert_presentable(offer.display_name, 200)
+        for tokens in (offer.max_input_tokens, offer.max_output_tokens):
+            assert tokens is None or 1 <= tokens <= 2**31
+        assert offer.remaining_fraction is None or 0 <= offer.remaining_fraction <= 1
+        assert offer.reset_at is None or 2000 <= offer.reset_at.year < 2100
+
+
+@pytest.mark.parametrize("answer", [{"models": {f"m{number}": {} for number in range(2001)}}, {"models": []}])
+def test_a_list_that_cannot_be_right_is_no_list(answer: Any) -> None:
+    client = ClientThatHears(200, orjson.dumps(answer))
+
+    with pytest.raises(CodeAssistFailed):
+        asyncio.run(fetch_available_models(client, "token", ""))
+
+
+def test_too_many_quotas_are_no_list() -> None:
+    client = ClientThatHears(200, orjson.dumps({"buckets": [{"modelId": "m"}] * 2001}))
+
+    with pytest.raises(CodeAssistFailed):
+        asyncio.run(retrieve_cli_quota(client, "token", ""))
