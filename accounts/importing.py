@@ -10,7 +10,6 @@ import codecs
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from django.db import transaction
 from django.utils import timezone
 
@@ -18,6 +17,8 @@ from accounts.credentials import CredentialsUnreadable
 from accounts.emails import parse_email
 from accounts.exporting import decrypt, is_encrypted
 from accounts.models import Account, Revision, SharedToken
+from accounts.outside_values import NotJson, parse_json
+from accounts.plain_text import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,8 +92,8 @@ def store(rows: list[Row], *, terms_accepted: bool) -> list[Outcome]:
 
 def _parse_json(text: bytes) -> Any:
     try:
-        return orjson.loads(text.removeprefix(codecs.BOM_UTF8))
-    except orjson.JSONDecodeError as error:
+        return parse_json(text.removeprefix(codecs.BOM_UTF8))
+    except NotJson as error:
         raise ImportFileUnusable(f"it is not JSON ({error})") from error
 
 
@@ -124,8 +125,8 @@ def _off_reason(entry: dict[str, Any]) -> str:
     """Every tool of this kind has its own field for it; a reason beside it is told, too."""
     for name, is_off in OFF_FIELDS.items():
         if entry.get(name) is not None and _is_true(entry[name]) is is_off:
-            reason = entry.get("invalidReason") or entry.get("disabled_reason") or ""
-            told = f": {fitted}" if (fitted := _printable(reason)) else ""
+            reason = entry.get("invalidReason") or entry.get("disabled_reason")
+            told = f": {fitting(reason.strip(), LONGEST_REASON)}" if isinstance(reason, str) else ""
             return f"Switched off in the imported file ({name}{told})"
     return ""
 
@@ -135,11 +136,6 @@ def _is_true(value: object) -> bool:
     if isinstance(value, str):
         return value.strip().lower() not in FALSE_WORDS
     return bool(value)
-
-
-def _printable(reason: object) -> str:
-    text = reason if isinstance(reason, str) else ""
-    return "".join(character for character in text if character.isprintable())[:LONGEST_REASON].strip()
 
 
 def _without_duplicates(rows: list[Row]) -> list[Row]:

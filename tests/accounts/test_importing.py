@@ -52,6 +52,7 @@ def test_the_file_of_other_tools_is_read_and_its_packed_token_split() -> None:
         ({"enabled": True, "disabled": "false", "isInvalid": None}, ""),
         ({"enabled": None}, ""),
         ({"isInvalid": "yes", "invalidReason": ["\x1b[31m"]}, "isInvalid"),
+        ({"isInvalid": "yes", "invalidReason": " a\n\x1b[31mb"}, r"isInvalid: a\x0a\x1b[31mb"),
     ],
 )
 def test_an_account_another_tool_switched_off_comes_in_switched_off(
@@ -71,7 +72,8 @@ def test_a_byte_order_mark_before_the_list_is_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"not json", b"{}", b'"text"', b"[]", b'{"accounts": {}}', b"\xff\xfe"]
+    "text",
+    [b"", b"not json", b"{}", b'"text"', b"[]", b'{"accounts": {}}', b"\xff\xfe", b"[" * 300 + b"]" * 300],
 )
 def test_what_is_no_list_of_accounts_is_refused_as_a_whole(text: bytes) -> None:
     with pytest.raises(ImportFileUnusable):

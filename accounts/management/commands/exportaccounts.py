@@ -10,10 +10,13 @@ from django.core.management.base import CommandError
 
 from accounts.audit import record_command
 from accounts.exporting import export
+from accounts.files import FileUnusable, read_file
 from accounts.management.operator_command import OperatorCommand
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
+
+MOST_PASSPHRASE_BYTES = 1024 * 1024
 
 
 class Command(OperatorCommand):
@@ -66,9 +69,11 @@ def _passphrase(ask: bool, path: str | None) -> str:
 def read_passphrase(path: str) -> str:
     """Raises CommandError."""
     try:
-        passphrase = Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
+        passphrase = read_file(Path(path), MOST_PASSPHRASE_BYTES).decode().partition("\n")[0].rstrip("\r")
+    except FileUnusable as error:
+        raise CommandError(f"{path} {error}.") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} cannot be read: it is not UTF-8.") from error
     if not passphrase:
         raise CommandError(f"The first line of {path} is empty.")
     return passphrase

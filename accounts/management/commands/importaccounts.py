@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 
 from accounts.audit import record_command
 from accounts.exporting import PassphraseWrong
+from accounts.files import FileUnusable, read_file, read_whole
 from accounts.importing import ImportFileUnusable, Outcome, Row, parse_rows, preview, store
 from accounts.management.commands.exportaccounts import read_passphrase
 from accounts.management.operator_command import OperatorCommand
@@ -17,7 +18,7 @@ from accounts.management.operator_command import OperatorCommand
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
-MAX_FILE_BYTES = 50 * 1024 * 1024
+MOST_FILE_BYTES = 32 * 1024 * 1024
 PREVIEWED = 20
 
 
@@ -56,6 +57,8 @@ class Command(OperatorCommand):
 
         try:
             return parse_rows(_read(file), ask_passphrase)
+        except FileUnusable as error:
+            raise CommandError(f"{file} {error}.") from error
         except (ImportFileUnusable, PassphraseWrong) as error:
             raise CommandError(f"{file} cannot be imported: {str(error).rstrip('.')}.") from error
 
@@ -87,13 +90,7 @@ def _summary(outcomes: list[Outcome]) -> str:
 
 
 def _read(file: str) -> bytes:
-    """Raises ImportFileUnusable."""
+    """Raises FileUnusable."""
     if file == "-":
-        return sys.stdin.buffer.read(MAX_FILE_BYTES)
-    path = Path(file)
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ImportFileUnusable("it is larger than 50 MB")
-        return path.read_bytes()
-    except OSError as error:
-        raise ImportFileUnusable(error.strerror or str(error)) from error
+        return read_whole(sys.stdin.buffer, MOST_FILE_BYTES)
+    return read_file(Path(file), MOST_FILE_BYTES)

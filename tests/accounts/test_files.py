@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import io
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from accounts.files import FileUnusable, read_file, read_whole
+
+
+def test_an_ordinary_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.json"
+    file.write_bytes(b"12345")
+
+    assert read_file(file, 5) == b"12345"
+    with pytest.raises(FileUnusable, match="larger than"):
+        read_file(file, 4)
+
+
+def test_a_link_to_an_ordinary_file_is_one(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"12345")
+    (tmp_path / "here").symlink_to("there")
+
+    assert read_file(tmp_path / "here", 5) == b"12345"
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/stdin"])
+def test_a_device_is_not_read(device: str) -> None:
+    with pytest.raises(FileUnusable):
+        read_file(Path(device), 5)
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(FileUnusable, match="not an ordinary file"):
+        read_file(tmp_path / "pipe", 5)
+
+
+def test_neither_a_socket_nor_a_folder_is_read(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        for path in (tmp_path / "socket", tmp_path):
+            with pytest.raises(FileUnusable):
+                read_file(path, 5)
+
+
+@pytest.mark.parametrize("name", ["nothing here", "a\0b", "a" * 300, "\ud800"])
+def test_a_name_that_leads_nowhere_is_said_so(name: str, tmp_path: Path) -> None:
+    with pytest.raises(FileUnusable, match="cannot be read"):
+        read_file(tmp_path / name, 5)
+
+
+def test_of_a_file_that_pretends_to_be_empty_no_more_is_read() -> None:
+    with pytest.raises(FileUnusable, match="larger than"):
+        read_file(Path("/proc/self/smaps"), 10)
+
+
+def test_what_comes_through_a_pipe_is_bounded_too() -> None:
+    assert read_whole(io.BytesIO(b"12345"), 5) == b"12345"
+    with pytest.raises(FileUnusable, match="larger than 1,048,576 bytes"):
+        read_whole(io.BytesIO(bytes(1024 * 1024 + 1)), 1024 * 1024)
