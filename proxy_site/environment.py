@@ -7,11 +7,13 @@ not fit is refused in one line that names the variable, the value and what is al
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import environ
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 # Secrets, and addresses that may carry a password: named in an error, never shown.
 UNSHOWN = ("TOKEN", "PASSWORD", "SECRET", "KEYS", "_URL", "_PROXY")
+
+ADDRESS = "an address that begins with http:// or https://"
+DATABASE_HOST = re.compile(r"[\w.:,-]*", re.ASCII)
+"""Names or addresses."""
 
 
 class SettingError(ValueError):
@@ -103,9 +109,24 @@ class Environment:
 
     def url(self, name: str, default: str = "") -> str:
         value = self.text(name, default)
-        if value and not value.startswith(("http://", "https://")):
-            raise self._refusal(name, value, "an address that begins with http:// or https://")
+        if value and not _is_address(value):
+            raise self._refusal(name, value, ADDRESS)
         return value.rstrip("/")
+
+    def urls(self, name: str) -> list[str]:
+        """A listing of addresses."""
+        values = self.listing(name)
+        for value in values:
+            if not _is_address(value):
+                raise self._refusal(name, value, f"addresses, separated by commas, each {ADDRESS}")
+        return [value.rstrip("/") for value in values]
+
+    def header(self, name: str, default: str = "") -> str:
+        """What is sent in a header."""
+        value = self.text(name, default)
+        if not (value.isascii() and value.isprintable()):
+            raise self._refusal(name, value, "a text of ASCII characters in one line")
+        return value
 
     def path(self, name: str, default: str) -> Path:
         return Path(self.text(name) or default).expanduser()
@@ -113,9 +134,16 @@ class Environment:
     def database(self, name: str, default: str) -> dict[str, Any]:
         """Django's form of a database address such as postgres://user:password@host/name."""
         value = self.text(name) or default
-        if not value.startswith(("sqlite://", "postgres://", "postgresql://")):
-            raise self._refusal(name, value, "an address such as postgres://user:password@host/name")
-        return dict(environ.Env.db_url_config(value))
+        allowed = "an address such as postgres://user:password@host/name"
+        if not value.startswith(("sqlite://", "postgres://", "postgresql://")) or not value.isprintable():
+            raise self._refusal(name, value, allowed)
+        try:
+            config = dict(environ.Env.db_url_config(value))
+        except ValueError:  # whose text may quote the password
+            raise self._refusal(name, value, allowed) from None
+        if not DATABASE_HOST.fullmatch(config["HOST"]):
+            raise self._refusal(name, value, allowed)
+        return config
 
     def _refusal(self, name: str, value: str, allowed: str) -> SettingError:
         shown = "its value" if any(word in name for word in UNSHOWN) else repr(value)
@@ -192,6 +220,15 @@ def _parse_env_file(text: str) -> dict[str, str]:
 
     FileEnv.read_env(StringIO(text))
     return FileEnv.ENVIRON
+
+
+def _is_address(value: str) -> bool:
+    try:
+        address = urlsplit(value)
+        has_host = bool(address.hostname) and address.port != 0
+    except ValueError:
+        return False
+    return has_host and address.scheme in {"http", "https"} and value.isprintable() and " " not in value
 
 
 def time_zone(name: str, machines_own: Path = Path("/etc/localtime")) -> tzinfo:

@@ -64,15 +64,15 @@ OAUTH_USERINFO_URL = env.url("OAUTH_USERINFO_URL", "https://www.googleapis.com/o
 OAUTH_TOKEN_URL = env.url("OAUTH_TOKEN_URL", "https://oauth2.googleapis.com/token")
 
 # Google Cloud Code
-CLOUDCODE_ENDPOINTS = env.listing("CLOUDCODE_ENDPOINTS")
+CLOUDCODE_ENDPOINTS = env.urls("CLOUDCODE_ENDPOINTS")
 live.text(
     "GEMINI_HEADER_MODE",
     "cli",
     one_of=("cli", "antigravity"),
     meaning="How requests for Gemini models are sent; each way has a quota of its own.",
 )
-CLOUDCODE_USER_AGENT = env.text("CLOUDCODE_USER_AGENT")
-CLOUDCODE_CLIENT_VERSION = env.text("CLOUDCODE_CLIENT_VERSION", "2.9.1")
+CLOUDCODE_USER_AGENT = env.header("CLOUDCODE_USER_AGENT")
+CLOUDCODE_CLIENT_VERSION = env.header("CLOUDCODE_CLIENT_VERSION", "2.9.1")
 UPSTREAM_CONNECT_TIMEOUT_SECONDS = (
     env.integer("UPSTREAM_CONNECT_TIMEOUT_MS", 10_000, between=(100, 600_000)) / 1000
 )

@@ -42,7 +42,7 @@ MODE_HEADERS: dict[HeaderMode, dict[str, str]] = {
 def base_urls(mode: HeaderMode) -> list[str]:
     """In the order to try them."""
     if settings.CLOUDCODE_ENDPOINTS:
-        return [url.rstrip("/") for url in settings.CLOUDCODE_ENDPOINTS]
+        return list(settings.CLOUDCODE_ENDPOINTS)
     return [PROD, DAILY] if mode == "cli" else [DAILY, PROD]
 
 

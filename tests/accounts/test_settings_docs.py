@@ -9,7 +9,9 @@ from django.conf import settings
 
 from tests.live_gateway import PROJECT
 
-READERS = {"boolean", "database", "fraction", "integer", "keys", "listing", "path", "text", "url"}
+READERS = {
+    "boolean", "database", "fraction", "header", "integer", "keys", "listing", "path", "text", "url", "urls"
+}  # fmt: skip
 
 
 def settings_that_are_read() -> set[str]:

@@ -94,6 +94,67 @@ def test_an_error_never_shows_a_secret(monkeypatch: MonkeyPatch) -> None:
     assert str(caught.value).startswith("DATABASE_URL: ")
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgres://user:hunter2@[bad",
+        "postgres://user:hunter2@[bad/name",
+        "postgres://user:hunter2@host:port/name",
+        "postgres://user:hunter2@host:99999/name",
+        "postgres://user:hunter2@ho\nst/name",
+        "postgres://user:hunter2@ho st/name",
+    ],
+)
+def test_a_database_address_that_leads_nowhere_is_refused_without_showing_it(address: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        Environment(values={"DATABASE_URL": address}).database("DATABASE_URL", "sqlite:///x")
+
+    assert str(caught.value).startswith("DATABASE_URL: its value is not allowed")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("postgres://user:p[w]d@host:5432/name", "host"),
+        ("postgres://user:password@10.0.0.7/name", "10.0.0.7"),
+        ("postgres:///name", ""),
+    ],
+)
+def test_a_database_address_names_its_host(address: str, host: str) -> None:
+    assert Environment(values={"DATABASE_URL": address}).database("DATABASE_URL", "")["HOST"] == host
+
+
+NO_ADDRESSES = [
+    "http://[", "http://", "https://:80", "http://host:port", "http://host:99999", "ftp://host", "host:80",
+    "http://ho\nst", "http://ho st/", "http://host/\x1b[2J",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_what_is_no_address_is_refused_at_the_start(address: str) -> None:
+    env = Environment(values={"SOME_URL": address, "ENDPOINTS": f"https://host,{address}"})
+
+    with pytest.raises(SettingError, match="SOME_URL: its value is not allowed"):
+        env.url("SOME_URL")
+    with pytest.raises(SettingError, match="ENDPOINTS: "):
+        env.urls("ENDPOINTS")
+
+
+def test_addresses_are_taken_without_the_slash_at_their_end() -> None:
+    env = Environment(values={"ENDPOINTS": "http://127.0.0.1:8080/, https://[::1]/a/"})
+
+    assert env.urls("ENDPOINTS") == ["http://127.0.0.1:8080", "https://[::1]/a"]
+    assert env.urls("NONE") == []
+
+
+@pytest.mark.parametrize("value", ["two\r\nlines: 1", "ümlaut", "a\x1b[2J"])
+def test_what_cannot_stand_in_a_header_is_refused_at_the_start(value: str) -> None:
+    with pytest.raises(SettingError, match="AGENT: "):
+        Environment(values={"AGENT": value}).header("AGENT")
+
+
 def test_an_empty_value_means_the_default(monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "")
 
