@@ -7,11 +7,13 @@ Google once.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from channels.db import database_sync_to_async
+from django.db.models import Q
 
 from accounts.credentials import CredentialsUnreadable, seal, unseal
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenGrant, refresh_access_token
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 EARLY_SECONDS = 60.0
 """A token is renewed this long before Google lets it run out, so that none dies on the way."""
 CLAIM_SECONDS = 40.0
-"""Longer than one call to the token endpoint may take."""
+"""Longer than one call to the token endpoint may take. A claim that lasts longer is from before the clock was
+set back, and counts for nothing."""
 CLAIM_POLL_SECONDS = 0.05
 
 
@@ -87,15 +90,16 @@ class AccessTokens:
         while True:
             if (shared := await self._usable(account_id)) is not None:
                 return self._keep(account_id, shared)
-            if await database_sync_to_async(_claim)(account_id, self._now()):
-                return await self._fetch(account_id)
+            owner = secrets.token_hex(16)
+            if await database_sync_to_async(_claim)(account_id, owner, self._now()):
+                return await self._fetch(account_id, owner)
             await asyncio.sleep(CLAIM_POLL_SECONDS)
 
     async def _usable(self, account_id: int) -> AccessToken | None:
         shared = await database_sync_to_async(_shared_token)(account_id, self._now())
         return None if shared is None or shared.text == self._refused.get(account_id) else shared
 
-    async def _fetch(self, account_id: int) -> str:
+    async def _fetch(self, account_id: int, owner: str) -> str:
         token = None
         try:
             # Another process may have fetched one between our look and our claim.
@@ -106,7 +110,7 @@ class AccessTokens:
                 token = AccessToken(grant.access_token, self._now() + good_for)
         finally:
             # Also when we are cancelled: the others should not wait until the claim runs out.
-            await asyncio.shield(database_sync_to_async(_end_claim)(account_id, token))
+            await asyncio.shield(database_sync_to_async(_end_claim)(account_id, owner, token))
         return self._keep(account_id, token)
 
     async def _ask_google(self, account_id: int) -> TokenGrant:
@@ -154,19 +158,22 @@ def _shared_token(account_id: int, now: float) -> AccessToken | None:
         return None  # sealed with a key that is gone: fetch another one
 
 
-def _claim(account_id: int, now: float) -> bool:
+def _claim(account_id: int, owner: str, now: float) -> bool:
     if not Account.objects.filter(pk=account_id).exists():
         raise SignInExpired("The account has been removed.")
     SharedToken.objects.get_or_create(account_id=account_id)
-    free = SharedToken.objects.filter(account_id=account_id, claimed_until__lte=now)
-    return free.update(claimed_until=now + CLAIM_SECONDS) == 1
+    has_ended = Q(claimed_until__lte=now) | Q(claimed_until__gt=now + CLAIM_SECONDS)
+    free = SharedToken.objects.filter(has_ended, account_id=account_id)
+    return free.update(claimed_until=now + CLAIM_SECONDS, claimed_by=owner) == 1
 
 
-def _end_claim(account_id: int, token: AccessToken | None) -> None:
-    changes: dict[str, str | float] = {"claimed_until": 0.0}
+def _end_claim(account_id: int, owner: str, token: AccessToken | None) -> None:
+    """Nothing happens when the claim has run out and is another's now: theirs may be the only token that is
+    good. Ours is used by this process alone."""
+    changes: dict[str, str | float] = {"claimed_until": 0.0, "claimed_by": ""}
     if token is not None:
         changes |= {"sealed_access_token": seal(token.text), "good_until": token.good_until}
-    SharedToken.objects.filter(account_id=account_id).update(**changes)
+    SharedToken.objects.filter(account_id=account_id, claimed_by=owner).update(**changes)
 
 
 def _refresh_token_of(account_id: int) -> str:

@@ -101,7 +101,8 @@ class SharedToken(models.Model):
     """The access token all processes use, and who is fetching the next one.
 
     A process claims the refresh by an UPDATE that changes one row or none; a claim runs out by itself, so
-    that a process that dies does not keep the others waiting.
+    that a process that dies does not keep the others waiting. Only who holds the claim ends it: one that has
+    been overtaken changes nothing any more.
     """
 
     account = models.OneToOneField(
@@ -110,6 +111,8 @@ class SharedToken(models.Model):
     sealed_access_token = models.TextField(blank=True, editable=False)
     good_until = models.FloatField(default=0.0)
     claimed_until = models.FloatField(default=0.0)
+    claimed_by = models.CharField(max_length=32, default="", editable=False)
+    """A random name of the refresh; empty while nobody fetches one."""
 
     def __str__(self) -> str:
         return f"access token of account {self.account_id}"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,11 +80,11 @@ async def test_a_token_that_another_process_fetched_a_moment_ago_is_taken(
     """It was not there when this one looked, and there was nothing to wait for any more when it claimed."""
     claim, clock = access_tokens._claim, WallClock()
 
-    def claim_late(account_id: int, now: float) -> bool:
+    def claim_late(account_id: int, owner: str, now: float) -> bool:
         SharedToken.objects.create(
             account_id=account_id, sealed_access_token=seal("theirs"), good_until=now + 3000
         )
-        return claim(account_id, now)
+        return claim(account_id, owner, now)
 
     monkeypatch.setattr(access_tokens, "_claim", claim_late)
     async with tokens_of_a_process(clock) as tokens:
@@ -123,6 +123,49 @@ async def test_a_claim_of_a_process_that_died_runs_out(ada: Account, google: Emu
         clock.seconds += 41
 
         assert await waiting
+
+
+async def test_a_claim_that_was_overtaken_is_ended_by_its_new_owner_alone(
+    ada: Account, google: EmulatorServer
+) -> None:
+    clock = WallClock()
+    google.state.fault(Behaviour(stall_before_headers=0.5), method="token")
+    async with tokens_of_a_process(clock) as slow:
+        waiting = asyncio.ensure_future(slow.get(ada.pk))
+        await asyncio.sleep(0.2)
+        theirs = {"claimed_until": clock() + 80, "claimed_by": "another process"}
+        await SharedToken.objects.filter(account=ada).aupdate(**theirs)
+
+        assert await waiting
+
+    shared = await SharedToken.objects.aget()
+    assert (shared.claimed_until, shared.claimed_by) == (clock() + 80, "another process")
+    assert shared.sealed_access_token == ""
+
+
+async def test_who_is_cancelled_ends_no_claim_but_its_own(ada: Account, google: EmulatorServer) -> None:
+    google.state.fault(Behaviour(stall_before_headers=5), method="token")
+    for owner, left in ((None, ""), ("another process", "another process")):
+        async with tokens_of_a_process() as tokens:
+            waiting = asyncio.ensure_future(tokens.get(ada.pk))
+            await asyncio.sleep(0.2)
+            if owner:
+                await SharedToken.objects.filter(account=ada).aupdate(claimed_by=owner)
+            await tokens.stop()
+            with suppress(asyncio.CancelledError):
+                await waiting
+
+        assert (await SharedToken.objects.aget()).claimed_by == left
+
+
+async def test_a_claim_from_before_the_clock_was_set_back_counts_for_nothing(
+    ada: Account, google: EmulatorServer
+) -> None:
+    clock = WallClock()
+    await SharedToken.objects.acreate(account=ada, claimed_until=clock() + 3600, claimed_by="another process")
+
+    async with tokens_of_a_process(clock) as tokens, asyncio.timeout(5):
+        assert await tokens.get(ada.pk)
 
 
 async def test_a_token_is_shared_encrypted(ada: Account, google: EmulatorServer) -> None:
