@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from accounts.models import Account, Cooldown
+from accounts.plain_text import fitting
 from accounts.rest import LONG_HINT_SECONDS, CoolingDown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
 
 
 def read_cooldowns() -> dict[tuple[int, str], CoolingDown]:
@@ -30,20 +34,31 @@ def read_cooldowns() -> dict[tuple[int, str], CoolingDown]:
 
 
 def store_cooldowns(changes: Mapping[tuple[int, str], CoolingDown | None]) -> None:
-    """None ends a rest. What concerns an account that has been removed meanwhile is dropped."""
+    """None ends a rest. What concerns an account that has been removed meanwhile is dropped.
+
+    Each row by itself: one that no database takes is said and left out, and holds up no other. Raises
+    DatabaseError when the database takes none.
+    """
     known = set(Account.objects.values_list("pk", flat=True))
-    with transaction.atomic():
-        for (account_id, model_key), resting in changes.items():
-            rows = Cooldown.objects.filter(account_id=account_id, model_key=model_key)
-            if resting is None or account_id not in known:
-                rows.delete()
-            else:
-                Cooldown.objects.update_or_create(
-                    account_id=account_id,
-                    model_key=model_key,
-                    defaults={
-                        "until": datetime.fromtimestamp(resting.until, UTC),
-                        "reason": resting.reason[:200],
-                    },
-                )
-        Cooldown.objects.filter(until__lt=timezone.now()).delete()
+    for (account_id, model_key), resting in changes.items():
+        try:
+            _store(account_id, model_key, resting if account_id in known else None)
+        except (ValueError, OverflowError, DataError, IntegrityError) as error:
+            # The database's own words may quote the value.
+            name = f"account {account_id}, {fitting(model_key, 200)}"
+            logger.error("A cooldown cannot be stored (%s): %s", type(error).__name__, name)  # noqa: TRY400
+    Cooldown.objects.filter(until__lt=timezone.now()).delete()
+
+
+def _store(account_id: int, model_key: str, resting: CoolingDown | None) -> None:
+    if resting is None:
+        Cooldown.objects.filter(account_id=account_id, model_key=model_key).delete()
+        return
+    Cooldown.objects.update_or_create(
+        account_id=account_id,
+        model_key=model_key,
+        defaults={
+            "until": datetime.fromtimestamp(resting.until, UTC),
+            "reason": fitting(resting.reason, 200),
+        },
+    )

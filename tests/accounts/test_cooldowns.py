@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import OperationalError, connection
+
+from accounts.cooldowns import read_cooldowns, store_cooldowns
+from accounts.models import Account, Cooldown
+from accounts.rest import CoolingDown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ids() -> list[int]:
+    return [
+        Account.objects.create(email=f"{name}@example.com", sealed_refresh_token="x").pk
+        for name in ("ada", "linus")
+    ]
+
+
+def in_an_hour(reason: str = "quota") -> CoolingDown:
+    return CoolingDown(time.time() + 3600, reason)
+
+
+def test_what_is_stored_is_read_and_what_has_ended_is_forgotten(ids: list[int]) -> None:
+    ada, linus = ids
+
+    store_cooldowns({(ada, "one:cli"): in_an_hour(), (linus, "two:cli"): in_an_hour("rate limit")})
+    store_cooldowns({(ada, "one:cli"): None})
+
+    ((key, rest),) = read_cooldowns().items()
+    assert (key, rest.reason) == ((linus, "two:cli"), "rate limit")
+
+
+POISON = {
+    "an end that never comes": ("model:cli", math.inf),
+    "an end that is no number": ("model:cli", math.nan),
+    "an end after the last year": ("model:cli", 1e15),
+    "half a character in the name": ("half \ud83d:cli", time.time() + 3600),
+}
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_a_row_that_no_database_takes_holds_up_no_other(
+    name: str, ids: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    ada, linus = ids
+    model_key, until = POISON[name]
+    changes = {
+        (ada, "first:cli"): in_an_hour(),
+        (ada, model_key): CoolingDown(until, "quota"),
+        (linus, "last:cli"): in_an_hour(),
+    }
+
+    with caplog.at_level(logging.ERROR):
+        store_cooldowns(changes)
+
+    assert read_cooldowns().keys() == {(ada, "first:cli"), (linus, "last:cli")}
+    assert "A cooldown cannot be stored" in caplog.text
+
+
+def test_an_account_that_is_gone_holds_up_no_other(ids: list[int]) -> None:
+    ada, linus = ids
+    Account.objects.get(pk=ada).delete()
+
+    store_cooldowns({(ada, "one:cli"): in_an_hour(), (linus, "two:cli"): in_an_hour()})
+
+    assert read_cooldowns().keys() == {(linus, "two:cli")}
+
+
+def test_a_reason_is_stored_without_anything_that_could_do_harm(ids: list[int]) -> None:
+    store_cooldowns({(ids[0], "one:cli"): in_an_hour("a\r\n\x1b[31mb\0" + "c" * 300)})
+
+    reason = Cooldown.objects.get().reason
+    assert reason.startswith(r"a\x0d\x0a\x1b[31mb\x00ccc")
+    assert len(reason) == 200
+
+
+@pytest.fixture
+def refusing_database() -> Iterator[None]:
+    def refuse(*_: object) -> None:
+        raise OperationalError("database is locked")
+
+    with connection.execute_wrapper(refuse):
+        yield
+
+
+def test_a_database_that_takes_nothing_is_told(ids: list[int], refusing_database: None) -> None:
+    with pytest.raises(OperationalError):
+        store_cooldowns({(ids[0], "one:cli"): in_an_hour()})
