@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,9 +16,12 @@ from accounts.models import SetUpLink
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
     from django.db.models import QuerySet
+    from django.http import HttpRequest
 
 OPERATOR = "admin"
 LINK_LIFETIME = timedelta(minutes=30)
+IPV6_PREFIX = 64
+"""So much of an address names the network; whoever has one can use all addresses in it."""
 
 
 def has_operator() -> bool:
@@ -33,6 +37,20 @@ def set_password(password: str) -> User:
     operator.is_active = operator.is_staff = operator.is_superuser = True
     operator.save()
     return operator
+
+
+def network_of(request: HttpRequest) -> str:
+    """By whom wrong passwords are counted: an IPv4 address, or the network of an IPv6 address."""
+    text = str(request.META.get("REMOTE_ADDR") or "")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    if isinstance(address, ipaddress.IPv4Address):
+        return text
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), IPV6_PREFIX), strict=False))
 
 
 def new_set_up_token() -> str | None:

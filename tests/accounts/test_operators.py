@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from accounts.models import SetUpLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 
@@ -123,6 +126,54 @@ def test_guessing_passwords_is_throttled(client: Client) -> None:
 
     assert statuses[:4] == [200, 200, 200, 200]
     assert statuses[-1] == 429
+    assert log_in(client, PASSWORD) == 429
+
+
+def test_a_lock_out_ends_after_its_time_although_wrong_passwords_go_on(
+    client: Client, settings: Settings
+) -> None:
+    settings.AXES_COOLOFF_TIME = timedelta(seconds=2)
+    operators.set_password(PASSWORD)
+    for number in range(5):
+        log_in(client, f"guess {number}")
+    ends_at = time.monotonic() + 2
+    while time.monotonic() < ends_at:
+        assert log_in(client, "another guess") == 429
+        time.sleep(0.3)
+
+    assert log_in(client, PASSWORD) == 302
+
+
+def test_all_addresses_of_an_ipv6_network_are_one_guesser() -> None:
+    operators.set_password(PASSWORD)
+    for number in range(5):
+        log_in(Client(REMOTE_ADDR=f"2001:db8:0:1::{number}"), f"guess {number}")
+
+    assert log_in(Client(REMOTE_ADDR="2001:db8:0:1:ffff::1"), PASSWORD) == 429
+    assert log_in(Client(REMOTE_ADDR="2001:db8:0:2::1"), PASSWORD) == 302
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("", ""),
+        ("a socket", "a socket"),
+    ],
+)
+def test_a_guesser_is_known_by_the_network(address: str, network: str) -> None:
+    assert operators.network_of(RequestFactory(REMOTE_ADDR=address).get("/")) == network
+
+
+def test_a_crowd_does_not_push_a_lock_out_from_memory(client: Client) -> None:
+    operators.set_password(PASSWORD)
+    for number in range(5):
+        log_in(client, f"guess {number}")
+    for number in range(1000):
+        cache.set(f"another-guesser-{number}", 1)
+
     assert log_in(client, PASSWORD) == 429
 
 

@@ -721,7 +721,17 @@ async def test_health_knows_the_session_of_the_pages(client: httpx.AsyncClient) 
     assert "ada@example.com" in response.text
 
 
-async def test_health_counts_wrong_passwords(client: httpx.AsyncClient) -> None:
+async def test_wrong_passwords_at_health_lock_nobody_out(client: httpx.AsyncClient, browser: Client) -> None:
+    await in_database(operators.set_password)(PASSWORD)
+    for number in range(6):
+        await client.get("/health", headers=basic(f"guess {number}"))
+
+    answer = await in_database(browser.get)("/account-limits", headers=basic(PASSWORD))
+
+    assert answer.status_code == 200
+
+
+async def test_health_is_no_place_to_guess_passwords(client: httpx.AsyncClient) -> None:
     await in_database(operators.set_password)(PASSWORD)
     for number in range(5):
         await client.get("/health", headers=basic(f"guess {number}"))
