@@ -18,6 +18,7 @@ from django.http.request import split_domain_port, validate_host  # noqa: E402
 
 from gateway.api import Api  # noqa: E402
 from gateway.service import Gateway  # noqa: E402
+from proxy_site.front_door import FrontDoor  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -71,9 +72,10 @@ async def refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 gateway = Gateway()
+api_or_pages = ApiOrPages(Api(gateway, settings.REQUEST_BODY_LIMIT_BYTES), get_asgi_application())
 application = ProtocolTypeRouter(
     {
-        "http": ApiOrPages(Api(gateway, settings.REQUEST_BODY_LIMIT_BYTES), get_asgi_application()),
+        "http": FrontDoor(api_or_pages, settings.TRUSTED_PROXIES, lambda: bool(settings.AUTH_TOKEN)),
         "websocket": refuse_websocket,
         "lifespan": Lifespan(gateway),
     }

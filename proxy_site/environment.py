@@ -6,6 +6,7 @@ not fit is refused in one line that names the variable, the value and what is al
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from dataclasses import dataclass
@@ -106,6 +107,16 @@ class Environment:
             except ValueError as error:
                 raise self._refusal(name, key, allowed) from error
         return keys
+
+    def networks(self, name: str) -> list[str]:
+        """A listing of addresses and networks, such as 127.0.0.1 or 10.0.0.0/8."""
+        networks = self.listing(name)
+        for network in networks:
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError as error:
+                raise self._refusal(name, network, "addresses or networks, separated by commas") from error
+        return networks
 
     def url(self, name: str, default: str = "") -> str:
         value = self.text(name, default)

@@ -133,6 +133,8 @@ class GatewayRequest(WebRequest):
         if self.too_large:
             return
         self.method, self.uri, self.clientproto = command, path, version
+        # Daphne would take it for its own setting: a stranger could move every path of this site.
+        self.requestHeaders.removeHeader(b"daphne-root-path")
         if path.startswith((b"http://", b"https://")):
             self._use_absolute_form(path)
         self.path = self.uri.partition(b"?")[0]

@@ -30,6 +30,8 @@ PORT = env.integer("PORT", 8672, between=(1, 65535))
 AUTH_TOKEN = env.text("AUTH_TOKEN")
 ALLOWED_HOSTS = env.listing("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 CSRF_TRUSTED_ORIGINS = env.listing("CSRF_TRUSTED_ORIGINS")
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+IS_BEHIND_TLS = bool(TRUSTED_PROXIES) and any(one.startswith("https://") for one in CSRF_TRUSTED_ORIGINS)
 REQUEST_BODY_LIMIT_BYTES = env.integer("REQUEST_BODY_LIMIT_MIB", 32, between=(1, 1024)) * 1024 * 1024
 SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 30, between=(0, 3600))
 
@@ -297,9 +299,14 @@ AXES_LOCKOUT_TEMPLATE = "accounts/locked_out.html"
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 AXES_ALLOWED_CORS_ORIGINS = ""
-SILENCED_SYSTEM_CHECKS = ["axes.W001"]  # it wants a cache that several processes share
-SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SAMESITE = "Lax"
+SILENCED_SYSTEM_CHECKS = [
+    "axes.W001",  # it wants a cache that several processes share
+    # Other names under the gateway's, and the lists built into browsers, are not ours to decide on.
+    "security.W005",
+    "security.W021",
+]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_BEHIND_TLS
+SECURE_HSTS_SECONDS = 30 * 24 * 3600 if IS_BEHIND_TLS else 0
 STATIC_URL = "static/"
 UNFOLD = {
     "SITE_TITLE": "Antigravity Claude Proxy" + (" · DEMO" if DEMO else ""),

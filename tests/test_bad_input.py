@@ -321,7 +321,6 @@ ODD_HEADERS = {
     "an id to break a log line": {"x_request_id": "a b <script>"},
     "an accept of nothing": {"accept": "image/png"},
     "many cookies": {"cookie": "a=b; " * 500},
-    "a forwarded stranger": {"x_forwarded_for": "203.0.113.9"},
     "an odd authorization": {"authorization": "Basic %%%"},
     "a range": {"range": "bytes=0-10"},
     "an upgrade": {"upgrade": "h2c", "connection": "upgrade"},
@@ -334,6 +333,53 @@ def test_odd_headers_never_break_a_request(name: str, url: str) -> None:
 
     assert answer.status == 200
     assert "<" not in answer.headers["request-id"]
+
+
+# Who passed it on
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x_forwarded_for": "203.0.113.9"},
+        {"x_forwarded_for": "127.0.0.1"},
+        {"x_forwarded_for": ""},
+        {"forwarded": "for=192.0.2.60;proto=http"},
+        {"x_forwarded_proto": "https"},
+        {"x_real_ip": "127.0.0.1"},
+        {"via": "1.1 proxy"},
+        {"cf_connecting_ip": "203.0.113.9"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/messages", "/health", "/admin/login/"])
+def test_without_a_key_nobody_is_let_in_through_a_proxy(headers: dict[str, str], path: str, url: str) -> None:
+    """A proxy on this machine makes everybody look like this machine."""
+    assert_refused(
+        post(url, HELLO, path, **headers), 403, "permission_error", "AUTH_TOKEN", "TRUSTED_PROXIES"
+    )
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", "/health", "/v1/models"])
+def test_daphnes_own_header_moves_no_path(path: str, url: str) -> None:
+    plain = ask(url, request_bytes("GET", path), "GET")
+    moved = ask(url, request_bytes("GET", path, daphne_root_path="/evil"), "GET")
+    undecodable = ask(url, request_bytes("GET", path, daphne_root_path="/caf\xe9"), "GET")
+
+    assert (plain.status, moved.status, undecodable.status) == (200, 200, 200)
+    assert b"/evil" not in moved.body
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/health", "/admin/login/"])
+def test_every_request_says_once_whom_it_is_meant_for(path: str, url: str) -> None:
+    none = f"GET {path} HTTP/1.1\r\n\r\n".encode()
+    two = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n".encode()
+
+    for raw in (none, two):
+        assert_refused(ask(url, raw, "GET"), 400, "invalid_request_error", "Host")
+
+
+def test_http_1_0_may_leave_it_out(url: str) -> None:
+    assert ask(url, b"GET /health HTTP/1.0\r\n\r\n", "GET").status == 200
 
 
 # What is hardly HTTP

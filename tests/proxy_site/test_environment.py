@@ -179,3 +179,16 @@ def test_without_a_name_the_machines_own_zone_counts(tmp_path: Path) -> None:
 
     assert time_zone("", machines_own=tmp_path / "localtime") is UTC
     assert time_zone("", machines_own=tmp_path / "missing") is UTC
+
+
+@pytest.mark.parametrize("value", ["10.0.0.0/8, ::1", "127.0.0.1", ""])
+def test_networks_are_read(value: str) -> None:
+    assert Environment(values={"PROXIES": value}).networks("PROXIES") == Environment(
+        values={"PROXIES": value}
+    ).listing("PROXIES")
+
+
+@pytest.mark.parametrize("value", ["localhost", "10.0.0.0/33", "127.0.0.1;::1", "*"])
+def test_what_is_no_network_is_refused(value: str) -> None:
+    with pytest.raises(SettingError, match=r"PROXIES: .* it must be addresses or networks"):
+        Environment(values={"PROXIES": value}).networks("PROXIES")

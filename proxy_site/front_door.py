@@ -1,0 +1,108 @@
+"""What is judged of every request first, from its headers alone: whom it was meant for, and who passed it on.
+
+A reverse proxy on this machine would make everybody look like a program on this machine. Behind one that
+TRUSTED_PROXIES names, the client's own address and scheme count; what any other sender says of them does not.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from gateway.errors import GatewayError, InvalidRequest, PermissionDenied
+from gateway.request_ids import accepted_or_new
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+FORWARDING = {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"}
+FORWARDING_PREFIX = b"x-forwarded-"
+
+
+class FrontDoor:
+    """Around an ASGI application for HTTP. `has_key` is asked whether there is an AUTH_TOKEN."""
+
+    def __init__(self, application: Any, trusted_proxies: Iterable[str], has_key: Callable[[], bool]) -> None:
+        self._application = application
+        self._trusted = [ipaddress.ip_network(one, strict=False) for one in trusted_proxies]
+        self._has_key = has_key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            scope = self._admitted(scope)
+        except GatewayError as error:
+            await _refuse(scope, error, send)
+        else:
+            await self._application(scope, receive, send)
+
+    def _admitted(self, scope: Scope) -> Scope:
+        """The scope as the application shall see it. Raises GatewayError."""
+        headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0"):
+            # RFC 9112, 3.2
+            raise InvalidRequest("Host: HTTP/1.1 requires this header, once.")
+        if not any(name in FORWARDING or name.startswith(FORWARDING_PREFIX) for name, _ in headers):
+            return scope
+        client = self._client_behind(scope["client"], headers)
+        if client is None:
+            if not self._has_key():
+                raise PermissionDenied(
+                    "This request came through a proxy, and this gateway has no AUTH_TOKEN. The operator "
+                    "must set AUTH_TOKEN, or name the proxy in TRUSTED_PROXIES."
+                )
+            # Somebody behind that proxy: not this machine, whatever the proxy's address is.
+            return {**scope, "client": [f"proxy-at-{(scope['client'] or ['?'])[0]}", 0]}
+        scheme = _last(headers, b"x-forwarded-proto")
+        return {**scope, "client": [client, 0], "scheme": scheme if scheme == "https" else scope["scheme"]}
+
+    def _client_behind(self, peer: Any, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        """The last address of X-Forwarded-For that is no proxy of ours; None when nobody we trust says so.
+        What stands before it the client may have written itself."""
+        if peer is None or not self._is_trusted(peer[0]):
+            return None
+        chain = ",".join(value.decode("latin1") for name, value in headers if name == b"x-forwarded-for")
+        addresses = [_without_port(one.strip()) for one in chain.split(",") if one.strip()]
+        if not addresses:
+            return None
+        return next((one for one in reversed(addresses) if not self._is_trusted(one)), addresses[0])
+
+    def _is_trusted(self, text: str) -> bool:
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            return False
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in network for network in self._trusted)
+
+
+def _without_port(text: str) -> str:
+    """Some proxies write 192.0.2.1:4711 or [2001:db8::1]:4711."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
+
+
+def _last(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str:
+    values = [value for name, value in headers if name == wanted]
+    return values[-1].decode("latin1").rpartition(",")[2].strip().lower() if values else ""
+
+
+async def _refuse(scope: Scope, error: GatewayError, send: Send) -> None:
+    asked = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin1")
+    request_id = accepted_or_new(asked)
+    body = orjson.dumps(error.as_body(request_id))
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "request-id": request_id,
+        **error.as_headers(),
+    }
+    encoded = [(name.encode("latin1"), value.encode("latin1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
