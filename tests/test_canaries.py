@@ -283,7 +283,11 @@ def look_at_pages(evidence: Evidence) -> None:
     """With a session: a password is checked so slowly that a hundred pages would take a minute."""
     with httpx.Client(timeout=30, base_url=evidence.gateway.url) as client:
         client.get("/admin/login/")
-        form = {"username": "admin", "password": PASSWORD, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        form = {
+            "username": "admin",
+            "password": PASSWORD,
+            "csrfmiddlewaretoken": client.cookies["gateway_csrf"],
+        }
         client.post("/admin/login/", data=form)
         evidence.rows = client.get("/api/requests?limit=500").raise_for_status().json()["requests"]
         for path in ("/account-limits", "/account-limits?format=table", "/api/stats/model", "/health"):

@@ -49,7 +49,11 @@ def test_the_banner_holds_a_link_that_lets_the_first_operator_in(gateway: LiveGa
 
     with httpx.Client(follow_redirects=True) as browser:
         browser.get(link)
-        form = {"password": PASSWORD, "again": PASSWORD, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        form = {
+            "password": PASSWORD,
+            "again": PASSWORD,
+            "csrfmiddlewaretoken": browser.cookies["gateway_csrf"],
+        }
         page = browser.post(link, data=form)
 
     assert page.url.path == "/admin/accounts/account/"
@@ -77,7 +81,7 @@ def test_a_setting_changed_at_the_desk_counts_for_the_next_request(
         browser.get(f"{gateway.url}/admin/login/")
         _log_in(browser, gateway, PASSWORD)
         form = {"name": "SYSTEM_PREAMBLE", "value": "Speak like a pirate."}
-        token = {"csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        token = {"csrfmiddlewaretoken": browser.cookies["gateway_csrf"]}
         page = browser.post(f"{gateway.url}/admin/accounts/livesetting/", data=form | token)
 
     assert "set by admin" in page.text
@@ -151,7 +155,7 @@ def test_files_are_private_and_a_database_without_its_key_is_refused_in_a_senten
 
 
 def _log_in(browser: httpx.Client, gateway: LiveGateway, password: str) -> httpx.Response:
-    token = browser.cookies["csrftoken"]
+    token = browser.cookies["gateway_csrf"]
     form = {"username": "admin", "password": password, "csrfmiddlewaretoken": token}
     return browser.post(f"{gateway.url}/admin/login/", data=form)
 
@@ -191,7 +195,7 @@ def _do_everything(gateway: LiveGateway, emulator: EmulatorServer) -> str:
         for password in ("canary-mistyped", PASSWORD):
             _log_in(browser, gateway, password)
         page = f"{gateway.url}/admin/accounts/account/add/"
-        form = {"email": "ada@example.com", "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        form = {"email": "ada@example.com", "csrfmiddlewaretoken": browser.cookies["gateway_csrf"]}
         started = browser.post(page, data=form)
         address = started.text.partition('href="' + emulator.url)[2].partition('"')[0].replace("&amp;", "&")
         httpx.get(f"{emulator.url}{address}&auto_approve=1", follow_redirects=True)

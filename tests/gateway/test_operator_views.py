@@ -693,7 +693,7 @@ async def test_health_tells_strangers_numbers_and_no_names(client: httpx.AsyncCl
 async def test_health_tells_no_names_for_a_wrong_password(client: httpx.AsyncClient) -> None:
     await in_database(operators.set_password)(PASSWORD)
 
-    wrong = [*(basic(guess) for guess in ("wrong", "")), {"cookie": "sessionid=made-up"}]
+    wrong = [*(basic(guess) for guess in ("wrong", "")), {"cookie": "gateway_session=made-up"}]
     responses = [await client.get("/health", headers=headers) for headers in wrong]
 
     for response in responses:
@@ -715,7 +715,7 @@ async def test_health_knows_the_session_of_the_pages(client: httpx.AsyncClient) 
     await in_database(lambda: browser.force_login(operators.set_password(PASSWORD)))()
 
     response = await client.get(
-        "/health", headers={"cookie": f"sessionid={browser.cookies['sessionid'].value}"}
+        "/health", headers={"cookie": f"gateway_session={browser.cookies['gateway_session'].value}"}
     )
 
     assert "ada@example.com" in response.text

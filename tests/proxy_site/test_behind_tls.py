@@ -52,7 +52,7 @@ def test_cookies_are_for_tls_alone(gateway: LiveGateway) -> None:
 
     assert page.status_code == 200
     assert page.headers["strict-transport-security"] == "max-age=2592000"
-    assert re.search(r"^csrftoken=.*; Secure", page.headers["set-cookie"])
+    assert re.search(r"^gateway_csrf=.*; Secure", page.headers["set-cookie"])
 
 
 def test_a_page_over_plain_http_is_redirected(gateway: LiveGateway) -> None:
