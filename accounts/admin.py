@@ -10,7 +10,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.forms import ModelForm
-from django.http import HttpResponseRedirect
+from django.http import Http404, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
@@ -174,15 +175,11 @@ class AccountAdmin(ModelAdmin):
 
     @action(description="Verify", icon="verified_user", url_path="verify")
     def verify_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        if not _comes_from_elsewhere(request):
-            self._check(request, Account.objects.filter(pk=object_id), verify, "Verified")
-        return self._back(request)
+        return self._check_one(request, object_id, verify, "Verify", "Verified")
 
     @action(description="Refresh quota", icon="refresh", url_path="refresh")
     def refresh_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        if not _comes_from_elsewhere(request):
-            self._check(request, Account.objects.filter(pk=object_id), refresh_quota, "Refreshed the quota")
-        return self._back(request)
+        return self._check_one(request, object_id, refresh_quota, "Refresh quota", "Refreshed the quota")
 
     @action(description="Sign in again", icon="login", url_path="sign-in-again")
     def sign_in_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -213,6 +210,24 @@ class AccountAdmin(ModelAdmin):
             terms_accepted_at=timezone.now(),
         )
 
+    def _check_one(
+        self, request: HttpRequest, object_id: str, check: Callable[..., Any], button: str, what: str
+    ) -> HttpResponse:
+        """The buttons of Unfold are links, and a link must change nothing: it leads to a page that asks."""
+        account = self.get_object(request, object_id)
+        if account is None:
+            raise Http404
+        if request.method != "POST":
+            context = {
+                **self.admin_site.each_context(request),
+                "title": f"{button}: {account.email}",
+                "button": button,
+                "back": request.headers.get("referer", ""),
+            }
+            return render(request, "accounts/confirm.html", context)
+        self._check(request, Account.objects.filter(pk=account.pk), check, what)
+        return self._back(request)
+
     def _check(
         self, request: HttpRequest, queryset: QuerySet[Account], check: Callable[..., Any], what: str
     ) -> None:
@@ -235,7 +250,8 @@ class AccountAdmin(ModelAdmin):
     def _back(self, request: HttpRequest) -> HttpResponse:
         """To the list or the account, wherever the button was."""
         here = reverse("admin:accounts_account_changelist")
-        came_from = request.headers.get("referer", "").partition(request.get_host())[2]
+        referer = request.POST.get("back") or request.headers.get("referer", "")
+        came_from = referer.partition(request.get_host())[2]
         return HttpResponseRedirect(came_from if came_from.startswith(here) else here)
 
 
@@ -264,11 +280,6 @@ def _quota_rows(account: Account) -> list[dict[str, Any]]:
         }
         for one in desk_columns.by_pool(outlooks([account.pk]))
     ]
-
-
-def _comes_from_elsewhere(request: HttpRequest) -> bool:
-    """These buttons are links: another site's page must not press them in the operator's name."""
-    return request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}
 
 
 @admin.register(LiveSetting)

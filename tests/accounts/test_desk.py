@@ -173,10 +173,55 @@ def test_one_click_tries_again(desk: Client, ada: Account, google: EmulatorServe
     ada.enter_state(Account.State.NEEDS_VERIFICATION, "Verify your account.")
     ada.save()
 
-    desk.get(f"{LIST}{ada.pk}/verify", follow=True)
+    desk.post(f"{LIST}{ada.pk}/verify/", follow=True)
 
     ada.refresh_from_db()
     assert ada.state == Account.State.OK
+
+
+@pytest.mark.parametrize("act", ["verify", "refresh"])
+def test_a_link_does_nothing_but_ask(desk: Client, ada: Account, google: EmulatorServer, act: str) -> None:
+    page = text_of(desk, f"{LIST}{ada.pk}/{act}/")
+
+    assert "ada@example.com" in page
+    assert 'method="post"' in page
+    assert (google.state.log.received, log_lines()) == (0, [])
+
+
+def test_what_is_asked_there_is_done_and_leads_back(
+    desk: Client, ada: Account, google: EmulatorServer
+) -> None:
+    here = f"{LIST}{ada.pk}/change/"
+
+    answer = desk.post(f"{LIST}{ada.pk}/refresh/", {"back": f"http://testserver{here}"})
+    elsewhere = desk.post(f"{LIST}{ada.pk}/refresh/", {"back": "http://evil.example/admin/"})
+
+    assert answer.headers["location"] == here
+    assert elsewhere.headers["location"] == LIST
+    assert log_lines() == ["admin: Refreshed the quota: works"] * 2
+
+
+ACTS = [
+    f"{LIST}1/verify/",
+    f"{LIST}1/refresh/",
+    f"{LIST}1/change/",
+    f"{LIST}1/delete/",
+    f"{LIST}add/",
+    LIST,
+    SETTINGS,
+    "/admin/logout/",
+]
+
+
+@pytest.mark.parametrize("path", ACTS)
+def test_every_act_of_the_desk_wants_the_token_of_its_own_page(path: str, ada: Account) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(operators.set_password("a long and good one"))
+
+    answer = strict.post(path, {"name": "FALLBACK", "value": "true", "action": "disable_chosen"})
+
+    assert answer.status_code == 403
+    assert log_lines() == []
 
 
 def test_switching_off_and_on_and_accepting_the_terms(desk: Client, ada: Account) -> None:
