@@ -14,9 +14,12 @@ def main() -> None:
             from proxy_site import demo
 
             demo.prepare_environment()
-        import proxy_site.settings  # noqa: F401  # a bad setting shows here, before any command hides it
+        # A bad setting shows here, before any command hides it.
+        from proxy_site.settings import SETTING_WARNINGS
     except SettingError as error:
         sys.exit(_say(str(error)))
+    for warning in SETTING_WARNINGS:
+        _say(warning)
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -6,9 +6,11 @@ not fit is refused in one line that names the variable, the value and what is al
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
 import os
 import re
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from io import StringIO
@@ -30,6 +32,11 @@ DATABASE_HOST = re.compile(r"[\w.:,-]*", re.ASCII)
 """Names or addresses."""
 
 
+BYTE_ORDER_MARK = "\ufeff"
+LINE = re.compile(r"\s*(?:#.*|(?:export )?\w+=.*)?", re.ASCII)
+"""What django-environ reads of a file: NAME=value, comments and nothing."""
+
+
 class SettingError(ValueError):
     """A setting has a value that cannot be used. The text is the whole message for the operator."""
 
@@ -38,6 +45,8 @@ class Environment:
     """The process environment first, then each file in the order given; the first that has a name wins."""
 
     def __init__(self, env_files: Iterable[Path] = (), values: Mapping[str, str] | None = None) -> None:
+        self.warnings: list[str] = []
+        """Sentences about values that were taken for something else."""
         # A copy: what a file says must not leak into the environment of child processes.
         self._values = dict(os.environ if values is None else values)
         for path in env_files:
@@ -47,11 +56,10 @@ class Environment:
         if not path.is_file():
             return
         try:
-            # Some editors of Windows begin a file with a byte order mark.
-            lines = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingError(f"{path} cannot be read as a settings file: {error}") from error
-        self._values = {**_parse_env_file(lines), **self._values}
+            content = path.read_bytes()
+        except OSError as error:
+            raise SettingError(f"{path} cannot be read: {error.strerror}.") from error
+        self._values = {**_parse_env_file(_decoded(content, path), path), **self._values}
 
     def has(self, name: str) -> bool:
         return bool(self.text(name))
@@ -63,11 +71,15 @@ class Environment:
             raise self._refusal(name, value, f"one of {', '.join(one_of)}")
         return value
 
-    def boolean(self, name: str, default: bool) -> bool:
+    def boolean(self, name: str, default: bool, *, foreign_is_false: bool = False) -> bool:
+        """`foreign_is_false` is for names that other programs use as well, with values of their own."""
         value = self.text(name, str(default)).lower()
         if value in {"1", "true", "yes", "on"}:
             return True
         if value in {"", "0", "false", "no", "off"}:
+            return False
+        if foreign_is_false:
+            self.warnings.append(f"{name}: {value!r} is not true or false, and counts as false.")
             return False
         raise self._refusal(name, value, "true or false")
 
@@ -137,6 +149,17 @@ class Environment:
         value = self.text(name, default)
         if not (value.isascii() and value.isprintable()):
             raise self._refusal(name, value, "a text of ASCII characters in one line")
+        return value
+
+    def certificates(self, name: str) -> str:
+        """The path of a file of certificates, or nothing."""
+        value = self.text(name)
+        if value:
+            try:
+                ssl.create_default_context(cafile=value)
+            except (OSError, ValueError) as error:
+                allowed = "the path of a file with certificates in PEM form that can be read"
+                raise self._refusal(name, value, allowed) from error
         return value
 
     def path(self, name: str, default: str) -> Path:
@@ -223,13 +246,27 @@ class LiveSettings:
         )
 
 
-def _parse_env_file(text: str) -> dict[str, str]:
-    """django-environ writes what it reads into the class's ENVIRON, so each file gets a class of its own."""
+def _decoded(content: bytes, path: Path) -> str:
+    """Editors and shells of Windows begin a file with a byte order mark, and some write UTF-16."""
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    try:
+        return content.decode(encoding).replace(BYTE_ORDER_MARK, "")
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, content[: error.start].count(b"\n") + 1) from None
+
+
+def _parse_env_file(text: str, path: Path) -> dict[str, str]:
+    """django-environ writes what it reads into the class's ENVIRON, so each file gets a class of its own. A
+    line that it cannot read it would write into the log, secret or not."""
 
     class FileEnv(environ.Env):
         ENVIRON: ClassVar[dict[str, str]] = {}
 
-    FileEnv.read_env(StringIO(text))
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
+        if not LINE.fullmatch(line):
+            raise _unreadable(path, number)
+    FileEnv.read_env(StringIO("\n".join(line.lstrip() for line in lines)))
     return FileEnv.ENVIRON
 
 
@@ -240,6 +277,10 @@ def _is_address(value: str) -> bool:
     except ValueError:
         return False
     return has_host and address.scheme in {"http", "https"} and value.isprintable() and " " not in value
+
+
+def _unreadable(path: Path, number: int) -> SettingError:
+    return SettingError(f"{path}, line {number}: cannot be read; a line must have the form NAME=value.")
 
 
 def time_zone(name: str, machines_own: Path = Path("/etc/localtime")) -> tzinfo:

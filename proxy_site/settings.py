@@ -91,7 +91,7 @@ WEB_SEARCH_REDIRECT_URL = env.url(
 HTTP_PROXY = env.url("HTTP_PROXY") or env.url("http_proxy")
 HTTPS_PROXY = env.url("HTTPS_PROXY") or env.url("https_proxy")
 NO_PROXY = env.listing("NO_PROXY") or env.listing("no_proxy")
-SSL_CERT_FILE = env.text("SSL_CERT_FILE")
+SSL_CERT_FILE = env.certificates("SSL_CERT_FILE")
 
 # What happens to a request: all of it live
 live.boolean(
@@ -173,7 +173,7 @@ DEMO = env.boolean("DEMO", default=False)
 
 # Logging. Django's own DEBUG shows source code and settings to whoever meets an error: always off.
 DEBUG = False
-DEBUG_LOG = env.boolean("DEBUG", default=False)
+DEBUG_LOG = env.boolean("DEBUG", default=False, foreign_is_false=True)
 LOG_LEVEL = "debug" if DEBUG_LOG else env.text("LOG_LEVEL", "info", one_of=("debug", "info", "warn", "error"))
 LOG_FORMAT = env.text("LOG_FORMAT", "text", one_of=("text", "json"))
 LOGGING: dict[str, Any] = {
@@ -208,6 +208,8 @@ LOGGING: dict[str, Any] = {
         for name in ("accounts", "gateway", "dashboard", "proxy_site")
     },
 }
+
+SETTING_WARNINGS = env.warnings
 
 # For times that people read; stored times are UTC
 LOCAL_TIME_ZONE = time_zone(env.text("TZ"))

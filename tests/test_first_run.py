@@ -279,6 +279,29 @@ def test_a_secret_that_cannot_be_used_is_not_shown(env: dict[str, str]) -> None:
     assert b"sesame" not in done.stderr
 
 
+def test_certificates_that_are_not_there_are_told_in_one_line(env: dict[str, str]) -> None:
+    done = manage("runserver", env={**env, "SSL_CERT_FILE": "/no/such/file.pem"})
+
+    assert_one_sentence(done, 2, "SSL_CERT_FILE: '/no/such/file.pem' is not allowed")
+
+
+def test_a_line_of_a_settings_file_that_cannot_be_read_is_told_by_its_number(env: dict[str, str]) -> None:
+    data_dir = Path(env["DATA_DIR"])
+    data_dir.mkdir()
+    (data_dir / ".env").write_text("PORT=1234\nAUTH_TOKEN: sesame\n")
+
+    done = manage("runserver", env=env)
+
+    assert_one_sentence(done, 2, f"{data_dir / '.env'}, line 2: cannot be read")
+    assert b"sesame" not in done.stderr + done.stdout
+
+
+def test_debug_of_another_program_is_told_and_stops_nothing(env: dict[str, str]) -> None:
+    done = manage("check", env={**env, "DEBUG": "release"})
+
+    assert_one_sentence(done, 0, "DEBUG: 'release' is not true or false, and counts as false.")
+
+
 def test_a_data_dir_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, env: dict[str, str]) -> None:
     (tmp_path / "file").touch()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import certifi
 import pytest
 
 from proxy_site.environment import Environment, SettingError, time_zone
@@ -39,6 +40,68 @@ def test_a_byte_order_mark_does_not_hide_the_first_line(tmp_path: Path) -> None:
     env = Environment([tmp_path / ".env"], values={})
 
     assert (env.text("AUTH_TOKEN"), env.text("PORT")) == ("secret", "1111")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_file_of_powershell_is_read(tmp_path: Path, encoding: str) -> None:
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    (tmp_path / ".env").write_bytes(f"{mark}AUTH_TOKEN=sécret\r\nPORT=1111\r\n".encode(encoding))
+
+    env = Environment([tmp_path / ".env"], values={})
+
+    assert (env.text("AUTH_TOKEN"), env.text("PORT")) == ("sécret", "1111")
+
+
+def test_files_put_together_may_have_marks_inside(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("\ufeffONE=1\n\ufeffTWO=2\n\ufeff# THREE=3\n", encoding="utf-8")
+
+    env = Environment([tmp_path / ".env"], values={})
+
+    assert (env.text("ONE"), env.text("TWO"), env.has("THREE")) == ("1", "2", False)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "AUTH_TOKEN: hunter2",
+        "AUTH_TOKEN hunter2",
+        "AUTH_TOKEN = hunter2",
+        "hunter2",
+        "export hunter2",
+        "{'AUTH_TOKEN': 'hunter2'}",
+        "AUTH-TOKEN=hunter2",
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named_by_its_number_alone(
+    line: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".env").write_text(f"# A comment\n\n{line}\nPORT=1111\n")
+
+    with pytest.raises(SettingError) as caught:
+        Environment([tmp_path / ".env"], values={})
+
+    assert str(caught.value).startswith(f"{tmp_path / '.env'}, line 3: cannot be read")
+    assert "hunter2" not in f"{caught.value} {caplog.text}"
+
+
+def test_a_line_in_another_encoding_is_named_by_its_number_alone(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("PORT=1111\nAUTH_TOKEN=hünter2\n".encode("latin1"))
+
+    with pytest.raises(SettingError, match=r"\.env, line 2: cannot be read; a line must have") as caught:
+        Environment([tmp_path / ".env"], values={})
+
+    assert "nter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_comments_blanks_and_quotes_are_read_as_ever(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "  # comment\n   \n\nexport A=1\nB='two words'\nC=\"x\"\n  D=4\nE=a=b # c\n"
+    )
+
+    env = Environment([tmp_path / ".env"], values={})
+
+    assert [env.text(name) for name in "ABCDE"] == ["1", "two words", "x", "4", "a=b # c"]
 
 
 def test_a_file_does_not_leak_into_the_process_environment(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
@@ -82,6 +145,14 @@ def test_a_word_that_is_no_boolean_is_refused(monkeypatch: MonkeyPatch) -> None:
 
     with pytest.raises(SettingError, match="SWITCH: 'maybe' is not allowed; it must be true or false"):
         Environment().boolean("SWITCH", default=False)
+
+
+@pytest.mark.parametrize("value", ["release", "express:*", "*", "2", "true,false"])
+def test_debug_of_another_program_counts_as_false_and_is_said(value: str) -> None:
+    env = Environment(values={"DEBUG": value})
+
+    assert env.boolean("DEBUG", default=False, foreign_is_false=True) is False
+    assert env.warnings == [f"DEBUG: {value!r} is not true or false, and counts as false."]
 
 
 def test_an_error_never_shows_a_secret(monkeypatch: MonkeyPatch) -> None:
@@ -179,6 +250,27 @@ def test_without_a_name_the_machines_own_zone_counts(tmp_path: Path) -> None:
 
     assert time_zone("", machines_own=tmp_path / "localtime") is UTC
     assert time_zone("", machines_own=tmp_path / "missing") is UTC
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate", bytes(range(256))])
+def test_certificates_that_cannot_be_read_are_told_at_the_start(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "roots.pem"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(
+        SettingError, match=r"^SSL_CERT_FILE: '.*roots.pem' is not allowed; it must be the path"
+    ):
+        Environment(values={"SSL_CERT_FILE": str(file)}).certificates("SSL_CERT_FILE")
+
+
+def test_certificates_that_can_be_read_are_taken() -> None:
+    env = Environment(values={"SSL_CERT_FILE": certifi.where()})
+
+    assert env.certificates("SSL_CERT_FILE") == certifi.where()
+    assert env.certificates("UNSET") == ""
 
 
 @pytest.mark.parametrize("value", ["10.0.0.0/8, ::1", "127.0.0.1", ""])
