@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from accounts.models import SetUpLink
+from accounts.networks import network_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 OPERATOR = "admin"
 LINK_LIFETIME = timedelta(minutes=30)
-IPV6_PREFIX = 64
-"""So much of an address names the network; whoever has one can use all addresses in it."""
 
 
 def has_operator() -> bool:
@@ -39,18 +37,9 @@ def set_password(password: str) -> User:
     return operator
 
 
-def network_of(request: HttpRequest) -> str:
-    """By whom wrong passwords are counted: an IPv4 address, or the network of an IPv6 address."""
-    text = str(request.META.get("REMOTE_ADDR") or "")
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return text
-    if isinstance(address, ipaddress.IPv4Address):
-        return text
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((int(address), IPV6_PREFIX), strict=False))
+def guesser(request: HttpRequest) -> str:
+    """By whom wrong passwords are counted."""
+    return network_of(str(request.META.get("REMOTE_ADDR") or ""))
 
 
 def new_set_up_token() -> str | None:

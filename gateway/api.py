@@ -24,6 +24,7 @@ from django.urls import Resolver404, resolve
 from accounts.plain_text import neutralised
 from gateway.authentication import check_host
 from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded, RequestTooLarge
+from gateway.noise import say_of_stranger
 from gateway.request_ids import accepted_or_new, current_request_id
 
 if TYPE_CHECKING:
@@ -233,7 +234,9 @@ def _path_unknown(request: ApiRequest) -> NotFound:
     found = API_PATH_AT_THE_END.fullmatch(path)
     if found is None:
         return NotFound(f"{path} is not a path of this gateway.")
-    logger.info("%s was asked for: the base URL of a client is wrong", neutralised(path))
+    address = str(request.META.get("REMOTE_ADDR", ""))
+    asked_for = "%s was asked for: the base URL of a client is wrong"
+    say_of_stranger(logger, logging.INFO, address, asked_for, neutralised(path))
     meant = re.sub("/+", "/", f"/v1/{found[1].lower()}")
     return NotFound(
         f"{path} is not a path of this gateway, but {meant} is. A client's base URL is the address of the "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from django.utils.crypto import constant_time_compare
 
 from accounts.outbound import is_loopback
 from gateway.errors import AuthenticationFailed, InvalidRequest, PermissionDenied
+from gateway.noise import say_of_stranger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
 
 logger = logging.getLogger(__name__)
-
-REFUSALS_SAID_EVERY_SECONDS = 60.0
-MOST_ADDRESSES = 1000
-_refused: dict[str, tuple[float, int]] = {}
-"""By address: when a refusal was last logged, and how many were not since."""
 
 
 def check_host(request: HttpRequest) -> None:
@@ -61,18 +56,9 @@ def check_client(request: HttpRequest) -> None:
 
 
 def log_refusal(request: HttpRequest, error: GatewayError) -> None:
-    """Once a minute for each address, so that whoever tries keys one after the other cannot fill the log."""
     address = str(request.META.get("REMOTE_ADDR", ""))
-    now = time.monotonic()
-    said_at, unsaid = _refused.get(address, (-REFUSALS_SAID_EVERY_SECONDS, 0))
-    if now - said_at < REFUSALS_SAID_EVERY_SECONDS:
-        _refused[address] = said_at, unsaid + 1
-        return
-    more = f" ({unsaid} more since the last line like this)" if unsaid else ""
-    logger.error("A client at %s was refused: %d %s%s", address, error.status, error.message, more)
-    if len(_refused) >= MOST_ADDRESSES:
-        _refused.clear()
-    _refused[address] = now, 0
+    refused = "A client at %s was refused: %d %s"
+    say_of_stranger(logger, logging.ERROR, address, refused, address, error.status, error.message)
 
 
 def client_keys(request: HttpRequest) -> Iterator[str]:

@@ -23,9 +23,11 @@ from gateway.request_ids import current_request_id
 
 COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 HIDDEN = "[hidden]"
-# What secrets look like here: Google's tokens, codes, keys and client secrets; clients' keys; sealed ones.
+# What secrets look like here: Google's tokens, codes, keys and client secrets; clients' keys; sealed ones;
+# set-up links.
 SECRETS = re.compile(
     r"ya29\.[\w.-]+|1//[\w-]{8,}|4/[\w-]{16,}|GOCSPX-[\w-]+|AIza[\w-]{20,}|sk-[\w-]{16,}|gAAAA[\w=-]{20,}"
+    r"|(?<=/set-up/)[^/\s]+"
     r"|(?i:(?<=bearer )|(?<=basic ))[\w.~+/=-]{4,}"
     r"|(?i:(?<=refresh_token=)|(?<=access_token=)|(?<=client_secret=)|(?<=password=)|(?<=code=))[^\s&\"']+"
 )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.contrib.auth import authenticate, get_user, get_user_model, user_logged_in
+from django.contrib.auth import authenticate, get_user, get_user_model, user_logged_in, user_login_failed
 from django.contrib.auth.backends import ModelBackend
 from django.core.cache import cache
+from django.dispatch import receiver
 from django.utils.crypto import salted_hmac
 
-from accounts.operators import network_of
+from accounts.operators import guesser
+from gateway.noise import say_of_stranger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +27,16 @@ if TYPE_CHECKING:
 
     Check = Callable[[HttpRequest, str, str], AbstractBaseUser | None]
 
+logger = logging.getLogger(__name__)
+
 REMEMBERED_SECONDS = 60
+
+
+@receiver(user_login_failed)
+def log_failed_login(request: HttpRequest | None, **kwargs: object) -> None:
+    address = str(request.META.get("REMOTE_ADDR", "")) if request is not None else ""
+    failed = "A login from %s failed: wrong name or password, or locked out after five of them"
+    say_of_stranger(logger, logging.WARNING, address, failed, address)
 
 
 def is_operator(request: HttpRequest) -> bool:
@@ -78,7 +90,7 @@ def _log_in(request: HttpRequest, name: str, password: str) -> AbstractBaseUser 
 
 
 def _check_quietly(request: HttpRequest, name: str, password: str) -> AbstractBaseUser | None:
-    key = f"wrong-at-health:{network_of(request)}"
+    key = f"wrong-at-health:{guesser(request)}"
     cache.add(key, 0, settings.AXES_COOLOFF_TIME.total_seconds())
     if cache.get(key, 0) >= settings.AXES_FAILURE_LIMIT:
         return None

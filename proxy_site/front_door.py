@@ -7,13 +7,17 @@ TRUSTED_PROXIES names, the client's own address and scheme count; what any other
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
 
 from gateway.errors import GatewayError, InvalidRequest, PermissionDenied
+from gateway.noise import say_of_stranger
 from gateway.request_ids import accepted_or_new
+
+logger = logging.getLogger(__name__)
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -36,6 +40,8 @@ class FrontDoor:
         try:
             scope = self._admitted(scope)
         except GatewayError as error:
+            address = str((scope["client"] or [""])[0])
+            say_of_stranger(logger, logging.WARNING, address, "%s was refused: %s", address, error.message)
             await _refuse(scope, error, send)
         else:
             await self._application(scope, receive, send)

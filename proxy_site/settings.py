@@ -182,6 +182,7 @@ LOGGING: dict[str, Any] = {
     "filters": {
         "request_id": {"()": "gateway.log_format.RequestIdFilter"},
         "below_warning": {"()": "gateway.log_format.BelowWarning"},
+        "noise": {"()": "gateway.noise.NoiseFilter"},
     },
     "formatters": {
         stream: {"()": "gateway.log_format.formatter", "log_format": LOG_FORMAT, "stream": stream}
@@ -192,13 +193,13 @@ LOGGING: dict[str, Any] = {
             "class": "logging.StreamHandler",
             "stream": "ext://sys.stdout",
             "formatter": "stdout",
-            "filters": ["request_id", "below_warning"],
+            "filters": ["request_id", "below_warning", "noise"],
         },
         "stderr": {
             "class": "logging.StreamHandler",
             "stream": "ext://sys.stderr",
             "formatter": "stderr",
-            "filters": ["request_id"],
+            "filters": ["request_id", "noise"],
             "level": "WARNING",
         },
     },
@@ -206,7 +207,9 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         name: {"level": {"warn": "WARNING"}.get(LOG_LEVEL, LOG_LEVEL.upper())}
         for name in ("accounts", "gateway", "dashboard", "proxy_site")
-    },
+    }
+    # It has a line for each wrong password; gateway/operator_access.py has one a minute.
+    | {"axes": {"level": "CRITICAL"}},
 }
 
 SETTING_WARNINGS = env.warnings
@@ -295,7 +298,7 @@ AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_CLIENT_IP_CALLABLE = "accounts.operators.network_of"
+AXES_CLIENT_IP_CALLABLE = "accounts.operators.guesser"
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "accounts/locked_out.html"
 AXES_ENABLE_ADMIN = False

@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from gateway import authentication
+from gateway import noise
 from gateway.api import Api
 from gateway.release_dates import released_at
 from tests.gateway.conftest import BODY_LIMIT_BYTES, a_body
@@ -231,7 +231,7 @@ async def test_a_refused_client_is_in_the_log_once_a_minute(
     client: httpx.AsyncClient, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.AUTH_TOKEN = "secret"
-    authentication._refused.clear()
+    noise.strangers.forget()
 
     for _ in range(3):
         await client.get("/v1/models", headers={"x-api-key": "canary"})

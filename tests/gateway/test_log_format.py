@@ -196,6 +196,13 @@ def test_words_that_are_no_secrets_stay(text: str) -> None:
     assert shown == text
 
 
+@pytest.mark.parametrize("end", ["", "/", "/?next=x", " HTTP/1.1"])
+def test_a_set_up_link_is_hidden(end: str) -> None:
+    shown = redacted(f"Forbidden (CSRF cookie not set.): /admin/set-up/ab-Cd_{'9' * 27}{end}")
+
+    assert shown == f"Forbidden (CSRF cookie not set.): /admin/set-up/{HIDDEN}{end}"
+
+
 @pytest.mark.parametrize("name", ["AUTH_TOKEN", "WEBUI_PASSWORD", "OAUTH_CLIENT_SECRET", "SECRET_KEY"])
 def test_the_secrets_of_the_settings_are_hidden(name: str, settings: Settings) -> None:
     setattr(settings, name, "correct horse")

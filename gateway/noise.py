@@ -1,0 +1,78 @@
+"""What strangers cause to be logged: a line a minute each, and a few for all of them, so that nobody can fill
+the disk. The next line says how many were left out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from accounts.networks import network_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+LINE_EVERY_SECONDS = 60.0
+MOST_LINES = 10
+"""For all strangers together, in that time."""
+OURS = ("accounts", "gateway", "dashboard", "proxy_site")
+
+
+class Budget:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._said_at: dict[Hashable, float] = {}
+        self._left_out = 0
+
+    def spend(self, key: Hashable) -> str | None:
+        """None: leave this line out. Else what stands at its end, mostly nothing."""
+        now = self._now()
+        since = now - LINE_EVERY_SECONDS
+        self._said_at = {known: at for known, at in self._said_at.items() if at > since}
+        if key in self._said_at or len(self._said_at) >= MOST_LINES:
+            self._left_out += 1
+            return None
+        self._said_at[key] = now
+        left_out, self._left_out = self._left_out, 0
+        return f" ({left_out} more since the last line like this)" if left_out else ""
+
+    def forget(self) -> None:
+        self._said_at, self._left_out = {}, 0
+
+
+strangers = Budget()
+libraries = Budget()
+
+
+def say_of_stranger(
+    logger: logging.Logger, level: int, address: str, message: str, *arguments: object
+) -> None:
+    """`address` is the stranger's; the rest is what a logger wants."""
+    if logger.isEnabledFor(level) and (more := strangers.spend(network_of(address))) is not None:
+        logger.log(level, f"{message}%s", *arguments, more)
+
+
+class NoiseFilter(logging.Filter):
+    """For handlers: what libraries log. Our own lines are few, or go through `say_of_stranger`."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] in OURS:
+            return True
+        request = getattr(record, "request", None)
+        if request is not None and record.levelno < logging.ERROR:
+            more = strangers.spend(network_of(str(request.META.get("REMOTE_ADDR", ""))))
+        else:
+            more = libraries.spend(_place(record))
+        if more:
+            record.msg, record.args = f"{record.getMessage()}{more}", ()
+        return more is not None
+
+
+def _place(record: logging.LogRecord) -> tuple[str, int]:
+    """The same mistake is one kind of line, whatever it says: where it was raised, or where it was logged."""
+    frame = record.exc_info[2] if record.exc_info else None
+    if frame is None:
+        return record.pathname, record.lineno
+    while frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame.tb_frame.f_code.co_filename, frame.tb_lineno
