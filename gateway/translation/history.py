@@ -33,26 +33,24 @@ def repair_history(messages: Sequence[Message]) -> list[Message]:
 def as_turns(messages: Sequence[Message]) -> list[Message]:
     """Content as blocks, blank texts dropped, neighbours of one role merged, system text said by the user."""
     turns: list[Message] = []
+    last_of_user = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
     for at, message in enumerate(messages):
         role = "assistant" if message["role"] == "assistant" else "user"
         blocks = _blocks_of(message.get("content") or [])
         if message["role"] == "system":
-            if message.get("clear_at") == CLEARED_BY_USER and _user_speaks(messages[at + 1 :]):
+            if message.get("clear_at") == CLEARED_BY_USER and at < last_of_user:
                 blocks = [block for block in blocks if block["type"] != "text"]
             if not blocks:
                 continue  # it only changes the effort, or has had its time
         if turns and turns[-1]["role"] == role:
-            turns[-1] = {"role": role, "content": turns[-1]["content"] + blocks}
+            turns[-1]["content"] += blocks
         else:
             turns.append({"role": role, "content": blocks})
     return turns
 
 
-def _user_speaks(messages: Iterable[Message]) -> bool:
-    return any(message["role"] == "user" for message in messages)
-
-
 def _blocks_of(content: str | list[Block]) -> list[Block]:
+    """Always a list of its own, which may be added to."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content.strip() else []
     kept = []
@@ -144,12 +142,13 @@ def _with_answers_first(turn: Message, calls: list[str]) -> Message:
     blocks = turn["content"]
     if not calls and not any(block["type"] == "tool_result" for block in blocks):
         return turn
+    asked = set(calls)
     answers: dict[str, Block] = {}
     rest: list[Block] = []
     for block in blocks:
         if block["type"] != "tool_result":
             rest.append(block)
-        elif block["tool_use_id"] not in calls:
+        elif block["tool_use_id"] not in asked:
             rest += _orphan(block)
         else:
             answers.setdefault(block["tool_use_id"], block)

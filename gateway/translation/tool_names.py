@@ -22,11 +22,13 @@ class ToolNames:
     def __init__(self) -> None:
         self._upstream_by_client: dict[str, str] = {}
         self._client_by_upstream: dict[str, str] = {}
+        self._next_numbers: dict[str, int] = {}
 
     def copy(self) -> ToolNames:
         names = ToolNames()
         names._upstream_by_client = self._upstream_by_client.copy()
         names._client_by_upstream = self._client_by_upstream.copy()
+        names._next_numbers = self._next_numbers.copy()
         return names
 
     def __len__(self) -> int:
@@ -53,7 +55,7 @@ class ToolNames:
         return list(self._client_by_upstream)[len(earlier) :]
 
     def _add(self, name: str) -> str:
-        upstream = unique(legal_name(name), self._client_by_upstream)
+        upstream = unique(legal_name(name), self._client_by_upstream, self._next_numbers)
         self._upstream_by_client[name] = upstream
         self._client_by_upstream[upstream] = name
         return upstream
@@ -74,13 +76,18 @@ def legal_name(name: str) -> str:
     return name[:MAX_NAME_LENGTH]
 
 
-def unique(name: str, taken: dict[str, str]) -> str:
-    """``name``, or ``name_2``, ``name_3`` ... within the length Google allows."""
-    candidate, number = name, 2
+def unique(name: str, taken: dict[str, str], next_numbers: dict[str, int]) -> str:
+    """``name``, or ``name_2``, ``name_3`` ... within the length Google allows.
+
+    ``next_numbers`` remembers where the search for each name ended, so that a thousand of one name do not
+    look for a place a thousand times.
+    """
+    candidate, number = name, next_numbers.get(name, 2)
     while candidate in taken:
         suffix = f"_{number}"
         candidate = name[: MAX_NAME_LENGTH - len(suffix)] + suffix
         number += 1
+    next_numbers[name] = number
     return candidate
 
 
@@ -92,8 +99,10 @@ class ToolUseIds:
 
     def __init__(self) -> None:
         self._taken: dict[str, str] = {}
+        self._next_numbers: dict[str, int] = {}
 
     def to_upstream(self, tool_use_id: str) -> str:
-        upstream = unique(_ILLEGAL.sub("_", tool_use_id)[:MAX_NAME_LENGTH] or "_", self._taken)
+        legal = _ILLEGAL.sub("_", tool_use_id)[:MAX_NAME_LENGTH] or "_"
+        upstream = unique(legal, self._taken, self._next_numbers)
         self._taken[upstream] = tool_use_id
         return upstream
