@@ -23,6 +23,7 @@ from django.urls import Resolver404, resolve
 
 from accounts.plain_text import neutralised
 from gateway.authentication import check_host
+from gateway.body_shape import count_structure, has_few_values, refuse_depth
 from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded, RequestTooLarge
 from gateway.noise import say_of_stranger
 from gateway.request_ids import accepted_or_new, current_request_id
@@ -61,15 +62,25 @@ class ApiRequest(ASGIRequest):
         self.gateway = gateway
         self.request_id = accepted_or_new(self.headers.get("x-request-id", ""))
 
-    def json(self) -> Any:
+    async def json(self) -> Any:
         """Raises InvalidRequest."""
         content_type = self.content_type or ""
         if content_type and not JSON_TYPE.match(content_type):
             raise InvalidRequest("content-type: must be application/json.")
-        try:
-            return orjson.loads(self.raw_body)
-        except orjson.JSONDecodeError:
-            return _parse_mended(_replace_lone_surrogates(self.raw_body))
+        if has_few_values(self.raw_body):
+            value = parse_json(self.raw_body)
+            refuse_depth(value)
+            return value
+        await count_structure(self.raw_body)
+        return parse_json(self.raw_body)
+
+
+def parse_json(body: bytes) -> Any:
+    """Raises InvalidRequest."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _parse_mended(_replace_lone_surrogates(body))
 
 
 # JavaScript cuts a text between the two halves of an emoji and sends the half as an escape, for example in

@@ -58,7 +58,7 @@ async def messages(request: ApiRequest) -> HttpResponseBase:
     await gateway.books.open(record)
     try:
         message_request = parse_messages_request(
-            request.json(), version=_version(request), betas=_betas(request)
+            await request.json(), version=_version(request), betas=_betas(request)
         )
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("asks for %s", _shape_of(request, message_request))
@@ -231,7 +231,7 @@ def _first_user_text(message_request: MessagesRequest) -> str:
 async def count_tokens(request: ApiRequest) -> HttpResponseBase:
     """An estimate: nobody is asked, so that it is as good when every account is at its limit."""
     count_request = parse_count_tokens_request(
-        request.json(), version=_version(request), betas=_betas(request)
+        await request.json(), version=_version(request), betas=_betas(request)
     )
     model = request.gateway.relay.counting_model(count_request)
     tokens = estimate_input_tokens(count_request, model.family)

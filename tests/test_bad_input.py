@@ -56,10 +56,13 @@ NO_JSON = {
     "stray bytes": b"\xff\xfe\x00\x01",
     "a zero byte": b'{"model": "\x00"}',
     "gzip": b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00",
-    "100k nested lists": b"[" * DEPTH + b"]" * DEPTH,
-    "100k nested objects": b'{"a":' * DEPTH + b"1" + b"}" * DEPTH,
     "100k open lists": b"[" * DEPTH,
-    "a message nested 100k deep": orjson.dumps(HELLO)[:-1] + b',"x":' + b"[" * DEPTH + b"]" * DEPTH + b"}",
+}
+TOO_DEEP = {
+    "lists": b"[" * DEPTH + b"]" * DEPTH,
+    "objects": b'{"a":' * (DEPTH // 2) + b"{}" + b"}" * (DEPTH // 2),
+    "within a message": orjson.dumps(HELLO)[:-1] + b',"x":' + b"[" * DEPTH + b"]" * DEPTH + b"}",
+    "just too deep": orjson.dumps(HELLO)[:-1] + b',"x":' + b"[" * 200 + b"]" * 200 + b"}",
 }
 
 
@@ -67,6 +70,21 @@ NO_JSON = {
 @pytest.mark.parametrize("name", NO_JSON)
 def test_a_body_that_is_no_json_is_refused(name: str, path: str, url: str) -> None:
     assert_refused(post(url, NO_JSON[name], path), 400, "invalid_request_error", "not valid JSON")
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize("name", TOO_DEEP)
+def test_a_body_nested_too_deeply_is_refused(name: str, path: str, url: str) -> None:
+    answer = post(url, TOO_DEEP[name], path)
+
+    assert_refused(answer, 400, "invalid_request_error", "more than 200 levels deep")
+
+
+@pytest.mark.parametrize("depth", [190, 199])
+def test_what_no_rule_looks_at_may_be_as_deep_as_any_client_makes_it(depth: int, url: str) -> None:
+    body = orjson.dumps(HELLO)[:-1] + b',"x":' + b"[" * depth + b"]" * depth + b"}"
+
+    assert post(url, body).status == 200
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"17", b"null", b"true"])

@@ -1,0 +1,108 @@
+"""How much structure a JSON text has, before it is parsed.
+
+A few megabytes of braces become gigabytes of objects, and stop the event loop while they do. What counts is
+not the size of a body but the number of its values, so it is counted first: in pieces, each a few passes in C
+and no object for any value, so that the loop can do other work in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+
+from gateway.errors import InvalidRequest
+
+MOST_STRUCTURE = 300_000
+"""Of the characters ``{}[],:`` outside of texts. Claude Code sends about 1,000 with its first question and
+25,000 a megabyte later on, so that a million tokens of history have about 100,000."""
+DEEPEST = 200
+FEW_VALUES = 10_000
+"""So many are parsed and translated within milliseconds."""
+PIECE_BYTES = 256 * 1024
+
+_SIGNS = b"{}[],:"
+_ALL_BUT_SIGNS_AND_QUOTES = bytes(set(range(256)) - set(_SIGNS + b'"'))
+
+
+def has_few_values(body: bytes) -> bool:
+    """At a glance. Signs within texts are counted, too, so that no may be wrong."""
+    if len(body) <= FEW_VALUES:
+        return True
+    return body.count(b",") + body.count(b"{") + body.count(b"[") <= FEW_VALUES
+
+
+async def count_structure(body: bytes) -> int:
+    """The characters ``{}[],:`` outside of texts.
+
+    Raises InvalidRequest for more of them than any client sends, or for values nested deeper than any are.
+    """
+    shape = BodyShape()
+    for start in range(0, len(body), PIECE_BYTES):
+        shape.add(body[start : start + PIECE_BYTES])
+        await asyncio.sleep(0)
+    shape.check_depth()
+    return shape.structure
+
+
+class BodyShape:
+    """Is fed a text piece by piece, cut anywhere."""
+
+    def __init__(self) -> None:
+        self.structure = 0
+        self._brackets: list[bytes] = []
+        self._is_in_text = False
+        self._rest = b""
+
+    def add(self, piece: bytes) -> None:
+        """Raises InvalidRequest as soon as there is too much structure."""
+        piece = self._without_escapes(piece)
+        between_quotes = piece.translate(None, _ALL_BUT_SIGNS_AND_QUOTES).split(b'"')
+        signs = b"".join(between_quotes[self._is_in_text :: 2])
+        if len(between_quotes) % 2 == 0:
+            self._is_in_text = not self._is_in_text
+        self.structure += len(signs)
+        if self.structure > MOST_STRUCTURE:
+            raise InvalidRequest(
+                f"request body: has more than {MOST_STRUCTURE:,} brackets, commas and colons outside of "
+                "texts, which is more than any real request needs."
+            )
+        self._brackets.append(signs.translate(None, b",:"))
+
+    def check_depth(self) -> None:
+        """Raises InvalidRequest. Takes away the innermost pairs until none is left; what then remains is no
+        JSON, and its reader will say so."""
+        brackets = b"".join(self._brackets)
+        for _ in range(DEEPEST):
+            peeled = brackets.replace(b"{}", b"").replace(b"[]", b"")
+            if len(peeled) == len(brackets):
+                return
+            brackets = peeled
+        if b"{}" in brackets or b"[]" in brackets:
+            raise nested_too_deeply()
+
+    def _without_escapes(self, piece: bytes) -> bytes:
+        """Without ``\\\\`` and ``\\"``, so that each quote that is left begins or ends a text. A backslash
+        at the end waits for the piece that says what it escapes."""
+        piece = self._rest + piece
+        backslashes = len(piece) - len(piece.rstrip(b"\\"))
+        self._rest = piece[len(piece) - backslashes % 2 :]
+        piece = piece[: len(piece) - backslashes % 2]
+        if b"\\" in piece:
+            piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
+        return piece
+
+
+def refuse_depth(value: object) -> None:
+    """For a text that was parsed without being counted. Raises InvalidRequest. The writer of JSON follows 254
+    levels and takes a third of the time that reading took; a walk in Python would take far longer."""
+    for _ in range(254 - DEEPEST):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise nested_too_deeply() from None
+
+
+def nested_too_deeply() -> InvalidRequest:
+    return InvalidRequest(f"request body: is nested more than {DEEPEST} levels deep.")
