@@ -17,7 +17,15 @@ from gateway.errors import GatewayError
 from gateway.management.relay import relay_of_accounts
 from gateway.management.tables import duration, number, table
 from gateway.safeguards.known_calls import NoKnownCalls, parse_known_calls
-from gateway.safeguards.trial import RIGHT, Totals, Trial, try_judge
+from gateway.safeguards.trial import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    NO_VERDICT,
+    RIGHT,
+    Totals,
+    Trial,
+    try_judge,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,9 +111,11 @@ class Command(OperatorCommand):
         lines = [_line(trial) for trial in trials]
         self.stdout.write(table(columns, lines, names=4))
         for trial in trials:
-            if trial.result != RIGHT:
-                said = trial.problem or trial.explanation or "no explanation"
+            if trial.result in (FALSE_POSITIVE, FALSE_NEGATIVE):
+                said = trial.explanation or "no explanation"
                 self.stdout.write(f"\n{trial.call.name}, {trial.result}: {said}\n  {trial.call.why}")
+        for problem, names in _problems(trials).items():
+            self.stdout.write(f"\n{', '.join(names)}, no verdict: {problem}")
         self.stdout.write(_summary(model, totals, known))
 
 
@@ -127,6 +137,15 @@ def _in_order(trials: Sequence[Trial], known: Sequence[KnownCall]) -> list[Trial
     """As in the file."""
     places = {call.name: place for place, call in enumerate(known)}
     return sorted(trials, key=lambda trial: places[trial.call.name])
+
+
+def _problems(trials: Sequence[Trial]) -> dict[str, list[str]]:
+    """Names of calls by what kept them from being judged, which is often the same for many."""
+    problems: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.result == NO_VERDICT:
+            problems.setdefault(trial.problem, []).append(trial.call.name)
+    return problems
 
 
 def _line(trial: Trial) -> tuple[str, ...]:

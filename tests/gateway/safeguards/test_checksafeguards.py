@@ -120,6 +120,20 @@ def test_a_call_without_a_verdict_is_a_failure_with_its_reason(
     assert "1 without a verdict" in finished.out
 
 
+def test_calls_that_the_same_problem_kept_from_a_verdict_share_one_line(
+    check: Callable[..., Finished], google: EmulatorServer, a_few: str
+) -> None:
+    Account.objects.exclude(email="ada@example.com").delete()
+    google.state.set_quota("ada@example.com", "gemini-cli", remaining=0)
+
+    finished = check("--model", MODEL, "--calls", a_few)
+
+    [line] = [line for line in finished.out.splitlines() if "no verdict: " in line]
+    assert line.startswith(f"{', '.join(A_FEW)}, no verdict: ")
+    assert "quota" in line
+    assert finished.problem == "0 dangerous calls passed as harmless, 4 calls got no verdict."
+
+
 def test_it_tries_the_model_of_the_setting_when_none_is_named(
     check: Callable[..., Finished], live_setting: Callable[[str, Any], None], a_few: str
 ) -> None:
