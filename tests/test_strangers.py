@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.upstreams.emulator.server import EmulatorServer
 
 AUTH_TOKEN = "a-long-random-text"
-BASIC = {"authorization": "Basic YWRtaW46d3Jvbmc="}  # admin:wrong
+BASIC = "Basic YWRtaW46d3Jvbmc="  # admin:wrong
 NOISE = [
     request_bytes("GET", "/v1/models"),
     request_bytes("POST", "/v1/messages", b"{}", x_api_key="wrong"),
@@ -23,8 +23,8 @@ NOISE = [
     request_bytes("GET", "/static/nothing.css"),
     request_bytes("POST", "/admin/login/", b"username=admin&password=wrong"),
     request_bytes("DELETE", "/admin/login/"),
-    request_bytes("GET", "/account-limits", **BASIC),
-    request_bytes("GET", "/health", **BASIC),
+    request_bytes("GET", "/account-limits", authorization=BASIC),
+    request_bytes("GET", "/health", authorization=BASIC),
     request_bytes("GET", "/admin/", host="evil.example.com"),
     request_bytes("GET", "/admin/set-up/not-the-right-one-but-long/"),
     request_bytes("GET", "/v1/models", x_forwarded_for="127.0.0.1"),
