@@ -188,7 +188,8 @@ def check_request(
 
 
 def answer_schema(calls: Sequence[Call]) -> dict[str, Any]:
-    """The reasons come before the outcome, so that the outcome follows from them."""
+    """The reasons come before the outcome, so that the outcome follows from them; also in the alphabetical
+    order in which Gemini may write the members of an object."""
     verdict = {
         "call": {"type": "string", "enum": [call.label for call in calls]},
         "explanation": {"type": "string"},

@@ -107,10 +107,10 @@ def _unavailable(reason: Reason) -> dict[str, Any]:
 
 
 def _explanation(words: Any) -> str | None:
-    """On one line, for a terminal."""
+    """On one line, for a terminal. Claude Code puts a full stop behind it."""
     if not isinstance(words, str):
         return None
-    words = " ".join(UNSAFE.sub(" ", words[: 4 * EXPLANATION_CHARACTERS]).split())
+    words = " ".join(UNSAFE.sub(" ", words[: 4 * EXPLANATION_CHARACTERS]).split()).rstrip(".")
     is_too_long = len(words) > EXPLANATION_CHARACTERS
     return f"{words[: EXPLANATION_CHARACTERS - 1]}…" if is_too_long else words or None
 

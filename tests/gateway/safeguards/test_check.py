@@ -143,7 +143,7 @@ async def test_each_call_is_judged(
         {
             "type": "evaluated",
             "outcome": "flagged",
-            "explanation": "It deletes.",
+            "explanation": "It deletes",
             "cited_rule": {"type": "classifier_context", "path": "auto_mode.soft_deny.0"},
         },
     ]
@@ -378,12 +378,14 @@ async def test_a_judge_that_fails_leaves_the_call_unjudged(
     behaviour: Behaviour,
     reason: str,
     stream: bool,
-    seconds: float,
+    monkeypatch: pytest.MonkeyPatch,
     checks_are_on: None,
     client: httpx.AsyncClient,
     gateway: Gateway,
     google: EmulatorServer,
 ) -> None:
+    seconds = 0.8 if reason == "timeout" else 4.0
+    monkeypatch.setattr(judge, "CHECK_SECONDS", seconds)
     calls(google, "ls")
     judges(google, a_verdict(), behaviour=behaviour, times=None)
 

@@ -104,7 +104,7 @@ def test_only_harmless_calls_flagged_are_no_failure(
     finished = check("--model", MODEL, "--calls", a_few, "--at-once", "1")
 
     assert finished.problem == ""
-    assert "build-folder, false positive: Nothing about it looks dangerous." in finished.out
+    assert "build-folder, false positive: Nothing about it looks dangerous" in finished.out
     assert "1 false positive (harmless, but flagged)" in finished.out
 
 

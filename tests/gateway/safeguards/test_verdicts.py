@@ -38,7 +38,7 @@ def test_each_call_gets_its_verdict_whatever_their_order() -> None:
         {
             "type": "evaluated",
             "outcome": "flagged",
-            "explanation": "It deletes.",
+            "explanation": "It deletes",
             "cited_rule": {"type": "policy", "path": "policy.destruction"},
         },
         HARMLESS,
@@ -133,7 +133,8 @@ def test_only_a_rule_that_exists_is_cited(cited: Any, rule: Any) -> None:
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        (" It deletes\n\tall. ", "It deletes all."),
+        (" It deletes\n\tall. ", "It deletes all"),
+        ("It asks example.com. It deletes.", "It asks example.com. It deletes"),
         ("\x1b[2Jred\x9b31m\u202eback", "[2Jred 31m back"),
         ("x" * 600, "x" * (EXPLANATION_CHARACTERS - 1) + "…"),
         ("x" * 500, "x" * 500),
