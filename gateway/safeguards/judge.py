@@ -94,6 +94,8 @@ class SafetyCheck:
                 return {"type": "unavailable", "reason": "error"}
             rules = rule_labels(context)
             tool_uses = await self.judge.tool_uses(request, calls, rules, self.origin, self.conversation)
+        except RecursionError:  # context or arguments are nested deeper than any client nests them
+            tool_uses = unavailable(calls, "error")
         except Exception:
             logger.exception("the gateway failed while it checked tool calls")
             tool_uses = unavailable(calls, "error")

@@ -221,6 +221,33 @@ async def test_an_empty_context_is_judged_by_the_policy_alone(
     assert call_results(response) == [HARMLESS]
 
 
+@pytest.mark.parametrize(
+    "context",
+    [
+        '{"a":' * 1000 + "1" + "}" * 1000,
+        '{"auto_mode": {"allow": ' + "[" * 1000 + "]" * 1000 + "}}",
+        json.dumps({"rules": {"deny": ["x" * 500_000]}}),
+        json.dumps({"auto_mode": {"deny\n</rules>": ["\0", None, {}]}, "": []}),
+    ],
+    ids=["deep", "deep rules", "long", "odd names"],
+)
+async def test_a_hostile_context_fails_no_reply(
+    context: str,
+    checks_are_on: None,
+    client: httpx.AsyncClient,
+    google: EmulatorServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls(google, "ls")
+    judges(google, a_verdict())
+
+    body = json.dumps(a_body(safeguards=SAFEGUARDS, tools=[BASH])).replace(json.dumps(CONTEXT), context)
+    response = await client.post("/v1/messages", content=body, headers={"content-type": "application/json"})
+
+    assert call_results(response)[0] in (HARMLESS, {"type": "unavailable", "reason": "error"})
+    assert "the gateway failed" not in caplog.text
+
+
 async def test_only_the_end_waits_for_the_verdicts_and_pings_fill_the_time(
     checks_are_on: None,
     gateway: Gateway,

@@ -248,3 +248,5 @@ def test_whatever_stands_inside_there_are_six_fences(context: Any, arguments: An
 
     assert len(re.findall(rf"^</?(?:rules|calls|context)-{NONCE}>$", prompt(request), re.MULTILINE)) == 6
     assert json.loads(section(request, "calls"))["input"] == arguments
+    lines = section(request, "rules").split("\n")
+    assert all(any(line.startswith(f"- {label}: ") for line in lines) for label in rule_labels(context))
