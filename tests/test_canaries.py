@@ -88,6 +88,7 @@ def say_everything(evidence: Evidence, emulator: EmulatorServer) -> None:
             say_all_kinds(evidence, emulator, model=model, stream=stream)
     for stream in (False, True):
         have_calls_judged(evidence, emulator, stream=stream)
+        search_the_web(evidence, stream=stream)
         go_wrong(evidence, emulator, stream=stream)
     knock_at_the_door(evidence)
     send(
@@ -161,6 +162,24 @@ def have_calls_judged(evidence: Evidence, emulator: EmulatorServer, *, stream: b
         emulator.state.clear_scripts()
     for malformed in ("canary-safeguards", [{"type": "dangerous_tool_use", "classifier_context": "canary"}]):
         send(evidence, {**body, "safeguards": malformed})
+
+
+def search_the_web(evidence: Evidence, *, stream: bool) -> None:
+    """With a search, and where none can be made. The question comes back in the addresses of the sources."""
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    question = user("canary-search-question")
+    for tools in (
+        [search],
+        [{**search, "blocked_domains": ["canary-domain.example"]}],
+        [{**search, "allowed_domains": ["https://canary-domain.example"]}],
+        [{**search, "user_location": {"type": "approximate", "city": "canary-city"}}],
+        [search, a_tool()],
+    ):
+        send(evidence, a_body(question, model=CLAUDE, stream=stream, tools=tools))
+        assert "web_search_tool_result" in evidence.answers[-1]
+        assert "canary-search-question" in evidence.answers[-1]
+    history = [question, assistant("canary-search-answer"), user("canary-second-question")]
+    send(evidence, a_body(*history, model=CLAUDE, stream=stream, tools=[search]))
 
 
 def a_body(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
