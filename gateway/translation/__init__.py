@@ -14,6 +14,7 @@ stream.py            chunks -> stream events
 response.py          stream events -> message
   stop_reason.py       finishReason -> stop_reason
   usage.py             usageMetadata -> usage
+web_search/          a web search to Google, and its sources back
 errors.py            Google's error body -> the sentence for the client
 upstream_model.py    what we know of a model from its name
 token_estimate.py    about how many tokens a request has
