@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 
 from gateway import message_views, web_searches
 from gateway.models import RequestLog
+from gateway.translation.web_search.notes import PREFIX
 from gateway.translation.web_search.sources import MAX_SOURCES
 from gateway.upstreams.emulator import models
 from gateway.upstreams.emulator.behaviour import (
@@ -205,7 +206,7 @@ async def test_sources_sent_back_become_text_for_any_model(
     told = orjson.dumps(google.state.log.generations()[1].envelope["request"]["contents"][1]).decode()
     assert f"- news.example.com, {PAGES[1]}" in told
     assert "    news.example.com says that tides in Oslo is well known." in told
-    assert "gateway.1." not in told
+    assert PREFIX not in told
 
 
 # What a search may cost and take

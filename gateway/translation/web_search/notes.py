@@ -16,8 +16,9 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PREFIX = "gateway.1."
-"""No value of Anthropic's has a dot. The number is that of this form."""
+PREFIX = "gateway-1-"
+"""No value of Anthropic's has a dash: theirs are plain base64. The number is that of this form. Claude Code
+takes a value with any sign but those of base64 for the words of the page."""
 LONGEST_VALUE = 64 * 1024
 
 _BASE64 = re.compile(r"[A-Za-z0-9_-]*")

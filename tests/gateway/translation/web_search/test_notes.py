@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 
 import orjson
@@ -22,6 +23,11 @@ def test_what_is_sealed_can_be_read_again(texts: list[str]) -> None:
     assert unsealed(sealed(texts)) == texts
 
 
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=5))
+def test_claude_code_takes_it_for_no_words_of_a_page(texts: list[str]) -> None:
+    assert re.fullmatch(r"[\w+/=-]*", sealed(texts), re.ASCII)
+
+
 def test_a_source_without_words_has_a_value_too() -> None:
     assert sealed([])
 
@@ -31,7 +37,7 @@ def test_a_source_without_words_has_a_value_too() -> None:
     [
         None, 5, [], {}, "", "secret", OF_ANTHROPIC, PREFIX, PREFIX + "A", PREFIX + "é", PREFIX + "W10=",
         PREFIX + "W10\n", of({}), of("text"), of([1]), of(["a", None]), of([["a"]]),
-        PREFIX + base64.urlsafe_b64encode(b"\xff\xfe[").decode(), "gateway.2." + of([])[len(PREFIX) :],
+        PREFIX + base64.urlsafe_b64encode(b"\xff\xfe[").decode(), "gateway-2-" + of([])[len(PREFIX) :],
         sealed(["a" * LONGEST_VALUE]),
     ],
 )  # fmt: skip
