@@ -12,7 +12,13 @@ from django.conf import settings
 
 from gateway.errors import GatewayError
 from gateway.journey import TOLD_THE_CLIENT
-from gateway.translation.web_search.answer import search_blocks, with_search, without_search
+from gateway.translation.web_search.answer import (
+    search_blocks,
+    text_in,
+    with_search,
+    without_search,
+    words_beside,
+)
 from gateway.translation.web_search.asked import asked_search
 from gateway.translation.web_search.sources import query_in, sources_in, to_show
 from gateway.upstreams.redirects import Redirects
@@ -54,21 +60,22 @@ class WebSearches:
         answer = await self._relay.open_search(search, request, journey)
         try:
             held = await _held(answer, journey)
-            sources = await self._sources(answer, search)
+            found = sources_in(answer.grounding_metadata)
+            shown = await self._to_show(found, answer, search)
         except BaseException:
             answer.close()
             raise
         query = query_in(answer.grounding_metadata) or search.query
-        answer.say(with_search(held, search_blocks(_new_id(), query, sources)))
+        text = words_beside(text_in(held), found, shown)
+        answer.say(with_search(held, search_blocks(_new_id(), query, shown), text))
         return answer
 
-    async def _sources(self, answer: Answer, search: Search) -> list[Source]:
+    async def _to_show(self, found: list[Source], answer: Answer, search: Search) -> list[Source]:
         """The account is given back before other servers are asked."""
         answer.close()
-        sources = sources_in(answer.grounding_metadata)
         redirects = Redirects(self._transport, settings.WEB_SEARCH_REDIRECT_URL)
-        locations = await redirects.locations([source.address for source in sources])
-        return to_show(sources, locations, search.domains)
+        locations = await redirects.locations([source.address for source in found])
+        return to_show(found, locations, search.domains)
 
 
 async def _held(answer: Answer, journey: Journey) -> list[StreamEvent]:

@@ -169,7 +169,20 @@ def test_an_answer_from_memory_is_no_search_result(claude: ClaudeCode, google: E
         google.state.clear_scripts()
 
     assert found(run) == []
-    assert "Web search error: unavailable" in told_the_model(run)
+    assert "Web search error: unavailable\n\nThe web search brought no sources." in told_the_model(run)
+
+
+def test_what_excluded_sites_say_is_not_told(claude: ClaudeCode, google: EmulatorServer) -> None:
+    location = "https://elsewhere.example/"
+    google.state.fault("redirect_to", location=location, method="groundingRedirect", times=None)
+    try:
+        run = search(claude, f"{ASK}, only on docs.example.net")
+    finally:
+        google.state.clear_scripts()
+
+    assert found(run) == []
+    assert "none of a site that is allowed here" in told_the_model(run)
+    assert "well known" not in told_the_model(run)
 
 
 def test_a_source_that_leads_astray_is_not_listed(claude: ClaudeCode, google: EmulatorServer) -> None:

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 
 from gateway import message_views, web_searches
 from gateway.models import RequestLog
+from gateway.translation.web_search.answer import NOTHING_ALLOWED, NOTHING_FOUND
 from gateway.translation.web_search.notes import PREFIX
 from gateway.translation.web_search.sources import MAX_SOURCES
 from gateway.upstreams.emulator import models
@@ -321,6 +322,7 @@ async def test_domains_are_kept(client: httpx.AsyncClient) -> None:
     assert all("example.org/" in address for address in addresses_in(allowed))
     assert set(addresses_in(others)) == set(PAGES) - {PAGES[1]}
     assert result_in(none) == {"type": "web_search_tool_result_error", "error_code": "unavailable"}
+    assert text_of(none) == NOTHING_ALLOWED
 
 
 async def test_an_answer_without_sources_says_that_nothing_was_found_and_then_the_text(
@@ -333,6 +335,7 @@ async def test_an_answer_without_sources_says_that_nothing_was_found_and_then_th
     assert kinds(message) == ["server_tool_use", "web_search_tool_result", "text"]
     assert result_in(message) == {"type": "web_search_tool_result_error", "error_code": "unavailable"}
     assert message["content"][0]["input"] == {"query": QUESTION}
+    assert text_of(message).startswith(f"{NOTHING_FOUND}\n\n“tides in Oslo”")
 
 
 @pytest.mark.parametrize(
@@ -351,7 +354,7 @@ async def test_metadata_that_holds_no_source_is_an_answer_without_any(
     message = await answer(client)
 
     assert result_in(message) == {"type": "web_search_tool_result_error", "error_code": "unavailable"}
-    assert text_of(message) == "So it is. So."
+    assert text_of(message) == f"{NOTHING_FOUND}\n\nSo it is. So."
     assert "\x1b" not in message["content"][0]["input"]["query"]
 
 

@@ -9,7 +9,7 @@ from gateway.anthropic_api import stream_events
 from gateway.translation.web_search.notes import sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.anthropic_api.stream_events import StreamEvent
@@ -25,6 +25,13 @@ CANNOT_SEARCH = (
 NO_SEARCH_LEFT = (
     "No more web searches are allowed for this answer. Answer from what was found before, say what is "
     "missing, and never make up sources, addresses or search results."
+)
+
+NOTHING_FOUND = (
+    "The web search brought no sources. What follows is not from the web; look addresses in it up first."
+)
+NOTHING_ALLOWED = (
+    "The web search brought sources, but none of a site that is allowed here. What they say is left out."
 )
 
 
@@ -65,15 +72,30 @@ def without_search(
     return replace(request, system=[*blocks, {"type": "text", "text": told}], said_first=tuple(said_first))
 
 
-def with_search(held: Sequence[StreamEvent], blocks: Sequence[Block]) -> list[StreamEvent]:
-    """The events of a held answer with these blocks in front of its text, and the search in its usage."""
-    index = len(blocks)
-    texts = [
+def words_beside(text: str, found: Collection[Source], shown: Collection[Source]) -> str:
+    """What may be said beside the sources that are shown of those found.
+
+    Claude Code hands on any text of such an answer as the result of its search, and asks to cite it.
+    """
+    if shown:
+        return text
+    if found:
+        return NOTHING_ALLOWED
+    return f"{NOTHING_FOUND}\n\n{text}" if text else NOTHING_FOUND
+
+
+def text_in(held: Iterable[StreamEvent]) -> str:
+    return "".join(
         event["delta"]["text"]
         for event in held
         if event["type"] == "content_block_delta" and event["delta"]["type"] == "text_delta"
-    ]
-    said = stream_events.whole_block(index, {"type": "text", "text": "".join(texts)}) if texts else []
+    )
+
+
+def with_search(held: Sequence[StreamEvent], blocks: Sequence[Block], text: str) -> list[StreamEvent]:
+    """The events of a held answer with these blocks and this text as content, and the search in its usage."""
+    index = len(blocks)
+    said = stream_events.whole_block(index, {"type": "text", "text": text}) if text else []
     return [
         *(event for event in held if event["type"] == "message_start"),
         *(event for at, block in enumerate(blocks) for event in stream_events.whole_block(at, block)),

@@ -24,9 +24,10 @@ DEFAULT_RESULTS = 5
 MOST_RESULTS = 20
 DOMAINS_TOLD = 50
 INSTRUCTION = (
-    "Search the web and answer the question from what you find. Say what the sources say, and say so when "
-    "they do not answer it."
+    "Always search the web, also for what you know, and answer the question from what you find. Say what the "
+    "sources say, and say so when they do not answer it."
 )
+"""Models are reported to skip the search now and then, the more often the longer the instruction is."""
 
 
 def translate_search(

@@ -11,7 +11,15 @@ from hypothesis import given
 from gateway.anthropic_api.messages import parse_messages_request
 from gateway.translation.answer_rules import AnswerRules
 from gateway.translation.stream import BrokenAnswer, EmptyAnswer, UpstreamErrorInStream
-from gateway.translation.web_search.answer import search_blocks, with_search, without_search
+from gateway.translation.web_search.answer import (
+    NOTHING_ALLOWED,
+    NOTHING_FOUND,
+    search_blocks,
+    text_in,
+    with_search,
+    without_search,
+    words_beside,
+)
 from gateway.translation.web_search.asked import asked_search
 from gateway.translation.web_search.sources import Source
 from tests.builders import (
@@ -53,7 +61,7 @@ def test_any_answer_that_was_held_is_a_message_with_its_sources(chunks: list[Chu
     held = all_events(a_stream(SEARCHED), chunks)
     if not held or held[-1]["type"] != "message_stop":
         return
-    events = with_search(held, BLOCKS)
+    events = with_search(held, BLOCKS, text_in(held))
 
     assert_grammar(events)
     message = as_the_sdk_reads(events)
@@ -63,6 +71,23 @@ def test_any_answer_that_was_held_is_a_message_with_its_sources(chunks: list[Chu
     assert message["usage"]["server_tool_use"] == {"web_search_requests": 1, "web_fetch_requests": 0}
     history = [user("hi"), assistant(*message["content"]), user("go on")]
     parse_messages_request(a_body(*history))
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "shown", "said"),
+    [
+        ("So it is.", SOURCES, SOURCES, "So it is."),
+        ("So it is.", SOURCES, SOURCES[:1], "So it is."),
+        ("", SOURCES, SOURCES, ""),
+        ("So it is.", SOURCES, [], NOTHING_ALLOWED),
+        ("So it is.", [], [], f"{NOTHING_FOUND}\n\nSo it is."),
+        ("", [], [], NOTHING_FOUND),
+    ],
+)
+def test_words_without_a_source_are_not_passed_off_as_a_result(
+    text: str, found: list[Source], shown: list[Source], said: str
+) -> None:
+    assert words_beside(text, found, shown) == said
 
 
 @given(answers(), TARGETS, RULES)

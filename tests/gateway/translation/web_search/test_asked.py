@@ -246,7 +246,7 @@ def test_a_search_in_googles_words() -> None:
     assert request["tools"] == [{"googleSearch": {"enhancedContent": {"imageSearch": {"maxResultCount": 5}}}}]
     assert request["generationConfig"] == {"candidateCount": 1}
     assert (preamble, system) == ("Preamble.", "Be brief.")
-    assert instruction.startswith("Search the web")
+    assert instruction.startswith("Always search the web")
     assert set(request) == {"contents", "systemInstruction", "tools", "generationConfig"}
 
 
