@@ -62,8 +62,9 @@ def asked_search(request: MessagesRequest) -> Search | None:
     others = [other for other in (*(request.tools or ()), *offered) if not is_web_search(other)]
     at = _place_of_question(request.messages)
     question = _said_in(request.messages[at]) if at is not None else ""
-    max_uses = tool.get("max_uses")
-    refusal, domains = _refusal_of_input(tool)
+    max_uses = _whole(tool.get("max_uses"))
+    allowed, blocked = _texts(tool.get("allowed_domains")), _texts(tool.get("blocked_domains"))
+    refusal, domains = _domains(allowed, blocked)
     if max_uses is not None and _searches_in(request.messages[(at or 0) + 1 :]) >= max_uses:
         refusal = "max_uses_exceeded"
     if others or not question or wanted_schema(request) is not None:
@@ -75,8 +76,8 @@ def asked_search(request: MessagesRequest) -> Search | None:
         opens_answer=not _is_within_tool_loop(request.messages),
         max_uses=max_uses,
         domains=domains,
-        allowed=tuple(tool.get("allowed_domains") or ()),
-        blocked=tuple(tool.get("blocked_domains") or ()),
+        allowed=allowed,
+        blocked=blocked,
         location=_location(tool.get("user_location")),
     )
 
@@ -88,15 +89,28 @@ def _rules_search_out(tool_choice: Mapping[str, Any] | None, tool: Mapping[str, 
     return is_of_another or bool(tool_choice["type"] == "none")
 
 
-def _refusal_of_input(tool: Mapping[str, Any]) -> tuple[ErrorCode | None, Domains]:
+# --- the tool, which may be of a version whose fields nobody has checked ---
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """What is no text stays as an entry that no domain can be."""
+    listed = value if isinstance(value, list) else [value] if value is not None else []
+    return tuple(entry if isinstance(entry, str) else "" for entry in listed)
+
+
+def _domains(allowed: tuple[str, ...], blocked: tuple[str, ...]) -> tuple[ErrorCode | None, Domains]:
     try:
-        return None, Domains.parse(tool.get("allowed_domains"), tool.get("blocked_domains"))
+        return None, Domains.parse(allowed, blocked)
     except UnreadableDomain:
         return "invalid_tool_input", Domains()
 
 
-def _location(user_location: Mapping[str, Any] | None) -> str:
-    told = user_location or {}
+def _location(user_location: object) -> str:
+    told = user_location if isinstance(user_location, dict) else {}
     names = (one_line(told.get(key), 100) for key in ("city", "region", "country", "timezone"))
     return ", ".join(filter(None, names))
 

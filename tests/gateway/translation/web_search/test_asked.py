@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gateway.anthropic_api.messages import MessagesRequest
 from gateway.translation.web_search.asked import LONGEST_CONVERSATION, Search, asked_search
 from gateway.translation.web_search.notes import sealed
 from gateway.translation.web_search.request import translate_search
@@ -21,6 +24,10 @@ from tests.builders import (
     assistant,
     user,
 )
+from tests.gateway.translation.schema_examples import ANY_JSON
+
+if TYPE_CHECKING:
+    from gateway.translation.request import TranslatedRequest
 
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 SEARCHER = "gemini-3.1-flash-lite"
@@ -127,6 +134,25 @@ def test_lists_without_domains_are_none(nothing: Any) -> None:
     assert search.domains.let_all_through
 
 
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["name", "max_uses", "allowed_domains", "blocked_domains", "user_location", "cache_control"]
+        ),
+        st.one_of(ANY_JSON, st.lists(ANY_JSON, max_size=3), st.lists(st.text(), max_size=3)),
+    )
+)
+def test_a_version_newer_than_we_may_bring_anything(tool: dict[str, Any]) -> None:
+    tool = {**tool, "type": "web_search_20991231"}
+    request = MessagesRequest("any", 100, [user("Tides?")], tools=[tool])
+
+    search = asked_search(request)
+
+    assert search is not None
+    translated = translate_search(search, request, a_model(SEARCHER))
+    validate_generate(an_envelope(translated))
+
+
 # How often
 
 
@@ -227,15 +253,18 @@ def sent(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
     search = asked_search(request)
     assert search is not None
     translated = translate_search(search, request, a_model(SEARCHER), system_preamble="Preamble.")
-    envelope = {
+    validate_generate(an_envelope(translated))
+    return translated.request
+
+
+def an_envelope(translated: TranslatedRequest) -> dict[str, Any]:
+    return {
         "project": "p",
         "model": translated.model.sent_id,
         "userAgent": "antigravity",
         "requestType": translated.request_type,
         "request": translated.request,
     }
-    validate_generate(envelope)
-    return translated.request
 
 
 def test_a_search_in_googles_words() -> None:
