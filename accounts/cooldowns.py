@@ -26,10 +26,10 @@ def read_cooldowns() -> dict[tuple[int, str], CoolingDown]:
         (row.account_id, row.model_key): CoolingDown(
             until=row.until.timestamp(),
             reason=row.reason,
-            since=0.0,
+            since=row.since.timestamp(),
             probe_at=now.timestamp() if (row.until - now).total_seconds() > LONG_HINT_SECONDS else None,
         )
-        for row in Cooldown.objects.filter(until__gt=now)
+        for row in Cooldown.lasting()
     }
 
 
@@ -58,6 +58,7 @@ def _store(account_id: int, model_key: str, resting: CoolingDown | None) -> None
         account_id=account_id,
         model_key=model_key,
         defaults={
+            "since": datetime.fromtimestamp(resting.since, UTC),
             "until": datetime.fromtimestamp(resting.until, UTC),
             "reason": fitting(resting.reason, 200),
         },

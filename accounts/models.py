@@ -5,7 +5,7 @@ Every change that a running server must notice moves Revision, which it looks at
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -17,8 +17,8 @@ from accounts.credentials import seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 THRESHOLD_RULES = [MinValueValidator(0.0), MaxValueValidator(0.99)]
 
 
@@ -210,6 +210,7 @@ class Cooldown(models.Model):
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="cooldowns")
     model_key = models.CharField(max_length=150)
+    since = models.DateTimeField(default=EPOCH)
     until = models.DateTimeField()
     reason = models.CharField(max_length=200)
 
@@ -221,6 +222,12 @@ class Cooldown(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_key} until {self.until:%Y-%m-%d %H:%M} UTC"
+
+    @classmethod
+    def lasting(cls) -> models.QuerySet[Cooldown]:
+        """One that begins in the future is from before the clock was set back: nobody knows its end."""
+        now = timezone.now()
+        return cls.objects.filter(since__lte=now, until__gt=now)
 
 
 class LiveSetting(models.Model):

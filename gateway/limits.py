@@ -42,12 +42,11 @@ class AccountLimits:
 
 
 def read_limits() -> list[AccountLimits]:
-    now = timezone.now()
     found = {account.pk: AccountLimits(account, advice_for(account)) for account in Account.objects.all()}
     for quota in outlooks():
         if quota.account_id in found and quota.header_mode == mode_of(quota.model_id):
             found[quota.account_id].quotas[quota.model_id] = quota
-    for rest in Cooldown.objects.filter(until__gt=now, reason__in=LIMIT_REASONS):
+    for rest in Cooldown.lasting().filter(reason__in=LIMIT_REASONS):
         model_id, _, mode = rest.model_key.partition(":")
         if mode == mode_of(model_id):
             found[rest.account_id].limits[model_id] = rest

@@ -1,0 +1,69 @@
+"""What the database remembers of rests, and what a start makes of it."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from django.utils import timezone
+
+from accounts.cooldowns import read_cooldowns, store_cooldowns
+from accounts.models import Cooldown
+from accounts.rest import CoolingDown, Rests
+
+if TYPE_CHECKING:
+    from pytest import MonkeyPatch  # noqa: PT013
+
+    from accounts.models import Account
+
+pytestmark = pytest.mark.django_db
+
+KEY = "gemini-3-flash:cli"
+HOUR = 3600.0
+
+
+def rest_of_an_hour(account: Account) -> CoolingDown:
+    now = time.time()
+    resting = CoolingDown(until=now + HOUR, reason="quota", since=now)
+    store_cooldowns({(account.pk, KEY): resting})
+    return resting
+
+
+def after_a_start(account: Account) -> CoolingDown | None:
+    rests = Rests(now=lambda: timezone.now().timestamp())
+    rests.load(read_cooldowns())
+    return rests.get((account.pk, KEY))
+
+
+def test_a_rest_outlasts_a_restart(ada: Account) -> None:
+    resting = rest_of_an_hour(ada)
+
+    loaded = after_a_start(ada)
+
+    assert loaded is not None
+    assert (loaded.reason, loaded.until - loaded.since) == ("quota", pytest.approx(HOUR))
+    assert loaded.until == pytest.approx(resting.until)
+
+
+def test_the_clock_set_back_does_not_lengthen_a_rest(ada: Account, monkeypatch: MonkeyPatch) -> None:
+    """Two hours back: it would last three hours instead of one."""
+    rest_of_an_hour(ada)
+
+    set_clock(monkeypatch, -2 * HOUR)
+
+    assert after_a_start(ada) is None
+    assert not Cooldown.lasting().exists()
+
+
+def test_a_rest_from_before_they_had_a_beginning_still_counts(ada: Account) -> None:
+    rest_of_an_hour(ada)
+    Cooldown.objects.update(since=Cooldown._meta.get_field("since").get_default())
+
+    assert after_a_start(ada) is not None
+
+
+def set_clock(monkeypatch: MonkeyPatch, seconds: float) -> None:
+    moment = timezone.now() + timedelta(seconds=seconds)
+    monkeypatch.setattr(timezone, "now", lambda: moment)
