@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gateway.bookkeeper import Bookkeeper
     from gateway.relay import Relay
     from gateway.safeguards.prompt import Call
-    from gateway.safeguards.verdicts import Reason, ToolUses
+    from gateway.safeguards.verdicts import ToolUses
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +50,13 @@ DANGEROUS_TOOL_USE = "dangerous_tool_use"
 """The one type of safeguard that clients ask for today."""
 UNSUPPORTED = {"type": "unsupported"}
 
-CUT_OR_REFUSED: dict[str, Reason] = {
-    "max_tokens": "truncated",
-    "model_context_window_exceeded": "truncated",
-    "refusal": "refused",
-}
-"""Of an answer that did not come to its end, by its stop_reason."""
+TOO_MUCH_TO_JUDGE = {"type": "unavailable", "reason": "input_too_long"}
+"""Of all calls together. Said of a single one, it makes Claude Code 2.1.332 shorten the conversation and ask
+again, over and over, although the length of the conversation is not what was too much."""
+
+
+class TooMuchToJudge(Exception):
+    """The calls do not fit into what the judge can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ class SafetyCheck:
                 return {"type": "unavailable", "reason": "error"}
             rules = rule_labels(context)
             tool_uses = await self.judge.tool_uses(request, calls, rules, self.origin, self.conversation)
+        except TooMuchToJudge:
+            return TOO_MUCH_TO_JUDGE
         except RecursionError:  # context or arguments are nested deeper than any client nests them
             tool_uses = unavailable(calls, "error")
         except Exception:
@@ -160,7 +163,7 @@ class Judge:
         origin: RequestRecord,
         conversation: str,
     ) -> ToolUses:
-        """The verdicts, within CHECK_SECONDS. Raises nothing but CancelledError."""
+        """The verdicts, within CHECK_SECONDS. Raises TooMuchToJudge and CancelledError."""
         record = _record_of(request, origin)
         try:
             async with asyncio.timeout(CHECK_SECONDS) as limit:
@@ -182,7 +185,9 @@ class Judge:
             return unavailable(calls, "timeout")
         except GatewayError as error:
             record.fail(error)
-            return unavailable(calls, _reason_for(error))
+            if _is_too_long(error):
+                raise TooMuchToJudge from error
+            return unavailable(calls, "timeout" if isinstance(error, UpstreamTimedOut) else "error")
         except asyncio.CancelledError:
             if self._is_stopping():
                 record.fail(Overloaded(STOPPING))
@@ -206,7 +211,7 @@ class Judge:
         text = await _text_of(answer)
         record.response_bytes = len(text.encode())
         if answer.stop_reason != "end_turn":
-            tool_uses = unavailable(calls, CUT_OR_REFUSED.get(answer.stop_reason, "error"))
+            tool_uses = unavailable(calls, "error")
         else:
             tool_uses = tool_uses_from(text, calls, rules)
         if all(result["type"] == "unavailable" for result in tool_uses.values()):
@@ -240,12 +245,8 @@ def _text_in(event: StreamEvent) -> str:
     return str(delta.get("text", ""))
 
 
-def _reason_for(error: GatewayError) -> Reason:
-    if isinstance(error, UpstreamTimedOut):
-        return "timeout"
-    if isinstance(error, RequestTooLarge) or prompt_too_long(error.as_body()) is not None:
-        return "input_too_long"
-    return "error"
+def _is_too_long(error: GatewayError) -> bool:
+    return isinstance(error, RequestTooLarge) or prompt_too_long(error.as_body()) is not None
 
 
 def _log_counts(tool_uses: ToolUses) -> None:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from gateway.safeguards.prompt import Call
 
-Reason = Literal["timeout", "error", "refused", "input_too_long", "truncated"]
-"""Those of the words known to the client that can happen here."""
+Reason = Literal["timeout", "error"]
+"""After these Claude Code 2.1.332 lets an action be tried once more. Others that it knows tell the model what
+is not so: that the reply was cut ("truncated"), that the conversation is at fault for good ("refused")."""
 ToolUses = dict[str, dict[str, Any]]
 """One result for each tool_use id."""
 

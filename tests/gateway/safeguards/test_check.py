@@ -395,10 +395,8 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> float:
         (fault_named("capacity_exhausted"), "error"),
         (fault_named("not_found"), "error"),
         (fault_named("permission_denied"), "error"),
-        (fault_named("prompt_too_long"), "input_too_long"),
-        (fault_named("request_too_large"), "input_too_long"),
-        (finish("MAX_TOKENS"), "truncated"),
-        (finish("SAFETY"), "refused"),
+        (finish("MAX_TOKENS"), "error"),
+        (finish("SAFETY"), "error"),
     ],
 )
 async def test_a_judge_that_fails_leaves_the_call_unjudged(
@@ -427,6 +425,27 @@ async def test_a_judge_that_fails_leaves_the_call_unjudged(
     (row,) = await rows(gateway)
     assert row.status != 200
     assert row.problem != "hung_up"
+
+
+@SHAPES
+@pytest.mark.parametrize("fault", ["prompt_too_long", "request_too_large"])
+async def test_more_than_the_judge_can_read_is_told_of_all_calls_together(
+    fault: str,
+    stream: bool,
+    checks_are_on: None,
+    client: httpx.AsyncClient,
+    gateway: Gateway,
+    google: EmulatorServer,
+) -> None:
+    calls(google, "ls")
+    judges(google, a_verdict(), behaviour=fault_named(fault), times=None)
+
+    response = await ask(client, stream=stream)
+
+    too_long = {"type": "unavailable", "reason": "input_too_long"}
+    assert results_in(response) == [{"type": "dangerous_tool_use", "status": too_long}]
+    (row,) = await rows(gateway)
+    assert row.status != 200
 
 
 @pytest.mark.parametrize(
