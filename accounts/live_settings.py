@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
 from accounts.models import LiveSetting, Revision
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 logger = logging.getLogger(__name__)
 
 _values: dict[str, Any] = {}
 """What the operator has set, read and checked; empty until `reload` has run."""
+warnings: dict[str, Callable[[Any], str]] = {}
+"""By name of the setting: what the running server has to say against a value; empty when it works. Filled by
+those that use the setting."""
 
 
 class NotAllowed(Exception):

@@ -59,9 +59,15 @@ def _shown(current: live_settings.Current, errors: dict[str, str], request: Http
     return {
         "current": current,
         "error": error,
+        "warning": _warning(current),
         "text": request.POST.get("value", "") if error else _as_text(current.value),
         "is_long": current.name in LONG_TEXTS,
     }
+
+
+def _warning(current: live_settings.Current) -> str:
+    warn = live_settings.warnings.get(current.name)
+    return warn(current.value) if warn is not None else ""
 
 
 def _as_text(value: Any) -> str:

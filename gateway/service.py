@@ -5,6 +5,7 @@ from __future__ import annotations
 from channels.db import database_sync_to_async
 from django.conf import settings
 
+from accounts import live_settings
 from accounts.service import AccountsService
 from gateway.activity import Activity, dismiss_listeners
 from gateway.bookkeeper import Bookkeeper
@@ -41,6 +42,7 @@ class Gateway:
         self.relay = Relay(self.accounts, cloud_code, lambda: self.routes, self.signatures, self.token_ratios)
         self.judge = Judge(self.relay, self.books, lambda: self.is_stopping)
         self.web_searches = WebSearches(self.relay, self._transport)
+        live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.accounts.also_reload.append(self._read_routes)
 
     async def start(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from accounts.live_settings import live
+from gateway.anthropic_api.messages import MessagesRequest
 from gateway.api import OUR_FAULT, STOPPING
 from gateway.errors import (
     GatewayError,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.answer import Answer
-    from gateway.anthropic_api.messages import MessagesRequest
     from gateway.anthropic_api.stream_events import StreamEvent
     from gateway.bookkeeper import Bookkeeper
     from gateway.relay import Relay
@@ -89,10 +89,10 @@ class SafetyCheck:
             return UNSUPPORTED
         if not calls:
             return {"type": "available", "tool_uses": {}}
+        if not self.judge.is_offered(model):
+            return {"type": "unavailable", "reason": "error"}
         try:
             request = check_request(model, context, self.messages, calls, nonce=secrets.token_hex(8))
-            if not self.judge.is_offered(request):
-                return {"type": "unavailable", "reason": "error"}
             rules = rule_labels(context)
             tool_uses = await self.judge.tool_uses(request, calls, rules, self.origin, self.conversation)
         except TooMuchToJudge:
@@ -138,22 +138,27 @@ class Judge:
             conversation=f"{journey.conversation} {SAFEGUARDS}",
         )
 
-    def is_offered(self, request: MessagesRequest) -> bool:
-        """Whether any account has the model, as far as is known. The log says once when none has."""
+    def is_offered(self, model: str) -> bool:
+        """Whether any account has it, as far as is known. The log says once when none has."""
+        warning = self.warning(model)
+        if warning and model != self._missing:
+            logger.error("SAFEGUARDS_MODEL: %s", warning)
+        self._missing = model if warning else ""
+        return not warning
+
+    def warning(self, model: str) -> str:
+        """For the operator, of a value of SAFEGUARDS_MODEL that cannot work; else empty."""
+        if not model:
+            return ""
+        question = MessagesRequest(model=model, max_tokens=0, messages=[], thinking={"type": "disabled"})
         try:
-            self._relay.counting_model(request)
+            self._relay.counting_model(question)
         except NotFound:
-            missing = request.model
-        else:
-            missing = ""
-        if missing and missing != self._missing:
-            logger.error(
-                "SAFEGUARDS_MODEL: no account offers %s, so no tool call can be checked, and clients in auto "
-                "mode run nothing that needs a check.",
-                missing,
+            return (
+                f"No account offers {model}, so no tool call can be checked, and clients in auto mode run "
+                "nothing that needs a check."
             )
-        self._missing = missing
-        return not missing
+        return ""
 
     async def tool_uses(
         self,

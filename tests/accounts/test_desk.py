@@ -8,7 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from accounts import operators, sign_in
+from accounts import live_settings, operators, sign_in
 from accounts.google.code_assist import ModelOffer
 from accounts.models import Account, ClientProblem, LiveSetting, SharedToken, SignIn
 from accounts.quota import store_quotas
@@ -314,6 +314,19 @@ def test_a_value_out_of_range_is_refused_beside_its_field(desk: Client) -> None:
 
     assert "must be a whole number from 1000 to 600000" in answer.content.decode()
     assert not LiveSetting.objects.exists()
+
+
+def test_a_value_that_cannot_work_is_shown_with_a_warning(
+    desk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        live_settings.warnings, "SAFEGUARDS_MODEL", lambda value: f"Nobody offers <{value}>." if value else ""
+    )
+    assert b"Nobody offers" not in desk.get(SETTINGS).content
+
+    desk.post(SETTINGS, {"name": "SAFEGUARDS_MODEL", "value": "gemni-3-flash"})
+
+    assert b"Nobody offers &lt;gemni-3-flash&gt;." in desk.get(SETTINGS).content
 
 
 def test_a_name_that_is_no_live_setting_is_refused(desk: Client) -> None:

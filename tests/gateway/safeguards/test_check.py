@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from accounts import live_settings
 from accounts.models import Account
 from gateway.models import RequestLog
 from gateway.safeguards import checked_answer, judge
@@ -529,10 +530,17 @@ async def test_a_model_that_nobody_offers_is_not_asked_and_said_once(
 
     said = [record.getMessage() for record in caplog.records if "SAFEGUARDS_MODEL" in record.getMessage()]
     assert said == [
-        "SAFEGUARDS_MODEL: no account offers gemni-3-flash, so no tool call can be checked, and clients in "
+        "SAFEGUARDS_MODEL: No account offers gemni-3-flash, so no tool call can be checked, and clients in "
         "auto mode run nothing that needs a check."
     ]
     assert len(google.state.log.generations()) == 2
+
+
+async def test_the_settings_page_says_that_nobody_offers_the_model(gateway: Gateway) -> None:
+    warning = live_settings.warnings["SAFEGUARDS_MODEL"]
+
+    assert warning("gemni-3-flash").startswith("No account offers gemni-3-flash, so no tool call can be")
+    assert warning(JUDGE) == warning("claude-haiku-4-5") == warning("") == ""
 
 
 async def test_an_answer_that_breaks_off_is_not_checked(
