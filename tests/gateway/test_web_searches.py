@@ -290,6 +290,29 @@ async def test_what_else_a_request_asks_for_does_not_break_a_search(
     assert addresses_in(await answer(client, **fields)) == PAGES
 
 
+@pytest.mark.parametrize(
+    ("judge", "status"),
+    [("", {"type": "unsupported"}), ("gemini-3-flash", {"type": "available", "tool_uses": {}})],
+)
+async def test_a_client_in_auto_mode_hears_that_there_is_nothing_to_check(
+    judge: str,
+    status: dict[str, Any],
+    client: httpx.AsyncClient,
+    google: EmulatorServer,
+    live_setting: Callable[[str, Any], None],
+) -> None:
+    live_setting("SAFEGUARDS_MODEL", judge)
+    safeguards = [{"type": "dangerous_tool_use", "classifier_context": {"v": 1}}]
+
+    message = await answer(client, safeguards=safeguards)
+    events = events_in(await ask(client, safeguards=safeguards, stream=True))
+
+    expected = [{"type": "dangerous_tool_use", "status": status}]
+    assert message["safeguard_results"] == events[-2]["delta"]["safeguard_results"] == expected
+    assert addresses_in(message) == PAGES
+    assert len(google.state.log.generations()) == 2
+
+
 async def test_a_call_that_nobody_declared_is_no_part_of_the_answer(
     client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
