@@ -419,7 +419,9 @@ class MessageStream:
             self._sign(signature, events)
 
     def _receive_image(self, data: dict[str, Any], events: list[StreamEvent]) -> None:
-        """Anthropic's answers hold no images, but most clients show Markdown."""
+        """Anthropic's answers hold no images, but most clients show Markdown. A search wants words."""
+        if self._rules.with_sources:
+            return
         self._flush_text(events)
         self._say(f"![image](data:{data.get('mimeType')};base64,{data.get('data')})", events)
 

@@ -23,6 +23,7 @@ from gateway.translation.web_search.answer import (
 from gateway.translation.web_search.asked import asked_search
 from gateway.translation.web_search.sources import Source
 from tests.builders import (
+    PNG,
     a_body,
     a_chunk,
     a_messages_request,
@@ -119,6 +120,14 @@ def test_a_held_text_that_a_stop_sequence_cuts_does_not_cut_the_sources() -> Non
     assert not stream.is_complete
     stream.receive(chunk)
     assert stream.grounding_metadata == {"webSearchQueries": ["q"]}
+
+
+def test_images_beside_what_was_found_are_left_out() -> None:
+    image = {"inlineData": {"mimeType": "image/png", "data": PNG}}
+
+    held = events_of(a_stream(SEARCHED), a_chunk({"text": "So "}, image, {"text": "it is."}))
+
+    assert text_in(held) == "So it is."
 
 
 def test_an_answer_for_which_no_sources_are_wanted_keeps_none() -> None:
