@@ -509,6 +509,29 @@ async def test_a_structured_answer_fits_its_schema_all_the_same(
     assert orjson.loads(text_of(message)) == FITS
 
 
+@pytest.mark.parametrize("model", ["claude-opus-4-6-thinking", "gemini-3-flash", "gpt-oss-120b-medium"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tool_choice": {"type": "any"}},
+        {"tool_choice": {"type": "tool", "name": "web_search"}},
+        {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
+        {"stop_sequences": ["never said"]},
+        {"thinking": {"type": "adaptive"}},
+    ],
+)
+async def test_what_else_a_request_asks_for_does_not_break_an_answer_without_a_search(
+    fields: dict[str, Any], model: str, google: EmulatorServer
+) -> None:
+    google.state.set_web_search_models()
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        message = await answer(client, model=model, **fields)
+
+    assert kinds(message)[:2] == ["server_tool_use", "web_search_tool_result"]
+    assert kinds(message)[-1] == "text"
+
+
 @pytest.mark.parametrize("thinking", [{"type": "adaptive"}, {"type": "enabled", "budget_tokens": 1024}])
 async def test_thinking_comes_after_it_and_can_be_sent_back(
     thinking: dict[str, Any], client: httpx.AsyncClient, google: EmulatorServer

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.anthropic_api.messages import MessagesRequest
+from gateway.errors import InvalidRequest
 from gateway.translation.web_search.asked import LONGEST_CONVERSATION, Search, asked_search
 from gateway.translation.web_search.notes import sealed
 from gateway.translation.web_search.request import translate_search
@@ -25,6 +26,7 @@ from tests.builders import (
     user,
 )
 from tests.gateway.translation.schema_examples import ANY_JSON
+from tests.gateway.translation.test_conversation_properties import ODD_BLOCKS
 
 if TYPE_CHECKING:
     from gateway.translation.request import TranslatedRequest
@@ -151,6 +153,25 @@ def test_a_version_newer_than_we_may_bring_anything(tool: dict[str, Any]) -> Non
     assert search is not None
     translated = translate_search(search, request, a_model(SEARCHER))
     validate_generate(an_envelope(translated))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.lists(ODD_BLOCKS, max_size=3)), max_size=4)
+)
+def test_any_history_that_is_taken_can_be_searched_with(
+    history: list[tuple[str, list[dict[str, Any]]]],
+) -> None:
+    messages = [{"role": role, "content": blocks} for role, blocks in history if blocks]
+    try:
+        request = a_messages_request(user("Tides?"), *messages, tools=[{**SEARCH, "max_uses": 3}])
+    except InvalidRequest:
+        return
+
+    search = asked_search(request)
+
+    assert search is not None
+    if search.refusal is None:
+        validate_generate(an_envelope(translate_search(search, request, a_model(SEARCHER))))
 
 
 # How often
