@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 GOOGLES = "https://vertexaisearch.cloud.google.com/grounding-api-redirect"
 MAX_QUESTIONS = 20
-SECONDS = 2.0
-"""For all of them together; they are asked at once."""
+SECONDS = 4.0
+"""For all of them together; they are asked at once. Another tool's source reports 0.3 to 3 s for most of
+Google's, and some that hang."""
 
 
 class Redirects:
