@@ -50,6 +50,8 @@ SPREAD = 0.2
 AT_ONCE = 4
 TIER_GOOD_FOR_SECONDS = 3600.0
 RETRY_SECONDS = 30.0
+ASK_AGAIN_SECONDS = 5.0
+"""So long Google is left alone after it did not say what requests wait for, however many they are."""
 HOUSEKEEPING_SECONDS = 30.0
 
 
@@ -74,6 +76,8 @@ class AccountsService:
         self._offered_by: list[PooledAccount] = []
         self._next_look: dict[int, float] = {}
         self._next_tier: dict[int, float] = {}
+        self._looked_at: dict[int, float] = {}
+        """When a look at each account last ended, well or not."""
         self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
         self._preparations: dict[int, asyncio.Task[None]] = {}
         self._few_at_once = asyncio.Semaphore(AT_ONCE)
@@ -165,7 +169,8 @@ class AccountsService:
         """At the first request after a start: wait until one account has said what it may use."""
         if self._offers or not self.pool.accounts:
             return
-        waiting: set[asyncio.Task[None]] = {self._prepare_soon(account) for account in self.pool.accounts}
+        tasks = [self._prepare_for_request(account) for account in self.pool.accounts]
+        waiting: set[asyncio.Task[None]] = {task for task in tasks if task is not None}
         while waiting and not self._offers:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
 
@@ -173,7 +178,8 @@ class AccountsService:
         """As it is known now, which may be newer than `account`. Raises what AccountTrouble lists."""
         if project_id := self._known_project(account):
             return project_id
-        await asyncio.shield(self._prepare_soon(account))
+        if (preparation := self._prepare_for_request(account)) is not None:
+            await asyncio.shield(preparation)
         if project_id := self._known_project(account):
             return project_id
         raise NoProject(f"{account.email} has no Cloud project yet.")
@@ -208,6 +214,7 @@ class AccountsService:
         await database_sync_to_async(_forget_project)(account.id)
         await self._reload_if_changed()
         self._next_look.pop(account.id, None)
+        self._looked_at.pop(account.id, None)
 
     # What happens in the background
 
@@ -245,6 +252,7 @@ class AccountsService:
         self._offered = None
         self._next_look = {key: at for key, at in self._next_look.items() if key in ids}
         self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
+        self._looked_at = {key: at for key, at in self._looked_at.items() if key in ids}
         self.on_changed()
         self._prepare_due(accounts)
 
@@ -286,6 +294,13 @@ class AccountsService:
             if self._next_look.get(account.id, 0.0) <= now:
                 self._prepare_soon(account)
 
+    def _prepare_for_request(self, account: PooledAccount) -> asyncio.Task[None] | None:
+        """None when Google has been asked a moment ago: its answer would be the same."""
+        looked_at = self._looked_at.get(account.id, -ASK_AGAIN_SECONDS)
+        if account.id not in self._preparations and time.monotonic() - looked_at < ASK_AGAIN_SECONDS:
+            return None
+        return self._prepare_soon(account)
+
     def _prepare_soon(self, account: PooledAccount) -> asyncio.Task[None]:
         """One preparation of an account at a time, shared by all who wait for it."""
         task = self._preparations.get(account.id)
@@ -310,6 +325,8 @@ class AccountsService:
             self._learn(account, findings)
             spread = random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311  # no secret
             self._next_look[account.id] = time.monotonic() + OFFERS_GOOD_FOR_SECONDS * spread
+        finally:
+            self._looked_at[account.id] = time.monotonic()
 
     async def _look_over(self, account: PooledAccount) -> Findings:
         with_tier = self._next_tier.get(account.id, 0.0) <= time.monotonic()

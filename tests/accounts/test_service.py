@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from accounts.importing import Row, store
-from accounts.service import AccountsService
+from accounts.models import Account
+from accounts.service import AccountsService, NoProject
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,6 +52,65 @@ async def test_an_account_that_does_not_list_the_model_is_unable_to_search(servi
 
     assert service.unable_to_search(LITE) == {ids[ADA]}
     assert service.unable_to_search(FLASH) == set(ids.values())
+
+
+UNREADABLE: list[dict[str, Any]] = [
+    {"status": 200, "body": "<html>"},
+    {"status": 200, "body": {"models": []}},
+    {"status": 200, "body": {"models": {f"m{number}": {} for number in range(2001)}}},
+    {"status": 200, "body": "[" * 100_000 + "]" * 100_000},
+    {"status": 503, "body": ""},
+]
+
+
+@pytest.mark.parametrize("answer", UNREADABLE, ids=["page", "list", "too many", "too deep", "down"])
+async def test_a_list_that_cannot_be_read_is_not_asked_for_by_every_request(
+    answer: dict[str, Any], two_accounts: None, google: EmulatorServer
+) -> None:
+    google.state.fault("refuse", method="fetchAvailableModels", times=None, **answer)
+    service = AccountsService()
+    await service.start()
+
+    for _ in range(20):
+        await asyncio.gather(*(service.until_offers_are_known() for _ in range(10)))
+    await service.stop()
+
+    assert service.offered_models() == {}
+    assert len(google.state.log.entries("fetchAvailableModels")) <= 2 * len(service.pool.accounts)
+
+
+async def test_a_project_that_google_does_not_tell_is_not_asked_for_by_every_request(
+    two_accounts: None, google: EmulatorServer
+) -> None:
+    await Account.objects.aupdate(project_id="")
+    google.state.fault("refuse", status=200, body="<html>", method="loadCodeAssist", times=None)
+    service = AccountsService()
+    await service.start()
+
+    for _ in range(20):
+        for account in service.pool.accounts:
+            with pytest.raises(NoProject):
+                await service.project_of(account)
+    await service.stop()
+
+    assert len(google.state.log.entries("loadCodeAssist")) <= 2 * len(service.pool.accounts)
+
+
+async def test_a_list_is_asked_for_again_after_a_moment(
+    two_accounts: None, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.service.ASK_AGAIN_SECONDS", 0.2)
+    google.state.fault("refuse", status=503, body="", method="fetchAvailableModels", times=None)
+    service = AccountsService()
+    await service.start()
+    await service.until_offers_are_known()
+    google.state.clear_scripts()
+
+    await asyncio.sleep(0.3)
+    await service.until_offers_are_known()
+
+    assert service.offered_models()
+    await service.stop()
 
 
 async def _until_ids_are(service: AccountsService, emails: set[str]) -> dict[str, int]:
