@@ -81,4 +81,12 @@ def is_from_a_web_page(request: HttpRequest) -> bool:
     if request.headers.get("sec-fetch-site") == "cross-site":
         return True
     origin = request.headers.get("origin")
-    return origin is not None and not is_loopback(urlsplit(origin).hostname or "")
+    return origin is not None and not is_loopback(_host_of(origin))
+
+
+def _host_of(origin: str) -> str:
+    """Empty for a text that is no address."""
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""

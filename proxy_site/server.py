@@ -30,7 +30,7 @@ if sys.platform != "win32":
 
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.server import Server, twisted_loop
-from daphne.ws_protocol import WebSocketFactory
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import reactor, tcp
 from twisted.logger import globalLogBeginner
 from twisted.web.http import HTTPChannel
@@ -230,6 +230,18 @@ class GatewayFactory(HTTPFactory):
         """Twisted would write an access log, whose lines nobody reads."""
 
 
+class WebSocket(WebSocketProtocol):
+    """Daphne's, which knows its server from a handshake that is one; any other has ended before it began."""
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:  # noqa: N802, N803
+        if hasattr(self, "server"):
+            super().onClose(wasClean, code, reason)
+
+
+class GatewayWebSocketFactory(WebSocketFactory):
+    protocol = WebSocket
+
+
 class PromptConnection(tcp.Server):
     """Writes at the end of the current turn of the loop, all that has come together until then. Twisted
     would ask the kernel for permission first, which comes a turn later, and take leave afterwards."""
@@ -305,7 +317,7 @@ class GatewayServer(Server):
         asyncio.set_event_loop(twisted_loop)
         twisted_loop.run_until_complete(self.gateway.start())
         self.http_factory = GatewayFactory(self)
-        self.ws_factory = WebSocketFactory(self, server="")
+        self.ws_factory = GatewayWebSocketFactory(self, server="")
         self.listener.listen(BACKLOG)
         self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
         self._port.transport = PromptConnection

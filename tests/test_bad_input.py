@@ -476,6 +476,32 @@ def test_no_host_at_all_is_no_error_of_ours(url: str) -> None:
     assert ask(url, b"GET /v1/models HTTP/1.1\r\n\r\n", "GET").status in {200, 400}
 
 
+HANDSHAKE = {
+    "upgrade": "websocket",
+    "connection": "Upgrade",
+    "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "sec_websocket_version": "13",
+}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"upgrade": "websocket"},
+        {"upgrade": "websocket", "connection": "Upgrade"},
+        {**HANDSHAKE, "sec_websocket_key": "x"},
+        {**HANDSHAKE, "sec_websocket_version": "99"},
+        {**HANDSHAKE, "sec_websocket_extensions": "a; b=[; c"},
+        {**HANDSHAKE, "sec_websocket_protocol": "a, a"},
+        {**HANDSHAKE, "origin": "http://["},
+        HANDSHAKE,
+    ],
+)
+def test_a_websocket_that_is_none_of_ours_is_turned_away(headers: dict[str, str], url: str) -> None:
+    assert 400 <= ask(url, request_bytes("GET", "/v1/models", **headers), "GET").status < 500
+    time.sleep(0.1)  # what goes wrong with the end of a connection is printed after its answer
+
+
 # The order of things
 
 

@@ -267,6 +267,9 @@ async def test_without_a_key_only_this_machine_is_served(
     [
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": "http://[::1"}, 403),
+        ({"origin": ""}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"origin": "http://localhost:3000", "sec-fetch-site": "same-site"}, 200),
         ({"sec-fetch-site": "none"}, 200),
