@@ -11,8 +11,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-import orjson
-
+from accounts.outside_values import MOST_LEVELS, NotJson, is_too_deep, parse_json
 from gateway.google_api.content import first_candidate, parts_of, unwrap
 from gateway.google_api.surrogates import without_lone_surrogates
 
@@ -25,7 +24,7 @@ _LARGEST_INTEGER_DIGITS = 18
 
 
 class MalformedStream(Exception):
-    """What came is no stream of JSON objects, or one event is larger than the limit."""
+    """What came is no stream of JSON objects, or one event is larger or nested deeper than any is."""
 
 
 class ChunkReader:
@@ -118,8 +117,8 @@ class ChunkReader:
 
 def _objects_in(data: bytes) -> list[dict[str, Any]]:
     try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as problem:
+        value = parse_json(data)
+    except NotJson as problem:
         value = _with_lone_surrogates(data)
         if value is None:
             raise MalformedStream(f"the upstream sent no valid JSON: {problem}") from None
@@ -158,6 +157,8 @@ def _refuse(constant: str) -> NoReturn:
 
 def _cleaned(chunk: Any) -> Any:
     cleaned = without_lone_surrogates(chunk)
+    if is_too_deep(cleaned):
+        raise ValueError(f"more than {MOST_LEVELS} levels deep")
     for part, original in zip(_answer_parts(cleaned), _answer_parts(chunk), strict=True):
         if isinstance(part, dict) and isinstance(original.get("text"), str):
             part["text"] = original["text"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,6 +110,25 @@ def test_half_a_character_elsewhere_is_replaced() -> None:
 def test_half_a_character_excuses_nothing_else(data: bytes) -> None:
     with pytest.raises(MalformedStream):
         read(data + b"\n\n")
+
+
+def nested(levels: int, inside: str = "1") -> bytes:
+    """An object with a list of so many levels in it."""
+    return f'data: {{"a":{"[" * levels}{inside}{"]" * levels}}}\n\n'.encode()
+
+
+@pytest.mark.parametrize("inside", ["1", r'"\ud83d"'])
+@pytest.mark.parametrize("levels", [200, 254, 900, 1100, 100_000])
+def test_an_event_nested_deeper_than_any_is_no_event(levels: int, inside: str) -> None:
+    with pytest.raises(MalformedStream):
+        read(nested(levels, inside))
+
+
+@pytest.mark.parametrize("inside", ["1", r'"\ud83d"'])
+def test_an_event_nested_as_deep_as_allowed_can_be_written_again(inside: str) -> None:
+    (chunk,) = read(nested(199, inside))
+
+    assert orjson.loads(orjson.dumps([[chunk]])) == [[chunk]]
 
 
 def test_an_event_of_five_megabytes_is_read() -> None:
