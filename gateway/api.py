@@ -14,6 +14,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -23,14 +24,16 @@ from django.urls import Resolver404, resolve
 
 from accounts.plain_text import neutralised
 from gateway.authentication import check_host
+from gateway.bodies import ClientGone, IncomingBody
 from gateway.body_shape import count_structure, has_few_values, refuse_depth
-from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded, RequestTooLarge
+from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded
 from gateway.noise import say_of_stranger
 from gateway.request_ids import accepted_or_new, current_request_id
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
+    from gateway.bodies import BodyLimits
     from gateway.service import Gateway
 
 logger = logging.getLogger(__name__)
@@ -39,6 +42,7 @@ Scope = dict[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Answering = Callable[[], "Awaitable[HttpResponseBase]"]
 
 STOPPING = "The gateway is shutting down. Try again in a moment."
 OUR_FAULT = "The gateway failed; its log has the details under this request id."
@@ -49,16 +53,12 @@ API_PATH_AT_THE_END = re.compile(r"(?:.*/)?(messages(?:/+count_tokens)?|models(?
 JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
 
 
-class ClientGone(Exception):
-    """The client hung up; there is nobody to answer."""
-
-
 class ApiRequest(ASGIRequest):
-    """A request with its body in memory, its id, and the gateway that is to serve it."""
+    """A request with its id, the gateway that is to serve it, and its body as soon as that has been read."""
 
-    def __init__(self, scope: Scope, body: bytes, gateway: Gateway) -> None:
-        super().__init__(scope, io.BytesIO(body))
-        self.raw_body = body
+    def __init__(self, scope: Scope, gateway: Gateway) -> None:
+        super().__init__(scope, io.BytesIO())
+        self.raw_body = b""
         self.gateway = gateway
         self.request_id = accepted_or_new(self.headers.get("x-request-id", ""))
 
@@ -147,62 +147,45 @@ class EventStream(StreamingHttpResponse):
 
 
 class Api:
-    """`body_limit_bytes` holds here for any server; under Daphne proxy_site/server.py refuses earlier."""
-
-    def __init__(self, gateway: Gateway, body_limit_bytes: int) -> None:
+    def __init__(self, gateway: Gateway, body_limits: BodyLimits) -> None:
         self._gateway = gateway
-        self._body_limit_bytes = body_limit_bytes
+        self._body_limits = body_limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body = await self._read_body(scope, receive)
-        except ClientGone:
-            return
-        except RequestTooLarge as error:
-            asked = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin1")
-            await _send(error_response(error, accepted_or_new(asked)), send)
-            return
-        request = ApiRequest(scope, body, self._gateway)
+        request = ApiRequest(scope, self._gateway)
         request_id = request.request_id
         current_request_id.set(request_id)
+        body = IncomingBody(scope, receive, self._body_limits)
         work = asyncio.current_task()
-        watch = asyncio.create_task(_cancel_when_gone(receive, work))
+        watch: asyncio.Task[None] | None = None
+
+        async def answer() -> HttpResponseBase:
+            """Whoever may not call, or calls what is not there, is told so before the body is read."""
+            nonlocal watch
+            view = _judged(request)
+            request.raw_body = await body.read()
+            watch = asyncio.create_task(_cancel_when_gone(receive, work))
+            return await view()
+
         try:
-            response = await _respond(request)
+            response = await _respond(request, answer)
             # A stream may be held open for long: what was asked is not kept meanwhile.
-            del request, body, scope
+            request.raw_body = b""
+            body.release()
             await _send(response, send, watch)
+        except ClientGone:
+            return
         except asyncio.CancelledError:
-            if watch.done():
+            if watch is not None and watch.done():
                 logger.debug("the client hung up")
             elif self._gateway.is_stopping:
                 await _send(error_response(Overloaded(STOPPING), request_id), send)
             else:
                 raise
         finally:
-            watch.cancel()
-
-    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
-        limit = self._body_limit_bytes
-        declared = dict(scope["headers"]).get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > limit:
-            raise too_large(limit)
-        pieces: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            pieces.append(message.get("body", b""))
-            size += len(pieces[-1])
-            if size > limit:
-                raise too_large(limit)
-            if not message.get("more_body"):
-                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def too_large(limit_bytes: int) -> RequestTooLarge:
-    return RequestTooLarge(f"The body is larger than {limit_bytes // (1024 * 1024)} MiB.")
+            body.release()
+            if watch is not None:
+                watch.cancel()
 
 
 async def _cancel_when_gone(receive: Receive, work: asyncio.Task[Any] | None) -> None:
@@ -212,12 +195,23 @@ async def _cancel_when_gone(receive: Receive, work: asyncio.Task[Any] | None) ->
         work.cancel()
 
 
-async def _respond(request: ApiRequest) -> HttpResponseBase:
+def _judged(request: ApiRequest) -> Answering:
+    """Who answers; by the headers alone, before the body is read. Raises GatewayError."""
+    check_host(request)
+    try:
+        view, args, kwargs = resolve(request.path_info, URLCONF)
+    except Resolver404 as error:
+        raise _path_unknown(request) from error
+    view.judge_head(request)
+    return partial(view, request, *args, **kwargs)
+
+
+async def _respond(request: ApiRequest, answer: Answering) -> HttpResponseBase:
     started = time.monotonic()
     try:
-        check_host(request)
-        view, args, kwargs = _view_for(request)
-        response: HttpResponseBase = await view(request, *args, **kwargs)
+        response = await answer()
+    except ClientGone:
+        raise
     except GatewayError as error:
         response = error_response(error, request.request_id)
     except Exception:
@@ -230,13 +224,6 @@ async def _respond(request: ApiRequest) -> HttpResponseBase:
         path = request.path_info[:LONGEST_PATH_SHOWN]
         logger.debug("%s %s → %d after %.3f s", request.method, path, response.status_code, took)
     return response
-
-
-def _view_for(request: ApiRequest) -> Any:
-    try:
-        return resolve(request.path_info, URLCONF)
-    except Resolver404 as error:
-        raise _path_unknown(request) from error
 
 
 def _path_unknown(request: ApiRequest) -> NotFound:
@@ -259,6 +246,12 @@ def _path_unknown(request: ApiRequest) -> NotFound:
 def error_response(error: GatewayError, request_id: str) -> JsonResponse:
     headers = {**error.as_headers(), "request-id": request_id}
     return JsonResponse(error.as_body(request_id), status=error.status, headers=headers)
+
+
+async def send_error(error: GatewayError, scope: Scope, send: Send) -> None:
+    """For whoever stands beside the API: a whole answer, in its words."""
+    asked = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin1")
+    await _send(error_response(error, accepted_or_new(asked)), send)
 
 
 async def _send(response: HttpResponseBase, send: Send, watch: asyncio.Task[None] | None = None) -> None:

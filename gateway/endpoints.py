@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from gateway.authentication import check_client, log_refusal
@@ -19,11 +18,13 @@ if TYPE_CHECKING:
 
 
 def endpoint(*methods: str, for_clients: bool = True) -> Callable[[View], View]:
-    """Which methods it answers, and whether the caller must be a known client."""
+    """Which methods it answers, and whether the caller must be a known client.
+
+    `judge_head` looks at that before the body is read (gateway/api.py), and raises GatewayError.
+    """
 
     def decorate(view: View) -> View:
-        @wraps(view)
-        async def checked(request: ApiRequest, **kwargs: Any) -> HttpResponseBase:
+        def judge_head(request: ApiRequest) -> None:
             if for_clients:
                 try:
                     check_client(request)
@@ -34,8 +35,8 @@ def endpoint(*methods: str, for_clients: bool = True) -> Callable[[View], View]:
                 raise MethodNotAllowed(
                     f"{request.path_info} does not answer {request.method}.", allow=", ".join(methods)
                 )
-            return await view(request, **kwargs)
 
-        return checked
+        view.judge_head = judge_head  # type: ignore[attr-defined]
+        return view
 
     return decorate

@@ -2,10 +2,12 @@
 
     GatewayError                500 api_error
     ├── InvalidRequest          400 invalid_request_error
-    │   └── MethodNotAllowed    405 invalid_request_error
+    │   ├── MethodNotAllowed    405 invalid_request_error
+    │   └── UnsupportedEncoding 415 invalid_request_error
     ├── AuthenticationFailed    401 authentication_error
     ├── PermissionDenied        403 permission_error
     ├── NotFound                404 not_found_error
+    ├── RequestTimedOut         408 timeout_error
     ├── RequestTooLarge         413 request_too_large
     ├── RateLimited             429 rate_limit_error
     ├── Overloaded              529 overloaded_error
@@ -84,6 +86,10 @@ class MethodNotAllowed(InvalidRequest):
         return {**super().as_headers(), "allow": self.allow}
 
 
+class UnsupportedEncoding(InvalidRequest):
+    status = 415
+
+
 class AuthenticationFailed(GatewayError):
     """Without ``x-should-retry: false`` Claude Code repeats a 401 for about three minutes."""
 
@@ -100,6 +106,13 @@ class PermissionDenied(GatewayError):
 class NotFound(GatewayError):
     status = 404
     error_type = "not_found_error"
+
+
+class RequestTimedOut(GatewayError):
+    """The request itself took too long to arrive."""
+
+    status = 408
+    error_type = "timeout_error"
 
 
 class RequestTooLarge(GatewayError):

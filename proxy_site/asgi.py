@@ -16,7 +16,9 @@ from django.conf import settings  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
 from django.http.request import split_domain_port, validate_host  # noqa: E402
 
-from gateway.api import Api  # noqa: E402
+from gateway.api import Api, send_error  # noqa: E402
+from gateway.bodies import BodyLimits, ClientGone, IncomingBody  # noqa: E402
+from gateway.errors import GatewayError  # noqa: E402
 from gateway.service import Gateway  # noqa: E402
 from proxy_site.front_door import FrontDoor  # noqa: E402
 
@@ -50,6 +52,40 @@ def _is_our_host(scope: Scope) -> bool:
     return validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
 
 
+class BoundedPages:
+    """Django would take a body of any size, and put it on the disk."""
+
+    def __init__(self, pages: Any, limits: BodyLimits) -> None:
+        self._pages = pages
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = IncomingBody(scope, receive, self._limits)
+        try:
+            messages = [{"type": "http.request", "body": await body.read(), "more_body": False}]
+
+            async def replay() -> dict[str, Any]:
+                return messages.pop() if messages else await receive()
+
+            await self._pages({**scope, "headers": _as_read(scope, messages[0])}, replay, send)
+        except ClientGone:
+            return
+        except GatewayError as error:
+            await send_error(error, scope, send)
+        finally:
+            body.release()
+
+
+def _as_read(scope: Scope, message: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    """The headers of a body that has been decoded."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    if not any(name == b"content-encoding" for name, _ in headers):
+        return headers
+    told_anew = {b"content-encoding", b"content-length", b"transfer-encoding"}
+    length = str(len(message["body"])).encode()
+    return [*(pair for pair in headers if pair[0] not in told_anew), (b"content-length", length)]
+
+
 class Lifespan:
     """For servers that speak ASGI's lifespan protocol; runserver starts and stops the gateway itself."""
 
@@ -72,7 +108,12 @@ async def refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 gateway = Gateway()
-api_or_pages = ApiOrPages(Api(gateway, settings.REQUEST_BODY_LIMIT_BYTES), get_asgi_application())
+body_limits = BodyLimits(
+    body_bytes=settings.REQUEST_BODY_LIMIT_BYTES,
+    total_bytes=settings.BODIES_IN_FLIGHT_BYTES,
+    seconds=settings.BODY_TIMEOUT_SECONDS,
+)
+api_or_pages = ApiOrPages(Api(gateway, body_limits), BoundedPages(get_asgi_application(), body_limits))
 application = ProtocolTypeRouter(
     {
         "http": FrontDoor(api_or_pages, settings.TRUSTED_PROXIES, lambda: bool(settings.AUTH_TOKEN)),

@@ -1,7 +1,8 @@
 """Daphne, with what a gateway needs beyond a web site.
 
-Bodies over the limit are refused while they arrive and never touch the disk; a burst of connections finds
-a backlog; a slow reader slows its sender instead of filling our memory; errors of the protocol are JSON.
+A request reaches the application with its headers, and its body as the application reads it, so that limits
+hold there (gateway/bodies.py); a burst of connections finds a backlog; a slow reader slows its sender instead
+of filling our memory; errors of the protocol are JSON.
 """
 
 from __future__ import annotations
@@ -35,8 +36,7 @@ from twisted.internet import reactor, tcp
 from twisted.logger import globalLogBeginner
 from twisted.web.http import HTTPChannel
 
-from gateway.api import too_large
-from gateway.errors import GatewayError, InvalidRequest
+from gateway.errors import GatewayError, InvalidRequest, RequestTimedOut
 from gateway.request_ids import accepted_or_new
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 4096
 MAX_HEADER_BYTES = 64 * 1024
-REQUEST_PIECE_BYTES = 1024 * 1024
+MOST_UNREAD_BYTES = 256 * 1024
 LINGER_SECONDS = 5.0
 ENOUGH_OPEN_FILES = 4096
 POLL_SECONDS = 0.05
@@ -78,11 +78,35 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class GatewayChannel(HTTPChannel):
-    """What cannot be read as HTTP is refused in the envelope, too."""
+    """One connection. What cannot be read as HTTP is refused in the envelope, too; headers have a deadline,
+    however slowly they trickle in; a body that nobody wants any more is dropped, not taken for a request."""
 
     _host: Any = None
+    _is_leaving = False
+    headers_due: float | None = None
+    """While headers are coming in: by when they must be complete, on the loop's clock."""
     MAX_LENGTH = MAX_HEADER_BYTES
     totalHeadersSize = MAX_HEADER_BYTES  # noqa: N815  # Twisted's name
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802  # Twisted's name
+        super().dataReceived(data)
+        # Twisted's own clock starts anew with each byte.
+        if self.is_idle_or_busy():
+            self.headers_due = None
+        elif self.headers_due is None:
+            self.headers_due = twisted_loop.time() + self.factory.server.header_seconds
+            self.factory.server.unfinished_heads.add(self)
+
+    def is_idle_or_busy(self) -> bool:
+        """Not in the middle of headers."""
+        is_between_requests = not self._buffer and not hasattr(self, "_command")
+        return is_between_requests or not self.line_mode
+
+    def refuse_slow_headers(self) -> None:
+        seconds = self.factory.server.header_seconds
+        error = RequestTimedOut(f"The headers took longer than {seconds:g} s.")
+        self.transport.write(last_words(b"408 Request Timeout", error, accepted_or_new("")))
+        self.loseConnection()
 
     def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802  # Twisted's name for its last word
         error = InvalidRequest("This is not a readable HTTP/1.1 request, or its headers are too large.")
@@ -98,6 +122,26 @@ class GatewayChannel(HTTPChannel):
     def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802
         self._respondToBadRequestAndDisconnect()
 
+    def requestDone(self, request: GatewayRequest) -> None:  # noqa: N802
+        """An answer may be complete before the body is: then the connection ends with it. The rest is read
+        and dropped for a while, as a client that is cut off while it writes never reads the answer."""
+        if request.is_body_complete:
+            super().requestDone(request)
+            return
+        self.requests.remove(request)
+        self._is_leaving = True
+        self._networkProducer.resumeProducing()
+        self.factory.server.leave_later(self.transport)
+
+    def allContentReceived(self) -> None:  # noqa: N802
+        if self._is_leaving:
+            self.transport.loseConnection()
+        else:
+            super().allContentReceived()
+
+    def _send100Continue(self) -> None:  # noqa: N802
+        """Sent when the application asks for the body, which it may never do."""
+
 
 def last_words(status: bytes, error: GatewayError, request_id: str) -> bytes:
     """A whole answer for a connection that ends with it."""
@@ -108,30 +152,38 @@ def last_words(status: bytes, error: GatewayError, request_id: str) -> bytes:
 
 
 class GatewayRequest(WebRequest):
-    """Holds the body limit while bytes arrive, and tells its sender when the reader is slow."""
+    """Goes to the application with its headers and hands on the body as it comes, no faster than it is read;
+    tells its sender when the reader is slow."""
 
-    too_large = False
+    is_body_complete = False
+    awaits_continue = False
     drained: asyncio.Future[None] | None = None
+    _mailbox: Mailbox | None = None
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802  # Twisted's name
-        # In memory, always: Twisted would put more than 100 kB into a temporary file.
-        self.content: io.BytesIO = io.BytesIO()
-        if length is not None and length > self.server.body_limit_bytes:
-            self._refuse_body()
+        self.content: io.BytesIO = io.BytesIO()  # Twisted would put more than 100 kB into a temporary file
+        if length == 0:
+            return
+        channel = self.channel
+        self.awaits_continue = (
+            channel._version == b"HTTP/1.1"
+            and self.requestHeaders.getRawHeaders(b"expect", [b""])[0].lower() == b"100-continue"
+        )
+        self._begin(channel._command, channel._path, channel._version)
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
-        if self.too_large:
-            return
-        if self.content.tell() + len(data) > self.server.body_limit_bytes:
-            self.content = io.BytesIO()
-            self._refuse_body()
-        else:
-            self.content.write(data)
+        if self._mailbox is not None:
+            self._mailbox.put_body(data, is_last=False)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
         """Twisted's own would parse form bodies here, of any size; nobody reads them."""
-        if self.too_large:
-            return
+        self.is_body_complete = True
+        if self._mailbox is not None:
+            self._mailbox.put_body(b"", is_last=True)
+        elif not self._response_started:
+            self._begin(command, path, version)
+
+    def _begin(self, command: bytes, path: bytes, version: bytes) -> None:
         self.method, self.uri, self.clientproto = command, path, version
         # Daphne would take it for its own setting: a stranger could move every path of this site.
         self.requestHeaders.removeHeader(b"daphne-root-path")
@@ -140,10 +192,9 @@ class GatewayRequest(WebRequest):
         self.path = self.uri.partition(b"?")[0]
         self.args: dict[bytes, list[bytes]] = {}
         self.client, self.host = self.channel.getPeer(), self.channel.host()
-        self.content.seek(0)
+        if not self.is_body_complete and self.requestHeaders.hasHeader(b"upgrade"):
+            self.requestHeaders.removeHeader(b"upgrade")  # a WebSocket begins without a body
         self.process()
-        # The application has it now; a stream may be held open for long.
-        self.content = io.BytesIO()
 
     def _use_absolute_form(self, path: bytes) -> None:
         """`GET http://host/path`: the address counts, not the Host header (RFC 9112, 3.2.2)."""
@@ -151,26 +202,33 @@ class GatewayRequest(WebRequest):
         self.uri = b"/" + rest
         self.requestHeaders.setRawHeaders(b"host", [authority])
 
-    def _refuse_body(self) -> None:
-        """Answer at once, then read and drop what still comes for a while: a client that is cut off while it
-        writes never reads the answer."""
-        self.too_large = True
-        self.requestHeaders.removeHeader(b"expect")
-        error = too_large(self.server.body_limit_bytes)
-        answer = last_words(b"413 Content Too Large", error, self._request_id())
-        self.channel.transport.write(answer)
-        self.server.refused_bodies.add(self)
-        reactor.callLater(LINGER_SECONDS, self._hang_up)
+    def mailbox(self) -> Mailbox:
+        """For the application. Daphne reads the body once the application is there, and it comes later."""
+        mailbox = Mailbox()
+        if not self.is_body_complete:
+            mailbox.expect_body(self)
+            self._mailbox = mailbox
+        return mailbox
+
+    def body_wanted(self) -> None:
+        """The application waits for it."""
+        if self.awaits_continue and self.channel is not None:
+            self.awaits_continue = False
+            self.channel.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def slow_down(self, *, is_full: bool) -> None:
+        """Stops or lets go on who sends the body."""
+        if self.channel is None:
+            return
+        if is_full:
+            self.channel._networkProducer.pauseProducing()
+        else:
+            self.channel._networkProducer.resumeProducing()
 
     def _request_id(self) -> str:
         """The client's own, if it has sent one that can be used."""
         asked = self.requestHeaders.getRawHeaders(b"x-request-id", [b""])[0]
         return accepted_or_new(asked.decode("latin1"))
-
-    def _hang_up(self) -> None:
-        self.server.refused_bodies.discard(self)
-        if self.channel is not None and self.channel.transport is not None:
-            self.channel.transport.abortConnection()
 
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
         """What Daphne itself refuses, in the envelope that clients can read."""
@@ -189,6 +247,8 @@ class GatewayRequest(WebRequest):
 
     def handle_reply(self, message: dict[str, Any]) -> None:
         starts = message["type"] == "http.response.start" and not self._response_started
+        if starts and not self.is_body_complete:
+            self.responseHeaders.setRawHeaders(b"connection", [b"close"])
         super().handle_reply(message)
         if starts and self.channel is not None:
             self.registerProducer(self, True)
@@ -196,6 +256,7 @@ class GatewayRequest(WebRequest):
     def finish(self) -> None:
         if self.producer is not None:
             self.unregisterProducer()
+        self._mailbox = None  # what still comes of the body is dropped
         super().finish()
 
     def connectionLost(self, reason: Any) -> None:  # noqa: N802
@@ -268,20 +329,47 @@ class Mailbox:
     def __init__(self) -> None:
         self._messages: list[dict[str, Any]] = []
         self._reader: asyncio.Future[None] | None = None
+        self._request: GatewayRequest | None = None
+        """Whose body is on its way."""
+        self._unread_bytes = 0
+
+    def expect_body(self, request: GatewayRequest) -> None:
+        self._request = request
 
     def put_nowait(self, message: dict[str, Any]) -> None:
+        """Daphne's own message of the body is none while that is on its way."""
+        if self._request is None or message["type"] != "http.request":
+            self._put(message)
+
+    def put_body(self, data: bytes, *, is_last: bool) -> None:
+        self._unread_bytes += len(data)
+        if self._request is not None and self._unread_bytes > MOST_UNREAD_BYTES:
+            self._request.slow_down(is_full=not is_last)
+        if is_last:
+            self._request = None
+        self._put({"type": "http.request", "body": data, "more_body": not is_last})
+
+    def _put(self, message: dict[str, Any]) -> None:
         self._messages.append(message)
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
     async def get(self) -> dict[str, Any]:
         while not self._messages:
+            if self._request is not None:
+                self._request.body_wanted()
             self._reader = twisted_loop.create_future()
             try:
                 await self._reader
             finally:
                 self._reader = None
-        return self._messages.pop(0)
+        message = self._messages.pop(0)
+        if self._request is not None and message["type"] == "http.request":
+            was_full = self._unread_bytes > MOST_UNREAD_BYTES
+            self._unread_bytes -= len(message["body"])
+            if was_full and self._unread_bytes <= MOST_UNREAD_BYTES:
+                self._request.slow_down(is_full=False)
+        return message
 
 
 class GatewayServer(Server):
@@ -293,22 +381,21 @@ class GatewayServer(Server):
         gateway: Gateway,
         listener: socket.socket,
         *,
-        body_limit_bytes: int,
+        header_seconds: float,
         grace_seconds: float,
         on_ready: Callable[[], None],
     ) -> None:
         super().__init__(
             application,
             endpoints=["a socket of our own"],
-            request_buffer_size=max(REQUEST_PIECE_BYTES, body_limit_bytes + 1),
             server_name="",
         )
         self.gateway = gateway
         self.listener = listener
-        self.body_limit_bytes = body_limit_bytes
+        self.header_seconds = header_seconds
         self.grace_seconds = grace_seconds
         self.on_ready = on_ready
-        self.refused_bodies: set[GatewayRequest] = set()
+        self.unfinished_heads: set[GatewayChannel] = set()
         self.connections: dict[Any, dict[str, Any]] = {}
         self._stopping: asyncio.Task[None] | None = None
 
@@ -337,12 +424,26 @@ class GatewayServer(Server):
             twisted_loop.add_signal_handler(number, self._on_signal)
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Mailbox:
-        mailbox = Mailbox()
+        mailbox = protocol.mailbox() if isinstance(protocol, GatewayRequest) else Mailbox()
         send = partial(self.handle_reply, protocol)
         application = twisted_loop.create_task(self.application(scope, mailbox.get, send))
         self.connections[protocol]["application_instance"] = application
         application.add_done_callback(lambda _: self._forget(protocol))
         return mailbox
+
+    def timeout_checker(self) -> None:
+        """Every two seconds."""
+        super().timeout_checker()
+        now = twisted_loop.time()
+        for channel in list(self.unfinished_heads):
+            if channel.headers_due is None or not channel.transport.connected:
+                self.unfinished_heads.discard(channel)
+            elif channel.headers_due <= now:
+                self.unfinished_heads.discard(channel)
+                channel.refuse_slow_headers()
+
+    def leave_later(self, transport: Any) -> None:
+        reactor.callLater(LINGER_SECONDS, transport.abortConnection)
 
     def protocol_disconnected(self, protocol: Any) -> None:
         if protocol in self.connections:
@@ -394,7 +495,12 @@ class GatewayServer(Server):
         """Daphne's own way to end them; here they have ended by now."""
 
     def _running(self) -> list[asyncio.Future[Any]]:
-        applications = [details.get("application_instance") for details in self.connections.values()]
+        """Not those whose bodies are still on their way: nothing has been done for them yet."""
+        applications = [
+            details.get("application_instance")
+            for protocol, details in self.connections.items()
+            if getattr(protocol, "is_body_complete", True)
+        ]
         return [each for each in applications if each is not None and not each.done()]
 
 

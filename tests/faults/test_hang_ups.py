@@ -22,7 +22,7 @@ from gateway.api import Api
 from tests.clients.raw_http import ask as ask_raw
 from tests.clients.raw_http import request_bytes
 from tests.faults.test_faults import assert_at_rest
-from tests.gateway.conftest import BODY_LIMIT_BYTES, a_body
+from tests.gateway.conftest import a_body, body_limits
 from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Caller:
     def __init__(self, gateway: Gateway, *, stream: bool, **fields: Any) -> None:
         self.received = b""
         self.hung_up_at = 0.0
-        self._api = Api(gateway, BODY_LIMIT_BYTES)
+        self._api = Api(gateway, body_limits())
         self._body = orjson.dumps(a_body(stream=stream, **fields))
         self._asked = False
         self._gone = asyncio.Event()

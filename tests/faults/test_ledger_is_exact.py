@@ -41,7 +41,7 @@ from gateway.upstreams.emulator.behaviour import (
 from gateway.upstreams.emulator.server import EmulatorServer
 from gateway.upstreams.emulator.state import EmulatorState
 from tests.faults.load import name_in
-from tests.gateway.conftest import BODY_LIMIT_BYTES, a_body, in_database
+from tests.gateway.conftest import a_body, body_limits, in_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -141,7 +141,7 @@ class Client:
             "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8672),
         }  # fmt: skip
         with suppress(asyncio.CancelledError):
-            await asyncio.create_task(Api(gateway, BODY_LIMIT_BYTES)(scope, receive, send))
+            await asyncio.create_task(Api(gateway, body_limits())(scope, receive, send))
 
 
 def a_client(number: int, choice: random.Random) -> Client:

@@ -12,6 +12,7 @@ from asgiref.sync import sync_to_async
 
 from accounts.importing import Row, store
 from gateway.api import Api
+from gateway.bodies import BodyLimits
 from gateway.service import Gateway
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from gateway.upstreams.emulator.server import EmulatorServer
 
 BODY_LIMIT_BYTES = 1024 * 1024
+
+
+def body_limits(body_bytes: int = BODY_LIMIT_BYTES, **limits: float) -> BodyLimits:
+    return BodyLimits(**{"body_bytes": body_bytes, "total_bytes": 256 * 1024 * 1024, "seconds": 10, **limits})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -87,7 +92,7 @@ async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def a_client(gateway: Gateway) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(Api(gateway, BODY_LIMIT_BYTES))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(Api(gateway, body_limits()))  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8672", timeout=60)
 
 

@@ -11,7 +11,7 @@ import pytest
 from gateway import noise
 from gateway.api import Api
 from gateway.release_dates import released_at
-from tests.gateway.conftest import BODY_LIMIT_BYTES, a_body
+from tests.gateway.conftest import BODY_LIMIT_BYTES, a_body, body_limits
 
 if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def client_from(gateway: Gateway, address: str, host: str = "127.0.0.1:8672") -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(Api(gateway, BODY_LIMIT_BYTES), client=(address, 5000))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(Api(gateway, body_limits()), client=(address, 5000))  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
 
 

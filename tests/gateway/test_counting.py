@@ -13,7 +13,7 @@ from gateway.api import Api
 from gateway.models import ModelRoute, TokenRatio
 from gateway.upstreams.emulator.google_errors import TOO_LONG
 from gateway.upstreams.emulator.tokenizer import TOKENIZERS, Tokenizer
-from tests.gateway.conftest import a_body, in_database, started_gateway
+from tests.gateway.conftest import a_body, body_limits, in_database, started_gateway
 from tests.vocabularies import real_tokenizers
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
 
 def a_client_of(gateway: Gateway) -> httpx.AsyncClient:
     """For bodies as long as a server takes by default."""
-    transport = httpx.ASGITransport(Api(gateway, 32 * 1024 * 1024))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(Api(gateway, body_limits(32 * 1024 * 1024)))  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8672", timeout=60)
 
 

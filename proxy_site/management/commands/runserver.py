@@ -99,7 +99,7 @@ class Command(BaseCommand):
                 application,
                 gateway,
                 listener,
-                body_limit_bytes=settings.REQUEST_BODY_LIMIT_BYTES,
+                header_seconds=settings.HEADER_TIMEOUT_SECONDS,
                 grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
                 on_ready=partial(self._say, self._banner()),
             ).run()

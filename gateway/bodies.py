@@ -1,0 +1,113 @@
+"""Bodies as they arrive: how large each may be, how large all together, how long one may take.
+
+For any ASGI server: nothing is read before the application asks, so that who calls, by which name and for
+what is judged on the headers alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gateway.body_encodings import decoder_for
+from gateway.errors import InvalidRequest, RequestTimedOut, RequestTooLarge, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.body_encodings import Decoder
+
+    Message = dict[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+
+MIB = 1024 * 1024
+FULL_RETRY_SECONDS = 5.0
+
+
+class ClientGone(Exception):
+    """The client hung up; there is nobody to answer."""
+
+
+@dataclass(slots=True)
+class BodyLimits:
+    """One for a process. `held_bytes` are those of all bodies that are being read or are still kept."""
+
+    body_bytes: int
+    total_bytes: int
+    seconds: float
+    held_bytes: int = field(default=0, init=False)
+
+
+class IncomingBody:
+    """Whoever makes one releases it when the body is no longer kept."""
+
+    def __init__(self, scope: dict[str, Any], receive: Receive, limits: BodyLimits) -> None:
+        self._headers = scope["headers"]
+        self._receive = receive
+        self._limits = limits
+        self._held_bytes = 0
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._has_begun = False
+
+    async def read(self) -> bytes:
+        """The whole of it, decoded. Raises GatewayError or ClientGone."""
+        headers = dict(self._headers)
+        declared = headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
+            raise too_large(self._limits.body_bytes)
+        decoder = decoder_for(headers.get(b"content-encoding", b""))
+        if decoder is not None:
+            self._hold(decoder.memory_bytes)
+        message = await self._receive()
+        if message.get("more_body"):
+            try:
+                async with asyncio.timeout(self._limits.seconds):
+                    while message.get("more_body"):
+                        await self._add(message, decoder)
+                        message = await self._receive()
+            except TimeoutError as error:
+                raise RequestTimedOut(f"The body took longer than {self._limits.seconds:g} s.") from error
+        await self._add(message, decoder)
+        if decoder is not None and self._has_begun and not decoder.has_ended:
+            raise InvalidRequest("content-encoding: the body ends before its text is whole.")
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def release(self) -> None:
+        self._limits.held_bytes -= self._held_bytes
+        self._held_bytes = 0
+        self._pieces = []
+
+    async def _add(self, message: Message, decoder: Decoder | None) -> None:
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        data = message.get("body", b"")
+        self._has_begun = self._has_begun or bool(data)
+        if decoder is None:
+            self._keep(data)
+            return
+        for piece in decoder.pieces(data):
+            self._keep(piece)
+            await asyncio.sleep(0)
+
+    def _keep(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > self._limits.body_bytes:
+            raise too_large(self._limits.body_bytes)
+        self._hold(len(piece))
+        self._pieces.append(piece)
+
+    def _hold(self, size: int) -> None:
+        if self._limits.held_bytes + size > self._limits.total_bytes:
+            raise Unavailable(
+                "The gateway is reading as many requests as it has memory for. Try again in a moment.",
+                retry_after_seconds=FULL_RETRY_SECONDS,
+            )
+        self._limits.held_bytes += size
+        self._held_bytes += size
+
+
+def too_large(limit_bytes: int) -> RequestTooLarge:
+    return RequestTooLarge(f"The body is larger than {limit_bytes // MIB} MiB.")
