@@ -498,7 +498,7 @@ HANDSHAKE = {
     ],
 )
 def test_a_websocket_that_is_none_of_ours_is_turned_away(headers: dict[str, str], url: str) -> None:
-    assert 400 <= ask(url, request_bytes("GET", "/v1/models", **headers), "GET").status < 500
+    assert 400 <= ask(url, request_bytes("GET", "/v1/models", b"", **headers), "GET").status < 500
     time.sleep(0.1)  # what goes wrong with the end of a connection is printed after its answer
 
 

@@ -43,7 +43,8 @@ def test_a_rest_outlasts_a_restart(ada: Account) -> None:
     loaded = after_a_start(ada)
 
     assert loaded is not None
-    assert (loaded.reason, loaded.until - loaded.since) == ("quota", pytest.approx(HOUR))
+    assert loaded.reason == "quota"
+    assert loaded.until - loaded.since == pytest.approx(HOUR)
     assert loaded.until == pytest.approx(resting.until)
 
 

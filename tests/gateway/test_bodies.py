@@ -21,7 +21,7 @@ from tests.gateway.conftest import a_body, body_limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_django.fixtures import SettingsWrapper as Settings
+    from pytest_django.fixtures import Settings
 
     from gateway.bodies import BodyLimits
     from gateway.service import Gateway
@@ -186,7 +186,7 @@ async def test_a_bomb_is_refused_at_the_limit(encoding: str, packed: Callable[[b
 
 
 async def test_a_window_larger_than_the_standard_asks_for_is_refused() -> None:
-    options = {zstd.CompressionParameter.window_log: 27}
+    options: dict[int, int] = {zstd.CompressionParameter.window_log: 27}
     packer = zstd.ZstdCompressor(options=options)
     data = packer.compress(HELLO) + packer.flush()
 
@@ -269,7 +269,9 @@ async def test_a_body_that_trickles_is_refused_in_time() -> None:
 
 
 async def test_a_client_that_leaves_while_it_writes_is_nobody_to_answer() -> None:
-    messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    messages: Iterator[dict[str, Any]] = iter(
+        [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    )
 
     async def receive() -> dict[str, Any]:
         return next(messages)
