@@ -41,6 +41,7 @@ class Gateway:
         self.signatures = StoredSignatures(self.ledger.keep_signature)
         self.relay = Relay(self.accounts, cloud_code, lambda: self.routes, self.signatures, self.token_ratios)
         self.judge = Judge(self.relay, self.books, lambda: self.is_stopping)
+        live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.web_searches = WebSearches(self.relay, self._transport)
         live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.accounts.also_reload.append(self._read_routes)
