@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
+from accounts.outbound import proxy_for
 from gateway.upstreams import redirects
 from gateway.upstreams.redirects import GOOGLES, MAX_QUESTIONS, Redirects, lies_under
 from gateway.upstreams.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from pytest_django.fixtures import Settings
 
     Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -79,6 +82,18 @@ async def test_nothing_of_ours_goes_with_it(site: Site) -> None:
         await locations(site, f"{site.url}{PATH}1", f"{site.url}{PATH}2")
 
     assert {name.lower() for asked in site.asked for name in asked.headers} <= {"host", "accept-encoding"}
+
+
+async def test_it_is_asked_through_the_operators_proxy(site: Site, settings: Settings) -> None:
+    settings.HTTP_PROXY = site.url
+    address = "http://redirects.example/to/1"
+    proxy_for.cache_clear()
+
+    try:
+        assert await locations(site, address, base_url="http://redirects.example/to") == {address: REAL}
+    finally:
+        proxy_for.cache_clear()
+    assert [(asked.method, asked.host) for asked in site.asked] == [("HEAD", "redirects.example")]
 
 
 async def test_each_redirect_is_asked_once(site: Site) -> None:
