@@ -13,6 +13,14 @@ def neutralised(text: str) -> str:
     return UNSAFE.sub(_escaped, text) if UNSAFE.search(text) else text
 
 
+def neutralised_lines(text: str) -> str:
+    """The same for a text that is shown as it stands, of which line ends and tabs are a part."""
+    if not UNSAFE.search(text):
+        return text
+    lines = text.replace("\r\n", "\n")
+    return UNSAFE.sub(lambda found: found[0] if found[0] in "\n\t" else _escaped(found), lines)
+
+
 def _escaped(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

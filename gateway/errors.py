@@ -25,6 +25,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from accounts.plain_text import neutralised_lines
+
 
 class GatewayError(Exception):
     """``should_retry`` becomes the header ``x-should-retry``: False makes every official client show the
@@ -44,8 +46,9 @@ class GatewayError(Exception):
         should_retry: bool | None = None,
         details: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        # It may quote the client, the upstream or a file; Claude Code prints it into a terminal.
+        self.message = neutralised_lines(message)
+        super().__init__(self.message)
         self.retry_after_seconds = retry_after_seconds
         self.details = details
         if should_retry is not None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-import orjson
+from accounts.outside_values import NotJson, parse_json
 
 MAX_NESTING = 5
+MOST_DIGITS = 12
+"""No prompt has as many tokens."""
 NO_REASON = "The upstream refused the request without giving a reason."
 
 ERROR_TYPES = {
@@ -76,10 +78,12 @@ def prompt_too_long(google_error_body: object) -> PromptTooLong | None:
 def _too_long(message: str) -> PromptTooLong | None:
     for pattern in _TOO_LONG:
         if found := pattern.search(message):
-            return PromptTooLong(
-                *(int(found[name]) if found[name] else None for name in PromptTooLong._fields)
-            )
+            return PromptTooLong(*(_number(found[name]) for name in PromptTooLong._fields))
     return None
+
+
+def _number(digits: str | None) -> int | None:
+    return int(digits) if digits and len(digits) <= MOST_DIGITS else None
 
 
 def error_type_of(google_error_body: object) -> str:
@@ -119,7 +123,7 @@ def _json_inside(message: str) -> dict[str, Any] | None:
     if start < 0:
         return None
     try:
-        value = orjson.loads(message[start:])
-    except orjson.JSONDecodeError:
+        value = parse_json(message[start:].encode("utf-8", "replace"))
+    except NotJson:
         return None
     return value if isinstance(value, dict) and ("error" in value or "message" in value) else None

@@ -46,3 +46,16 @@ def several(of: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 def _or_not(field: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(field, field, field, ANYTHING)
+
+
+# Google's errors
+DETAIL = like(
+    **{"@type": st.sampled_from(["x/ErrorInfo", "x/RetryInfo", "x/QuotaFailure", "x/Help"])},
+    reason=st.sampled_from(["QUOTA_EXHAUSTED", "VALIDATION_REQUIRED", "RATE_LIMIT_EXCEEDED"]),
+    retryDelay=TEXTS,
+    metadata=like(quotaResetDelay=TEXTS, quotaResetTimeStamp=TEXTS, validation_url=TEXTS, consumer=TEXTS),
+    links=several(like(url=TEXTS)),
+    violations=several(like(quotaId=TEXTS)),
+)
+ERROR = like(error=like(code=st.integers(), status=TEXTS, message=TEXTS, details=several(DETAIL)))
+HEADERS = st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms"]), TEXTS)

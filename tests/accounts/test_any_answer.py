@@ -24,7 +24,7 @@ from accounts.google.errors import MAX_WAIT_SECONDS, MIN_WAIT_SECONDS, parse_ref
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
 from accounts.outbound import AccountsClient, WholeAnswer
 from accounts.plain_text import UNSAFE
-from tests.accounts.any_json import ANYTHING, TEXTS, encoded, like, several
+from tests.accounts.any_json import ANYTHING, ERROR, HEADERS, TEXTS, encoded, like, several
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -63,17 +63,6 @@ def assert_presentable(text: str, longest: int) -> None:
 
 
 # Errors
-
-DETAIL = like(
-    **{"@type": st.sampled_from(["x/ErrorInfo", "x/RetryInfo", "x/QuotaFailure", "x/Help"])},
-    reason=st.sampled_from(["QUOTA_EXHAUSTED", "VALIDATION_REQUIRED", "RATE_LIMIT_EXCEEDED"]),
-    retryDelay=TEXTS,
-    metadata=like(quotaResetDelay=TEXTS, quotaResetTimeStamp=TEXTS, validation_url=TEXTS, consumer=TEXTS),
-    links=several(like(url=TEXTS)),
-    violations=several(like(quotaId=TEXTS)),
-)
-ERROR = like(error=like(code=st.integers(), status=TEXTS, message=TEXTS, details=several(DETAIL)))
-HEADERS = st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms"]), TEXTS)
 
 
 @given(st.integers(300, 999), (ERROR | ANYTHING).map(encoded) | st.binary(), HEADERS)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.plain_text import fitting, neutralised
+from accounts.plain_text import fitting, neutralised, neutralised_lines
 
 NEUTRALISED = {
     "nothing": ("", ""),
@@ -39,6 +39,23 @@ def test_what_is_harmless_stays_as_it_is(name: str) -> None:
     assert neutralised(shown) == shown
     assert shown.encode().decode() == shown
     assert len(shown.splitlines()) <= 1
+
+
+LINES = {
+    "plain words": ("Hello, world", "Hello, world"),
+    "lines and tabs": ("a\n\tb\n", "a\n\tb\n"),
+    "lines of another system": ("a\r\nb\rc", "a\nb\\x0dc"),
+    "an escape sequence in a line": ("a\n\x1b[31mred\n", "a\n\\x1b[31mred\n"),
+    "halves and marks of direction": ("\ud83d\n\u202e", "\\ud83d\n\\u202e"),
+    "line ends of Unicode": ("a\u2028b\x85c", "a\\u2028b\\x85c"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_text_of_several_lines_keeps_them(name: str) -> None:
+    text, shown = LINES[name]
+
+    assert neutralised_lines(text) == shown
 
 
 FITTING = {

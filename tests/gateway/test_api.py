@@ -283,6 +283,12 @@ async def test_without_a_key_pages_of_other_sites_are_not_served(
     assert response.status_code == status
 
 
+async def test_a_name_is_quoted_without_what_a_terminal_would_obey(client: httpx.AsyncClient) -> None:
+    error = (await client.get("/v1/models/a%1B%5D0%3Btitle%07%E2%80%AE")).json()["error"]
+
+    assert error["message"].startswith(r"model: a\x1b]0;title\x07\u202e is not known here")
+
+
 async def test_a_host_that_is_not_ours_is_refused(gateway: Gateway) -> None:
     async with client_from(gateway, "127.0.0.1", "evil.example") as client:
         response = await client.get("/health")

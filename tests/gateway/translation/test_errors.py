@@ -29,6 +29,12 @@ def of_claude(message: str) -> str:
     return orjson.dumps(error).decode()
 
 
+def test_numbers_without_an_end_are_no_numbers() -> None:
+    said = prompt_too_long(google(f"prompt is too long: {'9' * 5000} tokens > 7 maximum"))
+
+    assert said == (None, 7)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

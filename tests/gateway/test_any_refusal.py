@@ -1,0 +1,43 @@
+"""Whatever an upstream says when it refuses, a client hears a sentence that any terminal can take."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import orjson
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from accounts.google.errors import parse_refusal
+from accounts.plain_text import UNSAFE
+from accounts.pool import PooledAccount
+from gateway.failures import failure_of, named_if_too_long
+from gateway.translation.errors import error_type_of, is_signature_complaint
+from gateway.upstreams.cloud_code import RequestRefused
+from tests.accounts.any_json import ANYTHING, ERROR, HEADERS, encoded
+
+NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
+ADA = PooledAccount(1, "ada@example.com", "project-1")
+
+
+NASTY = encoded({"error": {"message": "two\r\nlines \x1b]0;title\x07 \u202e \0"}})
+
+
+@example(400, NASTY, {"retry-after": "nan"})
+@example(429, NASTY, {"retry-after": "9" * 400})
+@example(502, b"\x1b[2J<html>", {})
+@given(st.integers(300, 999), (ERROR | ANYTHING).map(encoded) | st.binary(), HEADERS)
+def test_a_refusal_of_any_shape_becomes_an_error_for_the_client(
+    status: int, raw: bytes, headers: dict[str, str]
+) -> None:
+    refusal = named_if_too_long(parse_refusal(status, raw, headers, NOW), 1000, 200_000)
+
+    error = failure_of(RequestRefused(refusal)).as_error(ADA)
+
+    assert 400 <= error.status < 600
+    assert error.message
+    assert not UNSAFE.search(error.message.replace("\n", "").replace("\t", ""))
+    assert orjson.loads(orjson.dumps(error.as_body("req_1")))["error"]["message"] == error.message
+    assert all(value.isascii() for value in error.as_headers().values())
+    assert error_type_of(refusal.body).endswith("_error")
+    assert is_signature_complaint(refusal.body) in {True, False}
