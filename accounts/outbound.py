@@ -12,6 +12,7 @@ import ssl
 import zlib
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
@@ -118,6 +119,8 @@ class AccountsClient:
                 timeout=TIMEOUT_SECONDS,
                 trust_env=False,
                 headers={"Accept-Encoding": "gzip"},
+                # httpx would send what Google sets for one account with the calls of the next.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )
         return self._clients[proxy]
 

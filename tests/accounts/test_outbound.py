@@ -4,10 +4,12 @@ import asyncio
 import gzip
 import itertools
 import resource
+import threading
 import time
 import zlib
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -123,3 +125,29 @@ async def test_whoever_hangs_up_is_not_told_of_a_timeout() -> None:
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
+
+
+class SetsACookie(BaseHTTPRequestHandler):
+    brought: ClassVar[list[str | None]] = []
+
+    def do_POST(self) -> None:
+        self.brought.append(self.headers.get("cookie"))
+        self.send_response(200)
+        self.send_header("set-cookie", "who=ada; Path=/")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+async def test_what_is_set_for_one_account_is_not_sent_with_the_next() -> None:
+    SetsACookie.brought.clear()
+    with HTTPServer(("127.0.0.1", 0), SetsACookie) as server:
+        threading.Thread(target=server.serve_forever).start()
+        async with a_client() as client:
+            for _ in range(2):
+                await client.post(f"http://127.0.0.1:{server.server_port}/")
+        server.shutdown()
+
+    assert SetsACookie.brought == [None, None]
