@@ -16,6 +16,7 @@ from channels.db import database_sync_to_async
 from django.db.models import Q
 
 from accounts.credentials import CredentialsUnreadable, seal, unseal
+from accounts.database_watch import DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenGrant, refresh_access_token
 from accounts.models import Account, ClientProblem, SharedToken
 
@@ -39,8 +40,14 @@ class AccessToken:
 
 
 class AccessTokens:
-    def __init__(self, client: AccountsClient, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        client: AccountsClient,
+        now: Callable[[], float] = time.time,
+        database: DatabaseWatch | None = None,
+    ) -> None:
         self._client = client
+        self._database = database or DatabaseWatch()
         self._now = now
         self._tokens: dict[int, AccessToken] = {}
         self._refused: dict[int, str] = {}
@@ -50,7 +57,7 @@ class AccessTokens:
         """However many ask at once, Google is asked once.
 
         Raises SignInExpired (the account has been put in state INVALID), ClientSecretWrong,
-        TokenEndpointDown or CredentialsUnreadable.
+        TokenEndpointDown, CredentialsUnreadable or DatabaseDown.
         """
         token = self._tokens.get(account_id)
         if token is not None and token.good_until > self._now():
@@ -61,7 +68,7 @@ class AccessTokens:
             self._refreshes[account_id] = refresh
             refresh.add_done_callback(lambda _: self._refreshes.pop(account_id, None))
         # Shielded: the caller who started the refresh may hang up while others still wait for it.
-        return await asyncio.shield(refresh)
+        return await self._database.unless_down(asyncio.shield(refresh))
 
     def forget(self, account_id: int, refused: str) -> None:
         """Drop the token Google refused, unless it has been replaced since."""

@@ -21,6 +21,7 @@ from django.db import DatabaseError
 from accounts import live_settings
 from accounts.access_tokens import AccessTokens
 from accounts.cooldowns import read_cooldowns, store_cooldowns
+from accounts.database_watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
 from accounts.inspection import (
     AccountTrouble,
@@ -64,7 +65,8 @@ class AccountsService:
         self.pool = Pool()
         self.pool.lists_model = self.lists_model
         self.client = AccountsClient()
-        self.tokens = AccessTokens(self.client)
+        self.database = DatabaseWatch()
+        self.tokens = AccessTokens(self.client, database=self.database)
         self.account_count = 0
         """All accounts there are, usable or not."""
         self._offers: dict[int, dict[str, ModelOffer]] = {}
@@ -101,6 +103,7 @@ class AccountsService:
         self.pool.rests.load(await database_sync_to_async(read_cooldowns)())
         self.pool.rests.on_changed = self._note_rests
         await self._reload_if_changed()
+        await self.database.start()
         self._watch = asyncio.create_task(self._keep_watch())
         self._keeper = asyncio.create_task(self._keep_rests())
         _running.append(self)
@@ -114,6 +117,7 @@ class AccountsService:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+        await self.database.stop()
         await self.tokens.stop()
         await self.client.close()
         await self._store_rests()
@@ -179,7 +183,7 @@ class AccountsService:
         if project_id := self._known_project(account):
             return project_id
         if (preparation := self._prepare_for_request(account)) is not None:
-            await asyncio.shield(preparation)
+            await self.database.unless_down(asyncio.shield(preparation))
         if project_id := self._known_project(account):
             return project_id
         raise NoProject(f"{account.email} has no Cloud project yet.")
@@ -196,7 +200,8 @@ class AccountsService:
         self._leaving.add(account.id)
         self.pool.replace([known for known in self.pool.accounts if known.id != account.id])
         self.on_changed()
-        await asyncio.shield(self._store_state(account, state, reason, link))
+        with suppress(DatabaseDown):  # a frozen one will hear of it when it thaws
+            await self.database.unless_down(self._store_state(account, state, reason, link))
 
     async def _store_state(
         self, account: PooledAccount, state: Account.State, reason: str, link: str
@@ -211,16 +216,21 @@ class AccountsService:
 
     async def rediscover_project(self, account: PooledAccount) -> None:
         """Google refused the project: forget it and ask again."""
-        await database_sync_to_async(_forget_project)(account.id)
-        await self._reload_if_changed()
+        await self.database.unless_down(self._forget_project(account))
         self._next_look.pop(account.id, None)
         self._looked_at.pop(account.id, None)
+
+    async def _forget_project(self, account: PooledAccount) -> None:
+        await database_sync_to_async(_forget_project)(account.id)
+        await self._reload_if_changed()
 
     # What happens in the background
 
     async def _keep_watch(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
+            if self.database.problem:
+                continue
             try:
                 await self._reload_if_changed()
                 await self._keep_house()
@@ -268,6 +278,8 @@ class AccountsService:
             await self._store_rests()
 
     async def _store_rests(self) -> None:
+        if self.database.problem:
+            return  # the housekeeping stores them when it is over
         changes = self.pool.rests.take_unsaved()
         try:
             if changes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from accounts.credentials import CredentialsUnreadable
+from accounts.database_watch import DatabaseDown
 from accounts.google.code_assist import CodeAssistFailed
 from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
@@ -25,6 +26,7 @@ from gateway.errors import (
     Overloaded,
     RateLimited,
     RequestTooLarge,
+    Unavailable,
     UpstreamFailed,
     UpstreamTimedOut,
 )
@@ -69,6 +71,7 @@ def _of_account(operator_must: str, state: Account.State | None = None) -> Verdi
 
 PASSING = Verdict(UpstreamFailed, is_passing=True)
 SILENCE = Verdict(UpstreamTimedOut, is_passing=True)
+WITHOUT_DATABASE = Verdict(Unavailable, is_passing=True)
 LIMIT = Verdict(RateLimited, is_limit=True)
 MUST_SIGN_IN = _of_account("sign it in again", state=Account.State.INVALID)
 WITHOUT_PROJECT = _of_account("give it a Cloud project")
@@ -146,6 +149,8 @@ class Failure:
             return self.verdict.as_error(self.refusal, account)
         if self.verdict.ends_request:
             return self.verdict.error(self.reason)
+        if self.verdict is WITHOUT_DATABASE:
+            return Unavailable(f"The gateway's database does not answer. {account.label}: {self.reason}.")
         return self.verdict.error(f"The upstream failed: {self.reason}.")
 
 
@@ -182,6 +187,8 @@ def _failure_of_account(error: Exception) -> Failure:
         verdict = verdict_on(error.refusal)
         if verdict.operator_must:
             return Failure(verdict, error.refusal.trouble.value, detail)
+    if isinstance(error, DatabaseDown):
+        return Failure(WITHOUT_DATABASE, "its access token cannot be renewed without the database", detail)
     # The token endpoint or Code Assist is down, or says something new.
     return Failure(PASSING, "Google does not let it sign in just now", detail)
 

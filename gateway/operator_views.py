@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from asgiref.sync import iscoroutinefunction, sync_to_async
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
+from django.views.defaults import server_error
 
 from gateway import limits
 from gateway.activity import Listener
@@ -24,6 +25,7 @@ from gateway.errors import (
     MethodNotAllowed,
     NotFound,
     RateLimited,
+    Unavailable,
 )
 from gateway.ledger import search, usage
 from gateway.ledger.spans import NotATime, moment
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 DEFAULT_SPAN = timedelta(days=1)
 DEFAULT_PAGE = 50
 PING_SECONDS = 15.0
+NO_DATABASE = "The gateway's database cannot be used at the moment; its log says why."
 
 
 def for_operator(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,7 +60,10 @@ def for_operator(view: Callable[..., Any]) -> Callable[..., Any]:
         @csrf_exempt
         @wraps(view)
         async def checked_async(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-            return await sync_to_async(refusal_alone)(request) or await view(request, **kwargs)
+            try:
+                return await sync_to_async(refusal_alone)(request) or await view(request, **kwargs)
+            except DatabaseError:
+                return _failed(Unavailable(NO_DATABASE, retry_after_seconds=5))
 
         return checked_async
 
@@ -68,6 +74,8 @@ def for_operator(view: Callable[..., Any]) -> Callable[..., Any]:
             return _refusal(request) or view(request, **kwargs)
         except GatewayError as error:
             return _failed(error)
+        except DatabaseError:
+            return _failed(Unavailable(NO_DATABASE, retry_after_seconds=5))
 
     return checked
 
@@ -85,6 +93,13 @@ def _refusal(request: HttpRequest) -> HttpResponseBase | None:
     if request.method not in {"GET", "HEAD"}:
         return _failed(MethodNotAllowed("Only GET is answered here.", allow="GET, HEAD"))
     return None
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """What nobody expected, here or on a page; Django has logged it."""
+    if request.path.startswith("/admin"):
+        return server_error(request)
+    return _failed(GatewayError("The gateway failed; its log has the details."))
 
 
 def _failed(error: GatewayError) -> JsonResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from gateway.api import ApiRequest
+
+
+DATABASE_SECONDS = 0.8
 
 
 @endpoint("HEAD", "POST", for_clients=False)
@@ -41,13 +45,11 @@ async def health(request: ApiRequest) -> HttpResponseBase:
     """From memory, so that it may be asked often. Anybody may ask; only the operator hears names."""
     gateway = request.gateway
     now = standing(gateway.accounts)
-    knows_names = False
-    with suppress(DatabaseError):  # the answer must not depend on it
-        if may_be_operator(request):
-            knows_names = await database_sync_to_async(is_operator_at_health)(request)
+    knows_names = await _knows_names(request)
     return JsonResponse(
         {
-            "status": "ok",
+            "status": "degraded" if gateway.accounts.database.problem else "ok",
+            "database": gateway.accounts.database.problem or "ok",
             "timestamp": datetime.now(UTC),
             "summary": now.sentence,
             "counts": {
@@ -64,3 +66,13 @@ async def health(request: ApiRequest) -> HttpResponseBase:
             ],
         }
     )
+
+
+async def _knows_names(request: ApiRequest) -> bool:
+    """The answer must not depend on the database, nor wait for it."""
+    if request.gateway.accounts.database.problem or not may_be_operator(request):
+        return False
+    with suppress(DatabaseError, TimeoutError):
+        async with asyncio.timeout(DATABASE_SECONDS):
+            return await database_sync_to_async(is_operator_at_health)(request)
+    return False

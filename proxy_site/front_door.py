@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 FORWARDING = {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"}
 FORWARDING_PREFIX = b"x-forwarded-"
@@ -102,13 +101,13 @@ def _last(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str:
 async def _refuse(scope: Scope, error: GatewayError, send: Send) -> None:
     asked = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin1")
     request_id = accepted_or_new(asked)
-    body = orjson.dumps(error.as_body(request_id))
-    headers = {
-        "content-type": "application/json",
-        "content-length": str(len(body)),
-        "request-id": request_id,
-        **error.as_headers(),
-    }
+    headers = {"content-type": "application/json", "request-id": request_id, **error.as_headers()}
+    await send_whole(scope, send, error.status, headers, orjson.dumps(error.as_body(request_id)))
+
+
+async def send_whole(scope: Scope, send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
+    """An answer in one piece; to a HEAD without its body."""
+    headers = {**headers, "content-length": str(len(body))}
     encoded = [(name.encode("latin1"), value.encode("latin1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": encoded})
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})

@@ -8,3 +8,5 @@ urlpatterns = [
     path("", include("gateway.operator_urls")),
     path("", include("dashboard.urls")),
 ]
+
+handler500 = "gateway.operator_views.failed"

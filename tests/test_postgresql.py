@@ -190,6 +190,96 @@ def test_a_server_finds_what_gemini_signed_for_the_other(
     assert emulator.state.signatures.is_genuine("gemini", sent["thoughtSignature"])
 
 
+# It goes away under a running server
+
+
+class Server:
+    """The PostgreSQL of these tests, with all its processes."""
+
+    def __init__(self, database_url: str) -> None:
+        with psycopg.connect(database_url) as connection:
+            row = connection.execute("SHOW data_directory").fetchone()
+        assert row is not None
+        self.folder = Path(row[0])
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        run("pg_ctl", "-D", str(self.folder), "-m", "immediate", "-w", "stop")
+
+    def start(self) -> None:
+        """With the options it had: restarting reads them from a file, and needs no server that runs."""
+        run("pg_ctl", "-D", str(self.folder), "-l", f"{self.folder.parent}/log", "-w", "restart")
+
+    def _signal(self, number: signal.Signals) -> None:
+        parent = int((self.folder / "postmaster.pid").read_text().splitlines()[0])
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        for pid in (parent, *map(int, children)):
+            os.kill(pid, number)
+
+
+@pytest.mark.parametrize(("leave", "come_back"), [(Server.freeze, Server.thaw), (Server.kill, Server.start)])
+def test_without_the_database_the_api_goes_on_and_everything_else_says_so(
+    leave: Callable[[Server], None],
+    come_back: Callable[[Server], None],
+    empty_database: str,
+    emulator: EmulatorServer,
+    tmp_path: Path,
+) -> None:
+    """The first account's token has to be renewed meanwhile, for which the database is needed: the next one
+    answers."""
+    server = Server(empty_database)
+    settings = {"DATABASE_URL": empty_database, "ACCOUNT_STRATEGY": "sticky", "WEBUI_PASSWORD": "operator"}
+    basic = ("admin", "operator")
+    with LiveGateway(emulator, tmp_path, **settings) as gateway:
+        first = ask(gateway)
+        wait_until(
+            lambda: len({one.account for one in emulator.state.log.entries("fetchAvailableModels")}) > 2
+        )
+        emulator.state.fault("unauthenticated", account="ada@example.com", times=None)
+        emulator.state.log.clear()
+        leave(server)
+        try:
+            took, health = timed(f"{gateway.url}/health", auth=basic)
+            numbers_took, numbers = timed(f"{gateway.url}/account-limits", auth=basic)
+            answer = ask(gateway)
+            wait_until(lambda: httpx.get(f"{gateway.url}/health").json()["status"] == "degraded", 5)
+            quick = [
+                timed(f"{gateway.url}{path}", auth=basic) for path in ("/health", "/api/requests", "/admin/")
+            ]
+            again = ask(gateway)
+        finally:
+            come_back(server)
+        wait_until(lambda: httpx.get(f"{gateway.url}/health").json()["status"] == "ok", 10)
+        wait_until(lambda: problems(empty_database) == [None] * 3)
+        page = httpx.get(f"{gateway.url}/account-limits", auth=basic, timeout=30)
+
+    assert (first.status_code, health.status_code, answer.status_code, again.status_code) == (
+        200,
+        200,
+        200,
+        200,
+    )
+    assert {"ada@example.com"} < {one.account for one in emulator.state.log.generations()}
+    assert took < 1.0
+    assert (numbers.status_code, numbers.json()["error"]["type"]) == (503, "api_error")
+    assert numbers_took < 5
+    assert [one.status_code for _, one in quick] == [200, 503, 503]
+    assert max(seconds for seconds, _ in quick) < 1
+    assert "PostgreSQL database postgres" in quick[0][1].json()["database"]
+    assert page.status_code == 200
+
+
+def timed(url: str, **options: Any) -> tuple[float, httpx.Response]:
+    began = time.monotonic()
+    answer = httpx.get(url, timeout=15, **options)
+    return time.monotonic() - began, answer
+
+
 def signed_calls(database_url: str) -> int:
     with psycopg.connect(database_url) as connection:
         row = connection.execute("SELECT count(*) FROM gateway_callsignature").fetchone()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
+from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
@@ -241,6 +242,23 @@ def test_nothing_can_be_changed_here(method: str, path: str, operator: Client) -
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, HEAD"
     assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError, 500), (DatabaseError, 503)])
+def test_what_nobody_expected_is_json_too(
+    error: type[Exception], status: int, operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error("a detail")
+
+    monkeypatch.setattr("gateway.ledger.usage.totals", fail)
+    operator.raise_request_exception = False
+
+    answer = operator.get("/api/stats/tokens")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+    assert answer.json()["error"]["type"] == "api_error"
+    assert b"a detail" not in answer.content
 
 
 # Statistics

@@ -1,0 +1,87 @@
+"""Pages and their numbers come from the database. While it is not there they say so at once: a page that
+waits would hold a thread for as long, and one that opens a SQLite file anew would make an empty one."""
+
+from __future__ import annotations
+
+import asyncio
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway.errors import Unavailable
+from proxy_site.front_door import send_whole
+
+if TYPE_CHECKING:
+    from accounts.database_watch import DatabaseWatch
+    from proxy_site.front_door import Receive, Scope, Send
+
+RETRY_AFTER_SECONDS = 5
+WITHOUT_DATABASE = ("/static/",)
+PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>No database</title><style>
+:root {{ color-scheme: light dark }}
+body {{ font: 16px/1.55 system-ui, sans-serif; margin: 12vh auto; max-width: 34rem }}
+</style></head>
+<body><h1>The database is not there</h1><p role="alert">{problem}</p>
+<p>The Messages API goes on with what is in memory.</p></body>
+</html>
+"""
+
+
+class WhileDatabaseAnswers:
+    """Around the ASGI application of the pages."""
+
+    def __init__(self, pages: Any, database: DatabaseWatch) -> None:
+        self._pages = pages
+        self._database = database
+        self._given_up: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith(WITHOUT_DATABASE):
+            await self._pages(scope, receive, send)
+        elif self._database.problem or not await self._has_begun_to_answer(scope, receive, send):
+            await _say_so(scope, send, self._database.problem)
+
+    async def _has_begun_to_answer(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """False: the database has gone before anything was sent, and nothing will be sent any more."""
+        has_begun = has_given_up = False
+
+        async def send_unless_given_up(message: dict[str, Any]) -> None:
+            nonlocal has_begun
+            if not has_given_up:
+                has_begun = True
+                await send(message)
+
+        page = asyncio.ensure_future(self._pages(scope, receive, send_unless_given_up))
+        down = asyncio.ensure_future(self._database.wait_until_down())
+        try:
+            await asyncio.wait({page, down}, return_when=asyncio.FIRST_COMPLETED)
+            if page.done() or has_begun:
+                await page
+                return True
+            has_given_up = True
+            return False
+        finally:
+            down.cancel()
+            if not page.done():
+                page.cancel()
+                # Its thread waits for the database, and ends with it.
+                self._given_up.add(page)
+                page.add_done_callback(self._forget)
+
+    def _forget(self, page: asyncio.Task[None]) -> None:
+        self._given_up.discard(page)
+        if not page.cancelled():
+            page.exception()
+
+
+async def _say_so(scope: Scope, send: Send, problem: str) -> None:
+    headers = {"retry-after": str(RETRY_AFTER_SECONDS), "cache-control": "no-store"}
+    if scope["path"] == "/" or scope["path"].startswith("/admin"):
+        body = PAGE.format(problem=escape(problem)).encode()
+        await send_whole(scope, send, 503, {**headers, "content-type": "text/html; charset=utf-8"}, body)
+    else:
+        body = orjson.dumps(Unavailable(problem).as_body())
+        await send_whole(scope, send, 503, {**headers, "content-type": "application/json"}, body)
