@@ -43,7 +43,6 @@ class Gateway:
         self.judge = Judge(self.relay, self.books, lambda: self.is_stopping)
         live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.web_searches = WebSearches(self.relay, self._transport)
-        live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.accounts.also_reload.append(self._read_routes)
 
     async def start(self) -> None:
