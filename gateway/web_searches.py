@@ -5,12 +5,13 @@ Only a search that stands alone is made, because Google's search takes no functi
 
 from __future__ import annotations
 
+import logging
 import secrets
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Overloaded, Unavailable, UpstreamFailed, UpstreamTimedOut
 from gateway.journey import TOLD_THE_CLIENT
 from gateway.translation.web_search.answer import (
     search_blocks,
@@ -33,7 +34,13 @@ if TYPE_CHECKING:
     from gateway.translation.web_search.sources import Source
     from gateway.upstreams.transport import Transport
 
+logger = logging.getLogger(__name__)
+
 MAX_HELD_CHARACTERS = 1024 * 1024
+
+
+FAILED_FOR_NOW = (Overloaded, Unavailable, UpstreamFailed, UpstreamTimedOut)
+"""Claude Code asks again for minutes without a word when it is told of one of these."""
 
 
 class WebSearches:
@@ -54,9 +61,19 @@ class WebSearches:
         return without_search(request, search, refusal, _new_id()), None
 
     async def open(self, search: Search, request: MessagesRequest, journey: Journey) -> Answer:
-        """The answer, complete, with its sources in front. Raises GatewayError."""
+        """The answer, complete, with its sources in front; from the model that was named and without a search
+        when that fails for now. Raises GatewayError."""
+        conversation = journey.conversation
         # The conversation stays with its own account, which has its prompt cached.
         journey.conversation += " web search"
+        try:
+            return await self._searched(search, request, journey)
+        except FAILED_FOR_NOW as error:
+            logger.warning("answers without the web search: %d %s", error.status, error.error_type)
+        journey.conversation = conversation
+        return await self._relay.open(without_search(request, search, "unavailable", _new_id()), journey)
+
+    async def _searched(self, search: Search, request: MessagesRequest, journey: Journey) -> Answer:
         answer = await self._relay.open_search(search, request, journey)
         try:
             held = await _held(answer, journey)

@@ -21,17 +21,19 @@ from pydantic import TypeAdapter
 
 from gateway import message_views, web_searches
 from gateway.models import RequestLog
-from gateway.translation.web_search.answer import NOTHING_ALLOWED, NOTHING_FOUND
+from gateway.translation.web_search.answer import CANNOT_SEARCH, NOTHING_ALLOWED, NOTHING_FOUND
 from gateway.translation.web_search.notes import PREFIX
 from gateway.translation.web_search.sources import MAX_SOURCES
 from gateway.upstreams.emulator import models
 from gateway.upstreams.emulator.behaviour import (
+    empty_answer,
     error_mid_stream,
     finish,
     redirect_to,
     refuse,
     stall_before_headers,
     stall_mid_stream,
+    unavailable,
     without_sources,
 )
 from gateway.upstreams.emulator.replies import function_call
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     import httpx
 
     from gateway.service import Gateway
+    from gateway.upstreams.emulator.behaviour import Behaviour
     from gateway.upstreams.emulator.log import Entry
     from gateway.upstreams.emulator.server import EmulatorServer
 
@@ -260,10 +263,10 @@ async def test_an_endless_answer_is_not_held_forever(
 ) -> None:
     monkeypatch.setattr(web_searches, "MAX_HELD_CHARACTERS", 100)
 
-    response = await ask(client)
+    message = await answer(client)
 
-    assert response.status_code == 502
-    assert response.json()["error"]["message"] == "The answer has more than 100 characters."
+    assert result_in(message) == {"type": "web_search_tool_result_error", "error_code": "unavailable"}
+    assert "encyclopedia.example.org" not in text_of(message)
 
 
 async def test_a_stop_sequence_ends_the_text_and_not_the_sources(client: httpx.AsyncClient) -> None:
@@ -658,15 +661,30 @@ async def test_a_search_that_google_does_not_take_is_told(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_search_that_breaks_off_is_an_error_and_no_half_answer(
-    stream: bool, client: httpx.AsyncClient, google: EmulatorServer
+@pytest.mark.parametrize(
+    "fault", [error_mid_stream(), unavailable(), empty_answer()], ids=["breaks off", "503", "empty"]
+)
+async def test_a_search_that_fails_is_told_and_the_model_that_was_named_goes_on(
+    fault: Behaviour,
+    stream: bool,
+    client: httpx.AsyncClient,
+    google: EmulatorServer,
+    live_setting: Callable[[str, Any], None],
 ) -> None:
-    google.state.fault(error_mid_stream(), times=None)
+    live_setting("MAX_RETRIES", 0)
+    google.state.fault(fault, model=SEARCHER, times=None)
 
-    response = await ask(client, stream=stream)
+    message = await (streamed if stream else whole)(client)
 
-    assert response.status_code >= 500
-    assert "web_search_tool_result" not in response.text
+    _, result, text = message.content
+    assert isinstance(result, WebSearchToolResultBlock)
+    assert not isinstance(result.content, list)
+    assert isinstance(text, TextBlock)
+    assert result.content.error_code == "unavailable"
+    assert "Claude Sonnet 4.6" in text.text
+    last = google.state.log.generations()[-1].envelope
+    assert (last["model"], last["requestType"]) == ("claude-sonnet-4-6", "agent")
+    assert CANNOT_SEARCH in str(last["request"]["systemInstruction"])
 
 
 # The official SDK
