@@ -158,6 +158,7 @@ class Api:
         body = IncomingBody(scope, receive, self._body_limits)
         work = asyncio.current_task()
         watch: asyncio.Task[None] | None = None
+        response: HttpResponseBase | None = None
 
         async def answer() -> HttpResponseBase:
             """Whoever may not call, or calls what is not there, is told so before the body is read."""
@@ -178,10 +179,11 @@ class Api:
         except asyncio.CancelledError:
             if watch is not None and watch.done():
                 logger.debug("the client hung up")
-            elif self._gateway.is_stopping:
-                await _send(error_response(Overloaded(STOPPING), request_id), send)
-            else:
+            elif not self._gateway.is_stopping:
                 raise
+            elif response is None:
+                await _send(error_response(Overloaded(STOPPING), request_id), send)
+            # A reader too slow for its answer has it by half. A second one would be read as a part of it.
         finally:
             body.release()
             if watch is not None:

@@ -6,12 +6,15 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
+import orjson
 import pytest
 
 from gateway.upstreams.emulator.behaviour import pace, stall_before_headers
+from tests.clients.raw_http import request_bytes
 from tests.gateway.conftest import a_body
 from tests.live_gateway import LiveGateway
 
@@ -109,6 +112,36 @@ def test_a_plain_request_that_takes_longer_gets_an_error(emulator: EmulatorServe
 
     assert (status, reader.status) == (0, 529)
     assert "The gateway is shutting down." in reader.text
+
+
+def test_a_reader_too_slow_for_its_answer_gets_no_second_one(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    emulator.state.lift_quotas()
+    text = "word " * 200
+    emulator.state.reply_chunks(
+        [{"response": {"candidates": [{"content": {"parts": [{"text": text}]}}]}}] * 20_000
+    )
+    with (
+        a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="0") as gateway,
+        socket.socket() as connection,
+    ):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", gateway.port))
+        body = orjson.dumps(a_body(stream=True))
+        connection.sendall(request_bytes(body=body, content_type="application/json"))
+        answer = connection.recv(1024)
+        time.sleep(1)  # until every buffer on the way is full, and the gateway waits for room
+
+        status = gateway.stop()
+        with suppress(ConnectionResetError):
+            while piece := connection.recv(65536):
+                answer += piece
+
+    assert status == 0
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"The gateway is shutting down." not in answer
+    assert "Traceback" not in gateway.output
 
 
 def test_a_second_signal_does_not_wait(emulator: EmulatorServer, tmp_path: Path) -> None:

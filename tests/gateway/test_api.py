@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -287,6 +288,35 @@ async def test_a_name_is_quoted_without_what_a_terminal_would_obey(client: httpx
     error = (await client.get("/v1/models/a%1B%5D0%3Btitle%07%E2%80%AE")).json()["error"]
 
     assert error["message"].startswith(r"model: a\x1b]0;title\x07\u202e is not known here")
+
+
+async def test_an_answer_that_has_begun_is_followed_by_no_second_one_at_the_shutdown(
+    gateway: Gateway,
+) -> None:
+    began: list[str] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        """To a reader whose buffer is full."""
+        began.append(message["type"])
+        await asyncio.Event().wait()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"} if not began else await asyncio.Event().wait()  # type: ignore[return-value]
+
+    scope = {
+        "type": "http", "method": "GET", "path": "/health", "query_string": b"", "scheme": "http",
+        "headers": [(b"host", b"127.0.0.1")], "client": ("127.0.0.1", 5000), "server": ("127.0.0.1", 8672),
+    }  # fmt: skip
+    answering = asyncio.create_task(Api(gateway, body_limits())(scope, receive, send))
+    while not began:
+        await asyncio.sleep(0.01)
+
+    gateway.is_stopping = True
+    answering.cancel()
+    _, unfinished = await asyncio.wait({answering}, timeout=1)
+
+    assert not unfinished
+    assert began == ["http.response.start"]
 
 
 async def test_a_host_that_is_not_ours_is_refused(gateway: Gateway) -> None:
