@@ -146,8 +146,12 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10.0
 
     def do_GET(self) -> None:  # the library's name
-        address = urlsplit(self.path)
-        if address.path != sign_in.CALLBACK_PATH or not self._is_for_us():
+        try:
+            address = urlsplit(self.path)
+            is_ours = address.path == sign_in.CALLBACK_PATH and self._is_for_us()
+        except ValueError:  # a path or a Host that is no address
+            is_ours = False
+        if not is_ours:
             self._answer(HTTPStatus.NOT_FOUND, "There is nothing here.")
             return
         try:

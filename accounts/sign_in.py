@@ -26,6 +26,7 @@ from accounts.google.sign_in import (
     new_code_verifier,
 )
 from accounts.models import Account, ClientProblem, SharedToken, SignIn
+from accounts.outside_values import word
 from accounts.plain_text import fitting
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 CALLBACK_PATH = "/oauth-callback"
 SHORTEST_CODE = 10
+LONGEST_STATE = 64
 KEPT = timedelta(days=30)
 
 
@@ -93,7 +95,8 @@ def finish_from_callback(query: Mapping[str, str]) -> SignIn:
 
     Raises AnswerUnusable for a stranger, and for an answer that was already used.
     """
-    attempt = SignIn.objects.filter(state=query.get("state") or "").first()
+    state = word(query.get("state"), LONGEST_STATE)
+    attempt = SignIn.objects.filter(state=state).first() if state else None
     if attempt is None:
         raise AnswerUnusable("This address belongs to no sign-in that was started here.")
     return _finish(attempt, query)
@@ -107,8 +110,7 @@ def finish_from_paste(attempt: SignIn, pasted: str) -> SignIn:
 def parse_pasted(pasted: str) -> dict[str, str]:
     text = pasted.strip()
     if "://" in text or text.startswith(("?", "code=", "localhost", "127.0.0.1")):
-        query = urlsplit(text).query or text.lstrip("?")
-        answer = {name: values[0] for name, values in parse_qs(query).items()}
+        answer = _query_of(text)
         if "code" not in answer and "error" not in answer:
             raise AnswerUnusable(
                 f"That address holds no code. Copy the whole address of the page that could not be opened, "
@@ -120,10 +122,21 @@ def parse_pasted(pasted: str) -> dict[str, str]:
     return {"code": unquote(text)}
 
 
+def _query_of(address: str) -> dict[str, str]:
+    """Of a whole address or its end; the first value of each name. Empty for what is no address."""
+    try:
+        query = urlsplit(address).query or address.lstrip("?")
+        return {name: values[0] for name, values in parse_qs(query).items()}
+    except ValueError:
+        return {}
+
+
 def _finish(attempt: SignIn, answer: Mapping[str, str]) -> SignIn:
     """The attempt, completed or failed. Raises AnswerUnusable when it is not for this attempt."""
     state = answer.get("state")
-    if state is not None and not secrets.compare_digest(state.encode(), attempt.state.encode()):
+    if state is not None and not secrets.compare_digest(
+        state.encode("utf-8", "replace"), attempt.state.encode()
+    ):
         raise AnswerUnusable("That address belongs to another sign-in. Use the one of this sign-in.")
     if "code" not in answer and "error" not in answer:
         raise AnswerUnusable("Google's answer holds neither a code nor an error.")

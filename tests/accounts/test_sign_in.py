@@ -8,11 +8,13 @@ import time
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote_from_bytes, urlsplit
 
 import httpx
 import pytest
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accounts import sign_in
 from accounts.callback_listener import CallbackListener, NoPortFree
@@ -21,6 +23,7 @@ from accounts.google.sign_in import SignInFailed, exchange_code
 from accounts.models import Account, ClientProblem, SignIn
 from accounts.sign_in import AnswerUnusable, finish_from_callback, finish_from_paste, google_address
 from gateway.upstreams.emulator.behaviour import refuse
+from tests.accounts.any_json import TEXTS
 from tests.hostile_server import answering, http
 
 if TYPE_CHECKING:
@@ -158,7 +161,18 @@ def test_an_address_of_another_sign_in_is_refused_and_harms_neither(consent: Con
     assert {one.status for one in SignIn.objects.all()} == {SignIn.Status.PENDING}
 
 
-@pytest.mark.parametrize("query", [{}, {"state": "", "code": "4/x"}, {"state": "guessed", "code": "4/x"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"state": "", "code": "4/x"},
+        {"state": "guessed", "code": "4/x"},
+        {"state": "a\0b", "code": "4/x"},
+        {"state": "\ud800", "code": "4/x"},
+        {"state": "a" * 100_000, "code": "4/x"},
+    ],
+    ids=lambda query: ascii(query)[:30],
+)
 def test_a_stranger_is_refused(query: dict[str, str]) -> None:
     start()
 
@@ -399,6 +413,33 @@ def test_the_listener_is_reached_from_this_machine_only() -> None:
 
     assert addresses <= {"127.0.0.1", "::1"}
     assert (other_name.status_code, other_path.status_code) == (404, 404)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"GET http://[ HTTP/1.1\r\nHost: 127.0.0.1",
+        b"GET /oauth-callback?state=x&code=y HTTP/1.1\r\nHost: [",
+        b"GET /oauth-callback?state=%00&code=y HTTP/1.1\r\nHost: 127.0.0.1",
+        b"GET /oauth-callback?state=\xff&code=y HTTP/1.1\r\nHost: 127.0.0.1",
+    ],
+)
+def test_the_listener_answers_whatever_comes(lines: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    with CallbackListener() as listener, socket.create_connection(("127.0.0.1", listener.port)) as connection:
+        connection.settimeout(5)
+        connection.sendall(lines + b"\r\n\r\n")
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+
+    assert answer[:12] in {b"HTTP/1.0 400", b"HTTP/1.0 404"}
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@given(st.text() | TEXTS | st.binary().map(lambda raw: f"http://localhost/?{quote_from_bytes(raw)}"))
+def test_whatever_is_pasted_is_an_answer_or_a_sentence(pasted: str) -> None:
+    with suppress(AnswerUnusable):
+        assert sign_in.parse_pasted(pasted).keys() & {"code", "error"}
 
 
 def test_what_strangers_send_is_escaped_on_the_page() -> None:
