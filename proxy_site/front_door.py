@@ -11,11 +11,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-import orjson
-
+from gateway.api import send_error
 from gateway.errors import GatewayError, InvalidRequest, PermissionDenied
 from gateway.noise import say_of_stranger
-from gateway.request_ids import accepted_or_new
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +39,7 @@ class FrontDoor:
         except GatewayError as error:
             address = str((scope["client"] or [""])[0])
             say_of_stranger(logger, logging.WARNING, address, "%s was refused: %s", address, error.message)
-            await _refuse(scope, error, send)
+            await send_error(error, scope, send)
         else:
             await self._application(scope, receive, send)
 
@@ -96,18 +94,3 @@ def _without_port(text: str) -> str:
 def _last(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str:
     values = [value for name, value in headers if name == wanted]
     return values[-1].decode("latin1").rpartition(",")[2].strip().lower() if values else ""
-
-
-async def _refuse(scope: Scope, error: GatewayError, send: Send) -> None:
-    asked = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin1")
-    request_id = accepted_or_new(asked)
-    headers = {"content-type": "application/json", "request-id": request_id, **error.as_headers()}
-    await send_whole(scope, send, error.status, headers, orjson.dumps(error.as_body(request_id)))
-
-
-async def send_whole(scope: Scope, send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
-    """An answer in one piece; to a HEAD without its body."""
-    headers = {**headers, "content-length": str(len(body))}
-    encoded = [(name.encode("latin1"), value.encode("latin1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})

@@ -7,10 +7,8 @@ import asyncio
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
+from gateway.api import send_error
 from gateway.errors import Unavailable
-from proxy_site.front_door import send_whole
 
 if TYPE_CHECKING:
     from accounts.database_watch import DatabaseWatch
@@ -78,10 +76,13 @@ class WhileDatabaseAnswers:
 
 
 async def _say_so(scope: Scope, send: Send, problem: str) -> None:
-    headers = {"retry-after": str(RETRY_AFTER_SECONDS), "cache-control": "no-store"}
-    if scope["path"] == "/" or scope["path"].startswith("/admin"):
-        body = PAGE.format(problem=escape(problem)).encode()
-        await send_whole(scope, send, 503, {**headers, "content-type": "text/html; charset=utf-8"}, body)
-    else:
-        body = orjson.dumps(Unavailable(problem).as_body())
-        await send_whole(scope, send, 503, {**headers, "content-type": "application/json"}, body)
+    if not (scope["path"] == "/" or scope["path"].startswith("/admin")):
+        await send_error(Unavailable(problem, retry_after_seconds=RETRY_AFTER_SECONDS), scope, send)
+        return
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"retry-after", b"%d" % RETRY_AFTER_SECONDS),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": PAGE.format(problem=escape(problem)).encode()})
