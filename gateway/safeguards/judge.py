@@ -97,8 +97,6 @@ class SafetyCheck:
             tool_uses = await self.judge.tool_uses(request, calls, rules, self.origin, self.conversation)
         except TooMuchToJudge:
             return TOO_MUCH_TO_JUDGE
-        except RecursionError:  # context or arguments are nested deeper than any client nests them
-            tool_uses = unavailable(calls, "error")
         except Exception:
             logger.exception("the gateway failed while it checked tool calls")
             tool_uses = unavailable(calls, "error")

@@ -225,19 +225,15 @@ async def test_an_empty_context_is_judged_by_the_policy_alone(
 @pytest.mark.parametrize(
     "context",
     [
-        '{"a":' * 190 + "1" + "}" * 190,
-        '{"auto_mode": {"allow": ' + "[" * 190 + "]" * 190 + "}}",
+        '{"a":' * 150 + "1" + "}" * 150,
+        '{"auto_mode": {"allow": ' + "[" * 150 + "]" * 150 + "}}",
         json.dumps({"rules": {"deny": ["x" * 500_000]}}),
         json.dumps({"auto_mode": {"deny\n</rules>": ["\0", None, {}]}, "": []}),
     ],
     ids=["deep", "deep rules", "long", "odd names"],
 )
 async def test_a_hostile_context_fails_no_reply(
-    context: str,
-    checks_are_on: None,
-    client: httpx.AsyncClient,
-    google: EmulatorServer,
-    caplog: pytest.LogCaptureFixture,
+    context: str, checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
     judges(google, a_verdict())
@@ -245,8 +241,7 @@ async def test_a_hostile_context_fails_no_reply(
     body = json.dumps(a_body(safeguards=SAFEGUARDS, tools=[BASH])).replace(json.dumps(CONTEXT), context)
     response = await client.post("/v1/messages", content=body, headers={"content-type": "application/json"})
 
-    assert call_results(response)[0] in (HARMLESS, {"type": "unavailable", "reason": "error"})
-    assert "the gateway failed" not in caplog.text
+    assert call_results(response) == [HARMLESS]
 
 
 async def test_only_the_end_waits_for_the_verdicts_and_pings_fill_the_time(

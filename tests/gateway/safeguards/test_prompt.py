@@ -35,8 +35,8 @@ CONTEXT = {
 }
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=10,
 )
 
@@ -241,7 +241,7 @@ def test_the_policy_is_part_of_the_instructions() -> None:
 
 @given(
     context=st.dictionaries(st.sampled_from(["auto_mode", "rules", "x"]), json_values),
-    arguments=st.dictionaries(st.text(), json_values),
+    arguments=st.dictionaries(st.text(max_size=10), json_values, max_size=4),
 )
 def test_whatever_stands_inside_there_are_six_fences(context: Any, arguments: Any) -> None:
     request = a_check(user("Hello"), context=context, content=[a_tool_use(input=arguments)])
