@@ -7,6 +7,7 @@ Its errors are renamed here, so that nothing above knows which library it is.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -63,14 +64,14 @@ class Response:
             raise TransportFailed(_in_words(error)) from error
 
     async def read_error_body(self, timeout_seconds: float) -> bytes:
-        """The beginning of the body, which is enough of an error; what cannot be read is left out."""
+        """The beginning of the body, which is enough of an error; what has not come in that time, however it
+        drips, is left out."""
         body = bytearray()
-        try:
-            while len(body) < ERROR_BODY_BYTES and (piece := await self.read(timeout_seconds)):
-                body += piece
-        except (TransportFailed, TimeoutError):
-            pass
-        return bytes(body)
+        with suppress(TransportFailed, TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                while len(body) < ERROR_BODY_BYTES and (piece := await self.read(timeout_seconds)):
+                    body += piece
+        return bytes(body[:ERROR_BODY_BYTES])
 
     def release(self) -> None:
         """Read to the end: the connection may serve another request."""

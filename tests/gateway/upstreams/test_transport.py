@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from accounts.outbound import is_loopback, proxy_for
-from gateway.upstreams.transport import Transport, TransportFailed, TransportTimedOut
+from gateway.upstreams.transport import ERROR_BODY_BYTES, Transport, TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -199,3 +199,29 @@ def test_which_addresses_go_through_the_proxy(url: str, proxy: str | None, setti
 )  # fmt: skip
 def test_what_is_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+# What is read of an error
+
+
+@pytest.mark.parametrize("pause_seconds", [0.05, 0])
+async def test_an_error_without_an_end_is_read_for_a_while_and_not_beyond_its_limit(
+    pause_seconds: float,
+) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Oh\r\n\r\n")
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b"a" if pause_seconds else b"a" * 65536)
+                await writer.drain()
+                await asyncio.sleep(pause_seconds)
+
+    async with serving(handle) as url, a_transport() as transport:
+        response = await transport.post(url, headers={}, body=b"", first_byte_seconds=5)
+        async with asyncio.timeout(5):
+            body = await response.read_error_body(0.5)
+        response.abort()
+
+    assert 0 < len(body) <= ERROR_BODY_BYTES
+    assert pause_seconds or len(body) == ERROR_BODY_BYTES
