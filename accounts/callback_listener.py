@@ -146,16 +146,12 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10.0
 
     def do_GET(self) -> None:  # the library's name
-        try:
-            address = urlsplit(self.path)
-            is_ours = address.path == sign_in.CALLBACK_PATH and self._is_for_us()
-        except ValueError:  # a path or a Host that is no address
-            is_ours = False
-        if not is_ours:
+        query = self._brought_back()
+        if query is None:
             self._answer(HTTPStatus.NOT_FOUND, "There is nothing here.")
             return
         try:
-            attempt = sign_in.finish_from_callback(dict(parse_qsl(address.query)))
+            attempt = sign_in.finish_from_callback(dict(parse_qsl(query)))
         except sign_in.AnswerUnusable as error:
             self._answer(HTTPStatus.BAD_REQUEST, str(error))
         except Exception:
@@ -166,6 +162,15 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             close_old_connections()
             connection.close()
+
+    def _brought_back(self) -> str | None:
+        """Google's answer, as a query; None for a request that is not meant for us."""
+        try:
+            address = urlsplit(self.path)
+            is_ours = address.path == sign_in.CALLBACK_PATH and self._is_for_us()
+        except ValueError:  # a path or a Host that is no address
+            return None
+        return address.query if is_ours else None
 
     def _is_for_us(self) -> bool:
         """A page elsewhere that has bent its own name to this machine is turned away."""
