@@ -118,7 +118,8 @@ class AccountsService:
                 with suppress(asyncio.CancelledError):
                     await task
         await self.database.stop()
-        await self.tokens.stop()
+        with suppress(DatabaseDown):
+            await self.database.unless_down(self.tokens.stop())
         await self.client.close()
         await self._store_rests()
         await self._store_last_used()
@@ -297,7 +298,7 @@ class AccountsService:
             self.pool.set_runs_dry(await database_sync_to_async(_runs_dry)())
 
     async def _store_last_used(self) -> None:
-        if last_used := self.pool.take_last_used():
+        if not self.database.problem and (last_used := self.pool.take_last_used()):
             await database_sync_to_async(_store_last_used)(last_used)
 
     def _prepare_due(self, accounts: Iterable[PooledAccount]) -> None:

@@ -274,6 +274,24 @@ def test_without_the_database_the_api_goes_on_and_everything_else_says_so(
     assert page.status_code == 200
 
 
+def test_a_frozen_database_keeps_no_server_from_stopping(
+    empty_database: str, emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    server = Server(empty_database)
+    with LiveGateway(emulator, tmp_path, DATABASE_URL=empty_database, ACCOUNT_STRATEGY="sticky") as gateway:
+        ask(gateway)
+        server.freeze()
+        try:
+            answer = ask(gateway)
+            wait_until(lambda: httpx.get(f"{gateway.url}/health").json()["status"] == "degraded", 5)
+            status = gateway.stop(timeout_seconds=15)
+        finally:
+            server.thaw()
+
+    assert (answer.status_code, status) == (200, 1)
+    assert "rows of the ledger could not be written before the end" in gateway.output
+
+
 def timed(url: str, **options: Any) -> tuple[float, httpx.Response]:
     began = time.monotonic()
     answer = httpx.get(url, timeout=15, **options)

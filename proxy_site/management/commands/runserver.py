@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextlib import ExitStack
 from functools import partial
@@ -103,6 +104,16 @@ class Command(BaseCommand):
                 grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
                 on_ready=partial(self._say, self._banner()),
             ).run()
+            if connection.vendor == "postgresql" and gateway.accounts.database.problem:
+                self._leave_threads_behind(1 if gateway.ledger.waiting else 0)
+
+    def _leave_threads_behind(self, status: int) -> NoReturn:
+        """They wait for a database that does not answer, and Python would wait for them. What they hold is
+        lost either way; the log says how much."""
+        logging.shutdown()
+        self.stdout.flush()
+        self.stderr.flush()
+        os._exit(status)
 
     def _prepare_database(self) -> None:
         call_command("migrate", verbosity=0, interactive=False)
