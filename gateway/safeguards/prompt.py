@@ -122,6 +122,8 @@ _NOT_TYPED = re.compile(
 _NOT_TYPED_FROM_ITS_START = (
     "[SYSTEM NOTIFICATION - NOT USER INPUT]",
     "[Subagent hand-back]",
+    "Another Claude session sent a message",
+    "A peer session sent a message",
     "This session is being continued from a previous conversation",
     "Base directory for this skill: ",
     "This skill is served by ",
