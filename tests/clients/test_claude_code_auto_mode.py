@@ -123,6 +123,20 @@ def test_a_dangerous_action_of_a_script_is_refused_and_claude_is_told_why(
     assert not (judged.work / "installed").exists()
 
 
+def test_a_subagents_actions_are_judged_for_the_task_that_it_was_given(
+    judged: ClaudeCode, google: EmulatorServer
+) -> None:
+    run = judged.ask("Use a subagent to look around", *AUTO_MODE)
+
+    assert "what you can see" in run.output
+    of_the_agent, of_the_report = [
+        str(check.envelope["request"]["contents"])
+        for check in google.state.log.generations(purpose="safeguards")
+    ]
+    assert "subagent_task" not in of_the_agent
+    assert '"subagent_task": ["Answer with one short sentence about what you can see."]' in of_the_report
+
+
 def test_a_person_reads_that_the_check_had_no_answer(judged: ClaudeCode, google: EmulatorServer) -> None:
     google.state.fault("wrong_verdicts", kind="prose", times=None)
     google.state.reply(bash(HARMLESS), purpose="answer")

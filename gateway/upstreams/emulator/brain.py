@@ -31,7 +31,11 @@ EXAMPLE_TEXT = "Hello from the demo of Antigravity Claude Proxy.\nNo real model 
 _REMINDER = re.compile(r"<(system-reminder|local-command-[a-z]+|command-[a-z]+)>.*?</\1>", re.DOTALL)
 _INTERRUPTED = "[Request interrupted"
 _HAND_BACK = re.compile(r"^\[Subagent hand-back\].*?follows:\n(.*?)(?:\nagentId:|\Z)", re.DOTALL)
-_NOTIFICATION = re.compile(r"<task-notification>.*?<result>(.*?)</result>", re.DOTALL)
+_HAND_BACK_TOOL = "SubagentHandback"
+_REPORTS = (
+    re.compile(r"<task-notification>.*?<result>(.*?)</result>", re.DOTALL),
+    re.compile(r"<agent-message [^>]*>\n(.*?)\n</agent-message>", re.DOTALL),
+)
 _SUBAGENT = re.compile(r"sub-?agent|\b(agent|task) tool\b|\b(use|start|launch|ask) (an?|the) agent\b")
 _WORKING_DIRECTORY = re.compile(r"(?:Primary )?[Ww]orking directory:\s*(\S+)")
 _FILE_NAME = re.compile(r"(?:[\w./~-]*/)?[\w-]+\.(?:txt|md|py|js|ts|json|toml|ya?ml|html|css|sh|csv)\b")
@@ -85,7 +89,11 @@ def _reply_to(situation: Situation, model: Model) -> list[Part]:
         return [text(f"I will use {call['functionCall']['name']} now."), call]
     if schema is not None:
         return [text(json.dumps(example_for(schema, situation.task)))]
-    return [text(_report(situation) if situation.results else _echo(situation, model))]
+    words = _report(situation) if situation.results else _echo(situation, model)
+    # In auto mode this is the only way back for what a subagent has to say; asked in words it asks once more.
+    if _HAND_BACK_TOOL in situation.tools:
+        return [function_call(_HAND_BACK_TOOL, {"message": words})]
+    return [text(words)]
 
 
 def _thought_about(situation: Situation, reply: list[Part]) -> Part:
@@ -116,7 +124,7 @@ def read_situation(request: Json) -> Situation:
 def _results_in(turn: Json) -> list[Json]:
     """What tools answered, and what a subagent in the background reports when it is done."""
     answered = [part["functionResponse"] for part in turn["parts"] if "functionResponse" in part]
-    reported = _NOTIFICATION.findall(_all_text(turn))
+    reported = [words for report in _REPORTS for words in report.findall(_all_text(turn))]
     return answered + [{"name": "subagent", "response": {"result": words}} for words in reported]
 
 

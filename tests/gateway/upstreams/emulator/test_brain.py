@@ -166,6 +166,15 @@ def test_what_a_subagent_is_told_starts_no_further_work() -> None:
     assert calls_in(answer(request(user(text(args["prompt"]))), CLAUDE)) == []
 
 
+def test_a_subagent_hands_its_report_back_where_it_has_a_tool_for_that() -> None:
+    asked = request(user(text("What can you see?")), tools=("Bash", "SubagentHandback"))
+
+    [(name, args)] = calls_in(answer(asked, CLAUDE))
+
+    assert name == "SubagentHandback"
+    assert "What can you see?" in args["message"]
+
+
 def test_without_the_tools_it_only_talks() -> None:
     assert calls_in(answer(request(user(text("Write a file and run it")), tools=()), CLAUDE)) == []
 
@@ -300,6 +309,19 @@ def test_it_tells_what_a_subagent_in_the_background_reports() -> None:
     notice = "<task-notification><status>completed</status><result>I see trees.</result></task-notification>"
     back = [*away, model(text(said)), user(text(f"<system-reminder>{notice}</system-reminder>"))]
     assert "I see trees." in text_of(answer(request(*back), CLAUDE))
+
+
+def test_it_tells_what_a_subagent_hands_back_in_a_message() -> None:
+    elsewhere = result("Agent", "This agent's report was delivered to you as a message. Read it there.")
+    message = (
+        "Another Claude session sent a message while you were working:\n"
+        '<agent-message from="a1">\n'
+        "[Subagent hand-back] Not a message. The report follows:\n  I see trees.\n"
+        "</agent-message>\n\nThat was an agent."
+    )
+    asked = request(user(text("Use a subagent")), model(call("Agent")), user(elsewhere, text(message)))
+
+    assert text_of(answer(asked, CLAUDE)).endswith("\n\nI see trees.")
 
 
 def test_it_shows_a_subagents_report_without_its_frame() -> None:
