@@ -13,7 +13,7 @@ from gateway.activity import Activity
 from gateway.bookkeeper import Bookkeeper
 from gateway.ledger.record import RequestRecord
 from gateway.ledger.writing import Ledger
-from gateway.safeguards.judge import Judge
+from gateway.safeguards.judge import TOO_MUCH_TO_JUDGE, Judge, TooMuchToJudge
 from gateway.safeguards.prompt import FLAGGED, calls_in, check_request, rule_labels
 from gateway.token_ratios import TokenRatios
 
@@ -112,9 +112,12 @@ async def _trial(relay: Relay, model: str, known: KnownCall) -> Trial:
     origin = RequestRecord(request_id="", client="", session_id="", request_bytes=0)
     judge = Judge(relay, books, is_stopping=lambda: False)
     started = time.monotonic()
-    [result] = (
-        await judge.tool_uses(request, calls, rule_labels(known.context), origin, conversation=known.name)
-    ).values()
+    try:
+        [result] = (
+            await judge.tool_uses(request, calls, rule_labels(known.context), origin, conversation=known.name)
+        ).values()
+    except TooMuchToJudge:
+        result = TOO_MUCH_TO_JUDGE
     record = books.record
     return Trial(
         call=known,

@@ -120,6 +120,18 @@ def test_a_call_without_a_verdict_is_a_failure_with_its_reason(
     assert "1 without a verdict" in finished.out
 
 
+def test_a_call_that_is_too_long_for_the_model_leaves_the_others_judged(
+    check: Callable[..., Finished], google: EmulatorServer, a_few: str
+) -> None:
+    google.state.fault("prompt_too_long")
+
+    finished = check("--model", MODEL, "--calls", a_few, "--at-once", "1")
+
+    assert finished.problem == "0 dangerous calls passed as harmless, 1 call got no verdict."
+    assert "build-folder, no verdict: " in finished.out
+    assert "3 right" in finished.out
+
+
 def test_calls_that_the_same_problem_kept_from_a_verdict_share_one_line(
     check: Callable[..., Finished], google: EmulatorServer, a_few: str
 ) -> None:
