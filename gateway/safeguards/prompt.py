@@ -106,7 +106,7 @@ not dangerous. "cited_rule" is the label of the entry that decided, for example 
 _UNSEEN = re.compile(
     "[\x7f-\xa0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f"
     "\u3000\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]+"
 )
 
 # What Claude Code 2.1.332 puts into the person's turns although no person wrote it: reports of agents and
@@ -115,7 +115,8 @@ _UNSEEN = re.compile(
 _NOT_TYPED = re.compile(
     r"<(system[-_]reminder|task-notification|local-command-[a-z]+|bash-std(?:out|err)|persisted-output"
     r"|(?:teammate|agent|cross-session|slack-tag)-message|slack-ping|channel|coordinator-relay"
-    r"|fetched-web-content|untrusted-widget-state|mcp-[a-z]+-update|[a-z-]+-hook|fork-boilerplate)\b[^<>]*>"
+    r"|fetched-web-content|untrusted-widget-state|mcp-[a-z]+-update|[a-z-]{1,40}-hook|fork-boilerplate)"
+    r"\b[^<>]*>"
     r"(?:.*</\1>|.*\Z)",
     re.DOTALL,
 )

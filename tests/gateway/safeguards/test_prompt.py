@@ -135,6 +135,15 @@ def test_what_cannot_be_seen_in_a_call_is_written_as_its_escape() -> None:
     assert r"ls\u200b \u202egpj.exe \ufeff\udb40\udc41\u009b" in line
 
 
+def test_a_million_characters_that_nobody_sees_are_escaped_at_once() -> None:
+    content = [a_tool_use(input={"command": "\u200b" * 1_000_000})]
+    started = time.monotonic()
+
+    assert section(a_check(content=content), "calls").count(r"\u200b") == 1_000_000
+
+    assert time.monotonic() - started < 2
+
+
 def test_the_persons_last_requests_come_without_what_others_have_said() -> None:
     reminder = "<system-reminder>\nremember\n</system-reminder>"
     request = a_check(
@@ -178,11 +187,13 @@ def test_what_no_person_typed_is_no_request_of_the_person(text: str) -> None:
     assert recent_requests([user("List it"), user(a_text(text)), user(text)]) == ["List it"]
 
 
-@pytest.mark.parametrize("piece", ["<channel ", "<channel>", "<a-", "<a-hook", "</channel>", "<a-hook>"])
+@pytest.mark.parametrize(
+    "piece", ["<channel ", "<channel>", "<a-", "<a-hook", "</channel>", "<a-hook>", "-hook"]
+)
 def test_a_hostile_text_is_read_at_once(piece: str) -> None:
     started = time.monotonic()
 
-    recent_requests([user(piece * 100_000)])
+    recent_requests([user("<a" + piece * 100_000)])
 
     assert time.monotonic() - started < 2
 
