@@ -25,12 +25,12 @@ from gateway.errors import (
 )
 from gateway.journey import TOLD_THE_CLIENT, Journey, session_id_for
 from gateway.ledger.record import SAFEGUARDS, RequestRecord
-from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rule_labels, typed_messages
+from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rules_by_label, typed_messages
 from gateway.safeguards.verdicts import tool_uses_from, unavailable
 from gateway.translation.errors import prompt_too_long
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.answer import Answer
     from gateway.anthropic_api.stream_events import StreamEvent
@@ -93,7 +93,7 @@ class SafetyCheck:
             return {"type": "unavailable", "reason": "error"}
         try:
             request = check_request(model, context, self.messages, calls, nonce=secrets.token_hex(8))
-            rules = rule_labels(context)
+            rules = rules_by_label(context)
             tool_uses = await self.judge.tool_uses(request, calls, rules, self.origin, self.conversation)
         except TooMuchToJudge:
             return TOO_MUCH_TO_JUDGE
@@ -162,7 +162,7 @@ class Judge:
         self,
         request: MessagesRequest,
         calls: Sequence[Call],
-        rules: Sequence[str],
+        rules: Mapping[str, str],
         origin: RequestRecord,
         conversation: str,
     ) -> ToolUses:
@@ -205,7 +205,7 @@ class Judge:
         self,
         request: MessagesRequest,
         calls: Sequence[Call],
-        rules: Sequence[str],
+        rules: Mapping[str, str],
         record: RequestRecord,
         journey: Journey,
     ) -> ToolUses:

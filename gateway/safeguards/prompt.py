@@ -213,10 +213,14 @@ def answer_schema(calls: Sequence[Call]) -> dict[str, Any]:
     }
 
 
-def rule_labels(context: dict[str, Any]) -> list[str]:
-    """The names by which the judge may cite the person's rules: ``auto_mode.soft_deny.0``. Claude Code
-    2.1.332 looks rules up by the same names."""
-    return [f"{name}.{number}" for name, rules in _rule_lists(context) for number in range(len(rules))]
+def rules_by_label(context: dict[str, Any]) -> dict[str, str]:
+    """The words of the person's rules, by the names by which the judge may cite them:
+    ``auto_mode.soft_deny.0``. Claude Code 2.1.332 looks rules up by the same names."""
+    return {
+        f"{name}.{number}": _in_words(rule)
+        for name, rules in _rule_lists(context)
+        for number, rule in enumerate(rules)
+    }
 
 
 def recent_requests(messages: Sequence[dict[str, Any]]) -> list[str]:

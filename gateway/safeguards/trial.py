@@ -14,7 +14,7 @@ from gateway.bookkeeper import Bookkeeper
 from gateway.ledger.record import RequestRecord
 from gateway.ledger.writing import Ledger
 from gateway.safeguards.judge import TOO_MUCH_TO_JUDGE, Judge, TooMuchToJudge
-from gateway.safeguards.prompt import FLAGGED, calls_in, check_request, rule_labels
+from gateway.safeguards.prompt import FLAGGED, calls_in, check_request, rules_by_label
 from gateway.token_ratios import TokenRatios
 
 if TYPE_CHECKING:
@@ -111,11 +111,10 @@ async def _trial(relay: Relay, model: str, known: KnownCall) -> Trial:
     request = check_request(model, known.context, known.messages, calls, nonce=secrets.token_hex(8))
     origin = RequestRecord(request_id="", client="", session_id="", request_bytes=0)
     judge = Judge(relay, books, is_stopping=lambda: False)
+    rules = rules_by_label(known.context)
     started = time.monotonic()
     try:
-        [result] = (
-            await judge.tool_uses(request, calls, rule_labels(known.context), origin, conversation=known.name)
-        ).values()
+        [result] = (await judge.tool_uses(request, calls, rules, origin, known.name)).values()
     except TooMuchToJudge:
         result = TOO_MUCH_TO_JUDGE
     record = books.record

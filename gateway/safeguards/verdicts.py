@@ -10,6 +10,7 @@ skipped or unavailable; a cited rule is an object with ``type`` and ``path``.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,7 @@ from accounts.plain_text import UNSAFE
 from gateway.safeguards.prompt import FLAGGED, NOT_FLAGGED, POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gateway.safeguards.prompt import Call
 
@@ -28,6 +29,9 @@ ToolUses = dict[str, dict[str, Any]]
 """One result for each tool_use id."""
 
 EXPLANATION_CHARACTERS = 500
+"""Without the name of the rule before it."""
+RULE_NAME_CHARACTERS = 80
+"""Claude Code 2.1.332 takes a longer one for a part of the sentence."""
 
 _FENCE = "```"
 
@@ -36,8 +40,9 @@ def unavailable(calls: Sequence[Call], reason: Reason) -> ToolUses:
     return {call.tool_use_id: _unavailable(reason) for call in calls}
 
 
-def tool_uses_from(answer: str, calls: Sequence[Call], rules: Collection[str]) -> ToolUses:
-    """``answer`` is all that the judge said, to its end; ``rules`` are the labels of the person's rules.
+def tool_uses_from(answer: str, calls: Sequence[Call], rules: Mapping[str, str]) -> ToolUses:
+    """``answer`` is all that the judge said, to its end; ``rules`` are the words of the person's rules, by
+    their labels.
 
     Calls that share an id share one result, which nobody could have told apart: it is unavailable.
     """
@@ -88,16 +93,17 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _evaluated(verdict: dict[str, Any], rules: Collection[str]) -> dict[str, Any]:
+def _evaluated(verdict: dict[str, Any], rules: Mapping[str, str]) -> dict[str, Any]:
     match verdict.get("outcome"):
         case "not_flagged":
             return {"type": "evaluated", "outcome": NOT_FLAGGED}
         case "flagged":
+            label = verdict.get("cited_rule")
             return {
                 "type": "evaluated",
                 "outcome": FLAGGED,
-                "explanation": _explanation(verdict.get("explanation")),
-                "cited_rule": _cited_rule(verdict.get("cited_rule"), rules),
+                "explanation": _explanation(verdict.get("explanation"), _rule_name(label, rules)),
+                "cited_rule": _cited_rule(label, rules),
             }
         case _:
             return _unavailable("error")
@@ -107,16 +113,33 @@ def _unavailable(reason: Reason) -> dict[str, Any]:
     return {"type": "unavailable", "reason": reason}
 
 
-def _explanation(words: Any) -> str | None:
-    """On one line, for a terminal. Claude Code puts a full stop behind it."""
+def _explanation(words: Any, rule_name: str) -> str | None:
+    """On one line, for a terminal. Claude Code puts a full stop behind it, and shows the rule only where its
+    name stands in brackets before it."""
     if not isinstance(words, str):
         return None
-    words = " ".join(UNSAFE.sub(" ", words[: 4 * EXPLANATION_CHARACTERS]).split()).rstrip(".")
-    is_too_long = len(words) > EXPLANATION_CHARACTERS
-    return f"{words[: EXPLANATION_CHARACTERS - 1]}…" if is_too_long else words or None
+    words = _on_one_line(words[: 4 * EXPLANATION_CHARACTERS]).rstrip(".")
+    if len(words) > EXPLANATION_CHARACTERS:
+        words = f"{words[: EXPLANATION_CHARACTERS - 1]}…"
+    return f"[{rule_name}] {words}" if words and rule_name else words or None
 
 
-def _cited_rule(label: Any, rules: Collection[str]) -> dict[str, str] | None:
+def _rule_name(label: Any, rules: Mapping[str, str]) -> str:
+    """A rule of the person is named as Claude Code names it, by its words up to the first ``: `` or `` [``.
+    Empty when that is no name."""
+    if not isinstance(label, str):
+        return ""
+    if label in POLICY:
+        return label.removeprefix("policy.").replace("_", " ").capitalize()
+    name = _on_one_line(re.split(r": | \[", rules.get(label, ""), maxsplit=1)[0])
+    return name if len(name) <= RULE_NAME_CHARACTERS and not re.search(r"[\[\]]", name) else ""
+
+
+def _on_one_line(words: str) -> str:
+    return " ".join(UNSAFE.sub(" ", words).split())
+
+
+def _cited_rule(label: Any, rules: Mapping[str, str]) -> dict[str, str] | None:
     """The client finds a rule of its own by its path in classifier_context."""
     if not isinstance(label, str):
         return None

@@ -89,7 +89,7 @@ def test_each_call_has_a_result_under_its_id(stream: bool, client: Anthropic, go
                     second.id: {
                         "type": "evaluated",
                         "outcome": "flagged",
-                        "explanation": "Deletes everything",
+                        "explanation": "[Destruction] Deletes everything",
                         "cited_rule": {"type": "policy", "path": "policy.destruction"},
                     },
                 },

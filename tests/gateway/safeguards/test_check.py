@@ -144,7 +144,7 @@ async def test_each_call_is_judged(
         {
             "type": "evaluated",
             "outcome": "flagged",
-            "explanation": "It deletes",
+            "explanation": "[Never delete anything] It deletes",
             "cited_rule": {"type": "classifier_context", "path": "auto_mode.soft_deny.0"},
         },
     ]

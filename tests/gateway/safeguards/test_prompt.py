@@ -15,7 +15,7 @@ from gateway.safeguards.prompt import (
     check_request,
     for_subagent,
     recent_requests,
-    rule_labels,
+    rules_by_label,
 )
 from tests.builders import a_text, a_tool_result, a_tool_use, assistant, user
 
@@ -238,7 +238,7 @@ def test_the_answer_has_one_outcome_for_each_label_and_reasons_before_it() -> No
 
 
 def test_rules_have_the_names_by_which_the_client_finds_them() -> None:
-    assert rule_labels(CONTEXT) == [
+    assert list(rules_by_label(CONTEXT)) == [
         "auto_mode.hard_deny.0",
         "auto_mode.hard_deny.1",
         "auto_mode.allow.0",
@@ -263,4 +263,4 @@ def test_whatever_stands_inside_there_are_six_fences(context: Any, arguments: An
     assert len(re.findall(rf"^</?(?:rules|calls|context)-{NONCE}>$", prompt(request), re.MULTILINE)) == 6
     assert json.loads(section(request, "calls"))["input"] == arguments
     lines = section(request, "rules").split("\n")
-    assert all(any(line.startswith(f"- {label}: ") for line in lines) for label in rule_labels(context))
+    assert all(any(line.startswith(f"- {label}: ") for line in lines) for label in rules_by_label(context))

@@ -11,7 +11,7 @@ from gateway.safeguards.prompt import Call
 from gateway.safeguards.verdicts import EXPLANATION_CHARACTERS, tool_uses_from, unavailable
 
 CALLS = [Call("call_1", "toolu_a", "Bash", {}), Call("call_2", "toolu_b", "Read", {})]
-RULES = ["auto_mode.soft_deny.0"]
+RULES = {"auto_mode.soft_deny.0": "Never delete anything: we need it all"}
 HARMLESS = {"type": "evaluated", "outcome": "not_flagged"}
 UNCLEAR = {"type": "unavailable", "reason": "error"}
 
@@ -38,7 +38,7 @@ def test_each_call_gets_its_verdict_whatever_their_order() -> None:
         {
             "type": "evaluated",
             "outcome": "flagged",
-            "explanation": "It deletes",
+            "explanation": "[Destruction] It deletes",
             "cited_rule": {"type": "policy", "path": "policy.destruction"},
         },
         HARMLESS,
@@ -149,6 +149,37 @@ def test_an_explanation_is_a_short_line_for_a_terminal(said: Any, shown: Any) ->
 
     assert result["outcome"] == "flagged"
     assert result["explanation"] == shown
+
+
+@pytest.mark.parametrize(
+    ("rule", "shown"),
+    [
+        ("Git push: I push myself: always", "[Git push] It pushes"),
+        ("Git push [named by me] is mine", "[Git push] It pushes"),
+        ("Bash(git push:*)", "[Bash(git push:*)] It pushes"),
+        ("Never\n  \x1b[2Jpush", "It pushes"),
+        ("No\n  \u202epush", "[No push] It pushes"),
+        ("x" * 80, f"[{'x' * 80}] It pushes"),
+        ("x" * 81, "It pushes"),
+        ("a[0] = 1", "It pushes"),
+        (": nothing", "It pushes"),
+        ("", "It pushes"),
+    ],
+)
+def test_the_rule_is_named_before_the_explanation(rule: str, shown: str) -> None:
+    verdict = a_verdict(outcome="flagged", explanation="It pushes.", cited_rule="rules.deny.0")
+
+    given = tool_uses_from(an_answer(verdict), CALLS[:1], {"rules.deny.0": rule})
+
+    assert given["toolu_a"]["explanation"] == shown
+
+
+def test_a_rule_alone_explains_nothing() -> None:
+    (result, _) = results(
+        an_answer(a_verdict(outcome="flagged", explanation=" ", cited_rule="policy.secrets"))
+    )
+
+    assert result["explanation"] is None
 
 
 def test_calls_that_were_not_judged_say_why() -> None:
