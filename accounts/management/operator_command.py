@@ -22,6 +22,7 @@ from django.db.migrations.executor import MigrationExecutor
 from accounts.credentials import CredentialsUnreadable
 from accounts.inspection import check_all
 from accounts.models import Account
+from accounts.plain_text import neutralised_lines
 from accounts.terms import NOTICE
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class OperatorCommand(BaseCommand, ABC):
             self._prepare_database()
             self.act(**options)
             sys.stdout.flush()
+        except CommandError as error:
+            # It may quote an argument or a file.
+            raise CommandError(neutralised_lines(str(error)), returncode=error.returncode) from error
         except CredentialsUnreadable as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
@@ -81,7 +85,8 @@ class OperatorCommand(BaseCommand, ABC):
         self.stdout.write(orjson.dumps(value).decode())
 
     def say(self, text: str = "", ending: str = "\n") -> None:
-        self.stderr.write(text, style_func=str, ending=ending)  # Django would print all of it in red
+        # Django would print all of it in red.
+        self.stderr.write(neutralised_lines(text), style_func=str, ending=ending)
         self.stderr.flush()
 
     @property

@@ -14,6 +14,7 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
 from accounts.models import Account
+from accounts.plain_text import UNSAFE
 from tests.accounts.terminal import Terminal
 from tests.live_gateway import PROJECT, accounts_file, clean_environment, free_port, manage
 
@@ -242,3 +243,36 @@ def test_an_import_is_previewed(ada: Account, tmp_path: Path, say: Callable[...,
     assert [one["result"] for one in say("importaccounts", str(file), "--preview")] == ["added", "failed"]
 
     assert Account.objects.count() == 1
+
+
+# What a terminal would obey
+
+ESCAPE = "\x1b]0;title\x07\u202e"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["listaccounts", ESCAPE],
+        ["disableaccount", ESCAPE],
+        ["removeaccount", ESCAPE],
+        ["verifyaccounts", ESCAPE],
+        ["importaccounts", ESCAPE, "--accept-terms"],
+        ["exportaccounts", f"/nowhere/{ESCAPE}", "--yes"],
+        ["addaccount", "--email", ESCAPE],
+        ["logs", "--since", ESCAPE],
+        ["stats", "--since", ESCAPE],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_an_argument_is_quoted_without_what_a_terminal_would_obey(
+    arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = load_command_class(get_commands()[arguments[0]], arguments[0])
+    with pytest.raises(SystemExit):
+        command.run_from_argv(["manage.py", *arguments])
+
+    printed = "".join(capfd.readouterr())
+    assert printed
+    assert not UNSAFE.search(printed.replace("\n", "").replace("\x1b[31;1m", "").replace("\x1b[0m", ""))
