@@ -123,7 +123,8 @@ class Transport:
                 return Response(await self._send(self._session, url, headers, body))
         except TimeoutError as error:
             raise TransportTimedOut(f"no answer within {first_byte_seconds:.0f} s") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # The last: of a header that cannot be written.
             raise TransportFailed(_in_words(error)) from error
 
     async def location_of(self, url: str) -> str | None:

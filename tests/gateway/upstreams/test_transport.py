@@ -225,3 +225,60 @@ async def test_an_error_without_an_end_is_read_for_a_while_and_not_beyond_its_li
 
     assert 0 < len(body) <= ERROR_BODY_BYTES
     assert pause_seconds or len(body) == ERROR_BODY_BYTES
+
+
+# Whatever an upstream sends
+
+START = b"HTTP/1.1 200 OK\r\n"
+ODD_ANSWERS = {
+    "nothing": b"",
+    "no HTTP": b"hello\r\n\r\n",
+    "a status of another world": b"HTTP/1.1 999999 OK\r\n\r\n",
+    "a status that is no number": b"HTTP/1.1 abc OK\r\n\r\n",
+    "another version": b"HTTP/9.9 200 OK\r\n\r\n",
+    "NUL in a header": START + b"x: \0\r\n\r\n",
+    "a header that is none": START + b"no colon here\r\n\r\n",
+    "no UTF-8 in a header": START + b"x: \xff\xfe\r\ncontent-length: 0\r\n\r\n",
+    "headers without an end": START + b"x: 1\r\n" * 100_000,
+    "a header line without an end": START + b"x" * 1_000_000,
+    "a length that is none": START + b"content-length: -1\r\n\r\n",
+    "a length of 5,000 digits": START + b"content-length: " + b"9" * 5000 + b"\r\n\r\n",
+    "two lengths": START + b"content-length: 1\r\ncontent-length: 2\r\n\r\nab",
+    "half a body": START + b"content-length: 9\r\n\r\nabc",
+    "a chunk that is none": START + b"transfer-encoding: chunked\r\n\r\nzz\r\nabc\r\n",
+    "a chunk of 5,000 digits": START + b"transfer-encoding: chunked\r\n\r\n" + b"f" * 5000 + b"\r\nabc\r\n",
+    "half a chunk": START + b"transfer-encoding: chunked\r\n\r\n9\r\nabc",
+    "an encoding that is none": START + b"content-encoding: \xff\r\ncontent-length: 3\r\n\r\nabc",
+    "a cookie that is none": START + b"set-cookie: \x01=;;=\r\ncontent-length: 0\r\n\r\n",
+    "a charset that is none": START + b"content-type: a/b; charset=\xff\r\ncontent-length: 0\r\n\r\n",
+    "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nabc",
+    "only informations": b"HTTP/1.1 100 Continue\r\n\r\n" * 1000,
+}
+
+
+@pytest.mark.parametrize("name", ODD_ANSWERS)
+async def test_an_odd_answer_is_read_or_is_a_failure_of_the_transport(name: str) -> None:
+    async with a_server(ODD_ANSWERS[name]) as (url, _), a_transport() as transport, asyncio.timeout(10):
+        with suppress(TransportFailed):
+            response = await transport.post(url, headers={}, body=b"{}", first_byte_seconds=2)
+            try:
+                with suppress(TimeoutError):
+                    while await response.read(2):
+                        pass
+            finally:
+                response.abort()
+
+
+@pytest.mark.parametrize("token", ["two\r\nlines", "a\0b"])
+async def test_what_cannot_be_sent_in_a_header_is_a_failure_of_the_transport(token: str) -> None:
+    sent: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sent.append(await reader.read())
+        await hang_up(writer)
+
+    async with serving(handle) as url, a_transport() as transport:
+        with pytest.raises(TransportFailed):
+            await transport.post(url, headers={"Authorization": token}, body=b"{}", first_byte_seconds=2)
+
+    assert sent == [b""]
