@@ -27,7 +27,9 @@ def parse_json(raw: bytes) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise NotJson(str(error)) from None
-    if raw.count(b"[") + raw.count(b"{") > MOST_LEVELS and is_too_deep(value):
+    # Each piece of an answer passes here: few have the room for so many brackets, and fewer have them.
+    is_large = len(raw) > 2 * MOST_LEVELS and raw.count(b"[") + raw.count(b"{") > MOST_LEVELS
+    if is_large and is_too_deep(value):
         raise NotJson(f"more than {MOST_LEVELS} levels deep")
     return value
 

@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import codecs
 import time
+from contextlib import suppress
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accounts.exporting import PassphraseWrong, export
 from accounts.importing import ImportFileUnusable, parse_rows, preview, store
 from accounts.models import Account, Revision
+from accounts.plain_text import UNSAFE
+from tests.accounts.any_json import ANYTHING, TEXTS, encoded, like, several
 
 pytestmark = pytest.mark.django_db
 
@@ -105,6 +110,27 @@ def test_a_bad_row_is_reported_and_the_others_come_in(bad: Any, reason: str) -> 
     assert [one.result for one in outcomes] == ["failed", "added"]
     assert outcomes[0].reason == reason
     assert Account.objects.count() == 1
+
+
+ENTRY = like(
+    email=st.sampled_from(["ada@example.com", "linus@example.com"]) | TEXTS,
+    refresh_token=st.just("1//token") | TEXTS,
+    refreshToken=TEXTS,
+    project_id=TEXTS,
+    enabled=st.booleans() | TEXTS,
+    disabled=st.booleans(),
+    invalidReason=TEXTS,
+)
+
+
+@given((several(ENTRY) | like(accounts=several(ENTRY)) | ANYTHING).map(encoded) | st.binary())
+def test_whatever_a_file_holds_its_rows_can_be_shown_and_stored(text: bytes) -> None:
+    with suppress(ImportFileUnusable, PassphraseWrong):
+        for row in parse_rows(text):
+            shown = f"{row.email} {row.project_id} {row.off_reason} {row.problem} {row.refresh_token}"
+            assert not UNSAFE.search(shown)
+            assert len(row.project_id) <= 200
+            assert row.problem or row.refresh_token
 
 
 def test_of_duplicates_the_first_counts() -> None:
