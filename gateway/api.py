@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import Resolver404, resolve
@@ -216,6 +217,10 @@ async def _respond(request: ApiRequest, answer: Answering) -> HttpResponseBase:
         raise
     except GatewayError as error:
         response = error_response(error, request.request_id)
+    except SuspiciousOperation as error:
+        # Django's own limits, on the number of fields in a query for example.
+        refusal = InvalidRequest(f"The request cannot be taken ({type(error).__name__}).")
+        response = error_response(refusal, request.request_id)
     except Exception:
         logger.exception("the gateway failed")
         response = error_response(GatewayError(OUR_FAULT), request.request_id)

@@ -319,6 +319,12 @@ async def test_an_answer_that_has_begun_is_followed_by_no_second_one_at_the_shut
     assert began == ["http.response.start"]
 
 
+async def test_a_query_of_too_many_fields_is_refused(client: httpx.AsyncClient) -> None:
+    response = await client.get("/v1/models?" + "a=1&" * 5000)
+
+    assert (response.status_code, response.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
 async def test_a_host_that_is_not_ours_is_refused(gateway: Gateway) -> None:
     async with client_from(gateway, "127.0.0.1", "evil.example") as client:
         response = await client.get("/health")
