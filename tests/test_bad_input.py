@@ -476,6 +476,26 @@ def test_no_host_at_all_is_no_error_of_ours(url: str) -> None:
     assert ask(url, b"GET /v1/models HTTP/1.1\r\n\r\n", "GET").status in {200, 400}
 
 
+# Headers
+
+NASTY = ["\xff\xfe", "[", "http://[", "\x1b]0;title\x07", "a" * 5000, "%00", "9" * 5000, "\xed\xa0\x80"]
+READ_HEADERS = [
+    "accept", "accept_language", "anthropic_beta", "anthropic_version", "authorization", "content_type",
+    "cookie", "expect", "if_modified_since", "range", "referer", "te", "traceparent", "user_agent",
+    "x_api_key", "x_claude_code_session_id", "x_request_id",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READ_HEADERS)
+def test_a_header_of_any_content_is_no_failure(name: str, url: str) -> None:
+    for value in NASTY:
+        headers = {name: value, "connection": "close"}
+        for path in ("/v1/models", "/admin/login/", "/health"):
+            assert ask(url, request_bytes("GET", path, **headers), "GET").status < 500
+        headers.setdefault("content_type", "application/json")
+        assert ask(url, request_bytes(body=orjson.dumps(HELLO), **headers)).status < 500
+
+
 HANDSHAKE = {
     "upgrade": "websocket",
     "connection": "Upgrade",
