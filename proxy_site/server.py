@@ -52,6 +52,8 @@ MOST_UNREAD_BYTES = 256 * 1024
 LINGER_SECONDS = 5.0
 ENOUGH_OPEN_FILES = 4096
 POLL_SECONDS = 0.05
+WEBSOCKET_HANDSHAKE_SECONDS = 5
+LARGEST_WEBSOCKET_MESSAGE = 1024 * 1024
 FAREWELL_SECONDS = 1.0
 STOP_SECONDS = 5.0
 
@@ -300,7 +302,18 @@ class WebSocket(WebSocketProtocol):
 
 
 class GatewayWebSocketFactory(WebSocketFactory):
+    """With the bounds that Daphne sets in its own `run`; Autobahn has none by itself."""
+
     protocol = WebSocket
+
+    def __init__(self, server: Any) -> None:
+        super().__init__(server, server="")
+        self.setProtocolOptions(
+            openHandshakeTimeout=WEBSOCKET_HANDSHAKE_SECONDS,
+            autoPingTimeout=server.ping_timeout,
+            maxMessagePayloadSize=LARGEST_WEBSOCKET_MESSAGE,
+            maxFramePayloadSize=LARGEST_WEBSOCKET_MESSAGE,
+        )
 
 
 class PromptConnection(tcp.Server):
@@ -404,7 +417,7 @@ class GatewayServer(Server):
         asyncio.set_event_loop(twisted_loop)
         twisted_loop.run_until_complete(self.gateway.start())
         self.http_factory = GatewayFactory(self)
-        self.ws_factory = GatewayWebSocketFactory(self, server="")
+        self.ws_factory = GatewayWebSocketFactory(self)
         self.listener.listen(BACKLOG)
         self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
         self._port.transport = PromptConnection
