@@ -21,8 +21,12 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-FORWARDING = {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"}
-FORWARDING_PREFIX = b"x-forwarded-"
+FORWARDING = {
+    *(b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"),
+    *(b"x-forwarded-" + what for what in (b"for", b"host", b"proto", b"port", b"server", b"scheme", b"by")),
+    *(b"x-forwarded-" + what for what in (b"prefix", b"ssl", b"protocol", b"client-cert")),
+}
+"""What reverse proxies add; one of them is enough to know."""
 
 
 class FrontDoor:
@@ -46,11 +50,12 @@ class FrontDoor:
     def _admitted(self, scope: Scope) -> Scope:
         """The scope as the application shall see it. Raises GatewayError."""
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
-        hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0"):
+        names = [name for name, _ in headers]
+        hosts = names.count(b"host")
+        if hosts > 1 or (not hosts and scope["http_version"] != "1.0"):
             # RFC 9112, 3.2
             raise InvalidRequest("Host: HTTP/1.1 requires this header, once.")
-        if not any(name in FORWARDING or name.startswith(FORWARDING_PREFIX) for name, _ in headers):
+        if FORWARDING.isdisjoint(names):
             return scope
         client = self._client_behind(scope["client"], headers)
         if client is None:
