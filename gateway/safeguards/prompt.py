@@ -214,10 +214,10 @@ def answer_schema(calls: Sequence[Call]) -> dict[str, Any]:
 
 
 def rules_by_label(context: dict[str, Any]) -> dict[str, str]:
-    """The words of the person's rules, by the names by which the judge may cite them:
-    ``auto_mode.soft_deny.0``. Claude Code 2.1.332 looks rules up by the same names."""
+    """The words of the person's rules, empty where they have another form, by the names by which the judge
+    may cite them: ``auto_mode.soft_deny.0``. Claude Code 2.1.332 looks rules up by the same names."""
     return {
-        f"{name}.{number}": _in_words(rule)
+        f"{name}.{number}": _own_words(rule) or ""
         for name, rules in _rule_lists(context)
         for number, rule in enumerate(rules)
     }
@@ -284,7 +284,16 @@ def _without_rules(context: dict[str, Any]) -> dict[str, Any]:
 
 def _in_words(rule: Any) -> str:
     """Further lines are indented, so that none of them looks like a heading or another rule."""
-    return "\n  ".join(rule.splitlines()) if isinstance(rule, str) else _json(rule)
+    words = _own_words(rule)
+    return _json(rule) if words is None else "\n  ".join(words.splitlines())
+
+
+def _own_words(rule: Any) -> str | None:
+    """Claude Code 2.1.332 sends the rules of ``auto_mode`` as strings, and those of ``rules`` as objects that
+    name the settings they come from: ``{"rule": "Bash(git push:*)", "source": "userSettings"}``. None for any
+    other form."""
+    words = rule["rule"] if isinstance(rule, dict) and rule.keys() == {"rule", "source"} else rule
+    return words if isinstance(words, str) else None
 
 
 def _one_line(name: str) -> str:

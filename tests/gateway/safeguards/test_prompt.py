@@ -93,12 +93,21 @@ def test_every_rule_is_there_word_for_word_under_the_name_of_its_list() -> None:
     ]
 
 
+def test_a_permission_rule_is_there_word_for_word_without_the_settings_it_comes_from() -> None:
+    words = 'Bash(grep "a\\b":*)'
+    context = {"rules": {"deny": [{"rule": words, "source": "userSettings"}]}}
+
+    assert f"- rules.deny.0: {words}" in section(a_check(context=context), "rules").splitlines()
+    assert rules_by_label(context) == {"rules.deny.0": words}
+
+
 @pytest.mark.parametrize(
     ("context", "line"),
     [
         ({"auto_mode": {"newer": ["a rule"]}}, "- auto_mode.newer.0: a rule"),
         ({"auto_mode": {"hard_deny": "a rule"}}, "- auto_mode.hard_deny.0: a rule"),
         ({"rules": {"deny": [{"tool": "Bash"}]}}, '- rules.deny.0: {"tool": "Bash"}'),
+        ({"rules": {"deny": [{"rule": "a", "c": 1}]}}, '- rules.deny.0: {"rule": "a", "c": 1}'),
         ({"rules": {"deny": None}}, "rules.deny:"),
     ],
 )
