@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from gateway.errors import GatewayError, Overloaded, Unavailable, UpstreamFailed, UpstreamTimedOut
+from gateway.errors import (
+    GatewayError,
+    NotFound,
+    OperatorMustAct,
+    Overloaded,
+    Unavailable,
+    UpstreamFailed,
+    UpstreamTimedOut,
+)
 from gateway.journey import TOLD_THE_CLIENT
 from gateway.translation.web_search.answer import (
     search_blocks,
@@ -37,10 +45,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_HELD_CHARACTERS = 1024 * 1024
-
-
-FAILED_FOR_NOW = (Overloaded, Unavailable, UpstreamFailed, UpstreamTimedOut)
-"""Claude Code asks again for minutes without a word when it is told of one of these."""
+NOT_TO_BE_HAD = (NotFound, OperatorMustAct, Overloaded, Unavailable, UpstreamFailed, UpstreamTimedOut)
+"""Of a model and accounts that the client has not named: its own may do. Claude Code asks again for minutes
+without a word when it is told of most of these."""
 
 
 class WebSearches:
@@ -62,13 +69,13 @@ class WebSearches:
 
     async def open(self, search: Search, request: MessagesRequest, journey: Journey) -> Answer:
         """The answer, complete, with its sources in front; from the model that was named and without a search
-        when that fails for now. Raises GatewayError."""
+        when that is not to be had. Raises GatewayError."""
         conversation = journey.conversation
         # The conversation stays with its own account, which has its prompt cached.
         journey.conversation += " web search"
         try:
             return await self._searched(search, request, journey)
-        except FAILED_FOR_NOW as error:
+        except NOT_TO_BE_HAD as error:
             logger.warning("answers without the web search: %d %s", error.status, error.error_type)
         journey.conversation = conversation
         return await self._relay.open(without_search(request, search, "unavailable", _new_id()), journey)

@@ -29,12 +29,15 @@ from gateway.upstreams.emulator.behaviour import (
     empty_answer,
     error_mid_stream,
     finish,
+    no_licence,
+    not_found,
     redirect_to,
     refuse,
     stall_before_headers,
     stall_mid_stream,
     unavailable,
     without_sources,
+    wrong_project,
 )
 from gateway.upstreams.emulator.replies import function_call
 from tests.builders import a_chunk, a_tool, a_tool_result, assistant, user
@@ -662,7 +665,9 @@ async def test_a_search_that_google_does_not_take_is_told(
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    "fault", [error_mid_stream(), unavailable(), empty_answer()], ids=["breaks off", "503", "empty"]
+    "fault",
+    [error_mid_stream(), unavailable(), empty_answer(), not_found(), no_licence(), wrong_project()],
+    ids=["breaks off", "503", "empty", "404", "no licence", "project refused"],
 )
 async def test_a_search_that_fails_is_told_and_the_model_that_was_named_goes_on(
     fault: Behaviour,
