@@ -16,7 +16,7 @@ from gateway.upstreams.transport import Transport, TransportFailed
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-GOOGLES = "https://vertexaisearch.cloud.google.com/grounding-api-redirect"
+GOOGLES_HOST = "vertexaisearch.cloud.google.com"
 MAX_QUESTIONS = 20
 SECONDS = 4.0
 """For all of them together; they are asked at once. Another tool's source reports 0.3 to 3 s for most of
@@ -39,8 +39,9 @@ class Redirects:
         return {address: self._end_of(learnt.get(address)) for address in redirects}
 
     def _is_redirect(self, address: str) -> bool:
-        """Google's own are recognised also where the setting names others, or none."""
-        return lies_under(address, self._base_url) or lies_under(address, GOOGLES)
+        """Google's own are recognised also where the setting names others or none, and in any spelling:
+        what is no redirect counts as the page itself where domains are given."""
+        return lies_under(address, self._base_url) or _host_of(address) == GOOGLES_HOST
 
     def _end_of(self, location: str | None) -> str | None:
         return None if location is None or self._is_redirect(location) else location
@@ -61,6 +62,13 @@ class Redirects:
             return await self._transport.location_of(address)
         except TransportFailed:
             return None
+
+
+def _host_of(address: str) -> str:
+    try:
+        return (urlsplit(address).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
 
 
 def lies_under(address: str, base_url: str) -> bool:

@@ -11,8 +11,7 @@ import pytest
 from aiohttp import web
 
 from accounts.outbound import proxy_for
-from gateway.upstreams import redirects
-from gateway.upstreams.redirects import GOOGLES, MAX_QUESTIONS, Redirects, lies_under
+from gateway.upstreams.redirects import GOOGLES_HOST, MAX_QUESTIONS, Redirects, lies_under
 from gateway.upstreams.transport import Transport
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PATH = "/grounding-api-redirect/"
+OF_GOOGLES = [f"https://{GOOGLES_HOST}", f"http://{GOOGLES_HOST.upper()}", f"https://{GOOGLES_HOST}."]
 REAL = "https://a.example/page?q=1"
 
 
@@ -104,11 +104,12 @@ async def test_each_redirect_is_asked_once(site: Site) -> None:
     assert len(site.asked) == 1
 
 
-async def test_a_redirect_to_a_redirect_leads_nowhere_yet(site: Site) -> None:
+@pytest.mark.parametrize("origin", OF_GOOGLES)
+async def test_a_redirect_to_a_redirect_leads_nowhere_yet(origin: str, site: Site) -> None:
     address = f"{site.url}{PATH}1"
 
     async def again(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=302, headers={"Location": f"{GOOGLES}/2"})
+        return web.Response(status=302, headers={"Location": f"{origin}{PATH}2"})
 
     site.answer = again
 
@@ -167,14 +168,13 @@ async def test_only_so_many_are_asked(site: Site) -> None:
     assert list(found.values()).count(None) == 5  # type: ignore[attr-defined]
 
 
-async def test_nobody_is_asked_where_the_setting_is_empty(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("origin", OF_GOOGLES)
+async def test_nobody_is_asked_where_the_setting_is_empty(origin: str, site: Site) -> None:
     """Google's redirects are known all the same: of which domain they are nobody can say."""
-    monkeypatch.setattr(redirects, "GOOGLES", site.url + PATH)
-    address = f"{site.url}{PATH}1"
+    address = f"{origin}{PATH}1"
+    others = ["https://b.example/", f"{site.url}{PATH}1", f"{origin.rstrip('.')}.evil.example/1", "https://["]
 
-    assert await locations(site, address, "https://b.example/", base_url="") == {address: None}
+    assert await locations(site, address, *others, base_url="") == {address: None}
     assert site.asked == []
 
 
