@@ -24,8 +24,8 @@ ErrorCode = Literal["invalid_tool_input", "unavailable", "max_uses_exceeded"]
 LONGEST_CONVERSATION = 20_000
 """Characters of what was said before the question; the newest are told."""
 _TOLD = frozenset({"text", "search_result", "document", "server_tool_use", "web_search_tool_result"})
-_REMINDER = re.compile(r"\s*<system-reminder>.*</system-reminder>\s*", re.DOTALL)
-"""What Claude Code adds to what a person says, in a block of its own."""
+_REMINDERS = re.compile(r"(\s*<system-reminder>((?!</system-reminder>).)*+</system-reminder>)+\s*", re.DOTALL)
+"""What Claude Code adds to what a person says, in blocks of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _place_of_question(messages: list[dict[str, Any]]) -> int | None:
 def _said_in(message: Mapping[str, Any]) -> str:
     """The texts of a message, without reminders."""
     texts = [block["text"] for block in _blocks(message) if block["type"] == "text"]
-    return "\n".join(text for text in texts if text.strip() and not _REMINDER.fullmatch(text))
+    return "\n".join(text for text in texts if text.strip() and not _REMINDERS.fullmatch(text))
 
 
 def _blocks(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -229,6 +230,23 @@ def test_the_question_is_what_the_person_said_last() -> None:
 
     assert search.question == "Three?\nFour?"
     assert search.conversation == "User: One?\n\nAssistant: Two."
+
+
+def test_a_question_between_reminders_is_one() -> None:
+    reminder = REMINDER["text"]
+    both = f"{reminder}\n{reminder}\n"
+
+    assert a_search(user(a_text(f"{reminder} Tides? {reminder}"))).question
+    assert a_search(user(a_text(both), a_text("Tides?"))).question == "Tides?"
+
+
+def test_a_reminder_without_an_end_takes_no_time() -> None:
+    endless = "<system-reminder>" * 50_000
+    started = time.perf_counter()
+
+    assert a_search(user(endless)).question == endless
+    assert a_search(user(f"<system-reminder>{'</system-reminder> ' * 50_000}x")).question
+    assert time.perf_counter() - started < 5
 
 
 def test_what_is_shown_as_searched_for_is_one_line_of_sane_length() -> None:
