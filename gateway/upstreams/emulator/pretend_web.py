@@ -25,8 +25,9 @@ Json = dict[str, Any]
 REDIRECT_PATH = "/grounding-api-redirect/"
 
 _SITES = ("encyclopedia.example.org", "news.example.com", "docs.example.net", "forum.example.org")
-_INTRODUCTION = re.compile(r".*\bquery:")
-_HOST = re.compile(r"\b(?:[a-z0-9-]+\.)+[a-z]{2,}\b", re.IGNORECASE)
+_INTRODUCTION = re.compile(r"\bquery:")
+# With bounds, so that a long text costs no more than its length.
+_HOST = re.compile(r"\b(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,63}\b", re.IGNORECASE)
 _ID_START = "AUZIYQ"
 _LONGEST_QUERY = 200
 
@@ -81,7 +82,7 @@ def search(request: Json) -> Found:
     """For the last line of a ``request`` (the envelope's member, names in camelCase)."""
     texts = [_texts_in(content) for content in [request.get("systemInstruction") or {}, *request["contents"]]]
     last_line = texts[-1].strip().rpartition("\n")[2]
-    query = " ".join(_INTRODUCTION.sub("", last_line).split())[:_LONGEST_QUERY]
+    query = " ".join(_INTRODUCTION.split(last_line)[-1].split())[:_LONGEST_QUERY]
     slug = "-".join(re.findall(r"[a-z0-9]+", query.lower())) or "index"
     named = dict.fromkeys(host.lower() for host in _HOST.findall("\n".join(texts)))
     return Found(query, [Page(site, slug) for site in dict.fromkeys([*named, *_SITES])])

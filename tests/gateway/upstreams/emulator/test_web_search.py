@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +164,14 @@ def test_a_query_that_is_introduced_is_taken_without_its_introduction(http: http
     [grounding] = grounding_in(searched(http, introduced))
 
     assert grounding["webSearchQueries"] == ["tides in Oslo"]
+
+
+@pytest.mark.parametrize("text", ["a b ", "a-b.", "a.b-", "query: "])
+def test_a_long_question_takes_no_longer_than_its_length(text: str, http: httpx.Client) -> None:
+    started = time.perf_counter()
+
+    assert grounding_in(searched(http, text * 25_000))
+    assert time.perf_counter() - started < 10
 
 
 def test_a_whole_answer_has_its_sources_too(http: httpx.Client) -> None:
