@@ -171,7 +171,9 @@ class Judge:
         try:
             async with asyncio.timeout(CHECK_SECONDS) as limit:
                 await self._books.open(record)
-        except (TimeoutError, GatewayError):
+        except TimeoutError:  # the ledger makes requests wait
+            return unavailable(calls, "timeout")
+        except GatewayError:
             return unavailable(calls, "error")
         journey = Journey(
             session_id=session_id_for(conversation),

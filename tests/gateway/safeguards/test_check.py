@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from gateway.ledger.record import RequestRecord
     from gateway.service import Gateway
     from gateway.upstreams.emulator.behaviour import Behaviour
     from gateway.upstreams.emulator.log import Entry
@@ -494,6 +495,30 @@ async def test_waiting_for_ever_does_not_count_for_the_judge(
         response = await ask(client)
 
     assert [one["type"] for one in call_results(response)] == ["unavailable"]
+
+
+async def test_a_ledger_that_makes_requests_wait_counts_too(
+    seconds: float,
+    checks_are_on: None,
+    gateway: Gateway,
+    client: httpx.AsyncClient,
+    google: EmulatorServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls(google, "ls")
+    open_at_once = gateway.ledger.open
+
+    async def open_messages_only(record: RequestRecord) -> None:
+        await (asyncio.sleep(60) if record.request_class == "safeguards" else open_at_once(record))
+
+    monkeypatch.setattr(gateway.ledger, "open", open_messages_only)
+
+    async with asyncio.timeout(5):
+        response = await ask(client)
+
+    assert call_results(response) == [{"type": "unavailable", "reason": "timeout"}]
+    assert asked_judge(google) == []
+    assert not gateway.books.in_flight
 
 
 async def test_no_other_model_steps_in_for_the_judge(
