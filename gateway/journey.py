@@ -34,6 +34,7 @@ SAME_ACCOUNT = "same account again"
 ANOTHER_TRY = "another try"
 TOLD_THE_CLIENT = "told the client"
 SAME_QUESTION = "asked once more"
+WITHOUT_SEARCH = "answered without the search"
 
 RETRY_BY_ITSELF_SECONDS = 60.0
 """Claude Code waits this long for a `retry-after` and gives up at once when it is longer."""

@@ -20,7 +20,7 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
-from gateway.journey import TOLD_THE_CLIENT
+from gateway.journey import TOLD_THE_CLIENT, WITHOUT_SEARCH
 from gateway.translation.web_search.answer import (
     search_blocks,
     text_in,
@@ -105,8 +105,9 @@ class WebSearches:
 async def _held(answer: Answer, journey: Journey) -> list[StreamEvent]:
     try:
         return await answer.hold(MAX_HELD_CHARACTERS)
-    except GatewayError:
-        journey.end_attempt("broke off", TOLD_THE_CLIENT)
+    except GatewayError as error:
+        is_told = not isinstance(error, NOT_TO_BE_HAD)
+        journey.end_attempt("broke off", TOLD_THE_CLIENT if is_told else WITHOUT_SEARCH)
         raise
 
 

@@ -33,8 +33,7 @@ class MessagesRequest:
     ``max_tokens`` is 0 for a request that asks for no answer, and for a count_tokens request that gives none.
     ``output_config`` holds what an older client put into ``output_format``. ``betas`` are the values of the
     header ``anthropic-beta``. ``safeguards`` are the checks of the answer that are asked for, one of a type.
-    ``said_first`` is not the client's: whole content blocks that we put
-    before whatever the model says.
+    ``said_first`` is not the client's: whole content blocks that we put before whatever the model says.
     """
 
     model: str

@@ -20,6 +20,8 @@ from anthropic.types.web_search_tool_result_error_object import WebSearchToolRes
 from pydantic import TypeAdapter
 
 from gateway import message_views, web_searches
+from gateway.journey import WITHOUT_SEARCH
+from gateway.ledger.search import attempts_of
 from gateway.models import RequestLog
 from gateway.translation.web_search.answer import CANNOT_SEARCH, NOTHING_ALLOWED, NOTHING_FOUND
 from gateway.translation.web_search.notes import PREFIX
@@ -31,6 +33,7 @@ from gateway.upstreams.emulator.behaviour import (
     finish,
     no_licence,
     not_found,
+    pace,
     redirect_to,
     refuse,
     stall_before_headers,
@@ -690,6 +693,20 @@ async def test_a_search_that_fails_is_told_and_the_model_that_was_named_goes_on(
     last = google.state.log.generations()[-1].envelope
     assert (last["model"], last["requestType"]) == ("claude-sonnet-4-6", "agent")
     assert CANNOT_SEARCH in str(last["request"]["systemInstruction"])
+
+
+async def test_the_books_say_what_became_of_a_search_that_broke_off(google: EmulatorServer) -> None:
+    google.state.pace = pace(chunk_delay=0.05)  # the beginning is there before the end is known
+    google.state.fault(error_mid_stream(2), model=SEARCHER, times=None)
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        await answer(client)
+
+    tries = await in_database(attempts_of)(await in_database(RequestLog.objects.get)())
+    assert [(one.model, one.reason, one.decision) for one in tries] == [
+        (SEARCHER, "broke off", WITHOUT_SEARCH),
+        ("claude-sonnet-4-6", "answered", ""),
+    ]
 
 
 # The official SDK
