@@ -163,11 +163,13 @@ class AccountsService:
         return listed_id in self._offers[account_id]
 
     def unable_to_search(self, model_id: str) -> set[int]:
-        """Ids of the accounts whose list does not name the model as one that searches the web."""
+        """Ids of the accounts of which nobody knows that their list names the model as one that searches the
+        web. Google refuses the others in a way that would end the request."""
+        offers = {account.id: self._offers.get(account.id, {}) for account in self.pool.accounts}
         return {
             account_id
-            for account_id, offers in self._offers.items()
-            if model_id not in offers or not offers[model_id].searches_web
+            for account_id, offered in offers.items()
+            if model_id not in offered or not offered[model_id].searches_web
         }
 
     async def until_offers_are_known(self) -> None:

@@ -613,6 +613,22 @@ async def test_an_account_whose_list_names_no_search_is_not_asked_for_one(google
     assert {search.account for search in searches(google)} == {ADA}
 
 
+async def test_an_account_whose_list_could_not_be_read_is_not_asked_for_one(google: EmulatorServer) -> None:
+    for account in google.state.accounts:
+        if account.email != ADA:
+            account.web_search_models.clear()
+            lists = {"account": account.email, "method": "fetchAvailableModels"}
+            google.state.fault("unavailable", **lists, times=None)
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        for session in range(4):
+            headers = {"x-claude-code-session-id": str(session)}
+            response = await client.post("/v1/messages", json=a_body(tools=[SEARCH]), headers=headers)
+            assert response.status_code == 200, response.text
+
+    assert {search.account for search in searches(google)} == {ADA}
+
+
 async def until_all_lists_are_known(gateway: Gateway) -> None:
     accounts = gateway.accounts
     async with asyncio.timeout(10):
