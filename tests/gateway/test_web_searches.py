@@ -617,8 +617,9 @@ async def test_an_account_whose_list_could_not_be_read_is_not_asked_for_one(goog
     for account in google.state.accounts:
         if account.email != ADA:
             account.web_search_models.clear()
-            lists = {"account": account.email, "method": "fetchAvailableModels"}
-            google.state.fault("unavailable", **lists, times=None)
+            google.state.fault(
+                "unavailable", account=account.email, method="fetchAvailableModels", times=None
+            )
 
     async with started_gateway() as gateway, a_client(gateway) as client:
         for session in range(4):

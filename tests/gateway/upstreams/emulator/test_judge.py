@@ -127,7 +127,7 @@ def test_odd_calls_are_judged_too(call: Json) -> None:
 
 
 def verdicts_of(answered: httpx.Response) -> dict[str, Any]:
-    results = tool_uses_from(text_in(chunks_in(answered)), CALLS, [])
+    results = tool_uses_from(text_in(chunks_in(answered)), CALLS, {})
     return {id_: one.get("outcome", one["type"]) for id_, one in results.items()}
 
 
