@@ -13,9 +13,11 @@ from django.conf import settings
 
 from gateway.errors import (
     GatewayError,
+    InvalidRequest,
     NotFound,
     OperatorMustAct,
     Overloaded,
+    RequestTooLarge,
     Unavailable,
     UpstreamFailed,
     UpstreamTimedOut,
@@ -45,9 +47,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_HELD_CHARACTERS = 1024 * 1024
-NOT_TO_BE_HAD = (NotFound, OperatorMustAct, Overloaded, Unavailable, UpstreamFailed, UpstreamTimedOut)
+NOT_TO_BE_HAD = (
+    InvalidRequest, NotFound, OperatorMustAct, Overloaded, RequestTooLarge, Unavailable, UpstreamFailed,
+    UpstreamTimedOut,
+)  # fmt: skip
 """Of a model and accounts that the client has not named: its own may do. Claude Code asks again for minutes
-without a word when it is told of most of these."""
+without a word when it is told of most of these. InvalidRequest: nobody has seen how Google wants a search."""
 
 
 class WebSearches:
