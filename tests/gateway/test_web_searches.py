@@ -685,7 +685,7 @@ NOT_TAKEN = refuse(400, {"error": {"code": 400, "status": "INVALID_ARGUMENT", "m
         no_licence(),
         wrong_project(),
         NOT_TAKEN,
-    ],  # fmt: skip
+    ],
     ids=["breaks off", "503", "empty", "404", "no licence", "project refused", "400"],
 )
 async def test_a_search_that_fails_is_told_and_the_model_that_was_named_goes_on(
