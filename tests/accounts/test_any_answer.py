@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accounts.google.code_assist import (
@@ -65,6 +65,7 @@ def assert_presentable(text: str, longest: int) -> None:
 # Errors
 
 
+@settings(max_examples=300)
 @given(st.integers(300, 999), (ERROR | ANYTHING).map(encoded) | st.binary(), HEADERS)
 def test_a_refusal_of_any_shape_can_be_shown_and_stored(
     status: int, raw: bytes, headers: dict[str, str]
@@ -85,6 +86,7 @@ GRANT = like(
 )
 
 
+@settings(max_examples=300)
 @given(st.sampled_from([200, 400, 401, 500]), (GRANT | like(error=TEXTS)).map(encoded) | st.binary())
 def test_whatever_the_token_endpoint_says_a_token_can_be_sent_or_it_has_failed(
     status: int, raw: bytes
@@ -121,6 +123,7 @@ MODELS = like(models=st.dictionaries(TEXTS, MODEL, max_size=3), webSearchModelId
 BUCKETS = like(buckets=several(like(modelId=TEXTS, remainingFraction=st.floats(), resetTime=TEXTS)))
 
 
+@settings(max_examples=300)
 @given((ASSIGNMENT | ANYTHING).map(encoded) | st.binary())
 def test_whatever_is_said_of_a_project_it_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
     assignment = result(load_code_assist(ClientThatHears(200, raw), "token"), CodeAssistFailed)
@@ -132,6 +135,7 @@ def test_whatever_is_said_of_a_project_it_can_be_stored_or_the_call_has_failed(r
         assert assignment.tier in {"ultra", "pro", "free", "unknown"}
 
 
+@settings(max_examples=300)
 @given(OPERATION.map(encoded))
 def test_whatever_project_is_made_it_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
     project_id = result(onboard_user(ClientThatHears(200, raw), "token", "free-tier"), CodeAssistFailed)
@@ -140,6 +144,7 @@ def test_whatever_project_is_made_it_can_be_stored_or_the_call_has_failed(raw: b
         assert_presentable(project_id, 200)
 
 
+@settings(max_examples=300)
 @given((MODELS | ANYTHING).map(encoded) | st.binary())
 def test_whatever_models_are_listed_they_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
     offers = result(fetch_available_models(ClientThatHears(200, raw), "token", ""), CodeAssistFailed)
@@ -147,6 +152,7 @@ def test_whatever_models_are_listed_they_can_be_stored_or_the_call_has_failed(ra
     assert_sane(offers or {})
 
 
+@settings(max_examples=300)
 @given((BUCKETS | ANYTHING).map(encoded) | st.binary())
 def test_whatever_quotas_are_listed_they_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
     offers = result(retrieve_cli_quota(ClientThatHears(200, raw), "token", ""), CodeAssistFailed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accounts.exporting import PassphraseWrong, export
@@ -123,6 +123,7 @@ ENTRY = like(
 )
 
 
+@settings(max_examples=300)
 @given((several(ENTRY) | like(accounts=several(ENTRY)) | ANYTHING).map(encoded) | st.binary())
 def test_whatever_a_file_holds_its_rows_can_be_shown_and_stored(text: bytes) -> None:
     with suppress(ImportFileUnusable, PassphraseWrong):

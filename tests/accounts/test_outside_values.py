@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accounts.outside_values import MOST_LEVELS, NotJson, number, parse_json, whole_number, word
@@ -50,6 +50,7 @@ def test_what_is_no_json_for_us_is_said_without_quoting_it(name: str) -> None:
     assert str(failed.value).isprintable()
 
 
+@settings(max_examples=300)
 @given(st.binary() | ANY_JSON.map(lambda value: json.dumps(value).encode()))
 def test_whatever_comes_is_read_or_refused_and_can_be_written_again(raw: bytes) -> None:
     try:
@@ -59,6 +60,7 @@ def test_whatever_comes_is_read_or_refused_and_can_be_written_again(raw: bytes) 
     assert orjson.loads(orjson.dumps([[[[value]]]])) == [[[[value]]]]
 
 
+@settings(max_examples=300)
 @given(ANY_JSON)
 def test_a_number_is_finite_and_within_its_range(value: Any) -> None:
     found = number(value, -5.0, 100.0)

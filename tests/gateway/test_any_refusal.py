@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import orjson
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from accounts.google.errors import parse_refusal
@@ -26,6 +26,7 @@ NASTY = encoded({"error": {"message": "two\r\nlines \x1b]0;title\x07 \u202e \0"}
 @example(400, NASTY, {"retry-after": "nan"})
 @example(429, NASTY, {"retry-after": "9" * 400})
 @example(502, b"\x1b[2J<html>", {})
+@settings(max_examples=300)
 @given(st.integers(300, 999), (ERROR | ANYTHING).map(encoded) | st.binary(), HEADERS)
 def test_a_refusal_of_any_shape_becomes_an_error_for_the_client(
     status: int, raw: bytes, headers: dict[str, str]
