@@ -42,7 +42,7 @@ class DatabaseWatch:
 
     def __init__(self) -> None:
         self.problem = ""
-        """A sentence for anybody; empty while all is well."""
+        """What is wrong with the database, without paths and addresses; empty while nothing is."""
         self._down = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 

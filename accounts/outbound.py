@@ -126,7 +126,7 @@ class AccountsClient:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """As it comes: httpx would unpack each piece whole, and a piece of 64 KiB may hold as many MiB."""
+    """The bytes on the wire, still compressed: httpx unpacks a piece whole, and 64 KiB may hold 64 MiB."""
     raw = bytearray()
     async for piece in response.aiter_raw():
         raw += piece

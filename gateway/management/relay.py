@@ -39,4 +39,4 @@ async def relay_of_accounts() -> AsyncIterator[Relay]:
 
 
 def _keep_nothing(tool_use_id: str, signature: str) -> None:
-    """Nobody comes back to what a command has asked."""
+    """The signatures of a command's answers are not stored: no later request brings its calls back."""

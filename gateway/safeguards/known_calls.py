@@ -37,7 +37,7 @@ _KINDS: dict[type, str] = {str: "a string", list: "a list", dict: "an object"}
 
 
 class NoKnownCalls(Exception):
-    """The file is none of them; ``str`` says where it departs."""
+    """A file of known calls has another form; ``str`` says where, as in ``calls.3.expected: must be ...``."""
 
 
 @dataclass(frozen=True, slots=True)
