@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import httpx
 import orjson
 import pytest
 
+from tests.accounts.terminal import Terminal
 from tests.clients.raw_http import Answer, ask, post, request_bytes
 from tests.live_gateway import PROJECT, LiveGateway, accounts_file, clean_environment, free_port, manage
 
@@ -120,6 +122,26 @@ def test_the_banner_never_shows_the_token(env: dict[str, str]) -> None:
 
     assert "sesame" not in banner
     assert "ANTHROPIC_AUTH_TOKEN=<" in banner
+
+
+def test_the_set_up_link_is_shown_at_a_terminal(env: dict[str, str]) -> None:
+    port = free_port()
+    with Terminal("runserver", str(port), env=env) as terminal:
+        link = terminal.read_until(rf"http://127\.0\.0\.1:{port}/admin/set-up/[\w-]+/").group()
+        terminal.read_until("Stop with Ctrl-C")
+
+        page = httpx.get(link)
+
+    assert (page.status_code, "Welcome" in page.text) == (200, True)
+
+
+def test_the_set_up_link_never_reaches_a_log(env: dict[str, str]) -> None:
+    port = str(free_port())
+    with Server(port, env=env) as server:
+        banner = server.banner()
+
+    assert "/set-up/" not in banner
+    assert f"manage.py setuplink 127.0.0.1:{port}" in banner
 
 
 def test_the_banner_offers_the_file_of_another_tool(env: dict[str, str]) -> None:

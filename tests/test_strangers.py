@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.clients.raw_http import ask, request_bytes
-from tests.live_gateway import LiveGateway
+from tests.live_gateway import LiveGateway, manage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,8 @@ def test_it_writes_a_line_or_two_and_the_set_up_link_is_in_none(
     emulator: EmulatorServer, tmp_path: Path
 ) -> None:
     with LiveGateway(emulator, tmp_path, AUTH_TOKEN=AUTH_TOKEN, LOG_LEVEL="debug") as gateway:
-        link = re.search(r"/admin/set-up/([\w-]+)/", gateway.output)
+        printed = manage("setuplink", str(gateway.port), env=gateway.env)
+        link = re.search(r"/admin/set-up/([\w-]+)/", printed.stdout.decode())
         assert link is not None
         before = len(gateway.output)
         for _ in range(8):

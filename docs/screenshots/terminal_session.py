@@ -6,12 +6,14 @@ uv run --with rich python -m docs.screenshots.terminal_session
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -30,10 +32,10 @@ def main() -> None:
     console = Console(record=True, width=COLUMNS, file=Path(os.devnull).open("w"), force_terminal=True)  # noqa: SIM115
     claude_program = install(PROJECT / ".pytest_cache/d/node-packages").claude
     with tempfile.TemporaryDirectory() as folder:
-        server = start_demo(folder)
+        server, screen = start_demo(folder)
         try:
             type_in(console, f".uv/bin/uv run manage.py runserver {PORT} --demo")
-            console.print(Text(shown(banner_of(server), folder)))
+            console.print(Text(shown(banner_on(screen), folder)))
             claude = ClaudeCode(claude_program, Path(folder), f"http://127.0.0.1:{PORT}")
             type_in(
                 console, f"export ANTHROPIC_BASE_URL=http://127.0.0.1:{PORT} ANTHROPIC_AUTH_TOKEN=anything"
@@ -50,18 +52,21 @@ def main() -> None:
     PICTURE.write_text(without_web_fonts(console.export_svg(title="Antigravity Claude Proxy")))
 
 
-def start_demo(folder: str) -> subprocess.Popen[str]:
+def start_demo(folder: str) -> tuple[subprocess.Popen[bytes], TextIO]:
+    """In a terminal of its own, and what is written there."""
     environment = {"PATH": os.environ["PATH"], "HOME": folder, "TMPDIR": folder}
-    return subprocess.Popen(  # noqa: S603
+    screen, terminal = pty.openpty()
+    server = subprocess.Popen(  # noqa: S603
         [sys.executable, "manage.py", "runserver", str(PORT), "--demo"],
-        cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True,
+        cwd=PROJECT, env=environment, stdout=terminal,
     )  # fmt: skip
+    os.close(terminal)
+    return server, os.fdopen(screen)
 
 
-def banner_of(server: subprocess.Popen[str]) -> str:
-    assert server.stdout is not None
+def banner_on(screen: TextIO) -> str:
     lines: list[str] = []
-    for line in server.stdout:
+    for line in screen:
         lines.append(line)
         if "Stop with Ctrl-C" in line:
             break

@@ -44,8 +44,10 @@ def gateway(shared_gateway: LiveGateway) -> LiveGateway:
     return shared_gateway
 
 
-def test_the_banner_holds_a_link_that_lets_the_first_operator_in(gateway: LiveGateway) -> None:
-    link = next(word for word in gateway.output.split() if "/admin/set-up/" in word)
+def test_a_set_up_link_lets_the_first_operator_in(gateway: LiveGateway) -> None:
+    printed = manage("setuplink", str(gateway.port), env=gateway.env)
+    link = printed.stdout.decode().strip()
+    assert link.startswith(f"{gateway.url}/admin/set-up/")
 
     with httpx.Client(follow_redirects=True) as browser:
         browser.get(link)
@@ -58,6 +60,9 @@ def test_the_banner_holds_a_link_that_lets_the_first_operator_in(gateway: LiveGa
 
     assert page.url.path == "/admin/accounts/account/"
     assert httpx.get(link).status_code == 404
+    refused = manage("setuplink", env=gateway.env)
+    assert (refused.returncode, refused.stdout) == (1, b"")
+    assert b"There is an operator already" in refused.stderr
 
 
 def test_a_running_server_follows_a_command_within_a_second(gateway: LiveGateway) -> None:

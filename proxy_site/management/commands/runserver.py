@@ -20,12 +20,11 @@ from accounts import live_settings, operators
 from accounts.credentials import CredentialsUnreadable
 from accounts.key_rotation import check_keys
 from accounts.outbound import is_loopback
+from proxy_site.address import NotAnAddress, parse_address, url_of
 from proxy_site.data_dir import AlreadyServing, sole_server
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
-
-BAD_ADDRESS = "is not an address: give a port, or host:port, such as 8672 or 127.0.0.1:8672."
 
 
 class Command(BaseCommand):
@@ -52,7 +51,10 @@ class Command(BaseCommand):
         parser.add_argument("--reload", action="store_true", help="for developers: restart when code changes")
 
     def handle(self, *args: Any, addrport: str | None, **options: Any) -> None:
-        self._host, self._port = self._address(addrport)
+        try:
+            self._host, self._port = parse_address(addrport or "", settings.HOST, settings.PORT)
+        except NotAnAddress as error:
+            self._stop(str(error))
         if options["fallback"]:
             live_settings.fix("FALLBACK", "true")
         if options["debug"]:
@@ -63,13 +65,6 @@ class Command(BaseCommand):
             autoreload.run_with_reloader(self._serve)
         else:
             self._serve()
-
-    def _address(self, addrport: str | None) -> tuple[str, int]:
-        host, _, port = (addrport or "").rpartition(":")
-        host, port = host.strip("[]") or settings.HOST, port or str(settings.PORT)
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            self._stop(f"{addrport} {BAD_ADDRESS}")
-        return host, int(port)
 
     def _refuse_strangers(self) -> None:
         if not settings.AUTH_TOKEN and not is_loopback(self._host):
@@ -128,8 +123,7 @@ class Command(BaseCommand):
     def _banner(self) -> str:
         from accounts.models import Account
 
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        url = f"http://{host}:{self._port}"
+        url = url_of(self._host, self._port)
         token = "<the AUTH_TOKEN of this gateway>" if settings.AUTH_TOKEN else "anything"
         lines = [
             f"Antigravity Claude Proxy is listening on {url}"
@@ -155,11 +149,17 @@ class Command(BaseCommand):
         self.stdout.flush()  # a pipe would show nothing otherwise
 
     def _set_up_lines(self, url: str) -> list[str]:
-        token = operators.new_set_up_token()
-        if token is None:
+        """The link is for whoever is at the terminal. Output that goes anywhere else is a log, which others
+        may read."""
+        if operators.has_operator():
             return []
+        if not sys.stdout.isatty():
+            command = f"manage.py setuplink {url.removeprefix('http://')}"
+            if settings.DEMO:
+                command = f"DATA_DIR={settings.DATA_DIR} {command}"
+            return [f"  Choose your password    {command}  (prints a link)"]
         return [
-            f"  Choose your password    {url}/admin/set-up/{token}/",
+            f"  Choose your password    {url}/admin/set-up/{operators.new_set_up_token()}/",
             "                          (works once, for 30 minutes, from this machine)",
         ]
 

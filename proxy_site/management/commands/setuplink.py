@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+from accounts import operators
+from accounts.management.operator_command import OperatorCommand
+from proxy_site.address import NotAnAddress, parse_address, url_on_this_machine
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+
+class Command(OperatorCommand):
+    help = (
+        "Prints a link on which the first operator chooses a password. It works once, for 30 minutes, in a "
+        "browser on the gateway's own machine; links printed earlier stop working. Whoever has the link can "
+        "become the operator, so a server whose output goes to a log never prints it."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "addrport",
+            nargs="?",
+            default="",
+            metavar="[HOST:]PORT",
+            help="where the gateway listens; default: the settings HOST and PORT",
+        )
+
+    def act(self, *, addrport: str, json: bool, **options: Any) -> None:
+        try:
+            host, port = parse_address(addrport, settings.HOST, settings.PORT)
+        except NotAnAddress as error:
+            raise CommandError(str(error)) from error
+        token = operators.new_set_up_token()
+        if token is None:
+            raise CommandError(
+                f"There is an operator already, {operators.OPERATOR}. To change the password, set "
+                "WEBUI_PASSWORD and restart the gateway."
+            )
+        link = f"{url_on_this_machine(host, port)}/admin/set-up/{token}/"
+        if json:
+            self.print_json({"link": link, "minutes": int(operators.LINK_LIFETIME.total_seconds() // 60)})
+        else:
+            self.stdout.write(link)
