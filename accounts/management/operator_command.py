@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts.credentials import CredentialsUnreadable
 from accounts.inspection import check_all
+from accounts.management.gateway_command import GatewayCommand
 from accounts.models import Account
 from accounts.plain_text import neutralised_lines
 from accounts.terms import NOTICE
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
     from accounts.inspection import Check, Verdict
 
 
-class OperatorCommand(BaseCommand, ABC):
-    requires_system_checks: list[str] = []  # noqa: RUF012  # Django's own type
-
+class OperatorCommand(GatewayCommand, ABC):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -263,8 +263,15 @@ ESCAPE = "\x1b]0;title\x07\u202e"
         ["addaccount", "--email", ESCAPE],
         ["logs", "--since", ESCAPE],
         ["stats", "--since", ESCAPE],
+        ["stats", ESCAPE],
+        ["stats", "model", f"a\nb{ESCAPE}"],
+        ["prunelogs", "--days", ESCAPE],
+        ["logs", f"--{ESCAPE}"],
+        ["setuplink", ESCAPE],
+        ["runserver", ESCAPE],
+        ["runserver", "8672", ESCAPE],
     ],
-    ids=lambda arguments: arguments[0],
+    ids=shlex.join,
 )
 def test_an_argument_is_quoted_without_what_a_terminal_would_obey(
     arguments: list[str], capfd: pytest.CaptureFixture[str]
@@ -276,3 +283,11 @@ def test_an_argument_is_quoted_without_what_a_terminal_would_obey(
     printed = "".join(capfd.readouterr())
     assert printed
     assert not UNSAFE.search(printed.replace("\n", "").replace("\x1b[31;1m", "").replace("\x1b[0m", ""))
+
+
+def test_the_name_of_a_command_is_quoted_without_what_a_terminal_would_obey(env: dict[str, str]) -> None:
+    done = manage(ESCAPE, env=env)
+
+    assert done.returncode == 1
+    assert b"Unknown command: '\\x1b]0;title" in done.stderr
+    assert not UNSAFE.search(done.stderr.decode().replace("\n", ""))

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 from django.utils import autoreload
 
 from accounts import live_settings, operators
 from accounts.credentials import CredentialsUnreadable
 from accounts.key_rotation import check_keys
+from accounts.management.gateway_command import GatewayCommand
 from accounts.outbound import is_loopback
+from accounts.plain_text import neutralised_lines
 from proxy_site.address import NotAnAddress, parse_address, url_of
 from proxy_site.data_dir import AlreadyServing, sole_server
 
@@ -27,12 +28,11 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
 
-class Command(BaseCommand):
+class Command(GatewayCommand):
     help = (
         "Runs the gateway. Database, keys and static files look after themselves. "
         "With --demo it answers from a built-in emulator, without any account."
     )
-    requires_system_checks: list[str] = []  # noqa: RUF012  # Django's own type
     stealth_options = ("demo",)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -182,5 +182,5 @@ class Command(BaseCommand):
         return lines
 
     def _stop(self, sentence: str) -> NoReturn:
-        self.stderr.write(sentence)
+        self.stderr.write(neutralised_lines(sentence))
         sys.exit(1)

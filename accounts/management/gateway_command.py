@@ -1,0 +1,38 @@
+"""What all commands of the gateway have in common: how their arguments are read, and how that is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand
+from django.core.management.base import CommandParser as DjangoParser
+
+from accounts.plain_text import neutralised
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class CommandParser(DjangoParser):
+    """Has the arguments of the parser it is made from."""
+
+    def __init__(self, made: ArgumentParser, **options: Any) -> None:
+        super().__init__(
+            prog=made.prog, description=made.description, parents=[made], add_help=False, **options
+        )
+
+    def error(self, message: str) -> Any:
+        """It quotes arguments, which a terminal must not obey."""
+        return super().error(neutralised(message))
+
+
+class GatewayCommand(BaseCommand):
+    requires_system_checks: list[str] = []  # noqa: RUF012  # Django's own type
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        made = super().create_parser(prog_name, subcommand, **kwargs)
+        return CommandParser(
+            made,
+            formatter_class=made.formatter_class,
+            called_from_command_line=getattr(self, "_called_from_command_line", False),
+        )
