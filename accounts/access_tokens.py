@@ -1,7 +1,8 @@
 """Access tokens: is it still good, refresh it once, share the new one.
 
 In memory for requests; encrypted in the database for the other processes, so that all of them together ask
-Google once.
+Google once. While the database is gone each process asks for itself, which Google allows: a new access token
+ends no other.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ import asyncio
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from channels.db import database_sync_to_async
 from django.db.models import Q
 
 from accounts.credentials import CredentialsUnreadable, seal, unseal
-from accounts.database_watch import DatabaseWatch
+from accounts.database_watch import DatabaseDown, DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenGrant, refresh_access_token
-from accounts.models import Account, ClientProblem, SharedToken
+from accounts.models import Account, ClientProblem, SharedToken, usable_accounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Mapping
 
     from accounts.outbound import AccountsClient
 
@@ -52,9 +53,24 @@ class AccessTokens:
         self._tokens: dict[int, AccessToken] = {}
         self._refused: dict[int, str] = {}
         self._refreshes: dict[int, asyncio.Task[str]] = {}
+        # For when the database is gone
+        self._sealed_refresh_tokens: Mapping[int, str] = {}
+        self._lone_refreshes: dict[int, asyncio.Task[str]] = {}
+        self._unsaved: dict[int, tuple[str, str]] = {}
+        """Refresh tokens that Google has replaced meanwhile: the one it was sent, and the new one."""
+
+    def remember(self, sealed_refresh_tokens: Mapping[int, str]) -> None:
+        """As the database has them now; they stay encrypted in memory, too."""
+        self._sealed_refresh_tokens = sealed_refresh_tokens
+
+    async def store_unsaved(self) -> None:
+        """What came from Google while the database was gone. Raises DatabaseError."""
+        for account_id, (used, replacement) in list(self._unsaved.items()):
+            await database_sync_to_async(_note_success)(account_id, used, replacement)
+            self._unsaved.pop(account_id, None)
 
     async def get(self, account_id: int) -> str:
-        """However many ask at once, Google is asked once.
+        """However many ask at once, Google is asked once; without the database once by each process.
 
         Raises SignInExpired (the account has been put in state INVALID), ClientSecretWrong,
         TokenEndpointDown, CredentialsUnreadable or DatabaseDown.
@@ -62,13 +78,14 @@ class AccessTokens:
         token = self._tokens.get(account_id)
         if token is not None and token.good_until > self._now():
             return token.text
-        refresh = self._refreshes.get(account_id)
-        if refresh is None:
-            refresh = asyncio.ensure_future(self._next_token(account_id))
-            self._refreshes[account_id] = refresh
-            refresh.add_done_callback(lambda _: self._refreshes.pop(account_id, None))
-        # Shielded: the caller who started the refresh may hang up while others still wait for it.
-        return await self._database.unless_down(asyncio.shield(refresh))
+        if not self._database.problem:
+            try:
+                refresh = _shared(self._refreshes, account_id, self._next_token)
+                return await self._database.unless_down(refresh)
+            except DatabaseDown:
+                if account_id not in self._sealed_refresh_tokens:
+                    raise
+        return await _shared(self._lone_refreshes, account_id, self._fetch_without_database)
 
     def forget(self, account_id: int, refused: str) -> None:
         """Drop the token Google refused, unless it has been replaced since."""
@@ -87,7 +104,7 @@ class AccessTokens:
 
     async def stop(self) -> None:
         """Cancel the refreshes that are under way; each still ends its claim in the database."""
-        refreshes = list(self._refreshes.values())
+        refreshes = [*self._refreshes.values(), *self._lone_refreshes.values()]
         for refresh in refreshes:
             refresh.cancel()
         await asyncio.gather(*refreshes, return_exceptions=True)
@@ -112,16 +129,34 @@ class AccessTokens:
             # Another process may have fetched one between our look and our claim.
             token = await self._usable(account_id)
             if token is None:
-                grant = await self._ask_google(account_id)
-                good_for = max(grant.lifetime_seconds - EARLY_SECONDS, 1.0)
-                token = AccessToken(grant.access_token, self._now() + good_for)
+                token = self._token(await self._ask_google(account_id))
         finally:
             # Also when we are cancelled: the others should not wait until the claim runs out.
             await asyncio.shield(database_sync_to_async(_end_claim)(account_id, owner, token))
         return self._keep(account_id, token)
 
+    async def _fetch_without_database(self, account_id: int) -> str:
+        """With the refresh token that the database had last. Raises what `get` raises but SignInExpired: when
+        Google refuses it, somebody may have signed in again, which only the database knows."""
+        sealed = self._sealed_refresh_tokens.get(account_id)
+        if sealed is None:
+            raise DatabaseDown(self._database.problem)
+        used, replacement = self._unsaved.get(account_id, (unseal(sealed), ""))
+        try:
+            grant = await refresh_access_token(self._client, replacement or used)
+        except SignInExpired as error:
+            raise DatabaseDown(self._database.problem) from error
+        if grant.refresh_token:
+            self._unsaved[account_id] = used, grant.refresh_token
+        return self._keep(account_id, self._token(grant))
+
+    def _token(self, grant: TokenGrant) -> AccessToken:
+        good_for = max(grant.lifetime_seconds - EARLY_SECONDS, 1.0)
+        return AccessToken(grant.access_token, self._now() + good_for)
+
     async def _ask_google(self, account_id: int) -> TokenGrant:
         """Raises what `get` raises."""
+        await self.store_unsaved()
         refresh_token = await database_sync_to_async(_refresh_token_of)(account_id)
         try:
             grant = await refresh_access_token(self._client, refresh_token)
@@ -152,7 +187,24 @@ class AccessTokens:
         return token.text
 
 
+def _shared(
+    tasks: dict[int, asyncio.Task[str]], key: int, work: Callable[[int], Coroutine[Any, Any, str]]
+) -> asyncio.Future[str]:
+    """The result of work that one starts and all wait for; who started it may hang up meanwhile."""
+    task = tasks.get(key)
+    if task is None:
+        task = asyncio.ensure_future(work(key))
+        tasks[key] = task
+        task.add_done_callback(lambda _: tasks.pop(key, None))
+    return asyncio.shield(task)
+
+
 # In the database
+
+
+def sealed_refresh_tokens() -> dict[int, str]:
+    """Of the accounts in use, by their ids."""
+    return dict(usable_accounts().values_list("pk", "sealed_refresh_token"))
 
 
 def _shared_token(account_id: int, now: float) -> AccessToken | None:

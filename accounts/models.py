@@ -6,7 +6,7 @@ Every change that a running server must notice moves Revision, which it looks at
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -14,9 +14,6 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.credentials import seal, unseal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 THRESHOLD_RULES = [MinValueValidator(0.0), MaxValueValidator(0.99)]
@@ -93,7 +90,7 @@ class Account(models.Model):
     STATE_FIELDS: ClassVar = ["state", "state_reason", "state_link", "state_since"]
 
 
-def usable_accounts() -> Iterable[Account]:
+def usable_accounts() -> models.QuerySet[Account]:
     return Account.objects.filter(enabled=True, state=Account.State.OK, terms_accepted_at__isnull=False)
 
 

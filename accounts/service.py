@@ -19,7 +19,7 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
 from accounts import live_settings
-from accounts.access_tokens import AccessTokens
+from accounts.access_tokens import AccessTokens, sealed_refresh_tokens
 from accounts.cooldowns import read_cooldowns, store_cooldowns
 from accounts.database_watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
@@ -257,6 +257,7 @@ class AccountsService:
         usable = await database_sync_to_async(read_usable_accounts)()
         accounts = [account for account in usable if account.id not in self._leaving]
         self.account_count = await database_sync_to_async(Account.objects.count)()
+        self.tokens.remember(await database_sync_to_async(sealed_refresh_tokens)())
         self._revision = revision
         self.pool.replace(accounts)
         ids = {account.id for account in accounts}
@@ -296,6 +297,7 @@ class AccountsService:
             self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
             await self._store_rests()
             await self._store_last_used()
+            await self.tokens.store_unsaved()
             await database_sync_to_async(forget_old_quotas)()
             self.pool.set_runs_dry(await database_sync_to_async(_runs_dry)())
 

@@ -5,12 +5,15 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import pytest
+from channels.db import database_sync_to_async
 
 from accounts import access_tokens
 from accounts.access_tokens import AccessToken, AccessTokens
 from accounts.credentials import seal
+from accounts.database_watch import DatabaseDown, DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
 from accounts.models import Account, ClientProblem, SharedToken
 from accounts.outbound import AccountsClient
@@ -323,6 +326,75 @@ async def test_a_new_refresh_token_from_google_is_kept(ada: Account, google: Emu
         await tokens.get(ada.pk)
 
     assert (await Account.objects.aget()).refresh_token == "a-successor"
+
+
+# While the database is gone
+
+
+@asynccontextmanager
+async def tokens_without_database() -> AsyncIterator[tuple[AccessTokens, DatabaseWatch]]:
+    watch, client = DatabaseWatch(), AccountsClient()
+    tokens = AccessTokens(client, WallClock(), watch)
+    tokens.remember(await database_sync_to_async(access_tokens.sealed_refresh_tokens)())
+    watch.problem = "The PostgreSQL database does not answer."
+    yield tokens, watch
+    await client.close()
+
+
+async def test_a_token_is_renewed_from_memory_once_for_all_requests(
+    ada: Account, google: EmulatorServer
+) -> None:
+    async with tokens_without_database() as (tokens, _):
+        found = await asyncio.gather(*(tokens.get(ada.pk) for _ in range(100)))
+
+    assert len(set(found)) == 1
+    assert refreshes(google) == 1
+    assert not await SharedToken.objects.aexists()
+
+
+async def test_an_account_that_memory_does_not_have_waits_for_the_database(
+    ada: Account, google: EmulatorServer
+) -> None:
+    async with tokens_without_database() as (tokens, _):
+        tokens.remember({})
+        with pytest.raises(DatabaseDown, match="does not answer"):
+            await tokens.get(ada.pk)
+
+    assert refreshes(google) == 0
+
+
+async def test_a_refused_sign_in_is_judged_when_the_database_is_back(
+    ada: Account, google: EmulatorServer
+) -> None:
+    google.state.revoke("ada@example.com")
+
+    async with tokens_without_database() as (tokens, watch):
+        with pytest.raises(DatabaseDown):
+            await tokens.get(ada.pk)
+        assert await state_of(ada) == Account.State.OK
+        watch.problem = ""
+        with pytest.raises(SignInExpired):
+            await tokens.get(ada.pk)
+
+    assert await state_of(ada) == Account.State.INVALID
+
+
+async def test_a_refresh_token_that_google_replaced_meanwhile_is_used_and_stored_later(
+    ada: Account, google: EmulatorServer
+) -> None:
+    for access_token, successor in (("first", "a-successor"), ("second", "its-successor")):
+        answer = {"access_token": access_token, "expires_in": 3599, "refresh_token": successor}
+        google.state.fault(refuse(200, answer), method="token")
+
+    async with tokens_without_database() as (tokens, watch):
+        tokens.forget(ada.pk, await tokens.get(ada.pk))
+        tokens.forget(ada.pk, await tokens.get(ada.pk))
+        watch.problem = ""
+        await tokens.store_unsaved()
+
+    sent = [parse_qs(entry.body.decode())["refresh_token"] for entry in google.state.log.entries("token")]
+    assert sent == [["emulator-refresh-ada"], ["a-successor"]]
+    assert (await Account.objects.aget()).refresh_token == "its-successor"
 
 
 def test_a_token_does_not_show_itself() -> None:
