@@ -7,7 +7,6 @@ import os
 import sys
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.conf import settings
@@ -21,7 +20,8 @@ from accounts.key_rotation import check_keys
 from accounts.management.gateway_command import GatewayCommand
 from accounts.outbound import is_loopback
 from accounts.plain_text import neutralised_lines
-from proxy_site.address import NotAnAddress, parse_address, url_of
+from proxy_site.address import NotAnAddress, parse_address
+from proxy_site.banner import banner
 from proxy_site.data_dir import AlreadyServing, sole_server
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Command(GatewayCommand):
                 listener,
                 header_seconds=settings.HEADER_TIMEOUT_SECONDS,
                 grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
-                on_ready=partial(self._say, self._banner()),
+                on_ready=partial(self._say, banner(self._host, self._port)),
             ).run()
             if connection.vendor == "postgresql" and gateway.accounts.database.problem:
                 self._leave_threads_behind(1 if gateway.ledger.waiting else 0)
@@ -120,66 +120,9 @@ class Command(GatewayCommand):
         if settings.WEBUI_PASSWORD:
             operators.set_password(settings.WEBUI_PASSWORD)
 
-    def _banner(self) -> str:
-        from accounts.models import Account
-
-        url = url_of(self._host, self._port)
-        token = "<the AUTH_TOKEN of this gateway>" if settings.AUTH_TOKEN else "anything"
-        lines = [
-            f"Antigravity Claude Proxy is listening on {url}"
-            + ("  (DEMO: answers come from the built-in emulator)" if settings.DEMO else ""),
-            "",
-            "  Point Claude Code at it:",
-            f"    export ANTHROPIC_BASE_URL={url}",
-            f"    export ANTHROPIC_AUTH_TOKEN={token}",
-            "",
-            f"  Accounts and settings   {url}/admin/",
-            *self._set_up_lines(url),
-            f"  Data                    {settings.DATA_DIR}",
-            *self._auto_mode_lines(),
-            *self._account_lines(Account.objects.count()),
-            "",
-            "  Stop with Ctrl-C.",
-        ]
-        connection.close()
-        return "\n".join(lines)
-
     def _say(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()  # a pipe would show nothing otherwise
-
-    def _set_up_lines(self, url: str) -> list[str]:
-        """The link is for whoever is at the terminal. Output that goes anywhere else is a log, which others
-        may read."""
-        if operators.has_operator():
-            return []
-        if not sys.stdout.isatty():
-            command = f"manage.py setuplink {url.removeprefix('http://')}"
-            if settings.DEMO:
-                command = f"DATA_DIR={settings.DATA_DIR} {command}"
-            return [f"  Choose your password    {command}  (prints a link)"]
-        return [
-            f"  Choose your password    {url}/admin/set-up/{operators.new_set_up_token()}/",
-            "                          (works once, for 30 minutes, from this machine)",
-        ]
-
-    def _auto_mode_lines(self) -> list[str]:
-        model = {one.name: one.value for one in live_settings.all_settings()}["SAFEGUARDS_MODEL"]
-        if model:
-            return [f"  Auto mode               tool calls are checked by {model}"]
-        return [
-            "  Auto mode               tool calls are not checked, so it runs nothing that needs a check;",
-            "                          name a model that checks them in the setting SAFEGUARDS_MODEL",
-        ]
-
-    def _account_lines(self, count: int) -> list[str]:
-        if count:
-            return [f"  Accounts                {count}"]
-        lines = ["", "  There is no account yet. Add one:", "    uv run manage.py addaccount"]
-        other_tools_file = Path(settings.DATA_DIR) / "accounts.json"
-        if other_tools_file.is_file():
-            lines.append(f"    uv run manage.py importaccounts {other_tools_file}")
-        return lines
 
     def _stop(self, sentence: str) -> NoReturn:
         self.stderr.write(neutralised_lines(sentence))
