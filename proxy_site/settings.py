@@ -55,13 +55,7 @@ OAUTH_SCOPES = env.listing(
     "OAUTH_SCOPES",
     tuple(
         f"https://www.googleapis.com/auth/{scope}"
-        for scope in (
-            "cloud-platform",
-            "userinfo.email",
-            "userinfo.profile",
-            "cclog",
-            "experimentsandconfigs",
-        )
+        for scope in ("cloud-platform", "userinfo.email", "userinfo.profile")
     ),
 )
 OAUTH_AUTH_URL = env.url("OAUTH_AUTH_URL", "https://accounts.google.com/o/oauth2/v2/auth")

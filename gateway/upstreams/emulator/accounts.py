@@ -76,6 +76,8 @@ class Account:
     verification_url: str | None = None
     licensed: bool = True
     consented: bool = False
+    consent_refusal: str = ""
+    """access_denied, admin_policy_enforced or org_internal: told when this account has been chosen."""
     withheld_models: list[str] = field(default_factory=list)
     """Ids that are neither listed for this account nor served to it: a release reaches accounts in turn."""
     web_search_models: list[str] = field(default_factory=lambda: list(WEB_SEARCH_MODELS))

@@ -1,7 +1,8 @@
 """Google's OAuth 2.0 for installed apps: the consent page, the token endpoint, userinfo.
 
 What a client may notice is kept: PKCE is checked, a code works once, a refresh never brings a new refresh
-token, and errors have Google's words. Consent itself is one click, or none with ``auto_approve=1``.
+token, and errors have Google's words. Consent itself is one click, or none with ``auto_approve=1``; with
+``granted=SCOPE`` it holds for these scopes only, as if the other boxes had been unticked.
 """
 
 from __future__ import annotations
@@ -13,12 +14,19 @@ import html
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from aiohttp import web
 
 from gateway.upstreams.emulator import google_errors
+from gateway.upstreams.emulator.consent_refusals import (
+    ACCOUNT_REFUSALS,
+    CLIENT_STATES,
+    SIGN_IN_SCOPES,
+    ConsentRefused,
+    check_consent_request,
+)
 
 if TYPE_CHECKING:
     from gateway.upstreams.emulator.accounts import Account
@@ -30,7 +38,6 @@ Form = dict[str, str]
 
 CODE_LIFETIME_SECONDS = 600.0
 APPROVE_PATH = "/o/oauth2/v2/auth/approve"
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -44,14 +51,6 @@ class Grant:
     scope: str
     offline: bool
     expires_at: float
-
-
-class ConsentRefused(Exception):
-    """Google shows these on a page of its own and does not redirect."""
-
-    def __init__(self, status: int, error: str, explanation: str) -> None:
-        super().__init__(explanation)
-        self.status, self.error, self.explanation = status, error, explanation
 
 
 class TokenRefused(Exception):
@@ -73,13 +72,13 @@ class OAuth:
     async def authorize(self, exchange: Exchange) -> web.StreamResponse:
         query = dict(exchange.web_request.query)
         try:
-            self._check_consent_request(query)
+            check_consent_request(self._state, query)
+            if query.get("auto_approve") and query.get("login_hint"):
+                exchange.note(outcome="answered", status=302)
+                return self._redirect(exchange, query, query["login_hint"])
         except ConsentRefused as refused:
-            exchange.note(outcome="refused", status=refused.status, message=refused.explanation)
-            return _page(f"Error {refused.status}: {refused.error}", _error_page(refused), refused.status)
+            return _refuse(exchange, refused)
         exchange.note(outcome="answered", status=200)
-        if query.get("auto_approve") and query.get("login_hint"):
-            return self._redirect(query, query["login_hint"])
         return _page("Sign in", _consent_page(query, self._state.accounts))
 
     async def approve(self, exchange: Exchange) -> web.StreamResponse:
@@ -87,32 +86,34 @@ class OAuth:
         email = query.pop("account", "")
         exchange.note(outcome="answered", status=302)
         try:
-            self._check_consent_request(query)
+            check_consent_request(self._state, query)
+            if query.pop("decision", "allow") != "allow":
+                return _redirect_to(query, error="access_denied")
+            return self._redirect(exchange, query, email)
         except ConsentRefused as refused:
-            return _page(f"Error {refused.status}: {refused.error}", _error_page(refused), refused.status)
-        if query.pop("decision", "allow") != "allow":
-            return _redirect_to(query, error="access_denied")
-        return self._redirect(query, email)
+            return _refuse(exchange, refused)
 
-    def _check_consent_request(self, query: Form) -> None:
-        if query.get("client_id") != self._state.client_id:
-            raise ConsentRefused(401, "invalid_client", "The OAuth client was not found.")
-        if not is_loopback(query.get("redirect_uri", "")):
-            raise ConsentRefused(400, "redirect_uri_mismatch", "The redirect URI is not registered.")
-        if query.get("response_type") != "code":
-            raise ConsentRefused(400, "invalid_request", "Required parameter is missing: response_type")
-        if not query.get("scope", "").strip():
-            raise ConsentRefused(400, "invalid_request", "Missing required parameter: scope")
-        if not query.get("code_challenge") or query.get("code_challenge_method") != "S256":
-            explanation = "code_challenge with code_challenge_method S256 is required for this client."
-            raise ConsentRefused(400, "invalid_request", explanation)
+    async def show_error(self, exchange: Exchange) -> web.StreamResponse:
+        """The page to which the browser is sent when a request for consent is refused."""
+        refused = ConsentRefused.read(exchange.web_request.query.get("authError", ""))
+        exchange.note(outcome="answered", status=refused.status)
+        name = html.escape(f"Error {refused.status}: {refused.error}")
+        content = (
+            f"<h1>Access blocked: authorization error</h1><p>{html.escape(refused.explanation)}</p>"
+            f'<p class="quiet">{name}</p>'
+        )
+        return _page(name, content, refused.status)
 
-    def _redirect(self, query: Form, email: str) -> web.Response:
+    def _redirect(self, exchange: Exchange, query: Form, email: str) -> web.Response:
+        """Back to the client with a code. Raises ConsentRefused for an account that may not use it."""
         if email not in {account.email for account in self._state.accounts}:
             return _redirect_to(query, error="access_denied")
-        return _redirect_to(query, code=self._issue_code(query, email), scope=query["scope"])
+        if error := self._state.account(email).consent_refusal:
+            raise ConsentRefused(ACCOUNT_REFUSALS[error][0], error, ACCOUNT_REFUSALS[error][1])
+        scope = _granted(query["scope"], exchange.web_request.query.getall("granted", None))
+        return _redirect_to(query, code=self._issue_code(query, email, scope), scope=scope)
 
-    def _issue_code(self, query: Form, email: str) -> str:
+    def _issue_code(self, query: Form, email: str, scope: str) -> str:
         account = self._state.account(email)
         # Google hands out a refresh token at the first consent, and later only when asked to prompt again.
         offline = query.get("access_type") == "offline"
@@ -124,7 +125,7 @@ class OAuth:
             client_id=query["client_id"],
             redirect_uri=query["redirect_uri"],
             code_challenge=query["code_challenge"],
-            scope=query["scope"],
+            scope=scope,
             offline=offline,
             expires_at=self._state.clock.now() + CODE_LIFETIME_SECONDS,
         )
@@ -154,9 +155,11 @@ class OAuth:
     def _check_client(self, form: Form) -> None:
         if form.get("client_id") != self._state.client_id:
             raise TokenRefused(401, "invalid_client", "The OAuth client was not found.")
+        if self._state.client_state:
+            raise TokenRefused(401, self._state.client_state, CLIENT_STATES[self._state.client_state])
         given, right = form.get("client_secret", ""), self._state.client_secret
         if not hmac.compare_digest(given.encode(), right.encode()):
-            raise TokenRefused(401, "invalid_client", "Unauthorized")
+            raise TokenRefused(401, "invalid_client", "The provided client secret is invalid.")
 
     def _exchange_code(self, form: Form) -> Json:
         # Taken out before it is judged: a code that was presented once is spent.
@@ -180,6 +183,8 @@ class OAuth:
     def _refresh(self, form: Form) -> Json:
         if not form.get("refresh_token"):
             raise TokenRefused(400, "invalid_request", "Missing required parameter: refresh_token")
+        if form["refresh_token"] in self._state.refresh_tokens_of_other_clients:
+            raise TokenRefused(401, "unauthorized_client", "Unauthorized")
         account = self._state.account_with_refresh_token(form["refresh_token"])
         if account is None or account.revoked:
             raise TokenRefused(400, "invalid_grant", "Token has been expired or revoked.")
@@ -214,12 +219,11 @@ def challenge_for(code_verifier: str) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def is_loopback(redirect_uri: str) -> bool:
-    try:
-        parts = urlsplit(redirect_uri)
-    except ValueError:
-        return False
-    return parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS
+def _granted(asked: str, ticked: list[str] | None) -> str:
+    """``ticked`` None: all of them."""
+    return " ".join(
+        scope for scope in asked.split() if ticked is None or scope in SIGN_IN_SCOPES or scope in ticked
+    )
 
 
 def _redirect_to(query: Form, **answer: str) -> web.Response:
@@ -257,18 +261,18 @@ button.main { background: #0b57d0; border-color: #0b57d0; color: #fff }
 
 def _page(title: str, content: str, status: int = 200) -> web.Response:
     text = (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
         f"<body><main>{content}</main></body></html>"
     )
     return web.Response(status=status, text=text, content_type="text/html")
 
 
-def _error_page(refused: ConsentRefused) -> str:
-    return (
-        f"<h1>Access blocked: authorization error</h1><p>{html.escape(refused.explanation)}</p>"
-        f'<p class="quiet">Error {refused.status}: {html.escape(refused.error)}</p>'
-    )
+def _refuse(exchange: Exchange, refused: ConsentRefused) -> web.Response:
+    exchange.note(outcome="refused", status=302, message=refused.explanation)
+    request = exchange.web_request
+    location = refused.page(str(request.url.origin()), request.query.get("client_id", ""))
+    return web.Response(status=302, headers={"Location": location})
 
 
 def _consent_page(query: Form, accounts: list[Account]) -> str:
@@ -278,10 +282,12 @@ def _consent_page(query: Form, accounts: list[Account]) -> str:
         for name, value in query.items()
     )
     choices = "".join(_choice(account, checked=account.email == chosen) for account in accounts)
+    boxes = "".join(_box(scope) for scope in query["scope"].split() if scope not in SIGN_IN_SCOPES)
     return (
         "<h1>Choose an account</h1>"
         '<p class="quiet">This is the emulator. It stands in for Google; nobody is signed in anywhere.</p>'
         f'<form action="{APPROVE_PATH}" method="get">{hidden}{choices}'
+        f'<input type="hidden" name="granted" value="">{boxes}'
         '<p><button class="main" name="decision" value="allow">Allow</button> '
         '<button name="decision" value="deny">Cancel</button></p></form>'
     )
@@ -294,3 +300,8 @@ def _choice(account: Account, *, checked: bool) -> str:
         f'<label><input type="radio" name="account" value="{email}" required{mark}> '
         f'{html.escape(account.name)} <span class="quiet">{email}</span></label>'
     )
+
+
+def _box(scope: str) -> str:
+    value = html.escape(scope)
+    return f'<label><input type="checkbox" name="granted" value="{value}" checked> {value}</label>'

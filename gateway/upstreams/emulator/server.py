@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from gateway.upstreams.emulator import code_assist, control, generate, oauth, pretend_web
+from gateway.upstreams.emulator.consent_refusals import ERROR_PATH
 from gateway.upstreams.emulator.exchange import endpoint, json_endpoint
 from gateway.upstreams.emulator.state import EmulatorState
 
@@ -40,6 +41,7 @@ def _add_sign_in(router: web.UrlDispatcher, state: EmulatorState) -> None:
     sign_in = oauth.OAuth(state)
     router.add_get("/o/oauth2/v2/auth", endpoint(state, "auth", sign_in.authorize))
     router.add_get(oauth.APPROVE_PATH, endpoint(state, "approve", sign_in.approve))
+    router.add_get(ERROR_PATH, endpoint(state, "authError", sign_in.show_error))
     router.add_post("/token", endpoint(state, "token", sign_in.token))
     router.add_get("/oauth2/v1/userinfo", json_endpoint(state, "userinfo", oauth.userinfo))
 

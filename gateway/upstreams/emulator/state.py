@@ -19,6 +19,7 @@ from gateway.upstreams.emulator import google_errors, replies
 from gateway.upstreams.emulator.accounts import Account, Quota, sample_accounts
 from gateway.upstreams.emulator.behaviour import GOOD, Behaviour, combine, fault_named
 from gateway.upstreams.emulator.clock import Clock
+from gateway.upstreams.emulator.consent_refusals import PUBLIC_SCOPES
 from gateway.upstreams.emulator.log import Log
 from gateway.upstreams.emulator.signatures import Signatures
 from gateway.upstreams.emulator.tokenizer import TOKENIZERS, Tokenizers
@@ -91,6 +92,13 @@ class EmulatorState:
         self.tokenizers = tokenizers or TOKENIZERS
         self.client_id = client_id
         self.client_secret = client_secret
+        self.client_state = ""
+        """``deleted_client`` or ``disabled_client``; empty for one that works."""
+        self.client_scopes: frozenset[str] = PUBLIC_SCOPES
+        """What the client may ask people for."""
+        self.registered_redirect_uris: frozenset[str] | None = None
+        """Of a web client; None for a desktop client, which may name any port of its machine."""
+        self.refresh_tokens_of_other_clients: set[str] = set()
         self.token_lifetime_seconds = 3599.0
         self.minimum_client_version: str | None = None
         self.pace = GOOD
@@ -142,6 +150,7 @@ class EmulatorState:
             account = self.account(email)
             account.revoked = account.disabled_by_provider = False
             account.verification_url, account.licensed = None, True
+            account.consent_refusal = ""
 
     def disable_by_provider(self, email: str) -> None:
         self.account(email).disabled_by_provider = True

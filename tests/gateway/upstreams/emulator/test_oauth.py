@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from gateway.upstreams.emulator.consent_refusals import ConsentRefused
 from gateway.upstreams.emulator.oauth import challenge_for
 
 if TYPE_CHECKING:
@@ -111,6 +113,11 @@ def test_the_cancel_button_redirects_with_access_denied(http: httpx.Client) -> N
     assert answer_in(redirect) == {"error": "access_denied", "state": "the-state"}
 
 
+CCLOG = "https://www.googleapis.com/auth/cclog"
+PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
+EMAIL = "https://www.googleapis.com/auth/userinfo.email"
+
+
 @pytest.mark.parametrize(
     ("change", "status", "error"),
     [
@@ -119,17 +126,69 @@ def test_the_cancel_button_redirects_with_access_denied(http: httpx.Client) -> N
         ({"redirect_uri": ""}, 400, "redirect_uri_mismatch"),
         ({"response_type": "token"}, 400, "invalid_request"),
         ({"scope": ""}, 400, "invalid_request"),
+        ({"scope": f"{PLATFORM} {CCLOG}"}, 400, "invalid_scope"),
         ({"code_challenge": ""}, 400, "invalid_request"),
         ({"code_challenge_method": "plain"}, 400, "invalid_request"),
     ],
 )
-def test_a_consent_request_that_is_wrong_gets_a_page_and_no_redirect(
+def test_a_wrong_consent_request_ends_at_googles_own_page(
     http: httpx.Client, change: dict[str, str], status: int, error: str
 ) -> None:
-    answer = authorize(http, **change)
+    redirect = authorize(http, **change)
 
-    assert answer.status_code == status
-    assert f"Error {status}: {error}" in answer.text
+    assert redirect.status_code == 302
+    assert urlsplit(redirect.headers["location"]).path == "/signin/oauth/error"
+    page = http.get(redirect.headers["location"])
+    assert page.status_code == status
+    assert f"Error {status}: {error}" in page.text
+
+
+def test_the_error_address_has_the_form_that_was_captured_at_google() -> None:
+    refused = ConsentRefused(401, "invalid_client", "The OAuth client was not found.")
+
+    (auth_error,) = parse_qs(urlsplit(refused.page("", "id")).query)["authError"]
+
+    # From a troubleshooting page about Azure AD B2C; it leaves out the address of help (field 3).
+    captured = base64.b64decode("Cg5pbnZhbGlkX2NsaWVudBIfVGhlIE9BdXRoIGNsaWVudCB3YXMgbm90IGZvdW5kLiCRAw==")
+    ours = base64.urlsafe_b64decode(auth_error)
+    assert (ours[:49], ours[-3:]) == (captured[:49], captured[-3:])
+
+
+@pytest.mark.parametrize("error", ["access_denied", "admin_policy_enforced", "org_internal"])
+def test_an_account_that_may_not_use_the_client_is_told_so_by_google(
+    google: EmulatorServer, http: httpx.Client, error: str
+) -> None:
+    google.state.account("ada@example.com").consent_refusal = error
+
+    redirect = authorize(http)
+
+    assert ConsentRefused.read(answer_in(redirect)["authError"]).error == error
+
+
+@pytest.mark.parametrize("state", ["deleted_client", "disabled_client"])
+def test_a_client_that_is_gone_is_refused_everywhere(
+    google: EmulatorServer, http: httpx.Client, state: str
+) -> None:
+    google.state.client_state = state
+
+    assert ConsentRefused.read(answer_in(authorize(http))["authError"]).error == state
+    assert refresh(http).json()["error"] == state
+
+
+def test_a_web_client_is_redirected_to_registered_addresses_only(
+    google: EmulatorServer, http: httpx.Client
+) -> None:
+    google.state.registered_redirect_uris = frozenset({"https://example.com/callback"})
+
+    assert "authError" in answer_in(authorize(http))
+    assert "code" in answer_in(authorize(http, redirect_uri="https://example.com/callback"))
+
+
+def test_boxes_that_are_unticked_are_not_granted(http: httpx.Client) -> None:
+    redirect = authorize(http, scope=f"{PLATFORM} {EMAIL}", granted="none of them")
+
+    assert answer_in(redirect)["scope"] == EMAIL
+    assert exchange(http, answer_in(redirect)["code"]).json()["scope"] == EMAIL
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:51126", "[::1]:51122", "localhost"])
@@ -195,12 +254,15 @@ def test_a_refresh_brings_an_access_token_and_no_refresh_token(http: httpx.Clien
     [
         ({"refresh_token": "never-seen"}, 400, "invalid_grant"),
         ({"refresh_token": ""}, 400, "invalid_request"),
+        ({"refresh_token": "of another client"}, 401, "unauthorized_client"),
         ({"client_secret": "wrong"}, 401, "invalid_client"),
     ],
 )
 def test_a_refresh_is_refused_like_google_does(
-    http: httpx.Client, change: dict[str, str], status: int, error: str
+    google: EmulatorServer, http: httpx.Client, change: dict[str, str], status: int, error: str
 ) -> None:
+    google.state.refresh_tokens_of_other_clients.add("of another client")
+
     answer = refresh(http, **change)
 
     assert (answer.status_code, answer.json()["error"]) == (status, error)
