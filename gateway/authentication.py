@@ -58,7 +58,7 @@ def check_client(request: HttpRequest) -> None:
 def log_refusal(request: HttpRequest, error: GatewayError) -> None:
     address = str(request.META.get("REMOTE_ADDR", ""))
     refused = "A client at %s was refused: %d %s"
-    say_of_stranger(logger, logging.ERROR, address, refused, address, error.status, error.message)
+    say_of_stranger(logger, logging.WARNING, address, refused, address, error.status, error.message)
 
 
 def client_keys(request: HttpRequest) -> Iterator[str]:

@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -153,6 +154,16 @@ def last_words(status: bytes, error: GatewayError, request_id: str) -> bytes:
     return head + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
+REASON_PHRASES = {
+    **{status.value: status.phrase.encode("ascii") for status in HTTPStatus},
+    # As RFC 9110 has them, whatever the version of Python; and Anthropic's own.
+    413: b"Content Too Large",
+    422: b"Unprocessable Content",
+    529: b"Overloaded",
+}
+"""Twisted's own table has no 429 and names others as they were called in 1999."""
+
+
 class GatewayRequest(WebRequest):
     """Goes to the application with its headers and hands on the body as it comes, no faster than it is read;
     tells its sender when the reader is slow."""
@@ -254,6 +265,9 @@ class GatewayRequest(WebRequest):
         super().handle_reply(message)
         if starts and self.channel is not None:
             self.registerProducer(self, True)
+
+    def setResponseCode(self, code: int, message: bytes | None = None) -> None:  # noqa: N802
+        super().setResponseCode(code, message or REASON_PHRASES.get(code))
 
     def finish(self) -> None:
         if self.producer is not None:

@@ -1,0 +1,85 @@
+"""What the operator reads of a running gateway: its log, and its commands as a person starts them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.gateway.conftest import a_body
+from tests.live_gateway import LiveGateway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+AUTH_TOKEN = "a-long-random-text"
+KEY = {"x-api-key": AUTH_TOKEN}
+MODEL = "claude-sonnet-4-6"
+
+
+@pytest.fixture(scope="module")
+def running(
+    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LiveGateway]:
+    folder = tmp_path_factory.mktemp("data")
+    with LiveGateway(
+        shared_emulator, folder, AUTH_TOKEN=AUTH_TOKEN, TZ="Europe/Berlin", REQUEST_BODY_LIMIT_MIB="1"
+    ) as gateway:
+        yield gateway
+
+
+# What the status line says
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "status"),
+    [
+        ({}, b"", 405),
+        ({}, b" " * (1024 * 1024 + 1), 413),
+        ({"content-encoding": "br"}, b"{}", 415),
+        ({"x-api-key": "wrong"}, b"{}", 401),
+    ],
+)
+def test_the_reason_phrase_is_that_of_the_status(
+    headers: dict[str, str], content: bytes, status: int, running: LiveGateway
+) -> None:
+    method = "POST" if content else "GET"
+
+    answer = httpx.request(method, f"{running.url}/v1/messages", headers={**KEY, **headers}, content=content)
+
+    assert answer.status_code == status
+    phrase = "Content Too Large" if status == 413 else HTTPStatus(status).phrase
+    assert answer.extensions["reason_phrase"] == phrase.encode()
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "phrase"),
+    [("capacity_exhausted", 529, b"Overloaded"), ("quota_exhausted", 429, b"Too Many Requests")],
+)
+def test_errors_of_anthropics_own_have_their_words(
+    fault: str, status: int, phrase: bytes, running: LiveGateway, shared_emulator: EmulatorServer
+) -> None:
+    model = "claude-opus-4-6" if status == 429 else MODEL
+    for account in shared_emulator.state.accounts:
+        shared_emulator.state.fault(fault, account=account.email, times=None)
+
+    answer = httpx.post(f"{running.url}/v1/messages", headers=KEY, json=a_body(model=model), timeout=30)
+    shared_emulator.state.clear_scripts()
+
+    assert (answer.status_code, answer.extensions["reason_phrase"]) == (status, phrase)
+
+
+# Who is turned away
+
+
+def test_a_wrong_key_is_a_warning_with_the_address(running: LiveGateway) -> None:
+    httpx.post(f"{running.url}/v1/messages", headers={"x-api-key": "wrong"}, json=a_body())
+
+    lines = [line for line in running.output.splitlines() if "was refused" in line]
+    assert len(lines) == 1, "at most one a minute"
+    assert "WARNING" in lines[0]
+    assert "A client at 127.0.0.1 was refused: 401 The API key is not the gateway's AUTH_TOKEN." in lines[0]
