@@ -8,10 +8,14 @@ and no object for any value, so that the loop can do other work in between.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import orjson
 
 from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST_STRUCTURE = 300_000
 """Of the characters ``{}[],:`` outside of texts. Claude Code sends about 1,000 with its first question and
@@ -41,7 +45,8 @@ async def count_structure(body: bytes) -> int:
     for start in range(0, len(body), PIECE_BYTES):
         shape.add(body[start : start + PIECE_BYTES])
         await asyncio.sleep(0)
-    shape.check_depth()
+    for _ in shape.check_depth():
+        await asyncio.sleep(0)
     return shape.structure
 
 
@@ -69,11 +74,12 @@ class BodyShape:
             )
         self._brackets.append(signs.translate(None, b",:"))
 
-    def check_depth(self) -> None:
-        """Raises InvalidRequest. Takes away the innermost pairs until none is left; what then remains is no
-        JSON, and its reader will say so."""
+    def check_depth(self) -> Iterator[None]:
+        """Raises InvalidRequest. Takes away the innermost pairs, a level at a step, until none is left; what
+        then remains is no JSON, and its reader will say so."""
         brackets = b"".join(self._brackets)
         for _ in range(DEEPEST):
+            yield
             peeled = brackets.replace(b"{}", b"").replace(b"[]", b"")
             if len(peeled) == len(brackets):
                 return

@@ -53,7 +53,8 @@ def test_structure_is_that_of_the_value_wherever_the_text_is_cut(
 
     for start in range(0, len(text), piece_size):
         shape.add(text[start : start + piece_size])
-    shape.check_depth()
+    for _ in shape.check_depth():
+        pass
 
     assert shape.structure == signs_in(value)
 
@@ -131,7 +132,15 @@ async def test_no_text_holds_the_loop(unit: bytes) -> None:
     assert sorted(took)[-len(took) // 10] < 0.05
 
 
-async def test_other_work_goes_on_while_it_is_counted() -> None:
+@pytest.mark.parametrize(
+    ("body", "turns_at_least"),
+    [
+        (b'"' + b"x" * (8 * MIB) + b'"', 8 * MIB // PIECE_BYTES),
+        ((b"[" * DEEPEST + b"]" * DEEPEST + b",") * 700, DEEPEST),
+    ],
+    ids=["long", "deep"],
+)
+async def test_other_work_goes_on_while_it_is_counted(body: bytes, turns_at_least: int) -> None:
     turns = 0
 
     async def other_work() -> None:
@@ -141,7 +150,7 @@ async def test_other_work_goes_on_while_it_is_counted() -> None:
             await asyncio.sleep(0)
 
     other = asyncio.create_task(other_work())
-    await count_structure(b'"' + b"x" * (8 * MIB) + b'"')
+    await count_structure(body)
     other.cancel()
 
-    assert turns >= 8 * MIB // PIECE_BYTES
+    assert turns >= turns_at_least
