@@ -328,8 +328,11 @@ def _key(expression: Expression) -> Any:
     return type(expression), tuple(map(_key, expression.parts))
 
 
-def fingerprint(value: Any) -> bytes | int:
-    """Equal for equal JSON; ``1``, ``1.0`` and ``true`` differ."""
+def fingerprint(value: Any) -> bytes | int | str:
+    """Equal for equal JSON; ``1``, ``1.0`` and ``true`` differ. Texts, of which an enum has the most, are
+    their own."""
+    if isinstance(value, str):
+        return value
     try:
         return orjson.dumps(value)
     except TypeError:  # deeper than orjson writes
