@@ -34,8 +34,8 @@ ANSWER_TOOL_DESCRIPTION = "Gives the answer to the user. Its arguments are the w
 
 # Prose may hold braces, too; JSON that begins behind so many of them is not looked for.
 MAX_PLACES = 20
-# So many schemas, each reference put in place, are checked in some milliseconds.
-MAX_SCHEMA_SIZE = 100_000
+# So many schemas, each reference put in place, are made ready in a tenth of a second.
+MAX_SCHEMA_SIZE = 10_000
 # A pattern of the schema may backtrack so often; beyond that the text does not match.
 MAX_BACKTRACKS = 100_000
 
