@@ -22,9 +22,21 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 FORWARDING = {
-    *(b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"),
+    *(b"forwarded", b"via", b"forwarded-for", b"x-forwarded", b"x-original-forwarded-for"),
     *(b"x-forwarded-" + what for what in (b"for", b"host", b"proto", b"port", b"server", b"scheme", b"by")),
-    *(b"x-forwarded-" + what for what in (b"prefix", b"ssl", b"protocol", b"client-cert")),
+    *(b"x-forwarded-" + what for what in (b"prefix", b"ssl", b"protocol", b"client-cert", b"uri", b"method")),
+    *(
+        b"x-real-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"client-ip",
+        b"proxy-client-ip",
+        b"x-original-host",
+    ),
+    # Akamai, Cloudflare, DigitalOcean, Envoy, Fastly, Fly.io, App Engine, Azure, WebLogic; any CDN (RFC 8586)
+    *(b"true-client-ip", b"cf-connecting-ip", b"cf-connecting-ipv6", b"cf-ray", b"do-connecting-ip"),
+    *(b"x-envoy-external-address", b"fastly-client-ip", b"fly-client-ip", b"x-appengine-user-ip"),
+    *(b"x-azure-clientip", b"x-azure-socketip", b"wl-proxy-client-ip", b"cdn-loop"),
 }
 """What reverse proxies add; one of them is enough to know."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy_site.front_door import FrontDoor
+from proxy_site.front_door import FORWARDING, FrontDoor
 
 HOST = (b"host", b"gateway.example.com")
 
@@ -85,6 +85,11 @@ async def test_an_untrusted_proxy_is_believed_nothing() -> None:
     seen = await come_in(*headers, peer="192.0.2.1", key=True)
 
     assert (seen["client"][0], seen["scheme"]) == ("proxy-at-192.0.2.1", "http")
+
+
+@pytest.mark.parametrize("name", sorted(FORWARDING))
+async def test_any_forwarding_header_is_refused_without_a_key(name: bytes) -> None:
+    assert (await come_in((name.decode(), "127.0.0.1"), trusted=""))["status"] == 403
 
 
 async def test_what_comes_through_an_unnamed_proxy_is_not_this_machine() -> None:
