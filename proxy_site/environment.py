@@ -13,6 +13,7 @@ import re
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -177,6 +178,10 @@ class Environment:
             raise self._refusal(name, value, allowed) from None
         if not DATABASE_HOST.fullmatch(config["HOST"]):
             raise self._refusal(name, value, allowed)
+        if config["ENGINE"] == "django.db.backends.postgresql" and find_spec("psycopg") is None:
+            raise SettingError(
+                f"{name}: PostgreSQL needs the package psycopg, which `uv sync --extra postgresql` installs."
+            )
         return config
 
     def _refusal(self, name: str, value: str, allowed: str) -> SettingError:

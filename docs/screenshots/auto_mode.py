@@ -3,7 +3,7 @@
 Claude Code and the gateway are real. Google is the emulator, whose model says here what it is told to; the
 verdicts are its judge's own.
 
-uv run --with termtosvg-ng python -m docs.screenshots.auto_mode
+uv run --group dev --with termtosvg-ng python -m docs.screenshots.auto_mode
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Makes terminal-session.svg: the demo is started for real, and Claude Code asks it for real.
 
-uv run --with rich python -m docs.screenshots.terminal_session
+uv run --group dev --with rich python -m docs.screenshots.terminal_session
 """
 
 from __future__ import annotations

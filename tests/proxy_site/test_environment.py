@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -195,6 +196,13 @@ def test_a_database_address_that_leads_nowhere_is_refused_without_showing_it(add
 )
 def test_a_database_address_names_its_host(address: str, host: str) -> None:
     assert Environment(values={"DATABASE_URL": address}).database("DATABASE_URL", "")["HOST"] == host
+
+
+def test_postgresql_without_its_package_names_the_command(monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    with pytest.raises(SettingError, match=r"^DATABASE_URL: .* `uv sync --extra postgresql` installs\.$"):
+        Environment(values={"DATABASE_URL": "postgres://me:sesame@db/x"}).database("DATABASE_URL", "")
 
 
 NO_ADDRESSES = [

@@ -14,7 +14,12 @@ TEXT = (PROJECT / "requirements.txt").read_text()
 PINNED = re.compile(r"^(?P<name>[\w.-]+)(?:\[[\w,-]+\])?==(?P<version>[^ ;\\]+)", flags=re.MULTILINE)
 PINS = {pin["name"].lower(): pin["version"] for pin in PINNED.finditer(TEXT)}
 PROJECT_FILE = tomllib.loads((PROJECT / "pyproject.toml").read_text())
-WANTED = [Requirement(text) for text in PROJECT_FILE["project"]["dependencies"]]
+EXTRAS = PROJECT_FILE["project"]["optional-dependencies"]
+WANTED = [
+    Requirement(text)
+    for texts in (PROJECT_FILE["project"]["dependencies"], *EXTRAS.values())
+    for text in texts
+]
 BOUNDS = [Requirement(text) for text in PROJECT_FILE["tool"]["uv"]["constraint-dependencies"]]
 
 
@@ -26,6 +31,11 @@ def test_each_dependency_is_pinned_to_a_version_it_allows(wanted: Requirement) -
 @pytest.mark.parametrize("bound", BOUNDS, ids=str)
 def test_what_they_bring_stays_within_its_bounds(bound: Requirement) -> None:
     assert bound.specifier.contains(PINS[bound.name.lower()])
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_development_has_each_extra_in_the_same_versions(name: str) -> None:
+    assert set(EXTRAS[name]) <= set(PROJECT_FILE["dependency-groups"]["dev"])
 
 
 def test_every_line_is_a_pin_or_a_hash() -> None:
