@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """`command` does it from the terminal; {email} is filled in."""
+    """`command` does it from the terminal: the arguments of `manage.py`, quoted for a shell."""
 
     problem: str
     what_to_do: str
@@ -46,12 +47,13 @@ STATES: dict[str, tuple[str, str]] = {
 
 def advice_for(account: Account) -> Advice | None:
     """None for an account that can be used. What Google says comes before what the operator has switched."""
+    email = shlex.quote(account.email)
     if account.state in STATES:
         what_to_do, command = STATES[account.state]
         return Advice(
             problem=account.get_state_display(),
             what_to_do=what_to_do,
-            command=command.format(email=account.email),
+            command=command.format(email=email),
             since=account.state_since,
             reason=account.state_reason,
             link=account.state_link,
@@ -60,8 +62,8 @@ def advice_for(account: Account) -> Advice | None:
         return Advice(
             problem="Terms not accepted",
             what_to_do="Read the notice about Google's terms and accept it for this account.",
-            command=f"enableaccount {account.email} --accept-terms",
+            command=f"enableaccount {email} --accept-terms",
         )
     if not account.enabled:
-        return Advice("Switched off", "Switch it on again.", f"enableaccount {account.email}")
+        return Advice("Switched off", "Switch it on again.", f"enableaccount {email}")
     return None

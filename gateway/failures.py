@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from accounts.command_line import manage
 from accounts.credentials import CredentialsUnreadable
 from accounts.database_watch import DatabaseDown
 from accounts.google.code_assist import CodeAssistFailed
@@ -90,7 +91,7 @@ VERDICTS: dict[Trouble, Verdict] = {
     Trouble.ACCESS_TOKEN_REFUSED: _of_account("sign it in again"),
     Trouble.NO_LICENCE: _of_account("get it a licence for this model, or switch it off"),
     Trouble.WRONG_PROJECT: _of_account("give it a Cloud project that it may use, with the API switched on"),
-    Trouble.FORBIDDEN: _of_account("look it over with `manage.py verifyaccounts`"),
+    Trouble.FORBIDDEN: _of_account(f"look it over with `{manage('verifyaccounts')}`"),
     Trouble.NEEDS_VERIFICATION: _of_account("verify it with Google's link", Account.State.NEEDS_VERIFICATION),
     Trouble.DISABLED: _of_account("remove it, or settle it with Google", Account.State.DISABLED_BY_PROVIDER),
 }

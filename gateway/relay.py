@@ -13,6 +13,7 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from accounts.command_line import manage
 from accounts.live_settings import live
 from gateway import model_catalog
 from gateway.errors import (
@@ -227,7 +228,7 @@ class Relay:
     def _accounts_missing(self) -> OperatorMustAct:
         if not self._accounts.account_count:
             return OperatorMustAct(
-                "There is no account yet. Add one with `manage.py addaccount`, or at /admin/."
+                f"There is no account yet. Add one with `{manage('addaccount')}`, or at /admin/."
             )
         return OperatorMustAct(
             f"None of the {self._accounts.account_count} accounts can be used now. "

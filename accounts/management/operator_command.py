@@ -19,6 +19,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts.command_line import manage
 from accounts.credentials import CredentialsUnreadable
 from accounts.inspection import check_all
 from accounts.management.gateway_command import GatewayCommand
@@ -120,7 +121,7 @@ class OperatorCommand(GatewayCommand, ABC):
         known = {account.email: account for account in accounts}
         if unknown := [email for email in wanted if email not in known]:
             raise CommandError(
-                f"There is no account {', '.join(unknown)}: listaccounts shows those there are."
+                f"There is no account {', '.join(unknown)}. Those there are: {manage('listaccounts')}"
             )
         return [known[email] for email in dict.fromkeys(wanted)]
 

@@ -16,6 +16,7 @@ import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.utils import timezone
 
+from accounts.command_line import manage
 from accounts.models import Account, Cooldown, QuotaSnapshot
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 from gateway.translation.usage import Tokens
@@ -173,7 +174,7 @@ def test_only_the_table_goes_to_standard_output(some_requests: None) -> None:
     [
         ("model", "No request has ended since then. --since 30d looks further back."),
         ("session", "No client has named a session since then; Claude Code does."),
-        ("limits", "There is no account yet: addaccount adds one."),
+        ("limits", f"There is no account yet. Add one: {manage('addaccount')}"),
     ],
 )
 def test_when_there_is_nothing_it_says_what_to_do(what: str, sentence: str) -> None:
@@ -247,7 +248,7 @@ def test_limits_as_a_table(some_accounts: None) -> None:
     assert cells[3] == "[invalid]"
     assert cells[4].startswith("0% (wait ")
     assert cells[5] == "?"
-    assert "carol@example.com: Sign-in expired. manage.py addaccount --email carol@example.com" in err
+    assert f"carol@example.com: Sign-in expired. {manage('addaccount --email carol@example.com')}" in err
 
 
 def test_limits_as_csv_and_json(some_accounts: None) -> None:

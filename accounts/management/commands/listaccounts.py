@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import ClientProblem
 from accounts.overview import describe
@@ -30,7 +31,7 @@ class Command(OperatorCommand):
         if problem := ClientProblem.objects.first():
             self.say(f"Since {problem.since:%Y-%m-%d %H:%M} UTC: {problem.reason} No account is to blame.")
         if not rows:
-            self.say("There is no account yet: addaccount adds one.")
+            self.say(f"There is no account yet. Add one: {manage('addaccount')}")
             return
         heading = ROW.format(email="E-MAIL", status="STATE", tier="TIER", lowest="LEFT", used="LAST USED")
         self.stdout.write(heading)
@@ -59,4 +60,4 @@ class Command(OperatorCommand):
         for line in (advice["reason"] + since, advice["what_to_do"], advice["link"]):
             if line.strip():
                 self.stdout.write(f"    {line.strip()}")
-        self.stdout.write(f"    manage.py {advice['command']}")
+        self.stdout.write(f"    {manage(advice['command'])}")

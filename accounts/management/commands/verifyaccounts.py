@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from accounts.audit import record_command
+from accounts.command_line import manage
 from accounts.inspection import verify
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account
@@ -38,4 +39,4 @@ class Command(OperatorCommand):
         else:
             self.stdout.write(f"{len(verdicts) - broken} work, {broken} do not")
         if broken:
-            raise CommandError("listaccounts shows what to do about each.")
+            raise CommandError(f"What to do about each: {manage('listaccounts')}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
 from gateway import limits
 from gateway.ledger import usage
@@ -144,13 +145,13 @@ class Command(OperatorCommand):
             self._print_csv([dict(zip(["model", *emails], row, strict=True)) for row in cells])
             return
         if not found:
-            self.say("There is no account yet: addaccount adds one.")
+            self.say(f"There is no account yet. Add one: {manage('addaccount')}")
             return
         for one in found:
             if one.advice is not None:
-                self.say(f"{one.account.email}: {one.advice.problem}. manage.py {one.advice.command}")
+                self.say(f"{one.account.email}: {one.advice.problem}. {manage(one.advice.command)}")
         if not models:
-            self.say("Nothing is known yet of what is left: the server asks Google, or refreshquota does.")
+            self.say(f"Nothing is known yet of what is left. To ask Google: {manage('refreshquota')}")
             return
         self.stdout.write(table(["MODEL", *emails], cells, names=len(emails) + 1))
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from django.core.management import CommandError, call_command
 
+from accounts import command_line
 from accounts.models import Account
 from tests.live_gateway import PROJECT, LiveGateway, accounts_file, clean_environment, manage
 from tests.safeguards.calls import FORTY_CALLS, KNOWN_CALLS
@@ -177,7 +178,8 @@ def test_what_is_missing_is_one_sentence(
 def test_without_accounts_it_says_how_to_add_one(check: Callable[..., Finished]) -> None:
     Account.objects.all().delete()
 
-    assert "There is no account yet. Add one with `manage.py addaccount`" in check("--model", MODEL).problem
+    advice = f"Add one with `{command_line.manage('addaccount')}`"
+    assert f"There is no account yet. {advice}" in check("--model", MODEL).problem
 
 
 def test_when_interrupted_it_prints_what_there_is(emulator: EmulatorServer, tmp_path: Path) -> None:
