@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,16 +10,21 @@ from django.conf import settings
 from django.db import connection
 
 from accounts import live_settings, operators
+from accounts.command_line import manage
 from accounts.models import Account
-from proxy_site.address import url_of
+from accounts.outbound import is_loopback
+from proxy_site.address import url_on_this_machine
+from proxy_site.reachability import is_wildcard, network_lines
 
 
 def banner(host: str, port: int) -> str:
-    """For the address that is bound. Reads the database and may store a new set-up link there."""
-    url = url_of(host, port)
+    """For the address that is bound, which may be a wildcard. Reads the database, and may store a new set-up
+    link there."""
+    url = url_on_this_machine(host, port)
     token = "<the AUTH_TOKEN of this gateway>" if settings.AUTH_TOKEN else "anything"
     lines = [
         f"Antigravity Claude Proxy is listening on {url}"
+        + (", and on all other addresses of this machine" if is_wildcard(host) else "")
         + ("  (DEMO: answers come from the built-in emulator)" if settings.DEMO else ""),
         "",
         "  Point Claude Code at it:",
@@ -26,7 +32,8 @@ def banner(host: str, port: int) -> str:
         f"    export ANTHROPIC_AUTH_TOKEN={token}",
         "",
         f"  Accounts and settings   {url}/admin/",
-        *_set_up_lines(url),
+        *_set_up_lines(host, port),
+        *network_lines(host, port),
         f"  Data                    {settings.DATA_DIR}",
         *_auto_mode_lines(),
         *_account_lines(Account.objects.count()),
@@ -37,15 +44,17 @@ def banner(host: str, port: int) -> str:
     return "\n".join(lines)
 
 
-def _set_up_lines(url: str) -> list[str]:
+def _set_up_lines(host: str, port: int) -> list[str]:
     """The link is for whoever is at the terminal. Output that goes anywhere else is a log, which others
     may read."""
     if operators.has_operator():
         return []
+    url = url_on_this_machine(host, port)
+    address = url.removeprefix("http://")
+    if not is_loopback(address.rpartition(":")[0]):
+        return ["  Choose your password    with the setting WEBUI_PASSWORD (a link works on loopback only)"]
     if not sys.stdout.isatty():
-        command = f"manage.py setuplink {url.removeprefix('http://')}"
-        if settings.DEMO:
-            command = f"DATA_DIR={settings.DATA_DIR} {command}"
+        command = manage(f"setuplink {shlex.quote(address)}" + (" --demo" if settings.DEMO else ""))
         return [f"  Choose your password    {command}  (prints a link)"]
     return [
         f"  Choose your password    {url}/admin/set-up/{operators.new_set_up_token()}/",
@@ -66,8 +75,8 @@ def _auto_mode_lines() -> list[str]:
 def _account_lines(count: int) -> list[str]:
     if count:
         return [f"  Accounts                {count}"]
-    lines = ["", "  There is no account yet. Add one:", "    uv run manage.py addaccount"]
+    lines = ["", "  There is no account yet. Add one:", f"    {manage('addaccount')}"]
     other_tools_file = Path(settings.DATA_DIR) / "accounts.json"
     if other_tools_file.is_file():
-        lines.append(f"    uv run manage.py importaccounts {other_tools_file}")
+        lines.append(f"    {manage(f'importaccounts {shlex.quote(str(other_tools_file))}')}")
     return lines

@@ -23,6 +23,7 @@ from accounts.plain_text import neutralised_lines
 from proxy_site.address import NotAnAddress, parse_address
 from proxy_site.banner import banner
 from proxy_site.data_dir import AlreadyServing, sole_server
+from proxy_site.reachability import allow_bound_address
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -82,6 +83,7 @@ class Command(GatewayCommand):
                 if connection.vendor == "sqlite":
                     stack.enter_context(sole_server(settings.DATA_DIR))
                 listener = stack.enter_context(bind(self._host, self._port))
+                shown_host = allow_bound_address(self._host, listener)
                 self._prepare_database()
             except (AlreadyServing, CredentialsUnreadable, PortTaken) as error:
                 self._stop(str(error))
@@ -97,7 +99,7 @@ class Command(GatewayCommand):
                 listener,
                 header_seconds=settings.HEADER_TIMEOUT_SECONDS,
                 grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
-                on_ready=partial(self._say, banner(self._host, self._port)),
+                on_ready=partial(self._say, banner(shown_host, self._port)),
             ).run()
             if connection.vendor == "postgresql" and gateway.accounts.database.problem:
                 self._leave_threads_behind(1 if gateway.ledger.waiting else 0)
