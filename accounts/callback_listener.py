@@ -21,6 +21,7 @@ from django.utils import timezone
 from accounts import sign_in
 from accounts.models import SignIn
 from accounts.outbound import is_loopback
+from accounts.pasted_address import CALLBACK_PATH, AnswerUnusable
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             attempt = sign_in.finish_from_callback(dict(parse_qsl(query)))
-        except sign_in.AnswerUnusable as error:
+        except AnswerUnusable as error:
             self._answer(HTTPStatus.BAD_REQUEST, str(error))
         except Exception:
             logger.exception("A sign-in could not be finished")
@@ -167,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Google's answer, as a query; None for a request that is not meant for us."""
         try:
             address = urlsplit(self.path)
-            is_ours = address.path == sign_in.CALLBACK_PATH and self._is_for_us()
+            is_ours = address.path == CALLBACK_PATH and self._is_for_us()
         except ValueError:  # a path or a Host that is no address
             return None
         return address.query if is_ours else None

@@ -94,6 +94,10 @@ class AccountsClient:
         """An answer of any status. Raises CallFailed."""
         return await self._ask("POST", url, **kwargs)
 
+    async def get(self, url: str, **kwargs: Any) -> WholeAnswer:
+        """The same; a redirect is an answer like any other."""
+        return await self._ask("GET", url, **kwargs)
+
     async def close(self) -> None:
         for client in self._clients.values():
             await client.aclose()

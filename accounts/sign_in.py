@@ -10,15 +10,17 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.credentials import CredentialsUnreadable, seal, unseal
-from accounts.google.oauth import ClientSecretWrong
+from accounts.google.client_check import check_client
+from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
+from accounts.google.refusals import explain
 from accounts.google.sign_in import (
+    CodeRefused,
     SignedIn,
     SignInFailed,
     authorization_url,
@@ -27,19 +29,14 @@ from accounts.google.sign_in import (
 )
 from accounts.models import Account, ClientProblem, SharedToken, SignIn
 from accounts.outside_values import word
-from accounts.plain_text import fitting
+from accounts.pasted_address import CALLBACK_PATH, AnswerUnusable, parse_pasted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CALLBACK_PATH = "/oauth-callback"
-SHORTEST_CODE = 10
 LONGEST_STATE = 64
 KEPT = timedelta(days=30)
-
-
-class AnswerUnusable(Exception):
-    """What was brought is no answer to this attempt, which goes on waiting. The text is for the operator."""
+TRY_AGAIN = "Copy the whole address once more; or open Google's page again and sign in anew."
 
 
 def callback_ports() -> range:
@@ -64,6 +61,19 @@ def start(*, port: int, started_by: str, terms_accepted: bool, login_hint: str =
     SignIn.objects.filter(started_at__lt=timezone.now() - KEPT).delete()
     attempt.save()
     return attempt
+
+
+def check(attempt: SignIn) -> str:
+    """Try the OAuth client before a person signs in. A note about what could not be tried, or empty.
+
+    Raises ClientSecretWrong or TokenEndpointDown, which end the attempt.
+    """
+    try:
+        return check_client(google_address(attempt), attempt.redirect_uri)
+    except (ClientSecretWrong, TokenEndpointDown) as error:
+        attempt.status, attempt.reason = SignIn.Status.FAILED, str(error)
+        attempt.save(update_fields=["status", "reason"])
+        raise
 
 
 def google_address(attempt: SignIn) -> str:
@@ -103,65 +113,61 @@ def finish_from_callback(query: Mapping[str, str]) -> SignIn:
 
 
 def finish_from_paste(attempt: SignIn, pasted: str) -> SignIn:
-    """`pasted` is the address the browser ended at, or the code alone. Raises AnswerUnusable."""
-    return _finish(attempt, parse_pasted(pasted))
+    """`pasted` is the address the browser ended at, or the code alone.
+
+    Raises AnswerUnusable, also when Google does not take the code: a paste that is broken spends nothing.
+    """
+    answer = parse_pasted(pasted)
+    _check_state(attempt, answer)
+    if error := answer.get("error"):
+        raise AnswerUnusable(f"{explain(error)} {TRY_AGAIN}")
+    _finish(attempt, answer, is_final=False)
+    if attempt.status == SignIn.Status.PENDING:
+        raise AnswerUnusable(f"{attempt.reason} {TRY_AGAIN}")
+    return attempt
 
 
-def parse_pasted(pasted: str) -> dict[str, str]:
-    text = pasted.strip()
-    if "://" in text or text.startswith(("?", "code=", "localhost", "127.0.0.1")):
-        answer = _query_of(text)
-        if "code" not in answer and "error" not in answer:
-            raise AnswerUnusable(
-                f"That address holds no code. Copy the whole address of the page that could not be opened, "
-                f"it begins with http://localhost and contains {CALLBACK_PATH}?"
-            )
-        return answer
-    if len(text) < SHORTEST_CODE or not text.isascii() or any(character.isspace() for character in text):
-        raise AnswerUnusable("That is neither the address nor a code.")
-    return {"code": unquote(text)}
+def _finish(attempt: SignIn, answer: Mapping[str, str], *, is_final: bool = True) -> SignIn:
+    """The attempt, completed or failed; pending again when its code is refused and `is_final` is not set.
 
-
-def _query_of(address: str) -> dict[str, str]:
-    """Of a whole address or its end; the first value of each name. Empty for what is no address."""
-    try:
-        query = urlsplit(address).query or address.lstrip("?")
-        return {name: values[0] for name, values in parse_qs(query).items()}
-    except ValueError:
-        return {}
-
-
-def _finish(attempt: SignIn, answer: Mapping[str, str]) -> SignIn:
-    """The attempt, completed or failed. Raises AnswerUnusable when it is not for this attempt."""
-    state = answer.get("state")
-    if state is not None and not secrets.compare_digest(
-        state.encode("utf-8", "replace"), attempt.state.encode()
-    ):
-        raise AnswerUnusable("That address belongs to another sign-in. Use the one of this sign-in.")
+    Raises AnswerUnusable when the answer is not for this attempt.
+    """
+    _check_state(attempt, answer)
     if "code" not in answer and "error" not in answer:
         raise AnswerUnusable("Google's answer holds neither a code nor an error.")
     _claim(attempt)
     try:
         if error := answer.get("error"):
-            raise SignInFailed(_explain(error))
+            raise SignInFailed(explain(error))
         signed_in = exchange_code(
             code=answer["code"],
             code_verifier=unseal(attempt.sealed_code_verifier),
             redirect_uri=attempt.redirect_uri,
         )
         attempt.account = store(signed_in, terms_accepted=attempt.terms_accepted)
-        attempt.reason = _other_account(attempt.login_hint, signed_in.email)
+        attempt.reason = _remarks(attempt.login_hint, signed_in)
         attempt.status = SignIn.Status.COMPLETED
     except ClientSecretWrong as error_:
         ClientProblem.note(str(error_))
         attempt.status, attempt.reason = SignIn.Status.FAILED, str(error_)
     except (SignInFailed, CredentialsUnreadable) as error_:
-        attempt.status, attempt.reason = SignIn.Status.FAILED, str(error_)
+        can_go_on = isinstance(error_, CodeRefused) and not is_final
+        attempt.status = SignIn.Status.PENDING if can_go_on else SignIn.Status.FAILED
+        attempt.reason = str(error_)
     finally:
         if attempt.status == SignIn.Status.FINISHING:
             attempt.status, attempt.reason = SignIn.Status.FAILED, "The gateway failed; its log says why."
         attempt.save(update_fields=["status", "reason", "account"])
     return attempt
+
+
+def _check_state(attempt: SignIn, answer: Mapping[str, str]) -> None:
+    """Raises AnswerUnusable."""
+    state = answer.get("state")
+    if state is not None and not secrets.compare_digest(
+        state.encode("utf-8", "replace"), attempt.state.encode()
+    ):
+        raise AnswerUnusable("That address belongs to another sign-in. Use the one of this sign-in.")
 
 
 def _claim(attempt: SignIn) -> None:
@@ -175,14 +181,17 @@ def _claim(attempt: SignIn) -> None:
     attempt.refresh_from_db()
 
 
-def _explain(error: str) -> str:
-    if error == "access_denied":
-        return "The sign-in was cancelled at Google, or the account may not use this program."
-    return f"Google refused the sign-in: {fitting(error, 100)}."
-
-
-def _other_account(asked: str, came: str) -> str:
-    return "" if not asked or asked == came else f"You asked for {asked}, but signed in as {came}."
+def _remarks(asked: str, signed_in: SignedIn) -> str:
+    """What the operator should know of a sign-in that has worked."""
+    remarks = []
+    if asked and asked != signed_in.email:
+        remarks.append(f"You asked for {asked}, but signed in as {signed_in.email}.")
+    if missing := signed_in.missing_scopes:
+        remarks.append(
+            f"Google has not granted {' and '.join(missing)}; the account works without. To have it granted, "
+            "sign in again and tick every box."
+        )
+    return " ".join(remarks)
 
 
 def store(signed_in: SignedIn, *, terms_accepted: bool) -> Account:

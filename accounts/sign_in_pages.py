@@ -14,8 +14,9 @@ from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES
 
 from accounts import audit, sign_in
 from accounts.callback_listener import NoPortFree, shared_listener
-from accounts.google.oauth import ClientSecretWrong
+from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.models import Account, SignIn
+from accounts.pasted_address import AnswerUnusable
 from accounts.terms import NOTICE
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def start(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             attempt = _start(request, form.cleaned_data)
-        except ClientSecretWrong as error:
+        except (ClientSecretWrong, TokenEndpointDown) as error:
             problem = str(error)
         else:
             return HttpResponseRedirect(reverse("admin:accounts_sign_in", args=[attempt.pk]))
@@ -65,7 +66,7 @@ def attempt(request: HttpRequest, number: int) -> HttpResponse:
     if request.method == "POST":
         try:
             sign_in.finish_from_paste(current, request.POST.get("pasted", "")[:8192])
-        except sign_in.AnswerUnusable as error:
+        except AnswerUnusable as error:
             problem = str(error)
         else:
             return HttpResponseRedirect(request.path)
@@ -83,7 +84,7 @@ def status(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _start(request: HttpRequest, cleaned: dict[str, Any]) -> SignIn:
-    """Raises ClientSecretWrong."""
+    """Raises ClientSecretWrong or TokenEndpointDown."""
     try:
         port = shared_listener().port
     except NoPortFree:
@@ -94,6 +95,7 @@ def _start(request: HttpRequest, cleaned: dict[str, Any]) -> SignIn:
         terms_accepted=cleaned["accept_terms"],
         login_hint=cleaned["email"].lower(),
     )
+    sign_in.check(current)
     audit.record(request.user, "Started a sign-in at Google")
     return current
 

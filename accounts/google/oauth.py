@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from accounts.google.refusals import CLIENT_ERRORS, explain
 from accounts.outbound import CallFailed
 from accounts.outside_values import NotJson, number, parse_json, word
 from accounts.plain_text import fitting
@@ -88,6 +89,6 @@ def _grant(answer: dict[str, Any]) -> TokenGrant:
 def _refusal(status: int, error: str) -> Exception:
     if error == "invalid_grant":
         return SignInExpired("Google says the sign-in has expired or was revoked.")
-    if error in {"invalid_client", "unauthorized_client"}:
-        return ClientSecretWrong(f"Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET ({error}).")
+    if error in CLIENT_ERRORS:
+        return ClientSecretWrong(explain(error))
     return TokenEndpointDown(f"Google's token endpoint answered {status} {fitting(error, 100)}".strip() + ".")

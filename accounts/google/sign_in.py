@@ -21,6 +21,7 @@ from requests_oauthlib import OAuth2Session
 
 from accounts.emails import parse_email
 from accounts.google.oauth import LONGEST_TOKEN, ClientSecretWrong
+from accounts.google.refusals import CLIENT_ERRORS, GUIDE, explain
 from accounts.outbound import ANSWER_BYTES, TIMEOUT_SECONDS, is_loopback, proxy_for, tls_context
 from accounts.outside_values import NotJson, parse_json, word
 from accounts.plain_text import fitting
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 CLIENT_ID_MISSING = (
     'OAUTH_CLIENT_ID is not set: create an OAuth client of the type "Desktop app" at '
-    "https://console.cloud.google.com/apis/credentials and set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET "
-    "to what it shows."
+    "https://console.cloud.google.com/auth/clients and set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET "
+    f"to what it shows. {GUIDE}"
 )
 CONSENT_WAS_NOT_NEW = (
     "Google sent no refresh token, which it does only at the first consent: remove this program at "
@@ -39,14 +40,26 @@ CONSENT_WAS_NOT_NEW = (
 )
 
 
+SCOPE_PREFIX = "https://www.googleapis.com/auth/"
+NEEDED_SCOPES = {f"{SCOPE_PREFIX}cloud-platform", f"{SCOPE_PREFIX}userinfo.email"}
+SAME_SCOPES = {"email": f"{SCOPE_PREFIX}userinfo.email", "profile": f"{SCOPE_PREFIX}userinfo.profile"}
+"""Google answers with the long name of these."""
+
+
 class SignInFailed(Exception):
     """The attempt has come to nothing; the text says why, for the operator."""
+
+
+class CodeRefused(SignInFailed):
+    """The code is incomplete, used, or too old: another one may do."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     email: str
     refresh_token: str
+    missing_scopes: tuple[str, ...] = ()
+    """Asked for and not granted, none of them needed; without their common beginning."""
 
     def __repr__(self) -> str:
         return f"SignedIn({self.email!r})"
@@ -81,12 +94,33 @@ def exchange_code(*, code: str, code_verifier: str, redirect_uri: str) -> Signed
     """The code for a refresh token, and whose it is. Raises SignInFailed or ClientSecretWrong."""
     with _session(redirect_uri) as session:
         token = _fetch_token(session, code, code_verifier)
+        missing = _missing_scopes(token.get("scope"))
         if not token.get("refresh_token"):
             raise SignInFailed(CONSENT_WAS_NOT_NEW)
         refresh_token = word(token["refresh_token"], LONGEST_TOKEN)
         if refresh_token is None:
             raise SignInFailed("Google's token endpoint gave no usable refresh token.")
-        return SignedIn(_fetch_email(session), refresh_token)
+        return SignedIn(_fetch_email(session), refresh_token, missing)
+
+
+def _missing_scopes(granted: Any) -> tuple[str, ...]:
+    """Raises SignInFailed when a needed one is missing. An answer without scopes grants what was asked for
+    (RFC 6749, 5.1)."""
+    if not isinstance(granted, list | str) or not granted:
+        return ()
+    names = granted.split() if isinstance(granted, str) else granted
+    asked = [SAME_SCOPES.get(scope, scope) for scope in settings.OAUTH_SCOPES]
+    missing = [scope for scope in dict.fromkeys(asked) if scope not in names]
+    if not_done := [scope for scope in missing if scope in NEEDED_SCOPES]:
+        raise SignInFailed(
+            f"Google has not granted {_shown(not_done)}, which is needed: sign in again, and tick every box "
+            "that Google shows."
+        )
+    return tuple(scope.removeprefix(SCOPE_PREFIX) for scope in missing)
+
+
+def _shown(scopes: list[str]) -> str:
+    return " and ".join(scope.removeprefix(SCOPE_PREFIX) for scope in scopes)
 
 
 def _fetch_token(session: OAuth2Session, code: str, code_verifier: str) -> Mapping[str, Any]:
@@ -112,12 +146,10 @@ def _fetch_token(session: OAuth2Session, code: str, code_verifier: str) -> Mappi
 
 def _refusal(error: OAuth2Error) -> Exception:
     name = fitting(str(error.error or ""), 100)
-    if name in {"invalid_client", "unauthorized_client"}:
-        return ClientSecretWrong(f"Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET ({name}).")
+    if name in CLIENT_ERRORS:
+        return ClientSecretWrong(explain(name))
     if name == "invalid_grant":
-        return SignInFailed(
-            "Google refuses the code: it is wrong, has been used, or is too old. Start again."
-        )
+        return CodeRefused("Google refuses the code: it is incomplete, has been used, or is too old.")
     return SignInFailed(f"Google's token endpoint refused: {name or 'no reason given'}.")
 
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from accounts.inspection import Check, Verdict
 
 
+ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
+
+
 class OperatorCommand(GatewayCommand, ABC):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -94,11 +97,18 @@ class OperatorCommand(GatewayCommand, ABC):
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def confirm(self, question: str) -> bool:
-        """Asked at a terminal; in a script the answer is no."""
-        if not self.somebody_is_there:
-            return False
-        self.say(f"{question} Type yes: ", ending="")
-        return sys.stdin.readline().strip().lower() == "yes"
+        """Asked at a terminal until the answer is one; in a script, and at the end of input, it is no."""
+        while self.somebody_is_there:
+            self.say(f"{question} (y/n) ", ending="")
+            line = sys.stdin.readline()
+            if not line:
+                self.say()
+                break
+            answer = line.strip().lower()
+            if answer in ANSWERS:
+                return ANSWERS[answer]
+            self.say("Please answer y or n.")
+        return False
 
     def terms_are_accepted(self, by_option: bool) -> bool:
         """By --accept-terms, or by a person who reads the notice now."""

@@ -1,13 +1,16 @@
-"""A terminal for one command: what it prints is read, what a person types is written."""
+"""A terminal of 80 columns for one command: what it prints is read, what a person types is written."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -25,6 +28,7 @@ class Terminal:
     def __init__(self, *arguments: str, env: Mapping[str, str]) -> None:
         self.text = ""
         self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self._process = subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             cwd=PROJECT, env={**env, "TERM": "dumb"}, stdin=slave, stdout=slave, stderr=slave,

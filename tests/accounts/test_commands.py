@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -56,16 +57,23 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
 
 def test_adding_an_account_with_the_browser(env: dict[str, str], emulator: EmulatorServer) -> None:
     with Terminal("addaccount", env=env) as terminal:
-        terminal.read_until(r"Do you accept it\? Type yes: ")
-        terminal.type("yes")
+        terminal.read_until(r"Do you accept it\? \(y/n\) ")
+        terminal.type("perhaps")
+        terminal.read_until("Please answer y or n")
+        terminal.type("Y")
         terminal.read_until("Sign in at Google")
         status = terminal.wait()
 
     assert status == 0
+    assert terminal.text.count("Google treats the use") == 1
     assert "ada@example.com (pro): ready" in terminal.text
     assert "left …" in terminal.text  # the countdown
     listed = orjson.loads(manage("listaccounts", "--json", env=env).stdout)
     assert [(one["email"], one["usable"]) for one in listed] == [("ada@example.com", True)]
+
+    with Terminal("addaccount", "--email", "ada@example.com", env=env) as terminal:
+        assert terminal.wait() == 0
+    assert "Do you accept it?" not in terminal.text  # it was, for this account
 
 
 def test_adding_an_account_by_pasting(env: dict[str, str], emulator: EmulatorServer) -> None:
@@ -74,12 +82,31 @@ def test_adding_an_account_by_pasting(env: dict[str, str], emulator: EmulatorSer
         terminal.read_until("Paste it here")
         terminal.type("nonsense")
         terminal.read_until("neither the address nor a code")
-        query = {**httpx.URL(address).params, "auto_approve": "1", "login_hint": "linus@example.com"}
-        terminal.type(httpx.get(address, params=query).headers["location"])
+        answer = consent_at(address, "linus@example.com")
+        code = httpx.URL(answer).params["code"]
+        terminal.type(f"{answer.partition('code=')[0]}code={code[:20]}")
+        terminal.read_until("Google refuses the code: it is incomplete")
+        terminal.type(answer.replace(quote(code, safe="")[9:], f"\n  {quote(code, safe='')[9:]}"))
         status = terminal.wait()
 
     assert status == 0
     assert "linus@example.com (ultra): ready" in terminal.text
+
+
+def consent_at(address: str, email: str) -> str:
+    query = {**httpx.URL(address).params, "auto_approve": "1", "login_hint": email}
+    return str(httpx.get(address, params=query).headers["location"])
+
+
+def test_a_client_that_google_refuses_is_said_before_anybody_signs_in(
+    env: dict[str, str], emulator: EmulatorServer
+) -> None:
+    refused = manage("addaccount", "--accept-terms", env={**env, "OAUTH_CLIENT_SECRET": "another"})
+
+    assert refused.returncode == 1
+    assert b"The provided client secret is invalid" in refused.stderr
+    assert b"Sign in at Google" not in refused.stderr
+    assert not emulator.state.log.entries("auth")
 
 
 def test_without_the_terms_it_is_kept_but_not_used(env: dict[str, str], emulator: EmulatorServer) -> None:
@@ -98,7 +125,9 @@ def test_a_cancelled_sign_in_ends_with_the_reason(env: dict[str, str], emulator:
     )
 
     assert added.returncode == 1
-    assert b"Not signed in: The sign-in was cancelled at Google" in added.stderr
+    assert (
+        b"Not signed in: Google refuses the sign-in (access_denied). Somebody pressed Cancel" in added.stderr
+    )
     assert b"Traceback" not in added.stderr
 
 

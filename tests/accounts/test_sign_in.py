@@ -5,10 +5,10 @@ import itertools
 import os
 import socket
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote_from_bytes, urlsplit
+from urllib.parse import parse_qsl, quote, quote_from_bytes, urlsplit
 
 import httpx
 import pytest
@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from accounts import sign_in
 from accounts.callback_listener import CallbackListener, NoPortFree
-from accounts.google.oauth import ClientSecretWrong
+from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.sign_in import SignInFailed, exchange_code
 from accounts.models import Account, ClientProblem, SignIn
-from accounts.sign_in import AnswerUnusable, finish_from_callback, finish_from_paste, google_address
+from accounts.pasted_address import AnswerUnusable, parse_pasted
+from accounts.sign_in import finish_from_callback, finish_from_paste, google_address
 from gateway.upstreams.emulator.behaviour import refuse
 from tests.accounts.any_json import TEXTS
 from tests.hostile_server import answering, http
@@ -40,6 +41,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 def start(port: int = 51121, email: str = "", *, terms_accepted: bool = True) -> SignIn:
     return sign_in.start(port=port, started_by="admin", terms_accepted=terms_accepted, login_hint=email)
+
+
+AUTH = "https://www.googleapis.com/auth/"
+NOT_FOUND = "Cg5pbnZhbGlkX2NsaWVudBIfVGhlIE9BdXRoIGNsaWVudCB3YXMgbm90IGZvdW5kLiCRAw%3D%3D"
+"""`authError` of invalid_client, as it was published with a question about Azure AD B2C."""
 
 
 def query_of(address: str) -> dict[str, str]:
@@ -84,6 +90,90 @@ def test_plain_http_is_spoken_to_loopback_only(settings: Settings) -> None:
     assert "OAUTHLIB_INSECURE_TRANSPORT" not in os.environ
 
 
+# Trying the client beforehand
+
+
+def test_a_good_client_is_not_objected_to(google: EmulatorServer) -> None:
+    assert sign_in.check(start()) == ""
+    assert [entry.method for entry in google.state.log.entries()] == ["token", "auth"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"OAUTH_CLIENT_ID": "123.apps.googleusercontent.com"}, "OAUTH_CLIENT_ID .*was not found"),
+        ({"OAUTH_CLIENT_SECRET": "wrong"}, "OAUTH_CLIENT_SECRET .*secret is invalid"),
+        ({"OAUTH_CLIENT_SECRET": ""}, "OAUTH_CLIENT_SECRET is not set"),
+        ({"OAUTH_SCOPES": [f"{AUTH}cloud-platform", f"{AUTH}cclog"]}, r"cannot be shown: \[.*cclog\]"),
+    ],
+)
+def test_a_client_that_google_refuses_ends_the_attempt(
+    settings: Settings, changes: dict[str, object], sentence: str
+) -> None:
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    attempt = start()
+
+    with pytest.raises(ClientSecretWrong, match=f"{sentence}.*google-oauth.md"):
+        sign_in.check(attempt)
+
+    assert SignIn.objects.get().status == SignIn.Status.FAILED
+
+
+@pytest.mark.parametrize("state", ["deleted_client", "disabled_client"])
+def test_a_client_that_is_gone_is_said_to_be(google: EmulatorServer, state: str) -> None:
+    google.state.client_state = state
+
+    with pytest.raises(ClientSecretWrong, match="make another one"):
+        sign_in.check(start())
+
+
+def test_a_web_client_is_told_from_a_desktop_client(google: EmulatorServer) -> None:
+    google.state.registered_redirect_uris = frozenset()
+
+    with pytest.raises(ClientSecretWrong, match='not of the type "Desktop app"'):
+        sign_in.check(start())
+
+
+def test_without_the_token_endpoint_nobody_is_sent_to_sign_in(settings: Settings) -> None:
+    settings.OAUTH_TOKEN_URL = "http://127.0.0.1:9/token"
+
+    with pytest.raises(TokenEndpointDown, match=r"cannot be reached .*Check the network"):
+        sign_in.check(start())
+
+
+def test_without_the_sign_in_page_the_browser_may_still_find_it(settings: Settings) -> None:
+    settings.OAUTH_AUTH_URL = "http://127.0.0.1:9/auth"
+
+    assert sign_in.check(start()).startswith("Scopes and redirect address were not checked")
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_refused"),
+    [
+        (http(b"<h1>401.</h1>Error: invalid_client", status="401 Unauthorized"), True),
+        (http(b"<p>Error 400: invalid_scope</p>", status="400 Bad Request"), True),
+        (http(b"<p>Error 400: something_new</p>", status="400 Bad Request"), False),
+        (http(b"", f"Location: https://accounts.google.com/signin/oauth/error?authError={NOT_FOUND}",
+              status="302 Found"), True),
+        (http(b"", "Location: https://accounts.google.com/v3/signin/identifier", status="302 Found"), False),
+        (http(b"", "Location: http://[", status="302 Found"), False),
+        (http(b"Error 400: invalid_scope"), False),
+        (http(b"x" * 2_000_000), False),
+        (b"hello", False),
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_googles_sign_in_page_is_understood_in_every_form(
+    answer: bytes, is_refused: bool, settings: Settings
+) -> None:
+    with answering([answer]) as url:
+        settings.OAUTH_AUTH_URL = url
+
+        with pytest.raises(ClientSecretWrong) if is_refused else nullcontext():
+            sign_in.check(start())
+
+
 # Coming back
 
 
@@ -114,6 +204,28 @@ def test_without_the_terms_the_account_is_kept_but_not_used(consent: Consent) ->
     finish_from_paste(attempt, consent(google_address(attempt)))
 
     assert Account.objects.get().terms_accepted_at is None
+
+
+def test_a_box_that_was_not_ticked_is_named(consent: Consent) -> None:
+    attempt = start()
+
+    finish_from_paste(attempt, consent(f"{google_address(attempt)}&granted=none"))
+
+    assert attempt.status == SignIn.Status.FAILED
+    assert attempt.reason.startswith("Google has not granted cloud-platform, which is needed: sign in again")
+
+
+def test_a_scope_that_is_not_needed_may_be_missing(
+    consent: Consent, google: EmulatorServer, settings: Settings
+) -> None:
+    settings.OAUTH_SCOPES = [f"{AUTH}cloud-platform", "email", f"{AUTH}cclog"]
+    google.state.client_scopes |= {f"{AUTH}cclog"}
+    attempt = start()
+
+    finish_from_paste(attempt, consent(f"{google_address(attempt)}&granted={AUTH}cloud-platform"))
+
+    assert attempt.status == SignIn.Status.COMPLETED
+    assert attempt.reason.startswith("Google has not granted cclog; the account works without.")
 
 
 def test_signing_in_again_renews_the_account_and_clears_its_state(consent: Consent) -> None:
@@ -195,11 +307,45 @@ def test_a_code_of_another_sign_in_fails_by_pkce(consent: Consent) -> None:
     mine, other = start(), start()
     code = query_of(consent(google_address(other)))["code"]
 
-    finish_from_paste(mine, code)
+    with pytest.raises(AnswerUnusable, match="Google refuses the code"):
+        finish_from_paste(mine, code)
 
-    assert mine.status == SignIn.Status.FAILED
-    assert "Google refuses the code" in mine.reason
     assert not Account.objects.exists()
+
+
+ADDRESS = "http://localhost:51121/oauth-callback"
+CODE = "4/0AVGzR1D-the_code"
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        f"{ADDRESS}?state=s&code={CODE}&scope=x",
+        f"  <{ADDRESS}?state=s&code={CODE}&scope=x>.\n",
+        f'"{ADDRESS}?state=s&code={CODE}&scope=x"',
+        f"{ADDRESS}?state=s&code=4/0AVGz\n  R1D-the_code&scope=x",
+        f"{ADDRESS}?state=s&co\r\nde={CODE}&scope=x",
+        f"\x1b[200~{ADDRESS}?state=s&code={CODE}&scope=x\x1b[201~",
+        f"\ufeff{ADDRESS}?state=s&code=4/0AVGz\u200bR1D-the_code&scope=x",
+        f"{ADDRESS}?state=s&code={quote(CODE, safe='')}&scope=x",
+        f"{ADDRESS}?state=s&code={quote(quote(CODE, safe=''))}&scope=x",
+        quote(f"{ADDRESS}?state=s&code={CODE}&scope=x", safe=""),
+        quote(quote(f"{ADDRESS}?state=s&code={CODE}&scope=x", safe=""), safe=""),
+        f"{ADDRESS}?state=s&amp;code={CODE}&amp;scope=x",
+        f"The address is: {ADDRESS}?state=s&code={CODE}&scope=x",
+        f"[the page]({ADDRESS}?state=s&code={CODE}&scope=x)",
+        f"localhost:51121/oauth-callback?state=s&code={CODE}",
+        f"?state=s&code={CODE}",
+        f"code={CODE}&state=s",
+        CODE,
+        f"'{CODE}'",
+        "4/0AVGz\nR1D-the_code",
+        quote(CODE, safe=""),
+        quote(quote(CODE, safe="")),
+    ],
+)
+def test_what_chats_and_terminals_do_to_an_address_is_undone(pasted: str) -> None:
+    assert parse_pasted(pasted)["code"] == CODE
 
 
 @pytest.mark.parametrize(
@@ -208,8 +354,15 @@ def test_a_code_of_another_sign_in_fails_by_pkce(consent: Consent) -> None:
         ("", "neither the address nor a code"),
         ("short", "neither the address nor a code"),
         ("two words, more than ten", "neither the address nor a code"),
+        ("only words without a comma", "neither the address nor a code"),
         ("http://localhost:51121/oauth-callback?state=x", "holds no code"),
         ("https://example.com/", "holds no code"),
+        ("https://accounts.google.com/o/oauth2/v2/auth?client_id=x", "Finish the sign-in there"),
+        (f"{ADDRESS}?code=4/0AV%00Gz&state=s", "not whole"),
+        (f"{ADDRESS}?code=4/0AV&state=s", "not whole"),
+        (f"{ADDRESS}?code={CODE[:12]}", "is incomplete"),
+        (f"{ADDRESS}?error=access_denied", "pressed Cancel there.*open Google's page again"),
+        (f"https://accounts.google.com/signin/oauth/error?authError={NOT_FOUND}", "client was not found"),
     ],
 )
 def test_a_paste_that_is_no_answer_leaves_the_sign_in_waiting(pasted: str, sentence: str) -> None:
@@ -221,13 +374,24 @@ def test_a_paste_that_is_no_answer_leaves_the_sign_in_waiting(pasted: str, sente
     assert sign_in.refresh_status(attempt).status == SignIn.Status.PENDING
 
 
+def test_after_a_broken_paste_the_right_one_completes_the_sign_in(consent: Consent) -> None:
+    attempt = start()
+    answer = consent(google_address(attempt))
+
+    with pytest.raises(AnswerUnusable, match="is incomplete"):
+        finish_from_paste(attempt, answer.replace("&scope", "x&scope"))
+    finish_from_paste(attempt, answer)
+
+    assert attempt.status == SignIn.Status.COMPLETED
+
+
 def test_an_error_from_google_ends_it_with_the_reason() -> None:
     attempt = start()
 
     attempt = finish_from_callback({"state": attempt.state, "error": "access_denied"})
 
     assert attempt.status == SignIn.Status.FAILED
-    assert "cancelled at Google" in attempt.reason
+    assert "Somebody pressed Cancel there" in attempt.reason
 
 
 def test_after_ten_minutes_it_is_expired() -> None:
@@ -439,7 +603,7 @@ def test_the_listener_answers_whatever_comes(lines: bytes, capfd: pytest.Capture
 @given(st.text() | TEXTS | st.binary().map(lambda raw: f"http://localhost/?{quote_from_bytes(raw)}"))
 def test_whatever_is_pasted_is_an_answer_or_a_sentence(pasted: str) -> None:
     with suppress(AnswerUnusable):
-        assert sign_in.parse_pasted(pasted).keys() & {"code", "error"}
+        assert parse_pasted(pasted).keys() & {"code", "error"}
 
 
 def test_what_strangers_send_is_escaped_on_the_page() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import select
 import sys
 import threading
 import time
@@ -14,17 +15,20 @@ from accounts.advice import advice_for
 from accounts.audit import ADDITION, record_command
 from accounts.callback_listener import CallbackListener, NoPortFree
 from accounts.emails import parse_email
-from accounts.google.oauth import ClientSecretWrong
+from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.inspection import verify
 from accounts.management.operator_command import OperatorCommand
-from accounts.models import SignIn
+from accounts.models import Account, SignIn
+from accounts.pasted_address import AnswerUnusable
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
-    from accounts.models import Account
-
 POLL_SECONDS = 0.2
+PASTE_SECONDS = 0.2
+"""The lines of one paste arrive together; nobody types the next one so soon."""
+LONGEST_PASTE = 16 * 1024
+REFUSED_AT_GOOGLE = "If Google shows an error instead, docs/google-oauth.md says what to do about each."
 WAITING = {SignIn.Status.PENDING, SignIn.Status.FINISHING}
 
 
@@ -46,13 +50,13 @@ class Command(OperatorCommand):
         login_hint = parse_email(email) or ""
         if email and not login_hint:
             raise CommandError(f"--email: {email!r} is not an e-mail address.")
-        terms_accepted = self.terms_are_accepted(accept_terms)
+        terms_accepted = self.terms_are_accepted(accept_terms or _has_accepted(login_hint))
         try:
             if no_browser:
                 attempt = self._with_paste(login_hint, terms_accepted)
             else:
                 attempt = self._with_browser(login_hint, terms_accepted)
-        except (ClientSecretWrong, NoPortFree) as error:
+        except (ClientSecretWrong, TokenEndpointDown, NoPortFree) as error:
             raise CommandError(str(error)) from error
         if attempt.account is None:
             raise CommandError(f"Not signed in: {attempt.reason}")
@@ -69,6 +73,7 @@ class Command(OperatorCommand):
             address = sign_in.google_address(attempt)
             self.say("Sign in at Google. If no browser opens, open this address in one on this machine:")
             self.say(f"\n{address}\n")
+            self.say(REFUSED_AT_GOOGLE)
             # In a thread: a browser in the terminal, or one that BROWSER names, keeps its caller waiting.
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             self._wait(attempt)
@@ -79,22 +84,27 @@ class Command(OperatorCommand):
         self.say("Open this address in any browser and sign in:")
         self.say(f"\n{sign_in.google_address(attempt)}\n")
         self.say("The browser then ends at a page that it cannot open. Copy the address of that page.")
+        self.say(REFUSED_AT_GOOGLE)
         while True:
             self.say("Paste it here (or the code alone): ", ending="")
-            pasted = sys.stdin.readline()
+            pasted = _read_pasted()
             if not pasted:
                 raise CommandError("Not signed in: nothing was pasted.")
             try:
                 return sign_in.finish_from_paste(attempt, pasted)
-            except sign_in.AnswerUnusable as error:
+            except AnswerUnusable as error:
                 if sign_in.refresh_status(attempt).status not in WAITING:
                     raise CommandError(f"Not signed in: {attempt.reason or error}") from error
                 self.say(str(error))
 
     def _start(self, port: int, login_hint: str, terms_accepted: bool) -> SignIn:
-        return sign_in.start(
+        """With the OAuth client tried first. Raises ClientSecretWrong or TokenEndpointDown."""
+        attempt = sign_in.start(
             port=port, started_by="command-line", terms_accepted=terms_accepted, login_hint=login_hint
         )
+        if note := sign_in.check(attempt):
+            self.say(note)
+        return attempt
 
     def _wait(self, attempt: SignIn) -> None:
         """Until Google's answer has come in, or the time is over; at a terminal with a countdown."""
@@ -111,9 +121,26 @@ class Command(OperatorCommand):
         """Have a look at Google, so that the operator knows at once whether it works."""
         verdict = self.check_all([account], verify)[0]
         account.refresh_from_db()
+        if verdict.problem:
+            self.say("docs/google-oauth.md says what Google's refusals mean.")
         if json:
             self.print_json(asdict(verdict))
             return
         advice = advice_for(account)
         status = f"{advice.problem}. {advice.what_to_do}" if advice else "ready"
         self.stdout.write(f"{account.email} ({verdict.tier}): {verdict.problem or status}")
+
+
+def _has_accepted(email: str) -> bool:
+    return Account.objects.filter(email=email, terms_accepted_at__isnull=False).exists()
+
+
+def _read_pasted() -> str:
+    """A line; at a terminal with those that were pasted along with it, since a long address may be broken."""
+    pasted = line = sys.stdin.readline()
+    while line and len(pasted) < LONGEST_PASTE and sys.stdin.isatty():
+        if not select.select([sys.stdin], [], [], PASTE_SECONDS)[0]:
+            break
+        line = sys.stdin.readline()
+        pasted += line
+    return pasted

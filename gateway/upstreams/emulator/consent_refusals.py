@@ -20,15 +20,11 @@ ERROR_PATH = "/signin/oauth/error"
 HELP_URL = "https://developers.google.com/identity/protocols/oauth2/native-app#authorization-errors"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
-SIGN_IN_SCOPES = frozenset(
-    {
-        "openid",
-        "email",
-        "profile",
-        "https://www.googleapis.com/auth/userinfo.email",
-        "https://www.googleapis.com/auth/userinfo.profile",
-    }
-)
+LONG_NAMES = {
+    "email": "https://www.googleapis.com/auth/userinfo.email",
+    "profile": "https://www.googleapis.com/auth/userinfo.profile",
+}
+SIGN_IN_SCOPES = frozenset({"openid", *LONG_NAMES, *LONG_NAMES.values()})
 """Granted with the sign-in itself; every other scope has a box that the person may untick."""
 PUBLIC_SCOPES = SIGN_IN_SCOPES | {"https://www.googleapis.com/auth/cloud-platform"}
 """What any client may ask for; those of Google's own clients are not among them."""

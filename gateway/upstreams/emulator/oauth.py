@@ -23,6 +23,7 @@ from gateway.upstreams.emulator import google_errors
 from gateway.upstreams.emulator.consent_refusals import (
     ACCOUNT_REFUSALS,
     CLIENT_STATES,
+    LONG_NAMES,
     SIGN_IN_SCOPES,
     ConsentRefused,
     check_consent_request,
@@ -220,9 +221,11 @@ def challenge_for(code_verifier: str) -> str:
 
 
 def _granted(asked: str, ticked: list[str] | None) -> str:
-    """``ticked`` None: all of them."""
+    """By their long names, as Google has them. ``ticked`` None: all of them."""
     return " ".join(
-        scope for scope in asked.split() if ticked is None or scope in SIGN_IN_SCOPES or scope in ticked
+        LONG_NAMES.get(scope, scope)
+        for scope in asked.split()
+        if ticked is None or scope in SIGN_IN_SCOPES or scope in ticked
     )
 
 

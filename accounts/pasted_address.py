@@ -1,0 +1,92 @@
+"""Google's answer as a person has copied it from the browser's address line. Pure.
+
+Terminals and chats break long lines, quote them and encode them; what can be undone without a guess is
+undone.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from accounts.google.refusals import explain, read_error_page
+
+CALLBACK_PATH = "/oauth-callback"
+BEGINNINGS = ("?", "code=", "state=", "localhost", "127.0.0.1", "[::1]", CALLBACK_PATH)
+CODE = re.compile(r"[A-Za-z0-9/_.~-]{10,1024}")
+MOST_ENCODINGS = 3
+
+INVISIBLE = re.compile("\x1b\\[20[01]~|[\u200b-\u200d\u2060\ufeff]")
+"""What a terminal puts around a paste, and characters without width."""
+QUOTES = "\"'`<>()[]{}\u201c\u201d\u2018\u2019\u00ab\u00bb,;."
+
+NO_CODE = (
+    "That address holds no code. Copy the whole address of the page that could not be opened, it begins with "
+    f"http://localhost and contains {CALLBACK_PATH}?"
+)
+BEFORE_CONSENT = (
+    "That is an address of Google's sign-in. Finish the sign-in there, and copy the address of the page at "
+    "which the browser ends; it begins with http://localhost."
+)
+
+
+class AnswerUnusable(Exception):
+    """What was brought is no answer to this attempt, which goes on waiting. The text is for the operator."""
+
+
+def parse_pasted(pasted: str) -> dict[str, str]:
+    """The parameters of the address, `code` or `error` among them; `code` alone for a bare code.
+
+    Raises AnswerUnusable.
+    """
+    words = INVISIBLE.sub("", pasted).split()
+    text = _decoded("".join(words).strip(QUOTES))
+    if "://" in text or text.startswith(BEGINNINGS):
+        return _from_address(text[max(text.find("http"), 0) :].replace("&amp;", "&"))
+    code = _code(text)
+    # A code that a line end has broken still begins as Google's do; other words are no code.
+    if code is None or (len(words) > 1 and not code.startswith("4/")):
+        raise AnswerUnusable("That is neither the address nor a code.")
+    return {"code": code}
+
+
+def _decoded(text: str) -> str:
+    """An address that was encoded as a whole, perhaps more than once."""
+    for _ in range(MOST_ENCODINGS):
+        if not re.match("https?%(25)*3a", text, re.IGNORECASE):
+            break
+        text = unquote(text)
+    return text
+
+
+def _from_address(address: str) -> dict[str, str]:
+    if (page := read_error_page(address)) is not None:
+        raise AnswerUnusable(explain(page.error, page.said))
+    answer = _query_of(address)
+    if "error" in answer:
+        return answer
+    if "code" not in answer:
+        is_googles = re.match("https://accounts[.]google[.]", address) is not None
+        raise AnswerUnusable(BEFORE_CONSENT if is_googles else NO_CODE)
+    code = _code(answer["code"])
+    if code is None:
+        raise AnswerUnusable(
+            "The code in that address is not whole, or holds what no code holds. Copy the address once more."
+        )
+    return {**answer, "code": code}
+
+
+def _query_of(address: str) -> dict[str, str]:
+    """Of a whole address or its end; the first value of each name. Empty for what is no address."""
+    try:
+        query = urlsplit(address).query or address.lstrip("?")
+        return {name: values[0] for name, values in parse_qs(query).items()}
+    except ValueError:
+        return {}
+
+
+def _code(text: str) -> str | None:
+    """Google's codes hold no percent sign: one is from an encoding."""
+    for _ in range(MOST_ENCODINGS):
+        text = unquote(text)
+    return text if CODE.fullmatch(text) else None
