@@ -84,13 +84,13 @@ def summary(record: RequestRecord) -> str:
     return (
         f"{record.client} {of_class}{record.client_model or '-'} → {record.upstream_model or '-'}, "
         f"{record.account or 'no account'}: {record.status} {record.stop_reason or record.outcome}; "
-        f"{tokens.input} in{cached}, {tokens.output} out{thinking}; "
+        f"{tokens.all_input} in{cached}, {tokens.output} out{thinking}; "
         f"{first}whole {record.duration_seconds or 0:.2f} s; {tries} attempt{'' if tries == 1 else 's'}"
     )
 
 
 def facts(record: RequestRecord) -> dict[str, Any]:
-    """For JSON: the log's and the pages'. Names as in RequestLog."""
+    """For JSON: the log's and the pages'. Names as in RequestLog, but for the tokens."""
     return {
         "id": record.id,
         "request_id": record.request_id,
@@ -114,10 +114,7 @@ def facts(record: RequestRecord) -> dict[str, Any]:
         "duration_seconds": _rounded(record.duration_seconds),
         "request_bytes": record.request_bytes,
         "response_bytes": record.response_bytes,
-        "input_tokens": record.tokens.input,
-        "output_tokens": record.tokens.output,
-        "cache_read_tokens": record.tokens.cache_read,
-        "thinking_tokens": record.tokens.thinking,
+        **record.tokens.as_shown(),
     }
 
 

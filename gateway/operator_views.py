@@ -154,11 +154,11 @@ def tokens(request: HttpRequest) -> HttpResponse:
     return JsonResponse(
         {
             "since": usage.beginning(since),
-            "input": total.input_tokens,
+            "input": total.tokens.all_input,
             "output": total.output_tokens,
             "cached": total.cache_read_tokens,
             "thinking": total.thinking_tokens,
-            "total": total.tokens,
+            "total": total.all_tokens,
         }
     )
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
+import orjson
 import pytest
 
+from tests.builders import a_chunk
 from tests.gateway.conftest import a_body
-from tests.live_gateway import LiveGateway
+from tests.live_gateway import LiveGateway, manage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 AUTH_TOKEN = "a-long-random-text"
 KEY = {"x-api-key": AUTH_TOKEN}
 MODEL = "claude-sonnet-4-6"
+OPUS = "claude-opus-4-6-thinking"
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,24 @@ def running(
         shared_emulator, folder, AUTH_TOKEN=AUTH_TOKEN, TZ="Europe/Berlin", REQUEST_BODY_LIMIT_MIB="1"
     ) as gateway:
         yield gateway
+
+
+def ask(gateway: LiveGateway, request_id: str, **changes: Any) -> httpx.Response:
+    """Returns once the request is in the ledger."""
+    headers = {**KEY, "x-request-id": request_id}
+    answer = httpx.post(
+        f"{gateway.url}/v1/messages", headers=headers, json=a_body(model=MODEL, **changes), timeout=30
+    )
+    for _ in range(100):
+        if request_id in said(gateway, "logs"):
+            return answer
+    raise AssertionError(f"{request_id} did not come into the ledger")
+
+
+def said(gateway: LiveGateway, *command: str) -> str:
+    """What a command printed, both streams together."""
+    result = manage(*command, env=gateway.env)
+    return (result.stdout + result.stderr).decode()
 
 
 # What the status line says
@@ -57,13 +78,20 @@ def test_the_reason_phrase_is_that_of_the_status(
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "phrase"),
-    [("capacity_exhausted", 529, b"Overloaded"), ("quota_exhausted", 429, b"Too Many Requests")],
+    ("fault", "model", "status", "phrase"),
+    [
+        ("capacity_exhausted", "gemini-3-flash", 529, b"Overloaded"),
+        ("quota_exhausted", OPUS, 429, b"Too Many Requests"),
+    ],
 )
 def test_errors_of_anthropics_own_have_their_words(
-    fault: str, status: int, phrase: bytes, running: LiveGateway, shared_emulator: EmulatorServer
+    fault: str,
+    model: str,
+    status: int,
+    phrase: bytes,
+    running: LiveGateway,
+    shared_emulator: EmulatorServer,
 ) -> None:
-    model = "claude-opus-4-6" if status == 429 else MODEL
     for account in shared_emulator.state.accounts:
         shared_emulator.state.fault(fault, account=account.email, times=None)
 
@@ -83,3 +111,23 @@ def test_a_wrong_key_is_a_warning_with_the_address(running: LiveGateway) -> None
     assert len(lines) == 1, "at most one a minute"
     assert "WARNING" in lines[0]
     assert "A client at 127.0.0.1 was refused: 401 The API key is not the gateway's AUTH_TOKEN." in lines[0]
+
+
+# Numbers
+
+
+def test_in_is_all_input_and_cached_a_part_of_it_wherever_one_looks(
+    running: LiveGateway, shared_emulator: EmulatorServer
+) -> None:
+    usage = {"promptTokenCount": 120, "cachedContentTokenCount": 100, "candidatesTokenCount": 7}
+    chunk = a_chunk({"text": "Hi."}, finish_reason="STOP", usage=usage)
+    shared_emulator.state.reply_chunks([chunk])
+
+    ask(running, "in-and-cached")
+
+    (line,) = [line for line in running.output.splitlines() if "in-and-cached: " in line]
+    assert "; 120 in (100 cached), 7 out;" in line
+    assert " 120 in, 100 of them cached, 7 out" in said(running, "logs", "in-and-cached")
+    (row,) = orjson.loads(said(running, "logs", "in-and-cached", "--json"))
+    assert (row["input_tokens"], row["cached_tokens"], row["output_tokens"]) == (120, 100, 7)
+    assert "cache_read_tokens" not in row

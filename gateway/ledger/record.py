@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from accounts.plain_text import fitting
 from gateway.translation.usage import NO_TOKENS, Tokens
@@ -26,6 +26,28 @@ SAFEGUARDS = "safeguards"
 """Classes of requests: a client's own, and the safety check that the gateway makes of its answer."""
 CLIENT_CLOSED_REQUEST = 499
 """What nginx writes for a client that left before its answer; no client ever sees it."""
+
+
+class Counted(Protocol):
+    """Rows and sums of the ledger, whose columns have Anthropic's sense."""
+
+    @property
+    def input_tokens(self) -> int: ...
+    @property
+    def output_tokens(self) -> int: ...
+    @property
+    def cache_read_tokens(self) -> int: ...
+    @property
+    def thinking_tokens(self) -> int: ...
+
+
+def tokens_of(counted: Counted) -> Tokens:
+    return Tokens(
+        counted.input_tokens, counted.output_tokens, counted.cache_read_tokens, counted.thinking_tokens
+    )
+
+
+TOKEN_COLUMNS = ("input_tokens", "output_tokens", "cache_read_tokens", "thinking_tokens")
 
 
 @dataclass(slots=True, eq=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Q
 from django.utils import timezone
 
-from gateway.ledger.record import ANSWERED, HUNG_UP
+from gateway.ledger.record import ANSWERED, HUNG_UP, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.tables import was_answered_at_once
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 
@@ -98,7 +98,7 @@ def attempts_of(row: RequestLog) -> list[RequestAttempt]:
 
 def _only_attempt(row: RequestLog) -> RequestAttempt:
     """It began when nothing had to be waited for any more, and took until the end."""
-    names = ("account", "endpoint", "waited_seconds", "input_tokens", "output_tokens", "cache_read_tokens")
+    names = ("account", "endpoint", "waited_seconds", *TOKEN_COLUMNS)
     return RequestAttempt(
         request_id=row.pk,
         number=1,
@@ -106,7 +106,7 @@ def _only_attempt(row: RequestLog) -> RequestAttempt:
         started_at=row.started_at + timedelta(seconds=row.waited_seconds),
         took_seconds=(row.duration_seconds or 0.0) - row.waited_seconds,
         reason=ANSWERED,
-        **{name: getattr(row, name) for name in (*names, "thinking_tokens")},
+        **{name: getattr(row, name) for name in names},
     )
 
 
@@ -158,11 +158,15 @@ def _open_rows() -> QuerySet[RequestLog]:
 
 
 def as_json(row: RequestLog) -> dict[str, Any]:
-    facts = {field.attname: getattr(row, field.attname) for field in RequestLog._meta.concrete_fields}
-    return {**facts, "outcome": row.outcome}
+    return {**_columns(row), **tokens_of(row).as_shown(), "outcome": row.outcome}
 
 
 def attempt_as_json(attempt: RequestAttempt) -> dict[str, Any]:
-    facts = {field.attname: getattr(attempt, field.attname) for field in RequestAttempt._meta.concrete_fields}
+    facts = {**_columns(attempt), **tokens_of(attempt).as_shown()}
     facts.pop("request_id")
     return facts
+
+
+def _columns(row: RequestLog | RequestAttempt) -> dict[str, Any]:
+    names = [field.attname for field in row._meta.concrete_fields]
+    return {name: getattr(row, name) for name in names if name not in TOKEN_COLUMNS}

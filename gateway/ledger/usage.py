@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Aggregate, Count, Max, Min, Q, Sum
 
-from gateway.ledger.record import HUNG_UP
+from gateway.ledger.record import HUNG_UP, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.retention import oldest_kept
 from gateway.ledger.tables import ANSWERED_AT_ONCE, NOTICEABLE_WAIT_SECONDS, SUMMED, Sums
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from gateway.translation.usage import Tokens
+
 HOUR = timedelta(hours=1)
-SPENT = ("attempts", "input_tokens", "output_tokens", "cache_read_tokens", "thinking_tokens")
+SPENT = ("attempts", *TOKEN_COLUMNS)
 """Counted where they were spent; everything else where the request ended."""
 DIMENSIONS = {
     "model": ("model", "upstream_model"),
@@ -52,22 +54,27 @@ class Totals(Sums):
         return self.requests - self.failed - self.hung_up - self.interrupted
 
     @property
-    def tokens(self) -> int:
-        return self.input_tokens + self.cache_read_tokens + self.output_tokens
+    def tokens(self) -> Tokens:
+        return tokens_of(self)
+
+    @property
+    def all_tokens(self) -> int:
+        return self.tokens.all_input + self.output_tokens
 
     @property
     def mean_first_event_seconds(self) -> float | None:
         return self.first_event_seconds / self.begun if self.begun else None
 
     def as_json(self) -> dict[str, Any]:
-        numbers = self.sums()
+        numbers = {name: number for name, number in self.sums().items() if name not in TOKEN_COLUMNS}
         for name in ("waited_seconds", "first_event_seconds", "duration_seconds"):
             numbers[name] = round(numbers[name], 3)
         mean = self.mean_first_event_seconds
         return {
             **numbers,
             "answered": self.answered,
-            "total_tokens": self.tokens,
+            **self.tokens.as_shown(),
+            "total_tokens": self.all_tokens,
             "mean_first_event_seconds": None if mean is None else round(mean, 3),
         }
 
@@ -93,8 +100,9 @@ class SessionUsage:
         return (self.last_at - self.first_at).total_seconds()
 
     def as_json(self) -> dict[str, Any]:
-        facts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**facts, "wall_seconds": round(self.wall_seconds, 3)}
+        names = [field.name for field in fields(self) if field.name not in TOKEN_COLUMNS]
+        facts = {name: getattr(self, name) for name in names}
+        return {**facts, **tokens_of(self).as_shown(), "wall_seconds": round(self.wall_seconds, 3)}
 
 
 def beginning(since: datetime) -> datetime:

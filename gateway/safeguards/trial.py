@@ -124,7 +124,7 @@ async def _trial(relay: Relay, model: str, known: KnownCall) -> Trial:
         explanation=result.get("explanation") or "",
         problem="" if "outcome" in result else record.error or result["reason"],
         seconds=time.monotonic() - started,
-        input_tokens=record.tokens.input + record.tokens.cache_read,
+        input_tokens=record.tokens.all_input,
         output_tokens=record.tokens.output,
     )
 

@@ -36,6 +36,20 @@ class Tokens(NamedTuple):
     def sum(cls, each: Iterable[Tokens]) -> Tokens:
         return cls(*(min(sum(counts), LARGEST_COUNT) for counts in zip(*each, strict=True)))
 
+    @property
+    def all_input(self) -> int:
+        """What people mean by input: also what came from the cache."""
+        return self.input + self.cache_read
+
+    def as_shown(self) -> dict[str, int]:
+        """For JSON: all input, and the part of it that came from the cache; likewise output and thinking."""
+        return {
+            "input_tokens": self.all_input,
+            "cached_tokens": self.cache_read,
+            "output_tokens": self.output,
+            "thinking_tokens": self.thinking,
+        }
+
 
 NO_TOKENS = Tokens()
 

@@ -102,9 +102,9 @@ def test_a_table_by_model(some_requests: None) -> None:
 
     head, sonnet, flash, whole = (line.split() for line in out.splitlines())
     assert head[:5] == ["MODEL", "REQUESTS", "FAILED", "LEFT", "IN"]
-    assert sonnet == [SONNET, "3", "1", "1", "200", "100", "40", "10", "1", "0.50", "s"]
-    assert flash == [FLASH, "1", "0", "0", "100", "50", "20", "5", "0", "0.50", "s"]
-    assert whole == ["all", "4", "1", "1", "300", "150", "60", "15", "1", "0.50", "s"]
+    assert sonnet == [SONNET, "3", "1", "1", "300", "100", "40", "10", "1", "0.50", "s"]
+    assert flash == [FLASH, "1", "0", "0", "150", "50", "20", "5", "0", "0.50", "s"]
+    assert whole == ["all", "4", "1", "1", "450", "150", "60", "15", "1", "0.50", "s"]
     assert err.startswith("Since ")
 
 
@@ -134,7 +134,7 @@ def test_sessions_as_a_table(some_requests: None) -> None:
 
     assert head[:2] == ["SESSION", "CLIENT"]
     assert session[:2] == ["session-1", "AUTH_TOKEN"]
-    assert session[-5:] == ["2", "1", "100", "50", "20"]
+    assert session[-5:] == ["2", "1", "150", "50", "20"]
     assert "3 min" in " ".join(session)
 
 
@@ -210,11 +210,11 @@ def test_json_and_csv_exclude_each_other() -> None:
 
 
 def test_large_numbers_are_shortened() -> None:
-    keep(an_entry("", an_attempt(tokens=Tokens(12_345_678, 999_999, 2_500_000_000))))
+    keep(an_entry("", an_attempt(tokens=Tokens(12_345_678, 2_500_000_000, 999_999))))
 
     words = run("stats")[0].splitlines()[1].split()
 
-    assert words[4:7] == ["12.3M", "2.5G", "999,999"]
+    assert words[4:7] == ["13.3M", "999,999", "2.5G"]
 
 
 # stats limits
@@ -391,7 +391,7 @@ def test_one_request_is_a_timeline(some_requests: None) -> None:
 
     assert lines[0] == "req_two"
     assert "  client   AUTH_TOKEN, session session-1" in lines
-    assert "  tokens   100 in, 50 from the cache, 20 out, 5 of them thinking" in lines
+    assert "  tokens   150 in, 50 of them cached, 20 out, 5 of them thinking" in lines
     first, second = (line for line in lines if "█" in line)
     assert first.split()[0] == "+0.000"
     assert first.endswith("ada@example.com claude-sonnet-4-6 https://google.example: quota → next account")

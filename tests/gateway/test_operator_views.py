@@ -286,7 +286,7 @@ def test_by_model(some_requests: None, operator: Client) -> None:
     sonnet = rows[SONNET]
     assert [sonnet[name] for name in ("requests", "answered", "failed", "hung_up")] == [3, 1, 1, 1]
     assert [sonnet[name] for name in ("attempts", "retried", "retried_well", "stepped_in")] == [4, 1, 1, 1]
-    assert [sonnet[name] for name in ("input_tokens", "cache_read_tokens", "output_tokens")] == [200, 100, 40]
+    assert [sonnet[name] for name in ("input_tokens", "cached_tokens", "output_tokens")] == [300, 100, 40]
     assert (sonnet["total_tokens"], sonnet["thinking_tokens"]) == (340, 10)
     assert sonnet["mean_first_event_seconds"] == 0.5
 
@@ -300,7 +300,7 @@ def test_by_account_attempts_and_tokens_count_where_they_were_spent(
         "ada@example.com": (3, 4),
         "grace@example.com": (1, 1),
     }
-    assert rows["grace@example.com"]["input_tokens"] == 100
+    assert rows["grace@example.com"]["input_tokens"] == 150
 
 
 def test_by_client(some_requests: None, operator: Client) -> None:
@@ -317,7 +317,7 @@ def test_by_session(some_requests: None, operator: Client) -> None:
     session = rows[0]
     assert (session["session_id"], session["client"]) == ("session-1", "laptop")
     assert [session[name] for name in ("requests", "failed", "attempts")] == [2, 0, 3]
-    assert session["input_tokens"] == 200
+    assert session["input_tokens"] == 300
     assert session["wall_seconds"] == pytest.approx(30.0, abs=1)
 
 
@@ -340,14 +340,14 @@ def test_the_history_is_by_hour_and_model(operator: Client) -> None:
     assert before["claude"] == {"_subtotal": 1, "sonnet-4-6": 1}
     assert before["gemini"] == {"_subtotal": 1, "3-flash": 1}
     assert before["other"] == {"_subtotal": 1, "gpt-oss-120b-medium": 1}
-    assert before["models"][FLASH]["input_tokens"] == 100
+    assert before["models"][FLASH]["input_tokens"] == 150
 
 
 def test_tokens_are_summed_up(some_requests: None, operator: Client) -> None:
     body = read(operator, "/api/stats/tokens")
 
     assert body.pop("since")
-    assert body == {"input": 300, "output": 60, "cached": 150, "thinking": 15, "total": 510}
+    assert body == {"input": 450, "output": 60, "cached": 150, "thinking": 15, "total": 510}
 
 
 def test_retries_are_summed_up(some_requests: None, operator: Client) -> None:

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts.management.operator_command import OperatorCommand
-from gateway.ledger.record import MESSAGES, SAFEGUARDS
+from gateway.ledger.record import MESSAGES, SAFEGUARDS, tokens_of
 from gateway.ledger.search import (
     LARGEST_PAGE,
     Following,
@@ -138,7 +138,7 @@ def _moment(name: str, text: str) -> datetime | None:
 
 
 def _line(row: RequestLog) -> str:
-    tokens = f"{number(row.input_tokens + row.cache_read_tokens)} in {number(row.output_tokens)} out"
+    tokens = f"{number(tokens_of(row).all_input)} in {number(row.output_tokens)} out"
     tries = f" {row.attempts} attempts" if row.attempts > 1 else ""
     return (
         f"{row.started_at:%Y-%m-%d %H:%M:%S} {row.request_id} {row.status or '...'} "
@@ -161,7 +161,7 @@ def _story(row: RequestLog, attempts: list[RequestAttempt]) -> str:
         + (" (stepped in)" if row.stepped_in else ""),
         "outcome": f"{row.status or '-'} {row.stop_reason or row.outcome}"
         + (f": {row.error}" if row.error else ""),
-        "tokens": f"{row.input_tokens:,} in, {row.cache_read_tokens:,} from the cache, "
+        "tokens": f"{tokens_of(row).all_input:,} in, {row.cache_read_tokens:,} of them cached, "
         f"{row.output_tokens:,} out, {row.thinking_tokens:,} of them thinking",
         "time": f"first event {duration(row.first_event_seconds)}, whole {duration(row.duration_seconds)}, "
         f"waited {duration(row.waited_seconds)}",

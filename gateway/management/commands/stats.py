@@ -12,6 +12,7 @@ from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
 from gateway import limits
 from gateway.ledger import usage
+from gateway.ledger.record import tokens_of
 from gateway.ledger.spans import NotATime, moment
 from gateway.management.tables import duration, number, table
 
@@ -87,7 +88,7 @@ class Command(OperatorCommand):
             number(one.requests),
             number(one.failed + one.interrupted),
             number(one.hung_up),
-            number(one.input_tokens),
+            number(one.tokens.all_input),
             number(one.cache_read_tokens),
             number(one.output_tokens),
             number(one.thinking_tokens),
@@ -120,7 +121,7 @@ class Command(OperatorCommand):
                 duration(one.wall_seconds),
                 number(one.requests),
                 number(one.failed),
-                number(one.input_tokens),
+                number(tokens_of(one).all_input),
                 number(one.cache_read_tokens),
                 number(one.output_tokens),
             )
