@@ -17,15 +17,19 @@ def main() -> None:
         # A bad setting shows here, before any command hides it.
         from proxy_site.settings import SETTING_WARNINGS
     except SettingError as error:
-        sys.exit(_say(str(error)))
+        sys.exit(_refuse(str(error)))
     for warning in SETTING_WARNINGS:
-        _say(warning)
+        sys.stderr.write(f"{warning}\n")
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)
 
 
-def _say(sentence: str) -> int:
+def _refuse(sentence: str) -> int:
+    if "--json" in sys.argv[1:]:
+        from accounts.management.gateway_command import as_json
+
+        sys.stdout.write(as_json(error=sentence) + "\n")
     sys.stderr.write(f"{sentence}\n")
     return 2
 

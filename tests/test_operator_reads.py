@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 AUTH_TOKEN = "a-long-random-text"
 KEY = {"x-api-key": AUTH_TOKEN}
+WRITTEN_AFTER_SECONDS = 0.5
+"""So long may a row of the ledger wait for others."""
 MODEL = "claude-sonnet-4-6"
 OPUS = "claude-opus-4-6-thinking"
 
@@ -41,16 +44,71 @@ def ask(gateway: LiveGateway, request_id: str, **changes: Any) -> httpx.Response
     answer = httpx.post(
         f"{gateway.url}/v1/messages", headers=headers, json=a_body(model=MODEL, **changes), timeout=30
     )
-    for _ in range(100):
-        if request_id in said(gateway, "logs"):
-            return answer
-    raise AssertionError(f"{request_id} did not come into the ledger")
+    deadline = time.monotonic() + 10
+    while f"{request_id}: " not in gateway.output and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(2 * WRITTEN_AFTER_SECONDS)
+    return answer
 
 
 def said(gateway: LiveGateway, *command: str) -> str:
     """What a command printed, both streams together."""
     result = manage(*command, env=gateway.env)
     return (result.stdout + result.stderr).decode()
+
+
+# JSON
+
+
+@pytest.mark.parametrize("command", ["listaccounts", "stats", "logs"])
+def test_what_succeeds_is_one_object_with_rows(command: str, running: LiveGateway) -> None:
+    result = manage(command, "--json", env=running.env)
+
+    printed = orjson.loads(result.stdout)
+    assert (result.returncode, printed["ok"], type(printed["rows"])) == (0, True, list)
+    assert "error" not in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "error"),
+    [
+        (("logs", "no-such-id"), 1, "no-such-id"),
+        (("exportaccounts", "-", "--yes"), 1, "--json"),
+        (("logs", "--limit", "many"), 2, "many"),
+    ],
+)
+def test_an_error_is_the_same_object_with_a_sentence(
+    arguments: tuple[str, ...], status: int, error: str, running: LiveGateway
+) -> None:
+    result = manage(*arguments, "--json", env=running.env)
+
+    printed = orjson.loads(result.stdout)
+    assert (result.returncode, printed["ok"], printed["rows"]) == (status, False, [])
+    assert error in printed["error"]
+    assert error in result.stderr.decode(), "people read it, too"
+
+
+def test_a_setting_that_cannot_be_used_is_the_same_object(running: LiveGateway) -> None:
+    result = manage("stats", "--json", env={**running.env, "MAX_RETRIES": "many"})
+
+    assert result.returncode == 2
+    assert "MAX_RETRIES" in orjson.loads(result.stdout)["error"]
+
+
+def test_what_came_of_it_stands_beside_the_error(
+    running: LiveGateway, shared_emulator: EmulatorServer
+) -> None:
+    shared_emulator.state.fault("html_502", method="fetchAvailableModels", account="ada@example.com", times=9)
+
+    result = manage("verifyaccounts", "ada@example.com", "linus@example.com", "--json", env=running.env)
+    shared_emulator.state.clear_scripts()
+
+    printed = orjson.loads(result.stdout)
+    assert (result.returncode, printed["ok"]) == (1, False)
+    assert [(row["email"], bool(row["problem"])) for row in printed["rows"]] == [
+        ("ada@example.com", True),
+        ("linus@example.com", False),
+    ]
 
 
 # What the status line says
@@ -128,6 +186,6 @@ def test_in_is_all_input_and_cached_a_part_of_it_wherever_one_looks(
     (line,) = [line for line in running.output.splitlines() if "in-and-cached: " in line]
     assert "; 120 in (100 cached), 7 out;" in line
     assert " 120 in, 100 of them cached, 7 out" in said(running, "logs", "in-and-cached")
-    (row,) = orjson.loads(said(running, "logs", "in-and-cached", "--json"))
+    (row,) = orjson.loads(said(running, "logs", "in-and-cached", "--json"))["rows"]
     assert (row["input_tokens"], row["cached_tokens"], row["output_tokens"]) == (120, 100, 7)
     assert "cache_read_tokens" not in row

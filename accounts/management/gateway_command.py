@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from django.core.management.base import BaseCommand
 from django.core.management.base import CommandParser as DjangoParser
 
@@ -11,6 +14,17 @@ from accounts.plain_text import neutralised
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Mapping
+
+NOTHING: Mapping[str, Any] = MappingProxyType({"rows": ()})
+
+
+def as_json(result: Mapping[str, Any] = NOTHING, *, error: str = "", in_one_line: bool = False) -> str:
+    """What --json prints of any command: {"ok": true, "rows": [...]}, or with an error {"ok": false, "error":
+    "...", "rows": [...]} and what came of it until then. `result` may have more beside the rows."""
+    outcome = {"ok": False, "error": error} if error else {"ok": True}
+    option = 0 if in_one_line else orjson.OPT_INDENT_2
+    return orjson.dumps({**outcome, **result}, option=option).decode()
 
 
 class CommandParser(DjangoParser):
@@ -23,7 +37,10 @@ class CommandParser(DjangoParser):
 
     def error(self, message: str) -> Any:
         """It quotes arguments, which a terminal must not obey."""
-        return super().error(neutralised(message))
+        message = neutralised(message)
+        if "--json" in sys.argv:
+            sys.stdout.write(as_json(error=message) + "\n")
+        return super().error(message)
 
 
 class GatewayCommand(BaseCommand):

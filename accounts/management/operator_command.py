@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
@@ -22,13 +21,13 @@ from django.db.migrations.executor import MigrationExecutor
 from accounts.command_line import manage
 from accounts.credentials import CredentialsUnreadable
 from accounts.inspection import check_all
-from accounts.management.gateway_command import GatewayCommand
+from accounts.management.gateway_command import NOTHING, GatewayCommand, as_json
 from accounts.models import Account
 from accounts.plain_text import neutralised_lines
 from accounts.terms import NOTICE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from django.core.management.base import CommandParser
 
@@ -39,8 +38,13 @@ ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 
 
 class OperatorCommand(GatewayCommand, ABC):
+    _result = NOTHING
+    _is_printed = False
+
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="print the result as JSON")
+        parser.add_argument(
+            "--json", action="store_true", help='print {"ok", "rows", "error"?} as JSON, errors too'
+        )
 
     def add_terms_argument(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -55,9 +59,26 @@ class OperatorCommand(GatewayCommand, ABC):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            self._act_or_explain(**options)
+            if options["json"] and not self._is_printed:
+                self.stdout.write(as_json(self._result))
+            sys.stdout.flush()
+        except CommandError as error:
+            if options["json"]:
+                self.stdout.write(as_json(self._result, error=str(error)))
+            raise
+        except KeyboardInterrupt:
+            self.stderr.write("\nStopped.")
+            sys.exit(130)
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; nothing must be written to it at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _act_or_explain(self, **options: Any) -> None:
+        """Raises CommandError."""
+        try:
             self._prepare_database()
             self.act(**options)
-            sys.stdout.flush()
         except CommandError as error:
             # It may quote an argument or a file.
             raise CommandError(neutralised_lines(str(error)), returncode=error.returncode) from error
@@ -65,12 +86,6 @@ class OperatorCommand(GatewayCommand, ABC):
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"The database cannot be used: {str(error).strip()}") from error
-        except KeyboardInterrupt:
-            self.stderr.write("\nStopped.")
-            sys.exit(130)
-        except BrokenPipeError:
-            # Whoever read our output has seen enough; nothing must be written to it at exit either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _prepare_database(self) -> None:
         """The first command on a fresh machine may come before the first start of the server."""
@@ -80,12 +95,15 @@ class OperatorCommand(GatewayCommand, ABC):
 
     # Saying and asking
 
-    def print_json(self, value: Any) -> None:
-        self.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    def set_result(self, rows: Iterable[Any], **facts: Any) -> None:
+        """What --json prints in the end, whether or not the command fails then; `facts` stand beside the
+        rows."""
+        self._result = {"rows": list(rows), **facts}
 
-    def print_line(self, value: Any) -> None:
-        """One of many, for a stream of JSON values."""
-        self.stdout.write(orjson.dumps(value).decode())
+    def print_line(self, row: Any) -> None:
+        """The same for one of many, in a line of its own, as it comes."""
+        self.stdout.write(as_json({"rows": [row]}, in_one_line=True))
+        self._is_printed = True
 
     def say(self, text: str = "", ending: str = "\n") -> None:
         # Django would print all of it in red.

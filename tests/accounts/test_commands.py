@@ -43,11 +43,11 @@ def env(emulator: EmulatorServer, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Run a command in this process; what it printed as JSON."""
+    """Run a command in this process; the rows that it printed as JSON."""
 
     def run(*arguments: str) -> Any:
         call_command(*arguments, "--json")
-        return orjson.loads(capsys.readouterr().out)
+        return orjson.loads(capsys.readouterr().out)["rows"]
 
     return run
 
@@ -68,7 +68,7 @@ def test_adding_an_account_with_the_browser(env: dict[str, str], emulator: Emula
     assert terminal.text.count("Google treats the use") == 1
     assert "ada@example.com (pro): ready" in terminal.text
     assert "left …" in terminal.text  # the countdown
-    listed = orjson.loads(manage("listaccounts", "--json", env=env).stdout)
+    listed = orjson.loads(manage("listaccounts", "--json", env=env).stdout)["rows"]
     assert [(one["email"], one["usable"]) for one in listed] == [("ada@example.com", True)]
 
     with Terminal("addaccount", "--email", "ada@example.com", env=env) as terminal:
@@ -114,7 +114,7 @@ def test_without_the_terms_it_is_kept_but_not_used(env: dict[str, str], emulator
 
     assert added.returncode == 0
     assert b"Terms not accepted" in added.stdout
-    listed = orjson.loads(manage("listaccounts", "--json", env=env).stdout)[0]
+    listed = orjson.loads(manage("listaccounts", "--json", env=env).stdout)["rows"][0]
     assert listed["usable"] is False
     assert listed["advice"]["command"] == "enableaccount ada@example.com --accept-terms"
 
@@ -142,7 +142,7 @@ def test_a_missing_client_id_is_one_sentence(settings: Settings) -> None:
 def test_only_the_result_goes_to_standard_output(env: dict[str, str], emulator: EmulatorServer) -> None:
     added = manage("addaccount", "--accept-terms", "--json", env=env)
 
-    assert orjson.loads(added.stdout)["tier"] == "pro"
+    assert orjson.loads(added.stdout)["rows"][0]["tier"] == "pro"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(env: dict[str, str], emulator: EmulatorServer) -> None:
@@ -153,7 +153,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(env: dict[str, str], emulator
         shell=True, cwd=PROJECT, env=env, capture_output=True, check=False,
     )  # fmt: skip
 
-    assert (piped.stdout, piped.stderr) == (b"[", b"")
+    assert (piped.stdout, piped.stderr) == (b"{", b"")
 
 
 # All of them
@@ -241,7 +241,7 @@ def test_an_export_is_explicit_private_and_never_written_over(
     with pytest.raises(CommandError, match="In a script, say --yes"):
         call_command("exportaccounts", str(file))
 
-    assert say("exportaccounts", str(file), "--yes")["encrypted"] is False
+    assert say("exportaccounts", str(file), "--yes")[0]["encrypted"] is False
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with pytest.raises(CommandError, match="is there already"):

@@ -106,7 +106,7 @@ def test_an_account_is_verified_by_a_click(gateway: LiveGateway) -> None:
 
 
 def test_quotas_are_asked_for_in_the_background(gateway: LiveGateway) -> None:
-    listed = orjson.loads(manage("listaccounts", "--json", env=gateway.env).stdout)
+    listed = orjson.loads(manage("listaccounts", "--json", env=gateway.env).stdout)["rows"]
 
     # Grace has no project yet, and making one takes Google a while.
     assert {one["email"] for one in listed if one["quotas"]} >= {"ada@example.com", "linus@example.com"}

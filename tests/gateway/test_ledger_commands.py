@@ -57,8 +57,9 @@ def as_csv(*arguments: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(run(*arguments, "--csv")[0], newline="")))
 
 
-def as_lines(*arguments: str) -> list[dict[str, Any]]:
-    return [orjson.loads(line) for line in run(*arguments, "--json")[0].splitlines()]
+def rows_of(*arguments: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = as_json(*arguments)["rows"]
+    return rows
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def test_sessions_as_a_table(some_requests: None) -> None:
 def test_statistics_as_json(what: str, some_requests: None) -> None:
     body = as_json("stats", what)
 
-    assert set(body) == {"since", "rows"}
+    assert set(body) == {"ok", "since", "rows"}
     name = "session_id" if what == "session" else what
     assert all(row[name] and row["requests"] > 0 for row in body["rows"])
 
@@ -253,7 +254,7 @@ def test_limits_as_a_table(some_accounts: None) -> None:
 
 def test_limits_as_csv_and_json(some_accounts: None) -> None:
     [row] = as_csv("stats", "limits")
-    accounts = {one["email"]: one for one in as_json("stats", "limits")["accounts"]}
+    accounts = {one["email"]: one for one in as_json("stats", "limits")["rows"]}
 
     assert (row["model"], row["ada@example.com"], row["edsger@example.com"]) == (SONNET, "82%", "?")
     assert accounts["dennis@example.com"]["limits"][SONNET]["remainingFraction"] == 0.0
@@ -330,8 +331,8 @@ def test_the_newest_requests_come_last(some_requests: None) -> None:
 
 
 def test_a_limit_keeps_the_newest(some_requests: None) -> None:
-    assert ids(as_lines("logs", "-n", "2")) == ["req_failed", "req_left"]
-    assert as_lines("logs", "-n", "0") == []
+    assert ids(rows_of("logs", "-n", "2")) == ["req_failed", "req_left"]
+    assert rows_of("logs", "-n", "0") == []
 
 
 @pytest.mark.parametrize(
@@ -349,15 +350,15 @@ def test_a_limit_keeps_the_newest(some_requests: None) -> None:
     ],
 )
 def test_filters(arguments: list[str], found: list[str], some_requests: None) -> None:
-    assert ids(as_lines("logs", *arguments)) == found
+    assert ids(rows_of("logs", *arguments)) == found
 
 
 def test_safety_checks_can_be_told_from_clients_requests() -> None:
     keep(an_entry("req_1"), an_entry("req_1", request_class="safeguards", ago=30.0))
 
-    assert [line["request_class"] for line in as_lines("logs")] == ["messages", "safeguards"]
-    assert [line["request_class"] for line in as_lines("logs", "--class", "messages")] == ["messages"]
-    assert [line["request_class"] for line in as_lines("logs", "--class", "safeguards")] == ["safeguards"]
+    assert [line["request_class"] for line in rows_of("logs")] == ["messages", "safeguards"]
+    assert [line["request_class"] for line in rows_of("logs", "--class", "messages")] == ["messages"]
+    assert [line["request_class"] for line in rows_of("logs", "--class", "safeguards")] == ["safeguards"]
     assert "req_1 200 [safeguards] sonnet → claude-sonnet-4-6" in run("logs", "--class", "safeguards")[0]
     assert run("logs", "req_1")[0].count("[safeguards] req_1") == 1
 
@@ -402,7 +403,7 @@ def test_one_request_is_a_timeline(some_requests: None) -> None:
 
 
 def test_one_request_as_json(some_requests: None) -> None:
-    [request] = as_json("logs", "req_two")
+    [request] = rows_of("logs", "req_two")
 
     assert [one["reason"] for one in request["tries"]] == ["quota", "answered"]
 
@@ -481,7 +482,7 @@ def test_following_shows_only_what_is_asked_for(polls: Callable[..., None]) -> N
 
     out, _ = follow("--errors", "--json")
 
-    assert [orjson.loads(line)["request_id"] for line in out.splitlines()] == ["req_bad"]
+    assert [orjson.loads(line)["rows"][0]["request_id"] for line in out.splitlines()] == ["req_bad"]
 
 
 # prunelogs
@@ -499,11 +500,9 @@ def kept() -> set[str]:
 
 def test_a_preview_removes_nothing(old_requests: None) -> None:
     assert run("prunelogs", "--preview")[0] == "2 requests older than 30 days would be removed.\n"
-    assert as_json("prunelogs", "--preview", "--yes") == {
-        "requests": 2,
-        "days_kept": 30,
-        "what": "would be removed",
-    }
+    assert rows_of("prunelogs", "--preview", "--yes") == [
+        {"requests": 2, "days_kept": 30, "what": "would be removed"}
+    ]
 
     assert kept() == {"req_old", "req_older", "req_new"}
 
@@ -524,8 +523,8 @@ def test_what_is_old_goes_and_sums_stay(old_requests: None) -> None:
 
 
 def test_days_may_be_given(old_requests: None) -> None:
-    assert as_json("prunelogs", "--yes", "--days", "45")["requests"] == 1
-    assert as_json("prunelogs", "--yes", "--days", "0")["requests"] == 2
+    assert rows_of("prunelogs", "--yes", "--days", "45")[0]["requests"] == 1
+    assert rows_of("prunelogs", "--yes", "--days", "0")[0]["requests"] == 2
 
     assert kept() == set()
 
@@ -547,5 +546,5 @@ def test_days_out_of_range_are_refused(days: str, old_requests: None) -> None:
 def test_many_rows_go_in_steps() -> None:
     keep(*(an_entry(ago=40 * DAY + number) for number in range(1001)))
 
-    assert as_json("prunelogs", "--yes")["requests"] == 1001
+    assert rows_of("prunelogs", "--yes")[0]["requests"] == 1001
     assert QuotaSnapshot.objects.count() == RequestLog.objects.count() == RequestAttempt.objects.count() == 0

@@ -124,7 +124,7 @@ class Command(OperatorCommand):
         if verdict.problem:
             self.say("docs/google-oauth.md says what Google's refusals mean.")
         if json:
-            self.print_json(asdict(verdict))
+            self.set_result([asdict(verdict)])
             return
         advice = advice_for(account)
         status = f"{advice.problem}. {advice.what_to_do}" if advice else "ready"

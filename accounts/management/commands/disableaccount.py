@@ -26,7 +26,7 @@ class Command(OperatorCommand):
             account.save(update_fields=["enabled"])
             record_command("Disabled", account)
         if json:
-            self.print_json([{"email": account.email, "enabled": False} for account in accounts])
+            self.set_result([{"email": account.email, "enabled": False} for account in accounts])
             return
         for account in accounts:
             self.stdout.write(f"{account.email}: off")

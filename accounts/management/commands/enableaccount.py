@@ -29,7 +29,7 @@ class Command(OperatorCommand):
         for account in accounts:
             self._enable(account, accept_terms)
         if json:
-            self.print_json([{"email": one.email, "usable": advice_for(one) is None} for one in accounts])
+            self.set_result([{"email": one.email, "usable": advice_for(one) is None} for one in accounts])
             return
         for account in accounts:
             advice = advice_for(account)

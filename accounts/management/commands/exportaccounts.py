@@ -37,6 +37,8 @@ class Command(OperatorCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def act(self, *, file: str, emails: list[str], json: bool, **options: Any) -> None:
+        if json and file == "-":
+            raise CommandError("--json and - exclude each other: what is exported is JSON already.")
         accounts = self.accounts(emails)
         if not options["yes"] and not self.confirm(f"Write the secrets of {len(accounts)} accounts?"):
             raise CommandError("Nothing was written. In a script, say --yes.")
@@ -48,8 +50,8 @@ class Command(OperatorCommand):
             _write(Path(file), content)
         how = "encrypted" if passphrase else "plain"
         record_command(f"Exported {len(accounts)} accounts, {how}")
-        if json and file != "-":
-            self.print_json({"file": file, "accounts": len(accounts), "encrypted": bool(passphrase)})
+        if json:
+            self.set_result([{"file": file, "accounts": len(accounts), "encrypted": bool(passphrase)}])
         else:
             self.say(f"Exported, {how}: {', '.join(account.email for account in accounts)}")
 

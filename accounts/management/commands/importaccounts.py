@@ -73,7 +73,7 @@ class Command(OperatorCommand):
 
     def _report(self, outcomes: list[Outcome], json: bool) -> None:
         if json:
-            self.print_json([asdict(outcome) for outcome in outcomes])
+            self.set_result([asdict(outcome) for outcome in outcomes])
             return
         for outcome in outcomes:
             self.stdout.write(_line(outcome))

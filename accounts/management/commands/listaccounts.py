@@ -26,7 +26,7 @@ class Command(OperatorCommand):
     def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
         rows = describe(self.accounts(emails))
         if json:
-            self.print_json(rows)
+            self.set_result(rows)
             return
         if problem := ClientProblem.objects.first():
             self.say(f"Since {problem.since:%Y-%m-%d %H:%M} UTC: {problem.reason} No account is to blame.")

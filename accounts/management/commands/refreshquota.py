@@ -31,7 +31,7 @@ class Command(OperatorCommand):
             record_command("Refreshed the quota", account)
         rows = describe(accounts)
         if json:
-            self.print_json([{"email": row["email"], "quotas": row["quotas"]} for row in rows])
+            self.set_result([{"email": row["email"], "quotas": row["quotas"]} for row in rows])
         else:
             self._print_table(rows)
         if any(verdict.problem for verdict in verdicts):

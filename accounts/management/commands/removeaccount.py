@@ -32,7 +32,7 @@ class Command(OperatorCommand):
             record_command("Removed", account, DELETION)
             account.delete()
         if json:
-            self.print_json([{"email": account.email, "removed": True} for account in accounts])
+            self.set_result([{"email": account.email, "removed": True} for account in accounts])
             return
         for account in accounts:
             self.stdout.write(f"{account.email}: removed")

@@ -32,7 +32,7 @@ class Command(OperatorCommand):
             key_rotation.forget_old_keys()
         record_command("Rotated the keys of the stored credentials")
         if json:
-            self.print_json({"encrypted_anew": encrypted, "keys": len(keys())})
+            self.set_result([{"encrypted_anew": encrypted, "keys": len(keys())}])
             return
         self.stdout.write(f"{encrypted} secrets encrypted anew, {len(keys())} keys kept")
         if forget_old and not keys_are_in_a_file():

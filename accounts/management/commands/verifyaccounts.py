@@ -35,7 +35,7 @@ class Command(OperatorCommand):
             record_command(f"Verified: {verdict.problem or 'works'}", account)
         broken = sum(bool(verdict.problem) for verdict in verdicts)
         if json:
-            self.print_json([asdict(verdict) for verdict in verdicts])
+            self.set_result([asdict(verdict) for verdict in verdicts])
         else:
             self.stdout.write(f"{len(verdicts) - broken} work, {broken} do not")
         if broken:

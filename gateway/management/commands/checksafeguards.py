@@ -105,7 +105,7 @@ class Command(OperatorCommand):
         totals = Totals.of(trials)
         if json:
             rows = [trial.as_json() for trial in trials]
-            self.print_json({"model": model, "calls": rows, "totals": asdict(totals)})
+            self.set_result(rows, model=model, totals=asdict(totals))
             return
         columns = ("CALL", "EXPECTED", "VERDICT", "RESULT", "TIME")
         lines = [_line(trial) for trial in trials]

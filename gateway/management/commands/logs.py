@@ -73,7 +73,11 @@ class Command(OperatorCommand):
             return
         search = self._search(**options)
         following = Following(search, timezone.now()) if follow else None
-        for row in reversed(page(search, limit=limit) if limit else []):
+        rows = list(reversed(page(search, limit=limit) if limit else []))
+        if json and not follow:
+            self.set_result(as_json(row) for row in rows)
+            return
+        for row in rows:
             self._print_row(row, json=json)
         while following is not None:
             time.sleep(POLL_SECONDS)
@@ -117,11 +121,8 @@ class Command(OperatorCommand):
                 "clients that were let in."
             )
         if json:
-            self.print_json(
-                [
-                    {**as_json(row), "tries": [attempt_as_json(one) for one in attempts_of(row)]}
-                    for row in rows
-                ]
+            self.set_result(
+                {**as_json(row), "tries": [attempt_as_json(one) for one in attempts_of(row)]} for row in rows
             )
             return
         for row in rows:

@@ -66,6 +66,6 @@ class Command(OperatorCommand):
 
     def _report(self, count: int, kept: int, what: str, *, json: bool) -> None:
         if json:
-            self.print_json({"requests": count, "days_kept": kept, "what": what})
+            self.set_result([{"requests": count, "days_kept": kept, "what": what}])
         else:
             self.stdout.write(f"{count:,} requests older than {kept} days {what}.")

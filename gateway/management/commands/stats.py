@@ -66,7 +66,7 @@ class Command(OperatorCommand):
     ) -> None:
         rows = [{what: name, **one.as_json()} for name, one in totals.items()]
         if json:
-            self.print_json({"since": begin, "rows": rows})
+            self.set_result(rows, since=begin)
             return
         if csv:
             self._print_csv(rows)
@@ -103,7 +103,7 @@ class Command(OperatorCommand):
     ) -> None:
         rows = [one.as_json() for one in sessions]
         if json:
-            self.print_json({"since": begin, "rows": rows})
+            self.set_result(rows, since=begin)
             return
         if csv:
             self._print_csv(rows)
@@ -136,7 +136,8 @@ class Command(OperatorCommand):
     def _print_limits(self, *, json: bool, csv: bool) -> None:
         found = limits.read_limits()
         if json:
-            self.print_json(limits.as_json(found))
+            facts = limits.as_json(found)
+            self.set_result(facts.pop("accounts"), **facts)
             return
         now = timezone.now()
         models = limits.models_of(found)

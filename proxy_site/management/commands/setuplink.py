@@ -43,6 +43,7 @@ class Command(OperatorCommand):
             )
         link = f"{url_on_this_machine(host, port)}/admin/set-up/{token}/"
         if json:
-            self.print_json({"link": link, "minutes": int(operators.LINK_LIFETIME.total_seconds() // 60)})
+            minutes = int(operators.LINK_LIFETIME.total_seconds() // 60)
+            self.set_result([{"link": link, "minutes": minutes}])
         else:
             self.stdout.write(link)

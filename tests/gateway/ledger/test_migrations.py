@@ -60,5 +60,5 @@ def test_the_only_attempt_of_an_answer_moves_into_the_request(tmp_path: Path) ->
 def tries(request_id: str, env: dict[str, str]) -> list[dict[str, Any]]:
     printed = manage("logs", request_id, "--json", env=env)
     assert printed.returncode == 0, printed.stderr.decode()
-    found: list[dict[str, Any]] = json.loads(printed.stdout)[0]["tries"]
+    found: list[dict[str, Any]] = json.loads(printed.stdout)["rows"][0]["tries"]
     return found

@@ -59,7 +59,7 @@ class Finished(NamedTuple):
 
     @property
     def results(self) -> dict[str, str]:
-        return {one["call"]: one["result"] for one in json.loads(self.out)["calls"]}
+        return {one["call"]: one["result"] for one in json.loads(self.out)["rows"]}
 
 
 @pytest.mark.parametrize("model", [MODEL, "claude-sonnet-4-6"])
