@@ -112,6 +112,11 @@ class Answer:
         return self._stream.stop_reason if self._ended and self._failure is None else ""
 
     @property
+    def may_call_tools(self) -> bool:
+        """Of the client."""
+        return self._stream.declares_tools
+
+    @property
     def grounding_metadata(self) -> dict[str, Any]:
         """Google's, where sources are wanted: complete at the end of the answer."""
         return self._stream.grounding_metadata

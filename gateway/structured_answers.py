@@ -17,10 +17,8 @@ from gateway.journey import SAME_QUESTION, TOLD_THE_CLIENT
 from gateway.translation.structured_output import (
     AnswerSchema,
     UnfitAnswer,
-    declares_tools,
     wanted_schema,
 )
-from gateway.translation.upstream_model import family_of
 
 if TYPE_CHECKING:
     from gateway.answer import Answer
@@ -37,14 +35,14 @@ async def open_structured(relay: Relay, request: MessagesRequest, journey: Journ
     """As ``relay.open``, for a request with a schema: the answer is complete. Raises GatewayError."""
     schema = AnswerSchema(wanted_schema(request))
     first = await relay.open(request, journey)
-    events, problem = await _held(first, request, schema, journey)
+    events, problem = await _held(first, schema, journey)
     if problem is None:
         first.say(events)
         return first
     first.close()
     journey.end_attempt(DOES_NOT_FIT, SAME_QUESTION)
     second = await relay.open(_with_correction(request, events, problem), journey)
-    events, problem = await _held(second, request, schema, journey)
+    events, problem = await _held(second, schema, journey)
     if problem is not None:
         second.close()
         journey.end_attempt(DOES_NOT_FIT, TOLD_THE_CLIENT)
@@ -55,7 +53,7 @@ async def open_structured(relay: Relay, request: MessagesRequest, journey: Journ
 
 
 async def _held(
-    answer: Answer, request: MessagesRequest, schema: AnswerSchema, journey: Journey
+    answer: Answer, schema: AnswerSchema, journey: Journey
 ) -> tuple[list[StreamEvent], UnfitAnswer | None]:
     """The events that may leave, or those that came and what is wrong with them."""
     try:
@@ -65,7 +63,7 @@ async def _held(
         if isinstance(error, GatewayError):
             journey.end_attempt("broke off", TOLD_THE_CLIENT)
         raise
-    if any(map(_begins_call, events)) and not declares_tools(request, family_of(answer.model_id)):
+    if any(map(_begins_call, events)) and not answer.may_call_tools:
         return events, UnfitAnswer("the answer is a call of a tool that does not exist")
     if answer.stop_reason != "end_turn":
         return events, None  # cut short, refused, or a call of the client's own tool: no final answer

@@ -52,7 +52,8 @@ class TranslatedRequest:
     """``request`` is ready for JSON; the sender adds sessionId. The rest is for reading the answer.
 
     ``raw_token_estimate`` is the estimate before the ratio was applied; 0 when nothing is
-    to be learnt from it. ``request_type`` is what the envelope calls it.
+    to be learnt from it. ``request_type`` is what the envelope calls it. ``declares_tools``: some of the
+    client's own, not only such as the history needs.
     """
 
     request: dict[str, Any]
@@ -61,6 +62,7 @@ class TranslatedRequest:
     input_token_estimate: int
     raw_token_estimate: int = 0
     request_type: RequestType = "agent"
+    declares_tools: bool = False
     thinks: bool = False
     restorations: Mapping[str, Restoration] = field(default_factory=dict)
     answer_rules: AnswerRules = field(default_factory=AnswerRules)
@@ -105,6 +107,7 @@ def translate_request(
         names,
         input_token_estimate=round(estimate.tokens * token_ratio),
         raw_token_estimate=estimate.tokens if estimate.is_mostly_text and not without_thinking else 0,
+        declares_tools=answer_tool is None and bool(tools.declarations),
         thinks=plan.is_on,
         restorations=tools.restorations,
         answer_rules=rules,

@@ -77,7 +77,7 @@ class MessageStream:
 
     ``new_tool_use_id`` makes ids for calls that come without one. ``usage``, ``finish_reason`` and
     ``grounding_metadata`` hold what is known so far, the last of them only where sources are wanted;
-    ``failure`` is Google's error body once an error event has been sent.
+    ``failure`` is Google's error body once an error event has been sent. ``declares_tools`` is the request's.
     """
 
     def __init__(
@@ -95,6 +95,8 @@ class MessageStream:
         self.finish_reason: str | None = None
         self.grounding_metadata: dict[str, Any] = {}
         self.failure: dict[str, Any] | None = None
+
+        self.declares_tools = translated.declares_tools
 
         self._message_id = message_id
         self._client_model = client_model
