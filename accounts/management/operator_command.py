@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from accounts.inspection import Check, Verdict
 
-
 ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 
 
