@@ -21,6 +21,7 @@ from gateway.bodies import BodyLimits, ClientGone, IncomingBody  # noqa: E402
 from gateway.errors import GatewayError  # noqa: E402
 from gateway.service import Gateway  # noqa: E402
 from proxy_site.front_door import FrontDoor  # noqa: E402
+from proxy_site.page_connections import ClosingConnections  # noqa: E402
 from proxy_site.pages_without_database import WhileDatabaseAnswers  # noqa: E402
 
 Scope = dict[str, Any]
@@ -114,7 +115,7 @@ body_limits = BodyLimits(
     total_bytes=settings.BODIES_IN_FLIGHT_BYTES,
     seconds=settings.BODY_TIMEOUT_SECONDS,
 )
-pages = WhileDatabaseAnswers(get_asgi_application(), gateway.accounts.database)
+pages = WhileDatabaseAnswers(ClosingConnections(get_asgi_application()), gateway.accounts.database)
 api_or_pages = ApiOrPages(Api(gateway, body_limits), BoundedPages(pages, body_limits))
 application = ProtocolTypeRouter(
     {
