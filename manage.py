@@ -14,6 +14,8 @@ def main() -> None:
             from proxy_site import demo
 
             demo.prepare_environment()
+        if "--debug" in sys.argv[1:]:
+            os.environ["DEBUG"] = "true"
         # A bad setting shows here, before any command hides it.
         from proxy_site.settings import SETTING_WARNINGS
     except SettingError as error:

@@ -324,6 +324,30 @@ def test_debug_of_another_program_is_told_and_stops_nothing(env: dict[str, str])
     assert_one_sentence(done, 0, "DEBUG: 'release' is not true or false, and counts as false.")
 
 
+def test_debug_shows_more_and_no_secrets(emulator: EmulatorServer, tmp_path: Path) -> None:
+    secret, question = "open-sesame-4711", "What is the colour of a canary?"
+    body = {**HELLO, "messages": [{"role": "user", "content": question}]}
+    with LiveGateway(emulator, tmp_path, "--debug", AUTH_TOKEN=secret) as gateway:
+        asked = request_bytes(body=orjson.dumps(body), content_type="application/json", x_api_key=secret)
+        answer = ask(gateway.url, asked, "POST")
+        gateway.stop()
+
+    assert answer.status == 200
+    assert (
+        len(re.findall(r" DEBUG +req_\w+: (asks for|claude-\S+ began|POST /v1/messages)", gateway.output))
+        == 3
+    )
+    for word in (secret, question, "emulator-refresh", "emulator-access"):
+        assert word not in gateway.output
+
+
+@pytest.mark.parametrize("option", ["--deb", "--dem"])
+def test_an_option_cut_short_is_refused(option: str, env: dict[str, str]) -> None:
+    done = manage("runserver", option, env=env)
+
+    assert (done.returncode, option in done.stderr.decode()) == (2, True)
+
+
 def test_a_data_dir_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, env: dict[str, str]) -> None:
     (tmp_path / "file").touch()
 

@@ -32,7 +32,12 @@ class CommandParser(DjangoParser):
 
     def __init__(self, made: ArgumentParser, **options: Any) -> None:
         super().__init__(
-            prog=made.prog, description=made.description, parents=[made], add_help=False, **options
+            prog=made.prog,
+            description=made.description,
+            parents=[made],
+            add_help=False,
+            allow_abbrev=False,  # manage.py looks for --demo and --debug before they come here
+            **options,
         )
 
     def error(self, message: str) -> Any:

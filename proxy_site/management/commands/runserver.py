@@ -58,9 +58,6 @@ class Command(GatewayCommand):
             self._stop(str(error))
         if options["fallback"]:
             live_settings.fix("FALLBACK", "true")
-        if options["debug"]:
-            for name in settings.LOGGING["loggers"]:
-                logging.getLogger(name).setLevel(logging.DEBUG)
         self._refuse_strangers()
         if options["reload"]:
             autoreload.run_with_reloader(self._serve)
