@@ -24,6 +24,7 @@ from accounts.advice import advice_for
 from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import THRESHOLD_RULES, Account, ClientProblem, LiveSetting
 from accounts.quota import history_lines, outlooks
+from accounts.times import second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -301,9 +302,9 @@ class LogEntryAdmin(ModelAdmin):
     list_display_links = None
     date_hierarchy = None
 
-    @display(description="when (UTC)", ordering="action_time")
+    @display(description="when", ordering="action_time")
     def when(self, entry: LogEntry) -> str:
-        return f"{entry.action_time:%Y-%m-%d %H:%M:%S}"
+        return second(entry.action_time)
 
     @display(description="who", ordering="user")
     def who(self, entry: LogEntry) -> str:

@@ -12,6 +12,7 @@ from django.utils.timesince import timesince
 
 from accounts.advice import advice_for
 from accounts.service import running_service
+from accounts.times import minute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,5 +93,5 @@ def ago(moment: datetime | None) -> str:
         return "never"
     if (timezone.now() - moment).total_seconds() < 60:
         return "just now"
-    at, how_long = f"{moment:%Y-%m-%d %H:%M} UTC", timesince(moment, depth=1)
+    at, how_long = minute(moment), timesince(moment, depth=1)
     return format_html('<span title="{}">{} ago</span>', at, how_long)

@@ -7,8 +7,10 @@ WINDOW_SECONDS, follows how fast it does, and from that when nothing will be lef
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
+
+from accounts.times import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,7 @@ WINDOW_SECONDS = 2 * 3600.0
 """Work comes in bursts: what happened earlier says little about now."""
 SHORTEST_SECONDS = 60.0
 """Two measurements closer together than this say nothing about speed."""
+UNKNOWN_END = "Google does not say till when"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,20 @@ def foretell(measurements: Sequence[Measurement], reset_at: float | None, now: f
     return Forecast(remaining, rate * 3600, empty_at, reset_at)
 
 
-def sentence(forecast: Forecast, now: float) -> str:
-    """ "empty at 16:40, back at 19:00", times in UTC."""
+def sentence(forecast: Forecast, now: float, zone: tzinfo = UTC) -> str:
+    """ "empty at 16:40 CET, back at 19:00 CET", "lasts until 19:00 CET", "dry until 18:10 CET"."""
     if forecast.empty_at is None:
         if forecast.burned_per_hour > 0 and forecast.back_at is not None:
-            return f"lasts until {_clock(forecast.back_at, now)}"
+            return f"lasts until {clock(forecast.back_at, now, zone)}"
         return ""
-    back = f"back at {_clock(forecast.back_at, now)}" if forecast.back_at else "Google does not say till when"
     if forecast.empty_at <= now:
-        return f"empty, {back}"
-    return f"empty at {_clock(forecast.empty_at, now)}, {back}"
+        return dry_until(forecast.back_at, now, zone)
+    back = f"back at {clock(forecast.back_at, now, zone)}" if forecast.back_at else UNKNOWN_END
+    return f"empty at {clock(forecast.empty_at, now, zone)}, {back}"
+
+
+def dry_until(back_at: float | None, now: float, zone: tzinfo) -> str:
+    return f"dry, {UNKNOWN_END}" if back_at is None else f"dry until {clock(back_at, now, zone)}"
 
 
 def _since_last_rise(measurements: Sequence[Measurement]) -> Sequence[Measurement]:
@@ -86,8 +93,3 @@ def _empty_at(newest: Measurement, rate: float, now: float) -> float | None:
     if newest.remaining <= 0:
         return now
     return max(now, newest.at + newest.remaining / rate) if rate > 0 else None
-
-
-def _clock(at: float, now: float) -> str:
-    moment, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC)
-    return moment.strftime("%H:%M" if moment.date() == today.date() else "%d %b %H:%M")

@@ -14,6 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.credentials import seal, unseal
+from accounts.times import minute
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 THRESHOLD_RULES = [MinValueValidator(0.0), MaxValueValidator(0.99)]
@@ -218,7 +219,7 @@ class Cooldown(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.model_key} until {self.until:%Y-%m-%d %H:%M} UTC"
+        return f"{self.model_key} until {minute(self.until)}"
 
     @classmethod
     def lasting(cls) -> models.QuerySet[Cooldown]:

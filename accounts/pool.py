@@ -24,7 +24,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from accounts import strategies
+from accounts.forecast import dry_until
+from accounts.google.errors import Trouble
 from accounts.labels import short_labels
 from accounts.live_settings import live
 from accounts.models import usable_accounts
@@ -35,7 +39,6 @@ from accounts.strategies import Candidate, Condition
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from accounts.google.errors import Trouble
     from accounts.queue import Group, Need
 
     ListsModel = Callable[[int, str, str], bool | None]
@@ -428,6 +431,9 @@ class Pool:
         resting = self.rests.failed(key, trouble, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
         if resting is not None:
             what = f"{request.model_id}: {resting.reason}, {resting.until - resting.since:.0f} s"
+            if trouble is Trouble.QUOTA:
+                until = dry_until(resting.until, resting.since, settings.LOCAL_TIME_ZONE)
+                what = f"{request.model_id}: {resting.reason}, {until}"
             logger.warning("%s rests for %s", account.email, what)
             self._turn_away(self._queue.groups(request.model_key))
             self._plan_wake_up()

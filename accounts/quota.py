@@ -54,7 +54,10 @@ class QuotaOutlook:
 
     @property
     def sentence(self) -> str:
-        return forecast.sentence(self.forecast, timezone.now().timestamp()) if self.forecast else ""
+        if self.forecast is None:
+            return ""
+        now, zone = timezone.now().timestamp(), timezone.get_current_timezone()
+        return forecast.sentence(self.forecast, now, zone)
 
 
 def store_quotas(account_id: int, header_mode: str, offers: Iterable[ModelOffer]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
+from accounts.times import clock, clocks, in_words
 from gateway.translation.usage import NO_TOKENS, Tokens, TokenUsage
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ class Attempt:
     tokens: Tokens = NO_TOKENS
     """What the upstream had counted in the end."""
 
-    def for_operator(self) -> str:
+    def for_operator(self, zone: tzinfo = UTC) -> str:
         where = f" at {self.endpoint}" if self.endpoint else ""
-        until = f", back at {clock(self.back_at, self.started_at)}" if self.back_at is not None else ""
+        until = f", back at {clock(self.back_at, self.started_at, zone)}" if self.back_at is not None else ""
         return f"{self.email} for {self.model_id}{where}: {self.whole_reason}{until} → {self.decision}"
 
     @property
@@ -50,11 +51,11 @@ class Attempt:
 
 
 def sentence(model_id: str, attempts: Sequence[Attempt], now: float, zone: tzinfo = UTC) -> str:
-    """For example: 2 accounts tried for claude-sonnet-4-6: ad…@e… quota until 15:03 UTC, gr…@e… no capacity.
+    """For example: 2 accounts tried for claude-sonnet-4-6: ad…@e… quota until 17:03 CEST, gr…@e… no capacity.
     Next try in 2 h 3 min (17:03 CEST, 15:03 UTC)."""
     last_of_each = {attempt.email: attempt for attempt in attempts}
     count = len(last_of_each)
-    accounts = ", ".join(_one(attempt, now) for attempt in last_of_each.values())
+    accounts = ", ".join(_one(attempt, now, zone) for attempt in last_of_each.values())
     text = f"{count} account{'' if count == 1 else 's'} tried for {model_id}: {accounts}."
     first_back = min((at for one in last_of_each.values() if (at := one.back_at) is not None), default=None)
     return text if first_back is None else f"{text} {next_try(first_back, now, zone)}"
@@ -64,34 +65,6 @@ def next_try(moment: float, now: float, zone: tzinfo = UTC) -> str:
     return f"Next try in {in_words(moment - now)} ({clocks(moment, now, zone)})."
 
 
-def _one(attempt: Attempt, now: float) -> str:
-    until = f" until {clock(attempt.back_at, now)}" if attempt.back_at is not None else ""
+def _one(attempt: Attempt, now: float, zone: tzinfo) -> str:
+    until = f" until {clock(attempt.back_at, now, zone)}" if attempt.back_at is not None else ""
     return f"{attempt.account} {attempt.reason}{until}"
-
-
-def in_words(seconds: float) -> str:
-    """45 s, 3 min, 2 h 3 min, 4 d 2 h: two units are enough to plan with."""
-    whole = max(1, round(seconds))
-    if whole < 90:
-        return f"{whole} s"
-    minutes = round(whole / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
-
-
-def clock(moment: float, now: float, zone: tzinfo = UTC) -> str:
-    """The time of day, with the date when it is more than 20 hours away."""
-    at = datetime.fromtimestamp(moment, zone)
-    return at.strftime("%H:%M %Z" if moment - now < 20 * 3600 else "%d %b %H:%M %Z")
-
-
-def clocks(moment: float, now: float, zone: tzinfo) -> str:
-    """In `zone` and in UTC; once where both show the same."""
-    in_utc = clock(moment, now)
-    is_utc = not datetime.fromtimestamp(moment, zone).utcoffset()
-    return in_utc if is_utc else f"{clock(moment, now, zone)}, {in_utc}"

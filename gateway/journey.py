@@ -172,7 +172,7 @@ class Journey:
         attempt.reason, attempt.detail = fitting(reason, 200), detail
         attempt.decision, attempt.back_at = decision, back_at
         attempt.took_seconds = max(0.0, time.time() - attempt.started_at)
-        logger.warning("%s", attempt.for_operator())
+        logger.warning("%s", attempt.for_operator(settings.LOCAL_TIME_ZONE))
         if self.on_failed_attempt is not None:
             self.on_failed_attempt(attempt)
 

@@ -13,7 +13,7 @@ from accounts.live_settings import live
 from accounts.models import Account, Cooldown
 from accounts.quota import outlooks
 from accounts.rest import LIMIT_REASONS
-from gateway.explanations import in_words
+from accounts.times import in_words, minute, second
 from gateway.models import ModelRoute
 
 if TYPE_CHECKING:
@@ -153,11 +153,11 @@ def as_text(limits: Sequence[AccountLimits]) -> str:
     now = timezone.now()
     usable = sum(one.advice is None for one in limits)
     lines = [
-        f"Account limits, {now:%Y-%m-%d %H:%M:%S} UTC",
+        f"Account limits, {second(now)}",
         f"{len(limits)} accounts: {usable} usable, {sum(one.status == 'rate-limited' for one in limits)} "
         f"rate-limited, {len(limits) - usable} unusable",
         "",
-        f"{'Account':<25} {'Status':<22} {'Last used':<18} Quota full again",
+        f"{'Account':<25} {'Status':<22} {'Last used':<22} Quota full again",
     ]
     for one in limits:
         resets = [quota.reset_at for quota in one.quotas.values() if quota.reset_at and quota.reset_at > now]
@@ -166,8 +166,8 @@ def as_text(limits: Sequence[AccountLimits]) -> str:
         )
         used = one.account.last_used_at
         lines.append(
-            f"{_short(one):<25} {status:<22} {f'{used:%Y-%m-%d %H:%M}' if used else 'never':<18} "
-            f"{f'{min(resets):%Y-%m-%d %H:%M} UTC' if resets else '-'}"
+            f"{_short(one):<25} {status:<22} {minute(used) if used else 'never':<22} "
+            f"{minute(min(resets)) if resets else '-'}"
         )
         if one.advice is not None:
             lines.append(f"    {one.advice.problem}: {one.advice.what_to_do}")

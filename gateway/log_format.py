@@ -90,19 +90,19 @@ class SafeFormatter(logging.Formatter):
 
 
 class TextFormatter(SafeFormatter):
-    """2026-11-24 13:45:01.123 INFO    req_1f… what happened"""
+    """2026-11-24 13:45:01.123 CET INFO    req_1f… what happened"""
 
     def __init__(self, *, is_coloured: bool) -> None:
         super().__init__()
         self._is_coloured = is_coloured
 
     def format(self, record: logging.LogRecord) -> str:
-        at = datetime.fromtimestamp(record.created, UTC)
+        at = datetime.fromtimestamp(record.created, settings.LOCAL_TIME_ZONE)
         level = f"{record.levelname:<7}"
         if self._is_coloured and record.levelname in COLOURS:
             level = f"\x1b[{COLOURS[record.levelname]}m{level}\x1b[0m"
         request_id = _request_id(record)
-        line = f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} {level} "
+        line = f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} {at:%Z} {level} "
         line += f"{request_id}: {self.message_of(record)}" if request_id else self.message_of(record)
         shown = self.traceback_of(record)
         return f"{line}\n{shown}" if shown else line

@@ -303,7 +303,7 @@ def _moment(request: HttpRequest, name: str) -> datetime | None:
     if not text:
         return None
     try:
-        return moment(text, timezone.now())
+        return moment(text, timezone.localtime())
     except NotATime as error:
         raise InvalidRequest(f"{name}: {error}") from error
 

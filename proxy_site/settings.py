@@ -256,6 +256,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "accounts.readers_zone.in_readers_zone",
     "axes.middleware.AxesMiddleware",
 ]
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -323,6 +324,7 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "ENVIRONMENT": "accounts.admin_site.environment",
     "STYLES": [lambda request: f"/{STATIC_URL}accounts/desk.css"],
+    "SCRIPTS": [lambda request: f"/{STATIC_URL}accounts/time_zone.js"],
     "SIDEBAR": {"navigation": "accounts.admin_site.navigation"},
 }
 # Served straight from the packages: nothing to collect before the first start.

@@ -9,6 +9,7 @@ from pathlib import Path
 _data_dir = tempfile.mkdtemp(prefix="antigravity-proxy-tests-")
 atexit.register(shutil.rmtree, _data_dir, ignore_errors=True)
 os.environ["DATA_DIR"] = _data_dir
+os.environ["TZ"] = "UTC"
 os.environ["OAUTH_CLIENT_ID"] = "test-client-id"
 os.environ["OAUTH_CLIENT_SECRET"] = "test-client-secret"
 for _name in ("AUTH_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FILE"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import orjson
@@ -55,6 +58,11 @@ def said(gateway: LiveGateway, *command: str) -> str:
     """What a command printed, both streams together."""
     result = manage(*command, env=gateway.env)
     return (result.stdout + result.stderr).decode()
+
+
+def said_aside(gateway: LiveGateway, *command: str) -> str:
+    """What it printed to standard error alone."""
+    return manage(*command, env=gateway.env).stderr.decode()
 
 
 # JSON
@@ -189,3 +197,24 @@ def test_in_is_all_input_and_cached_a_part_of_it_wherever_one_looks(
     (row,) = orjson.loads(said(running, "logs", "in-and-cached", "--json"))["rows"]
     assert (row["input_tokens"], row["cached_tokens"], row["output_tokens"]) == (120, 100, 7)
     assert "cache_read_tokens" not in row
+
+
+# Times
+
+
+def test_times_are_in_the_readers_zone_which_is_named(running: LiveGateway) -> None:
+    here = ZoneInfo("Europe/Berlin")
+    name = f"{datetime.now(here):%Z}"
+
+    ask(running, "when-was-it")
+
+    stamp = f"{datetime.now(here):%Y-%m-%d %H:}"
+    (line,) = [line for line in running.output.splitlines() if "when-was-it: " in line]
+    assert re.match(rf"{stamp}\d\d:\d\d\.\d\d\d {name} INFO ", line)
+    assert re.search(
+        rf"began    {stamp}\d\d:\d\d {name}$", said(running, "logs", "when-was-it"), re.MULTILINE
+    )
+    assert re.match(
+        rf"Since {datetime.now(here) - timedelta(days=1):%Y-%m-%d %H}:\d\d {name}:",
+        said_aside(running, "stats"),
+    )

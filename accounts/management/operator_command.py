@@ -13,10 +13,12 @@ from abc import ABC, abstractmethod
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
 
 from accounts.command_line import manage
 from accounts.credentials import CredentialsUnreadable
@@ -58,7 +60,8 @@ class OperatorCommand(GatewayCommand, ABC):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            self._act_or_explain(**options)
+            with timezone.override(settings.LOCAL_TIME_ZONE):
+                self._act_or_explain(**options)
             if options["json"] and not self._is_printed:
                 self.stdout.write(as_json(self._result))
             sys.stdout.flush()

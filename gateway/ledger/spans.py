@@ -1,4 +1,4 @@
-"""Points in time as people write them: 7d, 36h, 90m, 2026-11-24, 2026-11-24T13:45. UTC if they say none."""
+"""Points in time as people write them: 7d, 36h, 90m, 2026-11-24, 2026-11-24T13:45."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class NotATime(ValueError):
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """Raises NotATime."""
+    """In UTC; a text that names no zone means that of `now`. Raises NotATime."""
     text = text.strip()
     if text == "today":
-        return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return now.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
     if ago := AGO.fullmatch(text):
         try:
             return max(EARLIEST, now - timedelta(**{UNITS[ago[2]]: int(ago[1])}))
@@ -27,7 +27,7 @@ def moment(text: str, now: datetime) -> datetime:
             return EARLIEST
     try:
         at = datetime.fromisoformat(text)
-        at = at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        at = (at if at.tzinfo is not None else at.replace(tzinfo=now.tzinfo)).astimezone(UTC)
     except (ValueError, OverflowError):
         at = None
     if at is None or not EARLIEST <= at < LATEST:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -101,6 +102,38 @@ def test_a_wrong_client_secret_stands_above_everything(desk: Client, ada: Accoun
     ClientProblem.note("Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET (invalid_client).")
 
     assert "No account is to blame" in text_of(desk, LIST)
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [
+        ("Asia/Kolkata", "Since 2026-03-01 17:30 IST"),
+        ("Asia%2FKolkata", "Since 2026-03-01 17:30 IST"),
+        ("America/Sao_Paulo", "Since 2026-03-01 09:00 -03"),
+        ("No/Such_Zone", "Since 2026-03-01 13:00 CET"),
+        ("../../etc/passwd", "Since 2026-03-01 13:00 CET"),
+        ("/etc/localtime", "Since 2026-03-01 13:00 CET"),
+        ("A" * 4000, "Since 2026-03-01 13:00 CET"),
+        ("", "Since 2026-03-01 13:00 CET"),
+    ],
+)
+def test_times_are_in_the_browsers_zone_or_else_in_the_settings(
+    desk: Client, ada: Account, settings: Settings, zone: str, shown: str
+) -> None:
+    settings.LOCAL_TIME_ZONE = ZoneInfo("Europe/Berlin")
+    ada.enter_state("invalid", "gone")
+    ada.state_since = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    ada.save()
+    desk.cookies["gateway_time_zone"] = zone
+
+    assert shown in text_of(desk, f"{LIST}{ada.pk}/change/")
+
+
+def test_each_page_tells_the_browsers_zone(desk: Client, ada: Account) -> None:
+    assert "accounts/time_zone.js" in text_of(desk, LIST)
 
 
 # One account

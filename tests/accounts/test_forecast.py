@@ -29,7 +29,7 @@ def test_a_steady_burn_is_drawn_out_to_its_end() -> None:
     assert forecast is not None
     assert forecast.burned_per_hour == pytest.approx(0.4)
     assert forecast.empty_at == pytest.approx(at(1))
-    assert sentence(forecast, NOON) == "empty at 13:00, back at 19:00"
+    assert sentence(forecast, NOON) == "empty at 13:00 UTC, back at 19:00 UTC"
 
 
 def test_what_outlasts_its_reset_is_not_empty_before_it() -> None:
@@ -37,18 +37,18 @@ def test_what_outlasts_its_reset_is_not_empty_before_it() -> None:
 
     assert forecast is not None
     assert forecast.empty_at is None
-    assert sentence(forecast, NOON) == "lasts until 14:00"
+    assert sentence(forecast, NOON) == "lasts until 14:00 UTC"
 
 
 def test_nothing_left_is_empty_now() -> None:
     forecast = foretell([Measurement(at(-1), 0.0)], at(7), NOON)
 
     assert forecast is not None
-    assert sentence(forecast, NOON) == "empty, back at 19:00"
+    assert sentence(forecast, NOON) == "dry until 19:00 UTC"
 
 
 def test_a_reset_on_another_day_says_which() -> None:
-    assert sentence(Forecast(0.0, 1.0, NOON, at(30)), NOON) == "empty, back at 02 Mar 18:00"
+    assert sentence(Forecast(0.0, 1.0, NOON, at(30)), NOON) == "dry until 02 Mar 18:00 UTC"
 
 
 def test_an_unused_quota_needs_no_words() -> None:

@@ -21,8 +21,9 @@ from accounts.rest import (
     NO_EFFECT,
     rest_seconds,
 )
+from accounts.times import in_words
 from gateway import failover, model_call
-from gateway.explanations import Attempt, in_words, sentence
+from gateway.explanations import Attempt, sentence
 from gateway.failures import VERDICTS, Verdict
 from tests.faults.cases import BEFORE_THE_ANSWER, IN_THE_ANSWER, Fault
 from tests.faults.test_faults import assert_at_rest
@@ -115,7 +116,7 @@ def test_the_page_quotes_the_lines_of_the_log_as_they_are(page: str) -> None:
         decision="next account",
     )
 
-    assert attempt.for_operator() in page
+    assert attempt.for_operator(ZoneInfo("Europe/Berlin")) in page
 
 
 def test_the_page_quotes_the_sentence_for_the_client_as_it_is(page: str) -> None:

@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.explanations import Attempt, clock, in_words, sentence
+from accounts.times import clock, in_words
+from gateway.explanations import Attempt, sentence
 
 NOON = 1_772_366_400.0  # 2026-03-01 12:00 UTC
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -61,11 +63,20 @@ def test_a_line_has_time_level_request_and_message(in_a_request: None) -> None:
     record = a_record("%d rows", 3)
     record.created = 1_795_527_901.1239
 
-    assert PLAIN.format(record) == f"2026-11-24 13:45:01.123 INFO    {REQUEST_ID}: 3 rows"
+    assert PLAIN.format(record) == f"2026-11-24 13:45:01.123 UTC INFO    {REQUEST_ID}: 3 rows"
 
 
 def test_a_line_outside_of_requests_has_no_id() -> None:
     assert PLAIN.format(a_record("ready")).endswith(" INFO    ready")
+
+
+def test_its_time_is_in_the_machines_zone_which_is_named(settings: Settings) -> None:
+    settings.LOCAL_TIME_ZONE = ZoneInfo("Europe/Berlin")
+
+    record = a_record("ready")
+    record.created = datetime(2026, 11, 24, 13, 45, 1, 123_000, tzinfo=UTC).timestamp()
+
+    assert PLAIN.format(record) == "2026-11-24 14:45:01.123 CET INFO    ready"
 
 
 def test_a_line_of_json_has_named_facts(in_a_request: None) -> None:
@@ -299,8 +310,8 @@ def spoken(tmp_path: Path, **settings: str) -> tuple[list[str], list[str]]:
 def test_what_goes_well_goes_to_standard_output_and_the_rest_to_standard_error(tmp_path: Path) -> None:
     out, err = spoken(tmp_path, LOG_LEVEL="debug")
 
-    assert [line.split(" ", 2)[2] for line in out] == ["DEBUG   it is debug", "INFO    it is info"]
-    assert [line.split(" ", 2)[2] for line in err] == [
+    assert [line.split(" ", 3)[3] for line in out] == ["DEBUG   it is debug", "INFO    it is info"]
+    assert [line.split(" ", 3)[3] for line in err] == [
         "WARNING it is warning",
         "ERROR   it is error",
         "WARNING it is loud elsewhere",
@@ -318,4 +329,4 @@ def test_a_higher_level_leaves_out_more(tmp_path: Path) -> None:
     out, err = spoken(tmp_path, LOG_LEVEL="error")
 
     assert out == []
-    assert [line.split(" ", 2)[2] for line in err] == ["ERROR   it is error", "WARNING it is loud elsewhere"]
+    assert [line.split(" ", 3)[3] for line in err] == ["ERROR   it is error", "WARNING it is loud elsewhere"]

@@ -6,6 +6,7 @@ from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import ClientProblem
 from accounts.overview import describe
+from accounts.times import minute
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -29,7 +30,7 @@ class Command(OperatorCommand):
             self.set_result(rows)
             return
         if problem := ClientProblem.objects.first():
-            self.say(f"Since {problem.since:%Y-%m-%d %H:%M} UTC: {problem.reason} No account is to blame.")
+            self.say(f"Since {minute(problem.since)}: {problem.reason} No account is to blame.")
         if not rows:
             self.say(f"There is no account yet. Add one: {manage('addaccount')}")
             return
@@ -49,14 +50,14 @@ class Command(OperatorCommand):
                 status=advice["problem"] if advice else "OK",
                 tier=row["tier"],
                 lowest=f"{min(known):.0%}" if known else "-",
-                used=f"{used:%Y-%m-%d %H:%M}" if used else "never",
+                used=minute(used) if used else "never",
             ).rstrip()
         )
         if advice:
             self._print_advice(advice)
 
     def _print_advice(self, advice: dict[str, Any]) -> None:
-        since = f" (since {advice['since']:%Y-%m-%d %H:%M} UTC)" if advice["since"] else ""
+        since = f" (since {minute(advice['since'])})" if advice["since"] else ""
         for line in (advice["reason"] + since, advice["what_to_do"], advice["link"]):
             if line.strip():
                 self.stdout.write(f"    {line.strip()}")

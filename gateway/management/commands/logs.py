@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts.management.operator_command import OperatorCommand
+from accounts.times import second
 from gateway.ledger.record import MESSAGES, SAFEGUARDS, tokens_of
 from gateway.ledger.search import (
     LARGEST_PAGE,
@@ -60,9 +61,7 @@ class Command(OperatorCommand):
             help="clients' own requests, or the safety checks of their answers",
         )
         parser.add_argument("--session", default="", metavar="ID", help="of Claude Code")
-        parser.add_argument(
-            "--since", default="", metavar="WHEN", help="30m, 24h, 7d, today or a date, in UTC"
-        )
+        parser.add_argument("--since", default="", metavar="WHEN", help="30m, 24h, 7d, today or a date")
         parser.add_argument("--until", default="", metavar="WHEN")
 
     def act(self, *, request_id: str, follow: bool, limit: int, json: bool, **options: Any) -> None:
@@ -133,7 +132,7 @@ def _moment(name: str, text: str) -> datetime | None:
     if not text:
         return None
     try:
-        return moment(text, timezone.now())
+        return moment(text, timezone.localtime())
     except NotATime as error:
         raise CommandError(f"{name}: {error}") from error
 
@@ -156,7 +155,7 @@ def _class_mark(row: RequestLog) -> str:
 
 def _story(row: RequestLog, attempts: list[RequestAttempt]) -> str:
     facts = {
-        "began": f"{row.started_at:%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC",
+        "began": second(row.started_at),
         "client": row.client + (f", session {row.session_id}" if row.session_id else ""),
         "model": f"{row.client_model or '-'} → {row.upstream_model or '-'}"
         + (" (stepped in)" if row.stepped_in else ""),

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
+from accounts.times import minute
 from gateway import limits
 from gateway.ledger import usage
 from gateway.ledger.record import tokens_of
@@ -40,7 +41,7 @@ class Command(OperatorCommand):
             "--since",
             default="24h",
             metavar="WHEN",
-            help="30m, 24h, 7d, today, 2026-11-24 or 2026-11-24T13:45 (UTC); default: 24h",
+            help="30m, 24h, 7d, today, 2026-11-24 or 2026-11-24T13:45; default: 24h",
         )
         parser.add_argument("--csv", action="store_true", help="print the result as CSV")
 
@@ -48,7 +49,7 @@ class Command(OperatorCommand):
         if json and csv:
             raise CommandError("--json and --csv exclude each other.")
         try:
-            begin = moment(since, timezone.now())
+            begin = moment(since, timezone.localtime())
         except NotATime as error:
             raise CommandError(f"--since: {error}") from error
         if what == "limits":
@@ -71,7 +72,7 @@ class Command(OperatorCommand):
         if csv:
             self._print_csv(rows)
             return
-        self.say(f"Since {begin:%Y-%m-%d %H:%M} UTC:")
+        self.say(f"Since {minute(begin)}:")
         if not totals:
             self.say("No request has ended since then. --since 30d looks further back.")
             return
@@ -108,7 +109,7 @@ class Command(OperatorCommand):
         if csv:
             self._print_csv(rows)
             return
-        self.say(f"Since {begin:%Y-%m-%d %H:%M} UTC, the one used last first:")
+        self.say(f"Since {minute(begin)}, the one used last first:")
         if not sessions:
             self.say("No client has named a session since then; Claude Code does.")
             return
@@ -117,7 +118,7 @@ class Command(OperatorCommand):
             (
                 one.session_id,
                 one.client,
-                f"{one.last_at:%m-%d %H:%M}",
+                minute(one.last_at),
                 duration(one.wall_seconds),
                 number(one.requests),
                 number(one.failed),

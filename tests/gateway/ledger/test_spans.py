@@ -33,10 +33,19 @@ def test_a_text_is_a_point_in_time(text: str, at: datetime) -> None:
     assert moment(text, NOW) == at
 
 
-def test_today_begins_at_midnight_utc_wherever_now_is_said() -> None:
-    late = datetime(2026, 11, 24, 1, 0, tzinfo=timezone(timedelta(hours=5)))
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("today", datetime(2026, 11, 23, 19, tzinfo=UTC)),
+        ("2026-11-23", datetime(2026, 11, 22, 19, tzinfo=UTC)),
+        ("2026-11-23T13:45", datetime(2026, 11, 23, 8, 45, tzinfo=UTC)),
+        ("2026-11-23T13:45Z", datetime(2026, 11, 23, 13, 45, tzinfo=UTC)),
+    ],
+)
+def test_a_text_without_a_zone_means_that_of_now(text: str, at: datetime) -> None:
+    here = datetime(2026, 11, 24, 1, 0, tzinfo=timezone(timedelta(hours=5)))
 
-    assert moment("today", late) == datetime(2026, 11, 23, tzinfo=UTC)
+    assert moment(text, here) == at
 
 
 @pytest.mark.parametrize(
