@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 LARGEST_PAGE = 500
+MOST_NAMED = 10
 LATE_BY = timedelta(minutes=3)
 """Rows may come into the table so long after they began: the database may have been locked."""
 
@@ -44,6 +45,11 @@ class Search:
     """Only what failed or was interrupted. A client that hung up is no error."""
     since: datetime | None = None
     until: datetime | None = None
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether anything is asked for."""
+        return self != Search()
 
     @property
     def _equal(self) -> dict[str, Any]:
@@ -124,6 +130,26 @@ def full_name(column: str, text: str) -> str:
         there = ", ".join(found or names) or "none yet"
         raise NothingLikeIt(f"{which} like {text!r} in the ledger: {there}.")
     return str(found[0])
+
+
+def whole_id(beginning: str) -> str:
+    """The one id that is this text, or else begins with it. Raises NothingLikeIt."""
+    ids = RequestLog.objects.filter(request_id__gte=beginning).values_list("request_id", flat=True)
+    if ids.filter(request_id=beginning).exists():
+        return beginning
+    found = list(
+        ids.filter(request_id__startswith=beginning).order_by("request_id").distinct()[: MOST_NAMED + 1]
+    )
+    if len(found) == 1:
+        return str(found[0])
+    shown = repr(beginning[:64])
+    if not found:
+        raise NothingLikeIt(
+            f"The ledger has no request {shown}. Only requests for messages are in it, from clients "
+            "that were let in."
+        )
+    more = " and more" if len(found) > MOST_NAMED else ""
+    raise NothingLikeIt(f"Several requests begin with {shown}: {', '.join(found[:MOST_NAMED])}{more}.")
 
 
 class Following:

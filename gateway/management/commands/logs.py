@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
@@ -8,7 +10,7 @@ from django.utils import timezone
 
 from accounts.management.operator_command import OperatorCommand
 from accounts.times import second
-from gateway.ledger.record import MESSAGES, SAFEGUARDS, tokens_of
+from gateway.ledger.record import MESSAGES, SAFEGUARDS, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.search import (
     LARGEST_PAGE,
     Following,
@@ -19,19 +21,38 @@ from gateway.ledger.search import (
     attempts_of,
     full_name,
     page,
+    whole_id,
 )
 from gateway.ledger.spans import NotATime, moment
-from gateway.management.tables import duration, number
+from gateway.management.tables import Layout, duration, number
+from gateway.models import RequestLog
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
 
     from django.core.management.base import CommandParser
 
-    from gateway.models import RequestAttempt, RequestLog
+    from gateway.models import RequestAttempt
 
 POLL_SECONDS = 0.5
 BAR_WIDTH = 24
+NAMES = 6
+COLUMNS = (
+    *("REQUEST", "STATUS", "ASKED FOR", "MODEL", "ACCOUNT"),
+    *("IN", "CACHED", "OUT", "TOOK", "TRIES", "OUTCOME"),
+)
+LESS_IMPORTANT = ("ASKED FOR", "TRIES", "CACHED", "TOOK", "IN", "OUT", "ACCOUNT")
+EXAMPLE = RequestLog(
+    request_id="req_" + "0" * 24,
+    started_at=datetime(2026, 1, 1, tzinfo=UTC),
+    client_model="claude-sonnet-4-6",
+    upstream_model="claude-sonnet-4-6",
+    account="someone@example.com",
+    **dict.fromkeys(TOKEN_COLUMNS, 100_000),
+)
+"""As wide as requests mostly are, for those that are still to come."""
+SHORTEST_ID = 16
+"""The time in an id of ours."""
 
 
 class Command(OperatorCommand):
@@ -43,7 +64,9 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("request_id", nargs="?", default="", metavar="REQUEST-ID")
+        parser.add_argument(
+            "request_id", nargs="?", default="", metavar="REQUEST-ID", help="or its beginning"
+        )
         parser.add_argument("-f", "--follow", action="store_true", help="go on with each request as it ends")
         parser.add_argument(
             "-n", "--limit", type=int, default=20, help=f"at most {LARGEST_PAGE}; default: 20"
@@ -76,12 +99,14 @@ class Command(OperatorCommand):
         if json and not follow:
             self.set_result(as_json(row) for row in rows)
             return
-        for row in rows:
-            self._print_row(row, json=json)
+        layout = _layout([*rows, EXAMPLE] if follow else rows)
+        if rows or following is not None:
+            self._print(rows, None if json else layout, with_head=True)
+        else:
+            self.say("Nothing matches." if search.is_narrow else "The ledger has no request yet.")
         while following is not None:
             time.sleep(POLL_SECONDS)
-            for row in following.ended():
-                self._print_row(row, json=json)
+            self._print(list(following.ended()), None if json else layout)
 
     def _search(
         self, account: str, model: str, client: str, session: str, since: str, until: str, **options: Any
@@ -103,22 +128,25 @@ class Command(OperatorCommand):
 
     # Many
 
-    def _print_row(self, row: RequestLog, *, json: bool) -> None:
-        if json:
-            self.print_line(as_json(row))
+    def _print(self, rows: list[RequestLog], layout: Layout | None, *, with_head: bool = False) -> None:
+        """As JSON without a layout."""
+        if layout is None:
+            for row in rows:
+                self.print_line(as_json(row))
         else:
-            self.stdout.write(_line(row))
+            for line in ([layout.head] if with_head else []) + list(layout.lines(_cells_of(rows))):
+                self.stdout.write(line)
+            if with_head and layout.left_out:
+                self.say(layout.left_out)
         self.stdout.flush()
 
     # One
 
     def _print_request(self, request_id: str, *, json: bool) -> None:
-        rows = page(Search(request_id=request_id), limit=LARGEST_PAGE)
-        if not rows:
-            raise CommandError(
-                f"The ledger has no request {request_id[:64]!r}. Only requests for messages are in it, from "
-                "clients that were let in."
-            )
+        try:
+            rows = page(Search(request_id=whole_id(request_id)), limit=LARGEST_PAGE)
+        except NothingLikeIt as error:
+            raise CommandError(str(error)) from error
         if json:
             self.set_result(
                 {**as_json(row), "tries": [attempt_as_json(one) for one in attempts_of(row)]} for row in rows
@@ -137,15 +165,53 @@ def _moment(name: str, text: str) -> datetime | None:
         raise CommandError(f"{name}: {error}") from error
 
 
-def _line(row: RequestLog) -> str:
-    tokens = f"{number(tokens_of(row).all_input)} in {number(row.output_tokens)} out"
-    tries = f" {row.attempts} attempts" if row.attempts > 1 else ""
+def _layout(rows: list[RequestLog]) -> Layout:
+    when = f"TIME ({timezone.localtime():%Z})" if sys.stdout.isatty() else "TIME"
+    return Layout(
+        (when, *COLUMNS),
+        _cells_of(rows),
+        names=NAMES,
+        optional=LESS_IMPORTANT,
+        whole=(when, "REQUEST", "STATUS"),
+        has_text=True,
+    )
+
+
+def _cells_of(rows: list[RequestLog]) -> list[tuple[str, ...]]:
+    """In a pipe with whole times and ids; at a terminal so much of an id as tells it from the others here."""
+    if not sys.stdout.isatty():
+        return [(second(row.started_at), row.request_id, *_facts(row)) for row in rows]
+    ids = [row.request_id for row in rows]
+    return [
+        (
+            f"{timezone.localtime(row.started_at):%m-%d %H:%M:%S}",
+            beginning_of(row.request_id, ids),
+            *_facts(row),
+        )
+        for row in rows
+    ]
+
+
+def beginning_of(request_id: str, others: Sequence[str]) -> str:
+    """The shortest that is no other's, and no shorter than the time in it."""
+    for length in range(SHORTEST_ID, len(request_id)):
+        if not any(one.startswith(request_id[:length]) for one in others if one != request_id):
+            return request_id[:length]
+    return request_id
+
+
+def _facts(row: RequestLog) -> tuple[str, ...]:
     return (
-        f"{row.started_at:%Y-%m-%d %H:%M:%S} {row.request_id} {row.status or '...'} "
-        f"{_class_mark(row)}{row.client_model or '-'} → {row.upstream_model or '-'} {row.account or '-'} "
-        f"{tokens} "
-        f"{duration(row.duration_seconds)}{tries} {row.stop_reason or row.outcome}"
-        + (f": {row.error}" if row.error else "")
+        str(row.status or "-"),
+        row.client_model or "-",
+        _class_mark(row) + (row.upstream_model or "-"),
+        row.account or "-",
+        number(tokens_of(row).all_input),
+        number(row.cache_read_tokens),
+        number(row.output_tokens),
+        duration(row.duration_seconds),
+        str(row.attempts),
+        (row.stop_reason or row.outcome) + (f": {row.error}" if row.error else ""),
     )
 
 
