@@ -37,6 +37,7 @@ def banner(host: str, port: int) -> str:
         f"  Data                    {settings.DATA_DIR}",
         *_auto_mode_lines(),
         *_account_lines(Account.objects.count()),
+        *_demo_lines(),
         "",
         "  Stop with Ctrl-C.",
     ]
@@ -80,3 +81,9 @@ def _account_lines(count: int) -> list[str]:
     if other_tools_file.is_file():
         lines.append(f"    {manage(f'importaccounts {shlex.quote(str(other_tools_file))}')}")
     return lines
+
+
+def _demo_lines() -> list[str]:
+    if not settings.DEMO:
+        return []
+    return [f"  From another terminal   {manage('logs -f --demo')}  (or stats, listaccounts, ...)"]

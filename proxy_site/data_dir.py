@@ -10,13 +10,17 @@ import contextlib
 import fcntl
 import os
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from proxy_site.environment import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+LOCK = "server.lock"
+LOCK_TRIES = 4
 
 
 class AlreadyServing(Exception):
@@ -68,10 +72,10 @@ def _create_once(path: Path, text: str) -> None:
 @contextlib.contextmanager
 def sole_server(data_dir: Path) -> Iterator[None]:
     """Hold DATA_DIR's lock while serving; the operating system gives it back however the process ends."""
-    descriptor = os.open(data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "r+", encoding="ascii") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock)
         except BlockingIOError as error:
             holder = lock.read().strip() or "unknown"
             raise AlreadyServing(
@@ -82,3 +86,24 @@ def sole_server(data_dir: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def is_served(data_dir: Path) -> bool:
+    """Whether a server holds the lock of this DATA_DIR."""
+    try:
+        with (data_dir / LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _lock(file: IO[str]) -> None:
+    """More than once: `is_served` holds the lock for a moment. Raises BlockingIOError."""
+    for _ in range(LOCK_TRIES - 1):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.02)
+    return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

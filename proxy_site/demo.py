@@ -9,10 +9,12 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import tempfile
 from functools import cache
 
 from gateway.upstreams.emulator.server import EmulatorServer
+from proxy_site import running_demo
+
+UNSET = ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCODE_USER_AGENT")
 
 
 @cache
@@ -22,11 +24,13 @@ def emulator() -> EmulatorServer:
 
 
 def prepare_environment() -> None:
-    data_dir = tempfile.mkdtemp(prefix="antigravity-proxy-demo-")
+    data_dir = running_demo.make_data_dir()
     atexit.register(shutil.rmtree, data_dir, ignore_errors=True)
-    for name in ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCODE_USER_AGENT"):
-        os.environ[name] = ""  # empty, not absent: a .env file must not fill it in
-    os.environ.update(emulator().gateway_settings(), DATA_DIR=data_dir, DEMO="true")
+    # Empty, not absent: a .env file must not fill it in.
+    unset = dict.fromkeys(UNSET, "")
+    settings = {**unset, **emulator().gateway_settings(), "DATA_DIR": str(data_dir), "DEMO": "true"}
+    running_demo.describe(data_dir, settings)
+    os.environ.update(settings)
 
 
 def import_accounts() -> None:

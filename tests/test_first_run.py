@@ -17,6 +17,7 @@ import httpx
 import orjson
 import pytest
 
+from proxy_site.data_dir import sole_server
 from tests.accounts.terminal import Terminal
 from tests.clients.raw_http import Answer, ask, post, request_bytes
 from tests.live_gateway import PROJECT, LiveGateway, accounts_file, clean_environment, free_port, manage
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.upstreams.emulator.server import EmulatorServer
 
 STOPPED_WITHIN_SECONDS = 2.0
+EMULATOR_ACCOUNTS = ["ada@example.com", "grace@example.com", "linus@example.com"]
 HELLO = {
     "model": "claude-opus-5-5",
     "max_tokens": 100,
@@ -470,6 +472,38 @@ def test_the_demo_leaves_the_real_data_alone(env: dict[str, str], tmp_path: Path
 
     assert answer.status == 200
     assert not Path(env["DATA_DIR"]).exists()
+
+
+def test_commands_reach_the_demo_that_runs(bare: dict[str, str], tmp_path: Path) -> None:
+    port = free_port()
+    somebody_elses = tmp_path / "antigravity-proxy-demo-open"
+    somebody_elses.mkdir()
+    somebody_elses.chmod(0o777)
+    real = {**bare, "HOME": str(tmp_path / "home"), "AUTH_TOKEN": "open sesame"}
+    with sole_server(somebody_elses), Server(str(port), "--demo", env=bare) as server:
+        banner = server.banner()
+        request_id = post(f"http://127.0.0.1:{port}", HELLO).headers["request-id"]
+        time.sleep(1)  # the ledger is written behind
+        logs = manage("logs", "--demo", env=real)
+        listed = manage("listaccounts", "--demo", "--json", env=real)
+        checked = manage("verifyaccounts", "--demo", env=real)
+        server.process.kill()
+        server.process.wait()
+        afterwards = manage("stats", "--demo", env=real)
+
+    assert "manage.py logs -f --demo" in banner
+    assert request_id in logs.stdout.decode()
+    assert [one["email"] for one in orjson.loads(listed.stdout)["rows"]] == EMULATOR_ACCOUNTS
+    assert checked.returncode == 0, checked.stderr.decode()
+    assert_one_sentence(afterwards, 1, "No demo is running.", "manage.py runserver --demo")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_demo_that_is_none_is_said_in_json_too(bare: dict[str, str]) -> None:
+    asked = manage("logs", "--demo", "--json", env=bare)
+
+    assert asked.returncode == 1
+    assert orjson.loads(asked.stdout)["error"].startswith("No demo is running.")
 
 
 def test_two_demos_run_side_by_side(bare: dict[str, str]) -> None:

@@ -50,9 +50,13 @@ class CommandParser(DjangoParser):
 
 class GatewayCommand(BaseCommand):
     requires_system_checks: list[str] = []  # noqa: RUF012  # Django's own type
+    looks_at_demo = True
+    """With --demo at the one that runs: manage.py has found it before the command begins."""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         made = super().create_parser(prog_name, subcommand, **kwargs)
+        if self.looks_at_demo:
+            made.add_argument("--demo", action="store_true", help="look at the demo that runs")
         return CommandParser(
             made,
             formatter_class=made.formatter_class,

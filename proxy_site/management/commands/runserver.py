@@ -34,7 +34,7 @@ class Command(GatewayCommand):
         "Runs the gateway. Database, keys and static files look after themselves. "
         "With --demo it answers from a built-in emulator, without any account."
     )
-    stealth_options = ("demo",)
+    looks_at_demo = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
