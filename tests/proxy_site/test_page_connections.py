@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def nothing(*_: Any) -> dict[str, Any]:
-    return {"type": "http.disconnect"}
+async def nothing(*_: Any) -> Any:
+    """Receives and sends."""
 
 
 class Page:
