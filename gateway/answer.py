@@ -12,6 +12,7 @@ from django.conf import settings
 from accounts.google.errors import parse_refusal
 from gateway.errors import GatewayError, UpstreamFailed, UpstreamTimedOut
 from gateway.failures import Failure, failure_of
+from gateway.google_api.content import has_content
 from gateway.google_api.sse import ChunkReader, MalformedStream
 from gateway.translation.response import MessageCollector
 from gateway.translation.stream import BrokenAnswer, UpstreamErrorInStream
@@ -50,13 +51,16 @@ class Answer:
         self._ended = False
         self._was_read_to_its_end = False
         self._received_bytes = 0
+        self._content_at = time.monotonic()
+        """When something of the answer came last. Comments, empty lines and usage could come for ever."""
         self._failure: UpstreamErrorInStream | MalformedStream | BrokenAnswer | None = None
 
     @classmethod
     async def begin(
         cls, response: Response, stream: MessageStream, model_id: str, account: PooledAccount
     ) -> Answer:
-        """Reads until there is content, so that whatever fails before can still be tried elsewhere.
+        """Reads until there is content, so that whatever fails before can still be tried elsewhere; for at
+        most UPSTREAM_FIRST_BYTE_TIMEOUT_MS in total.
 
         Raises RequestRefused, EmptyAnswer, MalformedStream or TransportFailed.
         """
@@ -71,22 +75,22 @@ class Answer:
     async def batches(self) -> AsyncGenerator[list[StreamEvent]]:
         """Events as they arrive, those that came together in one list; an empty one after ten silent seconds.
 
-        Raises GatewayError when the upstream fails on the way.
+        Raises GatewayError when the upstream fails on the way, or sends nothing of the answer for
+        UPSTREAM_IDLE_TIMEOUT_MS.
         """
         first, self._first = self._first, []
         yield first
         del first  # a stream may be held open for long: what has been sent is not kept
-        last_sent = last_received = time.monotonic()
+        last_sent = self._content_at = time.monotonic()
         while not self._ended:
-            idle_ends_at = last_received + settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
+            idle_ends_at = self._idle_ends_at
             wait_until = min(last_sent + KEEP_ALIVE_SECONDS, idle_ends_at)
             try:
                 self._raise_failure()
                 events = await self._next_events(wait_until - time.monotonic())
             except TimeoutError:
                 if wait_until == idle_ends_at:
-                    silence = settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
-                    raise UpstreamTimedOut(f"The model sent nothing for {silence:.3g} s.") from None
+                    raise _silence() from None
                 yield []
                 last_sent = time.monotonic()
             except UpstreamErrorInStream as error:
@@ -94,12 +98,21 @@ class Answer:
             except (MalformedStream, TransportFailed, BrokenAnswer) as error:
                 raise UpstreamFailed(f"The answer broke off: {error}.") from error
             else:
-                last_received = time.monotonic()
+                now = time.monotonic()
+                if not events and self._failure is None and now >= self._idle_ends_at:
+                    raise _silence()
                 # Bytes without an event, comments for example, tell the client nothing: it needs a ping, too.
-                if events or last_received - last_sent >= KEEP_ALIVE_SECONDS:
+                if events or now - last_sent >= KEEP_ALIVE_SECONDS:
                     yield events
                     last_sent = time.monotonic()
+                    if events:
+                        self._content_at = last_sent  # a slow reader is no silence of the upstream
                 del events
+
+    @property
+    def _idle_ends_at(self) -> float:
+        seconds: float = settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
+        return self._content_at + seconds
 
     async def _error_after_content(self, refusal: Refusal) -> GatewayError:
         failure = failure_of(RequestRefused(refusal))
@@ -162,10 +175,13 @@ class Answer:
             self.lease.release()
 
     async def _read_first_content(self, first_byte_seconds: float) -> None:
+        give_up_at = time.monotonic() + first_byte_seconds
         try:
             while not self._ended and not self._first:
-                self._first += await self._next_events(first_byte_seconds)
+                self._first += await self._next_events(give_up_at - time.monotonic())
                 self._raise_failure()
+                if not self._first and time.monotonic() >= give_up_at:
+                    raise TimeoutError  # whatever drips
         except TimeoutError as error:
             raise TransportTimedOut(f"no content within {first_byte_seconds:.0f} s") from error
         except BrokenAnswer as error:
@@ -181,6 +197,8 @@ class Answer:
         try:
             for chunk in self._reader.receive(data) if data else self._reader.close():
                 events += self._stream.receive(chunk)
+                if events or has_content(chunk):
+                    self._content_at = time.monotonic()
             if not data or self._stream.is_complete:
                 events += self._stream.close()
                 self._ended, self._was_read_to_its_end = True, not data
@@ -196,6 +214,11 @@ class Answer:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def _silence() -> UpstreamTimedOut:
+    seconds = settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
+    return UpstreamTimedOut(f"The model sent nothing for {seconds:.3g} s.")
 
 
 def _characters_in(event: StreamEvent) -> int:

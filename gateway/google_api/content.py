@@ -52,3 +52,14 @@ def parts_of(candidate: dict[str, Any]) -> list[Any]:
     content = candidate.get("content")
     parts = content.get("parts") if isinstance(content, dict) else None
     return parts if isinstance(parts, list) else []
+
+
+def has_content(chunk: Chunk) -> bool:
+    """Whether a chunk brings anything of the answer itself. Usage and empty texts are none of it."""
+    candidate = first_candidate(unwrap(chunk))
+    if candidate is None:
+        return False
+    return any(
+        isinstance(part, dict) and any(value for name, value in part.items() if name != "thought")
+        for part in parts_of(candidate)
+    )

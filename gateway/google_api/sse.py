@@ -16,6 +16,12 @@ from gateway.google_api.content import first_candidate, parts_of, unwrap
 from gateway.google_api.surrogates import without_lone_surrogates
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024
+LARGE_EVENT_BYTES = 1024 * 1024
+MOST_STRUCTURE = 300_000
+"""Of commas and opening brackets in an event over a megabyte, those in texts as well: what makes JSON
+expensive. An image has next to none, and the longest text there is, 64,000 tokens, is below a megabyte."""
+LINE_BYTES = 64
+"""What a line of an event costs beside its text."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b":", b"event", b"id", b"retry")
@@ -24,7 +30,8 @@ _LARGEST_INTEGER_DIGITS = 18
 
 
 class MalformedStream(Exception):
-    """What came is no stream of JSON objects, or one event is larger or nested deeper than any is."""
+    """What came is no stream of JSON objects, or one event is larger or nested deeper than any is, or has
+    more values."""
 
 
 class ChunkReader:
@@ -84,6 +91,8 @@ class ChunkReader:
             if self._line:
                 line = bytes(self._line) + line
                 self._line.clear()
+            elif not line and not self._data:
+                continue  # a stream may be kept alive with nothing else
             self._receive_line(line, chunks)
         self._keep(rest)
         return chunks
@@ -101,7 +110,7 @@ class ChunkReader:
             self._end_event(chunks)
         elif line.startswith(b"data:"):
             self._data.append(line[5:])
-            self._data_size += len(line)
+            self._data_size += len(line) + LINE_BYTES
             self._check_size()
         elif not line.startswith(_FIELDS):
             raise MalformedStream("the upstream answered with something that is no event stream")
@@ -116,6 +125,8 @@ class ChunkReader:
 
 
 def _objects_in(data: bytes) -> list[dict[str, Any]]:
+    if len(data) > LARGE_EVENT_BYTES and sum(map(data.count, (b",", b"[", b"{"))) > MOST_STRUCTURE:
+        raise MalformedStream("an event of the upstream stream has too many values")
     try:
         value = parse_json(data)
     except NotJson as problem:

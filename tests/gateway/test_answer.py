@@ -62,6 +62,22 @@ class CannedResponse(Response):
         self.ended = "aborted"
 
 
+class Endless(CannedResponse):
+    """The same piece again and again after the first, each after a pause."""
+
+    def __init__(self, first: bytes, piece: bytes, pause_seconds: float) -> None:
+        super().__init__(*[first] if first else [])
+        self._piece = piece
+        self._pause_seconds = pause_seconds
+
+    async def read(self, timeout_seconds: float) -> bytes:
+        if not self.reads:
+            if self._pause_seconds:
+                self.reads.append(self._pause_seconds)
+            self.reads.append(self._piece)
+        return await super().read(timeout_seconds)
+
+
 def a_stream(**fields: Any) -> MessageStream:
     request = parse_messages_request(a_body(**fields))
     model = upstream_model("claude-sonnet-4-6", header_mode="antigravity")
@@ -156,12 +172,23 @@ async def test_the_idle_timeout_holds_beside_the_pings(
     assert idle_seconds <= time.monotonic() - began_at < idle_seconds + 1
 
 
-async def test_bytes_that_arrive_start_the_idle_timeout_anew(settings: Settings) -> None:
+THOUGHT = {"content": {"parts": [{"text": "Hm.", "thought": True}]}}
+USAGE = {"response": {"usageMetadata": {"promptTokenCount": 5}}}
+NOTHING_OF_THE_ANSWER = {
+    "comments": b": still here\n\n",
+    "empty lines": b"\n",
+    "usage": b"data: %s\n\n" % orjson.dumps(USAGE),
+    "empty texts": a_chunk(""),
+    "an event without an end": b"data: ",
+}
+
+
+async def test_content_that_nobody_sees_starts_the_idle_timeout_anew(settings: Settings) -> None:
     settings.UPSTREAM_IDLE_TIMEOUT_SECONDS = 0.3
+    thought = b"data: %s\n\n" % orjson.dumps({"response": {"candidates": [THOUGHT]}})
     reads: list[bytes | float | Exception] = [
         a_chunk("Hel"),
-        0.2,
-        b": still here\n\n",
+        *[0.2, thought] * 3,
         0.2,
         a_chunk("lo", finishReason="STOP"),
     ]
@@ -169,6 +196,55 @@ async def test_bytes_that_arrive_start_the_idle_timeout_anew(settings: Settings)
     message = await (await begin(CannedResponse(*reads))).message()
 
     assert message["content"] == [{"type": "text", "text": "Hello"}]
+
+
+@pytest.mark.parametrize("pause_seconds", [0.05, 0.0], ids=["dripping", "flooding"])
+@pytest.mark.parametrize("name", NOTHING_OF_THE_ANSWER)
+async def test_what_is_nothing_of_the_answer_counts_as_silence(
+    name: str, pause_seconds: float, settings: Settings
+) -> None:
+    settings.UPSTREAM_IDLE_TIMEOUT_SECONDS = 0.2
+    answer = await begin(Endless(a_chunk("Hel"), NOTHING_OF_THE_ANSWER[name], pause_seconds))
+    began_at = time.monotonic()
+
+    with pytest.raises(UpstreamTimedOut, match=r"nothing for 0\.2 s"):
+        await answer.message()
+
+    assert time.monotonic() - began_at < 1
+
+
+@pytest.mark.parametrize("pause_seconds", [0.05, 0.0], ids=["dripping", "flooding"])
+@pytest.mark.parametrize("name", NOTHING_OF_THE_ANSWER)
+async def test_before_the_first_content_it_has_as_little_time(
+    name: str, pause_seconds: float, settings: Settings
+) -> None:
+    settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS = 0.2
+    response = Endless(b"", NOTHING_OF_THE_ANSWER[name], pause_seconds)
+    began_at = time.monotonic()
+
+    with pytest.raises(TransportTimedOut, match="no content"):
+        await begin(response)
+
+    assert time.monotonic() - began_at < 1
+    assert response.ended == "aborted"
+
+
+async def test_what_a_slow_reader_takes_is_no_silence(settings: Settings) -> None:
+    settings.UPSTREAM_IDLE_TIMEOUT_SECONDS = 0.2
+    reads: list[bytes | float | Exception] = [
+        b": x\n\n",
+        a_chunk("l"),
+        b": x\n\n",
+        a_chunk("o", finishReason="STOP"),
+    ]
+    answer = await begin(CannedResponse(a_chunk("Hel"), *reads))
+
+    texts: list[str] = []
+    async for events in answer.batches():
+        texts += [e["delta"]["text"] for e in events if e["type"] == "content_block_delta"]
+        await asyncio.sleep(0.3)
+
+    assert texts == ["Hel", "l", "o"]
 
 
 async def test_a_whole_answer_beyond_its_limit_is_refused_and_aborted(
@@ -240,8 +316,7 @@ async def test_half_an_answer_is_said_after_what_came_of_it() -> None:
 
 async def test_thinking_that_nobody_sees_is_an_answer_that_has_begun() -> None:
     """However long the model thinks: the time to the first content does not run on."""
-    thought = {"content": {"parts": [{"text": "Hm.", "thought": True}]}}
-    chunk = b"data: %s\n\n" % orjson.dumps({"response": {"candidates": [thought]}})
+    chunk = b"data: %s\n\n" % orjson.dumps({"response": {"candidates": [THOUGHT]}})
     answer = await begin(CannedResponse(chunk, TimeoutError(), a_chunk("Hello", finishReason="STOP")))
 
     batches = [[event["type"] for event in events] async for events in answer.batches()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import orjson
@@ -145,6 +146,44 @@ def test_an_event_of_five_megabytes_is_read() -> None:
 def test_memory_is_bounded(data: bytes) -> None:
     with pytest.raises(MalformedStream):
         read(*(data[i : i + 7] for i in range(0, len(data), 7)), max_event_bytes=100)
+
+
+MIB = 1024 * 1024
+EXPENSIVE = {
+    "two million values": b'data: {"a":[' + b"[]," * (2 * MIB) + b"1]}\n\n",
+    "many keys": b"data: {" + b'"key":0,' * (2 * MIB) + b'"key":0}\n\n',
+    "lines of two characters": b"data:xy\n" * (4 * MIB),
+}
+CHEAP = {
+    "empty lines": b"\n" * MIB,
+    "comments": b":\n" * (MIB // 2),
+    "an image": b'data: {"a":"%b"}\n\n' % (b"QUJD" * MIB),
+}
+
+
+def seconds_for(data: bytes) -> float:
+    reader = ChunkReader()
+    reader.receive(b"data: {}\n\n")
+    longest = 0.0
+    for start in range(0, len(data), 512 * 1024):
+        before = time.thread_time()
+        try:
+            reader.receive(data[start : start + 512 * 1024])
+        finally:
+            longest = max(longest, time.thread_time() - before)
+    return longest
+
+
+@pytest.mark.parametrize("name", EXPENSIVE)
+def test_an_event_that_is_expensive_to_read_is_refused(name: str) -> None:
+    with pytest.raises(MalformedStream):
+        seconds_for(EXPENSIVE[name])
+
+
+@pytest.mark.parametrize("name", CHEAP)
+def test_no_read_takes_long(name: str) -> None:
+    """Longer than it takes to look at each line, and nobody else is served meanwhile."""
+    assert seconds_for(CHEAP[name]) < 0.3
 
 
 PIECES = st.one_of(
