@@ -1,11 +1,45 @@
 #!/usr/bin/env python
 """The operator's command line: `uv run manage.py help` lists the commands."""
 
+from __future__ import annotations
+
 import os
+import shutil
+import signal
 import sys
+
+_thrown_away: list[str] = []
+"""Folders that nobody needs after this process."""
 
 
 def main() -> None:
+    if sys.platform == "win32":
+        sys.exit(
+            _refuse("The gateway does not run on Windows itself, but in WSL: `wsl --install` sets it up.")
+        )
+    if sys.argv[1:2] == ["runserver"] and "--reload" not in sys.argv:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop_at_once)
+    try:
+        _run()
+    except KeyboardInterrupt:
+        # A second one must not break off what is cleaned up at the exit.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.stderr.write("\nStopped.\n")
+        sys.exit(130)
+
+
+def _stop_at_once(number: int, frame: object) -> None:
+    """While the server starts there is nothing to finish, and an exception would not always come through: one
+    that is raised in a callback of the garbage collector is printed and dropped. A server that runs has taken
+    these signals over."""
+    os.write(2, b"\nStopped.\n")
+    for folder in _thrown_away:
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(128 + number)
+
+
+def _run() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "proxy_site.settings")
     from proxy_site.environment import SettingError
 
@@ -30,7 +64,7 @@ def _use_demo() -> None:
     if sys.argv[1] == "runserver":
         from proxy_site import demo
 
-        demo.prepare_environment()
+        _thrown_away.append(str(demo.prepare_environment()))
         return
     from accounts.command_line import manage
     from proxy_site import running_demo

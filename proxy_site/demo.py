@@ -10,9 +10,13 @@ import atexit
 import os
 import shutil
 from functools import cache
+from typing import TYPE_CHECKING
 
 from gateway.upstreams.emulator.server import EmulatorServer
 from proxy_site import running_demo
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 UNSET = ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCODE_USER_AGENT")
 
@@ -23,7 +27,8 @@ def emulator() -> EmulatorServer:
     return EmulatorServer().start()
 
 
-def prepare_environment() -> None:
+def prepare_environment() -> Path:
+    """The folder that is removed at the exit."""
     data_dir = running_demo.make_data_dir()
     atexit.register(shutil.rmtree, data_dir, ignore_errors=True)
     # Empty, not absent: a .env file must not fill it in.
@@ -31,6 +36,7 @@ def prepare_environment() -> None:
     settings = {**unset, **emulator().gateway_settings(), "DATA_DIR": str(data_dir), "DEMO": "true"}
     running_demo.describe(data_dir, settings)
     os.environ.update(settings)
+    return data_dir
 
 
 def import_accounts() -> None:

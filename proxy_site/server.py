@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import io
 import logging
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -75,9 +77,17 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise PortTaken(f"{host} port {port} cannot be used: {error.strerror}.") from error
+        hint = _who_has(port) if error.errno == errno.EADDRINUSE else ""
+        raise PortTaken(f"{host} port {port} cannot be used: {error.strerror}.{hint}") from error
     listener.setblocking(False)
     return listener
+
+
+def _who_has(port: int) -> str:
+    """How the operator finds the program there, with what is installed."""
+    commands = {"ss": f"ss -ltnp 'sport = :{port}'", "lsof": f"lsof -nP -iTCP:{port} -sTCP:LISTEN"}
+    found = next((command for program, command in commands.items() if shutil.which(program)), "")
+    return f" `{found}` shows which program has it; another port: runserver PORT." if found else ""
 
 
 class GatewayChannel(HTTPChannel):
@@ -438,13 +448,16 @@ class GatewayServer(Server):
         self.listener.close()  # the reactor has a copy; ours would go on accepting when that one stops
         reactor.callLater(1, self.application_checker)
         reactor.callLater(2, self.timeout_checker)
+        _settle_garbage_collector()
+        # In the loop, not before: a signal is heard only there, and may come as soon as "ready" is printed.
+        twisted_loop.call_soon(self._begin)
+        reactor.run(installSignalHandlers=False)
+
+    def _begin(self) -> None:
         # Under --reload this is not the main thread, and the reloader itself minds the signals.
         if threading.current_thread() is threading.main_thread():
             self._listen_for_signals()
-        _settle_garbage_collector()
-        # In the loop, not before: whoever reads "ready" may send a signal at once; only there it is heard.
-        twisted_loop.call_soon(self.on_ready)
-        reactor.run(installSignalHandlers=False)
+        self.on_ready()
 
     def _listen_for_signals(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):

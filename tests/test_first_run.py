@@ -367,6 +367,24 @@ def test_a_taken_port_is_told_in_one_sentence(env: dict[str, str]) -> None:
     assert_one_sentence(done, 1, f"127.0.0.1 port {port} cannot be used: Address already in use.")
 
 
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [("ss", "ss -ltnp 'sport = :{port}'"), ("lsof", "lsof -nP -iTCP:{port} -sTCP:LISTEN"), ("other", "")],
+)
+def test_a_taken_port_says_how_to_find_who_has_it(
+    program: str, command: str, env: dict[str, str], tmp_path: Path
+) -> None:
+    only = tmp_path / "bin"
+    only.mkdir()
+    (only / program).symlink_to("/bin/true")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        done = manage("runserver", str(port), env={**env, "PATH": str(only)})
+
+    assert (command.format(port=port) in done.stderr.decode(), b"`" in done.stderr) == (True, bool(command))
+
+
 def test_a_second_server_on_the_same_data_names_the_first(env: dict[str, str]) -> None:
     with Server(str(free_port()), env=env) as first:
         first.banner()
@@ -405,6 +423,14 @@ def test_an_odd_address_is_told_in_one_sentence(address: str, env: dict[str, str
     assert_one_sentence(manage("runserver", address, env={**env, "AUTH_TOKEN": "x"}), 1)
 
 
+def test_windows_is_told_of_wsl() -> None:
+    start = "runpy.run_path('manage.py', run_name='__main__')"
+    script = f"import runpy, shutil, sys; sys.platform = 'win32'; {start}"
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, check=False)
+
+    assert_one_sentence(done, 2, "WSL")
+
+
 # How it ends
 
 
@@ -434,6 +460,30 @@ def test_it_ends_at_once_with_idle_connections_open(env: dict[str, str]) -> None
     assert seconds < STOPPED_WITHIN_SECONDS
 
 
+@pytest.mark.parametrize(
+    ("made", "number"),
+    [
+        ("secret_key", signal.SIGINT),
+        ("server.lock", signal.SIGINT),
+        ("server.lock", signal.SIGTERM),
+        ("proxy.sqlite3-wal", signal.SIGINT),
+    ],
+)
+def test_it_ends_at_once_while_it_starts(made: str, number: signal.Signals, env: dict[str, str]) -> None:
+    """When the settings are read, the server is imported, the database is made."""
+    with Server(str(free_port()), env=env) as server:
+        while not (Path(env["DATA_DIR"]) / made).exists():
+            assert server.process.poll() is None
+            time.sleep(0.01)
+
+        status, seconds = server.stop(number)
+        assert server.process.stdout is not None
+        said = server.process.stdout.read()
+
+    assert (status, said.strip()) == (128 + number, "Stopped.")
+    assert seconds < STOPPED_WITHIN_SECONDS
+
+
 # The demo
 
 
@@ -460,6 +510,19 @@ def test_the_demo_answers_without_any_setting_and_leaves_nothing_behind(
     assert "You wrote:" in orjson.loads(answer.body)["content"][-1]["text"]
     assert len(left_while_running) == 1
     assert (status, list(tmp_path.iterdir())) == (0, [])
+
+
+def test_a_demo_that_is_stopped_while_it_starts_leaves_nothing_behind(
+    bare: dict[str, str], tmp_path: Path
+) -> None:
+    with Server(str(free_port()), "--demo", env=bare) as server:
+        while not list(tmp_path.glob("*/secret_key")):
+            assert server.process.poll() is None
+            time.sleep(0.01)
+
+        status, _ = server.stop(signal.SIGINT)
+
+    assert (status, list(tmp_path.iterdir())) == (130, [])
 
 
 def test_the_demo_leaves_the_real_data_alone(env: dict[str, str], tmp_path: Path) -> None:
