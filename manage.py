@@ -14,9 +14,7 @@ _thrown_away: list[str] = []
 
 def main() -> None:
     if sys.platform == "win32":
-        sys.exit(
-            _refuse("The gateway does not run on Windows itself, but in WSL: `wsl --install` sets it up.")
-        )
+        sys.exit(_refuse("The gateway does not run on Windows, but in WSL: `wsl --install` sets it up."))
     if sys.argv[1:2] == ["runserver"] and "--reload" not in sys.argv:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop_at_once)
@@ -54,9 +52,9 @@ def _run() -> None:
         sys.exit(_refuse(str(error)))
     for warning in SETTING_WARNINGS:
         sys.stderr.write(f"{warning}\n")
-    from django.core.management import execute_from_command_line
+    from proxy_site.command_line import CommandLine
 
-    execute_from_command_line(sys.argv)
+    CommandLine(sys.argv).execute()
 
 
 def _use_demo() -> None:

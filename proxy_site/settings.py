@@ -15,8 +15,10 @@ from django.core.management.utils import get_random_secret_key
 
 from proxy_site.data_dir import make_private, prepare_data_dir, read_or_create_key
 from proxy_site.environment import Environment, LiveSettings, time_zone
+from proxy_site.version import version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = version()
 
 env = Environment([BASE_DIR / ".env"])
 DATA_DIR = prepare_data_dir(env.path("DATA_DIR", "~/.config/antigravity-proxy"))

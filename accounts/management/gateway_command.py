@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.core.management.base import CommandParser as DjangoParser
 
@@ -14,7 +15,7 @@ from accounts.plain_text import neutralised
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 NOTHING: Mapping[str, Any] = MappingProxyType({"rows": ()})
 
@@ -28,9 +29,10 @@ def as_json(result: Mapping[str, Any] = NOTHING, *, error: str = "", in_one_line
 
 
 class CommandParser(DjangoParser):
-    """Has the arguments of the parser it is made from."""
+    """Has the arguments of the parser it is made from. Each example is what may follow the command's name."""
 
-    def __init__(self, made: ArgumentParser, **options: Any) -> None:
+    def __init__(self, made: ArgumentParser, examples: Sequence[str], **options: Any) -> None:
+        self._examples = [f"  {made.prog} {example}".rstrip() for example in examples]
         super().__init__(
             prog=made.prog,
             description=made.description,
@@ -39,6 +41,10 @@ class CommandParser(DjangoParser):
             allow_abbrev=False,  # manage.py looks for --demo and --debug before they come here
             **options,
         )
+
+    def format_help(self) -> str:
+        title = "example:" if len(self._examples) == 1 else "examples:"
+        return "\n".join([super().format_help(), title, *self._examples, ""])
 
     def error(self, message: str) -> Any:
         """It quotes arguments, which a terminal must not obey."""
@@ -49,9 +55,19 @@ class CommandParser(DjangoParser):
 
 
 class GatewayCommand(BaseCommand):
+    examples: tuple[str, ...]
+    """What may follow the command's name: the most useful one first."""
+    # Django's own options work, and stand in no help of ours.
+    suppressed_base_arguments = {  # noqa: RUF012  # Django's own type
+        *("--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color"),
+        "--force-color",
+    }
     requires_system_checks: list[str] = []  # noqa: RUF012  # Django's own type
     looks_at_demo = True
     """With --demo at the one that runs: manage.py has found it before the command begins."""
+
+    def get_version(self) -> str:
+        return str(settings.VERSION)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         made = super().create_parser(prog_name, subcommand, **kwargs)
@@ -59,6 +75,7 @@ class GatewayCommand(BaseCommand):
             made.add_argument("--demo", action="store_true", help="look at the demo that runs")
         return CommandParser(
             made,
+            self.examples,
             formatter_class=made.formatter_class,
             called_from_command_line=getattr(self, "_called_from_command_line", False),
         )

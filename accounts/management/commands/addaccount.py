@@ -33,6 +33,7 @@ WAITING = {SignIn.Status.PENDING, SignIn.Status.FINISHING}
 
 
 class Command(OperatorCommand):
+    examples = ("", "--no-browser")
     help = (
         "Adds an account: opens Google's sign-in page in the browser and waits for you to come back. "
         "Signing in again as an account that is known renews it. On a machine without a browser use "

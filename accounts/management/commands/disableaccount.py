@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 
 class Command(OperatorCommand):
+    examples = ("ada@example.com",)
     help = (
         "Switches accounts off: they are kept, but no request is sent with them. Answers that are on their "
         "way are finished. A running server follows within a second."

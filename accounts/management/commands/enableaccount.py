@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 class Command(OperatorCommand):
+    examples = ("ada@example.com",)
     help = (
         "Switches accounts on: requests are sent with them again. A running server follows within a second."
     )

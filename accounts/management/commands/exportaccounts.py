@@ -20,6 +20,7 @@ MOST_PASSPHRASE_BYTES = 1024 * 1024
 
 
 class Command(OperatorCommand):
+    examples = ("accounts.json --encrypt",)
     help = (
         "Writes accounts WITH THEIR SECRETS to a file that importaccounts reads: whoever has it can use the"
         " accounts. It asks first; in a script only --yes counts. With --encrypt it asks for a passphrase, "

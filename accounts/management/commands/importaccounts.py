@@ -23,6 +23,7 @@ PREVIEWED = 20
 
 
 class Command(OperatorCommand):
+    examples = ("accounts.json", "accounts.json --preview")
     help = (
         "Adds accounts from a JSON file, or updates those whose e-mail is known. The file is a list of "
         '{"email", "refresh_token", "project_id"?}, what exportaccounts has written, or the accounts.json of '

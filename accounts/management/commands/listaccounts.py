@@ -15,6 +15,7 @@ ROW = "{email:<34} {status:<26} {tier:<8} {lowest:>6}  {used}"
 
 
 class Command(OperatorCommand):
+    examples = ("", "--json")
     help = (
         "Lists the accounts: state, tier, what is left of the emptiest quota, last use, and what to do about "
         "those that cannot be used. Reads what the server has stored; asks Google nothing."

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 class Command(OperatorCommand):
+    examples = ("ada@example.com",)
     help = (
         "Asks Google now what is left of each quota, and prints it. A running server does that by itself "
         "every few minutes. Without names: all accounts that can be used."

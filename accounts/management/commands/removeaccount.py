@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 class Command(OperatorCommand):
+    examples = ("ada@example.com",)
     help = (
         "Removes accounts with their credentials and quota history. It asks first; in a script only --yes "
         "counts. The permission itself stays with Google until you take it back at "

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 class Command(OperatorCommand):
+    examples = ("",)
     help = (
         "Makes a new key for the stored credentials and encrypts them all anew; servers may go on running. "
         "Old keys are kept for backups of the database, until --forget-old. With keys in the setting "

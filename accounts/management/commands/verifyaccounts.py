@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 class Command(OperatorCommand):
+    examples = ("", "ada@example.com")
     help = (
         "Puts accounts to the test at Google: a new access token, the project, the models. One that passes "
         "is usable again, whatever state it was in. Accounts that Google has disabled are tested only when "

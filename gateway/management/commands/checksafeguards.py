@@ -40,6 +40,7 @@ AT_ONCE = 4
 
 
 class Command(OperatorCommand):
+    examples = ("--model gemini-3-flash",)
     help = (
         "Tries a model as the judge of tool calls (SAFEGUARDS_MODEL): puts forty calls to it whose right "
         "verdict is known, twenty harmless and twenty dangerous ones, and prints what it says of each. The "

@@ -56,6 +56,7 @@ SHORTEST_ID = 16
 
 
 class Command(OperatorCommand):
+    examples = ("--since 1h --errors", "--follow", "req_01a2159937ef7a7b7757c249")
     help = (
         "Single requests from the ledger: the newest that match, or, with an id, one of them with its "
         "attempts as a timeline. Names may be given in part. The id of a request is in the client's error "

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 class Command(OperatorCommand):
+    examples = ("--days 7 --preview",)
     help = (
         "Removes requests from the ledger that are older than LEDGER_RETENTION_DAYS, or than --days. A "
         "running server does the same by itself; this is for now, and may run beside it. Hourly sums stay."

@@ -29,6 +29,7 @@ COLUMNS = ("REQUESTS", "FAILED", "LEFT", "IN", "CACHED", "OUT", "THINKING", "RET
 
 
 class Command(OperatorCommand):
+    examples = ("--since 7d", "account --since today", "session --json")
     help = (
         "What was used: requests and tokens by model, account or client; sessions of clients; limits: what "
         "each account has left. Reads the ledger, also while the server runs; asks Google nothing."

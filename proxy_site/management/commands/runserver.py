@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 class Command(GatewayCommand):
+    examples = ("8672", "8672 --demo")
     help = (
         "Runs the gateway. Database, keys and static files look after themselves. "
         "With --demo it answers from a built-in emulator, without any account."

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 class Command(OperatorCommand):
+    examples = ("8672",)
     help = (
         "Prints a link on which the first operator chooses a password. It works once, for 30 minutes, in a "
         "browser on the gateway's own machine; links printed earlier stop working. Whoever has the link can "

@@ -1,0 +1,89 @@
+"""What `manage.py` shows of itself: the gateway's commands, and Django's behind `help --all`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from django.core.management import ManagementUtility, get_commands
+
+from accounts.plain_text import neutralised_lines
+from proxy_site.version import version
+
+if TYPE_CHECKING:
+    from django.core.management.base import BaseCommand
+
+OURS = {"accounts", "dashboard", "gateway", "proxy_site"}
+GROUPS = {
+    "Run": {
+        "runserver": "start the gateway; --demo answers without any account",
+        "setuplink": "print a link on which the operator chooses a password",
+    },
+    "Accounts": {
+        "addaccount": "sign in at Google with a browser",
+        "importaccounts": "add accounts from a file",
+        "listaccounts": "show the accounts, and what to do about each",
+        "verifyaccounts": "try each account at Google",
+        "refreshquota": "ask Google what each account has left",
+        "disableaccount": "use an account no more, but keep it",
+        "enableaccount": "use an account again",
+        "removeaccount": "forget an account",
+        "exportaccounts": "write accounts with their secrets to a file",
+        "rotatekeys": "encrypt the stored secrets with a new key",
+    },
+    "What was used": {
+        "stats": "requests and tokens by model, account, client or session",
+        "logs": "single requests, and all that was tried for one",
+        "prunelogs": "remove old requests from the ledger",
+    },
+    "Auto mode": {
+        "checksafeguards": "try a model as the judge of tool calls",
+    },
+}
+"""The gateway's commands, with a line for each."""
+
+
+class CommandLine(ManagementUtility):
+    def execute(self) -> None:
+        if self.argv[1:] in (["--version"], ["version"]):
+            sys.stdout.write(f"{version()}\n")
+        else:
+            super().execute()
+
+    def fetch_command(self, subcommand: str) -> BaseCommand:
+        """Django's own commands print their arguments as they are; ours do not (GatewayCommand)."""
+        command = super().fetch_command(subcommand)
+        if get_commands()[subcommand] not in OURS:
+            for argument in self.argv[2:]:
+                if (shown := neutralised_lines(argument)) != argument:
+                    sys.stderr.write(f"{subcommand} takes no control characters: {shown}\n")
+                    sys.exit(2)
+        return command
+
+    def main_help_text(self, commands_only: bool = False) -> str:
+        if commands_only:
+            return super().main_help_text(commands_only)
+        name = self.prog_name
+        lines = [f"Antigravity Claude Proxy {version()}", ""]
+        for group, commands in GROUPS.items():
+            lines += [group, *(f"  {command:<16} {summary}" for command, summary in commands.items()), ""]
+        lines.append(f"{name} help COMMAND says more of one, with an example.")
+        if "--all" in self.argv:
+            return "\n".join([*lines, "", *_others()])
+        return "\n".join([*lines, f"{name} help --all names Django's commands, too."])
+
+
+def _others() -> list[str]:
+    """The commands that Django and packages bring, under the names of their applications."""
+    by_app: dict[str, list[str]] = {}
+    for command, app in sorted(get_commands().items()):
+        if app not in OURS:
+            by_app.setdefault(str(app).rpartition(".")[2], []).append(command)
+    width = min(shutil.get_terminal_size().columns, 100)
+    wrapper = textwrap.TextWrapper(width, initial_indent="  ", subsequent_indent="  ")
+    lines: list[str] = []
+    for app, commands in sorted(by_app.items()):
+        lines += [f"From {app}", *wrapper.wrap(" ".join(commands)), ""]
+    return lines[:-1]

@@ -1,0 +1,88 @@
+"""What `manage.py` says of itself and of its commands, in a terminal of 80 columns and in a pipe."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.management import get_commands, load_command_class
+
+from proxy_site.command_line import GROUPS, OURS
+from proxy_site.version import version
+from tests.accounts.terminal import Terminal
+from tests.live_gateway import clean_environment, manage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMANDS = sorted(name for name, app in get_commands().items() if app in OURS)
+DJANGOS_OPTIONS = ("--settings", "--pythonpath", "--traceback", "--no-color", "--force-color", "--verbosity")
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    return clean_environment(tmp_path / "data", COLUMNS="80")
+
+
+def test_each_command_of_ours_has_its_line() -> None:
+    assert sorted(name for group in GROUPS.values() for name in group) == COMMANDS
+
+
+@pytest.mark.parametrize("arguments", [[], ["help"], ["--help"], ["-h"]])
+def test_our_commands_come_first_and_djangos_stay_away(arguments: list[str], env: dict[str, str]) -> None:
+    done = manage(*arguments, env=env)
+
+    said = done.stdout.decode()
+    listed = re.findall(r"^  (\w+) +\S", said, flags=re.MULTILINE)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert said.startswith(f"Antigravity Claude Proxy {version()}\n")
+    assert sorted(listed) == COMMANDS
+    assert "createsuperuser" not in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_django_s_commands_are_behind_all(env: dict[str, str]) -> None:
+    said = manage("help", "--all", env=env).stdout.decode()
+
+    assert said.index("runserver") < said.index("createsuperuser")
+    assert set(get_commands()) <= set(re.findall(r"\w+", said))
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_a_terminal_shows_the_same(env: dict[str, str]) -> None:
+    with Terminal("help", env=env) as terminal:
+        terminal.wait()
+
+    assert terminal.text == manage("help", env=env).stdout.decode()
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["version"], ["stats", "--version"]])
+def test_the_version_is_ours(arguments: list[str], env: dict[str, str]) -> None:
+    assert manage(*arguments, env=env).stdout.decode() == f"{version()}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_ends_its_help_with_an_example_that_it_understands(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
+
+    text = parser.format_help()
+
+    shown = re.fullmatch(rf".*\n\nexamples?:\n((?:  manage\.py {name}[^\n]*\n)+)", text, flags=re.DOTALL)
+    assert shown is not None
+    for line in shown[1].splitlines():
+        parser.parse_args(shlex.split(line)[2:])
+    assert len(text) > 300
+    assert max(map(len, text.splitlines())) <= 80
+    for option in DJANGOS_OPTIONS:
+        assert option not in text
+
+
+def test_djangos_options_still_work(env: dict[str, str]) -> None:
+    done = manage("stats", "--since", "never", "--traceback", "--no-color", "-v0", env=env)
+
+    assert b"Traceback" in done.stderr
