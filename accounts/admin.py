@@ -161,6 +161,9 @@ class AccountAdmin(ModelAdmin):
         if obj.project_id and obj.state == Account.State.NEEDS_PROJECT:
             obj.enter_state(Account.State.OK)
             fields += Account.STATE_FIELDS
+        if "enabled" in fields and obj.enabled:
+            obj.switch_on()
+            fields.append("state_reason")
         obj.save(update_fields=fields)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -244,7 +247,11 @@ class AccountAdmin(ModelAdmin):
         for account in queryset:
             for name, value in changes.items():
                 setattr(account, name, value)
-            account.save(update_fields=list(changes))
+            fields = list(changes)
+            if changes.get("enabled"):
+                account.switch_on()
+                fields.append("state_reason")
+            account.save(update_fields=fields)
             audit.record(request.user, what, account)
         self.message_user(request, f"{what}.", messages.SUCCESS)
 

@@ -63,7 +63,9 @@ def advice_for(account: Account) -> Advice | None:
             problem="Terms not accepted",
             what_to_do="Read the notice about Google's terms and accept it for this account.",
             command=f"enableaccount {email} --accept-terms",
+            reason="" if account.enabled else account.state_reason,
         )
     if not account.enabled:
-        return Advice("Switched off", "Switch it on again.", f"enableaccount {email}")
+        reason = account.state_reason
+        return Advice("Switched off", "Switch it on again.", f"enableaccount {email}", reason=reason)
     return None

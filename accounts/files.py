@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import BinaryIO
 
 
 class FileUnusable(Exception):
@@ -23,9 +21,28 @@ def read_file(path: Path, most_bytes: int) -> bytes:
                 raise FileUnusable("is not an ordinary file")
             return read_whole(file, most_bytes)
     except (OSError, ValueError) as error:
-        # A name with a NUL is a ValueError.
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise FileUnusable(f"cannot be read: {reason or 'its name is none'}") from error
+        raise _unreadable(error) from error
+
+
+def files_in(folder: Path, most_files: int, *, recursive: bool = False) -> list[Path]:
+    """Those that a folder holds, by name; hidden ones are left out. Raises FileUnusable."""
+    found: list[Path] = []
+    folders = [folder]
+    try:
+        while folders:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if not entry.is_dir():
+                        found.append(Path(entry.path))
+                    elif recursive and not entry.is_symlink():
+                        folders.append(Path(entry.path))
+            if len(found) > most_files:
+                raise FileUnusable(f"holds more than {most_files:,} files")
+    except (OSError, ValueError) as error:
+        raise _unreadable(error) from error
+    return sorted(found)
 
 
 def read_whole(file: BinaryIO, most_bytes: int) -> bytes:
@@ -34,3 +51,9 @@ def read_whole(file: BinaryIO, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise FileUnusable(f"is larger than {most_bytes:,} bytes")
     return content
+
+
+def _unreadable(error: OSError | ValueError) -> FileUnusable:
+    """A name with a NUL is a ValueError."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    return FileUnusable(f"cannot be read: {reason or 'its name is none'}")

@@ -232,6 +232,8 @@ def enter_state(account_id: int, state: str, reason: str = "", link: str = "") -
     account = Account.objects.filter(pk=account_id).first()
     if account is None or (account.state == state and account.state_reason == reason):
         return
+    if account.state == state == Account.State.OK:
+        return  # its reason is why it is switched off, and nothing that Google could clear
     account.enter_state(state, reason, link)
     account.save(update_fields=Account.STATE_FIELDS)
     if state != Account.State.OK:

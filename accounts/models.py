@@ -88,6 +88,12 @@ class Account(models.Model):
             self.state_since = timezone.now()
         self.state, self.state_reason, self.state_link = state, reason, link
 
+    def switch_on(self) -> None:
+        """Sets the fields; the caller saves. In state OK the reason is why it was switched off."""
+        self.enabled = True
+        if self.state == self.State.OK:
+            self.state_reason = ""
+
     STATE_FIELDS: ClassVar = ["state", "state_reason", "state_link", "state_since"]
 
 

@@ -41,7 +41,8 @@ def prepare_environment() -> Path:
 
 def import_accounts() -> None:
     """The emulator's accounts, with the terms accepted: nobody's account is at stake."""
-    from accounts.importing import Row, store
+    from accounts.importing import store
+    from accounts.transfer.rows import Row
 
     store(
         [Row(account.email, account.refresh_token) for account in emulator().state.accounts],

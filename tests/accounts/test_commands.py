@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shlex
 import stat
 import subprocess
@@ -252,13 +253,82 @@ def test_an_encrypted_export_comes_back_with_its_passphrase(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_import_is_previewed(ada: Account, tmp_path: Path, say: Callable[..., Any]) -> None:
+def test_an_import_is_previewed_without_asking_google(
+    ada: Account, google: EmulatorServer, tmp_path: Path, say: Callable[..., Any]
+) -> None:
     file = tmp_path / "accounts.json"
-    file.write_bytes(orjson.dumps([{"email": "new@example.com", "refresh_token": "x"}, 7]))
+    rows = [{"email": "new@example.com", "refresh_token": "x"}, 7, {"refresh_token": "1//nameless"}]
+    file.write_bytes(orjson.dumps([*rows, {"email": ada.email, "refresh_token": "y"}]))
 
-    assert [one["result"] for one in say("importaccounts", str(file), "--preview")] == ["added", "failed"]
+    expected = say("importaccounts", str(file), "--dry-run")
 
+    assert [one["result"] for one in expected] == [
+        "would be added", "would fail", "would be added", "would be updated"
+    ]  # fmt: skip
+    assert expected[2]["reason"] == "Google is asked for its e-mail"
     assert Account.objects.count() == 1
+    assert google.state.log.received == 0
+
+
+@pytest.fixture
+def folder(tmp_path: Path, emulator: EmulatorServer) -> Path:
+    """What a folder of CLIProxyAPI may hold, and what else lies in such folders."""
+    for account in emulator.state.accounts:
+        account.refresh_token = f"1//emulator-{account.short_name}"
+    folder = tmp_path / "auths"
+    files: dict[str, Any] = {
+        "antigravity-ada.json": {"type": "antigravity", "email": "ada@example.com", "disabled": True,
+                                 "refresh_token": "1//emulator-ada"},
+        "antigravity-linus.json": {"type": "antigravity", "refresh_token": "1//emulator-linus"},
+        "claude-ada.json": {"type": "claude", "email": "ada@example.com", "refresh_token": "sk-ant-ort01"},
+        "config.json": {"port": 8317},
+        ".hidden.json": {"type": "antigravity", "refresh_token": "1//hidden"},
+        "deeper/antigravity-grace.json": {"type": "antigravity", "refresh_token": "1//emulator-grace"},
+    }  # fmt: skip
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(orjson.dumps(content))
+    os.mkfifo(folder / "pipe.json")
+    return folder
+
+
+def test_a_folder_is_imported_with_a_line_for_each_file(
+    folder: Path, env: dict[str, str], emulator: EmulatorServer
+) -> None:
+    imported = manage("importaccounts", str(folder), "--accept-terms", env=env)
+
+    assert imported.returncode == 1
+    told = imported.stderr.decode()
+    assert "[1/5] antigravity-ada.json: 1 account\n" in told
+    assert "[4/5] config.json cannot be imported: it holds neither" in told
+    assert "[5/5] pipe.json is not an ordinary file\n" in told
+    assert "[1/1] linus@example.com\n" in told
+    assert imported.stdout.decode().splitlines() == [
+        "added            ada@example.com (antigravity-ada.json): "
+        "Switched off in the imported file (disabled)",
+        "added            linus@example.com",
+        "failed           ada@example.com (claude-ada.json): an account of Claude: such accounts cannot be "
+        "added yet",
+        "failed           config.json: cannot be imported: it holds neither a list of accounts nor "
+        '{"accounts": [...]} nor an account',
+        "failed           pipe.json: is not an ordinary file",
+        "2 added, 0 updated, 3 failed",
+    ]
+    sent = [entry for entry in emulator.state.log.entries() if b"sk-ant" in (entry.body or b"")]
+    assert not sent
+    listed = manage("listaccounts", env=env).stdout.decode()
+    assert "    Switched off in the imported file (disabled)\n" in listed
+
+
+def test_a_folder_shows_its_progress_in_one_line_of_a_terminal(folder: Path, env: dict[str, str]) -> None:
+    with Terminal("importaccounts", str(folder), "--recursive", "--preview", env=env) as terminal:
+        status = terminal.wait()
+
+    assert status == 0
+    assert "\r[1/6] antigravity-ada.json: 1 account" in terminal.text
+    assert "\n[4/6]" not in terminal.text
+    assert "[5/6] deeper" not in terminal.text
+    assert "3 would be added, 0 would be updated, 3 would fail" in terminal.text
 
 
 # What a terminal would obey

@@ -3,18 +3,26 @@ from __future__ import annotations
 import codecs
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from django.core.management import call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accounts.advice import advice_for
 from accounts.exporting import PassphraseWrong, export
-from accounts.importing import ImportFileUnusable, parse_rows, preview, store
+from accounts.importing import preview, store
+from accounts.inspection import enter_state
 from accounts.models import Account, Revision
 from accounts.plain_text import UNSAFE
+from accounts.transfer.documents import ImportFileUnusable
+from accounts.transfer.readers import parse_rows
 from tests.accounts.any_json import ANYTHING, TEXTS, encoded, like, several
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 
@@ -45,29 +53,48 @@ def test_the_file_of_other_tools_is_read_and_its_packed_token_split() -> None:
     assert (rows[0].refresh_token, rows[0].project_id) == ("1//tok", "managed")
 
 
-@pytest.mark.parametrize(
-    ("flags", "reason"),
-    [
-        ({"disabled": True}, "disabled"),
-        ({"enabled": False}, "enabled"),
-        ({"enabled": "false"}, "enabled"),
-        ({"enabled": 0}, "enabled"),
-        ({"isInvalid": True, "invalidReason": "invalid_grant"}, "isInvalid: invalid_grant"),
-        ({"proxy_disabled": True}, "proxy_disabled"),
-        ({"enabled": True, "disabled": "false", "isInvalid": None}, ""),
-        ({"enabled": None}, ""),
-        ({"isInvalid": "yes", "invalidReason": ["\x1b[31m"]}, "isInvalid"),
-        ({"isInvalid": "yes", "invalidReason": " a\n\x1b[31mb"}, r"isInvalid: a\x0a\x1b[31mb"),
-    ],
-)
-def test_an_account_another_tool_switched_off_comes_in_switched_off(
-    flags: dict[str, Any], reason: str
-) -> None:
-    (outcome,) = store(rows_of(entry(**flags)), terms_accepted=True)
+def test_what_another_tool_has_switched_off_stays_off_with_its_reason() -> None:
+    (outcome,) = store(rows_of(entry(isInvalid=True, invalidReason="invalid_grant")), terms_accepted=True)
 
-    told = f"Switched off in the imported file ({reason})" if reason else ""
+    account = Account.objects.get()
+    told = "Switched off in the imported file (isInvalid: invalid_grant)"
     assert (outcome.result, outcome.reason) == ("added", told)
-    assert Account.objects.get().enabled is not bool(reason)
+    assert (account.enabled, account.state, account.state_reason) == (False, Account.State.OK, told)
+    advice = advice_for(account)
+    assert advice is not None
+    assert (advice.problem, advice.reason) == ("Switched off", told)
+
+
+def test_what_was_switched_off_here_stays_off() -> None:
+    store(rows_of(entry()), terms_accepted=True)
+    Account.objects.update(enabled=False)
+
+    (outcome,) = store(rows_of(entry(enabled=True)), terms_accepted=True)
+
+    assert (outcome.result, outcome.reason) == ("updated", "It stays switched off here")
+    assert Account.objects.get().enabled is False
+
+
+def test_a_check_at_google_leaves_the_reason_until_it_is_switched_on() -> None:
+    store(rows_of(entry(disabled=True)), terms_accepted=True)
+    account = Account.objects.get()
+
+    enter_state(account.pk, Account.State.OK)
+    assert Account.objects.get().state_reason == "Switched off in the imported file (disabled)"
+
+    call_command("enableaccount", account.email)
+    assert (Account.objects.get().enabled, Account.objects.get().state_reason) == (True, "")
+
+
+def test_a_sign_in_of_another_oauth_client_is_refused_by_name(settings: Settings) -> None:
+    settings.OAUTH_CLIENT_ID = "ours.apps.googleusercontent.com"
+    theirs = {"client_id": "theirs.apps.googleusercontent.com", "refresh_token": "1//their-token"}
+    ours = {"client_id": settings.OAUTH_CLIENT_ID, "refresh_token": "1//our-token", "email": "b@example.com"}
+
+    outcomes = preview(rows_of(theirs, ours))
+
+    assert [one.result for one in outcomes] == ["would fail", "would be added"]
+    assert "theirs.apps.googleusercontent.com" in outcomes[0].reason
 
 
 def test_a_byte_order_mark_before_the_list_is_ignored() -> None:
@@ -88,15 +115,16 @@ def test_what_is_no_list_of_accounts_is_refused_as_a_whole(text: bytes) -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (7, "it is not an object"),
-        (None, "it is not an object"),
-        ({}, "email: must be an e-mail address"),
+        (7, "it is neither an object nor a refresh token of Google"),
+        (None, "it is neither an object nor a refresh token of Google"),
+        ({}, "refresh_token: there is none"),
+        ("nobody@example.com", "it is neither an object nor a refresh token of Google"),
         ({"email": 7}, "email: must be an e-mail address"),
         ({"email": "no address"}, "email: must be an e-mail address"),
         ({"email": '"<script>"@example.com'}, "email: must be an e-mail address"),
         ({"email": "a\x1b[31m@example.com"}, "email: must be an e-mail address"),
         ({"email": f"{'a' * 300}@example.com"}, "email: must be an e-mail address"),
-        ({"email": "a@example.com"}, "refresh_token: must be a text"),
+        ({"email": "a@example.com"}, "refresh_token: there is none"),
         ({"email": "a@example.com", "refresh_token": ["x"]}, "refresh_token: must be a text"),
         ({"email": "a@example.com", "refresh_token": "  "}, "refresh_token: must be a text"),
         ({"email": "a@example.com", "refresh_token": "|proj"}, "refresh_token: is empty or too long"),
@@ -113,6 +141,14 @@ def test_a_bad_row_is_reported_and_the_others_come_in(bad: Any, reason: str) -> 
 
 
 ENTRY = like(
+    type=st.sampled_from(["antigravity", "gemini"]) | TEXTS,
+    provider=TEXTS,
+    token=like(refresh_token=TEXTS, project_id=TEXTS),
+    client_id=TEXTS,
+    refresh=TEXTS,
+    status=TEXTS,
+    coolingDownUntil=st.floats() | TEXTS,
+    quota=like(is_forbidden=st.booleans(), forbidden_reason=TEXTS),
     email=st.sampled_from(["ada@example.com", "linus@example.com"]) | TEXTS,
     refresh_token=st.just("1//token") | TEXTS,
     refreshToken=TEXTS,
@@ -128,8 +164,8 @@ ENTRY = like(
 def test_whatever_a_file_holds_its_rows_can_be_shown_and_stored(text: bytes) -> None:
     with suppress(ImportFileUnusable, PassphraseWrong):
         for row in parse_rows(text):
-            shown = f"{row.email} {row.project_id} {row.off_reason} {row.problem} {row.refresh_token}"
-            assert not UNSAFE.search(shown)
+            shown = f"{row.label} {row.project_id} {row.off_reason} {row.problem} {row.refresh_token}"
+            assert not UNSAFE.search(shown + row.client_id)
             assert len(row.project_id) <= 200
             assert row.problem or row.refresh_token
 
@@ -138,6 +174,7 @@ def test_of_duplicates_the_first_counts() -> None:
     outcomes = store(rows_of(entry(), entry("ADA@example.com", refresh_token="other")), terms_accepted=True)
 
     assert (outcomes[1].result, outcomes[1].reason) == ("failed", "the same e-mail as in row 1")
+    assert outcomes[1].place == "row 2"
     assert Account.objects.get().refresh_token == "token of ada@example.com"
 
 
@@ -157,7 +194,7 @@ def test_a_preview_changes_nothing() -> None:
 
     outcomes = preview(rows_of(entry("known@example.com"), entry("new@example.com"), 7))
 
-    assert [one.result for one in outcomes] == ["updated", "added", "failed"]
+    assert [one.result for one in outcomes] == ["would be updated", "would be added", "would fail"]
     assert Account.objects.count() == 1
 
 

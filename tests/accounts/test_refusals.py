@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accounts.google.refusals import REMEDIES, ErrorPage, explain, read_error_page
@@ -48,6 +48,7 @@ def test_other_addresses_hold_no_error(address: str) -> None:
     assert read_error_page(address) is None
 
 
+@settings(max_examples=300)
 @given(st.text() | TEXTS | st.binary().map(lambda raw: raw.hex()))
 def test_whatever_google_says_is_one_line_for_a_terminal(text: str) -> None:
     page = read_error_page(f"{ERROR_PAGE}?authError={text}") or ErrorPage(text, text)

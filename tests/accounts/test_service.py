@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from accounts.importing import Row, store
+from accounts.importing import store
 from accounts.models import Account
 from accounts.service import AccountsService, NoProject
+from accounts.transfer.rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

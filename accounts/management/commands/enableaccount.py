@@ -37,8 +37,8 @@ class Command(OperatorCommand):
             self.stdout.write(f"{account.email}: on" + (f", but: {advice.problem}" if advice else ""))
 
     def _enable(self, account: Account, accept_terms: bool) -> None:
-        account.enabled = True
+        account.switch_on()
         if accept_terms:
             account.terms_accepted_at = account.terms_accepted_at or timezone.now()
-        account.save(update_fields=["enabled", "terms_accepted_at"])
+        account.save(update_fields=["enabled", "state_reason", "terms_accepted_at"])
         record_command("Enabled" + (", terms accepted" if accept_terms else ""), account)

@@ -3,65 +3,157 @@ from __future__ import annotations
 import getpass
 import sys
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
 from accounts.audit import record_command
+from accounts.command_line import manage
 from accounts.exporting import PassphraseWrong
-from accounts.files import FileUnusable, read_file, read_whole
-from accounts.importing import ImportFileUnusable, Outcome, Row, parse_rows, preview, store
+from accounts.files import FileUnusable, files_in, read_file, read_whole
+from accounts.importing import (
+    ADDED,
+    FAILED,
+    UPDATED,
+    WOULD_BE_ADDED,
+    WOULD_BE_UPDATED,
+    WOULD_FAIL,
+    Outcome,
+    checked,
+    preview,
+    store,
+)
 from accounts.management.commands.exportaccounts import read_passphrase
 from accounts.management.operator_command import OperatorCommand
+from accounts.transfer.documents import ImportFileUnusable
+from accounts.transfer.owners import find_owners, lacks_owner
+from accounts.transfer.readers import parse_rows
+from accounts.transfer.rows import Row
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from django.core.management.base import CommandParser
 
 MOST_FILE_BYTES = 32 * 1024 * 1024
+MOST_FILES = 10_000
 PREVIEWED = 20
+DONE = (ADDED, UPDATED, FAILED)
+EXPECTED = (WOULD_BE_ADDED, WOULD_BE_UPDATED, WOULD_FAIL)
 
 
 class Command(OperatorCommand):
     examples = ("accounts.json", "accounts.json --preview")
     help = (
-        "Adds accounts from a JSON file, or updates those whose e-mail is known. The file is a list of "
-        '{"email", "refresh_token", "project_id"?}, what exportaccounts has written, or the accounts.json of '
-        "another tool of this kind; it is only read. At a terminal the rows are shown first. A running "
-        "server uses the accounts within a second. Exit status 1: some rows could not be taken."
+        "Adds accounts from files, or updates those whose e-mail is known: what exportaccounts has written, "
+        'a list of {"email", "refresh_token", "project_id"?}, a text with a refresh token on each line, and '
+        "the files of CLIProxyAPI, Antigravity-Manager, gcli2api and opencode, which are only read. What a "
+        "tool has switched off stays off. Where a file names no e-mail, Google is asked whose the sign-in "
+        "is. At a terminal the rows are shown first. A running server uses the accounts within a second. "
+        "Exit status 1: something could not be taken."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("file", metavar="FILE", help="the JSON file; - reads standard input")
+        parser.add_argument(
+            "paths",
+            nargs="+",
+            metavar="PATH",
+            help="a file, or a folder for all files in it; - is standard input",
+        )
+        parser.add_argument("--recursive", action="store_true", help="also the folders within a folder")
         self.add_terms_argument(parser)
-        parser.add_argument("--preview", action="store_true", help="show what would happen, and stop")
+        parser.add_argument(
+            "--preview",
+            "--dry-run",
+            action="store_true",
+            help="show what would happen, asking Google nothing",
+        )
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument("--passphrase-file", metavar="PATH", help="for an encrypted file")
 
-    def act(self, *, file: str, accept_terms: bool, json: bool, **options: Any) -> None:
-        rows = self._read_rows(file, options["passphrase_file"])
+    def act(self, *, paths: list[str], accept_terms: bool, json: bool, **options: Any) -> None:
+        rows = self._read_rows(paths, options["passphrase_file"], recursive=options["recursive"])
         if options["preview"]:
-            self._report(preview(rows), json)
+            self._report(preview(rows), EXPECTED, json)
             return
         if self.somebody_is_there and not options["yes"]:
             self._let_see(rows)
-        outcomes = store(rows, terms_accepted=self.terms_are_accepted(accept_terms))
-        record_command(f"Imported accounts: {_summary(outcomes)}")
-        self._report(outcomes, json)
-        if any(outcome.result == "failed" for outcome in outcomes):
-            raise CommandError("Some rows could not be imported; the others are in.")
+        terms_accepted = self.terms_are_accepted(accept_terms)
+        outcomes = store(self._with_owners(checked(rows)), terms_accepted=terms_accepted)
+        record_command(f"Imported accounts: {_summary(outcomes, DONE)}")
+        self._report(outcomes, DONE, json)
+        failed = sum(outcome.result == FAILED for outcome in outcomes)
+        if failed == len(outcomes):
+            raise CommandError("Nothing could be imported.")
+        self.say(f"Whether they work shows: {manage('verifyaccounts')}")
+        if failed:
+            raise CommandError("Some could not be imported; the others are in.")
 
-    def _read_rows(self, file: str, passphrase_file: str | None) -> list[Row]:
+    # Reading
+
+    def _read_rows(self, paths: list[str], passphrase_file: str | None, *, recursive: bool) -> list[Row]:
+        @cache
         def ask_passphrase() -> str:
             return read_passphrase(passphrase_file) if passphrase_file else getpass.getpass("Passphrase: ")
 
+        if len(paths) == 1 and not Path(paths[0]).is_dir():
+            try:
+                return _parse(paths[0], ask_passphrase)
+            except (FileUnusable, ImportFileUnusable, PassphraseWrong) as error:
+                raise CommandError(f"{paths[0]} {_why(error)}.") from error
+        files = [file for path in paths for file in _files(path, recursive=recursive)]
+        return self._read_files(files, ask_passphrase)
+
+    def _read_files(self, files: list[str], ask_passphrase: Callable[[], str]) -> list[Row]:
+        """A file that cannot be read does not keep the others out."""
+        rows: list[Row] = []
+        for number, file in enumerate(files, start=1):
+            try:
+                found = _parse(file, ask_passphrase, name=Path(file).name)
+            except (FileUnusable, ImportFileUnusable, PassphraseWrong) as error:
+                found = [Row(problem=_why(error), file=Path(file).name)]
+                self._progress(number, len(files), f"{Path(file).name} {_why(error)}", is_over=True)
+            else:
+                self._progress(number, len(files), f"{Path(file).name}: {_counted(len(found), 'account')}")
+            rows += found
+        self._end_progress()
+        return rows
+
+    def _with_owners(self, rows: list[Row]) -> list[Row]:
+        nameless = sum(map(lacks_owner, rows))
+        if not nameless:
+            return rows
+        self.say(f"Asking Google for the e-mail of {_counted(nameless, 'sign-in')} …")
+        done: list[Row] = []
+
+        def on_done(row: Row) -> None:
+            done.append(row)
+            self._progress(len(done), nameless, row.email or f"{row.file} {row.place}: {row.problem}".strip())
+
         try:
-            return parse_rows(_read(file), ask_passphrase)
-        except FileUnusable as error:
-            raise CommandError(f"{file} {error}.") from error
-        except (ImportFileUnusable, PassphraseWrong) as error:
-            raise CommandError(f"{file} cannot be imported: {str(error).rstrip('.')}.") from error
+            return find_owners(rows, on_done)
+        finally:
+            self._end_progress()
+
+    def _progress(self, number: int, total: int, text: str, *, is_over: bool = False) -> None:
+        """At a terminal in place, but for what is over and done with; in a pipe a line each."""
+        line = f"[{number}/{total}] {text}"
+        if not self.somebody_is_there:
+            self.say(line)
+            return
+        self.show_progress(line)
+        if is_over:
+            self.end_progress()
+            self.say(line)
+
+    def _end_progress(self) -> None:
+        if self.somebody_is_there:
+            self.end_progress()
+
+    # Telling
 
     def _let_see(self, rows: list[Row]) -> None:
         outcomes = preview(rows)
@@ -69,29 +161,54 @@ class Command(OperatorCommand):
             self.say(_line(outcome))
         if len(outcomes) > PREVIEWED:
             self.say(f"… and {len(outcomes) - PREVIEWED} more")
-        if not self.confirm(f"{_summary(outcomes)}. Import them?"):
+        if not self.confirm(f"{_summary(outcomes, EXPECTED)}. Import them?"):
             raise CommandError("Nothing was imported.")
 
-    def _report(self, outcomes: list[Outcome], json: bool) -> None:
+    def _report(self, outcomes: list[Outcome], results: Sequence[str], json: bool) -> None:
         if json:
             self.set_result([asdict(outcome) for outcome in outcomes])
             return
         for outcome in outcomes:
             self.stdout.write(_line(outcome))
-        self.stdout.write(_summary(outcomes))
+        self.stdout.write(_summary(outcomes, results))
 
 
 def _line(outcome: Outcome) -> str:
-    return f"{outcome.result:<8}{outcome.email}" + (f": {outcome.reason}" if outcome.reason else "")
+    who = outcome.email or outcome.place
+    if outcome.reason and outcome.email and outcome.place:
+        who = f"{who} ({outcome.place})"
+    return f"{outcome.result:<17}{who}" + (f": {outcome.reason}" if outcome.reason else "")
 
 
-def _summary(outcomes: list[Outcome]) -> str:
-    counts = [sum(o.result == result for o in outcomes) for result in ("added", "updated", "failed")]
-    return "{} added, {} updated, {} failed".format(*counts)
+def _summary(outcomes: list[Outcome], results: Sequence[str]) -> str:
+    return ", ".join(f"{sum(one.result == result for one in outcomes)} {result}" for result in results)
 
 
-def _read(file: str) -> bytes:
-    """Raises FileUnusable."""
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _files(path: str, *, recursive: bool) -> list[str]:
+    """Raises CommandError."""
+    if path == "-" or not Path(path).is_dir():
+        return [path]
+    try:
+        files = files_in(Path(path), MOST_FILES, recursive=recursive)
+    except FileUnusable as error:
+        raise CommandError(f"{path} {error}.") from error
+    if not files:
+        raise CommandError(f"{path} holds no files. With --recursive the folders within it are read, too.")
+    return [str(file) for file in files]
+
+
+def _parse(file: str, ask_passphrase: Callable[[], str], name: str = "") -> list[Row]:
+    """Raises FileUnusable, ImportFileUnusable and PassphraseWrong."""
     if file == "-":
-        return read_whole(sys.stdin.buffer, MOST_FILE_BYTES)
-    return read_file(Path(file), MOST_FILE_BYTES)
+        return parse_rows(read_whole(sys.stdin.buffer, MOST_FILE_BYTES), ask_passphrase, name)
+    return parse_rows(read_file(Path(file), MOST_FILE_BYTES), ask_passphrase, name)
+
+
+def _why(error: Exception) -> str:
+    """Going on where the name of the file ends."""
+    why = str(error).rstrip(".")
+    return why if isinstance(error, FileUnusable) else f"cannot be imported: {why}"

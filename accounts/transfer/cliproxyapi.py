@@ -1,0 +1,38 @@
+"""CLIProxyAPI: a file for each account, `antigravity-NAME.json`, one object of which `type` is the provider.
+
+{"type": "antigravity", "email": "a@b.example", "refresh_token": "1//…", "project_id": "p", "disabled": true}
+
+Its files of other providers lie in the same folder. Google's own application default credentials have a
+`type` as well (authorized_user, service_account).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from accounts.transfer.rows import Row, build_row, not_yet
+
+if TYPE_CHECKING:
+    from accounts.transfer.rows import Entry
+
+PROVIDER = "antigravity"
+OTHERS = {
+    "gemini": "Gemini CLI",
+    "gemini-cli": "Gemini CLI",
+    "claude": "Claude",
+    "codex": "OpenAI Codex",
+    "authorized_user": "gcloud",
+    "service_account": "a Google service account",
+}
+"""What the providers are called; any other is told by its own name."""
+
+
+def read(entry: Entry) -> Row | None:
+    provider = entry.get("type")
+    if not isinstance(provider, str) or not provider.strip():
+        return None
+    if (name := provider.strip().lower()) != PROVIDER:
+        return not_yet(OTHERS.get(name, name), entry.get("email"))
+    return build_row(
+        entry, email=entry.get("email"), token=entry.get("refresh_token"), project=entry.get("project_id")
+    )

@@ -1,0 +1,116 @@
+"""A file as a list of entries, whatever its tool has put around them."""
+
+from __future__ import annotations
+
+import codecs
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from accounts.exporting import decrypt, is_encrypted
+from accounts.outside_values import NotJson, is_too_deep, parse_json
+from accounts.transfer.refresh_tokens import lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ZIP = b"PK\x03\x04"
+KINDS_OF_AUTH = {"oauth", "api", "wellknown"}
+"""What opencode's `auth.json` has in `type`, which there is no provider."""
+OTHER_FILES = {
+    "claudeAiOauth": "Claude Code's own sign-in",
+    "OPENAI_API_KEY": "OpenAI Codex' own sign-in",
+    "installed": "an OAuth client: its id and secret belong into .env",
+    "web": "an OAuth client, and not of the type Desktop app",
+}
+"""By a name at their top."""
+THE_ONLY_ONE = "its account"
+"""The place of an entry that is the whole file."""
+NO_ACCOUNTS = 'it holds neither a list of accounts nor {"accounts": [...]} nor an account'
+
+
+class ImportFileUnusable(Exception):
+    """The file as a whole cannot be read as accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    entries: list[tuple[str, Any]]
+    """Where each stands, and what it is."""
+    is_list: bool = True
+    """A list is of accounts; an object may be anything until something in it is one."""
+
+
+def parse_document(text: bytes, ask_passphrase: Callable[[], str]) -> Document:
+    """Raises ImportFileUnusable and PassphraseWrong."""
+    content = _parse(text)
+    if is_encrypted(content):
+        content = _parse(decrypt(content, ask_passphrase()))
+    if isinstance(content, dict):
+        return _of_object(content)
+    if not isinstance(content, list):
+        raise ImportFileUnusable(NO_ACCOUNTS)
+    return _of_list(content)
+
+
+def _of_object(content: dict[str, Any]) -> Document:
+    for name, what in OTHER_FILES.items():
+        if name in content:
+            raise ImportFileUnusable(f"it is {what}")
+    accounts = content.get("accounts")
+    if isinstance(accounts, list):
+        return _of_list(accounts)
+    if isinstance(accounts, dict):
+        content = accounts
+    if content and all(isinstance(value, dict) for value in content.values()):
+        entries = [(name, _with_provider(name, value)) for name, value in content.items()]
+        return Document(entries, is_list=False)
+    return Document([(THE_ONLY_ONE, content)], is_list=False)
+
+
+def _of_list(entries: list[Any]) -> Document:
+    if not entries:
+        raise ImportFileUnusable("its list of accounts is empty")
+    return Document([(f"row {number}", entry) for number, entry in enumerate(entries, start=1)])
+
+
+def _with_provider(name: str, value: dict[str, Any]) -> dict[str, Any]:
+    """opencode names a provider once, as the key of its sign-in."""
+    if value.get("type") not in KINDS_OF_AUTH:
+        return value
+    is_sign_in = value["type"] == "oauth"
+    rest = {key: value[key] for key in value if key != "type"}
+    return {**rest, "provider": name if is_sign_in else f"{name} ({value['type']})"}
+
+
+def _parse(text: bytes) -> Any:
+    """Of JSON, of TOML, or a list of the lines that are refresh tokens."""
+    if text.startswith(ZIP):
+        raise ImportFileUnusable("it is a ZIP archive: unpack it, and import the folder")
+    text = text.removeprefix(codecs.BOM_UTF8)
+    try:
+        return parse_json(text)
+    except NotJson as error:
+        plain = _decoded(text)
+        content = lines_of(plain) or _parse_toml(plain)
+        if content is None:
+            raise ImportFileUnusable(f"it is not JSON ({error}), nor a list of refresh tokens") from error
+        return content
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
+def _parse_toml(text: str) -> dict[str, Any] | None:
+    """gcli2api's `creds.toml`; None for what is none."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        content = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return None
+    return None if is_too_deep(content) else content

@@ -1,0 +1,50 @@
+"""opencode with the plugin opencode-antigravity-auth.
+
+`antigravity-accounts.json` of the plugin, versions 1 to 4; the `accounts.json` of Antigravity proxies for
+Claude Code has the same fields, and says in `source` what else than a sign-in it holds:
+
+{"version": 4, "accounts": [{"email": "a@example.com", "refreshToken": "1//…|proj|managed", "enabled": true}]}
+
+opencode's own `auth.json` has one sign-in for each provider:
+
+{"google": {"type": "oauth", "refresh": "1//…|proj|managed", "access": "…"}, "anthropic": {"type": "api", …}}
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from accounts.plain_text import fitting
+from accounts.transfer.rows import Row, build_row
+
+if TYPE_CHECKING:
+    from accounts.transfer.rows import Entry
+
+
+def read_account(entry: Entry) -> Row | None:
+    source = entry.get("source")
+    if isinstance(source, str) and source in {"manual", "database"} and "refreshToken" not in entry:
+        what = fitting(source, 20)
+        return Row(build_row(entry, email=entry.get("email"), token=None).email,
+                   problem=f"it is no sign-in (source: {what}): add it with addaccount")  # fmt: skip
+    if "refreshToken" not in entry:
+        return None
+    return build_row(
+        entry,
+        email=entry.get("email"),
+        token=entry["refreshToken"],
+        project=entry.get("projectId") or entry.get("project_id") or entry.get("managedProjectId"),
+        client_id=entry.get("clientId"),
+    )
+
+
+def read_auth(entry: Entry) -> Row | None:
+    if not isinstance(entry.get("refresh"), str):
+        return None
+    return build_row(
+        entry,
+        email=entry.get("email"),
+        token=entry["refresh"],
+        project=entry.get("projectId") or entry.get("managedProjectId"),
+        client_id=entry.get("clientId"),
+    )

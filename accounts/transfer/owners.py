@@ -1,0 +1,82 @@
+"""Whose a sign-in is, asked from Google for rows whose file does not say."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+
+from accounts.emails import parse_email
+from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
+from accounts.outbound import AccountsClient, CallFailed
+from accounts.outside_values import NotJson, parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from accounts.transfer.rows import Row
+
+AT_ONCE = 8
+
+
+class _OwnerUnknown(Exception):
+    """The text goes on where the row is named."""
+
+
+def lacks_owner(row: Row) -> bool:
+    return not row.email and not row.problem
+
+
+def find_owners(rows: Sequence[Row], on_done: Callable[[Row], None] = lambda row: None) -> list[Row]:
+    """The rows with their e-mail addresses; a problem for those of which Google does not say it.
+
+    Rows that have an address or a problem stay as they are, and nothing of them is sent. `on_done` is told of
+    each of the others.
+    """
+    return async_to_sync(_find_all)(rows, on_done)
+
+
+async def _find_all(rows: Sequence[Row], on_done: Callable[[Row], None]) -> list[Row]:
+    client = AccountsClient()
+    few_at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def find(row: Row) -> Row:
+        if not lacks_owner(row):
+            return row
+        async with few_at_once:
+            found = await _find(client, row)
+        on_done(found)
+        return found
+
+    try:
+        return await asyncio.gather(*(find(row) for row in rows))
+    finally:
+        await client.close()
+
+
+async def _find(client: AccountsClient, row: Row) -> Row:
+    try:
+        grant = await refresh_access_token(client, row.refresh_token)
+        email = await _ask_userinfo(client, grant.access_token)
+    except (SignInExpired, ClientSecretWrong, TokenEndpointDown, _OwnerUnknown) as error:
+        return replace(row, problem=f"it has no e-mail, and Google could not be asked for it: {error}")
+    return replace(row, email=email, refresh_token=grant.refresh_token or row.refresh_token)
+
+
+async def _ask_userinfo(client: AccountsClient, access_token: str) -> str:
+    """Raises _OwnerUnknown."""
+    bearer = {"Authorization": f"Bearer {access_token}"}
+    try:
+        answer = await client.get(settings.OAUTH_USERINFO_URL, headers=bearer)
+        person = parse_json(answer.content) if answer.status == 200 else {}
+    except CallFailed as error:
+        raise _OwnerUnknown(f"Google's userinfo {error}.") from error
+    except NotJson:
+        person = {}
+    email = parse_email(person.get("email")) if isinstance(person, dict) else None
+    if email is None:
+        raise _OwnerUnknown("Google did not say whose account it is.")
+    return email

@@ -1,0 +1,24 @@
+"""What most tools export, and `exportaccounts` too: e-mail, refresh token, perhaps a project.
+
+[{"email": "a@example.com", "refresh_token": "1//…", "project_id": "proj", "enabled": true}]
+
+antigravity2api keeps such a list with `enable` and `projectId`, and without addresses in older versions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from accounts.transfer.rows import Row, build_row
+
+if TYPE_CHECKING:
+    from accounts.transfer.rows import Entry
+
+
+def read(entry: Entry) -> Row | None:
+    return build_row(
+        entry,
+        email=entry.get("email"),
+        token=entry.get("refresh_token"),
+        project=entry.get("project_id") or entry.get("projectId"),
+    )

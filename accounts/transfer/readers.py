@@ -1,0 +1,87 @@
+"""The table of readers, and what a file holds by it.
+
+A new format is a module with `read(entry)`, which answers a row, or None for an entry that is not its own;
+and a line in READERS. What no line knows is refused with a reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from accounts.plain_text import fitting
+from accounts.transfer import (
+    antigravity_manager,
+    cliproxyapi,
+    gcli2api,
+    opencode,
+    plain_list,
+    refresh_tokens,
+)
+from accounts.transfer.documents import NO_ACCOUNTS, THE_ONLY_ONE, ImportFileUnusable, parse_document
+from accounts.transfer.rows import CLOUD_CODE, WITHOUT_SIGN_IN, Entry, Row, not_yet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_PLACE = 100
+GOOGLE_SIGN_INS = {"antigravity", "agy", "cloud-code", "cloudcode", "google", "google-antigravity"}
+"""What tools call this kind of account in `provider` and `platform`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    tool: str
+    kind: str
+    """Of the accounts it makes."""
+    read: Callable[[Entry], Row | None]
+    """None for an entry that another tool has written."""
+
+
+READERS = (
+    Reader("opencode", CLOUD_CODE, opencode.read_auth),
+    Reader("CLIProxyAPI", CLOUD_CODE, cliproxyapi.read),
+    Reader("opencode-antigravity-auth", CLOUD_CODE, opencode.read_account),
+    Reader("Antigravity-Manager", CLOUD_CODE, antigravity_manager.read),
+    Reader("gcli2api", CLOUD_CODE, gcli2api.read),
+    Reader("list of accounts", CLOUD_CODE, plain_list.read),
+)
+"""In the order in which they are asked; the last one takes what is left."""
+
+
+def parse_rows(text: bytes, ask_passphrase: Callable[[], str] = str, file: str = "") -> list[Row]:
+    """`file` is the name by which its rows are told, and may be empty.
+
+    Raises ImportFileUnusable, and PassphraseWrong for a file that `exportaccounts` has encrypted.
+    """
+    document = parse_document(text, ask_passphrase)
+    rows = [_named(_read(value), place, file) for place, value in document.entries]
+    if not document.is_list and all(row.problem == WITHOUT_SIGN_IN for row in rows):
+        raise ImportFileUnusable(NO_ACCOUNTS)
+    return rows
+
+
+def _read(value: Any) -> Row:
+    if not isinstance(value, dict):
+        return refresh_tokens.read(value)
+    if other := _other_provider(value):
+        return not_yet(other, value.get("email"))
+    for reader in READERS:
+        if (row := reader.read(value)) is not None:
+            return replace(row, kind=reader.kind)
+    raise AssertionError("the last reader takes any entry")
+
+
+def _other_provider(entry: Entry) -> str:
+    """The provider that the entry names, if it is another one."""
+    for name in ("provider", "platform"):
+        value = entry.get(name)
+        if isinstance(value, str) and value.strip() and value.strip().lower() not in GOOGLE_SIGN_INS:
+            return value.strip()
+    return ""
+
+
+def _named(row: Row, place: str, file: str) -> Row:
+    if file and place == THE_ONLY_ONE:
+        place = ""
+    return replace(row, place=fitting(place, LONGEST_PLACE), file=fitting(file, LONGEST_PLACE))

@@ -1,0 +1,86 @@
+"""One account as a file has it, and how its fields are checked, whichever tool has written them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from accounts.emails import parse_email
+from accounts.plain_text import fitting
+from accounts.transfer.off_marks import off_reason
+
+Entry = dict[str, Any]
+
+CLOUD_CODE = "cloud_code"
+"""The kind of account that is signed in at Google and served by Cloud Code."""
+
+LONGEST_TOKEN = 4096
+LONGEST_PROJECT = 200
+LONGEST_CLIENT_ID = 200
+WITHOUT_SIGN_IN = "refresh_token: there is none"
+
+FOREIGN_TOKENS = {
+    "ya29.": "refresh_token: that is an access token, which ends within the hour",
+    "4/": "refresh_token: that is a code of a sign-in, which addaccount takes",
+    "AIza": "a Gemini API key: such accounts cannot be added yet",
+    "sk-ant-": "a credential of Anthropic: such accounts cannot be added yet",
+    "sk-": "an API key: such accounts cannot be added yet",
+    "gh": "a credential of GitHub: such accounts cannot be added yet",
+    "rt_": "a credential of OpenAI: such accounts cannot be added yet",
+}
+"""By its beginning: what is no refresh token of Google, and must not be sent there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`problem` says why it cannot be taken; then nothing of it is sent anywhere."""
+
+    email: str = ""
+    """Empty: the file does not say, and Google has not been asked yet."""
+    refresh_token: str = field(default="", repr=False)
+    project_id: str = ""
+    off_reason: str = ""
+    """Why the file has it switched off; empty: it is on."""
+    problem: str = ""
+    client_id: str = ""
+    """Of the OAuth client that made the sign-in, where the file names it."""
+    kind: str = CLOUD_CODE
+    place: str = ""
+    """Where in the file it stands: "row 3"."""
+    file: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.email or self.place
+
+
+def build_row(entry: Entry, *, email: Any, token: Any, project: Any = None, client_id: Any = None) -> Row:
+    """`token` may be packed as `token|project|managed project`, as some tools keep it."""
+    address = parse_email(email)
+    if address is None and email not in (None, ""):
+        return Row(problem="email: must be an e-mail address")
+    row = Row(address or "")
+    if token in (None, ""):
+        return _refused(row, WITHOUT_SIGN_IN)
+    if not isinstance(token, str) or not token.strip() or not token.isprintable():
+        return _refused(row, "refresh_token: must be a text")
+    text, _, projects = token.strip().partition("|")
+    if not text or len(text) > LONGEST_TOKEN:
+        return _refused(row, "refresh_token: is empty or too long")
+    if foreign := next((why for beginning, why in FOREIGN_TOKENS.items() if text.startswith(beginning)), ""):
+        return _refused(row, foreign)
+    project = project or next((part for part in projects.split("|") if part), "")[:LONGEST_PROJECT]
+    if not isinstance(project, str) or not project.isprintable() or len(project) > LONGEST_PROJECT:
+        return _refused(row, "project_id: must be a text of at most 200 characters")
+    made_with = fitting(client_id, LONGEST_CLIENT_ID) if isinstance(client_id, str) else ""
+    return Row(row.email, text, project, off_reason(entry), client_id=made_with)
+
+
+def not_yet(name: str, email: Any = None) -> Row:
+    """An account of another provider."""
+    shown = fitting(name, 60)
+    return Row(parse_email(email) or "", problem=f"an account of {shown}: such accounts cannot be added yet")
+
+
+def _refused(row: Row, problem: str) -> Row:
+    return Row(row.email, problem=problem)
