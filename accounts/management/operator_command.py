@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from abc import ABC, abstractmethod
 from itertools import count
@@ -25,7 +26,7 @@ from accounts.credentials import CredentialsUnreadable
 from accounts.inspection import check_all
 from accounts.management.gateway_command import NOTHING, GatewayCommand, as_json
 from accounts.models import Account
-from accounts.plain_text import neutralised_lines
+from accounts.plain_text import neutralised, neutralised_lines
 from accounts.terms import NOTICE
 
 if TYPE_CHECKING:
@@ -111,6 +112,19 @@ class OperatorCommand(GatewayCommand, ABC):
         # Django would print all of it in red.
         self.stderr.write(neutralised_lines(text), style_func=str, ending=ending)
         self.stderr.flush()
+
+    def show_progress(self, text: str) -> None:
+        """At a terminal, in place of what was shown before; the next line begins with `end_progress`."""
+        room = shutil.get_terminal_size().columns - 1
+        line = neutralised(text)
+        line = line if len(line) <= room else f"{line[: room - 1]}…"
+        self.stderr.write(f"\r{line.ljust(room)}", style_func=str, ending="")
+        self.stderr.flush()
+
+    def end_progress(self) -> None:
+        """Take away what is shown."""
+        self.show_progress("")
+        self.stderr.write("\r", style_func=str, ending="")
 
     @property
     def somebody_is_there(self) -> bool:

@@ -66,7 +66,7 @@ def test_adding_an_account_with_the_browser(env: dict[str, str], emulator: Emula
     assert status == 0
     assert terminal.text.count("Google treats the use") == 1
     assert "ada@example.com (pro): ready" in terminal.text
-    assert "left …" in terminal.text  # the countdown
+    assert "\rWaiting for you, " in terminal.text
     listed = orjson.loads(manage("listaccounts", "--json", env=env).stdout)["rows"]
     assert [(one["email"], one["usable"]) for one in listed] == [("ada@example.com", True)]
 

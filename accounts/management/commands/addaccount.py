@@ -113,10 +113,10 @@ class Command(OperatorCommand):
         while sign_in.refresh_status(attempt).status in WAITING:
             if self.somebody_is_there and shown != attempt.seconds_left:
                 shown = attempt.seconds_left
-                self.say(f"\rWaiting for you, {shown // 60}:{shown % 60:02} left … ", ending="")
+                self.show_progress(f"Waiting for you, {shown // 60}:{shown % 60:02} left …")
             time.sleep(POLL_SECONDS)
         if shown >= 0:
-            self.say()
+            self.end_progress()
 
     def _finish(self, account: Account, json: bool) -> None:
         """Have a look at Google, so that the operator knows at once whether it works."""
