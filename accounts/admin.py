@@ -23,7 +23,8 @@ from accounts import audit, desk_columns, live_settings_page, sign_in_pages
 from accounts.advice import advice_for
 from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import THRESHOLD_RULES, Account, ClientProblem, LiveSetting
-from accounts.quota import history_lines, outlooks
+from accounts.quota import history_lines
+from accounts.quota_pools import pools_of
 from accounts.times import second
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
+
+    from accounts.quota_pools import QuotaPool
 
 # There is one operator, and nothing to administer about users.
 admin.site.unregister(User)
@@ -73,9 +76,9 @@ class AccountList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """One query for the quotas of all accounts that are shown."""
         super().get_results(request)
-        quotas = desk_columns.by_pool(outlooks([account.pk for account in self.result_list]))
+        pools = pools_of([account.pk for account in self.result_list])
         for account in self.result_list:
-            account.outlooks = [one for one in quotas if one.account_id == account.pk]
+            account.pools = pools[account.pk]
 
 
 @admin.register(Account)
@@ -123,7 +126,7 @@ class AccountAdmin(ModelAdmin):
 
     @display(description="state", ordering="state")
     def shown_state(self, account: Account) -> str:
-        return desk_columns.state_badge(account)
+        return desk_columns.state_badge(account, account.pools)  # type: ignore[attr-defined]  # see AccountList
 
     @display(description="tier", ordering="tier")
     def shown_tier(self, account: Account) -> str:
@@ -131,7 +134,7 @@ class AccountAdmin(ModelAdmin):
 
     @display(description="what is left")
     def quota(self, account: Account) -> str:
-        return desk_columns.quota_bars(account.outlooks)  # type: ignore[attr-defined]  # see AccountList
+        return desk_columns.quota_bars(account.pools)  # type: ignore[attr-defined]  # see AccountList
 
     @display(description="resting")
     def resting(self, account: Account) -> str:
@@ -265,28 +268,31 @@ class AccountAdmin(ModelAdmin):
 
 def _facts(account: Account) -> dict[str, Any]:
     """What the page of one account shows beside its form."""
+    pools = pools_of([account.pk])[account.pk]
     return {
         "account": account,
         "advice": advice_for(account),
-        "state_badge": desk_columns.state_badge(account),
+        "state_badge": desk_columns.state_badge(account, pools),
         "tier_badge": desk_columns.tier_badge(account.tier),
         "used": desk_columns.ago(account.last_used_at),
         "cooldowns": desk_columns.cooldowns(account),
-        "quotas": _quota_rows(account),
+        "quotas": _quota_rows(account, pools),
     }
 
 
-def _quota_rows(account: Account) -> list[dict[str, Any]]:
+def _quota_rows(account: Account, pools: list[QuotaPool]) -> list[dict[str, Any]]:
+    """One for each pool; its models have had the same numbers, so the history of any of them will do."""
     lines = history_lines(account.pk)
     return [
         {
-            "bars": [desk_columns.bar_of(one.model_id, one)],
-            "mode": one.header_mode,
-            "reset_at": one.reset_at,
-            "seen": desk_columns.ago(one.seen_at),
-            "line": lines.get((one.model_id, one.header_mode), ""),
+            "bars": [desk_columns.bar_of(pool)],
+            "models": ", ".join(pool.models),
+            "mode": pool.header_mode,
+            "reset_at": pool.back_at,
+            "seen": desk_columns.ago(pool.newest.seen_at if pool.newest else None),
+            "line": lines.get((pool.models[0], pool.header_mode), "") if pool.models else "",
         }
-        for one in desk_columns.by_pool(outlooks([account.pk]))
+        for pool in pools
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from django.template.loader import render_to_string
@@ -11,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 
 from accounts.advice import advice_for
+from accounts.quota_pools import dryness
 from accounts.service import running_service
 from accounts.times import minute
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from accounts.models import Account
-    from accounts.quota import QuotaOutlook
+    from accounts.quota_pools import QuotaPool
 
 LOW = 0.2
 
 
-def state_badge(account: Account) -> str:
+def state_badge(account: Account, pools: Iterable[QuotaPool]) -> str:
     advice = advice_for(account)
     if advice is None:
-        return badge("OK", "good")
+        dry = dryness(pools)
+        return badge(f"{dry[0].upper()}{dry[1:]}", "warn") if dry else badge("OK", "good")
     bad = account.state != account.State.OK
     title = advice.reason or advice.what_to_do
     return badge(advice.problem, "bad" if bad else "warn", title)
@@ -41,38 +42,16 @@ def tier_badge(tier: str) -> str:
     return badge(tier, {"ultra": "ultra", "pro": "pro", "free": "free"}.get(tier, "quiet"))
 
 
-def quota_bars(outlooks: Iterable[QuotaOutlook]) -> str:
-    """One bar for each pool: models that share their numbers are one pool."""
-    bars = [_bar(name, list(models)) for name, models in groupby(outlooks, key=pool_name)]
-    return render_to_string("accounts/quota_bars.html", {"bars": bars})
+def quota_bars(pools: Iterable[QuotaPool]) -> str:
+    return render_to_string("accounts/quota_bars.html", {"bars": [bar_of(pool) for pool in pools]})
 
 
-def pool_name(outlook: QuotaOutlook) -> str:
-    """Claude and GPT models share a pool; Gemini has one in each header mode."""
-    if not outlook.model_id.startswith("gemini"):
-        return "Claude, GPT"
-    return f"Gemini ({outlook.header_mode})"
-
-
-def by_pool(outlooks: Iterable[QuotaOutlook]) -> list[QuotaOutlook]:
-    return sorted(outlooks, key=lambda one: (pool_name(one), one.model_id))
-
-
-def _bar(name: str, models: list[QuotaOutlook]) -> dict[str, object]:
-    """Of the model that has least: what is left of the others cannot make up for it."""
-    known = [one for one in models if one.remaining_fraction is not None]
-    if not known:
-        return {"name": name, "percent": None, "sentence": "Google does not say"}
-    lowest = min(known, key=lambda one: one.remaining_fraction or 0.0)
-    return bar_of(name, lowest)
-
-
-def bar_of(name: str, outlook: QuotaOutlook) -> dict[str, object]:
-    fraction = outlook.remaining_fraction
+def bar_of(pool: QuotaPool) -> dict[str, object]:
+    fraction = pool.remaining_fraction
     if fraction is None:
-        return {"name": name, "percent": None, "sentence": "Google does not say"}
+        return {"name": pool.name, "percent": None, "sentence": pool.sentence}
     kind = "empty" if fraction <= 0 else "low" if fraction <= LOW else "fine"
-    return {"name": name, "percent": round(fraction * 100), "kind": kind, "sentence": outlook.sentence}
+    return {"name": pool.name, "percent": round(fraction * 100), "kind": kind, "sentence": pool.sentence}
 
 
 def cooldowns(account: Account) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from accounts.advice import advice_for
-from accounts.quota import outlooks
+from accounts.quota_pools import dryness, pools_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 def describe(accounts: Iterable[Account]) -> list[dict[str, Any]]:
     chosen = list(accounts)
-    quotas = outlooks([account.pk for account in chosen])
+    pools = pools_of([account.pk for account in chosen])
     return [
         {
             **_facts(account),
-            "quotas": [quota.as_json() for quota in quotas if quota.account_id == account.pk],
+            "dry": dryness(pools[account.pk]),
+            "quotas": [pool.as_json() for pool in pools[account.pk]],
         }
         for account in chosen
     ]

@@ -136,6 +136,8 @@ class Pool:
         self._newly_used: set[int] = set()
         self._previous: int | None = None
         self._conversations: OrderedDict[str, int] = OrderedDict()
+        self.on_dry: Callable[[int], None] = lambda account_id: None
+        """Called with the id of an account that Google has refused for want of quota."""
         self.lists_model: ListsModel = lambda account_id, listed_id, model_key: None
         self._queue = WaitingQueue()
         self._wake_up: asyncio.TimerHandle | None = None
@@ -432,6 +434,7 @@ class Pool:
         if resting is not None:
             what = f"{request.model_id}: {resting.reason}, {resting.until - resting.since:.0f} s"
             if trouble is Trouble.QUOTA:
+                self.on_dry(account.id)
                 until = dry_until(resting.until, resting.since, settings.LOCAL_TIME_ZONE)
                 what = f"{request.model_id}: {resting.reason}, {until}"
             logger.warning("%s rests for %s", account.email, what)

@@ -42,16 +42,6 @@ class QuotaOutlook:
     seen_at: datetime
     forecast: Forecast | None
 
-    def as_json(self) -> dict[str, object]:
-        return {
-            "model": self.model_id,
-            "header_mode": self.header_mode,
-            "remaining_fraction": self.remaining_fraction,
-            "reset_at": self.reset_at,
-            "seen_at": self.seen_at,
-            "outlook": self.sentence,
-        }
-
     @property
     def sentence(self) -> str:
         if self.forecast is None:

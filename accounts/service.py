@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from contextlib import suppress
@@ -64,6 +65,7 @@ class AccountsService:
     def __init__(self) -> None:
         self.pool = Pool()
         self.pool.lists_model = self.lists_model
+        self.pool.on_dry = self._look_soon
         self.client = AccountsClient()
         self.database = DatabaseWatch()
         self.tokens = AccessTokens(self.client, database=self.database)
@@ -310,6 +312,11 @@ class AccountsService:
         for account in accounts:
             if self._next_look.get(account.id, 0.0) <= now:
                 self._prepare_soon(account)
+
+    def _look_soon(self, account_id: int) -> None:
+        """An account has run dry: pages and commands say at once what Google says of it."""
+        asked_at = self._looked_at.get(account_id, -math.inf)
+        self._next_look[account_id] = max(time.monotonic(), asked_at + ASK_AGAIN_SECONDS)
 
     def _prepare_for_request(self, account: PooledAccount) -> asyncio.Task[None] | None:
         """None when Google has been asked a moment ago: its answer would be the same."""

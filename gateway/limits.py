@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from accounts.advice import advice_for
+from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.models import Account, Cooldown
 from accounts.quota import outlooks
+from accounts.quota_pools import dryness, is_in_use, mode_in_use, pools_of
 from accounts.rest import LIMIT_REASONS
-from accounts.times import in_words, minute, second
+from accounts.times import clock, minute, second
 from gateway.models import ModelRoute
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
 
     from accounts.advice import Advice
     from accounts.quota import QuotaOutlook
+    from accounts.quota_pools import QuotaPool
 
 
 @dataclass(slots=True)
@@ -32,6 +34,12 @@ class AccountLimits:
     advice: Advice | None
     quotas: dict[str, QuotaOutlook] = field(default_factory=dict)
     limits: dict[str, Cooldown] = field(default_factory=dict)
+    pools: list[QuotaPool] = field(default_factory=list)
+
+    @property
+    def dry(self) -> str:
+        """Empty while something is left of each quota, or the account cannot be used anyway."""
+        return "" if self.advice is not None else dryness(self.pools)
 
     @property
     def status(self) -> str:
@@ -44,18 +52,15 @@ class AccountLimits:
 def read_limits() -> list[AccountLimits]:
     found = {account.pk: AccountLimits(account, advice_for(account)) for account in Account.objects.all()}
     for quota in outlooks():
-        if quota.account_id in found and quota.header_mode == mode_of(quota.model_id):
+        if quota.account_id in found and quota.header_mode == mode_in_use(quota.model_id):
             found[quota.account_id].quotas[quota.model_id] = quota
     for rest in Cooldown.lasting().filter(reason__in=LIMIT_REASONS):
         model_id, _, mode = rest.model_key.partition(":")
-        if mode == mode_of(model_id):
+        if mode == mode_in_use(model_id):
             found[rest.account_id].limits[model_id] = rest
+    for account_id, pools in pools_of(list(found)).items():
+        found[account_id].pools = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
     return list(found.values())
-
-
-def mode_of(model_id: str) -> str:
-    """Gemini models have a quota in each header mode; the operator chooses which is used."""
-    return str(live("GEMINI_HEADER_MODE")) if model_id.startswith("gemini") else "antigravity"
 
 
 def models_of(limits: Sequence[AccountLimits]) -> list[str]:
@@ -105,6 +110,8 @@ def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any
             model_id: {"isRateLimited": True, "reason": rest.reason, "resetTime": rest.until}
             for model_id, rest in one.limits.items()
         },
+        "dry": one.dry or None,
+        "pools": [pool.as_json() for pool in one.pools],
         "limits": {model_id: _quota_as_json(one.quotas.get(model_id)) for model_id in models},
     }
 
@@ -125,61 +132,57 @@ def _quota_as_json(quota: QuotaOutlook | None) -> dict[str, Any] | None:
 # Text
 
 
-def cell(one: AccountLimits, model_id: str, now: datetime) -> str:
-    """For a table: 82%, 0% (wait 2 h 3 min), 64% (resting 28 s), ?, - or [disabled]."""
-    if one.advice is not None:
-        return f"[{one.status}]"
-    quota, rest = one.quotas.get(model_id), one.limits.get(model_id)
-    if quota is None and rest is None:
-        return "-"
-    fraction = quota.remaining_fraction if quota else None
-    text = "?" if fraction is None else f"{fraction:.0%}"
-    if rest is not None:
-        return f"{text} (resting {in_words((rest.until - now).total_seconds())})"
-    if fraction is not None and fraction <= 0 and quota is not None:
-        until = quota.reset_at
-        if until is None:
-            return f"{text} (exhausted)"
-        return (
-            f"{text} (wait {in_words((until - now).total_seconds())})"
-            if until > now
-            else f"{text} (resetting)"
-        )
-    return text
+COLUMNS = ("ACCOUNT", "QUOTA", "LEFT", "OUTLOOK")
+
+
+def rows(limits: Sequence[AccountLimits]) -> list[tuple[str, str, str, str]]:
+    """As in COLUMNS: one for each pool of each account; one for an account that cannot be used."""
+    found = []
+    for one in limits:
+        if one.advice is not None:
+            found.append((one.account.email, "-", "-", one.advice.problem))
+        else:
+            found += [(one.account.email, pool.name, pool.left, _outlook(one, pool)) for pool in one.pools]
+    return found
+
+
+def _outlook(one: AccountLimits, pool: QuotaPool) -> str:
+    """What comes, and the shorter rests that are no matter of the quota."""
+    now, zone = timezone.now().timestamp(), timezone.get_current_timezone()
+    resting = [
+        f"{rest.reason} for {model_id} until {clock(rest.until.timestamp(), now, zone)}"
+        for model_id, rest in one.limits.items()
+        if rest.reason != Trouble.QUOTA.value and model_id in pool.models
+    ]
+    return "; ".join(filter(None, [pool.sentence, *resting]))
 
 
 def as_text(limits: Sequence[AccountLimits]) -> str:
-    """Two tables for a terminal of any width: who, then what is left of each model."""
-    now = timezone.now()
-    usable = sum(one.advice is None for one in limits)
-    lines = [
-        f"Account limits, {second(now)}",
-        f"{len(limits)} accounts: {usable} usable, {sum(one.status == 'rate-limited' for one in limits)} "
-        f"rate-limited, {len(limits) - usable} unusable",
-        "",
-        f"{'Account':<25} {'Status':<22} {'Last used':<22} Quota full again",
-    ]
-    for one in limits:
-        resets = [quota.reset_at for quota in one.quotas.values() if quota.reset_at and quota.reset_at > now]
-        status = (
-            f"({len(one.limits)}/{len(one.quotas)}) limited" if one.status == "rate-limited" else one.status
-        )
-        used = one.account.last_used_at
-        lines.append(
-            f"{_short(one):<25} {status:<22} {minute(used) if used else 'never':<22} "
-            f"{minute(min(resets)) if resets else '-'}"
-        )
-        if one.advice is not None:
-            lines.append(f"    {one.advice.problem}: {one.advice.what_to_do}")
-    models = models_of(limits)
-    width = max([28, *map(len, models)])
-    lines += ["", f"{'Model':<{width}} {' '.join(f'{_short(one):<30}' for one in limits)}".rstrip()]
-    for model_id in models:
-        cells = " ".join(f"{cell(one, model_id, now):<30}" for one in limits)
-        lines.append(f"{model_id:<{width}} {cells}".rstrip())
-    return "\n".join(lines) + "\n"
+    """Two tables: who, then what is left of each quota."""
+    limited = sum(one.status == "rate-limited" for one in limits)
+    unusable = sum(one.advice is not None for one in limits)
+    found = rows(limits)
+    widths = [max(len(row[column]) for row in (COLUMNS, *found)) for column in range(3)]
+    return "\n".join(
+        [
+            f"Account limits, {second(timezone.now())}",
+            f"{len(limits)} accounts: {len(limits) - limited - unusable} available, {limited} rate-limited, "
+            f"{unusable} unusable",
+            "",
+            f"{'Account':<25} {'Status':<22} Last used",
+            *(line for one in limits for line in _who(one)),
+            "",
+            *(
+                f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]}".rstrip()
+                for row in (COLUMNS, *found)
+            ),
+            "",
+        ]
+    )
 
 
-def _short(one: AccountLimits) -> str:
-    """As long as the column; what comes after the @ may be what tells two accounts apart."""
-    return one.account.email[:24]
+def _who(one: AccountLimits) -> Iterator[str]:
+    used = one.account.last_used_at
+    yield f"{one.account.email:<25} {one.dry or one.status:<22} {minute(used) if used else 'never'}"
+    if one.advice is not None:
+        yield f"    {one.advice.problem}: {one.advice.what_to_do}"

@@ -218,3 +218,28 @@ def test_times_are_in_the_readers_zone_which_is_named(running: LiveGateway) -> N
         rf"Since {datetime.now(here) - timedelta(days=1):%Y-%m-%d %H}:\d\d {name}:",
         said_aside(running, "stats"),
     )
+
+
+# Accounts that run dry. The last ones: nobody answers any more.
+
+
+def test_a_dry_account_says_until_when_at_once_and_everywhere(
+    running: LiveGateway, shared_emulator: EmulatorServer
+) -> None:
+    state = shared_emulator.state
+    for account in state.accounts:
+        state.set_quota(account.email, "claude", remaining=0, reset_in=3 * 3600)
+    state.log.clear()
+
+    answer = ask(running, "nobody-left")
+
+    assert answer.status_code == 429
+    asked = {entry.account for entry in state.log.entries("fetchAvailableModels")}
+    assert asked == {account.email for account in state.accounts}, "what is left is asked for at once"
+    dry = rf"dry until {datetime.now(ZoneInfo('Europe/Berlin')) + timedelta(hours=3):%H}:\d\d CES?T"
+    for account in state.accounts:
+        assert re.search(rf"{account.email} rests for {MODEL}: quota, {dry}", running.output)
+        assert re.search(rf"{account.email} .*\n +Claude, GPT {dry}", said(running, "listaccounts"))
+        assert re.search(rf"{account.email} +Claude, GPT +0% +{dry}", said(running, "stats", "limits"))
+    rows = orjson.loads(said(running, "listaccounts", "--json"))["rows"]
+    assert all(re.fullmatch(rf"Claude, GPT {dry}", row["dry"]) for row in rows)

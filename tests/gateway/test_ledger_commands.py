@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 import sys
 import time
@@ -237,27 +238,46 @@ def some_accounts() -> None:
 def test_limits_as_a_table(some_accounts: None) -> None:
     out, err = run("stats", "limits")
 
-    head, line = out.splitlines()
-    assert head.split() == [
-        "MODEL",
-        *(f"{n}@example.com" for n in ("ada", "brian", "carol", "dennis", "edsger")),
-    ]
-    columns = [head.index(name) for name in head.split()]
-    cells = [line[begin:end].strip() for begin, end in zip(columns, [*columns[1:], 999], strict=True)]
-    assert cells[:2] == [SONNET, "82%"]
-    assert cells[2].startswith("50% (resting 4")
-    assert cells[3] == "[invalid]"
-    assert cells[4].startswith("0% (wait ")
-    assert cells[5] == "?"
-    assert f"carol@example.com: Sign-in expired. {manage('addaccount --email carol@example.com')}" in err
+    rows = [" ".join(line.split()) for line in out.splitlines()]
+    assert rows[0] == "ACCOUNT QUOTA LEFT OUTLOOK"
+    assert "ada@example.com Claude, GPT 82%" in rows
+    assert any(re.fullmatch(r"brian@example.com Claude, GPT 0% dry until \d\d:\d\d UTC", row) for row in rows)
+    assert "carol@example.com - - Sign-in expired" in rows
+    assert any(
+        re.fullmatch(r"dennis@example.com Claude, GPT 0% dry until \d\d:\d\d UTC", row) for row in rows
+    )
+    assert "edsger@example.com Claude, GPT unknown" in rows
+    assert "ada@example.com Gemini (cli) unknown" in rows, "a quota that could not be read"
+    assert "carol@example.com: Sign-in expired. " in err
+    assert "manage.py addaccount --email carol@example.com" in err
+
+
+def test_models_of_one_quota_are_one_row() -> None:
+    ada = an_account("ada")
+    for model in (SONNET, "claude-opus-4-6-thinking", "gpt-oss-120b-medium"):
+        has_left(ada, 0.82, model)
+
+    assert len(run("stats", "limits")[0].splitlines()) == 3  # a head, Claude and GPT, Gemini
+
+
+def test_models_whose_numbers_differ_are_told_apart() -> None:
+    ada = an_account("ada")
+    has_left(ada, 0.82, SONNET)
+    has_left(ada, 0.4, "gpt-oss-120b-medium")
+
+    rows = [" ".join(line.split()) for line in run("stats", "limits")[0].splitlines()]
+
+    assert f"ada@example.com {SONNET} 82%" in rows
+    assert "ada@example.com gpt-oss-120b-medium 40%" in rows
 
 
 def test_limits_as_csv_and_json(some_accounts: None) -> None:
-    [row] = as_csv("stats", "limits")
-    accounts = {one["email"]: one for one in as_json("stats", "limits")["rows"]}
+    left = {row["account"]: row["left"] for row in as_csv("stats", "limits") if row["quota"] == "Claude, GPT"}
+    accounts = {one["email"]: one for one in rows_of("stats", "limits")}
 
-    assert (row["model"], row["ada@example.com"], row["edsger@example.com"]) == (SONNET, "82%", "?")
+    assert (left["ada@example.com"], left["edsger@example.com"]) == ("82%", "unknown")
     assert accounts["dennis@example.com"]["limits"][SONNET]["remainingFraction"] == 0.0
+    assert accounts["dennis@example.com"]["dry"].startswith("Claude, GPT dry until ")
     assert accounts["edsger@example.com"]["limits"][SONNET]["remainingFraction"] is None
 
 
@@ -266,7 +286,7 @@ def test_limits_of_which_nothing_is_known() -> None:
 
     out, err = run("stats", "limits")
 
-    assert out == ""
+    assert [line.split()[-1] for line in out.splitlines()[1:]] == ["unknown", "unknown"]
     assert "refreshquota" in err
 
 

@@ -11,7 +11,7 @@ from accounts.times import minute
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
-ROW = "{email:<34} {status:<26} {tier:<8} {lowest:>6}  {used}"
+ROW = "{email:<34} {status:<26} {tier:<8} {lowest:>7}  {used}"
 
 
 class Command(OperatorCommand):
@@ -44,18 +44,21 @@ class Command(OperatorCommand):
         advice = row["advice"]
         fractions = [quota["remaining_fraction"] for quota in row["quotas"]]
         known = [fraction for fraction in fractions if fraction is not None]
+        dry = row["dry"]
         used = row["last_used_at"]
         self.stdout.write(
             ROW.format(
                 email=row["email"],
-                status=advice["problem"] if advice else "OK",
+                status=advice["problem"] if advice else dry if dry.startswith("dry") else "OK",
                 tier=row["tier"],
-                lowest=f"{min(known):.0%}" if known else "-",
+                lowest=f"{min(known):.0%}" if known else "unknown",
                 used=minute(used) if used else "never",
             ).rstrip()
         )
         if advice:
             self._print_advice(advice)
+        elif dry and not dry.startswith("dry"):
+            self.stdout.write(f"    {dry}")
 
     def _print_advice(self, advice: dict[str, Any]) -> None:
         since = f" (since {minute(advice['since'])})" if advice["since"] else ""

@@ -42,7 +42,4 @@ class Command(OperatorCommand):
         for row in rows:
             self.stdout.write(row["email"])
             for quota in row["quotas"]:
-                fraction = quota["remaining_fraction"]
-                left = "unknown" if fraction is None else f"{fraction:.0%}"
-                name = f"{quota['model']} ({quota['header_mode']})"
-                self.stdout.write(f"  {name:<44} {left:>7}  {quota['outlook']}".rstrip())
+                self.stdout.write(f"  {quota['pool']:<20} {quota['left']:>7}  {quota['outlook']}".rstrip())

@@ -15,7 +15,7 @@ from gateway import limits
 from gateway.ledger import usage
 from gateway.ledger.record import tokens_of
 from gateway.ledger.spans import NotATime, moment
-from gateway.management.tables import duration, number, table
+from gateway.management.tables import Layout, duration, number, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,12 +141,9 @@ class Command(OperatorCommand):
             facts = limits.as_json(found)
             self.set_result(facts.pop("accounts"), **facts)
             return
-        now = timezone.now()
-        models = limits.models_of(found)
-        cells = [[model_id, *(limits.cell(one, model_id, now) for one in found)] for model_id in models]
-        emails = [one.account.email for one in found]
+        rows = limits.rows(found)
         if csv:
-            self._print_csv([dict(zip(["model", *emails], row, strict=True)) for row in cells])
+            self._print_csv([dict(zip(map(str.lower, limits.COLUMNS), row, strict=True)) for row in rows])
             return
         if not found:
             self.say(f"There is no account yet. Add one: {manage('addaccount')}")
@@ -154,10 +151,11 @@ class Command(OperatorCommand):
         for one in found:
             if one.advice is not None:
                 self.say(f"{one.account.email}: {one.advice.problem}. {manage(one.advice.command)}")
-        if not models:
+        if all(pool.newest is None for one in found for pool in one.pools):
             self.say(f"Nothing is known yet of what is left. To ask Google: {manage('refreshquota')}")
-            return
-        self.stdout.write(table(["MODEL", *emails], cells, names=len(emails) + 1))
+        layout = Layout(limits.COLUMNS, rows, names=2, whole=("QUOTA",), has_text=True)
+        for line in (layout.head, *layout.lines(rows)):
+            self.stdout.write(line)
 
     def _print_csv(self, rows: list[dict[str, Any]]) -> None:
         if not rows:

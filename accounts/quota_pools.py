@@ -1,0 +1,185 @@
+"""What is left of each account, told once for the models that share it, and whether the account is dry.
+
+Claude and GPT models share a quota; Gemini models have one in each header mode. Models of such a family whose
+numbers differ all the same are told apart. A pool of which nothing is known is there, too, as unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from accounts.forecast import dry_until
+from accounts.google.errors import Trouble
+from accounts.live_settings import live
+from accounts.models import Cooldown
+from accounts.quota import SAME_RESET, outlooks
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+
+    from accounts.quota import QuotaOutlook
+
+UNKNOWN = "unknown"
+OTHERS = "Claude, GPT"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaPool:
+    """`models` have one quota together; `newest` is what was last heard of it, None when nothing was.
+    `refused_until`: Google has refused for want of quota, and said or let guess until when."""
+
+    name: str
+    header_mode: str
+    models: tuple[str, ...] = ()
+    newest: QuotaOutlook | None = None
+    refused_until: datetime | None = None
+
+    @property
+    def remaining_fraction(self) -> float | None:
+        """None: unknown. A refusal is newer than any number that says otherwise."""
+        if self.refused_until is not None:
+            return 0.0
+        return self.newest.remaining_fraction if self.newest else None
+
+    @property
+    def is_dry(self) -> bool:
+        return self.refused_until is not None or (self._is_empty and not self._is_over)
+
+    @property
+    def back_at(self) -> datetime | None:
+        """When it is full again; of a dry one, when it can be used again."""
+        if self.refused_until is None or self._reset_at is None or not self._is_empty:
+            return self.refused_until or self._reset_at
+        return max(self.refused_until, self._reset_at)
+
+    @property
+    def _reset_at(self) -> datetime | None:
+        return self.newest.reset_at if self.newest else None
+
+    @property
+    def _is_empty(self) -> bool:
+        return self.newest is not None and self.newest.remaining_fraction == 0
+
+    @property
+    def _is_over(self) -> bool:
+        return self._reset_at is not None and self._reset_at <= timezone.now()
+
+    @property
+    def left(self) -> str:
+        """82%, or unknown."""
+        fraction = self.remaining_fraction
+        return UNKNOWN if fraction is None else f"{fraction:.0%}"
+
+    @property
+    def sentence(self) -> str:
+        """What comes: "dry until 18:10 CET", "lasts until 19:00 CET"; mostly nothing."""
+        if self.is_dry:
+            return _dry_until(self.back_at)
+        return self.newest.sentence if self.newest else ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "pool": self.name,
+            "header_mode": self.header_mode,
+            "models": self.models,
+            "remaining_fraction": self.remaining_fraction,
+            "left": self.left,
+            "full_again_at": self.back_at,
+            "seen_at": self.newest.seen_at if self.newest else None,
+            "is_dry": self.is_dry,
+            "outlook": self.sentence,
+        }
+
+
+def pools_of(account_ids: Collection[int]) -> dict[int, list[QuotaPool]]:
+    """By account; first those that requests use now."""
+    found: dict[int, list[QuotaOutlook]] = {account_id: [] for account_id in account_ids}
+    for one in outlooks(account_ids):
+        found[one.account_id].append(one)
+    refused: dict[int, dict[str, datetime]] = {}
+    rests = Cooldown.lasting().filter(account_id__in=account_ids, reason=Trouble.QUOTA.value)
+    for rest in rests:
+        refused.setdefault(rest.account_id, {})[rest.model_key] = rest.until
+    return {key: _pools(known, refused.get(key, {})) for key, known in found.items()}
+
+
+def dryness(pools: Iterable[QuotaPool]) -> str:
+    """For a line about the account: "" while something is left of everything that requests use now."""
+    used = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
+    dry = [pool for pool in used if pool.is_dry]
+    if used and len(dry) == len(used):
+        moments = [pool.back_at for pool in dry]
+        return _dry_until(min((one for one in moments if one is not None), default=None))
+    return "; ".join(f"{pool.name} {pool.sentence}" for pool in dry)
+
+
+def mode_in_use(model_id: str) -> str:
+    """Gemini models have a quota in each header mode; the operator chooses which is used."""
+    return str(live("GEMINI_HEADER_MODE")) if model_id.startswith("gemini") else "antigravity"
+
+
+def is_in_use(header_mode: str, name: str) -> bool:
+    return header_mode == mode_in_use(name.lower())
+
+
+def _pools(known: list[QuotaOutlook], refused: dict[str, datetime]) -> list[QuotaPool]:
+    """`refused`: until when, by model key."""
+    mode = mode_in_use("gemini")
+    families = {(OTHERS, "antigravity"), (f"Gemini ({mode})", mode)}
+    families |= {_family(one.model_id, one.header_mode) for one in known}
+    pools = []
+    for family in sorted(families, key=lambda one: (not is_in_use(one[1], one[0]), one)):
+        of_family = [one for one in known if _family(one.model_id, one.header_mode) == family]
+        until = {
+            model_id: moment
+            for key, moment in refused.items()
+            for model_id, _, mode in [key.partition(":")]
+            if _family(model_id, mode) == family
+        }
+        pools += _of_family(family, of_family, until)
+    return pools
+
+
+def _of_family(
+    family: tuple[str, str], known: list[QuotaOutlook], refused: dict[str, datetime]
+) -> list[QuotaPool]:
+    name, header_mode = family
+    alike: list[list[QuotaOutlook]] = []
+    for one in known:
+        pool = next((pool for pool in alike if _is_same(pool[0], one)), None)
+        if pool is None:
+            alike.append([one])
+        else:
+            pool.append(one)
+    if not alike:
+        return [QuotaPool(name, header_mode, refused_until=max(refused.values(), default=None))]
+    pools = []
+    for pool in alike:
+        models = tuple(one.model_id for one in pool)
+        until = [moment for model_id, moment in refused.items() if model_id in models or len(alike) == 1]
+        label = name if len(alike) == 1 else ", ".join(models)
+        pools.append(QuotaPool(label, header_mode, models, pool[0], max(until, default=None)))
+    return pools
+
+
+def _family(model_id: str, header_mode: str) -> tuple[str, str]:
+    if model_id.startswith("gemini"):
+        return f"Gemini ({header_mode})", header_mode
+    return OTHERS, header_mode
+
+
+def _is_same(one: QuotaOutlook, other: QuotaOutlook) -> bool:
+    if one.remaining_fraction != other.remaining_fraction:
+        return False
+    if one.reset_at is None or other.reset_at is None:
+        return one.reset_at is other.reset_at
+    return abs(one.reset_at - other.reset_at) < SAME_RESET
+
+
+def _dry_until(moment: datetime | None) -> str:
+    at = moment.timestamp() if moment is not None else None
+    return dry_until(at, timezone.now().timestamp(), timezone.get_current_timezone())
