@@ -115,7 +115,7 @@ class SharedToken(models.Model):
     sealed_access_token = models.TextField(blank=True, editable=False)
     good_until = models.FloatField(default=0.0)
     claimed_until = models.FloatField(default=0.0)
-    claimed_by = models.CharField(max_length=32, default="", editable=False)
+    claimed_by = models.CharField(max_length=32, default="", db_default="", editable=False)
     """A random name of the refresh; empty while nobody fetches one."""
 
     def __str__(self) -> str:
@@ -214,7 +214,7 @@ class Cooldown(models.Model):
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="cooldowns")
     model_key = models.CharField(max_length=150)
-    since = models.DateTimeField(default=EPOCH)
+    since = models.DateTimeField(default=EPOCH, db_default=EPOCH)
     until = models.DateTimeField()
     reason = models.CharField(max_length=200)
 
@@ -273,3 +273,15 @@ class Revision(models.Model):
     @classmethod
     def current(cls) -> int:
         return cls.objects.filter(pk=1).values_list("number", flat=True).first() or 0
+
+
+class DatabaseVersion(models.Model):
+    """A single row: what older code must know of a database that newer code has migrated
+    (accounts/database_version.py)."""
+
+    migrated_by = models.CharField(max_length=40)
+    oldest_code = models.CharField(max_length=40)
+    migrated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"migrated by {self.migrated_by}, for {self.oldest_code} and newer"

@@ -1,5 +1,14 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class ProxySiteConfig(AppConfig):
     name = "proxy_site"
+
+    def ready(self) -> None:
+        from proxy_site.maintenance.migrating import after_migrate, before_migrate
+
+        # Sent for each app that has models: one of ours stands for all.
+        sender = apps.get_app_config("accounts")
+        pre_migrate.connect(before_migrate, sender=sender, dispatch_uid="before_migrate")
+        post_migrate.connect(after_migrate, sender=sender, dispatch_uid="after_migrate")

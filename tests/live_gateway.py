@@ -39,10 +39,12 @@ def clean_environment(data_dir: Path, **settings: str) -> dict[str, str]:
     }
 
 
-def manage(*arguments: str, env: Mapping[str, str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def manage(
+    *arguments: str, env: Mapping[str, str], stdin: bytes = b"", project: Path = PROJECT
+) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
-        cwd=PROJECT, env=dict(env), input=stdin, capture_output=True, timeout=60, check=False,
+        cwd=project, env=dict(env), input=stdin, capture_output=True, timeout=60, check=False,
     )  # fmt: skip
 
 
@@ -55,6 +57,9 @@ def accounts_file(emulator: EmulatorServer) -> bytes:
 class LiveGateway:
     """A context manager. `output` is everything it has printed so far, both streams together."""
 
+    project = PROJECT
+    """A test may set another version of the code."""
+
     def __init__(self, emulator: EmulatorServer, data_dir: Path, *arguments: str, **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -65,11 +70,12 @@ class LiveGateway:
         self._ready = threading.Event()
 
     def __enter__(self) -> Self:
-        imported = manage("migrate", "-v0", env=self.env)
+        imported = manage("migrate", "-v0", env=self.env, project=self.project)
         assert imported.returncode == 0, imported.stderr.decode()
         imported = manage(
-            "importaccounts", "-", "--accept-terms", env=self.env, stdin=accounts_file(self._emulator)
-        )
+            "importaccounts", "-", "--accept-terms",
+            env=self.env, stdin=accounts_file(self._emulator), project=self.project,
+        )  # fmt: skip
         assert imported.returncode == 0, imported.stderr.decode()
         self.start()
         return self
@@ -83,7 +89,7 @@ class LiveGateway:
         self._ready.clear()
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "runserver", str(self.port), *self._arguments],
-            cwd=PROJECT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=self.project, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._collect_output, daemon=True)
         self._reader.start()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import subprocess
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +22,8 @@ from tests.builders import a_tool, a_tool_result
 from tests.clients.raw_http import Wire, request_bytes
 from tests.faults.load import Load
 from tests.gateway.conftest import a_body
-from tests.live_gateway import LiveGateway, free_port, manage
+from tests.live_gateway import LiveGateway, manage
+from tests.postgresql import empty, run, running_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,37 +33,17 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("postgresql")
 
 REQUESTS = "gateway_requestlog"
-PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
 @pytest.fixture(scope="module")
 def database_url() -> Iterator[str]:
-    folder = Path(tempfile.mkdtemp(prefix="antigravity-proxy-postgresql-"))
-    port = free_port()
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres")  # PostgreSQL refuses to run as root
-    run("initdb", "-D", f"{folder}/data", "-U", "proxy", "--auth=trust", "--no-sync")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    run("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
-    try:
-        yield f"postgres://proxy@127.0.0.1:{port}/postgres"
-    finally:
-        run("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def run(program: str, *arguments: str) -> None:
-    command = [str(PROGRAMS[-1] / program), *arguments]
-    if os.geteuid() == 0:
-        command = ["runuser", "-u", "postgres", "--", *command]
-    subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=60)
+    with running_postgresql() as url:
+        yield url
 
 
 @pytest.fixture
 def empty_database(database_url: str) -> str:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
+    empty(database_url)
     return database_url
 
 

@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from accounts.command_line import manage
 from accounts.credentials import CredentialsUnreadable
+from accounts.database_version import refuse_newer_database
 from accounts.inspection import check_all
 from accounts.management.gateway_command import NOTHING, GatewayCommand, as_json
 from accounts.models import Account
@@ -92,6 +93,7 @@ class OperatorCommand(GatewayCommand, ABC):
 
     def _prepare_database(self) -> None:
         """The first command on a fresh machine may come before the first start of the server."""
+        refuse_newer_database(connection)
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", verbosity=0, interactive=False)

@@ -7,6 +7,8 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    since = '0.1.0'
+    oldest_code = '0.1.0'
 
     dependencies = [
         ('accounts', '0001_initial'),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.conf import settings
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.utils import autoreload
 
@@ -83,7 +84,7 @@ class Command(GatewayCommand):
                 listener = stack.enter_context(bind(self._host, self._port))
                 shown_host = allow_bound_address(self._host, listener)
                 self._prepare_database()
-            except (AlreadyServing, CredentialsUnreadable, PortTaken) as error:
+            except (AlreadyServing, CommandError, CredentialsUnreadable, PortTaken) as error:
                 self._stop(str(error))
             except DatabaseError as error:
                 self._stop(f"The database cannot be used: {str(error).strip()}")

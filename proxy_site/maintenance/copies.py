@@ -1,0 +1,83 @@
+"""A copy of the database before something is done to all of it. DATA_DIR keeps the last three.
+
+SQLite's online backup sees one state of the database, whoever writes meanwhile; a copy of the file would lack
+what stands in the journal beside it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from proxy_site.maintenance import postgresql
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+KEPT = 3
+SUFFIXES = {"sqlite": ".sqlite3", "postgresql": ".pgdump"}
+
+
+class CopyFailed(Exception):
+    """The text says why, as a sentence."""
+
+
+def keep_copy(database: BaseDatabaseWrapper, before: str) -> Path:
+    """`before` is what is about to happen, for the name: a version, or "restore". Raises CopyFailed."""
+    folder = Path(settings.DATA_DIR) / "copies"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    path = folder / f"{moment}Z-before-{before}{SUFFIXES[database.vendor]}"
+    copy(database, path)
+    for old in sorted(folder.glob("*Z-before-*"))[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def copy(database: BaseDatabaseWrapper, path: Path) -> None:
+    """A new file for its owner only, whole or not there. Raises CopyFailed."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        os.close(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        if database.vendor == "sqlite":
+            copy_sqlite(Path(database.settings_dict["NAME"]), beside)
+        else:
+            postgresql.dump(database, beside)
+        sync(beside)
+        beside.rename(path)
+    except (OSError, sqlite3.Error, postgresql.ProgramFailed) as error:
+        raise CopyFailed(reason(error)) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def copy_sqlite(source: Path, target: Path) -> None:
+    """Raises sqlite3.Error and OSError."""
+    wanted = source.stat().st_size
+    if shutil.disk_usage(target.parent).free < wanted:
+        raise OSError(errno.ENOSPC, f"the disk has no room for {wanted / 1e6:,.0f} MB")
+    with closing(sqlite3.connect(source, timeout=20)) as reading, closing(sqlite3.connect(target)) as writing:
+        writing.execute("PRAGMA journal_mode=OFF")
+        reading.backup(writing)
+
+
+def sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def reason(error: Exception) -> str:
+    """As the end of a sentence, without its full stop."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text.strip().removesuffix(".")

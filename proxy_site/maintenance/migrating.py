@@ -1,0 +1,208 @@
+"""Migrations forward and back, without losing what only the newer side knows.
+
+Going back drops tables and columns that the older version does not have. What stood in them is set aside
+first, in tables named `kept_...` that older code does not look at, and put back when newer code migrates.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.db import connections, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from accounts import database_version
+from accounts.database_version import our_migrations, release
+from accounts.models import DatabaseVersion
+from proxy_site.maintenance.copies import CopyFailed, keep_copy
+from proxy_site.maintenance.postgresql import ProgramFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from django.apps.registry import Apps
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.migrations import Migration
+    from django.db.migrations.loader import MigrationLoader
+
+    from accounts.database_version import Release
+
+Target = tuple[str, str | None]
+
+FIRST: Release = (0, 1, 0)
+KEPT = re.compile(r"kept_(?P<what>rows|columns)_(?P<number>\d+)_(?P<table>\w+)")
+
+
+# Around Django's `migrate`, whoever calls it: runserver, another command, a person
+
+
+def before_migrate(
+    using: str, plan: list[tuple[Migration, bool]], verbosity: int = 1, **options: Any
+) -> None:
+    """Raises DatabaseTooNew, or CommandError when there is no room for a copy."""
+    database = connections[using]
+    database_version.refuse_newer_database(database)
+    if plan and _has_something(database):
+        copy_first(database, settings.VERSION)
+
+
+def after_migrate(using: str, plan: Sequence[tuple[Migration, bool]] = (), **options: Any) -> None:
+    """Also after Django's `flush`, which has no plan."""
+    database = connections[using]
+    went_back = any(backwards for _, backwards in plan)
+    if not went_back:
+        put_back(database)
+    if plan or database_version.read(database) is None:
+        database_version.record(database, went_back=went_back)
+
+
+def copy_first(database: BaseDatabaseWrapper, before: str) -> None:
+    """Says where the copy is. Without PostgreSQL's programs there is none, which is said, too.
+
+    Raises CommandError.
+    """
+    try:
+        path = keep_copy(database, before)
+    except CopyFailed as error:
+        if isinstance(error.__cause__, ProgramFailed):
+            _say(f"No copy of the database was made before this: {error}.")
+            return
+        raise CommandError(
+            f"The database cannot be copied to {settings.DATA_DIR}/copies before it is changed: {error}. "
+            "Nothing was changed."
+        ) from error
+    _say(f"A copy of the database as it was: {path}")
+
+
+def _has_something(database: BaseDatabaseWrapper) -> bool:
+    return bool(MigrationExecutor(database).recorder.applied_migrations())
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+# Without Django's signals, for a database that is not the one in use yet
+
+
+def migrate(database: BaseDatabaseWrapper) -> None:
+    executor = MigrationExecutor(database)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+    put_back(database)
+    database_version.record(database)
+
+
+def go_back(
+    database: BaseDatabaseWrapper, version: Release, progress: Callable[..., None] | None = None
+) -> int:
+    """To the state that this version knows. How many migrations were taken back; done again after it was
+    interrupted, it does the rest. `progress` is Django's: it hears of each step."""
+    executor = MigrationExecutor(database, progress)
+    targets = _targets(executor.loader, version)
+    plan = executor.migration_plan(targets)
+    if plan:
+        _set_aside(database, executor.loader, targets)
+        executor.migrate(targets, plan)
+    database_version.record(database, went_back=True)
+    return len(plan)
+
+
+def _targets(loader: MigrationLoader, version: Release) -> list[Target]:
+    """The last migration of each of our apps that the version has; their numbers are their order."""
+    named = our_migrations(loader)
+    return [
+        (
+            app,
+            max(
+                (name for (one, name), at in named.items() if one == app and release(at.since) <= version),
+                default=None,
+            ),
+        )
+        for app in sorted({app for app, _ in named})
+    ]
+
+
+# What the older version has no place for
+
+
+def _set_aside(database: BaseDatabaseWrapper, loader: MigrationLoader, targets: list[Target]) -> None:
+    applied = [key for key in our_migrations(loader) if key in loader.applied_migrations]
+    now = loader.project_state(applied).apps
+    then = loader.project_state([(app, name) for app, name in targets if name is not None]).apps
+    number = max((number for _, _, number, _ in _kept(database)), default=0) + 1
+    for table, what, columns in _lost(now, then, {app for app, _ in targets}):
+        names = ", ".join(map(database.ops.quote_name, columns))
+        kept = database.ops.quote_name(f"kept_{what}_{number}_{table}")
+        # Names of our own models' tables, here and below.
+        source = database.ops.quote_name(table)
+        _execute(database, f"CREATE TABLE {kept} AS SELECT {names} FROM {source}")  # noqa: S608
+
+
+def _lost(now: Apps, then: Apps, our_apps: set[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """Table, "rows" or "columns", and columns: all those of a table that goes, or key and those that go."""
+    tables = {model._meta.db_table: model for model in then.get_models(include_auto_created=True)}
+    for model in now.get_models(include_auto_created=True):
+        table = model._meta.db_table
+        if model._meta.app_label not in our_apps or table == DatabaseVersion._meta.db_table:
+            continue
+        columns = [field.column for field in model._meta.concrete_fields if field.column]
+        if table not in tables:
+            yield table, "rows", columns
+            continue
+        stay = {field.column for field in tables[table]._meta.concrete_fields}
+        if gone := [column for column in columns if column not in stay]:
+            yield table, "columns", [*_key(model), *gone]
+
+
+def _key(model: Any) -> list[str]:
+    return [field.column for field in model._meta.pk_fields]
+
+
+def put_back(database: BaseDatabaseWrapper) -> None:
+    """What the tables have a place for now; the rest waits for newer code. The last set aside comes first."""
+    for kept, what, _, table in sorted(_kept(database), key=lambda one: -one[2]):
+        with database.cursor() as cursor:
+            tables = database.introspection.table_names(cursor)
+            columns = _columns(database, kept)
+            if table not in tables or not set(columns) <= set(_columns(database, table)):
+                continue
+        with transaction.atomic(using=database.alias):
+            _execute(database, *_statements(database, kept, what, table, columns))
+
+
+def _statements(
+    database: BaseDatabaseWrapper, kept: str, what: str, table: str, columns: list[str]
+) -> list[str]:
+    quote = database.ops.quote_name
+    names = ", ".join(map(quote, columns))
+    if what == "rows":
+        rows = f"SELECT {names} FROM {quote(kept)} WHERE true"  # noqa: S608
+        back = f"INSERT INTO {quote(table)} ({names}) {rows} ON CONFLICT DO NOTHING"
+    else:
+        with database.cursor() as cursor:
+            key = database.introspection.get_primary_key_columns(cursor, table) or []
+        changes = ", ".join(f"{quote(name)} = kept.{quote(name)}" for name in columns if name not in key)
+        same = " AND ".join(f"kept.{quote(name)} = {quote(table)}.{quote(name)}" for name in key)
+        back = f"UPDATE {quote(table)} SET {changes} FROM {quote(kept)} AS kept WHERE {same}"  # noqa: S608
+    return [back, f"DROP TABLE {quote(kept)}"]
+
+
+def _kept(database: BaseDatabaseWrapper) -> list[tuple[str, str, int, str]]:
+    """Name, "rows" or "columns", the number of the way back, and the table that it is for."""
+    matches = map(KEPT.fullmatch, database.introspection.table_names())
+    return [(m[0], m["what"], int(m["number"]), m["table"]) for m in matches if m]
+
+
+def _columns(database: BaseDatabaseWrapper, table: str) -> list[str]:
+    with database.cursor() as cursor:
+        return [column.name for column in database.introspection.get_table_description(cursor, table)]
+
+
+def _execute(database: BaseDatabaseWrapper, *statements: str) -> None:
+    with database.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)

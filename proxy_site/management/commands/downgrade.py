@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.db import connection
+
+from accounts.database_version import refuse_newer_database, release, written
+from accounts.management.operator_command import OperatorCommand
+from proxy_site.maintenance.migrating import FIRST, copy_first, go_back
+from proxy_site.maintenance.running import no_server
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+
+class Command(OperatorCommand):
+    help = (
+        "Takes the database back to the state that an older version knows, and keeps all rows. Run it with "
+        "the newer code, while no server runs, before you check out the older one: manage.py downgrade 0.1.0"
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        # Django's own option of this name prints the version.
+        parser.add_argument("to", metavar="VERSION", help="such as 0.1.0")
+
+    def _prepare_database(self) -> None:
+        """Not migrated first: it goes the other way."""
+        refuse_newer_database(connection)
+
+    def act(self, *, to: str, json: bool, **options: Any) -> None:
+        try:
+            version = release(to)
+        except ValueError as error:
+            raise CommandError(f"{error}.") from error
+        name = written(version)
+        if not FIRST <= version <= release(settings.VERSION):
+            raise CommandError(
+                f"{name} is not a version that {settings.VERSION} can go back to: those are "
+                f"{written(FIRST)} to {written(release(settings.VERSION))}."
+            )
+        with ExitStack() as stack:
+            stack.enter_context(no_server())
+            if version < release(settings.VERSION):
+                copy_first(connection, f"downgrade-to-{name}")
+            count = go_back(connection, version)
+        self.set_result([{"version": name, "migrations_taken_back": count}])
+        if not json:
+            self.stdout.write(
+                f"The database is as version {name} knows it ({count} migrations taken back). "
+                "Check out that version now, and start it."
+            )

@@ -1,0 +1,356 @@
+"""Every migration names its versions and can be taken back from under a filled database."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import stat
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import environ
+import pytest
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.core.management.base import CommandError
+from django.db import connections, models
+from django.db.migrations import AddField, AddIndex, CreateModel, Migration
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+
+from accounts import database_version
+from accounts.database_version import our_migrations, release
+from accounts.models import DatabaseVersion
+from gateway.models import RequestLog
+from proxy_site.maintenance.copies import keep_copy
+from proxy_site.maintenance.migrating import copy_first, go_back, migrate
+from tests.live_gateway import PROJECT
+from tests.postgresql import empty, running_postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+ON_DISK = MigrationLoader(None).disk_migrations
+OURS = {
+    f"{app}.{name}": migration
+    for (app, name), migration in ON_DISK.items()
+    if Path(apps.get_app_config(app).path).is_relative_to(PROJECT / app)
+}
+MOMENT = datetime(2026, 11, 1, 12, tzinfo=UTC)
+ROWS_EACH = 3
+
+Contents = dict[str, list[dict[str, Any]]]
+
+
+def test_each_migration_of_ours_names_its_versions() -> None:
+    unnamed = set(OURS) - {f"{app}.{name}" for app, name in our_migrations(MigrationLoader(None))}
+
+    assert OURS
+    assert not unnamed, f"{unnamed}: set `since` and `oldest_code`, see docs/upgrading.md"
+
+
+def versions(migration: Migration) -> Any:
+    """It, with the attributes that ours have."""
+    return migration
+
+
+def is_for_older_code(name: str) -> bool:
+    migration = versions(OURS[name])
+    return bool(release(migration.oldest_code) < release(migration.since))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_its_versions_are_in_order(name: str) -> None:
+    since, oldest = versions(OURS[name]).since, versions(OURS[name]).oldest_code
+
+    assert release(oldest) <= release(since) <= release(django_settings.VERSION)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, one in OURS.items() if versions(one).oldest_code != versions(one).since]
+)
+def test_what_older_code_may_run_on_only_adds(name: str) -> None:
+    for operation in OURS[name].operations:
+        assert isinstance(operation, CreateModel | AddField | AddIndex)
+        if isinstance(operation, AddField):
+            field = operation.field
+            assert field.null or field.db_default is not models.NOT_PROVIDED
+
+
+# A filled database
+
+
+@pytest.fixture(scope="module")
+def postgresql_url() -> Iterator[str]:
+    with running_postgresql() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def filled_file(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Path:
+    path = tmp_path_factory.mktemp("filled") / "filled.sqlite3"
+    with django_db_blocker.unblock(), database(NAME=str(path)) as filled:
+        migrate(filled)
+        fill(filled.alias)
+    return path
+
+
+@pytest.fixture
+def on_sqlite(filled_file: Path, tmp_path: Path, django_db_blocker: Any) -> Iterator[BaseDatabaseWrapper]:
+    path = shutil.copy(filled_file, tmp_path)
+    with django_db_blocker.unblock(), database(NAME=str(path)) as filled:
+        yield filled
+
+
+@pytest.fixture
+def on_postgresql(postgresql_url: str, django_db_blocker: Any) -> Iterator[BaseDatabaseWrapper]:
+    config = environ.Env.db_url_config(postgresql_url)
+    empty(postgresql_url)
+    with django_db_blocker.unblock(), database(OPTIONS={}, **config) as filled:
+        migrate(filled)
+        fill(filled.alias)
+        yield filled
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])
+def filled(request: pytest.FixtureRequest) -> BaseDatabaseWrapper:
+    found: BaseDatabaseWrapper = request.getfixturevalue(f"on_{request.param}")
+    return found
+
+
+@contextmanager
+def database(**settings: Any) -> Iterator[BaseDatabaseWrapper]:
+    connections.databases["filled"] = {**connections["default"].settings_dict, **settings}
+    try:
+        yield connections["filled"]
+    finally:
+        connections["filled"].close()
+        del connections["filled"], connections.databases["filled"]
+
+
+def fill(alias: str) -> None:
+    """Some rows in each table of ours, and one request that has no row of its only attempt."""
+    for model in our_models():
+        model._default_manager.using(alias).bulk_create(
+            [a_row(model, number) for number in range(1, ROWS_EACH + 1)]
+        )
+    answered = a_row(RequestLog, 99)
+    answered.save(using=alias, force_insert=True)
+    RequestLog.objects.using(alias).filter(pk=99).update(attempts=1, problem=None, duration_seconds=2.5)
+
+
+def our_models() -> list[type[models.Model]]:
+    ours = [
+        model
+        for label in {name.partition(".")[0] for name in OURS}
+        for model in apps.get_app_config(label).get_models()
+    ]
+    return sorted((one for one in ours if one is not DatabaseVersion), key=lambda model: len(parents(model)))
+
+
+def parents(model: type[models.Model]) -> list[models.Field[Any, Any]]:
+    return [field for field in model._meta.concrete_fields if field.remote_field]
+
+
+def a_row(model: type[models.Model], number: int) -> models.Model:
+    values = {field.attname: a_value(field, number) for field in model._meta.concrete_fields if field.column}
+    return model(**values)
+
+
+def a_value(field: models.Field[Any, Any], number: int) -> Any:
+    match field:
+        case models.ForeignKey() | models.BigAutoField() | models.IntegerField():
+            return number
+        case models.BooleanField():
+            return number % 2 == 0
+        case models.FloatField():
+            return number + 0.25
+        case models.DateTimeField():
+            return MOMENT + timedelta(hours=number)
+        case models.JSONField():
+            return {"gemini-3-flash": 0.2}
+        case _:
+            text = f"{field.name} {number}"
+            return text[-field.max_length :] if field.max_length else text
+
+
+def contents(of: BaseDatabaseWrapper) -> Contents:
+    """Of our tables that are there."""
+    names = {f"{label}_" for label in {name.partition(".")[0] for name in OURS}}
+    found = {}
+    with of.cursor() as cursor:
+        for table in of.introspection.table_names(cursor):
+            if not table.startswith(tuple(names)) or table == DatabaseVersion._meta.db_table:
+                continue
+            cursor.execute(f"SELECT * FROM {table}")
+            columns = [column[0] for column in cursor.description]
+            rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+            found[table] = sorted(rows, key=lambda row: str(sorted(row.items(), key=str)))
+    return found
+
+
+def shared(rows: list[dict[str, Any]], columns: set[str]) -> list[str]:
+    return sorted(
+        str(sorted((name, value) for name, value in row.items() if name in columns)) for row in rows
+    )
+
+
+def test_each_migration_goes_back_and_every_row_stays(filled: BaseDatabaseWrapper) -> None:
+    steps = [key for key, _ in order(filled) if f"{key[0]}.{key[1]}" in OURS]
+    before = contents(filled)
+    for app, name in reversed(steps):
+        earlier = max((one for other, one in steps if other == app and one < name), default=None)
+        MigrationExecutor(filled).migrate([(app, earlier)])
+
+        after = contents(filled)
+        for table, rows in after.items():
+            stayed = set(rows[0]) & set(before[table][0])
+            missing = set(shared(before[table], stayed)) - set(shared(rows, stayed))
+            assert not missing, f"{app}.{name} going back loses rows of {table}"
+        before = after
+
+    assert before == {}
+
+
+def order(of: BaseDatabaseWrapper) -> list[tuple[tuple[str, str], Migration]]:
+    executor = MigrationExecutor(of)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes(), clean_start=True)
+    return [((migration.app_label, migration.name), migration) for migration, _ in plan]
+
+
+def test_a_downgrade_and_the_way_up_again_lose_nothing(filled: BaseDatabaseWrapper) -> None:
+    before = contents(filled)
+
+    count = go_back(filled, (0, 1, 0))
+    old = contents(filled)
+    migrate(filled)
+
+    assert count == sum(release(versions(one).since) > (0, 1, 0) for one in OURS.values())
+    assert "gateway_tokenratio" not in old
+    assert "request_class" not in old["gateway_requestlog"][0]
+    assert len(old["gateway_requestlog"]) == ROWS_EACH + 1
+    assert contents(filled) == before
+    assert not [name for name in filled.introspection.table_names() if name.startswith("kept_")]
+
+
+def test_a_downgrade_that_was_interrupted_is_completed_by_the_next(on_sqlite: BaseDatabaseWrapper) -> None:
+    before = contents(on_sqlite)
+    executor = MigrationExecutor(on_sqlite)
+
+    def stop_at_the_third(action: str, migration: Any = None, fake: bool = False) -> None:
+        if action == "unapply_start" and migration.name.startswith("0004"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go_back(on_sqlite, (0, 1, 0), stop_at_the_third)
+    go_back(on_sqlite, (0, 1, 0))
+    migrate(on_sqlite)
+
+    assert executor.loader.applied_migrations
+    assert contents(on_sqlite) == before
+
+
+def test_the_way_back_brings_the_row_of_an_only_attempt_again(on_sqlite: BaseDatabaseWrapper) -> None:
+    MigrationExecutor(on_sqlite).migrate([("gateway", "0002_ledger")])
+
+    attempt = [row for row in contents(on_sqlite)["gateway_requestattempt"] if row["request_id"] == 99]
+
+    assert [(row["number"], row["reason"], row["account"]) for row in attempt] == [
+        (1, "answered", "account 99")
+    ]
+
+
+def test_the_database_says_who_migrated_it_and_who_may_use_it(on_sqlite: BaseDatabaseWrapper) -> None:
+    row = database_version.read(on_sqlite)
+
+    assert row is not None
+    assert (row.migrated_by, row.oldest_code) == (django_settings.VERSION, "0.1.0")
+
+
+def test_migrating_again_lets_no_older_code_in(on_sqlite: BaseDatabaseWrapper) -> None:
+    DatabaseVersion.objects.using(on_sqlite.alias).update(oldest_code="0.1.7")
+
+    database_version.record(on_sqlite)
+
+    assert DatabaseVersion.objects.using(on_sqlite.alias).get().oldest_code == "0.1.7"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "0.2.x", "1.2.3.4", "0.2.0rc1", "0.2.0\n", "-1.0", "\u0660.2.0", "9" * 400]
+)
+def test_what_is_no_version_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a version"):
+        release(text)
+
+
+def test_versions_are_compared_as_releases() -> None:
+    versions = ["0.1", "v0.1.9", "0.2.0.dev0", "0.10.0"]
+
+    assert all(release(older) < release(newer) for older, newer in pairwise(versions))
+    assert release("0.2.0.dev0") == release("0.2")
+
+
+# The copy before a migration
+
+
+def test_the_last_three_copies_are_kept_for_their_owner_only(
+    on_sqlite: BaseDatabaseWrapper, settings: Any, tmp_path: Path
+) -> None:
+    settings.DATA_DIR = tmp_path
+    made = [keep_copy(on_sqlite, "0.2.0") for _ in range(4)]
+
+    folder = tmp_path / "copies"
+    assert sorted(folder.iterdir()) == made[1:]
+    assert {stat.S_IMODE(one.stat().st_mode) for one in made[1:]} == {0o600}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_copy_has_what_stands_in_the_journal(
+    on_sqlite: BaseDatabaseWrapper, settings: Any, tmp_path: Path
+) -> None:
+    settings.DATA_DIR = tmp_path
+    RequestLog.objects.using(on_sqlite.alias).filter(pk=99).update(client="in the journal")
+
+    copied = keep_copy(on_sqlite, "0.2.0")
+
+    with closing(sqlite3.connect(copied)) as database:
+        clients = database.execute("SELECT client FROM gateway_requestlog WHERE id = 99").fetchall()
+    assert clients == [("in the journal",)]
+
+
+def test_without_room_for_the_copy_nothing_is_migrated(
+    on_sqlite: BaseDatabaseWrapper, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DATA_DIR = tmp_path
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+
+    with pytest.raises(CommandError, match=r"no room for .* MB\. Nothing was changed"):
+        copy_first(on_sqlite, "0.2.0")
+
+    assert list((tmp_path / "copies").iterdir()) == []
+
+
+@pytest.mark.needs("postgresql")
+def test_without_pg_dump_a_line_says_that_there_is_no_copy(
+    on_postgresql: BaseDatabaseWrapper,
+    settings: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings.DATA_DIR = tmp_path
+    copy_first(on_postgresql, "0.2.0")
+    monkeypatch.setenv("PATH", "/nowhere")
+    copy_first(on_postgresql, "0.2.0")
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("-before-0.2.0.pgdump")
+    assert "pg_dump is not installed" in second
+    assert "apt install postgresql-client" in second
+    assert len(list((tmp_path / "copies").iterdir())) == 1
