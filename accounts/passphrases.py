@@ -1,0 +1,42 @@
+"""Bytes under a passphrase: a Fernet key that scrypt derives from it encrypts them.
+
+As JSON holds them: {"salt", "n", "r", "p", "sealed"}, salt in hexadecimal.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+SCRYPT = {"n": 2**15, "r": 8, "p": 1}
+"""About a tenth of a second and 32 MB for each guess (RFC 7914)."""
+
+
+class PassphraseWrong(Exception):
+    """The passphrase does not open the file, or the file is damaged."""
+
+
+def seal(plain: bytes, passphrase: str) -> dict[str, Any]:
+    salt = os.urandom(16)
+    sealed = Fernet(_key(passphrase, salt)).encrypt(plain).decode()
+    return {"salt": salt.hex(), **SCRYPT, "sealed": sealed}
+
+
+def unseal(content: dict[str, Any], passphrase: str) -> bytes:
+    """Raises PassphraseWrong."""
+    try:
+        salt = bytes.fromhex(content["salt"])
+        cost = {name: int(content[name]) for name in SCRYPT}
+        if cost != SCRYPT:
+            raise PassphraseWrong("The file asks for another cost than this version writes.")
+        return Fernet(_key(passphrase, salt)).decrypt(content["sealed"].encode())
+    except (InvalidToken, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PassphraseWrong("The passphrase is wrong, or the file is damaged.") from error
+
+
+def _key(passphrase: str, salt: bytes) -> bytes:
+    return base64.urlsafe_b64encode(Scrypt(salt=salt, length=32, **SCRYPT).derive(passphrase.encode()))
