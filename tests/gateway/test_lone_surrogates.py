@@ -46,11 +46,11 @@ def test_any_text_is_mended_as_pythons_json_reads_it(pieces: list[str]) -> None:
 def test_a_body_of_nothing_but_backslashes_is_refused_in_no_time() -> None:
     body = b"{" + rb"\\" * (31 * 1024 * 1024 // 2)
 
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(InvalidRequest, match="not valid JSON"):
         parse_json(body)
 
-    assert time.monotonic() - started < 2  # promised: well under a second
+    assert time.process_time() - started < 2  # promised: well under a second
 
 
 def test_a_body_full_of_halves_is_refused() -> None:
