@@ -54,7 +54,10 @@ def _run() -> None:
         sys.stderr.write(f"{warning}\n")
     from proxy_site.command_line import CommandLine
 
-    CommandLine(sys.argv).execute()
+    try:
+        CommandLine(sys.argv).execute()
+    finally:
+        _wait_for_servers()
 
 
 def _use_demo() -> None:
@@ -71,6 +74,19 @@ def _use_demo() -> None:
         running_demo.use()
     except running_demo.NoDemoRuns:
         sys.exit(_refuse(f"No demo is running. Start one: {manage('runserver --demo')}", 1))
+
+
+def _wait_for_servers() -> None:
+    """What a command has changed is in use when it ends."""
+    from django.apps import apps
+
+    if not apps.ready or sys.argv[1:2] == ["runserver"]:
+        return
+    from accounts.models import Revision
+    from proxy_site.following import NOT_YET, wait_for_servers
+
+    if Revision.made_here and not wait_for_servers():
+        sys.stderr.write(f"{NOT_YET}\n")
 
 
 def _refuse(sentence: str, status: int = 2) -> int:

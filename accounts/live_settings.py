@@ -90,7 +90,7 @@ def parse(name: str, text: str) -> Any:
 
 
 def change(name: str, text: str, *, by: str) -> None:
-    """Raises NotAllowed. A running server follows within a second."""
+    """Raises NotAllowed. A running server follows within half a second."""
     parse(name, text)
     LiveSetting.objects.update_or_create(name=name, defaults={"value": text.strip(), "changed_by": by})
     Revision.bump()

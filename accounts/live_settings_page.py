@@ -51,7 +51,7 @@ def _change(request: HttpRequest, name: str, value: str | None) -> None:
         live_settings.change(name, value, by=request.user.get_username())
         what = f"Changed {name}" if name in LONG_TEXTS else f"Changed {name} to {value!r}"
     audit.record(request.user, what, LiveSetting(name=name))
-    messages.success(request, f"{what}. A running server follows within a second.")
+    messages.success(request, f"{what}.")
 
 
 def _shown(current: live_settings.Current, errors: dict[str, str], request: HttpRequest) -> dict[str, Any]:

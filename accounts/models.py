@@ -6,15 +6,18 @@ Every change that a running server must notice moves Revision, which it looks at
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from accounts.credentials import seal, unseal
 from accounts.times import minute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 THRESHOLD_RULES = [MinValueValidator(0.0), MaxValueValidator(0.99)]
@@ -257,9 +260,19 @@ class SetUpLink(models.Model):
 
 
 class Revision(models.Model):
-    """A single row that counts changes, so that a running server notices what a command has done."""
+    """How many changes there have been, so that a running server notices what a command has done, and what
+    each server has taken of them, so that the command notices that.
+
+    Row 1 has the count. Row -N has the count up to which the server with the number N has read the database;
+    there is none for a server that has ended (gateway/ledger/instances.py).
+    """
 
     number = models.BigIntegerField(default=0)
+
+    made_here: ClassVar[int] = 0
+    """How many of the changes this process has made."""
+    on_change: ClassVar[Callable[[], object]] = staticmethod(lambda: None)
+    """Called when a change of this process can be read by others. In any thread."""
 
     def __str__(self) -> str:
         return str(self.number)
@@ -269,6 +282,21 @@ class Revision(models.Model):
         cls.objects.update_or_create(
             pk=1, defaults={"number": F("number") + 1}, create_defaults={"number": 1}
         )
+        Revision.made_here += 1
+        transaction.on_commit(cls.on_change)
+
+    @classmethod
+    def acknowledge(cls, server: int, number: int) -> None:
+        cls.objects.update_or_create(pk=-server, defaults={"number": number})
+
+    @classmethod
+    def forget(cls, server: int) -> None:
+        cls.objects.filter(pk=-server).delete()
+
+    @classmethod
+    def servers_up_to_date(cls, number: int) -> list[int]:
+        """The numbers of those that have read at least so many changes."""
+        return [-pk for pk in cls.objects.filter(pk__lt=0, number__gte=number).values_list("pk", flat=True)]
 
     @classmethod
     def current(cls) -> int:

@@ -55,6 +55,7 @@ RETRY_SECONDS = 30.0
 ASK_AGAIN_SECONDS = 5.0
 """So long Google is left alone after it did not say what requests wait for, however many they are."""
 HOUSEKEEPING_SECONDS = 30.0
+JUST_CHANGED_SECONDS = 2.0
 
 
 class NoProject(CodeAssistFailed):
@@ -86,6 +87,9 @@ class AccountsService:
         self._preparations: dict[int, asyncio.Task[None]] = {}
         self._few_at_once = asyncio.Semaphore(AT_ONCE)
         self._revision = -1
+        self._accounts_changed_at = -math.inf
+        self._look_now = asyncio.Event()
+        self._has_taken = asyncio.Event()
         self._one_reload = asyncio.Lock()
         self.also_reload: list[Callable[[], object]] = []
         """Functions that read the database anew, for those who keep something else in memory that moves
@@ -96,6 +100,7 @@ class AccountsService:
         """Taken out of use a moment ago: a reading of the database from before must not bring them back."""
         self._watch: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._acknowledging: asyncio.Task[None] | None = None
         self._rests_changed = asyncio.Event()
 
     async def start(self) -> None:
@@ -108,12 +113,20 @@ class AccountsService:
         await self.database.start()
         self._watch = asyncio.create_task(self._keep_watch())
         self._keeper = asyncio.create_task(self._keep_rests())
+        loop = asyncio.get_running_loop()
+        Revision.on_change = lambda: loop.call_soon_threadsafe(self._look_now.set)
         _running.append(self)
+
+    def acknowledge_as(self, server: int) -> None:
+        """From now on, write down which changes have been taken, under this server's number."""
+        self._has_taken.set()
+        self._acknowledging = asyncio.create_task(self._keep_acknowledging(server))
 
     async def stop(self) -> None:
         with suppress(ValueError):
             _running.remove(self)
-        tasks = [self._watch, self._keeper, *self._preparations.values()]
+        Revision.on_change = lambda: None
+        tasks = [self._watch, self._keeper, self._acknowledging, *self._preparations.values()]
         for task in tasks:
             if task is not None:
                 task.cancel()
@@ -127,6 +140,16 @@ class AccountsService:
         await self._store_last_used()
 
     # What requests ask
+
+    async def look_again(self) -> None:
+        """Read what may have changed since the last look, a moment ago."""
+        with suppress(DatabaseDown, DatabaseError):  # said by the next look in the background
+            await self.database.unless_down(self._reload_if_changed())
+
+    @property
+    def have_just_changed(self) -> bool:
+        """An account has come or gone: more changes may follow."""
+        return time.monotonic() - self._accounts_changed_at < JUST_CHANGED_SECONDS
 
     def offered_models(self) -> dict[str, ModelOffer]:
         """All models any usable account may use; where several may, the one with most left speaks, and a
@@ -233,7 +256,10 @@ class AccountsService:
 
     async def _keep_watch(self) -> None:
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._look_now.wait()
+            self._look_now.clear()
             if self.database.problem:
                 continue
             try:
@@ -258,7 +284,10 @@ class AccountsService:
             await database_sync_to_async(reload)()
         usable = await database_sync_to_async(read_usable_accounts)()
         accounts = [account for account in usable if account.id not in self._leaving]
-        self.account_count = await database_sync_to_async(Account.objects.count)()
+        count = await database_sync_to_async(Account.objects.count)()
+        if self._revision >= 0 and self._is_other_than(accounts, count):
+            self._accounts_changed_at = time.monotonic()
+        self.account_count = count
         self.tokens.remember(await database_sync_to_async(sealed_refresh_tokens)())
         self._revision = revision
         self.pool.replace(accounts)
@@ -270,7 +299,21 @@ class AccountsService:
         self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
         self._looked_at = {key: at for key, at in self._looked_at.items() if key in ids}
         self.on_changed()
+        self._has_taken.set()
         self._prepare_due(accounts)
+
+    def _is_other_than(self, accounts: Iterable[PooledAccount], count: int) -> bool:
+        known, read = ({account.id for account in some} for some in (self.pool.accounts, accounts))
+        return count != self.account_count or known != read
+
+    async def _keep_acknowledging(self, server: int) -> None:
+        while True:
+            await self._has_taken.wait()
+            self._has_taken.clear()
+            try:
+                await database_sync_to_async(Revision.acknowledge)(server, self._revision)
+            except DatabaseError as error:
+                logger.warning("Commands cannot be told that their changes are in use: %s", error)
 
     def _note_rests(self) -> None:
         self._rests_changed.set()

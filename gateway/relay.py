@@ -94,7 +94,10 @@ class Relay:
         return answer
 
     async def offered_models(self) -> Offers:
-        """What the usable accounts may use. Raises OperatorMustAct when there is no such account."""
+        """What the usable accounts may use. Raises OperatorMustAct when there is no such account, and
+        Unavailable when one has come or gone a moment ago."""
+        if not self._pool.accounts:
+            await self._accounts.look_again()
         if not self._pool.accounts:
             raise self._accounts_missing()
         await self._accounts.until_offers_are_known()
@@ -225,15 +228,16 @@ class Relay:
         names = ", ".join(self._routes().listed(model_catalog.visible(offered), offered))
         return NotFound(f"model: {name} is not known here. There is: {names or 'none yet'}.")
 
-    def _accounts_missing(self) -> OperatorMustAct:
-        if not self._accounts.account_count:
-            return OperatorMustAct(
-                f"There is no account yet. Add one with `{manage('addaccount')}`, or at /admin/."
-            )
-        return OperatorMustAct(
-            f"None of the {self._accounts.account_count} accounts can be used now. "
-            "/admin/accounts/account/ shows what each of them needs."
+    def _accounts_missing(self) -> GatewayError:
+        count = self._accounts.account_count
+        sentence = (
+            f"None of the {count} accounts can be used now. /admin/accounts/account/ shows what each needs."
+            if count
+            else f"There is no account yet. Add one with `{manage('addaccount')}`, or at /admin/."
         )
+        if self._accounts.have_just_changed:
+            return Unavailable(sentence, retry_after_seconds=1)
+        return OperatorMustAct(sentence)
 
 
 def _asks_for_thinking(request: MessagesRequest) -> bool | None:

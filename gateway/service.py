@@ -49,6 +49,7 @@ class Gateway:
         await self._transport.start()
         await self.accounts.start()
         await self.ledger.start()
+        self.accounts.acknowledge_as(self.ledger.instance_id)
         await self.signatures.start()
         self.token_ratios.load(await database_sync_to_async(read_token_ratios)())
         await self.activity.start(str(self.ledger.instance_id))

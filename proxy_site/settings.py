@@ -260,6 +260,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "accounts.readers_zone.in_readers_zone",
     "axes.middleware.AxesMiddleware",
+    "proxy_site.following.FollowedChanges",
 ]
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 ASGI_APPLICATION = "proxy_site.asgi.application"

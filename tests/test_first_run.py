@@ -20,7 +20,7 @@ import pytest
 from proxy_site.data_dir import sole_server
 from tests.accounts.terminal import Terminal
 from tests.clients.raw_http import Answer, ask, post, request_bytes
-from tests.live_gateway import PROJECT, LiveGateway, accounts_file, clean_environment, free_port, manage
+from tests.live_gateway import PROJECT, LiveGateway, clean_environment, free_port, manage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -194,29 +194,6 @@ def test_without_an_account_it_says_how_to_add_one(env: dict[str, str]) -> None:
     assert (answer.status, answer.error["type"]) == (503, "api_error")
     assert answer.headers["x-should-retry"] == "false"
     assert "There is no account yet" in answer.error["message"]
-
-
-def test_accounts_imported_while_it_runs_are_used_within_a_second(
-    emulator: EmulatorServer, tmp_path: Path
-) -> None:
-    gateway = LiveGateway(emulator, tmp_path / "data")
-    gateway.start()
-    try:
-        assert post(gateway.url, HELLO).status == 503
-        imported = manage(
-            "importaccounts", "-", "--accept-terms", env=gateway.env, stdin=accounts_file(emulator)
-        )
-        done_at = time.monotonic()
-        while orjson.loads(get(gateway.url, "/health").body)["counts"]["available"] == 0:
-            assert time.monotonic() - done_at < 1
-            time.sleep(0.02)
-
-        assert post(gateway.url, HELLO).status == 200
-    finally:
-        gateway.stop()
-
-    assert imported.returncode == 0
-    assert b"3 added" in imported.stdout
 
 
 # Pages and health

@@ -18,6 +18,7 @@ import pytest
 
 from gateway.ledger.writing import SWEEP_SECONDS
 from gateway.upstreams.emulator.replies import function_call
+from proxy_site.following import NOT_YET
 from tests.builders import a_tool, a_tool_result
 from tests.clients.raw_http import Wire, request_bytes
 from tests.faults.load import Load
@@ -102,6 +103,30 @@ def test_two_servers_share_the_accounts_and_one_refresh_of_each_token(
     assert {answer.status_code for answer in answers} == {200}
     assert listed.returncode == 0
     assert sorted(refreshed) == sorted(set(refreshed))
+
+
+def test_a_command_returns_when_both_servers_have_taken_its_change(
+    two_gateways: tuple[LiveGateway, LiveGateway],
+) -> None:
+    one, two = two_gateways
+    emails = ["ada@example.com", "grace@example.com", "linus@example.com"]
+    statuses = []
+    for command in ("disableaccount", "enableaccount"):
+        done = manage(command, *emails, env=two.env)
+        statuses += [ask(gateway).status_code for gateway in two_gateways]
+        assert done.stderr == b""
+    one.process.send_signal(signal.SIGSTOP)
+    try:
+        hanging = manage("disableaccount", "ada@example.com", env=two.env)
+    finally:
+        one.process.send_signal(signal.SIGCONT)
+    one.stop()
+    two.stop()
+    ended = manage("enableaccount", "ada@example.com", env=two.env)
+
+    assert statuses == [503, 503, 200, 200]
+    assert hanging.stderr.decode() == f"{NOT_YET}\n"
+    assert ended.stderr == b""
 
 
 def test_two_servers_keep_one_ledger(

@@ -16,6 +16,7 @@ from django.db.models import Count, F
 from django.db.models.functions import Now, TruncHour
 from django.utils import timezone
 
+from accounts.models import Revision
 from gateway.models import HourlyUsage, RequestLog, ServerInstance
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def _close_rows_of_one(instance_id: int, running: QuerySet[ServerInstance]) -> i
             return 0  # it lives, or somebody else was first
         rows = RequestLog.objects.filter(instance_id=instance_id, duration_seconds=None, problem=None)
         _count_interrupted(rows)
+        Revision.forget(instance_id)
         return rows.update(problem=RequestLog.INTERRUPTED)
 
 

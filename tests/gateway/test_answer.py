@@ -188,7 +188,7 @@ async def test_content_that_nobody_sees_starts_the_idle_timeout_anew(settings: S
     thought = b"data: %s\n\n" % orjson.dumps({"response": {"candidates": [THOUGHT]}})
     reads: list[bytes | float | Exception] = [
         a_chunk("Hel"),
-        *[0.2, thought] * 3,
+        *(0.2, thought) * 3,
         0.2,
         a_chunk("lo", finishReason="STOP"),
     ]

@@ -13,7 +13,7 @@ class Command(OperatorCommand):
     examples = ("ada@example.com",)
     help = (
         "Switches accounts off: they are kept, but no request is sent with them. Answers that are on their "
-        "way are finished. A running server follows within a second."
+        "way are finished. A server that runs has switched them off when the command returns."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Command(OperatorCommand):
     examples = ("ada@example.com",)
     help = (
-        "Switches accounts on: requests are sent with them again. A running server follows within a second."
+        "Switches accounts on: requests are sent with them again. A server that runs uses them when the "
+        "command returns."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,0 +1,66 @@
+"""Wait until the running servers have taken a change of accounts, keys, routes or settings.
+
+Each server writes down which changes it has read (accounts.models.Revision), half a second after they were
+made or sooner, and that it lives (gateway.models.ServerInstance). So this works from any process and machine.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib import messages
+from django.db import DatabaseError, connection
+from django.db.models.functions import Now
+
+from accounts.models import Revision
+from gateway.ledger.writing import TOUCH_SECONDS
+from gateway.models import ServerInstance
+from proxy_site.data_dir import is_served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+PATIENCE_SECONDS = 2.0
+POLL_SECONDS = 0.02
+SILENT_FOR = timedelta(seconds=3 * TOUCH_SECONDS)
+NOT_YET = "A running server has not taken this yet; it follows within a second."
+
+
+class FollowedChanges:
+    """Middleware: a page that changes something answers once the change is in use."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        before = Revision.made_here
+        response = self._get_response(request)
+        if Revision.made_here != before and not wait_for_servers():
+            messages.warning(request, NOT_YET, fail_silently=True)
+        return response
+
+
+def wait_for_servers() -> bool:
+    """False when a server that lives has not taken, within PATIENCE_SECONDS, what the database holds now."""
+    if connection.vendor == "sqlite" and not is_served(settings.DATA_DIR):
+        return True
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    try:
+        wanted = Revision.current()
+        while _is_one_behind(wanted):
+            if time.monotonic() >= give_up_at:
+                return False
+            time.sleep(POLL_SECONDS)
+    except DatabaseError:
+        return False
+    return True
+
+
+def _is_one_behind(wanted: int) -> bool:
+    living = ServerInstance.objects.filter(ended_at=None, seen_at__gte=Now() - SILENT_FOR)
+    return living.exclude(pk__in=Revision.servers_up_to_date(wanted)).exists()
