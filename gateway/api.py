@@ -25,11 +25,9 @@ from django.urls import Resolver404, resolve
 from accounts.plain_text import neutralised
 from gateway.authentication import check_host
 from gateway.bodies import ClientGone, IncomingBody
-from gateway.body_shape import count_structure, has_few_values, refuse_depth
 from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded
 from gateway.noise import say_of_stranger
 from gateway.request_ids import accepted_or_new, current_request_id
-from gateway.request_json import parse_json
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
@@ -63,17 +61,11 @@ class ApiRequest(ASGIRequest):
         self.gateway = gateway
         self.request_id = accepted_or_new(self.headers.get("x-request-id", ""))
 
-    async def json(self) -> Any:
+    def check_content_type(self) -> None:
         """Raises InvalidRequest."""
         content_type = self.content_type or ""
         if content_type and not JSON_TYPE.match(content_type):
             raise InvalidRequest("content-type: must be application/json.")
-        if has_few_values(self.raw_body):
-            value = parse_json(self.raw_body)
-            refuse_depth(value)
-            return value
-        await count_structure(self.raw_body)
-        return parse_json(self.raw_body)
 
 
 class JsonResponse(HttpResponse):

@@ -16,21 +16,17 @@ from django.conf import settings
 
 from accounts.plain_text import fitting
 from gateway.answer import KEEP_ALIVE_SECONDS
-from gateway.anthropic_api.messages import (
-    OLDEST_VERSION,
-    parse_count_tokens_request,
-    parse_messages_request,
-)
+from gateway.anthropic_api.messages import OLDEST_VERSION
 from gateway.anthropic_api.sse import PING, encode_event
 from gateway.api import OUR_FAULT, STOPPING, EventStream, JsonResponse
 from gateway.endpoints import endpoint
 from gateway.errors import GatewayError, Overloaded
 from gateway.journey import Journey, session_id_for
+from gateway.large_requests.request import RequestParser
 from gateway.ledger.record import RequestRecord
 from gateway.safeguards.checked_answer import CheckedAnswer
 from gateway.structured_answers import open_structured
 from gateway.translation.structured_output import wanted_schema
-from gateway.translation.token_estimate import estimate_input_tokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -38,9 +34,10 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from gateway.answer import Answer
-    from gateway.anthropic_api.messages import MessagesRequest
     from gateway.api import ApiRequest
+    from gateway.large_requests.request import RequestSummary
     from gateway.service import Gateway
+    from gateway.translator import ReadRequest
 
     AnyAnswer = Answer | CheckedAnswer
 
@@ -57,16 +54,14 @@ async def messages(request: ApiRequest) -> HttpResponseBase:
     record = _record(request)
     await gateway.books.open(record)
     try:
-        message_request = parse_messages_request(
-            await request.json(), version=_version(request), betas=_betas(request)
-        )
+        read = await _read(request, only_counts=False)
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("asks for %s", _shape_of(request, message_request))
-        journey = _journey(request, message_request)
-        gateway.books.describe(record, message_request, journey)
-        if message_request.stream:
-            return await _stream(gateway, message_request, journey, record)
-        response = await _whole(gateway, message_request, journey, record)
+            logger.debug("asks for %s", _shape_of(request, read))
+        journey = _journey(request, read.summary)
+        gateway.books.describe(record, read.request, journey)
+        if read.request.stream:
+            return await _stream(gateway, read, journey, record)
+        response = await _whole(gateway, read, journey, record)
     except BaseException as error:
         _note_failure(record, error, gateway)
         gateway.books.close(record)
@@ -77,9 +72,9 @@ async def messages(request: ApiRequest) -> HttpResponseBase:
 
 
 async def _whole(
-    gateway: Gateway, message_request: MessagesRequest, journey: Journey, record: RequestRecord
+    gateway: Gateway, read: ReadRequest, journey: Journey, record: RequestRecord
 ) -> HttpResponseBase:
-    answer = await _open(gateway, message_request, journey, record)
+    answer = await _open(gateway, read, journey, record)
     try:
         response = JsonResponse(await answer.message(), headers=_upstream_headers(answer))
     finally:
@@ -88,10 +83,8 @@ async def _whole(
     return response
 
 
-async def _open(
-    gateway: Gateway, message_request: MessagesRequest, journey: Journey, record: RequestRecord
-) -> AnyAnswer:
-    message_request, search = await gateway.web_searches.planned(message_request)
+async def _open(gateway: Gateway, read: ReadRequest, journey: Journey, record: RequestRecord) -> AnyAnswer:
+    message_request, search = await gateway.web_searches.planned(read.request, read.summary.search)
     if search is not None:
         answer = await gateway.web_searches.open(search, message_request, journey)
     elif wanted_schema(message_request) is None:
@@ -99,16 +92,16 @@ async def _open(
     else:
         answer = await open_structured(gateway.relay, message_request, journey)
     gateway.books.begin(record, answer)
-    check = gateway.judge.check_for(message_request, record, journey)
+    check = gateway.judge.check_for(read.request.safeguards, read.summary.typed_messages, record, journey)
     return answer if check is None else CheckedAnswer(answer, check)
 
 
 async def _stream(
-    gateway: Gateway, message_request: MessagesRequest, journey: Journey, record: RequestRecord
+    gateway: Gateway, read: ReadRequest, journey: Journey, record: RequestRecord
 ) -> HttpResponseBase:
     """A failure within the first ten seconds still gets its real status; after that the stream is open and
     kept alive with pings, and a failure leaves as an `error` event."""
-    opening = asyncio.create_task(_open(gateway, message_request, journey, record))
+    opening = asyncio.create_task(_open(gateway, read, journey, record))
     try:
         await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
         headers = _upstream_headers(opening.result()) if opening.done() else {}
@@ -172,6 +165,12 @@ async def _let_go(opening: asyncio.Task[AnyAnswer], record: RequestRecord, gatew
         gateway.books.close(record)
 
 
+async def _read(request: ApiRequest, *, only_counts: bool) -> ReadRequest:
+    request.check_content_type()
+    parser = RequestParser(only_counts, _version(request), _betas(request))
+    return await request.gateway.translator.read(request.raw_body, parser)
+
+
 def _version(request: ApiRequest) -> str:
     """Anthropic requires the header. Tools that were written without it know the oldest rules.
 
@@ -199,20 +198,21 @@ def _upstream_headers(answer: AnyAnswer) -> dict[str, str]:
     return {"x-upstream-model": answer.model_id}
 
 
-def _shape_of(request: ApiRequest, message_request: MessagesRequest) -> str:
+def _shape_of(request: ApiRequest, read: ReadRequest) -> str:
     """What a request looks like, without a word of what it says."""
+    message_request, summary = read
     return (
-        f"{message_request.model}, {len(request.raw_body)} bytes, {len(message_request.messages)} messages, "
-        f"{len(message_request.tools or ())} tools, max_tokens {message_request.max_tokens}, "
+        f"{message_request.model}, {len(request.raw_body)} bytes, {summary.message_count} messages, "
+        f"{summary.tool_count} tools, max_tokens {message_request.max_tokens}, "
         f"thinking {bool(message_request.thinking)}, stream {message_request.stream}"
     )
 
 
-def _journey(request: ApiRequest, message_request: MessagesRequest) -> Journey:
+def _journey(request: ApiRequest, summary: RequestSummary) -> Journey:
     """Both names are the same for each turn, also after a restart. Google finds its prompt cache by the
     session id; a subagent has one of its own, but stays with the account of its client's session."""
     client_session = request.headers.get(SESSION_HEADER, "")
-    seed = f"{client_session}\0{_first_user_text(message_request)}"
+    seed = f"{client_session}\0{summary.first_text}"
     return Journey(
         session_id=session_id_for(seed),
         conversation=client_session[:200] or hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest(),
@@ -220,19 +220,10 @@ def _journey(request: ApiRequest, message_request: MessagesRequest) -> Journey:
     )
 
 
-def _first_user_text(message_request: MessagesRequest) -> str:
-    content = message_request.messages[0]["content"]
-    if isinstance(content, str):
-        return content
-    return next((block["text"] for block in content if block.get("type") == "text"), "")
-
-
 @endpoint("POST")
 async def count_tokens(request: ApiRequest) -> HttpResponseBase:
     """An estimate: nobody is asked, so that it is as good when every account is at its limit."""
-    count_request = parse_count_tokens_request(
-        await request.json(), version=_version(request), betas=_betas(request)
-    )
+    count_request, _ = await _read(request, only_counts=True)
     model = request.gateway.relay.counting_model(count_request)
-    tokens = estimate_input_tokens(count_request, model.family)
+    tokens = await request.gateway.translator.count(count_request, model.family)
     return JsonResponse({"input_tokens": round(tokens * request.gateway.token_ratios.of(model.listed_id))})

@@ -12,12 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from accounts.google.errors import Trouble
-from accounts.live_settings import live
 from accounts.rest import LIMITS
 from gateway.answer import Answer
 from gateway.failures import failure_of, named_if_too_long
 from gateway.journey import NEXT_ADDRESS, SAME_ACCOUNT, Plan
-from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.stream import MessageStream
 from gateway.upstreams.cloud_code import WORTH_ANOTHER_BASE, ModelCall, RequestRefused
 
@@ -25,12 +23,9 @@ if TYPE_CHECKING:
     from accounts.google.errors import Refusal
     from accounts.pool import Lease
     from accounts.service import AccountsService
-    from gateway.anthropic_api.messages import MessagesRequest
     from gateway.journey import Journey
-    from gateway.token_ratios import TokenRatios
-    from gateway.translation.request import TranslatedRequest
     from gateway.translation.signatures import SignatureStore
-    from gateway.translation.upstream_model import UpstreamModel
+    from gateway.translator import RequestTranslator
     from gateway.upstreams.cloud_code import CloudCode
 
 SHORT_LIMIT_SECONDS = 3.0
@@ -53,25 +48,12 @@ class ModelCaller:
         accounts: AccountsService,
         cloud_code: CloudCode,
         signatures: SignatureStore,
-        token_ratios: TokenRatios,
+        translator: RequestTranslator,
     ) -> None:
         self._accounts = accounts
         self._cloud_code = cloud_code
         self._signatures = signatures
-        self._token_ratios = token_ratios
-
-    def translate(
-        self, request: MessagesRequest, model: UpstreamModel, *, without_thinking: bool = False
-    ) -> TranslatedRequest:
-        """Raises GatewayError."""
-        return translate_request(
-            request,
-            model,
-            _options(),
-            self._signatures,
-            without_thinking=without_thinking,
-            token_ratio=self._token_ratios.of(model.listed_id),
-        )
+        self._translator = translator
 
     def bases(self, plan: Plan, journey: Journey) -> list[str]:
         """Those that have failed this request least often come first."""
@@ -110,7 +92,8 @@ class ModelCaller:
             await self._accounts.rediscover_project(lease.account)
         if trouble is not Trouble.BAD_SIGNATURE or plan.translated.request_type != "agent":
             return plan
-        return replace(plan, translated=self.translate(plan.request, plan.model, without_thinking=True))
+        translated = await self._translator.translate(plan.request, plan.model, without_thinking=True)
+        return replace(plan, translated=translated)
 
     async def _send_once(self, lease: Lease, plan: Plan, journey: Journey, base: str) -> Answer:
         account = lease.account
@@ -165,13 +148,4 @@ def _is_short_limit(refusal: Refusal, journey: Journey) -> bool:
         and wait is not None
         and wait <= SHORT_LIMIT_SECONDS
         and wait < journey.seconds_left
-    )
-
-
-def _options() -> TranslationOptions:
-    return TranslationOptions(
-        system_preamble=live("SYSTEM_PREAMBLE"),
-        default_thinking_budget=live("DEFAULT_THINKING_BUDGET"),
-        default_thinking_level=live("DEFAULT_THINKING_LEVEL") or None,
-        max_context_tokens=live("MAX_CONTEXT_TOKENS"),
     )

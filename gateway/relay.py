@@ -28,8 +28,7 @@ from gateway.errors import (
 from gateway.failover import Failover, longest_wait
 from gateway.journey import Journey, Learned, Plan
 from gateway.model_call import ModelCaller
-from gateway.translation.upstream_model import family_of, upstream_model
-from gateway.translation.web_search.request import translate_search
+from gateway.translation.upstream_model import upstream_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -40,9 +39,9 @@ if TYPE_CHECKING:
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.routes import Routes
     from gateway.signature_store import StoredSignatures
-    from gateway.token_ratios import TokenRatios
     from gateway.translation.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search
+    from gateway.translator import RequestTranslator
     from gateway.upstreams.cloud_code import CloudCode
 
     Offers = Mapping[str, ModelOffer]
@@ -60,13 +59,13 @@ class Relay:
         cloud_code: CloudCode,
         routes: Callable[[], Routes],
         signatures: StoredSignatures,
-        token_ratios: TokenRatios,
+        translator: RequestTranslator,
     ) -> None:
         self._accounts = accounts
         self._pool = accounts.pool
         self._routes = routes
-        self._signatures = signatures
-        self._caller = ModelCaller(accounts, cloud_code, signatures, token_ratios)
+        self._translator = translator
+        self._caller = ModelCaller(accounts, cloud_code, signatures, translator)
         self._failover = Failover(accounts, self._caller, self._model_unknown)
         self._offered_in_cli: tuple[Offers, Offers, Offers] = ({}, {}, {})
         """The lists it was made of, and what may be asked for in header mode cli."""
@@ -137,8 +136,7 @@ class Relay:
         routes = self._routes()
         routed = routes.route(request.model).upstream_model
         model_id = routed or model_catalog.resolve(request.model, offered, thinking)
-        await self._signatures.recall(request, family_of(model_id))
-        plan = self._plan(model_id, request, journey)
+        plan = await self._plan(model_id, request, journey)
         chain: list[str] = []
         if live("FALLBACK") and journey.may_fall_back:
             chain = routes.fallback_chain(request.model, model_id, offered)
@@ -157,9 +155,8 @@ class Relay:
     ) -> Answer | None:
         """Each is given the client's own request anew; one that cannot take it is passed over."""
         for model_id in chain:
-            await self._signatures.recall(request, family_of(model_id))
             try:
-                plan = self._plan(model_id, request, journey)
+                plan = await self._plan(model_id, request, journey)
                 answer = await self._failover.answer(plan, journey, may_wait=False, may_pause=False)
             except GatewayError as failure:
                 # Not its sentence: that may quote the request.
@@ -169,7 +166,7 @@ class Relay:
                 return answer
         return None
 
-    def _plan(self, model_id: str, request: MessagesRequest, journey: Journey) -> Plan:
+    async def _plan(self, model_id: str, request: MessagesRequest, journey: Journey) -> Plan:
         mode, offered = live("GEMINI_HEADER_MODE"), self._offered()
         # A route may name a model as another header mode does.
         offer = offered.get(model_id) or offered.get(upstream_model(model_id, header_mode=mode).listed_id)
@@ -182,7 +179,7 @@ class Relay:
         return Plan(
             request=request,
             model=model,
-            translated=self._caller.translate(request, model),
+            translated=await self._translator.translate(request, model),
             session_id=journey.session_id,
         )
 
@@ -190,7 +187,8 @@ class Relay:
 
     async def _open_search(self, search: Search, request: MessagesRequest, journey: Journey) -> Answer:
         """From the first that is not at its limit; from the very first, if it takes waiting."""
-        plans = [self._search_plan(one, search, request, journey) for one in await self.search_models()]
+        models = await self.search_models()
+        plans = [await self._search_plan(one, search, request, journey) for one in models]
         if not plans:
             raise Unavailable("No account can search the web now.", retry_after_seconds=MODELS_KNOWN_SECONDS)
         for plan in plans:
@@ -201,9 +199,11 @@ class Relay:
                 return await self._failover.answer(plan, journey, may_wait=False)
         return await self._failover.answer(plans[0], journey, may_wait=True)
 
-    def _search_plan(self, model_id: str, search: Search, request: MessagesRequest, journey: Journey) -> Plan:
+    async def _search_plan(
+        self, model_id: str, search: Search, request: MessagesRequest, journey: Journey
+    ) -> Plan:
         model = upstream_model(model_id, header_mode="antigravity")
-        translated = translate_search(search, request, model, system_preamble=live("SYSTEM_PREAMBLE"))
+        translated = await self._translator.translate_search(search, request, model)
         return Plan(request, model, translated, journey.session_id)
 
     # What the client hears in the end

@@ -9,6 +9,7 @@ from accounts import live_settings
 from accounts.service import AccountsService
 from gateway.activity import Activity, dismiss_listeners
 from gateway.bookkeeper import Bookkeeper
+from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger.writing import Ledger
 from gateway.models import read_routes, read_token_ratios, store_token_ratios
 from gateway.relay import Relay
@@ -16,6 +17,7 @@ from gateway.routes import Routes
 from gateway.safeguards.judge import Judge
 from gateway.signature_store import StoredSignatures
 from gateway.token_ratios import TokenRatios
+from gateway.translator import RequestTranslator
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport
 from gateway.watchman import Watchman
@@ -39,7 +41,9 @@ class Gateway:
         cloud_code = CloudCode(self._transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
         self.routes = Routes()
         self.signatures = StoredSignatures(self.ledger.keep_signature)
-        self.relay = Relay(self.accounts, cloud_code, lambda: self.routes, self.signatures, self.token_ratios)
+        self._workers = TranslationWorkers()
+        self.translator = RequestTranslator(self.signatures, self.token_ratios, self._workers)
+        self.relay = Relay(self.accounts, cloud_code, lambda: self.routes, self.signatures, self.translator)
         self.judge = Judge(self.relay, self.books, lambda: self.is_stopping)
         live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.web_searches = WebSearches(self.relay, self._transport)
@@ -68,6 +72,7 @@ class Gateway:
         try:
             await self.ledger.stop()
         finally:
+            await self._workers.stop()
             await self.signatures.stop()
             await self.activity.stop()
             await self.accounts.stop()

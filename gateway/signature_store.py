@@ -18,13 +18,10 @@ from django.db import connection
 
 from gateway.ledger import signatures as table
 from gateway.ledger.writing import connected
-from gateway.translation.signatures import TEXT_KEY, SignatureCache, unsigned_calls
+from gateway.translation.signatures import TEXT_KEY, SignatureCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gateway.anthropic_api.messages import MessagesRequest
-    from gateway.translation.upstream_model import Family
+    from collections.abc import Callable, Iterable
 
 logger = logging.getLogger(__name__)
 
@@ -73,11 +70,11 @@ class StoredSignatures:
             thread.submit(connection.close)
             thread.shutdown(wait=False)
 
-    async def recall(self, request: MessagesRequest, family: Family) -> None:
-        """Read what the calls of the running tool loop lack, so that `get` has it."""
-        if self._thread is None or family != "gemini":
+    async def recall(self, calls: Iterable[str]) -> None:
+        """Read the signatures of these, the newest first, so that `get` has them."""
+        if self._thread is None:
             return
-        missing = [key for key in unsigned_calls(request.messages, self) if self._may_ask(key)][:READ_ROWS]
+        missing = [call for call in calls if self._may_ask(call)][:READ_ROWS]
         if not missing or (self._overdue is not None and not self._overdue.done()):
             return
         loop = asyncio.get_running_loop()

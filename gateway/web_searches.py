@@ -30,7 +30,6 @@ from gateway.translation.web_search.answer import (
     without_search,
     words_beside,
 )
-from gateway.translation.web_search.asked import asked_search
 from gateway.translation.web_search.sources import query_in, sources_in, to_show
 from gateway.upstreams.redirects import Redirects
 
@@ -60,9 +59,11 @@ class WebSearches:
         self._relay = relay
         self._transport = transport
 
-    async def planned(self, request: MessagesRequest) -> tuple[MessagesRequest, Search | None]:
-        """The search to make, or None and the request as it is answered without one."""
-        search = asked_search(request)
+    async def planned(
+        self, request: MessagesRequest, search: Search | None
+    ) -> tuple[MessagesRequest, Search | None]:
+        """The search to make of that which is asked for, or None and the request as it is answered without
+        one."""
         if search is None:
             return request, None
         refusal = search.refusal

@@ -9,10 +9,12 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 
 from accounts.service import AccountsService
+from gateway.large_requests.workers import TranslationWorkers
 from gateway.models import read_routes
 from gateway.relay import Relay
 from gateway.signature_store import StoredSignatures
 from gateway.token_ratios import TokenRatios
+from gateway.translator import RequestTranslator
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport
 
@@ -28,12 +30,15 @@ async def relay_of_accounts() -> AsyncIterator[Relay]:
     transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
     cloud_code = CloudCode(transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
     routes = await database_sync_to_async(read_routes)()
-    relay = Relay(accounts, cloud_code, lambda: routes, StoredSignatures(_keep_nothing), TokenRatios())
+    signatures, workers = StoredSignatures(_keep_nothing), TranslationWorkers()
+    translator = RequestTranslator(signatures, TokenRatios(), workers)
+    relay = Relay(accounts, cloud_code, lambda: routes, signatures, translator)
     await transport.start()
     await accounts.start()
     try:
         yield relay
     finally:
+        await workers.stop()
         await accounts.stop()
         await transport.close()
 

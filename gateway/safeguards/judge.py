@@ -25,7 +25,7 @@ from gateway.errors import (
 )
 from gateway.journey import TOLD_THE_CLIENT, Journey, session_id_for
 from gateway.ledger.record import SAFEGUARDS, RequestRecord
-from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rules_by_label, typed_messages
+from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rules_by_label
 from gateway.safeguards.verdicts import tool_uses_from, unavailable
 from gateway.translation.errors import prompt_too_long
 
@@ -114,17 +114,21 @@ class Judge:
         """The model of which the log says already that nobody offers it."""
 
     def check_for(
-        self, request: MessagesRequest, origin: RequestRecord, journey: Journey
+        self,
+        safeguards: list[dict[str, Any]],
+        messages: list[dict[str, Any]],
+        origin: RequestRecord,
+        journey: Journey,
     ) -> SafetyCheck | None:
-        """None when the request asks for no check. ``origin`` is its record."""
-        contexts = {one["type"]: one.get("classifier_context") for one in request.safeguards}
+        """None when a request's ``safeguards`` ask for no check. ``messages`` are what the person has typed,
+        ``origin`` is the request's record."""
+        contexts = {one["type"]: one.get("classifier_context") for one in safeguards}
         context = contexts.get(DANGEROUS_TOOL_USE)
         if not isinstance(context, dict):
             contexts.pop(DANGEROUS_TOOL_USE, None)
             context = None
         if not contexts:
             return None
-        messages = typed_messages(request.messages)
         if context is not None and journey.is_subagents:
             context, messages = for_subagent(context, messages)
         return SafetyCheck(

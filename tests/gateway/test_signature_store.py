@@ -11,13 +11,25 @@ import pytest
 from django.db import OperationalError
 
 from gateway import signature_store
+from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger import signatures as table
 from gateway.ledger.writing import Ledger
 from gateway.models import CallSignature
 from gateway.signature_store import StoredSignatures
-from gateway.translation.signatures import key_of_text
+from gateway.token_ratios import TokenRatios
+from gateway.translation.signatures import key_of_text, unsigned_calls
+from gateway.translator import RequestTranslator
 from gateway.upstreams.emulator.replies import function_call
-from tests.builders import a_messages_request, a_text, a_thinking, a_tool, a_tool_result, a_tool_use, user
+from tests.builders import (
+    a_messages_request,
+    a_model,
+    a_text,
+    a_thinking,
+    a_tool,
+    a_tool_result,
+    a_tool_use,
+    user,
+)
 from tests.gateway.conftest import a_client, in_database, started_gateway
 
 if TYPE_CHECKING:
@@ -54,6 +66,10 @@ async def a_store(keep: Any = keep_nothing) -> AsyncIterator[StoredSignatures]:
         yield store
     finally:
         await store.stop()
+
+
+async def recall(store: StoredSignatures, request: MessagesRequest) -> None:
+    await store.recall(unsigned_calls(request.messages, store))
 
 
 @pytest.fixture
@@ -106,7 +122,7 @@ async def test_a_start_knows_the_newest(reads: list[list[str]]) -> None:
     await in_database(table.store)({"toolu_1": SIGNED})
 
     async with a_store() as store:
-        await store.recall(a_loop("toolu_1"), "gemini")
+        await recall(store, a_loop("toolu_1"))
 
         assert store.get("toolu_1") == SIGNED
     assert reads == []
@@ -116,8 +132,8 @@ async def test_what_another_server_signed_is_read_once(reads: list[list[str]]) -
     async with a_store() as store:
         await in_database(table.store)({"toolu_1": SIGNED})
 
-        await store.recall(a_loop("toolu_1"), "gemini")
-        await store.recall(a_loop("toolu_1"), "gemini")
+        await recall(store, a_loop("toolu_1"))
+        await recall(store, a_loop("toolu_1"))
 
         assert store.get("toolu_1") == SIGNED
     assert reads == [["toolu_1"]]
@@ -128,7 +144,7 @@ async def test_many_conversations_are_read_for_at_once() -> None:
     async with a_store() as store:
         await in_database(table.store)(dict.fromkeys(ids, SIGNED))
 
-        await asyncio.gather(*(store.recall(a_loop(one), "gemini") for one in ids))
+        await asyncio.gather(*(recall(store, a_loop(one)) for one in ids))
 
         assert {store.get(one) for one in ids} == {SIGNED}
 
@@ -137,10 +153,10 @@ async def test_what_nobody_signed_is_asked_for_again_later(
     reads: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with a_store() as store:
-        await store.recall(a_loop("toolu_1"), "gemini")
-        await store.recall(a_loop("toolu_1", "toolu_2"), "gemini")
+        await recall(store, a_loop("toolu_1"))
+        await recall(store, a_loop("toolu_1", "toolu_2"))
         monkeypatch.setattr(signature_store, "ASK_AGAIN_SECONDS", 0.0)
-        await store.recall(a_loop("toolu_1"), "gemini")
+        await recall(store, a_loop("toolu_1"))
 
     assert reads == [["toolu_1"], ["toolu_2"], ["toolu_1"]]
 
@@ -171,15 +187,16 @@ NO_READ = [
 @pytest.mark.parametrize("request_", [row[1] for row in NO_READ], ids=[row[0] for row in NO_READ])
 async def test_without_need_nothing_is_read(request_: MessagesRequest, reads: list[list[str]]) -> None:
     async with a_store() as store:
-        await store.recall(request_, "gemini")
+        await recall(store, request_)
 
     assert reads == []
 
 
 async def test_other_families_need_none(reads: list[list[str]]) -> None:
     async with a_store() as store:
-        for family in ("claude", "gpt", "unknown"):
-            await store.recall(a_loop("toolu_1"), family)
+        translator = RequestTranslator(store, TokenRatios(), TranslationWorkers())
+        for model_id in ("claude-sonnet-4-6", "gpt-oss-120b-medium"):
+            await translator.translate(a_loop("toolu_1"), a_model(model_id))
 
     assert reads == []
 
@@ -189,7 +206,7 @@ async def test_of_parallel_calls_only_the_first_is_asked_for(reads: list[list[st
     parallel = a_messages_request(user("hi"), {"role": "assistant", "content": PARALLEL}, results)
 
     async with a_store() as store:
-        await store.recall(parallel, "gemini")
+        await recall(store, parallel)
 
     assert reads == [["toolu_1"]]
 
@@ -204,7 +221,7 @@ async def test_a_broken_database_means_an_unsigned_call(
     monkeypatch.setattr(table, "newest", broken)
 
     async with a_store() as store:
-        await store.recall(a_loop("toolu_1"), "gemini")
+        await recall(store, a_loop("toolu_1"))
 
         assert store.get("toolu_1") is None
     assert "could not be read" in caplog.text
@@ -225,8 +242,8 @@ async def test_a_slow_database_is_not_waited_for(
 
     async with a_store() as store:
         began = time.monotonic()
-        await store.recall(a_loop("toolu_1"), "gemini")
-        await store.recall(a_loop("toolu_2"), "gemini")
+        await recall(store, a_loop("toolu_1"))
+        await recall(store, a_loop("toolu_2"))
 
         assert time.monotonic() - began < 0.4
     assert calls == [["toolu_1"]]
@@ -243,7 +260,7 @@ async def test_what_comes_too_late_serves_the_next_turn(monkeypatch: pytest.Monk
     monkeypatch.setattr(table, "find", slow)
 
     async with a_store() as store:
-        await store.recall(a_loop("toolu_1"), "gemini")
+        await recall(store, a_loop("toolu_1"))
         missed = store.get("toolu_1")
         await asyncio.sleep(0.3)
 
@@ -254,7 +271,7 @@ async def test_after_the_stop_nothing_is_read() -> None:
     async with a_store() as store:
         pass
 
-    await store.recall(a_loop("toolu_1"), "gemini")
+    await recall(store, a_loop("toolu_1"))
 
     assert store.get("toolu_1") is None
 

@@ -1,0 +1,97 @@
+"""What a worker process does with a request that it has read from a body. Pure.
+
+Each returns what can be sent back, and no more of the request than that needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pickle import PickleBuffer
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from gateway.large_requests.request import (
+    STAYS_IN_THE_BODY,
+    RequestSummary,
+    completed,
+    fields_of,
+    summarize,
+)
+from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
+from gateway.translation.signatures import SignatureCache, key_of_text, unsigned_calls
+from gateway.translation.web_search.request import translate_search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.translation.upstream_model import UpstreamModel
+    from gateway.translation.web_search.asked import Search
+
+
+class Kept(NamedTuple):
+    """What the gateway keeps besides the body. ``fields`` are those that do not stay there."""
+
+    fields: dict[str, Any]
+    summary: RequestSummary
+    unsigned_calls: tuple[str, ...]
+    signature_keys: tuple[str, ...]
+
+
+def what_is_kept(request: MessagesRequest) -> Kept:
+    kept = {name: value for name, value in fields_of(request).items() if name not in STAYS_IN_THE_BODY}
+    unsigned = unsigned_calls(request.messages, SignatureCache())
+    return Kept(kept, summarize(request), tuple(unsigned), tuple(_signature_keys(request)))
+
+
+def _signature_keys(request: MessagesRequest) -> Iterator[str]:
+    for message in request.messages:
+        if message["role"] != "assistant":
+            continue
+        content = message["content"]
+        for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
+            if block.get("type") == "tool_use":
+                yield block["id"]
+            elif block.get("type") == "text":
+                yield key_of_text(block["text"])
+
+
+def translate(
+    request: MessagesRequest,
+    changes: MessagesRequest,
+    model: UpstreamModel,
+    options: TranslationOptions,
+    signatures: SignatureCache,
+    *,
+    without_thinking: bool,
+    token_ratio: float,
+) -> TranslatedRequest:
+    """Each member of its ``request`` is JSON, as is that of `search`."""
+    return _with_json(
+        translate_request(
+            completed(changes, request),
+            model,
+            options,
+            signatures,
+            without_thinking=without_thinking,
+            token_ratio=token_ratio,
+        )
+    )
+
+
+def search(
+    request: MessagesRequest,
+    changes: MessagesRequest,
+    asked: Search,
+    model: UpstreamModel,
+    system_preamble: str,
+) -> TranslatedRequest:
+    whole = completed(changes, request)
+    return _with_json(translate_search(asked, whole, model, system_preamble=system_preamble))
+
+
+def _with_json(translated: TranslatedRequest) -> TranslatedRequest:
+    """As buffers, which are sent without a copy."""
+    members = {name: PickleBuffer(orjson.dumps(value)) for name, value in translated.request.items()}
+    return replace(translated, request=members)

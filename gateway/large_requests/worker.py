@@ -1,0 +1,87 @@
+"""A worker process: reads large requests and does jobs with them, so that the event loop never has to.
+
+It imports neither Django nor the network, has no connection but the one to the gateway, and ends when that is
+closed, however the gateway ended.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gateway.large_requests.jobs  # noqa: F401  # ahead of the first job
+from gateway.errors import GatewayError
+from gateway.request_json import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.large_requests.request import RequestParser
+
+    Job = tuple[Callable[..., Any], RequestParser, tuple[Any, ...], dict[str, Any]]
+    """A function, what reads the request that is its first argument, and its other arguments."""
+
+NICE = 5
+"""Other requests come first."""
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which lets requests finish
+    os.nice(NICE)
+    gc.disable()  # a job makes few cycles; they are collected between jobs
+    gc.freeze()
+    with Connection(int(sys.argv[1])) as connection, suppress(EOFError, OSError):
+        while True:
+            send(connection, _outcome(connection, connection.recv()))
+            gc.collect()
+
+
+def _outcome(connection: Connection, job: Job) -> Any:
+    """What the job returns, or the exception it raises. The body is named nowhere: it takes no memory once it
+    is parsed. Nor is the text of an exception told that may quote it."""
+    function, parser, args, kwargs = job
+    try:
+        return function(parser.parse(parse_json(connection.recv_bytes())), *args, **kwargs)
+    except GatewayError as error:
+        return error.with_traceback(None)
+    except (EOFError, OSError):
+        raise
+    except Exception as error:
+        return RuntimeError(f"{type(error).__name__} in a worker process, {_place_of(error)}")
+
+
+def _place_of(error: Exception) -> str:
+    """The line of our code that failed, for example ``history.py:52``."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return ""
+    return f"{Path(traceback.tb_frame.f_code.co_filename).name}:{traceback.tb_lineno}"
+
+
+def send(connection: Connection, value: Any) -> None:
+    """Its buffers follow it, so that they need not be copied."""
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    connection.send((pickled, len(buffers)))
+    for buffer in buffers:
+        connection.send_bytes(buffer.raw())
+
+
+def receive(connection: Connection) -> Any:
+    """What `send` has sent; its buffers are bytes."""
+    pickled, count = connection.recv()
+    buffers = [connection.recv_bytes() for _ in range(count)]
+    return pickle.loads(pickled, buffers=buffers)  # noqa: S301  # from our own process
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""The worker processes, seen from the gateway: started when there is work, ended when there has been none.
+
+A thread would not do for the work itself: the reader and the writer of JSON hold Python's lock for as long as
+they work. Threads wait for the processes, one for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from gateway.errors import InvalidRequest, Unavailable
+from gateway.large_requests.worker import receive
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from typing import Concatenate
+
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.large_requests.request import RequestParser
+    from gateway.large_requests.worker import Job
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+MOST_WORKERS = 4
+JOB_SECONDS = 20.0
+MOST_WAITING = 50
+WAIT_SECONDS = 20.0
+RETRY_SECONDS = 5.0
+IDLE_SECONDS = 60.0
+# glibc keeps what was freed for the next time, up to 32 MiB a piece, unless it is told a size.
+ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1024 * 1024)}
+
+
+class TranslationWorkers:
+    """Made without an event loop, and needs no start. `stop` ends them, also in the middle of a job."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(min(max(2, os.cpu_count() or 1), MOST_WORKERS))
+        self._waiting = 0
+        self._busy: set[_Worker] = set()
+        self._idle: dict[_Worker, asyncio.TimerHandle] = {}
+        self._is_stopped = False
+
+    async def run(
+        self,
+        function: Callable[Concatenate[MessagesRequest, P], T],
+        body: bytes,
+        parser: RequestParser,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """What the function returns for the request in ``body``. Raises GatewayError."""
+        async with self._turn():
+            worker = self._take()
+            is_well = False
+            try:
+                async with asyncio.timeout(JOB_SECONDS):
+                    outcome = await worker.do((function, parser, args, kwargs), body)
+                is_well = True
+            except TimeoutError:
+                raise InvalidRequest(
+                    f"request body: cannot be read and translated within {JOB_SECONDS:.0f} s."
+                ) from None
+            except (EOFError, OSError) as error:
+                logger.warning("A worker process has ended (%s)", type(error).__name__)
+                raise _unavailable("The process that read the request has ended.") from None
+            finally:
+                self._put_back(worker, is_well=is_well)
+        if not isinstance(outcome, Exception):
+            result: T = outcome
+            return result
+        try:
+            raise outcome
+        finally:
+            del outcome  # an error that names itself in its own traceback would keep the body for long
+
+    async def stop(self) -> None:
+        self._is_stopped = True
+        for timer in self._idle.values():
+            timer.cancel()
+        ended = [worker.end() for worker in (*self._busy, *self._idle)]  # whoever waits for one is told
+        self._idle.clear()
+        await asyncio.gather(*ended)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One worker may be used within. Raises Unavailable."""
+        if self._waiting >= MOST_WAITING:
+            raise _unavailable(f"{self._waiting} large requests wait already.")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._free.acquire()
+        except TimeoutError:
+            raise _unavailable(f"The request has waited {WAIT_SECONDS:.0f} s for others as large.") from None
+        finally:
+            self._waiting -= 1
+        try:
+            if self._is_stopped:
+                raise _unavailable("The gateway is shutting down.")
+            yield
+        finally:
+            self._free.release()
+
+    def _take(self) -> _Worker:
+        """The one that has worked last, or a new one."""
+        if self._idle:
+            worker, timer = self._idle.popitem()
+            timer.cancel()
+        else:
+            try:
+                worker = _Worker()
+            except OSError as error:
+                logger.warning("No worker process could be started (%s)", error.strerror)
+                raise _unavailable("The gateway cannot read large requests now.") from None
+        self._busy.add(worker)
+        return worker
+
+    def _put_back(self, worker: _Worker, *, is_well: bool) -> None:
+        self._busy.discard(worker)
+        if is_well and not self._is_stopped:
+            loop = asyncio.get_running_loop()
+            self._idle[worker] = loop.call_later(IDLE_SECONDS, self._dismiss, worker)
+        else:
+            worker.end()
+
+    def _dismiss(self, worker: _Worker) -> None:
+        del self._idle[worker]
+        worker.end()
+
+
+class _Worker:
+    """The process, and a thread that waits for it."""
+
+    def __init__(self) -> None:
+        self._connection, theirs = Pipe()
+        with theirs:
+            self.process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+                [sys.executable, "-m", "gateway.large_requests.worker", str(theirs.fileno())],
+                cwd=PROJECT,
+                env={**os.environ, **ENVIRONMENT},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="translation")
+        self._ended: asyncio.Future[None] | None = None
+
+    async def do(self, job: Job, body: bytes) -> Any:
+        """What the job returned or raised. Raises EOFError or OSError when the process has ended."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._do, job, body)
+
+    def _do(self, job: Job, body: bytes) -> Any:
+        self._connection.send(job)
+        self._connection.send_bytes(body)
+        return receive(self._connection)
+
+    def end(self) -> asyncio.Future[None]:
+        """At once: it has nothing to lose. May be called again."""
+        if self._ended is None:
+            self.process.kill()
+            self._ended = asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+            self._thread.shutdown(wait=False)
+        return self._ended
+
+    def _close(self) -> None:
+        self._connection.close()
+        self.process.wait()
+
+
+def _unavailable(why: str) -> Unavailable:
+    return Unavailable(f"{why} Try again in a moment.", retry_after_seconds=RETRY_SECONDS)

@@ -1,0 +1,157 @@
+"""Requests are read, counted and translated: here when that takes a moment, otherwise in a worker process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import orjson
+
+from accounts.live_settings import live
+from gateway.body_shape import count_structure, has_few_values, refuse_depth
+from gateway.large_requests import jobs
+from gateway.large_requests.request import LargeRequest, summarize
+from gateway.request_json import parse_json
+from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
+from gateway.translation.signatures import SignatureCache, unsigned_calls
+from gateway.translation.token_estimate import estimate_input_tokens
+from gateway.translation.web_search.request import translate_search
+
+if TYPE_CHECKING:
+    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.large_requests.request import RequestParser, RequestSummary
+    from gateway.large_requests.workers import TranslationWorkers
+    from gateway.signature_store import StoredSignatures
+    from gateway.token_ratios import TokenRatios
+    from gateway.translation.upstream_model import Family, UpstreamModel
+    from gateway.translation.web_search.asked import Search
+
+LARGE_BYTES = 1024 * 1024
+MUCH_STRUCTURE = 30_000
+"""Of the characters ``{}[],:`` outside of texts; sessions of Claude Code have 25,000 a megabyte. So many take
+about a tenth of a second as schemas of tools, and less anywhere else."""
+MOST_MENDED_HERE = 10_000
+"""Escapes that may be halves of characters; mending them takes far longer than reading does."""
+
+
+class ReadRequest(NamedTuple):
+    request: MessagesRequest
+    summary: RequestSummary
+
+
+class RequestTranslator:
+    def __init__(
+        self, signatures: StoredSignatures, token_ratios: TokenRatios, workers: TranslationWorkers
+    ) -> None:
+        self._signatures = signatures
+        self._token_ratios = token_ratios
+        self._workers = workers
+
+    async def read(self, body: bytes, parser: RequestParser) -> ReadRequest:
+        """The request is a LargeRequest when the body is large. Raises GatewayError."""
+        if await _is_large(body):
+            return await self._read_large(body, parser)
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            if body.count(rb"\ud") + body.count(rb"\uD") > MOST_MENDED_HERE:
+                return await self._read_large(body, parser)
+            value = parse_json(body)
+        refuse_depth(value)
+        request = parser.parse(value)
+        return ReadRequest(request, summarize(request))
+
+    async def _read_large(self, body: bytes, parser: RequestParser) -> ReadRequest:
+        kept = await self._workers.run(jobs.what_is_kept, body, parser)
+        request = LargeRequest(
+            **kept.fields,
+            messages=[],
+            body=body,
+            parser=parser,
+            unsigned_calls=kept.unsigned_calls,
+            signature_keys=kept.signature_keys,
+        )
+        return ReadRequest(request, kept.summary)
+
+    async def count(self, request: MessagesRequest, family: Family) -> int:
+        """An estimate of its tokens. Raises GatewayError."""
+        if isinstance(request, LargeRequest):
+            return await self._workers.run(estimate_input_tokens, request.body, request.parser, family)
+        return estimate_input_tokens(request, family)
+
+    async def translate(
+        self, request: MessagesRequest, model: UpstreamModel, *, without_thinking: bool = False
+    ) -> TranslatedRequest:
+        """Raises GatewayError. Signatures that only the database has are read first."""
+        if model.family == "gemini":
+            await self._signatures.recall(self._unsigned_calls(request))
+        ratio = self._token_ratios.of(model.listed_id)
+        if not isinstance(request, LargeRequest):
+            return translate_request(
+                request,
+                model,
+                _options(),
+                self._signatures,
+                without_thinking=without_thinking,
+                token_ratio=ratio,
+            )
+        translated = await self._workers.run(
+            jobs.translate,
+            request.body,
+            request.parser,
+            request.changes(),
+            model,
+            _options(),
+            self._known_signatures(request, model.family),
+            without_thinking=without_thinking,
+            token_ratio=ratio,
+        )
+        return _ready_to_send(translated)
+
+    async def translate_search(
+        self, search: Search, request: MessagesRequest, model: UpstreamModel
+    ) -> TranslatedRequest:
+        """Raises GatewayError."""
+        preamble = live("SYSTEM_PREAMBLE")
+        if not isinstance(request, LargeRequest):
+            return translate_search(search, request, model, system_preamble=preamble)
+        translated = await self._workers.run(
+            jobs.search, request.body, request.parser, request.changes(), search, model, preamble
+        )
+        return _ready_to_send(translated)
+
+    def _unsigned_calls(self, request: MessagesRequest) -> list[str]:
+        if not isinstance(request, LargeRequest):
+            return unsigned_calls(request.messages, self._signatures)
+        return [call for call in request.unsigned_calls if self._signatures.get(call) is None]
+
+    def _known_signatures(self, request: LargeRequest, family: Family) -> SignatureCache:
+        """Those that its calls and texts may need."""
+        known = SignatureCache()
+        for key in request.signature_keys if family == "gemini" else ():
+            signature = self._signatures.get(key)
+            if signature is not None:
+                known.put(key, signature)
+        return known
+
+
+async def _is_large(body: bytes) -> bool:
+    """Raises InvalidRequest for more structure, or deeper, than any request has."""
+    if len(body) <= LARGE_BYTES and has_few_values(body):
+        return False
+    structure = await count_structure(body)
+    return len(body) > LARGE_BYTES or structure > MUCH_STRUCTURE
+
+
+def _ready_to_send(translated: TranslatedRequest) -> TranslatedRequest:
+    members = {name: orjson.Fragment(member) for name, member in translated.request.items()}
+    return replace(translated, request=members)
+
+
+def _options() -> TranslationOptions:
+    return TranslationOptions(
+        system_preamble=live("SYSTEM_PREAMBLE"),
+        default_thinking_budget=live("DEFAULT_THINKING_BUDGET"),
+        default_thinking_level=live("DEFAULT_THINKING_LEVEL") or None,
+        max_context_tokens=live("MAX_CONTEXT_TOKENS"),
+    )
