@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import gc
 import io
@@ -59,6 +60,9 @@ WEBSOCKET_HANDSHAKE_SECONDS = 5
 LARGEST_WEBSOCKET_MESSAGE = 1024 * 1024
 FAREWELL_SECONDS = 1.0
 STOP_SECONDS = 5.0
+M_MMAP_THRESHOLD = -3
+"""Of malloc.h."""
+LARGE_MEMORY_BYTES = 1024 * 1024
 
 
 class PortTaken(Exception):
@@ -449,6 +453,7 @@ class GatewayServer(Server):
         reactor.callLater(1, self.application_checker)
         reactor.callLater(2, self.timeout_checker)
         _settle_garbage_collector()
+        _give_back_large_memory()
         # In the loop, not before: a signal is heard only there, and may come as soon as "ready" is printed.
         twisted_loop.call_soon(self._begin)
         reactor.run(installSignalHandlers=False)
@@ -567,3 +572,10 @@ def _settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
+
+
+def _give_back_large_memory() -> None:
+    """glibc keeps the memory of large bodies for the next ones, unless it is told from which size on to give
+    it back. Other C libraries have no such call."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_MEMORY_BYTES)

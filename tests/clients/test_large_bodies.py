@@ -98,6 +98,16 @@ def test_one_byte_more_is_too_large(gateway: WatchedGateway) -> None:
     assert_too_large(ask(gateway.url, request_bytes(body=message_of(LIMIT + 1))))
 
 
+def test_the_memory_of_a_large_request_is_given_back(gateway: WatchedGateway) -> None:
+    ask(gateway.url, request_bytes(body=message_of(LIMIT)))
+    before = gateway.forget_memory_peak()
+
+    for _ in range(2):
+        assert ask(gateway.url, request_bytes(body=message_of(LIMIT // 2))).status == 200
+
+    assert gateway.forget_memory_peak() < before + 8 * MIB
+
+
 @pytest.mark.parametrize("size", [33 * MIB, 10_000_000_000, 10**30])
 def test_a_declared_size_is_refused_before_the_first_byte(size: int, gateway: WatchedGateway) -> None:
     before = gateway.forget_memory_peak()
