@@ -3,8 +3,12 @@ in time, and other people's requests go on meanwhile."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -186,3 +190,45 @@ def test_a_half_sent_body_does_not_hold_up_the_end(
 
     assert status == 0
     assert time.monotonic() - started < 5
+
+
+IMAGE = {"type": "base64", "media_type": "image/png", "data": "QUJD" * (300 * 1024)}
+LARGE = orjson.dumps(
+    {**HELLO, "messages": [{"role": "user", "content": [{"type": "image", "source": IMAGE}]}]}
+)
+
+
+def children_of(gateway: WatchedGateway) -> list[int]:
+    threads = Path("/proc", str(gateway.process.pid), "task").iterdir()
+    return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_worker_processes_end_with_the_gateway_and_not_before(
+    number: signal.Signals, shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = str(tmp_path_factory.mktemp("tmp"))
+    with WatchedGateway(shared_emulator, tmp_path_factory.mktemp("data"), TMPDIR=folder) as gateway:
+        assert children_of(gateway) == []
+        assert post(gateway.url, LARGE, "/v1/messages/count_tokens").status == 200
+        (worker,) = children_of(gateway)
+        os.kill(worker, signal.SIGINT)  # as a terminal sends it to all of them
+        assert post(gateway.url, LARGE, "/v1/messages").status == 200
+        assert children_of(gateway) == [worker]
+
+        status = gateway.stop(number)
+
+    assert status == (0 if number != signal.SIGKILL else -signal.SIGKILL)
+    for _ in range(100):
+        if not Path("/proc", str(worker)).exists():
+            break
+        time.sleep(0.05)
+    assert not Path("/proc", str(worker)).exists()
+    assert "Traceback" not in gateway.output
+
+
+def test_forty_long_sessions_at_once_are_all_answered(gateway: WatchedGateway) -> None:
+    with ThreadPoolExecutor(40) as clients:
+        statuses = list(clients.map(lambda _: post(gateway.url, LARGE, **KEY).status, range(40)))
+
+    assert statuses == [200] * 40
