@@ -96,6 +96,11 @@ class Server:
     def peak_memory_kb(self) -> int:
         return self._status("VmHWM")
 
+    def children(self) -> list[int]:
+        """Process ids."""
+        threads = Path(f"/proc/{self._process.pid}/task").iterdir()
+        return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
+
     def _status(self, field: str) -> int:
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
             name, _, value = line.partition(":")
