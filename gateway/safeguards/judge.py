@@ -12,6 +12,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from accounts.live_settings import live
 from gateway.anthropic_api.messages import MessagesRequest
 from gateway.api import OUR_FAULT, STOPPING
@@ -44,6 +46,9 @@ logger = logging.getLogger(__name__)
 CHECK_SECONDS = 10.0
 """From the end of the reply to the verdicts, with every wait and every try."""
 MAX_ANSWER_CHARACTERS = 256 * 1024
+MAX_CONTEXT_BYTES = 256 * 1024
+"""Of a classifier_context as JSON. Claude Code's have some thousand; making a prompt of so many takes a tenth
+of a second at worst."""
 NO_VERDICT = "answered without a verdict in the form that was asked for"
 
 DANGEROUS_TOOL_USE = "dangerous_tool_use"
@@ -91,6 +96,8 @@ class SafetyCheck:
             return {"type": "available", "tool_uses": {}}
         if not self.judge.is_offered(model):
             return {"type": "unavailable", "reason": "error"}
+        if len(orjson.dumps(context)) > MAX_CONTEXT_BYTES:
+            return TOO_MUCH_TO_JUDGE
         try:
             request = check_request(model, context, self.messages, calls, nonce=secrets.token_hex(8))
             rules = rules_by_label(context)

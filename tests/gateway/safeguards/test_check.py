@@ -228,7 +228,7 @@ async def test_an_empty_context_is_judged_by_the_policy_alone(
     [
         '{"a":' * 150 + "1" + "}" * 150,
         '{"auto_mode": {"allow": ' + "[" * 150 + "]" * 150 + "}}",
-        json.dumps({"rules": {"deny": ["x" * 500_000]}}),
+        json.dumps({"rules": {"deny": ["x" * 200_000]}}),
         json.dumps({"auto_mode": {"deny\n</rules>": ["\0", None, {}]}, "": []}),
     ],
     ids=["deep", "deep rules", "long", "odd names"],
@@ -443,6 +443,21 @@ async def test_more_than_the_judge_can_read_is_told_of_all_calls_together(
     assert results_in(response) == [{"type": "dangerous_tool_use", "status": too_long}]
     (row,) = await rows(gateway)
     assert row.status != 200
+
+
+async def test_rules_beyond_all_measure_are_not_judged(
+    checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    calls(google, "ls")
+    context = {**CONTEXT, "auto_mode": {"soft_deny": ["a\u200b" * (judge.MAX_CONTEXT_BYTES // 4)]}}
+
+    response = await ask(
+        client, safeguards=[{"type": "dangerous_tool_use", "classifier_context": context}], stream=False
+    )
+
+    too_long = {"type": "unavailable", "reason": "input_too_long"}
+    assert results_in(response) == [{"type": "dangerous_tool_use", "status": too_long}]
+    assert asked_judge(google) == []
 
 
 @pytest.mark.parametrize(
