@@ -86,7 +86,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Of all its threads, user and system; counted in hundredths of a second."""
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        stat = self._proc("stat").read_text()
         fields = stat.rpartition(")")[2].split()  # the name before it may hold blanks
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
@@ -101,8 +101,23 @@ class Server:
         threads = Path(f"/proc/{self._process.pid}/task").iterdir()
         return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
 
+    def private_memory_kb(self) -> int:
+        """Which no other process shares: it would be free if this one ended."""
+        lines = self._proc("smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+    def open_files(self) -> int:
+        """Descriptors of any kind."""
+        return len(list(self._proc("fd").iterdir()))
+
+    def threads(self) -> int:
+        return self._status("Threads")
+
+    def _proc(self, name: str) -> Path:
+        return Path(f"/proc/{self._process.pid}", name)
+
     def _status(self, field: str) -> int:
-        for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
+        for line in self._proc("status").read_text().splitlines():
             name, _, value = line.partition(":")
             if name == field:
                 return int(value.split()[0])
