@@ -55,7 +55,7 @@ class CommandParser(DjangoParser):
 
 
 class GatewayCommand(BaseCommand):
-    examples: tuple[str, ...]
+    examples: tuple[str, ...] = ("",)
     """What may follow the command's name: the most useful one first."""
     # Django's own options work, and stand in no help of ours.
     suppressed_base_arguments = {  # noqa: RUF012  # Django's own type

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class Command(OperatorCommand):
+    examples = ("0.1.0",)
     help = (
         "Takes the database back to the state that an older version knows, and keeps all rows. Run it with "
-        "the newer code, while no server runs, before you check out the older one: manage.py downgrade 0.1.0"
+        "the newer code, while no server runs, before you check out the older one."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
