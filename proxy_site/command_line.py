@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.core.management import ManagementUtility, get_commands
 
+from accounts.command_line import manage
 from accounts.plain_text import neutralised_lines
 from proxy_site.version import version
 
@@ -66,14 +67,13 @@ class CommandLine(ManagementUtility):
     def main_help_text(self, commands_only: bool = False) -> str:
         if commands_only:
             return super().main_help_text(commands_only)
-        name = self.prog_name
         lines = [f"Antigravity Claude Proxy {version()}", ""]
         for group, commands in GROUPS.items():
             lines += [group, *(f"  {command:<16} {summary}" for command, summary in commands.items()), ""]
-        lines.append(f"{name} help COMMAND says more of one, with an example.")
+        lines += ["More about one of them, with an example:", f"  {manage('help COMMAND')}"]
         if "--all" in self.argv:
             return "\n".join([*lines, "", *_others()])
-        return "\n".join([*lines, f"{name} help --all names Django's commands, too."])
+        return "\n".join([*lines, "", "All commands, Django's too:", f"  {manage('help --all')}"])
 
 
 def _others() -> list[str]:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.core.management.base import CommandParser as DjangoParser
 
+from accounts.command_line import manage
 from accounts.plain_text import neutralised
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ def as_json(result: Mapping[str, Any] = NOTHING, *, error: str = "", in_one_line
 
 
 class CommandParser(DjangoParser):
-    """Has the arguments of the parser it is made from. Each example is what may follow the command's name."""
+    """Has the arguments of the parser it is made from. The examples are command lines."""
 
     def __init__(self, made: ArgumentParser, examples: Sequence[str], **options: Any) -> None:
-        self._examples = [f"  {made.prog} {example}".rstrip() for example in examples]
+        self._examples = [f"  {example}" for example in examples]
         super().__init__(
             prog=made.prog,
             description=made.description,
@@ -75,7 +76,7 @@ class GatewayCommand(BaseCommand):
             made.add_argument("--demo", action="store_true", help="look at the demo that runs")
         return CommandParser(
             made,
-            self.examples,
+            [manage(f"{subcommand} {example}") for example in self.examples],
             formatter_class=made.formatter_class,
             called_from_command_line=getattr(self, "_called_from_command_line", False),
         )
