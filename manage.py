@@ -52,10 +52,10 @@ def _run() -> None:
         sys.exit(_refuse(str(error)))
     for warning in SETTING_WARNINGS:
         sys.stderr.write(f"{warning}\n")
-    from proxy_site.command_line import CommandLine
+    from proxy_site.management_utility import GatewayUtility
 
     try:
-        CommandLine(sys.argv).execute()
+        GatewayUtility(sys.argv).execute()
     finally:
         _wait_for_servers()
 

@@ -47,7 +47,7 @@ GROUPS = {
 """The gateway's commands, with a line for each."""
 
 
-class CommandLine(ManagementUtility):
+class GatewayUtility(ManagementUtility):
     def execute(self) -> None:
         if self.argv[1:] in (["--version"], ["version"]):
             sys.stdout.write(f"{version()}\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.core.management import get_commands, load_command_class
 
-from proxy_site.command_line import GROUPS, OURS
+from proxy_site.management_utility import GROUPS, OURS
 from proxy_site.version import version
 from tests.accounts.terminal import Terminal
 from tests.live_gateway import clean_environment, manage
