@@ -40,6 +40,9 @@ GROUPS = {
         "logs": "single requests, and all that was tried for one",
         "prunelogs": "remove old requests from the ledger",
     },
+    "The database": {
+        "downgrade": "take it back to what an older version knows",
+    },
     "Auto mode": {
         "checksafeguards": "try a model as the judge of tool calls",
     },
