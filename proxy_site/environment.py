@@ -185,7 +185,7 @@ class Environment:
         return config
 
     def _refusal(self, name: str, value: str, allowed: str) -> SettingError:
-        shown = "its value" if any(word in name for word in UNSHOWN) else repr(value)
+        shown = "its value" if is_secret(name) else repr(value)
         return SettingError(f"{name}: {shown} is not allowed; it must be {allowed}.")
 
 
@@ -249,6 +249,29 @@ class LiveSettings:
             start_value=read(self._env),
             is_fixed=self._env.has(name),
         )
+
+
+def env_lines(paths: Iterable[Path]) -> dict[str, str]:
+    """The lines NAME=value of these files as they stand, by name; the first file that has a name wins.
+
+    Raises SettingError.
+    """
+    lines: dict[str, str] = {}
+    for path in paths:
+        if path.is_file():
+            lines = {**lines_of(_decoded(path.read_bytes(), path), path), **lines}
+    return lines
+
+
+def lines_of(text: str, path: Path) -> dict[str, str]:
+    """The same of one file's text. Raises SettingError."""
+    names = _parse_env_file(text, path)
+    lines = [line.strip().removeprefix("export ") for line in text.splitlines()]
+    return {line.partition("=")[0]: line for line in lines if line.partition("=")[0] in names}
+
+
+def is_secret(name: str) -> bool:
+    return any(word in name for word in UNSHOWN)
 
 
 def _decoded(content: bytes, path: Path) -> str:

@@ -41,6 +41,8 @@ GROUPS = {
         "prunelogs": "remove old requests from the ledger",
     },
     "The database": {
+        "backup": "write database and settings into a file, with keys if asked",
+        "restore": "put a backup in the place of what is here",
         "downgrade": "take it back to what an older version knows",
     },
     "Auto mode": {

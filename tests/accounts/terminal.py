@@ -32,6 +32,7 @@ class Terminal:
         self._process = subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             cwd=PROJECT, env={**env, "TERM": "dumb"}, stdin=slave, stdout=slave, stderr=slave,
+            start_new_session=True,  # passphrases are not asked for where the tests are run
         )  # fmt: skip
         os.close(slave)
 

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accounts.audit import record_command
+from accounts.management.operator_command import OperatorCommand
+from proxy_site.maintenance.restore import Questions, restore
+from proxy_site.maintenance.running import no_server
+from proxy_site.management.commands.backup import passphrase_from
+
+if TYPE_CHECKING:
+    from django.core.management.base import CommandParser
+
+
+class Command(OperatorCommand):
+    help = (
+        "Puts a backup in the place of the database that is here, of which it keeps a copy in "
+        "DATA_DIR/copies; those copies can be restored, too. No server may run meanwhile. It asks before it "
+        "replaces anything; in a script only --yes counts."
+    )
+    examples = ("monday.backup",)
+    looks_at_demo = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("file", metavar="FILE", help="written by backup, or a copy of a database")
+        parser.add_argument(
+            "--keys", action="store_true", help="use the keys in it; it asks for the passphrase"
+        )
+        parser.add_argument(
+            "--passphrase-file",
+            metavar="PATH",
+            help="the same with the first line of PATH; - reads standard input",
+        )
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def _prepare_database(self) -> None:
+        """The one that is here may be damaged."""
+
+    def act(self, *, file: str, yes: bool, json: bool, **options: Any) -> None:
+        source = options["passphrase_file"]
+        with no_server():
+            questions = Questions(
+                passphrase=partial(passphrase_from, source),
+                may_replace=lambda: yes or self.confirm(f"Replace the database that is here with {file}?"),
+                wants_keys=options["keys"] or source is not None,
+            )
+            restored = restore(Path(file), questions)
+            record_command(f"Restored the backup {Path(file).name}")
+        self.set_result([asdict(restored)])
+        if json:
+            return
+        of = f" of {restored.made_at}" if restored.made_at else ""
+        self.stdout.write(f"Restored{of}: {restored.accounts:,} accounts, {restored.requests:,} requests")
+        for note in restored.notes:
+            self.say(note)
