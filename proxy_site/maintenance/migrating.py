@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
 from accounts import database_version
 from accounts.database_version import our_migrations, release
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from django.apps.registry import Apps
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.migrations import Migration
-    from django.db.migrations.loader import MigrationLoader
 
     from accounts.database_version import Release
 
@@ -40,14 +40,14 @@ KEPT = re.compile(r"kept_(?P<what>rows|columns)_(?P<number>\d+)_(?P<table>\w+)")
 # Around Django's `migrate`, whoever calls it: runserver, another command, a person
 
 
-def before_migrate(
-    using: str, plan: list[tuple[Migration, bool]], verbosity: int = 1, **options: Any
-) -> None:
+def before_migrate(using: str, plan: Sequence[tuple[Migration, bool]], **options: Any) -> None:
     """Raises DatabaseTooNew, or CommandError when there is no room for a copy."""
     database = connections[using]
     database_version.refuse_newer_database(database)
     if plan and _has_something(database):
         copy_first(database, settings.VERSION)
+        if any(backwards for _, backwards in plan):
+            _set_aside(database, plan)
 
 
 def after_migrate(using: str, plan: Sequence[tuple[Migration, bool]] = (), **options: Any) -> None:
@@ -105,7 +105,7 @@ def go_back(
     targets = _targets(executor.loader, version)
     plan = executor.migration_plan(targets)
     if plan:
-        _set_aside(database, executor.loader, targets)
+        _set_aside(database, plan)
         executor.migrate(targets, plan)
     database_version.record(database, went_back=True)
     return len(plan)
@@ -129,12 +129,15 @@ def _targets(loader: MigrationLoader, version: Release) -> list[Target]:
 # What the older version has no place for
 
 
-def _set_aside(database: BaseDatabaseWrapper, loader: MigrationLoader, targets: list[Target]) -> None:
+def _set_aside(database: BaseDatabaseWrapper, plan: Sequence[tuple[Migration, bool]]) -> None:
+    """What the migrations that this plan takes back would drop."""
+    loader = MigrationLoader(database)
+    going = {(migration.app_label, migration.name) for migration, backwards in plan if backwards}
     applied = [key for key in our_migrations(loader) if key in loader.applied_migrations]
     now = loader.project_state(applied).apps
-    then = loader.project_state([(app, name) for app, name in targets if name is not None]).apps
+    then = loader.project_state([key for key in applied if key not in going]).apps
     number = max((number for _, _, number, _ in _kept(database)), default=0) + 1
-    for table, what, columns in _lost(now, then, {app for app, _ in targets}):
+    for table, what, columns in _lost(now, then, {app for app, _ in applied}):
         names = ", ".join(map(database.ops.quote_name, columns))
         kept = database.ops.quote_name(f"kept_{what}_{number}_{table}")
         # Names of our own models' tables, here and below.

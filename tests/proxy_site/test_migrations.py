@@ -16,6 +16,7 @@ import environ
 import pytest
 from django.apps import apps
 from django.conf import settings as django_settings
+from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections, models
 from django.db.migrations import AddField, AddIndex, CreateModel, Migration
@@ -253,6 +254,19 @@ def test_a_downgrade_that_was_interrupted_is_completed_by_the_next(on_sqlite: Ba
     migrate(on_sqlite)
 
     assert executor.loader.applied_migrations
+    assert contents(on_sqlite) == before
+
+
+def test_migrating_back_by_hand_loses_nothing_either(
+    on_sqlite: BaseDatabaseWrapper, settings: Any, tmp_path: Path
+) -> None:
+    settings.DATA_DIR = tmp_path
+    before = contents(on_sqlite)
+
+    call_command("migrate", "gateway", "0003", database=on_sqlite.alias, verbosity=0)
+    assert "gateway_tokenratio" not in contents(on_sqlite)
+    call_command("migrate", database=on_sqlite.alias, verbosity=0)
+
     assert contents(on_sqlite) == before
 
 
