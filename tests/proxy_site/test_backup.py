@@ -11,7 +11,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import psycopg
@@ -286,9 +286,11 @@ def test_postgresql_is_backed_up_and_restored(
     path = tmp_path / "monday.backup"
     with LiveGateway(shared_emulator, tmp_path, DATABASE_URL=postgresql_url) as gateway:
         assert ask(gateway) == 200
-        gateway.stop()
+        wait_until(lambda: requests_on(postgresql_url) == 1)
         done = manage("backup", str(path), env=gateway.env)
         assert done.returncode == 0, done.stderr.decode()
+        refused = manage("restore", str(path), "--yes", env=gateway.env)
+        gateway.stop()
         with psycopg.connect(postgresql_url, autocommit=True) as connection:
             connection.execute("DELETE FROM gateway_requestlog")
             connection.execute("CREATE TABLE somebody_elses (id int)")
@@ -304,6 +306,11 @@ def test_postgresql_is_backed_up_and_restored(
         gateway.start()
         status = ask(gateway)
 
-    with psycopg.connect(postgresql_url) as connection:
-        counted: Any = connection.execute("SELECT count(*) FROM gateway_requestlog").fetchone()
-    assert (status, counted) == (200, (2,))
+    assert (status, requests_on(postgresql_url)) == (200, 2)
+    assert "used this database less than a minute ago. Stop all servers first" in refused.stderr.decode()
+
+
+def requests_on(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT count(*) FROM gateway_requestlog").fetchone()
+    return int(row[0]) if row else 0
