@@ -24,6 +24,8 @@ OTHER_FILES = {
     "web": "an OAuth client, and not of the type Desktop app",
 }
 """By a name at their top."""
+LONGEST_TOML = 1024 * 1024
+"""Characters. Its reader is the standard library's, which takes a second for each million."""
 THE_ONLY_ONE = "its account"
 """The place of an entry that is the whole file."""
 NO_ACCOUNTS = 'it holds neither a list of accounts nor {"accounts": [...]} nor an account'
@@ -107,7 +109,7 @@ def _decoded(text: bytes) -> str:
 
 def _parse_toml(text: str) -> dict[str, Any] | None:
     """gcli2api's `creds.toml`; None for what is none."""
-    if not text.lstrip().startswith("["):
+    if len(text) > LONGEST_TOML or not text.lstrip().startswith("["):
         return None
     try:
         content = tomllib.loads(text)

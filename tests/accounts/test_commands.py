@@ -270,6 +270,17 @@ def test_an_import_is_previewed_without_asking_google(
     assert google.state.log.received == 0
 
 
+@pytest.mark.django_db
+def test_google_is_not_asked_for_thousands_of_addresses(google: EmulatorServer, tmp_path: Path) -> None:
+    file = tmp_path / "tokens.txt"
+    file.write_text("\n".join(f"1//made-up-token-{number}" for number in range(1001)))
+
+    with pytest.raises(CommandError, match="1,001 rows have no e-mail"):
+        call_command("importaccounts", str(file), "--accept-terms")
+
+    assert google.state.log.received == 0
+
+
 @pytest.fixture
 def folder(tmp_path: Path, emulator: EmulatorServer) -> Path:
     """What a folder of CLIProxyAPI may hold, and what else lies in such folders."""

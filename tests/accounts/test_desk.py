@@ -258,12 +258,13 @@ def test_every_act_of_the_desk_wants_the_token_of_its_own_page(path: str, ada: A
 
 
 def test_switching_off_and_on_and_accepting_the_terms(desk: Client, ada: Account) -> None:
-    Account.objects.update(terms_accepted_at=None)
+    Account.objects.update(terms_accepted_at=None, state_reason="Switched off in the imported file")
 
     for action, expected in (("disable_chosen", False), ("enable_chosen", True)):
         do(desk, action, ada)
         ada.refresh_from_db()
         assert ada.enabled is expected
+    assert ada.state_reason == ""
     do(desk, "accept_terms_chosen", ada)
 
     ada.refresh_from_db()
@@ -320,6 +321,18 @@ def test_a_failed_and_an_expired_sign_in_say_so(desk: Client, google: EmulatorSe
     assert "Expired" in text_of(desk, page)
     SignIn.objects.update(status="failed", reason="Google refused the <sign-in>.")
     assert "Google refused the &lt;sign-in&gt;." in text_of(desk, page)
+
+
+def test_a_client_that_google_refuses_starts_no_sign_in(
+    desk: Client, google: EmulatorServer, settings: Settings
+) -> None:
+    settings.OAUTH_CLIENT_SECRET = "another"
+
+    page = desk.post(f"{LIST}add/", {"email": ""}).content.decode()
+
+    assert "The sign-in cannot start" in page
+    assert "The provided client secret is invalid" in page
+    assert SignIn.objects.get().status == SignIn.Status.FAILED
 
 
 def test_without_a_client_id_the_page_says_how_to_get_one(desk: Client, settings: Settings) -> None:

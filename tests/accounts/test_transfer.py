@@ -158,8 +158,9 @@ def test_what_is_no_such_account_is_refused_by_name(content: Any, problem: str) 
         (b"[" * 100_000, "nor a list of refresh tokens"),
         (b"a = " + b"[" * 5000, "nor a list of refresh tokens"),
         (b"[a]\nb = " + b"[" * 5000 + b"]" * 5000, "nor a list of refresh tokens"),
+        (b"[a]\n" + b"b = 1\n" * 500_000, "nor a list of refresh tokens"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_a_file_of_something_else_is_refused_as_a_whole(text: bytes, why: str) -> None:
     with pytest.raises(ImportFileUnusable, match=why):

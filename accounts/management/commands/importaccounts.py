@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 MOST_FILE_BYTES = 32 * 1024 * 1024
 MOST_FILES = 10_000
+MOST_ASKED = 1_000
+"""Rows whose e-mail Google is asked for: more are hardly anybody's own accounts, and look like an attack."""
 PREVIEWED = 20
 DONE = (ADDED, UPDATED, FAILED)
 EXPECTED = (WOULD_BE_ADDED, WOULD_BE_UPDATED, WOULD_FAIL)
@@ -126,6 +128,10 @@ class Command(OperatorCommand):
         nameless = sum(map(lacks_owner, rows))
         if not nameless:
             return rows
+        if nameless > MOST_ASKED:
+            raise CommandError(
+                f"{nameless:,} rows have no e-mail. Google is asked for {MOST_ASKED:,} at most; import fewer."
+            )
         self.say(f"Asking Google for the e-mail of {_counted(nameless, 'sign-in')} …")
         done: list[Row] = []
 
