@@ -38,11 +38,16 @@ def files_in(folder: Path, most_files: int, *, recursive: bool = False) -> list[
                         found.append(Path(entry.path))
                     elif recursive and not entry.is_symlink():
                         folders.append(Path(entry.path))
-            if len(found) > most_files:
-                raise FileUnusable(f"holds more than {most_files:,} files")
+                    if len(found) > most_files:
+                        raise FileUnusable(f"holds more than {most_files:,} files")
     except (OSError, ValueError) as error:
         raise _unreadable(error) from error
     return sorted(found)
+
+
+def is_folder(path: str) -> bool:
+    """False also where nothing can be found out; reading then says why."""
+    return os.path.isdir(path)  # noqa: PTH112  # Path.is_dir raises where a folder above may not be entered
 
 
 def read_whole(file: BinaryIO, most_bytes: int) -> bytes:

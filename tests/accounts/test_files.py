@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from accounts.files import FileUnusable, read_file, read_whole
+from accounts.files import FileUnusable, files_in, is_folder, read_file, read_whole
 
 
 def test_an_ordinary_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
@@ -62,3 +62,32 @@ def test_what_comes_through_a_pipe_is_bounded_too() -> None:
     assert read_whole(io.BytesIO(b"12345"), 5) == b"12345"
     with pytest.raises(FileUnusable, match="larger than 1,048,576 bytes"):
         read_whole(io.BytesIO(bytes(1024 * 1024 + 1)), 1024 * 1024)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.json", "a.json", ".hidden", "deeper/c.json", ".git/config"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "deeper" / "loop").symlink_to(tmp_path)
+    return tmp_path
+
+
+def test_a_folder_gives_its_files_by_name(folder: Path) -> None:
+    assert [file.name for file in files_in(folder, 9)] == ["a.json", "b.json"]
+
+
+def test_folders_within_are_read_when_asked_for_and_never_in_circles(folder: Path) -> None:
+    assert [file.name for file in files_in(folder, 9, recursive=True)] == ["a.json", "b.json", "c.json"]
+
+
+def test_a_folder_of_too_many_files_is_refused(folder: Path) -> None:
+    with pytest.raises(FileUnusable, match="more than 1 files"):
+        files_in(folder, 1)
+
+
+@pytest.mark.parametrize("name", ["nothing here", "a\0b", "a" * 300, "\ud800"])
+def test_a_name_that_leads_nowhere_is_no_folder(name: str, tmp_path: Path) -> None:
+    assert not is_folder(str(tmp_path / name))
+    with pytest.raises(FileUnusable, match="cannot be read"):
+        files_in(tmp_path / name, 9)

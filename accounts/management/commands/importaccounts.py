@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 
 from accounts.audit import record_command
 from accounts.command_line import manage
-from accounts.files import FileUnusable, files_in, read_file, read_whole
+from accounts.files import FileUnusable, files_in, is_folder, read_file, read_whole
 from accounts.importing import (
     ADDED,
     FAILED,
@@ -101,7 +101,7 @@ class Command(OperatorCommand):
         def ask_passphrase() -> str:
             return read_passphrase(passphrase_file) if passphrase_file else getpass.getpass("Passphrase: ")
 
-        if len(paths) == 1 and not Path(paths[0]).is_dir():
+        if len(paths) == 1 and not is_folder(paths[0]):
             try:
                 return _parse(paths[0], ask_passphrase)
             except (FileUnusable, ImportFileUnusable, PassphraseWrong) as error:
@@ -196,7 +196,7 @@ def _counted(number: int, what: str) -> str:
 
 def _files(path: str, *, recursive: bool) -> list[str]:
     """Raises CommandError."""
-    if path == "-" or not Path(path).is_dir():
+    if path == "-" or not is_folder(path):
         return [path]
     try:
         files = files_in(Path(path), MOST_FILES, recursive=recursive)
