@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, headers
-from accounts.google.errors import Refusal, is_googles_page, parse_refusal, parse_timestamp
+from accounts.google.errors import Refusal, is_closed_api, is_googles_page, parse_refusal, parse_timestamp
 from accounts.outbound import CallFailed
 from accounts.outside_values import NotJson, number, parse_json, whole_number, word
 from accounts.plain_text import fitting
@@ -31,6 +31,10 @@ MOST_TOKENS = 2**31
 VERTEX_SUFFIX = "_vertex"
 ONBOARDING_TRIES = 10
 ONBOARDING_PAUSE_SECONDS = 5.0
+CLOSED_API_REMARK = (
+    " Google's link does not help: its console lets no ordinary project enable this API "
+    "(docs/google-oauth.md#read-this-first)."
+)
 
 
 class CodeAssistFailed(Exception):
@@ -159,7 +163,8 @@ async def _call(
         if answer.status == 200:
             return _json_object(method, answer.content)
         refusal = parse_refusal(answer.status, answer.content, answer.headers, now=datetime.now(UTC))
-        failure = CodeAssistFailed(f"{method}: {refusal.status} {refusal.message}", refusal)
+        remark = CLOSED_API_REMARK if is_closed_api(refusal) else ""
+        failure = CodeAssistFailed(f"{method}: {refusal.status} {refusal.message}{remark}", refusal)
         if answer.status in {400, 401}:
             break
     raise failure

@@ -30,6 +30,7 @@ SANE_YEARS = range(2000, 2100)
 LONGEST_MESSAGE = 2000
 """Of what is stored and logged. A client gets the whole sentence, out of the body."""
 LONGEST_LINK = 2000
+CLOSED_API = "cloudcode-pa.googleapis.com"
 VERIFICATION_HOSTS = {"accounts.google.com", "support.google.com"}
 
 
@@ -82,6 +83,18 @@ def parse_refusal(status: int, raw: bytes, headers: Mapping[str, str], now: date
         wait_seconds=_wait_seconds(error, message, headers, now),
         link=_verification_link(error),
         reason=_reason(error),
+    )
+
+
+def is_closed_api(refusal: Refusal) -> bool:
+    """The project lacks the API that serves the models.
+
+    Google's sentence says to enable it, which its console lets no ordinary project do
+    (duolahypercho/codex-router#566).
+    """
+    return any(
+        detail.get("reason") == "SERVICE_DISABLED" and _metadata(detail).get("service") == CLOSED_API
+        for detail in _details(_error_object(refusal.body), "ErrorInfo")
     )
 
 
