@@ -20,6 +20,7 @@ from accounts.credentials import CredentialsUnreadable, seal, unseal
 from accounts.database_watch import DatabaseDown, DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenGrant, refresh_access_token
 from accounts.models import Account, ClientProblem, SharedToken, usable_accounts
+from accounts.states import enter_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -256,5 +257,4 @@ def _condemn(account_id: int, refused: str, reason: str) -> None:
     """Unless somebody has signed in again meanwhile."""
     account = Account.objects.filter(pk=account_id).first()
     if account is not None and account.refresh_token == refused:
-        account.enter_state(Account.State.INVALID, reason)
-        account.save(update_fields=Account.STATE_FIELDS)
+        enter_state(account_id, Account.State.INVALID, reason)

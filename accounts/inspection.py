@@ -21,6 +21,7 @@ from accounts.google.code_assist import (
     CodeAssistFailed,
     ModelOffer,
     fetch_available_models,
+    generate_a_token,
     load_code_assist,
     onboard_user,
     retrieve_cli_quota,
@@ -30,6 +31,8 @@ from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpoin
 from accounts.models import Account
 from accounts.outbound import AccountsClient
 from accounts.quota import store_quotas
+from accounts.rest import LIMITS
+from accounts.states import enter_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +43,9 @@ STATES = {
     Trouble.NEEDS_VERIFICATION: Account.State.NEEDS_VERIFICATION,
     Trouble.DISABLED: Account.State.DISABLED_BY_PROVIDER,
 }
+
+ACCEPTED = {*LIMITS, Trouble.CAPACITY, Trouble.NOT_FOUND, Trouble.BAD_REQUEST}
+"""Refusals of a model call that say nothing against the account."""
 
 AccountTrouble = (
     SignInExpired, ClientSecretWrong, TokenEndpointDown, CredentialsUnreadable, CodeAssistFailed, DatabaseDown
@@ -170,6 +176,8 @@ class Verdict:
     email: str
     state: str
     problem: str = ""
+    is_unreachable: bool = False
+    """Google did not answer, so nothing was learnt about the account."""
     link: str = ""
     tier: str = "unknown"
     project_id: str = ""
@@ -203,16 +211,20 @@ async def check_all(
 async def verify(account: Account, client: AccountsClient, tokens: AccessTokens) -> Verdict:
     """Put one account to the test with a new access token. What passes is in state OK again.
 
-    Trouble that is not the account's (no network, a wrong client secret) leaves its state as it is.
+    An account that was taken out of use by what Google said to a request is asked for an answer, too: the
+    other calls may well work. Trouble that is not the account's (no network, a wrong client secret) leaves
+    its state as it is.
     """
     try:
         access_token = await tokens.renew(account.pk)
         findings = await look_over(client, access_token, account.project_id)
+        if account.state in STATES.values():
+            await _try_a_model(client, access_token, findings)
     except OutOfUse as error:
         await database_sync_to_async(enter_state)(account.pk, error.state, str(error), error.link)
         return await _verdict(account.pk, str(error))
     except AccountTrouble as error:
-        return await _verdict(account.pk, str(error))
+        return await _verdict(account.pk, str(error), is_unreachable=_is_unreachable(error))
     await database_sync_to_async(store_findings)(account.pk, findings)
     await database_sync_to_async(enter_state)(account.pk, Account.State.OK)
     return await _verdict(account.pk, models=len(findings.offers))
@@ -223,30 +235,41 @@ async def refresh_quota(account: Account, client: AccountsClient, tokens: Access
     try:
         findings = await look_over_account(client, tokens, account.pk, account.project_id)
     except AccountTrouble as error:
-        return await _verdict(account.pk, str(error))
+        return await _verdict(account.pk, str(error), is_unreachable=_is_unreachable(error))
     await database_sync_to_async(store_findings)(account.pk, findings)
     return await _verdict(account.pk, models=len(findings.offers))
 
 
-def enter_state(account_id: int, state: str, reason: str = "", link: str = "") -> None:
-    account = Account.objects.filter(pk=account_id).first()
-    if account is None or (account.state == state and account.state_reason == reason):
-        return
-    if account.state == state == Account.State.OK:
-        return  # its reason is why it is switched off, and nothing that Google could clear
-    account.enter_state(state, reason, link)
-    account.save(update_fields=Account.STATE_FIELDS)
-    if state != Account.State.OK:
-        logger.error("%s is out of use: %s", account.email, reason)
+async def _try_a_model(client: AccountsClient, access_token: str, findings: Findings) -> None:
+    """Raises OutOfUse or CodeAssistFailed. A refusal for want of quota or capacity will do: the account was
+    accepted."""
+    models = sorted(
+        findings.offers.values(), key=lambda offer: (offer.remaining_fraction == 0, "flash" not in offer.id)
+    )
+    for offer in models[:1]:
+        try:
+            await generate_a_token(client, access_token, findings.project_id, offer.id)
+        except CodeAssistFailed as error:
+            if error.refusal is None or error.refusal.trouble not in ACCEPTED:
+                raise _as_out_of_use(error) from error
 
 
-async def _verdict(account_id: int, problem: str = "", models: int = 0) -> Verdict:
+def _is_unreachable(error: Exception) -> bool:
+    if isinstance(error, TokenEndpointDown):
+        return True
+    return isinstance(error, CodeAssistFailed) and error.refusal is None
+
+
+async def _verdict(
+    account_id: int, problem: str = "", models: int = 0, *, is_unreachable: bool = False
+) -> Verdict:
     account = await Account.objects.aget(pk=account_id)
     return Verdict(
         account_id=account_id,
         email=account.email,
         state=account.state,
         problem=problem,
+        is_unreachable=is_unreachable,
         link=account.state_link,
         tier=account.tier,
         project_id=account.project_id,

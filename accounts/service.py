@@ -28,7 +28,6 @@ from accounts.inspection import (
     AccountTrouble,
     Findings,
     OutOfUse,
-    enter_state,
     look_over_account,
     store_findings,
 )
@@ -36,6 +35,7 @@ from accounts.models import Account, ClientProblem, Revision
 from accounts.outbound import AccountsClient
 from accounts.pool import Pool, PooledAccount, read_usable_accounts
 from accounts.quota import forget_old_quotas, outlooks
+from accounts.states import enter_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

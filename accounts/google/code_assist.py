@@ -7,6 +7,7 @@ command-line client uses.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,22 @@ async def retrieve_cli_quota(
     ]
     fullest_last = sorted(offers, key=lambda offer: offer.remaining_fraction or 0.0)
     return {offer.id: offer for offer in fullest_last if not offer.id.endswith(VERTEX_SUFFIX)}
+
+
+async def generate_a_token(client: AccountsClient, access_token: str, project_id: str, model_id: str) -> None:
+    """Whether a model answers the account at all, for the least it can cost. Raises CodeAssistFailed."""
+    envelope = {
+        "project": project_id,
+        "model": model_id,
+        "userAgent": "antigravity",
+        "requestType": "agent",
+        "requestId": f"agent-{uuid.uuid4()}",
+        "request": {
+            "contents": [{"role": "user", "parts": [{"text": "Hello."}]}],
+            "generationConfig": {"maxOutputTokens": 1},
+        },
+    }
+    await _call(client, "generateContent", envelope, access_token)
 
 
 async def _call(

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from accounts.advice import advice_for
 from accounts.exporting import export
 from accounts.importing import preview, store
-from accounts.inspection import enter_state
 from accounts.models import Account, Revision
 from accounts.passphrases import PassphraseWrong
 from accounts.plain_text import UNSAFE
+from accounts.states import enter_state
 from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.readers import parse_rows
 from tests.accounts.any_json import ANYTHING, TEXTS, encoded, like, several

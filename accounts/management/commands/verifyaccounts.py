@@ -14,13 +14,20 @@ from accounts.models import Account
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
+NOT_REACHED = (
+    "Google did not answer, so nothing was learnt about those accounts, and their states are as they were. "
+    "Look at this machine's network and at the settings HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE, then try "
+    "again."
+)
+
 
 class Command(OperatorCommand):
     examples = ("", "ada@example.com")
     help = (
-        "Puts accounts to the test at Google: a new access token, the project, the models. One that passes "
-        "is usable again, whatever state it was in. Accounts that Google has disabled are tested only when "
-        "named. Exit status 0: all work; 1: some do not."
+        "Puts accounts to the test at Google: a new access token, the project, the models, and, where Google "
+        "has refused to serve one, an answer. One that passes is usable again, whatever state it was in. "
+        "Accounts that Google has disabled are tested only when named. Exit status 0: all work; 1: some do "
+        "not."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -39,5 +46,7 @@ class Command(OperatorCommand):
             self.set_result([asdict(verdict) for verdict in verdicts])
         else:
             self.stdout.write(f"{len(verdicts) - broken} work, {broken} do not")
+        if any(verdict.is_unreachable for verdict in verdicts):
+            raise CommandError(NOT_REACHED)
         if broken:
             raise CommandError(f"What to do about each: {manage('listaccounts')}")

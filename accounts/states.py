@@ -1,0 +1,35 @@
+"""An account enters another state: stored, told to running servers, and said in the log, once."""
+
+from __future__ import annotations
+
+import logging
+
+from django.utils import timezone
+
+from accounts.advice import advice_for
+from accounts.command_line import manage
+from accounts.models import Account, Revision
+
+logger = logging.getLogger(__name__)
+
+
+def enter_state(account_id: int, state: str, reason: str = "", link: str = "") -> None:
+    """Whoever finds out first, of all servers and requests, is the one that says so."""
+    others = Account.objects.filter(pk=account_id).exclude(state=state)
+    is_news = bool(
+        others.update(state=state, state_reason=reason, state_link=link, state_since=timezone.now())
+    )
+    account = Account.objects.filter(pk=account_id).first()
+    if account is None:
+        return
+    if not is_news:
+        # The reason of one that is OK is why it is switched off, and nothing that Google could clear.
+        if state != Account.State.OK and account.state_reason != reason:
+            account.enter_state(state, reason, link)
+            account.save(update_fields=Account.STATE_FIELDS)
+        return
+    Revision.bump()
+    advice = advice_for(account)
+    if state != Account.State.OK and advice is not None:
+        what_to_do = f"{advice.what_to_do} {manage(advice.command)}"
+        logger.error("%s is out of use: %s. %s %s", account.email, advice.problem, reason, what_to_do)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import Account
+from accounts.states import enter_state
+from tests.live_gateway import free_port
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+    from gateway.upstreams.emulator.server import EmulatorServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OUT_OF_USE = ["invalid", "needs_verification", "disabled_by_provider", "needs_project"]
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+
+
+def verify(email: str = "ada@example.com") -> bool:
+    """Whether it works, says the command."""
+    try:
+        call_command("verifyaccounts", email)
+    except CommandError:
+        return False
+    return True
+
+
+# In the log
+
+
+@pytest.mark.parametrize("state", OUT_OF_USE)
+def test_an_account_that_leaves_is_one_error_that_says_what_to_do(
+    ada: Account, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for reason in ("Google said so.", "Google said so.", "Google said so in other words."):
+        enter_state(ada.pk, state, reason)
+
+    (line,) = errors(caplog)
+    assert line.startswith(f"ada@example.com is out of use: {Account.State(state).label}. Google said so.")
+    assert "ada@example.com" in line.partition("manage.py ")[2]
+    ada.refresh_from_db()
+    assert ada.state_reason == "Google said so in other words."
+
+
+def test_one_that_is_back_and_leaves_again_is_news(ada: Account, caplog: pytest.LogCaptureFixture) -> None:
+    for state in ("invalid", "ok", "invalid"):
+        enter_state(ada.pk, state, "Google said so.")
+
+    assert len(errors(caplog)) == 2
+
+
+def test_an_account_that_signs_off_is_an_error_once(
+    ada: Account, google: EmulatorServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    google.state.revoke("ada@example.com")
+
+    assert [verify(), verify()] == [False, False]
+    assert len(errors(caplog)) == 1
+    assert "ada@example.com is out of use: Sign-in expired." in errors(caplog)[0]
+
+
+# What verifyaccounts tries
+
+
+@pytest.mark.parametrize("fault", ["verification_required", "account_disabled"])
+def test_what_was_refused_is_tried_before_the_state_is_cleared(
+    ada: Account, google: EmulatorServer, fault: str
+) -> None:
+    state = {"verification_required": "needs_verification", "account_disabled": "disabled_by_provider"}[fault]
+    enter_state(ada.pk, state, "Google said so to a request.")
+    google.state.fault(fault, account="ada@example.com", times=None)
+
+    assert not verify()
+    ada.refresh_from_db()
+    assert ada.state == state
+
+    google.state.clear_scripts()
+    assert verify()
+    ada.refresh_from_db()
+    assert ada.state == "ok"
+
+
+@pytest.mark.parametrize(("fault", "works"), [("quota_exhausted", True), ("internal", False)])
+def test_a_limit_says_nothing_against_the_account_and_a_failure_nothing_for_it(
+    ada: Account, google: EmulatorServer, fault: str, works: bool
+) -> None:
+    enter_state(ada.pk, "needs_verification", "Google said so to a request.")
+    google.state.fault(fault, account="ada@example.com", times=None)
+
+    assert verify() is works
+
+
+def test_an_account_that_is_well_is_asked_for_no_answer(ada: Account, google: EmulatorServer) -> None:
+    assert verify()
+
+    assert not google.state.log.generations()
+
+
+def test_of_a_network_that_is_down_it_says_what_to_do(ada: Account, settings: Settings) -> None:
+    settings.OAUTH_TOKEN_URL = f"http://127.0.0.1:{free_port()}/token"
+    enter_state(ada.pk, "needs_verification", "Google said so to a request.")
+
+    with pytest.raises(CommandError, match=r"network and at the settings HTTPS_PROXY, NO_PROXY and SSL_CERT"):
+        call_command("verifyaccounts")
+
+    ada.refresh_from_db()
+    assert (ada.state, ada.state_reason) == ("needs_verification", "Google said so to a request.")
