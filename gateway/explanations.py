@@ -12,6 +12,21 @@ from gateway.translation.usage import NO_TOKENS, Tokens, TokenUsage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# What is done after an attempt that failed
+NEXT_ACCOUNT = "next account"
+NEXT_ADDRESS = "next address"
+SAME_ACCOUNT = "same account again"
+ANOTHER_TRY = "another try"
+ANOTHER_MODEL = "another model"
+TOLD_THE_CLIENT = "told the client"
+NOBODY_LEFT_TO_TELL = "the client had left"
+SAME_QUESTION = "asked once more"
+WITHOUT_SEARCH = "answered without the search"
+FORESEEN = {NEXT_ACCOUNT, NEXT_ADDRESS, SAME_ACCOUNT, ANOTHER_TRY}
+"""What was to be done next, as far as could be known at that moment."""
+NOTICEABLE_WAIT_SECONDS = 0.1
+"""Who waited less has not waited, as far as stories and statistics go."""
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -43,6 +58,18 @@ class Attempt:
         where = f" at {self.endpoint}" if self.endpoint else ""
         until = f", back at {clock(self.back_at, self.started_at, zone)}" if self.back_at is not None else ""
         return f"{self.email} for {self.model_id}{where}: {self.whole_reason}{until} → {self.decision}"
+
+    def came_next(self, following: Attempt) -> str:
+        """What was really done after it, which nobody knew when it failed."""
+        if following.model_id != self.model_id:
+            what = ANOTHER_MODEL
+        elif following.email != self.email:
+            what = NEXT_ACCOUNT
+        elif self.endpoint and following.endpoint != self.endpoint:
+            what = NEXT_ADDRESS
+        else:
+            what = SAME_ACCOUNT
+        return f"{what}, after a wait" if following.waited_seconds >= NOTICEABLE_WAIT_SECONDS else what
 
     @property
     def whole_reason(self) -> str:

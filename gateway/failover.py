@@ -21,8 +21,9 @@ from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.pool import AccountRequest, Patience, QueueFull, Reconsider
 from gateway.errors import Overloaded
+from gateway.explanations import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT
 from gateway.failures import FAILURES, Failure, failure_of
-from gateway.journey import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT, Learned
+from gateway.journey import Learned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,7 @@ class Failover:
         error = failure.as_error(account)
         is_unknown = failure.trouble is Trouble.NOT_FOUND and not self._pool.is_listed(lease.request)
         if is_unknown:
+            journey.unknown_models.add(plan.model.listed_id)
             error = self._model_unknown(plan.request.model)
         if verdict.ends_request or is_unknown:
             journey.end_attempt(failure.reason, TOLD_THE_CLIENT, detail=failure.detail, back_at=back_at)

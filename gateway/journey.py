@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# What is done after an attempt that failed
-NEXT_ACCOUNT = "next account"
-NEXT_ADDRESS = "next address"
-SAME_ACCOUNT = "same account again"
-ANOTHER_TRY = "another try"
-TOLD_THE_CLIENT = "told the client"
-SAME_QUESTION = "asked once more"
-WITHOUT_SEARCH = "answered without the search"
-
 RETRY_BY_ITSELF_SECONDS = 60.0
 """Claude Code waits this long for a `retry-after` and gives up at once when it is longer."""
 BUSY_RETRY_SECONDS = 5.0
@@ -114,6 +105,8 @@ class Journey:
     """In the queue, for limits and pauses, all together."""
     stepped_in: bool = False
     """The answer comes from another model than the one asked for."""
+    unknown_models: set[str] = field(default_factory=set)
+    """Names that no account's list and no route of the operator's has."""
     learned: dict[str, Learned] = field(default_factory=dict)
     """By model id."""
     waiter: Waiter | None = None

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from accounts.google.errors import Trouble
 from accounts.rest import LIMITS
 from gateway.answer import Answer
+from gateway.explanations import NEXT_ADDRESS, SAME_ACCOUNT
 from gateway.failures import failure_of, named_if_too_long
-from gateway.journey import NEXT_ADDRESS, SAME_ACCOUNT, Plan
 from gateway.translation.stream import MessageStream
 from gateway.upstreams.cloud_code import WORTH_ANOTHER_BASE, ModelCall, RequestRefused
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from accounts.google.errors import Refusal
     from accounts.pool import Lease
     from accounts.service import AccountsService
-    from gateway.journey import Journey
+    from gateway.journey import Journey, Plan
     from gateway.translation.signatures import SignatureStore
     from gateway.translator import RequestTranslator
     from gateway.upstreams.cloud_code import CloudCode

@@ -137,6 +137,8 @@ class Relay:
         routed = routes.route(request.model).upstream_model
         model_id = routed or model_catalog.resolve(request.model, offered, thinking)
         plan = await self._plan(model_id, request, journey)
+        if offered and not routed and plan.model.listed_id not in offered and model_id not in offered:
+            journey.unknown_models.add(plan.model.listed_id)
         chain: list[str] = []
         if live("FALLBACK") and journey.may_fall_back:
             chain = routes.fallback_chain(request.model, model_id, offered)

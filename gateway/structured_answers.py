@@ -13,7 +13,7 @@ import orjson
 
 from gateway.anthropic_api import stream_events
 from gateway.errors import GatewayError, UpstreamFailed
-from gateway.journey import SAME_QUESTION, TOLD_THE_CLIENT
+from gateway.explanations import SAME_QUESTION, TOLD_THE_CLIENT
 from gateway.translation.structured_output import (
     AnswerSchema,
     UnfitAnswer,

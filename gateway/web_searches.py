@@ -22,7 +22,7 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
-from gateway.journey import TOLD_THE_CLIENT, WITHOUT_SEARCH
+from gateway.explanations import TOLD_THE_CLIENT, WITHOUT_SEARCH
 from gateway.translation.web_search.answer import (
     search_blocks,
     text_in,

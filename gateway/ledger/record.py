@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from accounts.plain_text import fitting
+from gateway.explanations import FORESEEN, NOBODY_LEFT_TO_TELL, TOLD_THE_CLIENT
 from gateway.translation.usage import NO_TOKENS, Tokens
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 HUNG_UP = "hung_up"
 ANSWERED = "answered"
+UNKNOWN_NAMES = "(unknown names)"
+"""Stands for all models that clients have asked for and nobody has."""
 MESSAGES = "messages"
 SAFEGUARDS = "safeguards"
 """Classes of requests: a client's own, and the safety check that the gateway makes of its answer."""
@@ -108,9 +112,11 @@ class RequestRecord:
         if self._answer is not None:
             self.stop_reason = fitting(self._answer.stop_reason, 30)
         if self._journey is not None:
+            self._keep_no_unknown_names(self._journey.unknown_models)
             self.waited_seconds, self.stepped_in = self._journey.waited_seconds, self._journey.stepped_in
         if self.attempts and not self.attempts[-1].reason:
             self._end_last_attempt(self.attempts[-1])
+        self._say_what_came_next()
         for attempt in self.attempts:
             if attempt.usage is not None:
                 attempt.tokens, attempt.usage = attempt.usage.reported, None
@@ -119,6 +125,21 @@ class RequestRecord:
         # It may have to wait for the database: what was asked and answered is not kept meanwhile.
         self._answer = self._journey = None
         self.duration_seconds = self.seconds
+
+    def _say_what_came_next(self) -> None:
+        for attempt, following in pairwise(self.attempts):
+            if attempt.decision in FORESEEN:
+                attempt.decision = attempt.came_next(following)
+        if self.attempts and self.attempts[-1].decision in FORESEEN:
+            told = NOBODY_LEFT_TO_TELL if self.problem == HUNG_UP else TOLD_THE_CLIENT
+            self.attempts[-1].decision = told
+
+    def _keep_no_unknown_names(self, names: set[str]) -> None:
+        """Statistics have a row for each model. What a client calls one, that nobody has, is no model; the
+        request itself still says what was asked for."""
+        for attempt in self.attempts if self.problem is not None else ():
+            if attempt.model_id in names:
+                attempt.model_id = UNKNOWN_NAMES
 
     def _end_last_attempt(self, attempt: Attempt) -> None:
         """It was still under way, or it is the one that answered."""

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from accounts.plain_text import fitting
+from gateway.explanations import NOTICEABLE_WAIT_SECONDS
 from gateway.ledger.record import HUNG_UP
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from gateway.explanations import Attempt
     from gateway.ledger.record import RequestRecord
 
-NOTICEABLE_WAIT_SECONDS = 0.1
-"""A request that waited less has not waited, as far as statistics go."""
 VALUES_A_STATEMENT = 6_500
 """Python's lock changes hands with each statement: few large ones leave it alone."""
 

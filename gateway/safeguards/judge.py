@@ -25,7 +25,8 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
-from gateway.journey import TOLD_THE_CLIENT, Journey, session_id_for
+from gateway.explanations import TOLD_THE_CLIENT
+from gateway.journey import Journey, session_id_for
 from gateway.ledger.record import SAFEGUARDS, RequestRecord
 from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rules_by_label
 from gateway.safeguards.verdicts import tool_uses_from, unavailable

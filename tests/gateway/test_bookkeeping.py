@@ -9,6 +9,7 @@ import pytest
 
 from gateway import message_views
 from gateway.bookkeeper import facts
+from gateway.ledger import usage
 from gateway.ledger.search import attempts_of
 from gateway.models import RequestLog
 from gateway.upstreams.emulator.behaviour import pace
@@ -75,9 +76,56 @@ async def test_a_failover(
     assert row.waited_seconds >= 0.4
     assert await attempts() == [
         ("quota", "next account"),
-        ("rate limit", "same account again"),
+        ("rate limit", "same account again, after a wait"),
         ("answered", ""),
     ]
+
+
+async def test_the_last_refusal_was_told_to_the_client_and_no_next_account(
+    client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
+) -> None:
+    google.state.fault("quota_exhausted", times=None)
+
+    response = await client.post("/v1/messages", json=a_body())
+
+    await the_row(gateway)
+    assert response.status_code == 429
+    assert await attempts() == [
+        ("quota", "next account"),
+        ("quota", "next account"),
+        ("quota", "told the client"),
+    ]
+
+
+async def test_a_failure_that_is_not_tried_again_was_told_to_the_client(
+    client: httpx.AsyncClient,
+    google: EmulatorServer,
+    gateway: Gateway,
+    live_setting: Callable[[str, Any], None],
+) -> None:
+    live_setting("MAX_WAIT_BEFORE_ERROR_MS", 0)
+    google.state.fault("html_502", times=None)
+
+    await client.post("/v1/messages", json=a_body())
+
+    await the_row(gateway)
+    assert (await attempts())[-1][1] == "told the client"
+
+
+async def test_names_that_nobody_knows_are_one_model_in_the_sums(
+    client: httpx.AsyncClient, gateway: Gateway
+) -> None:
+    for number in range(5):
+        await client.post("/v1/messages", json=a_body(model=f"nobody-has-this-{number}"))
+
+    async with asyncio.timeout(5):
+        while gateway.ledger.waiting or await RequestLog.objects.acount() < 5:
+            await asyncio.sleep(0.02)
+    rows = [row async for row in RequestLog.objects.order_by("id")]
+    assert [row.client_model for row in rows] == [f"nobody-has-this-{number}" for number in range(5)]
+    assert {(row.status, row.upstream_model) for row in rows} == {(404, "(unknown names)")}
+    used = await in_database(usage.totals_by)("model", rows[0].started_at)
+    assert {name: one.requests for name, one in used.items()} == {"(unknown names)": 5}
 
 
 @SHAPES

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -96,3 +97,27 @@ def test_waits_are_said_in_two_units(seconds: float, words: str) -> None:
 def test_a_time_beyond_today_has_its_date() -> None:
     assert clock(NOON + 3600, NOON) == "13:00 UTC"
     assert clock(NOON + 48 * 3600, NOON) == "03 Mar 12:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("following", "came_next"),
+    [
+        ({"email": "grace@example.com"}, "next account"),
+        ({"email": "grace@example.com", "waited_seconds": 2.0}, "next account, after a wait"),
+        ({}, "same account again"),
+        ({"waited_seconds": 0.5}, "same account again, after a wait"),
+        ({"waited_seconds": 0.01}, "same account again"),
+        ({"endpoint": "https://daily"}, "next address"),
+        ({"model_id": "gemini-3-flash", "email": "grace@example.com"}, "another model"),
+    ],
+)
+def test_what_came_next_is_read_from_what_followed(following: dict[str, Any], came_next: str) -> None:
+    first = replace(an_attempt("ada@example.com", "quota", None), endpoint="https://google")
+
+    assert first.came_next(replace(first, **following)) == came_next
+
+
+def test_an_account_that_got_to_no_address_the_first_time_is_asked_again() -> None:
+    first = an_attempt("ada@example.com", "Google does not let it sign in just now", None)
+
+    assert first.came_next(replace(first, endpoint="https://google")) == "same account again"

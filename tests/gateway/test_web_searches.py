@@ -20,7 +20,7 @@ from anthropic.types.web_search_tool_result_error_object import WebSearchToolRes
 from pydantic import TypeAdapter
 
 from gateway import message_views, web_searches
-from gateway.journey import WITHOUT_SEARCH
+from gateway.explanations import WITHOUT_SEARCH
 from gateway.ledger.search import attempts_of
 from gateway.models import RequestLog
 from gateway.translation.web_search.answer import CANNOT_SEARCH, NOTHING_ALLOWED, NOTHING_FOUND
