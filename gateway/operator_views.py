@@ -171,7 +171,7 @@ def retries(request: HttpRequest) -> HttpResponse:
         {
             "since": usage.beginning(since),
             "requests": total.requests,
-            "totalRetries": max(0, total.attempts - total.requests),
+            "totalRetries": total.retries,
             "retriedRequests": total.retried,
             "successfulRetries": total.retried_well,
             "fallbacksUsed": total.stepped_in,

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Aggregate, Count, Max, Min, Q, Sum
+from django.db.models import Aggregate, Case, Count, F, Max, Min, Q, Sum, When
 
+from gateway.explanations import NOTICEABLE_WAIT_SECONDS
 from gateway.ledger.record import HUNG_UP, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.retention import oldest_kept
-from gateway.ledger.tables import ANSWERED_AT_ONCE, NOTICEABLE_WAIT_SECONDS, SUMMED, Sums
+from gateway.ledger.tables import ANSWERED_AT_ONCE, SUMMED, Sums
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 
 if TYPE_CHECKING:
@@ -37,10 +38,12 @@ DIMENSIONS = {
 MOST_SESSIONS = 1000
 
 
+@dataclass(slots=True)
 class Totals(Sums):
     """The same sums, over a span of time."""
 
-    __slots__ = ()
+    unattempted: int = 0
+    """Requests for which nobody was asked, or nobody knows whom: they died with their server."""
 
     def add(self, sums: dict[str, Any]) -> None:
         for name, number in sums.items():
@@ -52,6 +55,11 @@ class Totals(Sums):
     @property
     def answered(self) -> int:
         return self.requests - self.failed - self.hung_up - self.interrupted
+
+    @property
+    def retries(self) -> int:
+        """Of parts they add up to those of the whole."""
+        return self.attempts - (self.requests - self.unattempted)
 
     @property
     def tokens(self) -> Tokens:
@@ -73,6 +81,7 @@ class Totals(Sums):
         return {
             **numbers,
             "answered": self.answered,
+            "retries": self.retries,
             **self.tokens.as_shown(),
             "total_tokens": self.all_tokens,
             "mean_first_event_seconds": None if mean is None else round(mean, 3),
@@ -118,7 +127,7 @@ def totals_by(dimension: str, since: datetime) -> dict[str, Totals]:
     first_whole_hour = since if since == _hour_of(since) else _hour_of(since) + HOUR
     totals: defaultdict[str, Totals] = defaultdict(Totals)
     sums = HourlyUsage.objects.filter(hour__gte=first_whole_hour)
-    _add(totals, sums.values(in_sums).annotate(**{f"sum_{name}": Sum(name) for name in SUMMED}), in_sums)
+    _add(totals, sums.values(in_sums).annotate(**_sums_of_hours()), in_sums)
     if since < first_whole_hour:
         rows = RequestLog.objects.filter(started_at__gte=since, started_at__lt=first_whole_hour)
         _add_rows(totals, rows, in_rows)
@@ -136,7 +145,7 @@ def history(since: datetime) -> dict[datetime, dict[str, Totals]]:
     """By hour and model, oldest first; hours without a request are left out."""
     sums = HourlyUsage.objects.filter(hour__gte=_hour_of(since)).values("hour", "model").order_by("hour")
     by_hour: dict[datetime, dict[str, Totals]] = {}
-    for row in sums.annotate(**{f"sum_{name}": Sum(name) for name in SUMMED}):
+    for row in sums.annotate(**_sums_of_hours()):
         one = by_hour.setdefault(row["hour"], {}).setdefault(row["model"], Totals())
         one.add(_summed(dict(row)))
     return by_hour
@@ -155,6 +164,11 @@ def sessions(since: datetime, limit: int = MOST_SESSIONS) -> list[SessionUsage]:
     )
     found: list[dict[str, Any]] = [dict(row) for row in grouped.order_by("-last_at")[:limit]]
     return [SessionUsage(client=row.pop("last_client"), **row) for row in found]
+
+
+def _sums_of_hours() -> dict[str, Aggregate]:
+    nobody_asked = Case(When(model="", then=F("requests")), default=F("interrupted"))
+    return {**{f"sum_{name}": Sum(name) for name in SUMMED}, "sum_unattempted": Sum(nobody_asked)}
 
 
 def _hour_of(moment: datetime) -> datetime:
@@ -187,6 +201,7 @@ def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], colu
             sum_interrupted=Count("pk", filter=Q(problem=RequestLog.INTERRUPTED)),
             sum_retried=Count("pk", filter=known & Q(attempts__gt=1)),
             sum_retried_well=Count("pk", filter=Q(attempts__gt=1, problem=None)),
+            sum_unattempted=Count("pk", filter=Q(upstream_model="") | Q(problem=RequestLog.INTERRUPTED)),
             sum_stepped_in=Count("pk", filter=known & Q(stepped_in=True)),
             sum_waited=Count("pk", filter=waited),
             sum_waited_seconds=Sum("waited_seconds", filter=waited),

@@ -94,7 +94,7 @@ class Command(OperatorCommand):
             number(one.cache_read_tokens),
             number(one.output_tokens),
             number(one.thinking_tokens),
-            number(max(0, one.attempts - one.requests)),
+            number(one.retries),
             duration(one.mean_first_event_seconds),
         )
 

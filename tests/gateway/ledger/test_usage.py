@@ -18,6 +18,7 @@ from gateway.ledger.usage import DIMENSIONS, Totals
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 from gateway.translation.usage import Tokens
 from tests.gateway.ledger.builders import (
+    a_failed_record,
     a_record,
     a_refused_attempt,
     an_attempt,
@@ -116,6 +117,7 @@ def by_hand(dimension: str, crowd: Crowd) -> dict[str, Totals]:
         one = totals[name_in(dimension, record.upstream_model, record.account, record.client)]
         one.requests += 1
         one.interrupted += 1
+        one.unattempted += 1
     for record in crowd.ended:
         one = totals[name_in(dimension, record.upstream_model, record.account, record.client)]
         add_request(one, record)
@@ -131,6 +133,7 @@ def name_in(dimension: str, model: str, account: str, client: str) -> str:
 
 def add_request(totals: Totals, record: RequestRecord) -> None:
     totals.requests += 1
+    totals.unattempted += not record.attempts
     totals.failed += record.problem == "api_error"
     totals.hung_up += record.problem == "hung_up"
     totals.retried += len(record.attempts) > 1
@@ -239,7 +242,21 @@ def test_an_interrupted_request_counts_alike_in_a_whole_hour_and_in_a_piece_of_o
     )
     instances.register("here")
 
-    assert rounded(usage.totals(hour + offset)) == rounded(Totals(requests=1, interrupted=1))
+    assert rounded(usage.totals(hour + offset)) == rounded(Totals(requests=1, interrupted=1, unattempted=1))
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS)
+def test_retries_of_the_parts_are_those_of_the_whole(dimension: str) -> None:
+    at = (beginning_of_now() - timedelta(minutes=5)).timestamp()
+    keep(
+        a_record(started_at=at, attempts=[a_refused_attempt(), an_attempt(email="grace@example.com")]),
+        *(a_failed_record(started_at=at, attempts=[], client="laptop") for _ in range(3)),
+    )
+
+    parts = usage.totals_by(dimension, beginning_of_now() - timedelta(hours=2)).values()
+
+    assert sum(one.retries for one in parts) == 1
+    assert all(one.retries >= 0 for one in parts)
 
 
 # Spans older than the rows
