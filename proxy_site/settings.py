@@ -157,7 +157,8 @@ live.integer(
     "MAX_CONTEXT_TOKENS",
     0,
     between=(0, 10_000_000),
-    meaning="Of a longer history only the newest turns are sent, about so many tokens; 0 is off.",
+    meaning="Of a longer history only the newest turns are sent, about so many tokens; old ones are left "
+    "out, and nothing is refused; 0 is off.",
 )
 live.integer(
     "LEDGER_RETENTION_DAYS",

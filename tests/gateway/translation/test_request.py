@@ -52,6 +52,13 @@ def test_the_system_prompt_is_one_part_a_text_without_the_attribution(system: An
     assert system_of(system=system) == {"role": "user", "parts": [{"text": text} for text in texts]}
 
 
+@pytest.mark.parametrize("model", ["claude-sonnet-4-6", "gemini-3-flash", "gpt-oss-120b-medium"])
+def test_no_family_reads_the_attribution(model: str) -> None:
+    system = system_of(system=[a_text(ATTRIBUTION), a_text("One")], model=model)
+
+    assert system["parts"] == [{"text": "One"}]
+
+
 @pytest.mark.parametrize("system", [None, "", [], [a_text(" ")], ATTRIBUTION])
 def test_without_system_prompt_the_field_is_left_out(system: Any) -> None:
     assert system_of(system=system) is None
