@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.exceptions import ValidationError
 
+from accounts.models import Revision
 from gateway.models import ModelRoute
 from gateway.routes import Route, Routes, cycle_through
 from tests.gateway.conftest import a_body, in_database
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import httpx
+    from django.test import Client
 
     from gateway.upstreams.emulator.server import EmulatorServer
 
@@ -84,6 +86,19 @@ def test_the_form_refuses_a_cycle_and_shows_it() -> None:
 
     with pytest.raises(ValidationError, match="b → a → b"):
         ModelRoute(client_name="b", fallback="a").full_clean()
+
+
+def test_a_running_server_hears_of_routes_that_are_deleted_together(admin_client: Client) -> None:
+    routes = [ModelRoute.objects.create(client_name=name, upstream_model="gone") for name in "ab"]
+    before = Revision.current()
+
+    admin_client.post(
+        "/admin/gateway/modelroute/",
+        {"action": "delete_selected", "_selected_action": [one.pk for one in routes], "post": "yes"},
+    )
+
+    assert not ModelRoute.objects.exists()
+    assert Revision.current() > before
 
 
 async def test_a_route_counts_within_a_second(client: httpx.AsyncClient, google: EmulatorServer) -> None:
