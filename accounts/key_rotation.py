@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from accounts import credentials
 from accounts.credentials import CredentialsUnreadable, reseal
-from accounts.models import Account, SharedToken, SignIn
+from accounts.models import Account, Revision, SharedToken, SignIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,10 @@ def add_key() -> None:
 
 def encrypt_anew() -> int:
     """Every secret with the newest key. Raises CredentialsUnreadable."""
-    return sum(_encrypt_row(model, field, pk, sealed) for model, field, pk, sealed in _with_an_old_key())
+    count = sum(_encrypt_row(model, field, pk, sealed) for model, field, pk, sealed in _with_an_old_key())
+    if count:
+        Revision.bump()  # servers keep refresh tokens in memory, encrypted
+    return count
 
 
 def forget_old_keys() -> None:

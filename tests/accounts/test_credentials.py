@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 
 from accounts import credentials, key_rotation
 from accounts.credentials import CredentialsUnreadable, keys, seal, unseal, write_keys
-from accounts.models import Account
+from accounts.models import Account, Revision
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,11 +52,12 @@ def test_keys_in_the_environment_win(settings: Settings) -> None:
 
 
 def test_rotation_encrypts_anew_and_old_keys_still_open(account: Account) -> None:
-    before = account.sealed_refresh_token
+    before, revision = account.sealed_refresh_token, Revision.current()
 
     key_rotation.add_key()
     assert key_rotation.encrypt_anew() == 1
 
+    assert Revision.current() > revision  # so that servers read it anew
     account.refresh_from_db()
     assert account.sealed_refresh_token != before
     assert account.refresh_token == "the secret"
