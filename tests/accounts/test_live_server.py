@@ -15,7 +15,6 @@ import orjson
 import pytest
 from cryptography.fernet import Fernet
 
-from accounts.service import JUST_CHANGED_SECONDS
 from proxy_site.following import NOT_YET, PATIENCE_SECONDS
 from tests.live_gateway import LiveGateway, clean_environment, free_port, manage
 
@@ -72,19 +71,6 @@ def test_a_running_server_has_taken_a_change_when_the_command_returns(gateway: L
     assert (disabled.stderr, enabled.stderr) == (b"", b"")
 
 
-def test_right_after_a_change_clients_may_try_again(gateway: LiveGateway) -> None:
-    manage("disableaccount", *EMAILS, env=gateway.env)
-    at_once = ask(gateway)
-    time.sleep(JUST_CHANGED_SECONDS)
-    later = ask(gateway)
-    manage("enableaccount", *EMAILS, env=gateway.env)
-
-    assert (at_once.status_code, later.status_code) == (503, 503)
-    assert at_once.json()["error"] == later.json()["error"]
-    assert (at_once.headers["retry-after"], at_once.headers.get("x-should-retry")) == ("1", None)
-    assert (later.headers.get("retry-after"), later.headers["x-should-retry"]) == (None, "false")
-
-
 def test_a_server_that_hangs_is_not_waited_for_longer_than_two_seconds(gateway: LiveGateway) -> None:
     gateway.process.send_signal(signal.SIGSTOP)
     try:
@@ -97,7 +83,7 @@ def test_a_server_that_hangs_is_not_waited_for_longer_than_two_seconds(gateway: 
 
     assert disabled.returncode == 0
     assert disabled.stderr.decode() == f"{NOT_YET}\n"
-    assert PATIENCE_SECONDS < seconds < PATIENCE_SECONDS + 8  # it has to start
+    assert PATIENCE_SECONDS < seconds < PATIENCE_SECONDS + 20  # it has to start
     assert enabled.stderr == b""
 
 

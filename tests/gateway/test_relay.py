@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from accounts import service
-from accounts.models import Account, Cooldown
+from accounts.models import Account, Cooldown, Revision
 from accounts.pool import AccountRequest, Pool
 from accounts.rest import CoolingDown
 from gateway import failover
@@ -443,6 +443,28 @@ async def test_an_account_added_while_the_gateway_runs_is_used_at_once(
         response = await ask(client)
 
     assert response.status_code == 200
+
+
+async def test_clients_may_try_again_for_two_seconds_after_the_accounts_have_changed(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    assert (await ask(client)).status_code == 200
+
+    await in_database(disable_accounts)()
+    while (at_once := await ask(client)).status_code == 200:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(service.JUST_CHANGED_SECONDS)
+    later = await ask(client)
+
+    assert (at_once.status_code, later.status_code) == (503, 503)
+    assert at_once.json()["error"] == later.json()["error"]
+    assert (at_once.headers["retry-after"], at_once.headers.get("x-should-retry")) == ("1", None)
+    assert (later.headers.get("retry-after"), later.headers["x-should-retry"]) == (None, "false")
+
+
+def disable_accounts() -> None:
+    Account.objects.update(enabled=False)
+    Revision.bump()
 
 
 async def test_without_capacity_nobody_waits_for_the_busy_ones(
