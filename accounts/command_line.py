@@ -1,7 +1,7 @@
 """How the reader runs the commands of `manage.py`, so that each one we print can be copied and works.
 
 Python keeps the words it was started with in `sys.orig_argv`. `uv run` starts the interpreter of the project
-and leaves the path of uv itself in UV (docs.astral.sh/uv, Reference, Environment variables).
+and, from uv 0.6 on, leaves the path of uv itself in UV (docs.astral.sh/uv, Reference, Environment variables).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+PROJECT = Path(__file__).resolve().parent.parent
 SCRIPT = "manage.py"
 CONTAINER_MARKS = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
 """Files that Docker and Podman put into each container."""
@@ -44,13 +45,19 @@ def _program() -> str:
     return program(sys.orig_argv, os.environ, container_prefix(engine, socket.gethostname()))
 
 
-def program(started_with: Sequence[str], environment: Mapping[str, str], prefix: Sequence[str] = ()) -> str:
+def program(
+    started_with: Sequence[str],
+    environment: Mapping[str, str],
+    prefix: Sequence[str] = (),
+    project: Path = PROJECT,
+) -> str:
     """The words before a command's name. `started_with` is the interpreter and its arguments; for a process
-    that is not `manage.py`, such as another ASGI server, its interpreter is named."""
+    that is not `manage.py`, such as another ASGI server, its interpreter is named. So it is outside of the
+    project's folder, where uv would not find the project."""
     interpreter, *arguments = started_with
     script = _up_to_script(arguments) or [SCRIPT]
     uv = environment.get("UV")
-    if not uv:
+    if not uv or not Path.cwd().is_relative_to(project):
         return shlex.join([*prefix, interpreter, *script])
     python = ["python"] if len(script) > 1 else []
     return shlex.join([*prefix, _as_typed(uv, environment.get("PATH")), "run", *python, *script])
@@ -80,5 +87,4 @@ def _as_typed(uv: str, search_path: str | None) -> str:
     if found and Path(found).resolve() == Path(uv).resolve():
         return "uv"
     here = Path.cwd()
-    is_below = here != Path(here.root) and Path(uv).is_relative_to(here)
-    return str(Path(uv).relative_to(here)) if is_below else uv
+    return str(Path(uv).relative_to(here)) if Path(uv).is_relative_to(here) else uv

@@ -42,20 +42,22 @@ def test_the_command_is_the_one_it_was_started_with(started_with: list[str], pri
 
 
 def test_uv_run_is_printed_with_the_uv_that_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    uv = tmp_path / "project" / ".uv" / "bin" / "uv"
+    uv = tmp_path / ".uv" / "bin" / "uv"
     uv.parent.mkdir(parents=True)
     uv.touch(mode=0o755)
-    elsewhere = {"UV": str(uv), "PATH": "/usr/bin"}
-    found_by_name = {"UV": str(uv), "PATH": f"/usr/bin:{uv.parent}"}
+    (tmp_path / "docs").mkdir()
+
+    def printed(*arguments: str, path: str = "/usr/bin") -> str:
+        return program([PYTHON, *arguments], {"UV": str(uv), "PATH": path}, project=tmp_path)
 
     monkeypatch.chdir(tmp_path)
-    assert program([PYTHON, "manage.py"], elsewhere) == "project/.uv/bin/uv run manage.py"
-    monkeypatch.chdir(tmp_path / "project")
-    assert program([PYTHON, "manage.py", "logs"], elsewhere) == ".uv/bin/uv run manage.py"
-    assert program([PYTHON, "-m", "manage"], elsewhere) == ".uv/bin/uv run python -m manage"
-    assert program([PYTHON, "manage.py"], found_by_name) == "uv run manage.py"
+    assert printed("manage.py", "logs") == ".uv/bin/uv run manage.py"
+    assert printed("-m", "manage") == ".uv/bin/uv run python -m manage"
+    assert printed("manage.py", path=f"/usr/bin:{uv.parent}") == "uv run manage.py"
+    monkeypatch.chdir(tmp_path / "docs")
+    assert printed("../manage.py") == f"{uv} run ../manage.py"
     monkeypatch.chdir("/")
-    assert program([PYTHON, "manage.py"], elsewhere) == f"{uv} run manage.py"
+    assert printed(f"{tmp_path}/manage.py") == f"{PYTHON} {tmp_path}/manage.py"
 
 
 @pytest.mark.parametrize(
