@@ -21,7 +21,6 @@ GROUPS = {
     "Run": {
         "runserver": "start the gateway; --demo answers without any account",
         "setuplink": "print a link on which the operator chooses a password",
-        "downgrade": "take the database back to an older version",
     },
     "Accounts": {
         "addaccount": "sign in at Google with a browser",

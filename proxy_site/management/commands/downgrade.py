@@ -22,7 +22,6 @@ class Command(OperatorCommand):
         "Takes the database back to the state that an older version knows, and keeps all rows. Run it with "
         "the newer code, while no server runs, before you check out the older one."
     )
-    examples = ("0.1.0",)
     looks_at_demo = False
 
     def add_arguments(self, parser: CommandParser) -> None:
