@@ -47,8 +47,7 @@ class IncomingBody:
         self._receive = receive
         self._limits = limits
         self._held_bytes = 0
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()  # in one: a sender may cut it into a million chunks
         self._has_begun = False
 
     async def read(self) -> bytes:
@@ -60,44 +59,41 @@ class IncomingBody:
         decoder = decoder_for(headers.get(b"content-encoding", b""))
         if decoder is not None:
             self._hold(decoder.memory_bytes)
-        message = await self._receive()
-        if message.get("more_body"):
-            try:
-                async with asyncio.timeout(self._limits.seconds):
-                    while message.get("more_body"):
-                        await self._add(message, decoder)
-                        message = await self._receive()
-            except TimeoutError as error:
-                raise RequestTimedOut(f"The body took longer than {self._limits.seconds:g} s.") from error
-        await self._add(message, decoder)
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                while await self._add(await self._receive(), decoder):
+                    pass
+        except TimeoutError as error:
+            raise RequestTimedOut(f"The body took longer than {self._limits.seconds:g} s.") from error
         if decoder is not None and self._has_begun and not decoder.has_ended:
             raise InvalidRequest("content-encoding: the body ends before its text is whole.")
-        pieces, self._pieces = self._pieces, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body, self._body = bytes(self._body), bytearray()
+        return body
 
     def release(self) -> None:
         self._limits.held_bytes -= self._held_bytes
         self._held_bytes = 0
-        self._pieces = []
+        self._body = bytearray()
 
-    async def _add(self, message: Message, decoder: Decoder | None) -> None:
+    async def _add(self, message: Message, decoder: Decoder | None) -> bool:
+        """Whether more is to come."""
         if message["type"] == "http.disconnect":
             raise ClientGone
         data = message.get("body", b"")
         self._has_begun = self._has_begun or bool(data)
         if decoder is None:
             self._keep(data)
-            return
-        for piece in decoder.pieces(data):
-            self._keep(piece)
-            await asyncio.sleep(0)
+        else:
+            for piece in decoder.pieces(data):
+                self._keep(piece)
+                await asyncio.sleep(0)
+        return bool(message.get("more_body"))
 
     def _keep(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._size > self._limits.body_bytes:
+        if len(self._body) + len(piece) > self._limits.body_bytes:
             raise too_large(self._limits.body_bytes)
         self._hold(len(piece))
-        self._pieces.append(piece)
+        self._body += piece
 
     def _hold(self, size: int) -> None:
         if self._limits.held_bytes + size > self._limits.total_bytes:

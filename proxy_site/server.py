@@ -38,7 +38,7 @@ from daphne.server import Server, twisted_loop
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import reactor, tcp
 from twisted.logger import globalLogBeginner
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, _MalformedChunkedDataError
 
 from gateway.errors import GatewayError, InvalidRequest, RequestTimedOut
 from gateway.request_ids import accepted_or_new
@@ -53,6 +53,8 @@ logger = logging.getLogger(__name__)
 BACKLOG = 4096
 MAX_HEADER_BYTES = 64 * 1024
 MOST_UNREAD_BYTES = 256 * 1024
+MANY_PIECES, SMALL_PIECE_BYTES = 2_000, 64
+"""A body in more pieces than that, on average smaller than that, costs more to take apart than to read."""
 LINGER_SECONDS = 5.0
 ENOUGH_OPEN_FILES = 4096
 POLL_SECONDS = 0.05
@@ -100,6 +102,8 @@ class GatewayChannel(HTTPChannel):
 
     _host: Any = None
     _is_leaving = False
+    has_refused = False
+    """What the application still says is no answer to anybody then."""
     headers_due: float | None = None
     """While headers are coming in: by when they must be complete, on the loop's clock."""
     MAX_LENGTH = MAX_HEADER_BYTES
@@ -126,8 +130,12 @@ class GatewayChannel(HTTPChannel):
         self.loseConnection()
 
     def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802  # Twisted's name for its last word
-        error = InvalidRequest("This is not a readable HTTP/1.1 request, or its headers are too large.")
-        self.transport.write(last_words(b"400 Bad Request", error, accepted_or_new("")))
+        error = InvalidRequest(
+            "This is not a readable HTTP/1.1 request, or its headers are too large, or its chunks too small."
+        )
+        self.has_refused = True
+        if not self._is_leaving:
+            self.transport.write(last_words(b"400 Bad Request", error, accepted_or_new("")))
         self.loseConnection()
 
     def host(self) -> Any:
@@ -186,6 +194,8 @@ class GatewayRequest(WebRequest):
     awaits_continue = False
     drained: asyncio.Future[None] | None = None
     _mailbox: Mailbox | None = None
+    _pieces = _piece_bytes = 0
+    """Of the body."""
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802  # Twisted's name
         self.content: io.BytesIO = io.BytesIO()  # Twisted would put more than 100 kB into a temporary file
@@ -199,6 +209,10 @@ class GatewayRequest(WebRequest):
         self._begin(channel._command, channel._path, channel._version)
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        self._pieces += 1
+        self._piece_bytes += len(data)
+        if self._pieces > MANY_PIECES and self._piece_bytes < self._pieces * SMALL_PIECE_BYTES:
+            raise _MalformedChunkedDataError("the chunks are too small")  # the channel refuses the request
         if self._mailbox is not None:
             self._mailbox.put_body(data, is_last=False)
 
@@ -273,6 +287,8 @@ class GatewayRequest(WebRequest):
             self.channel.forceAbortClient()
 
     def handle_reply(self, message: dict[str, Any]) -> None:
+        if self.channel is None or self.channel.has_refused:
+            return
         starts = message["type"] == "http.response.start" and not self._response_started
         if starts and not self.is_body_complete:
             self.responseHeaders.setRawHeaders(b"connection", [b"close"])
@@ -372,7 +388,8 @@ class Mailbox:
         self._reader: asyncio.Future[None] | None = None
         self._request: GatewayRequest | None = None
         """Whose body is on its way."""
-        self._unread_bytes = 0
+        self._unread = bytearray()
+        """Of the body, in one: a sender may cut it into a million chunks."""
 
     def expect_body(self, request: GatewayRequest) -> None:
         self._request = request
@@ -383,12 +400,13 @@ class Mailbox:
             self._put(message)
 
     def put_body(self, data: bytes, *, is_last: bool) -> None:
-        self._unread_bytes += len(data)
-        if self._request is not None and self._unread_bytes > MOST_UNREAD_BYTES:
+        self._unread += data
+        if self._request is not None and len(self._unread) > MOST_UNREAD_BYTES:
             self._request.slow_down(is_full=not is_last)
         if is_last:
             self._request = None
-        self._put({"type": "http.request", "body": data, "more_body": not is_last})
+        if not self._messages:
+            self._put({"type": "http.request"})
 
     def _put(self, message: dict[str, Any]) -> None:
         self._messages.append(message)
@@ -405,12 +423,15 @@ class Mailbox:
             finally:
                 self._reader = None
         message = self._messages.pop(0)
-        if self._request is not None and message["type"] == "http.request":
-            was_full = self._unread_bytes > MOST_UNREAD_BYTES
-            self._unread_bytes -= len(message["body"])
-            if was_full and self._unread_bytes <= MOST_UNREAD_BYTES:
-                self._request.slow_down(is_full=False)
+        if message["type"] == "http.request" and "body" not in message:
+            return self._take_body()
         return message
+
+    def _take_body(self) -> dict[str, Any]:
+        body, self._unread = bytes(self._unread), bytearray()
+        if self._request is not None and len(body) > MOST_UNREAD_BYTES:
+            self._request.slow_down(is_full=False)
+        return {"type": "http.request", "body": body, "more_body": self._request is not None}
 
 
 class GatewayServer(Server):

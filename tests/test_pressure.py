@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +125,43 @@ def test_a_body_that_trickles_is_refused_in_time(gateway: WatchedGateway) -> Non
 
     assert (answer.status, answer.error["type"]) == (408, "timeout_error")
     assert 3 < time.monotonic() - started < 8
+
+
+@pytest.mark.parametrize(
+    ("start", "trickled"),
+    [(b"5;", b"x"), (b"2\r\n{}\r\n0\r\n", b"x: y\r\n")],
+    ids=["the extension of a chunk", "lines after the last chunk"],
+)
+def test_what_is_nothing_of_the_body_is_refused_in_time(
+    start: bytes, trickled: bytes, gateway: WatchedGateway
+) -> None:
+    started = time.monotonic()
+    with wire(gateway.url) as connection:
+        connection.send(request_bytes(body=None, transfer_encoding="chunked", **KEY) + start)
+        with suppress(OSError):
+            for _ in range(60):
+                connection.send(trickled)
+                time.sleep(0.1)
+        answer = connection.answer()
+
+    assert (answer.status, answer.error["type"]) == (408, "timeout_error")
+    assert 3 < time.monotonic() - started < 8
+
+
+@pytest.mark.parametrize("headers", [KEY, {}], ids=["with a key", "without"])
+def test_two_million_chunks_are_not_taken_apart(headers: dict[str, str], gateway: WatchedGateway) -> None:
+    """Without a key the first of them may have come before anybody has asked for one."""
+    before = gateway.forget_memory_peak()
+    with wire(gateway.url) as connection:
+        connection.send(request_bytes(body=None, transfer_encoding="chunked", **headers))
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            for _ in range(200):
+                connection.send(b"2\r\n  \r\n" * 10_000)
+        answer = connection.everything()
+
+    assert answer.startswith(b"HTTP/1.1 400" if headers else (b"HTTP/1.1 400", b"HTTP/1.1 401"))
+    assert answer.count(b'"type":"error"') == 1
+    assert gateway.memory_peak < before + 8 * MIB
 
 
 def test_a_kept_connection_may_be_idle_longer_than_headers_may_take(gateway: WatchedGateway) -> None:
