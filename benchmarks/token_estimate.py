@@ -1,6 +1,6 @@
 """How far the estimate of a request's tokens is off, measured with tokenizers that are not ours.
 
-    python -m benchmarks.token_estimate [--json]
+    uv run --group dev python -m benchmarks.token_estimate [--json]
 
 For each family and kind of content: the error at p90, in percent of what the tokenizer counts, of first
 requests, and of requests after twenty of the same kind were answered, when the running ratio of the model
