@@ -267,7 +267,8 @@ def lines_of(text: str, path: Path) -> dict[str, str]:
     """The same of one file's text. Raises SettingError."""
     names = _parse_env_file(text, path)
     lines = [line.strip().removeprefix("export ") for line in text.splitlines()]
-    return {line.partition("=")[0]: line for line in lines if line.partition("=")[0] in names}
+    by_name = {line.partition("=")[0]: line for line in lines}  # of one name the last counts
+    return {name: by_name[name] for name in names}
 
 
 def is_secret(name: str) -> bool:

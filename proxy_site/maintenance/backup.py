@@ -36,7 +36,8 @@ def back_up(database: BaseDatabaseWrapper, path: Path, passphrase: str = "") -> 
         beside = folder / "backup"
         archive.write(beside, _manifest(database), copied, _parts(passphrase))
         sync(beside)
-        os.link(beside, path)  # unlike a rename it never writes over another file
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # from here on the name is ours
+        beside.rename(path)
 
 
 def _manifest(database: BaseDatabaseWrapper) -> archive.Manifest:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import certifi
 import pytest
 
-from proxy_site.environment import Environment, SettingError, time_zone
+from proxy_site.environment import Environment, SettingError, env_lines, time_zone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -292,3 +292,18 @@ def test_networks_are_read(value: str) -> None:
 def test_what_is_no_network_is_refused(value: str) -> None:
     with pytest.raises(SettingError, match=r"PROXIES: .* it must be addresses or networks"):
         Environment(values={"PROXIES": value}).networks("PROXIES")
+
+
+def test_lines_are_taken_as_they_stand_and_read_as_before(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("# ours\nHOST=earlier\n  export HOST='a = $b'\n\nPORT=1\n")
+    second.write_text('PORT=2\nTZ="Europe/Berlin"\n')
+
+    lines = env_lines([first, tmp_path / "nowhere", second])
+
+    joined = tmp_path / "joined"
+    joined.write_text("\n".join(lines.values()))
+    assert lines == {"HOST": "HOST='a = $b'", "PORT": "PORT=1", "TZ": 'TZ="Europe/Berlin"'}
+    for name in lines:
+        as_before = Environment([first, second], values={}).text(name)
+        assert Environment([joined], values={}).text(name) == as_before
