@@ -98,6 +98,7 @@ class SessionUsage:
     last_at: datetime
     requests: int
     failed: int
+    hung_up: int
     attempts: int
     input_tokens: int
     output_tokens: int
@@ -160,6 +161,7 @@ def sessions(since: datetime, limit: int = MOST_SESSIONS) -> list[SessionUsage]:
         last_at=Max("started_at"),
         requests=Count("pk"),
         failed=Count("pk", filter=Q(problem__isnull=False) & ~Q(problem=HUNG_UP)),
+        hung_up=Count("pk", filter=Q(problem=HUNG_UP)),
         **{name: Sum(name) for name in SPENT},
     )
     found: list[dict[str, Any]] = [dict(row) for row in grouped.order_by("-last_at")[:limit]]

@@ -136,7 +136,7 @@ def test_sessions_as_a_table(some_requests: None) -> None:
 
     assert head[:2] == ["SESSION", "CLIENT"]
     assert session[:2] == ["session-1", "AUTH_TOKEN"]
-    assert session[-5:] == ["2", "1", "150", "50", "20"]
+    assert session[-6:] == ["2", "1", "0", "150", "50", "20"]
     assert "3 min" in " ".join(session)
 
 

@@ -114,7 +114,18 @@ class Command(OperatorCommand):
         if not sessions:
             self.say("No client has named a session since then; Claude Code does.")
             return
-        columns = ("SESSION", "CLIENT", "LAST USED", "WALL TIME", "REQUESTS", "FAILED", "IN", "CACHED", "OUT")
+        columns = (
+            "SESSION",
+            "CLIENT",
+            "LAST USED",
+            "WALL TIME",
+            "REQUESTS",
+            "FAILED",
+            "LEFT",
+            "IN",
+            "CACHED",
+            "OUT",
+        )
         lines = [
             (
                 one.session_id,
@@ -123,6 +134,7 @@ class Command(OperatorCommand):
                 duration(one.wall_seconds),
                 number(one.requests),
                 number(one.failed),
+                number(one.hung_up),
                 number(tokens_of(one).all_input),
                 number(one.cache_read_tokens),
                 number(one.output_tokens),
@@ -130,7 +142,7 @@ class Command(OperatorCommand):
             for one in sessions
         ]
         self.stdout.write(
-            table(columns, lines, names=2, optional=("WALL TIME", "CACHED", "FAILED", "LAST USED"))
+            table(columns, lines, names=2, optional=("WALL TIME", "CACHED", "LAST USED", "LEFT", "FAILED"))
         )
 
     # Limits
