@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 GAP = "  "
 SHORTEST_NAME = 8
+SHORTEST_TEXT = 12
 
 
 def table(
@@ -30,7 +31,8 @@ def table(
 
 class Layout:
     """How wide each column is; for rows that come one after the other. With `has_text` the last column is
-    text, which ends where the terminal does."""
+    text, which ends where the terminal does. A name is not shortened below `enough` for the sake of an
+    optional column."""
 
     def __init__(
         self,
@@ -41,6 +43,7 @@ class Layout:
         optional: Row = (),
         whole: Collection[str] = (),
         has_text: bool = False,
+        enough: int = SHORTEST_NAME,
     ) -> None:
         self._columns, self._names = columns, names
         self._rows = rows
@@ -49,7 +52,7 @@ class Layout:
         self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         self._shown = list(range(len(columns)))
         for name in optional:
-            if self._width is None or self._least() <= self._width:
+            if self._width is None or _sum(self._fitting(0, enough)) <= self._width:
                 break
             self._shown.remove(columns.index(name))
         self._widths = self._fitting(self._width)
@@ -92,10 +95,10 @@ class Layout:
     def _cell(self, text: str, index: int, width: int) -> str:
         return text.ljust(width) if index < self._names or index == self._text else text.rjust(width)
 
-    def _fitting(self, width: int | None) -> dict[int, int]:
+    def _fitting(self, width: int | None, shortest: int = SHORTEST_NAME) -> dict[int, int]:
         """Of each column that is shown; the longest name gives way first."""
         widths = {
-            index: len(self._columns[index])
+            index: SHORTEST_TEXT
             if index == self._text
             else max(len(row[index]) for row in (self._columns, *self._rows))
             for index in self._shown
@@ -103,13 +106,10 @@ class Layout:
         names = [index for index in self._shown if self._is_name(index)]
         while width is not None and names and _sum(widths) > width:
             longest = max(names, key=widths.__getitem__)
-            if widths[longest] <= SHORTEST_NAME:
+            if widths[longest] <= shortest:
                 break
             widths[longest] -= 1
         return widths
-
-    def _least(self) -> int:
-        return _sum(self._fitting(0))
 
 
 def _sum(widths: dict[int, int]) -> int:

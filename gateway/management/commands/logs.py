@@ -41,7 +41,7 @@ COLUMNS = (
     *("REQUEST", "STATUS", "ASKED FOR", "MODEL", "ACCOUNT"),
     *("IN", "CACHED", "OUT", "TOOK", "TRIES", "OUTCOME"),
 )
-LESS_IMPORTANT = ("ASKED FOR", "TRIES", "CACHED", "TOOK", "IN", "OUT", "ACCOUNT")
+LESS_IMPORTANT = ("ASKED FOR", "TRIES", "CACHED", "TOOK", "ACCOUNT", "IN", "OUT")
 EXAMPLE = RequestLog(
     request_id="req_" + "0" * 24,
     started_at=datetime(2026, 1, 1, tzinfo=UTC),
@@ -175,6 +175,7 @@ def _layout(rows: list[RequestLog]) -> Layout:
         optional=LESS_IMPORTANT,
         whole=(when, "REQUEST", "STATUS"),
         has_text=True,
+        enough=14,
     )
 
 
