@@ -111,6 +111,23 @@ class Environment:
         value = self.text(name, ",".join(default))
         return [entry.strip() for entry in value.split(",") if entry.strip()]
 
+    def hosts(self, name: str, default: tuple[str, ...]) -> list[str]:
+        """A listing of names and addresses, as they stand in a Host header before the port. Warns of an entry
+        that no header could match."""
+        return [self._host(name, entry) for entry in self.listing(name, default)]
+
+    def _host(self, name: str, entry: str) -> str:
+        try:
+            address = ipaddress.ip_address(entry)
+        except ValueError:
+            is_in_brackets = entry.startswith("[") and entry.endswith("]")
+            if "/" in entry or (":" in entry and not is_in_brackets):
+                self.warnings.append(
+                    f"{name}: {entry!r} matches nothing; write a name or an address without http:// and port."
+                )
+            return entry
+        return f"[{address}]" if address.version == 6 else entry
+
     def keys(self, name: str, usable: Callable[[str], object], allowed: str) -> list[str]:
         """A listing of keys; `usable` raises ValueError for one that is none."""
         keys = self.listing(name)

@@ -10,8 +10,8 @@ from django.conf import settings
 from tests.live_gateway import PROJECT
 
 READERS = {
-    "boolean", "certificates", "database", "fraction", "header", "integer", "keys", "listing", "networks",
-    "path", "text", "url", "urls",
+    "boolean", "certificates", "database", "fraction", "header", "hosts", "integer", "keys", "listing",
+    "networks", "path", "text", "url", "urls",
 }  # fmt: skip
 
 

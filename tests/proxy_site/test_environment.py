@@ -307,3 +307,26 @@ def test_lines_are_taken_as_they_stand_and_read_as_before(tmp_path: Path) -> Non
     for name in lines:
         as_before = Environment([first, second], values={}).text(name)
         assert Environment([joined], values={}).text(name) == as_before
+
+
+def test_names_of_the_gateway_are_taken_as_a_host_header_has_them() -> None:
+    env = Environment(values={"NAMES": "gateway.lan, .example.com, *, 192.168.1.5, FD00:0::5, [::1]"})
+
+    assert env.hosts("NAMES", ()) == [
+        *("gateway.lan", ".example.com", "*", "192.168.1.5"),
+        *("[fd00::5]", "[::1]"),
+    ]
+    assert env.warnings == []
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["192.168.1.5:9000", "http://gateway.lan", "gateway.lan/", "192.168.0.0/24", "[::1]:8672", "\x1b:["],
+)
+def test_a_name_that_no_host_header_can_match_is_warned_of(entry: str) -> None:
+    env = Environment(values={"NAMES": f"localhost,{entry}"})
+
+    assert env.hosts("NAMES", ()) == ["localhost", entry]
+    assert env.warnings == [
+        f"NAMES: {entry!r} matches nothing; write a name or an address without http:// and port."
+    ]
