@@ -17,7 +17,7 @@ from accounts.models import Revision
 from gateway.ledger import instances
 from gateway.models import ServerInstance
 from proxy_site.data_dir import sole_server
-from proxy_site.following import PATIENCE_SECONDS, wait_for_servers
+from proxy_site.following import NOT_YET, PATIENCE_SECONDS, wait_for_servers
 from tests.gateway.conftest import a_body
 from tests.live_gateway import PROJECT, accounts_file, clean_environment, free_port, manage
 from tests.test_first_run import Server
@@ -59,12 +59,13 @@ def test_eight_requests_at_once_right_after_an_import_are_all_answered(
         before = ask(0)
         with subprocess.Popen(
             [sys.executable, "manage.py", "importaccounts", str(file), "--accept-terms"],
-            cwd=PROJECT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=PROJECT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as command:  # fmt: skip
             assert command.stdout is not None
+            assert command.stderr is not None
             first_line = command.stdout.readline()  # the accounts are in; the command waits for the server
             at_once = list(clients.map(ask, range(EIGHT)))
-            more = command.stdout.read()
+            more, said = command.stdout.read(), command.stderr.read()
         server.stop(signal.SIGKILL)
         began = time.monotonic()
         after_a_kill = manage("disableaccount", "ada@example.com", env=env)
@@ -74,6 +75,7 @@ def test_eight_requests_at_once_right_after_an_import_are_all_answered(
     assert first_line.startswith("added")
     assert [answer.status_code for answer in at_once] == [200] * EIGHT
     assert more.splitlines()[-1] == "3 added, 0 updated, 0 failed"
+    assert NOT_YET not in said
     assert (after_a_kill.returncode, after_a_kill.stderr) == (0, b"")
     assert seconds < 20  # it is never waited for; starting takes its time on a busy machine
 
