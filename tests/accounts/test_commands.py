@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import orjson
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command, get_commands, load_command_class
+from django.utils import timezone
 
 from accounts.models import Account
 from accounts.plain_text import UNSAFE
@@ -169,6 +171,29 @@ def test_an_account_is_switched_off_on_and_removed(ada: Account, say: Callable[.
     assert not Account.objects.exists()
     said = [entry.change_message.partition(" (")[0] for entry in LogEntry.objects.order_by("pk")]
     assert said == ["Disabled", "Enabled", "Removed"]
+
+
+@pytest.mark.django_db
+def test_the_list_fits_a_terminal_and_different_addresses_stay_different(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for end in ("one", "two"):
+        Account.objects.create(
+            email=f"somebody.with.a.long.name.{end}@a-long-domain.example.com",
+            sealed_refresh_token="-",
+            state=Account.State.NEEDS_VERIFICATION,
+            last_used_at=timezone.now(),
+        )
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *default: os.terminal_size((80, 24)))
+
+    call_command("listaccounts")
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("    ")]
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split()[:2] == ["E-MAIL", "STATE"]
+    assert len({line.split()[0] for line in lines}) == 3
+    assert all("Google asks to verify it" in line and line.endswith("UTC") for line in lines[1:])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
+from accounts.management.tables import Layout
 from accounts.models import ClientProblem
 from accounts.overview import describe
 from accounts.times import minute
@@ -11,7 +12,7 @@ from accounts.times import minute
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
-ROW = "{email:<34} {status:<26} {tier:<8} {lowest:>7}  {used}"
+COLUMNS = ("E-MAIL", "STATE", "TIER", "LEFT", "LAST USED")
 
 
 class Command(OperatorCommand):
@@ -35,30 +36,15 @@ class Command(OperatorCommand):
         if not rows:
             self.say(f"There is no account yet. Add one: {manage('addaccount')}")
             return
-        heading = ROW.format(email="E-MAIL", status="STATE", tier="TIER", lowest="LEFT", used="LAST USED")
-        self.stdout.write(heading)
-        for row in rows:
-            self._print_row(row)
-
-    def _print_row(self, row: dict[str, Any]) -> None:
-        advice = row["advice"]
-        fractions = [quota["remaining_fraction"] for quota in row["quotas"]]
-        known = [fraction for fraction in fractions if fraction is not None]
-        dry = row["dry"]
-        used = row["last_used_at"]
-        self.stdout.write(
-            ROW.format(
-                email=row["email"],
-                status=advice["problem"] if advice else dry if dry.startswith("dry") else "OK",
-                tier=row["tier"],
-                lowest=f"{min(known):.0%}" if known else "unknown",
-                used=minute(used) if used else "never",
-            ).rstrip()
-        )
-        if advice:
-            self._print_advice(advice)
-        elif dry and not dry.startswith("dry"):
-            self.stdout.write(f"    {dry}")
+        cells = [_cells(row) for row in rows]
+        layout = Layout(COLUMNS, cells, names=3, optional=("TIER",), whole=("STATE", "TIER"), enough=20)
+        self.stdout.write(layout.head)
+        for row, line in zip(rows, layout.lines(cells), strict=True):
+            self.stdout.write(line)
+            if row["advice"]:
+                self._print_advice(row["advice"])
+            elif row["dry"] and not _is_all_dry(row):
+                self.stdout.write(f"    {row['dry']}")
 
     def _print_advice(self, advice: dict[str, Any]) -> None:
         since = f" (since {minute(advice['since'])})" if advice["since"] else ""
@@ -66,3 +52,20 @@ class Command(OperatorCommand):
             if line.strip():
                 self.stdout.write(f"    {line.strip()}")
         self.stdout.write(f"    {manage(advice['command'])}")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    advice, used = row["advice"], row["last_used_at"]
+    known = [one["remaining_fraction"] for one in row["quotas"] if one["remaining_fraction"] is not None]
+    return (
+        row["email"],
+        advice["problem"] if advice else row["dry"] if _is_all_dry(row) else "OK",
+        row["tier"],
+        f"{min(known):.0%}" if known else "unknown",
+        minute(used) if used else "never",
+    )
+
+
+def _is_all_dry(row: dict[str, Any]) -> bool:
+    """Not with one quota alone, which is named then."""
+    return str(row["dry"]).startswith("dry")

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts.management.operator_command import OperatorCommand
+from accounts.management.tables import Layout, duration, number
 from accounts.times import second
 from gateway.ledger.record import MESSAGES, SAFEGUARDS, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.search import (
@@ -24,7 +25,6 @@ from gateway.ledger.search import (
     whole_id,
 )
 from gateway.ledger.spans import NotATime, moment
-from gateway.management.tables import Layout, duration, number
 from gateway.models import RequestLog
 
 if TYPE_CHECKING:
