@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from gateway.bodies import BodyLimits
+    from gateway.body_shape import Body
     from gateway.service import Gateway
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class ApiRequest(ASGIRequest):
 
     def __init__(self, scope: Scope, gateway: Gateway) -> None:
         super().__init__(scope, io.BytesIO())
-        self.raw_body = b""
+        self.raw_body: Body = b""
         self.gateway = gateway
         self.request_id = accepted_or_new(self.headers.get("x-request-id", ""))
 

@@ -50,8 +50,9 @@ class IncomingBody:
         self._body = bytearray()  # in one: a sender may cut it into a million chunks
         self._has_begun = False
 
-    async def read(self) -> bytes:
-        """The whole of it, decoded. Raises GatewayError or ClientGone."""
+    async def read(self) -> bytearray:
+        """The whole of it, decoded. Nobody changes it any more: a copy would hold up the event loop. Raises
+        GatewayError or ClientGone."""
         headers = dict(self._headers)
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
@@ -67,7 +68,7 @@ class IncomingBody:
             raise RequestTimedOut(f"The body took longer than {self._limits.seconds:g} s.") from error
         if decoder is not None and self._has_begun and not decoder.has_ended:
             raise InvalidRequest("content-encoding: the body ends before its text is whole.")
-        body, self._body = bytes(self._body), bytearray()
+        body, self._body = self._body, bytearray()
         return body
 
     def release(self) -> None:

@@ -17,6 +17,8 @@ from gateway.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+Body = bytes | bytearray
+
 MOST_STRUCTURE = 300_000
 """Of the characters ``{}[],:`` outside of texts. Claude Code sends about 1,000 with its first question and
 25,000 a megabyte later on, so that a million tokens of history have about 100,000."""
@@ -29,14 +31,14 @@ _SIGNS = b"{}[],:"
 _ALL_BUT_SIGNS_AND_QUOTES = bytes(set(range(256)) - set(_SIGNS + b'"'))
 
 
-def has_few_values(body: bytes) -> bool:
+def has_few_values(body: Body) -> bool:
     """At a glance. Signs within texts are counted, too, so that no may be wrong."""
     if len(body) <= FEW_VALUES:
         return True
     return body.count(b",") + body.count(b"{") + body.count(b"[") <= FEW_VALUES
 
 
-async def count_structure(body: bytes) -> int:
+async def count_structure(body: Body) -> int:
     """The characters ``{}[],:`` outside of texts.
 
     Raises InvalidRequest for more of them than any client sends, or for values nested deeper than any are.
@@ -59,10 +61,10 @@ class BodyShape:
         self._is_in_text = False
         self._rest = b""
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: Body) -> None:
         """Raises InvalidRequest as soon as there is too much structure."""
-        piece = self._without_escapes(piece)
-        between_quotes = piece.translate(None, _ALL_BUT_SIGNS_AND_QUOTES).split(b'"')
+        unescaped = self._without_escapes(piece)
+        between_quotes = unescaped.translate(None, _ALL_BUT_SIGNS_AND_QUOTES).split(b'"')
         signs = b"".join(between_quotes[self._is_in_text :: 2])
         if len(between_quotes) % 2 == 0:
             self._is_in_text = not self._is_in_text
@@ -87,7 +89,7 @@ class BodyShape:
         if b"{}" in brackets or b"[]" in brackets:
             raise nested_too_deeply()
 
-    def _without_escapes(self, piece: bytes) -> bytes:
+    def _without_escapes(self, piece: Body) -> Body:
         """Without ``\\\\`` and ``\\"``, so that each quote that is left begins or ends a text. A backslash
         at the end waits for the piece that says what it escapes."""
         piece = self._rest + piece

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from gateway.body_shape import Body
 
 # JavaScript cuts a text between the two halves of an emoji and sends the half as an escape, for example in
 # the output of a tool that was too long. No JSON reader takes that; half an emoji is better than no answer.
@@ -23,7 +26,7 @@ MOST_SURROGATES = 100_000
 """Far more than a text that was cut has, and few enough to be looked at within a tenth of a second."""
 
 
-def replace_lone_surrogates(body: bytes) -> bytes:
+def replace_lone_surrogates(body: Body) -> bytes:
     """Raises InvalidRequest when there are more than MOST_SURROGATES to look at."""
     looked_at = itertools.count(1)
 
@@ -39,7 +42,7 @@ def replace_lone_surrogates(body: bytes) -> bytes:
     return SURROGATE.sub(mended, body)
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: Body) -> Any:
     """Raises InvalidRequest."""
     try:
         return orjson.loads(body)

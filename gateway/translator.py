@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
@@ -19,6 +18,7 @@ from gateway.translation.web_search.request import translate_search
 
 if TYPE_CHECKING:
     from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.body_shape import Body
     from gateway.large_requests.request import RequestParser, RequestSummary
     from gateway.large_requests.workers import TranslationWorkers
     from gateway.signature_store import StoredSignatures
@@ -47,7 +47,7 @@ class RequestTranslator:
         self._token_ratios = token_ratios
         self._workers = workers
 
-    async def read(self, body: bytes, parser: RequestParser) -> ReadRequest:
+    async def read(self, body: Body, parser: RequestParser) -> ReadRequest:
         """The request is a LargeRequest when the body is large. Raises GatewayError."""
         if await _is_large(body):
             return await self._read_large(body, parser)
@@ -61,7 +61,7 @@ class RequestTranslator:
         request = parser.parse(value)
         return ReadRequest(request, summarize(request))
 
-    async def _read_large(self, body: bytes, parser: RequestParser) -> ReadRequest:
+    async def _read_large(self, body: Body, parser: RequestParser) -> ReadRequest:
         kept = await self._workers.run(jobs.what_is_kept, body, parser)
         request = LargeRequest(
             **kept.fields,
@@ -95,7 +95,7 @@ class RequestTranslator:
                 without_thinking=without_thinking,
                 token_ratio=ratio,
             )
-        translated = await self._workers.run(
+        return await self._workers.run(
             jobs.translate,
             request.body,
             request.parser,
@@ -106,7 +106,6 @@ class RequestTranslator:
             without_thinking=without_thinking,
             token_ratio=ratio,
         )
-        return _ready_to_send(translated)
 
     async def translate_search(
         self, search: Search, request: MessagesRequest, model: UpstreamModel
@@ -115,10 +114,9 @@ class RequestTranslator:
         preamble = live("SYSTEM_PREAMBLE")
         if not isinstance(request, LargeRequest):
             return translate_search(search, request, model, system_preamble=preamble)
-        translated = await self._workers.run(
+        return await self._workers.run(
             jobs.search, request.body, request.parser, request.changes(), search, model, preamble
         )
-        return _ready_to_send(translated)
 
     def _unsigned_calls(self, request: MessagesRequest) -> list[str]:
         if not isinstance(request, LargeRequest):
@@ -135,17 +133,12 @@ class RequestTranslator:
         return known
 
 
-async def _is_large(body: bytes) -> bool:
+async def _is_large(body: Body) -> bool:
     """Raises InvalidRequest for more structure, or deeper, than any request has."""
     if len(body) <= LARGE_BYTES and has_few_values(body):
         return False
     structure = await count_structure(body)
     return len(body) > LARGE_BYTES or structure > MUCH_STRUCTURE
-
-
-def _ready_to_send(translated: TranslatedRequest) -> TranslatedRequest:
-    members = {name: orjson.Fragment(member) for name, member in translated.request.items()}
-    return replace(translated, request=members)
 
 
 def _options() -> TranslationOptions:

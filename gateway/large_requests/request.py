@@ -14,6 +14,7 @@ from gateway.safeguards.prompt import typed_messages
 from gateway.translation.web_search.asked import asked_search
 
 if TYPE_CHECKING:
+    from gateway.body_shape import Body
     from gateway.translation.web_search.asked import Search
 
 LONGEST_FIRST_TEXT = 16_384
@@ -72,7 +73,7 @@ class LargeRequest(MessagesRequest):
     ``signature_keys`` of all calls and texts that may have one.
     """
 
-    body: bytes = field(repr=False)
+    body: Body = field(repr=False)
     parser: RequestParser
     unsigned_calls: tuple[str, ...] = field(repr=False)
     signature_keys: tuple[str, ...] = field(repr=False)

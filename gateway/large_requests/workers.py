@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Concatenate
 
     from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.body_shape import Body
     from gateway.large_requests.request import RequestParser
     from gateway.large_requests.worker import Job
 
@@ -57,7 +58,7 @@ class TranslationWorkers:
     async def run(
         self,
         function: Callable[Concatenate[MessagesRequest, P], T],
-        body: bytes,
+        body: Body,
         parser: RequestParser,
         *args: P.args,
         **kwargs: P.kwargs,
@@ -158,12 +159,12 @@ class _Worker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="translation")
         self._ended: asyncio.Future[None] | None = None
 
-    async def do(self, job: Job, body: bytes) -> Any:
+    async def do(self, job: Job, body: Body) -> Any:
         """What the job returned or raised. Raises EOFError or OSError when the process has ended."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._do, job, body)
 
-    def _do(self, job: Job, body: bytes) -> Any:
+    def _do(self, job: Job, body: Body) -> Any:
         self._connection.send(job)
         self._connection.send_bytes(body)
         return receive(self._connection)

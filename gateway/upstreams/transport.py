@@ -18,12 +18,13 @@ from yarl import URL
 from accounts.outbound import proxy_for, tls_context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
 KEEP_WARM_SECONDS = 75.0
 MAX_CONNECTIONS = 10_000
 READ_BUFFER_BYTES = 256 * 1024
 ERROR_BODY_BYTES = 256 * 1024
+PIECE_BYTES = 256 * 1024
 REDIRECTS = (301, 302, 303, 307, 308)
 OUR_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
@@ -110,9 +111,9 @@ class Transport:
             self._session = None
 
     async def post(
-        self, url: str, *, headers: Mapping[str, str], body: bytes, first_byte_seconds: float
+        self, url: str, *, headers: Mapping[str, str], body: list[bytes], first_byte_seconds: float
     ) -> Response:
-        """Returns when the headers of the answer are there, whatever their status.
+        """Sends a body in pieces. Returns when the headers of the answer are there, whatever their status.
 
         Raises TransportTimedOut or TransportFailed.
         """
@@ -145,26 +146,40 @@ class Transport:
             raise TransportFailed(_in_words(error)) from error
 
     async def _send(
-        self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes
+        self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: list[bytes]
     ) -> aiohttp.ClientResponse:
         call = SimpleNamespace(reuses_connection=False)
+        if size := _size_in_pieces(body):
+            headers = {**headers, "Content-Length": str(size)}
         post = partial(
             session.post,
             url,
-            data=body,
             headers=headers,
             proxy=proxy_for(url),
             allow_redirects=False,
             trace_request_ctx=call,
         )
         try:
-            return await post()
+            return await post(data=_pieces(body) if size else body[0])
         except aiohttp.ServerDisconnectedError:
             # The server closed a kept-alive connection just as we used it: once more. A new connection that
             # is closed without an answer has failed: the upstream may have begun to work.
             if not call.reuses_connection:
                 raise
-            return await post()
+            return await post(data=_pieces(body) if size else body[0])
+
+
+def _size_in_pieces(body: list[bytes]) -> int:
+    """0 for a body that is short enough to be sent at once."""
+    is_short = len(body) == 1 and len(body[0]) <= PIECE_BYTES
+    return 0 if is_short else sum(map(len, body))
+
+
+async def _pieces(body: list[bytes]) -> AsyncIterator[memoryview]:
+    """So short that other requests get their turn between them."""
+    for part in [memoryview(one) for one in body]:
+        for start in range(0, len(part), PIECE_BYTES):
+            yield part[start : start + PIECE_BYTES]
 
 
 async def _note_reuse(

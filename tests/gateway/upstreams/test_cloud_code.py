@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from gateway.upstreams.cloud_code import CircuitBreaker, CloudCode, ModelCall, RequestRefused
@@ -87,6 +88,29 @@ async def test_a_web_search_names_neither_itself_nor_its_conversation(
     assert envelope.keys() == {"project", "model", "userAgent", "requestType", "request"}
     assert envelope["requestType"] == "web_search"
     assert envelope["request"] == call.request
+
+
+@pytest.mark.parametrize(
+    ("request_type", "others"), [("agent", {}), ("web_search", {"tools": [{"googleSearch": {}}]})]
+)
+async def test_members_that_are_json_already_are_sent_as_they_are(
+    request_type: str, others: dict[str, Any], cloud_code: CloudCode, emulator: EmulatorServer
+) -> None:
+    contents = [{"role": "user", "parts": [{"text": "é" * 300_000}]}]
+    call = a_call(
+        emulator,
+        model_id="gemini-3.1-flash-lite",
+        request_type=request_type,
+        request={"contents": orjson.dumps(contents), **others},
+    )
+
+    response = await cloud_code.stream_generate_content(call, emulator.url)
+    response.abort()
+
+    sent = emulator.state.log.generations()[-1].envelope
+    assert (sent["project"], sent["requestType"]) == (call.project_id, request_type)
+    assert sent["request"].pop("sessionId", "") == ("-1" if request_type == "agent" else "")
+    assert sent["request"] == {"contents": contents, **others}
 
 
 @pytest.mark.parametrize(("fault", "is_asked_last"), [("internal", True), ("bare_429", False)])

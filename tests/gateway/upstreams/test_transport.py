@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from accounts.outbound import is_loopback, proxy_for
-from gateway.upstreams.transport import ERROR_BODY_BYTES, Transport, TransportFailed, TransportTimedOut
+from gateway.upstreams.transport import (
+    ERROR_BODY_BYTES,
+    PIECE_BYTES,
+    Transport,
+    TransportFailed,
+    TransportTimedOut,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -94,17 +100,43 @@ async def test_a_kept_connection_closed_while_idle_is_opened_once_more() -> None
 
     async with serving(close_after_the_second_request) as url, a_transport() as transport:
         for _ in range(2):
-            response = await transport.post(url, headers={}, body=b"{}", first_byte_seconds=1)
+            response = await transport.post(url, headers={}, body=[b"{}"], first_byte_seconds=1)
             assert await response.read(1) == b"ok"
             response.release()
 
     assert (connections, requests) == (2, 3)
 
 
+async def test_a_body_in_pieces_arrives_whole_also_when_it_is_sent_again() -> None:
+    bodies: list[bytes] = []
+
+    async def close_instead_of_the_second_answer(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                assert b"chunked" not in head.lower()
+                size = int(head.lower().partition(b"content-length:")[2].split()[0])
+                bodies.append(await reader.readexactly(size))
+                if len(bodies) == 2:
+                    break
+                writer.write(OK)
+        await hang_up(writer)
+
+    pieces = [b'{"a":"', b"x" * 3 * PIECE_BYTES, b"y" * (PIECE_BYTES + 1), b'"}']
+    async with serving(close_instead_of_the_second_answer) as url, a_transport() as transport:
+        for body in ([b"{}"], pieces):
+            response = await transport.post(url, headers={}, body=body, first_byte_seconds=5)
+            assert await response.read(1) == b"ok"
+            response.release()
+
+    assert bodies == [b"{}", b"".join(pieces), b"".join(pieces)]
+
+
 async def test_a_new_connection_closed_without_an_answer_has_failed() -> None:
     async with a_server(b"", OK) as (url, heads), a_transport() as transport:
         with pytest.raises(TransportFailed, match="the connection broke"):
-            await transport.post(url, headers={}, body=b"{}", first_byte_seconds=1)
+            await transport.post(url, headers={}, body=[b"{}"], first_byte_seconds=1)
 
     assert len(heads) == 1
 
@@ -116,19 +148,19 @@ async def test_a_server_that_says_nothing_times_out() -> None:
 
     async with serving(silent) as url, a_transport() as transport:
         with pytest.raises(TransportTimedOut, match="no answer within 0 s"):
-            await transport.post(url, headers={}, body=b"{}", first_byte_seconds=0.05)
+            await transport.post(url, headers={}, body=[b"{}"], first_byte_seconds=0.05)
 
 
 async def test_a_port_nobody_listens_on_is_said_plainly() -> None:
     async with a_transport() as transport:
         with pytest.raises(TransportFailed, match="the connection could not be made"):
-            await transport.post("http://127.0.0.1:1", headers={}, body=b"{}", first_byte_seconds=1)
+            await transport.post("http://127.0.0.1:1", headers={}, body=[b"{}"], first_byte_seconds=1)
 
 
 async def test_a_body_that_ends_too_early_is_a_broken_connection() -> None:
     short = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this"
     async with a_server(short) as (url, _), a_transport() as transport:
-        response = await transport.post(url, headers={}, body=b"{}", first_byte_seconds=1)
+        response = await transport.post(url, headers={}, body=[b"{}"], first_byte_seconds=1)
 
         with pytest.raises(TransportFailed, match="the connection broke"):
             while await response.read(1):
@@ -145,7 +177,7 @@ async def test_a_read_that_takes_too_long_loses_nothing() -> None:
         await hang_up(writer)
 
     async with serving(slow) as url, a_transport() as transport:
-        response = await transport.post(url, headers={}, body=b"{}", first_byte_seconds=1)
+        response = await transport.post(url, headers={}, body=[b"{}"], first_byte_seconds=1)
 
         with pytest.raises(TimeoutError):
             await response.read(0.01)
@@ -157,7 +189,7 @@ async def test_a_proxy_is_used_for_other_machines(settings: Settings) -> None:
     async with a_server(OK) as (proxy, heads), a_transport() as transport:
         settings.HTTP_PROXY = proxy
         response = await transport.post(
-            "http://google.test/path", headers={}, body=b"{}", first_byte_seconds=1
+            "http://google.test/path", headers={}, body=[b"{}"], first_byte_seconds=1
         )
         response.abort()
 
@@ -167,7 +199,7 @@ async def test_a_proxy_is_used_for_other_machines(settings: Settings) -> None:
 async def test_loopback_is_never_proxied(settings: Settings) -> None:
     async with a_server(OK) as (url, heads), a_transport() as transport:
         settings.HTTP_PROXY = "http://127.0.0.1:1"
-        response = await transport.post(f"{url}/path", headers={}, body=b"{}", first_byte_seconds=1)
+        response = await transport.post(f"{url}/path", headers={}, body=[b"{}"], first_byte_seconds=1)
         response.abort()
 
     assert heads[0].startswith(b"POST /path HTTP/1.1\r\n")
@@ -218,7 +250,7 @@ async def test_an_error_without_an_end_is_read_for_a_while_and_not_beyond_its_li
                 await asyncio.sleep(pause_seconds)
 
     async with serving(handle) as url, a_transport() as transport:
-        response = await transport.post(url, headers={}, body=b"", first_byte_seconds=5)
+        response = await transport.post(url, headers={}, body=[b""], first_byte_seconds=5)
         async with asyncio.timeout(5):
             body = await response.read_error_body(0.5)
         response.abort()
@@ -260,7 +292,7 @@ ODD_ANSWERS = {
 async def test_an_odd_answer_is_read_or_is_a_failure_of_the_transport(name: str) -> None:
     async with a_server(ODD_ANSWERS[name]) as (url, _), a_transport() as transport, asyncio.timeout(10):
         with suppress(TransportFailed):
-            response = await transport.post(url, headers={}, body=b"{}", first_byte_seconds=2)
+            response = await transport.post(url, headers={}, body=[b"{}"], first_byte_seconds=2)
             try:
                 with suppress(TimeoutError):
                     while await response.read(2):
@@ -279,6 +311,6 @@ async def test_what_cannot_be_sent_in_a_header_is_a_failure_of_the_transport(tok
 
     async with serving(handle) as url, a_transport() as transport:
         with pytest.raises(TransportFailed):
-            await transport.post(url, headers={"Authorization": token}, body=b"{}", first_byte_seconds=2)
+            await transport.post(url, headers={"Authorization": token}, body=[b"{}"], first_byte_seconds=2)
 
     assert sent == [b""]
