@@ -28,8 +28,10 @@ CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
 
 
 def manage(arguments: str = "") -> str:
-    """A whole command line for `arguments`, such as `.uv/bin/uv run manage.py addaccount`."""
-    return f"{_program()} {arguments}".rstrip()
+    """A whole command line for `arguments`, such as `.uv/bin/uv run manage.py addaccount`; in a demo, and in
+    commands that look at one, it looks at the demo, too."""
+    is_demos = os.environ.get("DEMO") == "true" and arguments and "--demo" not in arguments.split()
+    return f"{_program()} {arguments}{' --demo' if is_demos else ''}".rstrip()
 
 
 def container_engine() -> str:

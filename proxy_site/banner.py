@@ -55,7 +55,7 @@ def _set_up_lines(host: str, port: int) -> list[str]:
     if not is_loopback(address.rpartition(":")[0]):
         return ["  Choose your password    with the setting WEBUI_PASSWORD (a link works on loopback only)"]
     if not sys.stdout.isatty():
-        command = manage(f"setuplink {shlex.quote(address)}" + (" --demo" if settings.DEMO else ""))
+        command = manage(f"setuplink {shlex.quote(address)}")
         return [f"  Choose your password    {command}  (prints a link)"]
     return [
         f"  Choose your password    {url}/admin/set-up/{operators.new_set_up_token()}/",
@@ -86,4 +86,4 @@ def _account_lines(count: int) -> list[str]:
 def _demo_lines() -> list[str]:
     if not settings.DEMO:
         return []
-    return [f"  From another terminal   {manage('logs -f --demo')}  (or stats, listaccounts, ...)"]
+    return [f"  From another terminal   {manage('logs -f')}  (or stats, listaccounts, ...)"]

@@ -84,6 +84,13 @@ def test_addresses_in_a_command_are_quoted_for_the_shell() -> None:
     assert manage(advice.command).endswith("""manage.py addaccount --email 'o'"'"'brien$(id)@example.com'""")
 
 
+def test_in_a_demo_a_printed_command_looks_at_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO", "true")
+
+    assert manage("enableaccount ada@example.com").endswith("manage.py enableaccount ada@example.com --demo")
+    assert manage("runserver --demo").endswith("manage.py runserver --demo")
+
+
 def test_what_a_command_prints_can_be_run(tmp_path: Path) -> None:
     env = clean_environment(tmp_path)
     interpreter = [sys.executable, "-W", "default", str(PROJECT / "manage.py")]
