@@ -55,6 +55,7 @@ class RequestTranslator:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             if body.count(rb"\ud") + body.count(rb"\uD") > MOST_MENDED_HERE:
+                await count_structure(body)  # a glance has shown few values; they may be deep
                 return await self._read_large(body, parser)
             value = parse_json(body)
         refuse_depth(value)

@@ -34,6 +34,7 @@ from gateway.translation.token_estimate import estimate_input_tokens
 from gateway.translation.web_search.answer import without_search
 from gateway.translation.web_search.asked import asked_search
 from gateway.translation.web_search.request import translate_search
+from gateway.translator import MOST_MENDED_HERE
 from tests.builders import a_model, a_text, a_tool, a_tool_result, a_tool_use, assistant, user
 from tests.gateway.large_requests.conftest import PARSER
 from tests.gateway.large_requests.failing import fail
@@ -133,6 +134,16 @@ async def test_a_large_request_that_is_wrong_is_refused_as_a_small_one(
         await translator.read(body, PARSER)
 
     assert there.value.message == here.value.message
+
+
+async def test_a_small_body_full_of_halves_of_characters_is_bound_in_depth_as_well(
+    translator: RequestTranslator,
+) -> None:
+    body = orjson.dumps(a_request(messages=[user("x")], metadata={"x": "TOO DEEP"}, y="HALVES"))
+    body = body.replace(b'"HALVES"', b'"' + rb"\ud800" * (MOST_MENDED_HERE + 1) + b'"')
+
+    with pytest.raises(InvalidRequest, match="nested more than"):
+        await translator.read(body.replace(b'"TOO DEEP"', b"[" * 600 + b"]" * 600), PARSER)
 
 
 # What is sent
