@@ -33,7 +33,10 @@ class CopyFailed(Exception):
 def keep_copy(database: BaseDatabaseWrapper, before: str) -> Path:
     """`before` is what is about to happen, for the name: a version, or "restore". Raises CopyFailed."""
     folder = Path(settings.DATA_DIR) / "copies"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise CopyFailed(reason(error)) from error
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
     path = folder / f"{moment}Z-before-{before}{SUFFIXES[database.vendor]}"
     copy(database, path)

@@ -112,16 +112,14 @@ def go_back(
 
 
 def _targets(loader: MigrationLoader, version: Release) -> list[Target]:
-    """The last migration of each of our apps that the version has; their numbers are their order."""
+    """The last migration of each of our apps that has run here and that the version has; their numbers are
+    their order."""
     named = our_migrations(loader)
+    stay = [
+        key for key, at in named.items() if key in loader.applied_migrations and release(at.since) <= version
+    ]
     return [
-        (
-            app,
-            max(
-                (name for (one, name), at in named.items() if one == app and release(at.since) <= version),
-                default=None,
-            ),
-        )
+        (app, max((name for one, name in stay if one == app), default=None))
         for app in sorted({app for app, _ in named})
     ]
 
@@ -166,8 +164,8 @@ def _key(model: Any) -> list[str]:
 
 
 def put_back(database: BaseDatabaseWrapper) -> None:
-    """What the tables have a place for now; the rest waits for newer code. The last set aside comes first."""
-    for kept, what, _, table in sorted(_kept(database), key=lambda one: -one[2]):
+    """What the tables have a place for now; the rest waits for newer code. What was set aside last counts."""
+    for kept, what, _, table in sorted(_kept(database), key=_turn):
         with database.cursor() as cursor:
             tables = database.introspection.table_names(cursor)
             columns = _columns(database, kept)
@@ -175,6 +173,12 @@ def put_back(database: BaseDatabaseWrapper) -> None:
                 continue
         with transaction.atomic(using=database.alias):
             _execute(database, *_statements(database, kept, what, table, columns))
+
+
+def _turn(kept: tuple[str, str, int, str]) -> tuple[bool, int]:
+    """Rows are put where there is none yet, so the last ones first; columns are written over."""
+    _, what, number, _ = kept
+    return (False, -number) if what == "rows" else (True, number)
 
 
 def _statements(

@@ -257,6 +257,27 @@ def test_a_downgrade_that_was_interrupted_is_completed_by_the_next(on_sqlite: Ba
     assert contents(on_sqlite) == before
 
 
+def test_a_downgrade_never_goes_forward(on_sqlite: BaseDatabaseWrapper) -> None:
+    go_back(on_sqlite, (0, 1, 0))
+    old = contents(on_sqlite)
+
+    count = go_back(on_sqlite, (0, 2, 0))
+
+    assert count == 0
+    assert contents(on_sqlite) == old
+
+
+def test_of_what_was_set_aside_twice_the_last_counts(on_sqlite: BaseDatabaseWrapper) -> None:
+    go_back(on_sqlite, (0, 1, 0))
+    first, last = (f"kept_columns_{number}_gateway_requestlog" for number in (1, 2))
+    with on_sqlite.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {last} AS SELECT * FROM {first}")
+        cursor.execute(f"UPDATE {last} SET request_class = 'the last'")
+    migrate(on_sqlite)
+
+    assert {row["request_class"] for row in contents(on_sqlite)["gateway_requestlog"]} == {"the last"}
+
+
 def test_migrating_back_by_hand_loses_nothing_either(
     on_sqlite: BaseDatabaseWrapper, settings: Any, tmp_path: Path
 ) -> None:
@@ -348,6 +369,16 @@ def test_without_room_for_the_copy_nothing_is_migrated(
         copy_first(on_sqlite, "0.2.0")
 
     assert list((tmp_path / "copies").iterdir()) == []
+
+
+def test_without_a_folder_for_the_copy_nothing_is_migrated(
+    on_sqlite: BaseDatabaseWrapper, settings: Any, tmp_path: Path
+) -> None:
+    settings.DATA_DIR = tmp_path
+    (tmp_path / "copies").touch()
+
+    with pytest.raises(CommandError, match=r"File exists\. Nothing was changed"):
+        copy_first(on_sqlite, "0.2.0")
 
 
 @pytest.mark.needs("postgresql")
