@@ -27,12 +27,12 @@ class CredentialsUnreadable(Exception):
 
 
 def seal(secret: str) -> str:
-    return _fernet(tuple(keys())).encrypt(secret.encode()).decode("ascii")
+    return _our_fernet().encrypt(secret.encode()).decode("ascii")
 
 
 def unseal(sealed: str) -> str:
     try:
-        return _fernet(tuple(keys())).decrypt(sealed.encode("ascii")).decode()
+        return _our_fernet().decrypt(sealed.encode("ascii")).decode()
     except InvalidToken as error:
         raise CredentialsUnreadable from error
 
@@ -68,6 +68,14 @@ def write_keys(new: list[str]) -> None:
         file.flush()
         os.fsync(file.fileno())
     Path(name).replace(path)
+
+
+def _our_fernet() -> MultiFernet:
+    """Raises CredentialsUnreadable also when the file is empty or holds something else than keys."""
+    try:
+        return _fernet(tuple(keys()))
+    except ValueError as error:
+        raise CredentialsUnreadable from error
 
 
 @lru_cache(maxsize=2)

@@ -214,13 +214,13 @@ def _refuse_newer(oldest_code: str, migrated_by: str) -> None:
 
 def _secrets(contents: Contents, sealed: list[str], questions: Questions) -> Secrets:
     """Those of the backup, if wanted or needed. Raises NotABackup when no key opens the credentials."""
-    here = _count_opened(sealed, credentials.keys())
+    here = _count_opened(sealed, _keys_here())
     secrets = Secrets()
     if contents.keys and (questions.wants_keys or (sealed and not here)):
         secrets = _open_secrets(contents.keys, questions.passphrase())
     elif questions.wants_keys:
         raise NotABackup("holds no keys, so there is nothing for a passphrase to open")
-    if sealed and not _count_opened(sealed, [*secrets.credentials_keys, *credentials.keys()]):
+    if sealed and not _count_opened(sealed, [*secrets.credentials_keys, *_keys_here()]):
         raise NotABackup(
             f"holds {len(sealed)} accounts that do not open with the keys that are here. Put that key back "
             f"with which they were encrypted ({credentials.where_keys_are()})"
@@ -228,7 +228,20 @@ def _secrets(contents: Contents, sealed: list[str], questions: Questions) -> Sec
     return secrets
 
 
+def _keys_here() -> list[str]:
+    """Without what is no key: the file may be empty, or damaged."""
+    keys = []
+    with contextlib.suppress(ValueError):
+        found = credentials.keys()
+        for key in found:
+            Fernet(key)
+            keys.append(key)
+    return keys
+
+
 def _count_opened(sealed: list[str], keys: list[str]) -> int:
+    if not keys:
+        return 0
     fernet, count = MultiFernet([Fernet(key) for key in keys]), 0
     for one in sealed:
         with contextlib.suppress(InvalidToken):
@@ -255,9 +268,9 @@ def _use_keys(secrets: Secrets, restored: Restored) -> None:
     if not secrets.credentials_keys:
         return
     if credentials.keys_are_in_a_file():
-        credentials.write_keys(list(dict.fromkeys([*secrets.credentials_keys, *credentials.keys()])))
+        credentials.write_keys(list(dict.fromkeys([*secrets.credentials_keys, *_keys_here()])))
         restored.notes.append("Its keys are in the file credentials_keys now, before those that were there.")
-    elif set(secrets.credentials_keys) - set(credentials.keys()):
+    elif set(secrets.credentials_keys) - set(_keys_here()):
         restored.notes.append("It has keys that the setting CREDENTIALS_KEYS lacks; they were not written.")
 
 

@@ -104,6 +104,18 @@ def test_a_database_without_its_key_is_refused_in_a_sentence(account: Account) -
         key_rotation.check_keys()
 
 
+@pytest.mark.parametrize("content", ["", "no key", "schlüssel"])
+def test_a_damaged_file_of_keys_is_refused_in_a_sentence(
+    content: str, account: Account, key_file: Path
+) -> None:
+    key_file.write_text(content)
+
+    with pytest.raises(CredentialsUnreadable, match="Put that one back"):
+        key_rotation.check_keys()
+    with pytest.raises(CredentialsUnreadable, match="Put that one back"):
+        seal("secret")
+
+
 def test_an_account_added_since_lets_the_server_start(account: Account) -> None:
     write_keys([Fernet.generate_key().decode()])
     other = Account(email="linus@example.com")

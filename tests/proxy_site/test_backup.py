@@ -188,6 +188,22 @@ def test_it_replaces_a_database_with_its_stale_journal_and_keeps_a_copy(
     assert (folder / "credentials_keys").read_text().split()[-1] == own_key
 
 
+@pytest.mark.parametrize("damaged", ["", "no key", "schlüssel"])
+def test_keys_in_a_backup_replace_a_damaged_file_of_keys(
+    damaged: str, made: Made, elsewhere: dict[str, str]
+) -> None:
+    folder = Path(elsewhere["DATA_DIR"])
+    (folder / "credentials_keys").write_text(damaged)
+
+    done = manage(
+        "restore", str(made.path), "--yes", "--passphrase-file", "-", env=elsewhere, stdin=PASSPHRASE
+    )
+
+    assert done.returncode == 0, done.stderr.decode()
+    keys = [one / "credentials_keys" for one in (folder, made.data_dir)]
+    assert keys[0].read_text().split() == keys[1].read_text().split()
+
+
 def test_a_full_disk_leaves_the_old_database(made: Made, elsewhere: dict[str, str]) -> None:
     folder = Path(elsewhere["DATA_DIR"])
     (folder / "secret_key").write_text("secret")
@@ -256,6 +272,13 @@ def test_a_database_of_newer_code_is_refused(
 def test_a_backup_is_never_written_over_a_file(made: Made) -> None:
     with pytest.raises(FileExistsError):
         back_up(connections["default"], made.path)
+
+
+def test_a_name_that_no_file_can_have_is_refused_in_a_sentence(made: Made, tmp_path: Path) -> None:
+    done = manage("backup", str(tmp_path / ("a" * 300)), env=made.env)
+
+    assert done.returncode == 1
+    assert done.stderr.decode().endswith("cannot be written: File name too long.\n")
 
 
 def test_a_passphrase_is_asked_for_twice_and_never_shown(made: Made, tmp_path: Path) -> None:

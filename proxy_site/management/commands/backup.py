@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ class Command(OperatorCommand):
 
     def act(self, *, file: str, json: bool, **options: Any) -> None:
         path = Path(file)
-        if path.exists():
+        if os.path.lexists(path):
             raise CommandError(f"{file} is there already. Nothing was written.")
         passphrase = self._passphrase(options["keys"], options["passphrase_file"])
         try:
