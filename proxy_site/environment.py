@@ -181,7 +181,10 @@ class Environment:
         return value
 
     def path(self, name: str, default: str) -> Path:
-        return Path(self.text(name) or default).expanduser()
+        try:
+            return Path(self.text(name) or default).expanduser()
+        except RuntimeError as error:  # a user without HOME and without an entry in /etc/passwd
+            raise SettingError(f"{name}: there is no home directory for ~; name a folder.") from error
 
     def database(self, name: str, default: str) -> dict[str, Any]:
         """Django's form of a database address such as postgres://user:password@host/name."""

@@ -330,3 +330,11 @@ def test_a_name_that_no_host_header_can_match_is_warned_of(entry: str) -> None:
     assert env.warnings == [
         f"NAMES: {entry!r} matches nothing; write a name or an address without http:// and port."
     ]
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+
+    with pytest.raises(SettingError, match="DATA_DIR: there is no home directory"):
+        Environment(values={}).path("DATA_DIR", "~/.config/antigravity-proxy")
