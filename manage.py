@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from pathlib import Path
 
 _thrown_away: list[str] = []
 """Folders that nobody needs after this process."""
@@ -18,13 +19,28 @@ def main() -> None:
     if sys.argv[1:2] == ["runserver"] and "--reload" not in sys.argv:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop_at_once)
+    _open_what_is_closed()
     try:
-        _run()
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing must be written to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         # A second one must not break off what is cleaned up at the exit.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stderr.write("\nStopped.\n")
         sys.exit(130)
+
+
+def _open_what_is_closed() -> None:
+    """Python has None for a standard stream that was closed, and its number would go to the next file opened,
+    which may be the database."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # until the end
 
 
 def _stop_at_once(number: int, frame: object) -> None:

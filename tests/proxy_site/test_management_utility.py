@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +15,7 @@ from django.core.management import get_commands, load_command_class
 from proxy_site.management_utility import GROUPS, OURS
 from proxy_site.version import version
 from tests.accounts.terminal import Terminal
-from tests.live_gateway import clean_environment, manage
+from tests.live_gateway import PROJECT, clean_environment, manage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +89,31 @@ def test_each_command_ends_its_help_with_an_example_that_it_understands(
     assert_fits(text)
     for option in DJANGOS_OPTIONS:
         assert option not in text
+
+
+@pytest.mark.parametrize(
+    "command", ["help --all", "--version", "logs --help", "migrate --help", "listaccounts"]
+)
+def test_a_reader_that_is_gone_is_no_error(command: str, env: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing) as gone:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command.split()],
+            cwd=PROJECT, env=env, stdout=gone, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    assert b"BrokenPipe" not in done.stderr
+
+
+def test_closed_standard_streams_are_no_error(env: dict[str, str]) -> None:
+    command = f"exec {shlex.quote(sys.executable)} manage.py listaccounts --json >&- 2>&- <&-"
+
+    done = subprocess.run(["sh", "-c", command], cwd=PROJECT, env=env, check=False)
+
+    assert done.returncode == 0
 
 
 def test_djangos_options_still_work(env: dict[str, str]) -> None:
