@@ -60,6 +60,8 @@ class GatewayUtility(ManagementUtility):
 
     def fetch_command(self, subcommand: str) -> BaseCommand:
         """Django's own commands print their arguments as they are; ours do not (GatewayCommand)."""
+        if subcommand not in get_commands():
+            self.prog_name = manage()  # in the advice that Django ends with
         command = super().fetch_command(subcommand)
         if get_commands()[subcommand] not in OURS:
             for argument in self.argv[2:]:

@@ -70,7 +70,11 @@ class OperatorCommand(GatewayCommand, ABC):
         except CommandError as error:
             if options["json"]:
                 self.stdout.write(as_json(self._result, error=str(error)))
-            raise
+            if not self._called_from_command_line or options["traceback"]:
+                raise
+            # Django would put the name of the class before the sentence.
+            self.stderr.write(str(error))
+            sys.exit(error.returncode)
         except KeyboardInterrupt:
             self.stderr.write("\nStopped.")
             sys.exit(130)
@@ -167,7 +171,7 @@ class OperatorCommand(GatewayCommand, ABC):
         known = {account.email: account for account in accounts}
         if unknown := [email for email in wanted if email not in known]:
             raise CommandError(
-                f"There is no account {', '.join(unknown)}. Those there are: {manage('listaccounts')}"
+                f"There is no account {', '.join(unknown)}. To see which there are: {manage('listaccounts')}"
             )
         return [known[email] for email in dict.fromkeys(wanted)]
 

@@ -120,3 +120,27 @@ def test_djangos_options_still_work(env: dict[str, str]) -> None:
     done = manage("stats", "--since", "never", "--traceback", "--no-color", "-v0", env=env)
 
     assert b"Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "ending"),
+    [
+        (["nonsense"], 1, f"Type '{sys.executable} manage.py help' for usage.\n"),
+        (["exportaccounts"], 2, "the following arguments are required: FILE\n"),
+        (
+            ["listaccounts", "ada@example.org"],
+            1,
+            "There is no account ada@example.org. To see which there are: "
+            f"{sys.executable} manage.py listaccounts\n",
+        ),
+    ],
+)
+def test_what_fails_says_what_to_do(
+    arguments: list[str], status: int, ending: str, env: dict[str, str]
+) -> None:
+    done = manage(*arguments, env=env)
+
+    said = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (status, b"")
+    assert said.endswith(ending)
+    assert "CommandError" not in said

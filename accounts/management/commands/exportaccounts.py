@@ -32,7 +32,8 @@ class Command(OperatorCommand):
         parser.add_argument(
             "file", metavar="FILE", help="a new file, made readable for you only; - prints it"
         )
-        parser.add_argument("emails", nargs="*", metavar="EMAIL", help="default: all accounts")
+        # Without a default argparse would say that EMAIL is required, too.
+        parser.add_argument("emails", nargs="*", default=[], metavar="EMAIL", help="default: all accounts")
         parser.add_argument("--encrypt", action="store_true", help="encrypt with a passphrase")
         parser.add_argument("--passphrase-file", metavar="PATH", help="encrypt with the first line of PATH")
         parser.add_argument("--yes", action="store_true", help="do not ask")
