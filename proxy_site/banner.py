@@ -14,7 +14,7 @@ from accounts.command_line import manage
 from accounts.models import Account
 from accounts.outbound import is_loopback
 from proxy_site.address import url_on_this_machine
-from proxy_site.reachability import is_wildcard, network_lines
+from proxy_site.reachability import INDENT, is_wildcard, network_lines
 
 
 def banner(host: str, port: int) -> str:
@@ -23,9 +23,9 @@ def banner(host: str, port: int) -> str:
     url = url_on_this_machine(host, port)
     token = "<the AUTH_TOKEN of this gateway>" if settings.AUTH_TOKEN else "anything"
     lines = [
-        f"Antigravity Claude Proxy is listening on {url}"
-        + (", and on all other addresses of this machine" if is_wildcard(host) else "")
-        + ("  (DEMO: answers come from the built-in emulator)" if settings.DEMO else ""),
+        f"Antigravity Claude Proxy is listening on {url}",
+        *(["  and on all other addresses of this machine"] if is_wildcard(host) else []),
+        *(["  DEMO: answers come from the built-in emulator"] if settings.DEMO else []),
         "",
         "  Point Claude Code at it:",
         f"    export ANTHROPIC_BASE_URL={url}",
@@ -53,13 +53,16 @@ def _set_up_lines(host: str, port: int) -> list[str]:
     url = url_on_this_machine(host, port)
     address = url.removeprefix("http://")
     if not is_loopback(address.rpartition(":")[0]):
-        return ["  Choose your password    with the setting WEBUI_PASSWORD (a link works on loopback only)"]
+        return [
+            "  Choose your password    with the setting WEBUI_PASSWORD (a link works on",
+            f"{INDENT}loopback only)",
+        ]
     if not sys.stdout.isatty():
         command = manage(f"setuplink {shlex.quote(address)}")
-        return [f"  Choose your password    {command}  (prints a link)"]
+        return ["  Choose your password    with the link that this prints:", f"    {command}"]
     return [
-        f"  Choose your password    {url}/admin/set-up/{operators.new_set_up_token()}/",
-        "                          (works once, for 30 minutes, from this machine)",
+        "  Choose your password    (works once, for 30 minutes, from this machine)",
+        f"    {url}/admin/set-up/{operators.new_set_up_token()}/",
     ]
 
 
@@ -68,8 +71,9 @@ def _auto_mode_lines() -> list[str]:
     if model:
         return [f"  Auto mode               tool calls are checked by {model}"]
     return [
-        "  Auto mode               tool calls are not checked, so it runs nothing that needs a check;",
-        "                          name a model that checks them in the setting SAFEGUARDS_MODEL",
+        "  Auto mode               tool calls are not checked, so it runs nothing that",
+        f"{INDENT}needs a check; name a model that checks them in the",
+        f"{INDENT}setting SAFEGUARDS_MODEL",
     ]
 
 
@@ -86,4 +90,4 @@ def _account_lines(count: int) -> list[str]:
 def _demo_lines() -> list[str]:
     if not settings.DEMO:
         return []
-    return [f"  From another terminal   {manage('logs -f')}  (or stats, listaccounts, ...)"]
+    return ["  From another terminal   (or stats, listaccounts, ...)", f"    {manage('logs -f')}"]

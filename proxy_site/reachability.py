@@ -81,7 +81,7 @@ def _wildcard_lines(wildcard: str, port: int) -> list[str]:
     urls = [url_of(address, port) for address in addresses]
     lines = [f"  From other machines     {urls[0]}", *(f"{INDENT}{url}" for url in urls[1:])]
     if container_engine():
-        lines += [f"{INDENT}(the container's own; from outside use its host's, and allow those)"]
+        lines += [f"{INDENT}(the container's own; from outside use its host's,", f"{INDENT}and allow those)"]
     names = [in_host_header(address) for address in addresses]
     missing = [name for name in names if not validate_host(name, settings.ALLOWED_HOSTS)]
     if missing:
@@ -90,7 +90,8 @@ def _wildcard_lines(wildcard: str, port: int) -> list[str]:
         lines += [
             f"{INDENT}Requests for {these} are refused until this line stands in",
             f"{INDENT}{where}",
-            f"{INDENT}(add this machine's names, if clients use one) and you start again:",
+            f"{INDENT}(add this machine's names, if clients use one)",
+            f"{INDENT}and you start again:",
             f"    ALLOWED_HOSTS={','.join([*settings.ALLOWED_HOSTS, *missing])}",
         ]
     return lines
@@ -100,6 +101,7 @@ def _warning_lines() -> list[str]:
     if settings.IS_BEHIND_TLS:
         return []
     return [
-        "  Warning                 plain HTTP: whoever is on the way between reads keys and prompts.",
-        f"{INDENT}docs/server.md says how to put TLS before it.",
+        "  Warning                 plain HTTP: whoever is on the way between reads keys",
+        f"{INDENT}and prompts. docs/server.md says how to put TLS before",
+        f"{INDENT}it.",
     ]

@@ -114,7 +114,7 @@ def test_the_banner_says_what_auto_mode_needs(env: dict[str, str]) -> None:
     with Server(f"{free_port()}", env={**env, "SAFEGUARDS_MODEL": "gemini-3-flash"}) as server:
         checked = server.banner()
 
-    assert "in the setting SAFEGUARDS_MODEL" in without
+    assert "name a model that checks them" in without
     assert "Auto mode               tool calls are checked by gemini-3-flash" in checked
 
 
@@ -135,6 +135,7 @@ def test_the_set_up_link_is_shown_at_a_terminal(env: dict[str, str]) -> None:
         page = httpx.get(link)
 
     assert (page.status_code, "Welcome" in page.text) == (200, True)
+    assert [line for line in terminal.text.splitlines() if len(line) > 80 and "/" not in line] == []
 
 
 def test_the_set_up_link_never_reaches_a_log(env: dict[str, str]) -> None:

@@ -68,7 +68,7 @@ def test_a_wildcard_says_which_line_allows_the_addresses_of_the_machine(tmp_path
         allowed = server.banner()
         after = httpx.get(f"http://{addresses[0]}:{port}/health", headers=KEY).status_code
 
-    assert f"listening on http://127.0.0.1:{port}, and on all other addresses of this machine\n" in banner
+    assert f"listening on http://127.0.0.1:{port}\n  and on all other addresses of this machine\n" in banner
     assert "0.0.0.0" not in banner
     assert all(f"http://{address}:{port}\n" in banner for address in addresses)
     assert line == "ALLOWED_HOSTS=" + ",".join(["localhost", "127.0.0.1", "[::1]", *addresses])
