@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from accounts.google.refusals import CLIENT_ERRORS, explain
+from accounts.google.refusals import CLIENT_ERRORS, GUIDE, explain
 from accounts.outbound import CallFailed
 from accounts.outside_values import NotJson, number, parse_json, word
 from accounts.plain_text import fitting
@@ -52,7 +52,7 @@ async def refresh_access_token(client: AccountsClient, refresh_token: str) -> To
         "grant_type": "refresh_token",
     }
     if not settings.OAUTH_CLIENT_ID:
-        raise ClientSecretWrong("OAUTH_CLIENT_ID is not set.")
+        raise ClientSecretWrong(f"OAUTH_CLIENT_ID is not set. {GUIDE}")
     try:
         answer = await client.post(settings.OAUTH_TOKEN_URL, data=form)
     except CallFailed as error:

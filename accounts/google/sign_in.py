@@ -69,10 +69,15 @@ def new_code_verifier() -> str:
     return str(WebApplicationClient("").create_code_verifier(64))
 
 
-def authorization_url(*, state: str, code_verifier: str, redirect_uri: str, login_hint: str = "") -> str:
-    """Raises ClientSecretWrong when no client id is set, or the address is not to be trusted."""
+def require_client_id() -> None:
+    """Raises ClientSecretWrong when none is set."""
     if not settings.OAUTH_CLIENT_ID:
         raise ClientSecretWrong(CLIENT_ID_MISSING)
+
+
+def authorization_url(*, state: str, code_verifier: str, redirect_uri: str, login_hint: str = "") -> str:
+    """Raises ClientSecretWrong when no client id is set, or the address is not to be trusted."""
+    require_client_id()
     challenge = WebApplicationClient("").create_code_challenge(code_verifier, "S256")
     session = OAuth2Session(
         settings.OAUTH_CLIENT_ID, redirect_uri=redirect_uri, scope=settings.OAUTH_SCOPES, state=state

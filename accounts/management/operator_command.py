@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import sys
+import textwrap
 from abc import ABC, abstractmethod
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -154,7 +155,7 @@ class OperatorCommand(GatewayCommand, ABC):
         """By --accept-terms, or by a person who reads the notice now."""
         if by_option:
             return True
-        self.say(NOTICE)
+        self.say(textwrap.fill(NOTICE, min(shutil.get_terminal_size().columns, 110)))
         if self.confirm("Do you accept it?"):
             return True
         self.say("Not accepted: what is added is kept but not used, until --accept-terms is given.")
@@ -174,6 +175,13 @@ class OperatorCommand(GatewayCommand, ABC):
                 f"There is no account {', '.join(unknown)}. To see which there are: {manage('listaccounts')}"
             )
         return [known[email] for email in dict.fromkeys(wanted)]
+
+    def say_if_there_is_none(self) -> bool:
+        """True when there is no account, and that has been said."""
+        if Account.objects.exists():
+            return False
+        self.say(f"There is no account yet. Add one: {manage('addaccount')}")
+        return True
 
     def check_all(self, accounts: Sequence[Account], check: Check) -> list[Verdict]:
         """Several at once, with a line for each as it is done; in the order of `accounts`."""

@@ -140,6 +140,25 @@ def test_a_missing_client_id_is_one_sentence(settings: Settings) -> None:
         call_command("addaccount", "--accept-terms")
 
 
+def test_without_a_client_id_nobody_is_asked_about_the_terms(env: dict[str, str]) -> None:
+    with Terminal("addaccount", env={**env, "OAUTH_CLIENT_ID": ""}) as terminal:
+        status = terminal.wait()
+
+    assert status == 1
+    assert "OAUTH_CLIENT_ID is not set" in terminal.text
+    assert "Do you accept it" not in terminal.text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("command", ["listaccounts", "verifyaccounts", "refreshquota"])
+def test_without_any_account_it_is_said_how_to_add_one(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command(command)
+
+    assert "There is no account yet. Add one: " in capsys.readouterr().err
+
+
 def test_only_the_result_goes_to_standard_output(env: dict[str, str], emulator: EmulatorServer) -> None:
     added = manage("addaccount", "--accept-terms", "--json", env=env)
 

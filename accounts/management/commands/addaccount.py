@@ -16,6 +16,7 @@ from accounts.audit import ADDITION, record_command
 from accounts.callback_listener import CallbackListener, NoPortFree
 from accounts.emails import parse_email
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
+from accounts.google.sign_in import require_client_id
 from accounts.inspection import verify
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account, SignIn
@@ -51,8 +52,9 @@ class Command(OperatorCommand):
         login_hint = parse_email(email) or ""
         if email and not login_hint:
             raise CommandError(f"--email: {email!r} is not an e-mail address.")
-        terms_accepted = self.terms_are_accepted(accept_terms or _has_accepted(login_hint))
         try:
+            require_client_id()
+            terms_accepted = self.terms_are_accepted(accept_terms or _has_accepted(login_hint))
             if no_browser:
                 attempt = self._with_paste(login_hint, terms_accepted)
             else:

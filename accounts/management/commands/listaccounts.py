@@ -34,7 +34,7 @@ class Command(OperatorCommand):
         if problem := ClientProblem.objects.first():
             self.say(f"Since {minute(problem.since)}: {problem.reason} No account is to blame.")
         if not rows:
-            self.say(f"There is no account yet. Add one: {manage('addaccount')}")
+            self.say_if_there_is_none()
             return
         cells = [_cells(row) for row in rows]
         layout = Layout(COLUMNS, cells, names=3, optional=("TIER",), whole=("STATE", "TIER"), enough=20)

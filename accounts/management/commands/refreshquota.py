@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from accounts.audit import record_command
+from accounts.command_line import manage
 from accounts.inspection import refresh_quota
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import usable_accounts
@@ -27,6 +28,8 @@ class Command(OperatorCommand):
 
     def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
         accounts = self.accounts(emails) if emails else list(usable_accounts())
+        if not accounts and not self.say_if_there_is_none():
+            self.say(f"No account can be used now. What to do about each: {manage('listaccounts')}")
         verdicts = self.check_all(accounts, refresh_quota)
         for account in accounts:
             record_command("Refreshed the quota", account)

@@ -38,6 +38,7 @@ class Command(OperatorCommand):
         accounts = self.accounts(emails)
         if not emails:
             accounts = [one for one in accounts if one.state != Account.State.DISABLED_BY_PROVIDER]
+        self.say_if_there_is_none()
         verdicts = self.check_all(accounts, verify)
         for verdict, account in zip(verdicts, accounts, strict=True):
             record_command(f"Verified: {verdict.problem or 'works'}", account)

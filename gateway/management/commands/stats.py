@@ -158,7 +158,7 @@ class Command(OperatorCommand):
             self._print_csv([dict(zip(map(str.lower, limits.COLUMNS), row, strict=True)) for row in rows])
             return
         if not found:
-            self.say(f"There is no account yet. Add one: {manage('addaccount')}")
+            self.say_if_there_is_none()
             return
         for one in found:
             if one.advice is not None:
