@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import stat
@@ -110,6 +111,8 @@ def test_a_backup_answers_from_an_empty_folder(
 
     done = manage("restore", str(made.path), "--passphrase-file", "-", env=gateway.env, stdin=PASSPHRASE)
     assert done.returncode == 0, done.stderr.decode()
+    said = r"Restored the backup of \d{4}-\d\d-\d\d \d\d:\d\d [A-Z]+\. Accounts: \d, requests: 1\n"
+    assert re.fullmatch(said, done.stdout.decode())
     gateway.start()
     status = ask(gateway)
     gateway.stop()

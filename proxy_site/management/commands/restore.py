@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accounts.audit import record_command
 from accounts.management.operator_command import OperatorCommand
+from accounts.times import minute
 from proxy_site.maintenance.restore import Questions, restore
 from proxy_site.maintenance.running import no_server
 from proxy_site.management.commands.backup import passphrase_from
@@ -53,7 +55,16 @@ class Command(OperatorCommand):
         self.set_result([asdict(restored)])
         if json:
             return
-        of = f" of {restored.made_at}" if restored.made_at else ""
-        self.stdout.write(f"Restored{of}: {restored.accounts:,} accounts, {restored.requests:,} requests")
+        of = _of_when(restored.made_at)
+        self.stdout.write(f"Restored{of}. Accounts: {restored.accounts:,}, requests: {restored.requests:,}")
         for note in restored.notes:
             self.say(note)
+
+
+def _of_when(made_at: str) -> str:
+    """Empty for a bare copy of a database, and for what is no time: a file can say anything of itself."""
+    try:
+        moment = datetime.fromisoformat(made_at)
+    except ValueError:
+        return ""
+    return f" the backup of {minute(moment)}" if moment.tzinfo else ""
