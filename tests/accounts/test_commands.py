@@ -159,6 +159,15 @@ def test_without_any_account_it_is_said_how_to_add_one(
     assert "There is no account yet. Add one: " in capsys.readouterr().err
 
 
+@pytest.mark.django_db
+def test_a_link_that_would_not_work_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CommandError, match=r"works on loopback only.* 192\.168\.1\.5: set WEBUI_PASSWORD"):
+        call_command("setuplink", "192.168.1.5:9000")
+
+    call_command("setuplink", "[::1]:9000")
+    assert capsys.readouterr().out.startswith("http://[::1]:9000/admin/set-up/")
+
+
 def test_only_the_result_goes_to_standard_output(env: dict[str, str], emulator: EmulatorServer) -> None:
     added = manage("addaccount", "--accept-terms", "--json", env=env)
 

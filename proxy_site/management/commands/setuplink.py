@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
 from accounts import operators
 from accounts.management.operator_command import OperatorCommand
+from accounts.outbound import is_loopback
 from proxy_site.address import NotAnAddress, parse_address, url_on_this_machine
 
 if TYPE_CHECKING:
@@ -36,13 +38,19 @@ class Command(OperatorCommand):
             host, port = parse_address(addrport, settings.HOST, settings.PORT)
         except NotAnAddress as error:
             raise CommandError(str(error)) from error
+        url = url_on_this_machine(host, port)
+        if not is_loopback(urlsplit(url).hostname or ""):
+            raise CommandError(
+                f"A link works on loopback only, and the gateway listens on {host}: set WEBUI_PASSWORD and "
+                "restart it."
+            )
         token = operators.new_set_up_token()
         if token is None:
             raise CommandError(
                 f"There is an operator already, {operators.OPERATOR}. To change the password, set "
                 "WEBUI_PASSWORD and restart the gateway."
             )
-        link = f"{url_on_this_machine(host, port)}/admin/set-up/{token}/"
+        link = f"{url}/admin/set-up/{token}/"
         if json:
             minutes = int(operators.LINK_LIFETIME.total_seconds() // 60)
             self.set_result([{"link": link, "minutes": minutes}])
