@@ -52,6 +52,13 @@ def a_history_with_images(count: int = 31) -> bytes:
     return json.dumps({"model": "claude-sonnet-4-6", "max_tokens": 9, "messages": messages}).encode()
 
 
+def maps_in_maps(count: int, depth: int = 12) -> bytes:
+    """Each map is read twice, and so is what is in it."""
+    schema = b'{"additionalProperties":' * depth + b"{}" + b"}" * depth
+    tool = b'{"name":"t%d","input_schema":{"type":"object","properties":{"a":%b}}}'
+    return _with_tools(b",".join(tool % (number, schema) for number in range(count)))
+
+
 def _with_tools(tools: bytes) -> bytes:
     return HEAD + MESSAGE + b'],"tools":[' + tools + b"]}"
 
@@ -65,6 +72,7 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], int]] = {
     "100,000 messages": (lambda: many_messages(100_000), 400),
     "49,000 messages": (lambda: many_messages(49_000), 200),
     "10,000 tools": (lambda: many_tools(10_000), 200),
+    "400 tools with maps in maps": (lambda: maps_in_maps(400), 200),
     "2^18 branches": (lambda: many_branches(2**18), 400),
     "2.3 million keys": (lambda: many_keys(2_300_000), 400),
     "99,000 lists": (lambda: many_lists(99_000), 200),

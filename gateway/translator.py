@@ -13,7 +13,9 @@ from gateway.large_requests.request import LargeRequest, summarize
 from gateway.request_json import parse_json
 from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache, unsigned_calls
+from gateway.translation.structured_output import wanted_schema
 from gateway.translation.token_estimate import estimate_input_tokens
+from gateway.translation.tools import are_quickly_translated, offered_tools
 from gateway.translation.web_search.request import translate_search
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ class RequestTranslator:
             value = parse_json(body)
         refuse_depth(value)
         request = parser.parse(value)
+        if not _are_quickly_translated(request):
+            return await self._read_large(body, parser)
         return ReadRequest(request, summarize(request))
 
     async def _read_large(self, body: Body, parser: RequestParser) -> ReadRequest:
@@ -140,6 +144,13 @@ async def _is_large(body: Body) -> bool:
         return False
     structure = await count_structure(body)
     return len(body) > LARGE_BYTES or structure > MUCH_STRUCTURE
+
+
+def _are_quickly_translated(request: MessagesRequest) -> bool:
+    """Its tools, and the schema of a structured answer, which is read as one of them."""
+    schema = wanted_schema(request)
+    tools = [*offered_tools(request), *([] if schema is None else [{"name": "", "input_schema": schema}])]
+    return not tools or are_quickly_translated(tools)
 
 
 def _options() -> TranslationOptions:

@@ -9,12 +9,21 @@ will send: for those a Restoration says how to turn the arguments back into what
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gateway.translation.schema_size import written_size
 from gateway.translation.schemas.declarations import PLACEHOLDER_DESCRIPTION, Declarer, Schema
 from gateway.translation.schemas.dialects import with_null_types
 from gateway.translation.schemas.keywords import HINTED_KEYWORDS
-from gateway.translation.schemas.reading import MAX_DEPTH, Expansion, Reader, SchemaTooLarge
+from gateway.translation.schemas.reading import (
+    MAX_DEPTH,
+    BudgetSpent,
+    Expansion,
+    NodeBudget,
+    Reader,
+    SchemaTooLarge,
+)
 from gateway.translation.schemas.references import References
 from gateway.translation.schemas.restoration import Restoration
 from gateway.translation.schemas.shapes import Facet, Located, Place, Shape, fingerprint
@@ -27,8 +36,11 @@ __all__ = [
     "HINTED_KEYWORDS",
     "MAX_DEPTH",
     "MAX_NODES",
+    "MOST_NODES_IN_ALL",
     "PLACEHOLDER",
     "PLACEHOLDER_SCHEMA",
+    "BudgetSpent",
+    "NodeBudget",
     "Restoration",
     "Schema",
     "parameters_schema",
@@ -43,6 +55,9 @@ EXPANSIONS = (
     Expansion(max_nodes=2_000, max_repeats=1),
     Expansion(max_nodes=MAX_NODES, max_repeats=1, is_once_in_all=True, is_last=True),
 )
+MOST_NODES_IN_ALL = 20_000
+"""Of all tools of a request together, besides what each of them has itself. That takes about a second. A
+schema of 400 bytes may take half of it, and a request may have thousands."""
 
 PLACEHOLDER = "reason_for_call"
 PLACEHOLDER_SCHEMA = {"type": "STRING", "description": PLACEHOLDER_DESCRIPTION}
@@ -52,14 +67,19 @@ LEGAL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 MAX_NAME_LENGTH = 64
 
 
-def parameters_schema(schema: object, *, with_placeholders: bool) -> tuple[Schema, Restoration | None]:
+def parameters_schema(
+    schema: object, *, with_placeholders: bool, budget: NodeBudget | None = None
+) -> tuple[Schema, Restoration | None]:
     """The parameters of a function: always an OBJECT, whatever the schema was.
 
     ``with_placeholders`` is for Claude, whose VALIDATED mode refuses an object without properties, and which
-    takes no other names of parameters than ``LEGAL_NAME``.
+    takes no other names of parameters than ``LEGAL_NAME``. ``budget`` is shared by all tools of a request.
+
+    Raises BudgetSpent when that is strict.
     """
     placeholder = _free_name(schema) if with_placeholders else None
-    declared, restoration, _ = _declare(schema, placeholder, is_object=True)
+    budget = budget or NodeBudget(MOST_NODES_IN_ALL)
+    declared, restoration, _ = _declare(schema, placeholder, budget, is_object=True)
     restoration.reads_text_as = frozenset()  # arguments are an object already
     if with_placeholders:
         _rename_illegal(declared, restoration)
@@ -72,26 +92,39 @@ def response_schema(schema: object) -> Schema | None:
     None when it would not let the model give every answer of the client's schema as it is: an answer
     of another type is a wrong answer, and what stood for it cannot be told afterwards.
     """
-    declared, _, loses = _declare(with_null_types(schema), None, is_object=False)
+    budget = NodeBudget(MOST_NODES_IN_ALL)
+    declared, _, loses = _declare(with_null_types(schema), None, budget, is_object=False)
     return None if loses else declared
 
 
-def _declare(schema: object, placeholder: str | None, *, is_object: bool) -> tuple[Schema, Restoration, bool]:
+def _declare(
+    schema: object, placeholder: str | None, budget: NodeBudget, *, is_object: bool
+) -> tuple[Schema, Restoration, bool]:
     """The flag: whether the declaration loses values, see ``Declarer.loses``."""
     references = References(schema)
     for expansion in EXPANSIONS[:-1]:
+        if budget.left < expansion.max_nodes and not budget.is_strict:
+            break
         try:
-            return _declare_within(expansion, schema, references, placeholder, is_object=is_object)
+            return _declare_within(Reader(references, expansion, budget), schema, placeholder, is_object)
         except SchemaTooLarge:
             if not references.is_used:
                 break
-    return _declare_within(EXPANSIONS[-1], schema, references, placeholder, is_object=is_object)
+    last = _within(budget, schema, EXPANSIONS[-1])
+    return _declare_within(Reader(references, last, budget), schema, placeholder, is_object)
+
+
+def _within(budget: NodeBudget, schema: object, expansion: Expansion) -> Expansion:
+    """Twice what the schema has itself is always read."""
+    if budget.left >= expansion.max_nodes:
+        return expansion
+    most = max(budget.left, 2 * written_size(schema) + 10)
+    return replace(expansion, max_nodes=min(most, expansion.max_nodes))
 
 
 def _declare_within(
-    expansion: Expansion, schema: object, references: References, placeholder: str | None, *, is_object: bool
+    reader: Reader, schema: object, placeholder: str | None, is_object: bool
 ) -> tuple[Schema, Restoration, bool]:
-    reader = Reader(references, expansion)
     shape = reader.shape_of(Located(schema, Place()))
     if is_object:
         shape = _as_parameters(shape)

@@ -16,6 +16,20 @@ def unfolded_size(schema: Any) -> int:
     return _Counter(schema).size_of(schema)
 
 
+def written_size(schema: Any) -> int:
+    """Objects as they are written, references not followed."""
+    size = 0
+    to_visit = [schema]
+    while to_visit:
+        visited = to_visit.pop()
+        if isinstance(visited, list):
+            to_visit += visited
+        elif isinstance(visited, dict):
+            size += 1
+            to_visit += visited.values()
+    return size
+
+
 class _Counter:
     def __init__(self, root: Any) -> None:
         self._root = root

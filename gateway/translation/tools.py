@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from gateway.anthropic_api.tool_changes import changed_tool_name, defined_tool, name_of_tool, tool_changes
-from gateway.translation.json_schema import Restoration, parameters_schema
+from gateway.translation.json_schema import (
+    MOST_NODES_IN_ALL,
+    BudgetSpent,
+    NodeBudget,
+    Restoration,
+    parameters_schema,
+)
 from gateway.translation.tool_names import ToolNames
 
 if TYPE_CHECKING:
@@ -24,6 +30,9 @@ if TYPE_CHECKING:
 KEPT_TOOL_LISTS = 64
 # A list larger than this is translated each time: 64 of them would fill the memory.
 MAX_KEPT_BYTES = 512 * 1024
+
+QUICK_NODES = 3_000
+"""So many schemas are read in a tenth of a second."""
 
 NO_LONGER_AVAILABLE = "No longer available. Do not call it."
 
@@ -129,7 +138,27 @@ def _translate_content(content: bytes, family: Family) -> TranslatedTools:
     return _translate(orjson.loads(content), family)
 
 
-def _translate(tools: Iterable[Mapping[str, Any]], family: Family) -> TranslatedTools:
+def are_quickly_translated(tools: list[dict[str, Any]]) -> bool:
+    """Within a tenth of a second. Their size does not tell: some keywords are read twice, in each other 2^n
+    times, and a reference wherever it stands."""
+    content = orjson.dumps(tools)
+    return len(content) <= MAX_KEPT_BYTES and _are_quickly_translated(content)
+
+
+@lru_cache(maxsize=KEPT_TOOL_LISTS)
+def _are_quickly_translated(content: bytes) -> bool:
+    try:
+        _translate(orjson.loads(content), "claude", NodeBudget(QUICK_NODES, is_strict=True))
+    except BudgetSpent:
+        return False
+    return True
+
+
+def _translate(
+    tools: Iterable[Mapping[str, Any]], family: Family, budget: NodeBudget | None = None
+) -> TranslatedTools:
+    """Raises BudgetSpent when the budget is strict."""
+    budget = budget or NodeBudget(MOST_NODES_IN_ALL)
     translated = TranslatedTools([], ToolNames(), {})
     restorations: dict[str, Restoration] = {}
     seen: set[str] = set()
@@ -139,7 +168,9 @@ def _translate(tools: Iterable[Mapping[str, Any]], family: Family) -> Translated
             continue
         seen.add(name)
         upstream_name = translated.names.to_upstream(name)
-        parameters, restoration = parameters_schema(_schema_of(tool), with_placeholders=family == "claude")
+        parameters, restoration = parameters_schema(
+            _schema_of(tool), with_placeholders=family == "claude", budget=budget
+        )
         if restoration is not None:
             restorations[upstream_name] = restoration
         translated.declarations.append(

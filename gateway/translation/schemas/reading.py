@@ -39,6 +39,25 @@ class SchemaTooLarge(Exception):
     """More schemas than this expansion may read."""
 
 
+class BudgetSpent(Exception):
+    """More schemas than a strict budget allows."""
+
+
+@dataclass(slots=True)
+class NodeBudget:
+    """How many schemas may be read for all tools of a request together. One that is not ``is_strict`` leaves
+    to each tool what it has itself, so that only what is read several times is cut."""
+
+    left: int
+    is_strict: bool = False
+
+    def spend(self) -> None:
+        """Raises BudgetSpent."""
+        self.left -= 1
+        if self.left < 0 and self.is_strict:
+            raise BudgetSpent
+
+
 @dataclass(frozen=True, slots=True)
 class Expansion:
     """How far definitions are put in place: so often on one path, or each of them once in all."""
@@ -64,9 +83,10 @@ class _Way:
 
 
 class Reader:
-    def __init__(self, references: References, expansion: Expansion) -> None:
+    def __init__(self, references: References, expansion: Expansion, budget: NodeBudget) -> None:
         self._references = references
         self._expansion = expansion
+        self._budget = budget
         self._nodes_left = expansion.max_nodes
         self._described: set[int] = set()
         self._is_cut = False
@@ -137,6 +157,7 @@ class Reader:
         return shape
 
     def _spend(self) -> bool:
+        self._budget.spend()
         self._nodes_left -= 1
         if self._nodes_left < 0 and not self._expansion.is_last:
             raise SchemaTooLarge

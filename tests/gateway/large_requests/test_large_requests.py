@@ -136,6 +136,21 @@ async def test_a_large_request_that_is_wrong_is_refused_as_a_small_one(
     assert there.value.message == here.value.message
 
 
+@pytest.mark.parametrize("depth", [3, 30])
+async def test_schemas_that_are_read_many_times_make_a_request_large(
+    depth: int, translator: RequestTranslator
+) -> None:
+    maps: dict[str, Any] = {}
+    for _ in range(depth):
+        maps = {"additionalProperties": maps}
+    answer = {"output_config": {"format": {"type": "json_schema", "schema": maps}}}
+
+    for asked in ({"tools": [a_tool(input_schema=maps)]}, answer):
+        read = await translator.read(orjson.dumps(a_request(messages=[user("x")], **asked)), PARSER)
+
+        assert isinstance(read.request, LargeRequest) == (depth == 30)
+
+
 async def test_a_small_body_full_of_halves_of_characters_is_bound_in_depth_as_well(
     translator: RequestTranslator,
 ) -> None:

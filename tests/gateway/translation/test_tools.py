@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from gateway.translation import tools as tools_module
-from gateway.translation.json_schema import PLACEHOLDER
+from gateway.translation.json_schema import MOST_NODES_IN_ALL, PLACEHOLDER, NodeBudget
 from gateway.translation.tools import MODES, loaded_tools, translate_tools
 from gateway.upstreams.emulator.validator import validate_generate
 from tests.builders import (
@@ -54,6 +54,22 @@ def test_every_known_shape_of_a_tool_is_declared(tool: dict[str, Any]) -> None:
             "parameters": {"type": "OBJECT", "properties": {"city": {"type": "STRING"}}},
         }
     ]
+
+
+def test_tools_that_read_much_leave_to_others_what_these_have_themselves() -> None:
+    budget = NodeBudget(MOST_NODES_IN_ALL)
+    maps: dict[str, Any] = {}
+    for _ in range(20):
+        maps = {"additionalProperties": maps}
+    greedy = [
+        a_tool(f"greedy_{number}", {"type": "object", "properties": {"a": maps}}) for number in range(9)
+    ]
+    modest = a_tool("modest", {"type": "object", "properties": {"b": {"items": {"type": "integer"}}}})
+
+    declared = tools_module._translate([*greedy, modest], "gemini", budget).declarations
+
+    assert -1_000 < budget.left < 0
+    assert declared[9] == declarations(modest)[0]
 
 
 def test_a_tool_without_name_is_numbered() -> None:
