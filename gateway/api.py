@@ -79,12 +79,14 @@ class JsonResponse(HttpResponse):
 
 
 class EventStream(StreamingHttpResponse):
-    """Server-sent events from an async generator. `let_go` is awaited in the end, also when none was read."""
+    """Server-sent events from an async generator. `opening` is done when the request is no longer kept for
+    them; `let_go` is awaited in the end, also when none was read."""
 
     def __init__(
         self,
         pieces: AsyncGenerator[bytes, None],
         headers: dict[str, str],
+        opening: asyncio.Future[Any],
         let_go: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(
@@ -93,6 +95,7 @@ class EventStream(StreamingHttpResponse):
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **headers},
         )
         self.pieces = pieces
+        self.opening = opening
         self.let_go = let_go
 
 
@@ -120,9 +123,12 @@ class Api:
 
         try:
             response = await _respond(request, answer)
-            # A stream may be held open for long: what was asked is not kept meanwhile.
+            # A stream may be held open for long: what was asked is not kept once it has begun.
             request.raw_body = b""
-            body.release()
+            if isinstance(response, EventStream):
+                response.opening.add_done_callback(lambda _: body.release())
+            else:
+                body.release()
             await _send(response, send, watch)
         except ClientGone:
             return

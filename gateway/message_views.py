@@ -109,7 +109,7 @@ async def _stream(
         await _give_up(opening)
         raise
     pieces = _event_bytes(opening, record, gateway)
-    return EventStream(pieces, headers, let_go=partial(_let_go, opening, record, gateway))
+    return EventStream(pieces, headers, opening, let_go=partial(_let_go, opening, record, gateway))
 
 
 async def _event_bytes(

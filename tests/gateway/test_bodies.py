@@ -13,9 +13,11 @@ import orjson
 import pytest
 from backports import zstd
 
+from gateway import message_views
 from gateway.api import Api
 from gateway.bodies import ClientGone, IncomingBody
 from gateway.errors import GatewayError
+from gateway.upstreams.emulator.behaviour import stall_before_headers, stall_mid_stream
 from tests.gateway.conftest import a_body, body_limits
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from gateway.bodies import BodyLimits
     from gateway.service import Gateway
+    from gateway.upstreams.emulator.server import EmulatorServer
 
 MIB = 1024 * 1024
 HELLO = orjson.dumps(a_body())
@@ -252,6 +255,27 @@ async def test_an_answered_request_holds_nothing(gateway: Gateway) -> None:
         await client.post("/v1/messages", content=b"{")
 
     assert (held_while_it_streams, limits.held_bytes) == (0, 0)
+
+
+async def test_a_request_counts_as_held_until_its_stream_begins(
+    gateway: Gateway, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_views, "KEEP_ALIVE_SECONDS", 0.01)
+    google.state.fault(stall_before_headers(0.5))
+    google.state.fault(stall_mid_stream(0.5))
+    limits = body_limits()
+    transport = httpx.ASGITransport(Api(gateway, limits))  # type: ignore[arg-type]
+    body, held = orjson.dumps(a_body(stream=True)), []
+
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        for _ in range(2):
+            asking = asyncio.create_task(client.post("/v1/messages", content=body))
+            await asyncio.sleep(0.3)
+            held.append(limits.held_bytes)
+            assert (await asking).text.endswith('{"type":"message_stop"}\n\n')
+
+    assert held == [len(body), 0]
+    assert limits.held_bytes == 0
 
 
 # Time
