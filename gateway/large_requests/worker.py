@@ -33,7 +33,8 @@ NICE = 5
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which lets requests finish
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, and systemd to all processes of a service
+        signal.signal(number, signal.SIG_IGN)  # are for the gateway, which lets requests finish
     os.nice(NICE)
     gc.disable()  # a job makes few cycles; they are collected between jobs
     gc.freeze()

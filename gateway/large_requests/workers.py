@@ -118,17 +118,25 @@ class TranslationWorkers:
 
     def _take(self) -> _Worker:
         """The one that has worked last, or a new one."""
-        if self._idle:
-            worker, timer = self._idle.popitem()
-            timer.cancel()
-        else:
-            try:
-                worker = _Worker()
-            except OSError as error:
-                logger.warning("No worker process could be started (%s)", error.strerror)
-                raise _unavailable("The gateway cannot read large requests now.") from None
+        worker = self._take_idle() or self._start()
         self._busy.add(worker)
         return worker
+
+    def _take_idle(self) -> _Worker | None:
+        while self._idle:
+            worker, timer = self._idle.popitem()
+            timer.cancel()
+            if worker.process.poll() is None:
+                return worker
+            worker.end()  # somebody has killed it meanwhile
+        return None
+
+    def _start(self) -> _Worker:
+        try:
+            return _Worker()
+        except OSError as error:
+            logger.warning("No worker process could be started (%s)", error.strerror)
+            raise _unavailable("The gateway cannot read large requests now.") from None
 
     def _put_back(self, worker: _Worker, *, is_well: bool) -> None:
         self._busy.discard(worker)

@@ -289,16 +289,41 @@ async def test_a_fault_of_ours_tells_its_place_and_not_the_request(workers: Tran
     assert str(caught.value).startswith("ValueError in a worker process, failing.py:")
 
 
-async def test_a_worker_that_dies_is_told_and_replaced(workers: TranslationWorkers) -> None:
+async def test_a_worker_that_dies_at_work_is_told_and_replaced(workers: TranslationWorkers) -> None:
     await workers.run(jobs.what_is_kept, BODY, PARSER)
     (worker,) = workers._idle
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    asked = asyncio.create_task(workers.run(jobs.what_is_kept, BODY, PARSER))
+    await asyncio.sleep(0.01)
     os.kill(worker.process.pid, signal.SIGKILL)
 
     with pytest.raises(Unavailable, match="has ended") as caught:
-        await workers.run(jobs.what_is_kept, BODY, PARSER)
+        await asked
     await workers.run(jobs.what_is_kept, BODY, PARSER)
 
     assert caught.value.as_headers()["retry-after"] == "5"
+
+
+async def test_a_worker_that_dies_idle_is_replaced(workers: TranslationWorkers) -> None:
+    await workers.run(jobs.what_is_kept, BODY, PARSER)
+    (worker,) = workers._idle
+    os.kill(worker.process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)
+
+    await workers.run(jobs.what_is_kept, BODY, PARSER)
+
+    assert worker not in workers._idle
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_worker_leaves_signals_to_the_gateway(number: int, workers: TranslationWorkers) -> None:
+    await workers.run(jobs.what_is_kept, BODY, PARSER)
+    (worker,) = workers._idle
+    os.kill(worker.process.pid, number)
+
+    await workers.run(jobs.what_is_kept, BODY, PARSER)
+
+    assert list(workers._idle) == [worker]
 
 
 async def test_a_job_that_takes_too_long_is_ended(
