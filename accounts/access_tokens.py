@@ -68,7 +68,9 @@ class AccessTokens:
         """What came from Google while the database was gone. Raises DatabaseError."""
         for account_id, (used, replacement) in list(self._unsaved.items()):
             await database_sync_to_async(_note_success)(account_id, used, replacement)
-            self._unsaved.pop(account_id, None)
+            _, newest = self._unsaved.pop(account_id, ("", replacement))
+            if newest != replacement:  # it came meanwhile
+                self._unsaved[account_id] = replacement, newest
 
     async def get(self, account_id: int) -> str:
         """However many ask at once, Google is asked once; without the database once by each process.
@@ -142,13 +144,15 @@ class AccessTokens:
         sealed = self._sealed_refresh_tokens.get(account_id)
         if sealed is None:
             raise DatabaseDown(self._database.problem)
-        used, replacement = self._unsaved.get(account_id, (unseal(sealed), ""))
+        _, refresh_token = self._unsaved.get(account_id, ("", unseal(sealed)))
         try:
-            grant = await refresh_access_token(self._client, replacement or used)
+            grant = await refresh_access_token(self._client, refresh_token)
         except SignInExpired as error:
             raise DatabaseDown(self._database.problem) from error
         if grant.refresh_token:
-            self._unsaved[account_id] = used, grant.refresh_token
+            # What was used last may have been stored while Google was asked.
+            stored, _ = self._unsaved.get(account_id, (refresh_token, ""))
+            self._unsaved[account_id] = stored, grant.refresh_token
         return self._keep(account_id, self._token(grant))
 
     def _token(self, grant: TokenGrant) -> AccessToken:

@@ -14,7 +14,7 @@ from accounts import access_tokens
 from accounts.access_tokens import AccessToken, AccessTokens
 from accounts.credentials import seal
 from accounts.database_watch import DatabaseDown, DatabaseWatch
-from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
+from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, TokenGrant
 from accounts.models import Account, ClientProblem, SharedToken
 from accounts.outbound import AccountsClient
 from gateway.upstreams.emulator.behaviour import Behaviour, refuse
@@ -394,6 +394,45 @@ async def test_a_refresh_token_that_google_replaced_meanwhile_is_used_and_stored
 
     sent = [parse_qs(entry.body.decode())["refresh_token"] for entry in google.state.log.entries("token")]
     assert sent == [["emulator-refresh-ada"], ["a-successor"]]
+    assert (await Account.objects.aget()).refresh_token == "its-successor"
+
+
+async def test_a_refresh_token_that_google_replaces_while_the_one_before_is_stored_is_kept(
+    ada: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    successors = iter(["a-successor", "its-successor"])
+
+    async def answer_late(_client: AccountsClient, refresh_token: str) -> TokenGrant:
+        await tokens.store_unsaved()
+        return TokenGrant("an-access-token", 3599, next(successors))
+
+    monkeypatch.setattr(access_tokens, "refresh_access_token", answer_late)
+
+    async with tokens_without_database() as (tokens, _):
+        for _ in range(2):
+            tokens.forget(ada.pk, await tokens.get(ada.pk))
+        await tokens.store_unsaved()
+
+    assert (await Account.objects.aget()).refresh_token == "its-successor"
+
+
+async def test_a_refresh_token_that_google_replaces_at_the_end_of_storing_is_kept(
+    ada: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_success = access_tokens._note_success
+
+    def note_slowly(account_id: int, used: str, replacement: str) -> None:
+        note_success(account_id, used, replacement)
+        tokens._unsaved[account_id] = used, "its-successor"
+        monkeypatch.setattr(access_tokens, "_note_success", note_success)
+
+    monkeypatch.setattr(access_tokens, "_note_success", note_slowly)
+
+    async with tokens_without_database() as (tokens, _):
+        tokens._unsaved[ada.pk] = "emulator-refresh-ada", "a-successor"
+        await tokens.store_unsaved()
+        await tokens.store_unsaved()
+
     assert (await Account.objects.aget()).refresh_token == "its-successor"
 
 
