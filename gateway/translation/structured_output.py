@@ -38,6 +38,10 @@ MAX_PLACES = 20
 MAX_SCHEMA_SIZE = 10_000
 # A pattern of the schema may backtrack so often; beyond that the text does not match.
 MAX_BACKTRACKS = 100_000
+# Some patterns are compiled to a million times their own length: (?=a)\w{500} takes a tenth of a second. What
+# is larger stays unchecked, and so do all where there are more than anybody writes.
+MAX_PATTERN_BYTES = 128 * 1024
+MOST_PATTERNS = 100
 
 _SCHEMA_PROBLEMS = (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError)
 _FENCE = "```"
@@ -101,6 +105,10 @@ class AnswerSchema:
 
     def __init__(self, schema: Any) -> None:
         _refuse_too_large(schema)
+        if _patterns_in(schema) > MOST_PATTERNS:
+            schema = without_unreadable(schema, _is_no_pattern)
+            if _patterns_in(schema) > MOST_PATTERNS:  # where no keyword leads to them
+                raise _too_large()
         try:
             self._validator = _lenient_validator(with_null_types(schema))
         except _SCHEMA_PROBLEMS as problem:
@@ -141,7 +149,9 @@ def _validator(schema: Any) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(
         schema,
         validate_formats=True,
-        pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS),
+        pattern_options=jsonschema_rs.FancyRegexOptions(
+            backtrack_limit=MAX_BACKTRACKS, size_limit=MAX_PATTERN_BYTES
+        ),
         offline=True,
     )
 
@@ -160,7 +170,31 @@ def _refuse_too_large(schema: Any) -> None:
     except RecursionError:
         is_too_large = True
     if is_too_large:
-        raise InvalidRequest("output_config.format.schema: is too large, or nested too deeply")
+        raise _too_large()
+
+
+def _too_large() -> InvalidRequest:
+    return InvalidRequest("output_config.format.schema: is too large, or nested too deeply")
+
+
+def _patterns_in(schema: Any) -> int:
+    """Also those that are data, or never used."""
+    count = 0
+    to_visit = [schema]
+    while to_visit:
+        visited = to_visit.pop()
+        if isinstance(visited, list):
+            to_visit += visited
+        elif isinstance(visited, dict):
+            by_pattern = visited.get("patternProperties")
+            count += isinstance(visited.get("pattern"), str)
+            count += len(by_pattern) if isinstance(by_pattern, dict) else 0
+            to_visit += visited.values()
+    return count
+
+
+def _is_no_pattern(schema: dict[str, Any]) -> bool:
+    return schema.keys().isdisjoint({"pattern", "patternProperties"})
 
 
 def _place_and_rule(error: jsonschema_rs.ValidationError) -> str:

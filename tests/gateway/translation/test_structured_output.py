@@ -368,6 +368,24 @@ def test_many_patterns_of_another_dialect_take_little_time() -> None:
     assert time.process_time() - started < 4
 
 
+@pytest.mark.parametrize("count", [50, 3_000])
+def test_patterns_that_are_large_when_compiled_take_little_time(count: int) -> None:
+    properties = {f"p{number}": {"pattern": rf"(?=a)\w{{500}}{number}"} for number in range(count)}
+    started = time.process_time()
+
+    schema = AnswerSchema({"properties": properties})
+
+    assert time.process_time() - started < 0.5
+    assert schema.fit('{"p1": "b"}') == '{"p1": "b"}'
+
+
+def test_many_patterns_where_no_keyword_leads_are_refused() -> None:
+    hidden = {f"p{number}": {"pattern": f"^{number}$"} for number in range(101)}
+
+    with pytest.raises(InvalidRequest, match="too large"):
+        AnswerSchema({"hidden": hidden, "$ref": "#/hidden/p1"})
+
+
 def test_a_deep_schema_is_read_or_refused() -> None:
     deep, too_deep = ({**nested(levels), "nullable": True} for levels in (100, 350))
 
