@@ -131,15 +131,15 @@ def _restore_postgresql(contents: Contents, folder: Path, questions: Questions) 
     if is_here:
         copy_first(connection, "restore")
     restored = Restored()
-    _use_keys(secrets, restored)
-    _use_settings(lines, restored)
     connection.close()
     postgresql.replace(connection, dump, folder)
     try:
+        _use_keys(secrets, restored)
+        _use_settings(lines, restored)
         migrate(connection)
-    except DatabaseError as error:
+    except (OSError, DatabaseError) as error:
         raise CommandError(
-            f"The backup is in the database but cannot be migrated: {reason(error)}. The next start tries it."
+            f"The backup is in the database, but then this failed: {reason(error)}. Restore it once more."
         ) from error
     counted = _counted(contents, connection)
     counted.notes = restored.notes

@@ -26,7 +26,7 @@ from proxy_site.maintenance.restore import check_sqlite
 from tests.accounts.terminal import Terminal
 from tests.gateway.conftest import a_body
 from tests.live_gateway import PROJECT, LiveGateway, manage
-from tests.postgresql import running_postgresql
+from tests.postgresql import PROGRAMS, running_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -310,6 +310,7 @@ def test_postgresql_is_backed_up_and_restored(
     postgresql_url: str, shared_emulator: EmulatorServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "monday.backup"
+    (tmp_path / ".env").write_text("TZ=Europe/Berlin\n")
     with LiveGateway(shared_emulator, tmp_path, DATABASE_URL=postgresql_url) as gateway:
         assert ask(gateway) == 200
         wait_until(lambda: requests_on(postgresql_url) == 1)
@@ -322,6 +323,7 @@ def test_postgresql_is_backed_up_and_restored(
             connection.execute("CREATE TABLE somebody_elses (id int)")
             connection.execute("CREATE TABLE gateway_of_the_future (id int)")
 
+        without_psql = restore_without_psql(path, tmp_path, gateway.env)
         over_another = manage("restore", str(path), "--yes", env=gateway.env)
         assert over_another.returncode == 0, over_another.stderr.decode()
         with psycopg.connect(postgresql_url) as connection:
@@ -334,6 +336,22 @@ def test_postgresql_is_backed_up_and_restored(
 
     assert (status, requests_on(postgresql_url)) == (200, 2)
     assert "used this database less than a minute ago. Stop all servers first" in refused.stderr.decode()
+    assert "psql is not installed" in without_psql
+    assert "Nothing was changed" in without_psql
+
+
+def restore_without_psql(path: Path, folder: Path, env: dict[str, str]) -> str:
+    """What it says; neither keys nor settings may change. The settings in the backup were in this `.env`."""
+    programs = folder / "programs"
+    programs.mkdir()
+    for name in ("pg_dump", "pg_restore"):
+        (programs / name).symlink_to(PROGRAMS[-1] / name)
+    settings = folder / ".env"
+    kept = settings.rename(folder / "kept")
+    done = manage("restore", str(path), "--yes", env={**env, "PATH": str(programs)})
+    assert not settings.exists()
+    kept.rename(settings)
+    return done.stderr.decode()
 
 
 def requests_on(url: str) -> int:
