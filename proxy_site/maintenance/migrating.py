@@ -96,6 +96,13 @@ def migrate(database: BaseDatabaseWrapper) -> None:
     database_version.record(database)
 
 
+def is_older(database: BaseDatabaseWrapper, version: Release) -> bool:
+    """Whether it lacks migrations that this version has."""
+    loader = MigrationLoader(database)
+    has = {key for key, at in our_migrations(loader).items() if release(at.since) <= version}
+    return not has <= loader.applied_migrations.keys()
+
+
 def go_back(
     database: BaseDatabaseWrapper, version: Release, progress: Callable[..., None] | None = None
 ) -> int:

@@ -28,7 +28,7 @@ from accounts.database_version import our_migrations, release
 from accounts.models import DatabaseVersion
 from gateway.models import RequestLog
 from proxy_site.maintenance.copies import keep_copy
-from proxy_site.maintenance.migrating import copy_first, go_back, migrate
+from proxy_site.maintenance.migrating import copy_first, go_back, is_older, migrate
 from tests.live_gateway import PROJECT
 from tests.postgresql import empty, running_postgresql
 
@@ -260,6 +260,8 @@ def test_a_downgrade_that_was_interrupted_is_completed_by_the_next(on_sqlite: Ba
 def test_a_downgrade_never_goes_forward(on_sqlite: BaseDatabaseWrapper) -> None:
     go_back(on_sqlite, (0, 1, 0))
     old = contents(on_sqlite)
+    assert is_older(on_sqlite, (0, 2, 0))
+    assert not is_older(on_sqlite, (0, 1, 0))
 
     count = go_back(on_sqlite, (0, 2, 0))
 

@@ -56,6 +56,13 @@ def test_a_version_that_cannot_be_gone_back_to_is_refused_in_one_sentence(
     assert version in done.stderr.decode()
 
 
+def test_a_database_that_is_older_already_is_left_alone(tmp_path: Path) -> None:
+    done = manage("downgrade", "0.1.0", env=clean_environment(tmp_path))
+
+    assert done.returncode == 1
+    assert "as a version before 0.1.0 knows it already" in done.stderr.decode()
+
+
 @pytest.mark.parametrize(
     ("oldest_code", "is_let_in"),
     [("0.1.0", True), ("0.2.0", True), ("0.2.1", False), ("1.0", False), ("next", False)],

@@ -7,9 +7,10 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connection
 
+from accounts.command_line import manage
 from accounts.database_version import refuse_newer_database, release, written
 from accounts.management.operator_command import OperatorCommand
-from proxy_site.maintenance.migrating import FIRST, copy_first, go_back
+from proxy_site.maintenance.migrating import FIRST, copy_first, go_back, is_older
 from proxy_site.maintenance.running import no_server
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class Command(OperatorCommand):
             )
         with ExitStack() as stack:
             stack.enter_context(no_server())
+            if is_older(connection, version):
+                raise CommandError(
+                    f"The database is as a version before {name} knows it already. The next start of "
+                    f"{settings.VERSION} takes it forward: {manage('runserver')}"
+                )
             if version < release(settings.VERSION):
                 copy_first(connection, f"downgrade-to-{name}")
             count = go_back(connection, version)
