@@ -34,7 +34,7 @@ def files_in(folder: Path, most_files: int, *, recursive: bool = False) -> list[
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
-                    if not entry.is_dir():
+                    if not is_folder(entry.path):
                         found.append(Path(entry.path))
                     elif recursive and not entry.is_symlink():
                         folders.append(Path(entry.path))

@@ -81,6 +81,12 @@ def test_folders_within_are_read_when_asked_for_and_never_in_circles(folder: Pat
     assert [file.name for file in files_in(folder, 9, recursive=True)] == ["a.json", "b.json", "c.json"]
 
 
+def test_a_link_that_leads_to_itself_keeps_no_other_file_out(folder: Path) -> None:
+    (folder / "circle").symlink_to("circle")
+
+    assert [file.name for file in files_in(folder, 9)] == ["a.json", "b.json", "circle"]
+
+
 def test_a_folder_of_too_many_files_is_refused(folder: Path) -> None:
     with pytest.raises(FileUnusable, match="more than 1 files"):
         files_in(folder, 1)
