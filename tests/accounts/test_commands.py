@@ -17,6 +17,7 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.utils import timezone
 
+from accounts.exporting import export
 from accounts.models import Account
 from accounts.plain_text import UNSAFE
 from tests.accounts.terminal import Terminal
@@ -303,6 +304,22 @@ def test_an_encrypted_export_comes_back_with_its_passphrase(
 
     assert [one["result"] for one in imported] == ["added"]
     assert Account.objects.get().refresh_token == "emulator-refresh-ada"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_nobody_can_type_a_passphrase_it_is_asked_for_in_a_sentence(
+    ada: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_of_input(question: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", end_of_input)
+
+    with pytest.raises(CommandError, match="say --passphrase-file PATH"):
+        call_command("exportaccounts", str(tmp_path / "accounts.json"), "--yes", "--encrypt")
+    (tmp_path / "encrypted").write_bytes(export([ada], "correct horse"))
+    with pytest.raises(CommandError, match="say --passphrase-file PATH"):
+        call_command("importaccounts", str(tmp_path / "encrypted"))
 
 
 @pytest.mark.django_db(transaction=True)

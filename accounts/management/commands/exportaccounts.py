@@ -64,10 +64,18 @@ def _passphrase(ask: bool, path: str | None) -> str:
         return read_passphrase(path)
     if not ask:
         return ""
-    passphrase = getpass.getpass("Passphrase: ")
-    if not passphrase or getpass.getpass("The same again: ") != passphrase:
+    passphrase = ask_passphrase()
+    if not passphrase or ask_passphrase("The same again: ") != passphrase:
         raise CommandError("The two are not the same. Nothing was written.")
     return passphrase
+
+
+def ask_passphrase(question: str = "Passphrase: ") -> str:
+    """At the terminal. Raises CommandError where there is none."""
+    try:
+        return getpass.getpass(question)
+    except EOFError as error:
+        raise CommandError("A passphrase is needed: say --passphrase-file PATH.") from error
 
 
 def read_passphrase(path: str) -> str:

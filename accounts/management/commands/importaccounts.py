@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import getpass
 import sys
 from dataclasses import asdict
 from functools import cache
@@ -24,7 +23,7 @@ from accounts.importing import (
     preview,
     store,
 )
-from accounts.management.commands.exportaccounts import read_passphrase
+from accounts.management.commands.exportaccounts import ask_passphrase, read_passphrase
 from accounts.management.operator_command import OperatorCommand
 from accounts.passphrases import PassphraseWrong
 from accounts.transfer.documents import ImportFileUnusable
@@ -98,23 +97,23 @@ class Command(OperatorCommand):
 
     def _read_rows(self, paths: list[str], passphrase_file: str | None, *, recursive: bool) -> list[Row]:
         @cache
-        def ask_passphrase() -> str:
-            return read_passphrase(passphrase_file) if passphrase_file else getpass.getpass("Passphrase: ")
+        def passphrase() -> str:
+            return read_passphrase(passphrase_file) if passphrase_file else ask_passphrase()
 
         if len(paths) == 1 and not is_folder(paths[0]):
             try:
-                return _parse(paths[0], ask_passphrase)
+                return _parse(paths[0], passphrase)
             except (FileUnusable, ImportFileUnusable, PassphraseWrong) as error:
                 raise CommandError(f"{paths[0]} {_why(error)}.") from error
         files = [file for path in paths for file in _files(path, recursive=recursive)]
-        return self._read_files(files, ask_passphrase)
+        return self._read_files(files, passphrase)
 
-    def _read_files(self, files: list[str], ask_passphrase: Callable[[], str]) -> list[Row]:
+    def _read_files(self, files: list[str], passphrase: Callable[[], str]) -> list[Row]:
         """A file that cannot be read does not keep the others out."""
         rows: list[Row] = []
         for number, file in enumerate(files, start=1):
             try:
-                found = _parse(file, ask_passphrase, name=Path(file).name)
+                found = _parse(file, passphrase, name=Path(file).name)
             except (FileUnusable, ImportFileUnusable, PassphraseWrong) as error:
                 found = [Row(problem=_why(error), file=Path(file).name)]
                 self._progress(number, len(files), f"{Path(file).name} {_why(error)}", is_over=True)
@@ -207,11 +206,11 @@ def _files(path: str, *, recursive: bool) -> list[str]:
     return [str(file) for file in files]
 
 
-def _parse(file: str, ask_passphrase: Callable[[], str], name: str = "") -> list[Row]:
+def _parse(file: str, passphrase: Callable[[], str], name: str = "") -> list[Row]:
     """Raises FileUnusable, ImportFileUnusable and PassphraseWrong."""
     if file == "-":
-        return parse_rows(read_whole(sys.stdin.buffer, MOST_FILE_BYTES), ask_passphrase, name)
-    return parse_rows(read_file(Path(file), MOST_FILE_BYTES), ask_passphrase, name)
+        return parse_rows(read_whole(sys.stdin.buffer, MOST_FILE_BYTES), passphrase, name)
+    return parse_rows(read_file(Path(file), MOST_FILE_BYTES), passphrase, name)
 
 
 def _why(error: Exception) -> str:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from django.db import connection
 
 from accounts.audit import record_command
 from accounts.credentials import keys_are_in_a_file
-from accounts.management.commands.exportaccounts import read_passphrase
+from accounts.management.commands.exportaccounts import ask_passphrase, read_passphrase
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account
 from proxy_site.maintenance.backup import back_up
@@ -72,7 +71,7 @@ class Command(OperatorCommand):
         if path is None and not ask:
             return ""
         passphrase = passphrase_from(path)
-        if path is None and getpass.getpass("The same again: ") != passphrase:
+        if path is None and ask_passphrase("The same again: ") != passphrase:
             raise CommandError("The two are not the same. Nothing was written.")
         return passphrase
 
@@ -84,7 +83,7 @@ def passphrase_from(path: str | None) -> str:
     if path == "-":
         passphrase = sys.stdin.readline(1024 * 1024).rstrip("\r\n")
     elif sys.stdin.isatty():
-        passphrase = getpass.getpass("Passphrase: ")
+        passphrase = ask_passphrase()
     else:
         raise CommandError("A passphrase is needed: say --passphrase-file PATH, or - for standard input.")
     if not passphrase:
