@@ -198,7 +198,10 @@ async def check_all(
 
     async def check_one(account: Account) -> Verdict:
         async with few_at_once:
-            verdict = await check(account, client, tokens)
+            try:
+                verdict = await check(account, client, tokens)
+            except Account.DoesNotExist:
+                verdict = Verdict(account.pk, account.email, account.state, "it has been removed meanwhile")
         on_done(verdict)
         return verdict
 

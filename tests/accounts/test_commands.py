@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import shutil
@@ -18,6 +19,7 @@ from django.core.management import CommandError, call_command, get_commands, loa
 from django.utils import timezone
 
 from accounts.exporting import export
+from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import Account
 from accounts.plain_text import UNSAFE
 from tests.accounts.terminal import Terminal
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
+    from accounts.inspection import Check
     from gateway.upstreams.emulator.server import EmulatorServer
 
 
@@ -304,6 +307,18 @@ def test_an_encrypted_export_comes_back_with_its_passphrase(
 
     assert [one["result"] for one in imported] == ["added"]
     assert Account.objects.get().refresh_token == "emulator-refresh-ada"
+
+
+@pytest.mark.parametrize("check", [verify, refresh_quota])
+@pytest.mark.django_db(transaction=True)
+def test_an_account_that_is_removed_meanwhile_does_not_end_the_check_of_the_others(
+    check: Check, ada: Account
+) -> None:
+    gone = Account(pk=4711, email="gone@example.com")
+
+    verdicts = asyncio.run(check_all([gone, ada], check))
+
+    assert [one.problem for one in verdicts] == ["it has been removed meanwhile", ""]
 
 
 @pytest.mark.django_db(transaction=True)
