@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 # Secrets, and addresses that may carry a password: named in an error, never shown.
-UNSHOWN = ("TOKEN", "PASSWORD", "SECRET", "KEYS", "_URL", "_PROXY")
+UNSHOWN = ("TOKEN", "PASS", "SECRET", "KEY", "CREDENTIAL", "DSN", "_URL", "_PROXY")
 
 ADDRESS = "an address that begins with http:// or https://"
 DATABASE_HOST = re.compile(r"[\w.:,-]*", re.ASCII)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import certifi
 import pytest
 
-from proxy_site.environment import Environment, SettingError, env_lines, time_zone
+from proxy_site.environment import Environment, SettingError, env_lines, is_secret, time_zone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -338,3 +338,10 @@ def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.Monk
 
     with pytest.raises(SettingError, match="DATA_DIR: there is no home directory"):
         Environment(values={}).path("DATA_DIR", "~/.config/antigravity-proxy")
+
+
+@pytest.mark.parametrize(
+    "name", ["AUTH_TOKEN", "GEMINI_API_KEY", "MY_PASSPHRASE", "SENTRY_DSN", "CREDENTIALS_KEYS", "HTTPS_PROXY"]
+)
+def test_what_sounds_like_a_secret_counts_as_one(name: str) -> None:
+    assert is_secret(name)
