@@ -42,7 +42,12 @@ def read_or_create_key(path: Path, generate: Callable[[], str]) -> str:
     if not path.exists():
         _create_once(path, generate())
     make_private(path)
-    return path.read_text(encoding="utf-8").strip()
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise SettingError(
+            f"{str(path)!r} is damaged: it holds no text. Put the right file there."
+        ) from error
 
 
 def make_private(path: Path | str) -> None:
@@ -72,7 +77,13 @@ def _create_once(path: Path, text: str) -> None:
 @contextlib.contextmanager
 def sole_server(data_dir: Path) -> Iterator[None]:
     """Hold DATA_DIR's lock while serving; the operating system gives it back however the process ends."""
-    descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise AlreadyServing(
+            f"{data_dir / LOCK} cannot be opened ({error.strerror}), so nobody knows whether another server "
+            "uses this folder. Does the file belong to another user?"
+        ) from error
     with os.fdopen(descriptor, "r+", encoding="ascii") as lock:
         try:
             _lock(lock)

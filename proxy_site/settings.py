@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from django.core.management.utils import get_random_secret_key
 
 from proxy_site.data_dir import make_private, prepare_data_dir, read_or_create_key
-from proxy_site.environment import Environment, LiveSettings, time_zone
+from proxy_site.environment import Environment, LiveSettings, SettingError, time_zone
 from proxy_site.version import version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -42,6 +42,10 @@ SHUTDOWN_GRACE_SECONDS = env.integer("SHUTDOWN_GRACE_SECONDS", 30, between=(0, 3
 
 # Secrets
 SECRET_KEY = env.text("SECRET_KEY") or read_or_create_key(DATA_DIR / "secret_key", get_random_secret_key)
+if not SECRET_KEY:
+    raise SettingError(
+        f"{DATA_DIR / 'secret_key'} is empty. Remove it: a new one is made, and operators log in once more."
+    )
 # Empty: the keys are in the file, which `rotatekeys` may change while the server runs.
 CREDENTIALS_KEYS = env.keys("CREDENTIALS_KEYS", Fernet, "Fernet keys, separated by commas")
 CREDENTIALS_KEYS_FILE = DATA_DIR / "credentials_keys"

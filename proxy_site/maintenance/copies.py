@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +59,8 @@ def copy(database: BaseDatabaseWrapper, path: Path) -> None:
     except (OSError, sqlite3.Error, postgresql.ProgramFailed) as error:
         raise CopyFailed(reason(error)) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
 
 
 def copy_sqlite(source: Path, target: Path) -> None:

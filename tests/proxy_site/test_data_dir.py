@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy_site.data_dir import AlreadyServing, prepare_data_dir, read_or_create_key, sole_server
+from proxy_site.data_dir import LOCK, AlreadyServing, prepare_data_dir, read_or_create_key, sole_server
 from proxy_site.environment import SettingError
+from tests.live_gateway import clean_environment, manage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,30 @@ def test_a_second_server_is_told_who_holds_the_folder(tmp_path: Path) -> None:
         sole_server(tmp_path),
     ):
         pass
+
+
+def test_a_lock_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / LOCK).mkdir()
+
+    with pytest.raises(AlreadyServing, match="cannot be opened"), sole_server(tmp_path):
+        pass
+
+
+def test_a_key_that_is_no_text_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(SettingError, match="is damaged"):
+        read_or_create_key(tmp_path / "key", lambda: "secret")
+
+
+def test_an_empty_key_for_cookies_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").touch()
+
+    done = manage("listaccounts", env=clean_environment(tmp_path))
+
+    assert done.returncode == 2
+    assert done.stderr.decode().count("\n") == 1
+    assert "secret_key is empty. Remove it" in done.stderr.decode()
 
 
 def test_the_lock_is_free_again_afterwards(tmp_path: Path) -> None:

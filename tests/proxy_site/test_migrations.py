@@ -27,7 +27,7 @@ from accounts import database_version
 from accounts.database_version import our_migrations, release
 from accounts.models import DatabaseVersion
 from gateway.models import RequestLog
-from proxy_site.maintenance.copies import keep_copy
+from proxy_site.maintenance.copies import CopyFailed, copy, keep_copy
 from proxy_site.maintenance.migrating import copy_first, go_back, is_older, migrate
 from tests.live_gateway import PROJECT
 from tests.postgresql import empty, running_postgresql
@@ -381,6 +381,8 @@ def test_without_a_folder_for_the_copy_nothing_is_migrated(
 
     with pytest.raises(CommandError, match=r"File exists\. Nothing was changed"):
         copy_first(on_sqlite, "0.2.0")
+    with pytest.raises(CopyFailed, match="Not a directory"):
+        copy(on_sqlite, tmp_path / "copies" / "one")
 
 
 @pytest.mark.needs("postgresql")
