@@ -78,11 +78,11 @@ def _of_list(entries: list[Any]) -> Document:
 
 def _with_provider(name: str, value: dict[str, Any]) -> dict[str, Any]:
     """opencode names a provider once, as the key of its sign-in."""
-    if value.get("type") not in KINDS_OF_AUTH:
+    kind = value.get("type")
+    if not isinstance(kind, str) or kind not in KINDS_OF_AUTH:
         return value
-    is_sign_in = value["type"] == "oauth"
     rest = {key: value[key] for key in value if key != "type"}
-    return {**rest, "provider": name if is_sign_in else f"{name} ({value['type']})"}
+    return {**rest, "provider": name if kind == "oauth" else f"{name} ({kind})"}
 
 
 def _parse(text: bytes) -> Any:

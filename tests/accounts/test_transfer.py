@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from accounts.transfer.documents import ImportFileUnusable
@@ -255,6 +256,25 @@ MARKS = ["status", "enabled", "coolingDownUntil", "quota", "last_error"]
 def test_any_mark_is_told_in_one_short_line(entry: Any) -> None:
     if isinstance(entry, dict):
         assert len(off_reason(entry)) < 400
+
+
+FIELDS = [
+    "accounts", "email", "refresh_token", "refreshToken", "refresh", "token", "type", "provider", "platform",
+    "source", "client_id", "project_id", "format", "id",
+]  # fmt: skip
+ANY_FILE = st.recursive(
+    st.none() | st.booleans() | st.sampled_from(["", "oauth", "1//abcdefghijkl", "a@b.example", "claude"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300)
+@given(ANY_FILE)
+@example({"antigravity": {"type": []}})
+def test_any_file_gives_rows_or_a_reason(content: Any) -> None:
+    with suppress(ImportFileUnusable):
+        assert parse_rows(orjson.dumps(content))
 
 
 # Whose it is
