@@ -64,6 +64,7 @@ class GatewayCommand(BaseCommand):
         "--force-color",
     }
     requires_system_checks: list[str] = []  # noqa: RUF012  # Django's own type
+    _called_from_command_line = False  # as Django has it, of which its types do not tell
     looks_at_demo = True
     """With --demo at the one that runs: manage.py has found it before the command begins."""
 
@@ -78,5 +79,5 @@ class GatewayCommand(BaseCommand):
             made,
             [manage(f"{subcommand} {example}") for example in self.examples],
             formatter_class=made.formatter_class,
-            called_from_command_line=getattr(self, "_called_from_command_line", False),
+            called_from_command_line=self._called_from_command_line,
         )
