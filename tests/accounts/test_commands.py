@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shlex
 import shutil
@@ -319,6 +320,21 @@ def test_an_account_that_is_removed_meanwhile_does_not_end_the_check_of_the_othe
     verdicts = asyncio.run(check_all([gone, ada], check))
 
     assert [one.problem for one in verdicts] == ["it has been removed meanwhile", ""]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_full_disk_leaves_no_half_of_an_export(
+    ada: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fdopen(descriptor: int, mode: str) -> Any:
+        os.close(descriptor)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(CommandError, match="No space left on device"):
+        patched.setattr("os.fdopen", fdopen)
+        call_command("exportaccounts", str(tmp_path / "accounts.json"), "--yes")
+
+    assert not (tmp_path / "accounts.json").exists()
 
 
 @pytest.mark.django_db(transaction=True)

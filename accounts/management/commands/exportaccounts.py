@@ -95,8 +95,12 @@ def _write(path: Path, content: bytes) -> None:
     """A new file for its owner only; what is there already is never written over."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content + b"\n")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content + b"\n")
+        except OSError:
+            path.unlink()
+            raise
     except FileExistsError as error:
         raise CommandError(f"{path} is there already. Nothing was written.") from error
     except OSError as error:
