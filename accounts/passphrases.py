@@ -39,4 +39,6 @@ def unseal(content: dict[str, Any], passphrase: str) -> bytes:
 
 
 def _key(passphrase: str, salt: bytes) -> bytes:
-    return base64.urlsafe_b64encode(Scrypt(salt=salt, length=32, **SCRYPT).derive(passphrase.encode()))
+    # A terminal may give bytes that are no UTF-8; Python keeps them as surrogates.
+    typed = passphrase.encode("utf-8", "surrogateescape")
+    return base64.urlsafe_b64encode(Scrypt(salt=salt, length=32, **SCRYPT).derive(typed))

@@ -93,7 +93,7 @@ def restore(path: Path, questions: Questions) -> Restored:
 
 
 def _restore_sqlite(contents: Contents, questions: Questions) -> Restored:
-    place = Path(connection.settings_dict["NAME"])
+    place = _place()
     check_sqlite(contents.database)
     with _as_database(contents.database) as database:
         if row := database_version.read(database):
@@ -146,6 +146,11 @@ def _restore_postgresql(contents: Contents, folder: Path, questions: Questions) 
     return counted
 
 
+def _place() -> Path:
+    """Where the file of the database lies, and its journals beside it, when a link leads there."""
+    return Path(connection.settings_dict["NAME"]).resolve()
+
+
 def _ask(questions: Questions, *, is_here: bool) -> None:
     if is_here and not questions.may_replace():
         raise CommandError("Nothing was changed. In a script, say --yes.")
@@ -159,7 +164,7 @@ def _work_folder() -> Iterator[Path]:
     """On the disk of the database, so that its file can be moved from there. Removes what an earlier restore
     left behind when it was killed."""
     is_file = connection.vendor == "sqlite"
-    parent = Path(connection.settings_dict["NAME"]).parent if is_file else Path(settings.DATA_DIR)
+    parent = _place().parent if is_file else Path(settings.DATA_DIR)
     for old in parent.glob(f"{WORK}*"):
         shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=WORK) as name:

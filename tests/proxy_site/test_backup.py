@@ -20,6 +20,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.db import connections
 
+from accounts import passphrases
 from proxy_site.maintenance.archive import NotABackup
 from proxy_site.maintenance.backup import back_up
 from proxy_site.maintenance.restore import check_sqlite
@@ -275,6 +276,27 @@ def test_a_database_of_newer_code_is_refused(
 def test_a_backup_is_never_written_over_a_file(made: Made) -> None:
     with pytest.raises(FileExistsError):
         back_up(connections["default"], made.path)
+
+
+def test_a_link_to_the_database_stays_one(
+    made: Made, elsewhere: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder, other_disk = Path(elsewhere["DATA_DIR"]), tmp_path_factory.mktemp("other-disk")
+    (folder / DATABASE).rename(other_disk / DATABASE)
+    (folder / DATABASE).symlink_to(other_disk / DATABASE)
+    shutil.copy(made.data_dir / "credentials_keys", folder)
+
+    done = manage("restore", str(made.path), "--yes", env=elsewhere)
+
+    assert done.returncode == 0, done.stderr.decode()
+    assert (folder / DATABASE).is_symlink()
+    assert requests_in(other_disk / DATABASE) == 1
+
+
+def test_a_passphrase_of_any_bytes_seals_and_opens() -> None:
+    typed = b"gr\xfcn".decode("utf-8", "surrogateescape")
+
+    assert passphrases.unseal(passphrases.seal(b"secret", typed), typed) == b"secret"
 
 
 def test_a_name_that_no_file_can_have_is_refused_in_a_sentence(made: Made, tmp_path: Path) -> None:
