@@ -333,14 +333,16 @@ def _unreadable(path: Path, number: int) -> SettingError:
 
 
 def time_zone(name: str, machines_own: Path = Path("/etc/localtime")) -> tzinfo:
-    """Of the name, such as Europe/Berlin; of the machine when there is none, and UTC when that is unknown.
+    """Of the name, such as Europe/Berlin, or of the file that it is the path of; of the machine when there is
+    none, and UTC when that is unknown. A colon before it says nothing (tzset(3)).
 
     To be asked before Django runs, which sets the process's zone to TIME_ZONE.
     """
+    name = name.removeprefix(":")
     try:
-        if name:
-            return ZoneInfo(name.removeprefix(":"))
-        with machines_own.open("rb") as file:
+        if name and not name.startswith("/"):
+            return ZoneInfo(name)
+        with (Path(name) if name else machines_own).open("rb") as file:
             return ZoneInfo.from_file(file, key="local")
     except (OSError, ValueError, ZoneInfoNotFoundError):
         return UTC

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import certifi
@@ -10,9 +11,9 @@ import pytest
 from proxy_site.environment import Environment, SettingError, env_lines, is_secret, time_zone
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest import MonkeyPatch  # noqa: PT013
+
+BERLIN = Path("/usr/share/zoneinfo/Europe/Berlin")
 
 
 def test_the_environment_wins_over_a_file(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
@@ -258,6 +259,12 @@ def test_without_a_name_the_machines_own_zone_counts(tmp_path: Path) -> None:
 
     assert time_zone("", machines_own=tmp_path / "localtime") is UTC
     assert time_zone("", machines_own=tmp_path / "missing") is UTC
+
+
+@pytest.mark.skipif(not BERLIN.is_file(), reason="the machine has no files of time zones")
+@pytest.mark.parametrize("name", [str(BERLIN), f":{BERLIN}"])
+def test_a_time_zone_is_read_from_the_file_that_is_named(name: str) -> None:
+    assert f"{datetime(2026, 3, 1, 12, tzinfo=UTC).astimezone(time_zone(name)):%H:%M %Z}" == "13:00 CET"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate", bytes(range(256))])
