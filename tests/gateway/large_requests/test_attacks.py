@@ -57,7 +57,7 @@ async def status_of(body: bytes, translator: RequestTranslator) -> int:
         translated = await translator.translate(read.request, a_model())
     except GatewayError as error:
         return error.status
-    orjson.dumps({"request": translated.request})
+    orjson.dumps([member for member in translated.request.values() if not isinstance(member, bytes)])
     return 200
 
 
