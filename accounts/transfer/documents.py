@@ -90,6 +90,8 @@ def _parse(text: bytes) -> Any:
     if text.startswith(ZIP):
         raise ImportFileUnusable("it is a ZIP archive: unpack it, and import the folder")
     text = text.removeprefix(codecs.BOM_UTF8)
+    if not text.strip():
+        raise ImportFileUnusable("it is empty")
     try:
         return parse_json(text)
     except NotJson as error:

@@ -147,6 +147,7 @@ def test_what_is_no_such_account_is_refused_by_name(content: Any, problem: str) 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
+        (b"\xef\xbb\xbf \n", "it is empty"),
         (b"PK\x03\x04\x14\x00", "unpack it"),
         (b'{"claudeAiOauth": {"refreshToken": "x"}}', "Claude Code's own sign-in"),
         (b'{"OPENAI_API_KEY": null, "tokens": {"refresh_token": "x"}}', "Codex"),
@@ -161,7 +162,7 @@ def test_what_is_no_such_account_is_refused_by_name(content: Any, problem: str) 
         (b"[a]\nb = " + b"[" * 5000 + b"]" * 5000, "nor a list of refresh tokens"),
         (b"[a]\n" + b"b = 1\n" * 500_000, "nor a list of refresh tokens"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_a_file_of_something_else_is_refused_as_a_whole(text: bytes, why: str) -> None:
     with pytest.raises(ImportFileUnusable, match=why):
