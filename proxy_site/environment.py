@@ -84,6 +84,14 @@ class Environment:
             return False
         raise self._refusal(name, value, "true or false")
 
+    def time_zone(self, name: str) -> tzinfo:
+        """With a warning for one that is not known: other programs understand more than names."""
+        value = self.text(name)
+        zone = time_zone(value)
+        if value and zone is UTC:
+            self.warnings.append(f"{name}: {value!r} is no time zone known here; times are shown in UTC.")
+        return zone
+
     def integer(self, name: str, default: int, *, between: tuple[int, int]) -> int:
         value = self.text(name) or str(default)
         low, high = between

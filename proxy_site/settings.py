@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from django.core.management.utils import get_random_secret_key
 
 from proxy_site.data_dir import make_private, prepare_data_dir, read_or_create_key
-from proxy_site.environment import Environment, LiveSettings, SettingError, time_zone
+from proxy_site.environment import Environment, LiveSettings, SettingError
 from proxy_site.version import version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -219,7 +219,7 @@ LOGGING: dict[str, Any] = {
 SETTING_WARNINGS = env.warnings
 
 # For times that people read; stored times are UTC
-LOCAL_TIME_ZONE = time_zone(env.text("TZ"))
+LOCAL_TIME_ZONE = env.time_zone("TZ")
 
 # Django
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'proxy.sqlite3'}")}

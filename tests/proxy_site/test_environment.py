@@ -4,6 +4,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import TZPATH
 
 import certifi
 import pytest
@@ -252,6 +253,23 @@ def test_an_empty_value_means_the_default(monkeypatch: MonkeyPatch) -> None:
 )
 def test_a_time_zone_is_read_by_its_name(name: str, shown: str) -> None:
     assert f"{datetime(2026, 3, 1, 12, tzinfo=UTC).astimezone(time_zone(name)):%H:%M %Z}" == shown
+
+
+def test_a_time_zone_may_be_the_path_of_its_file() -> None:
+    berlin = next(file for folder in TZPATH if (file := Path(folder) / "Europe" / "Berlin").is_file())
+
+    assert (
+        f"{datetime(2026, 3, 1, 12, tzinfo=UTC).astimezone(time_zone(f':{berlin}')):%H:%M %Z}" == "13:00 CET"
+    )
+
+
+@pytest.mark.parametrize(("value", "warnings"), [("UTC", 0), ("", 0), ("Mars/Base", 1), ("CET-1CEST", 1)])
+def test_a_time_zone_that_is_not_known_is_told(value: str, warnings: int) -> None:
+    env = Environment(values={"ZONE": value})
+
+    env.time_zone("ZONE")
+
+    assert len(env.warnings) == warnings
 
 
 def test_without_a_name_the_machines_own_zone_counts(tmp_path: Path) -> None:
