@@ -189,7 +189,9 @@ async def test_an_account_switched_off_in_use_finishes_what_it_began(
 ) -> None:
     google.state.reply("a b c d e f g h", behaviour=pace(chunk_delay=0.2, chunk_count=8), account=ADA)
     answering = asyncio.create_task(client.post("/v1/messages", json=a_body(stream=True)))
-    await asyncio.to_thread(google.state.log.wait_for, lambda entry: entry.chunks_sent > 0)
+    await asyncio.to_thread(
+        google.state.log.wait_for, lambda entry: entry.purpose is not None and entry.chunks_sent > 0
+    )
 
     ada = await in_database(Account.objects.get)(email=ADA)
     ada.enabled = False
@@ -208,7 +210,9 @@ async def test_an_account_removed_in_use_finishes_what_it_began(
 ) -> None:
     google.state.reply("a b c d e f g h", behaviour=pace(chunk_delay=0.2, chunk_count=8), account=ADA)
     answering = asyncio.create_task(client.post("/v1/messages", json=a_body(stream=True)))
-    await asyncio.to_thread(google.state.log.wait_for, lambda entry: entry.chunks_sent > 0)
+    await asyncio.to_thread(
+        google.state.log.wait_for, lambda entry: entry.purpose is not None and entry.chunks_sent > 0
+    )
 
     ada = await in_database(Account.objects.get)(email=ADA)
     await in_database(ada.delete)()

@@ -172,7 +172,9 @@ async def test_a_client_that_hangs_up(stream: bool, google: EmulatorServer, gate
     google.state.fault("stall_mid_stream", seconds=30, after_chunks=2)
 
     async with Caller(gateway, stream=stream):
-        await asyncio.to_thread(google.state.log.wait_for, lambda entry: entry.chunks_sent > 0)
+        await asyncio.to_thread(
+            google.state.log.wait_for, lambda entry: entry.purpose is not None and entry.chunks_sent > 0
+        )
 
     row = await the_row(gateway)
     assert (row.status, row.problem) == (499, "hung_up")

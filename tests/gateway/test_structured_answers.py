@@ -266,7 +266,9 @@ async def test_a_client_that_hangs_up_while_the_answer_is_held_frees_the_account
 ) -> None:
     google.state.reply(*answered(FITS), behaviour=stall_mid_stream(30))
     asking = asyncio.create_task(ask(client, **IN_WORDS))
-    await asyncio.to_thread(google.state.log.wait_for, lambda entry: entry.chunks_sent > 0, 10)
+    await asyncio.to_thread(
+        google.state.log.wait_for, lambda entry: entry.purpose is not None and entry.chunks_sent > 0, 10
+    )
 
     asking.cancel()
 
