@@ -78,8 +78,10 @@ def type_in(console: Console, command: str) -> None:
 
 
 def shown(text: str, folder: str) -> str:
-    """The throw-away folder and the one-time link have another name each time."""
+    """The throw-away folder and the one-time link have another name each time, and the interpreter that we
+    start has another than the one that README starts."""
     text = text.replace(f"{folder}/", f"{tempfile.gettempdir()}/")
+    text = text.replace(f"{sys.executable} manage.py", ".uv/bin/uv run manage.py")
     text = re.sub(r"(antigravity-proxy-demo-)\w+", r"\1…", text)
     return re.sub(r"(/set-up/)\S+", r"\1…", text)
 
