@@ -233,7 +233,8 @@ class Relay:
     def _accounts_missing(self) -> GatewayError:
         count = self._accounts.account_count
         sentence = (
-            f"None of the {count} accounts can be used now. /admin/accounts/account/ shows what each needs."
+            f"None of the {count} accounts can be used now. `{manage('listaccounts')}` says what each needs, "
+            "and so does /admin/accounts/account/."
             if count
             else f"There is no account yet. Add one with `{manage('addaccount')}`, or at /admin/."
         )

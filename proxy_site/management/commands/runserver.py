@@ -70,7 +70,8 @@ class Command(GatewayCommand):
         if not settings.AUTH_TOKEN and not is_loopback(self._host):
             self._stop(
                 f"{self._host} can be reached from other machines, so AUTH_TOKEN must be set: "
-                "without it anybody there could use your accounts."
+                "without it anybody there could use your accounts. Put a line AUTH_TOKEN=… with a long "
+                f"random text into {settings.BASE_DIR / '.env'}, and give that text to your clients."
             )
 
     def _serve(self) -> None:
