@@ -70,7 +70,6 @@ class AccountsService:
         self.client = AccountsClient()
         self.database = DatabaseWatch()
         self.tokens = AccessTokens(self.client, database=self.database)
-        self.account_count = 0
         """All accounts there are, usable or not."""
         self._offers: dict[int, dict[str, ModelOffer]] = {}
         self._cli_offers: dict[int, dict[str, ModelOffer]] = {}
@@ -87,6 +86,8 @@ class AccountsService:
         self._preparations: dict[int, asyncio.Task[None]] = {}
         self._few_at_once = asyncio.Semaphore(AT_ONCE)
         self._revision = -1
+        self._switches: dict[int, bool] = {}
+        """Whether each account is enabled."""
         self._accounts_changed_at = -math.inf
         self._look_now = asyncio.Event()
         self._has_taken = asyncio.Event()
@@ -147,8 +148,13 @@ class AccountsService:
             await self.database.unless_down(self._reload_if_changed())
 
     @property
+    def account_count(self) -> int:
+        return len(self._switches)
+
+    @property
     def have_just_changed(self) -> bool:
-        """An account has come or gone: more changes may follow."""
+        """Somebody has added, removed, switched or mended an account: more changes may follow. A state that
+        got worse does not count: the gateway itself has found that."""
         return time.monotonic() - self._accounts_changed_at < JUST_CHANGED_SECONDS
 
     def offered_models(self) -> dict[str, ModelOffer]:
@@ -284,10 +290,11 @@ class AccountsService:
             await database_sync_to_async(reload)()
         usable = await database_sync_to_async(read_usable_accounts)()
         accounts = [account for account in usable if account.id not in self._leaving]
-        count = await database_sync_to_async(Account.objects.count)()
-        if self._revision >= 0 and self._is_other_than(accounts, count):
+        switches = await database_sync_to_async(_switches)()
+        is_mended = not {one.id for one in accounts} <= {one.id for one in self.pool.accounts}
+        if self._revision >= 0 and (switches != self._switches or is_mended):
             self._accounts_changed_at = time.monotonic()
-        self.account_count = count
+        self._switches = switches
         self.tokens.remember(await database_sync_to_async(sealed_refresh_tokens)())
         self._revision = revision
         self.pool.replace(accounts)
@@ -301,10 +308,6 @@ class AccountsService:
         self.on_changed()
         self._has_taken.set()
         self._prepare_due(accounts)
-
-    def _is_other_than(self, accounts: Iterable[PooledAccount], count: int) -> bool:
-        known, read = ({account.id for account in some} for some in (self.pool.accounts, accounts))
-        return count != self.account_count or known != read
 
     async def _keep_acknowledging(self, server: int) -> None:
         while True:
@@ -435,6 +438,10 @@ def _for_both(one: ModelOffer, other: ModelOffer) -> ModelOffer:
     """The same model as two accounts may use it."""
     fuller = other if (other.remaining_fraction or 0) > (one.remaining_fraction or 0) else one
     return replace(fuller, searches_web=one.searches_web or other.searches_web)
+
+
+def _switches() -> dict[int, bool]:
+    return dict(Account.objects.values_list("pk", "enabled"))
 
 
 def _runs_dry() -> dict[tuple[int, str], float]:
