@@ -403,7 +403,7 @@ def test_lines_carry_the_id_the_client_chose(evidence: Evidence) -> None:
         if line.startswith("{"):
             assert orjson.loads(line)["request_id"] == REQUEST_ID
         else:
-            assert re.match(rf"\S+ \S+ +[A-Z]+ +{REQUEST_ID}: ", line)
+            assert re.match(rf"\S+ \S+ \S+ +[A-Z]+ +{REQUEST_ID}: ", line)
 
 
 def test_every_line_about_a_request_carries_an_id(evidence: Evidence) -> None:
@@ -418,7 +418,7 @@ def test_an_error_of_ours_never_happened(evidence: Evidence) -> None:
 
 
 def level_in(line: str) -> str:
-    return line.split()[2].lower()
+    return line.split()[3].lower()
 
 
 def test_every_line_has_its_form(evidence: Evidence) -> None:
