@@ -35,7 +35,7 @@ ROUNDS = 6
 SETTLED_AFTER = 3
 """Rounds until caches are full and malloc has what it needs."""
 CLIENTS = 12
-QUIET_SECONDS = 1.0
+QUIET_SECONDS = 3.2
 """As long as no descriptor has come or gone: the last rows of the ledger are written by then, too."""
 PATIENCE_SECONDS = 15.0
 ENTRIES_KEPT = 200

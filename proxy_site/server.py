@@ -62,6 +62,8 @@ WEBSOCKET_HANDSHAKE_SECONDS = 5
 LARGEST_WEBSOCKET_MESSAGE = 1024 * 1024
 FAREWELL_SECONDS = 1.0
 STOP_SECONDS = 5.0
+QUIET_SECONDS = 1.0
+FEW_OBJECTS = 1_000
 M_MMAP_THRESHOLD = -3
 """Of malloc.h."""
 LARGE_MEMORY_BYTES = 1024 * 1024
@@ -475,6 +477,7 @@ class GatewayServer(Server):
         reactor.callLater(2, self.timeout_checker)
         _settle_garbage_collector()
         _give_back_large_memory()
+        reactor.callLater(QUIET_SECONDS, self._collect_garbage_when_quiet, was_quiet=False)
         # In the loop, not before: a signal is heard only there, and may come as soon as "ready" is printed.
         twisted_loop.call_soon(self._begin)
         reactor.run(installSignalHandlers=False)
@@ -484,6 +487,15 @@ class GatewayServer(Server):
         if threading.current_thread() is threading.main_thread():
             self._listen_for_signals()
         self.on_ready()
+
+    def _collect_garbage_when_quiet(self, *, was_quiet: bool) -> None:
+        """Under load the collector comes seldom (`_settle_garbage_collector`), so that objects in cycles (errors
+        with their tracebacks) pile up. They go when no request has run for QUIET_SECONDS."""
+        is_quiet = not self.gateway.books.in_flight
+        youngest, *older = gc.get_count()
+        if is_quiet and was_quiet and (youngest > FEW_OBJECTS or any(older)):
+            gc.collect()
+        reactor.callLater(QUIET_SECONDS, self._collect_garbage_when_quiet, was_quiet=is_quiet)
 
     def _listen_for_signals(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
