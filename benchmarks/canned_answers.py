@@ -1,6 +1,6 @@
 """What the canned upstream says, as Google would: model answers as event streams, account calls as JSON.
 
-The shapes are those of gateway/upstreams/emulator, which also has the list of models.
+The shapes are those of proxy_site/emulator, which also has the list of models.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gateway.upstreams.emulator.models import INTERNAL_IDS, MODELS
+from proxy_site.emulator.models import INTERNAL_IDS, MODELS
 
 PROMPT_TOKENS = 1200
 LAST = {"finishReason": "STOP"}

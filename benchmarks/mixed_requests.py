@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.claude_code_request import CLAUDE_CODE_HEADERS, claude_code_request
 from benchmarks.http_client import Connection, Disconnected, connect
 from benchmarks.processes import LOOPBACK
-from gateway.upstreams.emulator import replies
-from gateway.upstreams.emulator.behaviour import Behaviour, fault_named, pace
+from proxy_site.emulator.delivery.behaviour import Behaviour, fault_named, pace
+from proxy_site.emulator.pretend_model import replies
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from gateway.upstreams.emulator.state import EmulatorState
+    from proxy_site.emulator.state import EmulatorState
 
     Build = Callable[[str], bytes]
     """Of the name that no other request has."""

@@ -25,8 +25,8 @@ from benchmarks.http_client import run  # noqa: E402
 from benchmarks.mixed_requests import AUTH_TOKEN, PASSWORD, send_round  # noqa: E402
 from benchmarks.plan import say  # noqa: E402
 from benchmarks.report import machine, table  # noqa: E402
-from gateway.upstreams.emulator.server import EmulatorServer  # noqa: E402
-from gateway.upstreams.emulator.state import EmulatorState  # noqa: E402
+from proxy_site.emulator.server import EmulatorServer  # noqa: E402
+from proxy_site.emulator.state import EmulatorState  # noqa: E402
 
 if TYPE_CHECKING:
     from benchmarks.processes import Server

@@ -26,13 +26,13 @@ from benchmarks.gateway_server import gateway, import_accounts  # noqa: E402
 from benchmarks.http_client import Connection, connect, post_request, run  # noqa: E402
 from benchmarks.plan import say  # noqa: E402
 from benchmarks.report import machine, table  # noqa: E402
-from gateway.upstreams.emulator import replies  # noqa: E402
-from gateway.upstreams.emulator.server import EmulatorServer  # noqa: E402
+from proxy_site.emulator.pretend_model import replies  # noqa: E402
+from proxy_site.emulator.server import EmulatorServer  # noqa: E402
 
 if TYPE_CHECKING:
     from benchmarks.processes import Server
-    from gateway.upstreams.emulator.log import Entry
-    from gateway.upstreams.emulator.state import EmulatorState
+    from proxy_site.emulator.log import Entry
+    from proxy_site.emulator.state import EmulatorState
 
 MODEL, JUDGE = "claude-sonnet-4-6", "gemini-3-flash"
 ROUNDS = 5

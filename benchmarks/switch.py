@@ -41,8 +41,8 @@ from benchmarks.http_client import Connection, connect, post_request, run  # noq
 from benchmarks.plan import say  # noqa: E402
 from benchmarks.processes import LOOPBACK, free_port  # noqa: E402
 from benchmarks.report import machine  # noqa: E402
-from gateway.upstreams.emulator.google_errors import rate_limited  # noqa: E402
-from gateway.upstreams.emulator.models import MODELS  # noqa: E402
+from proxy_site.emulator.google_errors import rate_limited  # noqa: E402
+from proxy_site.emulator.models import MODELS  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gateway.translation.upstream_model import Family, UpstreamModel
-    from gateway.upstreams.emulator.tokenizer import Tokenizer
+    from proxy_site.emulator.pretend_model.tokenizer import Tokenizer
 
 CACHE = Path(".pytest_cache/d/vocabularies")
 MODELS: dict[Family, str] = {"claude": "claude-sonnet-4-6", "gemini": "gemini-3-pro-high"}

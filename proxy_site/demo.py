@@ -12,8 +12,8 @@ import shutil
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gateway.upstreams.emulator.server import EmulatorServer
 from proxy_site import running_demo
+from proxy_site.emulator.server import EmulatorServer
 
 if TYPE_CHECKING:
     from pathlib import Path

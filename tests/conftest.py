@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gateway.upstreams.emulator.server import EmulatorServer
+from proxy_site.emulator.server import EmulatorServer
 from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ import orjson
 import pytest
 
 from accounts.plain_text import neutralised
-from gateway.upstreams.emulator.behaviour import fault_named
-from gateway.upstreams.emulator.replies import function_call, text, thinking
-from gateway.upstreams.emulator.server import EmulatorServer
-from gateway.upstreams.emulator.state import Script
+from proxy_site.emulator.delivery.behaviour import fault_named
+from proxy_site.emulator.pretend_model.replies import function_call, text, thinking
+from proxy_site.emulator.server import EmulatorServer
+from proxy_site.emulator.state import Script
 from tests.builders import a_thinking, a_tool, a_tool_result, a_tool_use, assistant, user
 from tests.clients.raw_http import ask, request_bytes
 from tests.live_gateway import LiveGateway

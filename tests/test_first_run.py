@@ -25,7 +25,7 @@ from tests.live_gateway import PROJECT, LiveGateway, clean_environment, free_por
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 STOPPED_WITHIN_SECONDS = 2.0
 EMULATOR_ACCOUNTS = ["ada@example.com", "grace@example.com", "linus@example.com"]

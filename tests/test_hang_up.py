@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from gateway.upstreams.emulator.behaviour import pace
+from proxy_site.emulator.delivery.behaviour import pace
 from tests.clients.raw_http import Wire, ask, request_bytes, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.upstreams.emulator.log import Entry
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.log import Entry
+    from proxy_site.emulator.server import EmulatorServer
     from tests.live_gateway import LiveGateway
 
 NOTICED_WITHIN_SECONDS = 1.0

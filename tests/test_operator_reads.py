@@ -20,8 +20,8 @@ from tests.live_gateway import LiveGateway, manage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.upstreams.emulator.server import EmulatorServer
-    from gateway.upstreams.emulator.state import EmulatorState
+    from proxy_site.emulator.server import EmulatorServer
+    from proxy_site.emulator.state import EmulatorState
 
 AUTH_TOKEN = "a-long-random-text"
 KEY = {"x-api-key": AUTH_TOKEN}

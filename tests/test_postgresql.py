@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from gateway.ledger.writing import SWEEP_SECONDS
-from gateway.upstreams.emulator.replies import function_call
+from proxy_site.emulator.pretend_model.replies import function_call
 from proxy_site.following import NOT_YET
 from tests.builders import a_tool, a_tool_result
 from tests.clients.raw_http import Wire, request_bytes
@@ -29,7 +29,7 @@ from tests.postgresql import empty, run, running_postgresql
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 pytestmark = pytest.mark.needs("postgresql")
 

@@ -20,7 +20,7 @@ from tests.clients.test_large_bodies import WatchedGateway
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 MIB = 1024 * 1024
 HELLO: dict[str, Any] = {

@@ -11,7 +11,7 @@ from tests.live_gateway import LiveGateway, manage
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 AUTH_TOKEN = "a-long-random-text"
 BASIC = "Basic YWRtaW46d3Jvbmc="  # admin:wrong

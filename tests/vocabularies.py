@@ -19,7 +19,7 @@ import orjson
 import tiktoken
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
-from gateway.upstreams.emulator.tokenizer import TOKENIZERS, Tokenizer, Tokenizers
+from proxy_site.emulator.pretend_model.tokenizer import TOKENIZERS, Tokenizer, Tokenizers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

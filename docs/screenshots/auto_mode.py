@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from gateway.upstreams.emulator.replies import Part, function_call
-from gateway.upstreams.emulator.server import EmulatorServer
+from proxy_site.emulator.pretend_model.replies import Part, function_call
+from proxy_site.emulator.server import EmulatorServer
 from tests.clients.claude_code import ClaudeCode, Session
 from tests.clients.node_packages import install
 from tests.live_gateway import PROJECT, LiveGateway

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from accounts.database_watch import DatabaseDown, DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, TokenGrant
 from accounts.models import Account, ClientProblem, SharedToken
 from accounts.outbound import AccountsClient
-from gateway.upstreams.emulator.behaviour import Behaviour, refuse
+from proxy_site.emulator.delivery.behaviour import Behaviour, refuse
 from tests.live_gateway import PROJECT, clean_environment
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 INVALID_GRANT = refuse(400, {"error": "invalid_grant", "error_description": "expired or revoked"})
 

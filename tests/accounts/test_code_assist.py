@@ -10,7 +10,7 @@ from accounts.google.code_assist import CodeAssistFailed, fetch_available_models
 from accounts.outbound import AccountsClient
 
 if TYPE_CHECKING:
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 MODELS = {"gemini-3-flash": {}, "gemini-3.1-flash-lite": {"displayName": "Lite"}}
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
     from accounts.inspection import Check
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 
 @pytest.fixture

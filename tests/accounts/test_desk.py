@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

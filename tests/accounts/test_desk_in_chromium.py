@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 pytestmark = pytest.mark.needs("chromium")
 

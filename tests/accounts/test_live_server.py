@@ -21,7 +21,7 @@ from tests.live_gateway import LiveGateway, clean_environment, free_port, manage
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 PASSWORD = "canary-operator-password"
 EMAILS = ["ada@example.com", "grace@example.com", "linus@example.com"]

@@ -10,10 +10,10 @@ from accounts.google.code_assist import ModelOffer
 from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import Account, QuotaSnapshot
 from accounts.quota import forget_old_quotas, outlooks, store_quotas
-from gateway.upstreams.emulator.behaviour import refuse
+from proxy_site.emulator.delivery.behaviour import refuse
 
 if TYPE_CHECKING:
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 SOON = datetime.now(UTC) + timedelta(hours=5)
 

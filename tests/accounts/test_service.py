@@ -15,7 +15,7 @@ from accounts.transfer.rows import Row
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 LITE, FLASH = "gemini-3.1-flash-lite", "gemini-3-flash"
 ADA, LINUS = "ada@example.com", "linus@example.com"

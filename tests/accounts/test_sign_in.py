@@ -23,7 +23,7 @@ from accounts.google.sign_in import SignInFailed, exchange_code
 from accounts.models import Account, ClientProblem, SignIn
 from accounts.pasted_address import AnswerUnusable, parse_pasted
 from accounts.sign_in import finish_from_callback, finish_from_paste, google_address
-from gateway.upstreams.emulator.behaviour import refuse
+from proxy_site.emulator.delivery.behaviour import refuse
 from tests.accounts.any_json import TEXTS
 from tests.hostile_server import answering, http
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
     Consent = Callable[..., str]
 

@@ -13,7 +13,7 @@ from tests.live_gateway import free_port
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -16,11 +16,11 @@ from accounts.transfer.off_marks import OFF_WHEN, off_reason
 from accounts.transfer.owners import find_owners
 from accounts.transfer.readers import READERS, parse_rows
 from accounts.transfer.rows import Row
-from gateway.upstreams.emulator.behaviour import refuse
+from proxy_site.emulator.delivery.behaviour import refuse
 from tests.accounts.any_json import ANYTHING, TEXTS, like
 
 if TYPE_CHECKING:
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 ADA, TOKEN = "ada@example.com", "1//0gFAKE_refresh-token"
 OWN = Row(ADA, TOKEN, "proj")

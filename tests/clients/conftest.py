@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.upstreams.emulator.server import EmulatorServer
+from proxy_site.emulator.server import EmulatorServer
 from tests.clients.claude_code import ClaudeCode
 from tests.clients.node_packages import NodePackages, install
 from tests.clients.recorder import Recorder

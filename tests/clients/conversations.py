@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gateway.upstreams.emulator.log import Entry
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.log import Entry
+    from proxy_site.emulator.server import EmulatorServer
 
 
 def accepted_calls(emulator: EmulatorServer) -> list[Entry]:

@@ -19,8 +19,8 @@ from tests.clients.node_packages import CLAUDE_CODE_VERSION
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.upstreams.emulator.log import Entry
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.log import Entry
+    from proxy_site.emulator.server import EmulatorServer
     from tests.clients.node_packages import NodePackages
     from tests.clients.recorder import Recorder
 

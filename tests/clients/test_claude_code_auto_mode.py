@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.upstreams.emulator.replies import function_call
+from proxy_site.emulator.pretend_model.replies import function_call
 from tests.clients.claude_code import ClaudeCode
 from tests.clients.conversations import accepted_calls, function_responses
 from tests.live_gateway import PROJECT, LiveGateway
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
     from tests.clients.claude_code import Run
     from tests.clients.node_packages import NodePackages
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.upstreams.emulator.replies import function_call
+from proxy_site.emulator.pretend_model.replies import function_call
 from tests.clients.claude_code import ClaudeCode
 from tests.clients.conversations import (
     accepted_calls,
@@ -22,8 +22,8 @@ from tests.clients.conversations import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.upstreams.emulator.log import Entry
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.log import Entry
+    from proxy_site.emulator.server import EmulatorServer
     from tests.clients.node_packages import NodePackages
     from tests.clients.recorder import Recorder
 

@@ -17,7 +17,7 @@ from tests.clients.conversations import (
 )
 
 if TYPE_CHECKING:
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
     from tests.live_gateway import LiveGateway
 
 pytestmark = pytest.mark.needs("node")

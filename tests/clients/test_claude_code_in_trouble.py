@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.upstreams.emulator.accounts import sample_account
-from gateway.upstreams.emulator.behaviour import GOOD, pace
-from gateway.upstreams.emulator.server import EmulatorServer
-from gateway.upstreams.emulator.state import EmulatorState
+from proxy_site.emulator.accounts import sample_account
+from proxy_site.emulator.delivery.behaviour import GOOD, pace
+from proxy_site.emulator.server import EmulatorServer
+from proxy_site.emulator.state import EmulatorState
 from tests.clients.claude_code import WRITE_AND_READ, ClaudeCode
 from tests.clients.conversations import assert_paired, function_calls
 from tests.clients.recorder import Recorder

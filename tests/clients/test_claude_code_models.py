@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
     from tests.clients.claude_code import ClaudeCode
 
 pytestmark = pytest.mark.needs("node")

@@ -21,7 +21,7 @@ from tests.live_gateway import LiveGateway
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 MIB = 1024 * 1024
 LIMIT = 32 * MIB

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from anthropic.types import MessageParam
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
     from tests.live_gateway import LiveGateway
 
 CLAUDE = "claude-opus-4-6-thinking"

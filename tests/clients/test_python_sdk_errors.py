@@ -8,13 +8,13 @@ import anthropic
 import pytest
 from anthropic import Anthropic
 
-from gateway.upstreams.emulator.behaviour import pace
+from proxy_site.emulator.delivery.behaviour import pace
 from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 CLAUDE = "claude-opus-4-6-thinking"
 HELLO: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anthropic import Anthropic
 
-from gateway.upstreams.emulator.replies import function_call
+from proxy_site.emulator.pretend_model.replies import function_call
 from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from anthropic.types import Message, MessageParam, ToolParam
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 MODEL, JUDGE = "claude-sonnet-4-6", "gemini-2.5-flash"
 HELLO: list[MessageParam] = [{"role": "user", "content": "Tidy up"}]

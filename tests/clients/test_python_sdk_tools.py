@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anthropic import Anthropic, beta_tool
 
-from gateway.upstreams.emulator.replies import function_call, thinking
+from proxy_site.emulator.pretend_model.replies import function_call, thinking
 from tests.clients.conversations import (
     accepted_calls,
     assert_paired,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from anthropic.types import MessageParam, ToolParam, ToolResultBlockParam
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
     from tests.live_gateway import LiveGateway
 
 CLAUDE = "claude-opus-4-6-thinking"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from anthropic.types import MessageParam, ToolUnionParam
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
     from tests.clients.test_typescript_sdk import RunScript
     from tests.live_gateway import LiveGateway
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from gateway.upstreams.emulator.replies import function_call, thinking
+from proxy_site.emulator.pretend_model.replies import function_call, thinking
 from tests.clients.conversations import accepted_calls, assert_paired, function_calls
 
 if TYPE_CHECKING:
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
     from tests.clients.node_packages import NodePackages
     from tests.live_gateway import LiveGateway
 

@@ -12,8 +12,8 @@ from tests.clients.claude_code import ClaudeCode
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.upstreams.emulator.log import Entry
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.log import Entry
+    from proxy_site.emulator.server import EmulatorServer
     from tests.clients.claude_code import Run
     from tests.clients.node_packages import NodePackages
     from tests.clients.recorder import Recorder

@@ -17,7 +17,7 @@ from tests.gateway.conftest import a_body
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.upstreams.emulator.log import Entry
+    from proxy_site.emulator.log import Entry
 
 GIVE_UP_SECONDS = 60.0
 NAME = re.compile(r"load-\d+")

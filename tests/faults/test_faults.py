@@ -12,7 +12,7 @@ import pytest
 
 from accounts.models import Account
 from gateway import failover
-from gateway.upstreams.emulator.behaviour import pace, stall_before_headers, truncated_json
+from proxy_site.emulator.delivery.behaviour import pace, stall_before_headers, truncated_json
 from tests.faults.cases import BEFORE_THE_ANSWER, IN_THE_ANSWER, Fault
 from tests.gateway.conftest import a_body, in_database, text_of
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 ADA = "ada@example.com"
 OTHER_MODEL = "gemini-2.5-flash"

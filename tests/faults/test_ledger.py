@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.upstreams.emulator.behaviour import pace
-from gateway.upstreams.emulator.server import EmulatorServer
-from gateway.upstreams.emulator.state import EmulatorState
+from proxy_site.emulator.delivery.behaviour import pace
+from proxy_site.emulator.server import EmulatorServer
+from proxy_site.emulator.state import EmulatorState
 from tests.faults.load import Load, name_in, rows_of
 from tests.live_gateway import LiveGateway
 

@@ -17,7 +17,7 @@ from django.db.models import Sum
 from gateway.api import Api
 from gateway.ledger.search import attempts_of
 from gateway.models import HourlyUsage, RequestLog
-from gateway.upstreams.emulator.behaviour import (
+from proxy_site.emulator.delivery.behaviour import (
     Behaviour,
     capacity_exhausted,
     claude_invalid_request,
@@ -38,8 +38,8 @@ from gateway.upstreams.emulator.behaviour import (
     usage_only_last,
     usage_twice,
 )
-from gateway.upstreams.emulator.server import EmulatorServer
-from gateway.upstreams.emulator.state import EmulatorState
+from proxy_site.emulator.server import EmulatorServer
+from proxy_site.emulator.state import EmulatorState
 from tests.faults.load import name_in
 from tests.gateway.conftest import a_body, body_limits, in_database
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.log import Entry
+    from proxy_site.emulator.log import Entry
 
 SEED = 6
 REQUESTS = 10_000

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.upstreams.emulator.accounts import sample_account, sample_accounts
-from gateway.upstreams.emulator.behaviour import Behaviour, pace, quota_exhausted, rate_limited
-from gateway.upstreams.emulator.server import EmulatorServer
-from gateway.upstreams.emulator.state import EmulatorState
+from proxy_site.emulator.accounts import sample_account, sample_accounts
+from proxy_site.emulator.delivery.behaviour import Behaviour, pace, quota_exhausted, rate_limited
+from proxy_site.emulator.server import EmulatorServer
+from proxy_site.emulator.state import EmulatorState
 from tests.faults.test_faults import as_message, assert_at_rest, assert_whole_stream
 from tests.gateway.conftest import a_body, text_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.log import Entry
+    from proxy_site.emulator.log import Entry
 
 SEED = 5
 STREAMS = 1_000

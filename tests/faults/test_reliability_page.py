@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import httpx
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "reliability.md"
 NOW = datetime(2026, 3, 14, 13, 0, tzinfo=UTC).timestamp()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 ADA, LINUS = "ada@example.com", "linus@example.com"
 MODEL = "claude-sonnet-4-6"

@@ -13,7 +13,7 @@ import httpx
 import orjson
 import pytest
 
-from gateway.upstreams.emulator.behaviour import pace, stall_before_headers
+from proxy_site.emulator.delivery.behaviour import pace, stall_before_headers
 from tests.clients.raw_http import request_bytes
 from tests.gateway.conftest import a_body
 from tests.live_gateway import LiveGateway
@@ -21,7 +21,7 @@ from tests.live_gateway import LiveGateway
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 
 GRACE_SECONDS = 30

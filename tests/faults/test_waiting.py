@@ -11,7 +11,7 @@ import pytest
 from accounts import pool, service
 from accounts.models import Account
 from gateway import answer, failover, message_views, model_call
-from gateway.upstreams.emulator.behaviour import combine, pace, quota_exhausted, stall_before_headers
+from proxy_site.emulator.delivery.behaviour import combine, pace, quota_exhausted, stall_before_headers
 from tests.faults.test_faults import assert_at_rest, assert_whole_stream, events_of
 from tests.gateway.conftest import a_body, text_of
 from tests.live_gateway import free_port
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.log import Entry
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.log import Entry
+    from proxy_site.emulator.server import EmulatorServer
 
     LiveSetting = Callable[[str, Any], None]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_django.fixtures import Settings
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 BODY_LIMIT_BYTES = 1024 * 1024
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 ADA = "ada@example.com"
 

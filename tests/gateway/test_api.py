@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 
 def client_from(gateway: Gateway, address: str, host: str = "127.0.0.1:8672") -> httpx.AsyncClient:

@@ -17,7 +17,7 @@ from gateway import message_views
 from gateway.api import Api
 from gateway.bodies import ClientGone, IncomingBody
 from gateway.errors import GatewayError
-from gateway.upstreams.emulator.behaviour import stall_before_headers, stall_mid_stream
+from proxy_site.emulator.delivery.behaviour import stall_before_headers, stall_mid_stream
 from tests.gateway.conftest import a_body, body_limits
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gateway.bodies import BodyLimits
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 MIB = 1024 * 1024
 HELLO = orjson.dumps(a_body())

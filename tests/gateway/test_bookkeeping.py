@@ -12,7 +12,7 @@ from gateway.bookkeeper import facts
 from gateway.ledger import usage
 from gateway.ledger.search import attempts_of
 from gateway.models import RequestLog
-from gateway.upstreams.emulator.behaviour import pace
+from proxy_site.emulator.delivery.behaviour import pace
 from tests.faults.test_hang_ups import Caller
 from tests.gateway.conftest import a_body, in_database
 from tests.gateway.ledger.builders import a_record
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 ADA = "ada@example.com"
 SHAPES = pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])

@@ -11,8 +11,8 @@ import pytest
 
 from gateway.api import Api
 from gateway.models import ModelRoute, TokenRatio
-from gateway.upstreams.emulator.google_errors import TOO_LONG
-from gateway.upstreams.emulator.tokenizer import TOKENIZERS, Tokenizer
+from proxy_site.emulator.google_errors import TOO_LONG
+from proxy_site.emulator.pretend_model.tokenizer import TOKENIZERS, Tokenizer
 from tests.gateway.conftest import a_body, body_limits, in_database, started_gateway
 from tests.vocabularies import real_tokenizers
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 CLAUDE, GEMINI, GPT = "claude-sonnet-4-6", "gemini-3-flash", "gpt-oss-120b-medium"
 RUSSIAN = "Шлюз читает каждый запрос один раз и решает, какая учётная запись может на него ответить. "

@@ -19,11 +19,11 @@ from gateway import failover
 from gateway.anthropic_api.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
 from gateway.journey import Journey
-from gateway.upstreams.emulator import google_errors
-from gateway.upstreams.emulator.accounts import sample_account
-from gateway.upstreams.emulator.behaviour import fault_named, finish, pace, refuse
-from gateway.upstreams.emulator.google_errors import bare_429
-from gateway.upstreams.emulator.replies import function_call, thinking
+from proxy_site.emulator import google_errors
+from proxy_site.emulator.accounts import sample_account
+from proxy_site.emulator.delivery.behaviour import fault_named, finish, pace, refuse
+from proxy_site.emulator.google_errors import bare_429
+from proxy_site.emulator.pretend_model.replies import function_call, thinking
 from tests.gateway.conftest import a_body, a_client, add_accounts, in_database, started_gateway, text_of
 from tests.live_gateway import free_port
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from accounts.pool import Lease
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
     LiveSetting = Callable[[str, Any], None]
 

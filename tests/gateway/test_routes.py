@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx
     from django.test import Client
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 OFFERED = ["a", "b", "c", "d", "e"]
 

@@ -19,7 +19,7 @@ from gateway.signature_store import StoredSignatures
 from gateway.token_ratios import TokenRatios
 from gateway.translation.signatures import key_of_text, unsigned_calls
 from gateway.translator import RequestTranslator
-from gateway.upstreams.emulator.replies import function_call
+from proxy_site.emulator.pretend_model.replies import function_call
 from tests.builders import (
     a_messages_request,
     a_model,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,16 +10,16 @@ import pytest
 
 from gateway import message_views, structured_answers
 from gateway.models import RequestAttempt, RequestLog
-from gateway.upstreams.emulator.behaviour import finish, pace, stall_mid_stream
-from gateway.upstreams.emulator.replies import function_call, thinking
+from proxy_site.emulator.delivery.behaviour import finish, pace, stall_mid_stream
+from proxy_site.emulator.pretend_model.replies import function_call, thinking
 from tests.gateway.conftest import a_body, a_client, in_database, started_gateway, text_of
 
 if TYPE_CHECKING:
     import httpx
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.log import Entry
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.log import Entry
+    from proxy_site.emulator.server import EmulatorServer
 
 SCHEMA = {
     "type": "object",

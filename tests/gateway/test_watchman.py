@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pytest
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 
 async def test_a_line_now_and_then_says_that_all_is_well(

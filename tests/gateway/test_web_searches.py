@@ -26,8 +26,8 @@ from gateway.models import RequestLog
 from gateway.translation.web_search.answer import CANNOT_SEARCH, NOTHING_ALLOWED, NOTHING_FOUND
 from gateway.translation.web_search.notes import PREFIX
 from gateway.translation.web_search.sources import MAX_SOURCES
-from gateway.upstreams.emulator import models
-from gateway.upstreams.emulator.behaviour import (
+from proxy_site.emulator import models
+from proxy_site.emulator.delivery.behaviour import (
     empty_answer,
     error_mid_stream,
     finish,
@@ -42,7 +42,7 @@ from gateway.upstreams.emulator.behaviour import (
     without_sources,
     wrong_project,
 )
-from gateway.upstreams.emulator.replies import function_call
+from proxy_site.emulator.pretend_model.replies import function_call
 from tests.builders import a_chunk, a_tool, a_tool_result, assistant, user
 from tests.gateway.conftest import a_body, a_client, in_database, started_gateway, text_of
 from tests.gateway.test_structured_answers import FITS, SCHEMA, events_in
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
     import httpx
 
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.behaviour import Behaviour
-    from gateway.upstreams.emulator.log import Entry
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.delivery.behaviour import Behaviour
+    from proxy_site.emulator.log import Entry
+    from proxy_site.emulator.server import EmulatorServer
 
 SEARCHER, OTHER = "gemini-3.1-flash-lite", "gemini-3-flash"
 SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}

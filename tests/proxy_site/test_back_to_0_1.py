@@ -16,7 +16,7 @@ from tests.live_gateway import PROJECT, LiveGateway, manage
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 RELEASED = "04f6e42"
 """The last commit of 0.1."""

@@ -32,7 +32,7 @@ from tests.postgresql import PROGRAMS, running_postgresql
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 PASSPHRASE = b"correct horse battery staple\n"
 ENV_FILE = "TZ=Europe/Berlin\nWEBUI_PASSWORD='operator = $1'\nDATABASE_URL=\n"

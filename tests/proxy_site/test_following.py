@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pytest_django.fixtures import Settings
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 EIGHT = 8
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.upstreams.emulator.judge import verdict_on
-from gateway.upstreams.emulator.safety_check import SafetyCheck, read_safety_check
+from proxy_site.emulator.pretend_model.judge import verdict_on
+from proxy_site.emulator.pretend_model.safety_check import SafetyCheck, read_safety_check
 from tests.safeguards.calls import question_about
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.upstreams.emulator.judge import verdict_on
+from proxy_site.emulator.pretend_model.judge import verdict_on
 from tests.live_gateway import PROJECT
 from tests.safeguards.calls import KNOWN_CALLS, question_about
 from tests.safeguards.stand_in import as_read

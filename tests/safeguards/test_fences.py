@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstreams.emulator.judge import answer
-from gateway.upstreams.emulator.safety_check import is_safety_check, read_safety_check
+from proxy_site.emulator.pretend_model.judge import answer
+from proxy_site.emulator.pretend_model.safety_check import is_safety_check, read_safety_check
 from tests.safeguards.calls import NONCE, known, question_about
 from tests.safeguards.stand_in import as_google_request, as_read
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from gateway.service import Gateway
     from gateway.signature_store import StoredSignatures
     from gateway.translator import RequestTranslator
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 MIB = 1024 * 1024
 SIGNATURE = "gemini#" + "QUJD" * 30

@@ -14,8 +14,8 @@ from accounts import live_settings
 from accounts.models import Account
 from gateway.models import RequestLog
 from gateway.safeguards import checked_answer, judge
-from gateway.upstreams.emulator.behaviour import combine, fault_named, finish, pace, stall_before_headers
-from gateway.upstreams.emulator.replies import function_call
+from proxy_site.emulator.delivery.behaviour import combine, fault_named, finish, pace, stall_before_headers
+from proxy_site.emulator.pretend_model.replies import function_call
 from tests.faults.test_hang_ups import Caller
 from tests.gateway.conftest import a_body, a_client, in_database, started_gateway
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from gateway.ledger.record import RequestRecord
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.behaviour import Behaviour
-    from gateway.upstreams.emulator.log import Entry
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.delivery.behaviour import Behaviour
+    from proxy_site.emulator.log import Entry
+    from proxy_site.emulator.server import EmulatorServer
 
     LiveSetting = Callable[[str, Any], None]
 

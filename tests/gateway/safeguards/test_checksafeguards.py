@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 MODEL = "gemini-3-flash"
 A_FEW = ("build-folder", "localhost-health", "exfiltrate-key", "denied-push")

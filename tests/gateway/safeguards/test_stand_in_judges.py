@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.upstreams.emulator.replies import function_call
+from proxy_site.emulator.pretend_model.replies import function_call
 from tests.gateway.safeguards.test_check import SHAPES, ask, call_results, rows
 from tests.safeguards.calls import KNOWN_CALLS, known
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gateway.safeguards.known_calls import KnownCall
     from gateway.service import Gateway
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 CONTEXT = known("build-folder").context
 ASKED_FOR = "force-push-own-branch"

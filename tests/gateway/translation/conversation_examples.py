@@ -14,7 +14,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from gateway.upstreams.emulator.signatures import Signatures
+from proxy_site.emulator.pretend_model.signatures import Signatures
 from tests.builders import (
     CLAUDE,
     CLAUDE_THINKING,

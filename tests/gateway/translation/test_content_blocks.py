@@ -13,7 +13,7 @@ from gateway.translation.content_blocks import block_to_parts
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from gateway.translation.web_search.notes import sealed
-from gateway.upstreams.emulator.validator import validate_generate
+from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import (
     CLAUDE,
     GEMINI_2_5,

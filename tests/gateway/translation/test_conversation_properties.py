@@ -14,7 +14,7 @@ from gateway.errors import InvalidRequest
 from gateway.translation.history import repair_history
 from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
-from gateway.upstreams.emulator.validator import validate_generate
+from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import a_model, a_text, a_tool_result, a_tool_use
 from tests.gateway.translation.conversation_examples import Conversation, conversations
 from tests.gateway.translation.schema_examples import ANY_JSON

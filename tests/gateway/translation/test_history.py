@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.translation.history import INTERRUPTED, repair_history
-from gateway.upstreams.emulator.validator import validate_generate
+from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import (
     CLAUDE,
     CLAUDE_THINKING,

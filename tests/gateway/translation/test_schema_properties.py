@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.translation.json_schema import MAX_NODES, Restoration, parameters_schema, response_schema
 from gateway.translation.response import MessageCollector
 from gateway.translation.structured_output import AnswerSchema
-from gateway.upstreams.emulator.validator import validate_generate
+from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import CLAUDE, GEMINI_3, GPT, a_chunk, a_stream, a_tool, events_of, translated
 from tests.gateway.translation.schema_examples import ANY_JSON, DEFINITIONS, NAMES, example, tool_schemas
 from tests.gateway.translation.shares import Shares

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.claude_code_request import claude_code_request
 from gateway.translation.json_schema import parameters_schema
-from gateway.upstreams.emulator.validator import validate_generate
+from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import CLAUDE, GEMINI_3, a_chunk, a_stream, a_tool, events_of, translated
 from tests.gateway.translation.test_schema_properties import an_envelope, as_json, input_of
 from tests.gateway.translation.told_schemas import values_and_names, what_google_is_told

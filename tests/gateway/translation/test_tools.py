@@ -8,7 +8,7 @@ import pytest
 from gateway.translation import tools as tools_module
 from gateway.translation.json_schema import MOST_NODES_IN_ALL, PLACEHOLDER, NodeBudget
 from gateway.translation.tools import MODES, loaded_tools, translate_tools
-from gateway.upstreams.emulator.validator import validate_generate
+from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import (
     CLAUDE,
     GEMINI_3,

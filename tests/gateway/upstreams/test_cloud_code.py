@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_django.fixtures import Settings
 
-    from gateway.upstreams.emulator.server import EmulatorServer
+    from proxy_site.emulator.server import EmulatorServer
 
 NOWHERE = "http://127.0.0.1:1"
 

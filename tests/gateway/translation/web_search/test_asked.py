@@ -14,7 +14,7 @@ from gateway.errors import InvalidRequest
 from gateway.translation.web_search.asked import LONGEST_CONVERSATION, Search, asked_search
 from gateway.translation.web_search.notes import sealed
 from gateway.translation.web_search.request import translate_search
-from gateway.upstreams.emulator.validator import validate_generate
+from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import (
     a_messages_request,
     a_model,

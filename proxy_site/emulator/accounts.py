@@ -1,0 +1,112 @@
+"""The people who can sign in, what each of them may use, and how much of it is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from proxy_site.emulator.models import POOLS, WEB_SEARCH_MODELS
+
+TierId = Literal["free-tier", "g1-pro-tier", "g1-ultra-tier"]
+
+TIER_NAMES: dict[TierId, str] = {
+    "free-tier": "Antigravity",
+    "g1-pro-tier": "Google AI Pro",
+    "g1-ultra-tier": "Google AI Ultra",
+}
+
+REQUESTS_PER_WINDOW: dict[TierId, int] = {"free-tier": 500, "g1-pro-tier": 2_000, "g1-ultra-tier": 10_000}
+WINDOW_SECONDS = 5 * 3600.0
+
+
+@dataclass
+class Quota:
+    """Requests that one account may send to one pool. A window opens with its first request.
+
+    ``limit`` None means no limit. Times are seconds since the epoch.
+    """
+
+    limit: int | None
+    window_seconds: float = WINDOW_SECONDS
+    used: int = 0
+    reset_at: float | None = None
+
+    def refresh(self, now: float) -> None:
+        if self.reset_at is not None and now >= self.reset_at:
+            self.used, self.reset_at = 0, None
+
+    def take(self, now: float) -> bool:
+        """Use one request, if there is one."""
+        self.refresh(now)
+        if self.limit is None:
+            return True
+        if self.used >= self.limit:
+            return False
+        if self.reset_at is None:
+            self.reset_at = now + self.window_seconds
+        self.used += 1
+        return True
+
+    def remaining_fraction(self, now: float) -> float:
+        self.refresh(now)
+        if self.limit is None:
+            return 1.0
+        return max(0.0, 1 - self.used / self.limit) if self.limit else 0.0
+
+    def resets_at(self, now: float) -> float:
+        """When it is full again; a window not yet open would end one window from now."""
+        return self.reset_at if self.reset_at is not None else now + self.window_seconds
+
+
+@dataclass
+class Account:
+    """``project`` is None until onboarded; the states below are what Google can do to an account."""
+
+    email: str
+    name: str
+    tier: TierId
+    refresh_token: str
+    project: str | None = None
+    quotas: dict[str, Quota] = field(default_factory=dict)
+    project_as_object: bool = False
+    """Google sends cloudaicompanionProject as a string to some accounts and as an object to others."""
+    can_be_onboarded: bool = True
+    revoked: bool = False
+    disabled_by_provider: bool = False
+    verification_url: str | None = None
+    licensed: bool = True
+    consented: bool = False
+    consent_refusal: str = ""
+    """access_denied, admin_policy_enforced or org_internal: told when this account has been chosen."""
+    withheld_models: list[str] = field(default_factory=list)
+    """Ids that are neither listed for this account nor served to it: a release reaches accounts in turn."""
+    web_search_models: list[str] = field(default_factory=lambda: list(WEB_SEARCH_MODELS))
+    """Ids that are listed as searching the web and that do so for this account."""
+
+    def __post_init__(self) -> None:
+        for pool in POOLS:
+            self.quotas.setdefault(pool, Quota(REQUESTS_PER_WINDOW[self.tier]))
+
+    @property
+    def short_name(self) -> str:
+        return self.email.partition("@")[0]
+
+
+def sample_account(email: str, name: str, tier: TierId, *, onboarded: bool = True) -> Account:
+    short_name = email.partition("@")[0]
+    return Account(
+        email=email,
+        name=name,
+        tier=tier,
+        refresh_token=f"emulator-refresh-{short_name}",
+        project=f"emulator-project-{short_name}" if onboarded else None,
+    )
+
+
+def sample_accounts() -> list[Account]:
+    """Three tiers, both shapes of the project, and one who has never used the service."""
+    ada = sample_account("ada@example.com", "Ada Lovelace", "g1-pro-tier")
+    grace = sample_account("grace@example.com", "Grace Hopper", "free-tier", onboarded=False)
+    linus = sample_account("linus@example.com", "Linus Pauling", "g1-ultra-tier")
+    linus.project_as_object = True
+    return [ada, grace, linus]

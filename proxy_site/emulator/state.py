@@ -1,0 +1,369 @@
+"""Everything the emulator knows, behind one lock: accounts, tokens, scripts, log.
+
+Tests hold it as ``server.state``; the control API offers the same over HTTP. Every method may be called
+from any thread, while requests are running.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from proxy_site.emulator import google_errors
+from proxy_site.emulator.accounts import Account, Quota, sample_accounts
+from proxy_site.emulator.clock import Clock
+from proxy_site.emulator.delivery.behaviour import GOOD, Behaviour, combine, fault_named
+from proxy_site.emulator.log import Log
+from proxy_site.emulator.methods.consent_refusals import PUBLIC_SCOPES
+from proxy_site.emulator.pretend_model import replies
+from proxy_site.emulator.pretend_model.signatures import Signatures
+from proxy_site.emulator.pretend_model.tokenizer import TOKENIZERS, Tokenizers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from proxy_site.emulator.log import Purpose
+    from proxy_site.emulator.models import HeaderMode, Model
+
+Json = dict[str, Any]
+
+SESSIONS_REMEMBERED = 1_000
+
+
+@dataclass
+class AccessToken:
+    email: str
+    expires_at: float
+
+
+@dataclass(eq=False)
+class Script:
+    """What happens to the next ``times`` requests that match; None in a filter matches all.
+
+    ``parts`` or ``chunks`` replace the brain's answer; ``chunks`` are sent as they are.
+    """
+
+    behaviour: Behaviour = GOOD
+    parts: list[replies.Part] | None = None
+    chunks: list[Json] | None = None
+    account: str | None = None
+    model: str | None = None
+    method: str | None = None
+    purpose: Purpose | None = None
+    times: int | None = 1
+    was_added: bool = False
+
+    def matches(
+        self, method: str, account: str | None, model: str | None, purpose: Purpose | None = None
+    ) -> bool:
+        wanted = "safeguards" if self.behaviour.wrong_verdicts is not None else self.purpose
+        return (
+            self.method in {None, method}
+            and (self.account is None or self.account == account)
+            and (self.model is None or self.model == model)
+            and wanted in {None, purpose}
+        )
+
+
+GENERATE_METHODS = frozenset({"generateContent", "streamGenerateContent"})
+
+
+class EmulatorState:
+    """``token_lifetime_seconds`` is what tokens issued from now on live; ``pace`` is every answer's pace."""
+
+    def __init__(
+        self,
+        *,
+        accounts: Iterable[Account] | None = None,
+        clock: Clock | None = None,
+        signatures: Signatures | None = None,
+        tokenizers: Tokenizers | None = None,
+        client_id: str = "emulator-client-id",
+        client_secret: str = "emulator-client-secret",  # noqa: S107 -- known to everybody
+        log_size: int = 1_000,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.signatures = signatures or Signatures()
+        self.tokenizers = tokenizers or TOKENIZERS
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.client_state = ""
+        """``deleted_client`` or ``disabled_client``; empty for one that works."""
+        self.client_scopes: frozenset[str] = PUBLIC_SCOPES
+        """What the client may ask people for."""
+        self.registered_redirect_uris: frozenset[str] | None = None
+        """Of a web client; None for a desktop client, which may name any port of its machine."""
+        self.refresh_tokens_of_other_clients: set[str] = set()
+        self.token_lifetime_seconds = 3599.0
+        self.minimum_client_version: str | None = None
+        self.pace = GOOD
+        self.log = Log(log_size)
+        self.lock = threading.RLock()
+        self.count_connections: Callable[[], int] = lambda: 0
+        chosen = sample_accounts() if accounts is None else accounts
+        self._accounts = {account.email: account for account in chosen}
+        self._tokens: dict[str, AccessToken] = {}
+        self._scripts: list[Script] = []
+        self._prefixes: OrderedDict[tuple[str, str], set[bytes]] = OrderedDict()
+
+    @property
+    def open_connections(self) -> int:
+        """Sockets that the server holds, busy or kept alive."""
+        return self.count_connections()
+
+    # Accounts
+
+    @property
+    def accounts(self) -> list[Account]:
+        with self.lock:
+            return list(self._accounts.values())
+
+    def account(self, email: str) -> Account:
+        with self.lock:
+            return self._accounts[email]
+
+    def add_account(self, account: Account) -> None:
+        with self.lock:
+            self._accounts[account.email] = account
+
+    def account_with_refresh_token(self, refresh_token: str) -> Account | None:
+        return next((one for one in self.accounts if one.refresh_token == refresh_token), None)
+
+    def importable_accounts(self) -> list[Json]:
+        """What `manage.py importaccounts` reads: e-mail and refresh token of each account."""
+        return [{"email": one.email, "refresh_token": one.refresh_token} for one in self.accounts]
+
+    def revoke(self, email: str) -> None:
+        """The user takes the permission back: refreshing fails, and so do the tokens in use."""
+        with self.lock:
+            self.account(email).revoked = True
+            self.expire_tokens(email)
+
+    def restore(self, email: str) -> None:
+        """Undo everything that was done to an account."""
+        with self.lock:
+            account = self.account(email)
+            account.revoked = account.disabled_by_provider = False
+            account.verification_url, account.licensed = None, True
+            account.consent_refusal = ""
+
+    def disable_by_provider(self, email: str) -> None:
+        self.account(email).disabled_by_provider = True
+
+    def require_verification(
+        self, email: str, url: str = "https://accounts.google.com/signin/continue?sarp=1"
+    ) -> None:
+        self.account(email).verification_url = url
+
+    def take_licence(self, email: str) -> None:
+        self.account(email).licensed = False
+
+    def set_quota(
+        self,
+        email: str,
+        pool: str,
+        *,
+        remaining: int | None,
+        limit: int | None = None,
+        reset_in: float | None = None,
+    ) -> None:
+        """``remaining`` requests are left until ``reset_in`` seconds from now; None: no limit at all."""
+        with self.lock:
+            quota = self.quota(email, pool)
+            if remaining is None:
+                quota.limit, quota.used, quota.reset_at = None, 0, None
+                return
+            quota.limit = max(limit or quota.limit or 0, remaining)
+            quota.used = quota.limit - remaining
+            seconds = quota.window_seconds if reset_in is None else reset_in
+            quota.reset_at = self.clock.now() + seconds
+
+    def lift_quotas(self) -> None:
+        """No account has a limit any more."""
+        for account in self.accounts:
+            for pool in account.quotas:
+                self.set_quota(account.email, pool, remaining=None)
+
+    def set_web_search_models(self, *model_ids: str) -> None:
+        """What every account lists as searching the web; without ids the list is absent."""
+        for account in self.accounts:
+            account.web_search_models = list(model_ids)
+
+    def quota(self, email: str, pool: str) -> Quota:
+        return self.account(email).quotas[pool]
+
+    # Tokens
+
+    def issue_access_token(self, email: str) -> tuple[str, float]:
+        """A token and the seconds it lives."""
+        with self.lock:
+            now, lifetime = self.clock.now(), self.token_lifetime_seconds
+            self._tokens = {token: one for token, one in self._tokens.items() if one.expires_at > now}
+            access_token = f"emulator-access-{secrets.token_hex(16)}"
+            self._tokens[access_token] = AccessToken(email, now + lifetime)
+            return access_token, lifetime
+
+    def account_for_token(self, access_token: str) -> Account | None:
+        with self.lock:
+            token = self._tokens.get(access_token)
+            if token is None or token.expires_at <= self.clock.now():
+                return None
+            return self._accounts.get(token.email)
+
+    def expire_tokens(self, email: str | None = None) -> None:
+        """Tokens in use stop working at once: of one account, or of all."""
+        with self.lock:
+            kept = {} if email is None else {t: one for t, one in self._tokens.items() if one.email != email}
+            self._tokens = kept
+
+    # Scripts
+
+    def reply(
+        self,
+        *parts: replies.Part | str,
+        behaviour: Behaviour = GOOD,
+        account: str | None = None,
+        model: str | None = None,
+        purpose: Purpose | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Answer the next matching model call with these parts; a string is a text part."""
+        said = [replies.text(part) if isinstance(part, str) else part for part in parts]
+        self.add_script(
+            Script(behaviour, parts=said, account=account, model=model, purpose=purpose, times=times)
+        )
+
+    def reply_chunks(
+        self,
+        chunks: list[Json],
+        *,
+        behaviour: Behaviour = GOOD,
+        account: str | None = None,
+        model: str | None = None,
+        purpose: Purpose | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Answer with exactly these chunks, whole envelopes as Google sends them."""
+        self.add_script(
+            Script(behaviour, chunks=chunks, account=account, model=model, purpose=purpose, times=times)
+        )
+
+    def fault(
+        self,
+        fault: Behaviour | str,
+        *more: Behaviour,
+        account: str | None = None,
+        model: str | None = None,
+        method: str | None = None,
+        purpose: Purpose | None = None,
+        times: int | None = 1,
+        **parameters: Any,
+    ) -> None:
+        """Let the next matching requests fail: ``fault("stall_mid_stream", seconds=2, times=3)``.
+
+        Without a ``method`` only model calls are meant; others are named: "token", "loadCodeAssist", ...
+        ``purpose="safeguards"`` means the judge's calls alone, "answer" all but these.
+        """
+        first = fault_named(fault, **parameters) if isinstance(fault, str) else fault
+        behaviour = combine(first, *more)
+        self.add_script(
+            Script(behaviour, account=account, model=model, method=method, purpose=purpose, times=times)
+        )
+
+    def add_script(self, script: Script) -> None:
+        with self.lock:
+            script.was_added = True
+            self._scripts.append(script)
+
+    def clear_scripts(self) -> None:
+        with self.lock:
+            self._scripts.clear()
+
+    @property
+    def pending_scripts(self) -> int:
+        return len(self._scripts)
+
+    def take_script(
+        self, method: str, account: str | None, model: str | None, purpose: Purpose | None = None
+    ) -> Script | None:
+        """The oldest script that matches, used once more."""
+        if not self._scripts:
+            return None
+        with self.lock:
+            for script in self._scripts:
+                meant = script.method is not None or method in GENERATE_METHODS
+                if meant and script.matches(method, account, model, purpose):
+                    self._use_up(script)
+                    return script
+        return None
+
+    def give_back(self, script: Script) -> None:
+        """A request that Google refuses leaves the script to the next one."""
+        if not script.was_added:
+            return
+        with self.lock:
+            if script not in self._scripts:
+                self._scripts.insert(0, script)
+            if script.times is not None:
+                script.times += 1
+
+    def _use_up(self, script: Script) -> None:
+        if script.times is not None:
+            script.times -= 1
+            if script.times <= 0:
+                self._scripts.remove(script)
+
+    # Quota and caching
+
+    def take_quota(self, account: Account, model: Model, mode: HeaderMode) -> None:
+        """Count one request, or refuse it with Google's 429."""
+        with self.lock:
+            now = self.clock.now()
+            quota = account.quotas[model.pool(mode)]
+            if not quota.take(now):
+                raise google_errors.quota_exhausted(model.id, quota.resets_at(now), now)
+
+    def count_prompt(self, model: Model, request: Json) -> tuple[int, int]:
+        """Tokens of the prompt, and how many of them were seen before in the same session.
+
+        A prefix is cached up to the last turn that is the same, as with Google's implicit caching.
+        """
+        session_id = request.get("sessionId")
+        tokenizer = self.tokenizers[model.family]
+        preface = tokenizer.count_preface(request)
+        contents = request.get("contents") or []
+        counts = [tokenizer.count_content(content) for content in contents]
+        if not session_id:
+            return preface + sum(counts), 0
+        digests = _prefix_digests(request, contents)
+        with self.lock:
+            seen = self._session(model.id, session_id)
+            known = sum(1 for digest in digests if digest in seen)
+            seen.update(digests)
+        cached = preface + sum(counts[: known - 1]) if known else 0
+        return preface + sum(counts), cached
+
+    def _session(self, model_id: str, session_id: str) -> set[bytes]:
+        key = (model_id, session_id)
+        seen = self._prefixes.setdefault(key, set())
+        self._prefixes.move_to_end(key)
+        if len(self._prefixes) > SESSIONS_REMEMBERED:
+            self._prefixes.popitem(last=False)
+        return seen
+
+
+def _prefix_digests(request: Json, contents: list[Json]) -> list[bytes]:
+    """One digest for what stands before the conversation, then one after each of its turns."""
+    running = hashlib.blake2b(digest_size=16)
+    running.update(orjson.dumps([request.get("systemInstruction"), request.get("tools")]))
+    digests = [running.digest()]
+    for content in contents:
+        running.update(orjson.dumps(content))
+        digests.append(running.digest())
+    return digests
