@@ -25,7 +25,7 @@ from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import THRESHOLD_RULES, Account, ClientProblem, LiveSetting
 from accounts.quota import history_lines
 from accounts.quota_pools import pools_of
-from accounts.times import second
+from accounts.values.times import second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,8 +10,8 @@ from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from accounts.models import Account, Cooldown
-from accounts.plain_text import fitting
 from accounts.rest import LONG_HINT_SECONDS, CoolingDown
+from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

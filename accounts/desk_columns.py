@@ -12,7 +12,7 @@ from django.utils.timesince import timesince
 from accounts.advice import advice_for
 from accounts.quota_pools import dryness
 from accounts.service import running_service
-from accounts.times import minute
+from accounts.values.times import minute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
-from accounts.times import clock
+from accounts.values.times import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.credentials import seal, unseal
-from accounts.times import minute
+from accounts.values.times import minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from accounts.models import SetUpLink
-from accounts.networks import network_of
+from accounts.values.caller_networks import network_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

@@ -21,7 +21,7 @@ import certifi
 import httpx
 from django.conf import settings
 
-from accounts.plain_text import fitting
+from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -28,8 +28,8 @@ from accounts.google.sign_in import (
     new_code_verifier,
 )
 from accounts.models import Account, ClientProblem, SharedToken, SignIn
-from accounts.outside_values import word
 from accounts.pasted_address import CALLBACK_PATH, AnswerUnusable, parse_pasted
+from accounts.values.outside import word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

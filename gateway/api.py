@@ -22,7 +22,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import Resolver404, resolve
 
-from accounts.plain_text import neutralised
+from accounts.values.sanitize import neutralised
 from gateway.authentication import check_host
 from gateway.bodies import ClientGone, IncomingBody
 from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded

@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from accounts.plain_text import neutralised_lines
+from accounts.values.sanitize import neutralised_lines
 
 
 class GatewayError(Exception):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
-from accounts.times import clock, clocks, in_words
+from accounts.values.times import clock, clocks, in_words
 from gateway.translation.usage import NO_TOKENS, Tokens, TokenUsage
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from accounts.google.code_assist import CodeAssistFailed
 from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
 from accounts.models import Account
-from accounts.plain_text import fitting
 from accounts.service import AccountTrouble, NoProject
+from accounts.values.sanitize import fitting
 from gateway.errors import (
     GatewayError,
     InvalidRequest,

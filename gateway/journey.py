@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.plain_text import fitting
+from accounts.values.sanitize import fitting
 from gateway.errors import GatewayError, OperatorMustAct, Overloaded, RateLimited
 from gateway.explanations import Attempt, next_try, sentence
 from gateway.failures import ACCOUNTS_PAGE

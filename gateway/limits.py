@@ -15,7 +15,7 @@ from accounts.models import Account, Cooldown
 from accounts.quota import outlooks
 from accounts.quota_pools import dryness, is_in_use, mode_in_use, pools_of
 from accounts.rest import LIMIT_REASONS
-from accounts.times import clock, minute, second
+from accounts.values.times import clock, minute, second
 from gateway.models import ModelRoute
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import orjson
 from django.conf import settings
 from django.db import DatabaseError
 
-from accounts.plain_text import neutralised
+from accounts.values.sanitize import neutralised
 from gateway.request_ids import current_request_id
 
 COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.plain_text import fitting
+from accounts.values.sanitize import fitting
 from gateway.answer import KEEP_ALIVE_SECONDS
 from gateway.anthropic_api.messages import OLDEST_VERSION
 from gateway.anthropic_api.sse import PING, encode_event

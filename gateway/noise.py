@@ -7,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from accounts.networks import network_of
+from accounts.values.caller_networks import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

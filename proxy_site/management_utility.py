@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from django.core.management import ManagementUtility, get_commands
 
 from accounts.command_line import manage
-from accounts.plain_text import neutralised_lines
+from accounts.values.sanitize import neutralised_lines
 from proxy_site.version import version
 
 if TYPE_CHECKING:

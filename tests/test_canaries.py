@@ -15,7 +15,7 @@ import httpx
 import orjson
 import pytest
 
-from accounts.plain_text import neutralised
+from accounts.values.sanitize import neutralised
 from proxy_site.emulator.delivery.behaviour import fault_named
 from proxy_site.emulator.pretend_model.replies import function_call, text, thinking
 from proxy_site.emulator.server import EmulatorServer

@@ -19,7 +19,7 @@ from django.conf import settings
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.refusals import CLIENT_ERRORS, GUIDE, REMEDIES, explain, read_error_page
 from accounts.outbound import AccountsClient, CallFailed
-from accounts.outside_values import NotJson, parse_json
+from accounts.values.outside import NotJson, parse_json
 
 if TYPE_CHECKING:
     from accounts.outbound import WholeAnswer

@@ -17,8 +17,8 @@ import orjson
 from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, headers
 from accounts.google.errors import Refusal, is_closed_api, is_googles_page, parse_refusal, parse_timestamp
 from accounts.outbound import CallFailed
-from accounts.outside_values import NotJson, number, parse_json, whole_number, word
-from accounts.plain_text import fitting
+from accounts.values.outside import NotJson, number, parse_json, whole_number, word
+from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Sized

@@ -16,8 +16,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from accounts.outside_values import NotJson, parse_json, word
-from accounts.plain_text import fitting
+from accounts.values.outside import NotJson, parse_json, word
+from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

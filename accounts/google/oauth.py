@@ -9,8 +9,8 @@ from django.conf import settings
 
 from accounts.google.refusals import CLIENT_ERRORS, GUIDE, explain
 from accounts.outbound import CallFailed
-from accounts.outside_values import NotJson, number, parse_json, word
-from accounts.plain_text import fitting
+from accounts.values.outside import NotJson, number, parse_json, word
+from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
     from accounts.outbound import AccountsClient

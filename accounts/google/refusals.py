@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from accounts.plain_text import fitting
+from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

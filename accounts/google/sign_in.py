@@ -19,12 +19,12 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ContentDecodingError
 from requests_oauthlib import OAuth2Session
 
-from accounts.emails import parse_email
 from accounts.google.oauth import LONGEST_TOKEN, ClientSecretWrong
 from accounts.google.refusals import CLIENT_ERRORS, GUIDE, explain
 from accounts.outbound import ANSWER_BYTES, TIMEOUT_SECONDS, is_loopback, proxy_for, tls_context
-from accounts.outside_values import NotJson, parse_json, word
-from accounts.plain_text import fitting
+from accounts.values.emails import parse_email
+from accounts.values.outside import NotJson, parse_json, word
+from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

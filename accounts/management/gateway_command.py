@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand
 from django.core.management.base import CommandParser as DjangoParser
 
 from accounts.command_line import manage
-from accounts.plain_text import neutralised
+from accounts.values.sanitize import neutralised
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

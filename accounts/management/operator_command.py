@@ -28,8 +28,8 @@ from accounts.database_version import refuse_newer_database
 from accounts.inspection import check_all
 from accounts.management.gateway_command import NOTHING, GatewayCommand, as_json
 from accounts.models import Account
-from accounts.plain_text import neutralised, neutralised_lines
 from accounts.terms import NOTICE
+from accounts.values.sanitize import neutralised, neutralised_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

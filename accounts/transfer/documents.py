@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from accounts.exporting import decrypt, is_encrypted
-from accounts.outside_values import NotJson, is_too_deep, parse_json
 from accounts.transfer.refresh_tokens import lines_of
+from accounts.values.outside import NotJson, is_too_deep, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from accounts.outside_values import number
-from accounts.plain_text import fitting
+from accounts.values.outside import number
+from accounts.values.sanitize import fitting
 
 Entry = dict[str, Any]
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accounts.plain_text import fitting
 from accounts.transfer.rows import Row, build_row
+from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
     from accounts.transfer.rows import Entry

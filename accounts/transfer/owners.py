@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from asgiref.sync import async_to_sync
 from django.conf import settings
 
-from accounts.emails import parse_email
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
 from accounts.outbound import AccountsClient, CallFailed
-from accounts.outside_values import NotJson, parse_json
+from accounts.values.emails import parse_email
+from accounts.values.outside import NotJson, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

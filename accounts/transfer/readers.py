@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from accounts.plain_text import fitting
 from accounts.transfer import (
     antigravity_manager,
     cliproxyapi,
@@ -20,6 +19,7 @@ from accounts.transfer import (
 )
 from accounts.transfer.documents import NO_ACCOUNTS, THE_ONLY_ONE, ImportFileUnusable, parse_document
 from accounts.transfer.rows import CLOUD_CODE, WITHOUT_SIGN_IN, Entry, Row, not_yet
+from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable

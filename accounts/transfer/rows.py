@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from accounts.emails import parse_email
-from accounts.plain_text import fitting
 from accounts.transfer.off_marks import off_reason
+from accounts.values.emails import parse_email
+from accounts.values.sanitize import fitting
 
 Entry = dict[str, Any]
 

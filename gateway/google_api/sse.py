@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from accounts.outside_values import MOST_LEVELS, NotJson, is_too_deep, parse_json
+from accounts.values.outside import MOST_LEVELS, NotJson, is_too_deep, parse_json
 from gateway.google_api.content import first_candidate, parts_of, unwrap
 from gateway.google_api.surrogates import without_lone_surrogates
 

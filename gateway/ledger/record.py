@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
-from accounts.plain_text import fitting
+from accounts.values.sanitize import fitting
 from gateway.explanations import FORESEEN, NOBODY_LEFT_TO_TELL, TOLD_THE_CLIENT
 from gateway.translation.usage import NO_TOKENS, Tokens
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import connection, transaction
 from django.db.models import Q
 
-from accounts.plain_text import fitting
+from accounts.values.sanitize import fitting
 from gateway.explanations import NOTICEABLE_WAIT_SECONDS
 from gateway.ledger.record import HUNG_UP
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance

@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from accounts.plain_text import UNSAFE
+from accounts.values.sanitize import UNSAFE
 from gateway.safeguards.prompt import FLAGGED, NOT_FLAGGED, POLICY
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from accounts.outside_values import NotJson, parse_json
+from accounts.values.outside import NotJson, parse_json
 
 MAX_NESTING = 5
 MOST_DIGITS = 12

@@ -22,7 +22,7 @@ from django.utils import timezone
 from accounts.exporting import export
 from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import Account
-from accounts.plain_text import UNSAFE
+from accounts.values.sanitize import UNSAFE
 from tests.accounts.terminal import Terminal
 from tests.live_gateway import PROJECT, accounts_file, clean_environment, free_port, manage
 

@@ -16,11 +16,11 @@ from accounts.exporting import export
 from accounts.importing import preview, store
 from accounts.models import Account, Revision
 from accounts.passphrases import PassphraseWrong
-from accounts.plain_text import UNSAFE
 from accounts.states import enter_state
 from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.readers import parse_rows
-from tests.accounts.any_json import ANYTHING, TEXTS, encoded, like, several
+from accounts.values.sanitize import UNSAFE
+from tests.accounts.values.any_json import ANYTHING, TEXTS, encoded, like, several
 
 if TYPE_CHECKING:
     from pytest_django import Settings

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accounts.google.refusals import REMEDIES, ErrorPage, explain, read_error_page
-from accounts.plain_text import UNSAFE
-from tests.accounts.any_json import TEXTS
+from accounts.values.sanitize import UNSAFE
+from tests.accounts.values.any_json import TEXTS
 from tests.live_gateway import PROJECT
 
 ERROR_PAGE = "https://accounts.google.com/signin/oauth/error"

@@ -24,7 +24,7 @@ from accounts.models import Account, ClientProblem, SignIn
 from accounts.pasted_address import AnswerUnusable, parse_pasted
 from accounts.sign_in import finish_from_callback, finish_from_paste, google_address
 from proxy_site.emulator.delivery.behaviour import refuse
-from tests.accounts.any_json import TEXTS
+from tests.accounts.values.any_json import TEXTS
 from tests.hostile_server import answering, http
 
 if TYPE_CHECKING:

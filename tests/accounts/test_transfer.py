@@ -17,7 +17,7 @@ from accounts.transfer.owners import find_owners
 from accounts.transfer.readers import READERS, parse_rows
 from accounts.transfer.rows import Row
 from proxy_site.emulator.delivery.behaviour import refuse
-from tests.accounts.any_json import ANYTHING, TEXTS, like
+from tests.accounts.values.any_json import ANYTHING, TEXTS, like
 
 if TYPE_CHECKING:
     from proxy_site.emulator.server import EmulatorServer

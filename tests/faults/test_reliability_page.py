@@ -21,7 +21,7 @@ from accounts.rest import (
     NO_EFFECT,
     rest_seconds,
 )
-from accounts.times import in_words
+from accounts.values.times import in_words
 from gateway import failover, model_call
 from gateway.explanations import Attempt, sentence
 from gateway.failures import VERDICTS, Verdict

@@ -9,12 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from accounts.google.errors import parse_refusal
-from accounts.plain_text import UNSAFE
 from accounts.pool import PooledAccount
+from accounts.values.sanitize import UNSAFE
 from gateway.failures import failure_of, named_if_too_long
 from gateway.translation.errors import error_type_of, is_signature_complaint
 from gateway.upstreams.cloud_code import RequestRefused
-from tests.accounts.any_json import ANYTHING, ERROR, HEADERS, encoded
+from tests.accounts.values.any_json import ANYTHING, ERROR, HEADERS, encoded
 
 NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
 ADA = PooledAccount(1, "ada@example.com", "project-1")

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from accounts.times import clock, in_words
+from accounts.values.times import clock, in_words
 from gateway.explanations import Attempt, sentence
 
 NOON = 1_772_366_400.0  # 2026-03-01 12:00 UTC

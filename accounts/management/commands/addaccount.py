@@ -14,13 +14,13 @@ from accounts import sign_in
 from accounts.advice import advice_for
 from accounts.audit import ADDITION, record_command
 from accounts.callback_listener import CallbackListener, NoPortFree
-from accounts.emails import parse_email
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.sign_in import require_client_id
 from accounts.inspection import verify
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account, SignIn
 from accounts.pasted_address import AnswerUnusable
+from accounts.values.emails import parse_email
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

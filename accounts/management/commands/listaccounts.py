@@ -7,7 +7,7 @@ from accounts.management.operator_command import OperatorCommand
 from accounts.management.tables import Layout
 from accounts.models import ClientProblem
 from accounts.overview import describe
-from accounts.times import minute
+from accounts.values.times import minute
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

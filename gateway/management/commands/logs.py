@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.management.operator_command import OperatorCommand
 from accounts.management.tables import Layout, duration, number
-from accounts.times import second
+from accounts.values.times import second
 from gateway.ledger.record import MESSAGES, SAFEGUARDS, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.search import (
     LARGEST_PAGE,

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
 from accounts.management.tables import Layout, duration, number, table
-from accounts.times import minute
+from accounts.values.times import minute
 from gateway import limits
 from gateway.ledger import usage
 from gateway.ledger.record import tokens_of

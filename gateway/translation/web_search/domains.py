@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import unquote, urlsplit
 
-from accounts.plain_text import UNSAFE
+from accounts.values.sanitize import UNSAFE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from accounts.plain_text import UNSAFE
+from accounts.values.sanitize import UNSAFE
 from gateway.translation.web_search.domains import host_of, is_web_address
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from accounts.audit import record_command
 from accounts.management.operator_command import OperatorCommand
-from accounts.times import minute
+from accounts.values.times import minute
 from proxy_site.maintenance.restore import Questions, restore
 from proxy_site.maintenance.running import no_server
 from proxy_site.management.commands.backup import passphrase_from

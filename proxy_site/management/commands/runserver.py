@@ -20,7 +20,7 @@ from accounts.credentials import CredentialsUnreadable
 from accounts.key_rotation import check_keys
 from accounts.management.gateway_command import GatewayCommand
 from accounts.outbound import is_loopback
-from accounts.plain_text import neutralised_lines
+from accounts.values.sanitize import neutralised_lines
 from proxy_site.address import NotAnAddress, parse_address
 from proxy_site.banner import banner
 from proxy_site.data_dir import AlreadyServing, sole_server

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from accounts.plain_text import UNSAFE
+from accounts.values.sanitize import UNSAFE
 from gateway.anthropic_api.messages import MessagesRequest
 from gateway.errors import GatewayError, UpstreamFailed
 from gateway.journey import Journey

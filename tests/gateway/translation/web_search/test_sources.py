@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.plain_text import UNSAFE
+from accounts.values.sanitize import UNSAFE
 from gateway.translation.web_search.domains import Domains, is_web_address
 from gateway.translation.web_search.sources import (
     LONGEST_QUERY,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts.outside_values import MOST_LEVELS, NotJson, number, parse_json, whole_number, word
+from accounts.values.outside import MOST_LEVELS, NotJson, number, parse_json, whole_number, word
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),

@@ -1,4 +1,4 @@
-"""Values from outside, looked at where they enter. Pure. For sentences: accounts/plain_text.py.
+"""Values from outside, looked at where they enter. Pure. For sentences: accounts/values/sanitize.py.
 
 None means that the value is not one; what follows of that is the caller's to say.
 """

@@ -23,8 +23,8 @@ from accounts.google.code_assist import (
 from accounts.google.errors import MAX_WAIT_SECONDS, MIN_WAIT_SECONDS, parse_refusal
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
 from accounts.outbound import AccountsClient, WholeAnswer
-from accounts.plain_text import UNSAFE
-from tests.accounts.any_json import ANYTHING, ERROR, HEADERS, TEXTS, encoded, like, several
+from accounts.values.sanitize import UNSAFE
+from tests.accounts.values.any_json import ANYTHING, ERROR, HEADERS, TEXTS, encoded, like, several
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.plain_text import fitting, neutralised, neutralised_lines
+from accounts.values.sanitize import fitting, neutralised, neutralised_lines
 
 NEUTRALISED = {
     "nothing": ("", ""),
