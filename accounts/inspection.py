@@ -15,7 +15,7 @@ from channels.db import database_sync_to_async
 
 from accounts.access_tokens import AccessTokens
 from accounts.credentials import CredentialsUnreadable
-from accounts.database_watch import DatabaseDown
+from accounts.database.watch import DatabaseDown
 from accounts.google.code_assist import (
     Assignment,
     CodeAssistFailed,

@@ -22,7 +22,7 @@ from django.db import DatabaseError
 from accounts import live_settings
 from accounts.access_tokens import AccessTokens, sealed_refresh_tokens
 from accounts.cooldowns import read_cooldowns, store_cooldowns
-from accounts.database_watch import DatabaseDown, DatabaseWatch
+from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
 from accounts.inspection import (
     AccountTrouble,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from accounts.command_line import manage
 from accounts.credentials import CredentialsUnreadable
-from accounts.database_watch import DatabaseDown
+from accounts.database.watch import DatabaseDown
 from accounts.google.code_assist import CodeAssistFailed
 from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired

@@ -11,7 +11,7 @@ from gateway.api import send_error
 from gateway.errors import Unavailable
 
 if TYPE_CHECKING:
-    from accounts.database_watch import DatabaseWatch
+    from accounts.database.watch import DatabaseWatch
     from proxy_site.front_door import Receive, Scope, Send
 
 RETRY_AFTER_SECONDS = 5

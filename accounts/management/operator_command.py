@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from accounts.command_line import manage
 from accounts.credentials import CredentialsUnreadable
-from accounts.database_version import refuse_newer_database
+from accounts.database.version import refuse_newer_database
 from accounts.inspection import check_all
 from accounts.management.gateway_command import NOTHING, GatewayCommand, as_json
 from accounts.models import Account

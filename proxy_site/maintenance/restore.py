@@ -23,9 +23,10 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection, connections
 
-from accounts import credentials, database_version, passphrases
+from accounts import credentials, passphrases
 from accounts.command_line import manage
-from accounts.database_version import lets_in, release, written
+from accounts.database import version
+from accounts.database.version import lets_in, release, written
 from accounts.models import Account
 from gateway.models import RequestLog
 from proxy_site.environment import SettingError, env_lines, lines_of
@@ -96,7 +97,7 @@ def _restore_sqlite(contents: Contents, questions: Questions) -> Restored:
     place = _place()
     check_sqlite(contents.database)
     with _as_database(contents.database) as database:
-        if row := database_version.read(database):
+        if row := version.read(database):
             _refuse_newer(row.oldest_code, row.migrated_by)
         sealed = list(Account.objects.using(database.alias).values_list("sealed_refresh_token", flat=True))
         secrets = _secrets(contents, sealed, questions)

@@ -13,7 +13,7 @@ from channels.db import database_sync_to_async
 from accounts import access_tokens
 from accounts.access_tokens import AccessToken, AccessTokens
 from accounts.credentials import seal
-from accounts.database_watch import DatabaseDown, DatabaseWatch
+from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, TokenGrant
 from accounts.models import Account, ClientProblem, SharedToken
 from accounts.outbound import AccountsClient

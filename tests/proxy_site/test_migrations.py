@@ -23,8 +23,8 @@ from django.db.migrations import AddField, AddIndex, CreateModel, Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
-from accounts import database_version
-from accounts.database_version import our_migrations, release
+from accounts.database import version
+from accounts.database.version import our_migrations, release
 from accounts.models import DatabaseVersion
 from gateway.models import RequestLog
 from proxy_site.maintenance.copies import CopyFailed, copy, keep_copy
@@ -304,7 +304,7 @@ def test_the_way_back_brings_the_row_of_an_only_attempt_again(on_sqlite: BaseDat
 
 
 def test_the_database_says_who_migrated_it_and_who_may_use_it(on_sqlite: BaseDatabaseWrapper) -> None:
-    row = database_version.read(on_sqlite)
+    row = version.read(on_sqlite)
 
     assert row is not None
     assert (row.migrated_by, row.oldest_code) == (django_settings.VERSION, "0.1.0")
@@ -313,7 +313,7 @@ def test_the_database_says_who_migrated_it_and_who_may_use_it(on_sqlite: BaseDat
 def test_migrating_again_lets_no_older_code_in(on_sqlite: BaseDatabaseWrapper) -> None:
     DatabaseVersion.objects.using(on_sqlite.alias).update(oldest_code="0.1.7")
 
-    database_version.record(on_sqlite)
+    version.record(on_sqlite)
 
     assert DatabaseVersion.objects.using(on_sqlite.alias).get().oldest_code == "0.1.7"
 
