@@ -1,7 +1,7 @@
 """Accounts with their secrets as a file: for a move to another machine. `importing` reads it back.
 
 Plain, it is the list that `importaccounts` takes. With a passphrase that list is encrypted
-(accounts/passphrases.py), and "format" says so.
+(accounts/credentials/passphrases.py), and "format" says so.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from accounts import passphrases
+from accounts.credentials import passphrases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

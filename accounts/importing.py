@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.credentials import CredentialsUnreadable
+from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.models import Account, Revision, SharedToken
 
 if TYPE_CHECKING:

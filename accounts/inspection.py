@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from channels.db import database_sync_to_async
 
-from accounts.access_tokens import AccessTokens
-from accounts.credentials import CredentialsUnreadable
+from accounts.credentials.access_tokens import AccessTokens
+from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.watch import DatabaseDown
 from accounts.google.code_assist import (
     Assignment,

@@ -13,7 +13,7 @@ from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.credentials import seal, unseal
+from accounts.credentials.encryption import seal, unseal
 from accounts.values.times import minute
 
 if TYPE_CHECKING:

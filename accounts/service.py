@@ -20,8 +20,8 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
 from accounts import live_settings
-from accounts.access_tokens import AccessTokens, sealed_refresh_tokens
 from accounts.cooldowns import read_cooldowns, store_cooldowns
+from accounts.credentials.access_tokens import AccessTokens, sealed_refresh_tokens
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
 from accounts.inspection import (

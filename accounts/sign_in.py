@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.credentials import CredentialsUnreadable, seal, unseal
+from accounts.credentials.encryption import CredentialsUnreadable, seal, unseal
 from accounts.google.client_check import check_client
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.refusals import explain

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from accounts.command_line import manage
-from accounts.credentials import CredentialsUnreadable
+from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.watch import DatabaseDown
 from accounts.google.code_assist import CodeAssistFailed
 from accounts.google.errors import Trouble

@@ -23,7 +23,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from accounts.command_line import manage
-from accounts.credentials import CredentialsUnreadable
+from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.version import refuse_newer_database
 from accounts.inspection import check_all
 from accounts.management.gateway_command import NOTHING, GatewayCommand, as_json

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from accounts.credentials import CredentialsUnreadable, seal, unseal
+from accounts.credentials.encryption import CredentialsUnreadable, seal, unseal
 from gateway.models import CallSignature
 from gateway.translation.signatures import tag
 

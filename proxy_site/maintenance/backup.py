@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 from django.conf import settings
 
-from accounts import credentials, passphrases
+from accounts.credentials import encryption, passphrases
 from proxy_site.environment import env_lines, is_secret
 from proxy_site.maintenance import archive
 from proxy_site.maintenance.copies import copy, sync
@@ -52,7 +52,7 @@ def _parts(passphrase: str) -> dict[str, bytes]:
     parts = {archive.SETTINGS: "".join(f"{line}\n" for line in open_lines).encode()}
     if passphrase:
         secrets = {
-            "credentials_keys": credentials.keys(),
+            "credentials_keys": encryption.keys(),
             "settings": [line for name, line in lines.items() if is_secret(name)],
         }
         sealed = passphrases.seal(orjson.dumps(secrets), passphrase)

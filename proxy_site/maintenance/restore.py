@@ -23,8 +23,8 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection, connections
 
-from accounts import credentials, passphrases
 from accounts.command_line import manage
+from accounts.credentials import encryption, passphrases
 from accounts.database import version
 from accounts.database.version import lets_in, release, written
 from accounts.models import Account
@@ -229,7 +229,7 @@ def _secrets(contents: Contents, sealed: list[str], questions: Questions) -> Sec
     if sealed and not _count_opened(sealed, [*secrets.credentials_keys, *_keys_here()]):
         raise NotABackup(
             f"holds {len(sealed)} accounts that do not open with the keys that are here. Put that key back "
-            f"with which they were encrypted ({credentials.where_keys_are()})"
+            f"with which they were encrypted ({encryption.where_keys_are()})"
         )
     return secrets
 
@@ -238,7 +238,7 @@ def _keys_here() -> list[str]:
     """Without what is no key: the file may be empty, or damaged."""
     keys = []
     with contextlib.suppress(ValueError):
-        found = credentials.keys()
+        found = encryption.keys()
         for key in found:
             Fernet(key)
             keys.append(key)
@@ -273,8 +273,8 @@ def _use_keys(secrets: Secrets, restored: Restored) -> None:
     """The keys that were here stay, after those of the backup: nothing that opened becomes unreadable."""
     if not secrets.credentials_keys:
         return
-    if credentials.keys_are_in_a_file():
-        credentials.write_keys(list(dict.fromkeys([*secrets.credentials_keys, *_keys_here()])))
+    if encryption.keys_are_in_a_file():
+        encryption.write_keys(list(dict.fromkeys([*secrets.credentials_keys, *_keys_here()])))
         restored.notes.append("Its keys are in the file credentials_keys now, before those that were there.")
     elif set(secrets.credentials_keys) - set(_keys_here()):
         restored.notes.append("It has keys that the setting CREDENTIALS_KEYS lacks; they were not written.")

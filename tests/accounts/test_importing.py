@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accounts.advice import advice_for
+from accounts.credentials.passphrases import PassphraseWrong
 from accounts.exporting import export
 from accounts.importing import preview, store
 from accounts.models import Account, Revision
-from accounts.passphrases import PassphraseWrong
 from accounts.states import enter_state
 from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.readers import parse_rows

@@ -20,7 +20,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.db import connections
 
-from accounts import passphrases
+from accounts.credentials import passphrases
 from proxy_site.maintenance.archive import NotABackup
 from proxy_site.maintenance.backup import back_up
 from proxy_site.maintenance.restore import check_sqlite

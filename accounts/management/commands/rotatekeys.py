@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accounts import key_rotation
 from accounts.audit import record_command
-from accounts.credentials import keys, keys_are_in_a_file
+from accounts.credentials import key_rotation
+from accounts.credentials.encryption import keys, keys_are_in_a_file
 from accounts.management.operator_command import OperatorCommand
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from accounts.audit import record_command
-from accounts.credentials import keys_are_in_a_file
+from accounts.credentials.encryption import keys_are_in_a_file
 from accounts.management.commands.exportaccounts import ask_passphrase, read_passphrase
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account

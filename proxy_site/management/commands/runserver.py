@@ -16,8 +16,8 @@ from django.db import DatabaseError, connection
 from django.utils import autoreload
 
 from accounts import live_settings, operators
-from accounts.credentials import CredentialsUnreadable
-from accounts.key_rotation import check_keys
+from accounts.credentials.encryption import CredentialsUnreadable
+from accounts.credentials.key_rotation import check_keys
 from accounts.management.gateway_command import GatewayCommand
 from accounts.outbound import is_loopback
 from accounts.values.sanitize import neutralised_lines

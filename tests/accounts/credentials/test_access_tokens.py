@@ -10,9 +10,9 @@ from urllib.parse import parse_qs
 import pytest
 from channels.db import database_sync_to_async
 
-from accounts import access_tokens
-from accounts.access_tokens import AccessToken, AccessTokens
-from accounts.credentials import seal
+from accounts.credentials import access_tokens
+from accounts.credentials.access_tokens import AccessToken, AccessTokens
+from accounts.credentials.encryption import seal
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, TokenGrant
 from accounts.models import Account, ClientProblem, SharedToken

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.fernet import Fernet
 
-from accounts import credentials, key_rotation
-from accounts.credentials import CredentialsUnreadable, keys, seal, unseal, write_keys
+from accounts.credentials import encryption, key_rotation
+from accounts.credentials.encryption import CredentialsUnreadable, keys, seal, unseal, write_keys
 from accounts.models import Account, Revision
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_a_sign_in_during_the_rotation_is_not_undone(
 ) -> None:
     """The row changes between being read and being written back."""
     key_rotation.add_key()
-    reseal = credentials.reseal
+    reseal = encryption.reseal
 
     def sign_in_meanwhile(sealed: str) -> str:
         account.refresh_token = "a newer one"

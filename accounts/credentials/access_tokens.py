@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from channels.db import database_sync_to_async
 from django.db.models import Q
 
-from accounts.credentials import CredentialsUnreadable, seal, unseal
+from accounts.credentials.encryption import CredentialsUnreadable, seal, unseal
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenGrant, refresh_access_token
 from accounts.models import Account, ClientProblem, SharedToken, usable_accounts

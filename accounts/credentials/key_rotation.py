@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from accounts import credentials
-from accounts.credentials import CredentialsUnreadable, reseal
+from accounts.credentials import encryption
+from accounts.credentials.encryption import CredentialsUnreadable, reseal
 from accounts.models import Account, Revision, SharedToken, SignIn
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def check_keys() -> None:
     unreadable = None
     for sealed in Account.objects.values_list("sealed_refresh_token", flat=True):
         try:
-            credentials.unseal(sealed)
+            encryption.unseal(sealed)
         except CredentialsUnreadable as error:
             unreadable = error
         else:
@@ -50,7 +50,7 @@ def check_keys() -> None:
 
 def add_key() -> None:
     """Only for keys in a file; those in CREDENTIALS_KEYS are the operator's to change."""
-    credentials.write_keys([Fernet.generate_key().decode(), *credentials.keys()])
+    encryption.write_keys([Fernet.generate_key().decode(), *encryption.keys()])
 
 
 def encrypt_anew() -> int:
@@ -63,17 +63,17 @@ def encrypt_anew() -> int:
 
 def forget_old_keys() -> None:
     """Keep the newest key alone, once nothing needs another one. Raises CredentialsUnreadable."""
-    all_keys = credentials.keys()
+    all_keys = encryption.keys()
     while True:
         encrypt_anew()
-        credentials.write_keys(all_keys[:1])
+        encryption.write_keys(all_keys[:1])
         if not any(_with_an_old_key()):
             return
-        credentials.write_keys(all_keys)  # a server encrypted with an old one at the last moment
+        encryption.write_keys(all_keys)  # a server encrypted with an old one at the last moment
 
 
 def _with_an_old_key() -> Iterator[tuple[type[Model], str, int, str]]:
-    newest = Fernet(credentials.keys()[0])
+    newest = Fernet(encryption.keys()[0])
     for model, field in SECRETS:
         rows = model._default_manager.exclude(**{field: ""}).values_list("pk", field)
         for pk, sealed in list(rows):
