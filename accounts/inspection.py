@@ -30,8 +30,8 @@ from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
 from accounts.models import Account
 from accounts.outbound import AccountsClient
+from accounts.pool.cooldowns import LIMITS
 from accounts.quota import store_quotas
-from accounts.rest import LIMITS
 from accounts.states import enter_state
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
 from accounts import live_settings
-from accounts.cooldowns import read_cooldowns, store_cooldowns
 from accounts.credentials.access_tokens import AccessTokens, sealed_refresh_tokens
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
@@ -33,7 +32,8 @@ from accounts.inspection import (
 )
 from accounts.models import Account, ClientProblem, Revision
 from accounts.outbound import AccountsClient
-from accounts.pool import Pool, PooledAccount, read_usable_accounts
+from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
+from accounts.pool.pool import Pool, PooledAccount, read_usable_accounts
 from accounts.quota import forget_old_quotas, outlooks
 from accounts.states import enter_state
 

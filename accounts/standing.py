@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from accounts.rest import CoolingDown
+    from accounts.pool.cooldowns import CoolingDown
     from accounts.service import AccountsService
 
 

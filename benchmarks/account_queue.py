@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accounts.pool import Lease, Pool
+    from accounts.pool.pool import Lease, Pool
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -31,7 +31,7 @@ MODELS = ("claude-sonnet-4-6:antigravity", "claude-opus-4-6-thinking:antigravity
 
 class Bench:
     def __init__(self, waiting: int, accounts: int) -> None:
-        from accounts.pool import MAX_WAITING, AccountRequest, Pool, PooledAccount
+        from accounts.pool.pool import MAX_WAITING, AccountRequest, Pool, PooledAccount
 
         self.requests = [AccountRequest(key, listed_id=key.partition(":")[0]) for key in MODELS]
         self.now = time.time()

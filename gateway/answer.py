@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from accounts.google.errors import Refusal
-    from accounts.pool import Lease, PooledAccount
+    from accounts.pool.pool import Lease, PooledAccount
     from gateway.anthropic_api.stream_events import StreamEvent
     from gateway.translation.stream import MessageStream
     from gateway.translation.usage import TokenUsage

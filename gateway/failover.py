@@ -19,7 +19,7 @@ from django.conf import settings
 
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
-from accounts.pool import AccountRequest, Patience, QueueFull, Reconsider
+from accounts.pool.pool import AccountRequest, Patience, QueueFull, Reconsider
 from gateway.errors import Overloaded
 from gateway.explanations import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT
 from gateway.failures import FAILURES, Failure, failure_of
@@ -28,7 +28,7 @@ from gateway.journey import Learned
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accounts.pool import Lease, PooledAccount, Unavailable
+    from accounts.pool.pool import Lease, PooledAccount, Unavailable
     from accounts.service import AccountsService
     from gateway.answer import Answer
     from gateway.errors import GatewayError

@@ -1,6 +1,6 @@
 """What each kind of failure means: for the client, and for what is tried next.
 
-One table, so that the whole policy can be read at once. How long the account rests is in accounts/rest.py.
+One table, so that the whole policy can be read at once. How long the account rests is in accounts/pool/cooldowns.py.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
     from accounts.google.errors import Refusal
-    from accounts.pool import PooledAccount
+    from accounts.pool.pool import PooledAccount
 
 ACCOUNTS_PAGE = "/admin/accounts/account/"
 

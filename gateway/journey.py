@@ -20,7 +20,7 @@ from gateway.failures import ACCOUNTS_PAGE
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
 
-    from accounts.pool import PooledAccount, Unavailable, Waiter
+    from accounts.pool.pool import PooledAccount, Unavailable, Waiter
     from gateway.anthropic_api.messages import MessagesRequest
     from gateway.translation.request import TranslatedRequest
     from gateway.translation.upstream_model import UpstreamModel

@@ -12,9 +12,9 @@ from accounts.advice import advice_for
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.models import Account, Cooldown
+from accounts.pool.cooldowns import LIMIT_REASONS
 from accounts.quota import outlooks
 from accounts.quota_pools import dryness, is_in_use, mode_in_use, pools_of
-from accounts.rest import LIMIT_REASONS
 from accounts.values.times import clock, minute, second
 from gateway.models import ModelRoute
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from accounts.google.errors import Trouble
-from accounts.rest import LIMITS
+from accounts.pool.cooldowns import LIMITS
 from gateway.answer import Answer
 from gateway.explanations import NEXT_ADDRESS, SAME_ACCOUNT
 from gateway.failures import failure_of, named_if_too_long
@@ -21,7 +21,7 @@ from gateway.upstreams.cloud_code import WORTH_ANOTHER_BASE, ModelCall, RequestR
 
 if TYPE_CHECKING:
     from accounts.google.errors import Refusal
-    from accounts.pool import Lease
+    from accounts.pool.pool import Lease
     from accounts.service import AccountsService
     from gateway.journey import Journey, Plan
     from gateway.translation.signatures import SignatureStore

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 
 from accounts.google.errors import Trouble
-from accounts.rest import (
+from accounts.pool.cooldowns import (
     CAPACITY_STEPS_SECONDS,
     EFFECTS,
     FAILURES_IN_A_ROW,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from accounts import pool, service
+from accounts import service
 from accounts.models import Account
+from accounts.pool import pool
 from gateway import answer, failover, message_views, model_call
 from proxy_site.emulator.delivery.behaviour import combine, pace, quota_exhausted, stall_before_headers
 from tests.faults.test_faults import assert_at_rest, assert_whole_stream, events_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from accounts.pool import PooledAccount
+from accounts.pool.pool import PooledAccount
 from gateway import answer as answer_module
 from gateway.answer import Answer
 from gateway.anthropic_api.messages import parse_messages_request

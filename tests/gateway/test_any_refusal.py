@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from accounts.google.errors import parse_refusal
-from accounts.pool import PooledAccount
+from accounts.pool.pool import PooledAccount
 from accounts.values.sanitize import UNSAFE
 from gateway.failures import failure_of, named_if_too_long
 from gateway.translation.errors import error_type_of, is_signature_complaint

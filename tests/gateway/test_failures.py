@@ -11,7 +11,7 @@ from accounts.google.code_assist import CodeAssistFailed
 from accounts.google.errors import Trouble, parse_refusal
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
 from accounts.models import Account
-from accounts.pool import PooledAccount
+from accounts.pool.pool import PooledAccount
 from accounts.service import NoProject
 from gateway.errors import GatewayError
 from gateway.failures import VERDICTS, failure_of, without_identifiers

@@ -13,8 +13,8 @@ import pytest
 
 from accounts import service
 from accounts.models import Account, Cooldown, Revision
-from accounts.pool import AccountRequest, Pool
-from accounts.rest import CoolingDown
+from accounts.pool.cooldowns import CoolingDown
+from accounts.pool.pool import AccountRequest, Pool
 from gateway import failover
 from gateway.anthropic_api.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import httpx
     from pytest_django.fixtures import Settings
 
-    from accounts.pool import Lease
+    from accounts.pool.pool import Lease
     from gateway.service import Gateway
     from proxy_site.emulator.server import EmulatorServer
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.strategies import BUCKET_SIZE, Candidate, Condition, choose, has_reserve, score
+from accounts.pool.strategies import BUCKET_SIZE, Candidate, Condition, choose, has_reserve, score
 
 NOW = 1_772_366_400.0
 

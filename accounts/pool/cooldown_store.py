@@ -10,7 +10,7 @@ from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from accounts.models import Account, Cooldown
-from accounts.rest import LONG_HINT_SECONDS, CoolingDown
+from accounts.pool.cooldowns import LONG_HINT_SECONDS, CoolingDown
 from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:

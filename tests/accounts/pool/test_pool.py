@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from accounts.google.errors import Trouble
-from accounts.pool import AccountRequest, Lease, Patience, Pool, PooledAccount, QueueFull, Reconsider
-from accounts.rest import FAILURES_IN_A_ROW, CoolingDown
+from accounts.pool.cooldowns import FAILURES_IN_A_ROW, CoolingDown
+from accounts.pool.pool import AccountRequest, Lease, Patience, Pool, PooledAccount, QueueFull, Reconsider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -333,7 +333,7 @@ async def test_a_waiter_is_woken_when_an_account_is_added(clock: Clock) -> None:
 
 
 async def test_the_queue_has_an_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accounts.pool.MAX_WAITING", 2)
+    monkeypatch.setattr("accounts.pool.pool.MAX_WAITING", 2)
     pool = a_pool(clock, 1)
     pool.failed(take(pool), Trouble.QUOTA, 600)
     pool.queue(SONNET)

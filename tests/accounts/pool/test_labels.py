@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.labels import short_labels
+from accounts.pool.labels import short_labels
 
 
 @pytest.mark.parametrize(

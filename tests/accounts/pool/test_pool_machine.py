@@ -12,12 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
-from accounts.pool import AccountRequest, Patience, Pool, PooledAccount, Reconsider
+from accounts.pool.pool import AccountRequest, Patience, Pool, PooledAccount, Reconsider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accounts.pool import Lease, Waiter
+    from accounts.pool.pool import Lease, Waiter
 
 T = TypeVar("T")
 

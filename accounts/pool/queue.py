@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 
-    from accounts.pool import Lease
+    from accounts.pool.pool import Lease
 
 
 @dataclass(frozen=True, slots=True)

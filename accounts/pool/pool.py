@@ -26,20 +26,20 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts import strategies
 from accounts.forecast import dry_until
 from accounts.google.errors import Trouble
-from accounts.labels import short_labels
 from accounts.live_settings import live
 from accounts.models import usable_accounts
-from accounts.queue import AccountRequest, Patience, Reconsider, Waiter, WaitingQueue
-from accounts.rest import EFFECTS, LIMITS, NO_EFFECT, CapacityPause, CoolingDown, Rests
-from accounts.strategies import Candidate, Condition
+from accounts.pool import strategies
+from accounts.pool.cooldowns import EFFECTS, LIMITS, NO_EFFECT, CapacityPause, CoolingDown, Rests
+from accounts.pool.labels import short_labels
+from accounts.pool.queue import AccountRequest, Patience, Reconsider, Waiter, WaitingQueue
+from accounts.pool.strategies import Candidate, Condition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from accounts.queue import Group, Need
+    from accounts.pool.queue import Group, Need
 
     ListsModel = Callable[[int, str, str], bool | None]
     """Whether the list of an account (its id) names a model (listed id, model key); None: not known yet."""
@@ -75,7 +75,7 @@ class PooledAccount:
     model_quota_thresholds: Mapping[str, float] = field(default_factory=dict)
     priority: int = 0
     label: str = ""
-    """For clients; the pool gives each of its accounts one that no other has (accounts/labels.py)."""
+    """For clients; the pool gives each of its accounts one that no other has (accounts/pool/labels.py)."""
 
     def threshold_for(self, request: AccountRequest) -> float | None:
         """The model's own under its listed name, or under that of its quota, else the account's."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from django.utils import timezone
 
-from accounts.cooldowns import read_cooldowns, store_cooldowns
 from accounts.models import Cooldown
-from accounts.rest import CoolingDown, Rests
+from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
+from accounts.pool.cooldowns import CoolingDown, Rests
 
 if TYPE_CHECKING:
     from pytest import MonkeyPatch  # noqa: PT013

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from django.db import OperationalError, connection
 
-from accounts.cooldowns import read_cooldowns, store_cooldowns
 from accounts.models import Account, Cooldown
-from accounts.rest import CoolingDown
+from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
+from accounts.pool.cooldowns import CoolingDown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
