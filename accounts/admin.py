@@ -23,8 +23,8 @@ from accounts import audit, desk_columns, live_settings_page, sign_in_pages
 from accounts.advice import advice_for
 from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import THRESHOLD_RULES, Account, ClientProblem, LiveSetting
-from accounts.quota import history_lines
-from accounts.quota_pools import pools_of
+from accounts.quota.pools import pools_of
+from accounts.quota.snapshots import history_lines
 from accounts.values.times import second
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
-    from accounts.quota_pools import QuotaPool
+    from accounts.quota.pools import QuotaPool
 
 # There is one operator, and nothing to administer about users.
 admin.site.unregister(User)

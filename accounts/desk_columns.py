@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 
 from accounts.advice import advice_for
-from accounts.quota_pools import dryness
+from accounts.quota.pools import dryness
 from accounts.service import running_service
 from accounts.values.times import minute
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from accounts.models import Account
-    from accounts.quota_pools import QuotaPool
+    from accounts.quota.pools import QuotaPool
 
 LOW = 0.2
 

@@ -31,7 +31,7 @@ from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpoin
 from accounts.models import Account
 from accounts.outbound import AccountsClient
 from accounts.pool.cooldowns import LIMITS
-from accounts.quota import store_quotas
+from accounts.quota.snapshots import store_quotas
 from accounts.states import enter_state
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from accounts.advice import advice_for
-from accounts.quota_pools import dryness, pools_of
+from accounts.quota.pools import dryness, pools_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -34,7 +34,7 @@ from accounts.models import Account, ClientProblem, Revision
 from accounts.outbound import AccountsClient
 from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
 from accounts.pool.pool import Pool, PooledAccount, read_usable_accounts
-from accounts.quota import forget_old_quotas, outlooks
+from accounts.quota.snapshots import forget_old_quotas, outlooks
 from accounts.states import enter_state
 
 if TYPE_CHECKING:

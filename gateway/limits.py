@@ -13,8 +13,8 @@ from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import LIMIT_REASONS
-from accounts.quota import outlooks
-from accounts.quota_pools import dryness, is_in_use, mode_in_use, pools_of
+from accounts.quota.pools import dryness, is_in_use, mode_in_use, pools_of
+from accounts.quota.snapshots import outlooks
 from accounts.values.times import clock, minute, second
 from gateway.models import ModelRoute
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from accounts.advice import Advice
-    from accounts.quota import QuotaOutlook
-    from accounts.quota_pools import QuotaPool
+    from accounts.quota.pools import QuotaPool
+    from accounts.quota.snapshots import QuotaOutlook
 
 
 @dataclass(slots=True)

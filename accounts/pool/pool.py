@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.forecast import dry_until
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.models import usable_accounts
@@ -35,6 +34,7 @@ from accounts.pool.cooldowns import EFFECTS, LIMITS, NO_EFFECT, CapacityPause, C
 from accounts.pool.labels import short_labels
 from accounts.pool.queue import AccountRequest, Patience, Reconsider, Waiter, WaitingQueue
 from accounts.pool.strategies import Candidate, Condition
+from accounts.quota.forecast import dry_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

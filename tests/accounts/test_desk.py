@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import live_settings, operators, sign_in
 from accounts.google.code_assist import ModelOffer
 from accounts.models import Account, ClientProblem, LiveSetting, SharedToken, SignIn
-from accounts.quota import store_quotas
+from accounts.quota.snapshots import store_quotas
 
 if TYPE_CHECKING:
     from collections.abc import Callable

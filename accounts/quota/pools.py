@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from accounts.forecast import dry_until
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.models import Cooldown
-from accounts.quota import SAME_RESET, outlooks
+from accounts.quota.forecast import dry_until
+from accounts.quota.snapshots import SAME_RESET, outlooks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from accounts.quota import QuotaOutlook
+    from accounts.quota.snapshots import QuotaOutlook
 
 UNKNOWN = "unknown"
 OTHERS = "Claude, GPT"

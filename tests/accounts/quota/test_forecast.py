@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.forecast import WINDOW_SECONDS, Forecast, Measurement, foretell, sentence
+from accounts.quota.forecast import WINDOW_SECONDS, Forecast, Measurement, foretell, sentence
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 HOUR = 3600.0

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import forecast
-from accounts.forecast import Forecast, Measurement, foretell
 from accounts.models import QuotaSnapshot
+from accounts.quota import forecast
+from accounts.quota.forecast import Forecast, Measurement, foretell
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

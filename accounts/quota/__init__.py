@@ -1,0 +1,4 @@
+"""How much each account has left: snapshots, their history, the forecast, and models that share a quota.
+
+Imports models, google and values.
+"""
