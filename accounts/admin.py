@@ -19,12 +19,13 @@ from unfold.decorators import action, display
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from accounts import audit, desk_columns, live_settings_page, sign_in_pages
+from accounts import audit, desk_columns, live_settings_page
 from accounts.advice import advice_for
 from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import THRESHOLD_RULES, Account, ClientProblem, LiveSetting
 from accounts.quota.pools import pools_of
 from accounts.quota.snapshots import history_lines
+from accounts.sign_in import pages
 from accounts.values.times import second
 
 if TYPE_CHECKING:
@@ -104,9 +105,9 @@ class AccountAdmin(ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
-            path("add/", wrap(sign_in_pages.start), name="accounts_account_add"),
-            path("sign-in/<int:number>/", wrap(sign_in_pages.attempt), name="accounts_sign_in"),
-            path("sign-in/<int:number>/status/", wrap(sign_in_pages.status), name="accounts_sign_in_status"),
+            path("add/", wrap(pages.start), name="accounts_account_add"),
+            path("sign-in/<int:number>/", wrap(pages.attempt), name="accounts_sign_in"),
+            path("sign-in/<int:number>/status/", wrap(pages.status), name="accounts_sign_in_status"),
             *super().get_urls(),
         ]
 

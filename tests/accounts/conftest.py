@@ -8,8 +8,8 @@ import httpx
 import pytest
 from django.utils import timezone
 
-from accounts.callback_listener import close_shared_listener
 from accounts.models import Account
+from accounts.sign_in.callback_server import close_shared_listener
 from tests.live_gateway import free_port
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from accounts import live_settings, operators, sign_in
+from accounts import live_settings, operators
 from accounts.google.code_assist import ModelOffer
 from accounts.models import Account, ClientProblem, LiveSetting, SharedToken, SignIn
 from accounts.quota.snapshots import store_quotas
+from accounts.sign_in import attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,7 +306,7 @@ def test_a_sign_in_is_started_pasted_and_completed(
     attempt = SignIn.objects.get()
 
     assert 'data-status="pending"' in text_of(desk, started.headers["location"])
-    desk.post(started.headers["location"], {"pasted": consent(sign_in.google_address(attempt))})
+    desk.post(started.headers["location"], {"pasted": consent(attempts.google_address(attempt))})
 
     page = text_of(desk, started.headers["location"])
     assert "Completed: ada@example.com" in page

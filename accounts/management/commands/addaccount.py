@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from accounts import sign_in
 from accounts.advice import advice_for
 from accounts.audit import ADDITION, record_command
-from accounts.callback_listener import CallbackListener, NoPortFree
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.sign_in import require_client_id
 from accounts.inspection import verify
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account, SignIn
-from accounts.pasted_address import AnswerUnusable
+from accounts.sign_in import attempts
+from accounts.sign_in.callback_server import CallbackListener, NoPortFree
+from accounts.sign_in.pasted_address import AnswerUnusable
 from accounts.values.emails import parse_email
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Command(OperatorCommand):
     def _with_browser(self, login_hint: str, terms_accepted: bool) -> SignIn:
         with CallbackListener() as listener:
             attempt = self._start(listener.port, login_hint, terms_accepted)
-            address = sign_in.google_address(attempt)
+            address = attempts.google_address(attempt)
             self.say("Sign in at Google. If no browser opens, open this address in one on this machine:")
             self.say(f"\n{address}\n")
             self.say(REFUSED_AT_GOOGLE)
@@ -83,9 +83,9 @@ class Command(OperatorCommand):
         return attempt
 
     def _with_paste(self, login_hint: str, terms_accepted: bool) -> SignIn:
-        attempt = self._start(sign_in.callback_ports()[0], login_hint, terms_accepted)
+        attempt = self._start(attempts.callback_ports()[0], login_hint, terms_accepted)
         self.say("Open this address in any browser and sign in:")
-        self.say(f"\n{sign_in.google_address(attempt)}\n")
+        self.say(f"\n{attempts.google_address(attempt)}\n")
         self.say("The browser then ends at a page that it cannot open. Copy the address of that page.")
         self.say(REFUSED_AT_GOOGLE)
         while True:
@@ -94,25 +94,25 @@ class Command(OperatorCommand):
             if not pasted:
                 raise CommandError("Not signed in: nothing was pasted.")
             try:
-                return sign_in.finish_from_paste(attempt, pasted)
+                return attempts.finish_from_paste(attempt, pasted)
             except AnswerUnusable as error:
-                if sign_in.refresh_status(attempt).status not in WAITING:
+                if attempts.refresh_status(attempt).status not in WAITING:
                     raise CommandError(f"Not signed in: {attempt.reason or error}") from error
                 self.say(str(error))
 
     def _start(self, port: int, login_hint: str, terms_accepted: bool) -> SignIn:
         """With the OAuth client tried first. Raises ClientSecretWrong or TokenEndpointDown."""
-        attempt = sign_in.start(
+        attempt = attempts.start(
             port=port, started_by="command-line", terms_accepted=terms_accepted, login_hint=login_hint
         )
-        if note := sign_in.check(attempt):
+        if note := attempts.check(attempt):
             self.say(note)
         return attempt
 
     def _wait(self, attempt: SignIn) -> None:
         """Until Google's answer has come in, or the time is over; at a terminal with a countdown."""
         shown = -1
-        while sign_in.refresh_status(attempt).status in WAITING:
+        while attempts.refresh_status(attempt).status in WAITING:
             if self.somebody_is_there and shown != attempt.seconds_left:
                 shown = attempt.seconds_left
                 self.show_progress(f"Waiting for you, {shown // 60}:{shown % 60:02} left …")

@@ -12,11 +12,12 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES
 
-from accounts import audit, sign_in
-from accounts.callback_listener import NoPortFree, shared_listener
+from accounts import audit
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.models import Account, SignIn
-from accounts.pasted_address import AnswerUnusable
+from accounts.sign_in import attempts
+from accounts.sign_in.callback_server import NoPortFree, shared_listener
+from accounts.sign_in.pasted_address import AnswerUnusable
 from accounts.terms import NOTICE
 
 if TYPE_CHECKING:
@@ -61,11 +62,11 @@ def start(request: HttpRequest) -> HttpResponse:
 @never_cache
 def attempt(request: HttpRequest, number: int) -> HttpResponse:
     """The page of one sign-in; a POST brings what was pasted."""
-    current = sign_in.refresh_status(get_object_or_404(SignIn, pk=number))
+    current = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
     problem = ""
     if request.method == "POST":
         try:
-            sign_in.finish_from_paste(current, request.POST.get("pasted", "")[:8192])
+            attempts.finish_from_paste(current, request.POST.get("pasted", "")[:8192])
         except AnswerUnusable as error:
             problem = str(error)
         else:
@@ -76,7 +77,7 @@ def attempt(request: HttpRequest, number: int) -> HttpResponse:
 @never_cache
 def status(request: HttpRequest, number: int) -> HttpResponse:
     """The part of that page which changes, asked for every second while the sign-in is under way."""
-    current = sign_in.refresh_status(get_object_or_404(SignIn, pk=number))
+    current = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
     response = render(request, "accounts/sign_in_status.html", _context(current))
     if current.status not in WAITING:
         response.headers["HX-Refresh"] = "true"  # the steps before it are over as well
@@ -88,14 +89,14 @@ def _start(request: HttpRequest, cleaned: dict[str, Any]) -> SignIn:
     try:
         port = shared_listener().port
     except NoPortFree:
-        port = sign_in.callback_ports()[0]  # then the address is pasted
-    current = sign_in.start(
+        port = attempts.callback_ports()[0]  # then the address is pasted
+    current = attempts.start(
         port=port,
         started_by=request.user.get_username(),
         terms_accepted=cleaned["accept_terms"],
         login_hint=cleaned["email"].lower(),
     )
-    sign_in.check(current)
+    attempts.check(current)
     audit.record(request.user, "Started a sign-in at Google")
     return current
 
@@ -110,7 +111,7 @@ def _context(current: SignIn) -> dict[str, Any]:
     return {
         "attempt": current,
         "is_waiting": waiting,
-        "google_address": sign_in.google_address(current) if waiting else "",
+        "google_address": attempts.google_address(current) if waiting else "",
         "title": "Sign in at Google",
     }
 

@@ -18,10 +18,10 @@ from django.db import close_old_connections, connection
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from accounts import sign_in
 from accounts.models import SignIn
 from accounts.outbound import is_loopback
-from accounts.pasted_address import CALLBACK_PATH, AnswerUnusable
+from accounts.sign_in import attempts
+from accounts.sign_in.pasted_address import CALLBACK_PATH, AnswerUnusable
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class NoPortFree(Exception):
     """All ports for the way back are taken; the text is for the operator."""
 
     def __init__(self) -> None:
-        ports = sign_in.callback_ports()
+        ports = attempts.callback_ports()
         super().__init__(
             f"The ports {ports[0]} to {ports[-1]} for Google's answer are all taken. "
             "Paste the address instead (--no-browser), or set OAUTH_CALLBACK_PORT."
@@ -120,7 +120,7 @@ class _Server(ThreadingHTTPServer):
 
 def _bind() -> tuple[int, list[_Server]]:
     """Both loopback addresses on one port: `localhost` may mean either. Raises NoPortFree."""
-    for port in sign_in.callback_ports():
+    for port in attempts.callback_ports():
         servers: list[_Server] = []
         try:
             servers.append(_Server(socket.AF_INET, port))
@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, "There is nothing here.")
             return
         try:
-            attempt = sign_in.finish_from_callback(dict(parse_qsl(query)))
+            attempt = attempts.finish_from_callback(dict(parse_qsl(query)))
         except AnswerUnusable as error:
             self._answer(HTTPStatus.BAD_REQUEST, str(error))
         except Exception:

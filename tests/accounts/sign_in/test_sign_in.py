@@ -16,13 +16,13 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts import sign_in
-from accounts.callback_listener import CallbackListener, NoPortFree
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.sign_in import SignInFailed, exchange_code
 from accounts.models import Account, ClientProblem, SignIn
-from accounts.pasted_address import AnswerUnusable, parse_pasted
-from accounts.sign_in import finish_from_callback, finish_from_paste, google_address
+from accounts.sign_in import attempts
+from accounts.sign_in.attempts import finish_from_callback, finish_from_paste, google_address
+from accounts.sign_in.callback_server import CallbackListener, NoPortFree
+from accounts.sign_in.pasted_address import AnswerUnusable, parse_pasted
 from proxy_site.emulator.delivery.behaviour import refuse
 from tests.accounts.values.any_json import TEXTS
 from tests.hostile_server import answering, http
@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 def start(port: int = 51121, email: str = "", *, terms_accepted: bool = True) -> SignIn:
-    return sign_in.start(port=port, started_by="admin", terms_accepted=terms_accepted, login_hint=email)
+    return attempts.start(port=port, started_by="admin", terms_accepted=terms_accepted, login_hint=email)
 
 
 AUTH = "https://www.googleapis.com/auth/"
@@ -94,7 +94,7 @@ def test_plain_http_is_spoken_to_loopback_only(settings: Settings) -> None:
 
 
 def test_a_good_client_is_not_objected_to(google: EmulatorServer) -> None:
-    assert sign_in.check(start()) == ""
+    assert attempts.check(start()) == ""
     assert [entry.method for entry in google.state.log.entries()] == ["token", "auth"]
 
 
@@ -115,7 +115,7 @@ def test_a_client_that_google_refuses_ends_the_attempt(
     attempt = start()
 
     with pytest.raises(ClientSecretWrong, match=f"{sentence}.*google-oauth.md"):
-        sign_in.check(attempt)
+        attempts.check(attempt)
 
     assert SignIn.objects.get().status == SignIn.Status.FAILED
 
@@ -125,27 +125,27 @@ def test_a_client_that_is_gone_is_said_to_be(google: EmulatorServer, state: str)
     google.state.client_state = state
 
     with pytest.raises(ClientSecretWrong, match="make another one"):
-        sign_in.check(start())
+        attempts.check(start())
 
 
 def test_a_web_client_is_told_from_a_desktop_client(google: EmulatorServer) -> None:
     google.state.registered_redirect_uris = frozenset()
 
     with pytest.raises(ClientSecretWrong, match='not of the type "Desktop app"'):
-        sign_in.check(start())
+        attempts.check(start())
 
 
 def test_without_the_token_endpoint_nobody_is_sent_to_sign_in(settings: Settings) -> None:
     settings.OAUTH_TOKEN_URL = "http://127.0.0.1:9/token"
 
     with pytest.raises(TokenEndpointDown, match=r"cannot be reached .*Check the network"):
-        sign_in.check(start())
+        attempts.check(start())
 
 
 def test_without_the_sign_in_page_the_browser_may_still_find_it(settings: Settings) -> None:
     settings.OAUTH_AUTH_URL = "http://127.0.0.1:9/auth"
 
-    assert sign_in.check(start()).startswith("Scopes and redirect address were not checked")
+    assert attempts.check(start()).startswith("Scopes and redirect address were not checked")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_googles_sign_in_page_is_understood_in_every_form(
         settings.OAUTH_AUTH_URL = url
 
         with pytest.raises(ClientSecretWrong) if is_refused else nullcontext():
-            sign_in.check(start())
+            attempts.check(start())
 
 
 # Coming back
@@ -371,7 +371,7 @@ def test_a_paste_that_is_no_answer_leaves_the_sign_in_waiting(pasted: str, sente
     with pytest.raises(AnswerUnusable, match=sentence):
         finish_from_paste(attempt, pasted)
 
-    assert sign_in.refresh_status(attempt).status == SignIn.Status.PENDING
+    assert attempts.refresh_status(attempt).status == SignIn.Status.PENDING
 
 
 def test_after_a_broken_paste_the_right_one_completes_the_sign_in(consent: Consent) -> None:
@@ -401,7 +401,7 @@ def test_after_ten_minutes_it_is_expired() -> None:
     with pytest.raises(AnswerUnusable, match="expired"):
         finish_from_callback({"state": attempt.state, "code": "4/some-code"})
 
-    assert sign_in.refresh_status(attempt).status == SignIn.Status.EXPIRED
+    assert attempts.refresh_status(attempt).status == SignIn.Status.EXPIRED
 
 
 def test_a_wrong_client_secret_is_the_operators_matter(consent: Consent, settings: Settings) -> None:
@@ -541,7 +541,7 @@ def test_the_browser_comes_back_to_the_listener(consent: Consent) -> None:
 
     assert answer.status_code == 200
     assert "ada@example.com" in answer.text
-    assert sign_in.refresh_status(attempt).status == SignIn.Status.COMPLETED
+    assert attempts.refresh_status(attempt).status == SignIn.Status.COMPLETED
 
 
 def test_a_taken_port_moves_the_listener_and_the_redirect_address_together(
@@ -551,14 +551,14 @@ def test_a_taken_port_moves_the_listener_and_the_redirect_address_together(
         attempt = start(listener.port)
         answer = httpx.get(consent(google_address(attempt)))
 
-    assert listener.port in sign_in.callback_ports()[1:]
+    assert listener.port in attempts.callback_ports()[1:]
     assert f"localhost:{listener.port}/" in attempt.redirect_uri
     assert answer.status_code == 200
 
 
 def test_with_all_ports_taken_it_says_so(settings: Settings) -> None:
     with ExitStack() as stack:
-        for port in sign_in.callback_ports():
+        for port in attempts.callback_ports():
             with suppress(OSError):  # then it is taken anyhow
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))
 

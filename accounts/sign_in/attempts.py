@@ -28,7 +28,7 @@ from accounts.google.sign_in import (
     new_code_verifier,
 )
 from accounts.models import Account, ClientProblem, SharedToken, SignIn
-from accounts.pasted_address import CALLBACK_PATH, AnswerUnusable, parse_pasted
+from accounts.sign_in.pasted_address import CALLBACK_PATH, AnswerUnusable, parse_pasted
 from accounts.values.outside import word
 
 if TYPE_CHECKING:
