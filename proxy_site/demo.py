@@ -41,7 +41,7 @@ def prepare_environment() -> Path:
 
 def import_accounts() -> None:
     """The emulator's accounts, with the terms accepted: nobody's account is at stake."""
-    from accounts.importing import store
+    from accounts.transfer.importing import store
     from accounts.transfer.rows import Row
 
     store(

@@ -7,8 +7,8 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from accounts.exporting import decrypt, is_encrypted
-from accounts.transfer.refresh_tokens import lines_of
+from accounts.transfer.exporting import decrypt, is_encrypted
+from accounts.transfer.formats.refresh_tokens import lines_of
 from accounts.values.outside import NotJson, is_too_deep, parse_json
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from accounts.transfer import (
+from accounts.transfer.documents import NO_ACCOUNTS, THE_ONLY_ONE, ImportFileUnusable, parse_document
+from accounts.transfer.formats import (
     antigravity_manager,
     cliproxyapi,
     gcli2api,
@@ -17,7 +18,6 @@ from accounts.transfer import (
     plain_list,
     refresh_tokens,
 )
-from accounts.transfer.documents import NO_ACCOUNTS, THE_ONLY_ONE, ImportFileUnusable, parse_document
 from accounts.transfer.rows import CLOUD_CODE, WITHOUT_SIGN_IN, Entry, Row, not_yet
 from accounts.values.sanitize import fitting
 

@@ -19,9 +19,9 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.utils import timezone
 
-from accounts.exporting import export
 from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import Account
+from accounts.transfer.exporting import export
 from accounts.values.sanitize import UNSAFE
 from tests.accounts.terminal import Terminal
 from tests.live_gateway import PROJECT, accounts_file, clean_environment, free_port, manage

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from accounts.importing import store
 from accounts.models import Account
 from accounts.service import AccountsService, NoProject
+from accounts.transfer.importing import store
 from accounts.transfer.rows import Row
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from asgiref.sync import sync_to_async
 
-from accounts.importing import store
+from accounts.transfer.importing import store
 from accounts.transfer.rows import Row
 from gateway.api import Api
 from gateway.bodies import BodyLimits

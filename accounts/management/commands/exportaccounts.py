@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from accounts.audit import record_command
-from accounts.exporting import export
-from accounts.files import FileUnusable, read_file
 from accounts.management.operator_command import OperatorCommand
+from accounts.transfer.exporting import export
+from accounts.transfer.files import FileUnusable, read_file
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

@@ -11,8 +11,11 @@ from django.core.management.base import CommandError
 from accounts.audit import record_command
 from accounts.command_line import manage
 from accounts.credentials.passphrases import PassphraseWrong
-from accounts.files import FileUnusable, files_in, is_folder, read_file, read_whole
-from accounts.importing import (
+from accounts.management.commands.exportaccounts import ask_passphrase, read_passphrase
+from accounts.management.operator_command import OperatorCommand
+from accounts.transfer.documents import ImportFileUnusable
+from accounts.transfer.files import FileUnusable, files_in, is_folder, read_file, read_whole
+from accounts.transfer.importing import (
     ADDED,
     FAILED,
     UPDATED,
@@ -24,9 +27,6 @@ from accounts.importing import (
     preview,
     store,
 )
-from accounts.management.commands.exportaccounts import ask_passphrase, read_passphrase
-from accounts.management.operator_command import OperatorCommand
-from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.owners import find_owners, lacks_owner
 from accounts.transfer.readers import parse_rows
 from accounts.transfer.rows import Row

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from accounts.files import FileUnusable, files_in, is_folder, read_file, read_whole
+from accounts.transfer.files import FileUnusable, files_in, is_folder, read_file, read_whole
 
 
 def test_an_ordinary_file_is_read_up_to_its_limit(tmp_path: Path) -> None:

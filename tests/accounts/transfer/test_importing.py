@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from accounts.advice import advice_for
 from accounts.credentials.passphrases import PassphraseWrong
-from accounts.exporting import export
-from accounts.importing import preview, store
 from accounts.models import Account, Revision
 from accounts.states import enter_state
 from accounts.transfer.documents import ImportFileUnusable
+from accounts.transfer.exporting import export
+from accounts.transfer.importing import preview, store
 from accounts.transfer.readers import parse_rows
 from accounts.values.sanitize import UNSAFE
 from tests.accounts.values.any_json import ANYTHING, TEXTS, encoded, like, several
