@@ -9,9 +9,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
-from accounts.advice import advice_for
 from accounts.quota.pools import dryness
 from accounts.service import running_service
+from accounts.status.next_steps import advice_for
 from accounts.values.times import minute
 
 if TYPE_CHECKING:

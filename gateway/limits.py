@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from accounts.advice import advice_for
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import LIMIT_REASONS
 from accounts.quota.pools import dryness, is_in_use, mode_in_use, pools_of
 from accounts.quota.snapshots import outlooks
+from accounts.status.next_steps import advice_for
 from accounts.values.times import clock, minute, second
 from gateway.models import ModelRoute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from accounts.advice import Advice
     from accounts.quota.pools import QuotaPool
     from accounts.quota.snapshots import QuotaOutlook
+    from accounts.status.next_steps import Advice
 
 
 @dataclass(slots=True)

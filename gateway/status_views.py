@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
-from accounts.standing import standing
+from accounts.status.pool_status import standing
 from gateway.api import JsonResponse
 from gateway.endpoints import endpoint
 from gateway.operator_access import is_operator_at_health, may_be_operator

@@ -8,7 +8,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from accounts.standing import standing
+from accounts.status.pool_status import standing
 from gateway.log_format import RequestIdFilter, SafeFormatter
 
 if TYPE_CHECKING:

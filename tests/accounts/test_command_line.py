@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from accounts.advice import advice_for
 from accounts.command_line import container_prefix, manage, program
 from accounts.models import Account
+from accounts.status.next_steps import advice_for
 from tests.live_gateway import PROJECT, clean_environment
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from accounts.advice import advice_for
 from accounts.audit import record_command
 from accounts.management.operator_command import OperatorCommand
+from accounts.status.next_steps import advice_for
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

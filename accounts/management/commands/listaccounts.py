@@ -6,7 +6,7 @@ from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
 from accounts.management.tables import Layout
 from accounts.models import ClientProblem
-from accounts.overview import describe
+from accounts.status.overview import describe
 from accounts.values.times import minute
 
 if TYPE_CHECKING:

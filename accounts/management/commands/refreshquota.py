@@ -6,10 +6,10 @@ from django.core.management.base import CommandError
 
 from accounts.audit import record_command
 from accounts.command_line import manage
-from accounts.inspection import refresh_quota
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import usable_accounts
-from accounts.overview import describe
+from accounts.status.checks import refresh_quota
+from accounts.status.overview import describe
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

@@ -11,10 +11,10 @@ from django.core.management import call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts.advice import advice_for
 from accounts.credentials.passphrases import PassphraseWrong
 from accounts.models import Account, Revision
-from accounts.states import enter_state
+from accounts.status.next_steps import advice_for
+from accounts.status.states import enter_state
 from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.exporting import export
 from accounts.transfer.importing import preview, store

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from accounts.advice import advice_for
 from accounts.quota.pools import dryness, pools_of
+from accounts.status.next_steps import advice_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,9 +6,9 @@ import logging
 
 from django.utils import timezone
 
-from accounts.advice import advice_for
 from accounts.command_line import manage
 from accounts.models import Account, Revision
+from accounts.status.next_steps import advice_for
 
 logger = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from accounts.models import Account
 from accounts.outbound import AccountsClient
 from accounts.pool.cooldowns import LIMITS
 from accounts.quota.snapshots import store_quotas
-from accounts.states import enter_state
+from accounts.status.states import enter_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
