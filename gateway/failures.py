@@ -1,6 +1,7 @@
 """What each kind of failure means: for the client, and for what is tried next.
 
-One table, so that the whole policy can be read at once. How long the account rests is in accounts/pool/cooldowns.py.
+One table, so that the whole policy can be read at once. How long the account rests is in
+accounts/pool/cooldowns.py.
 """
 
 from __future__ import annotations
