@@ -19,8 +19,9 @@ from unfold.decorators import action, display
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from accounts import audit, desk_columns, live_settings_page
+from accounts import desk_columns, live_settings_page
 from accounts.models import THRESHOLD_RULES, Account, ClientProblem, LiveSetting
+from accounts.operators import audit
 from accounts.quota.pools import pools_of
 from accounts.quota.snapshots import history_lines
 from accounts.sign_in import pages

@@ -9,8 +9,9 @@ from django.http import HttpResponseRedirect
 from django.shortcuts import render
 from unfold.widgets import INPUT_CLASSES, SELECT_CLASSES, TEXTAREA_CLASSES
 
-from accounts import audit, live_settings
+from accounts import live_settings
 from accounts.models import LiveSetting
+from accounts.operators import audit
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse

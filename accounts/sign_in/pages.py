@@ -12,9 +12,9 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES
 
-from accounts import audit
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.models import Account, SignIn
+from accounts.operators import audit
 from accounts.sign_in import attempts
 from accounts.sign_in.callback_server import NoPortFree, shared_listener
 from accounts.sign_in.pasted_address import AnswerUnusable

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accounts.audit import record_command
 from accounts.management.operator_command import OperatorCommand
+from accounts.operators.audit import record_command
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

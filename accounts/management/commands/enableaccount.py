@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from accounts.audit import record_command
 from accounts.management.operator_command import OperatorCommand
+from accounts.operators.audit import record_command
 from accounts.status.next_steps import advice_for
 
 if TYPE_CHECKING:

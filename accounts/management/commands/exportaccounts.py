@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from accounts.audit import record_command
 from accounts.management.operator_command import OperatorCommand
+from accounts.operators.audit import record_command
 from accounts.transfer.exporting import export
 from accounts.transfer.files import FileUnusable, read_file
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from accounts.audit import record_command
 from accounts.command_line import manage
 from accounts.credentials.passphrases import PassphraseWrong
 from accounts.management.commands.exportaccounts import ask_passphrase, read_passphrase
 from accounts.management.operator_command import OperatorCommand
+from accounts.operators.audit import record_command
 from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.files import FileUnusable, files_in, is_folder, read_file, read_whole
 from accounts.transfer.importing import (

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from accounts.audit import DELETION, record_command
 from accounts.management.operator_command import OperatorCommand
+from accounts.operators.audit import DELETION, record_command
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from accounts.audit import record_command
 from accounts.credentials import key_rotation
 from accounts.credentials.encryption import keys, keys_are_in_a_file
 from accounts.management.operator_command import OperatorCommand
+from accounts.operators.audit import record_command
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

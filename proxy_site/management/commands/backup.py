@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 from django.db import connection
 
-from accounts.audit import record_command
 from accounts.credentials.encryption import keys_are_in_a_file
 from accounts.management.commands.exportaccounts import ask_passphrase, read_passphrase
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account
+from accounts.operators.audit import record_command
 from proxy_site.maintenance.backup import back_up
 from proxy_site.maintenance.copies import CopyFailed, reason
 

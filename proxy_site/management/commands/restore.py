@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accounts.audit import record_command
 from accounts.management.operator_command import OperatorCommand
+from accounts.operators.audit import record_command
 from accounts.values.times import minute
 from proxy_site.maintenance.restore import Questions, restore
 from proxy_site.maintenance.running import no_server

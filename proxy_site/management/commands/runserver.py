@@ -15,10 +15,11 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.utils import autoreload
 
-from accounts import live_settings, operators
+from accounts import live_settings
 from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.credentials.key_rotation import check_keys
 from accounts.management.gateway_command import GatewayCommand
+from accounts.operators import password
 from accounts.outbound import is_loopback
 from accounts.values.sanitize import neutralised_lines
 from proxy_site.address import NotAnAddress, parse_address
@@ -120,7 +121,7 @@ class Command(GatewayCommand):
             demo.import_accounts()
         check_keys()
         if settings.WEBUI_PASSWORD:
-            operators.set_password(settings.WEBUI_PASSWORD)
+            password.set_password(settings.WEBUI_PASSWORD)
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from accounts import operators
 from accounts.management.operator_command import OperatorCommand
+from accounts.operators import password
 from accounts.outbound import is_loopback
 from proxy_site.address import NotAnAddress, parse_address, url_on_this_machine
 
@@ -44,15 +44,15 @@ class Command(OperatorCommand):
                 f"A link works on loopback only, and the gateway listens on {host}: set WEBUI_PASSWORD and "
                 "restart it."
             )
-        token = operators.new_set_up_token()
+        token = password.new_set_up_token()
         if token is None:
             raise CommandError(
-                f"There is an operator already, {operators.OPERATOR}. To change the password, set "
+                f"There is an operator already, {password.OPERATOR}. To change the password, set "
                 "WEBUI_PASSWORD and restart the gateway."
             )
         link = f"{url}/admin/set-up/{token}/"
         if json:
-            minutes = int(operators.LINK_LIFETIME.total_seconds() // 60)
+            minutes = int(password.LINK_LIFETIME.total_seconds() // 60)
             self.set_result([{"link": link, "minutes": minutes}])
         else:
             self.stdout.write(link)
