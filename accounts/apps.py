@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 
@@ -10,3 +12,8 @@ class AccountsConfig(AppConfig):
 class OperatorAdminConfig(admin_apps.AdminConfig):
     default = False
     default_site = "accounts.admin_site.OperatorSite"
+
+    def ready(self) -> None:
+        """Register our models after those of other apps: the admin's own for users is replaced."""
+        super().ready()
+        import_module("accounts.admin")
