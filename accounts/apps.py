@@ -11,9 +11,9 @@ class AccountsConfig(AppConfig):
 
 class OperatorAdminConfig(admin_apps.AdminConfig):
     default = False
-    default_site = "accounts.admin_site.OperatorSite"
+    default_site = "accounts.admin.site.OperatorSite"
 
     def ready(self) -> None:
         """Register our models after those of other apps: the admin's own for users is replaced."""
         super().ready()
-        import_module("accounts.admin")
+        import_module("accounts.admin.accounts")

@@ -264,7 +264,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "accounts.readers_zone.in_readers_zone",
+    "accounts.admin.time_zone.in_readers_zone",
     "axes.middleware.AxesMiddleware",
     "proxy_site.following.FollowedChanges",
 ]
@@ -331,10 +331,10 @@ UNFOLD = {
     "SITE_URL": "/admin/",
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
-    "ENVIRONMENT": "accounts.admin_site.environment",
+    "ENVIRONMENT": "accounts.admin.site.environment",
     "STYLES": [lambda request: f"/{STATIC_URL}accounts/desk.css"],
     "SCRIPTS": [lambda request: f"/{STATIC_URL}accounts/time_zone.js"],
-    "SIDEBAR": {"navigation": "accounts.admin_site.navigation"},
+    "SIDEBAR": {"navigation": "accounts.admin.site.navigation"},
 }
 # Served straight from the packages: nothing to collect before the first start.
 WHITENOISE_USE_FINDERS = True

@@ -1,3 +1,3 @@
-// Pages show times in the browser's zone (accounts/readers_zone.py): from the first one that comes after this.
+// Pages show times in the browser's zone (accounts/admin/time_zone.py): from the first one that comes after this.
 document.cookie =
   `gateway_time_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=strict`;

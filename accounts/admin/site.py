@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 class OperatorSite(UnfoldAdminSite):
     def extra_urls(self) -> list[URLPattern]:
-        from accounts.set_up_page import set_up
+        from accounts.admin.set_up import set_up
 
         return [path("set-up/<str:token>/", set_up, name="set_up")]
 

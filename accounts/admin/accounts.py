@@ -19,7 +19,7 @@ from unfold.decorators import action, display
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from accounts import desk_columns, live_settings_page
+from accounts.admin import columns, settings
 from accounts.models import THRESHOLD_RULES, Account, ClientProblem, LiveSetting
 from accounts.operators import audit
 from accounts.quota.pools import pools_of
@@ -128,23 +128,23 @@ class AccountAdmin(ModelAdmin):
 
     @display(description="state", ordering="state")
     def shown_state(self, account: Account) -> str:
-        return desk_columns.state_badge(account, account.pools)  # type: ignore[attr-defined]  # see AccountList
+        return columns.state_badge(account, account.pools)  # type: ignore[attr-defined]  # see AccountList
 
     @display(description="tier", ordering="tier")
     def shown_tier(self, account: Account) -> str:
-        return desk_columns.tier_badge(account.tier)
+        return columns.tier_badge(account.tier)
 
     @display(description="what is left")
     def quota(self, account: Account) -> str:
-        return desk_columns.quota_bars(account.pools)  # type: ignore[attr-defined]  # see AccountList
+        return columns.quota_bars(account.pools)  # type: ignore[attr-defined]  # see AccountList
 
     @display(description="resting")
     def resting(self, account: Account) -> str:
-        return desk_columns.cooldowns(account)
+        return columns.cooldowns(account)
 
     @display(description="last used", ordering="last_used_at")
     def used(self, account: Account) -> str:
-        return desk_columns.ago(account.last_used_at)
+        return columns.ago(account.last_used_at)
 
     # One account
 
@@ -274,10 +274,10 @@ def _facts(account: Account) -> dict[str, Any]:
     return {
         "account": account,
         "advice": advice_for(account),
-        "state_badge": desk_columns.state_badge(account, pools),
-        "tier_badge": desk_columns.tier_badge(account.tier),
-        "used": desk_columns.ago(account.last_used_at),
-        "cooldowns": desk_columns.cooldowns(account),
+        "state_badge": columns.state_badge(account, pools),
+        "tier_badge": columns.tier_badge(account.tier),
+        "used": columns.ago(account.last_used_at),
+        "cooldowns": columns.cooldowns(account),
         "quotas": _quota_rows(account, pools),
     }
 
@@ -287,11 +287,11 @@ def _quota_rows(account: Account, pools: list[QuotaPool]) -> list[dict[str, Any]
     lines = history_lines(account.pk)
     return [
         {
-            "bars": [desk_columns.bar_of(pool)],
+            "bars": [columns.bar_of(pool)],
             "models": ", ".join(pool.models),
             "mode": pool.header_mode,
             "reset_at": pool.back_at,
-            "seen": desk_columns.ago(pool.newest.seen_at if pool.newest else None),
+            "seen": columns.ago(pool.newest.seen_at if pool.newest else None),
             "line": lines.get((pool.models[0], pool.header_mode), "") if pool.models else "",
         }
         for pool in pools
@@ -303,7 +303,7 @@ class LiveSettingAdmin(ModelAdmin):
     """One page for all of them."""
 
     def get_urls(self) -> list[URLPattern]:
-        page = self.admin_site.admin_view(live_settings_page.settings_page)
+        page = self.admin_site.admin_view(settings.settings_page)
         return [path("", page, name="accounts_livesetting_changelist")]
 
 
