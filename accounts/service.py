@@ -24,7 +24,7 @@ from accounts.credentials.access_tokens import AccessTokens, sealed_refresh_toke
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
 from accounts.models import Account, ClientProblem, Revision
-from accounts.outbound import AccountsClient
+from accounts.network import AccountsClient
 from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
 from accounts.pool.pool import Pool, PooledAccount, read_usable_accounts
 from accounts.quota.snapshots import forget_old_quotas, outlooks

@@ -11,7 +11,7 @@ from django.core.exceptions import DisallowedHost
 from django.http.request import split_domain_port
 from django.utils.crypto import constant_time_compare
 
-from accounts.outbound import is_loopback
+from accounts.network import is_loopback
 from gateway.errors import AuthenticationFailed, InvalidRequest, PermissionDenied
 from gateway.noise import say_of_stranger
 

@@ -12,8 +12,8 @@ from django.db import connection
 from accounts import live_settings
 from accounts.command_line import manage
 from accounts.models import Account
+from accounts.network import is_loopback
 from accounts.operators import password
-from accounts.outbound import is_loopback
 from proxy_site.address import url_on_this_machine
 from proxy_site.reachability import INDENT, is_wildcard, network_lines
 

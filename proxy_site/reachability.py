@@ -11,7 +11,7 @@ from django.conf import settings
 from django.http.request import validate_host
 
 from accounts.command_line import container_engine
-from accounts.outbound import is_loopback
+from accounts.network import is_loopback
 from proxy_site.address import WILDCARDS, url_of
 
 if TYPE_CHECKING:

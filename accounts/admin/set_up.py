@@ -14,8 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import INPUT_CLASSES
 
+from accounts.network import is_loopback
 from accounts.operators import audit, password
-from accounts.outbound import is_loopback
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse

@@ -25,7 +25,7 @@ from accounts.status.states import enter_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from accounts.outbound import AccountsClient
+    from accounts.network import AccountsClient
 
 EARLY_SECONDS = 60.0
 """A token is renewed this long before Google lets it run out, so that none dies on the way."""

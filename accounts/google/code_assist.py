@@ -16,14 +16,14 @@ import orjson
 
 from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, headers
 from accounts.google.errors import Refusal, is_closed_api, is_googles_page, parse_refusal, parse_timestamp
-from accounts.outbound import CallFailed
+from accounts.network import CallFailed
 from accounts.values.outside import NotJson, number, parse_json, whole_number, word
 from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Sized
 
-    from accounts.outbound import AccountsClient
+    from accounts.network import AccountsClient
 
 MOST_MODELS = 2000
 LONGEST_MODEL_ID = 100

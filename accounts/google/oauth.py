@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from accounts.google.refusals import CLIENT_ERRORS, GUIDE, explain
-from accounts.outbound import CallFailed
+from accounts.network import CallFailed
 from accounts.values.outside import NotJson, number, parse_json, word
 from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
-    from accounts.outbound import AccountsClient
+    from accounts.network import AccountsClient
 
 DEFAULT_LIFETIME_SECONDS = 300.0
 """When Google says none, or one that no token has."""

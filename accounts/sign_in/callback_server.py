@@ -19,7 +19,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts.models import SignIn
-from accounts.outbound import is_loopback
+from accounts.network import is_loopback
 from accounts.sign_in import attempts
 from accounts.sign_in.pasted_address import CALLBACK_PATH, AnswerUnusable
 

@@ -29,7 +29,7 @@ from accounts.google.code_assist import (
 from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
 from accounts.models import Account
-from accounts.outbound import AccountsClient
+from accounts.network import AccountsClient
 from accounts.pool.cooldowns import LIMITS
 from accounts.quota.snapshots import store_quotas
 from accounts.status.states import enter_state

@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
-from accounts.outbound import AccountsClient, CallFailed
+from accounts.network import AccountsClient, CallFailed
 from accounts.values.emails import parse_email
 from accounts.values.outside import NotJson, parse_json
 

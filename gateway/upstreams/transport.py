@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
-from accounts.outbound import proxy_for, tls_context
+from accounts.network import proxy_for, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from accounts.google.code_assist import CodeAssistFailed, fetch_available_models
-from accounts.outbound import AccountsClient
+from accounts.network import AccountsClient
 
 if TYPE_CHECKING:
     from proxy_site.emulator.server import EmulatorServer

@@ -19,8 +19,8 @@ from accounts import live_settings
 from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.credentials.key_rotation import check_keys
 from accounts.management.gateway_command import GatewayCommand
+from accounts.network import is_loopback
 from accounts.operators import password
-from accounts.outbound import is_loopback
 from accounts.values.sanitize import neutralised_lines
 from proxy_site.address import NotAnAddress, parse_address
 from proxy_site.banner import banner

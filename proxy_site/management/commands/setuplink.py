@@ -7,8 +7,8 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from accounts.management.operator_command import OperatorCommand
+from accounts.network import is_loopback
 from accounts.operators import password
-from accounts.outbound import is_loopback
 from proxy_site.address import NotAnAddress, parse_address, url_on_this_machine
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from accounts.credentials.encryption import seal
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, TokenGrant
 from accounts.models import Account, ClientProblem, SharedToken
-from accounts.outbound import AccountsClient
+from accounts.network import AccountsClient
 from proxy_site.emulator.delivery.behaviour import Behaviour, refuse
 from tests.live_gateway import PROJECT, clean_environment
 

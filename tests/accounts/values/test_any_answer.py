@@ -22,7 +22,7 @@ from accounts.google.code_assist import (
 )
 from accounts.google.errors import MAX_WAIT_SECONDS, MIN_WAIT_SECONDS, parse_refusal
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
-from accounts.outbound import AccountsClient, WholeAnswer
+from accounts.network import AccountsClient, WholeAnswer
 from accounts.values.sanitize import UNSAFE
 from tests.accounts.values.any_json import ANYTHING, ERROR, HEADERS, TEXTS, encoded, like, several
 

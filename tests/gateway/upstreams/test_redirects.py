@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from accounts.outbound import proxy_for
+from accounts.network import proxy_for
 from gateway.upstreams.redirects import GOOGLES_HOST, MAX_QUESTIONS, Redirects, lies_under
 from gateway.upstreams.transport import Transport
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from accounts.outbound import is_loopback, proxy_for
+from accounts.network import is_loopback, proxy_for
 from gateway.upstreams.transport import (
     ERROR_BODY_BYTES,
     PIECE_BYTES,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from accounts import outbound
-from accounts.outbound import ANSWER_BYTES, AccountsClient, CallFailed, WholeAnswer
+from accounts import network
+from accounts.network import ANSWER_BYTES, AccountsClient, CallFailed, WholeAnswer
 from tests.hostile_server import answering, http
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ async def test_half_a_gigabyte_packed_small_takes_no_memory() -> None:
 
 
 async def test_an_answer_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbound, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(network, "TIMEOUT_SECONDS", 0.3)
     started = time.monotonic()
 
     with pytest.raises(CallFailed, match="has not answered"):
