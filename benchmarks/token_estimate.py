@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import django
 import orjson
 
-from gateway.anthropic_api.messages import parse_messages_request
+from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.token_ratios import TokenRatios
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache

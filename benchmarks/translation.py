@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gateway.anthropic_api.messages import parse_messages_request
-from gateway.anthropic_api.sse import encode_event
+from gateway.dialects.anthropic.messages import parse_messages_request
+from gateway.dialects.anthropic.sse import encode_event
 from gateway.translation import tools
 from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache

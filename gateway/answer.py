@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from accounts.google.errors import Refusal
     from accounts.pool.pool import Lease, PooledAccount
-    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.translation.stream import MessageStream
     from gateway.translation.usage import TokenUsage
 

@@ -10,7 +10,7 @@ from gateway.ledger.record import MESSAGES
 if TYPE_CHECKING:
     from gateway.activity import Activity
     from gateway.answer import Answer
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.explanations import Attempt
     from gateway.journey import Journey
     from gateway.ledger.record import RequestRecord

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
 
     from accounts.pool.pool import PooledAccount, Unavailable, Waiter
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.translation.request import TranslatedRequest
     from gateway.translation.upstream_model import UpstreamModel
 

@@ -16,9 +16,9 @@ from django.conf import settings
 
 from accounts.values.sanitize import fitting
 from gateway.answer import KEEP_ALIVE_SECONDS
-from gateway.anthropic_api.messages import OLDEST_VERSION
-from gateway.anthropic_api.sse import PING, encode_event
 from gateway.api import OUR_FAULT, STOPPING, EventStream, JsonResponse
+from gateway.dialects.anthropic.messages import OLDEST_VERSION
+from gateway.dialects.anthropic.sse import PING, encode_event
 from gateway.endpoints import endpoint
 from gateway.errors import GatewayError, Overloaded
 from gateway.journey import Journey, session_id_for

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from accounts.google.code_assist import ModelOffer
     from accounts.service import AccountsService
     from gateway.answer import Answer
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.routes import Routes
     from gateway.signature_store import StoredSignatures
     from gateway.translation.upstream_model import UpstreamModel

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gateway.anthropic_api import stream_events
+from gateway.dialects.anthropic import stream_events
 from gateway.errors import GatewayError, UpstreamFailed
 from gateway.explanations import SAME_QUESTION, TOLD_THE_CLIENT
 from gateway.translation.structured_output import (
@@ -22,8 +22,8 @@ from gateway.translation.structured_output import (
 
 if TYPE_CHECKING:
     from gateway.answer import Answer
-    from gateway.anthropic_api.messages import MessagesRequest
-    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.journey import Journey
     from gateway.relay import Relay
 

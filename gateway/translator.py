@@ -19,8 +19,8 @@ from gateway.translation.tools import are_quickly_translated, offered_tools
 from gateway.translation.web_search.request import translate_search
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.messages import MessagesRequest
     from gateway.body_shape import Body
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.large_requests.request import RequestParser, RequestSummary
     from gateway.large_requests.workers import TranslationWorkers
     from gateway.signature_store import StoredSignatures

@@ -35,8 +35,8 @@ from gateway.upstreams.redirects import Redirects
 
 if TYPE_CHECKING:
     from gateway.answer import Answer
-    from gateway.anthropic_api.messages import MessagesRequest
-    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.journey import Journey
     from gateway.relay import Relay
     from gateway.translation.web_search.asked import Search

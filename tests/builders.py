@@ -7,14 +7,14 @@ import itertools
 import struct
 from typing import TYPE_CHECKING, Any
 
-from gateway.anthropic_api.messages import MessagesRequest, parse_messages_request
+from gateway.dialects.anthropic.messages import MessagesRequest, parse_messages_request
 from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from gateway.translation.stream import MessageStream
 from gateway.translation.upstream_model import UpstreamModel, upstream_model
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.google_api.content import Chunk
     from gateway.translation.signatures import SignatureStore
 

@@ -25,7 +25,7 @@ from gateway.translation.web_search.request import translate_search
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.translation.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search
 

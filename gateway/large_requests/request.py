@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from gateway.anthropic_api.messages import (
+from gateway.dialects.anthropic.messages import (
     MessagesRequest,
     parse_count_tokens_request,
     parse_messages_request,

@@ -16,7 +16,7 @@ from gateway.translation.usage import NO_TOKENS, Tokens
 
 if TYPE_CHECKING:
     from gateway.answer import Answer
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.errors import GatewayError
     from gateway.explanations import Attempt
     from gateway.journey import Journey

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from gateway.answer import Answer
-    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.safeguards.judge import SafetyCheck
 
 PING_SECONDS = 3.0

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from accounts.live_settings import live
-from gateway.anthropic_api.messages import MessagesRequest
 from gateway.api import OUR_FAULT, STOPPING
+from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import (
     GatewayError,
     NotFound,
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gateway.answer import Answer
-    from gateway.anthropic_api.stream_events import StreamEvent
     from gateway.bookkeeper import Bookkeeper
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.relay import Relay
     from gateway.safeguards.prompt import Call
     from gateway.safeguards.verdicts import ToolUses

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from gateway.anthropic_api.messages import MessagesRequest
+from gateway.dialects.anthropic.messages import MessagesRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
 
 ThinkingDisplay = Literal["text", "omitted", "none"]
 

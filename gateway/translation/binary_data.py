@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from gateway.anthropic_api.request_shapes import DOCUMENT_MEDIA_TYPES, IMAGE_MEDIA_TYPES
+from gateway.dialects.anthropic.request_shapes import DOCUMENT_MEDIA_TYPES, IMAGE_MEDIA_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from gateway.anthropic_api.tool_changes import changed_tool_name
+from gateway.dialects.anthropic.tool_changes import changed_tool_name
 from gateway.google_api.content import Part, inline_data_part, text_part
 from gateway.translation.binary_data import (
     Binary,

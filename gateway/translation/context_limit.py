@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.translation.token_estimate import estimate_message, estimate_preface
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.translation.history import Message
     from gateway.translation.upstream_model import Family
 

@@ -26,7 +26,7 @@ from gateway.translation.turns import ContentsBuilder
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.translation.signatures import SignatureStore
     from gateway.translation.tool_names import ToolNames
     from gateway.translation.upstream_model import UpstreamModel

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gateway.anthropic_api import stream_events
+from gateway.dialects.anthropic import stream_events
 from gateway.google_api.content import Chunk, first_candidate, parts_of, unwrap
 from gateway.google_api.surrogates import CharacterJoiner
 from gateway.translation.content_blocks import as_arguments
@@ -36,7 +36,7 @@ from gateway.translation.usage import TokenUsage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.translation.request import TranslatedRequest
 
 REFUSED = "The model declined to answer this request."

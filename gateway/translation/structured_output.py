@@ -26,7 +26,7 @@ from gateway.translation.tools import offered_tools, translate_tools
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.translation.upstream_model import Family, UpstreamModel
 
 ANSWER_TOOL = "give_answer"

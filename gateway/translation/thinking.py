@@ -14,13 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gateway.anthropic_api.request_shapes import MIN_THINKING_BUDGET
+from gateway.dialects.anthropic.request_shapes import MIN_THINKING_BUDGET
 from gateway.translation.signatures import own_signature_for, signature_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.translation.history import Message
     from gateway.translation.upstream_model import UpstreamModel
 

@@ -19,7 +19,7 @@ from gateway.translation.web_search.notes import unsealed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.translation.upstream_model import Family
 
 TOKENS_PER_CALL = 10

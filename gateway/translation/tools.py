@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gateway.anthropic_api.tool_changes import changed_tool_name, defined_tool, name_of_tool, tool_changes
+from gateway.dialects.anthropic.tool_changes import (
+    changed_tool_name,
+    defined_tool,
+    name_of_tool,
+    tool_changes,
+)
 from gateway.translation.json_schema import (
     MOST_NODES_IN_ALL,
     BudgetSpent,
@@ -24,7 +29,7 @@ from gateway.translation.tool_names import ToolNames
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.translation.upstream_model import Family
 
 KEPT_TOOL_LISTS = 64

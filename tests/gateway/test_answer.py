@@ -12,7 +12,7 @@ import pytest
 from accounts.pool.pool import PooledAccount
 from gateway import answer as answer_module
 from gateway.answer import Answer
-from gateway.anthropic_api.messages import parse_messages_request
+from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.errors import Overloaded, UpstreamFailed, UpstreamTimedOut
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache

@@ -16,7 +16,7 @@ from accounts.models import Account, Cooldown, Revision
 from accounts.pool.cooldowns import CoolingDown
 from accounts.pool.pool import AccountRequest, Pool
 from gateway import failover
-from gateway.anthropic_api.messages import parse_messages_request
+from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
 from gateway.journey import Journey
 from proxy_site.emulator import google_errors

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.service import Gateway
     from proxy_site.emulator.server import EmulatorServer
 

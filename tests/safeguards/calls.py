@@ -9,7 +9,7 @@ from gateway.safeguards.known_calls import parse_known_calls
 from gateway.safeguards.prompt import calls_in, check_request
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.safeguards.known_calls import KnownCall
 
 FORTY_CALLS = Path(__file__).parent / "forty_calls.json"

@@ -9,7 +9,7 @@ from proxy_site.emulator.pretend_model.safety_check import SafetyCheck, read_saf
 from tests.safeguards.calls import question_about
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.safeguards.known_calls import KnownCall
 
 

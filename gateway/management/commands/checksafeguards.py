@@ -13,7 +13,7 @@ from accounts import live_settings
 from accounts.live_settings import live
 from accounts.management.operator_command import OperatorCommand
 from accounts.management.tables import duration, number, table
-from gateway.anthropic_api.messages import MessagesRequest
+from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError
 from gateway.management.relay import relay_of_accounts
 from gateway.safeguards.known_calls import NoKnownCalls, parse_known_calls

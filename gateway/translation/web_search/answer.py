@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gateway.anthropic_api import stream_events
+from gateway.dialects.anthropic import stream_events
 from gateway.translation.web_search.notes import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from gateway.anthropic_api.messages import MessagesRequest
-    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.translation.web_search.asked import ErrorCode, Search
     from gateway.translation.web_search.sources import Source
 

@@ -16,7 +16,7 @@ from gateway.translation.web_search.sources import LONGEST_QUERY, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
 
 ErrorCode = Literal["invalid_tool_input", "unavailable", "max_uses_exceeded"]
 """Of those that Anthropic's web_search_tool_result_error knows."""

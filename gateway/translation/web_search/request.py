@@ -15,7 +15,7 @@ from gateway.translation.token_estimate import estimate_input_tokens
 from gateway.translation.tool_names import ToolNames
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.google_api.content import Part
     from gateway.translation.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search

@@ -14,8 +14,8 @@ import pytest
 
 from benchmarks.claude_code_request import claude_code_request
 from gateway import translator as translator_module
-from gateway.anthropic_api.messages import MessagesRequest
 from gateway.body_shape import refuse_depth
+from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError, InvalidRequest, RateLimited, Unavailable
 from gateway.large_requests import jobs
 from gateway.large_requests import workers as workers_module

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from accounts.values.sanitize import UNSAFE
-from gateway.anthropic_api.messages import MessagesRequest
+from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError, UpstreamFailed
 from gateway.journey import Journey
 from gateway.ledger import instances

@@ -20,7 +20,7 @@ from gateway.safeguards.prompt import (
 from tests.builders import a_text, a_tool_result, a_tool_use, assistant, user
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
 
 NONCE = "00112233aabbccdd"
 CONTEXT = {

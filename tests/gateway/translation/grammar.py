@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from anthropic.lib.streaming._messages import accumulate_event
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.dialects.anthropic.stream_events import StreamEvent
 
 DELTAS = {
     "text": {"text_delta"},

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.anthropic_api.messages import MessagesRequest
+from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.translation.content_blocks import block_to_parts
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.anthropic_api.messages import parse_messages_request
+from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.errors import InvalidRequest
 from gateway.translation.history import repair_history
 from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.anthropic_api.sse import encode_event
+from gateway.dialects.anthropic.sse import encode_event
 from gateway.google_api.sse import ChunkReader
 from tests.builders import CLAUDE_THINKING, GEMINI_3, GPT, a_stream, a_tool, translated
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.anthropic_api.messages import parse_messages_request
-from gateway.anthropic_api.sse import encode_event
+from gateway.dialects.anthropic.messages import parse_messages_request
+from gateway.dialects.anthropic.sse import encode_event
 from gateway.google_api.sse import ChunkReader
 from gateway.translation.response import MessageCollector
 from gateway.translation.stream import BrokenAnswer, EmptyAnswer, UpstreamErrorInStream
@@ -30,7 +30,7 @@ from tests.gateway.translation.grammar import as_the_sdk_reads, assert_grammar
 from tests.gateway.translation.shares import Shares
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.google_api.content import Chunk
 
 TARGETS = st.sampled_from([CLAUDE_THINKING, GEMINI_3, GPT])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.anthropic_api.messages import MessagesRequest
+from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.translation.request import TranslationOptions
 from gateway.translation.thinking import plan_thinking
 from tests.builders import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 
-from gateway.anthropic_api.messages import parse_messages_request
+from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.translation.answer_rules import AnswerRules
 from gateway.translation.stream import BrokenAnswer, EmptyAnswer, UpstreamErrorInStream
 from gateway.translation.web_search.answer import (
@@ -40,7 +40,7 @@ from tests.gateway.translation.grammar import as_the_sdk_reads, assert_grammar
 from tests.gateway.translation.test_stream_properties import TARGETS, without_nulls
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.google_api.content import Chunk
     from gateway.translation.stream import MessageStream
 

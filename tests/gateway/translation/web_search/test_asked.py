@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.anthropic_api.messages import MessagesRequest
+from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import InvalidRequest
 from gateway.translation.web_search.asked import LONGEST_CONVERSATION, Search, asked_search
 from gateway.translation.web_search.notes import sealed

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.anthropic_api.tool_changes import defined_tool, name_of_tool, tool_changes
+from gateway.dialects.anthropic.tool_changes import defined_tool, name_of_tool, tool_changes
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from gateway.anthropic_api.messages import MessagesRequest
+    from gateway.dialects.anthropic.messages import MessagesRequest
 
 INTERLEAVED_THINKING = "interleaved-thinking-2025-05-14"
 MIN_TOP_P_WITH_THINKING = 0.95

@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gateway.anthropic_api.checks import (
+from gateway.dialects.anthropic.checks import (
     Check,
     Mismatch,
     an_object,

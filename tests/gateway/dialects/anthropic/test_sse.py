@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.anthropic_api import stream_events
-from gateway.anthropic_api.sse import PING, encode_event
+from gateway.dialects.anthropic import stream_events
+from gateway.dialects.anthropic.sse import PING, encode_event
 
 if TYPE_CHECKING:
-    from gateway.anthropic_api.stream_events import StreamEvent
+    from gateway.dialects.anthropic.stream_events import StreamEvent
 
 EVENTS: list[tuple[StreamEvent, bytes]] = [
     (

@@ -10,9 +10,9 @@ from anthropic.types import message_count_tokens_params, message_create_params
 from anthropic.types.beta import message_count_tokens_params as beta_count_tokens_params
 from anthropic.types.beta import message_create_params as beta_create_params
 
-from gateway.anthropic_api.messages import parse_count_tokens_request, parse_messages_request
+from gateway.dialects.anthropic.messages import parse_count_tokens_request, parse_messages_request
 from gateway.errors import InvalidRequest
-from tests.gateway.anthropic_api.sdk_types import (
+from tests.gateway.dialects.anthropic.sdk_types import (
     beside_literals,
     of_another_type,
     places,
@@ -23,7 +23,7 @@ from tests.gateway.anthropic_api.sdk_types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tests.gateway.anthropic_api.sdk_types import Case, Place
+    from tests.gateway.dialects.anthropic.sdk_types import Case, Place
 
 BODIES = {
     "create": (message_create_params.MessageCreateParamsNonStreaming, parse_messages_request),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.anthropic_api.messages import parse_count_tokens_request, parse_messages_request
+from gateway.dialects.anthropic.messages import parse_count_tokens_request, parse_messages_request
 from gateway.errors import InvalidRequest
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
