@@ -24,7 +24,7 @@ from django.urls import Resolver404, resolve
 
 from accounts.values.sanitize import neutralised
 from gateway.authentication import check_host
-from gateway.bodies import ClientGone, IncomingBody
+from gateway.bodies.arrival import ClientGone, IncomingBody
 from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded
 from gateway.noise import say_of_stranger
 from gateway.request_ids import accepted_or_new, current_request_id
@@ -32,8 +32,8 @@ from gateway.request_ids import accepted_or_new, current_request_id
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
-    from gateway.bodies import BodyLimits
-    from gateway.body_shape import Body
+    from gateway.bodies.arrival import BodyLimits
+    from gateway.bodies.shape import Body
     from gateway.service import Gateway
 
 logger = logging.getLogger(__name__)

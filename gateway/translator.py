@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from accounts.live_settings import live
-from gateway.body_shape import count_structure, has_few_values, refuse_depth
+from gateway.bodies.request_json import parse_json
+from gateway.bodies.shape import count_structure, has_few_values, refuse_depth
 from gateway.large_requests import jobs
 from gateway.large_requests.request import LargeRequest, summarize
-from gateway.request_json import parse_json
 from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache, unsigned_calls
 from gateway.translation.structured_output import wanted_schema
@@ -19,7 +19,7 @@ from gateway.translation.tools import are_quickly_translated, offered_tools
 from gateway.translation.web_search.request import translate_search
 
 if TYPE_CHECKING:
-    from gateway.body_shape import Body
+    from gateway.bodies.shape import Body
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.large_requests.request import RequestParser, RequestSummary
     from gateway.large_requests.workers import TranslationWorkers

@@ -17,7 +17,7 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 from django.http.request import split_domain_port, validate_host  # noqa: E402
 
 from gateway.api import Api, send_error  # noqa: E402
-from gateway.bodies import BodyLimits, ClientGone, IncomingBody  # noqa: E402
+from gateway.bodies.arrival import BodyLimits, ClientGone, IncomingBody  # noqa: E402
 from gateway.errors import GatewayError  # noqa: E402
 from gateway.service import Gateway  # noqa: E402
 from proxy_site.front_door import FrontDoor  # noqa: E402

@@ -14,7 +14,7 @@ from gateway.safeguards.prompt import typed_messages
 from gateway.translation.web_search.asked import asked_search
 
 if TYPE_CHECKING:
-    from gateway.body_shape import Body
+    from gateway.bodies.shape import Body
     from gateway.translation.web_search.asked import Search
 
 LONGEST_FIRST_TEXT = 16_384

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gateway.large_requests.jobs  # noqa: F401  # ahead of the first job
+from gateway.bodies.request_json import parse_json
 from gateway.errors import GatewayError
-from gateway.request_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

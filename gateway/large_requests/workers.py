@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from typing import Concatenate
 
-    from gateway.body_shape import Body
+    from gateway.bodies.shape import Body
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.large_requests.request import RequestParser
     from gateway.large_requests.worker import Job

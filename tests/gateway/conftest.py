@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from accounts.transfer.importing import store
 from accounts.transfer.rows import Row
 from gateway.api import Api
-from gateway.bodies import BodyLimits
+from gateway.bodies.arrival import BodyLimits
 from gateway.service import Gateway
 
 if TYPE_CHECKING:

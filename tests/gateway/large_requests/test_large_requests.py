@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks.claude_code_request import claude_code_request
 from gateway import translator as translator_module
-from gateway.body_shape import refuse_depth
+from gateway.bodies.request_json import parse_json
+from gateway.bodies.shape import refuse_depth
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError, InvalidRequest, RateLimited, Unavailable
 from gateway.large_requests import jobs
@@ -27,7 +28,6 @@ from gateway.large_requests.request import (
     summarize,
 )
 from gateway.large_requests.workers import TranslationWorkers
-from gateway.request_json import parse_json
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import key_of_text
 from gateway.translation.token_estimate import estimate_input_tokens

@@ -15,7 +15,7 @@ from backports import zstd
 
 from gateway import message_views
 from gateway.api import Api
-from gateway.bodies import ClientGone, IncomingBody
+from gateway.bodies.arrival import ClientGone, IncomingBody
 from gateway.errors import GatewayError
 from proxy_site.emulator.delivery.behaviour import stall_before_headers, stall_mid_stream
 from tests.gateway.conftest import a_body, body_limits
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_django.fixtures import Settings
 
-    from gateway.bodies import BodyLimits
+    from gateway.bodies.arrival import BodyLimits
     from gateway.service import Gateway
     from proxy_site.emulator.server import EmulatorServer
 

@@ -11,7 +11,7 @@ import orjson
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from gateway.body_shape import Body
+    from gateway.bodies.shape import Body
 
 # JavaScript cuts a text between the two halves of an emoji and sends the half as an escape, for example in
 # the output of a tool that was too long. No JSON reader takes that; half an emoji is better than no answer.

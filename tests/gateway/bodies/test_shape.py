@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.claude_code_request import claude_code_request
-from gateway.body_shape import (
+from gateway.bodies.shape import (
     DEEPEST,
     FEW_VALUES,
     MOST_STRUCTURE,

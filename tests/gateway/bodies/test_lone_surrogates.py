@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.bodies.request_json import MOST_SURROGATES, parse_json, replace_lone_surrogates
 from gateway.errors import InvalidRequest
-from gateway.request_json import MOST_SURROGATES, parse_json, replace_lone_surrogates
 
 
 @pytest.mark.parametrize(
