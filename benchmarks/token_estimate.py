@@ -28,16 +28,16 @@ import django
 import orjson
 
 from gateway.dialects.anthropic.messages import parse_messages_request
-from gateway.token_ratios import TokenRatios
+from gateway.routing.token_ratios import TokenRatios
+from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
-from gateway.translation.upstream_model import upstream_model
 from tests.vocabularies import real_tokenizers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.translation.upstream_model import Family, UpstreamModel
+    from gateway.routing.upstream_model import Family, UpstreamModel
     from proxy_site.emulator.pretend_model.tokenizer import Tokenizer
 
 CACHE = Path(".pytest_cache/d/vocabularies")

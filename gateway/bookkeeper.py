@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway.journey import Journey
     from gateway.ledger.record import RequestRecord
     from gateway.ledger.writing import Ledger
-    from gateway.token_ratios import TokenRatios
+    from gateway.routing.token_ratios import TokenRatios
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from accounts.pool.pool import PooledAccount, Unavailable, Waiter
     from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.request import TranslatedRequest
-    from gateway.translation.upstream_model import UpstreamModel
 
 logger = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway import model_catalog
 from gateway.api import JsonResponse
 from gateway.endpoints import endpoint
 from gateway.errors import InvalidRequest, NotFound
-from gateway.model_names import alias_of
-from gateway.release_dates import released_at
+from gateway.routing import catalog
+from gateway.routing.names import alias_of
+from gateway.routing.release_dates import released_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ PICKER_OF_CLAUDE_CODE = "claude-code/"
 @endpoint("GET", "HEAD")
 async def models(request: ApiRequest) -> HttpResponseBase:
     offered = await request.gateway.relay.offered_models()
-    names = request.gateway.routes.listed(model_catalog.visible(offered), offered)
+    names = request.gateway.routes.listed(catalog.visible(offered), offered)
     if request.headers.get("user-agent", "").startswith(PICKER_OF_CLAUDE_CODE):
         names = [alias_of(name) for name in names]
     page = _page(names, request.GET.get("after_id"), request.GET.get("before_id"), _limit(request))
@@ -49,14 +49,14 @@ async def model(request: ApiRequest, model_id: str) -> HttpResponseBase:
     offered = await request.gateway.relay.offered_models()
     offer = offered.get(_upstream_id(request, model_id, offered))
     if offer is None:
-        there = ", ".join(request.gateway.routes.listed(model_catalog.visible(offered), offered))
+        there = ", ".join(request.gateway.routes.listed(catalog.visible(offered), offered))
         raise NotFound(f"model: {model_id} is not known here. There is: {there}.")
     return JsonResponse(_model_object(model_id, offer))
 
 
 def _upstream_id(request: ApiRequest, name: str, offered: Mapping[str, ModelOffer]) -> str:
     routed = request.gateway.routes.route(name).upstream_model
-    return routed or model_catalog.resolve(name, offered, thinking=None)
+    return routed or catalog.resolve(name, offered, thinking=None)
 
 
 def _model_object(model_id: str, offer: ModelOffer) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts.models import Revision
 from gateway.ledger.record import MESSAGES
-from gateway.routes import Route, Routes, cycle_through
-from gateway.token_ratios import MOST_MODELS, Learnt, TokenRatios
+from gateway.routing.routes import Route, Routes, cycle_through
+from gateway.routing.token_ratios import MOST_MODELS, Learnt, TokenRatios
 
 
 class ModelRoute(models.Model):
@@ -68,7 +68,7 @@ def read_routes() -> Routes:
 
 
 class TokenRatio(models.Model):
-    """What a model's tokens have been to our estimates of them (gateway/token_ratios.py)."""
+    """What a model's tokens have been to our estimates of them (gateway/routing/token_ratios.py)."""
 
     model = models.CharField(max_length=200, primary_key=True)
     ratio = models.FloatField()

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from accounts.command_line import manage
 from accounts.live_settings import live
-from gateway import model_catalog
 from gateway.errors import (
     GatewayError,
     NotFound,
@@ -28,7 +27,8 @@ from gateway.errors import (
 from gateway.failover import Failover, longest_wait
 from gateway.journey import Journey, Learned, Plan
 from gateway.model_call import ModelCaller
-from gateway.translation.upstream_model import upstream_model
+from gateway.routing import catalog
+from gateway.routing.upstream_model import upstream_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from accounts.service import AccountsService
     from gateway.answer import Answer
     from gateway.dialects.anthropic.messages import MessagesRequest
-    from gateway.routes import Routes
+    from gateway.routing.routes import Routes
+    from gateway.routing.upstream_model import UpstreamModel
     from gateway.signature_store import StoredSignatures
-    from gateway.translation.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search
     from gateway.translator import RequestTranslator
     from gateway.upstreams.cloud_code import CloudCode
@@ -105,7 +105,7 @@ class Relay:
     async def search_models(self) -> list[str]:
         """Those that search the web, the newest first. Raises OperatorMustAct."""
         await self.offered_models()
-        return model_catalog.search_models(self._accounts.offered_models())
+        return catalog.search_models(self._accounts.offered_models())
 
     def _offered(self) -> Offers:
         """What may be asked for in the header mode of now; put together when something changes."""
@@ -114,7 +114,7 @@ class Relay:
             return listed
         known_listed, known_in_cli, offered = self._offered_in_cli
         if known_listed is not listed or known_in_cli is not in_cli:
-            offered = model_catalog.offered_in_cli(listed, in_cli)
+            offered = catalog.offered_in_cli(listed, in_cli)
             self._offered_in_cli = (listed, in_cli, offered)
         return offered
 
@@ -123,7 +123,7 @@ class Relay:
         routed nor stands for a model on offer; while nothing is offered yet, any name will do."""
         offered = self._offered()
         routed = self._routes().route(request.model).upstream_model
-        model_id = routed or model_catalog.resolve(request.model, offered, _asks_for_thinking(request))
+        model_id = routed or catalog.resolve(request.model, offered, _asks_for_thinking(request))
         if offered and not routed and model_id not in offered:
             raise self._model_unknown(request.model)
         return upstream_model(model_id, header_mode=live("GEMINI_HEADER_MODE"))
@@ -135,14 +135,14 @@ class Relay:
         thinking = _asks_for_thinking(request)
         routes = self._routes()
         routed = routes.route(request.model).upstream_model
-        model_id = routed or model_catalog.resolve(request.model, offered, thinking)
+        model_id = routed or catalog.resolve(request.model, offered, thinking)
         plan = await self._plan(model_id, request, journey)
         if offered and not routed and plan.model.listed_id not in offered and model_id not in offered:
             journey.unknown_models.add(plan.model.listed_id)
         chain: list[str] = []
         if live("FALLBACK") and journey.may_fall_back:
             chain = routes.fallback_chain(request.model, model_id, offered)
-            chain = chain or model_catalog.fallback_chain(model_id, offered, thinking)
+            chain = chain or catalog.fallback_chain(model_id, offered, thinking)
         if not chain:
             return await self._failover.answer(plan, journey, may_wait=True)
         try:
@@ -227,7 +227,7 @@ class Relay:
                 retry_after_seconds=MODELS_KNOWN_SECONDS,
             )
         offered = self._offered()
-        names = ", ".join(self._routes().listed(model_catalog.visible(offered), offered))
+        names = ", ".join(self._routes().listed(catalog.visible(offered), offered))
         return NotFound(f"model: {name} is not known here. There is: {names or 'none yet'}.")
 
     def _accounts_missing(self) -> GatewayError:

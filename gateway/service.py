@@ -13,10 +13,10 @@ from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger.writing import Ledger
 from gateway.models import read_routes, read_token_ratios, store_token_ratios
 from gateway.relay import Relay
-from gateway.routes import Routes
+from gateway.routing.routes import Routes
+from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import Judge
 from gateway.signature_store import StoredSignatures
-from gateway.token_ratios import TokenRatios
 from gateway.translator import RequestTranslator
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport

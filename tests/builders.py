@@ -8,10 +8,10 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.anthropic.messages import MessagesRequest, parse_messages_request
+from gateway.routing.upstream_model import UpstreamModel, upstream_model
 from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from gateway.translation.stream import MessageStream
-from gateway.translation.upstream_model import UpstreamModel, upstream_model
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.stream_events import StreamEvent

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.dialects.anthropic.messages import MessagesRequest
-    from gateway.translation.upstream_model import UpstreamModel
+    from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search
 
 

@@ -12,8 +12,8 @@ from accounts.service import AccountsService
 from gateway.large_requests.workers import TranslationWorkers
 from gateway.models import read_routes
 from gateway.relay import Relay
+from gateway.routing.token_ratios import TokenRatios
 from gateway.signature_store import StoredSignatures
-from gateway.token_ratios import TokenRatios
 from gateway.translator import RequestTranslator
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport

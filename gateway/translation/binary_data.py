@@ -18,7 +18,7 @@ from gateway.dialects.anthropic.request_shapes import DOCUMENT_MEDIA_TYPES, IMAG
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.translation.upstream_model import Family
+    from gateway.routing.upstream_model import Family
 
 _ANTHROPIC_TYPES = IMAGE_MEDIA_TYPES | DOCUMENT_MEDIA_TYPES
 # https://ai.google.dev/gemini-api/docs: image, document, audio and video understanding. GIF is not among

@@ -12,8 +12,8 @@ from gateway.translation.token_estimate import estimate_message, estimate_prefac
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.routing.upstream_model import Family
     from gateway.translation.history import Message
-    from gateway.translation.upstream_model import Family
 
 
 def keep_newest_turns(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import imagesize
 
 if TYPE_CHECKING:
-    from gateway.translation.upstream_model import Family
+    from gateway.routing.upstream_model import Family
 
 PIXELS_PER_TOKEN = 750
 LONGEST_EDGE = 1_568

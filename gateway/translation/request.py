@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.signatures import SignatureStore
     from gateway.translation.tool_names import ToolNames
-    from gateway.translation.upstream_model import UpstreamModel
 
 ATTRIBUTION_PREFIX = "x-anthropic-billing-header:"
 # With thinking on, Anthropic takes no other sampling than this.

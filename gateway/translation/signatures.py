@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.translation.upstream_model import Family
+    from gateway.routing.upstream_model import Family
 
 SIGNING_FAMILIES: tuple[Family, ...] = ("claude", "gemini")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.dialects.anthropic.messages import MessagesRequest
-    from gateway.translation.upstream_model import Family, UpstreamModel
+    from gateway.routing.upstream_model import Family, UpstreamModel
 
 ANSWER_TOOL = "give_answer"
 ANSWER_TOOL_DESCRIPTION = "Gives the answer to the user. Its arguments are the whole answer."

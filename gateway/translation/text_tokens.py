@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from gateway.translation.upstream_model import Family
+    from gateway.routing.upstream_model import Family
 
 SLICES = 64
 SLICE_CHARACTERS = 128

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.history import Message
-    from gateway.translation.upstream_model import UpstreamModel
 
 EFFORT_BUDGETS = {"low": 4_096, "medium": 10_000, "high": 24_000, "xhigh": 48_000, "max": 64_000}
 EFFORT_LEVELS = {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gateway.dialects.anthropic.messages import MessagesRequest
-    from gateway.translation.upstream_model import Family
+    from gateway.routing.upstream_model import Family
 
 TOKENS_PER_CALL = 10
 TOKENS_PER_MESSAGE = 4

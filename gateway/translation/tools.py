@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gateway.dialects.anthropic.messages import MessagesRequest
-    from gateway.translation.upstream_model import Family
+    from gateway.routing.upstream_model import Family
 
 KEPT_TOOL_LISTS = 64
 # A list larger than this is translated each time: 64 of them would fill the memory.

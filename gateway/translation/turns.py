@@ -26,7 +26,7 @@ from gateway.translation.thinking import claude_thought
 from gateway.translation.tool_names import ToolNames, ToolUseIds, without_namespace
 
 if TYPE_CHECKING:
-    from gateway.translation.upstream_model import UpstreamModel
+    from gateway.routing.upstream_model import UpstreamModel
 
 EMPTY_TURN = "."
 GO_ON = "Continue."

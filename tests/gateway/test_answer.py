@@ -14,10 +14,10 @@ from gateway import answer as answer_module
 from gateway.answer import Answer
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.errors import Overloaded, UpstreamFailed, UpstreamTimedOut
+from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from gateway.translation.stream import EmptyAnswer, MessageStream
-from gateway.translation.upstream_model import upstream_model
 from gateway.upstreams.cloud_code import RequestRefused
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 from tests.gateway.conftest import a_body

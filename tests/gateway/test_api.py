@@ -11,7 +11,7 @@ import pytest
 
 from gateway import noise
 from gateway.api import Api
-from gateway.release_dates import released_at
+from gateway.routing.release_dates import released_at
 from tests.gateway.conftest import BODY_LIMIT_BYTES, a_body, body_limits
 
 if TYPE_CHECKING:

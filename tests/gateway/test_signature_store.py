@@ -15,8 +15,8 @@ from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger import signatures as table
 from gateway.ledger.writing import Ledger
 from gateway.models import CallSignature
+from gateway.routing.token_ratios import TokenRatios
 from gateway.signature_store import StoredSignatures
-from gateway.token_ratios import TokenRatios
 from gateway.translation.signatures import key_of_text, unsigned_calls
 from gateway.translator import RequestTranslator
 from proxy_site.emulator.pretend_model.replies import function_call

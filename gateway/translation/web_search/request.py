@@ -17,7 +17,7 @@ from gateway.translation.tool_names import ToolNames
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.google_api.content import Part
-    from gateway.translation.upstream_model import UpstreamModel
+    from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search
 
 DEFAULT_RESULTS = 5

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gateway.translation import thinking, tools, upstream_model
+from gateway.routing import upstream_model
+from gateway.translation import thinking, tools
 from gateway.translation.json_schema import HINTED_KEYWORDS
 from gateway.translation.stop_reason import STOP_REASONS
 from tests.gateway.translation import (
@@ -29,7 +30,7 @@ from tests.gateway.translation import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gateway.translation.upstream_model import Family
+    from gateway.routing.upstream_model import Family
 
 PAGE = Path(__file__).parents[3] / "docs" / "translation.md"
 LONGEST_CELL = 150

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.model_names import parse_model_name, plain_name
+from gateway.routing.names import parse_model_name, plain_name
 
 # Where it is written so, the name, and what it means: the kind with its version, level, thinking.
 SPELLINGS = [

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.translation.upstream_model import (
+from gateway.routing.upstream_model import (
     claude_version,
     family_of,
     gemini_version,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.model_catalog import MAX_HOPS
-from gateway.model_names import plain_name
+from gateway.routing.catalog import MAX_HOPS
+from gateway.routing.names import plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 
 from accounts.models import Revision
 from gateway.models import ModelRoute
-from gateway.routes import Route, Routes, cycle_through
+from gateway.routing.routes import Route, Routes, cycle_through
 from tests.gateway.conftest import a_body, in_database
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 Clients carry over names from wherever they used the model before: `claude-sonnet-4-5` is
 `claude-sonnet-4-5@20250929` at Vertex AI, `us.anthropic.claude-sonnet-4-5-20250929-v1:0` at Bedrock and
-`anthropic/claude-sonnet-4.5` at OpenRouter. tests/gateway/test_model_names.py lists the spellings.
+`anthropic/claude-sonnet-4.5` at OpenRouter. tests/gateway/routing/test_names.py lists the spellings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.translation.upstream_model import claude_version, strip_client_suffix
+from gateway.routing.upstream_model import claude_version, strip_client_suffix
 
 ALIAS_PREFIX = "claude-code/"
 SHOWN_BY_CLAUDE_CODE = ("claude", "anthropic")

@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError
 
 from gateway.models import TokenRatio, read_token_ratios, store_token_ratios
-from gateway.token_ratios import MOST_MODELS, TokenRatios
+from gateway.routing.token_ratios import MOST_MODELS, TokenRatios
 
 
 def after(*answers: tuple[int, int]) -> float:

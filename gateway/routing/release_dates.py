@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from gateway.model_names import parse_model_name
+from gateway.routing.names import parse_model_name
 
 UNKNOWN = datetime.fromtimestamp(0, UTC)
 """Anthropic's API answers with the epoch when it does not know."""
