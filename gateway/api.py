@@ -26,8 +26,8 @@ from accounts.values.sanitize import neutralised
 from gateway.authentication import check_host
 from gateway.bodies.arrival import ClientGone, IncomingBody
 from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded
-from gateway.noise import say_of_stranger
-from gateway.request_ids import accepted_or_new, current_request_id
+from gateway.telemetry.noise import say_of_stranger
+from gateway.telemetry.request_ids import accepted_or_new, current_request_id
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase

@@ -13,7 +13,7 @@ from django.utils.crypto import constant_time_compare
 
 from accounts.network import is_loopback
 from gateway.errors import AuthenticationFailed, InvalidRequest, PermissionDenied
-from gateway.noise import say_of_stranger
+from gateway.telemetry.noise import say_of_stranger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

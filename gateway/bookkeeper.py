@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from gateway.ledger.record import MESSAGES
 
 if TYPE_CHECKING:
-    from gateway.activity import Activity
     from gateway.answer import Answer
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.explanations import Attempt
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.ledger.record import RequestRecord
     from gateway.ledger.writing import Ledger
     from gateway.routing.token_ratios import TokenRatios
+    from gateway.telemetry.activity import Activity
 
 logger = logging.getLogger(__name__)
 

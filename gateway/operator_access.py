@@ -17,7 +17,7 @@ from django.dispatch import receiver
 from django.utils.crypto import salted_hmac
 
 from accounts.operators.password import guesser
-from gateway.noise import say_of_stranger
+from gateway.telemetry.noise import say_of_stranger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,6 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.defaults import server_error
 
 from gateway import limits
-from gateway.activity import Listener
 from gateway.api import JsonResponse
 from gateway.errors import (
     AuthenticationFailed,
@@ -31,6 +30,7 @@ from gateway.ledger import search, usage
 from gateway.ledger.spans import NotATime, moment
 from gateway.models import ServerInstance
 from gateway.operator_access import is_locked_out, is_operator
+from gateway.telemetry.activity import Listener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -7,7 +7,6 @@ from django.conf import settings
 
 from accounts import live_settings
 from accounts.service import AccountsService
-from gateway.activity import Activity, dismiss_listeners
 from gateway.bookkeeper import Bookkeeper
 from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger.writing import Ledger
@@ -17,10 +16,11 @@ from gateway.routing.routes import Routes
 from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import Judge
 from gateway.signature_store import StoredSignatures
+from gateway.telemetry.activity import Activity, dismiss_listeners
+from gateway.telemetry.heartbeat import Watchman
 from gateway.translator import RequestTranslator
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport
-from gateway.watchman import Watchman
 from gateway.web_searches import WebSearches
 
 

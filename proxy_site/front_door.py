@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.api import send_error
 from gateway.errors import GatewayError, InvalidRequest, PermissionDenied
-from gateway.noise import say_of_stranger
+from gateway.telemetry.noise import say_of_stranger
 
 logger = logging.getLogger(__name__)
 

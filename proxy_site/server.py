@@ -41,7 +41,7 @@ from twisted.logger import globalLogBeginner
 from twisted.web.http import HTTPChannel, _MalformedChunkedDataError
 
 from gateway.errors import GatewayError, InvalidRequest, RequestTimedOut
-from gateway.request_ids import accepted_or_new
+from gateway.telemetry.request_ids import accepted_or_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable

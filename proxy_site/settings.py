@@ -184,12 +184,12 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "request_id": {"()": "gateway.log_format.RequestIdFilter"},
-        "below_warning": {"()": "gateway.log_format.BelowWarning"},
-        "noise": {"()": "gateway.noise.NoiseFilter"},
+        "request_id": {"()": "gateway.telemetry.log_format.RequestIdFilter"},
+        "below_warning": {"()": "gateway.telemetry.log_format.BelowWarning"},
+        "noise": {"()": "gateway.telemetry.noise.NoiseFilter"},
     },
     "formatters": {
-        stream: {"()": "gateway.log_format.formatter", "log_format": LOG_FORMAT, "stream": stream}
+        stream: {"()": "gateway.telemetry.log_format.formatter", "log_format": LOG_FORMAT, "stream": stream}
         for stream in ("stdout", "stderr")
     },
     "handlers": {

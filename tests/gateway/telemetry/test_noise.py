@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from gateway.noise import LINE_EVERY_SECONDS, MOST_LINES, Budget, NoiseFilter, libraries, strangers
+from gateway.telemetry.noise import LINE_EVERY_SECONDS, MOST_LINES, Budget, NoiseFilter, libraries, strangers
 
 
 @pytest.fixture(autouse=True)

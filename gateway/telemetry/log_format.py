@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from accounts.values.sanitize import neutralised
-from gateway.request_ids import current_request_id
+from gateway.telemetry.request_ids import current_request_id
 
 COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 HIDDEN = "[hidden]"

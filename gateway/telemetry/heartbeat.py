@@ -9,13 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from accounts.status.pool_status import standing
-from gateway.log_format import RequestIdFilter, SafeFormatter
+from gateway.telemetry.log_format import RequestIdFilter, SafeFormatter
 
 if TYPE_CHECKING:
     from accounts.service import AccountsService
-    from gateway.activity import Activity
     from gateway.bookkeeper import Bookkeeper
     from gateway.ledger.writing import Ledger
+    from gateway.telemetry.activity import Activity
 
 logger = logging.getLogger(__name__)
 

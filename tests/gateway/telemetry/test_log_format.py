@@ -11,8 +11,15 @@ import orjson
 import pytest
 from django.db import OperationalError
 
-from gateway.log_format import HIDDEN, JsonFormatter, RequestIdFilter, TextFormatter, formatter, redacted
-from gateway.request_ids import current_request_id
+from gateway.telemetry.log_format import (
+    HIDDEN,
+    JsonFormatter,
+    RequestIdFilter,
+    TextFormatter,
+    formatter,
+    redacted,
+)
+from gateway.telemetry.request_ids import current_request_id
 from tests.live_gateway import PROJECT, clean_environment
 
 if TYPE_CHECKING:

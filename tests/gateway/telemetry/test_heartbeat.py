@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from gateway import watchman
+from gateway.telemetry import heartbeat
 from tests.gateway.conftest import a_body, started_gateway
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ async def test_a_line_now_and_then_says_that_all_is_well(
     google: EmulatorServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "gateway")
-    monkeypatch.setattr(watchman, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.05)
 
     async with started_gateway():
         await asyncio.sleep(0.2)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from gateway import activity
-from gateway.activity import Activity, Batch, Listener
+from gateway.telemetry import activity
+from gateway.telemetry.activity import Activity, Batch, Listener
 from tests.gateway.conftest import a_body
 
 if TYPE_CHECKING:
