@@ -27,7 +27,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.ledger import search, usage
-from gateway.ledger.spans import NotATime, moment
+from gateway.ledger.time_spans import NotATime, moment
 from gateway.models import ServerInstance
 from gateway.operator_access import is_locked_out, is_operator
 from gateway.telemetry.activity import Listener

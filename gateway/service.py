@@ -7,9 +7,9 @@ from django.conf import settings
 
 from accounts import live_settings
 from accounts.service import AccountsService
-from gateway.bookkeeper import Bookkeeper
 from gateway.large_requests.workers import TranslationWorkers
-from gateway.ledger.writing import Ledger
+from gateway.ledger.recorder import Bookkeeper
+from gateway.ledger.writer import Ledger
 from gateway.models import read_routes, read_token_ratios, store_token_ratios
 from gateway.relay import Relay
 from gateway.routing.routes import Routes

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from gateway.ledger import signatures as table
-from gateway.ledger.writing import connected
+from gateway.ledger.writer import connected
 from gateway.translation.signatures import TEXT_KEY, SignatureCache
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
 from accounts.models import Revision
-from gateway.ledger.writing import TOUCH_SECONDS
+from gateway.ledger.writer import TOUCH_SECONDS
 from gateway.models import ServerInstance
 from proxy_site.data_dir import is_served
 

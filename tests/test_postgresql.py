@@ -16,7 +16,7 @@ import orjson
 import psycopg
 import pytest
 
-from gateway.ledger.writing import SWEEP_SECONDS
+from gateway.ledger.writer import SWEEP_SECONDS
 from proxy_site.emulator.pretend_model.replies import function_call
 from proxy_site.following import NOT_YET
 from tests.builders import a_tool, a_tool_result

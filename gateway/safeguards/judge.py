@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gateway.answer import Answer
-    from gateway.bookkeeper import Bookkeeper
     from gateway.dialects.anthropic.stream_events import StreamEvent
+    from gateway.ledger.recorder import Bookkeeper
     from gateway.relay import Relay
     from gateway.safeguards.prompt import Call
     from gateway.safeguards.verdicts import ToolUses

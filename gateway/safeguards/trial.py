@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gateway.bookkeeper import Bookkeeper
 from gateway.ledger.record import RequestRecord
-from gateway.ledger.writing import Ledger
+from gateway.ledger.recorder import Bookkeeper
+from gateway.ledger.writer import Ledger
 from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import TOO_MUCH_TO_JUDGE, Judge, TooMuchToJudge
 from gateway.safeguards.prompt import FLAGGED, calls_in, check_request, rules_by_label

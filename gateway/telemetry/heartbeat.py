@@ -13,8 +13,8 @@ from gateway.telemetry.log_format import RequestIdFilter, SafeFormatter
 
 if TYPE_CHECKING:
     from accounts.service import AccountsService
-    from gateway.bookkeeper import Bookkeeper
-    from gateway.ledger.writing import Ledger
+    from gateway.ledger.recorder import Bookkeeper
+    from gateway.ledger.writer import Ledger
     from gateway.telemetry.activity import Activity
 
 logger = logging.getLogger(__name__)

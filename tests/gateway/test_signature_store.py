@@ -13,7 +13,7 @@ from django.db import OperationalError
 from gateway import signature_store
 from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger import signatures as table
-from gateway.ledger.writing import Ledger
+from gateway.ledger.writer import Ledger
 from gateway.models import CallSignature
 from gateway.routing.token_ratios import TokenRatios
 from gateway.signature_store import StoredSignatures

@@ -24,7 +24,7 @@ from gateway.ledger.search import (
     page,
     whole_id,
 )
-from gateway.ledger.spans import NotATime, moment
+from gateway.ledger.time_spans import NotATime, moment
 from gateway.models import RequestLog
 
 if TYPE_CHECKING:

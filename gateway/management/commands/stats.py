@@ -15,7 +15,7 @@ from accounts.values.times import minute
 from gateway import limits
 from gateway.ledger import usage
 from gateway.ledger.record import tokens_of
-from gateway.ledger.spans import NotATime, moment
+from gateway.ledger.time_spans import NotATime, moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway import message_views
-from gateway.bookkeeper import facts
 from gateway.ledger import usage
+from gateway.ledger.recorder import facts
 from gateway.ledger.search import attempts_of
 from gateway.models import RequestLog
 from proxy_site.emulator.delivery.behaviour import pace

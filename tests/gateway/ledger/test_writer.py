@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from gateway.errors import Unavailable
 from gateway.ledger import instances
-from gateway.ledger.writing import Ledger
+from gateway.ledger.writer import Ledger
 from gateway.models import RequestLog, ServerInstance
 from tests.gateway.conftest import in_database
 from tests.gateway.ledger.builders import (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gateway.explanations import Attempt
     from gateway.journey import Journey
     from gateway.ledger.record import RequestRecord
-    from gateway.ledger.writing import Ledger
+    from gateway.ledger.writer import Ledger
     from gateway.routing.token_ratios import TokenRatios
     from gateway.telemetry.activity import Activity
 
