@@ -1,8 +1,8 @@
 """Daphne, with what a gateway needs beyond a web site.
 
 A request reaches the application with its headers, and its body as the application reads it, so that limits
-hold there (gateway/bodies/arrival.py); a burst of connections finds a backlog; a slow reader slows its sender instead
-of filling our memory; errors of the protocol are JSON.
+hold there (gateway/bodies/arrival.py); a burst of connections finds a backlog; a slow reader slows its sender
+instead of filling our memory; errors of the protocol are JSON.
 """
 
 from __future__ import annotations
