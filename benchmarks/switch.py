@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 TRIES = 200
 WARM_UP = 20
 REST_SECONDS = 3.5
-"""Shorter limits are waited out with the same account (gateway/model_call.py)."""
+"""Shorter limits are waited out with the same account (gateway/relay/model_call.py)."""
 PAUSE_SECONDS = 0.2
 """Each try uses up one of three accounts for one model: by its next turn two are back at least."""
 SHARED = re.compile("gemini-3")

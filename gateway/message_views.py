@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from accounts.values.sanitize import fitting
-from gateway.answer import KEEP_ALIVE_SECONDS
 from gateway.api import OUR_FAULT, STOPPING, EventStream, JsonResponse
 from gateway.dialects.anthropic.messages import OLDEST_VERSION
 from gateway.dialects.anthropic.sse import PING, encode_event
 from gateway.endpoints import endpoint
 from gateway.errors import GatewayError, Overloaded
-from gateway.journey import Journey, session_id_for
 from gateway.large_requests.request import RequestParser
 from gateway.ledger.record import RequestRecord
+from gateway.relay.answer import KEEP_ALIVE_SECONDS
+from gateway.relay.context import Journey, session_id_for
+from gateway.relay.structured_answers import open_structured
 from gateway.safeguards.checked_answer import CheckedAnswer
-from gateway.structured_answers import open_structured
 from gateway.translation.structured_output import wanted_schema
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from django.http.response import HttpResponseBase
 
-    from gateway.answer import Answer
     from gateway.api import ApiRequest
     from gateway.large_requests.request import RequestSummary
+    from gateway.relay.answer import Answer
     from gateway.service import Gateway
     from gateway.translator import ReadRequest
 

@@ -11,17 +11,17 @@ from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger.recorder import Bookkeeper
 from gateway.ledger.writer import Ledger
 from gateway.models import read_routes, read_token_ratios, store_token_ratios
-from gateway.relay import Relay
+from gateway.relay.relay import Relay
+from gateway.relay.signature_store import StoredSignatures
+from gateway.relay.web_searches import WebSearches
 from gateway.routing.routes import Routes
 from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import Judge
-from gateway.signature_store import StoredSignatures
 from gateway.telemetry.activity import Activity, dismiss_listeners
 from gateway.telemetry.heartbeat import Watchman
 from gateway.translator import RequestTranslator
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport
-from gateway.web_searches import WebSearches
 
 
 class Gateway:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.large_requests.request import RequestParser, RequestSummary
     from gateway.large_requests.workers import TranslationWorkers
+    from gateway.relay.signature_store import StoredSignatures
     from gateway.routing.token_ratios import TokenRatios
     from gateway.routing.upstream_model import Family, UpstreamModel
-    from gateway.signature_store import StoredSignatures
     from gateway.translation.web_search.asked import Search
 
 LARGE_BYTES = 1024 * 1024

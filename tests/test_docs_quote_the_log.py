@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway import explanations
+from gateway.relay import error_messages
 from tests.live_gateway import PROJECT
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ ENOUGH_LETTERS = 11
 """So much of a text must be its own words, or it would be any line."""
 STAMP = re.compile(r"[\d-]{10} [\d:.]{12} [A-Z]+ (?:DEBUG|INFO|WARNING|ERROR) +")
 REQUEST_ID = re.compile(r"(?:req_[\w…]+|my-req-\d+): ")
-DECISIONS = {value for name, value in vars(explanations).items() if name.isupper() and isinstance(value, str)}
+DECISIONS = {
+    value for name, value in vars(error_messages).items() if name.isupper() and isinstance(value, str)
+}
 
 
 def quoted_lines() -> Iterator[str]:

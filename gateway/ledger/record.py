@@ -11,15 +11,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from accounts.values.sanitize import fitting
-from gateway.explanations import FORESEEN, NOBODY_LEFT_TO_TELL, TOLD_THE_CLIENT
+from gateway.relay.error_messages import FORESEEN, NOBODY_LEFT_TO_TELL, TOLD_THE_CLIENT
 from gateway.translation.usage import NO_TOKENS, Tokens
 
 if TYPE_CHECKING:
-    from gateway.answer import Answer
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.errors import GatewayError
-    from gateway.explanations import Attempt
-    from gateway.journey import Journey
+    from gateway.relay.answer import Answer
+    from gateway.relay.context import Journey
+    from gateway.relay.error_messages import Attempt
 
 HUNG_UP = "hung_up"
 ANSWERED = "answered"

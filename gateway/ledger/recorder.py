@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from gateway.ledger.record import MESSAGES
 
 if TYPE_CHECKING:
-    from gateway.answer import Answer
     from gateway.dialects.anthropic.messages import MessagesRequest
-    from gateway.explanations import Attempt
-    from gateway.journey import Journey
     from gateway.ledger.record import RequestRecord
     from gateway.ledger.writer import Ledger
+    from gateway.relay.answer import Answer
+    from gateway.relay.context import Journey
+    from gateway.relay.error_messages import Attempt
     from gateway.routing.token_ratios import TokenRatios
     from gateway.telemetry.activity import Activity
 

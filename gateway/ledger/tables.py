@@ -17,17 +17,17 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from accounts.values.sanitize import fitting
-from gateway.explanations import NOTICEABLE_WAIT_SECONDS
 from gateway.ledger.record import HUNG_UP
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
+from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from django.db.models import Model
 
-    from gateway.explanations import Attempt
     from gateway.ledger.record import RequestRecord
+    from gateway.relay.error_messages import Attempt
 
 VALUES_A_STATEMENT = 6_500
 """Python's lock changes hands with each statement: few large ones leave it alone."""

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Aggregate, Case, Count, F, Max, Min, Q, Sum, When
 
-from gateway.explanations import NOTICEABLE_WAIT_SECONDS
 from gateway.ledger.record import HUNG_UP, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.retention import oldest_kept
 from gateway.ledger.tables import ANSWERED_AT_ONCE, SUMMED, Sums
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
+from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

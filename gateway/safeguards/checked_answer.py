@@ -12,8 +12,8 @@ from gateway.translation.response import MessageCollector
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from gateway.answer import Answer
     from gateway.dialects.anthropic.stream_events import StreamEvent
+    from gateway.relay.answer import Answer
     from gateway.safeguards.judge import SafetyCheck
 
 PING_SECONDS = 3.0

@@ -25,9 +25,9 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
-from gateway.explanations import TOLD_THE_CLIENT
-from gateway.journey import Journey, session_id_for
 from gateway.ledger.record import SAFEGUARDS, RequestRecord
+from gateway.relay.context import Journey, session_id_for
+from gateway.relay.error_messages import TOLD_THE_CLIENT
 from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rules_by_label
 from gateway.safeguards.verdicts import tool_uses_from, unavailable
 from gateway.translation.errors import prompt_too_long
@@ -35,10 +35,10 @@ from gateway.translation.errors import prompt_too_long
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gateway.answer import Answer
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.ledger.recorder import Bookkeeper
-    from gateway.relay import Relay
+    from gateway.relay.answer import Answer
+    from gateway.relay.relay import Relay
     from gateway.safeguards.prompt import Call
     from gateway.safeguards.verdicts import ToolUses
 

@@ -20,7 +20,7 @@ from gateway.telemetry.activity import Activity
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.relay import Relay
+    from gateway.relay.relay import Relay
     from gateway.safeguards.known_calls import KnownCall
 
 UNAVAILABLE = "unavailable"

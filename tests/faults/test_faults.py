@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from accounts.models import Account
-from gateway import failover
+from gateway.relay import failover
 from proxy_site.emulator.delivery.behaviour import pace, stall_before_headers, truncated_json
 from tests.faults.cases import BEFORE_THE_ANSWER, IN_THE_ANSWER, Fault
 from tests.gateway.conftest import a_body, in_database, text_of

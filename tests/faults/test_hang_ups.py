@@ -17,8 +17,8 @@ import orjson
 import pytest
 
 from accounts.models import Account
-from gateway import failover
 from gateway.api import Api
+from gateway.relay import failover
 from tests.clients.raw_http import ask as ask_raw
 from tests.clients.raw_http import request_bytes
 from tests.faults.test_faults import assert_at_rest

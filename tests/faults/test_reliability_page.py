@@ -22,9 +22,9 @@ from accounts.pool.cooldowns import (
     rest_seconds,
 )
 from accounts.values.times import in_words
-from gateway import failover, model_call
-from gateway.explanations import Attempt, sentence
-from gateway.failures import VERDICTS, Verdict
+from gateway.relay import failover, model_call
+from gateway.relay.error_messages import Attempt, sentence
+from gateway.relay.error_policy import VERDICTS, Verdict
 from tests.faults.cases import BEFORE_THE_ANSWER, IN_THE_ANSWER, Fault
 from tests.faults.test_faults import assert_at_rest
 from tests.gateway.conftest import a_body

@@ -11,7 +11,8 @@ import pytest
 from accounts import service
 from accounts.models import Account
 from accounts.pool import pool
-from gateway import answer, failover, message_views, model_call
+from gateway import message_views
+from gateway.relay import answer, failover, model_call
 from proxy_site.emulator.delivery.behaviour import combine, pace, quota_exhausted, stall_before_headers
 from tests.faults.test_faults import assert_at_rest, assert_whole_stream, events_of
 from tests.gateway.conftest import a_body, text_of

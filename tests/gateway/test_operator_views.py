@@ -18,10 +18,10 @@ from django.utils import timezone
 
 from accounts.models import Account, Cooldown, QuotaSnapshot
 from accounts.operators import password
-from gateway.explanations import Attempt
 from gateway.ledger.record import HUNG_UP, RequestRecord
 from gateway.ledger.tables import entry_of, store
 from gateway.models import ServerInstance
+from gateway.relay.error_messages import Attempt
 from gateway.translation.usage import Tokens
 from tests.gateway.conftest import in_database
 

@@ -6,8 +6,8 @@ import pytest
 
 from gateway.large_requests.request import RequestParser
 from gateway.large_requests.workers import TranslationWorkers
+from gateway.relay.signature_store import StoredSignatures
 from gateway.routing.token_ratios import TokenRatios
-from gateway.signature_store import StoredSignatures
 from gateway.translator import RequestTranslator
 
 if TYPE_CHECKING:

@@ -42,8 +42,8 @@ from tests.gateway.large_requests.failing import fail
 if TYPE_CHECKING:
     import httpx
 
+    from gateway.relay.signature_store import StoredSignatures
     from gateway.service import Gateway
-    from gateway.signature_store import StoredSignatures
     from gateway.translator import RequestTranslator
     from proxy_site.emulator.server import EmulatorServer
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Sum
 
-from gateway.explanations import Attempt
 from gateway.ledger.record import RequestRecord
 from gateway.ledger.tables import SUMMED, entry_of, store
 from gateway.models import HourlyUsage, RequestLog
+from gateway.relay.error_messages import Attempt
 from gateway.translation.usage import Tokens
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ import pytest
 from accounts.values.sanitize import UNSAFE
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError, UpstreamFailed
-from gateway.journey import Journey
 from gateway.ledger import instances
 from gateway.ledger.tables import VALUES_A_STATEMENT, RequestRow, entry_of, store
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
+from gateway.relay.context import Journey
 from gateway.translation.usage import LARGEST_COUNT, Tokens, TokenUsage
 from tests.gateway.ledger.builders import (
     MORNING,

@@ -30,8 +30,8 @@ from tests.gateway.ledger.builders import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gateway.explanations import Attempt
     from gateway.ledger.record import RequestRecord
+    from gateway.relay.error_messages import Attempt
 
 pytestmark = pytest.mark.django_db
 

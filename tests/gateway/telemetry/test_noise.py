@@ -71,7 +71,7 @@ def test_what_django_says_of_one_strangers_requests_is_one_line() -> None:
 
 
 def test_our_own_lines_all_pass() -> None:
-    assert len(passed(*(a_line("gateway.relay") for _ in range(100)))) == 100
+    assert len(passed(*(a_line("gateway.relay.relay") for _ in range(100)))) == 100
 
 
 def raised(number: int) -> Any:

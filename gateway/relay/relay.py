@@ -1,6 +1,6 @@
 """One request from beginning to end: which model answers it, and by when.
 
-Choose a model, have it answered by an account (gateway/failover.py), and hand back the answer once its first
+Choose a model, have it answered by an account (gateway/relay/failover.py), and hand back the answer once its first
 content is there. Until then a failure is met with another account, another model or a wait; from then on it
 belongs to the answer. The order: other accounts, then a fallback model, then waiting, then the error.
 """
@@ -24,9 +24,9 @@ from gateway.errors import (
     Unavailable,
     UpstreamTimedOut,
 )
-from gateway.failover import Failover, longest_wait
-from gateway.journey import Journey, Learned, Plan
-from gateway.model_call import ModelCaller
+from gateway.relay.context import Journey, Learned, Plan
+from gateway.relay.failover import Failover, longest_wait
+from gateway.relay.model_call import ModelCaller
 from gateway.routing import catalog
 from gateway.routing.upstream_model import upstream_model
 
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
     from accounts.google.code_assist import ModelOffer
     from accounts.service import AccountsService
-    from gateway.answer import Answer
     from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.relay.answer import Answer
+    from gateway.relay.signature_store import StoredSignatures
     from gateway.routing.routes import Routes
     from gateway.routing.upstream_model import UpstreamModel
-    from gateway.signature_store import StoredSignatures
     from gateway.translation.web_search.asked import Search
     from gateway.translator import RequestTranslator
     from gateway.upstreams.cloud_code import CloudCode

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from accounts.google.errors import Trouble
 from accounts.pool.cooldowns import LIMITS
-from gateway.answer import Answer
-from gateway.explanations import NEXT_ADDRESS, SAME_ACCOUNT
-from gateway.failures import failure_of, named_if_too_long
+from gateway.relay.answer import Answer
+from gateway.relay.error_messages import NEXT_ADDRESS, SAME_ACCOUNT
+from gateway.relay.error_policy import failure_of, named_if_too_long
 from gateway.translation.stream import MessageStream
 from gateway.upstreams.cloud_code import WORTH_ANOTHER_BASE, ModelCall, RequestRefused
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from accounts.google.errors import Refusal
     from accounts.pool.pool import Lease
     from accounts.service import AccountsService
-    from gateway.journey import Journey, Plan
+    from gateway.relay.context import Journey, Plan
     from gateway.translation.signatures import SignatureStore
     from gateway.translator import RequestTranslator
     from gateway.upstreams.cloud_code import CloudCode

@@ -11,9 +11,9 @@ from django.conf import settings
 
 from accounts.google.errors import parse_refusal
 from gateway.errors import GatewayError, UpstreamFailed, UpstreamTimedOut
-from gateway.failures import Failure, failure_of
 from gateway.google_api.content import has_content
 from gateway.google_api.sse import ChunkReader, MalformedStream
+from gateway.relay.error_policy import Failure, failure_of
 from gateway.translation.response import MessageCollector
 from gateway.translation.stream import BrokenAnswer, UpstreamErrorInStream
 from gateway.upstreams.cloud_code import RequestRefused

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from accounts.google.errors import parse_refusal
 from accounts.pool.pool import PooledAccount
 from accounts.values.sanitize import UNSAFE
-from gateway.failures import failure_of, named_if_too_long
+from gateway.relay.error_policy import failure_of, named_if_too_long
 from gateway.translation.errors import error_type_of, is_signature_complaint
 from gateway.upstreams.cloud_code import RequestRefused
 from tests.accounts.values.any_json import ANYTHING, ERROR, HEADERS, encoded

@@ -21,19 +21,19 @@ from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.pool.pool import AccountRequest, Patience, QueueFull, Reconsider
 from gateway.errors import Overloaded
-from gateway.explanations import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT
-from gateway.failures import FAILURES, Failure, failure_of
-from gateway.journey import Learned
+from gateway.relay.context import Learned
+from gateway.relay.error_messages import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT
+from gateway.relay.error_policy import FAILURES, Failure, failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from accounts.pool.pool import Lease, PooledAccount, Unavailable
     from accounts.service import AccountsService
-    from gateway.answer import Answer
     from gateway.errors import GatewayError
-    from gateway.journey import Journey, Plan
-    from gateway.model_call import ModelCaller
+    from gateway.relay.answer import Answer
+    from gateway.relay.context import Journey, Plan
+    from gateway.relay.model_call import ModelCaller
 
 logger = logging.getLogger(__name__)
 

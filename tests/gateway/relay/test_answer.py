@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from accounts.pool.pool import PooledAccount
-from gateway import answer as answer_module
-from gateway.answer import Answer
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.errors import Overloaded, UpstreamFailed, UpstreamTimedOut
+from gateway.relay import answer as answer_module
+from gateway.relay.answer import Answer
 from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache

@@ -14,8 +14,8 @@ from django.conf import settings
 
 from accounts.values.sanitize import fitting
 from gateway.errors import GatewayError, OperatorMustAct, Overloaded, RateLimited
-from gateway.explanations import Attempt, next_try, sentence
-from gateway.failures import ACCOUNTS_PAGE
+from gateway.relay.error_messages import Attempt, next_try, sentence
+from gateway.relay.error_policy import ACCOUNTS_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator

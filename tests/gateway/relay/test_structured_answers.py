@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from gateway import message_views, structured_answers
+from gateway import message_views
 from gateway.models import RequestAttempt, RequestLog
+from gateway.relay import structured_answers
 from proxy_site.emulator.delivery.behaviour import finish, pace, stall_mid_stream
 from proxy_site.emulator.pretend_model.replies import function_call, thinking
 from tests.gateway.conftest import a_body, a_client, in_database, started_gateway, text_of

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from accounts.values.times import clock, in_words
-from gateway.explanations import Attempt, sentence
+from gateway.relay.error_messages import Attempt, sentence
 
 NOON = 1_772_366_400.0  # 2026-03-01 12:00 UTC
 

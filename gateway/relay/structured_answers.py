@@ -13,7 +13,7 @@ import orjson
 
 from gateway.dialects.anthropic import stream_events
 from gateway.errors import GatewayError, UpstreamFailed
-from gateway.explanations import SAME_QUESTION, TOLD_THE_CLIENT
+from gateway.relay.error_messages import SAME_QUESTION, TOLD_THE_CLIENT
 from gateway.translation.structured_output import (
     AnswerSchema,
     UnfitAnswer,
@@ -21,11 +21,11 @@ from gateway.translation.structured_output import (
 )
 
 if TYPE_CHECKING:
-    from gateway.answer import Answer
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.anthropic.stream_events import StreamEvent
-    from gateway.journey import Journey
-    from gateway.relay import Relay
+    from gateway.relay.answer import Answer
+    from gateway.relay.context import Journey
+    from gateway.relay.relay import Relay
 
 MAX_HELD_CHARACTERS = 8 * 1024 * 1024
 DOES_NOT_FIT = "answered with JSON that does not fit the schema"

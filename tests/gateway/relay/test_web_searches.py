@@ -19,10 +19,11 @@ from anthropic.types import (
 from anthropic.types.web_search_tool_result_error_object import WebSearchToolResultErrorObject
 from pydantic import TypeAdapter
 
-from gateway import message_views, web_searches
-from gateway.explanations import WITHOUT_SEARCH
+from gateway import message_views
 from gateway.ledger.search import attempts_of
 from gateway.models import RequestLog
+from gateway.relay import web_searches
+from gateway.relay.error_messages import WITHOUT_SEARCH
 from gateway.translation.web_search.answer import CANNOT_SEARCH, NOTHING_ALLOWED, NOTHING_FOUND
 from gateway.translation.web_search.notes import PREFIX
 from gateway.translation.web_search.sources import MAX_SOURCES
@@ -45,7 +46,7 @@ from proxy_site.emulator.delivery.behaviour import (
 from proxy_site.emulator.pretend_model.replies import function_call
 from tests.builders import a_chunk, a_tool, a_tool_result, assistant, user
 from tests.gateway.conftest import a_body, a_client, in_database, started_gateway, text_of
-from tests.gateway.test_structured_answers import FITS, SCHEMA, events_in
+from tests.gateway.relay.test_structured_answers import FITS, SCHEMA, events_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,10 +15,10 @@ from accounts import service
 from accounts.models import Account, Cooldown, Revision
 from accounts.pool.cooldowns import CoolingDown
 from accounts.pool.pool import AccountRequest, Pool
-from gateway import failover
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
-from gateway.journey import Journey
+from gateway.relay import failover
+from gateway.relay.context import Journey
 from proxy_site.emulator import google_errors
 from proxy_site.emulator.accounts import sample_account
 from proxy_site.emulator.delivery.behaviour import fault_named, finish, pace, refuse

@@ -14,8 +14,8 @@ from accounts.models import Account
 from accounts.pool.pool import PooledAccount
 from accounts.service import NoProject
 from gateway.errors import GatewayError
-from gateway.failures import VERDICTS, failure_of, without_identifiers
 from gateway.google_api.sse import MalformedStream
+from gateway.relay.error_policy import VERDICTS, failure_of, without_identifiers
 from gateway.translation.stream import EmptyAnswer
 from gateway.upstreams.cloud_code import RequestRefused
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut

@@ -22,7 +22,7 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
-from gateway.explanations import TOLD_THE_CLIENT, WITHOUT_SEARCH
+from gateway.relay.error_messages import TOLD_THE_CLIENT, WITHOUT_SEARCH
 from gateway.translation.web_search.answer import (
     search_blocks,
     text_in,
@@ -34,11 +34,11 @@ from gateway.translation.web_search.sources import query_in, sources_in, to_show
 from gateway.upstreams.redirects import Redirects
 
 if TYPE_CHECKING:
-    from gateway.answer import Answer
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.anthropic.stream_events import StreamEvent
-    from gateway.journey import Journey
-    from gateway.relay import Relay
+    from gateway.relay.answer import Answer
+    from gateway.relay.context import Journey
+    from gateway.relay.relay import Relay
     from gateway.translation.web_search.asked import Search
     from gateway.translation.web_search.sources import Source
     from gateway.upstreams.transport import Transport
