@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from gateway.api import ApiRequest
     from gateway.large_requests.request import RequestSummary
+    from gateway.large_requests.translator import ReadRequest
     from gateway.relay.answer import Answer
     from gateway.service import Gateway
-    from gateway.translator import ReadRequest
 
     AnyAnswer = Answer | CheckedAnswer
 

@@ -7,6 +7,7 @@ from django.conf import settings
 
 from accounts import live_settings
 from accounts.service import AccountsService
+from gateway.large_requests.translator import RequestTranslator
 from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger.recorder import Bookkeeper
 from gateway.ledger.writer import Ledger
@@ -19,7 +20,6 @@ from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import Judge
 from gateway.telemetry.activity import Activity, dismiss_listeners
 from gateway.telemetry.heartbeat import Watchman
-from gateway.translator import RequestTranslator
 from gateway.upstreams.cloud_code import CloudCode
 from gateway.upstreams.transport import Transport
 

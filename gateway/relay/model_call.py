@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from accounts.google.errors import Refusal
     from accounts.pool.pool import Lease
     from accounts.service import AccountsService
+    from gateway.large_requests.translator import RequestTranslator
     from gateway.relay.context import Journey, Plan
     from gateway.translation.signatures import SignatureStore
-    from gateway.translator import RequestTranslator
     from gateway.upstreams.cloud_code import CloudCode
 
 SHORT_LIMIT_SECONDS = 3.0

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.large_requests.request import RequestParser
+from gateway.large_requests.translator import RequestTranslator
 from gateway.large_requests.workers import TranslationWorkers
 from gateway.relay.signature_store import StoredSignatures
 from gateway.routing.token_ratios import TokenRatios
-from gateway.translator import RequestTranslator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -21,8 +21,8 @@ from tests.builders import a_model
 from tests.gateway.large_requests.conftest import PARSER
 
 if TYPE_CHECKING:
+    from gateway.large_requests.translator import RequestTranslator
     from gateway.large_requests.workers import TranslationWorkers
-    from gateway.translator import RequestTranslator
 
 LONGEST_TURN_SECONDS = 0.2
 ANSWER_SECONDS = 10.0

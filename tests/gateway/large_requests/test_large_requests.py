@@ -13,12 +13,12 @@ import orjson
 import pytest
 
 from benchmarks.claude_code_request import claude_code_request
-from gateway import translator as translator_module
 from gateway.bodies.request_json import parse_json
 from gateway.bodies.shape import refuse_depth
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError, InvalidRequest, RateLimited, Unavailable
 from gateway.large_requests import jobs
+from gateway.large_requests import translator as translator_module
 from gateway.large_requests import workers as workers_module
 from gateway.large_requests.request import (
     LONGEST_FIRST_TEXT,
@@ -27,6 +27,7 @@ from gateway.large_requests.request import (
     fields_of,
     summarize,
 )
+from gateway.large_requests.translator import MOST_MENDED_HERE
 from gateway.large_requests.workers import TranslationWorkers
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import key_of_text
@@ -34,7 +35,6 @@ from gateway.translation.token_estimate import estimate_input_tokens
 from gateway.translation.web_search.answer import without_search
 from gateway.translation.web_search.asked import asked_search
 from gateway.translation.web_search.request import translate_search
-from gateway.translator import MOST_MENDED_HERE
 from tests.builders import a_model, a_text, a_tool, a_tool_result, a_tool_use, assistant, user
 from tests.gateway.large_requests.conftest import PARSER
 from tests.gateway.large_requests.failing import fail
@@ -42,9 +42,9 @@ from tests.gateway.large_requests.failing import fail
 if TYPE_CHECKING:
     import httpx
 
+    from gateway.large_requests.translator import RequestTranslator
     from gateway.relay.signature_store import StoredSignatures
     from gateway.service import Gateway
-    from gateway.translator import RequestTranslator
     from proxy_site.emulator.server import EmulatorServer
 
 MIB = 1024 * 1024

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import OperationalError
 
+from gateway.large_requests.translator import RequestTranslator
 from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger import signatures as table
 from gateway.ledger.writer import Ledger
@@ -18,7 +19,6 @@ from gateway.relay import signature_store
 from gateway.relay.signature_store import StoredSignatures
 from gateway.routing.token_ratios import TokenRatios
 from gateway.translation.signatures import key_of_text, unsigned_calls
-from gateway.translator import RequestTranslator
 from proxy_site.emulator.pretend_model.replies import function_call
 from tests.builders import (
     a_messages_request,
