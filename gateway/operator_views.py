@@ -16,7 +16,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.defaults import server_error
 
 from gateway import limits
-from gateway.api import JsonResponse
+from gateway.api.application import JsonResponse
+from gateway.api.operator_access import is_locked_out, is_operator
 from gateway.errors import (
     AuthenticationFailed,
     GatewayError,
@@ -29,7 +30,6 @@ from gateway.errors import (
 from gateway.ledger import search, usage
 from gateway.ledger.time_spans import NotATime, moment
 from gateway.models import ServerInstance
-from gateway.operator_access import is_locked_out, is_operator
 from gateway.telemetry.activity import Listener
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from django.conf import settings  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
 from django.http.request import split_domain_port, validate_host  # noqa: E402
 
-from gateway.api import Api, send_error  # noqa: E402
+from gateway.api.application import Api, send_error  # noqa: E402
 from gateway.bodies.arrival import BodyLimits, ClientGone, IncomingBody  # noqa: E402
 from gateway.errors import GatewayError  # noqa: E402
 from gateway.service import Gateway  # noqa: E402

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from gateway.api import send_error
+from gateway.api.application import send_error
 from gateway.errors import GatewayError, InvalidRequest, PermissionDenied
 from gateway.telemetry.noise import say_of_stranger
 

@@ -7,7 +7,7 @@ import asyncio
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from gateway.api import send_error
+from gateway.api.application import send_error
 from gateway.errors import Unavailable
 
 if TYPE_CHECKING:

@@ -212,7 +212,7 @@ LOGGING: dict[str, Any] = {
         name: {"level": {"warn": "WARNING"}.get(LOG_LEVEL, LOG_LEVEL.upper())}
         for name in ("accounts", "gateway", "dashboard", "proxy_site")
     }
-    # It has a line for each wrong password; gateway/operator_access.py has one a minute.
+    # It has a line for each wrong password; gateway/api/operator_access.py has one a minute.
     | {"axes": {"level": "CRITICAL"}},
 }
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from accounts.live_settings import live
-from gateway.api import OUR_FAULT, STOPPING
+from gateway.api.application import OUR_FAULT, STOPPING
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import (
     GatewayError,

@@ -17,7 +17,7 @@ import orjson
 import pytest
 
 from accounts.models import Account
-from gateway.api import Api
+from gateway.api.application import Api
 from gateway.relay import failover
 from tests.clients.raw_http import ask as ask_raw
 from tests.clients.raw_http import request_bytes

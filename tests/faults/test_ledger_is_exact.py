@@ -14,7 +14,7 @@ import orjson
 import pytest
 from django.db.models import Sum
 
-from gateway.api import Api
+from gateway.api.application import Api
 from gateway.ledger.search import attempts_of
 from gateway.models import HourlyUsage, RequestLog
 from proxy_site.emulator.delivery.behaviour import (

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 
 from accounts.transfer.importing import store
 from accounts.transfer.rows import Row
-from gateway.api import Api
+from gateway.api.application import Api
 from gateway.bodies.arrival import BodyLimits
 from gateway.service import Gateway
 

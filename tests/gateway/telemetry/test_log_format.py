@@ -41,7 +41,7 @@ def in_a_request() -> Iterator[None]:
 
 def a_record(message: str, *args: Any, level: int = logging.INFO, **extra: Any) -> logging.LogRecord:
     """As it comes to a formatter: the filter has put the id of the request on it."""
-    record = logging.LogRecord("gateway.message_views", level, __file__, 1, message, args, None)
+    record = logging.LogRecord("gateway.api.messages", level, __file__, 1, message, args, None)
     record.__dict__.update(extra)
     assert RequestIdFilter().filter(record)
     return record
@@ -92,7 +92,7 @@ def test_a_line_of_json_has_named_facts(in_a_request: None) -> None:
     assert line.pop("time").endswith("+00:00")
     assert line == {
         "level": "info",
-        "logger": "gateway.message_views",
+        "logger": "gateway.api.messages",
         "message": "done",
         "request_id": REQUEST_ID,
         "request": {"status": 200, "client_model": "sonnet"},
@@ -206,7 +206,14 @@ def test_what_is_called_a_secret_is_hidden(where: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["the basics", "sk-short", "1/2 done", "4/5 accounts", "postal code 12345", "see gateway/api.py"],
+    [
+        "the basics",
+        "sk-short",
+        "1/2 done",
+        "4/5 accounts",
+        "postal code 12345",
+        "see gateway/api/application.py",
+    ],
 )
 def test_words_that_are_no_secrets_stay(text: str) -> None:
     shown = redacted(text)

@@ -23,7 +23,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import Resolver404, resolve
 
 from accounts.values.sanitize import neutralised
-from gateway.authentication import check_host
+from gateway.api.authentication import check_host
 from gateway.bodies.arrival import ClientGone, IncomingBody
 from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded
 from gateway.telemetry.noise import say_of_stranger
@@ -46,7 +46,7 @@ Answering = Callable[[], "Awaitable[HttpResponseBase]"]
 
 STOPPING = "The gateway is shutting down. Try again in a moment."
 OUR_FAULT = "The gateway failed; its log has the details under this request id."
-URLCONF = "gateway.urls"
+URLCONF = "gateway.api.urls"
 LONGEST_PATH_SHOWN = 200
 API_PATH_AT_THE_END = re.compile(r"(?:.*/)?(messages(?:/+count_tokens)?|models(?:/+[^/]+)?)/*", re.IGNORECASE)
 """A path that would be one of this gateway, were the client's base URL right."""

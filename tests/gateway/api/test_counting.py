@@ -9,7 +9,7 @@ import httpx
 import orjson
 import pytest
 
-from gateway.api import Api
+from gateway.api.application import Api
 from gateway.models import ModelRoute, TokenRatio
 from proxy_site.emulator.google_errors import TOO_LONG
 from proxy_site.emulator.pretend_model.tokenizer import TOKENIZERS, Tokenizer

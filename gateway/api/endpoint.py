@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.authentication import check_client, log_refusal
+from gateway.api.authentication import check_client, log_refusal
 from gateway.errors import GatewayError, MethodNotAllowed
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from django.http.response import HttpResponseBase
 
-    from gateway.api import ApiRequest
+    from gateway.api.application import ApiRequest
 
     View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def endpoint(*methods: str, for_clients: bool = True) -> Callable[[View], View]:
     """Which methods it answers, and whether the caller must be a known client.
 
-    `judge_head` looks at that before the body is read (gateway/api.py), and raises GatewayError.
+    `judge_head` looks at that before the body is read (gateway/api/application.py), and raises GatewayError.
     """
 
     def decorate(view: View) -> View:

@@ -1,6 +1,6 @@
 """Read, hand over, answer, and close the books: requests for a message.
 
-Errors leave as exceptions of gateway.errors; gateway/api.py puts them into Anthropic's envelope.
+Errors leave as exceptions of gateway.errors; gateway/api/application.py puts them into Anthropic's envelope.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from accounts.values.sanitize import fitting
-from gateway.api import OUR_FAULT, STOPPING, EventStream, JsonResponse
+from gateway.api.application import OUR_FAULT, STOPPING, EventStream, JsonResponse
+from gateway.api.endpoint import endpoint
 from gateway.dialects.anthropic.messages import OLDEST_VERSION
 from gateway.dialects.anthropic.sse import PING, encode_event
-from gateway.endpoints import endpoint
 from gateway.errors import GatewayError, Overloaded
 from gateway.large_requests.request import RequestParser
 from gateway.ledger.record import RequestRecord
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from django.http.response import HttpResponseBase
 
-    from gateway.api import ApiRequest
+    from gateway.api.application import ApiRequest
     from gateway.large_requests.request import RequestSummary
     from gateway.large_requests.translator import ReadRequest
     from gateway.relay.answer import Answer

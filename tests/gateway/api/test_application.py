@@ -9,7 +9,7 @@ import httpx
 import orjson
 import pytest
 
-from gateway.api import Api
+from gateway.api.application import Api
 from gateway.routing.release_dates import released_at
 from gateway.telemetry import noise
 from tests.gateway.conftest import BODY_LIMIT_BYTES, a_body, body_limits

@@ -11,14 +11,14 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
 from accounts.status.pool_status import standing
-from gateway.api import JsonResponse
-from gateway.endpoints import endpoint
-from gateway.operator_access import is_operator_at_health, may_be_operator
+from gateway.api.application import JsonResponse
+from gateway.api.endpoint import endpoint
+from gateway.api.operator_access import is_operator_at_health, may_be_operator
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
-    from gateway.api import ApiRequest
+    from gateway.api.application import ApiRequest
 
 
 DATABASE_SECONDS = 0.8
