@@ -5,8 +5,8 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("", include("gateway.operator_urls")),
+    path("", include("gateway.operator_api.urls")),
     path("", include("dashboard.urls")),
 ]
 
-handler500 = "gateway.operator_views.failed"
+handler500 = "gateway.operator_api.views.failed"

@@ -12,10 +12,10 @@ from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
 from accounts.management.tables import Layout, duration, number, table
 from accounts.values.times import minute
-from gateway import limits
 from gateway.ledger import usage
 from gateway.ledger.record import tokens_of
 from gateway.ledger.time_spans import NotATime, moment
+from gateway.operator_api import limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,7 @@ from accounts.command_line import manage
 from accounts.models import Account, Cooldown, QuotaSnapshot
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 from gateway.translation.usage import Tokens
-from tests.gateway.test_operator_views import (
+from tests.gateway.operator_api.test_views import (
     FAILED,
     FLASH,
     LEFT,

@@ -15,7 +15,6 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.defaults import server_error
 
-from gateway import limits
 from gateway.api.application import JsonResponse
 from gateway.api.operator_access import is_locked_out, is_operator
 from gateway.errors import (
@@ -30,6 +29,7 @@ from gateway.errors import (
 from gateway.ledger import search, usage
 from gateway.ledger.time_spans import NotATime, moment
 from gateway.models import ServerInstance
+from gateway.operator_api import limits
 from gateway.telemetry.activity import Listener
 
 if TYPE_CHECKING:
