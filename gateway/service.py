@@ -20,7 +20,7 @@ from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import Judge
 from gateway.telemetry.activity import Activity, dismiss_listeners
 from gateway.telemetry.heartbeat import Watchman
-from gateway.upstreams.cloud_code import CloudCode
+from gateway.upstreams.cloud_code.upstream import CloudCode
 from gateway.upstreams.transport import Transport
 
 

@@ -15,7 +15,7 @@ from gateway.models import read_routes
 from gateway.relay.relay import Relay
 from gateway.relay.signature_store import StoredSignatures
 from gateway.routing.token_ratios import TokenRatios
-from gateway.upstreams.cloud_code import CloudCode
+from gateway.upstreams.cloud_code.upstream import CloudCode
 from gateway.upstreams.transport import Transport
 
 if TYPE_CHECKING:

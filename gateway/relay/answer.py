@@ -16,7 +16,7 @@ from gateway.google_api.sse import ChunkReader, MalformedStream
 from gateway.relay.error_policy import Failure, failure_of
 from gateway.translation.response import MessageCollector
 from gateway.translation.stream import BrokenAnswer, UpstreamErrorInStream
-from gateway.upstreams.cloud_code import RequestRefused
+from gateway.upstreams.cloud_code.upstream import RequestRefused
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:

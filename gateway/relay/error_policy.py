@@ -35,7 +35,7 @@ from gateway.errors import (
 from gateway.google_api.sse import MalformedStream
 from gateway.translation.errors import PromptTooLong, client_message, prompt_too_long
 from gateway.translation.stream import EmptyAnswer
-from gateway.upstreams.cloud_code import RequestRefused
+from gateway.upstreams.cloud_code.upstream import RequestRefused
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from gateway.relay.answer import Answer
 from gateway.relay.error_messages import NEXT_ADDRESS, SAME_ACCOUNT
 from gateway.relay.error_policy import failure_of, named_if_too_long
 from gateway.translation.stream import MessageStream
-from gateway.upstreams.cloud_code import WORTH_ANOTHER_BASE, ModelCall, RequestRefused
+from gateway.upstreams.cloud_code.upstream import WORTH_ANOTHER_BASE, ModelCall, RequestRefused
 
 if TYPE_CHECKING:
     from accounts.google.errors import Refusal
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.large_requests.translator import RequestTranslator
     from gateway.relay.context import Journey, Plan
     from gateway.translation.signatures import SignatureStore
-    from gateway.upstreams.cloud_code import CloudCode
+    from gateway.upstreams.cloud_code.upstream import CloudCode
 
 SHORT_LIMIT_SECONDS = 3.0
 """A limit this short is waited out with the account whose prompt cache is warm."""

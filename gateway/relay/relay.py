@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from gateway.routing.routes import Routes
     from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search
-    from gateway.upstreams.cloud_code import CloudCode
+    from gateway.upstreams.cloud_code.upstream import CloudCode
 
     Offers = Mapping[str, ModelOffer]
 

@@ -31,7 +31,7 @@ from gateway.translation.web_search.answer import (
     words_beside,
 )
 from gateway.translation.web_search.sources import query_in, sources_in, to_show
-from gateway.upstreams.redirects import Redirects
+from gateway.upstreams.cloud_code.redirects import Redirects
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest

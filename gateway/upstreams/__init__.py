@@ -1,0 +1,4 @@
+"""Who answers, one folder a provider, and the connections to them.
+
+Imports google_api, accounts.google and accounts.network; knows no accounts and no clients.
+"""

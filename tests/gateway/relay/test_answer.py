@@ -18,7 +18,7 @@ from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from gateway.translation.stream import EmptyAnswer, MessageStream
-from gateway.upstreams.cloud_code import RequestRefused
+from gateway.upstreams.cloud_code.upstream import RequestRefused
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 from tests.gateway.conftest import a_body
 

@@ -17,7 +17,7 @@ from gateway.errors import GatewayError
 from gateway.google_api.sse import MalformedStream
 from gateway.relay.error_policy import VERDICTS, failure_of, without_identifiers
 from gateway.translation.stream import EmptyAnswer
-from gateway.upstreams.cloud_code import RequestRefused
+from gateway.upstreams.cloud_code.upstream import RequestRefused
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

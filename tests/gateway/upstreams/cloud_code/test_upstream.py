@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from gateway.upstreams.cloud_code import CircuitBreaker, CloudCode, ModelCall, RequestRefused
+from gateway.upstreams.cloud_code.upstream import CircuitBreaker, CloudCode, ModelCall, RequestRefused
 from gateway.upstreams.transport import Transport, TransportFailed
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from accounts.network import proxy_for
-from gateway.upstreams.redirects import GOOGLES_HOST, MAX_QUESTIONS, Redirects, lies_under
+from gateway.upstreams.cloud_code.redirects import GOOGLES_HOST, MAX_QUESTIONS, Redirects, lies_under
 from gateway.upstreams.transport import Transport
 
 if TYPE_CHECKING:
