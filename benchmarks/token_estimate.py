@@ -30,7 +30,7 @@ import orjson
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.routing.token_ratios import TokenRatios
 from gateway.routing.upstream_model import upstream_model
-from gateway.translation.request import TranslationOptions, translate_request
+from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from tests.vocabularies import real_tokenizers
 

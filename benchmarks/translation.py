@@ -19,11 +19,11 @@ import orjson
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.dialects.anthropic.sse import encode_event
 from gateway.routing.upstream_model import UpstreamModel, upstream_model
-from gateway.translation import tools
-from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
+from gateway.translation.request import tools
+from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
+from gateway.translation.response.stream import MessageStream
 from gateway.translation.signatures import SignatureCache
-from gateway.translation.stream import MessageStream
-from gateway.translation.token_estimate import estimate_input_tokens
+from gateway.translation.tokens.token_estimate import estimate_input_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.anthropic.messages import MessagesRequest, parse_messages_request
 from gateway.routing.upstream_model import UpstreamModel, upstream_model
-from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
+from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
+from gateway.translation.response.stream import MessageStream
 from gateway.translation.signatures import SignatureCache
-from gateway.translation.stream import MessageStream
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.stream_events import StreamEvent

@@ -146,7 +146,7 @@ REASONS = {
     "VALIDATION_REQUIRED": Trouble.NEEDS_VERIFICATION,
     "SUBSCRIPTION_REQUIRED": Trouble.NO_LICENCE,
     "UNSUPPORTED_CLIENT": Trouble.CLIENT_TOO_OLD,
-    # Sent as the finishReason of an answer (gateway/translation/stop_reason.py)
+    # Sent as the finishReason of an answer (gateway/translation/response/stop_reason.py)
     "PUP_LIMITED_DISABLED": Trouble.DISABLED,
     "MISSING_THOUGHT_SIGNATURE": Trouble.BAD_SIGNATURE,
     # The project: its API is off, it is not this account's, or the account has no role in it.

@@ -26,7 +26,7 @@ from gateway.relay.answer import KEEP_ALIVE_SECONDS
 from gateway.relay.context import Journey, session_id_for
 from gateway.relay.structured_answers import open_structured
 from gateway.safeguards.checked_answer import CheckedAnswer
-from gateway.translation.structured_output import wanted_schema
+from gateway.translation.request.structured_output import wanted_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

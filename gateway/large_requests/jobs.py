@@ -18,7 +18,7 @@ from gateway.large_requests.request import (
     fields_of,
     summarize,
 )
-from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
+from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache, key_of_text, unsigned_calls
 from gateway.translation.web_search.request import translate_search
 

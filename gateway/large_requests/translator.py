@@ -11,11 +11,11 @@ from gateway.bodies.request_json import parse_json
 from gateway.bodies.shape import count_structure, has_few_values, refuse_depth
 from gateway.large_requests import jobs
 from gateway.large_requests.request import LargeRequest, summarize
-from gateway.translation.request import TranslatedRequest, TranslationOptions, translate_request
+from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
+from gateway.translation.request.structured_output import wanted_schema
+from gateway.translation.request.tools import are_quickly_translated, offered_tools
 from gateway.translation.signatures import SignatureCache, unsigned_calls
-from gateway.translation.structured_output import wanted_schema
-from gateway.translation.token_estimate import estimate_input_tokens
-from gateway.translation.tools import are_quickly_translated, offered_tools
+from gateway.translation.tokens.token_estimate import estimate_input_tokens
 from gateway.translation.web_search.request import translate_search
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from accounts.values.sanitize import fitting
 from gateway.relay.error_messages import FORESEEN, NOBODY_LEFT_TO_TELL, TOLD_THE_CLIENT
-from gateway.translation.usage import NO_TOKENS, Tokens
+from gateway.translation.response.usage import NO_TOKENS, Tokens
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest

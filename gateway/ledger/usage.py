@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from gateway.translation.usage import Tokens
+    from gateway.translation.response.usage import Tokens
 
 HOUR = timedelta(hours=1)
 SPENT = ("attempts", *TOKEN_COLUMNS)

@@ -14,8 +14,8 @@ from gateway.errors import GatewayError, UpstreamFailed, UpstreamTimedOut
 from gateway.google_api.content import has_content
 from gateway.google_api.sse import ChunkReader, MalformedStream
 from gateway.relay.error_policy import Failure, failure_of
-from gateway.translation.response import MessageCollector
-from gateway.translation.stream import BrokenAnswer, UpstreamErrorInStream
+from gateway.translation.response.message import MessageCollector
+from gateway.translation.response.stream import BrokenAnswer, UpstreamErrorInStream
 from gateway.upstreams.cloud_code.upstream import RequestRefused
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from accounts.google.errors import Refusal
     from accounts.pool.pool import Lease, PooledAccount
     from gateway.dialects.anthropic.stream_events import StreamEvent
-    from gateway.translation.stream import MessageStream
-    from gateway.translation.usage import TokenUsage
+    from gateway.translation.response.stream import MessageStream
+    from gateway.translation.response.usage import TokenUsage
 
 KEEP_ALIVE_SECONDS = 10.0
 WHOLE_ANSWER_BYTES = 64 * 1024 * 1024

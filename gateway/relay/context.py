@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from accounts.pool.pool import PooledAccount, Unavailable, Waiter
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.routing.upstream_model import UpstreamModel
-    from gateway.translation.request import TranslatedRequest
+    from gateway.translation.request.request import TranslatedRequest
 
 logger = logging.getLogger(__name__)
 

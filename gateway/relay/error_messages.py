@@ -7,7 +7,7 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
 from accounts.values.times import clock, clocks, in_words
-from gateway.translation.usage import NO_TOKENS, Tokens, TokenUsage
+from gateway.translation.response.usage import NO_TOKENS, Tokens, TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -33,8 +33,8 @@ from gateway.errors import (
     UpstreamTimedOut,
 )
 from gateway.google_api.sse import MalformedStream
-from gateway.translation.errors import PromptTooLong, client_message, prompt_too_long
-from gateway.translation.stream import EmptyAnswer
+from gateway.translation.response.errors import PromptTooLong, client_message, prompt_too_long
+from gateway.translation.response.stream import EmptyAnswer
 from gateway.upstreams.cloud_code.upstream import RequestRefused
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 

@@ -16,7 +16,7 @@ from accounts.pool.cooldowns import LIMITS
 from gateway.relay.answer import Answer
 from gateway.relay.error_messages import NEXT_ADDRESS, SAME_ACCOUNT
 from gateway.relay.error_policy import failure_of, named_if_too_long
-from gateway.translation.stream import MessageStream
+from gateway.translation.response.stream import MessageStream
 from gateway.upstreams.cloud_code.upstream import WORTH_ANOTHER_BASE, ModelCall, RequestRefused
 
 if TYPE_CHECKING:

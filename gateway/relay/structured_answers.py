@@ -14,7 +14,7 @@ import orjson
 from gateway.dialects.anthropic import stream_events
 from gateway.errors import GatewayError, UpstreamFailed
 from gateway.relay.error_messages import SAME_QUESTION, TOLD_THE_CLIENT
-from gateway.translation.structured_output import (
+from gateway.translation.request.structured_output import (
     AnswerSchema,
     UnfitAnswer,
     wanted_schema,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gateway.safeguards.prompt import calls_in
-from gateway.translation.response import MessageCollector
+from gateway.translation.response.message import MessageCollector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -30,7 +30,7 @@ from gateway.relay.context import Journey, session_id_for
 from gateway.relay.error_messages import TOLD_THE_CLIENT
 from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rules_by_label
 from gateway.safeguards.verdicts import tool_uses_from, unavailable
-from gateway.translation.errors import prompt_too_long
+from gateway.translation.response.errors import prompt_too_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from gateway.translation.answer_rules import only_reads_the_prompt
-from gateway.translation.content_blocks import block_to_parts, text_of
-from gateway.translation.structured_output import wanted_schema
-from gateway.translation.tools import is_web_search, offered_tools
+from gateway.translation.request.answer_rules import only_reads_the_prompt
+from gateway.translation.request.content_blocks import block_to_parts, text_of
+from gateway.translation.request.structured_output import wanted_schema
+from gateway.translation.request.tools import is_web_search, offered_tools
 from gateway.translation.web_search.domains import Domains, UnreadableDomain
 from gateway.translation.web_search.sources import LONGEST_QUERY, one_line
 

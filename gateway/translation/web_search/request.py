@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gateway.google_api.content import text_part
-from gateway.translation.answer_rules import AnswerRules
-from gateway.translation.request import TranslatedRequest, system_texts
-from gateway.translation.token_estimate import estimate_input_tokens
+from gateway.translation.request.answer_rules import AnswerRules
+from gateway.translation.request.request import TranslatedRequest, system_texts
+from gateway.translation.tokens.token_estimate import estimate_input_tokens
 from gateway.translation.tool_names import ToolNames
 
 if TYPE_CHECKING:

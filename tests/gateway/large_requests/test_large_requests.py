@@ -29,9 +29,9 @@ from gateway.large_requests.request import (
 )
 from gateway.large_requests.translator import MOST_MENDED_HERE
 from gateway.large_requests.workers import TranslationWorkers
-from gateway.translation.request import TranslationOptions, translate_request
+from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.signatures import key_of_text
-from gateway.translation.token_estimate import estimate_input_tokens
+from gateway.translation.tokens.token_estimate import estimate_input_tokens
 from gateway.translation.web_search.answer import without_search
 from gateway.translation.web_search.asked import asked_search
 from gateway.translation.web_search.request import translate_search

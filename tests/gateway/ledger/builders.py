@@ -12,7 +12,7 @@ from gateway.ledger.record import RequestRecord
 from gateway.ledger.tables import SUMMED, entry_of, store
 from gateway.models import HourlyUsage, RequestLog
 from gateway.relay.error_messages import Attempt
-from gateway.translation.usage import Tokens
+from gateway.translation.response.usage import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

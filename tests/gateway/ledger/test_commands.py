@@ -20,7 +20,7 @@ from django.utils import timezone
 from accounts.command_line import manage
 from accounts.models import Account, Cooldown, QuotaSnapshot
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
-from gateway.translation.usage import Tokens
+from gateway.translation.response.usage import Tokens
 from tests.gateway.operator_api.test_views import (
     FAILED,
     FLASH,

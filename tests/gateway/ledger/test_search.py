@@ -24,7 +24,7 @@ from gateway.ledger.search import (
     page,
 )
 from gateway.models import HourlyUsage, RequestLog
-from gateway.translation.usage import Tokens
+from gateway.translation.response.usage import Tokens
 from tests.gateway.ledger.builders import (
     MORNING,
     a_failed_record,

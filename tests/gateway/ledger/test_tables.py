@@ -11,7 +11,7 @@ from gateway.ledger import instances
 from gateway.ledger.tables import VALUES_A_STATEMENT, RequestRow, entry_of, store
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
 from gateway.relay.context import Journey
-from gateway.translation.usage import LARGEST_COUNT, Tokens, TokenUsage
+from gateway.translation.response.usage import LARGEST_COUNT, Tokens, TokenUsage
 from tests.gateway.ledger.builders import (
     MORNING,
     a_failed_record,

@@ -16,7 +16,7 @@ from gateway.ledger import instances, usage
 from gateway.ledger.search import attempts_of
 from gateway.ledger.usage import DIMENSIONS, Totals
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
-from gateway.translation.usage import Tokens
+from gateway.translation.response.usage import Tokens
 from tests.gateway.ledger.builders import (
     a_failed_record,
     a_record,

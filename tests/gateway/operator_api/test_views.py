@@ -22,7 +22,7 @@ from gateway.ledger.record import HUNG_UP, RequestRecord
 from gateway.ledger.tables import entry_of, store
 from gateway.models import ServerInstance
 from gateway.relay.error_messages import Attempt
-from gateway.translation.usage import Tokens
+from gateway.translation.response.usage import Tokens
 from tests.gateway.conftest import in_database
 
 if TYPE_CHECKING:

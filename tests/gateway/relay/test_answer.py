@@ -15,9 +15,9 @@ from gateway.errors import Overloaded, UpstreamFailed, UpstreamTimedOut
 from gateway.relay import answer as answer_module
 from gateway.relay.answer import Answer
 from gateway.routing.upstream_model import upstream_model
-from gateway.translation.request import TranslationOptions, translate_request
+from gateway.translation.request.request import TranslationOptions, translate_request
+from gateway.translation.response.stream import EmptyAnswer, MessageStream
 from gateway.translation.signatures import SignatureCache
-from gateway.translation.stream import EmptyAnswer, MessageStream
 from gateway.upstreams.cloud_code.upstream import RequestRefused
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 from tests.gateway.conftest import a_body

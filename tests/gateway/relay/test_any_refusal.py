@@ -12,7 +12,7 @@ from accounts.google.errors import parse_refusal
 from accounts.pool.pool import PooledAccount
 from accounts.values.sanitize import UNSAFE
 from gateway.relay.error_policy import failure_of, named_if_too_long
-from gateway.translation.errors import error_type_of, is_signature_complaint
+from gateway.translation.response.errors import error_type_of, is_signature_complaint
 from gateway.upstreams.cloud_code.upstream import RequestRefused
 from tests.accounts.values.any_json import ANYTHING, ERROR, HEADERS, encoded
 

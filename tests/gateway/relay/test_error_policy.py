@@ -16,7 +16,7 @@ from accounts.service import NoProject
 from gateway.errors import GatewayError
 from gateway.google_api.sse import MalformedStream
 from gateway.relay.error_policy import VERDICTS, failure_of, without_identifiers
-from gateway.translation.stream import EmptyAnswer
+from gateway.translation.response.stream import EmptyAnswer
 from gateway.upstreams.cloud_code.upstream import RequestRefused
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 

@@ -15,17 +15,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from gateway.routing import upstream_model
-from gateway.translation import thinking, tools
-from gateway.translation.json_schema import HINTED_KEYWORDS
-from gateway.translation.stop_reason import STOP_REASONS
-from tests.gateway.translation import (
-    test_content_blocks,
-    test_errors,
-    test_json_schema,
-    test_signatures,
-    test_stream,
-    test_thinking,
-)
+from gateway.translation.request import thinking, tools
+from gateway.translation.response.stop_reason import STOP_REASONS
+from gateway.translation.schemas.json_schema import HINTED_KEYWORDS
+from tests.gateway.translation import test_signatures
+from tests.gateway.translation.request import test_content_blocks, test_thinking
+from tests.gateway.translation.response import test_errors, test_stream
+from tests.gateway.translation.schemas import test_json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -25,7 +25,7 @@ from tests.builders import (
     translated,
     user,
 )
-from tests.gateway.translation.grammar import as_the_sdk_reads
+from tests.gateway.translation.response.grammar import as_the_sdk_reads
 
 OURS = f"claude#{SIGNATURE}"
 GEMINI = "gemini#R2VtaW5p"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 
 from gateway.dialects.anthropic.messages import parse_messages_request
-from gateway.translation.answer_rules import AnswerRules
-from gateway.translation.stream import BrokenAnswer, EmptyAnswer, UpstreamErrorInStream
+from gateway.translation.request.answer_rules import AnswerRules
+from gateway.translation.response.stream import BrokenAnswer, EmptyAnswer, UpstreamErrorInStream
 from gateway.translation.web_search.answer import (
     NOTHING_ALLOWED,
     NOTHING_FOUND,
@@ -35,14 +35,14 @@ from tests.builders import (
     translated,
     user,
 )
-from tests.gateway.translation.chunk_examples import RULES, answers
-from tests.gateway.translation.grammar import as_the_sdk_reads, assert_grammar
-from tests.gateway.translation.test_stream_properties import TARGETS, without_nulls
+from tests.gateway.translation.response.chunk_examples import RULES, answers
+from tests.gateway.translation.response.grammar import as_the_sdk_reads, assert_grammar
+from tests.gateway.translation.response.test_stream_properties import TARGETS, without_nulls
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.google_api.content import Chunk
-    from gateway.translation.stream import MessageStream
+    from gateway.translation.response.stream import MessageStream
 
 SOURCES = [Source("https://a.example/", "A", ("So it is.",)), Source("https://b.example/", "B")]
 BLOCKS = search_blocks("srvtoolu_1", "tides", SOURCES)

@@ -26,11 +26,11 @@ from tests.builders import (
     assistant,
     user,
 )
-from tests.gateway.translation.schema_examples import ANY_JSON
-from tests.gateway.translation.test_conversation_properties import ODD_BLOCKS
+from tests.gateway.translation.request.test_conversation_properties import ODD_BLOCKS
+from tests.gateway.translation.schemas.schema_examples import ANY_JSON
 
 if TYPE_CHECKING:
-    from gateway.translation.request import TranslatedRequest
+    from gateway.translation.request.request import TranslatedRequest
 
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 SEARCHER = "gemini-3.1-flash-lite"

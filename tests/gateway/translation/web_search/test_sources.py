@@ -20,7 +20,7 @@ from gateway.translation.web_search.sources import (
     sources_in,
     to_show,
 )
-from tests.gateway.translation.schema_examples import ANY_JSON
+from tests.gateway.translation.schemas.schema_examples import ANY_JSON
 
 ANY_DOMAIN = Domains()
 REDIRECT = "https://redirects.example/to/1"

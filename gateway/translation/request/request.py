@@ -1,0 +1,224 @@
+"""A messages request into the ``request`` member of Google's generateContent envelope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway.google_api.content import Part, RequestType, text_part
+from gateway.translation.request.answer_rules import AnswerRules, answer_rules, only_reads_the_prompt
+from gateway.translation.request.history import Message, as_turns, pair_tools
+from gateway.translation.request.structured_output import answer_tool_for, wanted_schema, with_answer_tool
+from gateway.translation.request.thinking import ThinkingPlan, lacks_thinking_in_tool_loop, plan_thinking
+from gateway.translation.request.tools import (
+    function_calling,
+    is_forced,
+    offered_tools,
+    translate_tools,
+)
+from gateway.translation.request.turns import ContentsBuilder
+from gateway.translation.schemas.json_schema import Restoration, response_schema
+from gateway.translation.tokens.context_limit import keep_newest_turns
+from gateway.translation.tokens.token_estimate import InputEstimate, estimate_input
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.routing.upstream_model import UpstreamModel
+    from gateway.translation.signatures import SignatureStore
+    from gateway.translation.tool_names import ToolNames
+
+ATTRIBUTION_PREFIX = "x-anthropic-billing-header:"
+# With thinking on, Anthropic takes no other sampling than this.
+MIN_TOP_P_WITH_THINKING = 0.95
+MAX_GEMINI_STOP_SEQUENCES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationOptions:
+    """The operator's settings. ``max_context_tokens`` 0 never leaves turns out."""
+
+    system_preamble: str = ""
+    default_thinking_budget: int = 16_000
+    default_thinking_level: str | None = None
+    max_context_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatedRequest:
+    """``request`` is ready for JSON; the sender adds sessionId. The rest is for reading the answer.
+
+    ``raw_token_estimate`` is the estimate before the ratio was applied; 0 when nothing is
+    to be learnt from it. ``request_type`` is what the envelope calls it. ``declares_tools``: some of the
+    client's own, not only such as the history needs.
+    """
+
+    request: dict[str, Any]
+    model: UpstreamModel
+    tool_names: ToolNames
+    input_token_estimate: int
+    raw_token_estimate: int = 0
+    request_type: RequestType = "agent"
+    declares_tools: bool = False
+    thinks: bool = False
+    restorations: Mapping[str, Restoration] = field(default_factory=dict)
+    answer_rules: AnswerRules = field(default_factory=AnswerRules)
+
+
+def translate_request(
+    request: MessagesRequest,
+    model: UpstreamModel,
+    options: TranslationOptions,
+    signatures: SignatureStore,
+    *,
+    without_thinking: bool = False,
+    token_ratio: float = 1.0,
+) -> TranslatedRequest:
+    """``without_thinking``: the second try after Google refused a signature. All thinking is left out.
+    ``token_ratio``: tokens as Google counted them for this model so far, to our estimates of them.
+    """
+    answer_tool = answer_tool_for(request, model)
+    rules = answer_rules(request, answer_tool=answer_tool)
+    if answer_tool is not None:
+        request = with_answer_tool(request)
+    turns, estimate = _turns_within_context(request, model, options, token_ratio)
+    plan = plan_thinking(
+        request,
+        model,
+        default_budget=options.default_thinking_budget,
+        default_level=options.default_thinking_level,
+        may_think=not without_thinking
+        and not rules.without_content
+        and not _rules_out_thinking(request, model, turns),
+    )
+    tools = translate_tools(offered_tools(request), model.family)
+    names = tools.names.copy()
+    keeps_thinking = not without_thinking and (plan.is_on or model.family == "gemini")
+    builder = ContentsBuilder(model, names, signatures, declared=tools.names, keeps_thinking=keeps_thinking)
+    contents = builder.build(turns, may_end_with_assistant=_may_prefill(request, model, plan, rules))
+    calling = function_calling(tools, names.added_after(tools.names), request.tool_choice, model.family)
+    translated = {"contents": contents, **_around_the_contents(request, model, options, plan, calling)}
+    return TranslatedRequest(
+        translated,
+        model,
+        names,
+        input_token_estimate=round(estimate.tokens * token_ratio),
+        raw_token_estimate=estimate.tokens if estimate.is_mostly_text and not without_thinking else 0,
+        declares_tools=answer_tool is None and bool(tools.declarations),
+        thinks=plan.is_on,
+        restorations=tools.restorations,
+        answer_rules=rules,
+    )
+
+
+def _may_prefill(
+    request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan, rules: AnswerRules
+) -> bool:
+    """An older Claude goes on from the assistant's words, unless it thinks first or has to answer with
+    whole JSON, be it in words or through a function."""
+    answers_with_json = rules.answer_tool is not None or wanted_schema(request) is not None
+    return model.takes_prefill and not plan.is_on and not answers_with_json
+
+
+def _turns_within_context(
+    request: MessagesRequest, model: UpstreamModel, options: TranslationOptions, token_ratio: float
+) -> tuple[list[Message], InputEstimate]:
+    """The turns to send, and the raw estimate of the request with these."""
+    turns = as_turns(request.messages)
+    estimate = estimate_input(request, model.family)
+    limit = options.max_context_tokens / token_ratio
+    if turns and 0 < limit < estimate.tokens:
+        turns = keep_newest_turns(turns, request, model.family, limit)
+        estimate = estimate_input(replace(request, messages=turns), model.family)
+    return pair_tools(turns), estimate
+
+
+def _around_the_contents(
+    request: MessagesRequest,
+    model: UpstreamModel,
+    options: TranslationOptions,
+    plan: ThinkingPlan,
+    calling: dict[str, Any],
+) -> dict[str, Any]:
+    """System, tools and configuration, in the order Google's documentation shows them."""
+    json_config = {} if calling else _json_config(request, model)
+    around: dict[str, Any] = {}
+    system = _system_parts(request, options, with_schema="responseSchema" not in json_config)
+    if system:
+        around["systemInstruction"] = {"role": "user", "parts": system}
+    around |= calling
+    around["generationConfig"] = {**_generation_config(request, model, plan), **json_config}
+    return around
+
+
+def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, turns: list[Message]) -> bool:
+    """Claude neither thinks before a forced call, nor in a tool loop that began without thinking."""
+    if model.family != "claude" or not model.thinks:
+        return False
+    return is_forced(request.tool_choice) or lacks_thinking_in_tool_loop(turns)
+
+
+# --- system ---
+
+
+def _system_parts(request: MessagesRequest, options: TranslationOptions, *, with_schema: bool) -> list[Part]:
+    texts = [options.system_preamble, *system_texts(request.system)]
+    schema = wanted_schema(request)
+    if with_schema and schema is not None:
+        texts.append(
+            "Answer with JSON only, without any text around it. It must be valid for this JSON Schema: "
+            + orjson.dumps(schema).decode()
+        )
+    return [text_part(text) for text in texts if text.strip()]
+
+
+def system_texts(system: str | list[dict[str, Any]] | None) -> list[str]:
+    """Without the line by which Claude Code is recognised."""
+    texts = [system] if isinstance(system, str) else [block["text"] for block in system or ()]
+    if texts and _is_attribution(texts[0]):
+        return texts[1:]
+    return texts
+
+
+def _is_attribution(text: str) -> bool:
+    """Claude Code's first block differs from conversation to conversation and would defeat prompt caching."""
+    text = text.strip()
+    return text.startswith(ATTRIBUTION_PREFIX) and "\n" not in text
+
+
+# --- generationConfig ---
+
+
+def _generation_config(request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan) -> dict[str, Any]:
+    most = 1 if only_reads_the_prompt(request) else plan.max_output_tokens
+    config: dict[str, Any] = {"maxOutputTokens": most}
+    is_bound = plan.is_on and model.family == "claude"
+    if request.temperature is not None and not is_bound:
+        config["temperature"] = request.temperature
+    if request.top_p is not None and (not is_bound or request.top_p >= MIN_TOP_P_WITH_THINKING):
+        config["topP"] = request.top_p
+    if request.top_k and not is_bound:
+        config["topK"] = request.top_k
+    if request.stop_sequences:
+        config["stopSequences"] = _stop_sequences(request.stop_sequences, model)
+    if plan.config is not None:
+        config["thinkingConfig"] = plan.config
+    return config
+
+
+def _stop_sequences(sequences: list[str], model: UpstreamModel) -> list[str]:
+    """Gemini refuses a sixth. Stopping at five of them is better than not answering."""
+    return sequences[:MAX_GEMINI_STOP_SEQUENCES] if model.family == "gemini" else sequences
+
+
+def _json_config(request: MessagesRequest, model: UpstreamModel) -> dict[str, Any]:
+    """Gemini has fields for it, which it refuses beside function declarations; elsewhere we ask in words."""
+    schema = wanted_schema(request)
+    if schema is None or model.family != "gemini":
+        return {}
+    declared = response_schema(schema)
+    config = {"responseMimeType": "application/json"}
+    return config if declared is None else {**config, "responseSchema": declared}

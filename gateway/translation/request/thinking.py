@@ -1,0 +1,172 @@
+"""How much the model shall think, and whether the history lets it.
+
+    request    Claude "-thinking"     Gemini 3                 Gemini 2.5          others
+    enabled    its budget             level, or budget         budget              -
+    adaptive   budget of the effort   level of the effort      budget of effort    -
+    disabled   off                    as little as possible    off, where it can   -
+    absent     operator's budget      operator's level/budget  operator's budget   -
+
+Gemini 3 is given a level in cli mode and a budget in antigravity mode, where its name carries the level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gateway.dialects.anthropic.request_shapes import MIN_THINKING_BUDGET
+from gateway.translation.signatures import own_signature_for, signature_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.routing.upstream_model import UpstreamModel
+    from gateway.translation.request.history import Message
+
+EFFORT_BUDGETS = {"low": 4_096, "medium": 10_000, "high": 24_000, "xhigh": 48_000, "max": 64_000}
+EFFORT_LEVELS = {
+    "minimal": "minimal",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "max": "high",
+}
+DEFAULT_LEVEL = "high"
+
+ANSWER_TOKENS_BESIDE_BUDGET = 8_192
+MIN_ANSWER_TOKENS = 1_024
+MIN_GEMINI_BUDGET = 128
+GEMINI_FLASH_MAX_BUDGET = 24_576
+GEMINI_MAX_BUDGET = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingPlan:
+    """``config`` is generationConfig.thinkingConfig; None leaves it out."""
+
+    is_on: bool
+    config: dict[str, Any] | None
+    max_output_tokens: int
+
+
+def plan_thinking(
+    request: MessagesRequest,
+    model: UpstreamModel,
+    *,
+    default_budget: int,
+    default_level: str | None,
+    may_think: bool = True,
+) -> ThinkingPlan:
+    """``may_think`` is False when the history or the request rule thinking out for this turn."""
+    kind = _kind_of(request) if may_think else "disabled"
+    max_tokens = min(request.max_tokens or model.max_output_tokens, model.max_output_tokens)
+    budget = _wanted_budget(request, kind, default_budget)
+    if model.family == "claude" and model.thinks:
+        return _plan_claude(kind, budget, max_tokens, model.max_output_tokens)
+    if model.family == "gemini" and (model.thinks or model.gemini_version >= (2, 5)):
+        level = _level(request, model, kind, default_level)
+        return ThinkingPlan(
+            kind != "disabled", _gemini_config(model, kind, budget, level, max_tokens), max_tokens
+        )
+    return ThinkingPlan(False, None, max_tokens)
+
+
+def _kind_of(request: MessagesRequest) -> str:
+    """enabled, adaptive, disabled or absent; a kind newer than us is left to the model, as adaptive is."""
+    if request.thinking is None:
+        return "absent"
+    kind = request.thinking["type"]
+    return kind if kind in ("enabled", "disabled") else "adaptive"
+
+
+def _effort_of(request: MessagesRequest) -> str:
+    """The last system message in the conversation that sets one decides, else the request.
+
+    Claude Code changes the effort within a session by such a message, often an empty one.
+    """
+    for message in reversed(request.messages):
+        config = message.get("output_config")
+        if message["role"] == "system" and isinstance(config, dict) and config.get("effort"):
+            return str(config["effort"])
+    return str((request.output_config or {}).get("effort"))
+
+
+def _wanted_budget(request: MessagesRequest, kind: str, default: int) -> int:
+    if kind == "enabled" and request.thinking:
+        return int(request.thinking.get("budget_tokens") or default)
+    return EFFORT_BUDGETS.get(_effort_of(request), default)
+
+
+def _plan_claude(kind: str, budget: int, max_tokens: int, model_max: int) -> ThinkingPlan:
+    """Claude refuses a budget that is not below max_tokens: room is added for the answer, or thinking cut."""
+    if kind == "disabled":
+        return ThinkingPlan(False, None, max_tokens)
+    budget = max(budget, MIN_THINKING_BUDGET)
+    with_room = max_tokens
+    if max_tokens <= budget:
+        with_room = min(budget + ANSWER_TOKENS_BESIDE_BUDGET, model_max)
+        budget = min(budget, with_room - MIN_ANSWER_TOKENS)
+    if budget < MIN_THINKING_BUDGET:
+        return ThinkingPlan(False, None, max_tokens)
+    return ThinkingPlan(True, {"include_thoughts": True, "thinking_budget": budget}, with_room)
+
+
+def _level(request: MessagesRequest, model: UpstreamModel, kind: str, default: str | None) -> str:
+    """The level in the model's name was chosen by hand and wins over the client's habits."""
+    of_effort = EFFORT_LEVELS.get(_effort_of(request)) if kind in ("adaptive", "absent") else None
+    return model.thinking_level or of_effort or default or DEFAULT_LEVEL
+
+
+def _gemini_config(
+    model: UpstreamModel, kind: str, budget: int, level: str, max_tokens: int
+) -> dict[str, Any]:
+    is_third = model.gemini_version >= (3, 0)
+    if kind == "disabled":
+        return _least_thinking(model, is_third)
+    if is_third and model.header_mode == "cli":
+        return {"includeThoughts": True, "thinkingLevel": level}
+    limit = GEMINI_FLASH_MAX_BUDGET if not is_third and "flash" in model.sent_id else GEMINI_MAX_BUDGET
+    # Thinking is paid from maxOutputTokens: something must be left to answer with.
+    budget = min(budget, limit, max_tokens - MIN_ANSWER_TOKENS)
+    return {"includeThoughts": True, "thinkingBudget": max(budget, MIN_GEMINI_BUDGET)}
+
+
+def _least_thinking(model: UpstreamModel, is_third: bool) -> dict[str, Any]:
+    """Gemini 3 and 2.5 Pro cannot be stopped from thinking altogether."""
+    is_flash = "flash" in model.sent_id
+    if is_third:
+        return {"includeThoughts": False, "thinkingLevel": "minimal" if is_flash else "low"}
+    return {"includeThoughts": False, "thinkingBudget": 0 if is_flash else MIN_GEMINI_BUDGET}
+
+
+def lacks_thinking_in_tool_loop(turns: list[Message]) -> bool:
+    """Whether Claude would refuse to think on, because a call of the running tool loop came without thinking.
+
+    That happens when another model, or Claude without thinking, made the calls. The loop goes back from
+    the end to the last user turn that answers no call.
+    """
+    for turn in reversed(turns):
+        types = {block["type"] for block in turn["content"]}
+        if turn["role"] == "user":
+            if "tool_result" not in types:
+                return False
+        elif "tool_use" in types and not _has_valid_thinking(turn["content"]):
+            return True
+    return False
+
+
+def _has_valid_thinking(blocks: Iterable[dict[str, Any]]) -> bool:
+    return any(claude_thought(block) is not None for block in blocks)
+
+
+def claude_thought(block: dict[str, Any]) -> tuple[str, str] | None:
+    """Text and signature of a block that Claude takes back."""
+    if block["type"] == "thinking":
+        signature = signature_for("claude", block.get("signature"))
+        return None if signature is None else (block["thinking"], signature)
+    if block["type"] == "redacted_thinking":
+        signature = own_signature_for("claude", block.get("data"))
+        return None if signature is None else ("", signature)
+    return None

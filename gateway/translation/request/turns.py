@@ -1,0 +1,311 @@
+"""Turns into contents: where calls, results, thinking and signatures find their places.
+
+Google and Claude check one turn against the other, which is why this is one walk over the history and not
+a translation block by block: a result carries the name of the function it answers, a signature of Gemini
+travels on the part it was made for, calls stand at the end of their turn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateway.google_api.content import NO_SIGNATURE_SENTINEL, Content, Part, text_part, thought_part
+from gateway.translation.request.binary_data import MEDIA_TYPES, NESTED_MEDIA_TYPES
+from gateway.translation.request.content_blocks import (
+    announced_tool,
+    as_arguments,
+    block_to_parts,
+    blocks_to_parts,
+    described,
+    text_of,
+    text_with_images,
+)
+from gateway.translation.request.history import Block, Message, interrupted_result, open_calls_of
+from gateway.translation.request.thinking import claude_thought
+from gateway.translation.signatures import SignatureStore, key_of_text, own_signature_for, signature_for, tag
+from gateway.translation.tool_names import ToolNames, ToolUseIds, without_namespace
+
+if TYPE_CHECKING:
+    from gateway.routing.upstream_model import UpstreamModel
+
+EMPTY_TURN = "."
+GO_ON = "Continue."
+
+
+class ContentsBuilder:
+    def __init__(
+        self,
+        model: UpstreamModel,
+        names: ToolNames,
+        signatures: SignatureStore,
+        *,
+        declared: ToolNames,
+        keeps_thinking: bool,
+    ) -> None:
+        """``names`` gets the names of calls, too; ``declared`` are those of the request's tools alone.
+        ``keeps_thinking``: whether the model is given its own former thinking and signatures back."""
+        self._family = model.family
+        self._media_types = MEDIA_TYPES[model.family]
+        self._nested_media_types = NESTED_MEDIA_TYPES if model.nests_images_in_tool_results else frozenset()
+        self._names = names
+        self._declared = declared
+        self._signatures = signatures
+        self._keeps_thinking = keeps_thinking
+        self._ids = ToolUseIds()
+        # tool_use id -> (id, name) upstream, for the calls of the assistant turn before
+        self._calls: dict[str, tuple[str, str]] = {}
+        # Of the assistant turn before: Claude takes files from the user only.
+        self._files: list[Part] = []
+
+    def build(self, turns: list[Message], *, may_end_with_assistant: bool) -> list[Content]:
+        if not may_end_with_assistant and turns and turns[-1]["role"] == "assistant":
+            turns = [*turns, _closing_turn(turns)]
+        contents = _without_empty_turns([self._content(turn) for turn in turns])
+        _end_prefill_with_a_word(contents[-1])
+        return contents
+
+    def _content(self, turn: Message) -> Content:
+        if turn["role"] == "assistant":
+            return {"role": "model", "parts": self._model_parts(turn["content"])}
+        return {"role": "user", "parts": self._user_parts(turn["content"])}
+
+    # --- assistant -> model ---
+
+    def _model_parts(self, blocks: list[Block]) -> list[Part]:
+        self._calls = {}
+        if self._family == "gemini":
+            return _calls_last(self._gemini_parts(blocks))
+        parts: list[Part] = []
+        for block in blocks:
+            if block["type"] == "tool_use":
+                parts.append(self._function_call(block))
+            elif block["type"] not in ("thinking", "redacted_thinking"):
+                parts += self._words_of(block)
+            elif self._keeps_thinking and self._family == "claude":
+                parts += _claude_thinking(block)
+        return _claude_order(_calls_last(parts))
+
+    def _gemini_parts(self, blocks: list[Block]) -> list[Part]:
+        parts: list[Part] = []
+        carried: str | None = None  # a signature on its way to the part it was made for
+        for block in blocks:
+            if block["type"] == "thinking":
+                signature = self._gemini_signature(block.get("signature"))
+                if signature is not None:
+                    carried = signature
+                    parts += [thought_part(block["thinking"])] if block["thinking"] else []
+            elif block["type"] == "tool_use":
+                part = self._function_call(block)
+                _sign(part, self._signature_of_call(block, carried))
+                parts.append(part)
+                carried = None
+            elif new := self._words_of(block):
+                _sign(new[0], carried or self._signature_of_text(new[0]))
+                parts += new
+                carried = None
+        _sign_last(parts, carried)
+        _add_sentinel(parts)
+        return parts
+
+    def _words_of(self, block: Block) -> list[Part]:
+        """Translate an assistant's block; its files move to the next user turn, their names stay in place."""
+        if block["type"] == "text" and ";base64," not in block["text"]:
+            return [{"text": block["text"]}]
+        parts = text_with_images(block["text"]) if block["type"] == "text" else self._parts_of(block)
+        parts, files = _split_files(parts)
+        self._files += [file for file in files if self._takes(file)]
+        return parts
+
+    def _parts_of(self, block: Block) -> list[Part]:
+        """Nothing of a tool that is announced and not declared: the model could not call it."""
+        name = announced_tool(block)
+        return block_to_parts(block) if name is None or name in self._declared else []
+
+    def _takes(self, file: Part) -> bool:
+        return file["inlineData"]["mimeType"] in self._media_types
+
+    def _gemini_signature(self, signature: object) -> str | None:
+        return signature_for("gemini", signature) if self._keeps_thinking else None
+
+    def _signature_of_call(self, block: Block, carried: str | None) -> str | None:
+        if not self._keeps_thinking:
+            return None
+        return (
+            _bare(block.get("thoughtSignature"))
+            or carried
+            or own_signature_for("gemini", self._signatures.get(block["id"]))
+        )
+
+    def _signature_of_text(self, part: Part) -> str | None:
+        if not self._keeps_thinking or "text" not in part:
+            return None
+        return own_signature_for("gemini", self._signatures.get(key_of_text(part["text"])))
+
+    def _function_call(self, block: Block) -> Part:
+        name = self._names.to_upstream(without_namespace(block["name"]))
+        tool_use_id = self._ids.to_upstream(block["id"])
+        self._calls[block["id"]] = (tool_use_id, name)
+        return {"functionCall": {"name": name, "args": as_arguments(block.get("input")), "id": tool_use_id}}
+
+    # --- user ---
+
+    def _user_parts(self, blocks: list[Block]) -> list[Part]:
+        responses: list[Part] = []
+        files: list[Part] = []  # of results, behind the last response: responses stand together
+        rest: list[Part] = []
+        for block in blocks:
+            if block["type"] == "text":
+                rest.append({"text": block["text"]})
+            elif block["type"] == "tool_result":
+                response, others = self._function_response(block)
+                responses.append(response)
+                files += others
+            else:
+                rest += self._with_files_it_takes(self._parts_of(block))
+        files += self._files
+        self._files = []
+        return responses + files + rest
+
+    def _with_files_it_takes(self, parts: list[Part]) -> list[Part]:
+        kept: list[Part] = []
+        for part in parts:
+            if "inlineData" not in part or self._takes(part):
+                kept.append(part)
+            else:
+                _name_file(part, kept)
+        return kept
+
+    def _parts_of_result(self, content: str | list[Block] | None) -> list[Part]:
+        if isinstance(content, list):
+            return [part for block in content for part in self._parts_of(block)]
+        return blocks_to_parts(content)
+
+    def _function_response(self, block: Block) -> tuple[Part, list[Part]]:
+        """The response, and those of its files that cannot stand in it."""
+        tool_use_id, name = self._calls[block["tool_use_id"]]
+        parts = self._with_files_it_takes(self._parts_of_result(block.get("content")))
+        files = [part for part in parts if "text" not in part]
+        if files and self._family == "gpt":
+            parts, files = _split_files(parts)[0], []
+        key = "error" if block.get("is_error") else "result"
+        response: dict[str, Any] = {"id": tool_use_id, "name": name, "response": {key: text_of(parts)}}
+        nested = [file for file in files if file["inlineData"]["mimeType"] in self._nested_media_types]
+        if nested:
+            response["parts"] = nested
+            files = [file for file in files if file not in nested]
+        return {"functionResponse": response}, files
+
+
+def _closing_turn(turns: list[Message]) -> Message:
+    """Most models refuse to go on from their own words, and a call without an answer."""
+    results = [interrupted_result(call) for call in open_calls_of(turns)]
+    return {"role": "user", "content": results or [{"type": "text", "text": GO_ON}]}
+
+
+def _without_empty_turns(contents: list[Content]) -> list[Content]:
+    """An empty turn at the start and an empty prefill are left out; others keep their neighbours apart.
+
+    An empty last word of the user stays, too: without it the answer before would be taken for a prefill.
+    """
+    if contents and not contents[0]["parts"]:
+        contents = contents[1:]
+    if contents and contents[-1]["role"] == "model" and not contents[-1]["parts"]:
+        contents = contents[:-1]
+    if not contents or contents[0]["role"] == "model":
+        contents = [{"role": "user", "parts": []}, *contents]
+    for content in contents:
+        if not content["parts"]:
+            content["parts"] = [text_part(EMPTY_TURN)]
+    return contents
+
+
+def _end_prefill_with_a_word(last: Content) -> None:
+    """Claude: "final assistant content cannot end with trailing whitespace"."""
+    part = last["parts"][-1]
+    if last["role"] == "model" and "text" in part:
+        part["text"] = part["text"].rstrip()
+
+
+def _split_files(parts: list[Part]) -> tuple[list[Part], list[Part]]:
+    """The parts with the names of their files, and the files."""
+    files = [part for part in parts if "inlineData" in part]
+    if not files:
+        return parts, files
+    named: list[Part] = []
+    for part in parts:
+        if "inlineData" in part:
+            _name_file(part, named)
+        else:
+            named.append(part)
+    return named, files
+
+
+def _name_file(file: Part, parts: list[Part]) -> None:
+    """In words, unless the text before it has done so."""
+    words = described(file)
+    if not any(words in part.get("text", "") for part in parts):
+        parts.append(text_part(words))
+
+
+# --- order and signatures within a model turn ---
+
+
+def _calls_last(parts: list[Part]) -> list[Part]:
+    """Text after a call goes before the first one; thinking between calls keeps its place."""
+    first_call = next((index for index, part in enumerate(parts) if "functionCall" in part), None)
+    if first_call is None:
+        return parts
+    after = parts[first_call:]
+    calls = [part for part in after if "functionCall" in part or "thought" in part]
+    if len(calls) == len(after):
+        return parts
+    moved = [part for part in after if "functionCall" not in part and "thought" not in part]
+    return parts[:first_call] + moved + calls
+
+
+def _claude_thinking(block: Block) -> list[Part]:
+    thought = claude_thought(block)
+    if thought is None:
+        return []
+    return [{"thought": True, "text": thought[0], "thoughtSignature": thought[1]}]
+
+
+def _claude_order(parts: list[Part]) -> list[Part]:
+    """Claude wants a turn that has thinking to begin with it, and no turn to end with it."""
+    first = next((index for index, part in enumerate(parts) if "thought" in part), None)
+    if first is None:
+        return parts
+    parts = [parts[first], *parts[:first], *parts[first + 1 :]]
+    if "thought" not in parts[-1]:
+        return parts
+    if not any("functionCall" in part for part in parts):
+        return [*parts, text_part(EMPTY_TURN)]
+    while "thought" in parts[-1]:
+        parts.pop()
+    return parts
+
+
+def _sign(part: Part, signature: str | None) -> None:
+    if signature is not None:
+        part["thoughtSignature"] = signature
+
+
+def _sign_last(parts: list[Part], signature: str | None) -> None:
+    """A signature with no part after it belongs to the one before."""
+    if signature is not None and parts and "thought" not in parts[-1] and "thoughtSignature" not in parts[-1]:
+        parts[-1]["thoughtSignature"] = signature
+
+
+def _add_sentinel(parts: list[Part]) -> None:
+    """Of parallel calls only the first is signed."""
+    for part in parts:
+        if "functionCall" in part:
+            part.setdefault("thoughtSignature", NO_SIGNATURE_SENTINEL)
+            return
+
+
+def _bare(signature: object) -> str | None:
+    """Of a tool_use block's own field, which only Gemini uses: with our tag or without."""
+    if not isinstance(signature, str):
+        return None
+    return signature_for("gemini", signature if "#" in signature else tag("gemini", signature))

@@ -1,0 +1,481 @@
+"""Google's chunks into Anthropic's stream events: one small state machine.
+
+At any time one content block is open, or none. A part either continues the open block or closes it and
+opens the next. message_start waits for the first part, because until then another account may still take
+over; afterwards the answer belongs to this stream and trouble can only be reported in it.
+
+What a part is, is told by what it holds; ``thought`` only says of its text that it is thinking. Thinking that
+the client did not ask for begins the message all the same, since the answer is under way.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway.dialects.anthropic import stream_events
+from gateway.google_api.content import Chunk, first_candidate, parts_of, unwrap
+from gateway.google_api.surrogates import CharacterJoiner
+from gateway.translation.request.content_blocks import as_arguments
+from gateway.translation.response.errors import client_message, error_type_of
+from gateway.translation.response.stop_reason import (
+    NO_FINISH_REASONS,
+    STOP_REASONS,
+    error_body_for,
+    stop_reason_for,
+    why_it_broke_off,
+    why_nothing_was_said,
+)
+from gateway.translation.response.stop_sequences import StopSequenceFinder
+from gateway.translation.response.usage import TokenUsage
+from gateway.translation.signatures import SIGNING_FAMILIES, SignatureStore, key_of_text, tag
+from gateway.translation.tool_names import without_namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.dialects.anthropic.stream_events import StreamEvent
+    from gateway.translation.request.request import TranslatedRequest
+
+REFUSED = "The model declined to answer this request."
+ONLY_THINKING = "the model thought and then said nothing"
+
+_TOOL_USE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class EmptyAnswer(Exception):
+    """The upstream answered 200 and said nothing. Nothing has been sent yet: trying again is safe.
+
+    ``str`` says why, in words for the client.
+    """
+
+    def __init__(self, finish_reason: str | None) -> None:
+        super().__init__(why_nothing_was_said(finish_reason))
+        self.finish_reason = finish_reason
+
+
+class BrokenAnswer(Exception):
+    """The answer ended before it was complete, and a part of it has been sent. ``str`` says how."""
+
+
+class UpstreamErrorInStream(Exception):
+    """An error instead of an answer, after a status of 200. Nothing has been sent yet.
+
+    ``body`` is Google's, as ``{"error": {"code", "message", "status", "details"}}``.
+    """
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__(client_message(body))
+        self.body = body
+
+
+class MessageStream:
+    """Feed chunks to ``receive``, call ``close`` at the end of the upstream's stream, or as soon as
+    ``is_complete``.
+
+    ``new_tool_use_id`` makes ids for calls that come without one. ``usage``, ``finish_reason`` and
+    ``grounding_metadata`` hold what is known so far, the last of them only where sources are wanted;
+    ``failure`` is Google's error body once an error event has been sent. ``declares_tools`` is the request's.
+    """
+
+    def __init__(
+        self,
+        *,
+        message_id: str,
+        client_model: str,
+        translated: TranslatedRequest,
+        signatures: SignatureStore,
+        new_tool_use_id: Callable[[], str],
+        input_token_estimate: int,
+    ) -> None:
+        self.started = False
+        self.usage = TokenUsage(input_token_estimate, translated.raw_token_estimate)
+        self.finish_reason: str | None = None
+        self.grounding_metadata: dict[str, Any] = {}
+        self.failure: dict[str, Any] | None = None
+
+        self.declares_tools = translated.declares_tools
+
+        self._message_id = message_id
+        self._client_model = client_model
+        self._family = translated.model.family
+        self._tool_names = translated.tool_names
+        self._restorations = translated.restorations
+        self._rules = translated.answer_rules
+        self._display = translated.answer_rules.thinking
+        self._signatures = signatures
+        self._new_tool_use_id = new_tool_use_id
+
+        self._is_closed = False
+        self._is_blocked = False
+        self._turn_ended_with: str | None = None  # the stop_reason, when it was us who ended the turn
+        self._shows_parts = not self._rules.without_content
+        self._tool_use_ids: set[str] = set()
+        self._index = -1  # of the last block, those said first included
+        self._open: str | None = None  # the type of the open block
+        self._is_signed = False  # the open thinking block
+        self._text: list[str] = []  # of the open text block, for the store of signatures
+        self._pending_signature: str | None = None  # for the next call
+        self._characters = CharacterJoiner()
+        self._thought_characters = CharacterJoiner()
+        stop_sequences = self._rules.stop_sequences
+        self._finder = StopSequenceFinder(stop_sequences) if stop_sequences else None
+
+    @property
+    def stop_reason(self) -> str:
+        if self._turn_ended_with is not None:
+            return self._turn_ended_with
+        reason = stop_reason_for(
+            self.finish_reason, has_tool_use=bool(self._tool_use_ids), is_blocked=self._is_blocked
+        )
+        return "max_tokens" if self._rules.without_content and reason != "refusal" else reason
+
+    @property
+    def is_complete(self) -> bool:
+        """We have cut the turn short, and the upstream has said what it cost so far: no need to read on.
+
+        An answer given through a function is not cut short: how many tokens it took is said last, and so are
+        sources.
+        """
+        if self._rules.with_sources:
+            return False
+        is_cut_short = self._turn_ended_with is not None and self._turn_ended_with != "end_turn"
+        return is_cut_short and self.usage.prompt_tokens is not None
+
+    def receive(self, chunk: Chunk) -> list[StreamEvent]:
+        """Raises UpstreamErrorInStream for an error before the first event; later it becomes an event."""
+        if self._is_closed:
+            return []
+        if "error" in chunk:
+            return self._fail(chunk)
+        response = unwrap(chunk)
+        usage_metadata = response.get("usageMetadata")
+        if isinstance(usage_metadata, dict):
+            self.usage.merge(usage_metadata)
+        if not self.started:
+            self._read_head(response)
+        candidate = first_candidate(response)
+        if candidate is None:
+            return []
+        events: list[StreamEvent] = []
+        for part in parts_of(candidate):
+            if isinstance(part, dict) and self._shows_parts:
+                self._receive_part(part, events)
+        if self._rules.with_sources and isinstance(grounding := candidate.get("groundingMetadata"), dict):
+            self.grounding_metadata |= grounding  # of what is told again, the latest counts
+        finish_reason = candidate.get("finishReason")
+        if isinstance(finish_reason, str) and finish_reason not in NO_FINISH_REASONS:
+            self.finish_reason = finish_reason
+            error = error_body_for(finish_reason)
+            if error is not None:
+                return events + self._fail(error)
+        return events
+
+    def close(self) -> list[StreamEvent]:
+        """The last events. Raises EmptyAnswer when nothing came that a client could use, and BrokenAnswer
+        when it is not the whole answer."""
+        if self._is_closed:
+            return []
+        events: list[StreamEvent] = []
+        if self._was_stopped_at_once():
+            self._end_before_any_content(events)
+        self._check_it_is_whole()
+        self._flush_text(events)
+        if not self.started:
+            self._start(events)
+        if not self._has_block and self.stop_reason == "refusal":
+            self._say(REFUSED, events)
+        self._keep_pending_signature()
+        self._close_block(events)
+        stop_sequence = self._finder.found if self._finder is not None else None
+        events.append(stream_events.message_delta(self.stop_reason, self.usage.as_anthropic(), stop_sequence))
+        events.append(stream_events.message_stop())
+        self._is_closed = True
+        return events
+
+    # --- around the parts ---
+
+    def _read_head(self, response: Chunk) -> None:
+        """What matters before any content: was the prompt refused, and is there an id of Anthropic's."""
+        feedback = response.get("promptFeedback")
+        if isinstance(feedback, dict) and feedback.get("blockReason"):
+            self._is_blocked = True
+        response_id = response.get("responseId")
+        if isinstance(response_id, str) and response_id.startswith("msg_"):
+            self._message_id = response_id
+
+    def _fail(self, body: dict[str, Any]) -> list[StreamEvent]:
+        if self._turn_ended_with is not None:
+            return []  # of what the client no longer waits for
+        if not self.started:
+            raise UpstreamErrorInStream(body)
+        events: list[StreamEvent] = []
+        self._close_block(events)
+        events.append(stream_events.error(error_type_of(body), client_message(body)))
+        self.failure = body
+        self._is_closed = True
+        return events
+
+    def _was_stopped_at_once(self) -> bool:
+        """Whether nothing was generated and a stop sequence can be why: Google leaves it out of the text."""
+        if self._finder is None or self._rules.without_content or self._turn_ended_with is not None:
+            return False
+        has_content = self._has_block or self._holds_text()
+        return self.finish_reason == "STOP" and not has_content and not self._is_blocked
+
+    def _end_before_any_content(self, events: list[StreamEvent]) -> None:
+        """Of several sequences nobody says which it was."""
+        sequences = self._rules.stop_sequences
+        if self._finder is not None and len(sequences) == 1:
+            self._finder.found = sequences[0]
+            self._end_turn("stop_sequence", events)
+        else:
+            self._end_turn("end_turn", events)
+
+    def _check_it_is_whole(self) -> None:
+        """A refusal and a spent token limit are answers, however short; silence and a part are not."""
+        if self._turn_ended_with is not None or self._tool_use_ids or self._is_blocked:
+            return
+        if self._rules.without_content:
+            if self.finish_reason is None:
+                raise EmptyAnswer(None)
+            return
+        has_content = self._has_block or self._holds_text()
+        may_be_empty = self.stop_reason in STOP_REASONS.values()
+        if not self.started and not has_content and not may_be_empty:
+            raise EmptyAnswer(self.finish_reason)
+        problem = why_it_broke_off(self.finish_reason)
+        if problem is None and not has_content and not may_be_empty:
+            problem = ONLY_THINKING
+        if problem is not None:
+            raise BrokenAnswer(problem) if self.started else EmptyAnswer(self.finish_reason)
+
+    def _start(self, events: list[StreamEvent]) -> None:
+        self.started = True
+        usage = {**self.usage.as_anthropic(), "output_tokens": 0}
+        usage.pop("output_tokens_details", None)
+        events.append(stream_events.message_start(self._message_id, self._client_model, usage))
+        for block in self._rules.said_first:
+            self._index += 1
+            events += stream_events.whole_block(self._index, block)
+
+    @property
+    def _has_block(self) -> bool:
+        """Of the model's."""
+        return self._index >= len(self._rules.said_first)
+
+    def _end_turn(self, stop_reason: str, events: list[StreamEvent]) -> None:
+        """Whatever the upstream still says is not shown."""
+        if not self.started:
+            self._start(events)
+        self._turn_ended_with = stop_reason
+        self._shows_parts = False
+
+    # --- parts ---
+
+    def _receive_part(self, part: dict[str, Any], events: list[StreamEvent]) -> None:
+        """A part of a kind we do not know is passed over. One that holds two things gives both."""
+        text = part.get("text")
+        if len(part) == 1 and text and isinstance(text, str):  # most parts of most answers
+            self._receive_text(text, events)
+            return
+        call = part.get("functionCall")
+        signature = part.get("thoughtSignature")
+        own_signature = None if call else signature
+        if part.get("thought") is True:
+            self._receive_thought(text, own_signature, events)
+        else:
+            if own_signature:
+                self._receive_text_signature(own_signature, events)
+            if text and isinstance(text, str):
+                self._receive_text(text, events)
+            elif isinstance(part.get("inlineData"), dict):
+                self._receive_image(part["inlineData"], events)
+        if isinstance(call, dict) and self._shows_parts:
+            self._receive_call(call, signature, events)
+
+    def _receive_thought(self, text: object, signature: object, events: list[StreamEvent]) -> None:
+        """Claude signs the thinking just streamed in an empty part of its own.
+
+        With nothing to sign, it is the signature of thinking whose text is kept secret.
+        """
+        is_signature = signature is not None and self._is_usable(signature)
+        if not text and not is_signature:
+            return
+        shown = text if self._display == "text" and isinstance(text, str) else ""
+        if self._display == "none" or (not shown and self._waits_for_its_call()):
+            self._pass_over_thought(signature if is_signature else None, events)
+            return
+        if not self.started:
+            self._start(events)
+        if (shown or is_signature) and not self._has_unsigned_thinking():
+            self._open_thinking(events)
+        if shown and (self._thought_characters.held or not shown.isascii()):
+            shown = self._thought_characters.feed(shown)
+        if shown:
+            events.append(stream_events.thinking_delta(self._index, shown))
+        if is_signature:
+            self._sign(str(signature), events)
+
+    def _waits_for_its_call(self) -> bool:
+        """Whether a signature of Gemini's has no thinking to sign. Its carrier opens before the call: an
+        empty block behind the last text would hide that text from Claude Code."""
+        return self._family == "gemini" and not self._has_unsigned_thinking()
+
+    def _pass_over_thought(self, signature: object, events: list[StreamEvent]) -> None:
+        """Gemini wants the signature back with the call that follows, Claude only with the thinking."""
+        if not self.started:
+            self._start(events)
+        if self._family == "gemini" and signature is not None:
+            self._pending_signature = str(signature)
+
+    def _receive_text(self, text: str, events: list[StreamEvent]) -> None:
+        """Verbatim: a chunk of nothing but spaces keeps two words apart."""
+        if self._finder is None and not self._characters.held and text.isascii():
+            self._say(text, events)
+            return
+        text = self._characters.feed(text)
+        if self._finder is not None:
+            text = self._finder.feed(text)
+        if text:
+            self._say(text, events)
+        elif self._open == "thinking":
+            self._close_block(events)  # what is held back comes after it
+        if self._finder is not None and self._finder.found is not None:
+            self._end_turn("stop_sequence", events)
+
+    def _say(self, text: str, events: list[StreamEvent]) -> None:
+        if self._open != "text":
+            self._open_block("text", stream_events.text_start(self._next_index(events)), events)
+            self._text = []
+        self._text.append(text)
+        events.append(stream_events.text_delta(self._index, text))
+
+    def _holds_text(self) -> bool:
+        return bool(self._characters.held or (self._finder is not None and self._finder.held))
+
+    def _flush_text(self, events: list[StreamEvent]) -> None:
+        """Send the text held back as a possible stop sequence, before another block or at the end."""
+        if not self._holds_text() or self._turn_ended_with is not None:
+            return
+        text = self._characters.flush()
+        if self._finder is not None:
+            text = self._finder.flush() + text
+        self._say(text, events)
+
+    def _receive_text_signature(self, signature: object, events: list[StreamEvent]) -> None:
+        """Gemini signs texts, too. Anthropic's texts carry no signature, the thinking before them does."""
+        if not self._is_usable(signature):
+            return
+        if self._has_unsigned_thinking():
+            self._sign(str(signature), events)
+        else:
+            self._pending_signature = str(signature)
+
+    def _receive_call(self, call: dict[str, Any], signature: object, events: list[StreamEvent]) -> None:
+        name = call.get("name")
+        if not isinstance(name, str) or not name:
+            return
+        self._flush_text(events)
+        name = self._declared_name(name)
+        arguments = as_arguments(call.get("args"))
+        restoration = self._restorations.get(name)
+        if restoration is not None:
+            arguments = restoration.apply(arguments)
+        if name == self._rules.answer_tool:
+            self._close_block(events)
+            self._say(orjson.dumps(arguments).decode(), events)
+            self._end_turn("end_turn", events)
+            return
+        tool_use_id = self._tool_use_id(call.get("id"))
+        self._carry_signature(tool_use_id, signature, events)
+        start = stream_events.tool_use_start(
+            self._next_index(events), tool_use_id, self._tool_names.to_client(name)
+        )
+        self._open_block("tool_use", start, events)
+        events.append(stream_events.input_json_delta(self._index, orjson.dumps(arguments).decode()))
+        self._close_block(events)
+        if self._rules.one_call:
+            self._end_turn("tool_use", events)
+
+    def _declared_name(self, name: str) -> str:
+        bare = without_namespace(name)
+        return bare if self._tool_names.has_upstream(bare) else name
+
+    def _carry_signature(self, tool_use_id: str, signature: object, events: list[StreamEvent]) -> None:
+        """The client brings a call's signature back in the thinking before the call, empty if need be. For
+        one that did not ask for thinking, the store keeps it."""
+        if not self._is_usable(signature):
+            signature, self._pending_signature = self._pending_signature, None
+        if not isinstance(signature, str):
+            return
+        if self._family == "gemini":
+            self._pending_signature = None
+            is_carried = self._display != "none"
+            self._signatures.put(tool_use_id, tag(self._family, signature), is_carried=is_carried)
+            if is_carried and not self._has_unsigned_thinking():
+                self._open_thinking(events)
+        if self._has_unsigned_thinking():
+            self._sign(signature, events)
+
+    def _receive_image(self, data: dict[str, Any], events: list[StreamEvent]) -> None:
+        """Anthropic's answers hold no images, but most clients show Markdown. A search wants words."""
+        if self._rules.with_sources:
+            return
+        self._flush_text(events)
+        self._say(f"![image](data:{data.get('mimeType')};base64,{data.get('data')})", events)
+
+    # --- blocks ---
+
+    def _next_index(self, events: list[StreamEvent]) -> int:
+        """Of the block about to open, once the one before is closed."""
+        if not self.started:
+            self._start(events)
+        self._close_block(events)
+        self._index += 1
+        return self._index
+
+    def _open_block(self, block_type: str, start: StreamEvent, events: list[StreamEvent]) -> None:
+        self._open = block_type
+        events.append(start)
+
+    def _open_thinking(self, events: list[StreamEvent]) -> None:
+        self._flush_text(events)
+        self._open_block("thinking", stream_events.thinking_start(self._next_index(events)), events)
+        self._is_signed = False
+
+    def _close_block(self, events: list[StreamEvent]) -> None:
+        if self._open is None:
+            return
+        if self._open == "thinking" and not self._is_signed and (rest := self._thought_characters.flush()):
+            events.append(stream_events.thinking_delta(self._index, rest))
+        events.append(stream_events.content_block_stop(self._index))
+        self._open = None
+
+    # --- signatures ---
+
+    def _is_usable(self, signature: object) -> bool:
+        return isinstance(signature, str) and bool(signature) and self._family in SIGNING_FAMILIES
+
+    def _has_unsigned_thinking(self) -> bool:
+        return self._open == "thinking" and not self._is_signed
+
+    def _sign(self, signature: str, events: list[StreamEvent]) -> None:
+        if rest := self._thought_characters.flush():
+            events.append(stream_events.thinking_delta(self._index, rest))
+        events.append(stream_events.signature_delta(self._index, tag(self._family, signature)))
+        self._is_signed = True
+
+    def _keep_pending_signature(self) -> None:
+        """Signed text at the end of the answer: a thinking block behind it would disturb some clients."""
+        if self._pending_signature is not None and self._text:
+            key = key_of_text("".join(self._text))
+            self._signatures.put(key, tag(self._family, self._pending_signature))
+
+    def _tool_use_id(self, given: object) -> str:
+        is_good = isinstance(given, str) and _TOOL_USE_ID.fullmatch(given) and given not in self._tool_use_ids
+        tool_use_id = str(given) if is_good else self._new_tool_use_id()
+        self._tool_use_ids.add(tool_use_id)
+        return tool_use_id

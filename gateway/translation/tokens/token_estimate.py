@@ -1,0 +1,201 @@
+"""About how many tokens a request has, counted without a tokenizer and fast enough for each request.
+
+Texts and JSON are gathered and looked at together (text_tokens.py). Images and documents count by their size
+(media_tokens.py); base64 in them, and in results that are files, counts as no text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from gateway.errors import InvalidRequest
+from gateway.translation.tokens.media_tokens import image_tokens, pdf_tokens
+from gateway.translation.tokens.text_tokens import text_tokens
+from gateway.translation.web_search.notes import unsealed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.routing.upstream_model import Family
+
+TOKENS_PER_CALL = 10
+TOKENS_PER_MESSAGE = 4
+
+APART_CHARACTERS = 100_000
+"""A text this long is looked at by itself, so that it is not copied."""
+
+_DATA_URL = re.compile(r"data:([^;,]{0,100})[^,]{0,200},")
+_PAYLOAD = re.compile(r"[A-Za-z0-9+/_\-\r\n]{256,}+={0,2}\s{0,2}")
+"""A word this long is nobody's: it is binary data in base64, or sealed."""
+
+
+class InputEstimate(NamedTuple):
+    tokens: int
+    media: int
+    """How many of them are images and documents."""
+
+    @property
+    def is_mostly_text(self) -> bool:
+        """Media have prices of their own: what they cost says nothing of a model's tokenizer."""
+        return self.media * 3 <= self.tokens
+
+
+def estimate_input(request: MessagesRequest, family: Family) -> InputEstimate:
+    """Raises InvalidRequest for what is nested too deeply."""
+    gathered = Gathered(family)
+    gathered.add_content(request.system)
+    gathered.add_tools(request)
+    for message in request.messages:
+        gathered.add_message(message)
+    return InputEstimate(1 + gathered.tokens, gathered.media)
+
+
+def estimate_input_tokens(request: MessagesRequest, family: Family) -> int:
+    return estimate_input(request, family).tokens
+
+
+def estimate_preface(request: MessagesRequest, family: Family) -> int:
+    """What stands before the conversation: system and tools."""
+    gathered = Gathered(family)
+    gathered.add_content(request.system)
+    gathered.add_tools(request)
+    return gathered.tokens
+
+
+def estimate_message(message: Mapping[str, Any], family: Family) -> int:
+    gathered = Gathered(family)
+    gathered.add_message(message)
+    return gathered.tokens
+
+
+class Gathered:
+    """Texts to be looked at together, and the tokens of all that is no text."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        self._texts: list[str] = []
+        self._tokens = 0
+        self.media = 0
+
+    @property
+    def tokens(self) -> int:
+        together = "".join([text for text in self._texts if len(text) < APART_CHARACTERS])
+        apart = [text for text in self._texts if len(text) >= APART_CHARACTERS]
+        return (
+            self._tokens
+            + self.media
+            + round(sum(text_tokens(text, self._family) for text in (together, *apart)))
+        )
+
+    def add_tools(self, request: MessagesRequest) -> None:
+        output_format = (request.output_config or {}).get("format")
+        if output_format:
+            self._texts.append(as_json(output_format))
+        if request.tools:
+            self._texts.append(as_json(request.tools))
+
+    def add_message(self, message: Mapping[str, Any]) -> None:
+        self._tokens += TOKENS_PER_MESSAGE
+        self.add_content(message["content"])
+
+    def add_content(self, content: object) -> None:
+        """A string, a list of blocks, or nothing."""
+        if isinstance(content, str):
+            self._texts.append(content)
+        elif isinstance(content, list):
+            for block in content:
+                self._add_block(block)
+
+    def _add_block(self, block: object) -> None:
+        kind = block.get("type") if isinstance(block, dict) else None
+        if isinstance(block, dict) and isinstance(kind, str) and kind in _BLOCKS:
+            _BLOCKS[kind](self, block)
+        else:
+            self._add_unknown(block)
+
+    def _add_words(self, words: object) -> None:
+        if isinstance(words, str):
+            self._texts.append(words)
+
+    # Blocks
+
+    def _add_text(self, block: Mapping[str, Any]) -> None:
+        self._add_words(block.get("text"))
+
+    def _add_thinking(self, block: Mapping[str, Any]) -> None:
+        self._add_words(block.get("thinking"))
+
+    def _add_tool_use(self, block: Mapping[str, Any]) -> None:
+        self._tokens += TOKENS_PER_CALL
+        self._add_words(block.get("name"))
+        self._texts.append(as_json(block.get("input")))
+
+    def _add_tool_result(self, block: Mapping[str, Any]) -> None:
+        self._tokens += TOKENS_PER_CALL
+        self.add_content(block.get("content"))
+
+    def _add_media(self, block: Mapping[str, Any]) -> None:
+        source = block.get("source")
+        if isinstance(source, dict):
+            self._add_source(source)
+        self._add_words(block.get("title"))
+        self._add_words(block.get("context"))
+
+    def _add_source(self, source: Mapping[str, Any]) -> None:
+        kind, data = source.get("type"), source.get("data")
+        if kind == "text":
+            self._add_words(data)
+        elif kind == "content":
+            self.add_content(source.get("content"))
+        elif kind == "base64" and isinstance(data, str):
+            self._add_payload(str(source.get("media_type")), data)
+        elif isinstance(url := source.get("url"), str) and (start := _DATA_URL.match(url)):
+            self._add_payload(start[1], url[start.end() :])
+
+    def _add_payload(self, media_type: str, data: str) -> None:
+        if media_type.startswith("image/"):
+            self.media += image_tokens(data, self._family)
+        elif media_type == "application/pdf":
+            self.media += pdf_tokens(data, self._family)
+
+    def _add_unknown(self, block: object) -> None:
+        """Results of server tools, and whatever comes next: as JSON, without what is binary or sealed."""
+        as_json(block)  # says how deep it may be, so that the way down cannot fail
+        self._texts.append(as_json(self._readable(block)))
+
+    def _readable(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            if value.get("type") == "base64":
+                self._add_source(value)
+                return None
+            if "encrypted_content" in value:
+                value = {**value, "encrypted_content": unsealed(value["encrypted_content"])}
+            return {name: self._readable(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [self._readable(one) for one in value]
+        return None if isinstance(value, str) and _PAYLOAD.fullmatch(value) else value
+
+
+_BLOCKS: dict[str, Callable[[Gathered, Mapping[str, Any]], None]] = {
+    "text": Gathered._add_text,
+    "thinking": Gathered._add_thinking,
+    "tool_use": Gathered._add_tool_use,
+    "tool_result": Gathered._add_tool_result,
+    "image": Gathered._add_media,
+    "document": Gathered._add_media,
+}
+
+
+def as_json(value: object) -> str:
+    """Raises InvalidRequest for what is nested deeper than the writer of the request could follow.
+
+    That is 254 levels, and a call's input stands eight levels deep in what is sent to Google.
+    """
+    try:
+        return orjson.dumps([[[[[[[[value]]]]]]]])[8:-8].decode()
+    except orjson.JSONEncodeError:
+        raise InvalidRequest("request body: nested too deeply") from None
