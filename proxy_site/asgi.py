@@ -20,9 +20,9 @@ from gateway.api.application import Api, send_error  # noqa: E402
 from gateway.bodies.arrival import BodyLimits, ClientGone, IncomingBody  # noqa: E402
 from gateway.errors import GatewayError  # noqa: E402
 from gateway.service import Gateway  # noqa: E402
-from proxy_site.front_door import FrontDoor  # noqa: E402
-from proxy_site.page_connections import ClosingConnections  # noqa: E402
-from proxy_site.pages_without_database import WhileDatabaseAnswers  # noqa: E402
+from proxy_site.serving.front_door import FrontDoor  # noqa: E402
+from proxy_site.serving.page_connections import ClosingConnections  # noqa: E402
+from proxy_site.serving.pages_without_database import WhileDatabaseAnswers  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

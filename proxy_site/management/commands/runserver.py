@@ -22,10 +22,10 @@ from accounts.management.gateway_command import GatewayCommand
 from accounts.network import is_loopback
 from accounts.operators import password
 from accounts.values.sanitize import neutralised_lines
-from proxy_site.address import NotAnAddress, parse_address
-from proxy_site.banner import banner
 from proxy_site.data_dir import AlreadyServing, sole_server
-from proxy_site.reachability import allow_bound_address
+from proxy_site.serving.address import NotAnAddress, parse_address
+from proxy_site.serving.banner import banner
+from proxy_site.serving.reachability import allow_bound_address
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -77,7 +77,7 @@ class Command(GatewayCommand):
 
     def _serve(self) -> None:
         # Late: importing the server makes the event loop.
-        from proxy_site.server import GatewayServer, PortTaken, bind, raise_open_files_limit
+        from proxy_site.serving.daphne import GatewayServer, PortTaken, bind, raise_open_files_limit
 
         with ExitStack() as stack:
             try:

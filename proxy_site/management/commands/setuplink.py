@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from accounts.management.operator_command import OperatorCommand
 from accounts.network import is_loopback
 from accounts.operators import password
-from proxy_site.address import NotAnAddress, parse_address, url_on_this_machine
+from proxy_site.serving.address import NotAnAddress, parse_address, url_on_this_machine
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy_site.front_door import FORWARDING, FrontDoor
+from proxy_site.serving.front_door import FORWARDING, FrontDoor
 
 HOST = (b"host", b"gateway.example.com")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from proxy_site.reachability import in_host_header, machine_addresses
+from proxy_site.serving.reachability import in_host_header, machine_addresses
 from tests.live_gateway import clean_environment, free_port
 from tests.test_first_run import Server
 

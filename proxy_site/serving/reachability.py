@@ -12,7 +12,7 @@ from django.http.request import validate_host
 
 from accounts.command_line import container_engine
 from accounts.network import is_loopback
-from proxy_site.address import WILDCARDS, url_of
+from proxy_site.serving.address import WILDCARDS, url_of
 
 if TYPE_CHECKING:
     import socket

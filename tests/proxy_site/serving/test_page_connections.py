@@ -7,7 +7,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, connections
 
-from proxy_site.page_connections import ClosingConnections
+from proxy_site.serving.page_connections import ClosingConnections
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper

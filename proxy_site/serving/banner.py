@@ -14,8 +14,8 @@ from accounts.command_line import manage
 from accounts.models import Account
 from accounts.network import is_loopback
 from accounts.operators import password
-from proxy_site.address import url_on_this_machine
-from proxy_site.reachability import INDENT, is_wildcard, network_lines
+from proxy_site.serving.address import url_on_this_machine
+from proxy_site.serving.reachability import INDENT, is_wildcard, network_lines
 
 
 def banner(host: str, port: int) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PRINT_THE_BOUNDS = """
 from types import SimpleNamespace
-from proxy_site.server import GatewayWebSocketFactory
+from proxy_site.serving.daphne import GatewayWebSocketFactory
 factory = GatewayWebSocketFactory(SimpleNamespace(ping_timeout=30))
 print([factory.maxMessagePayloadSize, factory.maxFramePayloadSize, factory.openHandshakeTimeout])
 """
