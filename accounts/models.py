@@ -305,7 +305,7 @@ class Revision(models.Model):
 
 class DatabaseVersion(models.Model):
     """A single row: what older code must know of a database that newer code has migrated
-    (accounts/database/version.py)."""
+    (accounts/database/versions.py)."""
 
     migrated_by = models.CharField(max_length=40)
     oldest_code = models.CharField(max_length=40)

@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import INPUT_CLASSES
 
 from accounts.network import is_loopback
-from accounts.operators import audit, password
+from accounts.operators import audit, passwords
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -45,11 +45,11 @@ class PasswordForm(forms.Form):
 @sensitive_post_parameters()
 def set_up(request: HttpRequest, token: str) -> HttpResponse:
     """From this machine only, while the link is good and there is no operator."""
-    if not is_loopback(request.META.get("REMOTE_ADDR") or "") or not password.is_set_up_token(token):
+    if not is_loopback(request.META.get("REMOTE_ADDR") or "") or not passwords.is_set_up_token(token):
         raise Http404
     form = PasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        operator = password.use_set_up_token(token, form.cleaned_data["password"])
+        operator = passwords.use_set_up_token(token, form.cleaned_data["password"])
         if operator is None:
             raise Http404
         audit.record(operator, "Chose the operator's password by the set-up link", operator, audit.ADDITION)

@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from accounts.command_line import manage
 from accounts.credentials.encryption import CredentialsUnreadable
-from accounts.database.version import refuse_newer_database
+from accounts.database.versions import refuse_newer_database
 from accounts.management.gateway_command import NOTHING, GatewayCommand, as_json
 from accounts.models import Account
 from accounts.status.checks import check_all

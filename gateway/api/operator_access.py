@@ -16,7 +16,7 @@ from django.core.cache import cache
 from django.dispatch import receiver
 from django.utils.crypto import salted_hmac
 
-from accounts.operators.password import guesser
+from accounts.operators.passwords import guesser
 from gateway.telemetry.noise import say_of_stranger
 
 if TYPE_CHECKING:

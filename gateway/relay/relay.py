@@ -1,8 +1,9 @@
 """One request from beginning to end: which model answers it, and by when.
 
-Choose a model, have it answered by an account (gateway/relay/failover.py), and hand back the answer once its
-first content is there. Until then a failure is met with another account, another model or a wait; from then on it
-belongs to the answer. The order: other accounts, then a fallback model, then waiting, then the error.
+Choose a model, have it answered by an account (gateway/relay/failover.py), and hand back the answer once
+its first content is there. Until then a failure is met with another account, another model or a wait;
+from then on it belongs to the answer. The order: other accounts, then a fallback model, then waiting,
+then the error.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from django.db import connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
-from accounts.database import version
-from accounts.database.version import our_migrations, release
+from accounts.database import versions
+from accounts.database.versions import our_migrations, release
 from accounts.models import DatabaseVersion
 from proxy_site.maintenance.copies import CopyFailed, keep_copy
 from proxy_site.maintenance.postgresql import ProgramFailed
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.migrations import Migration
 
-    from accounts.database.version import Release
+    from accounts.database.versions import Release
 
 Target = tuple[str, str | None]
 
@@ -43,7 +43,7 @@ KEPT = re.compile(r"kept_(?P<what>rows|columns)_(?P<number>\d+)_(?P<table>\w+)")
 def before_migrate(using: str, plan: Sequence[tuple[Migration, bool]], **options: Any) -> None:
     """Raises DatabaseTooNew, or CommandError when there is no room for a copy."""
     database = connections[using]
-    version.refuse_newer_database(database)
+    versions.refuse_newer_database(database)
     if plan and _has_something(database):
         copy_first(database, settings.VERSION)
         if any(backwards for _, backwards in plan):
@@ -56,8 +56,8 @@ def after_migrate(using: str, plan: Sequence[tuple[Migration, bool]] = (), **opt
     went_back = any(backwards for _, backwards in plan)
     if not went_back:
         put_back(database)
-    if plan or version.read(database) is None:
-        version.record(database, went_back=went_back)
+    if plan or versions.read(database) is None:
+        versions.record(database, went_back=went_back)
 
 
 def copy_first(database: BaseDatabaseWrapper, before: str) -> None:
@@ -93,7 +93,7 @@ def migrate(database: BaseDatabaseWrapper) -> None:
     executor = MigrationExecutor(database)
     executor.migrate(executor.loader.graph.leaf_nodes())
     put_back(database)
-    version.record(database)
+    versions.record(database)
 
 
 def is_older(database: BaseDatabaseWrapper, version: Release) -> bool:
@@ -114,7 +114,7 @@ def go_back(
     if plan:
         _set_aside(database, plan)
         executor.migrate(targets, plan)
-    version.record(database, went_back=True)
+    versions.record(database, went_back=True)
     return len(plan)
 
 

@@ -25,8 +25,8 @@ from django.db import DatabaseError, connection, connections
 
 from accounts.command_line import manage
 from accounts.credentials import encryption, passphrases
-from accounts.database import version
-from accounts.database.version import lets_in, release, written
+from accounts.database import versions
+from accounts.database.versions import lets_in, release, written
 from accounts.models import Account
 from gateway.models import RequestLog
 from proxy_site.environment import SettingError, env_lines, lines_of
@@ -97,7 +97,7 @@ def _restore_sqlite(contents: Contents, questions: Questions) -> Restored:
     place = _place()
     check_sqlite(contents.database)
     with _as_database(contents.database) as database:
-        if row := version.read(database):
+        if row := versions.read(database):
             _refuse_newer(row.oldest_code, row.migrated_by)
         sealed = list(Account.objects.using(database.alias).values_list("sealed_refresh_token", flat=True))
         secrets = _secrets(contents, sealed, questions)

@@ -13,7 +13,7 @@ from accounts import live_settings
 from accounts.command_line import manage
 from accounts.models import Account
 from accounts.network import is_loopback
-from accounts.operators import password
+from accounts.operators import passwords
 from proxy_site.serving.address import url_on_this_machine
 from proxy_site.serving.reachability import INDENT, is_wildcard, network_lines
 
@@ -49,7 +49,7 @@ def banner(host: str, port: int) -> str:
 def _set_up_lines(host: str, port: int) -> list[str]:
     """The link is for whoever is at the terminal. Output that goes anywhere else is a log, which others
     may read."""
-    if password.has_operator():
+    if passwords.has_operator():
         return []
     url = url_on_this_machine(host, port)
     address = url.removeprefix("http://")
@@ -63,7 +63,7 @@ def _set_up_lines(host: str, port: int) -> list[str]:
         return ["  Choose your password    with the link that this prints:", f"    {command}"]
     return [
         "  Choose your password    (works once, for 30 minutes, from this machine)",
-        f"    {url}/admin/set-up/{password.new_set_up_token()}/",
+        f"    {url}/admin/set-up/{passwords.new_set_up_token()}/",
     ]
 
 

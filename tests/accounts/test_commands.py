@@ -37,7 +37,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def env(emulator: EmulatorServer, tmp_path: Path) -> dict[str, str]:
-    browser = [sys.executable, str(Path(__file__).parent / "consenting_browser.py"), "%s", "ada@example.com"]
+    browser = [
+        sys.executable,
+        str(Path(__file__).parent / "sign_in" / "consenting_browser.py"),
+        "%s",
+        "ada@example.com",
+    ]
     return clean_environment(
         tmp_path / "data",
         **emulator.gateway_settings(),

@@ -23,8 +23,8 @@ from django.db.migrations import AddField, AddIndex, CreateModel, Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
-from accounts.database import version
-from accounts.database.version import our_migrations, release
+from accounts.database import versions
+from accounts.database.versions import our_migrations, release
 from accounts.models import DatabaseVersion
 from gateway.models import RequestLog
 from proxy_site.maintenance.copies import CopyFailed, copy, keep_copy
@@ -56,25 +56,25 @@ def test_each_migration_of_ours_names_its_versions() -> None:
     assert not unnamed, f"{unnamed}: set `since` and `oldest_code`, see docs/upgrading.md"
 
 
-def versions(migration: Migration) -> Any:
+def attributes_of(migration: Migration) -> Any:
     """It, with the attributes that ours have."""
     return migration
 
 
 def is_for_older_code(name: str) -> bool:
-    migration = versions(OURS[name])
+    migration = attributes_of(OURS[name])
     return bool(release(migration.oldest_code) < release(migration.since))
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_its_versions_are_in_order(name: str) -> None:
-    since, oldest = versions(OURS[name]).since, versions(OURS[name]).oldest_code
+    since, oldest = attributes_of(OURS[name]).since, attributes_of(OURS[name]).oldest_code
 
     assert release(oldest) <= release(since) <= release(django_settings.VERSION)
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, one in OURS.items() if versions(one).oldest_code != versions(one).since]
+    "name", [name for name, one in OURS.items() if attributes_of(one).oldest_code != attributes_of(one).since]
 )
 def test_what_older_code_may_run_on_only_adds(name: str) -> None:
     for operation in OURS[name].operations:
@@ -232,7 +232,7 @@ def test_a_downgrade_and_the_way_up_again_lose_nothing(filled: BaseDatabaseWrapp
     old = contents(filled)
     migrate(filled)
 
-    assert count == sum(release(versions(one).since) > (0, 1, 0) for one in OURS.values())
+    assert count == sum(release(attributes_of(one).since) > (0, 1, 0) for one in OURS.values())
     assert "gateway_tokenratio" not in old
     assert "request_class" not in old["gateway_requestlog"][0]
     assert len(old["gateway_requestlog"]) == ROWS_EACH + 1
@@ -304,7 +304,7 @@ def test_the_way_back_brings_the_row_of_an_only_attempt_again(on_sqlite: BaseDat
 
 
 def test_the_database_says_who_migrated_it_and_who_may_use_it(on_sqlite: BaseDatabaseWrapper) -> None:
-    row = version.read(on_sqlite)
+    row = versions.read(on_sqlite)
 
     assert row is not None
     assert (row.migrated_by, row.oldest_code) == (django_settings.VERSION, "0.1.0")
@@ -313,7 +313,7 @@ def test_the_database_says_who_migrated_it_and_who_may_use_it(on_sqlite: BaseDat
 def test_migrating_again_lets_no_older_code_in(on_sqlite: BaseDatabaseWrapper) -> None:
     DatabaseVersion.objects.using(on_sqlite.alias).update(oldest_code="0.1.7")
 
-    version.record(on_sqlite)
+    versions.record(on_sqlite)
 
     assert DatabaseVersion.objects.using(on_sqlite.alias).get().oldest_code == "0.1.7"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from accounts.database.version import lets_in
+from accounts.database.versions import lets_in
 from tests.live_gateway import clean_environment, free_port, manage
 
 if TYPE_CHECKING:

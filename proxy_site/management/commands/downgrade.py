@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from accounts.command_line import manage
-from accounts.database.version import refuse_newer_database, release, written
+from accounts.database.versions import refuse_newer_database, release, written
 from accounts.management.operator_command import OperatorCommand
 from proxy_site.maintenance.migrating import FIRST, copy_first, go_back, is_older
 from proxy_site.maintenance.running import no_server

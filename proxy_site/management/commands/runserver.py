@@ -20,7 +20,7 @@ from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.credentials.key_rotation import check_keys
 from accounts.management.gateway_command import GatewayCommand
 from accounts.network import is_loopback
-from accounts.operators import password
+from accounts.operators import passwords
 from accounts.values.sanitize import neutralised_lines
 from proxy_site.data_dir import AlreadyServing, sole_server
 from proxy_site.serving.address import NotAnAddress, parse_address
@@ -121,7 +121,7 @@ class Command(GatewayCommand):
             demo.import_accounts()
         check_keys()
         if settings.WEBUI_PASSWORD:
-            password.set_password(settings.WEBUI_PASSWORD)
+            passwords.set_password(settings.WEBUI_PASSWORD)
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)

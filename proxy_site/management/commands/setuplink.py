@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from accounts.management.operator_command import OperatorCommand
 from accounts.network import is_loopback
-from accounts.operators import password
+from accounts.operators import passwords
 from proxy_site.serving.address import NotAnAddress, parse_address, url_on_this_machine
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ class Command(OperatorCommand):
                 f"A link works on loopback only, and the gateway listens on {host}: set WEBUI_PASSWORD and "
                 "restart it."
             )
-        token = password.new_set_up_token()
+        token = passwords.new_set_up_token()
         if token is None:
             raise CommandError(
-                f"There is an operator already, {password.OPERATOR}. To change the password, set "
+                f"There is an operator already, {passwords.OPERATOR}. To change the password, set "
                 "WEBUI_PASSWORD and restart the gateway."
             )
         link = f"{url}/admin/set-up/{token}/"
         if json:
-            minutes = int(password.LINK_LIFETIME.total_seconds() // 60)
+            minutes = int(passwords.LINK_LIFETIME.total_seconds() // 60)
             self.set_result([{"link": link, "minutes": minutes}])
         else:
             self.stdout.write(link)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts import live_settings
 from accounts.google.code_assist import ModelOffer
 from accounts.models import Account, ClientProblem, LiveSetting, SharedToken, SignIn
-from accounts.operators import password
+from accounts.operators import passwords
 from accounts.quota.snapshots import store_quotas
 from accounts.sign_in import attempts
 
@@ -32,7 +32,7 @@ SETTINGS = "/admin/accounts/livesetting/"
 @pytest.fixture
 def desk() -> Client:
     client = Client()
-    client.force_login(password.set_password("a long and good one"))
+    client.force_login(passwords.set_password("a long and good one"))
     return client
 
 
@@ -251,7 +251,7 @@ ACTS = [
 @pytest.mark.parametrize("path", ACTS)
 def test_every_act_of_the_desk_wants_the_token_of_its_own_page(path: str, ada: Account) -> None:
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(password.set_password("a long and good one"))
+    strict.force_login(passwords.set_password("a long and good one"))
 
     answer = strict.post(path, {"name": "FALLBACK", "value": "true", "action": "disable_chosen"})
 

@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Account, Cooldown, QuotaSnapshot
-from accounts.operators import password
+from accounts.operators import passwords
 from gateway.ledger.record import HUNG_UP, RequestRecord
 from gateway.ledger.tables import entry_of, store
 from gateway.models import ServerInstance
@@ -59,7 +59,7 @@ def browser(db: None) -> Client:
 
 @pytest.fixture
 def operator(browser: Client) -> Client:
-    browser.force_login(password.set_password(PASSWORD))
+    browser.force_login(passwords.set_password(PASSWORD))
     return browser
 
 
@@ -154,13 +154,13 @@ def test_the_operator_of_the_pages_may_look(path: str, operator: Client) -> None
 
 @pytest.mark.parametrize("password", [PASSWORD, "with:two:colons", ":", "grüße 日本", " spaces "])
 def test_a_script_sends_the_password(password: str, browser: Client) -> None:
-    password.set_password(password)
+    passwords.set_password(password)
 
     assert browser.get("/api/stats/model", headers=basic(password)).status_code == 200
 
 
 def test_the_name_of_the_scheme_may_be_written_in_any_way(browser: Client) -> None:
-    password.set_password(PASSWORD)
+    passwords.set_password(PASSWORD)
     header = basic(PASSWORD)["authorization"].replace("Basic ", "bAsIc  ")
 
     assert browser.get("/api/stats/model", headers={"authorization": header}).status_code == 200
@@ -185,7 +185,7 @@ def test_the_name_of_the_scheme_may_be_written_in_any_way(browser: Client) -> No
     ],
 )
 def test_anything_else_is_refused(authorization: str, browser: Client) -> None:
-    password.set_password(PASSWORD)
+    passwords.set_password(PASSWORD)
 
     answer = browser.get("/api/stats/model", headers={"authorization": authorization})
 
@@ -194,7 +194,7 @@ def test_anything_else_is_refused(authorization: str, browser: Client) -> None:
 
 
 def test_five_wrong_passwords_lock_out_the_right_one_too(browser: Client) -> None:
-    password.set_password(PASSWORD)
+    passwords.set_password(PASSWORD)
 
     statuses = [browser.get("/api/stats/model", headers=basic(f"guess {n}")).status_code for n in range(5)]
     locked_out = browser.get("/api/stats/model", headers=basic(PASSWORD))
@@ -207,7 +207,7 @@ def test_five_wrong_passwords_lock_out_the_right_one_too(browser: Client) -> Non
 
 def test_a_lock_out_is_said_in_json(browser: Client) -> None:
     """A script must be able to read why its right password is refused."""
-    password.set_password(PASSWORD)
+    passwords.set_password(PASSWORD)
     for number in range(6):
         browser.get("/api/stats/model", headers=basic(f"guess {number}"))
 
@@ -217,10 +217,10 @@ def test_a_lock_out_is_said_in_json(browser: Client) -> None:
 
 
 def test_a_right_password_forgives_the_wrong_ones_before(browser: Client) -> None:
-    password.set_password(PASSWORD)
+    passwords.set_password(PASSWORD)
 
-    passwords = ["a", "b", "c", PASSWORD, "d", "e", "f", PASSWORD]
-    statuses = [browser.get("/api/stats/model", headers=basic(one)).status_code for one in passwords]
+    typed = ["a", "b", "c", PASSWORD, "d", "e", "f", PASSWORD]
+    statuses = [browser.get("/api/stats/model", headers=basic(one)).status_code for one in typed]
 
     assert statuses == [401, 401, 401, 200, 401, 401, 401, 200]
 
@@ -706,7 +706,7 @@ async def test_health_tells_strangers_numbers_and_no_names(client: httpx.AsyncCl
 
 
 async def test_health_tells_no_names_for_a_wrong_password(client: httpx.AsyncClient) -> None:
-    await in_database(password.set_password)(PASSWORD)
+    await in_database(passwords.set_password)(PASSWORD)
 
     wrong = [*(basic(guess) for guess in ("wrong", "")), {"cookie": "gateway_session=made-up"}]
     responses = [await client.get("/health", headers=headers) for headers in wrong]
@@ -717,7 +717,7 @@ async def test_health_tells_no_names_for_a_wrong_password(client: httpx.AsyncCli
 
 
 async def test_health_tells_the_operator_names(client: httpx.AsyncClient) -> None:
-    await in_database(password.set_password)(PASSWORD)
+    await in_database(passwords.set_password)(PASSWORD)
 
     response = await client.get("/health", headers=basic(PASSWORD))
 
@@ -727,7 +727,7 @@ async def test_health_tells_the_operator_names(client: httpx.AsyncClient) -> Non
 
 async def test_health_knows_the_session_of_the_pages(client: httpx.AsyncClient) -> None:
     browser = Client()
-    await in_database(lambda: browser.force_login(password.set_password(PASSWORD)))()
+    await in_database(lambda: browser.force_login(passwords.set_password(PASSWORD)))()
 
     response = await client.get(
         "/health", headers={"cookie": f"gateway_session={browser.cookies['gateway_session'].value}"}
@@ -737,7 +737,7 @@ async def test_health_knows_the_session_of_the_pages(client: httpx.AsyncClient) 
 
 
 async def test_wrong_passwords_at_health_lock_nobody_out(client: httpx.AsyncClient, browser: Client) -> None:
-    await in_database(password.set_password)(PASSWORD)
+    await in_database(passwords.set_password)(PASSWORD)
     for number in range(6):
         await client.get("/health", headers=basic(f"guess {number}"))
 
@@ -747,7 +747,7 @@ async def test_wrong_passwords_at_health_lock_nobody_out(client: httpx.AsyncClie
 
 
 async def test_health_is_no_place_to_guess_passwords(client: httpx.AsyncClient) -> None:
-    await in_database(password.set_password)(PASSWORD)
+    await in_database(passwords.set_password)(PASSWORD)
     for number in range(5):
         await client.get("/health", headers=basic(f"guess {number}"))
 

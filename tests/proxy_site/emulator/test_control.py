@@ -18,7 +18,7 @@ from tests.proxy_site.emulator.builders import a_text_request
 from tests.proxy_site.emulator.streams import chunks_in, last_of, parts_in, stream, text_in
 
 ADA = "ada@example.com"
-REPOSITORY = Path(__file__).parents[4]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def control(http: httpx.Client, path: str, body: Any = None) -> Any:

@@ -19,7 +19,7 @@ from tests.builders import CLAUDE_THINKING, GEMINI_3, GPT, a_stream, a_tool, tra
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-RECORDINGS = sorted(Path(__file__).parents[2].joinpath("recordings").glob("*.google.sse"))
+RECORDINGS = sorted(Path(__file__).parents[3].joinpath("recordings").glob("*.google.sse"))
 MODELS = {"claude": CLAUDE_THINKING, "gemini": GEMINI_3, "gpt": GPT}
 REQUESTS = {
     family: translated(model=model, tools=[a_tool(), a_tool("Read")], thinking={"type": "adaptive"})

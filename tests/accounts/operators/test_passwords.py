@@ -11,7 +11,7 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from accounts.models import SetUpLink
-from accounts.operators import password
+from accounts.operators import passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,8 @@ def log_in(client: Client, password: str) -> int:
 
 
 def test_the_operator_has_the_password_of_the_settings() -> None:
-    password.set_password("first")
-    password.set_password("second")
+    passwords.set_password("first")
+    passwords.set_password("second")
 
     request = RequestFactory().post("/admin/login/")
     assert authenticate(request, username="admin", password="second") is not None
@@ -52,9 +52,9 @@ def test_the_operator_has_the_password_of_the_settings() -> None:
 
 
 def test_the_same_password_leaves_the_operator_logged_in(client: Client) -> None:
-    client.force_login(password.set_password("first"))
+    client.force_login(passwords.set_password("first"))
 
-    password.set_password("first")
+    passwords.set_password("first")
 
     assert client.get("/admin/accounts/account/").status_code == 200
 
@@ -63,7 +63,7 @@ def test_the_same_password_leaves_the_operator_logged_in(client: Client) -> None
 
 
 def test_the_link_lets_the_first_operator_choose_a_password(client: Client) -> None:
-    token = password.new_set_up_token()
+    token = passwords.new_set_up_token()
     assert token is not None
 
     assert client.get(f"/admin/set-up/{token}/").status_code == 200
@@ -72,37 +72,37 @@ def test_the_link_lets_the_first_operator_choose_a_password(client: Client) -> N
 
 
 def test_it_works_once(client: Client) -> None:
-    token = password.new_set_up_token() or ""
+    token = passwords.new_set_up_token() or ""
     set_up(client, token)
 
     assert set_up(Client(), token, "another good one", "another good one") == 404
 
 
 def test_it_ends_after_half_an_hour(client: Client) -> None:
-    token = password.new_set_up_token() or ""
+    token = passwords.new_set_up_token() or ""
     SetUpLink.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     assert set_up(client, token) == 404
 
 
 def test_a_new_start_makes_the_earlier_link_useless(client: Client) -> None:
-    earlier = password.new_set_up_token() or ""
-    password.new_set_up_token()
+    earlier = passwords.new_set_up_token() or ""
+    passwords.new_set_up_token()
 
     assert set_up(client, earlier) == 404
 
 
 def test_it_is_for_this_machine_only() -> None:
-    token = password.new_set_up_token() or ""
+    token = passwords.new_set_up_token() or ""
 
     assert set_up(Client(REMOTE_ADDR="203.0.113.7"), token) == 404
 
 
 def test_with_an_operator_there_is_no_link(client: Client) -> None:
-    token = password.new_set_up_token() or ""
-    password.set_password(PASSWORD)
+    token = passwords.new_set_up_token() or ""
+    passwords.set_password(PASSWORD)
 
-    assert password.new_set_up_token() is None
+    assert passwords.new_set_up_token() is None
     assert set_up(client, token) == 404
 
 
@@ -110,17 +110,17 @@ def test_with_an_operator_there_is_no_link(client: Client) -> None:
     ("password", "again"), [("short", "short"), (PASSWORD, "other"), ("password", "password")]
 )
 def test_a_poor_or_mistyped_password_is_refused(client: Client, password: str, again: str) -> None:
-    token = password.new_set_up_token() or ""
+    token = passwords.new_set_up_token() or ""
 
     assert set_up(client, token, password, again) == 200
-    assert not password.has_operator()
+    assert not passwords.has_operator()
 
 
 # Logging in
 
 
 def test_guessing_passwords_is_throttled(client: Client) -> None:
-    password.set_password(PASSWORD)
+    passwords.set_password(PASSWORD)
 
     statuses = [log_in(client, f"guess {number}") for number in range(6)]
 
@@ -133,7 +133,7 @@ def test_a_lock_out_ends_after_its_time_although_wrong_passwords_go_on(
     client: Client, settings: Settings
 ) -> None:
     settings.AXES_COOLOFF_TIME = timedelta(seconds=4)
-    password.set_password(PASSWORD)
+    passwords.set_password(PASSWORD)
     for number in range(5):
         log_in(client, f"guess {number}")
     locked_at = time.monotonic()
@@ -146,7 +146,7 @@ def test_a_lock_out_ends_after_its_time_although_wrong_passwords_go_on(
 
 
 def test_all_addresses_of_an_ipv6_network_are_one_guesser() -> None:
-    password.set_password(PASSWORD)
+    passwords.set_password(PASSWORD)
     for number in range(5):
         log_in(Client(REMOTE_ADDR=f"2001:db8:0:1::{number}"), f"guess {number}")
 
@@ -165,11 +165,11 @@ def test_all_addresses_of_an_ipv6_network_are_one_guesser() -> None:
     ],
 )
 def test_a_guesser_is_known_by_the_network(address: str, network: str) -> None:
-    assert password.guesser(RequestFactory(REMOTE_ADDR=address).get("/")) == network
+    assert passwords.guesser(RequestFactory(REMOTE_ADDR=address).get("/")) == network
 
 
 def test_a_crowd_does_not_push_a_lock_out_from_memory(client: Client) -> None:
-    password.set_password(PASSWORD)
+    passwords.set_password(PASSWORD)
     for number in range(5):
         log_in(client, f"guess {number}")
     for number in range(1000):
