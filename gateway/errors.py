@@ -27,6 +27,9 @@ from typing import Any
 
 from accounts.values.sanitize import neutralised_lines
 
+OUR_FAULT = "The gateway failed; its log has the details under this request id."
+STOPPING = "The gateway is shutting down. Try again in a moment."
+
 
 class GatewayError(Exception):
     """``should_retry`` becomes the header ``x-should-retry``: False makes every official client show the

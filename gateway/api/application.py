@@ -25,7 +25,7 @@ from django.urls import Resolver404, resolve
 from accounts.values.sanitize import neutralised
 from gateway.api.authentication import check_host
 from gateway.bodies.arrival import ClientGone, IncomingBody
-from gateway.errors import GatewayError, InvalidRequest, NotFound, Overloaded
+from gateway.errors import OUR_FAULT, STOPPING, GatewayError, InvalidRequest, NotFound, Overloaded
 from gateway.telemetry.noise import say_of_stranger
 from gateway.telemetry.request_ids import accepted_or_new, current_request_id
 
@@ -44,8 +44,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Answering = Callable[[], "Awaitable[HttpResponseBase]"]
 
-STOPPING = "The gateway is shutting down. Try again in a moment."
-OUR_FAULT = "The gateway failed; its log has the details under this request id."
 URLCONF = "gateway.api.urls"
 LONGEST_PATH_SHOWN = 200
 API_PATH_AT_THE_END = re.compile(r"(?:.*/)?(messages(?:/+count_tokens)?|models(?:/+[^/]+)?)/*", re.IGNORECASE)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from accounts.values.sanitize import fitting
-from gateway.api.application import OUR_FAULT, STOPPING, EventStream, JsonResponse
+from gateway.api.application import EventStream, JsonResponse
 from gateway.api.endpoint import endpoint
 from gateway.dialects.anthropic.messages import OLDEST_VERSION
 from gateway.dialects.anthropic.sse import PING, encode_event
-from gateway.errors import GatewayError, Overloaded
+from gateway.errors import OUR_FAULT, STOPPING, GatewayError, Overloaded
 from gateway.large_requests.request import RequestParser
 from gateway.ledger.record import RequestRecord
 from gateway.relay.answer import KEEP_ALIVE_SECONDS

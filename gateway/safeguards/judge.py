@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from accounts.live_settings import live
-from gateway.api.application import OUR_FAULT, STOPPING
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import (
+    OUR_FAULT,
+    STOPPING,
     GatewayError,
     NotFound,
     Overloaded,
