@@ -10,9 +10,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Revision
-from gateway.ledger.record import MESSAGES
 from gateway.routing.routes import Route, Routes, cycle_through
 from gateway.routing.token_ratios import MOST_MODELS, Learnt, TokenRatios
+
+MESSAGES = "messages"
+SAFEGUARDS = "safeguards"
+"""Classes of requests: a client's own, and the safety check that the gateway makes of its answer."""
 
 
 class ModelRoute(models.Model):
@@ -159,8 +162,7 @@ class RequestLog(Tokens):
     started_at = models.DateTimeField()
     client = models.CharField(max_length=100)
     request_class = models.CharField(max_length=20, default=MESSAGES, db_default=MESSAGES)
-    """MESSAGES or SAFEGUARDS (gateway/ledger/record.py). A safety check has the request_id of the request
-    whose answer it is about."""
+    """MESSAGES or SAFEGUARDS. A safety check has the request_id of the request whose answer it is about."""
     session_id = models.CharField(max_length=200, blank=True)
     """Claude Code's, of one conversation and its subagents."""
     client_model = models.CharField(max_length=200, blank=True)

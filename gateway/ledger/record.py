@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from accounts.values.sanitize import fitting
+from gateway.models import MESSAGES
 from gateway.relay.error_messages import FORESEEN, NOBODY_LEFT_TO_TELL, TOLD_THE_CLIENT
 from gateway.translation.response.usage import NO_TOKENS, Tokens
 
@@ -25,9 +26,6 @@ HUNG_UP = "hung_up"
 ANSWERED = "answered"
 UNKNOWN_NAMES = "(unknown names)"
 """Stands for all models that clients have asked for and nobody has."""
-MESSAGES = "messages"
-SAFEGUARDS = "safeguards"
-"""Classes of requests: a client's own, and the safety check that the gateway makes of its answer."""
 CLIENT_CLOSED_REQUEST = 499
 """What nginx writes for a client that left before its answer; no client ever sees it."""
 

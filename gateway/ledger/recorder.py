@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from gateway.ledger.record import MESSAGES
+from gateway.models import MESSAGES
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest

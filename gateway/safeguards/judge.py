@@ -26,7 +26,8 @@ from gateway.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
-from gateway.ledger.record import SAFEGUARDS, RequestRecord
+from gateway.ledger.record import RequestRecord
+from gateway.models import SAFEGUARDS
 from gateway.relay.context import Journey, session_id_for
 from gateway.relay.error_messages import TOLD_THE_CLIENT
 from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rules_by_label

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.management.operator_command import OperatorCommand
 from accounts.management.tables import Layout, duration, number
 from accounts.values.times import second
-from gateway.ledger.record import MESSAGES, SAFEGUARDS, TOKEN_COLUMNS, tokens_of
+from gateway.ledger.record import TOKEN_COLUMNS, tokens_of
 from gateway.ledger.search import (
     LARGEST_PAGE,
     Following,
@@ -25,7 +25,7 @@ from gateway.ledger.search import (
     whole_id,
 )
 from gateway.ledger.time_spans import NotATime, moment
-from gateway.models import RequestLog
+from gateway.models import MESSAGES, SAFEGUARDS, RequestLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
