@@ -10,10 +10,10 @@ from accounts.service import AccountsService
 from gateway.large_requests.translator import RequestTranslator
 from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger.recorder import Bookkeeper
+from gateway.ledger.signature_store import StoredSignatures
 from gateway.ledger.writer import Ledger
 from gateway.models import read_routes, read_token_ratios, store_token_ratios
 from gateway.relay.relay import Relay
-from gateway.relay.signature_store import StoredSignatures
 from gateway.relay.web_searches import WebSearches
 from gateway.routing.routes import Routes
 from gateway.routing.token_ratios import TokenRatios

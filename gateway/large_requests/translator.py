@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.large_requests.request import RequestParser, RequestSummary
     from gateway.large_requests.workers import TranslationWorkers
-    from gateway.relay.signature_store import StoredSignatures
+    from gateway.ledger.signature_store import StoredSignatures
     from gateway.routing.token_ratios import TokenRatios
     from gateway.routing.upstream_model import Family, UpstreamModel
     from gateway.translation.web_search.asked import Search

@@ -70,7 +70,7 @@ class Ledger:
         self._ended: Records = {}
         """What the database does not know yet: of requests under way, and of those that have ended."""
         self._signatures: dict[str, str] = {}
-        """Of tool calls, by tool_use id; written with the rows (gateway/relay/signature_store.py)."""
+        """Of tool calls, by tool_use id; written with the rows (gateway/ledger/signature_store.py)."""
         self._in_hand: set[int] = set()
         """What the writer is writing at the moment, unless there is news of it already."""
         self._again = False

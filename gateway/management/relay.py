@@ -11,9 +11,9 @@ from django.conf import settings
 from accounts.service import AccountsService
 from gateway.large_requests.translator import RequestTranslator
 from gateway.large_requests.workers import TranslationWorkers
+from gateway.ledger.signature_store import StoredSignatures
 from gateway.models import read_routes
 from gateway.relay.relay import Relay
-from gateway.relay.signature_store import StoredSignatures
 from gateway.routing.token_ratios import TokenRatios
 from gateway.upstreams.cloud_code.upstream import CloudCode
 from gateway.upstreams.transport import Transport

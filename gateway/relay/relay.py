@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from accounts.service import AccountsService
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.large_requests.translator import RequestTranslator
+    from gateway.ledger.signature_store import StoredSignatures
     from gateway.relay.answer import Answer
-    from gateway.relay.signature_store import StoredSignatures
     from gateway.routing.routes import Routes
     from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search

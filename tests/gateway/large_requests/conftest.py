@@ -7,7 +7,7 @@ import pytest
 from gateway.large_requests.request import RequestParser
 from gateway.large_requests.translator import RequestTranslator
 from gateway.large_requests.workers import TranslationWorkers
-from gateway.relay.signature_store import StoredSignatures
+from gateway.ledger.signature_store import StoredSignatures
 from gateway.routing.token_ratios import TokenRatios
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import httpx
 
     from gateway.large_requests.translator import RequestTranslator
-    from gateway.relay.signature_store import StoredSignatures
+    from gateway.ledger.signature_store import StoredSignatures
     from gateway.service import Gateway
     from proxy_site.emulator.server import EmulatorServer
 
