@@ -23,18 +23,18 @@ from accounts import live_settings
 from accounts.credentials.access_tokens import AccessTokens, sealed_refresh_tokens
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
-from accounts.models import Account, ClientProblem, Revision
-from accounts.network import AccountsClient
-from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
-from accounts.pool.pool import Pool, PooledAccount, read_usable_accounts
-from accounts.quota.snapshots import forget_old_quotas, outlooks
-from accounts.status.checks import (
+from accounts.inspection import (
     AccountTrouble,
     Findings,
     OutOfUse,
     look_over_account,
     store_findings,
 )
+from accounts.models import Account, ClientProblem, Revision
+from accounts.network import AccountsClient
+from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
+from accounts.pool.pool import Pool, PooledAccount, read_usable_accounts
+from accounts.quota.snapshots import forget_old_quotas, outlooks
 from accounts.status.states import enter_state
 
 if TYPE_CHECKING:

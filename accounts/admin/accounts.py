@@ -20,12 +20,12 @@ from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts.admin import columns, settings
+from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import THRESHOLD_RULES, Account, ClientProblem, LiveSetting
 from accounts.operators import audit
 from accounts.quota.pools import pools_of
 from accounts.quota.snapshots import history_lines
 from accounts.sign_in import pages
-from accounts.status.checks import check_all, refresh_quota, verify
 from accounts.status.next_steps import advice_for
 from accounts.values.times import second
 

@@ -25,9 +25,9 @@ from django.utils import timezone
 from accounts.command_line import manage
 from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.versions import refuse_newer_database
+from accounts.inspection import check_all
 from accounts.management.gateway_command import NOTHING, GatewayCommand, as_json
 from accounts.models import Account
-from accounts.status.checks import check_all
 from accounts.terms import NOTICE
 from accounts.values.sanitize import neutralised, neutralised_lines
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from django.core.management.base import CommandParser
 
-    from accounts.status.checks import Check, Verdict
+    from accounts.inspection import Check, Verdict
 
 ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 

@@ -19,8 +19,8 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.utils import timezone
 
+from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import Account
-from accounts.status.checks import check_all, refresh_quota, verify
 from accounts.transfer.exporting import export
 from accounts.values.sanitize import UNSAFE
 from tests.accounts.terminal import Terminal
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-    from accounts.status.checks import Check
+    from accounts.inspection import Check
     from proxy_site.emulator.server import EmulatorServer
 
 

@@ -12,13 +12,13 @@ from django.core.management.base import CommandError
 
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.sign_in import require_client_id
+from accounts.inspection import verify
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account, SignIn
 from accounts.operators.audit import ADDITION, record_command
 from accounts.sign_in import attempts
 from accounts.sign_in.callback_server import CallbackListener, NoPortFree
 from accounts.sign_in.pasted_address import AnswerUnusable
-from accounts.status.checks import verify
 from accounts.status.next_steps import advice_for
 from accounts.values.emails import parse_email
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from accounts.command_line import manage
+from accounts.inspection import refresh_quota
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import usable_accounts
 from accounts.operators.audit import record_command
-from accounts.status.checks import refresh_quota
 from accounts.status.overview import describe
 
 if TYPE_CHECKING:

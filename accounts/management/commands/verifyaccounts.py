@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from accounts.command_line import manage
+from accounts.inspection import verify
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account
 from accounts.operators.audit import record_command
-from accounts.status.checks import verify
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

@@ -7,9 +7,9 @@ import pytest
 from django.utils import timezone
 
 from accounts.google.code_assist import ModelOffer
+from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import Account, QuotaSnapshot
 from accounts.quota.snapshots import forget_old_quotas, outlooks, store_quotas
-from accounts.status.checks import check_all, refresh_quota, verify
 from proxy_site.emulator.delivery.behaviour import refuse
 
 if TYPE_CHECKING:
