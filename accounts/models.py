@@ -210,7 +210,7 @@ class QuotaSnapshot(models.Model):
 
 
 class Cooldown(models.Model):
-    """An account rests for one quota. Kept here so that a restart forgets nothing; the server reads memory.
+    """An account cools down for one quota. Kept here so that a restart forgets nothing; the server reads memory.
 
     `model_key` is the upstream model and the header mode: "gemini-3-flash:cli".
     """

@@ -102,18 +102,18 @@ class AccountsService:
         self._watch: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._acknowledging: asyncio.Task[None] | None = None
-        self._rests_changed = asyncio.Event()
+        self._cooldowns_changed = asyncio.Event()
 
     async def start(self) -> None:
         await database_sync_to_async(
             ClientProblem.clear
         )()  # it may be right now; the first refresh will tell
-        self.pool.rests.load(await database_sync_to_async(read_cooldowns)())
-        self.pool.rests.on_changed = self._note_rests
+        self.pool.cooldowns.load(await database_sync_to_async(read_cooldowns)())
+        self.pool.cooldowns.on_changed = self._note_cooldowns
         await self._reload_if_changed()
         await self.database.start()
         self._watch = asyncio.create_task(self._keep_watch())
-        self._keeper = asyncio.create_task(self._keep_rests())
+        self._keeper = asyncio.create_task(self._keep_storing_cooldowns())
         loop = asyncio.get_running_loop()
         Revision.on_change = lambda: loop.call_soon_threadsafe(self._look_now.set)
         _running.append(self)
@@ -137,7 +137,7 @@ class AccountsService:
         with suppress(DatabaseDown):
             await self.database.unless_down(self.tokens.stop())
         await self.client.close()
-        await self._store_rests()
+        await self._store_cooldowns()
         await self._store_last_used()
 
     # What requests ask
@@ -318,32 +318,32 @@ class AccountsService:
             except DatabaseError as error:
                 logger.warning("Commands cannot be told that their changes are in use: %s", error)
 
-    def _note_rests(self) -> None:
-        self._rests_changed.set()
+    def _note_cooldowns(self) -> None:
+        self._cooldowns_changed.set()
         self.on_changed()
 
-    async def _keep_rests(self) -> None:
+    async def _keep_storing_cooldowns(self) -> None:
         """At once, but beside the requests: a rest is known in memory before it is in the database."""
         while True:
-            await self._rests_changed.wait()
-            self._rests_changed.clear()
-            await self._store_rests()
+            await self._cooldowns_changed.wait()
+            self._cooldowns_changed.clear()
+            await self._store_cooldowns()
 
-    async def _store_rests(self) -> None:
+    async def _store_cooldowns(self) -> None:
         if self.database.problem:
             return  # the housekeeping stores them when it is over
-        changes = self.pool.rests.take_unsaved()
+        changes = self.pool.cooldowns.take_unsaved()
         try:
             if changes:
                 await database_sync_to_async(store_cooldowns)(changes)
         except Exception:
-            self.pool.rests.restore_unsaved(changes)
+            self.pool.cooldowns.restore_unsaved(changes)
             logger.exception("Cooldowns could not be stored yet; a restart now would forget them")
 
     async def _keep_house(self) -> None:
         if time.monotonic() >= self._next_housekeeping:
             self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
-            await self._store_rests()
+            await self._store_cooldowns()
             await self._store_last_used()
             await self.tokens.store_unsaved()
             await database_sync_to_async(forget_old_quotas)()

@@ -127,7 +127,7 @@ live.integer(
     "DEFAULT_COOLDOWN_MS",
     10_000,
     between=(1000, 600_000),
-    meaning="How long an account rests when Google refuses without saying for how long, in ms.",
+    meaning="How long an account cools down when Google refuses without saying for how long, in ms.",
 )
 live.integer(
     "MAX_WAIT_BEFORE_ERROR_MS",

@@ -246,7 +246,7 @@ def test_a_dry_account_says_until_when_at_once_and_everywhere(
     time.sleep(WRITTEN_AFTER_SECONDS)
     dry = rf"dry until {datetime.now(ZoneInfo('Europe/Berlin')) + timedelta(hours=3):%H}:\d\d CES?T"
     for account in state.accounts:
-        assert re.search(rf"{account.email} rests for {MODEL}: quota, {dry}", running.output)
+        assert re.search(rf"{account.email} cools down for {MODEL}: quota, {dry}", running.output)
         assert re.search(rf"{account.email} .*\n +Claude, GPT {dry}", said(running, "listaccounts"))
         assert re.search(rf"{account.email} +Claude, GPT +0% +{dry}", said(running, "stats", "limits"))
     rows = orjson.loads(said(running, "listaccounts", "--json"))["rows"]

@@ -86,7 +86,7 @@ class AccountList(ChangeList):
 @admin.register(Account)
 class AccountAdmin(ModelAdmin):
     form = AccountForm
-    list_display = ("shown_email", "shown_state", "shown_tier", "quota", "resting", "used")
+    list_display = ("shown_email", "shown_state", "shown_tier", "quota", "cooldowns", "used")
     list_filter = (UsableFilter, "state", "enabled", "tier")
     search_fields = ("email",)
     list_per_page = 50
@@ -138,8 +138,8 @@ class AccountAdmin(ModelAdmin):
     def quota(self, account: Account) -> str:
         return columns.quota_bars(account.pools)  # type: ignore[attr-defined]  # see AccountList
 
-    @display(description="resting")
-    def resting(self, account: Account) -> str:
+    @display(description="cooldowns")
+    def cooldowns(self, account: Account) -> str:
         return columns.cooldowns(account)
 
     @display(description="last used", ordering="last_used_at")

@@ -57,12 +57,16 @@ def bar_of(pool: QuotaPool) -> dict[str, object]:
 def cooldowns(account: Account) -> str:
     """Known to the process that serves; other processes do not ask it."""
     service = running_service()
-    resting = service.pool.rests.of_account(account.pk) if service else {}
-    if not resting:
+    cooldowns = service.pool.cooldowns.of_account(account.pk) if service else {}
+    if not cooldowns:
         return "-"
     rows = [
-        {"model": model_key, "reason": rest.reason, "seconds": round(rest.until - timezone.now().timestamp())}
-        for model_key, rest in sorted(resting.items(), key=lambda item: item[1].until)
+        {
+            "model": model_key,
+            "reason": cooldown.reason,
+            "seconds": round(cooldown.until - timezone.now().timestamp()),
+        }
+        for model_key, cooldown in sorted(cooldowns.items(), key=lambda item: item[1].until)
     ]
     return render_to_string("accounts/cooldowns.html", {"rows": rows})
 

@@ -10,7 +10,7 @@ from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from accounts.models import Account, Cooldown
-from accounts.pool.cooldowns import LONG_HINT_SECONDS, CoolingDown
+from accounts.pool.cooldowns import LONG_HINT_SECONDS, ActiveCooldown
 from accounts.values.sanitize import fitting
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def read_cooldowns() -> dict[tuple[int, str], CoolingDown]:
+def read_cooldowns() -> dict[tuple[int, str], ActiveCooldown]:
     """Those that still last, by account id and model key. A long one may be probed at once."""
     now = timezone.now()
     return {
-        (row.account_id, row.model_key): CoolingDown(
+        (row.account_id, row.model_key): ActiveCooldown(
             until=row.until.timestamp(),
             reason=row.reason,
             since=row.since.timestamp(),
@@ -33,16 +33,16 @@ def read_cooldowns() -> dict[tuple[int, str], CoolingDown]:
     }
 
 
-def store_cooldowns(changes: Mapping[tuple[int, str], CoolingDown | None]) -> None:
+def store_cooldowns(changes: Mapping[tuple[int, str], ActiveCooldown | None]) -> None:
     """None ends a rest. What concerns an account that has been removed meanwhile is dropped.
 
     Each row by itself: one that no database takes is said and left out, and holds up no other. Raises
     DatabaseError when the database takes none.
     """
     known = set(Account.objects.values_list("pk", flat=True))
-    for (account_id, model_key), resting in changes.items():
+    for (account_id, model_key), cooldown in changes.items():
         try:
-            _store(account_id, model_key, resting if account_id in known else None)
+            _store(account_id, model_key, cooldown if account_id in known else None)
         except (ValueError, OverflowError, DataError, IntegrityError) as error:
             # The database's own words may quote the value.
             name = f"account {account_id}, {fitting(model_key, 200)}"
@@ -50,16 +50,16 @@ def store_cooldowns(changes: Mapping[tuple[int, str], CoolingDown | None]) -> No
     Cooldown.objects.filter(until__lt=timezone.now()).delete()
 
 
-def _store(account_id: int, model_key: str, resting: CoolingDown | None) -> None:
-    if resting is None:
+def _store(account_id: int, model_key: str, cooldown: ActiveCooldown | None) -> None:
+    if cooldown is None:
         Cooldown.objects.filter(account_id=account_id, model_key=model_key).delete()
         return
     Cooldown.objects.update_or_create(
         account_id=account_id,
         model_key=model_key,
         defaults={
-            "since": datetime.fromtimestamp(resting.since, UTC),
-            "until": datetime.fromtimestamp(resting.until, UTC),
-            "reason": fitting(resting.reason, 200),
+            "since": datetime.fromtimestamp(cooldown.since, UTC),
+            "until": datetime.fromtimestamp(cooldown.until, UTC),
+            "reason": fitting(cooldown.reason, 200),
         },
     )

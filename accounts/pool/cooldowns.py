@@ -1,4 +1,4 @@
-"""How long an account rests after a failure, and who rests now. Pure: the clock is handed in."""
+"""How long an account cools down after a failure, and who rests now. Pure: the clock is handed in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUOTA_STEPS_SECONDS = (60.0, 300.0, 1800.0, 7200.0)
 RATE_LIMIT_SECONDS = 30.0
 UNKNOWN_LIMIT_MAX_SECONDS = 60.0
 FAILURES_IN_A_ROW = 3
-FAILURES_REST_SECONDS = 60.0
+FAILURES_COOLDOWN_SECONDS = 60.0
 CAPACITY_STEPS_SECONDS = (5.0, 10.0, 20.0, 30.0, 60.0)
 SHORT_HINTS_IN_A_ROW = 3
 """An account that is refused again each time it comes back is not asked twice a second."""
@@ -35,12 +35,12 @@ class Effect:
     """What a failure does to the account: `health` is added to its score."""
 
     health: float
-    rests: bool
+    cools_down: bool
 
 
-LIMITED = Effect(health=-10, rests=True)
-FAILED = Effect(health=-20, rests=False)
-NO_EFFECT = Effect(health=0, rests=False)
+LIMITED = Effect(health=-10, cools_down=True)
+FAILED = Effect(health=-20, cools_down=False)
+NO_EFFECT = Effect(health=0, cools_down=False)
 
 LIMITS = {Trouble.QUOTA, Trouble.RATE_LIMIT, Trouble.UNKNOWN_LIMIT}
 LIMIT_REASONS = {trouble.value for trouble in LIMITS}
@@ -49,15 +49,15 @@ EFFECTS: dict[Trouble, Effect] = {
     Trouble.QUOTA: LIMITED,
     Trouble.RATE_LIMIT: LIMITED,
     Trouble.UNKNOWN_LIMIT: LIMITED,
-    Trouble.NO_LICENCE: Effect(health=0, rests=True),
-    Trouble.WRONG_PROJECT: Effect(health=0, rests=True),
-    Trouble.FORBIDDEN: Effect(health=-20, rests=True),
-    Trouble.ACCESS_TOKEN_REFUSED: Effect(health=-20, rests=True),
+    Trouble.NO_LICENCE: Effect(health=0, cools_down=True),
+    Trouble.WRONG_PROJECT: Effect(health=0, cools_down=True),
+    Trouble.FORBIDDEN: Effect(health=-20, cools_down=True),
+    Trouble.ACCESS_TOKEN_REFUSED: Effect(health=-20, cools_down=True),
     Trouble.SERVER_ERROR: FAILED,
 }
 
 
-def rest_seconds(
+def cooldown_seconds(
     trouble: Trouble, hint_seconds: float | None, times_in_a_row: int, default_seconds: float
 ) -> float:
     """`hint_seconds` is what Google said; a number is trusted, but a short one only for the first few times.
@@ -77,7 +77,7 @@ def step(steps: tuple[float, ...], times: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class CoolingDown:
+class ActiveCooldown:
     until: float
     """Seconds since the epoch."""
     reason: str
@@ -101,59 +101,59 @@ class CapacityPause:
     times: int
 
 
-class Rests:
-    """Who rests for which quota, and which models are left alone. `on_changed` is called when the database
+class Cooldowns:
+    """Who cools down for which quota, and which models are left alone. `on_changed` is called when the database
     should hear of it."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.on_changed: Callable[[], None] = lambda: None
         self._now = now
-        self._resting: dict[Key, CoolingDown] = {}
-        self._unsaved: dict[Key, CoolingDown | None] = {}
+        self._active: dict[Key, ActiveCooldown] = {}
+        self._unsaved: dict[Key, ActiveCooldown | None] = {}
         self._in_a_row: dict[Key, int] = {}
         self._paused: dict[str, CapacityPause] = {}
 
     # Accounts
 
-    def get(self, key: Key) -> CoolingDown | None:
+    def get(self, key: Key) -> ActiveCooldown | None:
         """One that begins in the future is from before the clock was set back: nobody knows its end."""
-        resting = self._resting.get(key)
-        if resting is None:
+        cooldown = self._active.get(key)
+        if cooldown is None:
             return None
-        return resting if resting.since <= self._now() < resting.until else None
+        return cooldown if cooldown.since <= self._now() < cooldown.until else None
 
-    def of_account(self, account_id: int) -> dict[str, CoolingDown]:
+    def of_account(self, account_id: int) -> dict[str, ActiveCooldown]:
         """Those that still last, by model key."""
-        keys = [key for key in self._resting if key[0] == account_id]
-        return {key[1]: resting for key in keys if (resting := self.get(key)) is not None}
+        keys = [key for key in self._active if key[0] == account_id]
+        return {key[1]: cooldown for key in keys if (cooldown := self.get(key)) is not None}
 
     def failed(
         self, key: Key, trouble: Trouble, hint_seconds: float | None, default_seconds: float
-    ) -> CoolingDown | None:
+    ) -> ActiveCooldown | None:
         """One more failure in a row. Returns the rest it leads to, if it does."""
         if trouble not in EFFECTS:
             return None
         times = self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
         effect = EFFECTS[trouble]
-        if effect.rests:
-            seconds = rest_seconds(trouble, hint_seconds, times, default_seconds)
+        if effect.cools_down:
+            seconds = cooldown_seconds(trouble, hint_seconds, times, default_seconds)
             return self._begin(key, seconds, trouble.value)
         if effect.health and times >= FAILURES_IN_A_ROW:
-            return self._begin(key, FAILURES_REST_SECONDS, f"failed {times} times in a row")
+            return self._begin(key, FAILURES_COOLDOWN_SECONDS, f"failed {times} times in a row")
         return None
 
     def is_same_moment(self, key: Key) -> bool:
         """A request that ran beside this one has told the same story already."""
-        resting = self.get(key)
-        return resting is not None and 0 <= self._now() - resting.since < SAME_MOMENT_SECONDS
+        cooldown = self.get(key)
+        return cooldown is not None and 0 <= self._now() - cooldown.since < SAME_MOMENT_SECONDS
 
     def succeeded(self, key: Key, asked_at: float) -> bool:
         """True when a rest or a pause ends by it. A rest that began while the request was on its way
         stays."""
         self._in_a_row.pop(key, None)
         has_ended_pause = self._paused.pop(key[1], None) is not None
-        resting = self._resting.get(key)
-        if resting is None or resting.since > asked_at:
+        cooldown = self._active.get(key)
+        if cooldown is None or cooldown.since > asked_at:
             return has_ended_pause
         self._set(key, None)
         return True
@@ -163,26 +163,26 @@ class Rests:
         if not self.is_probe_due(key):
             return False
         probe_at = self._now() + PROBE_EVERY_SECONDS
-        self._resting[key] = replace(self._resting[key], probe_at=probe_at)
+        self._active[key] = replace(self._active[key], probe_at=probe_at)
         return True
 
     def is_probe_due(self, key: Key) -> bool:
-        resting = self.get(key)
-        return resting is not None and resting.probe_at is not None and resting.probe_at <= self._now()
+        cooldown = self.get(key)
+        return cooldown is not None and cooldown.probe_at is not None and cooldown.probe_at <= self._now()
 
-    def _begin(self, key: Key, seconds: float, reason: str) -> CoolingDown:
+    def _begin(self, key: Key, seconds: float, reason: str) -> ActiveCooldown:
         now = self._now()
         probe_at = now + PROBE_EVERY_SECONDS if seconds > LONG_HINT_SECONDS else None
-        resting = CoolingDown(now + seconds, reason, now, probe_at)
-        self._set(key, resting)
-        return resting
+        cooldown = ActiveCooldown(now + seconds, reason, now, probe_at)
+        self._set(key, cooldown)
+        return cooldown
 
-    def _set(self, key: Key, resting: CoolingDown | None) -> None:
-        if resting is None:
-            self._resting.pop(key, None)
+    def _set(self, key: Key, cooldown: ActiveCooldown | None) -> None:
+        if cooldown is None:
+            self._active.pop(key, None)
         else:
-            self._resting[key] = resting
-        self._unsaved[key] = resting
+            self._active[key] = cooldown
+        self._unsaved[key] = cooldown
         self.on_changed()
 
     # Models
@@ -205,20 +205,20 @@ class Rests:
 
     # What the database keeps
 
-    def load(self, rests: Mapping[Key, CoolingDown]) -> None:
+    def load(self, cools_down: Mapping[Key, ActiveCooldown]) -> None:
         """At the start: what was known when the last server stopped."""
-        self._resting = {**rests, **self._resting}
+        self._active = {**cools_down, **self._active}
 
-    def take_unsaved(self) -> dict[Key, CoolingDown | None]:
+    def take_unsaved(self) -> dict[Key, ActiveCooldown | None]:
         """What has changed since this was last asked; None: the rest is over."""
         taken, self._unsaved = self._unsaved, {}
         return taken
 
-    def restore_unsaved(self, changes: Mapping[Key, CoolingDown | None]) -> None:
+    def restore_unsaved(self, changes: Mapping[Key, ActiveCooldown | None]) -> None:
         """The database did not take them; what has changed since then is newer."""
         self._unsaved = {**changes, **self._unsaved}
 
     def forget_past(self) -> None:
         """A rest of an account that is switched off stays: it may be switched on again."""
         now = self._now()
-        self._resting = {key: resting for key, resting in self._resting.items() if resting.until > now}
+        self._active = {key: cooldown for key, cooldown in self._active.items() if cooldown.until > now}

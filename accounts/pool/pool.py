@@ -30,7 +30,7 @@ from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.models import usable_accounts
 from accounts.pool import strategies
-from accounts.pool.cooldowns import EFFECTS, LIMITS, NO_EFFECT, CapacityPause, CoolingDown, Rests
+from accounts.pool.cooldowns import EFFECTS, LIMITS, NO_EFFECT, ActiveCooldown, CapacityPause, Cooldowns
 from accounts.pool.labels import short_labels
 from accounts.pool.queue import AccountRequest, Patience, Reconsider, Waiter, WaitingQueue
 from accounts.pool.strategies import Candidate, Condition
@@ -93,14 +93,16 @@ class Unavailable:
     """The model itself has no capacity."""
     ready: list[PooledAccount]
     """At no limit: busy, or free again by now."""
-    limited: list[tuple[PooledAccount, CoolingDown]]
+    limited: list[tuple[PooledAccount, ActiveCooldown]]
     """At their limit, the first to return first."""
 
     def ready_without(self, excluded: Collection[int]) -> list[PooledAccount]:
         return [account for account in self.ready if account.id not in excluded]
 
     def first_return(self, excluded: Collection[int] = ()) -> float | None:
-        return next((rest.until for account, rest in self.limited if account.id not in excluded), None)
+        return next(
+            (cooldown.until for account, cooldown in self.limited if account.id not in excluded), None
+        )
 
 
 class QueueFull(Exception):
@@ -124,7 +126,7 @@ class Lease:
 
 class Pool:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self.rests = Rests(now)
+        self.cooldowns = Cooldowns(now)
         self._now = now
         self._accounts: list[PooledAccount] = []
         self._conditions: dict[int, Condition] = {}
@@ -151,7 +153,7 @@ class Pool:
 
     def replace(self, accounts: list[PooledAccount]) -> None:
         self._accounts = _labelled(accounts)
-        self.rests.forget_past()
+        self.cooldowns.forget_past()
         self.recheck()
 
     def set_remaining(self, account_id: int, fractions: dict[str, float]) -> None:
@@ -284,7 +286,7 @@ class Pool:
         )
 
     def _probe(self, free: Iterable[PooledAccount], model_key: str) -> PooledAccount | None:
-        return next((one for one in free if self.rests.may_probe((one.id, model_key))), None)
+        return next((one for one in free if self.cooldowns.may_probe((one.id, model_key))), None)
 
     def _remember_conversation(self, conversation: str, account_id: int) -> None:
         if conversation:
@@ -348,7 +350,7 @@ class Pool:
         if self.model_backoff(model_key) is not None:
             return False
         key = (account.id, model_key)
-        if _is_limit(self.rests.get(key)) and not self.rests.is_probe_due(key):
+        if _is_limit(self.cooldowns.get(key)) and not self.cooldowns.is_probe_due(key):
             return False
         return (
             not listed_id
@@ -390,7 +392,7 @@ class Pool:
 
     def unavailable(self, request: AccountRequest | Need) -> Unavailable:
         ready: list[PooledAccount] = []
-        limited: list[tuple[PooledAccount, CoolingDown]] = []
+        limited: list[tuple[PooledAccount, ActiveCooldown]] = []
         now = self._now()
         for account in self._eligible(request, ()):
             cooldown = self.cooldown(account, request.model_key)
@@ -405,11 +407,11 @@ class Pool:
         """Whether each of them has as many requests as it may."""
         return not self._free(accounts)
 
-    def cooldown(self, account: PooledAccount, model_key: str) -> CoolingDown | None:
-        return self.rests.get((account.id, model_key))
+    def cooldown(self, account: PooledAccount, model_key: str) -> ActiveCooldown | None:
+        return self.cooldowns.get((account.id, model_key))
 
     def model_backoff(self, model_key: str) -> CapacityPause | None:
-        return self.rests.pause(model_key)
+        return self.cooldowns.pause(model_key)
 
     # What answers teach
 
@@ -417,34 +419,36 @@ class Pool:
         """An answer has begun."""
         self._change_condition(lease.account.id, health=1)
         model_key = lease.request.model_key
-        if self.rests.succeeded((lease.account.id, model_key), lease.taken_at):
+        if self.cooldowns.succeeded((lease.account.id, model_key), lease.taken_at):
             self._serve(self._queue.groups(model_key))
             self._turn_away(self._queue.groups(model_key))
 
-    def failed(self, lease: Lease, trouble: Trouble, hint_seconds: float | None = None) -> CoolingDown | None:
+    def failed(
+        self, lease: Lease, trouble: Trouble, hint_seconds: float | None = None
+    ) -> ActiveCooldown | None:
         """`hint_seconds`: how long Google said to wait. Returns the account's rest for this quota, if any."""
         account, request = lease.account, lease.request
         key = (account.id, request.model_key)
-        known = self.rests.get(key)
+        known = self.cooldowns.get(key)
         # A limit outweighs what the account cools down for already, however short ago that began.
-        if self.rests.is_same_moment(key) and (_is_limit(known) or trouble not in LIMITS):
+        if self.cooldowns.is_same_moment(key) and (_is_limit(known) or trouble not in LIMITS):
             return known
         self._change_condition(account.id, health=EFFECTS.get(trouble, NO_EFFECT).health, tokens=1)
-        resting = self.rests.failed(key, trouble, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
-        if resting is not None:
-            what = f"{request.model_id}: {resting.reason}, {resting.until - resting.since:.0f} s"
+        cooldown = self.cooldowns.failed(key, trouble, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
+        if cooldown is not None:
+            what = f"{request.model_id}: {cooldown.reason}, {cooldown.until - cooldown.since:.0f} s"
             if trouble is Trouble.QUOTA:
                 self.on_dry(account.id)
-                until = dry_until(resting.until, resting.since, settings.LOCAL_TIME_ZONE)
-                what = f"{request.model_id}: {resting.reason}, {until}"
-            logger.warning("%s rests for %s", account.email, what)
+                until = dry_until(cooldown.until, cooldown.since, settings.LOCAL_TIME_ZONE)
+                what = f"{request.model_id}: {cooldown.reason}, {until}"
+            logger.warning("%s cools down for %s", account.email, what)
             self._turn_away(self._queue.groups(request.model_key))
             self._plan_wake_up()
-        return resting
+        return cooldown
 
     def back_off(self, model_key: str, hint_seconds: float | None) -> CapacityPause:
         """The model has no capacity, whichever account asks."""
-        backoff = self.rests.pause_model(model_key, hint_seconds)
+        backoff = self.cooldowns.pause_model(model_key, hint_seconds)
         self._turn_away(self._queue.groups(model_key))
         self._plan_wake_up()
         return backoff
@@ -466,7 +470,7 @@ def _leaving(group: Group, why: Unavailable) -> list[Waiter]:
     return group.impatient(group.return_at, for_backoff=False)
 
 
-def _is_limit(cooldown: CoolingDown | None) -> bool:
+def _is_limit(cooldown: ActiveCooldown | None) -> bool:
     return cooldown is not None and cooldown.is_limit
 
 

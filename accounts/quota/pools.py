@@ -101,9 +101,9 @@ def pools_of(account_ids: Collection[int]) -> dict[int, list[QuotaPool]]:
     for one in outlooks(account_ids):
         found[one.account_id].append(one)
     refused: dict[int, dict[str, datetime]] = {}
-    rests = Cooldown.lasting().filter(account_id__in=account_ids, reason=Trouble.QUOTA.value)
-    for rest in rests:
-        refused.setdefault(rest.account_id, {})[rest.model_key] = rest.until
+    cooldowns = Cooldown.lasting().filter(account_id__in=account_ids, reason=Trouble.QUOTA.value)
+    for cooldown in cooldowns:
+        refused.setdefault(cooldown.account_id, {})[cooldown.model_key] = cooldown.until
     return {key: _pools(known, refused.get(key, {})) for key, known in found.items()}
 
 

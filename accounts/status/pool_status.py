@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from accounts.pool.cooldowns import CoolingDown
+    from accounts.pool.cooldowns import ActiveCooldown
     from accounts.service import AccountsService
 
 
@@ -18,18 +18,19 @@ class AccountStanding:
 
     email: str
     in_flight: int
-    resting: Mapping[str, CoolingDown]
+    cooldowns: Mapping[str, ActiveCooldown]
     remaining: Mapping[str, float]
 
     @property
-    def limits(self) -> dict[str, CoolingDown]:
-        return {key: rest for key, rest in self.resting.items() if rest.is_limit}
+    def limits(self) -> dict[str, ActiveCooldown]:
+        return {key: cooldown for key, cooldown in self.cooldowns.items() if cooldown.is_limit}
 
     def as_json(self) -> dict[str, Any]:
         return {
             "in_flight": self.in_flight,
-            "resting": {
-                key: {"reason": rest.reason, "until": rest.until} for key, rest in self.resting.items()
+            "cooldowns": {
+                key: {"reason": cooldown.reason, "until": cooldown.until}
+                for key, cooldown in self.cooldowns.items()
             },
             "remaining": dict(self.remaining),
         }
@@ -73,7 +74,7 @@ def standing(service: AccountsService) -> Standing:
             AccountStanding(
                 email=account.email,
                 in_flight=pool.in_flight(account.id),
-                resting=pool.rests.of_account(account.id),
+                cooldowns=pool.cooldowns.of_account(account.id),
                 remaining=pool.remaining(account.id),
             )
             for account in pool.accounts

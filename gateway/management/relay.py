@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def relay_of_accounts() -> AsyncIterator[Relay]:
     """Knows accounts, limits, routes and settings as a server on the same database does, and shares with one
-    what servers share: access tokens, and that an account rests. Nothing is kept of what is asked."""
+    what servers share: access tokens, and that an account cools down. Nothing is kept of what is asked."""
     accounts = AccountsService()
     transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
     cloud_code = CloudCode(transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)

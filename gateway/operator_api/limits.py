@@ -1,4 +1,4 @@
-"""What each account has left of each model, and what it rests for: from the database, so that commands and
+"""What each account has left of each model, and what it cools down for: from the database, so that commands and
 every server say the same. Nobody asks Google because somebody looks."""
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def read_limits() -> list[AccountLimits]:
     for quota in outlooks():
         if quota.account_id in found and quota.header_mode == mode_in_use(quota.model_id):
             found[quota.account_id].quotas[quota.model_id] = quota
-    for rest in Cooldown.lasting().filter(reason__in=LIMIT_REASONS):
-        model_id, _, mode = rest.model_key.partition(":")
+    for cooldown in Cooldown.lasting().filter(reason__in=LIMIT_REASONS):
+        model_id, _, mode = cooldown.model_key.partition(":")
         if mode == mode_in_use(model_id):
-            found[rest.account_id].limits[model_id] = rest
+            found[cooldown.account_id].limits[model_id] = cooldown
     for account_id, pools in pools_of(list(found)).items():
         found[account_id].pools = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
     return list(found.values())
@@ -107,8 +107,8 @@ def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any
         "quotaThreshold": account.quota_threshold,
         "modelQuotaThresholds": account.model_quota_thresholds,
         "modelRateLimits": {
-            model_id: {"isRateLimited": True, "reason": rest.reason, "resetTime": rest.until}
-            for model_id, rest in one.limits.items()
+            model_id: {"isRateLimited": True, "reason": cooldown.reason, "resetTime": cooldown.until}
+            for model_id, cooldown in one.limits.items()
         },
         "dry": one.dry or None,
         "pools": [pool.as_json() for pool in one.pools],
@@ -149,12 +149,12 @@ def rows(limits: Sequence[AccountLimits]) -> list[tuple[str, str, str, str]]:
 def _outlook(one: AccountLimits, pool: QuotaPool) -> str:
     """What comes, and the shorter rests that are no matter of the quota."""
     now, zone = timezone.now().timestamp(), timezone.get_current_timezone()
-    resting = [
-        f"{rest.reason} for {model_id} until {clock(rest.until.timestamp(), now, zone)}"
-        for model_id, rest in one.limits.items()
-        if rest.reason != Trouble.QUOTA.value and model_id in pool.models
+    cooldowns = [
+        f"{cooldown.reason} for {model_id} until {clock(cooldown.until.timestamp(), now, zone)}"
+        for model_id, cooldown in one.limits.items()
+        if cooldown.reason != Trouble.QUOTA.value and model_id in pool.models
     ]
-    return "; ".join(filter(None, [pool.sentence, *resting]))
+    return "; ".join(filter(None, [pool.sentence, *cooldowns]))
 
 
 def as_text(limits: Sequence[AccountLimits]) -> str:

@@ -223,8 +223,8 @@ def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:
 def _not_asked(model_id: str, why: Unavailable, asked: Container[str]) -> list[Attempt]:
     """The accounts that were not asked because they are at their limit."""
     return [
-        Attempt(account.label, account.email, model_id, rest.reason, rest.until)
-        for account, rest in why.limited
+        Attempt(account.label, account.email, model_id, cooldown.reason, cooldown.until)
+        for account, cooldown in why.limited
         if account.email not in asked
     ]
 

@@ -1,6 +1,6 @@
 """What each kind of failure means: for the client, and for what is tried next.
 
-One table, so that the whole policy can be read at once. How long the account rests is in
+One table, so that the whole policy can be read at once. How long the account cools down is in
 accounts/pool/cooldowns.py.
 """
 

@@ -110,7 +110,7 @@ class Failover:
     ) -> None:
         """Raises the client's error when no other account would do better."""
         account, verdict = lease.account, failure.verdict
-        back_at = self._rest(failure, lease, plan, learned, journey)
+        back_at = self._cool_down(failure, lease, plan, learned, journey)
         error = failure.as_error(account)
         is_unknown = failure.trouble is Trouble.NOT_FOUND and not self._pool.is_listed(lease.request)
         if is_unknown:
@@ -145,7 +145,7 @@ class Failover:
             self._pool.failed(lease, failure.trouble, wait)
         await self._take_out_of_use(lease.account, failure)
 
-    def _rest(
+    def _cool_down(
         self, failure: Failure, lease: Lease, plan: Plan, learned: Learned, journey: Journey
     ) -> float | None:
         """When the account is back from its limit. A passing failure is the account's only when no address
@@ -159,8 +159,8 @@ class Failover:
         wait = failure.refusal.wait_seconds if failure.refusal is not None else None
         if failure.trouble is Trouble.CAPACITY:
             learned.has_no_capacity, learned.capacity_hint_seconds = True, wait
-        rest = self._pool.failed(lease, failure.trouble, wait)
-        return rest.until if rest is not None and rest.is_limit else None
+        cooldown = self._pool.failed(lease, failure.trouble, wait)
+        return cooldown.until if cooldown is not None and cooldown.is_limit else None
 
     def _has_untried_base(self, plan: Plan, journey: Journey) -> bool:
         return any(base not in journey.failed_bases for base in self._caller.bases(plan, journey))

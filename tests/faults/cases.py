@@ -22,7 +22,7 @@ class Fault:
     status: int = 200
     error_type: str = ""
     account_state: str = "ok"
-    rests: bool = False
+    cooldowns: bool = False
     """The account is left alone afterwards for the quota it was asked for."""
     times: int | None = None
     method: str | None = None
@@ -31,8 +31,8 @@ class Fault:
     def expectation(self) -> str:
         """In words, for the page."""
         parts = ["answered" if self.outcome == "answered" else f"{self.status} {self.error_type}"]
-        if self.rests:
-            parts.append("the account rests")
+        if self.cooldowns:
+            parts.append("the account cools down")
         if self.account_state != "ok":
             parts.append(f"the account becomes {self.account_state}")
         return ", ".join(parts)
@@ -56,24 +56,24 @@ BEFORE_THE_ANSWER = [
     Fault("200 with an HTML page", "ok_with_html"),
     Fault("an answer without content", "empty_answer"),
     Fault("401, the access token has expired", "unauthenticated", times=1),
-    Fault("401, again and again", "unauthenticated", rests=True),
+    Fault("401, again and again", "unauthenticated", cooldowns=True),
     Fault("403, the account must be verified", "verification_required", account_state="needs_verification"),
     Fault("403, the account was disabled", "account_disabled", account_state="disabled_by_provider"),
-    Fault("403, no licence", "no_licence", rests=True),
-    Fault("403, the project is refused", "wrong_project", rests=True),
-    Fault("403, no reason", "permission_denied", rests=True),
+    Fault("403, no licence", "no_licence", cooldowns=True),
+    Fault("403, the project is refused", "wrong_project", cooldowns=True),
+    Fault("403, no reason", "permission_denied", cooldowns=True),
     Fault("404, a model this account lacks", "not_found"),
     Fault("408", "request_timeout"),
     Fault("429, a second", "rate_limited", {"delay": 1.0}, times=1),
-    Fault("429, a minute", "rate_limited", {"delay": 60.0}, rests=True),
-    Fault("429, two hours", "quota_exhausted", rests=True),
-    Fault("429, five days", "quota_exhausted", {"reset_after": 5 * 86400.0}, rests=True),
-    Fault("429, a nonsense hint of years", "quota_exhausted", {"reset_after": 9e8}, rests=True),
+    Fault("429, a minute", "rate_limited", {"delay": 60.0}, cooldowns=True),
+    Fault("429, two hours", "quota_exhausted", cooldowns=True),
+    Fault("429, five days", "quota_exhausted", {"reset_after": 5 * 86400.0}, cooldowns=True),
+    Fault("429, a nonsense hint of years", "quota_exhausted", {"reset_after": 9e8}, cooldowns=True),
     Fault("429, a moment that has passed", "quota_exhausted", {"reset_after": -600.0}, times=1),
-    Fault("429, bare", "bare_429", rests=True),
-    Fault("429, `retry-after: nan`", "refuse", NOT_A_NUMBER, rests=True),
-    Fault("429, no credits", "insufficient_credits", rests=True),
-    Fault("429, the error in a list", "refusal_in_a_list", rests=True),
+    Fault("429, bare", "bare_429", cooldowns=True),
+    Fault("429, `retry-after: nan`", "refuse", NOT_A_NUMBER, cooldowns=True),
+    Fault("429, no credits", "insufficient_credits", cooldowns=True),
+    Fault("429, the error in a list", "refusal_in_a_list", cooldowns=True),
     Fault("429, no capacity", "capacity_exhausted", {"status": 429}),
     Fault("500", "internal"),
     Fault("502 with an HTML page", "html_502"),

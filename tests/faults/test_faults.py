@@ -149,8 +149,8 @@ async def test_one_account_in_trouble(
         assert response.json()["error"]["type"] == case.error_type
     account = await in_database(Account.objects.get)(email=ADA)
     assert account.state == case.account_state
-    rests = gateway.accounts.pool.rests.of_account(account.pk)
-    assert (f"{asked.sent_id}:{asked.header_mode}" in rests) is case.rests
+    cooldowns = gateway.accounts.pool.cooldowns.of_account(account.pk)
+    assert (f"{asked.sent_id}:{asked.header_mode}" in cooldowns) is case.cooldowns
     await assert_at_rest(gateway, google)
 
 

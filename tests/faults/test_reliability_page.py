@@ -16,10 +16,10 @@ from accounts.google.errors import Trouble
 from accounts.pool.cooldowns import (
     CAPACITY_STEPS_SECONDS,
     EFFECTS,
+    FAILURES_COOLDOWN_SECONDS,
     FAILURES_IN_A_ROW,
-    FAILURES_REST_SECONDS,
     NO_EFFECT,
-    rest_seconds,
+    cooldown_seconds,
 )
 from accounts.values.times import in_words
 from gateway.relay import failover, model_call
@@ -72,11 +72,13 @@ def account_after(trouble: Trouble, verdict: Verdict) -> str:
         return f"leaves the pool: {verdict.state.value}"
     if trouble is Trouble.CAPACITY:
         return f"nothing; the model pauses for {steps(CAPACITY_STEPS_SECONDS)}"
-    if effect.rests:
+    if effect.cooldowns:
         default = settings.LIVE_SETTINGS["DEFAULT_COOLDOWN_MS"].start_value / 1000
-        return "rests for " + steps(rest_seconds(trouble, None, times, default) for times in range(1, 10))
+        return "cools down for " + steps(
+            cooldown_seconds(trouble, None, times, default) for times in range(1, 10)
+        )
     if effect.health:
-        return f"rests for {in_words(FAILURES_REST_SECONDS)} after {FAILURES_IN_A_ROW} in a row"
+        return f"cools down for {in_words(FAILURES_COOLDOWN_SECONDS)} after {FAILURES_IN_A_ROW} in a row"
     return "nothing"
 
 

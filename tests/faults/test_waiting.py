@@ -76,7 +76,7 @@ def most_at_once(entries: list[Entry]) -> int:
     return most
 
 
-# All accounts rest
+# All accounts cool down
 
 
 async def test_a_stream_waits_for_the_first_account_that_is_back(

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 
 from accounts.models import Account, Cooldown
 from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
-from accounts.pool.cooldowns import CoolingDown
+from accounts.pool.cooldowns import ActiveCooldown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,8 @@ def ids() -> list[int]:
     ]
 
 
-def in_an_hour(reason: str = "quota") -> CoolingDown:
-    return CoolingDown(time.time() + 3600, reason)
+def in_an_hour(reason: str = "quota") -> ActiveCooldown:
+    return ActiveCooldown(time.time() + 3600, reason)
 
 
 def test_what_is_stored_is_read_and_what_has_ended_is_forgotten(ids: list[int]) -> None:
@@ -36,8 +36,8 @@ def test_what_is_stored_is_read_and_what_has_ended_is_forgotten(ids: list[int]) 
     store_cooldowns({(ada, "one:cli"): in_an_hour(), (linus, "two:cli"): in_an_hour("rate limit")})
     store_cooldowns({(ada, "one:cli"): None})
 
-    ((key, rest),) = read_cooldowns().items()
-    assert (key, rest.reason) == ((linus, "two:cli"), "rate limit")
+    ((key, cooldown),) = read_cooldowns().items()
+    assert (key, cooldown.reason) == ((linus, "two:cli"), "rate limit")
 
 
 POISON = {
@@ -56,7 +56,7 @@ def test_a_row_that_no_database_takes_holds_up_no_other(
     model_key, until = POISON[name]
     changes = {
         (ada, "first:cli"): in_an_hour(),
-        (ada, model_key): CoolingDown(until, "quota"),
+        (ada, model_key): ActiveCooldown(until, "quota"),
         (linus, "last:cli"): in_an_hour(),
     }
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Cooldown
 from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
-from accounts.pool.cooldowns import CoolingDown, Rests
+from accounts.pool.cooldowns import ActiveCooldown, Cooldowns
 
 if TYPE_CHECKING:
     from pytest import MonkeyPatch  # noqa: PT013
@@ -24,28 +24,28 @@ KEY = "gemini-3-flash:cli"
 HOUR = 3600.0
 
 
-def rest_of_an_hour(account: Account) -> CoolingDown:
+def rest_of_an_hour(account: Account) -> ActiveCooldown:
     now = time.time()
-    resting = CoolingDown(until=now + HOUR, reason="quota", since=now)
-    store_cooldowns({(account.pk, KEY): resting})
-    return resting
+    cooldown = ActiveCooldown(until=now + HOUR, reason="quota", since=now)
+    store_cooldowns({(account.pk, KEY): cooldown})
+    return cooldown
 
 
-def after_a_start(account: Account) -> CoolingDown | None:
-    rests = Rests(now=lambda: timezone.now().timestamp())
-    rests.load(read_cooldowns())
-    return rests.get((account.pk, KEY))
+def after_a_start(account: Account) -> ActiveCooldown | None:
+    cooldowns = Cooldowns(now=lambda: timezone.now().timestamp())
+    cooldowns.load(read_cooldowns())
+    return cooldowns.get((account.pk, KEY))
 
 
 def test_a_rest_outlasts_a_restart(ada: Account) -> None:
-    resting = rest_of_an_hour(ada)
+    cooldown = rest_of_an_hour(ada)
 
     loaded = after_a_start(ada)
 
     assert loaded is not None
     assert loaded.reason == "quota"
     assert loaded.until - loaded.since == pytest.approx(HOUR)
-    assert loaded.until == pytest.approx(resting.until)
+    assert loaded.until == pytest.approx(cooldown.until)
 
 
 def test_the_clock_set_back_does_not_lengthen_a_rest(ada: Account, monkeypatch: MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from accounts.google.errors import Trouble
-from accounts.pool.cooldowns import FAILURES_IN_A_ROW, CoolingDown
+from accounts.pool.cooldowns import FAILURES_IN_A_ROW, ActiveCooldown
 from accounts.pool.pool import AccountRequest, Lease, Patience, Pool, PooledAccount, QueueFull, Reconsider
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_an_account_at_its_limit_rests_for_that_quota_only(pool: Pool) -> None:
 
     assert take(pool).account.id == 2
     assert take(pool, FLASH).account.id == 2  # sticky: the one used last
-    assert set(pool.rests.of_account(1)) == {SONNET.model_key}
+    assert set(pool.cooldowns.of_account(1)) == {SONNET.model_key}
 
 
 def test_the_servers_time_is_trusted_to_the_second(pool: Pool, clock: Clock) -> None:
@@ -93,34 +93,36 @@ def test_the_servers_time_is_trusted_to_the_second(pool: Pool, clock: Clock) -> 
         (Trouble.UNKNOWN_LIMIT, [10, 20, 40, 60, 60]),
     ],
 )
-def test_without_a_hint_rests_grow(trouble: Trouble, rests: list[float], pool: Pool, clock: Clock) -> None:
+def test_without_a_hint_rests_grow(
+    trouble: Trouble, cooldowns: list[float], pool: Pool, clock: Clock
+) -> None:
     pool.replace(pool.accounts[:1])
 
-    for seconds in rests:
+    for seconds in cooldowns:
         lease = take(pool)
-        rest = pool.failed(lease, trouble)
+        cooldown = pool.failed(lease, trouble)
         lease.release()
-        assert rest is not None
-        assert rest.until - clock.now == seconds
-        clock.now = rest.until + 3
+        assert cooldown is not None
+        assert cooldown.until - clock.now == seconds
+        clock.now = cooldown.until + 3
 
 
 def test_failures_side_by_side_count_once(pool: Pool) -> None:
     leases = [take(pool) for _ in range(3)]
 
-    rests = [pool.failed(lease, Trouble.QUOTA) for lease in leases]
+    cooldowns = [pool.failed(lease, Trouble.QUOTA) for lease in leases]
 
-    assert len({rest.until for rest in rests if rest is not None}) == 1
+    assert len({cooldown.until for cooldown in cooldowns if cooldown is not None}) == 1
     assert pool.health(1) == 60
 
 
 def test_three_failures_in_a_row_are_a_reason_to_rest(pool: Pool, clock: Clock) -> None:
     for expected in (None, None, 60):
         lease = take(pool)
-        rest = pool.failed(lease, Trouble.SERVER_ERROR)
+        cooldown = pool.failed(lease, Trouble.SERVER_ERROR)
         lease.release()
         clock.now += 5
-        assert (rest and rest.until - (clock.now - 5)) == expected
+        assert (cooldown and cooldown.until - (clock.now - 5)) == expected
 
 
 def test_a_success_ends_the_row(pool: Pool) -> None:
@@ -130,7 +132,7 @@ def test_a_success_ends_the_row(pool: Pool) -> None:
         pool.succeeded(lease)
         lease.release()
 
-    assert pool.rests.of_account(1) == {}
+    assert pool.cooldowns.of_account(1) == {}
 
 
 def test_an_answer_that_was_under_way_does_not_end_a_later_rest(pool: Pool, clock: Clock) -> None:
@@ -140,7 +142,7 @@ def test_an_answer_that_was_under_way_does_not_end_a_later_rest(pool: Pool, cloc
 
     pool.succeeded(early)
 
-    assert SONNET.model_key in pool.rests.of_account(1)
+    assert SONNET.model_key in pool.cooldowns.of_account(1)
 
 
 def test_a_rest_of_days_is_probed_by_one_request_an_hour(pool: Pool, clock: Clock) -> None:
@@ -176,20 +178,20 @@ def test_nobody_is_probed_while_another_can_answer(pool: Pool, clock: Clock) -> 
 
 def test_changes_are_handed_to_the_database_once(pool: Pool) -> None:
     told = []
-    pool.rests.on_changed = lambda: told.append(True)
+    pool.cooldowns.on_changed = lambda: told.append(True)
     lease = take(pool)
 
     pool.failed(lease, Trouble.QUOTA, 600)
 
-    changes = pool.rests.take_unsaved()
+    changes = pool.cooldowns.take_unsaved()
     assert told == [True]
-    assert [key for key, rest in changes.items() if rest is not None] == [(1, SONNET.model_key)]
-    assert pool.rests.take_unsaved() == {}
+    assert [key for key, cooldown in changes.items() if cooldown is not None] == [(1, SONNET.model_key)]
+    assert pool.cooldowns.take_unsaved() == {}
 
 
 def test_what_the_database_kept_counts_from_the_start(clock: Clock) -> None:
     pool = Pool(clock)
-    pool.rests.load({(1, SONNET.model_key): CoolingDown(clock.now + 600, "quota")})
+    pool.cooldowns.load({(1, SONNET.model_key): ActiveCooldown(clock.now + 600, "quota")})
     pool.replace([PooledAccount(1, "user1@example.com", "project-1")])
 
     assert pool.lease(SONNET) is None
@@ -200,7 +202,7 @@ def test_what_the_database_kept_counts_from_the_start(clock: Clock) -> None:
 
 
 def test_a_model_without_capacity_is_left_alone_and_no_account_is_blamed(pool: Pool, clock: Clock) -> None:
-    pool.rests.pause_model(SONNET.model_key, None)
+    pool.cooldowns.pause_model(SONNET.model_key, None)
 
     assert pool.lease(SONNET) is None
     assert pool.lease(FLASH) is not None
@@ -212,13 +214,13 @@ def test_a_model_without_capacity_is_left_alone_and_no_account_is_blamed(pool: P
 def test_pauses_grow_until_an_answer_comes(pool: Pool, clock: Clock) -> None:
     pauses = []
     for _ in range(7):
-        pause = pool.rests.pause_model(SONNET.model_key, None)
+        pause = pool.cooldowns.pause_model(SONNET.model_key, None)
         pauses.append(pause.until - clock.now)
         clock.now = pause.until + 1
     pool.succeeded(take(pool))
 
     assert pauses == [5, 10, 20, 30, 60, 60, 60]
-    assert pool.rests.pause_model(SONNET.model_key, None).times == 1
+    assert pool.cooldowns.pause_model(SONNET.model_key, None).times == 1
 
 
 # Busy accounts and the queue
@@ -435,7 +437,7 @@ def test_requests_that_are_refused_for_themselves_do_not_tire_the_account(pool: 
         pool.failed(lease, trouble)
         lease.release()
 
-    assert pool.rests.of_account(1) == {}
+    assert pool.cooldowns.of_account(1) == {}
 
 
 def test_a_clock_set_back_does_not_make_a_rest_longer(clock: Clock) -> None:
@@ -564,7 +566,7 @@ async def looks_of(event: str, waiting: int, clock: Clock, monkeypatch: pytest.M
 
         return look
 
-    monkeypatch.setattr(pool.rests, "get", counted(pool.rests.get))
+    monkeypatch.setattr(pool.cooldowns, "get", counted(pool.cooldowns.get))
     monkeypatch.setattr(pool, "_choose", counted(pool._choose))
     events: dict[str, Callable[[], object]] = {
         "comes": lambda: pool.lease(SONNET),

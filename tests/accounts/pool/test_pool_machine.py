@@ -163,9 +163,9 @@ class PoolMachine(RuleBasedStateMachine):
         self.in_loop(lambda: self.pool.replace(accounts))
 
     def check_lease(self, lease: Lease, request: AccountRequest) -> None:
-        resting = self.pool.cooldown(lease.account, request.model_key)
-        is_probe = resting is not None and resting.probe_at is not None
-        assert resting is None or not resting.is_limit or is_probe, "an account at its limit was used"
+        cooldown = self.pool.cooldown(lease.account, request.model_key)
+        is_probe = cooldown is not None and cooldown.probe_at is not None
+        assert cooldown is None or not cooldown.is_limit or is_probe, "an account at its limit was used"
         assert lease.account in self.pool.accounts
         known = {account.id for account in self.pool.accounts}
         owners = OWNERS[request.listed_id] & known if request.listed_id else known

@@ -629,9 +629,9 @@ def test_an_account_that_rests(some_accounts: None, operator: Client) -> None:
 
     assert brian["status"] == "rate-limited"
     assert list(brian["modelRateLimits"]) == [SONNET]
-    rest = brian["modelRateLimits"][SONNET]
-    assert (rest["isRateLimited"], rest["reason"]) == (True, "quota")
-    assert rest["resetTime"] > timezone.now().isoformat()
+    cooldown = brian["modelRateLimits"][SONNET]
+    assert (cooldown["isRateLimited"], cooldown["reason"]) == (True, "quota")
+    assert cooldown["resetTime"] > timezone.now().isoformat()
 
 
 def test_an_account_that_must_sign_in_again(some_accounts: None, operator: Client) -> None:

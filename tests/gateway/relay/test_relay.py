@@ -13,7 +13,7 @@ import pytest
 
 from accounts import service
 from accounts.models import Account, Cooldown, Revision
-from accounts.pool.cooldowns import CoolingDown
+from accounts.pool.cooldowns import ActiveCooldown
 from accounts.pool.pool import AccountRequest, Pool
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
@@ -847,12 +847,12 @@ async def test_a_cooldown_that_ends_while_it_is_looked_at_is_no_fault(
     pool, looks, ends_at = gateway.accounts.pool, count(), time.time() + 3600
     for account in pool.accounts:
         key = (account.id, "claude-sonnet-4-6:antigravity")
-        pool.rests.load({key: CoolingDown(ends_at, "quota", time.time())})
+        pool.cooldowns.load({key: ActiveCooldown(ends_at, "quota", time.time())})
 
     def now() -> float:
         return ends_at + (1 if next(looks) >= looks_before_the_end else -1)
 
-    pool._now = pool.rests._now = now
+    pool._now = pool.cooldowns._now = now
     response = await ask(client)
 
     assert response.status_code in {200, 429}

@@ -164,6 +164,6 @@ async def test_changes_of_accounts_and_lines_of_the_log_are_told(
 
     changes = [event for event in events if event["kind"] == "accounts_changed"]
     [ada] = [one for one in changes[-1]["accounts"] if one["account"] == ADA]
-    assert "claude-sonnet-4-6:antigravity" in ada["resting"]
+    assert "claude-sonnet-4-6:antigravity" in ada["cooldowns"]
     lines = [event["message"] for event in events if event["kind"] == "log"]
     assert any(line.endswith("→ next account") for line in lines)
