@@ -93,7 +93,7 @@ class ActiveCooldown:
 
 
 @dataclass(frozen=True, slots=True)
-class CapacityPause:
+class ModelBackoff:
     """The model itself has no capacity; no account is to blame."""
 
     since: float
@@ -111,7 +111,7 @@ class Cooldowns:
         self._active: dict[Key, ActiveCooldown] = {}
         self._unsaved: dict[Key, ActiveCooldown | None] = {}
         self._in_a_row: dict[Key, int] = {}
-        self._paused: dict[str, CapacityPause] = {}
+        self._backoffs: dict[str, ModelBackoff] = {}
 
     # Accounts
 
@@ -151,10 +151,10 @@ class Cooldowns:
         """True when a rest or a pause ends by it. A rest that began while the request was on its way
         stays."""
         self._in_a_row.pop(key, None)
-        has_ended_pause = self._paused.pop(key[1], None) is not None
+        has_ended_backoff = self._backoffs.pop(key[1], None) is not None
         cooldown = self._active.get(key)
         if cooldown is None or cooldown.since > asked_at:
-            return has_ended_pause
+            return has_ended_backoff
         self._set(key, None)
         return True
 
@@ -187,21 +187,21 @@ class Cooldowns:
 
     # Models
 
-    def pause(self, model_key: str) -> CapacityPause | None:
-        pause, now = self._paused.get(model_key), self._now()
-        return pause if pause is not None and pause.since <= now < pause.until else None
+    def backoff(self, model_key: str) -> ModelBackoff | None:
+        backoff, now = self._backoffs.get(model_key), self._now()
+        return backoff if backoff is not None and backoff.since <= now < backoff.until else None
 
-    def pause_model(self, model_key: str, hint_seconds: float | None) -> CapacityPause:
+    def back_off(self, model_key: str, hint_seconds: float | None) -> ModelBackoff:
         """No capacity, whichever account asks: longer each time, until an answer comes. A hint is trusted up
         to the longest step: nobody else finds out meanwhile that there is capacity again."""
-        if (lasting := self.pause(model_key)) is not None:
+        if (lasting := self.backoff(model_key)) is not None:
             return lasting
-        known = self._paused.get(model_key)
+        known = self._backoffs.get(model_key)
         times = known.times + 1 if known is not None else 1
         seconds = min(hint_seconds or step(CAPACITY_STEPS_SECONDS, times), CAPACITY_STEPS_SECONDS[-1])
         now = self._now()
-        self._paused[model_key] = CapacityPause(now, now + seconds, times)
-        return self._paused[model_key]
+        self._backoffs[model_key] = ModelBackoff(now, now + seconds, times)
+        return self._backoffs[model_key]
 
     # What the database keeps
 

@@ -30,7 +30,7 @@ from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.models import usable_accounts
 from accounts.pool import strategies
-from accounts.pool.cooldowns import EFFECTS, LIMITS, NO_EFFECT, ActiveCooldown, CapacityPause, Cooldowns
+from accounts.pool.cooldowns import EFFECTS, LIMITS, NO_EFFECT, ActiveCooldown, Cooldowns, ModelBackoff
 from accounts.pool.labels import short_labels
 from accounts.pool.queue import AccountRequest, Patience, Reconsider, Waiter, WaitingQueue
 from accounts.pool.strategies import Candidate, Condition
@@ -89,7 +89,7 @@ class Unavailable:
     accounts that have the model are in `ready` or `limited`."""
 
     now: float
-    backoff: CapacityPause | None
+    backoff: ModelBackoff | None
     """The model itself has no capacity."""
     ready: list[PooledAccount]
     """At no limit: busy, or free again by now."""
@@ -410,8 +410,8 @@ class Pool:
     def cooldown(self, account: PooledAccount, model_key: str) -> ActiveCooldown | None:
         return self.cooldowns.get((account.id, model_key))
 
-    def model_backoff(self, model_key: str) -> CapacityPause | None:
-        return self.cooldowns.pause(model_key)
+    def model_backoff(self, model_key: str) -> ModelBackoff | None:
+        return self.cooldowns.backoff(model_key)
 
     # What answers teach
 
@@ -446,9 +446,9 @@ class Pool:
             self._plan_wake_up()
         return cooldown
 
-    def back_off(self, model_key: str, hint_seconds: float | None) -> CapacityPause:
+    def back_off(self, model_key: str, hint_seconds: float | None) -> ModelBackoff:
         """The model has no capacity, whichever account asks."""
-        backoff = self.cooldowns.pause_model(model_key, hint_seconds)
+        backoff = self.cooldowns.back_off(model_key, hint_seconds)
         self._turn_away(self._queue.groups(model_key))
         self._plan_wake_up()
         return backoff

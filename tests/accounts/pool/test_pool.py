@@ -202,7 +202,7 @@ def test_what_the_database_kept_counts_from_the_start(clock: Clock) -> None:
 
 
 def test_a_model_without_capacity_is_left_alone_and_no_account_is_blamed(pool: Pool, clock: Clock) -> None:
-    pool.cooldowns.pause_model(SONNET.model_key, None)
+    pool.cooldowns.back_off(SONNET.model_key, None)
 
     assert pool.lease(SONNET) is None
     assert pool.lease(FLASH) is not None
@@ -214,13 +214,13 @@ def test_a_model_without_capacity_is_left_alone_and_no_account_is_blamed(pool: P
 def test_pauses_grow_until_an_answer_comes(pool: Pool, clock: Clock) -> None:
     pauses = []
     for _ in range(7):
-        pause = pool.cooldowns.pause_model(SONNET.model_key, None)
-        pauses.append(pause.until - clock.now)
-        clock.now = pause.until + 1
+        backoff = pool.cooldowns.back_off(SONNET.model_key, None)
+        pauses.append(backoff.until - clock.now)
+        clock.now = backoff.until + 1
     pool.succeeded(take(pool))
 
     assert pauses == [5, 10, 20, 30, 60, 60, 60]
-    assert pool.cooldowns.pause_model(SONNET.model_key, None).times == 1
+    assert pool.cooldowns.back_off(SONNET.model_key, None).times == 1
 
 
 # Busy accounts and the queue
