@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountStanding:
+class AccountStatus:
     """A usable account. Keys are model keys, `model:mode`."""
 
     email: str
@@ -37,10 +37,10 @@ class AccountStanding:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PoolStatus:
     total: int
     """All accounts there are."""
-    accounts: tuple[AccountStanding, ...]
+    accounts: tuple[AccountStatus, ...]
     """Those that can be used."""
     waiting: int
     """Requests in the queue for one."""
@@ -66,12 +66,12 @@ class Standing:
         )
 
 
-def standing(service: AccountsService) -> Standing:
+def pool_status(service: AccountsService) -> PoolStatus:
     pool = service.pool
-    return Standing(
+    return PoolStatus(
         total=service.account_count,
         accounts=tuple(
-            AccountStanding(
+            AccountStatus(
                 email=account.email,
                 in_flight=pool.in_flight(account.id),
                 cooldowns=pool.cooldowns.of_account(account.id),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
-from accounts.status.pool_status import standing
+from accounts.status.pool_status import pool_status
 from gateway.api.application import JsonResponse
 from gateway.api.endpoint import endpoint
 from gateway.api.operator_access import is_operator_at_health, may_be_operator
@@ -44,7 +44,7 @@ async def event_logging(request: ApiRequest) -> HttpResponseBase:
 async def health(request: ApiRequest) -> HttpResponseBase:
     """From memory, so that it may be asked often. Anybody may ask; only the operator hears names."""
     gateway = request.gateway
-    now = standing(gateway.accounts)
+    now = pool_status(gateway.accounts)
     knows_names = await _knows_names(request)
     return JsonResponse(
         {

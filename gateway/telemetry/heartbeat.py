@@ -8,7 +8,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from accounts.status.pool_status import standing
+from accounts.status.pool_status import pool_status
 from gateway.telemetry.log_format import RequestIdFilter, SafeFormatter
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Watchman:
             logger.info(self.heartbeat())
 
     def heartbeat(self) -> str:
-        now = standing(self._accounts)
+        now = pool_status(self._accounts)
         return (
             f"Heartbeat: {len(self._books.in_flight)} requests in flight, "
             f"{now.waiting} waiting for an account; accounts: {now.sentence}; "
@@ -63,7 +63,7 @@ class Watchman:
 
     def _tell_of_accounts(self) -> None:
         if self._activity.is_heard:
-            now = standing(self._accounts)
+            now = pool_status(self._accounts)
             accounts = [{"account": one.email, **one.as_json()} for one in now.accounts]
             self._activity.publish("accounts_changed", {"total": now.total, "accounts": accounts})
 
