@@ -19,7 +19,7 @@ from gateway.routing.routes import Routes
 from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import Judge
 from gateway.telemetry.activity import Activity, dismiss_listeners
-from gateway.telemetry.heartbeat import Watchman
+from gateway.telemetry.heartbeat import Heartbeat
 from gateway.upstreams.cloud_code.upstream import CloudCode
 from gateway.upstreams.transport import Transport
 
@@ -36,7 +36,7 @@ class Gateway:
         self.token_ratios = TokenRatios()
         self.ledger.also_store.append(lambda: store_token_ratios(self.token_ratios))
         self.books = Bookkeeper(self.ledger, self.activity, self.token_ratios)
-        self._watchman = Watchman(self.accounts, self.ledger, self.activity, self.books)
+        self._heartbeat = Heartbeat(self.accounts, self.ledger, self.activity, self.books)
         self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
         cloud_code = CloudCode(self._transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
         self.routes = Routes()
@@ -57,7 +57,7 @@ class Gateway:
         await self.signatures.start()
         self.token_ratios.load(await database_sync_to_async(read_token_ratios)())
         await self.activity.start(str(self.ledger.instance_id))
-        await self._watchman.start()
+        await self._heartbeat.start()
 
     def _read_routes(self) -> None:
         self.routes = read_routes()
@@ -68,7 +68,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """The ledger first: time is short, and it has most to lose."""
-        await self._watchman.stop()
+        await self._heartbeat.stop()
         try:
             await self.ledger.stop()
         finally:

@@ -23,7 +23,7 @@ HEARTBEAT_SECONDS = 60.0
 LOGGERS = ("accounts", "gateway", "dashboard", "proxy_site")
 
 
-class Watchman:
+class Heartbeat:
     def __init__(
         self, accounts: AccountsService, ledger: Ledger, activity: Activity, books: Bookkeeper
     ) -> None:
@@ -32,21 +32,21 @@ class Watchman:
         self._activity = activity
         self._books = books
         self._log_lines = LogLines(activity)
-        self._heart: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._accounts.on_changed = self._tell_of_accounts
         for name in LOGGERS:
             logging.getLogger(name).addHandler(self._log_lines)
-        self._heart = asyncio.create_task(self._keep_beating())
+        self._beating = asyncio.create_task(self._keep_beating())
 
     async def stop(self) -> None:
         for name in LOGGERS:
             logging.getLogger(name).removeHandler(self._log_lines)
-        if self._heart is not None:
-            self._heart.cancel()
+        if self._beating is not None:
+            self._beating.cancel()
             with suppress(asyncio.CancelledError):
-                await self._heart
+                await self._beating
 
     async def _keep_beating(self) -> None:
         while True:
