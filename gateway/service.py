@@ -9,7 +9,7 @@ from accounts import live_settings
 from accounts.service import AccountsService
 from gateway.large_requests.translator import RequestTranslator
 from gateway.large_requests.workers import TranslationWorkers
-from gateway.ledger.recorder import Bookkeeper
+from gateway.ledger.recorder import RequestRecorder
 from gateway.ledger.signature_store import StoredSignatures
 from gateway.ledger.writer import Ledger
 from gateway.models import read_routes, read_token_ratios, store_token_ratios
@@ -35,8 +35,8 @@ class Gateway:
         self.activity = Activity()
         self.token_ratios = TokenRatios()
         self.ledger.also_store.append(lambda: store_token_ratios(self.token_ratios))
-        self.books = Bookkeeper(self.ledger, self.activity, self.token_ratios)
-        self._heartbeat = Heartbeat(self.accounts, self.ledger, self.activity, self.books)
+        self.recorder = RequestRecorder(self.ledger, self.activity, self.token_ratios)
+        self._heartbeat = Heartbeat(self.accounts, self.ledger, self.activity, self.recorder)
         self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
         cloud_code = CloudCode(self._transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
         self.routes = Routes()
@@ -44,7 +44,7 @@ class Gateway:
         self._workers = TranslationWorkers()
         self.translator = RequestTranslator(self.signatures, self.token_ratios, self._workers)
         self.relay = Relay(self.accounts, cloud_code, lambda: self.routes, self.signatures, self.translator)
-        self.judge = Judge(self.relay, self.books, lambda: self.is_stopping)
+        self.judge = Judge(self.relay, self.recorder, lambda: self.is_stopping)
         live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.web_searches = WebSearches(self.relay, self._transport)
         self.accounts.also_reload.append(self._read_routes)

@@ -52,22 +52,22 @@ async def messages(request: ApiRequest) -> HttpResponseBase:
     """Whatever comes of it is in the books: closed here, or, for a stream, when it has been sent."""
     gateway = request.gateway
     record = _record(request)
-    await gateway.books.open(record)
+    await gateway.recorder.open(record)
     try:
         read = await _read(request, only_counts=False)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("asks for %s", _shape_of(request, read))
         journey = _journey(request, read.summary)
-        gateway.books.describe(record, read.request, journey)
+        gateway.recorder.describe(record, read.request, journey)
         if read.request.stream:
             return await _stream(gateway, read, journey, record)
         response = await _whole(gateway, read, journey, record)
     except BaseException as error:
         _note_failure(record, error, gateway)
-        gateway.books.close(record)
+        gateway.recorder.close(record)
         raise
     record.succeed()
-    gateway.books.close(record)
+    gateway.recorder.close(record)
     return response
 
 
@@ -91,7 +91,7 @@ async def _open(gateway: Gateway, read: ReadRequest, journey: Journey, record: R
         answer = await gateway.relay.open(message_request, journey)
     else:
         answer = await open_structured(gateway.relay, message_request, journey)
-    gateway.books.begin(record, answer)
+    gateway.recorder.begin(record, answer)
     check = gateway.judge.check_for(read.request.safeguards, read.summary.typed_messages, record, journey)
     return answer if check is None else CheckedAnswer(answer, check)
 
@@ -162,7 +162,7 @@ async def _let_go(opening: asyncio.Task[AnyAnswer], record: RequestRecord, gatew
     finally:
         if record.status is None and gateway.is_stopping:
             record.fail(Overloaded(STOPPING))
-        gateway.books.close(record)
+        gateway.recorder.close(record)
 
 
 async def _read(request: ApiRequest, *, only_counts: bool) -> ReadRequest:

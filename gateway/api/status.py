@@ -58,7 +58,7 @@ async def health(request: ApiRequest) -> HttpResponseBase:
                 "rateLimited": now.limited,
                 "unusable": now.unusable,
             },
-            "requests": {"inFlight": len(gateway.books.in_flight), "waiting": now.waiting},
+            "requests": {"inFlight": len(gateway.recorder.in_flight), "waiting": now.waiting},
             "ledger": {"unwritten": gateway.ledger.waiting},
             "accounts": [
                 {"email": one.email if knows_names else f"account {number}", **one.as_json()}

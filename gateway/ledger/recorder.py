@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Bookkeeper:
+class RequestRecorder:
     def __init__(self, ledger: Ledger, activity: Activity, token_ratios: TokenRatios) -> None:
         self.in_flight: set[RequestRecord] = set()
         self._ledger = ledger

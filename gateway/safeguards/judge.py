@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gateway.dialects.anthropic.stream_events import StreamEvent
-    from gateway.ledger.recorder import Bookkeeper
+    from gateway.ledger.recorder import RequestRecorder
     from gateway.relay.answer import Answer
     from gateway.relay.relay import Relay
     from gateway.safeguards.prompt import Call
@@ -116,9 +116,9 @@ class SafetyCheck:
 class Judge:
     """One for the whole server. While that ``is_stopping``, a cancelled check has not lost its client."""
 
-    def __init__(self, relay: Relay, books: Bookkeeper, is_stopping: Callable[[], bool]) -> None:
+    def __init__(self, relay: Relay, recorder: RequestRecorder, is_stopping: Callable[[], bool]) -> None:
         self._relay = relay
-        self._books = books
+        self._recorder = recorder
         self._is_stopping = is_stopping
         self._missing = ""
         """The model of which the log says already that nobody offers it."""
@@ -184,7 +184,7 @@ class Judge:
         record = _record_of(request, origin)
         try:
             async with asyncio.timeout(CHECK_SECONDS) as limit:
-                await self._books.open(record)
+                await self._recorder.open(record)
         except TimeoutError:  # the ledger makes requests wait
             return unavailable(calls, "timeout")
         except GatewayError:
@@ -195,7 +195,7 @@ class Judge:
             patience_seconds=CHECK_SECONDS,
             may_fall_back=False,
         )
-        self._books.describe(record, request, journey)
+        self._recorder.describe(record, request, journey)
         try:
             async with asyncio.timeout_at(limit.when()):
                 return await self._verdicts(request, calls, rules, record, journey)
@@ -215,7 +215,7 @@ class Judge:
             record.fail(GatewayError(OUR_FAULT))
             raise
         finally:
-            self._books.close(record)
+            self._recorder.close(record)
 
     async def _verdicts(
         self,
@@ -226,7 +226,7 @@ class Judge:
         journey: Journey,
     ) -> ToolUses:
         answer = await self._relay.open(request, journey)
-        self._books.begin(record, answer)
+        self._recorder.begin(record, answer)
         text = await _text_of(answer)
         record.response_bytes = len(text.encode())
         if answer.stop_reason != "end_turn":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.ledger.record import RequestRecord
-from gateway.ledger.recorder import Bookkeeper
+from gateway.ledger.recorder import RequestRecorder
 from gateway.ledger.writer import Ledger
 from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import TOO_MUCH_TO_JUDGE, Judge, TooMuchToJudge
@@ -106,18 +106,18 @@ async def try_judge(
 
 
 async def _trial(relay: Relay, model: str, known: KnownCall) -> Trial:
-    books = _Books()
+    recorder = _Recorder()
     calls = calls_in(known.content)
     request = check_request(model, known.context, known.messages, calls, nonce=secrets.token_hex(8))
     origin = RequestRecord(request_id="", client="", session_id="", request_bytes=0)
-    judge = Judge(relay, books, is_stopping=lambda: False)
+    judge = Judge(relay, recorder, is_stopping=lambda: False)
     rules = rules_by_label(known.context)
     started = time.monotonic()
     try:
         [result] = (await judge.tool_uses(request, calls, rules, origin, known.name)).values()
     except TooMuchToJudge:
         result = TOO_MUCH_TO_JUDGE
-    record = books.record
+    record = recorder.record
     return Trial(
         call=known,
         verdict=result.get("outcome", UNAVAILABLE),
@@ -129,7 +129,7 @@ async def _trial(relay: Relay, model: str, known: KnownCall) -> Trial:
     )
 
 
-class _Books(Bookkeeper):
+class _Recorder(RequestRecorder):
     """Of one request; its record stays here instead of going to the ledger."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from gateway.telemetry.log_format import RequestIdFilter, SafeFormatter
 
 if TYPE_CHECKING:
     from accounts.service import AccountsService
-    from gateway.ledger.recorder import Bookkeeper
+    from gateway.ledger.recorder import RequestRecorder
     from gateway.ledger.writer import Ledger
     from gateway.telemetry.activity import Activity
 
@@ -25,12 +25,12 @@ LOGGERS = ("accounts", "gateway", "dashboard", "proxy_site")
 
 class Heartbeat:
     def __init__(
-        self, accounts: AccountsService, ledger: Ledger, activity: Activity, books: Bookkeeper
+        self, accounts: AccountsService, ledger: Ledger, activity: Activity, recorder: RequestRecorder
     ) -> None:
         self._accounts = accounts
         self._ledger = ledger
         self._activity = activity
-        self._books = books
+        self._recorder = recorder
         self._log_lines = LogLines(activity)
         self._beating: asyncio.Task[None] | None = None
 
@@ -56,7 +56,7 @@ class Heartbeat:
     def heartbeat(self) -> str:
         now = pool_status(self._accounts)
         return (
-            f"Heartbeat: {len(self._books.in_flight)} requests in flight, "
+            f"Heartbeat: {len(self._recorder.in_flight)} requests in flight, "
             f"{now.waiting} waiting for an account; accounts: {now.sentence}; "
             f"{self._ledger.waiting} rows of the ledger to be written"
         )

@@ -533,7 +533,7 @@ async def test_a_ledger_that_makes_requests_wait_counts_too(
 
     assert call_results(response) == [{"type": "unavailable", "reason": "timeout"}]
     assert asked_judge(google) == []
-    assert not gateway.books.in_flight
+    assert not gateway.recorder.in_flight
 
 
 async def test_no_other_model_steps_in_for_the_judge(
@@ -660,7 +660,7 @@ async def test_a_client_that_hangs_up_ends_the_check(
     (check,) = await rows(gateway)
     (request,) = await rows(gateway, "messages")
     assert check.problem == request.problem == "hung_up"
-    assert not gateway.books.in_flight
+    assert not gateway.recorder.in_flight
 
 
 @SHAPES

@@ -43,7 +43,7 @@ async def test_requests_under_way_are_counted_and_forgotten_when_they_end(
     await asking
 
     assert meanwhile == {"inFlight": 1, "waiting": 0}
-    assert not gateway.books.in_flight
+    assert not gateway.recorder.in_flight
 
 
 async def test_each_request_is_one_line_when_it_has_ended(
