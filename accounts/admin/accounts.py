@@ -26,7 +26,7 @@ from accounts.operators import audit
 from accounts.quota.pools import pools_of
 from accounts.quota.snapshots import history_lines
 from accounts.sign_in import pages
-from accounts.status.next_steps import advice_for
+from accounts.status.next_steps import required_action
 from accounts.values.times import second
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def _facts(account: Account) -> dict[str, Any]:
     pools = pools_of([account.pk])[account.pk]
     return {
         "account": account,
-        "advice": advice_for(account),
+        "advice": required_action(account),
         "state_badge": columns.state_badge(account, pools),
         "tier_badge": columns.tier_badge(account.tier),
         "used": columns.ago(account.last_used_at),

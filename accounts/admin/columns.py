@@ -11,7 +11,7 @@ from django.utils.timesince import timesince
 
 from accounts.quota.pools import dryness
 from accounts.service import running_service
-from accounts.status.next_steps import advice_for
+from accounts.status.next_steps import required_action
 from accounts.values.times import minute
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ LOW = 0.2
 
 
 def state_badge(account: Account, pools: Iterable[QuotaPool]) -> str:
-    advice = advice_for(account)
-    if advice is None:
+    action = required_action(account)
+    if action is None:
         dry = dryness(pools)
         return badge(f"{dry[0].upper()}{dry[1:]}", "warn") if dry else badge("OK", "good")
     bad = account.state != account.State.OK
-    title = advice.reason or advice.what_to_do
-    return badge(advice.problem, "bad" if bad else "warn", title)
+    title = action.reason or action.what_to_do
+    return badge(action.problem, "bad" if bad else "warn", title)
 
 
 def badge(text: str, kind: str, title: str = "") -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class RequiredAction:
     """`command` does it from the terminal: the arguments of `manage.py`, quoted for a shell."""
 
     problem: str
@@ -45,12 +45,12 @@ STATES: dict[str, tuple[str, str]] = {
 }
 
 
-def advice_for(account: Account) -> Advice | None:
+def required_action(account: Account) -> RequiredAction | None:
     """None for an account that can be used. What Google says comes before what the operator has switched."""
     email = shlex.quote(account.email)
     if account.state in STATES:
         what_to_do, command = STATES[account.state]
-        return Advice(
+        return RequiredAction(
             problem=account.get_state_display(),
             what_to_do=what_to_do,
             command=command.format(email=email),
@@ -59,7 +59,7 @@ def advice_for(account: Account) -> Advice | None:
             link=account.state_link,
         )
     if account.terms_accepted_at is None:
-        return Advice(
+        return RequiredAction(
             problem="Terms not accepted",
             what_to_do="Read the notice about Google's terms and accept it for this account.",
             command=f"enableaccount {email} --accept-terms",
@@ -67,5 +67,5 @@ def advice_for(account: Account) -> Advice | None:
         )
     if not account.enabled:
         reason = account.state_reason
-        return Advice("Switched off", "Switch it on again.", f"enableaccount {email}", reason=reason)
+        return RequiredAction("Switched off", "Switch it on again.", f"enableaccount {email}", reason=reason)
     return None

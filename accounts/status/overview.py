@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from accounts.quota.pools import dryness, pools_of
-from accounts.status.next_steps import advice_for
+from accounts.status.next_steps import required_action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,13 +28,13 @@ def describe(accounts: Iterable[Account]) -> list[dict[str, Any]]:
 
 
 def _facts(account: Account) -> dict[str, Any]:
-    advice = advice_for(account)
+    action = required_action(account)
     return {
         "email": account.email,
-        "usable": advice is None,
+        "usable": action is None,
         "state": account.state,
         "state_since": account.state_since,
-        "advice": asdict(advice) if advice else None,
+        "advice": asdict(action) if action else None,
         "enabled": account.enabled,
         "tier": account.tier,
         "project_id": account.project_id,

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.command_line import manage
 from accounts.models import Account, Revision
-from accounts.status.next_steps import advice_for
+from accounts.status.next_steps import required_action
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def enter_state(account_id: int, state: str, reason: str = "", link: str = "") -
             account.save(update_fields=Account.STATE_FIELDS)
         return
     Revision.bump()
-    advice = advice_for(account)
-    if state != Account.State.OK and advice is not None:
-        what_to_do = f"{advice.what_to_do} {manage(advice.command)}"
-        logger.error("%s is out of use: %s. %s %s", account.email, advice.problem, reason, what_to_do)
+    action = required_action(account)
+    if state != Account.State.OK and action is not None:
+        what_to_do = f"{action.what_to_do} {manage(action.command)}"
+        logger.error("%s is out of use: %s. %s %s", account.email, action.problem, reason, what_to_do)

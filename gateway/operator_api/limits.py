@@ -14,7 +14,7 @@ from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import LIMIT_REASONS
 from accounts.quota.pools import dryness, is_in_use, mode_in_use, pools_of
 from accounts.quota.snapshots import outlooks
-from accounts.status.next_steps import advice_for
+from accounts.status.next_steps import required_action
 from accounts.values.times import clock, minute, second
 from gateway.models import ModelRoute
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from accounts.quota.pools import QuotaPool
     from accounts.quota.snapshots import QuotaOutlook
-    from accounts.status.next_steps import Advice
+    from accounts.status.next_steps import RequiredAction
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class AccountLimits:
     """Quotas and rests by model, for the header mode that requests use now."""
 
     account: Account
-    advice: Advice | None
+    action: RequiredAction | None
     quotas: dict[str, QuotaOutlook] = field(default_factory=dict)
     limits: dict[str, Cooldown] = field(default_factory=dict)
     pools: list[QuotaPool] = field(default_factory=list)
@@ -39,18 +39,20 @@ class AccountLimits:
     @property
     def dry(self) -> str:
         """Empty while something is left of each quota, or the account cannot be used anyway."""
-        return "" if self.advice is not None else dryness(self.pools)
+        return "" if self.action is not None else dryness(self.pools)
 
     @property
     def status(self) -> str:
         """ok, rate-limited, or why the account cannot be used."""
-        if self.advice is not None:
+        if self.action is not None:
             return self.account.state if self.account.state != Account.State.OK else "disabled"
         return "rate-limited" if self.limits else "ok"
 
 
 def read_limits() -> list[AccountLimits]:
-    found = {account.pk: AccountLimits(account, advice_for(account)) for account in Account.objects.all()}
+    found = {
+        account.pk: AccountLimits(account, required_action(account)) for account in Account.objects.all()
+    }
     for quota in outlooks():
         if quota.account_id in found and quota.header_mode == mode_in_use(quota.model_id):
             found[quota.account_id].quotas[quota.model_id] = quota
@@ -91,12 +93,12 @@ def as_json(limits: Sequence[AccountLimits]) -> dict[str, Any]:
 
 
 def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any]:
-    account, advice = one.account, one.advice
+    account, action = one.account, one.action
     return {
         "email": account.email,
         "source": "oauth",
         "status": one.status,
-        "error": f"{advice.problem}. {advice.what_to_do}" if advice else None,
+        "error": f"{action.problem}. {action.what_to_do}" if action else None,
         "enabled": account.enabled,
         "projectId": account.project_id or None,
         "isInvalid": account.state == Account.State.INVALID,
@@ -139,8 +141,8 @@ def rows(limits: Sequence[AccountLimits]) -> list[tuple[str, str, str, str]]:
     """As in COLUMNS: one for each pool of each account; one for an account that cannot be used."""
     found = []
     for one in limits:
-        if one.advice is not None:
-            found.append((one.account.email, "-", "-", one.advice.problem))
+        if one.action is not None:
+            found.append((one.account.email, "-", "-", one.action.problem))
         else:
             found += [(one.account.email, pool.name, pool.left, _outlook(one, pool)) for pool in one.pools]
     return found
@@ -160,7 +162,7 @@ def _outlook(one: AccountLimits, pool: QuotaPool) -> str:
 def as_text(limits: Sequence[AccountLimits]) -> str:
     """Two tables: who, then what is left of each quota."""
     limited = sum(one.status == "rate-limited" for one in limits)
-    unusable = sum(one.advice is not None for one in limits)
+    unusable = sum(one.action is not None for one in limits)
     found = rows(limits)
     widths = [max(len(row[column]) for row in (COLUMNS, *found)) for column in range(3)]
     return "\n".join(
@@ -184,5 +186,5 @@ def as_text(limits: Sequence[AccountLimits]) -> str:
 def _who(one: AccountLimits) -> Iterator[str]:
     used = one.account.last_used_at
     yield f"{one.account.email:<25} {one.dry or one.status:<22} {minute(used) if used else 'never'}"
-    if one.advice is not None:
-        yield f"    {one.advice.problem}: {one.advice.what_to_do}"
+    if one.action is not None:
+        yield f"    {one.action.problem}: {one.action.what_to_do}"

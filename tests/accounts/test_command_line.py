@@ -11,7 +11,7 @@ import pytest
 
 from accounts.command_line import container_prefix, manage, program
 from accounts.models import Account
-from accounts.status.next_steps import advice_for
+from accounts.status.next_steps import required_action
 from tests.live_gateway import PROJECT, clean_environment
 
 if TYPE_CHECKING:
@@ -78,10 +78,10 @@ def test_a_container_is_reached_from_outside(engine: str, host_name: str, prefix
 def test_addresses_in_a_command_are_quoted_for_the_shell() -> None:
     account = Account(email="o'brien$(id)@example.com", state=Account.State.INVALID)
 
-    advice = advice_for(account)
+    action = required_action(account)
 
-    assert advice is not None
-    assert manage(advice.command).endswith("""manage.py addaccount --email 'o'"'"'brien$(id)@example.com'""")
+    assert action is not None
+    assert manage(action.command).endswith("""manage.py addaccount --email 'o'"'"'brien$(id)@example.com'""")
 
 
 def test_in_a_demo_a_printed_command_looks_at_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from accounts.operators.audit import ADDITION, record_command
 from accounts.sign_in import attempts
 from accounts.sign_in.callback_server import CallbackListener, NoPortFree
 from accounts.sign_in.pasted_address import AnswerUnusable
-from accounts.status.next_steps import advice_for
+from accounts.status.next_steps import required_action
 from accounts.values.emails import parse_email
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ class Command(OperatorCommand):
         if json:
             self.set_result([asdict(verdict)])
             return
-        advice = advice_for(account)
-        status = f"{advice.problem}. {advice.what_to_do}" if advice else "ready"
+        action = required_action(account)
+        status = f"{action.problem}. {action.what_to_do}" if action else "ready"
         self.stdout.write(f"{account.email} ({verdict.tier}): {verdict.problem or status}")
 
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts.management.operator_command import OperatorCommand
 from accounts.operators.audit import record_command
-from accounts.status.next_steps import advice_for
+from accounts.status.next_steps import required_action
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -31,11 +31,13 @@ class Command(OperatorCommand):
         for account in accounts:
             self._enable(account, accept_terms)
         if json:
-            self.set_result([{"email": one.email, "usable": advice_for(one) is None} for one in accounts])
+            self.set_result(
+                [{"email": one.email, "usable": required_action(one) is None} for one in accounts]
+            )
             return
         for account in accounts:
-            advice = advice_for(account)
-            self.stdout.write(f"{account.email}: on" + (f", but: {advice.problem}" if advice else ""))
+            action = required_action(account)
+            self.stdout.write(f"{account.email}: on" + (f", but: {action.problem}" if action else ""))
 
     def _enable(self, account: Account, accept_terms: bool) -> None:
         account.switch_on()

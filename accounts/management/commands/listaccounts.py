@@ -42,24 +42,24 @@ class Command(OperatorCommand):
         for row, line in zip(rows, layout.lines(cells), strict=True):
             self.stdout.write(line)
             if row["advice"]:
-                self._print_advice(row["advice"])
+                self._print_action(row["advice"])
             elif row["dry"] and not _is_all_dry(row):
                 self.stdout.write(f"    {row['dry']}")
 
-    def _print_advice(self, advice: dict[str, Any]) -> None:
-        since = f" (since {minute(advice['since'])})" if advice["since"] else ""
-        for line in (advice["reason"] + since, advice["what_to_do"], advice["link"]):
+    def _print_action(self, action: dict[str, Any]) -> None:
+        since = f" (since {minute(action['since'])})" if action["since"] else ""
+        for line in (action["reason"] + since, action["what_to_do"], action["link"]):
             if line.strip():
                 self.stdout.write(f"    {line.strip()}")
-        self.stdout.write(f"    {manage(advice['command'])}")
+        self.stdout.write(f"    {manage(action['command'])}")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    advice, used = row["advice"], row["last_used_at"]
+    action, used = row["advice"], row["last_used_at"]
     known = [one["remaining_fraction"] for one in row["quotas"] if one["remaining_fraction"] is not None]
     return (
         row["email"],
-        advice["problem"] if advice else row["dry"] if _is_all_dry(row) else "OK",
+        action["problem"] if action else row["dry"] if _is_all_dry(row) else "OK",
         row["tier"],
         f"{min(known):.0%}" if known else "unknown",
         minute(used) if used else "never",

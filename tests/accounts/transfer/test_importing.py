@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from accounts.credentials.passphrases import PassphraseWrong
 from accounts.models import Account, Revision
-from accounts.status.next_steps import advice_for
+from accounts.status.next_steps import required_action
 from accounts.status.states import enter_state
 from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.exporting import export
@@ -61,9 +61,9 @@ def test_what_another_tool_has_switched_off_stays_off_with_its_reason() -> None:
     told = "Switched off in the imported file (isInvalid: invalid_grant)"
     assert (outcome.result, outcome.reason) == ("added", told)
     assert (account.enabled, account.state, account.state_reason) == (False, Account.State.OK, told)
-    advice = advice_for(account)
-    assert advice is not None
-    assert (advice.problem, advice.reason) == ("Switched off", told)
+    action = required_action(account)
+    assert action is not None
+    assert (action.problem, action.reason) == ("Switched off", told)
 
 
 def test_what_was_switched_off_here_stays_off() -> None:
