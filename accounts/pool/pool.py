@@ -33,7 +33,7 @@ from accounts.pool import strategies
 from accounts.pool.cooldowns import EFFECTS, LIMITS, NO_EFFECT, ActiveCooldown, Cooldowns, ModelBackoff
 from accounts.pool.labels import short_labels
 from accounts.pool.queue import AccountRequest, Patience, Reconsider, Waiter, WaitingQueue
-from accounts.pool.strategies import Candidate, Condition
+from accounts.pool.strategies import AccountScore, Candidate
 from accounts.quota.forecast import dry_until
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Pool:
         self.cooldowns = Cooldowns(now)
         self._now = now
         self._accounts: list[PooledAccount] = []
-        self._conditions: dict[int, Condition] = {}
+        self._scores: dict[int, AccountScore] = {}
         self._remaining: dict[int, dict[str, float]] = {}
         self._remaining_seen_at: dict[int, float] = {}
         self._runs_dry_at: dict[tuple[int, str], float] = {}
@@ -179,7 +179,7 @@ class Pool:
 
     def health(self, account_id: int) -> float:
         """0 to 100, as the hybrid strategy sees it."""
-        return self._conditions.get(account_id, Condition()).advanced(self._now()).health
+        return self._scores.get(account_id, AccountScore()).advanced(self._now()).health
 
     @property
     def waiting(self) -> int:
@@ -217,7 +217,7 @@ class Pool:
         self._newly_used.add(account.id)
         self._previous = account.id
         self._remember_conversation(request.conversation, account.id)
-        self._change_condition(account.id, tokens=-1)
+        self._change_score(account.id, tokens=-1)
         return Lease(self, account, request, now)
 
     def _choose(self, request: AccountRequest, excluded: Collection[int]) -> PooledAccount | None:
@@ -271,14 +271,14 @@ class Pool:
         return [account for account in accounts if in_flight.get(account.id, 0) < limit]
 
     def _candidate(self, account: PooledAccount, request: AccountRequest, now: float) -> Candidate:
-        condition = self._conditions.get(account.id, Condition()).advanced(now)
+        score = self._scores.get(account.id, AccountScore()).advanced(now)
         threshold = account.threshold_for(request)
         return Candidate(
             id=account.id,
             priority=account.priority,
             last_used_at=self._last_used.get(account.id, 0.0),
-            health=condition.health,
-            tokens=condition.tokens,
+            health=score.health,
+            tokens=score.tokens,
             remaining=self._remaining.get(account.id, {}).get(request.model_key),
             remaining_seen_at=self._remaining_seen_at.get(account.id, 0.0),
             threshold=live("GLOBAL_QUOTA_THRESHOLD") if threshold is None else threshold,
@@ -417,7 +417,7 @@ class Pool:
 
     def succeeded(self, lease: Lease) -> None:
         """An answer has begun."""
-        self._change_condition(lease.account.id, health=1)
+        self._change_score(lease.account.id, health=1)
         model_key = lease.request.model_key
         if self.cooldowns.succeeded((lease.account.id, model_key), lease.taken_at):
             self._serve(self._queue.groups(model_key))
@@ -433,7 +433,7 @@ class Pool:
         # A limit outweighs what the account cools down for already, however short ago that began.
         if self.cooldowns.is_same_moment(key) and (_is_limit(known) or trouble not in LIMITS):
             return known
-        self._change_condition(account.id, health=EFFECTS.get(trouble, NO_EFFECT).health, tokens=1)
+        self._change_score(account.id, health=EFFECTS.get(trouble, NO_EFFECT).health, tokens=1)
         cooldown = self.cooldowns.failed(key, trouble, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
         if cooldown is not None:
             what = f"{request.model_id}: {cooldown.reason}, {cooldown.until - cooldown.since:.0f} s"
@@ -453,9 +453,9 @@ class Pool:
         self._plan_wake_up()
         return backoff
 
-    def _change_condition(self, account_id: int, *, health: float = 0.0, tokens: float = 0.0) -> None:
-        condition = self._conditions.get(account_id, Condition())
-        self._conditions[account_id] = condition.changed(self._now(), health=health, tokens=tokens)
+    def _change_score(self, account_id: int, *, health: float = 0.0, tokens: float = 0.0) -> None:
+        score = self._scores.get(account_id, AccountScore())
+        self._scores[account_id] = score.changed(self._now(), health=health, tokens=tokens)
 
 
 def _leaving(group: Group, why: Unavailable) -> list[Waiter]:

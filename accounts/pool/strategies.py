@@ -124,25 +124,25 @@ STRATEGIES: dict[str, Callable[[Sequence[Candidate], int | None, float], Candida
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class AccountScore:
     """How an account has fared lately. `at` is when these numbers were true, seconds since the epoch."""
 
     health: float = HEALTH_AT_START
     tokens: float = BUCKET_SIZE
     at: float = 0.0
 
-    def advanced(self, now: float) -> Condition:
+    def advanced(self, now: float) -> AccountScore:
         """With what time alone has mended; a clock that jumps back mends nothing."""
         seconds = max(now - self.at, 0.0)
         health = self.health
         if health < HEALTH_MAX and self.at:
             health = min(health + seconds / 3600 * HEALTH_RECOVERY_PER_HOUR, HEALTH_MAX)
         tokens = min(self.tokens + seconds / 60 * BUCKET_REFILL_PER_MINUTE, BUCKET_SIZE)
-        return Condition(health, tokens, now)
+        return AccountScore(health, tokens, now)
 
-    def changed(self, now: float, *, health: float = 0.0, tokens: float = 0.0) -> Condition:
+    def changed(self, now: float, *, health: float = 0.0, tokens: float = 0.0) -> AccountScore:
         current = self.advanced(now)
-        return Condition(
+        return AccountScore(
             min(max(current.health + health, 0.0), HEALTH_MAX),
             min(max(current.tokens + tokens, 0.0), BUCKET_SIZE),
             now,

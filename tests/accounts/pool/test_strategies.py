@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.pool.strategies import BUCKET_SIZE, Candidate, Condition, choose, has_reserve, score
+from accounts.pool.strategies import BUCKET_SIZE, AccountScore, Candidate, choose, has_reserve, score
 
 NOW = 1_772_366_400.0
 
@@ -103,19 +103,19 @@ def test_the_score_adds_up(candidate: Candidate, points: float) -> None:
 
 
 def test_time_heals_and_refills() -> None:
-    worn = Condition(health=20, tokens=0, at=NOW)
+    worn = AccountScore(health=20, tokens=0, at=NOW)
 
     assert worn.advanced(NOW + 3600).health == pytest.approx(30)
     assert worn.advanced(NOW + 60).tokens == pytest.approx(6)
-    assert worn.advanced(NOW + 10**9) == Condition(100, BUCKET_SIZE, NOW + 10**9)
+    assert worn.advanced(NOW + 10**9) == AccountScore(100, BUCKET_SIZE, NOW + 10**9)
 
 
 def test_a_clock_that_jumps_back_neither_heals_nor_harms() -> None:
-    worn = Condition(health=20, tokens=5, at=NOW)
+    worn = AccountScore(health=20, tokens=5, at=NOW)
 
-    assert worn.advanced(NOW - 3600) == Condition(20, 5, NOW - 3600)
+    assert worn.advanced(NOW - 3600) == AccountScore(20, 5, NOW - 3600)
 
 
 def test_health_and_bucket_stay_within_their_bounds() -> None:
-    assert Condition(at=NOW).changed(NOW, health=-500, tokens=-500) == Condition(0, 0, NOW)
-    assert Condition(at=NOW).changed(NOW, health=500, tokens=500) == Condition(100, BUCKET_SIZE, NOW)
+    assert AccountScore(at=NOW).changed(NOW, health=-500, tokens=-500) == AccountScore(0, 0, NOW)
+    assert AccountScore(at=NOW).changed(NOW, health=500, tokens=500) == AccountScore(100, BUCKET_SIZE, NOW)
