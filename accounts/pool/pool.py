@@ -32,7 +32,7 @@ from accounts.models import usable_accounts
 from accounts.pool import strategies
 from accounts.pool.cooldowns import EFFECTS, LIMITS, NO_EFFECT, ActiveCooldown, Cooldowns, ModelBackoff
 from accounts.pool.labels import short_labels
-from accounts.pool.queue import AccountRequest, Patience, Reconsider, Waiter, WaitingQueue
+from accounts.pool.queue import AccountRequest, Patience, RetrySelection, Waiter, WaitingQueue
 from accounts.pool.strategies import AccountScore, Candidate
 from accounts.quota.forecast import dry_until
 
@@ -368,7 +368,7 @@ class Pool:
             for waiter in _leaving(group, looks[kind]):
                 self._queue.remove(waiter)
                 if not waiter.lease.done():
-                    waiter.lease.set_exception(Reconsider())
+                    waiter.lease.set_exception(RetrySelection())
 
     def _plan_wake_up(self) -> None:
         """At the first return, and at the latest after LONGEST_SLEEP_SECONDS. An earlier plan is kept."""

@@ -56,7 +56,7 @@ class Patience:
     backoff_until: float = math.inf
 
 
-class Reconsider(Exception):
+class RetrySelection(Exception):
     """What a request waits for has moved beyond its patience, or has gone."""
 
 

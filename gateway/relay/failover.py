@@ -19,7 +19,7 @@ from django.conf import settings
 
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
-from accounts.pool.pool import AccountRequest, Patience, QueueFull, Reconsider
+from accounts.pool.pool import AccountRequest, Patience, QueueFull, RetrySelection
 from gateway.errors import Overloaded
 from gateway.relay.context import Learned
 from gateway.relay.error_messages import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT
@@ -235,7 +235,7 @@ class Failover:
         logger.info("waits for an account, place %d", waiter.place)
         journey.waiter = waiter
         lease = None
-        with suppress(Reconsider), journey.waiting():
+        with suppress(RetrySelection), journey.waiting():
             lease = await waiter
         journey.waiter = None
         return lease

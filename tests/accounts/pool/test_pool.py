@@ -10,7 +10,7 @@ import pytest
 
 from accounts.google.errors import Trouble
 from accounts.pool.cooldowns import FAILURES_IN_A_ROW, ActiveCooldown
-from accounts.pool.pool import AccountRequest, Lease, Patience, Pool, PooledAccount, QueueFull, Reconsider
+from accounts.pool.pool import AccountRequest, Lease, Patience, Pool, PooledAccount, QueueFull, RetrySelection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -459,7 +459,7 @@ async def test_waiters_are_sent_back_when_the_account_they_wait_for_goes(
 
     pool.replace([])
 
-    with pytest.raises(Reconsider):
+    with pytest.raises(RetrySelection):
         await waiter
 
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
-from accounts.pool.pool import AccountRequest, Patience, Pool, PooledAccount, Reconsider
+from accounts.pool.pool import AccountRequest, Patience, Pool, PooledAccount, RetrySelection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +202,7 @@ class PoolMachine(RuleBasedStateMachine):
                 if task.cancelled():
                     continue
                 if task.exception() is not None:
-                    assert isinstance(task.exception(), Reconsider)
+                    assert isinstance(task.exception(), RetrySelection)
                     self.check_turned_away(waiter)
                     continue
                 assert task.result().account.id not in waiter.need.excluded
