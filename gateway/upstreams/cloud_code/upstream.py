@@ -60,7 +60,7 @@ class ModelCall:
     request_type: RequestType = "agent"
 
 
-class CircuitBreaker:
+class EndpointHealth:
     """A base URL that fails again and again is tried last for a while; it is never left out altogether,
     because with all of them failing any may be the first to come back."""
 
@@ -91,11 +91,11 @@ class CloudCode:
     def __init__(self, transport: Transport, first_byte_seconds: float) -> None:
         self._transport = transport
         self._first_byte_seconds = first_byte_seconds
-        self._breaker = CircuitBreaker()
+        self._endpoints = EndpointHealth()
 
     def bases(self, mode: HeaderMode) -> list[str]:
         """The base URLs in the order to ask them."""
-        return self._breaker.in_order(base_urls(mode))
+        return self._endpoints.in_order(base_urls(mode))
 
     async def stream_generate_content(self, call: ModelCall, base: str) -> Response:
         """The open stream. Raises RequestRefused or TransportFailed."""
@@ -109,9 +109,9 @@ class CloudCode:
 
     def _note(self, base: str, *, failed: bool) -> None:
         if failed:
-            self._breaker.failed(base)
+            self._endpoints.failed(base)
         else:
-            self._breaker.succeeded(base)
+            self._endpoints.succeeded(base)
 
     async def _post(self, base: str, call_headers: Mapping[str, str], body: list[bytes]) -> Response:
         response = await self._transport.post(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from gateway.upstreams.cloud_code.upstream import CircuitBreaker, CloudCode, ModelCall, RequestRefused
+from gateway.upstreams.cloud_code.upstream import CloudCode, EndpointHealth, ModelCall, RequestRefused
 from gateway.upstreams.transport import Transport, TransportFailed
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ async def test_a_base_url_that_cannot_be_reached_is_said_so(
 
 def test_a_base_url_that_keeps_failing_is_tried_last_for_a_while() -> None:
     clock = Clock()
-    breaker = CircuitBreaker(clock)
+    breaker = EndpointHealth(clock)
 
     for _ in range(4):
         breaker.failed("a")
@@ -148,7 +148,7 @@ def test_a_base_url_that_keeps_failing_is_tried_last_for_a_while() -> None:
 
 
 def test_one_answer_restores_trust() -> None:
-    breaker = CircuitBreaker(Clock())
+    breaker = EndpointHealth(Clock())
     for _ in range(5):
         breaker.failed("a")
 
