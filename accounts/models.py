@@ -210,7 +210,7 @@ class QuotaSnapshot(models.Model):
 
 
 class Cooldown(models.Model):
-    """An account cools down for one quota. Kept here so that a restart forgets nothing; the server reads memory.
+    """The cooldown of an account for one quota, kept so that a restart forgets none; the server reads memory.
 
     `model_key` is the upstream model and the header mode: "gemini-3-flash:cli".
     """

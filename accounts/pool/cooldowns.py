@@ -102,8 +102,8 @@ class ModelBackoff:
 
 
 class Cooldowns:
-    """Who cools down for which quota, and which models are left alone. `on_changed` is called when the database
-    should hear of it."""
+    """Cooldowns of accounts by quota, and backoffs of models. `on_changed` is called when one has to be stored
+    in the database."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.on_changed: Callable[[], None] = lambda: None

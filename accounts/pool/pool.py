@@ -51,7 +51,7 @@ __all__ = [
     "Pool",
     "PooledAccount",
     "QueueFull",
-    "Reconsider",
+    "RetrySelection",
     "Waiter",
 ]
 
@@ -359,7 +359,7 @@ class Pool:
         )
 
     def _turn_away(self, groups: Iterable[Group]) -> None:
-        """Wake those for whom no account will be there within their patience. They get Reconsider."""
+        """Wake those for whom no account will be there within their patience. They get RetrySelection."""
         looks: dict[tuple[str, str], Unavailable] = {}
         for group in groups:
             kind = (group.need.model_key, group.need.listed_id)

@@ -1,5 +1,5 @@
-"""What each account has left of each model, and what it cools down for: from the database, so that commands and
-every server say the same. Nobody asks Google because somebody looks."""
+"""What each account has left of each model, and its cooldowns, from the database: commands and every server
+give the same answer, and reading it asks Google nothing."""
 
 from __future__ import annotations
 

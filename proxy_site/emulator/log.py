@@ -70,7 +70,7 @@ class Log:
 
     def __init__(self, size: int = 1_000) -> None:
         self._entries: deque[Entry] = deque(maxlen=size)
-        self._changed = threading.AccountScore()
+        self._changed = threading.Condition()
         self._received = 0
         self.open_streams = 0
 

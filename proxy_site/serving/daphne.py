@@ -491,7 +491,7 @@ class GatewayServer(Server):
     def _collect_garbage_when_quiet(self, *, was_quiet: bool) -> None:
         """Under load the collector comes seldom (`_settle_garbage_collector`), and objects in cycles pile up,
         such as errors with tracebacks. They go when no request has run for QUIET_SECONDS."""
-        is_quiet = not self.gateway.books.in_flight
+        is_quiet = not self.gateway.recorder.in_flight
         youngest, *older = gc.get_count()
         if is_quiet and was_quiet and (youngest > FEW_OBJECTS or any(older)):
             gc.collect()

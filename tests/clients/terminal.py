@@ -45,7 +45,7 @@ class Terminal:
         self._size = columns, rows
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
-        self._changed = threading.AccountScore()
+        self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
         self._ours, theirs = pty.openpty()

@@ -72,7 +72,7 @@ def account_after(trouble: Trouble, verdict: Verdict) -> str:
         return f"leaves the pool: {verdict.state.value}"
     if trouble is Trouble.CAPACITY:
         return f"nothing; the model pauses for {steps(CAPACITY_STEPS_SECONDS)}"
-    if effect.cooldowns:
+    if effect.cools_down:
         default = settings.LIVE_SETTINGS["DEFAULT_COOLDOWN_MS"].start_value / 1000
         return "cools down for " + steps(
             cooldown_seconds(trouble, None, times, default) for times in range(1, 10)

@@ -161,8 +161,8 @@ class Command(OperatorCommand):
             self.say_if_there_is_none()
             return
         for one in found:
-            if one.advice is not None:
-                self.say(f"{one.account.email}: {one.advice.problem}. {manage(one.advice.command)}")
+            if one.action is not None:
+                self.say(f"{one.account.email}: {one.action.problem}. {manage(one.action.command)}")
         if all(pool.newest is None for one in found for pool in one.pools):
             self.say(f"Nothing is known yet of what is left. To ask Google: {manage('refreshquota')}")
         layout = Layout(limits.COLUMNS, rows, names=2, whole=("QUOTA",), has_text=True)
