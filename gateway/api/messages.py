@@ -23,7 +23,7 @@ from gateway.errors import OUR_FAULT, STOPPING, GatewayError, Overloaded
 from gateway.large_requests.request import RequestParser
 from gateway.ledger.record import RequestRecord
 from gateway.relay.answer import KEEP_ALIVE_SECONDS
-from gateway.relay.context import Journey, session_id_for
+from gateway.relay.context import RequestContext, session_id_for
 from gateway.relay.structured_answers import open_structured
 from gateway.safeguards.checked_answer import CheckedAnswer
 from gateway.translation.request.structured_output import wanted_schema
@@ -57,11 +57,11 @@ async def messages(request: ApiRequest) -> HttpResponseBase:
         read = await _read(request, only_counts=False)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("asks for %s", _shape_of(request, read))
-        journey = _journey(request, read.summary)
-        gateway.recorder.describe(record, read.request, journey)
+        context = _request_context(request, read.summary)
+        gateway.recorder.describe(record, read.request, context)
         if read.request.stream:
-            return await _stream(gateway, read, journey, record)
-        response = await _whole(gateway, read, journey, record)
+            return await _stream(gateway, read, context, record)
+        response = await _whole(gateway, read, context, record)
     except BaseException as error:
         _note_failure(record, error, gateway)
         gateway.recorder.close(record)
@@ -72,9 +72,9 @@ async def messages(request: ApiRequest) -> HttpResponseBase:
 
 
 async def _whole(
-    gateway: Gateway, read: ReadRequest, journey: Journey, record: RequestRecord
+    gateway: Gateway, read: ReadRequest, context: RequestContext, record: RequestRecord
 ) -> HttpResponseBase:
-    answer = await _open(gateway, read, journey, record)
+    answer = await _open(gateway, read, context, record)
     try:
         response = JsonResponse(await answer.message(), headers=_upstream_headers(answer))
     finally:
@@ -83,25 +83,27 @@ async def _whole(
     return response
 
 
-async def _open(gateway: Gateway, read: ReadRequest, journey: Journey, record: RequestRecord) -> AnyAnswer:
+async def _open(
+    gateway: Gateway, read: ReadRequest, context: RequestContext, record: RequestRecord
+) -> AnyAnswer:
     message_request, search = await gateway.web_searches.planned(read.request, read.summary.search)
     if search is not None:
-        answer = await gateway.web_searches.open(search, message_request, journey)
+        answer = await gateway.web_searches.open(search, message_request, context)
     elif wanted_schema(message_request) is None:
-        answer = await gateway.relay.open(message_request, journey)
+        answer = await gateway.relay.open(message_request, context)
     else:
-        answer = await open_structured(gateway.relay, message_request, journey)
+        answer = await open_structured(gateway.relay, message_request, context)
     gateway.recorder.begin(record, answer)
-    check = gateway.judge.check_for(read.request.safeguards, read.summary.typed_messages, record, journey)
+    check = gateway.judge.check_for(read.request.safeguards, read.summary.typed_messages, record, context)
     return answer if check is None else CheckedAnswer(answer, check)
 
 
 async def _stream(
-    gateway: Gateway, read: ReadRequest, journey: Journey, record: RequestRecord
+    gateway: Gateway, read: ReadRequest, context: RequestContext, record: RequestRecord
 ) -> HttpResponseBase:
     """A failure within the first ten seconds still gets its real status; after that the stream is open and
     kept alive with pings, and a failure leaves as an `error` event."""
-    opening = asyncio.create_task(_open(gateway, read, journey, record))
+    opening = asyncio.create_task(_open(gateway, read, context, record))
     try:
         await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
         headers = _upstream_headers(opening.result()) if opening.done() else {}
@@ -208,12 +210,12 @@ def _shape_of(request: ApiRequest, read: ReadRequest) -> str:
     )
 
 
-def _journey(request: ApiRequest, summary: RequestSummary) -> Journey:
+def _request_context(request: ApiRequest, summary: RequestSummary) -> RequestContext:
     """Both names are the same for each turn, also after a restart. Google finds its prompt cache by the
     session id; a subagent has one of its own, but stays with the account of its client's session."""
     client_session = request.headers.get(SESSION_HEADER, "")
     seed = f"{client_session}\0{summary.first_text}"
-    return Journey(
+    return RequestContext(
         session_id=session_id_for(seed),
         conversation=client_session[:200] or hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest(),
         is_subagents=SUBAGENT_HEADER in request.headers,

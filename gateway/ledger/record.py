@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.errors import GatewayError
     from gateway.relay.answer import Answer
-    from gateway.relay.context import Journey
+    from gateway.relay.context import RequestContext
     from gateway.relay.error_messages import Attempt
 
 HUNG_UP = "hung_up"
@@ -78,18 +78,18 @@ class RequestRecord:
     stop_reason: str = ""
     response_bytes: int = 0
     tokens: Tokens = NO_TOKENS
-    _journey: Journey | None = None
+    _request_context: RequestContext | None = None
     _answer: Answer | None = None
     _began: float = field(default_factory=time.monotonic)
 
     # What happens to it, in this order
 
-    def describe(self, request: MessagesRequest, journey: Journey) -> None:
+    def describe(self, request: MessagesRequest, context: RequestContext) -> None:
         """The request could be read."""
         self.client_model = fitting(request.model, 200)
         self.is_stream = request.stream
-        self.attempts = journey.attempts
-        self._journey = journey
+        self.attempts = context.attempts
+        self._request_context = context
 
     def begin(self, answer: Answer) -> None:
         """Its first content is there."""
@@ -109,9 +109,12 @@ class RequestRecord:
             self.status, self.problem = CLIENT_CLOSED_REQUEST, HUNG_UP
         if self._answer is not None:
             self.stop_reason = fitting(self._answer.stop_reason, 30)
-        if self._journey is not None:
-            self._keep_no_unknown_names(self._journey.unknown_models)
-            self.waited_seconds, self.stepped_in = self._journey.waited_seconds, self._journey.stepped_in
+        if self._request_context is not None:
+            self._keep_no_unknown_names(self._request_context.unknown_models)
+            self.waited_seconds, self.stepped_in = (
+                self._request_context.waited_seconds,
+                self._request_context.stepped_in,
+            )
         if self.attempts and not self.attempts[-1].reason:
             self._end_last_attempt(self.attempts[-1])
         self._say_what_came_next()
@@ -121,7 +124,7 @@ class RequestRecord:
         tokens = [attempt.tokens for attempt in self.attempts]
         self.tokens = tokens[0] if len(tokens) == 1 else Tokens.sum(tokens)
         # It may have to wait for the database: what was asked and answered is not kept meanwhile.
-        self._answer = self._journey = None
+        self._answer = self._request_context = None
         self.duration_seconds = self.seconds
 
     def _say_what_came_next(self) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gateway.ledger.record import RequestRecord
     from gateway.ledger.writer import Ledger
     from gateway.relay.answer import Answer
-    from gateway.relay.context import Journey
+    from gateway.relay.context import RequestContext
     from gateway.relay.error_messages import Attempt
     from gateway.routing.token_ratios import TokenRatios
     from gateway.telemetry.activity import Activity
@@ -32,11 +32,11 @@ class RequestRecorder:
         await self._ledger.open(record)
         self.in_flight.add(record)
 
-    def describe(self, record: RequestRecord, request: MessagesRequest, journey: Journey) -> None:
+    def describe(self, record: RequestRecord, request: MessagesRequest, context: RequestContext) -> None:
         """It could be read, and is about to be sent."""
-        record.describe(request, journey)
+        record.describe(request, context)
         if self._activity.is_heard:
-            journey.on_failed_attempt = lambda attempt: self._tell("attempt_failed", record, _shown(attempt))
+            context.on_failed_attempt = lambda attempt: self._tell("attempt_failed", record, _shown(attempt))
             self._tell("request_started", record)
 
     def begin(self, record: RequestRecord, answer: Answer) -> None:

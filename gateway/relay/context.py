@@ -76,7 +76,7 @@ class Learned:
 
 
 @dataclass(slots=True)
-class Journey:
+class RequestContext:
     """`attempts` is what became of each try, in order; the one under way is the last."""
 
     session_id: str

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from accounts.service import AccountsService
     from gateway.errors import GatewayError
     from gateway.relay.answer import Answer
-    from gateway.relay.context import Journey, Plan
+    from gateway.relay.context import Plan, RequestContext
     from gateway.relay.model_call import ModelCaller
 
 logger = logging.getLogger(__name__)
@@ -56,27 +56,29 @@ class Failover:
         self._caller = caller
         self._model_unknown = model_unknown
 
-    async def answer(self, plan: Plan, journey: Journey, *, may_wait: bool, may_pause: bool = True) -> Answer:
+    async def answer(
+        self, plan: Plan, context: RequestContext, *, may_wait: bool, may_pause: bool = True
+    ) -> Answer:
         """Raises GatewayError. Without `may_wait` neither a limit nor missing capacity is waited for, without
         `may_pause` there is no round after a pause."""
         request = AccountRequest(
             model_key=plan.model.quota_key,
-            conversation=journey.conversation,
+            conversation=context.conversation,
             listed_id=plan.model.listed_id,
         )
-        learned = journey.learned.setdefault(plan.model.listed_id, Learned())
+        learned = context.learned.setdefault(plan.model.listed_id, Learned())
         while True:
-            self._note_capacity(request, learned, journey)
+            self._note_capacity(request, learned, context)
             lease = self._lease(request, learned)
             if lease is None:
-                lease = await self._wait_for_account(plan, request, learned, journey, may_wait=may_wait)
+                lease = await self._wait_for_account(plan, request, learned, context, may_wait=may_wait)
             if lease is None:
                 continue
-            answer, failure = await self._try_account(lease, plan, learned, journey)
+            answer, failure = await self._try_account(lease, plan, learned, context)
             if answer is not None:
                 return answer
             if failure is not None and failure.verdict.is_passing:
-                await self._before_next_call(plan, request, learned, journey, may_pause=may_pause)
+                await self._before_next_call(plan, request, learned, context, may_pause=may_pause)
 
     def _lease(self, request: AccountRequest, learned: Learned) -> Lease | None:
         for ids in learned.preferences():
@@ -85,15 +87,15 @@ class Failover:
         return None
 
     async def _try_account(
-        self, lease: Lease, plan: Plan, learned: Learned, journey: Journey
+        self, lease: Lease, plan: Plan, learned: Learned, context: RequestContext
     ) -> tuple[Answer | None, Failure | None]:
         """One of the two. The lease goes with the answer, or back."""
         answer = failure = None
         try:
-            answer = await self._caller.send(lease, plan, journey)
+            answer = await self._caller.send(lease, plan, context)
         except FAILURES as error:
             failure = failure_of(error)
-            await self._learn_from(failure, lease, plan, learned, journey)
+            await self._learn_from(failure, lease, plan, learned, context)
         finally:
             if answer is None:
                 lease.release()
@@ -106,22 +108,22 @@ class Failover:
     # What a failure teaches
 
     async def _learn_from(
-        self, failure: Failure, lease: Lease, plan: Plan, learned: Learned, journey: Journey
+        self, failure: Failure, lease: Lease, plan: Plan, learned: Learned, context: RequestContext
     ) -> None:
         """Raises the client's error when no other account would do better."""
         account, verdict = lease.account, failure.verdict
-        back_at = self._cool_down(failure, lease, plan, learned, journey)
+        back_at = self._cool_down(failure, lease, plan, learned, context)
         error = failure.as_error(account)
         is_unknown = failure.trouble is Trouble.NOT_FOUND and not self._pool.is_listed(lease.request)
         if is_unknown:
-            journey.unknown_models.add(plan.model.listed_id)
+            context.unknown_models.add(plan.model.listed_id)
             error = self._model_unknown(plan.request.model)
         if verdict.ends_request or is_unknown:
-            journey.end_attempt(failure.reason, TOLD_THE_CLIENT, detail=failure.detail, back_at=back_at)
+            context.end_attempt(failure.reason, TOLD_THE_CLIENT, detail=failure.detail, back_at=back_at)
             raise error
         learned.last_error, learned.last_is_passing = error, verdict.is_passing
         decision = ANOTHER_TRY if verdict.is_passing else NEXT_ACCOUNT
-        journey.end_attempt(failure.reason, decision, detail=failure.detail, back_at=back_at)
+        context.end_attempt(failure.reason, decision, detail=failure.detail, back_at=back_at)
         if verdict.is_passing:
             learned.failed.append(account.id)
         elif failure.trouble is Trouble.CAPACITY:
@@ -146,13 +148,13 @@ class Failover:
         await self._take_out_of_use(lease.account, failure)
 
     def _cool_down(
-        self, failure: Failure, lease: Lease, plan: Plan, learned: Learned, journey: Journey
+        self, failure: Failure, lease: Lease, plan: Plan, learned: Learned, context: RequestContext
     ) -> float | None:
         """When the account is back from its limit. A passing failure is the account's only when no address
         is left that could be to blame."""
-        if failure.verdict.is_passing and journey.attempt.endpoint:
-            journey.failed_bases.append(journey.attempt.endpoint)
-            if self._has_untried_base(plan, journey):
+        if failure.verdict.is_passing and context.attempt.endpoint:
+            context.failed_bases.append(context.attempt.endpoint)
+            if self._has_untried_base(plan, context):
                 return None
         if failure.trouble is None:
             return None
@@ -162,10 +164,10 @@ class Failover:
         cooldown = self._pool.failed(lease, failure.trouble, wait)
         return cooldown.until if cooldown is not None and cooldown.is_limit else None
 
-    def _has_untried_base(self, plan: Plan, journey: Journey) -> bool:
-        return any(base not in journey.failed_bases for base in self._caller.bases(plan, journey))
+    def _has_untried_base(self, plan: Plan, context: RequestContext) -> bool:
+        return any(base not in context.failed_bases for base in self._caller.bases(plan, context))
 
-    def _note_capacity(self, request: AccountRequest, learned: Learned, journey: Journey) -> None:
+    def _note_capacity(self, request: AccountRequest, learned: Learned, context: RequestContext) -> None:
         """Back the model off once two accounts, or all that could be asked now, report no capacity."""
         reports = len(learned.without_capacity)
         if not reports:
@@ -178,38 +180,50 @@ class Failover:
     # Passing failures
 
     async def _before_next_call(
-        self, plan: Plan, request: AccountRequest, learned: Learned, journey: Journey, *, may_pause: bool
+        self,
+        plan: Plan,
+        request: AccountRequest,
+        learned: Learned,
+        context: RequestContext,
+        *,
+        may_pause: bool,
     ) -> None:
         """Return at once, or after a pause, when there may be another call. Raises GatewayError."""
-        journey.passing_failures += 1
+        context.passing_failures += 1
         why = self._pool.unavailable(request)
         ready = why.ready_without(learned.for_good)
         if not ready:
             return  # somebody's limit is waited for now, if it is worth it
-        if journey.passing_failures >= settings.UPSTREAM_CALL_LIMIT:
-            raise self._given_up(plan, why, learned, journey)
+        if context.passing_failures >= settings.UPSTREAM_CALL_LIMIT:
+            raise self._given_up(plan, why, learned, context)
         others = [account for account in ready if account.id not in learned.failed]
         has_another = bool(others) and not self._pool.is_busy(others)
-        has_another |= bool(journey.attempt.endpoint) and self._has_untried_base(plan, journey)
-        if has_another and journey.passing_failures < _calls_without_pause() and not journey.rounds:
+        has_another |= bool(context.attempt.endpoint) and self._has_untried_base(plan, context)
+        if has_another and context.passing_failures < _calls_without_pause() and not context.rounds:
             return
-        pause = min(FIRST_PAUSE_SECONDS * 2.0**journey.rounds, LONGEST_PAUSE_SECONDS)
-        if not may_pause or journey.rounds >= live("MAX_RETRIES") or pause >= journey.seconds_left:
-            raise self._given_up(plan, why, learned, journey)
-        journey.rounds += 1
-        with journey.waiting():
+        pause = min(FIRST_PAUSE_SECONDS * 2.0**context.rounds, LONGEST_PAUSE_SECONDS)
+        if not may_pause or context.rounds >= live("MAX_RETRIES") or pause >= context.seconds_left:
+            raise self._given_up(plan, why, learned, context)
+        context.rounds += 1
+        with context.waiting():
             await asyncio.sleep(pause)
 
     # Waiting
 
     async def _wait_for_account(
-        self, plan: Plan, request: AccountRequest, learned: Learned, journey: Journey, *, may_wait: bool
+        self,
+        plan: Plan,
+        request: AccountRequest,
+        learned: Learned,
+        context: RequestContext,
+        *,
+        may_wait: bool,
     ) -> Lease | None:
         """None when something has changed and all must be looked at again. Raises GatewayError when waiting
         is pointless, or longer than the operator allows."""
         why = self._pool.unavailable(request)
         ready = why.ready_without(learned.for_good)
-        patience = _patience(learned, journey, may_wait=may_wait)
+        patience = _patience(learned, context, may_wait=may_wait)
         if why.backoff is not None:
             is_worth_it = why.backoff.until <= patience.backoff_until
             learned.has_waited_for_capacity |= is_worth_it
@@ -217,34 +231,36 @@ class Failover:
             await asyncio.sleep(0)  # one has become free since it was asked for
             return None
         elif ready:
-            is_worth_it = journey.seconds_left > 0
+            is_worth_it = context.seconds_left > 0
         else:
             back_at = why.first_return(learned.for_good)
             is_worth_it = back_at is not None and back_at <= patience.limit_until
         if not is_worth_it:
-            raise self._given_up(plan, why, learned, journey)
-        return await self._queue(request, learned.for_good, patience, journey)
+            raise self._given_up(plan, why, learned, context)
+        return await self._queue(request, learned.for_good, patience, context)
 
     async def _queue(
-        self, request: AccountRequest, excluded: set[int], patience: Patience, journey: Journey
+        self, request: AccountRequest, excluded: set[int], patience: Patience, context: RequestContext
     ) -> Lease | None:
         try:
             waiter = self._pool.queue(request, excluded, patience)
         except QueueFull as error:
             raise Overloaded("Too many requests wait already.", retry_after_seconds=10) from error
         logger.info("waits for an account, place %d", waiter.place)
-        journey.waiter = waiter
+        context.waiter = waiter
         lease = None
-        with suppress(RetrySelection), journey.waiting():
+        with suppress(RetrySelection), context.waiting():
             lease = await waiter
-        journey.waiter = None
+        context.waiter = None
         return lease
 
-    def _given_up(self, plan: Plan, why: Unavailable, learned: Learned, journey: Journey) -> GatewayError:
+    def _given_up(
+        self, plan: Plan, why: Unavailable, learned: Learned, context: RequestContext
+    ) -> GatewayError:
         """From what the decision was made of: a second look might find that a limit is over by now."""
         ready = why.ready_without(learned.for_good)
         busy = ready if self._pool.is_busy(ready) else []
-        return journey.given_up(plan, learned, why, busy=len(busy), waiting=self._pool.waiting)
+        return context.given_up(plan, learned, why, busy=len(busy), waiting=self._pool.waiting)
 
 
 def _calls_without_pause() -> int:
@@ -254,14 +270,14 @@ def _calls_without_pause() -> int:
     return max(1, limit - rounds)
 
 
-def _patience(learned: Learned, journey: Journey, *, may_wait: bool) -> Patience:
+def _patience(learned: Learned, context: RequestContext, *, may_wait: bool) -> Patience:
     if not may_wait:
         return Patience(-math.inf, -math.inf)
-    if math.isinf(journey.deadline):
+    if math.isinf(context.deadline):
         return Patience()
     if not learned.has_no_capacity or learned.has_waited_for_capacity:
-        return Patience(journey.deadline, -math.inf)
-    return Patience(journey.deadline, min(journey.opened_at + CAPACITY_WAIT_SECONDS, journey.deadline))
+        return Patience(context.deadline, -math.inf)
+    return Patience(context.deadline, min(context.opened_at + CAPACITY_WAIT_SECONDS, context.deadline))
 
 
 def longest_wait() -> float:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from accounts.pool.pool import Lease
     from accounts.service import AccountsService
     from gateway.large_requests.translator import RequestTranslator
-    from gateway.relay.context import Journey, Plan
+    from gateway.relay.context import Plan, RequestContext
     from gateway.translation.signatures import SignatureStore
     from gateway.upstreams.cloud_code.upstream import CloudCode
 
@@ -55,33 +55,33 @@ class ModelCaller:
         self._signatures = signatures
         self._translator = translator
 
-    def bases(self, plan: Plan, journey: Journey) -> list[str]:
+    def bases(self, plan: Plan, context: RequestContext) -> list[str]:
         """Those that have failed this request least often come first."""
-        return sorted(self._cloud_code.bases(plan.model.header_mode), key=journey.failed_bases.count)
+        return sorted(self._cloud_code.bases(plan.model.header_mode), key=context.failed_bases.count)
 
-    async def send(self, lease: Lease, plan: Plan, journey: Journey) -> Answer:
+    async def send(self, lease: Lease, plan: Plan, context: RequestContext) -> Answer:
         """Raises what gateway.failures.FAILURES lists; the attempt in the journey is then still open."""
         mended: Counter[Trouble] = Counter()
         short_limits = 0
-        bases = self.bases(plan, journey)
+        bases = self.bases(plan, context)
         while True:
             try:
-                return await self._send_once(lease, plan, journey, bases[0])
+                return await self._send_once(lease, plan, context, bases[0])
             except RequestRefused as error:
                 error.refusal = refusal = named_if_too_long(
                     error.refusal, plan.translated.input_token_estimate, plan.model.max_input_tokens
                 )
-                if short_limits < SHORT_LIMIT_TRIES and _is_short_limit(refusal, journey):
+                if short_limits < SHORT_LIMIT_TRIES and _is_short_limit(refusal, context):
                     short_limits += 1
-                    _end_attempt(error, SAME_ACCOUNT, journey)
-                    with journey.waiting():
+                    _end_attempt(error, SAME_ACCOUNT, context)
+                    with context.waiting():
                         await asyncio.sleep(refusal.wait_seconds or 0)
                 elif refusal.trouble in WORTH_ANOTHER_BASE and len(bases) > 1:
-                    _end_attempt(error, NEXT_ADDRESS, journey)
+                    _end_attempt(error, NEXT_ADDRESS, context)
                     bases = bases[1:]
                 elif refusal.trouble in MENDABLE and mended[refusal.trouble] < _tries(refusal.trouble):
                     mended[refusal.trouble] += 1
-                    _end_attempt(error, MENDABLE[refusal.trouble], journey)
+                    _end_attempt(error, MENDABLE[refusal.trouble], context)
                     plan = await self._mended(plan, lease, refusal.trouble)
                 else:
                     raise
@@ -95,9 +95,9 @@ class ModelCaller:
         translated = await self._translator.translate(plan.request, plan.model, without_thinking=True)
         return replace(plan, translated=translated)
 
-    async def _send_once(self, lease: Lease, plan: Plan, journey: Journey, base: str) -> Answer:
+    async def _send_once(self, lease: Lease, plan: Plan, context: RequestContext, base: str) -> Answer:
         account = lease.account
-        journey.begin_attempt(account, plan.model.listed_id)
+        context.begin_attempt(account, plan.model.listed_id)
         project_id = await self._accounts.project_of(account)
         access_token = await self._accounts.tokens.get(account.id)
         call = ModelCall(
@@ -110,7 +110,7 @@ class ModelCaller:
             request=plan.translated.request,
             request_type=plan.translated.request_type,
         )
-        journey.attempt.endpoint = base
+        context.attempt.endpoint = base
         try:
             response = await self._cloud_code.stream_generate_content(call, base)
         except RequestRefused as error:
@@ -118,7 +118,7 @@ class ModelCaller:
                 self._accounts.tokens.forget(account.id, access_token)
             raise
         stream = self._message_stream(plan)
-        journey.attempt.usage = stream.usage
+        context.attempt.usage = stream.usage
         return await Answer.begin(response, stream, plan.model.listed_id, account)
 
     def _message_stream(self, plan: Plan) -> MessageStream:
@@ -132,20 +132,20 @@ class ModelCaller:
         )
 
 
-def _end_attempt(error: RequestRefused, decision: str, journey: Journey) -> None:
+def _end_attempt(error: RequestRefused, decision: str, context: RequestContext) -> None:
     failure = failure_of(error)
-    journey.end_attempt(failure.reason, decision, detail=failure.detail)
+    context.end_attempt(failure.reason, decision, detail=failure.detail)
 
 
 def _tries(trouble: Trouble) -> int:
     return TOKEN_TRIES if trouble is Trouble.ACCESS_TOKEN_REFUSED else 1
 
 
-def _is_short_limit(refusal: Refusal, journey: Journey) -> bool:
+def _is_short_limit(refusal: Refusal, context: RequestContext) -> bool:
     wait = refusal.wait_seconds
     return (
         refusal.trouble in LIMITS
         and wait is not None
         and wait <= SHORT_LIMIT_SECONDS
-        and wait < journey.seconds_left
+        and wait < context.seconds_left
     )

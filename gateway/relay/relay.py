@@ -25,7 +25,7 @@ from gateway.errors import (
     Unavailable,
     UpstreamTimedOut,
 )
-from gateway.relay.context import Journey, Learned, Plan
+from gateway.relay.context import Learned, Plan, RequestContext
 from gateway.relay.failover import Failover, longest_wait
 from gateway.relay.model_call import ModelCaller
 from gateway.routing import catalog
@@ -71,26 +71,26 @@ class Relay:
         self._offered_in_cli: tuple[Offers, Offers, Offers] = ({}, {}, {})
         """The lists it was made of, and what may be asked for in header mode cli."""
 
-    async def open(self, request: MessagesRequest, journey: Journey) -> Answer:
+    async def open(self, request: MessagesRequest, context: RequestContext) -> Answer:
         """The answer, once its first content is there. Raises GatewayError.
 
         Whoever gets the answer must close it: that gives the account back.
         """
-        return await self._in_time(self._open(request, journey), journey)
+        return await self._in_time(self._open(request, context), context)
 
-    async def open_search(self, search: Search, request: MessagesRequest, journey: Journey) -> Answer:
+    async def open_search(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
         """The same, from a model that searches the web, whichever the request names."""
-        return await self._in_time(self._open_search(search, request, journey), journey)
+        return await self._in_time(self._open_search(search, request, context), context)
 
-    async def _in_time(self, opening: Coroutine[Any, Any, Answer], journey: Journey) -> Answer:
-        limit = min(longest_wait(), journey.patience_seconds)
-        journey.open_again(limit)
+    async def _in_time(self, opening: Coroutine[Any, Any, Answer], context: RequestContext) -> Answer:
+        limit = min(longest_wait(), context.patience_seconds)
+        context.open_again(limit)
         try:
             async with asyncio.timeout(limit if 0 < limit < math.inf else None):
                 answer = await opening
         except TimeoutError as error:
-            raise self._timed_out(journey) from error
-        logger.debug("%s began after %.3f s", answer.model_id, journey.seconds)
+            raise self._timed_out(context) from error
+        logger.debug("%s began after %.3f s", answer.model_id, context.seconds)
         return answer
 
     async def offered_models(self) -> Offers:
@@ -131,45 +131,45 @@ class Relay:
 
     # Models
 
-    async def _open(self, request: MessagesRequest, journey: Journey) -> Answer:
+    async def _open(self, request: MessagesRequest, context: RequestContext) -> Answer:
         offered = await self.offered_models()
         thinking = _asks_for_thinking(request)
         routes = self._routes()
         routed = routes.route(request.model).upstream_model
         model_id = routed or catalog.resolve(request.model, offered, thinking)
-        plan = await self._plan(model_id, request, journey)
+        plan = await self._plan(model_id, request, context)
         if offered and not routed and plan.model.listed_id not in offered and model_id not in offered:
-            journey.unknown_models.add(plan.model.listed_id)
+            context.unknown_models.add(plan.model.listed_id)
         chain: list[str] = []
-        if live("FALLBACK") and journey.may_fall_back:
+        if live("FALLBACK") and context.may_fall_back:
             chain = routes.fallback_chain(request.model, model_id, offered)
             chain = chain or catalog.fallback_chain(model_id, offered, thinking)
         if not chain:
-            return await self._failover.answer(plan, journey, may_wait=True)
+            return await self._failover.answer(plan, context, may_wait=True)
         try:
-            return await self._failover.answer(plan, journey, may_wait=False)
+            return await self._failover.answer(plan, context, may_wait=False)
         except (RateLimited, Overloaded) as error:
             logger.warning("%s steps in for %s", chain[0], model_id)
-            answer = await self._try_substitutes(chain, request, journey, error)
-        return answer or await self._failover.answer(plan, journey, may_wait=True)
+            answer = await self._try_substitutes(chain, request, context, error)
+        return answer or await self._failover.answer(plan, context, may_wait=True)
 
     async def _try_substitutes(
-        self, chain: list[str], request: MessagesRequest, journey: Journey, error: GatewayError
+        self, chain: list[str], request: MessagesRequest, context: RequestContext, error: GatewayError
     ) -> Answer | None:
         """Each is given the client's own request anew; one that cannot take it is passed over."""
         for model_id in chain:
             try:
-                plan = await self._plan(model_id, request, journey)
-                answer = await self._failover.answer(plan, journey, may_wait=False, may_pause=False)
+                plan = await self._plan(model_id, request, context)
+                answer = await self._failover.answer(plan, context, may_wait=False, may_pause=False)
             except GatewayError as failure:
                 # Not its sentence: that may quote the request.
                 logger.warning("%s cannot step in: %d %s", model_id, failure.status, failure.error_type)
             else:
-                journey.stepped_in = True
+                context.stepped_in = True
                 return answer
         return None
 
-    async def _plan(self, model_id: str, request: MessagesRequest, journey: Journey) -> Plan:
+    async def _plan(self, model_id: str, request: MessagesRequest, context: RequestContext) -> Plan:
         mode, offered = live("GEMINI_HEADER_MODE"), self._offered()
         # A route may name a model as another header mode does.
         offer = offered.get(model_id) or offered.get(upstream_model(model_id, header_mode=mode).listed_id)
@@ -183,40 +183,40 @@ class Relay:
             request=request,
             model=model,
             translated=await self._translator.translate(request, model),
-            session_id=journey.session_id,
+            session_id=context.session_id,
         )
 
     # Models that search the web
 
-    async def _open_search(self, search: Search, request: MessagesRequest, journey: Journey) -> Answer:
+    async def _open_search(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
         """From the first that is not at its limit; from the very first, if it takes waiting."""
         models = await self.search_models()
-        plans = [await self._search_plan(one, search, request, journey) for one in models]
+        plans = [await self._search_plan(one, search, request, context) for one in models]
         if not plans:
             raise Unavailable("No account can search the web now.", retry_after_seconds=MODELS_KNOWN_SECONDS)
         for plan in plans:
-            learned = journey.learned.setdefault(plan.model.listed_id, Learned())
+            learned = context.learned.setdefault(plan.model.listed_id, Learned())
             learned.refused |= self._accounts.unable_to_search(plan.model.listed_id)
         for plan in plans if len(plans) > 1 else ():
             with suppress(RateLimited, Overloaded):
-                return await self._failover.answer(plan, journey, may_wait=False)
-        return await self._failover.answer(plans[0], journey, may_wait=True)
+                return await self._failover.answer(plan, context, may_wait=False)
+        return await self._failover.answer(plans[0], context, may_wait=True)
 
     async def _search_plan(
-        self, model_id: str, search: Search, request: MessagesRequest, journey: Journey
+        self, model_id: str, search: Search, request: MessagesRequest, context: RequestContext
     ) -> Plan:
         model = upstream_model(model_id, header_mode="antigravity")
         translated = await self._translator.translate_search(search, request, model)
-        return Plan(request, model, translated, journey.session_id)
+        return Plan(request, model, translated, context.session_id)
 
     # What the client hears in the end
 
-    def _timed_out(self, journey: Journey) -> GatewayError:
-        waited = f"No answer began within {journey.seconds:.0f} s"
-        if journey.waiter is not None:
+    def _timed_out(self, context: RequestContext) -> GatewayError:
+        waited = f"No answer began within {context.seconds:.0f} s"
+        if context.waiter is not None:
             waiting = f"{self._pool.waiting} request{'' if self._pool.waiting == 1 else 's'} wait"
             return RateLimited(f"{waited}: no account became free; {waiting}.", retry_after_seconds=5)
-        failed = [attempt for attempt in journey.attempts if attempt.reason]
+        failed = [attempt for attempt in context.attempts if attempt.reason]
         tried = "; ".join(f"{attempt.account} {attempt.reason}" for attempt in failed)
         return UpstreamTimedOut(f"{waited}{': ' + tried if tried else ''}.")
 

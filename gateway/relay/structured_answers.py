@@ -24,28 +24,28 @@ if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.relay.answer import Answer
-    from gateway.relay.context import Journey
+    from gateway.relay.context import RequestContext
     from gateway.relay.relay import Relay
 
 MAX_HELD_CHARACTERS = 8 * 1024 * 1024
 DOES_NOT_FIT = "answered with JSON that does not fit the schema"
 
 
-async def open_structured(relay: Relay, request: MessagesRequest, journey: Journey) -> Answer:
+async def open_structured(relay: Relay, request: MessagesRequest, context: RequestContext) -> Answer:
     """As ``relay.open``, for a request with a schema: the answer is complete. Raises GatewayError."""
     schema = AnswerSchema(wanted_schema(request))
-    first = await relay.open(request, journey)
-    events, problem = await _held(first, schema, journey)
+    first = await relay.open(request, context)
+    events, problem = await _held(first, schema, context)
     if problem is None:
         first.say(events)
         return first
     first.close()
-    journey.end_attempt(DOES_NOT_FIT, SAME_QUESTION)
-    second = await relay.open(_with_correction(request, events, problem), journey)
-    events, problem = await _held(second, schema, journey)
+    context.end_attempt(DOES_NOT_FIT, SAME_QUESTION)
+    second = await relay.open(_with_correction(request, events, problem), context)
+    events, problem = await _held(second, schema, context)
     if problem is not None:
         second.close()
-        journey.end_attempt(DOES_NOT_FIT, TOLD_THE_CLIENT)
+        context.end_attempt(DOES_NOT_FIT, TOLD_THE_CLIENT)
         raise _refusal(problem)
     spent = first.usage.as_anthropic()
     second.say([_with_usage(event, spent) for event in events])
@@ -53,7 +53,7 @@ async def open_structured(relay: Relay, request: MessagesRequest, journey: Journ
 
 
 async def _held(
-    answer: Answer, schema: AnswerSchema, journey: Journey
+    answer: Answer, schema: AnswerSchema, context: RequestContext
 ) -> tuple[list[StreamEvent], UnfitAnswer | None]:
     """The events that may leave, or those that came and what is wrong with them."""
     try:
@@ -61,7 +61,7 @@ async def _held(
     except BaseException as error:
         answer.close()
         if isinstance(error, GatewayError):
-            journey.end_attempt("broke off", TOLD_THE_CLIENT)
+            context.end_attempt("broke off", TOLD_THE_CLIENT)
         raise
     if any(map(_begins_call, events)) and not answer.may_call_tools:
         return events, UnfitAnswer("the answer is a call of a tool that does not exist")

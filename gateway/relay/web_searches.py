@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.relay.answer import Answer
-    from gateway.relay.context import Journey
+    from gateway.relay.context import RequestContext
     from gateway.relay.relay import Relay
     from gateway.translation.web_search.asked import Search
     from gateway.translation.web_search.sources import Source
@@ -73,23 +73,23 @@ class WebSearches:
             return request, search
         return without_search(request, search, refusal, _new_id()), None
 
-    async def open(self, search: Search, request: MessagesRequest, journey: Journey) -> Answer:
+    async def open(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
         """The answer, complete, with its sources in front; from the model that was named and without a search
         when that is not to be had. Raises GatewayError."""
-        conversation = journey.conversation
+        conversation = context.conversation
         # The conversation stays with its own account, which has its prompt cached.
-        journey.conversation += " web search"
+        context.conversation += " web search"
         try:
-            return await self._searched(search, request, journey)
+            return await self._searched(search, request, context)
         except NOT_TO_BE_HAD as error:
             logger.warning("answers without the web search: %d %s", error.status, error.error_type)
-        journey.conversation = conversation
-        return await self._relay.open(without_search(request, search, "unavailable", _new_id()), journey)
+        context.conversation = conversation
+        return await self._relay.open(without_search(request, search, "unavailable", _new_id()), context)
 
-    async def _searched(self, search: Search, request: MessagesRequest, journey: Journey) -> Answer:
-        answer = await self._relay.open_search(search, request, journey)
+    async def _searched(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
+        answer = await self._relay.open_search(search, request, context)
         try:
-            held = await _held(answer, journey)
+            held = await _held(answer, context)
             found = sources_in(answer.grounding_metadata)
             shown = await self._to_show(found, answer, search)
         except BaseException:
@@ -108,12 +108,12 @@ class WebSearches:
         return to_show(found, locations, search.domains)
 
 
-async def _held(answer: Answer, journey: Journey) -> list[StreamEvent]:
+async def _held(answer: Answer, context: RequestContext) -> list[StreamEvent]:
     try:
         return await answer.hold(MAX_HELD_CHARACTERS)
     except GatewayError as error:
         is_told = not isinstance(error, NOT_TO_BE_HAD)
-        journey.end_attempt("broke off", TOLD_THE_CLIENT if is_told else WITHOUT_SEARCH)
+        context.end_attempt("broke off", TOLD_THE_CLIENT if is_told else WITHOUT_SEARCH)
         raise
 
 

@@ -28,7 +28,7 @@ from gateway.errors import (
 )
 from gateway.ledger.record import RequestRecord
 from gateway.models import SAFEGUARDS
-from gateway.relay.context import Journey, session_id_for
+from gateway.relay.context import RequestContext, session_id_for
 from gateway.relay.error_messages import TOLD_THE_CLIENT
 from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rules_by_label
 from gateway.safeguards.verdicts import tool_uses_from, unavailable
@@ -128,7 +128,7 @@ class Judge:
         safeguards: list[dict[str, Any]],
         messages: list[dict[str, Any]],
         origin: RequestRecord,
-        journey: Journey,
+        request_context: RequestContext,
     ) -> SafetyCheck | None:
         """None when a request's ``safeguards`` ask for no check. ``messages`` are what the person has typed,
         ``origin`` is the request's record."""
@@ -139,7 +139,7 @@ class Judge:
             context = None
         if not contexts:
             return None
-        if context is not None and journey.is_subagents:
+        if context is not None and request_context.is_subagents:
             context, messages = for_subagent(context, messages)
         return SafetyCheck(
             judge=self,
@@ -147,7 +147,7 @@ class Judge:
             context=context,
             messages=messages,
             origin=origin,
-            conversation=f"{journey.conversation} {SAFEGUARDS}",
+            conversation=f"{request_context.conversation} {SAFEGUARDS}",
         )
 
     def is_offered(self, model: str) -> bool:
@@ -189,16 +189,16 @@ class Judge:
             return unavailable(calls, "timeout")
         except GatewayError:
             return unavailable(calls, "error")
-        journey = Journey(
+        request_context = RequestContext(
             session_id=session_id_for(conversation),
             conversation=conversation,
             patience_seconds=CHECK_SECONDS,
             may_fall_back=False,
         )
-        self._recorder.describe(record, request, journey)
+        self._recorder.describe(record, request, request_context)
         try:
             async with asyncio.timeout_at(limit.when()):
-                return await self._verdicts(request, calls, rules, record, journey)
+                return await self._verdicts(request, calls, rules, record, request_context)
         except TimeoutError:
             record.fail(UpstreamTimedOut(f"No verdict came within {CHECK_SECONDS:.0f} s."))
             return unavailable(calls, "timeout")
@@ -223,9 +223,9 @@ class Judge:
         calls: Sequence[Call],
         rules: Mapping[str, str],
         record: RequestRecord,
-        journey: Journey,
+        request_context: RequestContext,
     ) -> ToolUses:
-        answer = await self._relay.open(request, journey)
+        answer = await self._relay.open(request, request_context)
         self._recorder.begin(record, answer)
         text = await _text_of(answer)
         record.response_bytes = len(text.encode())
@@ -234,7 +234,7 @@ class Judge:
         else:
             tool_uses = tool_uses_from(text, calls, rules)
         if all(result["type"] == "unavailable" for result in tool_uses.values()):
-            journey.end_attempt(NO_VERDICT, TOLD_THE_CLIENT)
+            request_context.end_attempt(NO_VERDICT, TOLD_THE_CLIENT)
             record.fail(UpstreamFailed(f"The model {NO_VERDICT}."))
         else:
             record.succeed()

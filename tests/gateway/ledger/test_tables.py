@@ -10,7 +10,7 @@ from gateway.errors import GatewayError, UpstreamFailed
 from gateway.ledger import instances
 from gateway.ledger.tables import VALUES_A_STATEMENT, RequestRow, entry_of, store
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
-from gateway.relay.context import Journey
+from gateway.relay.context import RequestContext
 from gateway.translation.response.usage import LARGEST_COUNT, Tokens, TokenUsage
 from tests.gateway.ledger.builders import (
     MORNING,
@@ -315,7 +315,7 @@ STRANGE = ["\x00", "a\x00b", "\ud800", "\x1b[2J", "\n\r\u2028", "\u202e", "é" *
 @pytest.mark.parametrize("text", STRANGE, ids=ascii)
 def test_strange_names_are_written_so_that_a_column_takes_them(text: str) -> None:
     record = an_open_record()
-    record.describe(MessagesRequest(text, 10, []), Journey("", ""))
+    record.describe(MessagesRequest(text, 10, []), RequestContext("", ""))
 
     keep(record)
 

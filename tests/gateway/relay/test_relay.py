@@ -18,7 +18,7 @@ from accounts.pool.pool import AccountRequest, Pool
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
 from gateway.relay import failover
-from gateway.relay.context import Journey
+from gateway.relay.context import RequestContext
 from proxy_site.emulator import google_errors
 from proxy_site.emulator.accounts import sample_account
 from proxy_site.emulator.delivery.behaviour import fault_named, finish, pace, refuse
@@ -1110,7 +1110,7 @@ async def test_a_request_for_no_tokens_fills_the_cache_and_says_nothing(
 ) -> None:
     request = replace(parse_messages_request(a_body(model=model)), max_tokens=0)
 
-    answer = await gateway.relay.open(request, Journey("-1", "a conversation"))
+    answer = await gateway.relay.open(request, RequestContext("-1", "a conversation"))
     message = await answer.message()
     answer.close()
 
