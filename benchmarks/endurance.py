@@ -12,7 +12,7 @@ from benchmarks.plan import say
 from benchmarks.workloads import SDK_HEADERS, STREAM_REQUEST, WORKLOADS
 
 if TYPE_CHECKING:
-    from benchmarks.plan import Plan
+    from benchmarks.plan import PreparedRequest
     from benchmarks.stage import Stage, Target
 
 CLIENTS = 16
@@ -45,7 +45,7 @@ class HeldStreams:
 # Many requests
 
 
-def send_many(stage: Stage, plan: Plan) -> ManyRequests:
+def send_many(stage: Stage, plan: PreparedRequest) -> ManyRequests:
     """W2 through the gateway; each answer must be whole."""
     workload = WORKLOADS["W2"]
     with stage.canned_targets(workload.name, workload.headers, workload.body) as (_, gateway):
@@ -75,7 +75,7 @@ async def _send_many(target: Target, count: int) -> int:
 # Idle streams
 
 
-def hold_idle(stage: Stage, plan: Plan) -> HeldStreams:
+def hold_idle(stage: Stage, plan: PreparedRequest) -> HeldStreams:
     """Two events with nothing between them for as long as the streams are held."""
     pause_ms = round(plan.held_seconds * 1000)
     with stage.paced_targets(2, pause_ms, SDK_HEADERS, STREAM_REQUEST) as (_, gateway):
@@ -83,7 +83,7 @@ def hold_idle(stage: Stage, plan: Plan) -> HeldStreams:
         return run(_hold(gateway, plan))
 
 
-async def _hold(target: Target, plan: Plan) -> HeldStreams:
+async def _hold(target: Target, plan: PreparedRequest) -> HeldStreams:
     await _open_and_leave(target)
     memory_before = target.server.memory_kb()
     streams = []

@@ -15,7 +15,7 @@ from benchmarks.workloads import SDK_HEADERS, STREAM_REQUEST
 
 if TYPE_CHECKING:
     from benchmarks.http_client import Answer
-    from benchmarks.plan import Plan
+    from benchmarks.plan import PreparedRequest
     from benchmarks.stage import Stage, Target
     from benchmarks.workloads import Workload
 
@@ -85,7 +85,7 @@ def percentile(values: list[float], share: float) -> float:
 # Throughput
 
 
-def measure_workload(stage: Stage, workload: Workload, plan: Plan) -> list[Throughput]:
+def measure_workload(stage: Stage, workload: Workload, plan: PreparedRequest) -> list[Throughput]:
     """With all its clients at once, then with one."""
     with stage.canned_targets(workload.name, workload.headers, workload.body) as (relay, gateway):
         for target in (relay, gateway):
@@ -96,7 +96,9 @@ def measure_workload(stage: Stage, workload: Workload, plan: Plan) -> list[Throu
         ]
 
 
-def _rounds(relay: Target, gateway: Target, workload: Workload, at_once: int, plan: Plan) -> Throughput:
+def _rounds(
+    relay: Target, gateway: Target, workload: Workload, at_once: int, plan: PreparedRequest
+) -> Throughput:
     rounds = []
     for number in range(1, plan.rounds + 1):
         this = Round(_measure(relay, at_once, plan.seconds), _measure(gateway, at_once, plan.seconds))
@@ -143,7 +145,7 @@ async def _probe(target: Target, seconds: float) -> tuple[list[float], int]:
 # Paced streams
 
 
-def measure_paced(stage: Stage, plan: Plan) -> list[PacedRound]:
+def measure_paced(stage: Stage, plan: PreparedRequest) -> list[PacedRound]:
     rounds = []
     with stage.paced_targets(PACED_EVENTS, PACED_PAUSE_MS, SDK_HEADERS, STREAM_REQUEST) as (relay, gateway):
         for target in (relay, gateway):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PreparedRequest:
     rounds: int = 3
     seconds: int = 2
     """Of throughput, each time (wrk counts in whole seconds); the first event is probed for half of that."""
@@ -17,8 +17,8 @@ class Plan:
     paced_streams: int = 20
 
 
-DEFAULT = Plan()
-QUICK = Plan(rounds=1, seconds=1, requests=1000, streams=100, held_seconds=5.0)
+DEFAULT = PreparedRequest()
+QUICK = PreparedRequest(rounds=1, seconds=1, requests=1000, streams=100, held_seconds=5.0)
 
 
 def say(line: str) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from benchmarks.endurance import HeldStreams, ManyRequests
     from benchmarks.measure import Measurement, PacedMeasurement, PacedRound, Throughput
-    from benchmarks.plan import Plan
+    from benchmarks.plan import PreparedRequest
 
 LARGEST_STREAM_KB = 40
 
@@ -21,7 +21,7 @@ LARGEST_STREAM_KB = 40
 @dataclass(slots=True)
 class Results:
     machine: str
-    plan: Plan
+    plan: PreparedRequest
     throughput: list[Throughput] = field(default_factory=list)
     paced: list[PacedRound] = field(default_factory=list)
     requests: ManyRequests | None = None

@@ -20,7 +20,7 @@ if str(PROJECT) not in sys.path:
 
 from benchmarks import endurance, report  # noqa: E402
 from benchmarks.measure import measure_paced, measure_workload  # noqa: E402
-from benchmarks.plan import DEFAULT, QUICK, Plan  # noqa: E402
+from benchmarks.plan import DEFAULT, QUICK, PreparedRequest  # noqa: E402
 from benchmarks.stage import Stage  # noqa: E402
 from benchmarks.workloads import WORKLOADS  # noqa: E402
 
@@ -83,7 +83,7 @@ def _parts(text: str) -> list[str]:
     return wanted
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
+def _plan(arguments: argparse.Namespace) -> PreparedRequest:
     asked = {name: getattr(arguments, name) for name in asdict(DEFAULT) if getattr(arguments, name, None)}
     return replace(QUICK if arguments.quick else DEFAULT, **asked)
 
@@ -92,7 +92,7 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _run(parts: list[str], plan: Plan) -> report.Results:
+def _run(parts: list[str], plan: PreparedRequest) -> report.Results:
     results = report.Results(machine=report.machine(), plan=plan)
     with Stage() as stage:
         for part in parts:

@@ -34,7 +34,7 @@ SHORT_BACKOFF_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PreparedRequest:
     """What is sent for one upstream model, whichever account sends it."""
 
     request: MessagesRequest
@@ -170,35 +170,35 @@ class RequestContext:
             self.on_failed_attempt(attempt)
 
     def given_up(
-        self, plan: Plan, learned: Learned, why: Unavailable, *, busy: int, waiting: int
+        self, prepared: PreparedRequest, learned: Learned, why: Unavailable, *, busy: int, waiting: int
     ) -> GatewayError:
         """What is over soonest comes first: a backoff of the model, busy accounts, an upstream that failed
         for no lasting reason, limits. `busy`: so many accounts could answer, and all of them are busy."""
         now = why.now
         if why.backoff is not None:
-            return _without_capacity(plan.model.listed_id, why.backoff.until, now)
+            return _without_capacity(prepared.model.listed_id, why.backoff.until, now)
         if busy:
             return RateLimited(_all_busy(busy, waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
-        last_of_each = {one.email: one for one in self.attempts if one.model_id == plan.model.listed_id}
-        attempts = [*last_of_each.values(), *_not_asked(plan.model.listed_id, why, last_of_each)]
+        last_of_each = {one.email: one for one in self.attempts if one.model_id == prepared.model.listed_id}
+        attempts = [*last_of_each.values(), *_not_asked(prepared.model.listed_id, why, last_of_each)]
         if learned.last_error is not None and learned.last_is_passing and why.ready:
-            return self._with_all_attempts(learned.last_error, plan, attempts, now)
+            return self._with_all_attempts(learned.last_error, prepared, attempts, now)
         returns = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
         if returns:
-            said = sentence(plan.model.listed_id, attempts, now, settings.LOCAL_TIME_ZONE)
+            said = sentence(prepared.model.listed_id, attempts, now, settings.LOCAL_TIME_ZONE)
             return _limited(said, min(returns) - now)
         if learned.last_error is None:
             return OperatorMustAct(
                 f"No account can be used now. The operator finds what each of them needs at {ACCOUNTS_PAGE}."
             )
-        return self._with_all_attempts(learned.last_error, plan, attempts, now)
+        return self._with_all_attempts(learned.last_error, prepared, attempts, now)
 
     def _with_all_attempts(
-        self, error: GatewayError, plan: Plan, attempts: list[Attempt], now: float
+        self, error: GatewayError, prepared: PreparedRequest, attempts: list[Attempt], now: float
     ) -> GatewayError:
         if len(attempts) < 2:
             return error
-        said = sentence(plan.model.listed_id, attempts, now, settings.LOCAL_TIME_ZONE)
+        said = sentence(prepared.model.listed_id, attempts, now, settings.LOCAL_TIME_ZONE)
         if isinstance(error, OperatorMustAct):
             said += f" The operator finds what each of them needs at {ACCOUNTS_PAGE}."
         return type(error)(said)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from accounts.service import AccountsService
     from gateway.errors import GatewayError
     from gateway.relay.answer import Answer
-    from gateway.relay.context import Plan, RequestContext
+    from gateway.relay.context import PreparedRequest, RequestContext
     from gateway.relay.model_call import ModelCaller
 
 logger = logging.getLogger(__name__)
@@ -57,28 +57,28 @@ class Failover:
         self._model_unknown = model_unknown
 
     async def answer(
-        self, plan: Plan, context: RequestContext, *, may_wait: bool, may_pause: bool = True
+        self, prepared: PreparedRequest, context: RequestContext, *, may_wait: bool, may_pause: bool = True
     ) -> Answer:
         """Raises GatewayError. Without `may_wait` neither a limit nor missing capacity is waited for, without
         `may_pause` there is no round after a pause."""
         request = AccountRequest(
-            model_key=plan.model.quota_key,
+            model_key=prepared.model.quota_key,
             conversation=context.conversation,
-            listed_id=plan.model.listed_id,
+            listed_id=prepared.model.listed_id,
         )
-        learned = context.learned.setdefault(plan.model.listed_id, Learned())
+        learned = context.learned.setdefault(prepared.model.listed_id, Learned())
         while True:
             self._note_capacity(request, learned, context)
             lease = self._lease(request, learned)
             if lease is None:
-                lease = await self._wait_for_account(plan, request, learned, context, may_wait=may_wait)
+                lease = await self._wait_for_account(prepared, request, learned, context, may_wait=may_wait)
             if lease is None:
                 continue
-            answer, failure = await self._try_account(lease, plan, learned, context)
+            answer, failure = await self._try_account(lease, prepared, learned, context)
             if answer is not None:
                 return answer
             if failure is not None and failure.verdict.is_passing:
-                await self._before_next_call(plan, request, learned, context, may_pause=may_pause)
+                await self._before_next_call(prepared, request, learned, context, may_pause=may_pause)
 
     def _lease(self, request: AccountRequest, learned: Learned) -> Lease | None:
         for ids in learned.preferences():
@@ -87,15 +87,15 @@ class Failover:
         return None
 
     async def _try_account(
-        self, lease: Lease, plan: Plan, learned: Learned, context: RequestContext
+        self, lease: Lease, prepared: PreparedRequest, learned: Learned, context: RequestContext
     ) -> tuple[Answer | None, Failure | None]:
         """One of the two. The lease goes with the answer, or back."""
         answer = failure = None
         try:
-            answer = await self._caller.send(lease, plan, context)
+            answer = await self._caller.send(lease, prepared, context)
         except FAILURES as error:
             failure = failure_of(error)
-            await self._learn_from(failure, lease, plan, learned, context)
+            await self._learn_from(failure, lease, prepared, learned, context)
         finally:
             if answer is None:
                 lease.release()
@@ -108,16 +108,21 @@ class Failover:
     # What a failure teaches
 
     async def _learn_from(
-        self, failure: Failure, lease: Lease, plan: Plan, learned: Learned, context: RequestContext
+        self,
+        failure: Failure,
+        lease: Lease,
+        prepared: PreparedRequest,
+        learned: Learned,
+        context: RequestContext,
     ) -> None:
         """Raises the client's error when no other account would do better."""
         account, verdict = lease.account, failure.verdict
-        back_at = self._cool_down(failure, lease, plan, learned, context)
+        back_at = self._cool_down(failure, lease, prepared, learned, context)
         error = failure.as_error(account)
         is_unknown = failure.trouble is Trouble.NOT_FOUND and not self._pool.is_listed(lease.request)
         if is_unknown:
-            context.unknown_models.add(plan.model.listed_id)
-            error = self._model_unknown(plan.request.model)
+            context.unknown_models.add(prepared.model.listed_id)
+            error = self._model_unknown(prepared.request.model)
         if verdict.ends_request or is_unknown:
             context.end_attempt(failure.reason, TOLD_THE_CLIENT, detail=failure.detail, back_at=back_at)
             raise error
@@ -148,13 +153,18 @@ class Failover:
         await self._take_out_of_use(lease.account, failure)
 
     def _cool_down(
-        self, failure: Failure, lease: Lease, plan: Plan, learned: Learned, context: RequestContext
+        self,
+        failure: Failure,
+        lease: Lease,
+        prepared: PreparedRequest,
+        learned: Learned,
+        context: RequestContext,
     ) -> float | None:
         """When the account is back from its limit. A passing failure is the account's only when no address
         is left that could be to blame."""
         if failure.verdict.is_passing and context.attempt.endpoint:
             context.failed_bases.append(context.attempt.endpoint)
-            if self._has_untried_base(plan, context):
+            if self._has_untried_base(prepared, context):
                 return None
         if failure.trouble is None:
             return None
@@ -164,8 +174,8 @@ class Failover:
         cooldown = self._pool.failed(lease, failure.trouble, wait)
         return cooldown.until if cooldown is not None and cooldown.is_limit else None
 
-    def _has_untried_base(self, plan: Plan, context: RequestContext) -> bool:
-        return any(base not in context.failed_bases for base in self._caller.bases(plan, context))
+    def _has_untried_base(self, prepared: PreparedRequest, context: RequestContext) -> bool:
+        return any(base not in context.failed_bases for base in self._caller.bases(prepared, context))
 
     def _note_capacity(self, request: AccountRequest, learned: Learned, context: RequestContext) -> None:
         """Back the model off once two accounts, or all that could be asked now, report no capacity."""
@@ -181,7 +191,7 @@ class Failover:
 
     async def _before_next_call(
         self,
-        plan: Plan,
+        prepared: PreparedRequest,
         request: AccountRequest,
         learned: Learned,
         context: RequestContext,
@@ -195,15 +205,15 @@ class Failover:
         if not ready:
             return  # somebody's limit is waited for now, if it is worth it
         if context.passing_failures >= settings.UPSTREAM_CALL_LIMIT:
-            raise self._given_up(plan, why, learned, context)
+            raise self._given_up(prepared, why, learned, context)
         others = [account for account in ready if account.id not in learned.failed]
         has_another = bool(others) and not self._pool.is_busy(others)
-        has_another |= bool(context.attempt.endpoint) and self._has_untried_base(plan, context)
+        has_another |= bool(context.attempt.endpoint) and self._has_untried_base(prepared, context)
         if has_another and context.passing_failures < _calls_without_pause() and not context.rounds:
             return
         pause = min(FIRST_PAUSE_SECONDS * 2.0**context.rounds, LONGEST_PAUSE_SECONDS)
         if not may_pause or context.rounds >= live("MAX_RETRIES") or pause >= context.seconds_left:
-            raise self._given_up(plan, why, learned, context)
+            raise self._given_up(prepared, why, learned, context)
         context.rounds += 1
         with context.waiting():
             await asyncio.sleep(pause)
@@ -212,7 +222,7 @@ class Failover:
 
     async def _wait_for_account(
         self,
-        plan: Plan,
+        prepared: PreparedRequest,
         request: AccountRequest,
         learned: Learned,
         context: RequestContext,
@@ -236,7 +246,7 @@ class Failover:
             back_at = why.first_return(learned.for_good)
             is_worth_it = back_at is not None and back_at <= patience.limit_until
         if not is_worth_it:
-            raise self._given_up(plan, why, learned, context)
+            raise self._given_up(prepared, why, learned, context)
         return await self._queue(request, learned.for_good, patience, context)
 
     async def _queue(
@@ -255,12 +265,12 @@ class Failover:
         return lease
 
     def _given_up(
-        self, plan: Plan, why: Unavailable, learned: Learned, context: RequestContext
+        self, prepared: PreparedRequest, why: Unavailable, learned: Learned, context: RequestContext
     ) -> GatewayError:
         """From what the decision was made of: a second look might find that a limit is over by now."""
         ready = why.ready_without(learned.for_good)
         busy = ready if self._pool.is_busy(ready) else []
-        return context.given_up(plan, learned, why, busy=len(busy), waiting=self._pool.waiting)
+        return context.given_up(prepared, learned, why, busy=len(busy), waiting=self._pool.waiting)
 
 
 def _calls_without_pause() -> int:

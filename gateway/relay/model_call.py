@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from accounts.pool.pool import Lease
     from accounts.service import AccountsService
     from gateway.large_requests.translator import RequestTranslator
-    from gateway.relay.context import Plan, RequestContext
+    from gateway.relay.context import PreparedRequest, RequestContext
     from gateway.translation.signatures import SignatureStore
     from gateway.upstreams.cloud_code.upstream import CloudCode
 
@@ -55,21 +55,21 @@ class ModelCaller:
         self._signatures = signatures
         self._translator = translator
 
-    def bases(self, plan: Plan, context: RequestContext) -> list[str]:
+    def bases(self, prepared: PreparedRequest, context: RequestContext) -> list[str]:
         """Those that have failed this request least often come first."""
-        return sorted(self._cloud_code.bases(plan.model.header_mode), key=context.failed_bases.count)
+        return sorted(self._cloud_code.bases(prepared.model.header_mode), key=context.failed_bases.count)
 
-    async def send(self, lease: Lease, plan: Plan, context: RequestContext) -> Answer:
+    async def send(self, lease: Lease, prepared: PreparedRequest, context: RequestContext) -> Answer:
         """Raises what gateway.failures.FAILURES lists; the attempt in the journey is then still open."""
         mended: Counter[Trouble] = Counter()
         short_limits = 0
-        bases = self.bases(plan, context)
+        bases = self.bases(prepared, context)
         while True:
             try:
-                return await self._send_once(lease, plan, context, bases[0])
+                return await self._send_once(lease, prepared, context, bases[0])
             except RequestRefused as error:
                 error.refusal = refusal = named_if_too_long(
-                    error.refusal, plan.translated.input_token_estimate, plan.model.max_input_tokens
+                    error.refusal, prepared.translated.input_token_estimate, prepared.model.max_input_tokens
                 )
                 if short_limits < SHORT_LIMIT_TRIES and _is_short_limit(refusal, context):
                     short_limits += 1
@@ -82,33 +82,35 @@ class ModelCaller:
                 elif refusal.trouble in MENDABLE and mended[refusal.trouble] < _tries(refusal.trouble):
                     mended[refusal.trouble] += 1
                     _end_attempt(error, MENDABLE[refusal.trouble], context)
-                    plan = await self._mended(plan, lease, refusal.trouble)
+                    prepared = await self._mended(prepared, lease, refusal.trouble)
                 else:
                     raise
 
-    async def _mended(self, plan: Plan, lease: Lease, trouble: Trouble) -> Plan:
+    async def _mended(self, prepared: PreparedRequest, lease: Lease, trouble: Trouble) -> PreparedRequest:
         """The access token was forgotten when it was refused."""
         if trouble is Trouble.WRONG_PROJECT:
             await self._accounts.rediscover_project(lease.account)
-        if trouble is not Trouble.BAD_SIGNATURE or plan.translated.request_type != "agent":
-            return plan
-        translated = await self._translator.translate(plan.request, plan.model, without_thinking=True)
-        return replace(plan, translated=translated)
+        if trouble is not Trouble.BAD_SIGNATURE or prepared.translated.request_type != "agent":
+            return prepared
+        translated = await self._translator.translate(prepared.request, prepared.model, without_thinking=True)
+        return replace(prepared, translated=translated)
 
-    async def _send_once(self, lease: Lease, plan: Plan, context: RequestContext, base: str) -> Answer:
+    async def _send_once(
+        self, lease: Lease, prepared: PreparedRequest, context: RequestContext, base: str
+    ) -> Answer:
         account = lease.account
-        context.begin_attempt(account, plan.model.listed_id)
+        context.begin_attempt(account, prepared.model.listed_id)
         project_id = await self._accounts.project_of(account)
         access_token = await self._accounts.tokens.get(account.id)
         call = ModelCall(
             access_token=access_token,
             project_id=project_id,
-            model_id=plan.model.sent_id,
-            mode=plan.model.header_mode,
-            interleaved_thinking=plan.model.family == "claude" and plan.model.thinks,
-            session_id=plan.session_id,
-            request=plan.translated.request,
-            request_type=plan.translated.request_type,
+            model_id=prepared.model.sent_id,
+            mode=prepared.model.header_mode,
+            interleaved_thinking=prepared.model.family == "claude" and prepared.model.thinks,
+            session_id=prepared.session_id,
+            request=prepared.translated.request,
+            request_type=prepared.translated.request_type,
         )
         context.attempt.endpoint = base
         try:
@@ -117,18 +119,18 @@ class ModelCaller:
             if error.refusal.trouble is Trouble.ACCESS_TOKEN_REFUSED:
                 self._accounts.tokens.forget(account.id, access_token)
             raise
-        stream = self._message_stream(plan)
+        stream = self._message_stream(prepared)
         context.attempt.usage = stream.usage
-        return await Answer.begin(response, stream, plan.model.listed_id, account)
+        return await Answer.begin(response, stream, prepared.model.listed_id, account)
 
-    def _message_stream(self, plan: Plan) -> MessageStream:
+    def _message_stream(self, prepared: PreparedRequest) -> MessageStream:
         return MessageStream(
             message_id=f"msg_{secrets.token_hex(12)}",
-            client_model=plan.request.model,
-            translated=plan.translated,
+            client_model=prepared.request.model,
+            translated=prepared.translated,
             signatures=self._signatures,
             new_tool_use_id=lambda: f"toolu_{secrets.token_hex(12)}",
-            input_token_estimate=plan.translated.input_token_estimate,
+            input_token_estimate=prepared.translated.input_token_estimate,
         )
 
 

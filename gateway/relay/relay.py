@@ -25,7 +25,7 @@ from gateway.errors import (
     Unavailable,
     UpstreamTimedOut,
 )
-from gateway.relay.context import Learned, Plan, RequestContext
+from gateway.relay.context import Learned, PreparedRequest, RequestContext
 from gateway.relay.failover import Failover, longest_wait
 from gateway.relay.model_call import ModelCaller
 from gateway.routing import catalog
@@ -137,21 +137,21 @@ class Relay:
         routes = self._routes()
         routed = routes.route(request.model).upstream_model
         model_id = routed or catalog.resolve(request.model, offered, thinking)
-        plan = await self._plan(model_id, request, context)
-        if offered and not routed and plan.model.listed_id not in offered and model_id not in offered:
-            context.unknown_models.add(plan.model.listed_id)
+        prepared = await self._prepare(model_id, request, context)
+        if offered and not routed and prepared.model.listed_id not in offered and model_id not in offered:
+            context.unknown_models.add(prepared.model.listed_id)
         chain: list[str] = []
         if live("FALLBACK") and context.may_fall_back:
             chain = routes.fallback_chain(request.model, model_id, offered)
             chain = chain or catalog.fallback_chain(model_id, offered, thinking)
         if not chain:
-            return await self._failover.answer(plan, context, may_wait=True)
+            return await self._failover.answer(prepared, context, may_wait=True)
         try:
-            return await self._failover.answer(plan, context, may_wait=False)
+            return await self._failover.answer(prepared, context, may_wait=False)
         except (RateLimited, Overloaded) as error:
             logger.warning("%s steps in for %s", chain[0], model_id)
             answer = await self._try_substitutes(chain, request, context, error)
-        return answer or await self._failover.answer(plan, context, may_wait=True)
+        return answer or await self._failover.answer(prepared, context, may_wait=True)
 
     async def _try_substitutes(
         self, chain: list[str], request: MessagesRequest, context: RequestContext, error: GatewayError
@@ -159,8 +159,8 @@ class Relay:
         """Each is given the client's own request anew; one that cannot take it is passed over."""
         for model_id in chain:
             try:
-                plan = await self._plan(model_id, request, context)
-                answer = await self._failover.answer(plan, context, may_wait=False, may_pause=False)
+                prepared = await self._prepare(model_id, request, context)
+                answer = await self._failover.answer(prepared, context, may_wait=False, may_pause=False)
             except GatewayError as failure:
                 # Not its sentence: that may quote the request.
                 logger.warning("%s cannot step in: %d %s", model_id, failure.status, failure.error_type)
@@ -169,7 +169,9 @@ class Relay:
                 return answer
         return None
 
-    async def _plan(self, model_id: str, request: MessagesRequest, context: RequestContext) -> Plan:
+    async def _prepare(
+        self, model_id: str, request: MessagesRequest, context: RequestContext
+    ) -> PreparedRequest:
         mode, offered = live("GEMINI_HEADER_MODE"), self._offered()
         # A route may name a model as another header mode does.
         offer = offered.get(model_id) or offered.get(upstream_model(model_id, header_mode=mode).listed_id)
@@ -179,7 +181,7 @@ class Relay:
             max_output_tokens=offer.max_output_tokens if offer else None,
             max_input_tokens=offer.max_input_tokens if offer else None,
         )
-        return Plan(
+        return PreparedRequest(
             request=request,
             model=model,
             translated=await self._translator.translate(request, model),
@@ -194,20 +196,20 @@ class Relay:
         plans = [await self._search_plan(one, search, request, context) for one in models]
         if not plans:
             raise Unavailable("No account can search the web now.", retry_after_seconds=MODELS_KNOWN_SECONDS)
-        for plan in plans:
-            learned = context.learned.setdefault(plan.model.listed_id, Learned())
-            learned.refused |= self._accounts.unable_to_search(plan.model.listed_id)
-        for plan in plans if len(plans) > 1 else ():
+        for prepared in plans:
+            learned = context.learned.setdefault(prepared.model.listed_id, Learned())
+            learned.refused |= self._accounts.unable_to_search(prepared.model.listed_id)
+        for prepared in plans if len(plans) > 1 else ():
             with suppress(RateLimited, Overloaded):
-                return await self._failover.answer(plan, context, may_wait=False)
+                return await self._failover.answer(prepared, context, may_wait=False)
         return await self._failover.answer(plans[0], context, may_wait=True)
 
     async def _search_plan(
         self, model_id: str, search: Search, request: MessagesRequest, context: RequestContext
-    ) -> Plan:
+    ) -> PreparedRequest:
         model = upstream_model(model_id, header_mode="antigravity")
         translated = await self._translator.translate_search(search, request, model)
-        return Plan(request, model, translated, context.session_id)
+        return PreparedRequest(request, model, translated, context.session_id)
 
     # What the client hears in the end
 
