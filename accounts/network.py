@@ -21,7 +21,7 @@ import certifi
 import httpx
 from django.conf import settings
 
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,7 +111,7 @@ class AccountsClient:
         except TimeoutError as error:
             raise CallFailed(f"has not answered within {TIMEOUT_SECONDS:.0f} s") from error
         except httpx.HTTPError as error:
-            raise CallFailed(f"cannot be reached ({fitting(repr(error), 200)})") from error
+            raise CallFailed(f"cannot be reached ({truncate(repr(error), 200)})") from error
         encoding = response.headers.get("content-encoding", "")
         return WholeAnswer(response.status_code, response.headers, _unpacked(raw, encoding))
 
@@ -143,7 +143,7 @@ def _unpacked(raw: bytes, encoding: str) -> bytes:
     if encoding.lower() in {"", "identity"}:
         return raw
     if encoding.lower() not in {"gzip", "x-gzip"}:
-        raise CallFailed(f"answered in an encoding that was not asked for ({fitting(encoding, 40)})")
+        raise CallFailed(f"answered in an encoding that was not asked for ({truncate(encoding, 40)})")
     unpacking = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
         content = unpacking.decompress(raw, ANSWER_BYTES + 1)

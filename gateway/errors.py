@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from accounts.values.sanitize import neutralised_lines
+from accounts.values.sanitize import escape_controls_but_line_ends
 
 OUR_FAULT = "The gateway failed; its log has the details under this request id."
 STOPPING = "The gateway is shutting down. Try again in a moment."
@@ -50,7 +50,7 @@ class GatewayError(Exception):
         details: dict[str, Any] | None = None,
     ) -> None:
         # It may quote the client, the upstream or a file; Claude Code prints it into a terminal.
-        self.message = neutralised_lines(message)
+        self.message = escape_controls_but_line_ends(message)
         super().__init__(self.message)
         self.retry_after_seconds = retry_after_seconds
         self.details = details

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from django.core.management import ManagementUtility, get_commands
 
 from accounts.command_line import manage
-from accounts.values.sanitize import neutralised_lines
+from accounts.values.sanitize import escape_controls_but_line_ends
 from proxy_site.version import version
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class GatewayUtility(ManagementUtility):
         command = super().fetch_command(subcommand)
         if get_commands()[subcommand] not in OURS:
             for argument in self.argv[2:]:
-                if (shown := neutralised_lines(argument)) != argument:
+                if (shown := escape_controls_but_line_ends(argument)) != argument:
                     sys.stderr.write(f"{subcommand} takes no control characters: {shown}\n")
                     sys.exit(2)
         return command

@@ -15,7 +15,7 @@ import httpx
 import orjson
 import pytest
 
-from accounts.values.sanitize import neutralised
+from accounts.values.sanitize import escape_controls
 from proxy_site.emulator.delivery.behaviour import fault_named
 from proxy_site.emulator.pretend_model.replies import function_call, text, thinking
 from proxy_site.emulator.server import EmulatorServer
@@ -372,7 +372,7 @@ def test_no_control_character_is_in_the_log(evidence: Evidence) -> None:
 
 
 def test_nothing_in_the_log_breaks_a_line_or_turns_its_direction(evidence: Evidence) -> None:
-    assert [line[:300] for line in evidence.log if neutralised(line) != line] == []
+    assert [line[:300] for line in evidence.log if escape_controls(line) != line] == []
 
 
 def test_every_text_in_the_ledger_fits_its_column(evidence: Evidence) -> None:
@@ -381,7 +381,7 @@ def test_every_text_in_the_ledger_fits_its_column(evidence: Evidence) -> None:
         (name, row[name][:40])
         for row in evidence.rows
         for name in ("client_model", "upstream_model", "account", "session_id", "error", "stop_reason")
-        if len(row[name]) > 500 or neutralised(row[name]) != row[name]
+        if len(row[name]) > 500 or escape_controls(row[name]) != row[name]
     }
 
     assert found == set()

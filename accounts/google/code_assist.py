@@ -18,7 +18,7 @@ from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, he
 from accounts.google.errors import Refusal, is_closed_api, is_googles_page, parse_refusal, parse_timestamp
 from accounts.network import CallFailed
 from accounts.values.outside import NotJson, number, parse_json, whole_number, word
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Sized
@@ -273,7 +273,7 @@ def _model_offer(model_id: str, model: dict[str, Any], *, searches_web: bool = F
     name = model.get("displayName")
     return ModelOffer(
         id=model_id,
-        display_name=fitting(name, LONGEST_NAME) if isinstance(name, str) and name else model_id,
+        display_name=truncate(name, LONGEST_NAME) if isinstance(name, str) and name else model_id,
         max_input_tokens=whole_number(model.get("maxTokens"), 1, MOST_TOKENS),
         max_output_tokens=whole_number(model.get("maxOutputTokens"), 1, MOST_TOKENS),
         remaining_fraction=_remaining(quota),

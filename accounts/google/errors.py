@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from accounts.values.outside import NotJson, parse_json, word
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,7 +78,7 @@ def parse_refusal(status: int, raw: bytes, headers: Mapping[str, str], now: date
     return Refusal(
         trouble=_classify(status, error, message),
         status=status,
-        message=fitting(message, LONGEST_MESSAGE),
+        message=truncate(message, LONGEST_MESSAGE),
         body=body,
         wait_seconds=_wait_seconds(error, message, headers, now),
         link=_verification_link(error),

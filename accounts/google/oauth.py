@@ -10,7 +10,7 @@ from django.conf import settings
 from accounts.google.refusals import CLIENT_ERRORS, GUIDE, explain
 from accounts.network import CallFailed
 from accounts.values.outside import NotJson, number, parse_json, word
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from accounts.network import AccountsClient
@@ -91,4 +91,6 @@ def _refusal(status: int, error: str) -> Exception:
         return SignInExpired("Google says the sign-in has expired or was revoked.")
     if error in CLIENT_ERRORS:
         return ClientSecretWrong(explain(error))
-    return TokenEndpointDown(f"Google's token endpoint answered {status} {fitting(error, 100)}".strip() + ".")
+    return TokenEndpointDown(
+        f"Google's token endpoint answered {status} {truncate(error, 100)}".strip() + "."
+    )

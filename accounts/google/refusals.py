@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,8 +57,8 @@ class ErrorPage:
 
 def explain(error: str, said: str = "") -> str:
     """In sentences; a name that is not known is told as it is."""
-    detail = f": {fitting(' '.join(said.split()), LONGEST_SAID).rstrip('.')}" if said.strip() else ""
-    name = fitting(error, 100)
+    detail = f": {truncate(' '.join(said.split()), LONGEST_SAID).rstrip('.')}" if said.strip() else ""
+    name = truncate(error, 100)
     if error in CLIENT_ERRORS:
         refused = f"Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET ({name}{detail})."
     else:

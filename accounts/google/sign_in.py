@@ -24,7 +24,7 @@ from accounts.google.refusals import CLIENT_ERRORS, GUIDE, explain
 from accounts.network import ANSWER_BYTES, TIMEOUT_SECONDS, is_loopback, proxy_for, tls_context
 from accounts.values.emails import parse_email
 from accounts.values.outside import NotJson, parse_json, word
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,7 +150,7 @@ def _fetch_token(session: OAuth2Session, code: str, code_verifier: str) -> Mappi
 
 
 def _refusal(error: OAuth2Error) -> Exception:
-    name = fitting(str(error.error or ""), 100)
+    name = truncate(str(error.error or ""), 100)
     if name in CLIENT_ERRORS:
         return ClientSecretWrong(explain(name))
     if name == "invalid_grant":

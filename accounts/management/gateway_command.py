@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand
 from django.core.management.base import CommandParser as DjangoParser
 
 from accounts.command_line import manage
-from accounts.values.sanitize import neutralised
+from accounts.values.sanitize import escape_controls
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -49,7 +49,7 @@ class CommandParser(DjangoParser):
 
     def error(self, message: str) -> Any:
         """It quotes arguments, which a terminal must not obey."""
-        message = neutralised(message)
+        message = escape_controls(message)
         if "--json" in sys.argv:
             sys.stdout.write(as_json(error=message) + "\n")
         return super().error(message)

@@ -29,7 +29,7 @@ from accounts.inspection import check_all
 from accounts.management.gateway_command import NOTHING, GatewayCommand, as_json
 from accounts.models import Account
 from accounts.terms import NOTICE
-from accounts.values.sanitize import neutralised, neutralised_lines
+from accounts.values.sanitize import escape_controls, escape_controls_but_line_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,7 +90,9 @@ class OperatorCommand(GatewayCommand, ABC):
             self.act(**options)
         except CommandError as error:
             # It may quote an argument or a file.
-            raise CommandError(neutralised_lines(str(error)), returncode=error.returncode) from error
+            raise CommandError(
+                escape_controls_but_line_ends(str(error)), returncode=error.returncode
+            ) from error
         except CredentialsUnreadable as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
@@ -117,13 +119,13 @@ class OperatorCommand(GatewayCommand, ABC):
 
     def say(self, text: str = "", ending: str = "\n") -> None:
         # Django would print all of it in red.
-        self.stderr.write(neutralised_lines(text), style_func=str, ending=ending)
+        self.stderr.write(escape_controls_but_line_ends(text), style_func=str, ending=ending)
         self.stderr.flush()
 
     def show_progress(self, text: str) -> None:
         """At a terminal, in place of what was shown before; the next line begins with `end_progress`."""
         room = shutil.get_terminal_size().columns - 1
-        line = neutralised(text)
+        line = escape_controls(text)
         line = line if len(line) <= room else f"{line[: room - 1]}…"
         self.stderr.write(f"\r{line.ljust(room)}", style_func=str, ending="")
         self.stderr.flush()

@@ -52,10 +52,10 @@ class Layout:
         self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         self._shown = list(range(len(columns)))
         for name in optional:
-            if self._width is None or _sum(self._fitting(0, enough)) <= self._width:
+            if self._width is None or _sum(self._truncate(0, enough)) <= self._width:
                 break
             self._shown.remove(columns.index(name))
-        self._widths = self._fitting(self._width)
+        self._widths = self._truncate(self._width)
 
     @property
     def head(self) -> str:
@@ -95,7 +95,7 @@ class Layout:
     def _cell(self, text: str, index: int, width: int) -> str:
         return text.ljust(width) if index < self._names or index == self._text else text.rjust(width)
 
-    def _fitting(self, width: int | None, shortest: int = SHORTEST_NAME) -> dict[int, int]:
+    def _truncate(self, width: int | None, shortest: int = SHORTEST_NAME) -> dict[int, int]:
         """Of each column that is shown; the longest name gives way first."""
         widths = {
             index: SHORTEST_TEXT

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import LONG_HINT_SECONDS, ActiveCooldown
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def store_cooldowns(changes: Mapping[tuple[int, str], ActiveCooldown | None]) ->
             _store(account_id, model_key, cooldown if account_id in known else None)
         except (ValueError, OverflowError, DataError, IntegrityError) as error:
             # The database's own words may quote the value.
-            name = f"account {account_id}, {fitting(model_key, 200)}"
+            name = f"account {account_id}, {truncate(model_key, 200)}"
             logger.error("A cooldown cannot be stored (%s): %s", type(error).__name__, name)  # noqa: TRY400
     Cooldown.objects.filter(until__lt=timezone.now()).delete()
 
@@ -60,6 +60,6 @@ def _store(account_id: int, model_key: str, cooldown: ActiveCooldown | None) -> 
         defaults={
             "since": datetime.fromtimestamp(cooldown.since, UTC),
             "until": datetime.fromtimestamp(cooldown.until, UTC),
-            "reason": fitting(cooldown.reason, 200),
+            "reason": truncate(cooldown.reason, 200),
         },
     )

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from accounts.values.outside import number
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 
 Entry = dict[str, Any]
 
@@ -97,7 +97,7 @@ def _status(entry: Entry) -> str:
     for name in STATUS_FIELDS:
         value = entry.get(name)
         if isinstance(value, str | int) and str(value).strip().lower() not in {*STATUS_ON, ""}:
-            return f"{name} {fitting(str(value).strip(), 60)}"
+            return f"{name} {truncate(str(value).strip(), 60)}"
     return ""
 
 
@@ -130,7 +130,7 @@ def _told(entry: Entry) -> str:
         if isinstance(value, dict):
             value = value.get("message")
         if isinstance(value, str) and value.strip():
-            return fitting(value.strip(), LONGEST_REASON)
+            return truncate(value.strip(), LONGEST_REASON)
     return ""
 
 

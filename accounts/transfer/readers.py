@@ -19,7 +19,7 @@ from accounts.transfer.formats import (
     refresh_tokens,
 )
 from accounts.transfer.rows import CLOUD_CODE, WITHOUT_SIGN_IN, Entry, Row, not_yet
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,4 +84,4 @@ def _other_provider(entry: Entry) -> str:
 def _named(row: Row, place: str, file: str) -> Row:
     if file and place == THE_ONLY_ONE:
         place = ""
-    return replace(row, place=fitting(place, LONGEST_PLACE), file=fitting(file, LONGEST_PLACE))
+    return replace(row, place=truncate(place, LONGEST_PLACE), file=truncate(file, LONGEST_PLACE))

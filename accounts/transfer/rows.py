@@ -7,7 +7,7 @@ from typing import Any
 
 from accounts.transfer.off_marks import off_reason
 from accounts.values.emails import parse_email
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 
 Entry = dict[str, Any]
 
@@ -72,13 +72,13 @@ def build_row(entry: Entry, *, email: Any, token: Any, project: Any = None, clie
     project = project or next((part for part in projects.split("|") if part), "")[:LONGEST_PROJECT]
     if not isinstance(project, str) or not project.isprintable() or len(project) > LONGEST_PROJECT:
         return _refused(row, "project_id: must be a text of at most 200 characters")
-    made_with = fitting(client_id, LONGEST_CLIENT_ID) if isinstance(client_id, str) else ""
+    made_with = truncate(client_id, LONGEST_CLIENT_ID) if isinstance(client_id, str) else ""
     return Row(row.email, text, project, off_reason(entry), client_id=made_with)
 
 
 def not_yet(name: str, email: Any = None) -> Row:
     """An account of another provider."""
-    shown = fitting(name, 60)
+    shown = truncate(name, 60)
     return Row(parse_email(email) or "", problem=f"an account of {shown}: such accounts cannot be added yet")
 
 

@@ -8,12 +8,12 @@ import re
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def neutralised(text: str) -> str:
+def escape_controls(text: str) -> str:
     """What could move a terminal's cursor, begin a line or break an encoding is written as its escape."""
     return UNSAFE.sub(_escaped, text) if UNSAFE.search(text) else text
 
 
-def neutralised_lines(text: str) -> str:
+def escape_controls_but_line_ends(text: str) -> str:
     """The same for a text that is shown as it stands, of which line ends and tabs are a part."""
     if not UNSAFE.search(text):
         return text
@@ -26,6 +26,6 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
-def fitting(text: str, length: int) -> str:
+def truncate(text: str, length: int) -> str:
     """Neutralised, and cut to a column's length."""
-    return neutralised(text[:length])[:length]
+    return escape_controls(text[:length])[:length]

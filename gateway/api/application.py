@@ -22,7 +22,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import Resolver404, resolve
 
-from accounts.values.sanitize import neutralised
+from accounts.values.sanitize import escape_controls
 from gateway.api.authentication import check_host
 from gateway.bodies.arrival import ClientGone, IncomingBody
 from gateway.errors import OUR_FAULT, STOPPING, GatewayError, InvalidRequest, NotFound, Overloaded
@@ -194,7 +194,7 @@ def _path_unknown(request: ApiRequest) -> NotFound:
         return NotFound(f"{path} is not a path of this gateway.")
     address = str(request.META.get("REMOTE_ADDR", ""))
     asked_for = "%s was asked for: the base URL of a client is wrong"
-    say_of_stranger(logger, logging.INFO, address, asked_for, neutralised(path))
+    say_of_stranger(logger, logging.INFO, address, asked_for, escape_controls(path))
     meant = re.sub("/+", "/", f"/v1/{found[1].lower()}")
     return NotFound(
         f"{path} is not a path of this gateway, but {meant} is. A client's base URL is the address of the "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 from gateway.api.application import EventStream, JsonResponse
 from gateway.api.endpoint import endpoint
 from gateway.dialects.anthropic.messages import OLDEST_VERSION
@@ -190,7 +190,7 @@ def _record(request: ApiRequest) -> RequestRecord:
     return RequestRecord(
         request_id=request.request_id,
         client="AUTH_TOKEN" if settings.AUTH_TOKEN else "loopback",
-        session_id=fitting(request.headers.get(SESSION_HEADER, ""), 200),
+        session_id=truncate(request.headers.get(SESSION_HEADER, ""), 200),
         request_bytes=len(request.raw_body),
     )
 

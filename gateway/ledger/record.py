@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 from gateway.models import MESSAGES
 from gateway.relay.error_messages import FORESEEN, NOBODY_LEFT_TO_TELL, TOLD_THE_CLIENT
 from gateway.translation.response.usage import NO_TOKENS, Tokens
@@ -86,7 +86,7 @@ class RequestRecord:
 
     def describe(self, request: MessagesRequest, context: RequestContext) -> None:
         """The request could be read."""
-        self.client_model = fitting(request.model, 200)
+        self.client_model = truncate(request.model, 200)
         self.is_stream = request.stream
         self.attempts = context.attempts
         self._request_context = context
@@ -101,14 +101,14 @@ class RequestRecord:
 
     def fail(self, error: GatewayError) -> None:
         self.status, self.problem = error.status, error.error_type
-        self.error = "" if error.may_quote_request else fitting(error.message, 500)
+        self.error = "" if error.may_quote_request else truncate(error.message, 500)
 
     def end(self) -> None:
         """However it went; who has neither succeeded nor failed has lost its client."""
         if self.status is None:
             self.status, self.problem = CLIENT_CLOSED_REQUEST, HUNG_UP
         if self._answer is not None:
-            self.stop_reason = fitting(self._answer.stop_reason, 30)
+            self.stop_reason = truncate(self._answer.stop_reason, 30)
         if self._request_context is not None:
             self._keep_no_unknown_names(self._request_context.unknown_models)
             self.waited_seconds, self.stepped_in = (
@@ -171,7 +171,7 @@ class RequestRecord:
 
     @property
     def upstream_model(self) -> str:
-        return fitting(self.attempts[-1].model_id, 200) if self.attempts else ""
+        return truncate(self.attempts[-1].model_id, 200) if self.attempts else ""
 
     @property
     def endpoint(self) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import connection, transaction
 from django.db.models import Q
 
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 from gateway.ledger.record import HUNG_UP
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
@@ -148,7 +148,7 @@ def _attempt_row(request_id: int, number: int, attempt: Attempt) -> AttemptRow:
         request_id,
         number,
         attempt.email,
-        fitting(attempt.model_id, 200),
+        truncate(attempt.model_id, 200),
         attempt.endpoint[:200],
         _moment(attempt.started_at),
         attempt.waited_seconds,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 from gateway.errors import GatewayError, OperatorMustAct, Overloaded, RateLimited
 from gateway.relay.error_messages import Attempt, next_try, sentence
 from gateway.relay.error_policy import ACCOUNTS_PAGE
@@ -162,7 +162,7 @@ class RequestContext:
     ) -> None:
         """The one under way has failed. `decision` is what is done next."""
         attempt = self.attempt
-        attempt.reason, attempt.detail = fitting(reason, 200), detail
+        attempt.reason, attempt.detail = truncate(reason, 200), detail
         attempt.decision, attempt.back_at = decision, back_at
         attempt.took_seconds = max(0.0, time.time() - attempt.started_at)
         logger.warning("%s", attempt.for_operator(settings.LOCAL_TIME_ZONE))

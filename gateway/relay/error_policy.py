@@ -19,7 +19,7 @@ from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
 from accounts.models import Account
 from accounts.service import AccountTrouble, NoProject
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
@@ -176,7 +176,7 @@ def failure_of(error: Exception) -> Failure:
 
 def _failure_of_account(error: Exception) -> Failure:
     """Classify a failure to get the access token or the project, before any model call."""
-    detail = fitting(str(error), 300)
+    detail = truncate(str(error), 300)
     if isinstance(error, ClientSecretWrong):
         return Failure(Verdict(OperatorMustAct, ends_request=True), str(error))
     if isinstance(error, SignInExpired):

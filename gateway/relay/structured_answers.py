@@ -68,10 +68,10 @@ async def _held(
     if answer.stop_reason != "end_turn":
         return events, None  # cut short, refused, or a call of the client's own tool: no final answer
     try:
-        fitting = schema.fit(_answer_in(events))
+        truncate = schema.fit(_answer_in(events))
     except UnfitAnswer as problem:
         return events, problem
-    return _with_text(events, fitting), None
+    return _with_text(events, truncate), None
 
 
 def _answer_in(events: list[StreamEvent]) -> str:

@@ -18,7 +18,7 @@ import orjson
 from django.conf import settings
 from django.db import DatabaseError
 
-from accounts.values.sanitize import neutralised
+from accounts.values.sanitize import escape_controls
 from gateway.telemetry.request_ids import current_request_id
 
 COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
@@ -75,7 +75,7 @@ class SafeFormatter(logging.Formatter):
     """`message_of` and `traceback_of` are what may be shown of a record."""
 
     def message_of(self, record: logging.LogRecord) -> str:
-        return neutralised(redacted(record.getMessage()))
+        return escape_controls(redacted(record.getMessage()))
 
     def traceback_of(self, record: logging.LogRecord) -> str:
         """Where it happened. What it says only where that cannot be a piece of somebody's prompt."""
@@ -86,7 +86,9 @@ class SafeFormatter(logging.Formatter):
         lines.append(_last_line(error, is_in_request=bool(_request_id(record))))
         if error.__cause__ is not None:
             lines.append(f"caused by {_last_line(error.__cause__, is_in_request=bool(_request_id(record)))}")
-        return "\n".join(neutralised(redacted(line)) for text in lines for line in text.rstrip().split("\n"))
+        return "\n".join(
+            escape_controls(redacted(line)) for text in lines for line in text.rstrip().split("\n")
+        )
 
 
 class TextFormatter(SafeFormatter):

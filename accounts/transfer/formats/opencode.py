@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accounts.transfer.rows import Row, build_row
-from accounts.values.sanitize import fitting
+from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from accounts.transfer.rows import Entry
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def read_account(entry: Entry) -> Row | None:
     source = entry.get("source")
     if isinstance(source, str) and source in {"manual", "database"} and "refreshToken" not in entry:
-        what = fitting(source, 20)
+        what = truncate(source, 20)
         return Row(build_row(entry, email=entry.get("email"), token=None).email,
                    problem=f"it is no sign-in (source: {what}): add it with addaccount")  # fmt: skip
     if "refreshToken" not in entry:

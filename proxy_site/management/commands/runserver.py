@@ -21,7 +21,7 @@ from accounts.credentials.key_rotation import check_keys
 from accounts.management.gateway_command import GatewayCommand
 from accounts.network import is_loopback
 from accounts.operators import passwords
-from accounts.values.sanitize import neutralised_lines
+from accounts.values.sanitize import escape_controls_but_line_ends
 from proxy_site.data_dir import AlreadyServing, sole_server
 from proxy_site.serving.address import NotAnAddress, parse_address
 from proxy_site.serving.banner import banner
@@ -128,5 +128,5 @@ class Command(GatewayCommand):
         self.stdout.flush()  # a pipe would show nothing otherwise
 
     def _stop(self, sentence: str) -> NoReturn:
-        self.stderr.write(neutralised_lines(sentence))
+        self.stderr.write(escape_controls_but_line_ends(sentence))
         sys.exit(1)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.values.sanitize import fitting, neutralised, neutralised_lines
+from accounts.values.sanitize import escape_controls, escape_controls_but_line_ends, truncate
 
 NEUTRALISED = {
     "nothing": ("", ""),
@@ -29,14 +29,14 @@ NEUTRALISED = {
 def test_what_could_do_harm_is_written_as_its_escape(name: str) -> None:
     text, shown = NEUTRALISED[name]
 
-    assert neutralised(text) == shown
+    assert escape_controls(text) == shown
 
 
 @pytest.mark.parametrize("name", NEUTRALISED)
 def test_what_is_harmless_stays_as_it_is(name: str) -> None:
-    shown = neutralised(NEUTRALISED[name][0])
+    shown = escape_controls(NEUTRALISED[name][0])
 
-    assert neutralised(shown) == shown
+    assert escape_controls(shown) == shown
     assert shown.encode().decode() == shown
     assert len(shown.splitlines()) <= 1
 
@@ -55,7 +55,7 @@ LINES = {
 def test_a_text_of_several_lines_keeps_them(name: str) -> None:
     text, shown = LINES[name]
 
-    assert neutralised_lines(text) == shown
+    assert escape_controls_but_line_ends(text) == shown
 
 
 FITTING = {
@@ -74,4 +74,4 @@ FITTING = {
 def test_a_column_never_gets_more_than_it_holds(name: str) -> None:
     text, length, fits = FITTING[name]
 
-    assert fitting(text, length) == fits
+    assert truncate(text, length) == fits

@@ -195,8 +195,8 @@ FITS = '{"title":"A day"}'
         ('{"title":"ü 😀"} ', '{"title":"ü 😀"} '),
     ],
 )
-def test_the_json_in_the_answer_counts(said: str, fitting: str) -> None:
-    assert AnswerSchema(TITLE).fit(said) == fitting
+def test_the_json_in_the_answer_counts(said: str, truncate: str) -> None:
+    assert AnswerSchema(TITLE).fit(said) == truncate
 
 
 @pytest.mark.parametrize(
