@@ -61,7 +61,7 @@ class RetrySelection(Exception):
 
 
 class Waiter:
-    """A request in the queue. Awaiting it gives the lease or raises RetrySelection; a cancelled one leaves."""
+    """A request in the queue. Awaiting it gives the lease or raises RetrySelection; cancelling it leaves."""
 
     def __init__(
         self, number: int, place: int, request: AccountRequest, need: Need, patience: Patience

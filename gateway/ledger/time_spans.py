@@ -15,7 +15,7 @@ class NotATime(ValueError):
     """The text is a sentence that says what would be."""
 
 
-def moment(text: str, now: datetime) -> datetime:
+def parse_time(text: str, now: datetime) -> datetime:
     """In UTC; a text that names no zone means that of `now`. Raises NotATime."""
     text = text.strip()
     if text == "today":

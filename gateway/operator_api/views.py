@@ -27,7 +27,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.ledger import search, usage
-from gateway.ledger.time_spans import NotATime, moment
+from gateway.ledger.time_spans import NotATime, parse_time
 from gateway.models import ServerInstance
 from gateway.operator_api import limits
 from gateway.telemetry.activity import Listener
@@ -303,7 +303,7 @@ def _moment(request: HttpRequest, name: str) -> datetime | None:
     if not text:
         return None
     try:
-        return moment(text, timezone.localtime())
+        return parse_time(text, timezone.localtime())
     except NotATime as error:
         raise InvalidRequest(f"{name}: {error}") from error
 

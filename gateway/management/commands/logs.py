@@ -24,7 +24,7 @@ from gateway.ledger.search import (
     page,
     whole_id,
 )
-from gateway.ledger.time_spans import NotATime, moment
+from gateway.ledger.time_spans import NotATime, parse_time
 from gateway.models import MESSAGES, SAFEGUARDS, RequestLog
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _moment(name: str, text: str) -> datetime | None:
     if not text:
         return None
     try:
-        return moment(text, timezone.localtime())
+        return parse_time(text, timezone.localtime())
     except NotATime as error:
         raise CommandError(f"{name}: {error}") from error
 

@@ -14,7 +14,7 @@ from accounts.management.tables import Layout, duration, number, table
 from accounts.values.times import minute
 from gateway.ledger import usage
 from gateway.ledger.record import tokens_of
-from gateway.ledger.time_spans import NotATime, moment
+from gateway.ledger.time_spans import NotATime, parse_time
 from gateway.operator_api import limits
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Command(OperatorCommand):
         if json and csv:
             raise CommandError("--json and --csv exclude each other.")
         try:
-            begin = moment(since, timezone.localtime())
+            begin = parse_time(since, timezone.localtime())
         except NotATime as error:
             raise CommandError(f"--since: {error}") from error
         if what == "limits":

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from gateway.ledger.time_spans import NotATime, moment
+from gateway.ledger.time_spans import NotATime, parse_time
 
 NOW = datetime(2026, 11, 24, 10, 15, 30, 500, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ NOW = datetime(2026, 11, 24, 10, 15, 30, 500, tzinfo=UTC)
     ],
 )
 def test_a_text_is_a_point_in_time(text: str, at: datetime) -> None:
-    assert moment(text, NOW) == at
+    assert parse_time(text, NOW) == at
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_text_is_a_point_in_time(text: str, at: datetime) -> None:
 def test_a_text_without_a_zone_means_that_of_now(text: str, at: datetime) -> None:
     here = datetime(2026, 11, 24, 1, 0, tzinfo=timezone(timedelta(hours=5)))
 
-    assert moment(text, here) == at
+    assert parse_time(text, here) == at
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_text_without_a_zone_means_that_of_now(text: str, at: datetime) -> Non
 )
 def test_any_other_text_is_none(text: str) -> None:
     with pytest.raises(NotATime, match="is no point in time: write 30m") as raised:
-        moment(text, NOW)
+        parse_time(text, NOW)
 
     assert len(str(raised.value)) < 400
 
@@ -89,4 +89,4 @@ def test_any_other_text_is_none(text: str) -> None:
 def test_a_moment_that_utc_does_not_have_is_none(text: str) -> None:
     """Whoever compares it with rows of the database would fail."""
     with pytest.raises(NotATime):
-        moment(text, NOW)
+        parse_time(text, NOW)
