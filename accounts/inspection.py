@@ -61,7 +61,7 @@ class OutOfUse(CodeAssistFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class Inspection:
     """`tier` is "unknown" when it was not asked for or not said. `offers` are the models of header mode
     antigravity, `cli_offers` the Gemini models of mode cli; empty when Google did not say."""
 
@@ -71,9 +71,9 @@ class Findings:
     cli_offers: dict[str, ModelOffer] = field(default_factory=dict)
 
 
-async def look_over(
+async def inspect(
     client: AccountsClient, access_token: str, project_id: str, *, with_tier: bool = True
-) -> Findings:
+) -> Inspection:
     """Raises CodeAssistFailed, and OutOfUse when the account cannot be used as it is."""
     try:
         project_id, tier = await _project_and_tier(client, access_token, project_id, with_tier)
@@ -87,24 +87,24 @@ async def look_over(
             offers = await fetch_available_models(client, access_token, project_id)
     except CodeAssistFailed as error:
         raise _as_out_of_use(error) from error
-    return Findings(project_id, tier, offers, await _cli_offers(client, access_token, project_id))
+    return Inspection(project_id, tier, offers, await _cli_offers(client, access_token, project_id))
 
 
-async def look_over_account(
+async def inspect_account(
     client: AccountsClient, tokens: AccessTokens, account_id: int, project_id: str, *, with_tier: bool = True
-) -> Findings:
+) -> Inspection:
     """With the access token at hand; when Google refuses that, once more with a new one.
 
     Raises what AccountTrouble lists.
     """
     token = await tokens.get(account_id)
     try:
-        return await look_over(client, token, project_id, with_tier=with_tier)
+        return await inspect(client, token, project_id, with_tier=with_tier)
     except CodeAssistFailed as error:
         if error.refusal is None or error.refusal.trouble is not Trouble.ACCESS_TOKEN_REFUSED:
             raise
         tokens.forget(account_id, token)
-    return await look_over(client, await tokens.get(account_id), project_id, with_tier=with_tier)
+    return await inspect(client, await tokens.get(account_id), project_id, with_tier=with_tier)
 
 
 async def _project_and_tier(
@@ -152,16 +152,16 @@ def _as_out_of_use(error: CodeAssistFailed) -> CodeAssistFailed:
     return error
 
 
-def store_findings(account_id: int, findings: Findings) -> None:
+def store_inspection(account_id: int, inspection: Inspection) -> None:
     """An unknown tier never overwrites a known one; requests hear of it only when there is news for them."""
     account = Account.objects.filter(pk=account_id).first()
     if account is None:
         return
-    store_quotas(account_id, "antigravity", findings.offers.values())
-    store_quotas(account_id, "cli", findings.cli_offers.values())
-    tier = findings.tier if findings.tier != "unknown" else account.tier
-    if (account.project_id, account.tier) != (findings.project_id, tier):
-        account.project_id, account.tier = findings.project_id, tier
+    store_quotas(account_id, "antigravity", inspection.offers.values())
+    store_quotas(account_id, "cli", inspection.cli_offers.values())
+    tier = inspection.tier if inspection.tier != "unknown" else account.tier
+    if (account.project_id, account.tier) != (inspection.project_id, tier):
+        account.project_id, account.tier = inspection.project_id, tier
         account.save(update_fields=["project_id", "tier"])
 
 
@@ -169,7 +169,7 @@ def store_findings(account_id: int, findings: Findings) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckResult:
     """How one account did. `problem` is "" when it works; `state` is what it is in now."""
 
     account_id: int
@@ -184,26 +184,28 @@ class Verdict:
     models: int = 0
 
 
-Check = Callable[[Account, AccountsClient, AccessTokens], Awaitable[Verdict]]
+Check = Callable[[Account, AccountsClient, AccessTokens], Awaitable[CheckResult]]
 AT_ONCE = 8
 
 
 async def check_all(
-    accounts: Sequence[Account], check: Check, on_done: Callable[[Verdict], None] = lambda verdict: None
-) -> list[Verdict]:
+    accounts: Sequence[Account], check: Check, on_done: Callable[[CheckResult], None] = lambda result: None
+) -> list[CheckResult]:
     """Several at once; the verdicts in the order of `accounts`, `on_done` in the order they come."""
     client = AccountsClient()
     tokens = AccessTokens(client)
     few_at_once = asyncio.Semaphore(AT_ONCE)
 
-    async def check_one(account: Account) -> Verdict:
+    async def check_one(account: Account) -> CheckResult:
         async with few_at_once:
             try:
-                verdict = await check(account, client, tokens)
+                result = await check(account, client, tokens)
             except Account.DoesNotExist:
-                verdict = Verdict(account.pk, account.email, account.state, "it has been removed meanwhile")
-        on_done(verdict)
-        return verdict
+                result = CheckResult(
+                    account.pk, account.email, account.state, "it has been removed meanwhile"
+                )
+        on_done(result)
+        return result
 
     try:
         return await asyncio.gather(*(check_one(account) for account in accounts))
@@ -211,7 +213,7 @@ async def check_all(
         await client.close()
 
 
-async def verify(account: Account, client: AccountsClient, tokens: AccessTokens) -> Verdict:
+async def verify(account: Account, client: AccountsClient, tokens: AccessTokens) -> CheckResult:
     """Put one account to the test with a new access token. What passes is in state OK again.
 
     An account that was taken out of use by what Google said to a request is asked for an answer, too: the
@@ -220,38 +222,38 @@ async def verify(account: Account, client: AccountsClient, tokens: AccessTokens)
     """
     try:
         access_token = await tokens.renew(account.pk)
-        findings = await look_over(client, access_token, account.project_id)
+        inspection = await inspect(client, access_token, account.project_id)
         if account.state in STATES.values():
-            await _try_a_model(client, access_token, findings)
+            await _try_a_model(client, access_token, inspection)
     except OutOfUse as error:
         await database_sync_to_async(enter_state)(account.pk, error.state, str(error), error.link)
-        return await _verdict(account.pk, str(error))
+        return await _result(account.pk, str(error))
     except AccountTrouble as error:
-        return await _verdict(account.pk, str(error), is_unreachable=_is_unreachable(error))
-    await database_sync_to_async(store_findings)(account.pk, findings)
+        return await _result(account.pk, str(error), is_unreachable=_is_unreachable(error))
+    await database_sync_to_async(store_inspection)(account.pk, inspection)
     await database_sync_to_async(enter_state)(account.pk, Account.State.OK)
-    return await _verdict(account.pk, models=len(findings.offers))
+    return await _result(account.pk, models=len(inspection.offers))
 
 
-async def refresh_quota(account: Account, client: AccountsClient, tokens: AccessTokens) -> Verdict:
+async def refresh_quota(account: Account, client: AccountsClient, tokens: AccessTokens) -> CheckResult:
     """Ask what is left, without touching the state of an account that answers."""
     try:
-        findings = await look_over_account(client, tokens, account.pk, account.project_id)
+        inspection = await inspect_account(client, tokens, account.pk, account.project_id)
     except AccountTrouble as error:
-        return await _verdict(account.pk, str(error), is_unreachable=_is_unreachable(error))
-    await database_sync_to_async(store_findings)(account.pk, findings)
-    return await _verdict(account.pk, models=len(findings.offers))
+        return await _result(account.pk, str(error), is_unreachable=_is_unreachable(error))
+    await database_sync_to_async(store_inspection)(account.pk, inspection)
+    return await _result(account.pk, models=len(inspection.offers))
 
 
-async def _try_a_model(client: AccountsClient, access_token: str, findings: Findings) -> None:
+async def _try_a_model(client: AccountsClient, access_token: str, inspection: Inspection) -> None:
     """Raises OutOfUse or CodeAssistFailed. A refusal for want of quota or capacity will do: the account was
     accepted."""
     models = sorted(
-        findings.offers.values(), key=lambda offer: (offer.remaining_fraction == 0, "flash" not in offer.id)
+        inspection.offers.values(), key=lambda offer: (offer.remaining_fraction == 0, "flash" not in offer.id)
     )
     for offer in models[:1]:
         try:
-            await generate_a_token(client, access_token, findings.project_id, offer.id)
+            await generate_a_token(client, access_token, inspection.project_id, offer.id)
         except CodeAssistFailed as error:
             if error.refusal is None or error.refusal.trouble not in ACCEPTED:
                 raise _as_out_of_use(error) from error
@@ -263,11 +265,11 @@ def _is_unreachable(error: Exception) -> bool:
     return isinstance(error, CodeAssistFailed) and error.refusal is None
 
 
-async def _verdict(
+async def _result(
     account_id: int, problem: str = "", models: int = 0, *, is_unreachable: bool = False
-) -> Verdict:
+) -> CheckResult:
     account = await Account.objects.aget(pk=account_id)
-    return Verdict(
+    return CheckResult(
         account_id=account_id,
         email=account.email,
         state=account.state,

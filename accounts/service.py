@@ -25,10 +25,10 @@ from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
 from accounts.inspection import (
     AccountTrouble,
-    Findings,
+    Inspection,
     OutOfUse,
-    look_over_account,
-    store_findings,
+    inspect_account,
+    store_inspection,
 )
 from accounts.models import Account, ClientProblem, Revision
 from accounts.network import AccountsClient
@@ -66,7 +66,7 @@ class AccountsService:
     def __init__(self) -> None:
         self.pool = Pool()
         self.pool.lists_model = self.lists_model
-        self.pool.on_dry = self._look_soon
+        self.pool.on_dry = self._inspect_soon
         self.client = AccountsClient()
         self.database = DatabaseWatch()
         self.tokens = AccessTokens(self.client, database=self.database)
@@ -78,9 +78,9 @@ class AccountsService:
         self._offered: dict[str, ModelOffer] | None = None
         self._offered_in_cli: dict[str, ModelOffer] = {}
         self._offered_by: list[PooledAccount] = []
-        self._next_look: dict[int, float] = {}
+        self._next_inspection: dict[int, float] = {}
         self._next_tier: dict[int, float] = {}
-        self._looked_at: dict[int, float] = {}
+        self._inspected_at: dict[int, float] = {}
         """When a look at each account last ended, well or not."""
         self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
         self._preparations: dict[int, asyncio.Task[None]] = {}
@@ -251,8 +251,8 @@ class AccountsService:
     async def rediscover_project(self, account: PooledAccount) -> None:
         """Google refused the project: forget it and ask again."""
         await self.database.unless_down(self._forget_project(account))
-        self._next_look.pop(account.id, None)
-        self._looked_at.pop(account.id, None)
+        self._next_inspection.pop(account.id, None)
+        self._inspected_at.pop(account.id, None)
 
     async def _forget_project(self, account: PooledAccount) -> None:
         await database_sync_to_async(_forget_project)(account.id)
@@ -302,9 +302,9 @@ class AccountsService:
         self._offers = {key: offers for key, offers in self._offers.items() if key in ids}
         self._cli_offers = {key: offers for key, offers in self._cli_offers.items() if key in ids}
         self._offered = None
-        self._next_look = {key: at for key, at in self._next_look.items() if key in ids}
+        self._next_inspection = {key: at for key, at in self._next_inspection.items() if key in ids}
         self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
-        self._looked_at = {key: at for key, at in self._looked_at.items() if key in ids}
+        self._inspected_at = {key: at for key, at in self._inspected_at.items() if key in ids}
         self.on_changed()
         self._has_taken.set()
         self._prepare_due(accounts)
@@ -356,17 +356,17 @@ class AccountsService:
     def _prepare_due(self, accounts: Iterable[PooledAccount]) -> None:
         now = time.monotonic()
         for account in accounts:
-            if self._next_look.get(account.id, 0.0) <= now:
+            if self._next_inspection.get(account.id, 0.0) <= now:
                 self._prepare_soon(account)
 
-    def _look_soon(self, account_id: int) -> None:
+    def _inspect_soon(self, account_id: int) -> None:
         """An account has run dry: pages and commands say at once what Google says of it."""
-        asked_at = self._looked_at.get(account_id, -math.inf)
-        self._next_look[account_id] = max(time.monotonic(), asked_at + ASK_AGAIN_SECONDS)
+        asked_at = self._inspected_at.get(account_id, -math.inf)
+        self._next_inspection[account_id] = max(time.monotonic(), asked_at + ASK_AGAIN_SECONDS)
 
     def _prepare_for_request(self, account: PooledAccount) -> asyncio.Task[None] | None:
         """None when Google has been asked a moment ago: its answer would be the same."""
-        looked_at = self._looked_at.get(account.id, -ASK_AGAIN_SECONDS)
+        looked_at = self._inspected_at.get(account.id, -ASK_AGAIN_SECONDS)
         if account.id not in self._preparations and time.monotonic() - looked_at < ASK_AGAIN_SECONDS:
             return None
         return self._prepare_soon(account)
@@ -381,10 +381,10 @@ class AccountsService:
         return task
 
     async def _prepare(self, account: PooledAccount) -> None:
-        self._next_look[account.id] = time.monotonic() + RETRY_SECONDS
+        self._next_inspection[account.id] = time.monotonic() + RETRY_SECONDS
         try:
             async with self._few_at_once:
-                findings = await self._look_over(account)
+                inspection = await self._inspect(account)
         except OutOfUse as error:
             await self.take_out_of_use(account, error.state, str(error), error.link)
         except AccountTrouble as error:
@@ -392,33 +392,33 @@ class AccountsService:
         except Exception:
             logger.exception("%s could not be prepared", account.email)
         else:
-            self._learn(account, findings)
+            self._learn(account, inspection)
             spread = random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311  # no secret
-            self._next_look[account.id] = time.monotonic() + OFFERS_GOOD_FOR_SECONDS * spread
+            self._next_inspection[account.id] = time.monotonic() + OFFERS_GOOD_FOR_SECONDS * spread
         finally:
-            self._looked_at[account.id] = time.monotonic()
+            self._inspected_at[account.id] = time.monotonic()
 
-    async def _look_over(self, account: PooledAccount) -> Findings:
+    async def _inspect(self, account: PooledAccount) -> Inspection:
         with_tier = self._next_tier.get(account.id, 0.0) <= time.monotonic()
-        findings = await look_over_account(
+        inspection = await inspect_account(
             self.client, self.tokens, account.id, account.project_id, with_tier=with_tier
         )
-        if findings.tier != "unknown":
+        if inspection.tier != "unknown":
             self._next_tier[account.id] = time.monotonic() + TIER_GOOD_FOR_SECONDS
-        await database_sync_to_async(store_findings)(account.id, findings)
+        await database_sync_to_async(store_inspection)(account.id, inspection)
         await self._reload_if_changed()
-        return findings
+        return inspection
 
-    def _learn(self, account: PooledAccount, findings: Findings) -> None:
-        self._offers[account.id] = findings.offers
-        if findings.cli_offers:
-            self._cli_offers[account.id] = findings.cli_offers
+    def _learn(self, account: PooledAccount, inspection: Inspection) -> None:
+        self._offers[account.id] = inspection.offers
+        if inspection.cli_offers:
+            self._cli_offers[account.id] = inspection.cli_offers
         self._offered = None
         self.pool.set_remaining(
             account.id,
             {
                 f"{offer.id}:{mode}": offer.remaining_fraction
-                for mode, offers in (("antigravity", findings.offers), ("cli", findings.cli_offers))
+                for mode, offers in (("antigravity", inspection.offers), ("cli", inspection.cli_offers))
                 for offer in offers.values()
                 if offer.remaining_fraction is not None
             },

@@ -166,14 +166,14 @@ class AccessTokens:
         try:
             grant = await refresh_access_token(self._client, refresh_token)
         except SignInExpired as error:
-            refresh_token, grant = await self._ask_again_or_condemn(account_id, refresh_token, error)
+            refresh_token, grant = await self._ask_again_or_mark_invalid(account_id, refresh_token, error)
         except ClientSecretWrong as error:
             await database_sync_to_async(ClientProblem.note)(str(error))
             raise
         await database_sync_to_async(_note_success)(account_id, refresh_token, grant.refresh_token)
         return grant
 
-    async def _ask_again_or_condemn(
+    async def _ask_again_or_mark_invalid(
         self, account_id: int, refused: str, error: SignInExpired
     ) -> tuple[str, TokenGrant]:
         """Somebody may have signed in again since we read the row: then the new token has the last word."""
@@ -183,7 +183,7 @@ class AccessTokens:
                 return current, await refresh_access_token(self._client, current)
             except SignInExpired as second:
                 refused, error = current, second
-        await database_sync_to_async(_condemn)(account_id, refused, str(error))
+        await database_sync_to_async(_mark_invalid)(account_id, refused, str(error))
         raise error
 
     def _keep(self, account_id: int, token: AccessToken) -> str:
@@ -257,7 +257,7 @@ def _note_success(account_id: int, used: str, replacement: str | None) -> None:
             account.save(update_fields=["sealed_refresh_token"])
 
 
-def _condemn(account_id: int, refused: str, reason: str) -> None:
+def _mark_invalid(account_id: int, refused: str, reason: str) -> None:
     """Unless somebody has signed in again meanwhile."""
     account = Account.objects.filter(pk=account_id).first()
     if account is not None and account.refresh_token == refused:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from django.core.management.base import CommandParser
 
-    from accounts.inspection import Check, Verdict
+    from accounts.inspection import Check, CheckResult
 
 ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 
@@ -185,11 +185,11 @@ class OperatorCommand(GatewayCommand, ABC):
         self.say(f"There is no account yet. Add one: {manage('addaccount')}")
         return True
 
-    def check_all(self, accounts: Sequence[Account], check: Check) -> list[Verdict]:
+    def check_all(self, accounts: Sequence[Account], check: Check) -> list[CheckResult]:
         """Several at once, with a line for each as it is done; in the order of `accounts`."""
         done = count(1)
 
-        def report(verdict: Verdict) -> None:
-            self.say(f"[{next(done)}/{len(accounts)}] {verdict.email}: {verdict.problem or 'works'}")
+        def report(result: CheckResult) -> None:
+            self.say(f"[{next(done)}/{len(accounts)}] {result.email}: {result.problem or 'works'}")
 
         return asyncio.run(check_all(accounts, check, report))

@@ -322,9 +322,9 @@ def test_an_account_that_is_removed_meanwhile_does_not_end_the_check_of_the_othe
 ) -> None:
     gone = Account(pk=4711, email="gone@example.com")
 
-    verdicts = asyncio.run(check_all([gone, ada], check))
+    results = asyncio.run(check_all([gone, ada], check))
 
-    assert [one.problem for one in verdicts] == ["it has been removed meanwhile", ""]
+    assert [one.problem for one in results] == ["it has been removed meanwhile", ""]
 
 
 @pytest.mark.django_db(transaction=True)

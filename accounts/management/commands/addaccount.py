@@ -122,16 +122,16 @@ class Command(OperatorCommand):
 
     def _finish(self, account: Account, json: bool) -> None:
         """Have a look at Google, so that the operator knows at once whether it works."""
-        verdict = self.check_all([account], verify)[0]
+        result = self.check_all([account], verify)[0]
         account.refresh_from_db()
-        if verdict.problem:
+        if result.problem:
             self.say("docs/google-oauth.md says what Google's refusals mean.")
         if json:
-            self.set_result([asdict(verdict)])
+            self.set_result([asdict(result)])
             return
         action = required_action(account)
         status = f"{action.problem}. {action.what_to_do}" if action else "ready"
-        self.stdout.write(f"{account.email} ({verdict.tier}): {verdict.problem or status}")
+        self.stdout.write(f"{account.email} ({result.tier}): {result.problem or status}")
 
 
 def _has_accepted(email: str) -> bool:

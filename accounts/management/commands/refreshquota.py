@@ -30,7 +30,7 @@ class Command(OperatorCommand):
         accounts = self.accounts(emails) if emails else list(usable_accounts())
         if not accounts and not self.say_if_there_is_none():
             self.say(f"No account can be used now. What to do about each: {manage('listaccounts')}")
-        verdicts = self.check_all(accounts, refresh_quota)
+        results = self.check_all(accounts, refresh_quota)
         for account in accounts:
             record_command("Refreshed the quota", account)
         rows = describe(accounts)
@@ -38,7 +38,7 @@ class Command(OperatorCommand):
             self.set_result([{"email": row["email"], "quotas": row["quotas"]} for row in rows])
         else:
             self._print_table(rows)
-        if any(verdict.problem for verdict in verdicts):
+        if any(result.problem for result in results):
             raise CommandError("Some accounts did not answer; what is shown for them is the last known.")
 
     def _print_table(self, rows: list[dict[str, Any]]) -> None:

@@ -39,15 +39,15 @@ class Command(OperatorCommand):
         if not emails:
             accounts = [one for one in accounts if one.state != Account.State.DISABLED_BY_PROVIDER]
         self.say_if_there_is_none()
-        verdicts = self.check_all(accounts, verify)
-        for verdict, account in zip(verdicts, accounts, strict=True):
-            record_command(f"Verified: {verdict.problem or 'works'}", account)
-        broken = sum(bool(verdict.problem) for verdict in verdicts)
+        results = self.check_all(accounts, verify)
+        for result, account in zip(results, accounts, strict=True):
+            record_command(f"Verified: {result.problem or 'works'}", account)
+        broken = sum(bool(result.problem) for result in results)
         if json:
-            self.set_result([asdict(verdict) for verdict in verdicts])
+            self.set_result([asdict(result) for result in results])
         else:
-            self.stdout.write(f"{len(verdicts) - broken} work, {broken} do not")
-        if any(verdict.is_unreachable for verdict in verdicts):
+            self.stdout.write(f"{len(results) - broken} work, {broken} do not")
+        if any(result.is_unreachable for result in results):
             raise CommandError(NOT_REACHED)
         if broken:
             raise CommandError(f"What to do about each: {manage('listaccounts')}")

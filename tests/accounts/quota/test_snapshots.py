@@ -119,9 +119,9 @@ async def test_a_known_tier_survives_a_failure(ada: Account, google: EmulatorSer
     google.state.fault(refuse(503, {}), method="loadCodeAssist", times=None)
     account = await Account.objects.aget()
 
-    verdict = (await check_all([account], verify))[0]
+    result = (await check_all([account], verify))[0]
 
-    assert verdict.problem == ""
+    assert result.problem == ""
     account = await Account.objects.aget()
     assert (account.tier, account.state) == ("pro", Account.State.OK)
 
@@ -130,19 +130,19 @@ async def test_a_token_google_no_longer_takes_is_replaced(ada: Account, google: 
     await check_all([ada], refresh_quota)
     google.state.expire_tokens()
 
-    verdict = (await check_all([ada], refresh_quota))[0]
+    result = (await check_all([ada], refresh_quota))[0]
 
-    assert verdict.problem == ""
+    assert result.problem == ""
 
 
 # Putting an account to the test
 
 
 async def test_a_new_account_gets_its_project_and_tier(ada: Account, google: EmulatorServer) -> None:
-    verdict = (await check_all([ada], verify))[0]
+    result = (await check_all([ada], verify))[0]
 
-    assert (verdict.problem, verdict.tier, verdict.project_id) == ("", "pro", "emulator-project-ada")
-    assert verdict.models > 5
+    assert (result.problem, result.tier, result.project_id) == ("", "pro", "emulator-project-ada")
+    assert result.models > 5
 
 
 async def test_an_account_to_verify_gets_googles_link(ada: Account, google: EmulatorServer) -> None:
@@ -195,6 +195,6 @@ async def test_a_project_google_refuses_is_looked_up_again(ada: Account, google:
     ada.project_id = "somebody-elses-project"
     await ada.asave()
 
-    verdict = (await check_all([ada], verify))[0]
+    result = (await check_all([ada], verify))[0]
 
-    assert (verdict.problem, verdict.project_id) == ("", "emulator-project-ada")
+    assert (result.problem, result.project_id) == ("", "emulator-project-ada")
