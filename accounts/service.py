@@ -34,7 +34,7 @@ from accounts.models import Account, ClientProblem, Revision
 from accounts.network import AccountsClient
 from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
 from accounts.pool.pool import Pool, PooledAccount, read_usable_accounts
-from accounts.quota.snapshots import forget_old_quotas, outlooks
+from accounts.quota.snapshots import forget_old_quotas, quota_forecasts
 from accounts.status.states import enter_state
 
 if TYPE_CHECKING:
@@ -448,7 +448,7 @@ def _runs_dry() -> dict[tuple[int, str], float]:
     """When each quota will be empty if it goes on like this; seconds since the epoch."""
     return {
         (one.account_id, f"{one.model_id}:{one.header_mode}"): one.forecast.empty_at
-        for one in outlooks()
+        for one in quota_forecasts()
         if one.forecast is not None and one.forecast.empty_at is not None
     }
 

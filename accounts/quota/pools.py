@@ -15,13 +15,13 @@ from accounts.google.errors import Trouble
 from accounts.live_settings import live
 from accounts.models import Cooldown
 from accounts.quota.forecast import dry_until
-from accounts.quota.snapshots import SAME_RESET, outlooks
+from accounts.quota.snapshots import SAME_RESET, quota_forecasts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from accounts.quota.snapshots import QuotaOutlook
+    from accounts.quota.snapshots import QuotaForecast
 
 UNKNOWN = "unknown"
 OTHERS = "Claude, GPT"
@@ -35,7 +35,7 @@ class QuotaPool:
     name: str
     header_mode: str
     models: tuple[str, ...] = ()
-    newest: QuotaOutlook | None = None
+    newest: QuotaForecast | None = None
     refused_until: datetime | None = None
 
     @property
@@ -97,8 +97,8 @@ class QuotaPool:
 
 def pools_of(account_ids: Collection[int]) -> dict[int, list[QuotaPool]]:
     """By account; first those that requests use now."""
-    found: dict[int, list[QuotaOutlook]] = {account_id: [] for account_id in account_ids}
-    for one in outlooks(account_ids):
+    found: dict[int, list[QuotaForecast]] = {account_id: [] for account_id in account_ids}
+    for one in quota_forecasts(account_ids):
         found[one.account_id].append(one)
     refused: dict[int, dict[str, datetime]] = {}
     cooldowns = Cooldown.lasting().filter(account_id__in=account_ids, reason=Trouble.QUOTA.value)
@@ -126,7 +126,7 @@ def is_in_use(header_mode: str, name: str) -> bool:
     return header_mode == mode_in_use(name.lower())
 
 
-def _pools(known: list[QuotaOutlook], refused: dict[str, datetime]) -> list[QuotaPool]:
+def _pools(known: list[QuotaForecast], refused: dict[str, datetime]) -> list[QuotaPool]:
     """`refused`: until when, by model key."""
     mode = mode_in_use("gemini")
     families = {(OTHERS, "antigravity"), (f"Gemini ({mode})", mode)}
@@ -145,10 +145,10 @@ def _pools(known: list[QuotaOutlook], refused: dict[str, datetime]) -> list[Quot
 
 
 def _of_family(
-    family: tuple[str, str], known: list[QuotaOutlook], refused: dict[str, datetime]
+    family: tuple[str, str], known: list[QuotaForecast], refused: dict[str, datetime]
 ) -> list[QuotaPool]:
     name, header_mode = family
-    alike: list[list[QuotaOutlook]] = []
+    alike: list[list[QuotaForecast]] = []
     for one in known:
         pool = next((pool for pool in alike if _is_same(pool[0], one)), None)
         if pool is None:
@@ -172,7 +172,7 @@ def _family(model_id: str, header_mode: str) -> tuple[str, str]:
     return OTHERS, header_mode
 
 
-def _is_same(one: QuotaOutlook, other: QuotaOutlook) -> bool:
+def _is_same(one: QuotaForecast, other: QuotaForecast) -> bool:
     if one.remaining_fraction != other.remaining_fraction:
         return False
     if one.reset_at is None or other.reset_at is None:

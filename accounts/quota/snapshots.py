@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import QuotaSnapshot
 from accounts.quota import forecast
-from accounts.quota.forecast import Forecast, Measurement, foretell
+from accounts.quota.forecast import Forecast, Measurement, forecast
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -31,7 +31,7 @@ INTERNAL_MODELS = ("chat_", "tab_")
 
 
 @dataclass(frozen=True, slots=True)
-class QuotaOutlook:
+class QuotaForecast:
     """One model of one account in one header mode, as it was last seen."""
 
     account_id: int
@@ -65,13 +65,13 @@ def forget_old_quotas() -> int:
     return QuotaSnapshot.objects.filter(seen_at__lt=timezone.now() - HISTORY).delete()[0]
 
 
-def outlooks(account_ids: Collection[int] | None = None) -> list[QuotaOutlook]:
+def quota_forecasts(account_ids: Collection[int] | None = None) -> list[QuotaForecast]:
     """By account, model and header mode."""
     rows = QuotaSnapshot.objects.filter(seen_at__gte=timezone.now() - FORECAST_HISTORY)
     if account_ids is not None:
         rows = rows.filter(account_id__in=account_ids)
     pools = groupby(rows, key=lambda row: (row.account_id, row.model_id, row.header_mode))
-    return [_outlook(list(history)) for _, history in pools]
+    return [_quota_forecast(list(history)) for _, history in pools]
 
 
 def history_lines(account_id: int) -> dict[tuple[str, str], str]:
@@ -123,17 +123,17 @@ def _says_the_same(known: QuotaSnapshot, offer: ModelOffer) -> bool:
     return abs(known.reset_at - offer.reset_at) < SAME_RESET
 
 
-def _outlook(history: list[QuotaSnapshot]) -> QuotaOutlook:
+def _quota_forecast(history: list[QuotaSnapshot]) -> QuotaForecast:
     newest = history[-1]
     reset_at = newest.reset_at.timestamp() if newest.reset_at else None
-    return QuotaOutlook(
+    return QuotaForecast(
         account_id=newest.account_id,
         model_id=newest.model_id,
         header_mode=newest.header_mode,
         remaining_fraction=newest.remaining_fraction,
         reset_at=newest.reset_at,
         seen_at=newest.seen_at,
-        forecast=foretell(_measurements(history), reset_at, timezone.now().timestamp()),
+        forecast=forecast(_measurements(history), reset_at, timezone.now().timestamp()),
     )
 
 

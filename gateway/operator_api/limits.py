@@ -13,7 +13,7 @@ from accounts.live_settings import live
 from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import LIMIT_REASONS
 from accounts.quota.pools import dryness, is_in_use, mode_in_use, pools_of
-from accounts.quota.snapshots import outlooks
+from accounts.quota.snapshots import quota_forecasts
 from accounts.status.next_steps import required_action
 from accounts.values.times import clock, minute, second
 from gateway.models import ModelRoute
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from accounts.quota.pools import QuotaPool
-    from accounts.quota.snapshots import QuotaOutlook
+    from accounts.quota.snapshots import QuotaForecast
     from accounts.status.next_steps import RequiredAction
 
 
@@ -32,7 +32,7 @@ class AccountLimits:
 
     account: Account
     action: RequiredAction | None
-    quotas: dict[str, QuotaOutlook] = field(default_factory=dict)
+    quotas: dict[str, QuotaForecast] = field(default_factory=dict)
     limits: dict[str, Cooldown] = field(default_factory=dict)
     pools: list[QuotaPool] = field(default_factory=list)
 
@@ -53,7 +53,7 @@ def read_limits() -> list[AccountLimits]:
     found = {
         account.pk: AccountLimits(account, required_action(account)) for account in Account.objects.all()
     }
-    for quota in outlooks():
+    for quota in quota_forecasts():
         if quota.account_id in found and quota.header_mode == mode_in_use(quota.model_id):
             found[quota.account_id].quotas[quota.model_id] = quota
     for cooldown in Cooldown.lasting().filter(reason__in=LIMIT_REASONS):
@@ -118,7 +118,7 @@ def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any
     }
 
 
-def _quota_as_json(quota: QuotaOutlook | None) -> dict[str, Any] | None:
+def _quota_as_json(quota: QuotaForecast | None) -> dict[str, Any] | None:
     """None: nothing is known of this model. A fraction of None: Google does not say what is left."""
     if quota is None:
         return None
@@ -144,11 +144,13 @@ def rows(limits: Sequence[AccountLimits]) -> list[tuple[str, str, str, str]]:
         if one.action is not None:
             found.append((one.account.email, "-", "-", one.action.problem))
         else:
-            found += [(one.account.email, pool.name, pool.left, _outlook(one, pool)) for pool in one.pools]
+            found += [
+                (one.account.email, pool.name, pool.left, _quota_forecast(one, pool)) for pool in one.pools
+            ]
     return found
 
 
-def _outlook(one: AccountLimits, pool: QuotaPool) -> str:
+def _quota_forecast(one: AccountLimits, pool: QuotaPool) -> str:
     """What comes, and the shorter rests that are no matter of the quota."""
     now, zone = timezone.now().timestamp(), timezone.get_current_timezone()
     cooldowns = [

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.google.code_assist import ModelOffer
 from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import Account, QuotaSnapshot
-from accounts.quota.snapshots import forget_old_quotas, outlooks, store_quotas
+from accounts.quota.snapshots import forget_old_quotas, quota_forecasts, store_quotas
 from proxy_site.emulator.delivery.behaviour import refuse
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_the_two_header_modes_are_kept_apart(account: Account) -> None:
     store_quotas(account.pk, "antigravity", [offer(0.9)])
     store_quotas(account.pk, "cli", [offer(0.2)])
 
-    assert {(one.header_mode, one.remaining_fraction) for one in outlooks()} == {
+    assert {(one.header_mode, one.remaining_fraction) for one in quota_forecasts()} == {
         ("antigravity", 0.9),
         ("cli", 0.2),
     }
@@ -58,14 +58,14 @@ def test_a_window_that_ends_another_day_is_news(account: Account) -> None:
 def test_what_google_does_not_say_is_unknown_and_not_empty(account: Account) -> None:
     store_quotas(account.pk, "cli", [offer(None, None)])
 
-    assert outlooks()[0].remaining_fraction is None
-    assert outlooks()[0].sentence == ""
+    assert quota_forecasts()[0].remaining_fraction is None
+    assert quota_forecasts()[0].sentence == ""
 
 
 def test_models_of_the_editor_are_left_out(account: Account) -> None:
     store_quotas(account.pk, "cli", [offer(1.0, model_id="tab_flash_lite_preview")])
 
-    assert outlooks() == []
+    assert quota_forecasts() == []
 
 
 def test_old_history_is_forgotten(account: Account) -> None:
