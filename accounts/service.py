@@ -112,7 +112,7 @@ class AccountsService:
         self.pool.cooldowns.on_changed = self._note_cooldowns
         await self._reload_if_changed()
         await self.database.start()
-        self._watch = asyncio.create_task(self._keep_watch())
+        self._watch = asyncio.create_task(self._poll())
         self._keeper = asyncio.create_task(self._keep_storing_cooldowns())
         loop = asyncio.get_running_loop()
         Revision.on_change = lambda: loop.call_soon_threadsafe(self._look_now.set)
@@ -260,7 +260,7 @@ class AccountsService:
 
     # What happens in the background
 
-    async def _keep_watch(self) -> None:
+    async def _poll(self) -> None:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
@@ -270,7 +270,7 @@ class AccountsService:
                 continue
             try:
                 await self._reload_if_changed()
-                await self._keep_house()
+                await self._maintain()
             except DatabaseError as error:
                 logger.error("The accounts cannot be read from the database: %s", error)  # noqa: TRY400
             except Exception:
@@ -340,7 +340,7 @@ class AccountsService:
             self.pool.cooldowns.restore_unsaved(changes)
             logger.exception("Cooldowns could not be stored yet; a restart now would forget them")
 
-    async def _keep_house(self) -> None:
+    async def _maintain(self) -> None:
         if time.monotonic() >= self._next_housekeeping:
             self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
             await self._store_cooldowns()

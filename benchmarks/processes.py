@@ -64,8 +64,8 @@ class Server:
         self._stop()
 
     def _wait_until_it_listens(self) -> None:
-        give_up_at = time.monotonic() + START_SECONDS
-        while time.monotonic() < give_up_at and self._process.poll() is None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 socket.create_connection((LOOPBACK, self.port), timeout=1).close()
             except OSError:

@@ -119,9 +119,9 @@ def _measure_round(number: int, google: EmulatorServer, server: Server) -> Round
 
 
 def _wait_until_quiet(server: Server) -> None:
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     last, same_since = server.open_files(), time.monotonic()
-    while time.monotonic() < min(same_since + QUIET_SECONDS, give_up_at):
+    while time.monotonic() < min(same_since + QUIET_SECONDS, deadline):
         time.sleep(0.1)
         if (now := server.open_files()) != last:
             last, same_since = now, time.monotonic()

@@ -18,7 +18,7 @@ from gateway.relay.web_searches import WebSearches
 from gateway.routing.routes import Routes
 from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import Judge
-from gateway.telemetry.activity import Activity, dismiss_listeners
+from gateway.telemetry.activity import Activity, close_listeners
 from gateway.telemetry.heartbeat import Heartbeat
 from gateway.upstreams.cloud_code.upstream import CloudCode
 from gateway.upstreams.transport import Transport
@@ -62,9 +62,9 @@ class Gateway:
     def _read_routes(self) -> None:
         self.routes = read_routes()
 
-    async def dismiss_watchers(self) -> None:
+    async def close_listeners(self) -> None:
         """Requests may finish; those who only watch would never end."""
-        await dismiss_listeners()
+        await close_listeners()
 
     async def stop(self) -> None:
         """The ledger first: time is short, and it has most to lose."""

@@ -49,11 +49,11 @@ def wait_for_servers() -> bool:
     """False when a server that lives has not taken, within PATIENCE_SECONDS, what the database holds now."""
     if connection.vendor == "sqlite" and not is_served(settings.DATA_DIR):
         return True
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     try:
         wanted = Revision.current()
         while _is_one_behind(wanted):
-            if time.monotonic() >= give_up_at:
+            if time.monotonic() >= deadline:
                 return False
             time.sleep(POLL_SECONDS)
     except DatabaseError:

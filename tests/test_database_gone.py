@@ -28,9 +28,9 @@ def health(gateway: LiveGateway, **more: Any) -> dict[str, Any]:
 
 
 def wait_for_status(gateway: LiveGateway, status: str) -> dict[str, Any]:
-    give_up_at = time.monotonic() + SEEN_SECONDS
+    deadline = time.monotonic() + SEEN_SECONDS
     while (body := health(gateway))["status"] != status:
-        assert time.monotonic() < give_up_at
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     return body
 

@@ -308,9 +308,9 @@ def problems(database_url: str) -> list[str | None]:
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 2 * SWEEP_SECONDS) -> None:
-    give_up_at = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while not is_so():
-        assert time.monotonic() < give_up_at
+        assert time.monotonic() < deadline
         time.sleep(0.1)
 
 

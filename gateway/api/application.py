@@ -85,7 +85,7 @@ class EventStream(StreamingHttpResponse):
         pieces: AsyncGenerator[bytes, None],
         headers: dict[str, str],
         opening: asyncio.Future[Any],
-        let_go: Callable[[], Awaitable[None]],
+        clean_up: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(
             pieces,
@@ -94,7 +94,7 @@ class EventStream(StreamingHttpResponse):
         )
         self.pieces = pieces
         self.opening = opening
-        self.let_go = let_go
+        self.clean_up = clean_up
 
 
 class Api:
@@ -223,7 +223,7 @@ async def _send(response: HttpResponseBase, send: Send, watch: asyncio.Task[None
                 del piece
         finally:
             await response.pieces.aclose()
-            await response.let_go()
+            await response.clean_up()
         content = b""
     else:
         await send(_start(response))

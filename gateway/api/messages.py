@@ -108,10 +108,10 @@ async def _stream(
         await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
         headers = _upstream_headers(opening.result()) if opening.done() else {}
     except BaseException:
-        await _give_up(opening)
+        await _cancel(opening)
         raise
     pieces = _event_bytes(opening, record, gateway)
-    return EventStream(pieces, headers, opening, let_go=partial(_let_go, opening, record, gateway))
+    return EventStream(pieces, headers, opening, clean_up=partial(_clean_up, opening, record, gateway))
 
 
 async def _event_bytes(
@@ -151,16 +151,16 @@ def _note_failure(record: RequestRecord, error: BaseException, gateway: Gateway)
     return heard
 
 
-async def _give_up(opening: asyncio.Task[AnyAnswer]) -> None:
+async def _cancel(opening: asyncio.Task[AnyAnswer]) -> None:
     """Whatever has become of it: stop trying, or close the answer. A failure was told to the client."""
     opening.cancel()
     with suppress(asyncio.CancelledError, Exception):
         (await opening).close()
 
 
-async def _let_go(opening: asyncio.Task[AnyAnswer], record: RequestRecord, gateway: Gateway) -> None:
+async def _clean_up(opening: asyncio.Task[AnyAnswer], record: RequestRecord, gateway: Gateway) -> None:
     try:
-        await _give_up(opening)
+        await _cancel(opening)
     finally:
         if record.status is None and gateway.is_stopping:
             record.fail(Overloaded(STOPPING))

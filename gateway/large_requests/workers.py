@@ -142,11 +142,11 @@ class TranslationWorkers:
         self._busy.discard(worker)
         if is_well and not self._is_stopped:
             loop = asyncio.get_running_loop()
-            self._idle[worker] = loop.call_later(IDLE_SECONDS, self._dismiss, worker)
+            self._idle[worker] = loop.call_later(IDLE_SECONDS, self._end, worker)
         else:
             worker.end()
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _end(self, worker: _Worker) -> None:
         del self._idle[worker]
         worker.end()
 

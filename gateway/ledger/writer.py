@@ -75,7 +75,7 @@ class Ledger:
         """What the writer is writing at the moment, unless there is news of it already."""
         self._again = False
         """The next rows may have been stored already: nobody knows what became of the last transaction."""
-        self._was_taken_for_dead = False
+        self._lease_expired = False
         self._next_id = 0
         self._is_stopping = False
         self._work = asyncio.Event()
@@ -90,7 +90,7 @@ class Ledger:
         instance = await self._in_thread(instances.register, _lock())
         self.instance_id, self._next_id = instance.pk, instance.first_request_id
         self._writer = asyncio.create_task(self._keep_writing())
-        self._keeper = asyncio.create_task(self._keep_house())
+        self._keeper = asyncio.create_task(self._maintain())
 
     async def stop(self) -> None:
         """Writes what is left, for as long as the caller lets it."""
@@ -185,7 +185,7 @@ class Ledger:
         opened, self._open = _split(self._open, LARGEST_BATCH)
         now_known = _entries_of(opened.values(), self.instance_id)
         self._in_hand = {*opened, *ended}
-        again, self._again = self._again or self._was_taken_for_dead, False
+        again, self._again = self._again or self._lease_expired, False
         try:
             was_dead = await self._in_thread(_store_all, now_known, ended.values(), self.instance_id, again)
         except BaseException as error:
@@ -198,7 +198,7 @@ class Ledger:
             self._in_hand.clear()
             self._trouble.is_over()
             if was_dead:
-                self._was_taken_for_dead = True
+                self._lease_expired = True
                 logger.warning("Another server took this one for dead; its requests are put right")
         finally:
             self._room.set()
@@ -224,7 +224,7 @@ class Ledger:
         self._ended = {**ended, **self._ended}
         self._open = {**{key: one for key, one in opened.items() if not one.has_ended}, **self._open}
 
-    async def _keep_house(self) -> None:
+    async def _maintain(self) -> None:
         next_sweep = next_prune = time.monotonic()
         while True:
             now = time.monotonic()

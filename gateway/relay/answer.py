@@ -175,12 +175,12 @@ class Answer:
             self.lease.release()
 
     async def _read_first_content(self, first_byte_seconds: float) -> None:
-        give_up_at = time.monotonic() + first_byte_seconds
+        deadline = time.monotonic() + first_byte_seconds
         try:
             while not self._ended and not self._first:
-                self._first += await self._next_events(give_up_at - time.monotonic())
+                self._first += await self._next_events(deadline - time.monotonic())
                 self._raise_failure()
-                if not self._first and time.monotonic() >= give_up_at:
+                if not self._first and time.monotonic() >= deadline:
                     raise TimeoutError  # whatever drips
         except TimeoutError as error:
             raise TransportTimedOut(f"no content within {first_byte_seconds:.0f} s") from error

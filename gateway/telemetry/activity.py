@@ -165,7 +165,7 @@ class Listener:
             return None
         return Batch(message["source"], message["number"], message["missed"], message["events"])
 
-    async def dismiss(self) -> None:
+    async def close(self) -> None:
         with suppress(ChannelFull):
             await self._layer.send(self._channel, {"type": END})
 
@@ -180,10 +180,10 @@ class Listener:
         await self._layer.group_send(SOURCES, {"type": "activity.listen"})
 
 
-async def dismiss_listeners() -> None:
+async def close_listeners() -> None:
     """Of this process, which ends: it must not wait for those who would listen for ever."""
     for listener in list(_listening):
-        await listener.dismiss()
+        await listener.close()
 
 
 _listening: set[Listener] = set()

@@ -128,7 +128,7 @@ class GatewayChannel(HTTPChannel):
     def refuse_slow_headers(self) -> None:
         seconds = self.factory.server.header_seconds
         error = RequestTimedOut(f"The headers took longer than {seconds:g} s.")
-        self.transport.write(last_words(b"408 Request Timeout", error, accepted_or_new("")))
+        self.transport.write(raw_error_response(b"408 Request Timeout", error, accepted_or_new("")))
         self.loseConnection()
 
     def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802  # Twisted's name for its last word
@@ -137,7 +137,7 @@ class GatewayChannel(HTTPChannel):
         )
         self.has_refused = True
         if not self._is_leaving:
-            self.transport.write(last_words(b"400 Bad Request", error, accepted_or_new("")))
+            self.transport.write(raw_error_response(b"400 Bad Request", error, accepted_or_new("")))
         self.loseConnection()
 
     def host(self) -> Any:
@@ -170,7 +170,7 @@ class GatewayChannel(HTTPChannel):
         """Sent when the application asks for the body, which it may never do."""
 
 
-def last_words(status: bytes, error: GatewayError, request_id: str) -> bytes:
+def raw_error_response(status: bytes, error: GatewayError, request_id: str) -> bytes:
     """A whole answer for a connection that ends with it."""
     body = orjson.dumps(error.as_body(request_id))
     head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\n" % status
@@ -550,7 +550,7 @@ class GatewayServer(Server):
 
     async def _shut_down(self) -> None:
         self._port.stopListening()
-        await self.gateway.dismiss_watchers()
+        await self.gateway.close_listeners()
         waited = 0.0
         while self._running() and waited < self.grace_seconds:
             await asyncio.sleep(POLL_SECONDS)

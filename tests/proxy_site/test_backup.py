@@ -87,9 +87,9 @@ def requests_in(path: Path) -> int:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + 10
+    deadline = time.monotonic() + 10
     while not is_so():
-        assert time.monotonic() < give_up_at
+        assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
