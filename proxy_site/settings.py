@@ -326,13 +326,13 @@ STATIC_URL = "static/"
 UNFOLD = {
     "SITE_TITLE": "Antigravity Claude Proxy" + (" · DEMO" if DEMO else ""),
     "SITE_HEADER": "Claude Proxy" + (" · DEMO" if DEMO else ""),
-    "SITE_SUBHEADER": "the operator's desk",
+    "SITE_SUBHEADER": "accounts and settings",
     "SITE_SYMBOL": "hub",
     "SITE_URL": "/admin/",
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "ENVIRONMENT": "accounts.admin.site.environment",
-    "STYLES": [lambda request: f"/{STATIC_URL}accounts/desk.css"],
+    "STYLES": [lambda request: f"/{STATIC_URL}accounts/admin.css"],
     "SCRIPTS": [lambda request: f"/{STATIC_URL}accounts/time_zone.js"],
     "SIDEBAR": {"navigation": "accounts.admin.site.navigation"},
 }

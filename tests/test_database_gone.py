@@ -57,7 +57,7 @@ def test_a_sqlite_file_that_is_not_ours_any_more_is_seen_at_once_and_said_everyw
         body = wait_for_status(gateway, "degraded")
         page = httpx.get(f"{gateway.url}/admin/login/")
         numbers = httpx.get(f"{gateway.url}/account-limits", auth=BASIC)
-        style = httpx.get(f"{gateway.url}/static/accounts/desk.css")
+        style = httpx.get(f"{gateway.url}/static/accounts/admin.css")
         answer = httpx.post(f"{gateway.url}/v1/messages", json=a_body(), timeout=30)
         made_anew = act is remove and file.exists()
         file.unlink(missing_ok=True)

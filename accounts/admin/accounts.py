@@ -1,4 +1,4 @@
-"""The operator's desk: the accounts with what each can still do, and the log of what was done."""
+"""Accounts in the admin, with the quota each has left, and the log of what operators did."""
 
 from __future__ import annotations
 

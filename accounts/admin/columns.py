@@ -1,4 +1,4 @@
-"""What the desk shows of an account, as small pieces of HTML. All text from outside is escaped."""
+"""Columns of accounts as small pieces of HTML. Text from outside is escaped."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def state_badge(account: Account, pools: Iterable[QuotaPool]) -> str:
 
 
 def badge(text: str, kind: str, title: str = "") -> str:
-    return format_html('<span class="desk-badge {}" title="{}">{}</span>', kind, title, text)
+    return format_html('<span class="admin-badge {}" title="{}">{}</span>', kind, title, text)
 
 
 def tier_badge(tier: str) -> str:

@@ -102,8 +102,8 @@ class ModelBackoff:
 
 
 class Cooldowns:
-    """Cooldowns of accounts by quota, and backoffs of models. `on_changed` is called when one has to be stored
-    in the database."""
+    """Cooldowns of accounts by quota, and backoffs of models. `on_changed` is called when one is to be
+    stored."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.on_changed: Callable[[], None] = lambda: None

@@ -40,7 +40,7 @@ class Forecast:
     back_at: float | None
 
 
-def forecast(measurements: Sequence[Measurement], reset_at: float | None, now: float) -> Forecast | None:
+def forecast_of(measurements: Sequence[Measurement], reset_at: float | None, now: float) -> Forecast | None:
     """`measurements` oldest first. None when there is none."""
     if not measurements:
         return None

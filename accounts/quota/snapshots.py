@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import QuotaSnapshot
 from accounts.quota import forecast
-from accounts.quota.forecast import Forecast, Measurement, forecast
+from accounts.quota.forecast import Forecast, Measurement, forecast_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -133,7 +133,7 @@ def _quota_forecast(history: list[QuotaSnapshot]) -> QuotaForecast:
         remaining_fraction=newest.remaining_fraction,
         reset_at=newest.reset_at,
         seen_at=newest.seen_at,
-        forecast=forecast(_measurements(history), reset_at, timezone.now().timestamp()),
+        forecast=forecast_of(_measurements(history), reset_at, timezone.now().timestamp()),
     )
 
 

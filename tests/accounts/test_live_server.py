@@ -87,7 +87,7 @@ def test_a_server_that_hangs_is_not_waited_for_longer_than_two_seconds(gateway: 
     assert enabled.stderr == b""
 
 
-def test_a_setting_changed_at_the_desk_counts_for_the_next_request(
+def test_a_setting_changed_in_the_admin_counts_for_the_next_request(
     gateway: LiveGateway, shared_emulator: EmulatorServer
 ) -> None:
     with httpx.Client(follow_redirects=True) as browser:

@@ -30,7 +30,7 @@ SETTINGS = "/admin/accounts/livesetting/"
 
 
 @pytest.fixture
-def desk() -> Client:
+def admin_client() -> Client:
     client = Client()
     client.force_login(passwords.set_password("a long and good one"))
     return client
@@ -53,40 +53,40 @@ def log_lines() -> list[str]:
 # The list
 
 
-def test_an_empty_desk_says_how_to_begin(desk: Client) -> None:
-    assert "There is no account yet" in text_of(desk, LIST)
+def test_an_empty_admin_says_how_to_begin(admin_client: Client) -> None:
+    assert "There is no account yet" in text_of(admin_client, LIST)
 
 
-def test_the_list_shows_state_tier_and_what_is_left(desk: Client, ada: Account) -> None:
+def test_the_list_shows_state_tier_and_what_is_left(admin_client: Client, ada: Account) -> None:
     Account.objects.update(tier="pro")
     store_quotas(ada.pk, "cli", [ModelOffer("gemini-3-flash", "", None, None, 0.15, None)])
 
-    page = text_of(desk, LIST)
+    page = text_of(admin_client, LIST)
 
     assert "ada@example.com" in page
-    assert 'class="desk-badge pro"' in page
+    assert 'class="admin-badge pro"' in page
     assert "Gemini (cli)" in page
     assert 'class="fill low" style="width: 15%"' in page
 
 
 @pytest.mark.parametrize(("minutes", "shown"), [(None, "never"), (0, "just now"), (125, "2\xa0hours ago")])
 def test_the_list_says_when_an_account_was_last_used(
-    desk: Client, ada: Account, minutes: int | None, shown: str
+    admin_client: Client, ada: Account, minutes: int | None, shown: str
 ) -> None:
     used = None if minutes is None else timezone.now() - timedelta(minutes=minutes)
     Account.objects.update(last_used_at=used)
 
-    assert shown in text_of(desk, LIST)
+    assert shown in text_of(admin_client, LIST)
 
 
-def test_looking_asks_google_nothing(desk: Client, ada: Account, google: EmulatorServer) -> None:
-    text_of(desk, LIST)
-    text_of(desk, f"{LIST}{ada.pk}/change/")
+def test_looking_asks_google_nothing(admin_client: Client, ada: Account, google: EmulatorServer) -> None:
+    text_of(admin_client, LIST)
+    text_of(admin_client, f"{LIST}{ada.pk}/change/")
 
     assert google.state.log.received == 0
 
 
-def test_the_list_can_be_filtered_by_who_needs_the_operator(desk: Client, ada: Account) -> None:
+def test_the_list_can_be_filtered_by_who_needs_the_operator(admin_client: Client, ada: Account) -> None:
     Account.objects.create(
         email="broken@example.com",
         sealed_refresh_token="-",
@@ -94,16 +94,16 @@ def test_the_list_can_be_filtered_by_who_needs_the_operator(desk: Client, ada: A
         terms_accepted_at=timezone.now(),
     )
 
-    page = text_of(desk, f"{LIST}?usable=no")
+    page = text_of(admin_client, f"{LIST}?usable=no")
 
     assert "broken@example.com" in page
     assert "ada@example.com" not in page
 
 
-def test_a_wrong_client_secret_stands_above_everything(desk: Client, ada: Account) -> None:
+def test_a_wrong_client_secret_stands_above_everything(admin_client: Client, ada: Account) -> None:
     ClientProblem.note("Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET (invalid_client).")
 
-    assert "No account is to blame" in text_of(desk, LIST)
+    assert "No account is to blame" in text_of(admin_client, LIST)
 
 
 # Times
@@ -123,19 +123,19 @@ def test_a_wrong_client_secret_stands_above_everything(desk: Client, ada: Accoun
     ],
 )
 def test_times_are_in_the_browsers_zone_or_else_in_the_settings(
-    desk: Client, ada: Account, settings: Settings, zone: str, shown: str
+    admin_client: Client, ada: Account, settings: Settings, zone: str, shown: str
 ) -> None:
     settings.LOCAL_TIME_ZONE = ZoneInfo("Europe/Berlin")
     ada.enter_state("invalid", "gone")
     ada.state_since = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
     ada.save()
-    desk.cookies["gateway_time_zone"] = zone
+    admin_client.cookies["gateway_time_zone"] = zone
 
-    assert shown in text_of(desk, f"{LIST}{ada.pk}/change/")
+    assert shown in text_of(admin_client, f"{LIST}{ada.pk}/change/")
 
 
-def test_each_page_tells_the_browsers_zone(desk: Client, ada: Account) -> None:
-    assert "accounts/time_zone.js" in text_of(desk, LIST)
+def test_each_page_tells_the_browsers_zone(admin_client: Client, ada: Account) -> None:
+    assert "accounts/time_zone.js" in text_of(admin_client, LIST)
 
 
 # One account
@@ -151,13 +151,13 @@ def test_each_page_tells_the_browsers_zone(desk: Client, ada: Account) -> None:
     ],
 )
 def test_each_state_says_why_since_when_and_what_to_do(
-    desk: Client, ada: Account, state: str, what_to_do: str
+    admin_client: Client, ada: Account, state: str, what_to_do: str
 ) -> None:
     link = "https://accounts.google.com/signin/continue?sarp=1"
     ada.enter_state(state, "Google's own words <b>here</b>", link)
     ada.save()
 
-    page = text_of(desk, f"{LIST}{ada.pk}/change/")
+    page = text_of(admin_client, f"{LIST}{ada.pk}/change/")
 
     assert "Google&#x27;s own words &lt;b&gt;here&lt;/b&gt;" in page
     assert what_to_do in page or what_to_do.replace("it is", "so it is") in page
@@ -165,24 +165,27 @@ def test_each_state_says_why_since_when_and_what_to_do(
     assert "Sign in again" in page if state == "invalid" else "Check it again" in page
 
 
-def test_thresholds_are_checked(desk: Client, ada: Account) -> None:
+def test_thresholds_are_checked(admin_client: Client, ada: Account) -> None:
     form: dict[str, Any] = {"enabled": "on", "priority": "0", "project_id": "", "quota_threshold": "0.2"}
     page = f"{LIST}{ada.pk}/change/"
 
     for bad in ('{"gemini-3-flash": 1}', '{"gemini-3-flash": "x"}', "[1]", "{"):
-        assert desk.post(page, {**form, "model_quota_thresholds": bad}).status_code == 200
-    assert desk.post(page, {**form, "model_quota_thresholds": '{"gemini-3-flash": 0.5}'}).status_code == 302
+        assert admin_client.post(page, {**form, "model_quota_thresholds": bad}).status_code == 200
+    assert (
+        admin_client.post(page, {**form, "model_quota_thresholds": '{"gemini-3-flash": 0.5}'}).status_code
+        == 302
+    )
 
     ada.refresh_from_db()
     assert (ada.quota_threshold, ada.model_quota_thresholds) == (0.2, {"gemini-3-flash": 0.5})
 
 
-def test_a_project_of_the_operators_own_ends_the_want_of_one(desk: Client, ada: Account) -> None:
+def test_a_project_of_the_operators_own_ends_the_want_of_one(admin_client: Client, ada: Account) -> None:
     ada.enter_state(Account.State.NEEDS_PROJECT, "none")
     ada.save()
 
     form = {"enabled": "on", "priority": "0", "project_id": "mine", "model_quota_thresholds": "{}"}
-    desk.post(f"{LIST}{ada.pk}/change/", form)
+    admin_client.post(f"{LIST}{ada.pk}/change/", form)
 
     ada.refresh_from_db()
     assert (ada.state, ada.project_id) == (Account.State.OK, "mine")
@@ -192,11 +195,11 @@ def test_a_project_of_the_operators_own_ends_the_want_of_one(desk: Client, ada: 
 
 
 def test_accounts_are_verified_and_the_verdict_shown(
-    desk: Client, ada: Account, google: EmulatorServer
+    admin_client: Client, ada: Account, google: EmulatorServer
 ) -> None:
     google.state.disable_by_provider("ada@example.com")
 
-    page = do(desk, "verify_chosen", ada)
+    page = do(admin_client, "verify_chosen", ada)
 
     ada.refresh_from_db()
     assert ada.state == Account.State.DISABLED_BY_PROVIDER
@@ -204,19 +207,21 @@ def test_accounts_are_verified_and_the_verdict_shown(
     assert log_lines()[0].startswith("admin: Verified: ")
 
 
-def test_one_click_tries_again(desk: Client, ada: Account, google: EmulatorServer) -> None:
+def test_one_click_tries_again(admin_client: Client, ada: Account, google: EmulatorServer) -> None:
     ada.enter_state(Account.State.NEEDS_VERIFICATION, "Verify your account.")
     ada.save()
 
-    desk.post(f"{LIST}{ada.pk}/verify/", follow=True)
+    admin_client.post(f"{LIST}{ada.pk}/verify/", follow=True)
 
     ada.refresh_from_db()
     assert ada.state == Account.State.OK
 
 
 @pytest.mark.parametrize("act", ["verify", "refresh"])
-def test_a_link_does_nothing_but_ask(desk: Client, ada: Account, google: EmulatorServer, act: str) -> None:
-    page = text_of(desk, f"{LIST}{ada.pk}/{act}/")
+def test_a_link_does_nothing_but_ask(
+    admin_client: Client, ada: Account, google: EmulatorServer, act: str
+) -> None:
+    page = text_of(admin_client, f"{LIST}{ada.pk}/{act}/")
 
     assert "ada@example.com" in page
     assert 'method="post"' in page
@@ -224,12 +229,12 @@ def test_a_link_does_nothing_but_ask(desk: Client, ada: Account, google: Emulato
 
 
 def test_what_is_asked_there_is_done_and_leads_back(
-    desk: Client, ada: Account, google: EmulatorServer
+    admin_client: Client, ada: Account, google: EmulatorServer
 ) -> None:
     here = f"{LIST}{ada.pk}/change/"
 
-    answer = desk.post(f"{LIST}{ada.pk}/refresh/", {"back": f"http://testserver{here}"})
-    elsewhere = desk.post(f"{LIST}{ada.pk}/refresh/", {"back": "http://evil.example/admin/"})
+    answer = admin_client.post(f"{LIST}{ada.pk}/refresh/", {"back": f"http://testserver{here}"})
+    elsewhere = admin_client.post(f"{LIST}{ada.pk}/refresh/", {"back": "http://evil.example/admin/"})
 
     assert answer.headers["location"] == here
     assert elsewhere.headers["location"] == LIST
@@ -249,7 +254,7 @@ ACTS = [
 
 
 @pytest.mark.parametrize("path", ACTS)
-def test_every_act_of_the_desk_wants_the_token_of_its_own_page(path: str, ada: Account) -> None:
+def test_every_act_of_the_admin_wants_the_token_of_its_own_page(path: str, ada: Account) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(passwords.set_password("a long and good one"))
 
@@ -259,15 +264,15 @@ def test_every_act_of_the_desk_wants_the_token_of_its_own_page(path: str, ada: A
     assert log_lines() == []
 
 
-def test_switching_off_and_on_and_accepting_the_terms(desk: Client, ada: Account) -> None:
+def test_switching_off_and_on_and_accepting_the_terms(admin_client: Client, ada: Account) -> None:
     Account.objects.update(terms_accepted_at=None, state_reason="Switched off in the imported file")
 
     for action, expected in (("disable_chosen", False), ("enable_chosen", True)):
-        do(desk, action, ada)
+        do(admin_client, action, ada)
         ada.refresh_from_db()
         assert ada.enabled is expected
     assert ada.state_reason == ""
-    do(desk, "accept_terms_chosen", ada)
+    do(admin_client, "accept_terms_chosen", ada)
 
     ada.refresh_from_db()
     assert ada.terms_accepted_at is not None
@@ -278,69 +283,69 @@ def test_switching_off_and_on_and_accepting_the_terms(desk: Client, ada: Account
     ]
 
 
-def test_removing_is_confirmed_and_remembered(desk: Client, ada: Account) -> None:
+def test_removing_is_confirmed_and_remembered(admin_client: Client, ada: Account) -> None:
     chosen = {"action": "delete_selected", "_selected_action": [str(ada.pk)]}
 
-    desk.post(LIST, chosen)
+    admin_client.post(LIST, chosen)
     assert Account.objects.exists()
-    desk.post(LIST, {**chosen, "post": "yes"})
+    admin_client.post(LIST, {**chosen, "post": "yes"})
 
     assert not Account.objects.exists()
     assert LogEntry.objects.get().object_repr == "ada@example.com"
 
 
-def test_the_audit_log_cannot_be_changed(desk: Client, ada: Account) -> None:
-    do(desk, "disable_chosen", ada)
+def test_the_audit_log_cannot_be_changed(admin_client: Client, ada: Account) -> None:
+    do(admin_client, "disable_chosen", ada)
     entry = LogEntry.objects.get()
 
-    assert "Disabled" in text_of(desk, "/admin/admin/logentry/")
-    assert desk.post(f"/admin/admin/logentry/{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert "Disabled" in text_of(admin_client, "/admin/admin/logentry/")
+    assert admin_client.post(f"/admin/admin/logentry/{entry.pk}/delete/", {"post": "yes"}).status_code == 403
 
 
 # Adding an account
 
 
 def test_a_sign_in_is_started_pasted_and_completed(
-    desk: Client, google: EmulatorServer, consent: Callable[..., str]
+    admin_client: Client, google: EmulatorServer, consent: Callable[..., str]
 ) -> None:
-    started = desk.post(f"{LIST}add/", {"email": "", "accept_terms": "on"})
+    started = admin_client.post(f"{LIST}add/", {"email": "", "accept_terms": "on"})
     attempt = SignIn.objects.get()
 
-    assert 'data-status="pending"' in text_of(desk, started.headers["location"])
-    desk.post(started.headers["location"], {"pasted": consent(attempts.google_address(attempt))})
+    assert 'data-status="pending"' in text_of(admin_client, started.headers["location"])
+    admin_client.post(started.headers["location"], {"pasted": consent(attempts.google_address(attempt))})
 
-    page = text_of(desk, started.headers["location"])
+    page = text_of(admin_client, started.headers["location"])
     assert "Completed: ada@example.com" in page
     assert Account.objects.get().terms_accepted_at is not None
 
 
-def test_a_failed_and_an_expired_sign_in_say_so(desk: Client, google: EmulatorServer) -> None:
-    desk.post(f"{LIST}add/", {"email": ""})
+def test_a_failed_and_an_expired_sign_in_say_so(admin_client: Client, google: EmulatorServer) -> None:
+    admin_client.post(f"{LIST}add/", {"email": ""})
     attempt = SignIn.objects.get()
 
     page = f"{LIST}sign-in/{attempt.pk}/status/"
     SignIn.objects.update(started_at=timezone.now() - SignIn.LIFETIME)
-    assert "Expired" in text_of(desk, page)
+    assert "Expired" in text_of(admin_client, page)
     SignIn.objects.update(status="failed", reason="Google refused the <sign-in>.")
-    assert "Google refused the &lt;sign-in&gt;." in text_of(desk, page)
+    assert "Google refused the &lt;sign-in&gt;." in text_of(admin_client, page)
 
 
 def test_a_client_that_google_refuses_starts_no_sign_in(
-    desk: Client, google: EmulatorServer, settings: Settings
+    admin_client: Client, google: EmulatorServer, settings: Settings
 ) -> None:
     settings.OAUTH_CLIENT_SECRET = "another"
 
-    page = desk.post(f"{LIST}add/", {"email": ""}).content.decode()
+    page = admin_client.post(f"{LIST}add/", {"email": ""}).content.decode()
 
     assert "The sign-in cannot start" in page
     assert "The provided client secret is invalid" in page
     assert SignIn.objects.get().status == SignIn.Status.FAILED
 
 
-def test_without_a_client_id_the_page_says_how_to_get_one(desk: Client, settings: Settings) -> None:
+def test_without_a_client_id_the_page_says_how_to_get_one(admin_client: Client, settings: Settings) -> None:
     settings.OAUTH_CLIENT_ID = ""
 
-    answer = desk.post(f"{LIST}add/", {"email": ""})
+    answer = admin_client.post(f"{LIST}add/", {"email": ""})
 
     assert "OAUTH_CLIENT_ID is not set: create an OAuth client" in answer.content.decode()
 
@@ -348,38 +353,38 @@ def test_without_a_client_id_the_page_says_how_to_get_one(desk: Client, settings
 # Settings
 
 
-def test_a_setting_is_changed_shown_and_remembered(desk: Client) -> None:
-    desk.post(SETTINGS, {"name": "DEFAULT_COOLDOWN_MS", "value": "20000"})
+def test_a_setting_is_changed_shown_and_remembered(admin_client: Client) -> None:
+    admin_client.post(SETTINGS, {"name": "DEFAULT_COOLDOWN_MS", "value": "20000"})
 
-    page = text_of(desk, SETTINGS)
+    page = text_of(admin_client, SETTINGS)
     assert 'value="20000"' in page
     assert "set by admin" in page
     assert log_lines() == ["admin: Changed DEFAULT_COOLDOWN_MS to '20000'"]
 
 
-def test_a_value_out_of_range_is_refused_beside_its_field(desk: Client) -> None:
-    answer = desk.post(SETTINGS, {"name": "DEFAULT_COOLDOWN_MS", "value": "1"})
+def test_a_value_out_of_range_is_refused_beside_its_field(admin_client: Client) -> None:
+    answer = admin_client.post(SETTINGS, {"name": "DEFAULT_COOLDOWN_MS", "value": "1"})
 
     assert "must be a whole number from 1000 to 600000" in answer.content.decode()
     assert not LiveSetting.objects.exists()
 
 
 def test_a_value_that_cannot_work_is_shown_with_a_warning(
-    desk: Client, monkeypatch: pytest.MonkeyPatch
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
         live_settings.warnings, "SAFEGUARDS_MODEL", lambda value: f"Nobody offers <{value}>." if value else ""
     )
-    assert b"Nobody offers" not in desk.get(SETTINGS).content
+    assert b"Nobody offers" not in admin_client.get(SETTINGS).content
 
-    desk.post(SETTINGS, {"name": "SAFEGUARDS_MODEL", "value": "gemni-3-flash"})
+    admin_client.post(SETTINGS, {"name": "SAFEGUARDS_MODEL", "value": "gemni-3-flash"})
 
-    assert b"Nobody offers &lt;gemni-3-flash&gt;." in desk.get(SETTINGS).content
+    assert b"Nobody offers &lt;gemni-3-flash&gt;." in admin_client.get(SETTINGS).content
 
 
-def test_a_name_that_is_no_live_setting_is_refused(desk: Client) -> None:
+def test_a_name_that_is_no_live_setting_is_refused(admin_client: Client) -> None:
     for name in ("SECRET_KEY", "WEBUI_PASSWORD", ""):
-        desk.post(SETTINGS, {"name": name, "value": "x"})
+        admin_client.post(SETTINGS, {"name": name, "value": "x"})
 
     assert not LiveSetting.objects.exists()
 
@@ -387,8 +392,8 @@ def test_a_name_that_is_no_live_setting_is_refused(desk: Client) -> None:
 # Secrets
 
 
-def test_no_page_holds_a_secret(desk: Client, ada: Account, google: EmulatorServer) -> None:
-    do(desk, "verify_chosen", ada)
+def test_no_page_holds_a_secret(admin_client: Client, ada: Account, google: EmulatorServer) -> None:
+    do(admin_client, "verify_chosen", ada)
     secrets = [
         ada.refresh_token,
         ada.sealed_refresh_token,
@@ -398,7 +403,7 @@ def test_no_page_holds_a_secret(desk: Client, ada: Account, google: EmulatorServ
     ]
 
     pages = [LIST, f"{LIST}{ada.pk}/change/", f"{LIST}add/", SETTINGS, "/admin/admin/logentry/"]
-    text = "".join(text_of(desk, page) for page in [*pages, f"{LIST}{ada.pk}/history/"])
+    text = "".join(text_of(admin_client, page) for page in [*pages, f"{LIST}{ada.pk}/history/"])
 
     assert [secret for secret in secrets if secret in text] == []
     assert ada.refresh_token not in f"{ada!r} {vars(ada)!r}"

@@ -1,4 +1,4 @@
-"""The desk as an operator uses it: a real browser, a real server, the emulator's own consent page."""
+"""The admin as an operator uses it: a real browser, a real server, the emulator's own consent page."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.quota.forecast import WINDOW_SECONDS, Forecast, Measurement, forecast, sentence
+from accounts.quota.forecast import WINDOW_SECONDS, Forecast, Measurement, forecast_of, sentence
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 HOUR = 3600.0
@@ -18,13 +18,13 @@ def at(hours: float) -> float:
 
 
 def test_without_measurements_there_is_no_forecast() -> None:
-    assert forecast([], at(5), NOON) is None
+    assert forecast_of([], at(5), NOON) is None
 
 
 def test_a_steady_burn_is_drawn_out_to_its_end() -> None:
     measured = [Measurement(at(-1), 0.8), Measurement(at(-0.5), 0.6), Measurement(at(0), 0.4)]
 
-    forecast = forecast(measured, at(7), NOON)
+    forecast = forecast_of(measured, at(7), NOON)
 
     assert forecast is not None
     assert forecast.burned_per_hour == pytest.approx(0.4)
@@ -33,7 +33,7 @@ def test_a_steady_burn_is_drawn_out_to_its_end() -> None:
 
 
 def test_what_outlasts_its_reset_is_not_empty_before_it() -> None:
-    forecast = forecast([Measurement(at(-1), 0.9), Measurement(at(0), 0.8)], at(2), NOON)
+    forecast = forecast_of([Measurement(at(-1), 0.9), Measurement(at(0), 0.8)], at(2), NOON)
 
     assert forecast is not None
     assert forecast.empty_at is None
@@ -41,7 +41,7 @@ def test_what_outlasts_its_reset_is_not_empty_before_it() -> None:
 
 
 def test_nothing_left_is_empty_now() -> None:
-    forecast = forecast([Measurement(at(-1), 0.0)], at(7), NOON)
+    forecast = forecast_of([Measurement(at(-1), 0.0)], at(7), NOON)
 
     assert forecast is not None
     assert sentence(forecast, NOON) == "dry until 19:00 UTC"
@@ -52,7 +52,7 @@ def test_a_reset_on_another_day_says_which() -> None:
 
 
 def test_an_unused_quota_needs_no_words() -> None:
-    forecast = forecast([Measurement(at(-1), 1.0), Measurement(at(0), 1.0)], at(5), NOON)
+    forecast = forecast_of([Measurement(at(-1), 1.0), Measurement(at(0), 1.0)], at(5), NOON)
 
     assert forecast is not None
     assert sentence(forecast, NOON) == ""
@@ -66,7 +66,7 @@ def test_only_what_was_measured_since_the_reset_counts() -> None:
         Measurement(at(0), 0.9),
     ]
 
-    forecast = forecast(measured, at(20), NOON)
+    forecast = forecast_of(measured, at(20), NOON)
 
     assert forecast is not None
     assert forecast.burned_per_hour == pytest.approx(0.2)
@@ -75,14 +75,14 @@ def test_only_what_was_measured_since_the_reset_counts() -> None:
 def test_a_burst_long_ago_says_little_about_now() -> None:
     measured = [Measurement(at(-9), 1.0), Measurement(at(-8), 0.2), Measurement(at(0), 0.2)]
 
-    forecast = forecast(measured, at(5), NOON)
+    forecast = forecast_of(measured, at(5), NOON)
 
     assert forecast is not None
     assert forecast.burned_per_hour == 0
 
 
 def test_after_its_reset_a_quota_is_full_again() -> None:
-    forecast = forecast([Measurement(at(-1), 0.0)], at(-0.5), NOON)
+    forecast = forecast_of([Measurement(at(-1), 0.0)], at(-0.5), NOON)
 
     assert forecast is not None
     assert (forecast.remaining, forecast.empty_at) == (1.0, None)
@@ -102,7 +102,7 @@ measurements = st.lists(
 def test_any_measurements_give_a_sensible_forecast(
     measured: list[Measurement], reset_at: float | None
 ) -> None:
-    forecast = forecast(measured, reset_at, NOON)
+    forecast = forecast_of(measured, reset_at, NOON)
 
     if forecast is None:
         assert not measured

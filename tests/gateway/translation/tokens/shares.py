@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 LEAST_SHARE = 0.2
-# A hundred examples at the desk are too few to tell a share by.
+# A hundred examples on a developer machine are too few to tell a share by.
 ENOUGH_EXAMPLES = 1_000
 
 
