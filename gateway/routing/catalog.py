@@ -31,7 +31,7 @@ STANDS_FOR: dict[str, tuple[str, ...]] = {
 }
 
 # Kind -> kinds that step in when every account is at its limit, with FALLBACK on.
-STEPS_IN: dict[str, tuple[str, ...]] = {
+FALLBACKS: dict[str, tuple[str, ...]] = {
     "opus": ("gemini-pro", "sonnet"),
     "sonnet": ("gemini-flash", "gemini-pro"),
     "haiku": ("gemini-flash",),
@@ -75,7 +75,7 @@ def resolve(client_name: str, offered: Collection[str], thinking: bool | None) -
 
 def fallback_chain(model_id: str, offered: Collection[str], thinking: bool | None) -> list[str]:
     """The models that take over, in this order, when all accounts are at their limit for this one."""
-    kinds = STEPS_IN.get(parse_model_name(model_id).kind, ())
+    kinds = FALLBACKS.get(parse_model_name(model_id).kind, ())
     chain = [_newest_of((kind,), offered, thinking or False) for kind in kinds]
     return [substitute for substitute in dict.fromkeys(chain) if substitute][:MAX_HOPS]
 
