@@ -24,7 +24,7 @@ PROGRAMS = {
 # Debian keeps PostgreSQL's server programs out of PATH; a client alone is not enough.
 PATHS = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
 
-# How many examples Hypothesis tries: many in CI, few on a developer machine. A failing one prints the line that
+# How many examples Hypothesis tries: many in CI, few elsewhere. A failing one prints the line that
 # repeats it (@reproduce_failure).
 settings.register_profile(
     "ci", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]

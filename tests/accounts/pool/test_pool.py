@@ -86,7 +86,7 @@ def test_the_servers_time_is_trusted_to_the_second(pool: Pool, clock: Clock) -> 
 
 
 @pytest.mark.parametrize(
-    ("trouble", "rests"),
+    ("trouble", "cooldowns"),
     [
         (Trouble.QUOTA, [60, 300, 1800, 7200, 7200]),
         (Trouble.RATE_LIMIT, [30, 30, 30, 30, 30]),
