@@ -1,4 +1,4 @@
-"""Which account sends a request: the accounts in memory, their cooldowns, the choice, and the queue.
+"""The choice of the account that sends a request: accounts in memory, cooldowns, scores, the queue.
 
-Imports models, google, quota and values.
+Imports models, google, quota, live_settings and values.
 """

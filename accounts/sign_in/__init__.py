@@ -1,4 +1,4 @@
-"""Signing in at Google: attempts, the server that the browser comes back to, pasted addresses, pages.
+"""Sign-in at Google: attempts, the server that the browser comes back to, pasted addresses, pages.
 
-Imports models, credentials, google, admin and values.
+Imports models, credentials, google, operators and values.
 """

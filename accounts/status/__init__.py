@@ -1,4 +1,4 @@
-"""The state of accounts: checked at Google, stored, told to the operator with what to do about it.
+"""The state of accounts: its changes, the action it requires of the operator, the status of the whole pool.
 
-Imports models, credentials, google, pool, quota and values.
+Imports models, google, pool, quota and values.
 """

@@ -1,4 +1,4 @@
-"""Accounts out of the files of other tools: one small reader for each format, and the table of them.
+"""Import and export of accounts: files of this gateway and of other tools into rows, rows into the database.
 
-Nothing here asks Google or the database, but for `owners.py`, which asks Google whose a sign-in is.
+Imports models, credentials, google and values. Only owners.py asks Google: which account a token belongs to.
 """

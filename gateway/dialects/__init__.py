@@ -1,4 +1,4 @@
-"""What clients speak, one folder a wire format: requests, stream events and errors as values. Pure.
+"""Wire formats of clients, one folder each: requests, stream events and errors as values. Pure.
 
 Imports errors only.
 """

@@ -1,5 +1,4 @@
-"""One request from its model to its answer: which account, how often, how long, and what the client is
-told.
+"""One request from its model to its answer: which account, how many attempts, how long, which error.
 
-Imports translation, large_requests, upstreams, dialects, routing, ledger and telemetry.
+Imports translation, upstreams, dialects, google_api, routing and errors.
 """

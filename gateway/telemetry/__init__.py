@@ -1,4 +1,4 @@
-"""What the server tells of itself: log lines, the heartbeat, events for pages, ids of requests.
+"""Log lines, the heartbeat, events for pages, and request ids.
 
 Imports accounts and nothing else of the gateway.
 """

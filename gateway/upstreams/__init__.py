@@ -1,4 +1,4 @@
-"""Who answers, one folder a provider, and the connections to them.
+"""Providers that answer, one folder each, and the connections to them.
 
 Imports google_api, accounts.google and accounts.network; knows no accounts and no clients.
 """

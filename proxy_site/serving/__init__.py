@@ -1,4 +1,4 @@
-"""The server: its socket, its limits, its start and end, and what it says when it starts.
+"""The servers: listening, limits, start, drain and stop, and the banner.
 
 Imports gateway and accounts.
 """

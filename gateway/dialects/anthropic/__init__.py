@@ -1,1 +1,4 @@
-"""What clients speak: requests, messages and stream events as plain values."""
+"""Anthropic's Messages API: requests checked by a table of fields, messages, stream events, SSE. Pure.
+
+Imports errors only.
+"""
