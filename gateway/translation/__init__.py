@@ -1,4 +1,5 @@
 """Anthropic's requests to Google's and Google's answers back, as pure functions: same input, same output.
 
-One folder a direction or subject; what both directions share lies here. Imports dialects, google_api, routing and errors.
+One folder a direction or subject; what both directions share lies here.
+Imports dialects, google_api, routing and errors.
 """
