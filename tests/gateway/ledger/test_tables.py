@@ -7,7 +7,7 @@ import pytest
 from accounts.values.sanitize import UNSAFE
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError, UpstreamFailed
-from gateway.ledger import instances
+from gateway.ledger import instances, tables
 from gateway.ledger.tables import VALUES_A_STATEMENT, RequestRow, entry_of, store
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
 from gateway.relay.context import RequestContext
@@ -307,6 +307,17 @@ def test_many_records_in_one_store(number: int) -> None:
     assert (RequestLog.objects.count(), RequestAttempt.objects.count()) == (number, 2 * number)
     assert HourlyUsage.objects.count() == min(number, 60)
     assert counts() == {"requests": number, "attempts": 2 * number}
+
+
+def test_batches_of_all_sizes_need_few_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    statements: set[str] = set()
+    monkeypatch.setattr(tables, "_execute", lambda sql, _: statements.add(sql))
+    records = [a_record(attempts=[a_refused_attempt(), an_attempt()]) for _ in range(300)]
+
+    for number in range(1, 301, 3):
+        keep(*records[:number])
+
+    assert len(statements) <= 3 * len([1, 2, 4, 8, 16, 32, 64, 128, 256])
 
 
 STRANGE = ["\x00", "a\x00b", "\ud800", "\x1b[2J", "\n\r\u2028", "\u202e", "é" * 700, "\x00" * 700, "😀" * 700]
