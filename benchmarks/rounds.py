@@ -2,7 +2,7 @@
 
 Equal rounds of mixed requests (benchmarks/mixed_requests.py) go to one gateway, as its users start it, with
 the emulator in Google's place. After each round all clients have gone, Google has closed its connections, and
-what the gateway holds then is read from the kernel: memory that is its own alone, open descriptors, threads.
+what the gateway holds then is read from the kernel: memory of its own, open descriptors, threads.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _measure_round(number: int, google: EmulatorServer, server: Server) -> Round
     at_rest = Round(
         outcome.requests,
         round(seconds, 1),
-        server.private_memory_kb(),
+        server.own_memory_kb(),
         server.open_files(),
         server.threads(),
         dict(sorted(outcome.statuses.items())),
