@@ -14,6 +14,10 @@ from tests.live_gateway import LiveGateway
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TESTS = Path(__file__).parent
+STAGES = ("fast", "clients", "pages", "rest", "properties")
+SLOW_FOLDERS = ("benchmarks", "faults", "smoke")
+
 PROGRAMS = {
     "chromium": "chromium",
     "haproxy": "haproxy",
@@ -33,6 +37,40 @@ settings.register_profile(
     "local", max_examples=100, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def stage_of(item: pytest.Item) -> str:
+    """The stage of `.ci/run` that a test belongs to; each belongs to one."""
+    folder = item.path.relative_to(TESTS).parts[0]
+    programs = {mark.args[0] for mark in item.iter_markers("needs")}
+    if item.get_closest_marker("hypothesis"):
+        return "properties"
+    if folder == "clients" or "node" in programs:
+        return "clients"
+    if "chromium" in programs:
+        return "pages"
+    if folder in SLOW_FOLDERS or folder == item.path.name or item.get_closest_marker("slow") or programs:
+        return "rest"
+    # A fixture that makes a whole gateway ready takes a fifth of a second for each test.
+    return "rest" if "gateway" in getattr(item, "fixturenames", ()) else "fast"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--stage",
+        action="append",
+        choices=STAGES,
+        help="only the tests of this stage of .ci/run; may be repeated",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Runs after Hypothesis has marked its tests."""
+    if chosen := config.getoption("stage"):
+        others = [item for item in items if stage_of(item) not in chosen]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if stage_of(item) in chosen]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -91,6 +91,7 @@ def test_in_a_demo_a_printed_command_looks_at_the_demo(monkeypatch: pytest.Monke
     assert manage("runserver --demo").endswith("manage.py runserver --demo")
 
 
+@pytest.mark.slow
 def test_what_a_command_prints_can_be_run(tmp_path: Path) -> None:
     env = clean_environment(tmp_path)
     interpreter = [sys.executable, "-W", "default", str(PROJECT / "manage.py")]

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from accounts.inspection import Check
     from proxy_site.emulator.server import EmulatorServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def env(emulator: EmulatorServer, tmp_path: Path) -> dict[str, str]:

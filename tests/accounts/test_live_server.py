@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from proxy_site.emulator.server import EmulatorServer
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "canary-operator-password"
 EMAILS = ["ada@example.com", "grace@example.com", "linus@example.com"]
 MESSAGES = [{"role": "user", "content": "Hello"}]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from proxy_site.emulator.server import EmulatorServer
 
+pytestmark = pytest.mark.slow
+
 RELEASED = "04f6e42"
 """The last commit of 0.1."""
 LEDGER_ROWS = 1_000

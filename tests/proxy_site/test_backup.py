@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from proxy_site.emulator.server import EmulatorServer
 
+pytestmark = pytest.mark.slow
+
 PASSPHRASE = b"correct horse battery staple\n"
 ENV_FILE = "TZ=Europe/Berlin\nWEBUI_PASSWORD='operator = $1'\nDATABASE_URL=\n"
 DATABASE = "proxy.sqlite3"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from proxy_site.emulator.server import EmulatorServer
 
+pytestmark = pytest.mark.slow
+
 EIGHT = 8
 
 

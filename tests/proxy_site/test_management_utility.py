@@ -20,6 +20,8 @@ from tests.live_gateway import PROJECT, clean_environment, manage
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = sorted(name for name, app in get_commands().items() if app in OURS)
 DJANGOS_OPTIONS = ("--settings", "--pythonpath", "--traceback", "--no-color", "--force-color", "--verbosity")
 

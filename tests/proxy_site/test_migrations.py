@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+pytestmark = pytest.mark.slow
+
 ON_DISK = MigrationLoader(None).disk_migrations
 OURS = {
     f"{app}.{name}": migration

@@ -98,6 +98,7 @@ async def test_a_token_that_another_process_fetched_a_moment_ago_is_taken(
     assert (shared.claimed_until, shared.good_until) == (0.0, clock() + 3000)
 
 
+@pytest.mark.slow
 def test_real_processes_refresh_once_together(
     google: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -129,6 +129,7 @@ def test_guessing_passwords_is_throttled(client: Client) -> None:
     assert log_in(client, PASSWORD) == 429
 
 
+@pytest.mark.slow
 def test_a_lock_out_ends_after_its_time_although_wrong_passwords_go_on(
     client: Client, settings: Settings
 ) -> None:

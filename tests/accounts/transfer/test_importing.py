@@ -179,6 +179,7 @@ def test_of_duplicates_the_first_counts() -> None:
     assert Account.objects.get().refresh_token == "token of ada@example.com"
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_take_seconds() -> None:
     rows = rows_of(*(entry(f"user{number}@example.com") for number in range(10_000)))
 

@@ -54,6 +54,7 @@ async def count(client: httpx.AsyncClient, body: dict[str, Any]) -> int:
 # --- the estimate refuses nothing ---
 
 
+@pytest.mark.slow
 @LARGE
 @pytest.mark.needs("node")
 @pytest.mark.parametrize(("model", "characters"), [(CLAUDE, 306_900), (GEMINI, 1_488_000)])

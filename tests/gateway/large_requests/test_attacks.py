@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gateway.large_requests.translator import RequestTranslator
     from gateway.large_requests.workers import TranslationWorkers
 
+pytestmark = pytest.mark.slow
+
 LONGEST_TURN_SECONDS = 0.2
 ANSWER_SECONDS = 10.0
 WATCH_SECONDS = 0.002

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from gateway.service import Gateway
     from proxy_site.emulator.server import EmulatorServer
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 SIGNATURE = "gemini#" + "QUJD" * 30
 

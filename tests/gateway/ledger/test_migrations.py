@@ -6,10 +6,14 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.live_gateway import clean_environment, manage
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.slow
 
 REQUEST = """
     INSERT INTO gateway_requestlog (id, instance_id, request_id, started_at, client, session_id, client_model,

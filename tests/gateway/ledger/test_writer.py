@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from gateway.ledger.record import RequestRecord
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @asynccontextmanager

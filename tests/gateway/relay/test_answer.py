@@ -148,6 +148,7 @@ async def test_a_connection_that_breaks_on_the_way_is_said_plainly() -> None:
         await answer.message()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("idle_seconds", "keep_alive_seconds", "pings"), [(0.5, 1.0, 0), (1.5, 1.0, 1), (1.2, 0.4, 2)]
 )
@@ -229,6 +230,7 @@ async def test_before_the_first_content_it_has_as_little_time(
     assert response.ended == "aborted"
 
 
+@pytest.mark.slow
 async def test_what_a_slow_reader_takes_is_no_silence(settings: Settings) -> None:
     settings.UPSTREAM_IDLE_TIMEOUT_SECONDS = 0.2
     reads: list[bytes | float | Exception] = [

@@ -617,6 +617,7 @@ async def set_account_count(google: EmulatorServer, count: int) -> None:
         await in_database(add_accounts)(google)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 50])
 @pytest.mark.parametrize("fault", ["internal", "close_before_headers"])
 async def test_a_blip_of_five_seconds_is_survived(count: int, fault: str, google: EmulatorServer) -> None:
@@ -634,6 +635,7 @@ async def test_a_blip_of_five_seconds_is_survived(count: int, fault: str, google
     assert len(tried(google)) <= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "calls"), [(1, 6), (3, 8), (12, 8)])
 @pytest.mark.parametrize("fault", ["internal", "ok_with_html", "empty_answer"])
 async def test_passing_failures_cost_a_few_calls_on_as_many_accounts(

@@ -377,6 +377,7 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> float:
     return 0.8
 
 
+@pytest.mark.slow
 @SHAPES
 @pytest.mark.parametrize(
     ("behaviour", "reason"),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from proxy_site.emulator.server import EmulatorServer
 
+pytestmark = pytest.mark.slow
+
 MODEL = "gemini-3-flash"
 A_FEW = ("build-folder", "localhost-health", "exfiltrate-key", "denied-push")
 

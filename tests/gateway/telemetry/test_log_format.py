@@ -321,6 +321,7 @@ def spoken(tmp_path: Path, **settings: str) -> tuple[list[str], list[str]]:
     return ran.stdout.splitlines(), ran.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_what_goes_well_goes_to_standard_output_and_the_rest_to_standard_error(tmp_path: Path) -> None:
     out, err = spoken(tmp_path, LOG_LEVEL="debug")
 
@@ -332,6 +333,7 @@ def test_what_goes_well_goes_to_standard_output_and_the_rest_to_standard_error(t
     ]
 
 
+@pytest.mark.slow
 def test_json_goes_the_same_ways(tmp_path: Path) -> None:
     out, err = spoken(tmp_path, LOG_FORMAT="json")
 
@@ -339,6 +341,7 @@ def test_json_goes_the_same_ways(tmp_path: Path) -> None:
     assert [orjson.loads(line)["level"] for line in err] == ["warning", "error", "warning"]
 
 
+@pytest.mark.slow
 def test_a_higher_level_leaves_out_more(tmp_path: Path) -> None:
     out, err = spoken(tmp_path, LOG_LEVEL="error")
 

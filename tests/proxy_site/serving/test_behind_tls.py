@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from proxy_site.emulator.server import EmulatorServer
 
+pytestmark = pytest.mark.slow
+
 FORWARDED = {
     "host": "gateway.example.com",
     "x-forwarded-for": "203.0.113.9",

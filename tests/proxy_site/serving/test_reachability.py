@@ -15,6 +15,8 @@ from tests.test_first_run import Server
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 KEY = {"x-api-key": "open sesame"}
 
 

@@ -7,11 +7,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import orjson
+import pytest
 
 from tests.live_gateway import PROJECT, clean_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.slow
 
 PRINT_THE_BOUNDS = """
 from types import SimpleNamespace

@@ -22,6 +22,7 @@ from tests.gateway.translation.schemas.test_schema_properties import an_envelope
 from tests.gateway.translation.tokens.shares import Shares
 
 
+@pytest.mark.hypothesis
 def test_any_legal_conversation_gives_a_request_that_google_accepts() -> None:
     shares = Shares()
 

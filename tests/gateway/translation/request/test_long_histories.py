@@ -43,6 +43,7 @@ def ids_alike(count: int) -> list[dict[str, Any]]:
     return [user(a_text("x")), assistant(*calls), user(a_text("x"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "history", [of_one_role, with_passing_remarks, calls_in_one_turn, calls_of_names_alike, ids_alike]
 )

@@ -6,6 +6,7 @@ import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 TARGETS = st.sampled_from([CLAUDE_THINKING, GEMINI_3, GPT])
 
 
+@pytest.mark.hypothesis
 def test_any_chunks_give_legal_events_and_one_message() -> None:
     shares = Shares()
 

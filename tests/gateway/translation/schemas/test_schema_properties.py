@@ -30,6 +30,7 @@ DEFINED = {"$defs": DEFINITIONS}
 KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
+@pytest.mark.hypothesis
 def test_any_schema_gives_a_declaration_that_google_accepts() -> None:
     shares = Shares()
 
@@ -87,6 +88,7 @@ def plain_objects(draw: st.DrawFn) -> Any:
     return {"type": "object", "properties": properties, "additionalProperties": False}, answer
 
 
+@pytest.mark.hypothesis
 def test_any_valid_answer_can_be_given_and_leaves_as_it_is() -> None:
     """By the schema that Gemini is held to, which must allow it, or by the client's schema in words."""
     shares = Shares()
@@ -163,6 +165,7 @@ def test_a_declaration_declared_again_is_the_same(schema_and_instance: Any) -> N
     assert parameters_schema(parameters, with_placeholders=False)[0] == parameters
 
 
+@pytest.mark.hypothesis
 def test_valid_arguments_survive_the_way_back() -> None:
     shares = Shares()
 
@@ -317,6 +320,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schema", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_schema_is_bounded_in_time_and_size(schema: dict[str, Any]) -> None:
     start = time.process_time()
