@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db.models.signals import post_migrate
 from hypothesis import HealthCheck, settings
 
 from proxy_site.emulator.server import EmulatorServer
@@ -80,6 +81,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if shutil.which(PROGRAMS[name], path=PATHS) is None:
             reason = f"needs {name}: `{PROGRAMS[name]}` is not installed"
             (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """Without permissions: nothing asks for them, and Django makes them anew after each test that commits."""
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
 
 
 @pytest.fixture
