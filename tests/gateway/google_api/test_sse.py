@@ -180,6 +180,7 @@ def test_an_event_that_is_expensive_to_read_is_refused(name: str) -> None:
         seconds_for(EXPENSIVE[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHEAP)
 def test_no_read_takes_long(name: str) -> None:
     """Longer than it takes to look at each line, and nobody else is served meanwhile."""

@@ -386,6 +386,7 @@ def test_many_patterns_where_no_keyword_leads_are_refused() -> None:
         AnswerSchema({"hidden": hidden, "$ref": "#/hidden/p1"})
 
 
+@pytest.mark.slow
 def test_a_deep_schema_is_read_or_refused() -> None:
     deep, too_deep = ({**nested(levels), "nullable": True} for levels in (100, 350))
 
