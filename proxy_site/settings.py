@@ -326,7 +326,7 @@ STATIC_URL = "static/"
 UNFOLD = {
     "SITE_TITLE": "Antigravity Claude Proxy" + (" · DEMO" if DEMO else ""),
     "SITE_HEADER": "Claude Proxy" + (" · DEMO" if DEMO else ""),
-    "SITE_SUBHEADER": "accounts and settings",
+    "SITE_SUBHEADER": f"version {VERSION}",
     "SITE_SYMBOL": "hub",
     "SITE_URL": "/admin/",
     "SHOW_VIEW_ON_SITE": False,

@@ -18,6 +18,7 @@ import orjson
 import pytest
 
 from proxy_site.data_dir import sole_server
+from proxy_site.version import version
 from tests.accounts.terminal import Terminal
 from tests.clients.raw_http import Answer, ask, post, request_bytes
 from tests.live_gateway import PROJECT, LiveGateway, clean_environment, free_port, manage
@@ -98,7 +99,7 @@ def test_the_banner_says_where_things_are(env: dict[str, str]) -> None:
 
     url = f"http://127.0.0.1:{port}"
     for line in (
-        f"listening on {url}",
+        f"Antigravity Claude Proxy {version()} is listening on {url}\n",
         f"export ANTHROPIC_BASE_URL={url}",
         "export ANTHROPIC_AUTH_TOKEN=anything",
         f"{url}/admin/",

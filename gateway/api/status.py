@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from channels.db import database_sync_to_async
+from django.conf import settings
 from django.db import DatabaseError
 
 from accounts.status.pool_status import pool_status
@@ -49,6 +50,7 @@ async def health(request: ApiRequest) -> HttpResponseBase:
     return JsonResponse(
         {
             "status": "degraded" if gateway.accounts.database.problem else "ok",
+            "version": settings.VERSION,
             "database": gateway.accounts.database.problem or "ok",
             "timestamp": datetime.now(UTC),
             "summary": now.sentence,

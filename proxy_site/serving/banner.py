@@ -24,7 +24,7 @@ def banner(host: str, port: int) -> str:
     url = url_on_this_machine(host, port)
     token = "<the AUTH_TOKEN of this gateway>" if settings.AUTH_TOKEN else "anything"
     lines = [
-        f"Antigravity Claude Proxy is listening on {url}",
+        f"Antigravity Claude Proxy {settings.VERSION} is listening on {url}",
         *(["  and on all other addresses of this machine"] if is_wildcard(host) else []),
         *(["  DEMO: answers come from the built-in emulator"] if settings.DEMO else []),
         "",

@@ -15,6 +15,7 @@ from accounts.models import Account, ClientProblem, LiveSetting, SharedToken, Si
 from accounts.operators import passwords
 from accounts.quota.snapshots import store_quotas
 from accounts.sign_in import attempts
+from proxy_site.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,11 @@ def do(client: Client, action: str, *accounts: Account) -> str:
 
 def log_lines() -> list[str]:
     return [f"{entry.user.get_username()}: {entry.get_change_message()}" for entry in LogEntry.objects.all()]
+
+
+def test_each_page_names_the_version(admin_client: Client) -> None:
+    assert f"version {version()}" in text_of(admin_client, LIST)
+    assert f"version {version()}" in text_of(admin_client, SETTINGS)
 
 
 # The list

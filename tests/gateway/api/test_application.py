@@ -12,6 +12,7 @@ import pytest
 from gateway.api.application import Api
 from gateway.routing.release_dates import released_at
 from gateway.telemetry import noise
+from proxy_site.version import version
 from tests.gateway.conftest import BODY_LIMIT_BYTES, a_body, body_limits
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ async def test_health_says_how_many_accounts_and_names_none(client: httpx.AsyncC
 
     body = response.json()
     assert (body["status"], body["summary"]) == ("ok", "3 total, 3 available, 0 rate-limited, 0 unusable")
+    assert body["version"] == version()
     assert body["counts"] == {"total": 3, "available": 3, "rateLimited": 0, "unusable": 0}
     assert "@" not in response.text
 
