@@ -277,7 +277,7 @@ def test_a_schema_deeper_than_the_wire_allows_is_refused(request_builder: Any) -
 
 def test_a_schema_deeper_than_python_allows_is_refused_all_the_same() -> None:
     schema: Json = {"type": "STRING"}
-    for _ in range(900):
+    for _ in range(5_000):
         schema = {"type": "ARRAY", "items": schema}
     envelope = a_claude_request()
     envelope["request"]["tools"][0]["functionDeclarations"][0]["parameters"] = schema
