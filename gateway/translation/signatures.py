@@ -1,9 +1,9 @@
-"""Who signed which thinking.
+"""Thought signatures: which model family issued them, and where they are kept.
 
-A model wants its signatures back, and refuses those of another family. So each signature leaves for the
-client with its family in front (``claude#...``), and what comes back tells by itself where it belongs: no
-cache is needed, and a restart forgets nothing. The store is the second line, for clients that did not ask
-for thinking, or drop the carrier of a tool call's signature.
+A model requires its own signatures back and refuses those of another family. So each signature is sent to the
+client with its family as a prefix (``claude#...``), and the prefix identifies it when it comes back: no cache
+is needed, and none is lost in a restart. The store is the fallback for clients that did not ask for thinking,
+or that drop the thinking block that carries a tool call's signature.
 """
 
 from __future__ import annotations
@@ -21,23 +21,25 @@ if TYPE_CHECKING:
 SIGNING_FAMILIES: tuple[Family, ...] = ("claude", "gemini")
 
 TEXT_KEY = "text:"
-# Genuine ones of Claude are longer. Shorter text in the field is a placeholder of some other tool.
+# Claude's own signatures are longer. A shorter text in the field is a placeholder of another tool.
 MIN_CLAUDE_SIGNATURE_LENGTH = 50
-# On Google's wire a signature is bytes in base64; anything else fails the request before a model sees it.
+# Google's JSON carries a signature as bytes in base64; anything else fails the request before it reaches a
+# model.
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 
 
 class SignatureStore(Protocol):
-    """Keeps the signature Gemini put on a tool call, by the id of the tool_use."""
+    """Store for the signature Gemini put on a tool call, by the id of the tool_use."""
 
     def get(self, key: str) -> str | None: ...
 
     def put(self, key: str, signature: str, *, is_carried: bool = False) -> None:
-        """``is_carried``: the client has it as well, in a thinking block, so it need not outlive memory."""
+        """Keep a signature. ``is_carried``: the client has it as well, in a thinking block, so memory is
+        enough."""
 
 
 class SignatureCache:
-    """The last ``capacity`` signatures, the least recently used forgotten first."""
+    """Keep the last ``capacity`` signatures in memory, dropping the least recently used."""
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
@@ -60,7 +62,8 @@ class SignatureCache:
 
 
 def key_of_text(text: str) -> str:
-    """Gemini signs texts as well. They have no id, so their signature is kept under what they say."""
+    """Return the key for the signature of a text. Gemini signs texts as well; they have no id, so the key is
+    a digest."""
     return TEXT_KEY + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -69,9 +72,9 @@ def tag(family: str, signature: str) -> str:
 
 
 def signature_for(family: Family, signature: object) -> str | None:
-    """The signature without its tag when ``family`` will accept it, else None.
+    """Return the signature without its tag when ``family`` accepts it, else None.
 
-    An untagged one may be from the real API of Anthropic, so Claude is given it.
+    An untagged signature may come from Anthropic's own API, so it counts as Claude's.
     """
     if not isinstance(signature, str):
         return None
@@ -88,16 +91,17 @@ def _is_base64(text: str) -> bool:
 
 
 def own_signature_for(family: Family, signature: object) -> str | None:
-    """As ``signature_for``, but only for what this gateway tagged itself."""
+    """Return what ``signature_for`` returns, but None for a signature without this gateway's tag."""
     if isinstance(signature, str) and signature.startswith(f"{family}#"):
         return signature_for(family, signature)
     return None
 
 
 def unsigned_calls(messages: Sequence[Mapping[str, Any]], signatures: SignatureStore) -> list[str]:
-    """Ids of the calls in the running tool loop whose signature Gemini wants and nobody here has.
+    """Return the ids of calls in the running tool loop that lack the signature Gemini requires.
 
-    Of parallel calls it signs the first. The loop goes back to the last message of the user without results.
+    Of parallel calls Gemini signs only the first. The loop starts after the last user message without
+    results.
     """
     unsigned: list[str] = []
     for message in reversed(messages):

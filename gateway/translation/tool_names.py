@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 MAX_NAME_LENGTH = 64
-# Gemini sees its tools as members of a module of this name, and sometimes calls them by it.
+# Gemini treats its tools as members of a module of this name, and sometimes calls them by it.
 _NAMESPACE = re.compile(r"default_api[:.](?=.)")
 
 _UPSTREAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -38,20 +38,21 @@ class ToolNames:
         return name in self._upstream_by_client
 
     def has_upstream(self, name: str) -> bool:
-        """Whether the model knows a tool by this name."""
+        """Return True when a tool of this name is declared upstream."""
         return name in self._client_by_upstream
 
     def to_upstream(self, name: str) -> str:
-        """A name not seen before gets its place in the map."""
+        """Return the upstream name, adding a name not seen before to the map."""
         known = self._upstream_by_client.get(name)
         return known if known is not None else self._add(name)
 
     def to_client(self, name: str) -> str:
-        """A name the model made up stays as it is: the client will say that no such tool exists."""
+        """Return the client's name. A name the model invented stays as it is: the client answers that there
+        is no such tool."""
         return self._client_by_upstream.get(name, name)
 
     def added_after(self, earlier: ToolNames) -> list[str]:
-        """Upstream names that a copy has got since it was taken from ``earlier``."""
+        """Return the upstream names added to a copy since it was taken from ``earlier``."""
         return list(self._client_by_upstream)[len(earlier) :]
 
     def _add(self, name: str) -> str:
@@ -62,7 +63,8 @@ class ToolNames:
 
 
 def without_namespace(name: str) -> str:
-    """``Read`` of ``default_api:Read``. No client can declare a tool with a colon or a dot in its name."""
+    """Return ``Read`` for ``default_api:Read``. No client can declare a tool with a colon or a dot in its
+    name."""
     found = _NAMESPACE.match(name)
     return name[found.end() :] if found else name
 
@@ -77,10 +79,10 @@ def legal_name(name: str) -> str:
 
 
 def unique(name: str, taken: dict[str, str], next_numbers: dict[str, int]) -> str:
-    """``name``, or ``name_2``, ``name_3`` ... within the length Google allows.
+    """Return ``name``, or ``name_2``, ``name_3`` ... within the length Google allows.
 
-    ``next_numbers`` remembers where the search for each name ended, so that a thousand of one name do not
-    look for a place a thousand times.
+    ``next_numbers`` remembers where the search for each name ended, so that a thousand equal names take
+    linear time.
     """
     candidate, number = name, next_numbers.get(name, 2)
     while candidate in taken:

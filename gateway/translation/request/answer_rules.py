@@ -1,8 +1,7 @@
-"""What a request asks of its answer, and what no field of Google's can say.
+"""Rules of a request for its answer that no field of Google's request can express.
 
 Thinking is shown to clients that asked for it: ``thinking`` of any type but ``disabled``. A request without
-the field gets none, as from Anthropic, where the client has to ask, unless it names a ``-thinking`` model:
-there the name is how it asks.
+the field gets none, as from Anthropic's API, unless it names a ``-thinking`` model.
 """
 
 from __future__ import annotations
@@ -18,11 +17,13 @@ ThinkingDisplay = Literal["text", "omitted", "none"]
 
 @dataclass(frozen=True, slots=True)
 class AnswerRules:
-    """``thinking``: ``text`` shows it, ``omitted`` sends signatures with empty texts, ``none`` nothing.
+    """Rules for the answer, as the response translation applies them.
 
-    ``one_call``: the turn ends after its first call. ``answer_tool``: the function whose arguments are the
-    answer, by its upstream name. ``without_content``: only the prompt was to be read. ``with_sources``: what
-    the answer rests on is wanted, which the upstream says last. ``said_first``: whole blocks of ours.
+    ``thinking``: ``text`` shows it, ``omitted`` sends signatures with empty texts, ``none`` nothing.
+    ``one_call``: the turn ends after its first call. ``answer_tool``: upstream name of the function whose
+    arguments are the answer. ``without_content``: the prompt is only read. ``with_sources``: the search
+    results are needed, which the upstream sends last. ``said_first``: whole content blocks of the gateway
+    that open the answer.
     """
 
     thinking: ThinkingDisplay = "text"
@@ -46,7 +47,7 @@ def answer_rules(request: MessagesRequest, *, answer_tool: str | None = None) ->
 
 
 def only_reads_the_prompt(request: MessagesRequest) -> bool:
-    """``max_tokens`` 0 fills the prompt cache and generates nothing."""
+    """Return True for ``max_tokens`` 0, which fills the prompt cache and generates nothing."""
     return request.max_tokens == 0
 
 

@@ -1,8 +1,8 @@
-"""Binary data inside JSON whose form nobody checked: found by its shape, taken out, named in a few words.
+"""Find binary data in JSON of unknown form, take it out and leave a placeholder.
 
-Base64 read as words fills a model's context and tells it nothing. Results of tools hold it in many shapes:
+Base64 sent as text fills a model's context without informing it. Results of tools hold it in many shapes:
 Anthropic's ``source``, the ``data`` and ``blob`` of MCP, Google's ``inlineData``, ``data:`` URLs, and plain
-strings. What is found leaves a placeholder such as ``[application/pdf, 1.2 MB]`` in its place.
+strings. The placeholder looks like ``[application/pdf, 1.2 MB]``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MEDIA_TYPES: Mapping[Family, frozenset[str]] = {
     "gpt": _ANTHROPIC_TYPES,
     "unknown": _ANTHROPIC_TYPES,
 }
-"""What each family takes as ``inlineData``. Another type fails the whole request."""
+"""Media types that each family accepts as ``inlineData``. Another type fails the whole request."""
 NESTED_MEDIA_TYPES = frozenset(
     {
         "image/png",
@@ -47,14 +47,14 @@ NESTED_MEDIA_TYPES = frozenset(
         "application/pdf",
     }  # with text/plain, Gemini's list
 )
-"""What may stand inside a function response."""
+"""Media types that Gemini accepts inside a function response."""
 
 SHORTEST_BARE_BASE64 = 512
-"""Characters. A shorter string without a media type beside it is taken for words."""
+"""In characters. A shorter string without a media type beside it counts as text."""
 
 _DATA_FIELDS = ("data", "blob", "base64", "b64_json", "bytes", "file_data")
 _MEDIA_TYPE_FIELDS = ("media_type", "mime_type", "mimeType", "mediaType", "content_type", "contentType")
-# Only Anthropic can read these, and they are long; the last one is for its cache.
+# Long values that only Anthropic's API can read; the last one belongs to its cache.
 _DROPPED_FIELDS = frozenset({"encrypted_content", "encrypted_index", "encrypted_stdout", "cache_control"})
 _OTHER_SPELLINGS = {"image/jpg": "image/jpeg", "audio/x-wav": "audio/wav"}
 _TEXT_TYPE = re.compile(r"text/.*|application/(?:.*\+)?(?:json|xml|javascript|yaml)|image/svg\+xml")
@@ -72,7 +72,7 @@ _FIRST_BYTES = {
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """``data`` is base64 in the standard alphabet; ``media_type`` is empty when nothing tells it."""
+    """Binary data found in JSON: ``data`` in standard base64, ``media_type`` empty when it is unknown."""
 
     media_type: str
     data: str
@@ -83,7 +83,7 @@ class Binary:
 
 
 def placeholder(media_type: str, data: str) -> str:
-    """``[image/png, 12.3 kB]`` for base64 ``data``."""
+    """Return ``[image/png, 12.3 kB]`` for base64 ``data``."""
     size = len(data) * 3 // 4 - data.count("=", -2)
     return f"[{media_type or 'binary data'}, {_size_in_words(size)}]"
 
@@ -95,13 +95,14 @@ def _size_in_words(size: int) -> str:
 
 
 def take_out_binaries(value: object) -> tuple[Any, list[Binary]]:
-    """The value with placeholders, and what they stand for. Textual data is decoded and stays as text."""
+    """Return the value with placeholders, and the binaries they stand for. Textual data is decoded and stays
+    as text."""
     found: list[Binary] = []
     return _walk(value, found), found
 
 
 def _walk(value: Any, found: list[Binary]) -> Any:
-    """Few stack frames a level: JSON may be some 250 levels deep."""
+    """Replace binaries within a value. Uses few stack frames a level: JSON may be some 250 levels deep."""
     if isinstance(value, str):
         return _string(value, found)
     if isinstance(value, list):
@@ -132,7 +133,8 @@ def _described(binary: Binary, found: list[Binary]) -> str:
 
 
 def text_in(binary: Binary) -> str | None:
-    """What it says, when its media type is one of text and it can be read."""
+    """Return the decoded text of a binary with a textual media type; None for others and for undecodable
+    ones."""
     if not _TEXT_TYPE.fullmatch(binary.media_type):
         return None
     try:
@@ -145,12 +147,13 @@ def text_in(binary: Binary) -> str | None:
 
 
 def binary_in(fields: Mapping[str, Any]) -> Binary | None:
-    """Of an object with base64 in a field of its own, as ``{"type": "base64", "media_type", "data"}``."""
+    """Return the binary of an object with base64 in one field, as ``{"type": "base64", "media_type",
+    "data"}``."""
     return _data_in(fields)[1]
 
 
 def _data_in(fields: Mapping[str, Any]) -> tuple[str, Binary | None]:
-    """The field and what is in it. That it is base64 must be said, or a media type stand beside it."""
+    """Return the field and the binary in it. Base64 counts only when declared so or beside a media type."""
     media_type = _media_type_of(fields)
     for field in _DATA_FIELDS:
         value = fields.get(field)
@@ -175,7 +178,7 @@ def _media_type_of(fields: Mapping[str, Any]) -> str:
 
 
 def _of_data_url(text: str) -> Binary | None:
-    """None also for what only looks like one."""
+    """Return the binary of a ``data:`` URL; None for a text that only resembles one."""
     match = _DATA_URL.fullmatch(text)
     if match is None:
         return None
@@ -202,7 +205,8 @@ def _of_bare_base64(text: str) -> Binary | None:
 
 
 def _is_mixed(text: str) -> bool:
-    """Hundreds of base64 characters have all three kinds; a long word, number or ruler has not."""
+    """Return True for a text with small letters, capitals and digits: so has base64 of some length, unlike a
+    long word, a number or a ruler."""
     return (
         any(character.isdigit() for character in text)
         and any(character.islower() for character in text)
@@ -211,7 +215,7 @@ def _is_mixed(text: str) -> bool:
 
 
 def standard_base64(text: str) -> str | None:
-    """``text`` in the standard alphabet, in one line and padded; None when it is no base64."""
+    """Return ``text`` in the standard alphabet, in one line and padded; None when it is no base64."""
     if _is_standard(text):
         return text
     if "\n" in text[: max(_LINE_LENGTHS) + 2]:
@@ -237,7 +241,7 @@ def _in_one_line(text: str) -> str:
 
 
 def media_type_of_data(data: str) -> str:
-    """By its first bytes."""
+    """Return the media type of base64 ``data`` by its first bytes; empty when unknown."""
     head = base64.b64decode(data[:16])
     if head.startswith(b"RIFF"):
         return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(head[8:12], "")

@@ -1,7 +1,7 @@
 """Content blocks into parts.
 
-Every part is built from the few fields we know, so cache_control, citations and whatever comes next never
-reach Google. What has no counterpart becomes text: nothing a client sends fails because of its type.
+Every part is built from known fields, so cache_control, citations and future fields never reach Google. A
+block without a counterpart becomes text: no request fails because of a block's type.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from gateway.translation.web_search.notes import unsealed
 
 Block = Mapping[str, Any]
 
-# Results within results, of a form that nobody checked. What lies deeper is written as JSON.
+# Levels of results within results of unknown form. Deeper ones are written as JSON.
 MAX_RENDERED_DEPTH = 20
 
 _MARKDOWN_IMAGE = re.compile(r"!\[[^\]\n]*\]\((data:image/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=]+)\)")
 
 
 def block_to_parts(block: Block) -> list[Part]:
-    """For the blocks that stand for themselves; calls, results and thinking need their turn (turns.py)."""
+    """Translate a block that needs no context; calls, results and thinking need their turn (turns.py)."""
     translate = _TRANSLATORS.get(block["type"])
     if translate is not None:
         return translate(block)
@@ -44,7 +44,7 @@ def block_to_parts(block: Block) -> list[Part]:
 
 
 def blocks_to_parts(content: object) -> list[Part]:
-    """Of a string or a list of blocks."""
+    """Translate a string or a list of blocks."""
     if isinstance(content, str):
         return _text(content)
     if not isinstance(content, list):
@@ -53,7 +53,7 @@ def blocks_to_parts(content: object) -> list[Part]:
 
 
 def _text(text: object) -> list[Part]:
-    """Both upstreams refuse a blank text."""
+    """Return a text part, or none for a blank text, which both upstreams refuse."""
     return [text_part(text)] if isinstance(text, str) and text.strip() else []
 
 
@@ -102,7 +102,8 @@ def _source_to_parts(source: Block, kind: str, default_media_type: str) -> list[
 
 
 def _url_to_part(url: str, kind: str, default_media_type: str) -> Part:
-    """Google fetches no foreign addresses, and fetching them here would let a client make us call anyone."""
+    """Return a ``data:`` URL as a file, another URL as text. Google fetches no foreign addresses, and
+    fetching them here would allow server-side request forgery."""
     if not url.startswith("data:"):
         return text_part(f"[{kind}: {url}]")
     binary = binary_of_url(url)
@@ -116,7 +117,8 @@ def _url_to_part(url: str, kind: str, default_media_type: str) -> Part:
 
 
 def text_with_images(text: str) -> list[Part]:
-    """Of an assistant: an image of the model comes back as Markdown with a ``data:`` URL, as it was sent."""
+    """Translate an assistant's text, in which an image of the model is Markdown with a ``data:`` URL, as it
+    was sent."""
     parts: list[Part] = []
     for index, piece in enumerate(_MARKDOWN_IMAGE.split(text)):
         is_image = index % 2 == 1
@@ -125,7 +127,7 @@ def text_with_images(text: str) -> list[Part]:
 
 
 def described(part: Part) -> str:
-    """An inlineData part in a few words."""
+    """Return the placeholder for an inlineData part."""
     return placeholder(part["inlineData"]["mimeType"], part["inlineData"]["data"])
 
 
@@ -152,7 +154,8 @@ def _call_in_words(tool: str, block: Block) -> list[Part]:
 
 
 def as_arguments(value: object) -> dict[str, Any]:
-    """Always an object: nothing is {}, JSON text of an object is read, all else becomes a ``value``."""
+    """Return a call's input as an object: {} for nothing, JSON text of an object parsed, anything else under
+    ``value``."""
     if isinstance(value, dict):
         return value
     if value is None or value == "":
@@ -168,7 +171,7 @@ def as_arguments(value: object) -> dict[str, Any]:
 
 
 def _web_search_result(block: Block) -> list[Part]:
-    """Each source in a line, and under it what the answer said on its strength, if it was ours."""
+    """Return one line a source, followed by the texts that cited it when the result is the gateway's own."""
     content = block.get("content")
     if isinstance(content, dict) and isinstance(content.get("error_code"), str):
         return _text(f"[error of web search: {content['error_code']}]")
@@ -188,14 +191,14 @@ def _source(item: object) -> list[Part]:
 
 
 def _server_tool_result(block: Block) -> list[Part]:
-    """``mcp_tool_result`` and its like."""
+    """Translate ``mcp_tool_result`` and other results of server tools."""
     kind = block["type"].removesuffix("_tool_result").replace("_", " ")
     outcome = "error" if block.get("is_error") else "result"
     return _in_brackets(f"{outcome} of {kind}: ", _render(block.get("content")))
 
 
 def _unknown(block: Block) -> list[Part]:
-    """Newer than us, or of another API. Its texts are kept and its files are shown."""
+    """Translate a block of an unknown type, newer or of another API: its texts and files are kept."""
     fields = {key: value for key, value in block.items() if key not in ("type", "index", "cache_control")}
     label = f"unsupported content: {block['type']}"
     return _in_brackets(f"{label}: ", _render(fields)) if fields else [text_part(f"[{label}]")]
@@ -210,7 +213,7 @@ def _files_in(parts: Iterable[Part]) -> list[Part]:
 
 
 def _render(content: object, depth: int = 0) -> list[Part]:
-    """Nothing is known of its form: blocks as blocks, the ``content`` of an object after its other fields,
+    """Render content of unknown form: blocks as blocks, the ``content`` of an object after its other fields,
     anything else as JSON."""
     if content is None:
         return []
@@ -240,7 +243,7 @@ def _render_object(item: dict[str, Any], depth: int) -> list[Part]:
 
 
 def _render_source(source: dict[str, Any], depth: int) -> list[Part]:
-    """Nothing for a source that is not as it should be."""
+    """Render a ``source``; no parts for a malformed one."""
     binary = binary_in(source)
     if binary is not None:
         words = text_in(binary)
@@ -256,7 +259,8 @@ def _as_json_and_files(value: object) -> list[Part]:
 
 
 def _file(binary: Binary) -> Part:
-    """Its placeholder stands in the text before it. Whether the model takes the type is seen in turns.py."""
+    """Return a binary as a file part; its placeholder is in the text before it. turns.py drops types the
+    model does not accept."""
     return inline_data_part(binary.media_type or "application/octet-stream", binary.data)
 
 
@@ -265,7 +269,7 @@ def _as_json(value: object) -> str:
 
 
 def announced_tool(block: Block) -> str | None:
-    """The name of the tool that a block says is available from here on."""
+    """Return the name of the tool that a block declares available from here on, else None."""
     if block["type"] == "tool_addition":
         return changed_tool_name(block)
     name = block.get("tool_name") if block["type"] == "tool_reference" else None
@@ -273,13 +277,14 @@ def announced_tool(block: Block) -> str | None:
 
 
 def _announcement(block: Block) -> list[Part]:
-    """Whether the tool is declared is seen in turns.py."""
+    """Announce a tool in words. turns.py drops the part when the tool is not declared."""
     name = announced_tool(block)
     return _text(f"[The tool {name} is now available]") if name else []
 
 
 def _tool_removal(block: Block) -> list[Part]:
-    """The declarations are those of the end of the conversation (tools.py); here is where they changed."""
+    """State in words where a tool was removed: the declarations are those at the end of the conversation
+    (tools.py)."""
     name = changed_tool_name(block)
     return _text(f"[The tool {name} is no longer available]") if name else []
 
@@ -305,12 +310,12 @@ _TRANSLATORS: dict[str, Callable[[Block], list[Part]]] = {
     "tool_removal": _tool_removal,
     "compaction": _compaction,
     "text_delta": _text_block,
-    # Thinking belongs to the assistant's turns, where turns.py deals with it.
+    # Only an assistant turn may hold thinking; turns.py translates it.
     "thinking": _nothing,
     "redacted_thinking": _nothing,
-    # Pieces of a stream that a client kept among its blocks; history.py has read what is in them.
+    # Stream events that a client stored among its blocks; history.py has merged their content.
     **dict.fromkeys(("input_json_delta", "thinking_delta", "signature_delta", "citations_delta"), _nothing),
-    # Anthropic's own notes, which it does not show the model either.
+    # Blocks of Anthropic's bookkeeping, which its models are not shown either.
     **dict.fromkeys(("fallback", "mcp_tool_listing"), _nothing),
 }
 

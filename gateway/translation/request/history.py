@@ -1,8 +1,8 @@
-"""Messages in whatever state a client keeps them, as turns that both APIs accept.
+"""Messages as clients store them, into turns that both APIs accept.
 
-A turn is a message with the role user or assistant and a list of blocks. Turns alternate, each tool call
-is answered in the turn right after it, in the order of the calls, and each result answers a call.
-Repairing what is already in order changes nothing.
+A turn is a message with the role user or assistant and a list of blocks. Turns alternate, each tool call is
+answered in the turn right after it, in the order of the calls, and each result answers a call. A valid
+history stays unchanged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Block = dict[str, Any]
 Message = dict[str, Any]
 
 CLEARED_BY_USER = "next_user_message"
-"""``clear_at`` of a system message: its text is for the turn it follows, not for those after."""
+"""Value of ``clear_at`` of a system message that applies to the turn it follows only."""
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _PIECES = frozenset(
     {"input_json_delta", "text_delta", "thinking_delta", "signature_delta", "citations_delta"}
@@ -31,7 +31,8 @@ def repair_history(messages: Sequence[Message]) -> list[Message]:
 
 
 def as_turns(messages: Sequence[Message]) -> list[Message]:
-    """Content as blocks, blank texts dropped, neighbours of one role merged, system text said by the user."""
+    """Return messages with content as blocks: blank texts dropped, neighbours of one role merged, system text
+    as the user's."""
     turns: list[Message] = []
     last_of_user = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
     for at, message in enumerate(messages):
@@ -41,7 +42,7 @@ def as_turns(messages: Sequence[Message]) -> list[Message]:
             if message.get("clear_at") == CLEARED_BY_USER and at < last_of_user:
                 blocks = [block for block in blocks if block["type"] != "text"]
             if not blocks:
-                continue  # it only changes the effort, or has had its time
+                continue  # a system message that only sets the effort, or was cleared
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
         else:
@@ -50,7 +51,7 @@ def as_turns(messages: Sequence[Message]) -> list[Message]:
 
 
 def _blocks_of(content: str | list[Block]) -> list[Block]:
-    """Always a list of its own, which may be added to."""
+    """Return the content as a new list of blocks, which the caller may extend."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content.strip() else []
     kept = []
@@ -64,12 +65,15 @@ def _blocks_of(content: str | list[Block]) -> list[Block]:
     return kept
 
 
-# --- pieces of a stream among the blocks ---
+# --- stream events among the blocks ---
 
 
 def _with_pieces_joined(content: list[Block]) -> list[Block]:
-    """Clients that keep a stream as it came, as LangChain does, have a call's arguments and the texts in
-    pieces behind the block they belong to (langchain-ai/langchainjs#9798, 1Panel-dev/MaxKB#6480)."""
+    """Merge stream events into the blocks they belong to.
+
+    Clients that store a stream as received, as LangChain does, keep a call's arguments and the texts in
+    deltas behind their block (langchain-ai/langchainjs#9798, 1Panel-dev/MaxKB#6480).
+    """
     joined: list[Block] = []
     for block in content:
         kind = block["type"]
@@ -98,7 +102,7 @@ def _continue_call(blocks: list[Block], piece: str) -> None:
 
 
 def _with_whole_input(call: Block) -> Block:
-    """An input that is there already wins: the pieces have been read before."""
+    """Return the call with its deltas parsed as input; an input that is already complete is kept."""
     pieces = call.pop(_INPUT)
     return call if call.get("input") else {**call, "input": pieces or {}}
 
@@ -107,7 +111,7 @@ def _with_whole_input(call: Block) -> Block:
 
 
 def pair_tools(turns: Iterable[Message]) -> list[Message]:
-    """Answers each call once, and makes texts of results that answer nothing.
+    """Answer each call once, and turn results without a call into texts.
 
     The calls of a final assistant turn stay open: their results have not been sent yet.
     """
@@ -123,7 +127,7 @@ def pair_tools(turns: Iterable[Message]) -> list[Message]:
 
 
 def _with_calls_once(turn: Message) -> tuple[Message, list[str]]:
-    """The turn, and the ids of its calls in order."""
+    """Return the turn with each call once, and the ids of its calls in order."""
     ids = [block["id"] for block in turn["content"] if block["type"] == "tool_use"]
     if len(set(ids)) == len(ids):
         return turn, ids
@@ -161,7 +165,7 @@ def interrupted_result(tool_use_id: str) -> Block:
 
 
 def _orphan(result: Block) -> list[Block]:
-    """What the result says is kept, although nothing asked for it in the turn before."""
+    """Return the content of a result that answers no call in the turn before, as user blocks."""
     content = _blocks_of(result.get("content") or "")
     said = "\n".join(block["text"] for block in content if block["type"] == "text")
     text = f"[Result of tool call {result['tool_use_id']}, which is not part of this conversation]\n{said}"
@@ -170,10 +174,10 @@ def _orphan(result: Block) -> list[Block]:
 
 
 def _told_in_words(block: Block) -> Block:
-    """A result within a result has a form that nobody checked, and would pass for an answer to a call."""
+    """Return a result nested in a result as text: it has no defined form and must not answer a call."""
     return {**block, "type": "nested_tool_result"} if block["type"] == "tool_result" else block
 
 
 def open_calls_of(turns: list[Message]) -> list[str]:
-    """The ids of the calls that a conversation ending with the assistant has left open."""
+    """Return the ids of calls without a result in a conversation that ends with an assistant turn."""
     return [block["id"] for block in turns[-1]["content"] if block["type"] == "tool_use"]

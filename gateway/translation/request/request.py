@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from gateway.translation.tool_names import ToolNames
 
 ATTRIBUTION_PREFIX = "x-anthropic-billing-header:"
-# With thinking on, Anthropic takes no other sampling than this.
+# The least top_p that Anthropic accepts with thinking on; it accepts no other sampling parameter there.
 MIN_TOP_P_WITH_THINKING = 0.95
 MAX_GEMINI_STOP_SEQUENCES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class TranslationOptions:
-    """The operator's settings. ``max_context_tokens`` 0 never leaves turns out."""
+    """The operator's settings for translation. ``max_context_tokens`` 0: turns are never left out."""
 
     system_preamble: str = ""
     default_thinking_budget: int = 16_000
@@ -49,11 +49,11 @@ class TranslationOptions:
 
 @dataclass(frozen=True, slots=True)
 class TranslatedRequest:
-    """``request`` is ready for JSON; the sender adds sessionId. The rest is for reading the answer.
+    """A request ready for JSON (the sender adds sessionId), and what is needed to read its answer.
 
-    ``raw_token_estimate`` is the estimate before the ratio was applied; 0 when nothing is
-    to be learnt from it. ``request_type`` is what the envelope calls it. ``declares_tools``: some of the
-    client's own, not only such as the history needs.
+    ``raw_token_estimate`` is the estimate before the model's token ratio was applied; 0 when it must not
+    update the ratio. ``request_type`` is the envelope's requestType. ``declares_tools``: the request declares
+    tools of the client, not only stand-ins for the history.
     """
 
     request: dict[str, Any]
@@ -77,8 +77,10 @@ def translate_request(
     without_thinking: bool = False,
     token_ratio: float = 1.0,
 ) -> TranslatedRequest:
-    """``without_thinking``: the second try after Google refused a signature. All thinking is left out.
-    ``token_ratio``: tokens as Google counted them for this model so far, to our estimates of them.
+    """Translate a request. Raises InvalidRequest.
+
+    ``without_thinking``: leave all thinking out, for the retry after Google refused a signature.
+    ``token_ratio``: tokens that Google counted for this model so far, divided by our estimates.
     """
     answer_tool = answer_tool_for(request, model)
     rules = answer_rules(request, answer_tool=answer_tool)
@@ -117,8 +119,8 @@ def translate_request(
 def _may_prefill(
     request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan, rules: AnswerRules
 ) -> bool:
-    """An older Claude goes on from the assistant's words, unless it thinks first or has to answer with
-    whole JSON, be it in words or through a function."""
+    """Return True when the answer may continue a final assistant message: with an older Claude, unless it
+    thinks first or has to answer with whole JSON, in text or through a function."""
     answers_with_json = rules.answer_tool is not None or wanted_schema(request) is not None
     return model.takes_prefill and not plan.is_on and not answers_with_json
 
@@ -126,7 +128,7 @@ def _may_prefill(
 def _turns_within_context(
     request: MessagesRequest, model: UpstreamModel, options: TranslationOptions, token_ratio: float
 ) -> tuple[list[Message], InputEstimate]:
-    """The turns to send, and the raw estimate of the request with these."""
+    """Return the turns to send, and the raw estimate of the request with these."""
     turns = as_turns(request.messages)
     estimate = estimate_input(request, model.family)
     limit = options.max_context_tokens / token_ratio
@@ -143,7 +145,7 @@ def _around_the_contents(
     plan: ThinkingPlan,
     calling: dict[str, Any],
 ) -> dict[str, Any]:
-    """System, tools and configuration, in the order Google's documentation shows them."""
+    """Return system, tools and configuration, in the order of Google's documentation."""
     json_config = {} if calling else _json_config(request, model)
     around: dict[str, Any] = {}
     system = _system_parts(request, options, with_schema="responseSchema" not in json_config)
@@ -155,7 +157,8 @@ def _around_the_contents(
 
 
 def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, turns: list[Message]) -> bool:
-    """Claude neither thinks before a forced call, nor in a tool loop that began without thinking."""
+    """Return True for a forced call, or a tool loop that began without thinking: Claude does not think in
+    either."""
     if model.family != "claude" or not model.thinks:
         return False
     return is_forced(request.tool_choice) or lacks_thinking_in_tool_loop(turns)
@@ -176,7 +179,7 @@ def _system_parts(request: MessagesRequest, options: TranslationOptions, *, with
 
 
 def system_texts(system: str | list[dict[str, Any]] | None) -> list[str]:
-    """Without the line by which Claude Code is recognised."""
+    """Return the system texts without Claude Code's attribution line."""
     texts = [system] if isinstance(system, str) else [block["text"] for block in system or ()]
     if texts and _is_attribution(texts[0]):
         return texts[1:]
@@ -184,7 +187,8 @@ def system_texts(system: str | list[dict[str, Any]] | None) -> list[str]:
 
 
 def _is_attribution(text: str) -> bool:
-    """Claude Code's first block differs from conversation to conversation and would defeat prompt caching."""
+    """Return True for Claude Code's first block, which differs by conversation and would defeat prompt
+    caching."""
     text = text.strip()
     return text.startswith(ATTRIBUTION_PREFIX) and "\n" not in text
 
@@ -210,12 +214,13 @@ def _generation_config(request: MessagesRequest, model: UpstreamModel, plan: Thi
 
 
 def _stop_sequences(sequences: list[str], model: UpstreamModel) -> list[str]:
-    """Gemini refuses a sixth. Stopping at five of them is better than not answering."""
+    """Return the stop sequences; of more than five only the first five for Gemini, which refuses a sixth."""
     return sequences[:MAX_GEMINI_STOP_SEQUENCES] if model.family == "gemini" else sequences
 
 
 def _json_config(request: MessagesRequest, model: UpstreamModel) -> dict[str, Any]:
-    """Gemini has fields for it, which it refuses beside function declarations; elsewhere we ask in words."""
+    """Return Gemini's fields for JSON output, which exclude function declarations; other models are asked in
+    text."""
     schema = wanted_schema(request)
     if schema is None or model.family != "gemini":
         return {}

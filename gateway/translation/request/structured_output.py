@@ -1,9 +1,9 @@
-"""Answers that have to be JSON after the client's schema.
+"""Answers that must be JSON valid under the client's schema.
 
-Gemini is held to a schema by its configuration. Claude is not, here: it is asked through a function that it
-has to call, whose arguments are the answer, or, beside the client's own tools and with thinking, in words. So
-is any model where Google's schema cannot say what the client's does. Whatever comes is checked against the
-client's own schema, and leaves as the value it is.
+Gemini is constrained to a schema by its configuration. Claude has no such field in Google's API: it is asked
+through a function that it must call, whose arguments are the answer, or, with the client's own tools or
+thinking, in the prompt. The prompt is also used for any model where Google's schema cannot express the
+client's. Each answer is validated against the client's own schema and sent as the bare JSON value.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 ANSWER_TOOL = "give_answer"
 ANSWER_TOOL_DESCRIPTION = "Gives the answer to the user. Its arguments are the whole answer."
 
-# Prose may hold braces, too; JSON that begins behind so many of them is not looked for.
+# Positions at which JSON is looked for in an answer; prose may hold braces, too.
 MAX_PLACES = 20
-# So many schemas, each reference put in place, are made ready in a tenth of a second.
+# Subschemas after each reference is replaced by its target; compiling so many takes a tenth of a second.
 MAX_SCHEMA_SIZE = 10_000
-# A pattern of the schema may backtrack so often; beyond that the text does not match.
+# Backtracking limit for a pattern of the schema; beyond it the text counts as no match.
 MAX_BACKTRACKS = 100_000
-# Some patterns are compiled to a million times their own length: (?=a)\w{500} takes a tenth of a second. What
-# is larger stays unchecked, and so do all where there are more than anybody writes.
+# Some patterns compile to a million times their own length: (?=a)\w{500} takes a tenth of a second. Larger
+# ones are not checked, and none is when a schema has more than MOST_PATTERNS.
 MAX_PATTERN_BYTES = 128 * 1024
 MOST_PATTERNS = 100
 
@@ -59,12 +59,13 @@ def wanted_schema(request: MessagesRequest) -> Any:
 
 
 def declares_tools(request: MessagesRequest, family: Family) -> bool:
-    """Not for those that Anthropic's servers would run, or that the conversation has taken away."""
+    """Return True when the request offers tools that are run by the client and still available."""
     return bool(translate_tools(offered_tools(request), family).declarations)
 
 
 def answer_tool_for(request: MessagesRequest, model: UpstreamModel) -> str | None:
-    """The function's name when the answer is asked for through one; Claude does not think before it."""
+    """Return the name of the function through which the answer is asked for, else None; Claude does not think
+    before it."""
     schema = wanted_schema(request)
     if schema is None or model.family != "claude" or asks_for_thinking(request):
         return None
@@ -94,20 +95,21 @@ def with_answer_tool(request: MessagesRequest) -> MessagesRequest:
 
 
 class UnfitAnswer(Exception):
-    """``str`` names the first place that does not fit and the rule, ``items.0.kind: enum``, but no value."""
+    """An answer that is not valid. ``str`` names the first place and rule, ``items.0.kind: enum``, but no
+    value."""
 
 
 class AnswerSchema:
-    """The client's schema, ready to check answers. Nothing is fetched for a ``$ref``.
+    """The client's schema, compiled to validate answers. Nothing is fetched for a ``$ref``.
 
-    Raises InvalidRequest for a schema that is none.
+    Raises InvalidRequest for a malformed schema.
     """
 
     def __init__(self, schema: Any) -> None:
         _refuse_too_large(schema)
         if _patterns_in(schema) > MOST_PATTERNS:
             schema = without_unreadable(schema, _is_no_pattern)
-            if _patterns_in(schema) > MOST_PATTERNS:  # where no keyword leads to them
+            if _patterns_in(schema) > MOST_PATTERNS:  # also patterns under unknown keywords
                 raise _too_large()
         try:
             self._validator = _lenient_validator(with_null_types(schema))
@@ -117,7 +119,7 @@ class AnswerSchema:
             raise refusal from None
 
     def fit(self, text: str) -> str:
-        """The JSON in the text: the text itself if it is nothing else. Raises UnfitAnswer."""
+        """Return the JSON in the text: the text itself if it is nothing else. Raises UnfitAnswer."""
         first_problem: UnfitAnswer | None = None
         for value, is_whole_text in _values_in(text):
             try:
@@ -138,7 +140,8 @@ class AnswerSchema:
 
 
 def _lenient_validator(schema: Any) -> jsonschema_rs.Validator:
-    """What the checker cannot read stays unchecked: a pattern of another dialect, an unknown ``$schema``."""
+    """Return a validator that skips what it cannot read: a pattern of another dialect, an unknown
+    ``$schema``."""
     try:
         return _validator(schema)
     except _SCHEMA_PROBLEMS:
@@ -178,7 +181,7 @@ def _too_large() -> InvalidRequest:
 
 
 def _patterns_in(schema: Any) -> int:
-    """Also those that are data, or never used."""
+    """Count the patterns, including those in data and those never used."""
     count = 0
     to_visit = [schema]
     while to_visit:
@@ -212,7 +215,7 @@ def _first_line(problem: Exception) -> str:
 
 
 def _values_in(text: str) -> Iterator[tuple[Any, bool]]:
-    """The JSON values that the text may mean, and whether it is the whole text, the likeliest first."""
+    """Yield the JSON values that the text may mean and whether it is the whole text, the likeliest first."""
     for candidate, is_whole_text in ((text, True), (_without_fence(text), False)):
         try:
             yield orjson.loads(candidate), is_whole_text
@@ -223,7 +226,7 @@ def _values_in(text: str) -> Iterator[tuple[Any, bool]]:
 
 
 def _without_fence(text: str) -> str:
-    """What stands between a first line with three backticks and the three at the end; empty without them."""
+    """Return the text between a first line with three backticks and the final three; empty without them."""
     text = text.strip()
     first_line, _, rest = text.partition("\n")
     is_fenced = first_line.startswith(_FENCE) and rest.endswith(_FENCE)
@@ -235,7 +238,7 @@ def _values_amid_words(text: str) -> Iterator[Any]:
     end = places = 0
     for opening in _OPENING.finditer(text):
         if opening.start() < end:
-            continue  # inside the value that was found before
+            continue  # inside the value found before
         places += 1
         if places > MAX_PLACES:
             return

@@ -1,4 +1,4 @@
-"""How much the model shall think, and whether the history lets it.
+"""The thinking configuration of a request, and whether the history permits thinking.
 
     request    Claude "-thinking"     Gemini 3                 Gemini 2.5          others
     enabled    its budget             level, or budget         budget              -
@@ -44,7 +44,7 @@ GEMINI_MAX_BUDGET = 32_768
 
 @dataclass(frozen=True, slots=True)
 class ThinkingPlan:
-    """``config`` is generationConfig.thinkingConfig; None leaves it out."""
+    """The outcome of plan_thinking. ``config`` is generationConfig.thinkingConfig; None leaves it out."""
 
     is_on: bool
     config: dict[str, Any] | None
@@ -59,7 +59,8 @@ def plan_thinking(
     default_level: str | None,
     may_think: bool = True,
 ) -> ThinkingPlan:
-    """``may_think`` is False when the history or the request rule thinking out for this turn."""
+    """Return the thinking configuration. ``may_think`` is False when the history or the request rules
+    thinking out."""
     kind = _kind_of(request) if may_think else "disabled"
     max_tokens = min(request.max_tokens or model.max_output_tokens, model.max_output_tokens)
     budget = _wanted_budget(request, kind, default_budget)
@@ -74,7 +75,7 @@ def plan_thinking(
 
 
 def _kind_of(request: MessagesRequest) -> str:
-    """enabled, adaptive, disabled or absent; a kind newer than us is left to the model, as adaptive is."""
+    """Return enabled, adaptive, disabled or absent. An unknown type counts as adaptive."""
     if request.thinking is None:
         return "absent"
     kind = request.thinking["type"]
@@ -82,7 +83,7 @@ def _kind_of(request: MessagesRequest) -> str:
 
 
 def _effort_of(request: MessagesRequest) -> str:
-    """The last system message in the conversation that sets one decides, else the request.
+    """Return the effort of the last system message that sets one, else of the request.
 
     Claude Code changes the effort within a session by such a message, often an empty one.
     """
@@ -100,7 +101,8 @@ def _wanted_budget(request: MessagesRequest, kind: str, default: int) -> int:
 
 
 def _plan_claude(kind: str, budget: int, max_tokens: int, model_max: int) -> ThinkingPlan:
-    """Claude refuses a budget that is not below max_tokens: room is added for the answer, or thinking cut."""
+    """Return a budget below max_tokens, as Claude requires: max_tokens is raised for the answer, or the
+    budget cut."""
     if kind == "disabled":
         return ThinkingPlan(False, None, max_tokens)
     budget = max(budget, MIN_THINKING_BUDGET)
@@ -114,7 +116,8 @@ def _plan_claude(kind: str, budget: int, max_tokens: int, model_max: int) -> Thi
 
 
 def _level(request: MessagesRequest, model: UpstreamModel, kind: str, default: str | None) -> str:
-    """The level in the model's name was chosen by hand and wins over the client's habits."""
+    """Return the thinking level: the one in the model's name, which the user chose, before that of the
+    request."""
     of_effort = EFFORT_LEVELS.get(_effort_of(request)) if kind in ("adaptive", "absent") else None
     return model.thinking_level or of_effort or default or DEFAULT_LEVEL
 
@@ -128,13 +131,13 @@ def _gemini_config(
     if is_third and model.header_mode == "cli":
         return {"includeThoughts": True, "thinkingLevel": level}
     limit = GEMINI_FLASH_MAX_BUDGET if not is_third and "flash" in model.sent_id else GEMINI_MAX_BUDGET
-    # Thinking is paid from maxOutputTokens: something must be left to answer with.
+    # Thinking is counted in maxOutputTokens: some must remain for the answer.
     budget = min(budget, limit, max_tokens - MIN_ANSWER_TOKENS)
     return {"includeThoughts": True, "thinkingBudget": max(budget, MIN_GEMINI_BUDGET)}
 
 
 def _least_thinking(model: UpstreamModel, is_third: bool) -> dict[str, Any]:
-    """Gemini 3 and 2.5 Pro cannot be stopped from thinking altogether."""
+    """Return the configuration with the least thinking: Gemini 3 and 2.5 Pro cannot turn it off."""
     is_flash = "flash" in model.sent_id
     if is_third:
         return {"includeThoughts": False, "thinkingLevel": "minimal" if is_flash else "low"}
@@ -142,10 +145,11 @@ def _least_thinking(model: UpstreamModel, is_third: bool) -> dict[str, Any]:
 
 
 def lacks_thinking_in_tool_loop(turns: list[Message]) -> bool:
-    """Whether Claude would refuse to think on, because a call of the running tool loop came without thinking.
+    """Return True when a call of the running tool loop came without thinking, so that Claude would refuse to
+    think.
 
-    That happens when another model, or Claude without thinking, made the calls. The loop goes back from
-    the end to the last user turn that answers no call.
+    That happens when another model, or Claude without thinking, made the calls. The loop goes back from the
+    end to the last user turn that answers no call.
     """
     for turn in reversed(turns):
         types = {block["type"] for block in turn["content"]}
@@ -162,7 +166,7 @@ def _has_valid_thinking(blocks: Iterable[dict[str, Any]]) -> bool:
 
 
 def claude_thought(block: dict[str, Any]) -> tuple[str, str] | None:
-    """Text and signature of a block that Claude takes back."""
+    """Return text and signature of a thinking block that Claude accepts, else None."""
     if block["type"] == "thinking":
         signature = signature_for("claude", block.get("signature"))
         return None if signature is None else (block["thinking"], signature)

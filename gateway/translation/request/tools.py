@@ -1,6 +1,6 @@
 """Tools into function declarations, tool_choice into the calling mode.
 
-Claude Code sends the same tools on every turn, so a translated list is kept by its content.
+Claude Code sends the same tools on every turn, so a translated list is cached by its content.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from gateway.routing.upstream_model import Family
 
 KEPT_TOOL_LISTS = 64
-# A list larger than this is translated each time: 64 of them would fill the memory.
+# A list larger than this is translated each time: 64 of them would exhaust the memory.
 MAX_KEPT_BYTES = 512 * 1024
 
 QUICK_NODES = 3_000
-"""So many schemas are read in a tenth of a second."""
+"""Number of schemas that can be read in a tenth of a second."""
 
 NO_LONGER_AVAILABLE = "No longer available. Do not call it."
 
 TOOL_SEARCH_PREFIX = "tool_search_tool_"
 WEB_SEARCH_PREFIX = "web_search_"
-# Executed by Anthropic's servers. Declaring them would let the model call what nobody answers.
+# Tools run by Anthropic's servers. Declared here, their calls would get no result.
 SERVER_TOOL_PREFIXES = (
     WEB_SEARCH_PREFIX,
     "web_fetch_",
@@ -52,7 +52,7 @@ SERVER_TOOL_PREFIXES = (
     "mcp_toolset",
     "advisor_",
 )
-# Executed by the client, their schema known to the model from training and not sent along.
+# Tools run by the client, whose schema the model knows from training; requests do not contain it.
 CLIENT_TOOL_SCHEMAS: dict[str, dict[str, Any]] = {
     "bash_": {
         "type": "object",
@@ -118,7 +118,8 @@ MODES: dict[str, dict[Family, str | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class TranslatedTools:
-    """Kept between requests and therefore never changed. ``restorations`` goes by upstream name."""
+    """The translation of a list of tools. Cached, therefore never changed. ``restorations`` is keyed by
+    upstream name."""
 
     declarations: list[dict[str, Any]]
     names: ToolNames
@@ -139,13 +140,17 @@ def translate_tools(tools: list[dict[str, Any]], family: Family) -> TranslatedTo
 
 @lru_cache(maxsize=KEPT_TOOL_LISTS)
 def _translate_content(content: bytes, family: Family) -> TranslatedTools:
-    """The bytes themselves are the key: no digest to trust, and hashing them costs less than one."""
+    """Translate the JSON ``content`` of a list. The bytes themselves are the key: hashing them costs less
+    than a digest."""
     return _translate(orjson.loads(content), family)
 
 
 def are_quickly_translated(tools: list[dict[str, Any]]) -> bool:
-    """Within a tenth of a second. Their size does not tell: some keywords are read twice, in each other 2^n
-    times, and a reference wherever it stands."""
+    """Return True when the translation takes at most a tenth of a second.
+
+    The size of the JSON is no measure: some keywords are read twice, nested ones 2^n times, and a reference
+    is read wherever it occurs.
+    """
     content = orjson.dumps(tools)
     return len(content) <= MAX_KEPT_BYTES and _are_quickly_translated(content)
 
@@ -162,7 +167,7 @@ def _are_quickly_translated(content: bytes) -> bool:
 def _translate(
     tools: Iterable[Mapping[str, Any]], family: Family, budget: NodeBudget | None = None
 ) -> TranslatedTools:
-    """Raises BudgetSpent when the budget is strict."""
+    """Translate tools. Raises BudgetSpent when the budget is strict."""
     budget = budget or NodeBudget(MOST_NODES_IN_ALL)
     translated = TranslatedTools([], ToolNames(), {})
     restorations: dict[str, Restoration] = {}
@@ -187,7 +192,8 @@ def _translate(
 def function_calling(
     tools: TranslatedTools, history_names: list[str], tool_choice: Mapping[str, Any] | None, family: Family
 ) -> dict[str, Any]:
-    """``tools`` and ``toolConfig``. ``history_names`` are upstream names of calls that no tool declares."""
+    """Return ``tools`` and ``toolConfig``. ``history_names`` are upstream names of calls that no tool
+    declares."""
     stand_ins = _stand_ins(tools, history_names, family)
     declarations = [*tools.declarations, *stand_ins] if stand_ins else tools.declarations
     if not declarations:
@@ -203,11 +209,11 @@ def function_calling(
 
 
 def _stand_ins(tools: TranslatedTools, history_names: list[str], family: Family) -> list[dict[str, Any]]:
-    """Declarations for the sake of the history.
+    """Return declarations for calls in the history that no tool declares.
 
     Gemini answers a response to a function that is not declared with a bare "Request contains an invalid
-    argument." (watt-mind/coach#280). Claude wants any tool where there are calls at all: "Requests which
-    include `tool_use` or `tool_result` blocks must define tools" (anthropics/anthropic-sdk-python#494).
+    argument." (watt-mind/coach#280). Claude requires a tool where there are calls: "Requests which include
+    `tool_use` or `tool_result` blocks must define tools" (anthropics/anthropic-sdk-python#494).
     """
     if family == "gemini" or (family == "claude" and not tools.declarations):
         gone = [{"name": name, "description": NO_LONGER_AVAILABLE} for name in history_names]
@@ -218,7 +224,7 @@ def _stand_ins(tools: TranslatedTools, history_names: list[str], family: Family)
 def tool_config(
     tool_choice: Mapping[str, Any] | None, family: Family, names: ToolNames
 ) -> dict[str, Any] | None:
-    """``disable_parallel_tool_use`` has no counterpart upstream."""
+    """Return the calling mode. ``disable_parallel_tool_use`` has no counterpart upstream."""
     choice = tool_choice or {"type": "absent"}
     if choice["type"] == "tool" and choice["name"] not in names:
         choice = {"type": "auto"}  # a server tool, which is not declared
@@ -239,9 +245,9 @@ def is_forced(tool_choice: Mapping[str, Any] | None) -> bool:
 
 
 def offered_tools(request: MessagesRequest) -> list[dict[str, Any]]:
-    """Those of the request that are not deferred, or no longer, as the conversation has changed them.
+    """Return the tools that are not deferred, or have been loaded, after all changes in the conversation.
 
-    Google takes one list a request, so what counts is the state at the end of the conversation.
+    Google accepts one list a request, so the state at the end of the conversation counts.
     """
     tools = _tools_after(list(tool_changes(request.messages)), request.tools or [])
     if not any(tool.get("defer_loading") for tool in tools) or _nobody_can_search(tools):
@@ -251,7 +257,7 @@ def offered_tools(request: MessagesRequest) -> list[dict[str, Any]]:
 
 
 def _nobody_can_search(tools: list[dict[str, Any]]) -> bool:
-    """The search is Anthropic's, or there is none: a tool that stays hidden could never be found."""
+    """Return True when deferred tools could never be loaded: the tool search is Anthropic's, or missing."""
     own = [tool for tool in tools if _can_be_called(tool)]
     return all(tool.get("defer_loading") for tool in own) or any(
         str(tool.get("type", "")).startswith(TOOL_SEARCH_PREFIX) for tool in tools
@@ -259,8 +265,11 @@ def _nobody_can_search(tools: list[dict[str, Any]]) -> bool:
 
 
 def _tools_after(changes: list[Mapping[str, Any]], tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By reference (beta ``mid-conversation-tool-changes-2026-07-01``) or by value
-    (``inline-tools-2026-09-15``). References to tools of MCP servers are for Anthropic, which calls them."""
+    """Apply additions and removals, by reference (beta ``mid-conversation-tool-changes-2026-07-01``) or by
+    value (``inline-tools-2026-09-15``).
+
+    References to tools of MCP servers are ignored: only Anthropic's servers call those.
+    """
     if not changes:
         return tools
     known: dict[str, dict[str, Any]] = {}
@@ -287,7 +296,8 @@ _NAME_KEYS = {"tool_reference": "tool_name", "tool_use": "name"}
 def loaded_tools(
     messages: Iterable[Mapping[str, Any]], tool_choice: Mapping[str, Any] | None
 ) -> frozenset[str]:
-    """Names the conversation refers to: found by tool search, called before, or forced now."""
+    """Return the names of tools that the conversation loaded: found by tool search, called before, or forced
+    now."""
     names: set[str] = set()
     if tool_choice and isinstance(tool_choice.get("name"), str):
         names.add(tool_choice["name"])
@@ -297,7 +307,8 @@ def loaded_tools(
 
 
 def _collect_names(content: object, names: set[str]) -> None:
-    """Walks into results: ``tool_result.content``, ``tool_search_tool_result.content.tool_references``."""
+    """Collect tool names, also from ``tool_result.content`` and
+    ``tool_search_tool_result.content.tool_references``."""
     to_visit = [content]
     while to_visit:
         visited = to_visit.pop()
@@ -347,21 +358,22 @@ def _schema_of_client_tool(tool_type: str) -> object:
 
 
 def is_web_search(tool: Mapping[str, Any]) -> bool:
-    """Anthropic's, of any version."""
+    """Return True for Anthropic's web search tool of any version."""
     return _is_server_tool(tool) and str(tool["type"]).startswith(WEB_SEARCH_PREFIX)
 
 
 def _can_be_called(tool: Mapping[str, Any]) -> bool:
-    """By the model, so that the client answers."""
+    """Return True for a tool that the model can call and the client runs."""
     return not _is_server_tool(tool) and not _is_toolset(tool)
 
 
 def _is_toolset(tool: Mapping[str, Any]) -> bool:
-    """A type newer than us that tells neither a name nor a schema: it stands for tools we do not know."""
+    """Return True for an unknown type without name and schema, which stands for tools of unknown names."""
     is_typed = tool.get("type") not in (None, "", "custom", "function")
     return is_typed and name_of_tool(tool) is None and not _own_schemas(tool)
 
 
 def _is_server_tool(tool: Mapping[str, Any]) -> bool:
-    """A schema of its own makes it the client's, whatever it is called."""
+    """Return True for a tool that Anthropic's servers run; one with a schema of its own is the client's,
+    whatever its type."""
     return str(tool.get("type", "")).startswith(SERVER_TOOL_PREFIXES) and "input_schema" not in tool

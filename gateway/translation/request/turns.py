@@ -1,8 +1,8 @@
-"""Turns into contents: where calls, results, thinking and signatures find their places.
+"""Turns into contents: the order of calls, results, thinking and signatures.
 
-Google and Claude check one turn against the other, which is why this is one walk over the history and not
-a translation block by block: a result carries the name of the function it answers, a signature of Gemini
-travels on the part it was made for, calls stand at the end of their turn.
+Google and Claude validate each turn against its neighbours, hence one pass over the history instead of a
+translation by block: a result carries the name of the function it answers, a signature of Gemini is put on
+the part it was issued for, and calls end their turn.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class ContentsBuilder:
         declared: ToolNames,
         keeps_thinking: bool,
     ) -> None:
-        """``names`` gets the names of calls, too; ``declared`` are those of the request's tools alone.
-        ``keeps_thinking``: whether the model is given its own former thinking and signatures back."""
+        """``names`` also receives the names of calls; ``declared`` has those of the request's tools alone.
+        ``keeps_thinking``: send the model its own earlier thinking and signatures."""
         self._family = model.family
         self._media_types = MEDIA_TYPES[model.family]
         self._nested_media_types = NESTED_MEDIA_TYPES if model.nests_images_in_tool_results else frozenset()
@@ -54,7 +54,7 @@ class ContentsBuilder:
         self._ids = ToolUseIds()
         # tool_use id -> (id, name) upstream, for the calls of the assistant turn before
         self._calls: dict[str, tuple[str, str]] = {}
-        # Of the assistant turn before: Claude takes files from the user only.
+        # Files of the assistant turn before: Claude accepts files from the user only.
         self._files: list[Part] = []
 
     def build(self, turns: list[Message], *, may_end_with_assistant: bool) -> list[Content]:
@@ -87,7 +87,7 @@ class ContentsBuilder:
 
     def _gemini_parts(self, blocks: list[Block]) -> list[Part]:
         parts: list[Part] = []
-        carried: str | None = None  # a signature on its way to the part it was made for
+        carried: str | None = None  # a signature until the part it was issued for
         for block in blocks:
             if block["type"] == "thinking":
                 signature = self._gemini_signature(block.get("signature"))
@@ -108,7 +108,7 @@ class ContentsBuilder:
         return parts
 
     def _words_of(self, block: Block) -> list[Part]:
-        """Translate an assistant's block; its files move to the next user turn, their names stay in place."""
+        """Translate an assistant's block; its files move to the next user turn, their placeholders stay."""
         if block["type"] == "text" and ";base64," not in block["text"]:
             return [{"text": block["text"]}]
         parts = text_with_images(block["text"]) if block["type"] == "text" else self._parts_of(block)
@@ -117,7 +117,8 @@ class ContentsBuilder:
         return parts
 
     def _parts_of(self, block: Block) -> list[Part]:
-        """Nothing of a tool that is announced and not declared: the model could not call it."""
+        """Translate a block; an announced tool that is not declared gives no parts, since the model cannot
+        call it."""
         name = announced_tool(block)
         return block_to_parts(block) if name is None or name in self._declared else []
 
@@ -151,7 +152,7 @@ class ContentsBuilder:
 
     def _user_parts(self, blocks: list[Block]) -> list[Part]:
         responses: list[Part] = []
-        files: list[Part] = []  # of results, behind the last response: responses stand together
+        files: list[Part] = []  # of results; they follow the last response, since responses must be adjacent
         rest: list[Part] = []
         for block in blocks:
             if block["type"] == "text":
@@ -181,7 +182,7 @@ class ContentsBuilder:
         return blocks_to_parts(content)
 
     def _function_response(self, block: Block) -> tuple[Part, list[Part]]:
-        """The response, and those of its files that cannot stand in it."""
+        """Return the response, and those of its files that cannot be nested in it."""
         tool_use_id, name = self._calls[block["tool_use_id"]]
         parts = self._with_files_it_takes(self._parts_of_result(block.get("content")))
         files = [part for part in parts if "text" not in part]
@@ -197,15 +198,17 @@ class ContentsBuilder:
 
 
 def _closing_turn(turns: list[Message]) -> Message:
-    """Most models refuse to go on from their own words, and a call without an answer."""
+    """Return a user turn with results for open calls, or "Continue.": most models refuse to continue an
+    assistant turn."""
     results = [interrupted_result(call) for call in open_calls_of(turns)]
     return {"role": "user", "content": results or [{"type": "text", "text": GO_ON}]}
 
 
 def _without_empty_turns(contents: list[Content]) -> list[Content]:
-    """An empty turn at the start and an empty prefill are left out; others keep their neighbours apart.
+    """Drop an empty turn at the start and an empty prefill; give other empty turns a text, so that roles
+    alternate.
 
-    An empty last word of the user stays, too: without it the answer before would be taken for a prefill.
+    An empty last user turn is kept as well: without it the answer before would be taken for a prefill.
     """
     if contents and not contents[0]["parts"]:
         contents = contents[1:]
@@ -220,14 +223,14 @@ def _without_empty_turns(contents: list[Content]) -> list[Content]:
 
 
 def _end_prefill_with_a_word(last: Content) -> None:
-    """Claude: "final assistant content cannot end with trailing whitespace"."""
+    """Strip the end of a prefill. Claude: "final assistant content cannot end with trailing whitespace"."""
     part = last["parts"][-1]
     if last["role"] == "model" and "text" in part:
         part["text"] = part["text"].rstrip()
 
 
 def _split_files(parts: list[Part]) -> tuple[list[Part], list[Part]]:
-    """The parts with the names of their files, and the files."""
+    """Return the parts with placeholders in place of files, and the files."""
     files = [part for part in parts if "inlineData" in part]
     if not files:
         return parts, files
@@ -241,7 +244,7 @@ def _split_files(parts: list[Part]) -> tuple[list[Part], list[Part]]:
 
 
 def _name_file(file: Part, parts: list[Part]) -> None:
-    """In words, unless the text before it has done so."""
+    """Add a file's placeholder, unless the parts before contain it."""
     words = described(file)
     if not any(words in part.get("text", "") for part in parts):
         parts.append(text_part(words))
@@ -251,7 +254,7 @@ def _name_file(file: Part, parts: list[Part]) -> None:
 
 
 def _calls_last(parts: list[Part]) -> list[Part]:
-    """Text after a call goes before the first one; thinking between calls keeps its place."""
+    """Move text behind a call before the first call; thinking between calls stays in place."""
     first_call = next((index for index, part in enumerate(parts) if "functionCall" in part), None)
     if first_call is None:
         return parts
@@ -271,7 +274,7 @@ def _claude_thinking(block: Block) -> list[Part]:
 
 
 def _claude_order(parts: list[Part]) -> list[Part]:
-    """Claude wants a turn that has thinking to begin with it, and no turn to end with it."""
+    """Order a turn for Claude: thinking comes first if there is any, and does not end the turn."""
     first = next((index for index, part in enumerate(parts) if "thought" in part), None)
     if first is None:
         return parts
@@ -291,13 +294,13 @@ def _sign(part: Part, signature: str | None) -> None:
 
 
 def _sign_last(parts: list[Part], signature: str | None) -> None:
-    """A signature with no part after it belongs to the one before."""
+    """Put a signature that no part follows on the last part."""
     if signature is not None and parts and "thought" not in parts[-1] and "thoughtSignature" not in parts[-1]:
         parts[-1]["thoughtSignature"] = signature
 
 
 def _add_sentinel(parts: list[Part]) -> None:
-    """Of parallel calls only the first is signed."""
+    """Put the sentinel on the first call, unless it is signed: of parallel calls only the first is signed."""
     for part in parts:
         if "functionCall" in part:
             part.setdefault("thoughtSignature", NO_SIGNATURE_SENTINEL)
@@ -305,7 +308,7 @@ def _add_sentinel(parts: list[Part]) -> None:
 
 
 def _bare(signature: object) -> str | None:
-    """Of a tool_use block's own field, which only Gemini uses: with our tag or without."""
+    """Return the signature in a tool_use block's own field, tagged or not; only Gemini's are kept there."""
     if not isinstance(signature, str):
         return None
     return signature_for("gemini", signature if "#" in signature else tag("gemini", signature))

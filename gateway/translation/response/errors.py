@@ -1,8 +1,8 @@
 """Google's error body into the sentence for the client.
 
-A refusal by Claude arrives as Anthropic's own error, written as JSON into Google's message, sometimes
-twice. Its wording is handed on unchanged: Claude Code compacts, retries or drops a feature because of
-what it reads there. That a prompt is too long is said in Anthropic's words whichever model says it.
+A refusal by Claude arrives as Anthropic's own error, written as JSON into Google's message, sometimes twice.
+Its wording is kept: Claude Code compacts, retries or disables a feature depending on it. A prompt that is too
+long is reported in Anthropic's wording for every model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from accounts.values.outside import NotJson, parse_json
 
 MAX_NESTING = 5
 MOST_DIGITS = 12
-"""No prompt has as many tokens."""
+"""More digits than any number of tokens has."""
 NO_REASON = "The upstream refused the request without giving a reason."
 
 ERROR_TYPES = {
@@ -32,8 +32,8 @@ ERROR_TYPES = {
 # "Invalid `signature` in `thinking` block", "Thought signature is not valid"
 _SIGNATURE_COMPLAINT = re.compile(r"(?=.*signature)(?=.*(thinking|thought))", re.IGNORECASE | re.DOTALL)
 
-# Google's, Anthropic's (with and without numbers) and OpenAI's. "input length and `max_tokens` exceed context
-# limit" is another error.
+# Wordings of Google, Anthropic (with and without numbers) and OpenAI. "input length and `max_tokens` exceed
+# context limit" is another error.
 _TOO_LONG = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -47,13 +47,14 @@ _TOO_LONG = tuple(
 
 
 class PromptTooLong(NamedTuple):
-    """None for what the upstream did not say."""
+    """The tokens of a prompt and the model's maximum; None for a number that the upstream did not give."""
 
     tokens: int | None
     maximum: int | None
 
     def sentence(self, estimate: int | None = None, maximum: int | None = None) -> str:
-        """In the words that make clients compact. What was not said is taken from our own knowledge."""
+        """Return Anthropic's sentence, which makes clients compact. Missing numbers come from ``estimate``
+        and ``maximum``."""
         most = self.maximum or maximum
         if most is None:
             return "prompt is too long"
@@ -62,7 +63,7 @@ class PromptTooLong(NamedTuple):
 
 
 def client_message(google_error_body: object) -> str:
-    """Of ``{"error": {...}}``, the bare error object, a list around either, or plain text."""
+    """Return the message of ``{"error": {...}}``, the bare error, a list around either, or plain text."""
     message = _message_of(google_error_body, MAX_NESTING)
     too_long = _too_long(message)
     if too_long is not None and None not in too_long:
@@ -71,7 +72,7 @@ def client_message(google_error_body: object) -> str:
 
 
 def prompt_too_long(google_error_body: object) -> PromptTooLong | None:
-    """None for an error of another kind."""
+    """Return the numbers of a prompt-too-long error; None for any other error."""
     return _too_long(_message_of(google_error_body, MAX_NESTING))
 
 
@@ -87,7 +88,7 @@ def _number(digits: str | None) -> int | None:
 
 
 def error_type_of(google_error_body: object) -> str:
-    """For an error inside a stream, whose HTTP status has long been 200."""
+    """Return Anthropic's error type for an error inside a stream, whose HTTP status is 200."""
     if prompt_too_long(google_error_body) is not None:
         return "invalid_request_error"
     error = _error_of(google_error_body)
@@ -96,7 +97,7 @@ def error_type_of(google_error_body: object) -> str:
 
 
 def is_signature_complaint(google_error_body: object) -> bool:
-    """Whether a second try without any thinking may succeed."""
+    """Return True when a retry without any thinking may succeed."""
     return _SIGNATURE_COMPLAINT.search(client_message(google_error_body)) is not None
 
 
@@ -118,7 +119,7 @@ def _error_of(body: object) -> Any:
 
 
 def _json_inside(message: str) -> dict[str, Any] | None:
-    """The error object a message holds, perhaps after some words of Google's."""
+    """Return the error object within a message, which may begin with text of Google's."""
     start = message.find("{")
     if start < 0:
         return None

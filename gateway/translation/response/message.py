@@ -1,4 +1,4 @@
-"""Stream events into the message a client gets that asked for no stream. One path for both."""
+"""Stream events into the message for a client that asked for no stream."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MessageCollector:
                 self._message["usage"] = {**self._message["usage"], **event["usage"]}
 
     def message(self) -> dict[str, Any]:
-        """Complete once message_delta has been added."""
+        """Return the message, complete once message_delta has been added."""
         return self._message
 
     def _finish_block(self, block: dict[str, Any]) -> None:

@@ -1,11 +1,11 @@
-"""Google's finishReason into Anthropic's stop_reason, or into what went wrong."""
+"""Google's finishReason into Anthropic's stop_reason, or into the description of a failure."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-# Everything that is not here ends the turn: STOP, OTHER, and what Google may yet invent.
+# Any reason not listed ends the turn: STOP, OTHER, and unknown ones.
 STOP_REASONS = {
     "MAX_TOKENS": "max_tokens",
     "CONTINUATION": "max_tokens",
@@ -21,7 +21,7 @@ STOP_REASONS = {
     "MODEL_ARMOR": "refusal",
 }
 
-# The model was about to call a tool, or to go on, and could not: without a call the turn is not complete.
+# The model failed to make a tool call or to continue: without a call the turn is incomplete.
 BROKEN_OFF = {
     "MALFORMED_FUNCTION_CALL": "the model's tool call could not be read",
     "UNEXPECTED_TOOL_CALL": "the model called a tool that it was not given",
@@ -29,7 +29,7 @@ BROKEN_OFF = {
     "MALFORMED_RESPONSE": "the model's answer could not be read",
 }
 
-# Why there is nothing in an answer.
+# Why an answer is empty.
 NOTHING_SAID = {
     **BROKEN_OFF,
     "NO_IMAGE": "the model made no image",
@@ -40,7 +40,7 @@ NOTHING_SAID = {
 _REASON = re.compile(r"(?!FINISH_REASON_UNSPECIFIED)[A-Z_]{1,40}")
 NO_FINISH_REASONS = frozenset({None, "", "FINISH_REASON_UNSPECIFIED"})
 
-# Errors that Google reports as the reason for the end of an answer: code, status and message of the error.
+# Errors that Google reports as finishReason: code, status and message of the error.
 ERRORS: dict[str, tuple[int, str, str]] = {
     "PUP_LIMITED_DISABLED": (
         403,
@@ -52,9 +52,9 @@ ERRORS: dict[str, tuple[int, str, str]] = {
 
 
 def stop_reason_for(finish_reason: str | None, *, has_tool_use: bool, is_blocked: bool = False) -> str:
-    """``has_tool_use``: Google reports calls as STOP or OTHER, and the client runs them only for tool_use.
+    """Return the stop_reason. Google reports calls as STOP or OTHER, but clients run them only for tool_use.
 
-    ``is_blocked``: promptFeedback says the prompt itself was refused.
+    ``is_blocked``: promptFeedback reports the prompt itself as refused.
     """
     if has_tool_use and STOP_REASONS.get(finish_reason or "") != "max_tokens":
         return "tool_use"
@@ -70,8 +70,11 @@ def why_nothing_was_said(finish_reason: str | None) -> str:
 
 
 def why_it_broke_off(finish_reason: str | None) -> str | None:
-    """None for an answer that came to its end. Only for one without a call: a call is an end by itself, as in
-    Google's own client (google-gemini/gemini-cli, ``processStreamResponse``)."""
+    """Return why an answer without a call is incomplete; None for a complete one.
+
+    A call completes a turn whatever the reason, as in Google's own client (google-gemini/gemini-cli,
+    ``processStreamResponse``).
+    """
     if finish_reason in NO_FINISH_REASONS:
         return "the upstream closed the stream without a finish reason"
     words = BROKEN_OFF.get(finish_reason or "")
@@ -79,7 +82,7 @@ def why_it_broke_off(finish_reason: str | None) -> str | None:
 
 
 def error_body_for(finish_reason: str) -> dict[str, Any] | None:
-    """Google's error object, as if it had been refused before the stream; None for an ordinary reason."""
+    """Return Google's error object, as for a refusal before the stream; None for an ordinary reason."""
     if finish_reason not in ERRORS:
         return None
     code, status, message = ERRORS[finish_reason]

@@ -1,7 +1,7 @@
-"""Stop sequences in a text that comes in pieces.
+"""Detection of stop sequences in a text that arrives in pieces.
 
-Google stops at five of them without saying which, and leaves the sequence out. What it does not stop at is
-found here: the text before the sequence is said, the sequence and all behind it is not.
+Google stops at five of them without naming the one it found, and leaves it out of the text. The others are
+found here: the text before the sequence is sent, the sequence and everything after it is not.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class StopSequenceFinder:
-    """Feed pieces of text to ``feed``; what may be the beginning of a sequence is held back until the next.
+    """Finds the first stop sequence in pieces of text given to ``feed``.
 
-    ``found`` is the sequence that was generated first. The time taken grows with the text and the number of
-    sequences, not with their length.
+    A piece's end that may begin a sequence is held back until the next piece. ``found`` is the sequence
+    found. Time grows with the text and the number of sequences, not with their length.
     """
 
     def __init__(self, sequences: Iterable[str]) -> None:
@@ -25,11 +25,11 @@ class StopSequenceFinder:
         self.held = ""
 
     def feed(self, text: str) -> str:
-        """The part of all text so far that can be said now, without what was said before."""
+        """Return the text that can be sent now, without what was sent before."""
         ends = [(end, matcher) for matcher in self._matchers if (end := matcher.feed(text))]
         text, before = self.held + text, len(self.held)
         if ends:
-            # Of two that end with the same character, the longer one began earlier.
+            # Of two that end with the same character, the longer one started earlier.
             end, matcher = min(ends, key=lambda one: (one[0], -len(one[1].sequence)))
             self.found = matcher.sequence
             self.held = ""
@@ -39,7 +39,7 @@ class StopSequenceFinder:
         return said
 
     def flush(self) -> str:
-        """What was held back, now that no text follows it directly."""
+        """Return the text held back, when no text follows it directly."""
         held, self.held = self.held, ""
         for matcher in self._matchers:
             matcher.length = 0
@@ -47,14 +47,14 @@ class StopSequenceFinder:
 
 
 class _Matcher:
-    """Knuth, Morris and Pratt: the last ``length`` characters of the text begin the sequence."""
+    """One sequence (Knuth, Morris and Pratt): the last ``length`` characters of the text begin it."""
 
     __slots__ = ("_fallback", "length", "sequence")
 
     def __init__(self, sequence: str) -> None:
         self.sequence = sequence
         self.length = 0
-        self._fallback = [0] * len(sequence)  # the next shorter beginning that also is an end
+        self._fallback = [0] * len(sequence)  # length of the longest proper prefix that is also a suffix
         length = 0
         for index in range(1, len(sequence)):
             while length and sequence[index] != sequence[length]:
@@ -63,7 +63,7 @@ class _Matcher:
             self._fallback[index] = length
 
     def feed(self, text: str) -> int:
-        """How many characters of ``text`` complete the sequence; 0 when it is not complete."""
+        """Return how many characters of ``text`` complete the sequence; 0 when it is not complete."""
         if not self.length and self.sequence[0] not in text:
             return 0
         for index, character in enumerate(text, 1):

@@ -1,11 +1,11 @@
 """Google's chunks into Anthropic's stream events: one small state machine.
 
-At any time one content block is open, or none. A part either continues the open block or closes it and
-opens the next. message_start waits for the first part, because until then another account may still take
-over; afterwards the answer belongs to this stream and trouble can only be reported in it.
+At any time one content block is open, or none. A part either continues the open block or closes it and opens
+the next. message_start waits for the first part, because until then the request can still be retried on
+another account; afterwards an error can only be reported in the stream.
 
-What a part is, is told by what it holds; ``thought`` only says of its text that it is thinking. Thinking that
-the client did not ask for begins the message all the same, since the answer is under way.
+The fields of a part determine its kind; ``thought`` only marks its text as thinking. Thinking that the client
+did not ask for also starts the message, since the answer has begun.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _TOOL_USE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class EmptyAnswer(Exception):
-    """The upstream answered 200 and said nothing. Nothing has been sent yet: trying again is safe.
+    """An answer of status 200 without content. Nothing has been sent to the client: a retry is safe.
 
-    ``str`` says why, in words for the client.
+    ``str`` is the reason, in words for the client.
     """
 
     def __init__(self, finish_reason: str | None) -> None:
@@ -57,11 +57,11 @@ class EmptyAnswer(Exception):
 
 
 class BrokenAnswer(Exception):
-    """The answer ended before it was complete, and a part of it has been sent. ``str`` says how."""
+    """An answer that ended incomplete, after a part of it has been sent. ``str`` is the reason."""
 
 
 class UpstreamErrorInStream(Exception):
-    """An error instead of an answer, after a status of 200. Nothing has been sent yet.
+    """An error instead of an answer, after a status of 200. Nothing has been sent to the client.
 
     ``body`` is Google's, as ``{"error": {"code", "message", "status", "details"}}``.
     """
@@ -72,11 +72,11 @@ class UpstreamErrorInStream(Exception):
 
 
 class MessageStream:
-    """Feed chunks to ``receive``, call ``close`` at the end of the upstream's stream, or as soon as
-    ``is_complete``.
+    """Translates one answer: give chunks to ``receive``, then call ``close`` at the end of the upstream's
+    stream or as soon as ``is_complete``.
 
     ``new_tool_use_id`` makes ids for calls that come without one. ``usage``, ``finish_reason`` and
-    ``grounding_metadata`` hold what is known so far, the last of them only where sources are wanted;
+    ``grounding_metadata`` hold what is known so far, the last of them only where sources are needed;
     ``failure`` is Google's error body once an error event has been sent. ``declares_tools`` is the request's.
     """
 
@@ -110,12 +110,12 @@ class MessageStream:
 
         self._is_closed = False
         self._is_blocked = False
-        self._turn_ended_with: str | None = None  # the stop_reason, when it was us who ended the turn
+        self._turn_ended_with: str | None = None  # the stop_reason, when the gateway ended the turn
         self._shows_parts = not self._rules.without_content
         self._tool_use_ids: set[str] = set()
-        self._index = -1  # of the last block, those said first included
+        self._index = -1  # of the last block, including ``said_first``
         self._open: str | None = None  # the type of the open block
-        self._is_signed = False  # the open thinking block
+        self._is_signed = False  # of the open thinking block
         self._text: list[str] = []  # of the open text block, for the store of signatures
         self._pending_signature: str | None = None  # for the next call
         self._characters = CharacterJoiner()
@@ -134,9 +134,9 @@ class MessageStream:
 
     @property
     def is_complete(self) -> bool:
-        """We have cut the turn short, and the upstream has said what it cost so far: no need to read on.
+        """Return True when the gateway has ended the turn and the usage is known: the rest need not be read.
 
-        An answer given through a function is not cut short: how many tokens it took is said last, and so are
+        An answer given through a function is read to its end, since its output tokens come last, and so do
         sources.
         """
         if self._rules.with_sources:
@@ -145,7 +145,8 @@ class MessageStream:
         return is_cut_short and self.usage.prompt_tokens is not None
 
     def receive(self, chunk: Chunk) -> list[StreamEvent]:
-        """Raises UpstreamErrorInStream for an error before the first event; later it becomes an event."""
+        """Translate a chunk. Raises UpstreamErrorInStream for an error before the first event; a later one
+        becomes an event."""
         if self._is_closed:
             return []
         if "error" in chunk:
@@ -164,7 +165,7 @@ class MessageStream:
             if isinstance(part, dict) and self._shows_parts:
                 self._receive_part(part, events)
         if self._rules.with_sources and isinstance(grounding := candidate.get("groundingMetadata"), dict):
-            self.grounding_metadata |= grounding  # of what is told again, the latest counts
+            self.grounding_metadata |= grounding  # a repeated field replaces the earlier one
         finish_reason = candidate.get("finishReason")
         if isinstance(finish_reason, str) and finish_reason not in NO_FINISH_REASONS:
             self.finish_reason = finish_reason
@@ -174,8 +175,8 @@ class MessageStream:
         return events
 
     def close(self) -> list[StreamEvent]:
-        """The last events. Raises EmptyAnswer when nothing came that a client could use, and BrokenAnswer
-        when it is not the whole answer."""
+        """Return the last events. Raises EmptyAnswer when there was no usable content, BrokenAnswer when the
+        answer is incomplete."""
         if self._is_closed:
             return []
         events: list[StreamEvent] = []
@@ -198,7 +199,7 @@ class MessageStream:
     # --- around the parts ---
 
     def _read_head(self, response: Chunk) -> None:
-        """What matters before any content: was the prompt refused, and is there an id of Anthropic's."""
+        """Read what precedes any content: a refusal of the prompt, and an id of Anthropic's."""
         feedback = response.get("promptFeedback")
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._is_blocked = True
@@ -208,7 +209,7 @@ class MessageStream:
 
     def _fail(self, body: dict[str, Any]) -> list[StreamEvent]:
         if self._turn_ended_with is not None:
-            return []  # of what the client no longer waits for
+            return []  # the turn is over for the client
         if not self.started:
             raise UpstreamErrorInStream(body)
         events: list[StreamEvent] = []
@@ -219,14 +220,15 @@ class MessageStream:
         return events
 
     def _was_stopped_at_once(self) -> bool:
-        """Whether nothing was generated and a stop sequence can be why: Google leaves it out of the text."""
+        """Return True when nothing was generated because of a stop sequence, which Google leaves out of the
+        text."""
         if self._finder is None or self._rules.without_content or self._turn_ended_with is not None:
             return False
         has_content = self._has_block or self._holds_text()
         return self.finish_reason == "STOP" and not has_content and not self._is_blocked
 
     def _end_before_any_content(self, events: list[StreamEvent]) -> None:
-        """Of several sequences nobody says which it was."""
+        """End a turn stopped at once. With several sequences Google does not tell which one was generated."""
         sequences = self._rules.stop_sequences
         if self._finder is not None and len(sequences) == 1:
             self._finder.found = sequences[0]
@@ -235,7 +237,8 @@ class MessageStream:
             self._end_turn("end_turn", events)
 
     def _check_it_is_whole(self) -> None:
-        """A refusal and a spent token limit are answers, however short; silence and a part are not."""
+        """Raise for an empty or incomplete answer. A refusal and a spent token limit are answers, however
+        short."""
         if self._turn_ended_with is not None or self._tool_use_ids or self._is_blocked:
             return
         if self._rules.without_content:
@@ -263,11 +266,11 @@ class MessageStream:
 
     @property
     def _has_block(self) -> bool:
-        """Of the model's."""
+        """Return True once a block of the model has been opened."""
         return self._index >= len(self._rules.said_first)
 
     def _end_turn(self, stop_reason: str, events: list[StreamEvent]) -> None:
-        """Whatever the upstream still says is not shown."""
+        """End the turn: later parts are ignored."""
         if not self.started:
             self._start(events)
         self._turn_ended_with = stop_reason
@@ -276,9 +279,9 @@ class MessageStream:
     # --- parts ---
 
     def _receive_part(self, part: dict[str, Any], events: list[StreamEvent]) -> None:
-        """A part of a kind we do not know is passed over. One that holds two things gives both."""
+        """Translate a part. Unknown kinds are ignored; a part with text and a call gives both."""
         text = part.get("text")
-        if len(part) == 1 and text and isinstance(text, str):  # most parts of most answers
+        if len(part) == 1 and text and isinstance(text, str):  # the most frequent kind
             self._receive_text(text, events)
             return
         call = part.get("functionCall")
@@ -320,19 +323,20 @@ class MessageStream:
             self._sign(str(signature), events)
 
     def _waits_for_its_call(self) -> bool:
-        """Whether a signature of Gemini's has no thinking to sign. Its carrier opens before the call: an
-        empty block behind the last text would hide that text from Claude Code."""
+        """Return True for a signature of Gemini's without thinking to sign. Its thinking block is opened
+        before the call: an empty block behind the last text would hide that text in Claude Code."""
         return self._family == "gemini" and not self._has_unsigned_thinking()
 
     def _pass_over_thought(self, signature: object, events: list[StreamEvent]) -> None:
-        """Gemini wants the signature back with the call that follows, Claude only with the thinking."""
+        """Start the message for thinking that is not shown, and keep its signature for the next call: Gemini
+        requires it there, Claude only with the thinking."""
         if not self.started:
             self._start(events)
         if self._family == "gemini" and signature is not None:
             self._pending_signature = str(signature)
 
     def _receive_text(self, text: str, events: list[StreamEvent]) -> None:
-        """Verbatim: a chunk of nothing but spaces keeps two words apart."""
+        """Send text verbatim: a chunk of spaces separates two words."""
         if self._finder is None and not self._characters.held and text.isascii():
             self._say(text, events)
             return
@@ -342,7 +346,7 @@ class MessageStream:
         if text:
             self._say(text, events)
         elif self._open == "thinking":
-            self._close_block(events)  # what is held back comes after it
+            self._close_block(events)  # the text held back comes after it
         if self._finder is not None and self._finder.found is not None:
             self._end_turn("stop_sequence", events)
 
@@ -366,7 +370,8 @@ class MessageStream:
         self._say(text, events)
 
     def _receive_text_signature(self, signature: object, events: list[StreamEvent]) -> None:
-        """Gemini signs texts, too. Anthropic's texts carry no signature, the thinking before them does."""
+        """Put a text's signature on the open thinking, or keep it for the next call: Anthropic's text blocks
+        have none."""
         if not self._is_usable(signature):
             return
         if self._has_unsigned_thinking():
@@ -405,8 +410,8 @@ class MessageStream:
         return bare if self._tool_names.has_upstream(bare) else name
 
     def _carry_signature(self, tool_use_id: str, signature: object, events: list[StreamEvent]) -> None:
-        """The client brings a call's signature back in the thinking before the call, empty if need be. For
-        one that did not ask for thinking, the store keeps it."""
+        """Send a call's signature in the thinking block before it, an empty one if necessary. A client that
+        did not ask for thinking gets none; the store keeps the signature."""
         if not self._is_usable(signature):
             signature, self._pending_signature = self._pending_signature, None
         if not isinstance(signature, str):
@@ -421,7 +426,8 @@ class MessageStream:
             self._sign(signature, events)
 
     def _receive_image(self, data: dict[str, Any], events: list[StreamEvent]) -> None:
-        """Anthropic's answers hold no images, but most clients show Markdown. A search wants words."""
+        """Send an image as Markdown: Anthropic's answers have no image blocks. Answers to a search leave it
+        out."""
         if self._rules.with_sources:
             return
         self._flush_text(events)
@@ -430,7 +436,7 @@ class MessageStream:
     # --- blocks ---
 
     def _next_index(self, events: list[StreamEvent]) -> int:
-        """Of the block about to open, once the one before is closed."""
+        """Close the open block and return the index of the next one."""
         if not self.started:
             self._start(events)
         self._close_block(events)
@@ -469,7 +475,7 @@ class MessageStream:
         self._is_signed = True
 
     def _keep_pending_signature(self) -> None:
-        """Signed text at the end of the answer: a thinking block behind it would disturb some clients."""
+        """Store the signature of a text at the end: an empty thinking block behind it breaks some clients."""
         if self._pending_signature is not None and self._text:
             key = key_of_text("".join(self._text))
             self._signatures.put(key, tag(self._family, self._pending_signature))

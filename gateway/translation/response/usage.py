@@ -1,7 +1,7 @@
 """Google's usageMetadata into Anthropic's usage.
 
 Google counts cached tokens within the prompt, Anthropic beside it. Thinking is output in both, but Google
-counts it apart.
+counts it separately.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _FIELDS = (
 
 
 LARGEST_COUNT = 2**40
-"""More tokens than that are a mistake of the upstream's, and would spoil every sum."""
+"""Larger counts are an error of the upstream's and would distort every sum."""
 
 
 class Tokens(NamedTuple):
-    """As reported; nothing is estimated. Anthropic's sense: the input is without what came from the cache,
-    the output includes thinking."""
+    """Tokens as reported, none estimated. As in Anthropic's usage, the input excludes tokens read from the
+    cache and the output includes thinking."""
 
     input: int = 0
     output: int = 0
@@ -38,11 +38,11 @@ class Tokens(NamedTuple):
 
     @property
     def all_input(self) -> int:
-        """What people mean by input: also what came from the cache."""
+        """All input tokens, including those read from the cache."""
         return self.input + self.cache_read
 
     def as_shown(self) -> dict[str, int]:
-        """For JSON: all input, and the part of it that came from the cache; likewise output and thinking."""
+        """Return counts for JSON: all input and its cached part, all output and its thinking part."""
         return {
             "input_tokens": self.all_input,
             "cached_tokens": self.cache_read,
@@ -55,7 +55,7 @@ NO_TOKENS = Tokens()
 
 
 class TokenUsage:
-    """What the answer has cost so far. Each chunk repeats the whole, so the latest number counts."""
+    """The usage of an answer so far. Each chunk repeats all counts, so the latest one is valid."""
 
     __slots__ = (
         "_estimate",
@@ -68,7 +68,8 @@ class TokenUsage:
     )
 
     def __init__(self, input_token_estimate: int, raw_estimate: int = 0) -> None:
-        """``raw_estimate`` is what ``prompt_tokens`` will be compared with; 0 for nothing."""
+        """``raw_estimate`` is compared with ``prompt_tokens`` to update the model's token ratio; 0 for no
+        update."""
         self.raw_estimate = raw_estimate
         self._estimate = max(1, input_token_estimate)
         self._latest: dict[str, Any] = {}
@@ -79,7 +80,7 @@ class TokenUsage:
 
     def merge(self, usage_metadata: dict[str, Any]) -> None:
         if usage_metadata == self._latest:
-            return  # as for most chunks of a stream
+            return  # unchanged, as in most chunks of a stream
         self._latest = usage_metadata
         for theirs, ours in _FIELDS:
             value = usage_metadata.get(theirs)
@@ -88,7 +89,7 @@ class TokenUsage:
 
     @property
     def input_tokens(self) -> int:
-        """Estimated until Google has told."""
+        """Return the input tokens, estimated until Google reports them."""
         if self.prompt_tokens is None:
             return self._estimate
         return max(0, self.prompt_tokens - self.cached_tokens)
@@ -112,7 +113,7 @@ class TokenUsage:
         )
 
     def as_anthropic(self) -> dict[str, Any]:
-        """All four numbers each time, as clients overwrite what they have with what they get."""
+        """Return all four counts each time: clients replace the whole usage with the latest."""
         usage: dict[str, Any] = {
             "input_tokens": self.input_tokens,
             "cache_creation_input_tokens": 0,

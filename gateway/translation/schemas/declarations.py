@@ -1,9 +1,9 @@
-"""A shape as Google's schema, and what to undo in values made after it.
+"""A shape as Google's schema, and the Restoration for values made after it.
 
-Google's Schema knows type, description, properties, required, items, enum and nullable. It has ``anyOf`` too,
-but Vertex refuses any other field beside it, and what Claude makes of it differs from day to day; so
-alternatives are joined to one schema, which every model takes. Every output is built from scratch: nothing
-unknown can slip through.
+Google's Schema has type, description, properties, required, items, enum and nullable. It has ``anyOf`` too,
+but Vertex refuses any other field beside it, and Claude interprets it differently from day to day; so
+alternatives are joined to one schema, which every model accepts. Every output is built from known fields
+only.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ MOST_HINTED_TEXTS = 10
 
 
 class Declarer:
-    """``placeholder``: the name of a property for objects without any, None where they may be empty."""
+    """Declares shapes. ``placeholder``: the property added to objects without any; None where they may be
+    empty."""
 
     def __init__(self, reader: Reader, placeholder: str | None) -> None:
         self._reader = reader
         self._placeholder = placeholder
-        # What is told is not declared: objects in it need no placeholder, other values no text.
+        # True while a schema is described in words: objects need no placeholder then, other values no text.
         self._is_in_words = False
         self._loses = False
 
@@ -94,7 +95,7 @@ class Declarer:
         return {"type": kind}
 
     def _anything(self, shape: Shape, sentences: _Sentences) -> Schema:
-        """Any JSON value, as text: the model can say what it wants."""
+        """Declare any JSON value as a string: the model can write every value as JSON."""
         if any(facet.is_detailed() for facet in shape.facets.values()):
             self._tell_kinds(shape, "STRING", sentences)
         if self._is_in_words:
@@ -135,7 +136,8 @@ class Declarer:
         return schema
 
     def _cases(self, facet: Facet, schema: Schema, restoration: Restoration) -> Iterator[Case]:
-        """``{kind: "a", at: integer} | {kind: "b", at: string}``: ``kind`` says whether a text is read."""
+        """Yield the cases of ``{kind: "a", at: integer} | {kind: "b", at: string}``: ``kind`` decides whether
+        a text is parsed."""
         for member in facet.members if self._reader.may_look_ahead() else ():
             conditions: dict[str, frozenset[str]] = {}
             below: dict[str, Restoration] = {}
@@ -203,7 +205,8 @@ class Declarer:
     # --- words ---
 
     def _in_words(self, expression: Expression) -> tuple[Schema, Restoration]:
-        """For ``schema_in_words``: as declared, but with ANY for any value and every member in an enum."""
+        """Return what ``schema_in_words`` needs: the declaration, but with ANY for any value and every member
+        in an enum."""
         return self._shape_in_words(self._reader.shape_of(expression))
 
     def _shape_in_words(self, shape: Shape) -> tuple[Schema, Restoration]:
@@ -244,7 +247,7 @@ class Declarer:
 
 
 class _Sentences:
-    """The description, each sentence once."""
+    """The description and the sentences added to it, each once."""
 
     def __init__(self, description: str | None) -> None:
         self._description = description or ""
@@ -262,7 +265,7 @@ class _Sentences:
 
 
 def _with_reading(restoration: Restoration | None, reading: Restoration) -> Restoration:
-    """The same below, but texts read in another way."""
+    """Return the restoration with the way texts are read taken from ``reading``."""
     return replace(
         restoration or Restoration(),
         enum_values=reading.enum_values,
@@ -272,7 +275,7 @@ def _with_reading(restoration: Restoration | None, reading: Restoration) -> Rest
 
 
 def _plain_scalar(schema: Mapping[str, Any]) -> tuple[Schema, Restoration]:
-    """The same as by way of a shape, in a fraction of the time."""
+    """Declare a scalar type directly: the same result as by way of a shape, in a fraction of the time."""
     description = schema.get("description")
     sentences = _Sentences(description if isinstance(description, str) else None)
     sentences.add(*hints_of(schema))
@@ -285,7 +288,7 @@ def _plain_scalar(schema: Mapping[str, Any]) -> tuple[Schema, Restoration]:
 
 
 def _declared_kind(shape: Shape) -> str:
-    """Google's type for the richest of those allowed; STRING for any value, which is written as text."""
+    """Return Google's type: the most structured one allowed; STRING for any value, written as text."""
     opened = {kind: facet for kind, facet in shape.non_null().items() if facet.values is None}
     has_text = shape.is_any or "string" in opened
     for kind in CONTAINERS:
@@ -295,7 +298,7 @@ def _declared_kind(shape: Shape) -> str:
     is_text = (
         shape.is_any
         or not scalars
-        # Some texts only, or objects and arrays of any kind: all can be written as text
+        # Some texts only, or objects and arrays of any kind: all can be written as text.
         or ("string" in shape.facets and "string" not in opened)
         or ("string" in opened and len(scalars) < len(opened))
     )
@@ -305,7 +308,7 @@ def _declared_kind(shape: Shape) -> str:
 
 
 def _hinted_enum(values: list[Any], kind: str, sentences: _Sentences) -> Schema:
-    """Google's enum takes texts only."""
+    """Declare values that are not texts by their type and a hint: Google's enum takes texts only."""
     sentences.add(f"(Allowed: {', '.join(map(as_json, values))})")
     return {"type": kind}
 

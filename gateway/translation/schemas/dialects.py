@@ -1,4 +1,4 @@
-"""Schemas of older or other dialects in the words of the one that answers are checked with."""
+"""Schemas of older or other dialects, rewritten to the dialect that answers are validated with."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ _SCHEMAS = frozenset(
         *("not", "if", "then", "else"),
     }
 )
-# What could say no to null beside a type
+# Keywords that may exclude null beside a type
 _CONDITIONS = ("$ref", "$dynamicRef", "$recursiveRef", "allOf", "anyOf", "oneOf", "not", "if", "then", "else")
 
 
 def with_null_types(schema: Any) -> Any:
-    """``nullable: true``, as in OpenAPI 3.0, says that null is allowed; to JSON Schema it says nothing."""
+    """Rewrite ``nullable: true`` of OpenAPI 3.0 as a type: JSON Schema ignores the keyword."""
     return _document(schema, _with_null_type)
 
 
 def without_unreadable(schema: Any, is_readable: Callable[[Schema], bool]) -> Any:
-    """Without the patterns and the ``$schema`` that ``is_readable`` denies in a schema of their own: patterns
-    are written for JavaScript or Python, whose rules are not everybody's."""
+    """Drop each ``pattern`` and ``$schema`` that ``is_readable`` rejects: patterns are written for JavaScript
+    or Python, whose syntaxes differ."""
     return _document(schema, lambda one: _without_unreadable(one, is_readable))
 
 
 def _document(schema: Any, rewrite: Callable[[Schema], Schema]) -> Any:
-    """One that is nested too deeply to walk through stays as it is."""
+    """Rewrite a document; one that is nested too deeply for recursion is returned unchanged."""
     try:
         return _rewritten(schema, rewrite)
     except RecursionError:
@@ -52,7 +52,7 @@ def _document(schema: Any, rewrite: Callable[[Schema], Schema]) -> Any:
 
 
 def _rewritten(schema: Any, rewrite: Callable[[Schema], Schema]) -> Any:
-    """Yield every subschema, innermost first; members of enum, const and examples are data, not schemas."""
+    """Rewrite every subschema, innermost first; members of enum, const and examples are data, not schemas."""
     if not isinstance(schema, dict):
         return schema
     return rewrite({keyword: _member(keyword, member, rewrite) for keyword, member in schema.items()})
@@ -93,7 +93,7 @@ def _without_unreadable(schema: Schema, is_readable: Callable[[Schema], bool]) -
         pattern: below for pattern, below in patterns.items() if is_readable({"pattern": pattern})
     }
     if len(kept["patternProperties"]) < len(patterns):
-        # Which names are other ones can no longer be told
+        # Without the pattern it is unknown which names are additional.
         kept.pop("additionalProperties", None)
         kept.pop("unevaluatedProperties", None)
     return kept

@@ -1,9 +1,9 @@
-"""A tool's JSON Schema as the small part of it that Google accepts; nothing that it names is lost.
+"""A tool's JSON Schema as the subset that Google accepts, without losing a name.
 
-What Google knows is kept: type, description, properties, required, items, enum, nullable. What it does not
-know is resolved (``$ref``, ``allOf``, alternatives), or told to the model in the description
-("(minLength: 1)"), or, when it says nothing about the value, dropped. Some resolutions change what the model
-will send: for those a Restoration says how to turn the arguments back into what the client's schema asks for.
+Google's fields are kept: type, description, properties, required, items, enum, nullable. Other keywords are
+resolved (``$ref``, ``allOf``, alternatives), or described to the model ("(minLength: 1)"), or, when they do
+not constrain the value, dropped. Some resolutions change what the model sends: for those a Restoration turns
+the arguments back into what the client's schema asks for.
 """
 
 from __future__ import annotations
@@ -47,22 +47,23 @@ __all__ = [
     "response_schema",
 ]
 
-# Of a tool without recursion no more than this is ever read; beyond it the rest is an open object.
+# Most schemas read of a tool without recursion; the rest is declared as an open object.
 MAX_NODES = 10_000
-# Definitions that refer to each other could unfold without end: the first of these that is small enough.
+# Definitions that refer to each other could unfold without end: the first expansion with a small enough
+# result is used.
 EXPANSIONS = (
     Expansion(max_nodes=2_000, max_repeats=3),
     Expansion(max_nodes=2_000, max_repeats=1),
     Expansion(max_nodes=MAX_NODES, max_repeats=1, is_once_in_all=True, is_last=True),
 )
 MOST_NODES_IN_ALL = 20_000
-"""Of all tools of a request together, besides what each of them has itself. That takes about a second. A
+"""For all tools of a request together, besides what each of them has itself. That takes about a second. A
 schema of 400 bytes may take half of it, and a request may have thousands."""
 
 PLACEHOLDER = "reason_for_call"
 PLACEHOLDER_SCHEMA = {"type": "STRING", "description": PLACEHOLDER_DESCRIPTION}
 
-# Anthropic's rule, held to the names at the top only.
+# Anthropic's rule, which applies to top-level names only.
 LEGAL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 MAX_NAME_LENGTH = 64
 
@@ -70,12 +71,12 @@ MAX_NAME_LENGTH = 64
 def parameters_schema(
     schema: object, *, with_placeholders: bool, budget: NodeBudget | None = None
 ) -> tuple[Schema, Restoration | None]:
-    """The parameters of a function: always an OBJECT, whatever the schema was.
+    """Return the parameters of a function: always an OBJECT, whatever the schema was.
 
     ``with_placeholders`` is for Claude, whose VALIDATED mode refuses an object without properties, and which
-    takes no other names of parameters than ``LEGAL_NAME``. ``budget`` is shared by all tools of a request.
+    accepts no other parameter names than ``LEGAL_NAME``. ``budget`` is shared by all tools of a request.
 
-    Raises BudgetSpent when that is strict.
+    Raises BudgetSpent when the budget is strict.
     """
     placeholder = _free_name(schema) if with_placeholders else None
     budget = budget or NodeBudget(MOST_NODES_IN_ALL)
@@ -87,10 +88,10 @@ def parameters_schema(
 
 
 def response_schema(schema: object) -> Schema | None:
-    """The schema of a structured answer; here any type may stand at the top.
+    """Return the schema of a structured answer, of any type at the top.
 
-    None when it would not let the model give every answer of the client's schema as it is: an answer
-    of another type is a wrong answer, and what stood for it cannot be told afterwards.
+    None when some valid answer could not be given as it is: an answer of another type is wrong, and the value
+    it stood for cannot be recovered.
     """
     budget = NodeBudget(MOST_NODES_IN_ALL)
     declared, _, loses = _declare(with_null_types(schema), None, budget, is_object=False)
@@ -100,7 +101,7 @@ def response_schema(schema: object) -> Schema | None:
 def _declare(
     schema: object, placeholder: str | None, budget: NodeBudget, *, is_object: bool
 ) -> tuple[Schema, Restoration, bool]:
-    """The flag: whether the declaration loses values, see ``Declarer.loses``."""
+    """Declare a schema. The flag tells whether the declaration loses values, see ``Declarer.loses``."""
     references = References(schema)
     for expansion in EXPANSIONS[:-1]:
         if budget.left < expansion.max_nodes and not budget.is_strict:
@@ -115,7 +116,7 @@ def _declare(
 
 
 def _within(budget: NodeBudget, schema: object, expansion: Expansion) -> Expansion:
-    """Twice what the schema has itself is always read."""
+    """Limit the expansion to the budget, but to no less than twice the schema's own size."""
     if budget.left >= expansion.max_nodes:
         return expansion
     most = max(budget.left, 2 * written_size(schema) + 10)
@@ -134,7 +135,7 @@ def _declare_within(
 
 
 def _as_parameters(shape: Shape) -> Shape:
-    """Arguments are an object: other types at the top are dropped."""
+    """Keep only the object type: arguments are an object."""
     if "object" not in shape.facets or shape.facets["object"].values is not None:
         return Shape({"object": Facet()})
     return Shape(
@@ -151,7 +152,7 @@ def _as_parameters(shape: Shape) -> Shape:
 
 
 def _free_name(schema: object) -> str:
-    """A placeholder that is nobody's name: no word of the schema contains it."""
+    """Return a placeholder name that no word of the schema contains."""
     words = fingerprint(schema)
     name, number = PLACEHOLDER, 2
     while isinstance(words, bytes) and name.encode() in words:
@@ -160,7 +161,7 @@ def _free_name(schema: object) -> str:
 
 
 def _rename_illegal(declared: Schema, restoration: Restoration) -> None:
-    """``filter[id]`` is declared as ``filter_id_``, and the description says its name."""
+    """Rename ``filter[id]`` to ``filter_id_``, with the original name in the description."""
     new_names = _legal_names(declared["properties"])
     for name, new_name in new_names.items():
         member = declared["properties"][name]
@@ -174,7 +175,7 @@ def _rename_illegal(declared: Schema, restoration: Restoration) -> None:
 
 
 def _legal_names(names: Iterable[str]) -> dict[str, str]:
-    """New names for those that are not legal, each another."""
+    """Return distinct legal names for those that are not legal."""
     taken = {name for name in names if LEGAL_NAME.fullmatch(name)}
     numbers: dict[str, int] = {}
     legal_names: dict[str, str] = {}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_HINTED_VALUE = 200
 
-# Told to the model in its description, in this order.
+# Described to the model, in this order.
 HINTED_KEYWORDS = (
     "minLength",
     "maxLength",
@@ -39,7 +39,7 @@ HINTED_KEYWORDS = (
     "maxProperties",
     "default",
 )
-# Keywords whose schema is told in words.
+# Keywords whose schema is described in words
 _TOLD_KEYWORDS = ("not", "if", "then", "else", "contains", "propertyNames", "contentSchema")
 _CONDITIONAL_KEYWORDS = ("if", "then", "else")
 # What generators write as propertyNames of every map
@@ -63,7 +63,7 @@ _IMPLYING_KEYWORDS = {
     "string": ("minLength", "maxLength", "pattern", "contentEncoding", "contentMediaType"),
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
-# Most schemas have none of these: a look at their keys is enough.
+# Most schemas have none of these, which their keys show.
 COMBINING_KEYWORDS = frozenset(
     {
         "$ref",
@@ -89,7 +89,7 @@ _WORDED_KEYWORDS = frozenset({*HINTED_KEYWORDS, "dependentRequired", "dependenci
 
 
 def own_shape(schema: Mapping[str, Any], place: Place) -> Shape:
-    """What the keywords beside references and combinations say."""
+    """Return the shape that the keywords other than references and combinations describe."""
     description = schema.get("description")
     shape = _typed_shape(schema)
     shape.description = description if isinstance(description, str) else None
@@ -125,7 +125,7 @@ def _typed_shape(schema: Mapping[str, Any]) -> Shape:
 
 
 def _type_named(name: str) -> str:
-    """Older schemas of Google's shout; a type that is not JSON's is text."""
+    """Return a JSON type for Google's older upper-case names; ``string`` for a type JSON does not have."""
     return name.lower() if name.lower() in JSON_TYPES else "string"
 
 

@@ -1,7 +1,7 @@
 """What a shape allows and its declaration does not.
 
-An object whose schema does not mention other names counts as one without: that is how schemas of answers are
-meant. Where two schemas can only be compared by trying values, they count as different.
+An object whose schema does not mention other names counts as closed, as schemas of answers are meant. Two
+schemas that could only be compared by trying values count as different.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from gateway.translation.schemas.texts import scalar_of_values
 
 
 def loses_values(shape: Shape) -> bool:
-    """Of the shape itself; the shapes of properties and items answer for themselves.
+    """Return True when the shape's own declaration loses values; properties and items are judged separately.
 
-    Lost are all types but one, members of an enum that are no text, names that are not listed, and what a
-    condition in words makes of properties.
+    Lost are all types but one, members of an enum that are no text, names that are not listed, and conditions
+    on properties.
     """
     if shape.told or shape.is_any:
         return True
@@ -49,7 +49,7 @@ def _is_forbidden(expression: Expression) -> bool:
 
 
 def _is_narrowed(expression: Expression) -> bool:
-    """By an alternative, perhaps, that need not be the one that holds."""
+    """Return True for conditions combined, which may come from an alternative that does not hold."""
     if isinstance(expression, AnyOf):
         return any(map(_is_narrowed, expression.parts))
     return isinstance(expression, AllOf)

@@ -1,6 +1,6 @@
 """A schema as one shape: references followed, conditions combined, alternatives joined.
 
-A shape is about one place; the schemas of properties and items stay as they are, to be read in turn.
+A shape describes one place; the schemas of properties and items are kept as expressions, to be read in turn.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 MAX_DEPTH = 32
-# Combinations within combinations and references to references, at one place.
+# Limit for combinations within combinations and references to references, at one place.
 MAX_NESTING = 64
 TOO_DEEP = "(nested too deeply to describe)"
 TOO_LARGE = "(too large to describe)"
@@ -45,14 +45,14 @@ class BudgetSpent(Exception):
 
 @dataclass(slots=True)
 class NodeBudget:
-    """How many schemas may be read for all tools of a request together. One that is not ``is_strict`` leaves
-    to each tool what it has itself, so that only what is read several times is cut."""
+    """How many schemas may be read for all tools of a request together. A budget that is not ``is_strict``
+    leaves each tool the schemas it has itself, so that only repeated reading is cut."""
 
     left: int
     is_strict: bool = False
 
     def spend(self) -> None:
-        """Raises BudgetSpent."""
+        """Count one schema. Raises BudgetSpent."""
         self.left -= 1
         if self.left < 0 and self.is_strict:
             raise BudgetSpent
@@ -60,22 +60,22 @@ class NodeBudget:
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """How far definitions are put in place: so often on one path, or each of them once in all."""
+    """How far definitions are put in place: ``max_repeats`` on one path, or each definition once in all."""
 
     max_nodes: int
     max_repeats: int
     is_once_in_all: bool = False
-    # Else SchemaTooLarge is raised
+    # Else SchemaTooLarge is raised.
     is_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How we came to a schema within one shape: targets of references, and how many steps."""
+    """The path to a schema within one shape: targets of references, and how many steps."""
 
     targets: frozenset[int] = frozenset()
     nesting: int = 0
-    # Labels look ahead; only what is declared counts as described
+    # Labels look ahead and do not mark a definition as described.
     is_label: bool = False
 
     def deeper(self) -> _Way:
@@ -95,11 +95,12 @@ class Reader:
         return self._nodes_left <= 0
 
     def is_cut(self) -> bool:
-        """Whether a part of the document was left out: too deep, too large, recursive, or not there."""
+        """Return True when a part of the schema was left out: too deep, too large, recursive, or missing."""
         return self._is_cut or self.is_exhausted()
 
     def may_look_ahead(self) -> bool:
-        """What describes a schema twice must leave enough to describe all others once."""
+        """Return True while a schema may be described a second time, leaving half of the nodes to read all
+        others once."""
         return self._nodes_left > self._expansion.max_nodes // 2
 
     def shape_of(self, expression: Expression) -> Shape:
@@ -107,7 +108,7 @@ class Reader:
         return shape if shape is not None else Shape({"object": Facet()})
 
     def plain_scalar(self, expression: Expression) -> Mapping[str, Any] | None:
-        """The schema itself, when it says one scalar type and nothing else but words, as most do."""
+        """Return the schema itself when it has one scalar type and no constraints, as most do."""
         if not isinstance(expression, Located) or expression.place.described is not None:
             return None
         schema = expression.schema
@@ -119,11 +120,11 @@ class Reader:
         return schema if self._spend() else None
 
     def looked_up(self, expression: Expression) -> Shape:
-        """The shape without its words, for a place that is described elsewhere."""
+        """Return the shape without its descriptions, for a place that is described elsewhere."""
         return self._shape(expression, _Way(is_label=True)) or Shape(is_any=True)
 
     def _shape(self, expression: Expression, way: _Way) -> Shape | None:
-        """None for a schema that is only a reference to itself."""
+        """Return the shape; None for a schema that is only a reference to itself."""
         if isinstance(expression, Located):
             return self._shape_of_located(expression.schema, expression.place, way)
         if isinstance(expression, AnyOf):
@@ -204,7 +205,7 @@ class Reader:
                 yield self._union(_members(schema, keyword, place), way)
         branches = [Located(schema[keyword], place) for keyword in ("then", "else") if keyword in schema]
         if "if" in schema and branches:
-            # Their properties are declared; when which of them hold is told in words.
+            # Their properties are declared; which of them apply when is described in words.
             yield _optional(self._union(branches, way))
         dependent = [
             Located(member, place)
@@ -233,7 +234,7 @@ class Reader:
         return joined
 
     def _alternatives(self, shapes: list[Shape], way: _Way) -> list[str]:
-        """Which properties go together, and what the alternatives say about themselves."""
+        """Return sentences with the properties of each alternative and the alternatives' own descriptions."""
         objects = [shape for shape in shapes if _is_open_object(shape)]
         sentences = []
         if len(objects) > 1:
@@ -250,7 +251,7 @@ class Reader:
         return sentences
 
     def _telling_names(self, facets: list[Facet]) -> frozenset[str]:
-        """Properties whose schemas differ from member to member, and so tell the members apart."""
+        """Return the properties whose schemas differ between members, and so identify a member."""
         seen: dict[str, set[Any]] = {}
         for facet in facets:
             for name, expression in facet.properties.items():
@@ -276,7 +277,7 @@ class Reader:
 
 
 def _combined(shapes: Iterable[Shape | None]) -> Shape | None:
-    """The intersection of all, in pairs, so that it nests no deeper than it must."""
+    """Return the intersection of all, formed in pairs to keep the nesting low."""
     combined = [shape for shape in shapes if shape is not None]
     while len(combined) > 1:
         pairs = zip(combined[::2], combined[1::2], strict=False)
@@ -286,7 +287,7 @@ def _combined(shapes: Iterable[Shape | None]) -> Shape | None:
 
 
 def _without_members(shape: Shape, name: str) -> Shape:
-    """An object that was described before: open, with its name. Items and scalars stay."""
+    """Return an object described before as an open one that refers to it by name. Items and scalars stay."""
     facets = {
         kind: Facet() if kind == "object" and facet.values is None else facet
         for kind, facet in shape.facets.items()
@@ -295,7 +296,7 @@ def _without_members(shape: Shape, name: str) -> Shape:
 
 
 def _optional(shape: Shape) -> Shape:
-    """Only what it declares, since it need not hold."""
+    """Return only a shape's properties and conditions in words, since it need not hold."""
     facet = shape.facets.get("object")
     if facet is None:
         return Shape(is_any=True, told=shape.told, excluded=shape.excluded)
@@ -319,7 +320,7 @@ def _is_open_object(shape: Shape) -> bool:
 
 
 def _label(shape: Shape) -> str:
-    """A shape in a word or two."""
+    """Name a shape's types in a word or two."""
     labels = []
     for kind, facet in shape.facets.items():
         is_short = facet.values is not None and len(facet.values) <= MAX_NAMED_VALUES

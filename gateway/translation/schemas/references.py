@@ -1,4 +1,4 @@
-"""What a ``$ref`` points at: a URI reference, resolved inside one schema document.
+"""Targets of ``$ref``: a URI reference, resolved inside one schema document.
 
 Anchors, embedded resources (``$id``) and JSON pointers (RFC 6901), with the rules of drafts 4 to 2020-12
 together, since tools mix them. Nothing is ever fetched. The ``referencing`` package is stricter than what
@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urljoin
 
 _INDEX = re.compile("0|[1-9][0-9]{0,8}")
-# Data, not schemas: an "$id" or "$anchor" in there names nothing.
+# Data, not schemas: an "$id" or "$anchor" in there is ignored.
 _DATA_KEYWORDS = frozenset({"const", "default", "enum", "example", "examples"})
 _ANCHOR_KEYWORDS = ("$anchor", "$dynamicAnchor")
 _MOVED_DEFINITIONS = {"$defs": "definitions", "definitions": "$defs"}
@@ -27,7 +27,7 @@ class References:
         self.is_used = False
 
     def lookup(self, ref: str, base: str) -> tuple[Any, str] | None:
-        """The target and the base URI that holds there; None when there is no such target."""
+        """Return the target and the base URI that applies there; None when there is no such target."""
         if not self.is_used:
             self.is_used = True
             self._index(self._resources[""])
@@ -68,7 +68,7 @@ class References:
 
 
 def base_of(schema: dict[str, Any], base: str) -> str:
-    """The base URI inside a schema: its own ``$id``, when it has one."""
+    """Return the base URI inside a schema: its own ``$id``, when it has one."""
     identifier = schema.get("$id")
     if not isinstance(identifier, str) or identifier.startswith("#"):
         return base
@@ -76,7 +76,8 @@ def base_of(schema: dict[str, Any], base: str) -> str:
 
 
 def resolve_uri(base: str, reference: str) -> str:
-    """``urljoin``, which knows no fragments of URNs and raises on brackets that are no IPv6 address."""
+    """Resolve a reference as ``urljoin`` does, which drops fragments of URNs and raises on brackets that are
+    no IPv6 address."""
     if reference.startswith("#"):
         return base + reference
     try:
@@ -86,7 +87,7 @@ def resolve_uri(base: str, reference: str) -> str:
 
 
 def name_of(ref: str) -> str:
-    """The last step of a reference, for the model to read."""
+    """Return the last step of a reference, as a name for the model."""
     return unquote(ref.rstrip("/#").rsplit("/", 1)[-1]).lstrip("#") or "the whole schema"
 
 
@@ -103,5 +104,6 @@ def _walk(target: Any, steps: list[str], base: str) -> tuple[Any, str] | None:
 
 
 def _in_moved_definitions(steps: list[str]) -> list[str]:
-    """Generators rename ``definitions`` to ``$defs`` and forget the references, or the other way round."""
+    """Return the steps with ``definitions`` and ``$defs`` exchanged: generators rename one and keep the
+    references."""
     return [_MOVED_DEFINITIONS.get(step, step) if index == 0 else step for index, step in enumerate(steps)]

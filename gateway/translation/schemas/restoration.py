@@ -1,6 +1,6 @@
-"""The arguments of a call as the client's schema wants them: what was rewritten upstream is undone.
+"""Restore the arguments of a call to what the client's schema asks for.
 
-Only a text is ever read as something else, and only where the schema allows no text there, or where the
+Only a text is ever parsed as another type, and only where the schema allows no text there, or where the
 gateway itself declared another value as text.
 """
 
@@ -11,12 +11,12 @@ from typing import Any
 
 import orjson
 
-# JSON in a text may be deeper than arguments can be written again.
+# JSON in a text may be nested deeper than arguments can be written.
 MAX_TEXT_DEPTH = 64
-# JavaScript, and Google's numbers, are exact up to here.
+# JavaScript's and Google's numbers are exact up to here.
 MAX_EXACT_INTEGER = 2**53
 
-# What models that think in Python write
+# What models write in Python's notation
 _PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
 
 _KINDS: dict[type, str] = {
@@ -32,7 +32,7 @@ _KINDS: dict[type, str] = {
 
 @dataclass(slots=True)
 class Case:
-    """What holds for some properties when others have these values: an alternative, told by its constants."""
+    """One alternative of a union, identified by constants: the restorations that apply when they match."""
 
     conditions: dict[str, frozenset[str]]
     properties: dict[str, Restoration]
@@ -48,7 +48,7 @@ class Case:
 class Restoration:
     """What to undo in the arguments of a call, at this place and below it."""
 
-    # The name of the property that was added to an object without any
+    # Name of the property added to an object without any
     placeholder: str | None = None
     # Declared name -> the client's name, where the client's is not legal upstream
     names: dict[str, str] = field(default_factory=dict)
@@ -59,9 +59,9 @@ class Restoration:
     first_items: tuple[Restoration, ...] = ()
     # Members of an enum that were declared as text
     enum_values: dict[str, Any] = field(default_factory=dict)
-    # JSON types that a text is read as; a text that is none of them stays
+    # JSON types that a text is parsed as; a text that is none of them stays
     reads_text_as: frozenset[str] = frozenset()
-    # Texts that stay in any case
+    # Texts that are never parsed
     texts: frozenset[str] = frozenset()
 
     def is_needed(self) -> bool:
@@ -87,7 +87,8 @@ class Restoration:
         return value
 
     def restorations_for(self, value: dict[str, Any]) -> dict[str, Restoration]:
-        """Of the properties, with the client's names, by what this value says it is."""
+        """Return the restorations of the properties, by the client's names, for the case that the value
+        matches."""
         restorations = self.properties
         for case in self.cases:
             if case.applies_to(value):
@@ -118,7 +119,7 @@ class Restoration:
 
 
 def read_text(text: str, kinds: frozenset[str]) -> Any:
-    """The JSON value that a text is, when it is of one of the kinds; else the text itself."""
+    """Return the JSON value that a text stands for, when it is of one of the kinds; else the text itself."""
     word = text.strip()
     if "string" not in kinds:
         word = _PYTHON_WORDS.get(word, word)
@@ -137,7 +138,8 @@ def read_text(text: str, kinds: frozenset[str]) -> Any:
 
 
 def _read_number(word: str, value: float, text: str, kinds: frozenset[str]) -> Any:
-    """Where a text is allowed as well, only what is written as JSON writes it: ``1.50`` may be a version."""
+    """Return the number. Where a text is allowed as well, only JSON's own notation counts: ``1.50`` may be a
+    version."""
     if "string" in kinds and orjson.dumps(value).decode() != word:
         return text
     if "number" in kinds:

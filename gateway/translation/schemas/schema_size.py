@@ -1,7 +1,7 @@
-"""How large a schema is once its references are put in place.
+"""The size of a schema once its references are put in place.
 
 Definitions that refer to each other twice double at every step: thirty of them are a billion schemas, and
-checking a value against them would stop the gateway.
+validating a value against them would block the gateway.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from urllib.parse import unquote
 
 
 def unfolded_size(schema: Any) -> int:
-    """Objects and lists, each counted as often as local references lead to it; a reference to itself counts
-    once. Raises RecursionError for what is nested too deeply."""
+    """Count objects and lists, each as often as local references lead to it; a reference to itself counts
+    once.
+
+    Raises RecursionError for what is nested too deeply.
+    """
     return _Counter(schema).size_of(schema)
 
 
 def written_size(schema: Any) -> int:
-    """Objects as they are written, references not followed."""
+    """Count objects as written, references not followed."""
     size = 0
     to_visit = [schema]
     while to_visit:
@@ -51,7 +54,7 @@ class _Counter:
         return self._sizes[ref]
 
     def _look_up(self, ref: str) -> Any:
-        """Where a JSON pointer leads; nothing for other references, whose targets are counted in place."""
+        """Resolve a JSON pointer; None for other references, whose targets are counted in place."""
         if not ref.startswith("#/"):
             return None
         target = self._root

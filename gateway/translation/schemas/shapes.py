@@ -1,8 +1,8 @@
 """What a schema allows, type by type, so that alternatives can be joined and conditions combined.
 
-A shape has one facet for each JSON type that may stand there. Of two shapes the union allows what either
-allows and the intersection what both allow; neither drops a name or a value: what no longer fits is kept
-aside, to be told in words.
+A shape has one facet for each JSON type that is allowed. The union of two shapes allows what either allows,
+the intersection what both allow; neither drops a name or a value: what no longer fits is kept separately, to
+be described in words.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Place:
     base: str = ""
     depth: int = 0
     targets: tuple[int, ...] = ()
-    # The name of a definition that was described before and is not described again.
+    # Name of a definition that was described before and is not described again
     described: str | None = None
 
     def below(self) -> Place:
@@ -58,7 +58,7 @@ Expression = Located | AllOf | AnyOf
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A condition that Google's schema has no field for: said in words, after its label."""
+    """A condition that Google's schema has no field for, described in words after its label."""
 
     label: str
     expression: Expression
@@ -66,7 +66,7 @@ class Told:
 
 @dataclass(slots=True)
 class Facet:
-    """One type of a shape. ``values``: the only ones allowed, None for all of the type."""
+    """One type of a shape. ``values``: the only ones allowed; None for all of the type."""
 
     values: list[Any] | None = None
     # Of an object
@@ -94,7 +94,7 @@ class Facet:
 
 @dataclass(slots=True)
 class Shape:
-    """``facets`` in the order in which the types were named; the key is the JSON type."""
+    """The facets of a schema, by JSON type, in the order in which the types were named."""
 
     facets: dict[str, Facet] = field(default_factory=dict)
     # Any other type is allowed as well
@@ -106,7 +106,7 @@ class Shape:
     alternatives: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
-    # Facets and values that other conditions exclude
+    # Facets and values excluded by other conditions
     excluded: list[tuple[str, Facet]] = field(default_factory=list)
 
     def non_null(self) -> dict[str, Facet]:
@@ -115,7 +115,7 @@ class Shape:
         return {kind: facet for kind, facet in self.facets.items() if kind != "null"}
 
     def values(self) -> list[Any] | None:
-        """All that is allowed beside null; None when that has no end."""
+        """Return all values allowed beside null; None when they cannot be listed."""
         facets = self.non_null().values()
         if self.is_any or any(facet.values is None for facet in facets):
             return None
@@ -135,7 +135,7 @@ class Shape:
 
 
 def union(shapes: list[Shape]) -> Shape:
-    """What any of them allows. Sentences about which properties go together are the caller's."""
+    """Return what any of the shapes allows. Describing which properties go together is the caller's task."""
     joined = Shape(is_implied=all(shape.is_implied for shape in shapes))
     by_kind: dict[str, list[Facet]] = {}
     for shape in shapes:
@@ -207,7 +207,7 @@ def intersection(first: Shape, second: Shape) -> Shape:
     if second.is_any:
         both.facets.update(_missing(first, second))
     if not both.facets and not both.is_any:
-        # Nothing fits both: a mistake of the schema's author. The one that says more is taken.
+        # Nothing satisfies both: an error of the schema's author. The more detailed one is used.
         both.facets = dict(max(first, second, key=_detail).facets)
     _exclude_missing(first, both)
     _exclude_missing(second, both)
@@ -329,8 +329,10 @@ def _key(expression: Expression) -> Any:
 
 
 def fingerprint(value: Any) -> bytes | int | str:
-    """Equal for equal JSON; ``1``, ``1.0`` and ``true`` differ. Texts, of which an enum has the most, are
-    their own."""
+    """Return a value that is equal for equal JSON; ``1``, ``1.0`` and ``true`` differ.
+
+    A text, the most frequent member of an enum, is its own fingerprint.
+    """
     if isinstance(value, str):
         return value
     try:

@@ -17,7 +17,8 @@ SCALAR_READINGS = {
 
 
 def reading_of(shape: Shape, declared: str, *, is_told: bool = False) -> Restoration:
-    """``declared`` is Google's type; ``is_told``: in words only, so that nobody was asked for text."""
+    """Return how texts in a call are read. ``declared`` is Google's type; ``is_told``: it was only described,
+    in words."""
     facets = shape.non_null()
     if not facets and not shape.is_any:
         return Restoration(reads_text_as=frozenset({"null"}))
@@ -48,7 +49,7 @@ def scalar_of_values(shape: Shape) -> str | None:
 
 
 def _values_of_texts(shape: Shape) -> dict[str, Any]:
-    """What the texts of an enum stand for, where that is not a text."""
+    """Return the values that the texts of an enum stand for, where that is not a text."""
     values = unique_values(shape.values() or ())
     strings = {value for value in values if isinstance(value, str)}
     others = [value for value in values if not isinstance(value, str)]

@@ -1,6 +1,6 @@
-"""What Google's schema has no field for, in words for the description.
+"""Constraints that Google's schema has no field for, as text for the description.
 
-Types are written as in TypeScript, which models read everywhere: ``{kind: "a" | "b", size?: integer}[]``.
+Types are written as in TypeScript, which all models know: ``{kind: "a" | "b", size?: integer}[]``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def alternatives_of_values(values: Iterable[Any]) -> str:
 
 
 def schema_in_words(schema: Mapping[str, Any]) -> str:
-    """A schema of ours, as Google would get it, on one line."""
+    """Write one of our own schemas, as declared to Google, on one line."""
     words = _type_in_words(schema)
     if schema.get("nullable"):
         words += " | null"

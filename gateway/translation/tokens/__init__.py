@@ -1,4 +1,4 @@
-"""How many tokens texts, images and documents have, and what happens beyond the model's limit. Pure.
+"""Token estimates for texts, images and documents, and the limit of the model's context. Pure.
 
 Imports routing and dialects.
 """

@@ -1,7 +1,7 @@
-"""What happens when the history is longer than the model can read.
+"""The limit for histories longer than the model's context.
 
-Google refuses it, and the client is told in Anthropic's words (errors.py), which make Claude Code compact the
-conversation. Only where the operator sets a limit are old turns left out.
+Google refuses them, and the client gets Anthropic's wording (response/errors.py), which makes Claude Code
+compact the conversation. Old turns are left out only when the operator sets a limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def keep_newest_turns(
     turns: list[Message], request: MessagesRequest, family: Family, max_tokens: float
 ) -> list[Message]:
-    """The newest turns that fit beside system and tools, and in any case the newest one."""
+    """Return the newest turns that fit beside system and tools, at least the newest one."""
     budget = max_tokens - estimate_preface(request, family)
     start = len(turns) - 1
     budget -= estimate_message(turns[start], family)
@@ -29,7 +29,7 @@ def keep_newest_turns(
 
 
 def _start_of_exchange(turns: list[Message], start: int) -> int:
-    """Results need the turn that called, and a conversation begins with the user."""
+    """Return the start of the exchange: a result needs its call, and a conversation begins with the user."""
     if start > 0 and any(block["type"] == "tool_result" for block in turns[start]["content"]):
         start -= 1
     if start > 0 and turns[start]["role"] == "assistant":

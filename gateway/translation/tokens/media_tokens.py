@@ -1,8 +1,8 @@
-"""About how many tokens an image or a document has, from the first and last bytes of its base64.
+"""Token estimates for images and documents, from the first and last bytes of their base64.
 
-Claude: width x height / 750 once the longer side is at most 1,568 px, about 1,600 at most
-(docs.claude.com, Vision); 1,500 to 3,000 for the text of a page and an image of it (PDF support). Gemini: a
-fixed price for an image and for a page (ai.google.dev, Media resolution: 1,120 and 560 for Gemini 3).
+Claude: width x height / 750 once the longer side is at most 1,568 px, about 1,600 at most (docs.claude.com,
+Vision); 1,500 to 3,000 for the text of a page and an image of it (PDF support). Gemini: a fixed number for an
+image and for a page (ai.google.dev, Media resolution: 1,120 and 560 for Gemini 3).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ GEMINI_TOKENS_PER_IMAGE = 1_120
 TOKENS_PER_PAGE = 2_500
 GEMINI_TOKENS_PER_PAGE = 560
 BYTES_PER_PAGE = 75_000
-"""Of a PDF that does not say how many pages it has where it is cheap to read."""
+"""For a PDF whose page count cannot be read cheaply."""
 
-# What is decoded: the size of a JPEG stands behind its metadata, the page tree of a PDF near either end.
+# Bytes to decode: the size of a JPEG stands behind its metadata, the page tree of a PDF near either end.
 _IMAGE_HEAD = 64 * 1024
 _PDF_HEAD, _PDF_TAIL = 4 * 1024, 32 * 1024
 _LINEARIZED_PAGES = re.compile(rb"/Linearized.{0,200}?/N\s+(\d{1,5})", re.DOTALL)
@@ -37,7 +37,7 @@ _PAGE_TREE = re.compile(
 
 
 def image_tokens(data: str, family: Family) -> int:
-    """``data`` is base64. What cannot be read counts as a large one."""
+    """Return the tokens of an image in base64; an unreadable one counts as large."""
     if family == "gemini":
         return GEMINI_TOKENS_PER_IMAGE
     width, height = _size(_decoded(data[:_IMAGE_HEAD]))
@@ -49,7 +49,7 @@ def image_tokens(data: str, family: Family) -> int:
 
 
 def _size(image: bytes) -> tuple[int, int]:
-    """-1 for both when it is no image, or says it further behind."""
+    """Return width and height in pixels; -1 for both when they cannot be read."""
     width, height = imagesize.get(io.BytesIO(image), exif_rotation=False)
     return int(width), int(height)
 
@@ -67,7 +67,7 @@ def _pages(data: str) -> int:
 
 
 def _decoded(data: str) -> bytes:
-    """What can be decoded of it; nothing when it is no base64."""
+    """Return the decodable bytes; none when it is no base64."""
     try:
         return base64.b64decode(data[: len(data) // 4 * 4])
     except (binascii.Error, ValueError):

@@ -1,9 +1,9 @@
-"""About how many tokens a text has, by its characters.
+"""Token estimates for texts, by their characters.
 
-A tokenizer knows common words whole and rare scripts byte by byte, so a character has a rate that depends on
-its script and on the family of the model. The rates were fitted to the tokenizer that Anthropic has published
-and to the vocabulary of Gemma and Gemini, over code, JSON and prose in fifty languages.
-`benchmarks/token_estimate.py` measures how far off they are.
+A tokenizer has common words whole and rare scripts byte by byte, so the rate per character depends on its
+script and on the family of the model. The rates were fitted to the tokenizer that Anthropic has published and
+to the vocabulary of Gemma and Gemini, over code, JSON and prose in fifty languages.
+`benchmarks/token_estimate.py` measures the error.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 SLICES = 64
 SLICE_CHARACTERS = 128
 SAMPLE_CHARACTERS = SLICES * SLICE_CHARACTERS
-"""Of a longer text only this much is looked at, in slices from everywhere: a longer look costs time only."""
+"""Of a longer text only this many characters are counted, in slices from all over it."""
 
 _LOWER = bytes(range(ord("a"), ord("z") + 1))
 _LINES = (b"----", b"====")
 SIGNS_IN_LINE = 4
 SAVED_IN_LINE = 0.8
-"""Lines under headings and around tables are few tokens however long they are."""
+"""The share of signs not counted in lines under headings and around tables, which take few tokens at any
+length."""
 
 
 class _Ascii(NamedTuple):
-    """Tokens for one character. Blanks are free: they belong to the word that follows."""
+    """Tokens per character. Blanks cost nothing: they belong to the word that follows."""
 
     lower: float
     upper: float
@@ -36,7 +37,8 @@ class _Ascii(NamedTuple):
 
 
 class _Script(NamedTuple):
-    """``blocks`` are the high bytes of its UTF-16 code units; the last of a pair is left out."""
+    """One script. ``blocks`` are the high bytes of its UTF-16 code units, without the second of a surrogate
+    pair."""
 
     blocks: tuple[tuple[int, int], ...]
     claude: float
@@ -46,7 +48,7 @@ class _Script(NamedTuple):
 ASCII_OF_CLAUDE = _Ascii(lower=0.26, upper=0.35, digit=0.90, sign=0.33, newline=1.20)
 ASCII_OF_OTHERS = _Ascii(lower=0.24, upper=0.32, digit=1.40, sign=0.35, newline=1.30)
 ACCENTED_OF_CLAUDE, ACCENTED_OF_OTHERS = 2.9, 1.3
-"""The letters of Latin-1, which make a word that would be one token into several."""
+"""Tokens for a letter of Latin-1, which splits a word that would be one token."""
 
 SCRIPTS = {
     "Latin": _Script(((0x01, 0x03), (0x1E, 0x1F)), 2.75, 0.6),
@@ -83,7 +85,7 @@ def _tokens(text: str, family: Family) -> float:
 
 
 def _ascii_tokens(text: bytes, rate: _Ascii) -> float:
-    """Most letters are small ones: without them little is left to count through."""
+    """Count ASCII characters. Most are small letters: once they are removed little is left to count."""
     kinds = text.translate(_KINDS_OF_ASCII, _LOWER)
     saved = SAVED_IN_LINE * SIGNS_IN_LINE * sum(text.count(line) for line in _LINES)
     return (
@@ -96,8 +98,11 @@ def _ascii_tokens(text: bytes, rate: _Ascii) -> float:
 
 
 def _other_tokens(text: str, count: int, family: Family) -> float:
-    """``count`` is how many characters are outside ASCII. The high byte of a UTF-16 code unit is 0 for the
-    rest; the second of a pair does not count."""
+    """Count the others. ``count`` is the number of characters outside ASCII.
+
+    The high byte of an ASCII character's UTF-16 code unit is 0; the second unit of a surrogate pair is not
+    counted.
+    """
     scripts = text.encode("utf-16-be", "surrogatepass")[::2].translate(_SCRIPT_NUMBERS, _NOT_COUNTED)
     tokens = (count - len(scripts)) * (ACCENTED_OF_CLAUDE if family == "claude" else ACCENTED_OF_OTHERS)
     for number, script in enumerate(SCRIPTS.values()):

@@ -1,7 +1,7 @@
-"""About how many tokens a request has, counted without a tokenizer and fast enough for each request.
+"""Token estimates for requests, made without a tokenizer and fast enough for each request.
 
-Texts and JSON are gathered and looked at together (text_tokens.py). Images and documents count by their size
-(media_tokens.py); base64 in them, and in results that are files, counts as no text.
+Texts and JSON are collected and counted together (text_tokens.py). Images and documents count by their size
+(media_tokens.py); base64 in them, and in results that are files, does not count as text.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ TOKENS_PER_CALL = 10
 TOKENS_PER_MESSAGE = 4
 
 APART_CHARACTERS = 100_000
-"""A text this long is looked at by itself, so that it is not copied."""
+"""A text of this many characters is counted by itself, so that it is not copied."""
 
 _DATA_URL = re.compile(r"data:([^;,]{0,100})[^,]{0,200},")
 _PAYLOAD = re.compile(r"[A-Za-z0-9+/_\-\r\n]{256,}+={0,2}\s{0,2}")
-"""A word this long is nobody's: it is binary data in base64, or sealed."""
+"""A word this long is binary data in base64, or encrypted."""
 
 
 class InputEstimate(NamedTuple):
     tokens: int
     media: int
-    """How many of them are images and documents."""
+    """The share of ``tokens`` that images and documents have."""
 
     @property
     def is_mostly_text(self) -> bool:
-        """Media have prices of their own: what they cost says nothing of a model's tokenizer."""
+        """Return True when text dominates. Media have fixed prices, whatever the tokenizer."""
         return self.media * 3 <= self.tokens
 
 
 def estimate_input(request: MessagesRequest, family: Family) -> InputEstimate:
-    """Raises InvalidRequest for what is nested too deeply."""
+    """Estimate a request's input. Raises InvalidRequest for what is nested too deeply."""
     gathered = Gathered(family)
     gathered.add_content(request.system)
     gathered.add_tools(request)
@@ -59,7 +59,7 @@ def estimate_input_tokens(request: MessagesRequest, family: Family) -> int:
 
 
 def estimate_preface(request: MessagesRequest, family: Family) -> int:
-    """What stands before the conversation: system and tools."""
+    """Estimate what precedes the conversation: system and tools."""
     gathered = Gathered(family)
     gathered.add_content(request.system)
     gathered.add_tools(request)
@@ -73,7 +73,7 @@ def estimate_message(message: Mapping[str, Any], family: Family) -> int:
 
 
 class Gathered:
-    """Texts to be looked at together, and the tokens of all that is no text."""
+    """Texts to be counted together, and the tokens of everything else."""
 
     def __init__(self, family: Family) -> None:
         self._family = family
@@ -103,7 +103,7 @@ class Gathered:
         self.add_content(message["content"])
 
     def add_content(self, content: object) -> None:
-        """A string, a list of blocks, or nothing."""
+        """Add a string, a list of blocks, or nothing."""
         if isinstance(content, str):
             self._texts.append(content)
         elif isinstance(content, list):
@@ -163,8 +163,8 @@ class Gathered:
             self.media += pdf_tokens(data, self._family)
 
     def _add_unknown(self, block: object) -> None:
-        """Results of server tools, and whatever comes next: as JSON, without what is binary or sealed."""
-        as_json(block)  # says how deep it may be, so that the way down cannot fail
+        """Add results of server tools and unknown blocks as JSON, without binary or encrypted data."""
+        as_json(block)  # raises for deep nesting, so that the recursion below cannot fail
         self._texts.append(as_json(self._readable(block)))
 
     def _readable(self, value: Any) -> Any:
@@ -191,9 +191,10 @@ _BLOCKS: dict[str, Callable[[Gathered, Mapping[str, Any]], None]] = {
 
 
 def as_json(value: object) -> str:
-    """Raises InvalidRequest for what is nested deeper than the writer of the request could follow.
+    """Return ``value`` as JSON. Raises InvalidRequest for what is nested deeper than the request can be
+    written.
 
-    That is 254 levels, and a call's input stands eight levels deep in what is sent to Google.
+    The limit is 254 levels; a call's input lies eight levels deep in Google's request.
     """
     try:
         return orjson.dumps([[[[[[[[value]]]]]]]])[8:-8].decode()

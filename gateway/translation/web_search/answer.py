@@ -1,4 +1,4 @@
-"""A search and what it found as content blocks, and an answer that was held with them in front."""
+"""Content blocks for a search and its sources, and their insertion before a held answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOTHING_ALLOWED = (
 
 
 def search_blocks(tool_use_id: str, query: str, sources: Iterable[Source]) -> list[Block]:
-    """The call and its result; without sources the result is an error."""
+    """Return the call and its result; without sources the result is an error."""
     results = [
         {
             "type": "web_search_result",
@@ -64,7 +64,7 @@ def _error(code: ErrorCode) -> dict[str, str]:
 def without_search(
     request: MessagesRequest, search: Search, code: ErrorCode, tool_use_id: str
 ) -> MessagesRequest:
-    """The request for an answer that says first that there was no search. The model is told so as well."""
+    """Return the request for an answer that begins with a failed search. The model is told so as well."""
     told = NO_SEARCH_LEFT if code == "max_uses_exceeded" else CANNOT_SEARCH
     system = request.system or []
     blocks = [{"type": "text", "text": system}] if isinstance(system, str) else system
@@ -73,9 +73,9 @@ def without_search(
 
 
 def words_beside(text: str, found: Collection[Source], shown: Collection[Source]) -> str:
-    """What may be said beside the sources that are shown of those found.
+    """Return the text that may accompany the sources shown, out of those found.
 
-    Claude Code hands on any text of such an answer as the result of its search, and asks to cite it.
+    Claude Code passes any text of such an answer on as the result of its search, and asks to cite it.
     """
     if shown:
         return text
@@ -93,7 +93,8 @@ def text_in(held: Iterable[StreamEvent]) -> str:
 
 
 def with_search(held: Sequence[StreamEvent], blocks: Sequence[Block], text: str) -> list[StreamEvent]:
-    """The events of a held answer with these blocks and this text as content, and the search in its usage."""
+    """Return the events of a held answer with these blocks and this text as content, and the search in its
+    usage."""
     index = len(blocks)
     said = stream_events.whole_block(index, {"type": "text", "text": text}) if text else []
     return [
@@ -106,7 +107,7 @@ def with_search(held: Sequence[StreamEvent], blocks: Sequence[Block], text: str)
 
 
 def _with_one_search(event: StreamEvent) -> StreamEvent:
-    """A call of a function that nobody declared ends no turn."""
+    """Count one search. ``tool_use`` becomes ``end_turn``: the request declared no functions."""
     stop_reason = event["delta"]["stop_reason"]
     return {
         **event,

@@ -1,4 +1,4 @@
-"""What a request wants of web search, and what stands against it."""
+"""The web search that a request asks for, and what rules it out."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
 
 ErrorCode = Literal["invalid_tool_input", "unavailable", "max_uses_exceeded"]
-"""Of those that Anthropic's web_search_tool_result_error knows."""
+"""Codes of Anthropic's web_search_tool_result_error that the gateway uses."""
 
 LONGEST_CONVERSATION = 20_000
-"""Characters of what was said before the question; the newest are told."""
+"""In characters, of the conversation before the question; the newest are kept."""
 _TOLD = frozenset({"text", "search_result", "document", "server_tool_use", "web_search_tool_result"})
 _REMINDERS = re.compile(r"(\s*<system-reminder>((?!</system-reminder>).)*+</system-reminder>)+\s*", re.DOTALL)
-"""What Claude Code adds to what a person says, in blocks of its own."""
+"""Blocks that Claude Code adds to the user's text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """``refusal``: why the request cannot be answered with a search, whatever Google offers; None when it
-    can. ``conversation``: what was said besides the question, in plain text."""
+    """A search to make. ``refusal``: why it cannot be made, whatever Google offers; None when it can.
+    ``conversation``: the texts besides the question."""
 
     question: str
     conversation: str
     refusal: ErrorCode | None
     opens_answer: bool
-    """False within a tool loop: what became of the search was told at its beginning."""
+    """False within a tool loop: the outcome of the search was reported at its beginning."""
     max_uses: int | None = None
     domains: Domains = field(default_factory=Domains)
     allowed: tuple[str, ...] = ()
@@ -47,12 +47,12 @@ class Search:
 
     @property
     def query(self) -> str:
-        """What is shown as searched for, where Google does not say."""
+        """Return the query to show when Google does not report one."""
         return one_line(self.question, LONGEST_QUERY)
 
 
 def asked_search(request: MessagesRequest) -> Search | None:
-    """None when the answer may have no search: no such tool, or a choice that rules it out."""
+    """Return the search of a request; None without the tool, or when ``tool_choice`` rules it out."""
     if not any(map(is_web_search, request.tools or ())):
         return None
     offered = offered_tools(request)
@@ -89,7 +89,7 @@ def _rules_search_out(tool_choice: Mapping[str, Any] | None, tool: Mapping[str, 
     return is_of_another or bool(tool_choice["type"] == "none")
 
 
-# --- the tool, which may be of a version whose fields nobody has checked ---
+# --- the tool, of any version, so its fields are unchecked ---
 
 
 def _whole(value: object) -> int | None:
@@ -97,7 +97,7 @@ def _whole(value: object) -> int | None:
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    """What is no text stays as an entry that no domain can be."""
+    """Return a list's texts; other entries become an invalid domain."""
     listed = value if isinstance(value, list) else [value] if value is not None else []
     return tuple(entry if isinstance(entry, str) else "" for entry in listed)
 
@@ -119,13 +119,13 @@ def _location(user_location: object) -> str:
 
 
 def _place_of_question(messages: list[dict[str, Any]]) -> int | None:
-    """Of the last message in which a person says something."""
+    """Return the index of the last user message with text, reminders excluded."""
     places = [at for at, message in enumerate(messages) if message["role"] == "user" and _said_in(message)]
     return places[-1] if places else None
 
 
 def _said_in(message: Mapping[str, Any]) -> str:
-    """The texts of a message, without reminders."""
+    """Return the texts of a message, without reminders."""
     texts = [block["text"] for block in _blocks(message) if block["type"] == "text"]
     return "\n".join(text for text in texts if text.strip() and not _REMINDERS.fullmatch(text))
 
@@ -136,7 +136,7 @@ def _blocks(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _searches_in(messages: Iterable[Mapping[str, Any]]) -> int:
-    """Those that were made and did not fail."""
+    """Count the searches that were made and did not fail."""
     blocks = [block for message in messages for block in _blocks(message)]
     calls = [b.get("id") for b in blocks if b["type"] == "server_tool_use" and b.get("name") == "web_search"]
     failed = {
@@ -148,7 +148,7 @@ def _searches_in(messages: Iterable[Mapping[str, Any]]) -> int:
 
 
 def _is_within_tool_loop(messages: list[dict[str, Any]]) -> bool:
-    """Whether the last message brings nothing but results. One of the system's after it does not count."""
+    """Return True when the last message, system messages aside, consists of results only."""
     last = next((message for message in reversed(messages) if message["role"] != "system"), messages[-1])
     return any(block["type"] == "tool_result" for block in _blocks(last)) and not _said_in(last)
 

@@ -1,7 +1,7 @@
-"""Which addresses ``allowed_domains`` and ``blocked_domains`` let through.
+"""The domain lists ``allowed_domains`` and ``blocked_domains``, matched against addresses.
 
-The rules are those of Anthropic's page on the web search tool: no scheme; subdomains count, so
-``example.com`` covers ``docs.example.com`` and not the other way round; a path covers what lies under it; one
+The rules are those of Anthropic's page on the web search tool: no scheme; subdomains match, so
+``example.com`` covers ``docs.example.com`` and not the other way round; a path covers the paths below it; one
 ``*`` may stand in the path, none in the host.
 """
 
@@ -27,11 +27,11 @@ _HOST = re.compile(r"(?!-)[\w-]{1,63}(\.(?!-)[\w-]{1,63})*")
 
 
 class UnreadableDomain(ValueError):
-    """An entry of the lists that is no domain as Anthropic writes them."""
+    """An entry of the lists that is no domain in Anthropic's form."""
 
 
 def is_web_address(text: object) -> TypeGuard[str]:
-    """Whether a person can open it and see where it leads: http or https, a host, nothing before the host."""
+    """Return True for http or https with a host and no user name, so that a reader sees where it leads."""
     if not isinstance(text, str) or len(text) > LONGEST_ADDRESS:
         return False
     if _NOT_IN_AN_ADDRESS.search(text) or UNSAFE.search(text):
@@ -46,20 +46,20 @@ def is_web_address(text: object) -> TypeGuard[str]:
 
 
 def host_of(address: str) -> str:
-    """In small letters and ASCII, without a dot at its end."""
+    """Return the host in lower case and ASCII (IDNA), without a final dot."""
     return _ascii(urlsplit(address).hostname or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """``path`` is empty for the whole domain."""
+    """One entry of a list. ``path`` is None for the whole domain."""
 
     host: str
     path: re.Pattern[str] | None
 
     @classmethod
     def parse(cls, text: str) -> Domain:
-        """Raises UnreadableDomain."""
+        """Parse an entry. Raises UnreadableDomain."""
         text = text.strip()
         host, slash, path = text.partition("/")
         host = _ascii(host)
@@ -68,7 +68,7 @@ class Domain:
         return cls(host, _under(slash + path) if path else None)
 
     def covers(self, host: str, path: str) -> bool:
-        """Of an address, as `host_of` and `_path_of` tell them."""
+        """Return True when the entry matches; ``host`` and ``path`` come from `host_of` and `_path_of`."""
         if host != self.host and not host.endswith(f".{self.host}"):
             return False
         return self.path is None or self.path.fullmatch(path) is not None
@@ -76,15 +76,18 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Domains:
-    """``allowed`` None: all but the blocked ones."""
+    """Both lists. ``allowed`` None allows all but the blocked domains."""
 
     allowed: tuple[Domain, ...] | None = None
     blocked: tuple[Domain, ...] = ()
 
     @classmethod
     def parse(cls, allowed: Iterable[str] | None, blocked: Iterable[str] | None) -> Domains:
-        """An empty list is none. Raises UnreadableDomain, also for both lists at once, which Anthropic
-        refuses, and for more than MAX_DOMAINS."""
+        """Parse both lists; an empty one counts as absent.
+
+        Raises UnreadableDomain, also for both lists at once, which Anthropic refuses, and for more than
+        MAX_DOMAINS.
+        """
         allow, block = list(allowed or ()), list(blocked or ())
         if (allow and block) or len(allow + block) > MAX_DOMAINS:
             raise UnreadableDomain
@@ -102,7 +105,7 @@ class Domains:
 
 
 def _ascii(host: str) -> str:
-    """Two spellings of one name are the same: ``bücher.example`` and ``xn--bcher-kva.example``."""
+    """Normalise a host: ``bücher.example`` and ``xn--bcher-kva.example`` are the same."""
     host = host.lower().rstrip(".")
     try:
         return host.encode("idna").decode()
@@ -111,7 +114,7 @@ def _ascii(host: str) -> str:
 
 
 def _under(path: str) -> re.Pattern[str]:
-    """What a path of the lists covers."""
+    """Return a pattern for the paths that an entry's path covers."""
     before, star, after = path.rstrip("/").partition("*")
     pattern = re.escape(_path_of(before) if not star else before)
     if star:
@@ -120,5 +123,5 @@ def _under(path: str) -> re.Pattern[str]:
 
 
 def _path_of(path: str) -> str:
-    """Two spellings of one path are the same: ``/a/../%62log`` is ``/blog``."""
+    """Normalise a path: ``/a/../%62log`` and ``/blog`` are the same."""
     return posixpath.normpath(f"/{unquote(path).lstrip('/')}")

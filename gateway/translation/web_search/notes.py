@@ -1,7 +1,7 @@
-"""What an answer says on the strength of a source, as the opaque ``encrypted_content`` of a search result.
+"""The opaque ``encrypted_content`` of a search result: the texts of the answer that cite the source.
 
-The client keeps the value and sends it back with the history; there it becomes text again, for whichever
-model goes on. Nothing in it is secret, and nothing in it is trusted more than what else the client says.
+The client stores the value and sends it back with the history, where it becomes text for the next model. It
+is not secret, and is trusted no more than the client's other content.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PREFIX = "gateway-1-"
-"""No value of Anthropic's has a dash: theirs are plain base64. The number is that of this form. Claude Code
-takes a value with any sign but those of base64 for the words of the page."""
+"""Anthropic's values are plain base64 and contain no dash. The number is the version of this format. Claude
+Code takes a value with any character outside base64 for the text of the page."""
 LONGEST_VALUE = 64 * 1024
 
 _BASE64 = re.compile(r"[A-Za-z0-9_-]*")
@@ -29,7 +29,7 @@ def sealed(texts: Sequence[str]) -> str:
 
 
 def unsealed(value: object) -> list[str]:
-    """Nothing for a value that is not ours, such as one of Anthropic's, or that was changed."""
+    """Return the texts; none for a value that is Anthropic's or was changed."""
     if not isinstance(value, str) or not value.startswith(PREFIX) or len(value) > LONGEST_VALUE:
         return []
     data = value[len(PREFIX) :]

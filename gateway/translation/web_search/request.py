@@ -1,7 +1,7 @@
 """A web search into the ``request`` member of Google's envelope, whose requestType is then ``web_search``.
 
-Google's search takes the last words of the person and no conversation, so what was said before is told in
-plain text with them.
+Google's search takes one user message and no conversation, so the messages before are put into it as plain
+text.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def translate_search(
 
 
 def _instruction(search: Search) -> str:
-    """The domains are kept by leaving out sources; asking for them makes it likelier that some are left."""
+    """Return the system instruction. Sources of other domains are filtered out later; naming the domains
+    leaves more of them."""
     sentences = [INSTRUCTION]
     allowed, blocked = (", ".join(listed[:DOMAINS_TOLD]) for listed in (search.allowed, search.blocked))
     if allowed:

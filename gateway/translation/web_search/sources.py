@@ -31,7 +31,7 @@ TEXTS_OF_A_SOURCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """``texts`` are what the answer says on its strength."""
+    """A page that the answer cites. ``texts`` are the passages of the answer that cite it."""
 
     address: str
     title: str
@@ -39,20 +39,21 @@ class Source:
 
 
 def one_line(text: object, length: int) -> str:
-    """Without what could steer a terminal; empty for what is no text."""
+    """Return the text without control characters and line breaks, cut to ``length``; empty for what is no
+    text."""
     if not isinstance(text, str):
         return ""
     return " ".join(UNSAFE.sub(" ", text[: 4 * length]).split())[:length].strip()
 
 
 def query_in(metadata: Mapping[str, Any]) -> str:
-    """What was searched for first, or nothing."""
+    """Return the first query that was searched for, or an empty text."""
     queries = _listed(metadata, "webSearchQueries")[:MAX_SOURCES]
     return next(filter(None, (one_line(query, LONGEST_QUERY) for query in queries)), "")
 
 
 def sources_in(metadata: Mapping[str, Any]) -> list[Source]:
-    """At most MAX_SOURCES, each address once, in Google's order."""
+    """Return at most MAX_SOURCES, each address once, in Google's order."""
     chunks = _listed(metadata, "groundingChunks")[:MAX_CHUNKS]
     texts = _texts_by_chunk(metadata)
     found = (_source(chunk, texts.get(index, ())) for index, chunk in enumerate(chunks))
@@ -60,10 +61,10 @@ def sources_in(metadata: Mapping[str, Any]) -> list[Source]:
 
 
 def to_show(sources: Iterable[Source], locations: Mapping[str, str | None], domains: Domains) -> list[Source]:
-    """Under the addresses where they really are, and of these only what the domains let through.
+    """Return the sources with redirects resolved, filtered by the domains.
 
-    ``locations`` has every redirect: where it leads, or None when that is not known. Then nobody can say of
-    which domain it is, and it is shown only where every domain is welcome.
+    ``locations`` maps every redirect to its target, or to None when it is unknown. The domain of an
+    unresolved redirect is unknown, so it is shown only when all domains are allowed.
     """
     shown = []
     for source in sources:
@@ -86,7 +87,7 @@ def _source(chunk: object, texts: Iterable[str]) -> Source | None:
 
 
 def _texts_by_chunk(metadata: Mapping[str, Any]) -> dict[int, list[str]]:
-    """By the chunk's place."""
+    """Return the passages that cite each chunk, by its index."""
     texts: dict[int, list[str]] = {}
     for support in _listed(metadata, "groundingSupports")[:MAX_SUPPORTS]:
         if not isinstance(support, dict):
@@ -102,7 +103,7 @@ def _texts_by_chunk(metadata: Mapping[str, Any]) -> dict[int, list[str]]:
 
 
 def _each_once(sources: Iterable[Source]) -> list[Source]:
-    """Of one address that comes twice the first title counts, and the texts of both."""
+    """Merge sources of the same address: the first title, and the texts of all."""
     by_address: dict[str, Source] = {}
     for source in sources:
         known = by_address.get(source.address)
