@@ -1,8 +1,9 @@
-"""Who is serving, and what becomes of the open rows of a server that died.
+"""Server instances, and closing the rows that a dead server left open.
 
-Each server has a row that it touches every few seconds. One that is silent for a minute, or whose lock
-somebody else holds now, is dead: the rows it had open are closed as interrupted, once, by whoever claims it
-first. A server that was only cut off from the database touches its row again and ends its requests itself.
+Each server has a row that it touches every few seconds. A server that has not touched it for SILENT_FOR, or
+whose lock another server now holds, counts as dead: its open rows are closed as interrupted, once, by the
+first server to claim it. A server that was only cut off from the database renews its lease and ends its
+requests itself.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SILENT_FOR = timedelta(seconds=60)
 
 
 def register(lock: str) -> ServerInstance:
-    """`lock` is what nobody else can hold now; empty when there is no such thing."""
+    """Create this server's row. `lock` names an exclusive lock the server holds; empty when there is none."""
     if lock:
         close_rows_of(ServerInstance.objects.filter(lock=lock))
     return ServerInstance.objects.create(
@@ -35,17 +36,17 @@ def register(lock: str) -> ServerInstance:
 
 
 def touch(instance_id: int) -> None:
-    """Still here. Who was taken for dead is put right when it writes next (tables.store)."""
+    """Renew the lease. An expired lease is corrected with the next write (tables.store)."""
     ServerInstance.objects.filter(pk=instance_id).update(seen_at=Now())
 
 
 def end(instance_id: int) -> None:
-    """A request that is still under way now has nobody to write how it ends."""
+    """End this server's row and close the requests still open, since no server will write their end."""
     close_rows_of(ServerInstance.objects.filter(pk=instance_id))
 
 
 def close_rows_of_the_dead(instance_id: int) -> int:
-    """How many rows were closed. `instance_id` is who asks, and so lives."""
+    """Close the open rows of dead servers other than `instance_id`. Returns how many rows were closed."""
     silent = ServerInstance.objects.filter(seen_at__lt=Now() - SILENT_FOR).exclude(pk=instance_id)
     return close_rows_of(silent)
 
@@ -58,7 +59,7 @@ def close_rows_of(dead: QuerySet[ServerInstance]) -> int:
 def _close_rows_of_one(instance_id: int, running: QuerySet[ServerInstance]) -> int:
     with transaction.atomic():
         if running.filter(pk=instance_id).update(ended_at=Now()) != 1:
-            return 0  # it lives, or somebody else was first
+            return 0  # alive, or claimed by another server
         rows = RequestLog.objects.filter(instance_id=instance_id, duration_seconds=None, problem=None)
         _count_interrupted(rows)
         Revision.forget(instance_id)

@@ -1,6 +1,6 @@
-"""One request for a message, from its acceptance to its end, as the ledger, the log and the pages see it.
+"""A request for a message, from its acceptance to its end, as the ledger, the log and the pages show it.
 
-Nothing of what was said is in it: names, numbers and times only.
+It holds names, numbers and times only, and no content.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 HUNG_UP = "hung_up"
 ANSWERED = "answered"
 UNKNOWN_NAMES = "(unknown names)"
-"""Stands for all models that clients have asked for and nobody has."""
+"""Stands for all models that clients asked for and no account offers."""
 CLIENT_CLOSED_REQUEST = 499
-"""What nginx writes for a client that left before its answer; no client ever sees it."""
+"""nginx's status for a client that closed the connection before its answer; never sent."""
 
 
 class Counted(Protocol):
-    """Rows and sums of the ledger, whose columns have Anthropic's sense."""
+    """Rows and sums of the ledger, with token columns as in Anthropic's usage."""
 
     @property
     def input_tokens(self) -> int: ...
@@ -56,12 +56,12 @@ TOKEN_COLUMNS = ("input_tokens", "output_tokens", "cache_read_tokens", "thinking
 class RequestRecord:
     request_id: str
     client: str
-    """Whose key it came with: AUTH_TOKEN, or loopback when there was none."""
+    """Name of the client's key: AUTH_TOKEN, or loopback when there was none."""
     session_id: str
     request_bytes: int
     request_class: str = MESSAGES
     id: int = 0
-    """In the ledger; 0 when it keeps none."""
+    """Id in the ledger; 0 when the ledger is off."""
     started_at: float = field(default_factory=time.time)
     client_model: str = ""
     is_stream: bool = False
@@ -70,9 +70,9 @@ class RequestRecord:
     stepped_in: bool = False
     first_event_seconds: float | None = None
     duration_seconds: float | None = None
-    """None while it is open."""
+    """None while the request is open."""
     problem: str | None = None
-    """None while all is well; else the type of the error, or HUNG_UP, as in RequestLog."""
+    """None without an error; else its type, or HUNG_UP, as in RequestLog."""
     status: int | None = None
     error: str = ""
     stop_reason: str = ""
@@ -82,17 +82,17 @@ class RequestRecord:
     _answer: Answer | None = None
     _began: float = field(default_factory=time.monotonic)
 
-    # What happens to it, in this order
+    # Stages, in this order
 
     def describe(self, request: MessagesRequest, context: RequestContext) -> None:
-        """The request could be read."""
+        """Note what a parsed request asks for."""
         self.client_model = truncate(request.model, 200)
         self.is_stream = request.stream
         self.attempts = context.attempts
         self._request_context = context
 
     def begin(self, answer: Answer) -> None:
-        """Its first content is there."""
+        """Note that the first content of the answer has arrived."""
         self.first_event_seconds = self.seconds
         self._answer = answer
 
@@ -104,7 +104,7 @@ class RequestRecord:
         self.error = "" if error.may_quote_request else truncate(error.message, 500)
 
     def end(self) -> None:
-        """However it went; who has neither succeeded nor failed has lost its client."""
+        """End the record. A request that neither succeeded nor failed was cancelled by its client."""
         if self.status is None:
             self.status, self.problem = CLIENT_CLOSED_REQUEST, HUNG_UP
         if self._answer is not None:
@@ -123,7 +123,7 @@ class RequestRecord:
                 attempt.tokens, attempt.usage = attempt.usage.reported, None
         tokens = [attempt.tokens for attempt in self.attempts]
         self.tokens = tokens[0] if len(tokens) == 1 else Tokens.sum(tokens)
-        # It may have to wait for the database: what was asked and answered is not kept meanwhile.
+        # The record may wait for the database: request and answer must not stay in memory meanwhile.
         self._answer = self._request_context = None
         self.duration_seconds = self.seconds
 
@@ -136,14 +136,14 @@ class RequestRecord:
             self.attempts[-1].decision = told
 
     def _keep_no_unknown_names(self, names: set[str]) -> None:
-        """Statistics have a row for each model. What a client calls one, that nobody has, is no model; the
-        request itself still says what was asked for."""
+        """Replace names of models that no account offers: statistics have a row for each model. The request's
+        own row keeps the name that was asked for."""
         for attempt in self.attempts if self.problem is not None else ():
             if attempt.model_id in names:
                 attempt.model_id = UNKNOWN_NAMES
 
     def _end_last_attempt(self, attempt: Attempt) -> None:
-        """It was still under way, or it is the one that answered."""
+        """End the attempt that was under way, or that answered."""
         attempt.took_seconds = max(0.0, time.time() - attempt.started_at)
         if self.problem is None:
             attempt.reason = ANSWERED
@@ -154,7 +154,7 @@ class RequestRecord:
         else:
             attempt.reason = "broke off"
 
-    # What is known of it
+    # What is known of the request
 
     @property
     def has_ended(self) -> bool:
@@ -166,7 +166,7 @@ class RequestRecord:
 
     @property
     def account(self) -> str:
-        """Of the last attempt; empty before the first."""
+        """Account of the last attempt; empty before the first."""
         return self.attempts[-1].email if self.attempts else ""
 
     @property

@@ -1,4 +1,4 @@
-"""Every request is opened once and closed once: the ledger keeps it, the log says it, pages are told."""
+"""Opens and closes each request once, in the ledger, in the log and for the pages."""
 
 from __future__ import annotations
 
@@ -28,26 +28,27 @@ class RequestRecorder:
         self._token_ratios = token_ratios
 
     async def open(self, record: RequestRecord) -> None:
-        """The request is accepted. Raises Unavailable; then it is not. Whoever opens a record closes it."""
+        """Accept a request. Raises Unavailable, and the request is not accepted. The caller must close the
+        record."""
         await self._ledger.open(record)
         self.in_flight.add(record)
 
     def describe(self, record: RequestRecord, request: MessagesRequest, context: RequestContext) -> None:
-        """It could be read, and is about to be sent."""
+        """Note what a parsed request asks for, before it is sent."""
         record.describe(request, context)
         if self._activity.is_heard:
             context.on_failed_attempt = lambda attempt: self._tell("attempt_failed", record, _shown(attempt))
             self._tell("request_started", record)
 
     def begin(self, record: RequestRecord, answer: Answer) -> None:
-        """The first content of its answer is there."""
+        """Note that the first content of the answer has arrived."""
         record.begin(answer)
         self._ledger.note(record)
         if self._activity.is_heard:
             self._tell("first_event", record)
 
     def close(self, record: RequestRecord) -> None:
-        """However it went: the record knows. Closing it again does nothing."""
+        """End the record, log it and hand it to the ledger. Closing it again does nothing."""
         if record.has_ended:
             return
         self._learn_from(record)
@@ -60,7 +61,8 @@ class RequestRecorder:
             self._tell("request_finished", record)
 
     def _learn_from(self, record: RequestRecord) -> None:
-        """Of a prompt of which more was cached than it had, nothing: its tokens were counted otherwise."""
+        """Update token ratios, unless more tokens were cached than the prompt had: those were counted
+        otherwise."""
         for attempt in record.attempts:
             usage = attempt.usage
             if usage is not None and usage.prompt_tokens and usage.cached_tokens <= usage.prompt_tokens:
@@ -71,8 +73,8 @@ class RequestRecorder:
 
 
 def summary(record: RequestRecord) -> str:
-    """One line, for example: loopback sonnet → claude-sonnet-4-6, ada@example.com: 200 end_turn; 120 in (100
-    cached), 34 out; first event 0.82 s, whole 3.41 s; 2 attempts."""
+    """Return the log line, for example: loopback sonnet → claude-sonnet-4-6, ada@example.com: 200 end_turn;
+    120 in (100 cached), 34 out; first event 0.82 s, whole 3.41 s; 2 attempts."""
     tokens = record.tokens
     cached = f" ({tokens.cache_read} cached)" if tokens.cache_read else ""
     thinking = f" ({tokens.thinking} thinking)" if tokens.thinking else ""
@@ -90,7 +92,8 @@ def summary(record: RequestRecord) -> str:
 
 
 def facts(record: RequestRecord) -> dict[str, Any]:
-    """For JSON: the log's and the pages'. Names as in RequestLog, but for the tokens."""
+    """Return the record for JSON in the log and on the pages. Names are those of RequestLog, except for
+    tokens."""
     return {
         "id": record.id,
         "request_id": record.request_id,

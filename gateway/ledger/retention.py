@@ -1,5 +1,5 @@
-"""What is old goes: rows after LEDGER_RETENTION_DAYS, hourly sums much later. In steps so small that nobody
-who writes meanwhile has to wait."""
+"""Deletion of old rows: requests after LEDGER_RETENTION_DAYS, hourly sums much later. Each step is small
+enough that concurrent writers need not wait."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ SUMS_KEPT = timedelta(days=400)
 
 
 def oldest_kept() -> datetime | None:
-    """Rows of requests that began before may go; None when none may."""
+    """Return the time before which rows of requests may be deleted; None when none may."""
     days: int = live("LEDGER_RETENTION_DAYS")
     return timezone.now() - timedelta(days=days) if days else None
 
 
 def prune_step(before: datetime) -> int:
-    """How many rows of requests went; fewer than STEP_ROWS: that was all. The oldest go first."""
+    """Delete the oldest rows, at most STEP_ROWS. Returns how many rows of requests were deleted; fewer than
+    STEP_ROWS when none are left."""
     old = RequestLog.objects.filter(started_at__lt=before).order_by("started_at", "id")
     ids = list(old.values_list("pk", flat=True)[:STEP_ROWS])
     with transaction.atomic():
@@ -34,6 +35,6 @@ def prune_step(before: datetime) -> int:
         RequestLog.objects.filter(pk__in=ids).delete()
     if len(ids) < STEP_ROWS:
         HourlyUsage.objects.filter(hour__lt=timezone.now() - SUMS_KEPT).delete()
-        # One that ended a moment ago may only have been taken for dead.
+        # An instance that ended a moment ago may still renew its lease.
         ServerInstance.objects.filter(ended_at__lt=before - timedelta(days=1)).delete()
     return len(ids)

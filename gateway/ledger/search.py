@@ -1,4 +1,4 @@
-"""Single requests: pages of them, newest first; one with its attempts; and those that end from now on."""
+"""Queries for single requests: pages, newest first; one with its attempts; and those that end from now on."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
 LARGEST_PAGE = 500
 MOST_NAMED = 10
 LATE_BY = timedelta(minutes=3)
-"""Rows may come into the table so long after they began: the database may have been locked."""
+"""Rows may be written this long after they began, when the database was locked."""
 
 
 class NothingLikeIt(Exception):
-    """A name that nothing in the ledger has; the text says which there are."""
+    """A name or id that matches nothing in the ledger, or several; the text lists what exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is left empty does not matter."""
+    """Filters of a search; an empty one matches everything."""
 
     request_id: str = ""
     account: str = ""
     model: str = ""
-    """The one that answered, or was asked last."""
+    """The model that answered, or was asked last."""
     client: str = ""
     request_class: str = ""
     session: str = ""
     status: int | None = None
     errors: bool = False
-    """Only what failed or was interrupted. A client that hung up is no error."""
+    """Only failed and interrupted requests. A client that closed the connection is no error."""
     since: datetime | None = None
     until: datetime | None = None
 
     @property
     def is_narrow(self) -> bool:
-        """Whether anything is asked for."""
+        """Return True when any filter is set."""
         return self != Search()
 
     @property
@@ -65,17 +65,17 @@ class Search:
         return {column: value for column, value in columns.items() if value}
 
     def matches(self, row: RequestLog) -> bool:
-        """The same as `rows`, but for the times."""
+        """Return True when the row passes the same filters as in `rows`, apart from the times."""
         has_error = row.problem not in {None, HUNG_UP}
         return (has_error or not self.errors) and all(
             getattr(row, column) == value for column, value in self._equal.items()
         )
 
     def rows(self) -> QuerySet[RequestLog]:
-        """Newest first."""
+        """Return the matching rows, newest first."""
         rows = RequestLog.objects.order_by("-started_at", "-id").filter(**self._equal)
         if self.errors or (self.status or 0) >= 400:
-            rows = rows.filter(problem__isnull=False)  # an index holds these alone
+            rows = rows.filter(problem__isnull=False)  # served by a partial index
         if self.errors:
             rows = rows.exclude(problem=HUNG_UP)
         if self.since is not None:
@@ -86,7 +86,8 @@ class Search:
 
 
 def page(search: Search, *, before: int | None = None, limit: int = 50) -> list[RequestLog]:
-    """`before` is the id of the last row of the page before. An id that is gone leads to an empty page."""
+    """Return one page. `before` is the id of the last row of the previous page; a deleted id gives an empty
+    page."""
     rows = search.rows()
     if before is not None:
         last = RequestLog.objects.filter(pk=before).values_list("started_at", flat=True).first()
@@ -103,7 +104,8 @@ def attempts_of(row: RequestLog) -> list[RequestAttempt]:
 
 
 def _only_attempt(row: RequestLog) -> RequestAttempt:
-    """It began when nothing had to be waited for any more, and took until the end."""
+    """Return the attempt of a request answered at its first one: it began after the wait and lasted until the
+    end."""
     names = ("account", "endpoint", "waited_seconds", *TOKEN_COLUMNS)
     return RequestAttempt(
         request_id=row.pk,
@@ -117,7 +119,7 @@ def _only_attempt(row: RequestLog) -> RequestAttempt:
 
 
 def full_name(column: str, text: str) -> str:
-    """The one name of an account, model or client that is this text, or else has it as a part.
+    """Return the one name of an account, model or client that equals the text, or else contains it.
 
     Raises NothingLikeIt when there is none, or several.
     """
@@ -133,7 +135,7 @@ def full_name(column: str, text: str) -> str:
 
 
 def whole_id(beginning: str) -> str:
-    """The one id that is this text, or else begins with it. Raises NothingLikeIt."""
+    """Return the one id that equals the text, or else begins with it. Raises NothingLikeIt."""
     ids = RequestLog.objects.filter(request_id__gte=beginning).values_list("request_id", flat=True)
     if ids.filter(request_id=beginning).exists():
         return beginning
@@ -153,17 +155,17 @@ def whole_id(beginning: str) -> str:
 
 
 class Following:
-    """Requests that end from now on, each once, whichever server serves them."""
+    """Requests that end from now on, each once, on any server."""
 
     def __init__(self, search: Search, now: datetime) -> None:
         self._search = search
         self._newest = now
         self._seen: dict[int, datetime] = {}
         self._open = set(_open_rows().values_list("pk", flat=True))
-        list(self.ended())  # those that have ended a moment ago are not from now on
+        list(self.ended())  # discard those that have just ended
 
     def ended(self) -> Iterator[RequestLog]:
-        """What has ended since this was last asked, in the order in which it began."""
+        """Yield the rows that have ended since the last call, in the order in which they began."""
         earliest = self._newest - LATE_BY
         recent = set(RequestLog.objects.filter(started_at__gte=earliest).values_list("pk", flat=True))
         rows = RequestLog.objects.in_bulk(list((recent - self._seen.keys()) | self._open))
@@ -172,7 +174,8 @@ class Following:
                 self._open.add(row.pk)
             else:
                 self._open.discard(row.pk)
-                self._newest = max(self._newest, min(row.started_at, timezone.now()))  # clocks differ
+                # clocks of servers differ
+                self._newest = max(self._newest, min(row.started_at, timezone.now()))
                 self._seen[row.pk] = row.started_at
                 if self._search.matches(row):
                     yield row

@@ -1,7 +1,7 @@
-"""Gemini's signatures for clients that bring none back: in memory, and behind it in the database.
+"""Gemini's signatures for clients that do not send them back: in memory, with the database behind it.
 
-Reading the database is for what memory cannot know: a call made before a restart, or by another server on
-the same database. It is the only read before a first byte, takes a thread and at most half a second, and
+The database is read only for what memory cannot have: a call made before a restart, or on another server with
+the same database. It is the only read before a first byte, runs in a thread for at most half a second, and
 its failure means an unsigned call, never an error.
 """
 
@@ -27,15 +27,15 @@ logger = logging.getLogger(__name__)
 
 READ_SECONDS = 0.5
 ASK_AGAIN_SECONDS = 1.0
-"""What the database did not have it may have later: another server writes twice a second."""
+"""Interval for repeating a lookup without a result: another server writes twice a second."""
 WARM_ROWS = 2_000
 READ_ROWS = 200
-"""The newest calls of a loop; what comes before does without."""
+"""The newest calls of a tool loop that are looked up."""
 REMEMBERED_MISSES = 10_000
 
 
 class StoredSignatures:
-    """Until it is started it is a cache and no more. `keep` takes what the database shall have."""
+    """A SignatureStore; a mere cache until started. `keep` is called with each signature to be stored."""
 
     def __init__(self, keep: Callable[[str, str], None]) -> None:
         self._keep = keep
@@ -43,13 +43,13 @@ class StoredSignatures:
         self._asked_at: OrderedDict[str, float] = OrderedDict()
         self._thread: ThreadPoolExecutor | None = None
         self._overdue: asyncio.Future[dict[str, str]] | None = None
-        """A read that the database has not answered in time; until it has, nothing more is asked."""
+        """A lookup that timed out; until it returns, no other is started."""
 
     def get(self, key: str) -> str | None:
         return self._cache.get(key)
 
     def put(self, key: str, signature: str, *, is_carried: bool = False) -> None:
-        """Signatures of texts stay in memory: no model insists on them."""
+        """Keep a signature. Those of texts stay in memory: no model requires them."""
         self._cache.put(key, signature)
         if not is_carried and not key.startswith(TEXT_KEY):
             self._keep(key, signature)
@@ -71,7 +71,7 @@ class StoredSignatures:
             thread.shutdown(wait=False)
 
     async def recall(self, calls: Iterable[str]) -> None:
-        """Read the signatures of these, the newest first, so that `get` has them."""
+        """Look up the signatures of these calls, newest first, so that `get` returns them."""
         if self._thread is None:
             return
         missing = [call for call in calls if self._may_ask(call)][:READ_ROWS]
@@ -89,7 +89,8 @@ class StoredSignatures:
             self._note_misses([key for key in missing if key not in found])
 
     def _keep_what_came(self, reading: asyncio.Future[dict[str, str]]) -> None:
-        """Also what comes too late for this turn: the next one needs it, too. A late failure is no news."""
+        """Cache the result of a lookup, also after its timeout: the next turn needs it, too. A failure was
+        logged before."""
         if not reading.cancelled() and reading.exception() is None:
             self._remember(reading.result())
 

@@ -1,7 +1,7 @@
 """Thought signatures of tool calls in the database, for clients that cannot carry them, for a day.
 
-They belong to conversations, so they are encrypted as credentials are. One that no key opens any more counts
-as lost: the model is then told that the call is unsigned, and answers all the same.
+They belong to conversations, so they are encrypted like credentials. One that no key decrypts counts as
+missing: the call is then sent unsigned, which the model accepts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STEP_ROWS = 500
 
 
 def store(signatures: Mapping[str, str]) -> None:
-    """Signatures with the tag of their family, by tool_use id. A newer one for the same id wins."""
+    """Store signatures with the tag of their family, by tool_use id. A newer one for the same id wins."""
     expires_at = timezone.now() + KEPT
     rows = []
     for tool_use_id, signature in signatures.items():
@@ -47,13 +47,13 @@ def find(tool_use_ids: Iterable[str]) -> dict[str, str]:
 
 
 def newest(count: int) -> dict[str, str]:
-    """The newest last, as a cache wants them."""
+    """Return the newest signatures, the newest last, in the order of insertion for a cache."""
     rows = _valid().order_by("-expires_at")[:count]
     return dict(reversed(_opened(rows).items()))
 
 
 def prune_step() -> int:
-    """How many expired rows went; fewer than STEP_ROWS: that was all."""
+    """Delete expired rows, at most STEP_ROWS. Returns how many; fewer than STEP_ROWS when none are left."""
     expired = CallSignature.objects.filter(expires_at__lte=timezone.now()).order_by("expires_at")
     ids = list(expired.values_list("pk", flat=True)[:STEP_ROWS])
     CallSignature.objects.filter(pk__in=ids).delete()

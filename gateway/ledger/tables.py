@@ -1,8 +1,8 @@
 """Records into rows: requests, their attempts and the hourly sums, all in one transaction.
 
 Written as SQL for many rows at once: at a thousand requests a second the ORM's bulk_create costs more than
-everything else the ledger does (docs/performance.md). SQLite and PostgreSQL read the same text. Storing a row
-again changes nothing, so whoever cannot know whether a transaction went through does it once more.
+the rest of the ledger (docs/performance.md). SQLite and PostgreSQL accept the same text. Storing is
+idempotent, so a transaction of unknown outcome is repeated.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gateway.relay.error_messages import Attempt
 
 VALUES_A_STATEMENT = 6_500
-"""Python's lock changes hands with each statement: few large ones leave it alone."""
+"""Each statement takes and releases Python's lock: few large statements leave it to other threads."""
 
 
 class RequestRow(NamedTuple):
@@ -66,7 +66,7 @@ class RequestRow(NamedTuple):
 
 
 FIXED = RequestRow._fields[:8]
-"""Known from the beginning; the others are written again as they become known."""
+"""Columns known from the beginning; the others are updated as they become known."""
 CHANGING = RequestRow._fields[8:]
 
 
@@ -90,7 +90,7 @@ class AttemptRow(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """All that is written of one request. Its attempts come when it has ended, unless one was enough."""
+    """The rows of one request. Attempts are written when it has ended, and only if there were several."""
 
     request: RequestRow
     attempts: Sequence[AttemptRow] = ()
@@ -101,7 +101,7 @@ class Entry(NamedTuple):
 
 
 def entry_of(record: RequestRecord, instance_id: int) -> Entry:
-    """What is known of it now."""
+    """Return the rows for the record's present state."""
     attempts = record.attempts
     request = RequestRow(
         record.id,
@@ -138,8 +138,11 @@ ANSWERED_AT_ONCE = Q(attempts=1, problem=None, duration_seconds__isnull=False)
 
 
 def was_answered_at_once(row: RequestRow | RequestLog) -> bool:
-    """By its first attempt, which has no row of its own then: that of the request says all. Most are so.
-    ANSWERED_AT_ONCE asks the database the same."""
+    """Return True for a request answered by its first attempt, which is the usual case and has no attempt
+    row.
+
+    ANSWERED_AT_ONCE is the same condition as a query.
+    """
     return row.attempts == 1 and row.problem is None and row.duration_seconds is not None
 
 
@@ -160,15 +163,17 @@ def _attempt_row(request_id: int, number: int, attempt: Attempt) -> AttemptRow:
 
 
 def _moment(seconds: float) -> str:
-    """As both databases read it; SQLite keeps it so, and Django expects this very form there."""
+    """Format a time in UTC as both databases parse it and as Django stores it in SQLite."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(" ").removesuffix("+00:00")
 
 
 def store(entries: Sequence[Entry], instance_id: int, *, again: bool = False) -> bool:
-    """True when somebody has taken this server for dead. From then on, as when nobody knows what became of
-    the transaction before, it is `again`: what is known to have ended is not counted twice.
+    """Store the entries. Returns True when this server's lease had expired.
 
-    Raises DatabaseError; then nothing of it is stored, or all of it, if the connection broke just then.
+    `again` marks a replay: the lease expired, or the outcome of the last transaction is unknown. Requests
+    already known to have ended are not counted twice then.
+
+    Raises DatabaseError; then nothing is stored, or everything, if the connection broke during the commit.
     """
     ended = [entry for entry in entries if entry.has_ended]
     with transaction.atomic():
@@ -181,7 +186,8 @@ def store(entries: Sequence[Entry], instance_id: int, *, again: bool = False) ->
 
 
 def _revive(instance_id: int) -> bool:
-    """Holds the server's row until the end of the transaction, so that nobody closes our rows meanwhile."""
+    """Renew an expired lease and lock the server's row until the commit, so that no other server closes our
+    rows."""
     us = ServerInstance.objects.filter(pk=instance_id)
     ended_at = us.select_for_update().values_list("ended_at", flat=True).first()
     return ended_at is not None and us.update(ended_at=None) == 1
@@ -192,7 +198,7 @@ def _revive(instance_id: int) -> bool:
 
 @dataclass(slots=True)
 class Sums:
-    """What is added to a row of HourlyUsage; the names are its columns."""
+    """Increments for a row of HourlyUsage; the names are its columns."""
 
     requests: int = 0
     failed: int = 0
@@ -231,7 +237,7 @@ class Sums:
         self.stepped_in += row.stepped_in
 
     def add_attempt(self, row: AttemptRow | RequestRow) -> None:
-        """Of a request that was answered at once, its own row."""
+        """Add an attempt; for a request answered at once, its own row."""
         self.attempts += 1
         self.input_tokens += row.input_tokens
         self.output_tokens += row.output_tokens
@@ -249,7 +255,7 @@ SUMMED = tuple(field.name for field in fields(Sums))
 
 
 def _sums_of(ended: Iterable[Entry], known: dict[int, RequestLog]) -> dict[UsageKey, Sums]:
-    """`known` are the rows that say already how their request ended."""
+    """Return the increments. `known` are rows that already record how their request ended."""
     sums: defaultdict[UsageKey, Sums] = defaultdict(Sums)
     for request, attempts in ended:
         hour, client = _hour_of(request.started_at), request.client
@@ -257,7 +263,7 @@ def _sums_of(ended: Iterable[Entry], known: dict[int, RequestLog]) -> dict[Usage
             row = known[request.id]
             if row.problem != RequestLog.INTERRUPTED:
                 continue
-            # Somebody took us for dead, for example because the database could not be reached from here.
+            # The lease expired, for example because the database was unreachable from here.
             sums[hour, row.upstream_model, row.account, client].take_back_interrupted()
         whole = sums[hour, request.upstream_model, request.account, client]
         whole.add_request(request)
@@ -281,7 +287,7 @@ def _known_to_have_ended(ended: Sequence[Entry]) -> dict[int, RequestLog]:
 
 
 def _write_sums(sums: dict[UsageKey, Sums]) -> None:
-    """In one order, always: two servers that write the same rows must not wait for each other."""
+    """Write sums in a fixed order, so that two servers cannot deadlock."""
     table = _table(HourlyUsage)
     added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in SUMMED)
     rows = [(*key, *astuple(sums[key])) for key in sorted(sums)]
@@ -289,7 +295,8 @@ def _write_sums(sums: dict[UsageKey, Sums]) -> None:
 
 
 def _write_requests(rows: Sequence[RequestRow]) -> None:
-    """What has ended never changes again; one that was taken for interrupted may still say how it ended."""
+    """Write rows. An ended row never changes, except that one closed as interrupted may still get its real
+    end."""
     table = _table(RequestLog)
     changes = ", ".join(f"{name} = excluded.{name}" for name in CHANGING)
     guard = (
@@ -334,7 +341,7 @@ def _values_a_statement() -> int:
 
 def _execute(sql: str, values: list[Any]) -> None:
     if connection.vendor == "sqlite":
-        # Django's cursor would look for its own marks in the text, which takes as long as the statement.
+        # Bypasses Django's cursor, whose search for placeholders takes as long as the statement itself.
         with connection.wrap_database_errors:
             connection.connection.execute(sql, values)
     else:

@@ -1,4 +1,4 @@
-"""Points in time as people write them: 7d, 36h, 90m, 2026-11-24, 2026-11-24T13:45."""
+"""Parsing of points in time: 7d, 36h, 90m, 2026-11-24, 2026-11-24T13:45."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class NotATime(ValueError):
-    """The text is a sentence that says what would be."""
+    """A text that is no time; the message lists the accepted forms."""
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """In UTC; a text that names no zone means that of `now`. Raises NotATime."""
+    """Return the time in UTC; a text without a zone is in that of `now`. Raises NotATime."""
     text = text.strip()
     if text == "today":
         return now.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)

@@ -1,7 +1,7 @@
-"""What was used: by model, account or client from the hourly sums, by session from the requests themselves.
+"""Usage by model, account or client from the hourly sums, and by session from the requests themselves.
 
-A span of time begins where it is asked to: whole hours come from HourlyUsage, the piece before the first
-whole one from the rows. Where rows are gone by then, the span begins with its hour.
+A span begins exactly where it is asked to: whole hours come from HourlyUsage, the part of an hour before them
+from the rows. Where those rows have been deleted, the span begins with its hour.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 SPENT = ("attempts", *TOKEN_COLUMNS)
-"""Counted where they were spent; everything else where the request ended."""
+"""Counted for the account and model of each attempt; everything else where the request ended."""
 DIMENSIONS = {
     "model": ("model", "upstream_model"),
     "account": ("account", "account"),
     "client": ("client", "client"),
 }
-"""What can be asked for, and its column in HourlyUsage and in RequestLog."""
+"""Dimensions, each with its column in HourlyUsage and in RequestLog."""
 MOST_SESSIONS = 1000
 
 
 @dataclass(slots=True)
 class Totals(Sums):
-    """The same sums, over a span of time."""
+    """Sums over a span of time."""
 
     unattempted: int = 0
-    """Requests for which nobody was asked, or nobody knows whom: they died with their server."""
+    """Requests without an attempt, or with unknown attempts because their server died."""
 
     def add(self, sums: dict[str, Any]) -> None:
         for name, number in sums.items():
@@ -58,7 +58,7 @@ class Totals(Sums):
 
     @property
     def retries(self) -> int:
-        """Of parts they add up to those of the whole."""
+        """Attempts beyond the first of each request. Retries of the parts add up to those of the whole."""
         return self.attempts - (self.requests - self.unattempted)
 
     @property
@@ -90,7 +90,7 @@ class Totals(Sums):
 
 @dataclass(frozen=True, slots=True)
 class SessionUsage:
-    """One session of a client, as it names it; wall time is from its first request to its last."""
+    """One session, by the id the client sent. Wall time is from its first request to its last."""
 
     session_id: str
     client: str
@@ -116,13 +116,13 @@ class SessionUsage:
 
 
 def beginning(since: datetime) -> datetime:
-    """Where a span really begins: the rows of a piece of an hour may be gone."""
+    """Return where a span begins, given that rows of a part of an hour may have been deleted."""
     oldest = oldest_kept()
     return since if oldest is None or since > oldest else _hour_of(since)
 
 
 def totals_by(dimension: str, since: datetime) -> dict[str, Totals]:
-    """Most requests first. `dimension` is one of DIMENSIONS."""
+    """Return totals by value of `dimension`, one of DIMENSIONS, with the most requests first."""
     in_sums, in_rows = DIMENSIONS[dimension]
     since = beginning(since)
     first_whole_hour = since if since == _hour_of(since) else _hour_of(since) + HOUR
@@ -143,7 +143,7 @@ def totals(since: datetime) -> Totals:
 
 
 def history(since: datetime) -> dict[datetime, dict[str, Totals]]:
-    """By hour and model, oldest first; hours without a request are left out."""
+    """Return totals by hour and model, oldest first; hours without a request are left out."""
     sums = HourlyUsage.objects.filter(hour__gte=_hour_of(since)).values("hour", "model").order_by("hour")
     by_hour: dict[datetime, dict[str, Totals]] = {}
     for row in sums.annotate(**_sums_of_hours()):
@@ -153,7 +153,7 @@ def history(since: datetime) -> dict[datetime, dict[str, Totals]]:
 
 
 def sessions(since: datetime, limit: int = MOST_SESSIONS) -> list[SessionUsage]:
-    """The one used last comes first. Requests without a session are left out."""
+    """Return the sessions used last, newest first. Requests without a session are left out."""
     rows = RequestLog.objects.filter(started_at__gte=since).exclude(session_id="")
     grouped = rows.values("session_id").annotate(
         last_client=Max("client"),
@@ -187,9 +187,9 @@ def _summed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], column: str) -> None:
-    """The same sums as tables.py makes of requests when they end."""
+    """Add the sums that tables.py makes of requests when they end."""
     ended = rows.exclude(duration_seconds=None, problem=None)
-    # Nobody knows what else the interrupted ones have done.
+    # Duration and tokens of interrupted requests are unknown.
     known = Q(duration_seconds__isnull=False)
     waited = known & Q(waited_seconds__gte=NOTICEABLE_WAIT_SECONDS)
     _add(
@@ -220,6 +220,6 @@ def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], colu
 
 
 def _spent(key: str, which: Q | None = None) -> dict[str, Aggregate]:
-    """Of attempts, or of the requests that one attempt has answered."""
+    """Return sums over attempts, or over requests answered by one attempt."""
     tokens = {f"sum_{name}": Sum(name, filter=which) for name in SPENT if name != "attempts"}
     return {"sum_attempts": Count(key, filter=which), **tokens}

@@ -1,8 +1,8 @@
 """The ledger while the server runs: records wait in memory, one thread writes them, none is ever dropped.
 
-A record is noted when its request is accepted, when its first content is there, and when it has ended; what
-happens within half a second becomes one row written once. When the database does not take rows, they
-wait; when too many wait, new requests do; and when that lasts, new requests are refused.
+A record is noted when its request is accepted, when its first content arrives, and when it has ended; what
+happens within half a second becomes one row written once. While the database accepts no rows, they wait in
+memory; when too many wait, new requests wait, too, and after PATIENCE_SECONDS they are refused.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PATIENCE = {
     "sqlite": ["PRAGMA busy_timeout = 2000"],
     "postgresql": ["SET lock_timeout = '2s'", "SET statement_timeout = '20s'"],
 }
-"""How long the database itself waits for a lock before we say that we wait."""
+"""How long the database waits for a lock before the write fails."""
 PAUSE_SECONDS = 0.5
 REMINDER_SECONDS = 10.0
 TOUCH_SECONDS = 5.0
@@ -49,18 +49,18 @@ SWEEP_SECONDS = 15.0
 PRUNE_SECONDS = 60.0
 PRUNE_STEPS = 20
 WAITING_SIGNATURES = 10_000
-"""More are forgotten: a call without its signature is answered all the same."""
+"""Further signatures are dropped: an unsigned call is answered, too."""
 PRUNE_PAUSE_SECONDS = 0.05
 NOT_KEPT = "Not in the ledger: row %d"
-"""A mistake of ours. The rows beside it must not suffer."""
+"""A bug in the record. Other rows of the batch are written."""
 
 Result = TypeVar("Result")
 Records = dict[int, "RequestRecord"]
-"""By their ids in the ledger."""
+"""Records by their ids in the ledger."""
 
 
 class Ledger:
-    """Start and stop it inside the event loop; `open`, `note` and `close` belong there, too."""
+    """The queue and its writer. All methods run in the event loop."""
 
     def __init__(self, queue_rows: int = QUEUE_ROWS, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.instance_id = 0
@@ -68,13 +68,15 @@ class Ledger:
         self._patience_seconds = patience_seconds
         self._open: Records = {}
         self._ended: Records = {}
-        """What the database does not know yet: of requests under way, and of those that have ended."""
+        """Unwritten records: `_open` of requests under way, `_ended` of requests that have ended."""
         self._signatures: dict[str, str] = {}
-        """Of tool calls, by tool_use id; written with the rows (gateway/ledger/signature_store.py)."""
+        """Signatures of tool calls, by tool_use id; written with the rows
+        (gateway/ledger/signature_store.py)."""
         self._in_hand: set[int] = set()
-        """What the writer is writing at the moment, unless there is news of it already."""
+        """Ids being written now, without those that have changed meanwhile."""
         self._again = False
-        """The next rows may have been stored already: nobody knows what became of the last transaction."""
+        """True when the next rows may have been stored already: the outcome of the last transaction is
+        unknown."""
         self._lease_expired = False
         self._next_id = 0
         self._is_stopping = False
@@ -83,7 +85,7 @@ class Ledger:
         self._room = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self.also_store: list[Callable[[], None]] = []
-        """What else is written every few seconds and at the end, in the ledger's thread."""
+        """Further functions that write, called in the ledger's thread every few seconds and at the end."""
         self._trouble = Trouble()
 
     async def start(self) -> None:
@@ -93,7 +95,7 @@ class Ledger:
         self._keeper = asyncio.create_task(self._maintain())
 
     async def stop(self) -> None:
-        """Writes what is left, for as long as the caller lets it."""
+        """Write what is left, until the caller cancels."""
         self._keeper.cancel()
         with suppress(asyncio.CancelledError):
             await self._keeper
@@ -110,15 +112,15 @@ class Ledger:
             self._thread.submit(connection.close)
             self._thread.shutdown(wait=False)
 
-    # What requests do
+    # For requests
 
     @property
     def waiting(self) -> int:
-        """Rows that the database does not have yet."""
+        """Number of rows not yet in the database."""
         return len(self._open) + len(self._ended) + len(self._in_hand)
 
     async def open(self, record: RequestRecord) -> None:
-        """Raises Unavailable when too much waits to be written, and has for a while."""
+        """Note a new record. Raises Unavailable when too many rows have been waiting for too long."""
         if not live("LEDGER_RETENTION_DAYS"):
             return
         if self.waiting >= self._queue_rows:
@@ -127,14 +129,14 @@ class Ledger:
         self.note(record)
 
     def note(self, record: RequestRecord) -> None:
-        """Something about it has changed that should not be lost with this process."""
+        """Write the record's present state soon."""
         if record.id:
             self._in_hand.discard(record.id)
             self._open[record.id] = record
             self._wake_writer()
 
     def close(self, record: RequestRecord) -> None:
-        """It has ended, and will not change any more."""
+        """Write the record, which has ended and will not change."""
         if record.id:
             self._in_hand.discard(record.id)
             self._open.pop(record.id, None)
@@ -164,7 +166,7 @@ class Ledger:
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             ) from None
 
-    # What the writer does
+    # The writer
 
     async def _keep_writing(self) -> None:
         while self.waiting or self._signatures or not self._is_stopping:
@@ -204,7 +206,7 @@ class Ledger:
             self._room.set()
 
     async def _write_signatures(self) -> None:
-        """After the rows, which matter more, and only once these could be written."""
+        """Write signatures, once the rows, which matter more, have been written."""
         batch, self._signatures = self._signatures, {}
         try:
             await self._in_thread(signatures.store, batch)
@@ -218,7 +220,7 @@ class Ledger:
             await asyncio.sleep(PAUSE_SECONDS)
 
     def _put_back(self, opened: Records, ended: Records) -> None:
-        """Before what has come meanwhile; what has ended meanwhile is there already."""
+        """Queue the batch again before newer records; a record that has ended meanwhile stays in `_ended`."""
         self._in_hand.clear()
         self._again = True
         self._ended = {**ended, **self._ended}
@@ -253,7 +255,8 @@ class Ledger:
             logger.warning("Another server has died: %d requests of its were interrupted", closed)
 
     async def _prune(self) -> bool:
-        """False when there is more, which waits for the next time: nobody must take us for dead meanwhile."""
+        """Delete old rows. Returns False when some are left for the next time, since the lease must be
+        renewed in between."""
         before = retention.oldest_kept()
         expired_gone = await self._prune_with(signatures.prune_step)
         return (before is None or await self._prune_with(retention.prune_step, before)) and expired_gone
@@ -266,12 +269,13 @@ class Ledger:
         return False
 
     async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
-        """All the ledger does to the database, one thing after the other, on a connection of its own."""
+        """Run `work` in the ledger's thread, which makes all its database calls in order, on one
+        connection."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, connected, work, *arguments)
 
 
 class Trouble:
-    """The database does not take rows: said at once, again now and then, and when it is over."""
+    """Logs an outage of the database: at once, again every REMINDER_SECONDS, and when it is over."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -297,7 +301,8 @@ class Trouble:
 def _store_all(
     opened: Sequence[Entry], ended: Iterable[RequestRecord], instance_id: int, again: bool
 ) -> bool:
-    """Those that have ended do not change any more: they can be read here, away from the event loop."""
+    """Store a batch. Ended records no longer change, so they are turned into rows here, outside the event
+    loop."""
     return _store([*opened, *_entries_of(ended, instance_id)], instance_id, again)
 
 
@@ -316,11 +321,11 @@ def _store(entries: Sequence[Entry], instance_id: int, again: bool) -> bool:
         return tables.store(entries, instance_id, again=again)
     except Exception as error:
         if isinstance(error, Error) and not isinstance(error, _about_values()):
-            raise  # locked, full, gone, broken: it may be over the next time
+            raise  # locked, full, gone or broken: the next try may succeed
         if len(entries) == 1:
             logger.exception(NOT_KEPT, entries[0].request.id)
             return False
-    # One of them is what no database would take.
+    # The database refuses one of them.
     was_dead = False
     for entry in entries:
         was_dead |= _store([entry], instance_id, again=True)
@@ -328,13 +333,14 @@ def _store(entries: Sequence[Entry], instance_id: int, again: bool) -> bool:
 
 
 def _about_values() -> tuple[type[Error], ...]:
-    """SQLite's words for a value of a strange type are PostgreSQL's for a connection that is gone."""
+    """Return the errors caused by a value. SQLite's class for a value of an unknown type is PostgreSQL's for
+    a lost connection."""
     strange = (InterfaceError, ProgrammingError) if connection.vendor == "sqlite" else ()
     return (DataError, IntegrityError, *strange)
 
 
 def _split(waiting: Records, count: int) -> tuple[Records, Records]:
-    """The first so many, and the rest."""
+    """Return the first `count` records, and the others."""
     items = iter(waiting.items())
     return dict(islice(items, count)), dict(items)
 
@@ -360,5 +366,5 @@ def _connect() -> None:
 
 
 def _lock() -> str:
-    """What proxy_site/data_dir.py holds while a server with SQLite runs."""
+    """Return the name of the lock that proxy_site/data_dir.py holds while a server with SQLite runs."""
     return f"{socket.gethostname()}:{settings.DATA_DIR}" if connection.vendor == "sqlite" else ""
