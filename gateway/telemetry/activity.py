@@ -1,10 +1,10 @@
-"""What is going on, for whoever watches: requests as they start, fail, begin and end; log lines; accounts.
+"""Live events for open pages: requests as they start, fail, begin and end; log lines; accounts.
 
-Events go through the channel layer, so that a page served by one process sees what all of them do. They are
-gathered for a fifth of a second first: a layer in memory holds a hundred messages for each listener and then
-drops, silently. Each batch has its number, so that a listener knows when one is missing and can look at
-everything anew. Without listeners nothing is gathered: those who listen say so, again and again, because a
-listener that is gone says nothing.
+Events go through the channel layer, so that a page served by one process gets those of all. They are batched
+for a fifth of a second: the in-memory layer keeps a hundred messages for each listener and then drops
+silently. Batches are numbered, so that a listener detects a missing one and can reload its state. Without
+listeners nothing is collected: listeners announce themselves repeatedly, since a closed one cannot be noticed
+otherwise.
 
     async with Listener() as listener:
         while (batch := await listener.next()) is not None:
@@ -32,11 +32,11 @@ SOURCES = "activity.sources"
 END = "activity.end"
 BATCH_SECONDS = 0.2
 LARGEST_BATCH = 500
-"""Events; more in so short a time nobody can read, and the page counts them as missed."""
+"""In events; further ones are counted as missed."""
 ANNOUNCE_SECONDS = 20.0
 HEARD_FOR_SECONDS = 60.0
 RENEW_SECONDS = 3600.0
-"""Layers forget who is in a group after a day."""
+"""Layers expire group memberships after a day."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +44,16 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Batch:
     source: str
-    """Which server; each numbers its batches by itself, from 1."""
+    """The server, which numbers its batches from 1."""
     number: int
     missed: int
-    """Events left out of this batch because there were too many."""
+    """Number of events left out of this batch because there were too many."""
     events: str
 
 
 class Activity:
-    """One for each server. `publish` may be called from any thread; start and stop are the event loop's."""
+    """The publisher of one server. `publish` may be called from any thread; start and stop in the event
+    loop."""
 
     def __init__(self) -> None:
         self._heard_until = 0.0
@@ -85,7 +86,7 @@ class Activity:
         return self._heard_until > time.monotonic()
 
     def publish(self, kind: str, facts: dict[str, Any]) -> None:
-        """Values that JSON knows. Free while nobody listens."""
+        """Publish an event of JSON values. Returns at once without listeners."""
         loop = self._loop
         if loop is None or not self.is_heard:
             return
@@ -115,11 +116,11 @@ class Activity:
                     "source": self._source,
                     "number": self._number,
                     "missed": missed,
-                    # As text: the layer copies every message for each listener, and a text is one object.
+                    # As text, which the layer does not copy for each listener.
                     "events": orjson.dumps(events, default=str).decode(),
                 },
             )
-        except Exception as error:  # a layer of any kind; who watches sees the gap
+        except Exception as error:  # of any layer; the number reveals the missing batch
             logger.debug("Activity could not be sent: %s", error)
 
     async def _keep_listening_for_listeners(self, ready: asyncio.Event) -> None:
@@ -141,7 +142,7 @@ class Activity:
 
 
 class Listener:
-    """A context manager; inside it, `next` gives the batches of all servers, until this one ends."""
+    """A context manager; `next` returns the batches of all servers until this one stops."""
 
     async def __aenter__(self) -> Self:
         _listening.add(self)
@@ -159,7 +160,7 @@ class Listener:
         await self._layer.group_discard(LISTENERS, self._channel)
 
     async def next(self) -> Batch | None:
-        """None when this server ends."""
+        """Return the next batch; None when this server stops."""
         message = await self._layer.receive(self._channel)
         if message["type"] == END:
             return None
@@ -175,13 +176,13 @@ class Listener:
             await self._announce()
 
     async def _announce(self) -> None:
-        """And belong to the group again: a layer puts out who has not read for a minute."""
+        """Announce this listener and renew its membership: a layer expires a channel unread for a minute."""
         await self._layer.group_add(LISTENERS, self._channel)
         await self._layer.group_send(SOURCES, {"type": "activity.listen"})
 
 
 async def close_listeners() -> None:
-    """Of this process, which ends: it must not wait for those who would listen for ever."""
+    """Close the listeners of this process before it ends, since they would wait for ever."""
     for listener in list(_listening):
         await listener.close()
 

@@ -1,5 +1,4 @@
-"""Says now and then that all is well, and at once when an account has changed: a line a minute in the log, an
-event for the pages."""
+"""The heartbeat: a log line every minute, and an event for the pages when an account changes."""
 
 from __future__ import annotations
 
@@ -69,7 +68,7 @@ class Heartbeat:
 
 
 class LogLines(logging.Handler):
-    """Lines of the log, for the pages; as safe to show as in the log itself."""
+    """Publishes log lines as events, redacted like the log itself."""
 
     def __init__(self, activity: Activity) -> None:
         super().__init__()

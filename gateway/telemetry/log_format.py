@@ -1,7 +1,6 @@
-"""How lines of the log look: for people, with colours on a terminal, or one JSON object a line for machines.
+"""Log formats: text, coloured on a terminal, or one JSON object a line.
 
-Whatever is logged passes here, so here is the last place where a secret, a prompt or a control character
-could get into the log, and does not.
+All log records pass through these formatters, which remove secrets, prompts and control characters.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ from gateway.telemetry.request_ids import current_request_id
 
 COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 HIDDEN = "[hidden]"
-# What secrets look like here: Google's tokens, codes, keys and client secrets; clients' keys; sealed ones;
-# set-up links.
+# Google's tokens, codes, keys and client secrets; clients' keys; encrypted credentials; set-up links.
 SECRETS = re.compile(
     r"ya29\.[\w.-]+|1//[\w-]{8,}|4/[\w-]{16,}|GOCSPX-[\w-]+|AIza[\w-]{20,}|sk-[\w-]{16,}|gAAAA[\w=-]{20,}"
     r"|(?<=/set-up/)[^/\s]+"
@@ -33,13 +31,13 @@ SECRETS = re.compile(
 )
 SETTINGS_WITH_SECRETS = ("AUTH_TOKEN", "WEBUI_PASSWORD", "OAUTH_CLIENT_SECRET", "SECRET_KEY")
 SHORTEST_SECRET = 8
-"""A shorter one is a word that may stand in any line."""
+"""A shorter setting may be a word that stands in any line."""
 SPEAKING_ERRORS = (OSError, DatabaseError, ImportError, MemoryError, RecursionError)
-"""Their messages tell of the machine; those of other errors may quote the value they failed on."""
+"""Errors whose messages describe the machine; messages of others may quote the value they failed on."""
 
 
 def formatter(log_format: str, stream: str) -> logging.Formatter:
-    """For the setting LOG_FORMAT, and "stdout" or "stderr"."""
+    """Return the formatter for LOG_FORMAT; `stream` is "stdout" or "stderr"."""
     if log_format == "json":
         return JsonFormatter()
     # https://no-color.org
@@ -56,7 +54,7 @@ def redacted(text: str) -> str:
 
 
 class RequestIdFilter(logging.Filter):
-    """Puts the id of the request on each record, which may be formatted in another place later."""
+    """Sets the request id on each record, which may be formatted in another context later."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not hasattr(record, "request_id"):
@@ -65,20 +63,20 @@ class RequestIdFilter(logging.Filter):
 
 
 class BelowWarning(logging.Filter):
-    """For standard output; the rest goes to standard error."""
+    """Passes records for standard output; the others go to standard error."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno < logging.WARNING
 
 
 class SafeFormatter(logging.Formatter):
-    """`message_of` and `traceback_of` are what may be shown of a record."""
+    """Base of the formatters: `message_of` and `traceback_of` return what may be shown of a record."""
 
     def message_of(self, record: logging.LogRecord) -> str:
         return escape_controls(redacted(record.getMessage()))
 
     def traceback_of(self, record: logging.LogRecord) -> str:
-        """Where it happened. What it says only where that cannot be a piece of somebody's prompt."""
+        """Return the traceback, with the error's message only where it cannot contain a part of a prompt."""
         if not record.exc_info or record.exc_info[1] is None:
             return ""
         error = record.exc_info[1]
@@ -111,8 +109,8 @@ class TextFormatter(SafeFormatter):
 
 
 class JsonFormatter(SafeFormatter):
-    """time, level, logger, message; request_id, request (the facts of one that has ended) and traceback where
-    there are such."""
+    """One object with time, level, logger and message, and, where they exist, request_id, request (the facts
+    of an ended request) and traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {

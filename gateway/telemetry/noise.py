@@ -1,5 +1,5 @@
-"""What strangers cause to be logged: a line a minute each, and a few for all of them, so that nobody can fill
-the disk. The next line says how many were left out."""
+"""Rate limit for log lines that unauthenticated callers cause, so that they cannot fill the disk: one a
+minute for each network and MOST_LINES for all. The next line gives the number of those left out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY_SECONDS = 60.0
 MOST_LINES = 10
-"""For all strangers together, in that time."""
+"""For all unauthenticated callers together, within LINE_EVERY_SECONDS."""
 OURS = ("accounts", "gateway", "dashboard", "proxy_site")
 
 
@@ -25,7 +25,7 @@ class Budget:
         self._left_out = 0
 
     def spend(self, key: Hashable) -> str | None:
-        """None: leave this line out. Else what stands at its end, mostly nothing."""
+        """Return a suffix for the line, mostly empty; None when the line must be left out."""
         now = self._now()
         since = now - LINE_EVERY_SECONDS
         self._said_at = {known: at for known, at in self._said_at.items() if at > since}
@@ -47,13 +47,13 @@ libraries = Budget()
 def say_of_stranger(
     logger: logging.Logger, level: int, address: str, message: str, *arguments: object
 ) -> None:
-    """`address` is the stranger's; the rest is what a logger wants."""
+    """Log a line caused by the unauthenticated caller at `address`, within the budget."""
     if logger.isEnabledFor(level) and (more := strangers.spend(network_of(address))) is not None:
         logger.log(level, f"{message}%s", *arguments, more)
 
 
 class NoiseFilter(logging.Filter):
-    """For handlers: what libraries log. Our own lines are few, or go through `say_of_stranger`."""
+    """Handler filter for records of libraries. Our own lines are few, or go through `say_of_stranger`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.partition(".")[0] in OURS:
@@ -69,7 +69,7 @@ class NoiseFilter(logging.Filter):
 
 
 def _place(record: logging.LogRecord) -> tuple[str, int]:
-    """The same mistake is one kind of line, whatever it says: where it was raised, or where it was logged."""
+    """Return where the error was raised, or the line was logged: records of one place count as one kind."""
     frame = record.exc_info[2] if record.exc_info else None
     if frame is None:
         return record.pathname, record.lineno

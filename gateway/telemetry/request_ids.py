@@ -1,4 +1,4 @@
-"""The id of a request: told to the client, kept in the ledger, and on each line of the log meanwhile."""
+"""The id of a request: sent to the client, stored in the ledger, and part of each of its log lines."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextvars import ContextVar
 WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 current_request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""Of the request this task works for; empty outside of any."""
+"""The id of the current task's request; empty outside of any."""
 
 
 def accepted_or_new(asked: str) -> str:
-    """The client's own `x-request-id`, if it can stand in a header, a log and a URL.
+    """Return the client's own `x-request-id`, if it is safe in a header, a log and a URL, else a new id.
 
-    Ours begin with the time: they can be sorted, and a database appends to its index of them.
+    New ids begin with the time: they can be sorted, and a database appends to its index of them.
     """
     if WELL_FORMED.fullmatch(asked):
         return asked
