@@ -1,4 +1,4 @@
-"""Requests read, counted and translated: in the event loop, or in worker processes when they are large.
+"""Parsing, counting and translation of requests: in the event loop, or in worker processes for large ones.
 
 Imports translation, dialects, bodies and routing.
 """

@@ -1,6 +1,6 @@
-"""What a worker process does with a request that it has read from a body. Pure.
+"""Functions that a worker process runs on a request it has parsed from a body. Pure.
 
-Each returns what can be sent back, and no more of the request than that needs.
+Each returns a picklable value with no more of the request than its caller needs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Kept(NamedTuple):
-    """What the gateway keeps besides the body. ``fields`` are those that do not stay there."""
+    """What the gateway keeps besides the body. ``fields`` are those that are not left in the body."""
 
     fields: dict[str, Any]
     summary: RequestSummary
@@ -67,7 +67,7 @@ def translate(
     without_thinking: bool,
     token_ratio: float,
 ) -> TranslatedRequest:
-    """Each member of its ``request`` is JSON, as is that of `search`."""
+    """Translate a request. Each member of its ``request`` is JSON, as is that of `search`."""
     return _with_json(
         translate_request(
             completed(changes, request),
@@ -92,6 +92,6 @@ def search(
 
 
 def _with_json(translated: TranslatedRequest) -> TranslatedRequest:
-    """As buffers, which are sent without a copy."""
+    """Write the members of ``request`` as JSON buffers, which are sent without a copy."""
     members = {name: PickleBuffer(orjson.dumps(value)) for name, value in translated.request.items()}
     return replace(translated, request=members)

@@ -1,4 +1,4 @@
-"""What the gateway keeps of a request that is too large for the event loop: its body, a few facts. Pure."""
+"""A request that is too large for the event loop: its body and a summary. Pure."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
     from gateway.translation.web_search.asked import Search
 
 LONGEST_FIRST_TEXT = 16_384
-"""Characters of the first text, by which a conversation is known."""
+"""Characters of the first text, which identifies a conversation."""
 STAYS_IN_THE_BODY = frozenset({"messages", "system", "tools"})
 
 
 @dataclass(frozen=True, slots=True)
 class RequestParser:
-    """Knows for which call a request is, and what its headers say."""
+    """Parses requests for one endpoint with its headers."""
 
     only_counts: bool
     version: str
     betas: frozenset[str]
 
     def parse(self, value: object) -> MessagesRequest:
-        """Raises InvalidRequest."""
+        """Parse a body's JSON value. Raises InvalidRequest."""
         parse = parse_count_tokens_request if self.only_counts else parse_messages_request
         return parse(value, version=self.version, betas=self.betas)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestSummary:
-    """What the gateway asks of messages, system and tools besides having them translated."""
+    """Facts about messages, system and tools that the gateway needs besides their translation."""
 
     message_count: int
     tool_count: int
     first_text: str = field(repr=False)
     search: Search | None
-    """The web search that is asked for."""
+    """The web search asked for."""
     typed_messages: list[dict[str, Any]] = field(repr=False)
-    """What the person has typed, where a safety check is asked for."""
+    """The user's typed messages, where a safety check is asked for."""
 
 
 def summarize(request: MessagesRequest) -> RequestSummary:
@@ -67,10 +67,11 @@ def _first_text(content: str | list[dict[str, Any]]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LargeRequest(MessagesRequest):
-    """``messages``, ``system`` and ``tools`` are those of the body: here, they hold what was added since.
+    """A request whose ``messages``, ``system`` and ``tools`` stay in the body; here they hold later additions
+    only.
 
-    ``unsigned_calls`` are the calls for which Gemini wants a signature that the client has not sent;
-    ``signature_keys`` of all calls and texts that may have one.
+    ``unsigned_calls`` are the calls for which Gemini requires a signature that the client has not sent;
+    ``signature_keys`` are the keys of all calls and texts that may have one.
     """
 
     body: Body = field(repr=False)
@@ -79,7 +80,7 @@ class LargeRequest(MessagesRequest):
     signature_keys: tuple[str, ...] = field(repr=False)
 
     def changes(self) -> MessagesRequest:
-        """What `completed` needs."""
+        """Return the changes to the body's request, for `completed`."""
         return MessagesRequest(**fields_of(self))
 
 
@@ -88,7 +89,7 @@ def fields_of(request: MessagesRequest) -> dict[str, Any]:
 
 
 def completed(changes: MessagesRequest, request: MessagesRequest) -> MessagesRequest:
-    """``request`` as it was read from the body, with what has been changed since."""
+    """Return the ``request`` parsed from the body, with later changes applied."""
     system = request.system
     if changes.system:
         system = [*_as_blocks(system), *_as_blocks(changes.system)]

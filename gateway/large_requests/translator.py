@@ -1,4 +1,5 @@
-"""Requests are read, counted and translated: here when that takes a moment, otherwise in a worker process."""
+"""Parses, counts and translates requests: in the event loop when that is quick, otherwise in a worker
+process."""
 
 from __future__ import annotations
 
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
 LARGE_BYTES = 1024 * 1024
 MUCH_STRUCTURE = 30_000
-"""Of the characters ``{}[],:`` outside of texts; sessions of Claude Code have 25,000 a megabyte. So many take
-about a tenth of a second as schemas of tools, and less anywhere else."""
+"""In characters ``{}[],:`` outside of texts; sessions of Claude Code have 25,000 a megabyte. So many take
+about a tenth of a second as schemas of tools, and less elsewhere."""
 MOST_MENDED_HERE = 10_000
-"""Escapes that may be halves of characters; mending them takes far longer than reading does."""
+"""Escapes that may be lone surrogates; joining them takes far longer than parsing."""
 
 
 class ReadRequest(NamedTuple):
@@ -50,14 +51,14 @@ class RequestTranslator:
         self._workers = workers
 
     async def read(self, body: Body, parser: RequestParser) -> ReadRequest:
-        """The request is a LargeRequest when the body is large. Raises GatewayError."""
+        """Parse a request, into a LargeRequest when the body is large. Raises GatewayError."""
         if await _is_large(body):
             return await self._read_large(body, parser)
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             if body.count(rb"\ud") + body.count(rb"\uD") > MOST_MENDED_HERE:
-                await count_structure(body)  # a glance has shown few values; they may be deep
+                await count_structure(body)  # few values, but perhaps deeply nested
                 return await self._read_large(body, parser)
             value = parse_json(body)
         refuse_depth(value)
@@ -79,7 +80,7 @@ class RequestTranslator:
         return ReadRequest(request, kept.summary)
 
     async def count(self, request: MessagesRequest, family: Family) -> int:
-        """An estimate of its tokens. Raises GatewayError."""
+        """Estimate a request's tokens. Raises GatewayError."""
         if isinstance(request, LargeRequest):
             return await self._workers.run(estimate_input_tokens, request.body, request.parser, family)
         return estimate_input_tokens(request, family)
@@ -87,7 +88,7 @@ class RequestTranslator:
     async def translate(
         self, request: MessagesRequest, model: UpstreamModel, *, without_thinking: bool = False
     ) -> TranslatedRequest:
-        """Raises GatewayError. Signatures that only the database has are read first."""
+        """Translate a request, after loading signatures that only the database has. Raises GatewayError."""
         if model.family == "gemini":
             await self._signatures.recall(self._unsigned_calls(request))
         ratio = self._token_ratios.of(model.listed_id)
@@ -115,7 +116,7 @@ class RequestTranslator:
     async def translate_search(
         self, search: Search, request: MessagesRequest, model: UpstreamModel
     ) -> TranslatedRequest:
-        """Raises GatewayError."""
+        """Translate a web search. Raises GatewayError."""
         preamble = live("SYSTEM_PREAMBLE")
         if not isinstance(request, LargeRequest):
             return translate_search(search, request, model, system_preamble=preamble)
@@ -129,7 +130,7 @@ class RequestTranslator:
         return [call for call in request.unsigned_calls if self._signatures.get(call) is None]
 
     def _known_signatures(self, request: LargeRequest, family: Family) -> SignatureCache:
-        """Those that its calls and texts may need."""
+        """Return the stored signatures that the request's calls and texts may need."""
         known = SignatureCache()
         for key in request.signature_keys if family == "gemini" else ():
             signature = self._signatures.get(key)
@@ -139,7 +140,8 @@ class RequestTranslator:
 
 
 async def _is_large(body: Body) -> bool:
-    """Raises InvalidRequest for more structure, or deeper, than any request has."""
+    """Return True for a body to be parsed in a worker. Raises InvalidRequest for impossible size or depth of
+    structure."""
     if len(body) <= LARGE_BYTES and has_few_values(body):
         return False
     structure = await count_structure(body)
@@ -147,7 +149,7 @@ async def _is_large(body: Body) -> bool:
 
 
 def _are_quickly_translated(request: MessagesRequest) -> bool:
-    """Its tools, and the schema of a structured answer, which is read as one of them."""
+    """Return True when tools and answer schema, which is read as a tool, are quickly translated."""
     schema = wanted_schema(request)
     tools = [*offered_tools(request), *([] if schema is None else [{"name": "", "input_schema": schema}])]
     return not tools or are_quickly_translated(tools)

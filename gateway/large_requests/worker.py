@@ -1,7 +1,7 @@
-"""A worker process: reads large requests and does jobs with them, so that the event loop never has to.
+"""A worker process: parses large requests and runs jobs on them, outside the gateway's event loop.
 
-It imports neither Django nor the network, has no connection but the one to the gateway, and ends when that is
-closed, however the gateway ended.
+It imports neither Django nor network code, has no connection but the one to the gateway, and ends when that
+is closed, however the gateway ended.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ if TYPE_CHECKING:
     from gateway.large_requests.request import RequestParser
 
     Job = tuple[Callable[..., Any], RequestParser, tuple[Any, ...], dict[str, Any]]
-    """A function, what reads the request that is its first argument, and its other arguments."""
+    """A function, the parser of the request that is its first argument, and its other arguments."""
 
 NICE = 5
-"""Other requests come first."""
+"""Added niceness: the gateway's own process has priority."""
 
 
 def main() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, and systemd to all processes of a service
-        signal.signal(number, signal.SIG_IGN)  # are for the gateway, which lets requests finish
+    # Ctrl-C and systemd signal all processes; the gateway alone acts on it and lets requests finish.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     os.nice(NICE)
     gc.disable()  # a job makes few cycles; they are collected between jobs
     gc.freeze()
@@ -45,8 +46,11 @@ def main() -> None:
 
 
 def _outcome(connection: Connection, job: Job) -> Any:
-    """What the job returns, or the exception it raises. The body is named nowhere: it takes no memory once it
-    is parsed. Nor is the text of an exception told that may quote it."""
+    """Return the job's result, or the exception it raised.
+
+    The body has no name here, so that its memory is freed once it is parsed. An exception's text is left out
+    when it may quote the body.
+    """
     function, parser, args, kwargs = job
     try:
         return function(parser.parse(parse_json(connection.recv_bytes())), *args, **kwargs)
@@ -59,7 +63,7 @@ def _outcome(connection: Connection, job: Job) -> Any:
 
 
 def _place_of(error: Exception) -> str:
-    """The line of our code that failed, for example ``history.py:52``."""
+    """Return the line of our code that failed, for example ``history.py:52``."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -69,7 +73,7 @@ def _place_of(error: Exception) -> str:
 
 
 def send(connection: Connection, value: Any) -> None:
-    """Its buffers follow it, so that they need not be copied."""
+    """Send a pickled value, followed by its buffers, which are not copied."""
     buffers: list[pickle.PickleBuffer] = []
     pickled = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     connection.send((pickled, len(buffers)))
@@ -78,7 +82,7 @@ def send(connection: Connection, value: Any) -> None:
 
 
 def receive(connection: Connection) -> Any:
-    """What `send` has sent; its buffers are bytes."""
+    """Receive a value from `send`; its buffers are bytes."""
     pickled, count = connection.recv()
     buffers = [connection.recv_bytes() for _ in range(count)]
     return pickle.loads(pickled, buffers=buffers)  # noqa: S301  # from our own process

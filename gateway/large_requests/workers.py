@@ -1,7 +1,7 @@
-"""The worker processes, seen from the gateway: started when there is work, ended when there has been none.
+"""Manages worker processes: started when there is work, ended after a time without.
 
-A thread would not do for the work itself: the reader and the writer of JSON hold Python's lock for as long as
-they work. Threads wait for the processes, one for each.
+Threads alone would not do: parsing and writing JSON hold Python's lock throughout. A thread waits for each
+process.
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ MOST_WAITING = 50
 WAIT_SECONDS = 20.0
 RETRY_SECONDS = 5.0
 IDLE_SECONDS = 60.0
-# glibc keeps what was freed for the next time, up to 32 MiB a piece, unless it is told a size.
+# glibc keeps freed memory for later use, up to 32 MiB a piece, unless a size is given.
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1024 * 1024)}
 
 
 class TranslationWorkers:
-    """Made without an event loop, and needs no start. `stop` ends them, also in the middle of a job."""
+    """A pool of worker processes. Needs no event loop and no start; `stop` ends them, also in the middle of a
+    job."""
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(min(max(2, os.cpu_count() or 1), MOST_WORKERS))
@@ -63,7 +64,8 @@ class TranslationWorkers:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """What the function returns for the request in ``body``. Raises GatewayError."""
+        """Run ``function`` in a worker on the request in ``body`` and return its result. Raises
+        GatewayError."""
         async with self._turn():
             worker = self._take()
             is_well = False
@@ -86,19 +88,20 @@ class TranslationWorkers:
         try:
             raise outcome
         finally:
-            del outcome  # an error that names itself in its own traceback would keep the body for long
+            del outcome  # an error whose traceback refers to itself would keep the body in memory
 
     async def stop(self) -> None:
         self._is_stopped = True
         for timer in self._idle.values():
             timer.cancel()
-        ended = [worker.end() for worker in (*self._busy, *self._idle)]  # whoever waits for one is told
+        # callers that wait for one get an error
+        ended = [worker.end() for worker in (*self._busy, *self._idle)]
         self._idle.clear()
         await asyncio.gather(*ended)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """One worker may be used within. Raises Unavailable."""
+        """Wait for a free worker. Raises Unavailable."""
         if self._waiting >= MOST_WAITING:
             raise _unavailable(f"{self._waiting} large requests wait already.")
         self._waiting += 1
@@ -117,7 +120,7 @@ class TranslationWorkers:
             self._free.release()
 
     def _take(self) -> _Worker:
-        """The one that has worked last, or a new one."""
+        """Return the most recently used worker, or a new one."""
         worker = self._take_idle() or self._start()
         self._busy.add(worker)
         return worker
@@ -128,7 +131,7 @@ class TranslationWorkers:
             timer.cancel()
             if worker.process.poll() is None:
                 return worker
-            worker.end()  # somebody has killed it meanwhile
+            worker.end()  # was killed while idle
         return None
 
     def _start(self) -> _Worker:
@@ -152,7 +155,7 @@ class TranslationWorkers:
 
 
 class _Worker:
-    """The process, and a thread that waits for it."""
+    """A process, and the thread that waits for it."""
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
@@ -168,7 +171,8 @@ class _Worker:
         self._ended: asyncio.Future[None] | None = None
 
     async def do(self, job: Job, body: Body) -> Any:
-        """What the job returned or raised. Raises EOFError or OSError when the process has ended."""
+        """Run a job and return its result or exception. Raises EOFError or OSError when the process has
+        ended."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._do, job, body)
 
@@ -178,7 +182,7 @@ class _Worker:
         return receive(self._connection)
 
     def end(self) -> asyncio.Future[None]:
-        """At once: it has nothing to lose. May be called again."""
+        """Kill the process; its jobs have no state to lose. May be called again."""
         if self._ended is None:
             self.process.kill()
             self._ended = asyncio.get_running_loop().run_in_executor(self._thread, self._close)
