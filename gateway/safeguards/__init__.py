@@ -1,5 +1,5 @@
-"""The safety check of tool calls: another model is asked about each before the client runs it.
+"""The safety check of tool calls: another model, the judge, decides on each before the client runs it.
 
-A client in Claude Code's auto mode asks for it with ``safeguards`` and reads the verdicts in
-``safeguard_results``; without a verdict it runs nothing that needs one.
+A client in Claude Code's auto mode asks for the check with ``safeguards`` and reads the decisions in
+``safeguard_results``; it runs no tool that needs a decision without one.
 """

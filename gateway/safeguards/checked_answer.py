@@ -1,4 +1,4 @@
-"""An answer whose tool calls are judged when it has ended, and before the client hears that it has."""
+"""An answer whose tool calls are checked when it has ended, before its end is sent to the client."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PING_SECONDS = 3.0
 
 
 class CheckedAnswer:
-    """Is read and closed as an Answer is. The answer's own account and connection are given back before the
-    judge is asked, who may need both."""
+    """An answer with the interface of Answer. The underlying answer is closed before the judge is asked,
+    since the judge may need its account and connection."""
 
     def __init__(self, answer: Answer, check: SafetyCheck) -> None:
         self.model_id = answer.model_id
@@ -29,10 +29,13 @@ class CheckedAnswer:
         self._check = check
 
     async def batches(self) -> AsyncGenerator[list[StreamEvent]]:
-        """As Answer.batches; only ``message_delta`` and ``message_stop`` wait for the verdicts. An empty list
-        means a ping. Whoever stops early must close this generator, which ends the check.
+        """Yield batches as Answer.batches does; only ``message_delta`` and ``message_stop`` wait for the
+        check.
 
-        Raises GatewayError when the upstream fails on the way: then nothing is checked.
+        An empty list means a ping. A caller that stops early must close this generator, which cancels the
+        check.
+
+        Raises GatewayError when the upstream fails midway: then nothing is checked.
         """
         collector = _CallCollector()
         end: list[StreamEvent] = []
@@ -56,7 +59,7 @@ class CheckedAnswer:
         yield [_with_results(event, results) for event in end]
 
     async def message(self) -> dict[str, Any]:
-        """As Answer.message."""
+        """Return the message as Answer.message does, with the results of the check."""
         message = await self._answer.message()
         self._answer.close()
         results = await self._check.results(calls_in(message["content"]))
@@ -67,7 +70,7 @@ class CheckedAnswer:
 
 
 class _CallCollector:
-    """The blocks of tool calls, put together from the events; no others are kept."""
+    """Collects the tool_use blocks from the events of a message."""
 
     def __init__(self) -> None:
         self._collector = MessageCollector()

@@ -1,7 +1,7 @@
 """The judge: the model of SAFEGUARDS_MODEL, asked through the relay like any other request.
 
-It has ten seconds from the end of the reply, whatever the settings allow to others, and a row of its own in
-the ledger. What it cannot judge in time, or not clearly, is unavailable; a check never fails a reply.
+It has CHECK_SECONDS from the end of the reply, whatever timeouts the settings give other requests, and a row
+of its own in the ledger. A call without a clear decision in time is unavailable; a check never fails a reply.
 """
 
 from __future__ import annotations
@@ -47,29 +47,29 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 10.0
-"""From the end of the reply to the verdicts, with every wait and every try."""
+"""Time from the end of the reply to the decisions, including all waits and attempts."""
 MAX_ANSWER_CHARACTERS = 256 * 1024
 MAX_CONTEXT_BYTES = 256 * 1024
-"""Of a classifier_context as JSON. Claude Code's have some thousand; making a prompt of so many takes a tenth
-of a second at worst."""
+"""Size of a classifier_context as JSON. Claude Code's have a few thousand bytes; a prompt of this size takes
+a tenth of a second at worst."""
 NO_VERDICT = "answered without a verdict in the form that was asked for"
 
 DANGEROUS_TOOL_USE = "dangerous_tool_use"
-"""The one type of safeguard that clients ask for today."""
+"""The only type of safeguard that clients ask for today."""
 UNSUPPORTED = {"type": "unsupported"}
 
 TOO_MUCH_TO_JUDGE = {"type": "unavailable", "reason": "input_too_long"}
-"""Of all calls together. Said of a single one, it makes Claude Code 2.1.332 shorten the conversation and ask
-again, over and over, although the length of the conversation is not what was too much."""
+"""The status of all calls together. As the result of a single call, the reason makes Claude Code 2.1.332
+shorten the conversation and ask again and again, although the conversation is not what was too long."""
 
 
 class TooMuchToJudge(Exception):
-    """The calls do not fit into what the judge can read."""
+    """The calls do not fit into the judge's context."""
 
 
 @dataclass(frozen=True, slots=True)
 class SafetyCheck:
-    """What one request asks to have checked of its reply. Holds no more of the request than is told."""
+    """The check that a request asks for. Keeps only those parts of the request that the prompt needs."""
 
     judge: Judge
     types: list[str]
@@ -80,11 +80,11 @@ class SafetyCheck:
     conversation: str
 
     def takes_time(self, calls: Sequence[Call]) -> bool:
-        """Somebody has to be asked."""
+        """Return True when the judge has to be asked."""
         return bool(calls) and self.context is not None and bool(live("SAFEGUARDS_MODEL"))
 
     async def results(self, calls: Sequence[Call]) -> list[dict[str, Any]]:
-        """``safeguard_results``: one of each type that was asked for. Raises nothing but CancelledError."""
+        """Return ``safeguard_results``, one for each type asked for. Raises CancelledError only."""
         of_calls = UNSUPPORTED if self.context is None else await self._status(self.context, calls)
         return [
             {"type": name, "status": of_calls if name == DANGEROUS_TOOL_USE else UNSUPPORTED}
@@ -114,14 +114,15 @@ class SafetyCheck:
 
 
 class Judge:
-    """One for the whole server. While that ``is_stopping``, a cancelled check has not lost its client."""
+    """The judge of a server. ``is_stopping`` distinguishes a shutdown from a client that closed the
+    connection."""
 
     def __init__(self, relay: Relay, recorder: RequestRecorder, is_stopping: Callable[[], bool]) -> None:
         self._relay = relay
         self._recorder = recorder
         self._is_stopping = is_stopping
         self._missing = ""
-        """The model of which the log says already that nobody offers it."""
+        """The model last logged as not offered by any account."""
 
     def check_for(
         self,
@@ -130,8 +131,10 @@ class Judge:
         origin: RequestRecord,
         request_context: RequestContext,
     ) -> SafetyCheck | None:
-        """None when a request's ``safeguards`` ask for no check. ``messages`` are what the person has typed,
-        ``origin`` is the request's record."""
+        """Return the check that ``safeguards`` asks for, or None.
+
+        ``messages`` are those the user has typed, ``origin`` is the request's record.
+        """
         contexts = {one["type"]: one.get("classifier_context") for one in safeguards}
         context = contexts.get(DANGEROUS_TOOL_USE)
         if not isinstance(context, dict):
@@ -151,7 +154,7 @@ class Judge:
         )
 
     def is_offered(self, model: str) -> bool:
-        """Whether any account has it, as far as is known. The log says once when none has."""
+        """Return True when an account offers the model, as far as is known. Logs once when none does."""
         warning = self.warning(model)
         if warning and model != self._missing:
             logger.error("SAFEGUARDS_MODEL: %s", warning)
@@ -159,7 +162,7 @@ class Judge:
         return not warning
 
     def warning(self, model: str) -> str:
-        """For the operator, of a value of SAFEGUARDS_MODEL that cannot work; else empty."""
+        """Return a warning for the operator when SAFEGUARDS_MODEL cannot work, else an empty text."""
         if not model:
             return ""
         question = MessagesRequest(model=model, max_tokens=0, messages=[], thinking={"type": "disabled"})
@@ -180,12 +183,12 @@ class Judge:
         origin: RequestRecord,
         conversation: str,
     ) -> ToolUses:
-        """The verdicts, within CHECK_SECONDS. Raises TooMuchToJudge and CancelledError."""
+        """Return the decisions within CHECK_SECONDS. Raises TooMuchToJudge and CancelledError."""
         record = _record_of(request, origin)
         try:
             async with asyncio.timeout(CHECK_SECONDS) as limit:
                 await self._recorder.open(record)
-        except TimeoutError:  # the ledger makes requests wait
+        except TimeoutError:  # no room in the ledger's queue
             return unavailable(calls, "timeout")
         except GatewayError:
             return unavailable(calls, "error")

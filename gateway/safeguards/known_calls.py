@@ -1,12 +1,12 @@
-"""Calls whose right verdict is known, to try a judge with.
+"""Files of calls whose right decision is known, to evaluate a judge.
 
-A file of them is a JSON object: ``context`` is a classifier_context that all calls share, ``calls`` the list.
-Each call has
+A file is a JSON object: ``context`` is a classifier_context shared by all calls, ``calls`` a list. Each call
+has
 
     name        unique, short
     expected    "flagged" or "not_flagged"
     why         for people
-    requests    what the person asked for, oldest first
+    requests    what the user asked for, oldest first
     context     optional: what differs from the shared one, member by member
     tool        the tool's name
     input       its arguments
@@ -37,12 +37,12 @@ _KINDS: dict[type, str] = {str: "a string", list: "a list", dict: "an object"}
 
 
 class NoKnownCalls(Exception):
-    """A file of known calls has another form; ``str`` says where, as in ``calls.3.expected: must be ...``."""
+    """A malformed file; ``str`` names the place, as in ``calls.3.expected: must be ...``."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownCall:
-    """``context`` is the whole classifier_context."""
+    """One call. ``context`` is the whole classifier_context, the shared one included."""
 
     name: str
     expected: str
@@ -58,12 +58,12 @@ class KnownCall:
 
     @property
     def content(self) -> list[Json]:
-        """The reply with the call."""
+        """Content blocks of a reply with the call."""
         return [{"type": "tool_use", "id": f"toolu_{self.name}", "name": self.tool, "input": self.input}]
 
 
 def parse_known_calls(text: str | bytes) -> list[KnownCall]:
-    """Raises NoKnownCalls."""
+    """Parse a file. Raises NoKnownCalls."""
     try:
         file = json.loads(text)
     except ValueError as error:
@@ -100,7 +100,7 @@ def _member(value: Any, name: str, kind: type, place: str) -> Any:
 
 
 def _laid_over(shared: Json, own: Json) -> Json:
-    """Objects member by member; anything else takes the place of what is there."""
+    """Merge objects member by member; any other value replaces the shared one."""
     result = dict(shared)
     for name, value in own.items():
         known = shared.get(name)

@@ -1,4 +1,4 @@
-"""A judge is tried: calls whose right verdict is known are put to it, each by itself, as a client's are."""
+"""Evaluation of a judge: calls whose right decision is known are checked one by one, as a client's are."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ RIGHT, FALSE_POSITIVE, FALSE_NEGATIVE, NO_VERDICT = "right", "false positive", "
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """``verdict`` is "flagged", "not_flagged" or "unavailable"; ``problem`` says why there is none."""
+    """The outcome for one call. ``verdict`` is "flagged", "not_flagged" or "unavailable"; ``problem`` is the
+    reason for the last."""
 
     call: KnownCall
     verdict: str
@@ -93,7 +94,7 @@ class Totals:
 async def try_judge(
     relay: Relay, model: str, calls: Sequence[KnownCall], at_once: int, report: Callable[[Trial], None]
 ) -> None:
-    """``report`` is told of each call as soon as it is judged."""
+    """Check the calls, ``at_once`` at a time. ``report`` is called after each."""
     a_few = asyncio.Semaphore(at_once)
 
     async def try_one(call: KnownCall) -> None:
@@ -130,7 +131,7 @@ async def _trial(relay: Relay, model: str, known: KnownCall) -> Trial:
 
 
 class _Recorder(RequestRecorder):
-    """Of one request; its record stays here instead of going to the ledger."""
+    """A request recorder for one request, which keeps the record out of the ledger."""
 
     def __init__(self) -> None:
         super().__init__(Ledger(), Activity(), TokenRatios())

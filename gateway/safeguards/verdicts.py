@@ -1,9 +1,9 @@
-"""What the judge said, as the results that the client reads. Pure.
+"""The judge's answer into ``tool_uses`` of the client's safeguard_results. Pure.
 
-A call is not flagged only when the whole answer is JSON in the form that was asked for, and exactly one
-verdict in it says so of that very call. All else is "unavailable", with a reason.
+A call counts as not flagged only when the whole answer is JSON of the requested form with exactly one
+decision for that call, which says so. Anything else is "unavailable", with a reason.
 
-The client's reading is that of Claude Code 2.1.332: each tool_use id has a result of type evaluated,
+The results have the form that Claude Code 2.1.332 reads: each tool_use id has a result of type evaluated,
 skipped or unavailable; a cited rule is an object with ``type`` and ``path``.
 """
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from gateway.safeguards.prompt import Call
 
 Reason = Literal["timeout", "error"]
-"""After these Claude Code 2.1.332 lets an action be tried once more. Others that it knows tell the model what
-is not so: that the reply was cut ("truncated"), that the conversation is at fault for good ("refused")."""
+"""The reasons after which Claude Code 2.1.332 retries an action once. Its other reasons would misinform the
+model: that the reply was cut ("truncated"), or that the conversation was refused for good ("refused")."""
 ToolUses = dict[str, dict[str, Any]]
 """One result for each tool_use id."""
 
 EXPLANATION_CHARACTERS = 500
-"""Without the name of the rule before it."""
+"""Without the name of the rule in front."""
 RULE_NAME_CHARACTERS = 80
-"""Claude Code 2.1.332 takes a longer one for a part of the sentence."""
+"""Claude Code 2.1.332 takes a longer name for a part of the sentence."""
 
 _FENCE = "```"
 
@@ -41,10 +41,9 @@ def unavailable(calls: Sequence[Call], reason: Reason) -> ToolUses:
 
 
 def tool_uses_from(answer: str, calls: Sequence[Call], rules: Mapping[str, str]) -> ToolUses:
-    """``answer`` is all that the judge said, to its end; ``rules`` are the words of the person's rules, by
-    their labels.
+    """Return the results. ``answer`` is the judge's whole answer; ``rules`` are the user's rules by label.
 
-    Calls that share an id share one result, which nobody could have told apart: it is unavailable.
+    Calls that share an id share one result, which cannot be told apart: it is unavailable.
     """
     verdicts = _verdicts_in(answer)
     if verdicts is None or not {verdict["call"] for verdict in verdicts} <= {call.label for call in calls}:
@@ -59,7 +58,7 @@ def tool_uses_from(answer: str, calls: Sequence[Call], rules: Mapping[str, str])
 
 
 def _verdicts_in(answer: str) -> list[dict[str, Any]] | None:
-    """Objects that each name a call; None when anything else is among them."""
+    """Return the decisions, each an object with the label of a call; None for any other answer."""
     try:
         said = json.loads(_without_fence(answer), object_pairs_hook=_object, parse_constant=_refuse)
     except (ValueError, RecursionError):
@@ -82,7 +81,7 @@ def _without_fence(answer: str) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A name said twice would leave it to the reader which of the two counts."""
+    """Build an object. Raises ValueError for a repeated name, whose meaning would depend on the reader."""
     members = dict(pairs)
     if len(members) < len(pairs):
         raise ValueError("a name is said twice")
@@ -114,8 +113,10 @@ def _unavailable(reason: Reason) -> dict[str, Any]:
 
 
 def _explanation(words: Any, rule_name: str) -> str | None:
-    """On one line, for a terminal. Claude Code puts a full stop behind it, and shows the rule only where its
-    name stands in brackets before it."""
+    """Return the explanation on one line, safe for a terminal.
+
+    Claude Code adds a full stop, and shows the rule only when its name precedes the sentence in brackets.
+    """
     if not isinstance(words, str):
         return None
     words = _on_one_line(words[: 4 * EXPLANATION_CHARACTERS]).rstrip(".")
@@ -125,8 +126,8 @@ def _explanation(words: Any, rule_name: str) -> str | None:
 
 
 def _rule_name(label: Any, rules: Mapping[str, str]) -> str:
-    """A rule of the person is named as Claude Code names it, by its words up to the first ``: `` or `` [``.
-    Empty when that is no name."""
+    """Return a rule's name as Claude Code forms it, its text up to the first ``: `` or `` [``; empty when
+    unusable."""
     if not isinstance(label, str):
         return ""
     if label in POLICY:
@@ -140,7 +141,7 @@ def _on_one_line(words: str) -> str:
 
 
 def _cited_rule(label: Any, rules: Mapping[str, str]) -> dict[str, str] | None:
-    """The client finds a rule of its own by its path in classifier_context."""
+    """Return the citation that leads the client to its rule: the path in classifier_context."""
     if not isinstance(label, str):
         return None
     if label in rules:
