@@ -1,7 +1,7 @@
-"""The few shapes of Google's generateContent that we read and write.
+"""The parts of Google's generateContent that the gateway reads and writes.
 
 A part is one of ``{"text"}``, ``{"inlineData"}``, ``{"functionCall"}``, ``{"functionResponse"}``; ``thought``
-marks a text as thinking, ``thoughtSignature`` is the proof the model wants back on its next turn.
+marks a text as thinking, ``thoughtSignature`` has to be sent back on the next turn.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ Part = dict[str, Any]
 Content = dict[str, Any]
 Chunk = dict[str, Any]
 RequestType = Literal["agent", "web_search"]
-"""What an envelope says of the request in it."""
+"""Values of an envelope's requestType."""
 
-# Google takes this in place of a thought signature that was lost.
+# Accepted by Google in place of a lost thought signature.
 NO_SIGNATURE_SENTINEL = "skip_thought_signature_validator"
 
 
@@ -27,18 +27,19 @@ def thought_part(text: str) -> Part:
 
 
 def inline_data_part(mime_type: str, data: str) -> Part:
-    """``data`` is base64."""
+    """Return a part for ``data`` in base64."""
     return {"inlineData": {"mimeType": mime_type, "data": data}}
 
 
 def unwrap(chunk: Chunk) -> Chunk:
-    """Cloud Code wraps each answer in ``response``; the bare form is understood too."""
+    """Return the answer in Cloud Code's ``response``, or the chunk itself when it has none."""
     response = chunk.get("response")
     return response if isinstance(response, dict) else chunk
 
 
 def first_candidate(response: Chunk) -> dict[str, Any] | None:
-    """We ask for one candidate. Should more come, the others are alternatives, never a continuation."""
+    """Return the first candidate. The request asks for one; others would be alternatives, not
+    continuations."""
     candidates = response.get("candidates")
     if not isinstance(candidates, list):
         return None
@@ -55,7 +56,7 @@ def parts_of(candidate: dict[str, Any]) -> list[Any]:
 
 
 def has_content(chunk: Chunk) -> bool:
-    """Whether a chunk brings anything of the answer itself. Usage and empty texts are none of it."""
+    """Return True when a chunk has a part of the answer itself, other than usage and empty texts."""
     candidate = first_candidate(unwrap(chunk))
     if candidate is None:
         return False

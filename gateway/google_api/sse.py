@@ -1,8 +1,8 @@
-"""Bytes from the wire into chunks: feed pieces to ``receive``, call ``close`` at the end.
+"""Google's event stream into chunks: give bytes to ``receive``, call ``close`` at the end.
 
 Google sends ``data: JSON`` and an empty line per event, with LF or CRLF, sometimes spread over several
-``data:`` lines, and may leave the last event without its end. Instead of events it may send one plain
-JSON body, or a JSON array of objects, when it reports an error.
+``data:`` lines, and may leave the last event without its end. Instead of events it may send one plain JSON
+body, or a JSON array of objects, when it reports an error.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from gateway.google_api.surrogates import without_lone_surrogates
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 LARGE_EVENT_BYTES = 1024 * 1024
 MOST_STRUCTURE = 300_000
-"""Of commas and opening brackets in an event over a megabyte, those in texts as well: what makes JSON
-expensive. An image has next to none, and the longest text there is, 64,000 tokens, is below a megabyte."""
+"""Commas and opening brackets in an event over a megabyte, including those in texts: they make parsing
+expensive. An image has next to none, and the longest possible text, of 64,000 tokens, is below a megabyte."""
 LINE_BYTES = 64
-"""What a line of an event costs beside its text."""
+"""Memory for a line of an event, besides its text."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b":", b"event", b"id", b"retry")
@@ -30,24 +30,24 @@ _LARGEST_INTEGER_DIGITS = 18
 
 
 class MalformedStream(Exception):
-    """What came is no stream of JSON objects, or one event is larger or nested deeper than any is, or has
-    more values."""
+    """Data that is no stream of JSON objects, or an event with too many bytes, levels or values."""
 
 
 class ChunkReader:
-    """Holds at most one event, and raises MalformedStream when that grows beyond ``max_event_bytes``."""
+    """Splits a stream into chunks. Buffers one event and raises MalformedStream when it exceeds
+    ``max_event_bytes``."""
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
         self._is_at_start = True
         self._is_plain_json = False
-        self._ends_with_cr = False  # a CRLF may be cut in two
-        self._line = bytearray()  # not complete yet
-        self._data: list[bytes] = []  # lines of the event that is not complete yet
+        self._ends_with_cr = False  # a CRLF may be split between two pieces
+        self._line = bytearray()  # the incomplete line
+        self._data: list[bytes] = []  # lines of the incomplete event
         self._data_size = 0
 
     def receive(self, data: bytes) -> list[dict[str, Any]]:
-        """The chunks completed by these bytes."""
+        """Return the chunks completed by these bytes."""
         if self._is_at_start:
             data = self._look_at_the_start(data)
         if self._is_plain_json:
@@ -56,7 +56,7 @@ class ChunkReader:
         return self._receive_lines(data) if data else []
 
     def close(self) -> list[dict[str, Any]]:
-        """The chunk whose end was never sent, if any."""
+        """Return the last chunk, if its end was never sent."""
         rest = bytes(self._line)
         self._line.clear()
         if self._is_plain_json:
@@ -67,7 +67,7 @@ class ChunkReader:
         return chunks
 
     def _look_at_the_start(self, data: bytes) -> bytes:
-        """What there is to read; nothing while it is too little to tell events from plain JSON."""
+        """Tell events from plain JSON. Returns the bytes to parse; none while there are too few to decide."""
         start = bytes(self._line) + data
         self._line.clear()
         if _BYTE_ORDER_MARK.startswith(start[:3]) and len(start) < len(_BYTE_ORDER_MARK):
@@ -92,7 +92,7 @@ class ChunkReader:
                 line = bytes(self._line) + line
                 self._line.clear()
             elif not line and not self._data:
-                continue  # a stream may be kept alive with nothing else
+                continue  # a comment that keeps the connection alive
             self._receive_line(line, chunks)
         self._keep(rest)
         return chunks
@@ -116,7 +116,7 @@ class ChunkReader:
             raise MalformedStream("the upstream answered with something that is no event stream")
 
     def _end_event(self, chunks: list[dict[str, Any]]) -> None:
-        # JSON minds neither the space after the colon nor the line ends between several data lines.
+        # JSON ignores the space after the colon and the line ends between several data lines.
         data = b"\n".join(self._data)
         self._data.clear()
         self._data_size = 0
@@ -139,14 +139,15 @@ def _objects_in(data: bytes) -> list[dict[str, Any]]:
     return values
 
 
-# --- halves of characters ---
+# --- lone surrogates ---
 
 
 def _with_lone_surrogates(data: bytes) -> Any:
-    """The value of JSON that orjson refuses because it has half a character written as ``\\ud83d``.
+    """Return the value of JSON that orjson refuses for a lone surrogate such as ``\\ud83d``; None for other
+    errors.
 
-    None when something else is wrong with it. Texts of the answer keep such halves, because the other half
-    may come with the next chunk; everywhere else a single half becomes U+FFFD.
+    Texts of the answer keep a surrogate, because its pair may come with the next chunk; elsewhere it becomes
+    U+FFFD.
     """
     if not _SURROGATE_ESCAPE.search(data):
         return None
@@ -158,7 +159,7 @@ def _with_lone_surrogates(data: bytes) -> Any:
 
 
 def _integer(digits: str) -> int | float:
-    """As orjson reads it: more than 64 bits are a float."""
+    """Return an integer as orjson does: more than 64 bits become a float."""
     return int(digits) if len(digits) <= _LARGEST_INTEGER_DIGITS else float(digits)
 
 

@@ -1,7 +1,8 @@
-"""Halves of characters outside the Basic Multilingual Plane.
+"""Surrogate pairs that a stream has split.
 
-UTF-16 writes such a character, an emoji for example, as two surrogates. A model that streams may put one into
-a chunk and the other into the next; a half that stays alone is no character and cannot be encoded as UTF-8.
+UTF-16 writes a character outside the Basic Multilingual Plane, such as an emoji, as two surrogates. A
+streaming model may put one into a chunk and the other into the next; a lone surrogate cannot be encoded as
+UTF-8.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def join_surrogates(text: str) -> str:
-    """Two halves next to each other are one character, a single half is U+FFFD."""
+    """Join adjacent surrogates to characters; replace lone ones with U+FFFD."""
     if not _SURROGATE.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class CharacterJoiner:
-    """For a text that comes in pieces: a first half at the end of one waits for the beginning of the next."""
+    """Joins a text that comes in pieces: a surrogate at a piece's end is held back until the next piece."""
 
     __slots__ = ("held",)
 
@@ -28,7 +29,7 @@ class CharacterJoiner:
         self.held = ""
 
     def feed(self, text: str) -> str:
-        """Whole characters only; ``text`` is not empty."""
+        """Return the complete characters; ``text`` is not empty."""
         text, self.held = self.held + text, ""
         if "\ud800" <= text[-1] <= "\udbff":
             text, self.held = text[:-1], text[-1]
@@ -41,7 +42,7 @@ class CharacterJoiner:
 
 
 def without_lone_surrogates(value: Any) -> Any:
-    """The same JSON value; keys and texts of any depth are valid characters."""
+    """Return the same JSON value with valid characters in all keys and texts."""
     if isinstance(value, str):
         return join_surrogates(value)
     if isinstance(value, list):
