@@ -1,4 +1,4 @@
-"""Which upstream model answers which name, and what is known of each model. Pure.
+"""Resolution of client model names to upstream models, and facts about each model. Pure.
 
 Imports nothing else of the gateway.
 """

@@ -1,8 +1,8 @@
-"""Which upstream model answers to which client name, and what steps in for it.
+"""Built-in resolution of model names, and the fallbacks of each model.
 
-The model asked for is found under any spelling (model_names.py). When it is not on offer, the nearest version
-of its kind answers, and when there is none of its kind, the newest of another (`claude-opus-5-5`). Pure: what
-is on offer comes in as ids.
+A model is found under any spelling (names.py). When it is not offered, the nearest version of its kind
+answers, and when none of its kind is, the newest of another (`claude-opus-5-5`). Pure: ids of offered models
+are arguments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from accounts.google.code_assist import ModelOffer
     from gateway.routing.names import ModelName, Version
 
-# Kind of model -> other kinds that answer when it is not on offer in any version, best first.
+# Kind of model -> kinds that answer when it is not offered in any version, best first.
 STANDS_FOR: dict[str, tuple[str, ...]] = {
     "opus": ("sonnet", "gemini-pro"),
     "fable": ("opus", "sonnet", "gemini-pro"),
@@ -30,7 +30,7 @@ STANDS_FOR: dict[str, tuple[str, ...]] = {
     "gemini-flash-lite": ("gemini-flash",),
 }
 
-# Kind -> kinds that step in when every account is at its limit, with FALLBACK on.
+# Kind -> kinds that answer when every account is at its limit, with FALLBACK on.
 FALLBACKS: dict[str, tuple[str, ...]] = {
     "opus": ("gemini-pro", "sonnet"),
     "sonnet": ("gemini-flash", "gemini-pro"),
@@ -41,23 +41,23 @@ FALLBACKS: dict[str, tuple[str, ...]] = {
 
 MAX_HOPS = 3
 
-# Google's own helpers (completion in the editor and the like); nobody picks them.
+# Google's internal models (completion in the editor and the like), which users do not choose.
 INTERNAL = re.compile(r"chat_\d+|tab_.*")
 
 LONGEST_NAME = 200
 NEWEST: Version = (99, 0)
 THINKING_SUFFIX = "-thinking"
-# Of the ids of one version the one further left wins: when another kind answers, and when a Gemini model is
+# Preference among the ids of one version, best first: when another kind answers, and when a Gemini model is
 # named without its level.
 LEVELS = ("high", "", "medium", "preview", "low", "minimal")
 LEVELS_UNASKED = ("", "preview", "low", "medium", "high", "minimal")
 
 
 def resolve(client_name: str, offered: Collection[str], thinking: bool | None) -> str:
-    """The upstream id for a client's name; a name no table knows comes back as it is.
+    """Return the upstream id for a client's name; a name unknown to all tables is returned unchanged.
 
-    `thinking`: True when the request switches it on, False when off, None when it says nothing. An id on
-    offer stands for itself, but for its sibling with or without thinking when the request says so.
+    `thinking`: True when the request turns it on, False when off, None when it does neither. An offered id
+    resolves to itself, or to its sibling with or without thinking when the request asks for that.
     """
     name = plain_name(client_name)
     if name in offered:
@@ -74,14 +74,14 @@ def resolve(client_name: str, offered: Collection[str], thinking: bool | None) -
 
 
 def fallback_chain(model_id: str, offered: Collection[str], thinking: bool | None) -> list[str]:
-    """The models that take over, in this order, when all accounts are at their limit for this one."""
+    """Return the fallbacks in order, for when all accounts are at their limit for this model."""
     kinds = FALLBACKS.get(parse_model_name(model_id).kind, ())
     chain = [_newest_of((kind,), offered, thinking or False) for kind in kinds]
     return [substitute for substitute in dict.fromkeys(chain) if substitute][:MAX_HOPS]
 
 
 def visible(offered: Iterable[str]) -> list[str]:
-    """What to show. A preview that is on offer under its plain name, too, is shown once."""
+    """Return the ids to list. A preview is left out when its plain name is offered, too."""
     shown = sorted(model_id for model_id in offered if not INTERNAL.fullmatch(model_id))
     plain = {name.canonical for name in map(parse_model_name, shown) if name.level != "preview"}
     previews = _those(shown, lambda one: one.level == "preview" and one.canonical in plain)
@@ -91,8 +91,10 @@ def visible(offered: Iterable[str]) -> list[str]:
 def offered_in_cli(
     listed: Mapping[str, ModelOffer], in_cli: Mapping[str, ModelOffer]
 ) -> Mapping[str, ModelOffer]:
-    """What can be asked for in header mode cli: of the Gemini models listed only those that it has, under
-    the names that are sent as well. `in_cli` tells no limits; a model listed under another name does.
+    """Return the models offered in header mode cli: Gemini models only if `in_cli` has them, also under the
+    names sent.
+
+    `in_cli` has no limits, so those of the listed model with the same `sent_id` are used.
     """
     if not in_cli:
         return listed
@@ -107,7 +109,7 @@ def offered_in_cli(
 
 
 def search_models(offered: Mapping[str, ModelOffer]) -> list[str]:
-    """Those that search the web, the newest version first."""
+    """Return the models that search the web, the newest version first."""
     models = [model_id for model_id, offer in offered.items() if offer.searches_web]
     return sorted(models, key=lambda one: (-_number(parse_model_name(one).version), one))
 
@@ -123,7 +125,7 @@ def _those(offered: Iterable[str], fits: Callable[[ModelName], bool]) -> list[st
 
 
 def _nearest(kind: str, version: Version, offered: Iterable[str]) -> list[str]:
-    """All ids of the version on offer that is nearest; of two that are as near, the newer."""
+    """Return the ids of the nearest offered version; of two equally near, the newer."""
     members = _those(offered, lambda one: one.kind == kind)
     numbers = {_number(parse_model_name(one).version) for one in members}
     nearest = min(numbers, key=lambda one: (abs(one - _number(version)), -one), default=0)
@@ -131,7 +133,7 @@ def _nearest(kind: str, version: Version, offered: Iterable[str]) -> list[str]:
 
 
 def _number(version: Version | None) -> int:
-    """A minor version counts for a hundredth of a major one; no version is older than any."""
+    """Return the version as a number, with a minor one as a hundredth; 0 for none."""
     return version[0] * 100 + version[1] if version else 0
 
 
@@ -155,7 +157,7 @@ def _best(model_ids: Iterable[str], levels: tuple[str, ...], thinking: bool) -> 
 
 
 def _sibling(model_id: str, offered: Collection[str], thinking: bool) -> str:
-    """The same model with or without thinking, if it is on offer."""
+    """Return the offered model that differs in thinking only, or the model itself."""
     plain = model_id.removesuffix(THINKING_SUFFIX)
     wanted = plain + THINKING_SUFFIX if thinking else plain
     return wanted if wanted in offered else model_id

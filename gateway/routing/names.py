@@ -1,8 +1,8 @@
-"""What a model's name says, however it is spelled. Pure.
+"""Parsing of model names in all their spellings. Pure.
 
-Clients carry over names from wherever they used the model before: `claude-sonnet-4-5` is
-`claude-sonnet-4-5@20250929` at Vertex AI, `us.anthropic.claude-sonnet-4-5-20250929-v1:0` at Bedrock and
-`anthropic/claude-sonnet-4.5` at OpenRouter. tests/gateway/routing/test_names.py lists the spellings.
+Clients use names from other providers: `claude-sonnet-4-5` is `claude-sonnet-4-5@20250929` at Vertex AI,
+`us.anthropic.claude-sonnet-4-5-20250929-v1:0` at Bedrock and `anthropic/claude-sonnet-4.5` at OpenRouter.
+tests/gateway/routing/test_names.py lists the spellings.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from gateway.routing.upstream_model import claude_version, strip_client_suffix
 
 ALIAS_PREFIX = "claude-code/"
 SHOWN_BY_CLAUDE_CODE = ("claude", "anthropic")
-"""Its picker shows only names with one of these words; other models get the prefix."""
+"""Claude Code's model picker shows only names with one of these words; other models get the prefix."""
 
 CLAUDE_KINDS = ("opus", "sonnet", "haiku", "fable", "mythos")
 LEVELS = ("high", "medium", "low", "minimal")
 
 Version = tuple[int, int]
 
-# Dates, revisions and other words that say nothing of which model is meant.
+# Dates, revisions and other suffixes that do not identify a model.
 _NOISE = re.compile(r"-(?:20\d{6}|latest|thinking|v\d+|\d{3}|(?:preview|exp)-\d\d-\d{2,4})(?![^-])")
 _TAIL = re.compile(r"-(high|medium|low|minimal|preview|exp|customtools)$")
 _GEMINI = re.compile(
@@ -33,10 +33,11 @@ _GEMINI = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """``canonical`` is the same for all spellings of one model, whatever its level and thinking.
+    """A parsed name. ``canonical`` is the same for all spellings of one model, at any level, with or without
+    thinking.
 
-    ``kind`` is "sonnet", "gemini-pro" and the like, "" when the name tells none; ``version`` likewise.
-    ``level`` is "high", "preview" and the like, or "".
+    ``kind`` is "sonnet", "gemini-pro" and the like, "" when unknown; ``version`` likewise. ``level`` is
+    "high", "preview" and the like, or "".
     """
 
     canonical: str
@@ -47,12 +48,12 @@ class ModelName:
 
 
 def plain_name(client_name: str) -> str:
-    """Without what is for the client only: a suffix such as [1m], and the prefix of an alias."""
+    """Return the name without the client's own parts: a suffix such as [1m], and the prefix of an alias."""
     return strip_client_suffix(client_name).removeprefix(ALIAS_PREFIX)
 
 
 def alias_of(name: str) -> str:
-    """The name under which Claude Code shows the model in its picker."""
+    """Return the name under which Claude Code shows the model in its picker."""
     shown = any(word in name.lower() for word in SHOWN_BY_CLAUDE_CODE)
     return name if shown else f"{ALIAS_PREFIX}{name}"
 

@@ -1,7 +1,7 @@
-"""When models came out, since Google's list does not say. Pure.
+"""Release dates of models, which Google's list lacks. Pure.
 
-From the release notes of the vendors and https://models.dev: the day everybody could first use the model,
-for Gemini 2.5 that of the stable release. A model may be missing here: see UNKNOWN.
+From the release notes of the vendors and https://models.dev: the day of general availability, for Gemini 2.5
+that of the stable release. For a missing model see UNKNOWN.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from gateway.routing.names import parse_model_name
 
 UNKNOWN = datetime.fromtimestamp(0, UTC)
-"""Anthropic's API answers with the epoch when it does not know."""
+"""Anthropic's API returns the epoch for an unknown date."""
 
-# By canonical name: model_names.py
+# By canonical name (names.py)
 RELEASED = {
     "opus-4.5": "2025-11-24",
     "opus-4.6": "2026-02-05",

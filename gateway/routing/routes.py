@@ -1,4 +1,4 @@
-"""The operator's own answers to a model name, in memory. What no route decides, model_catalog does. Pure."""
+"""The operator's model routes, in memory. catalog.py decides where no route does. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`upstream_model` and `fallback` are upstream ids; "" leaves the choice to the built-in tables."""
+    """A route. `upstream_model` and `fallback` are upstream ids; "" leaves the choice to catalog.py."""
 
     upstream_model: str = ""
     fallback: str = ""
@@ -30,11 +30,11 @@ class Routes:
     by_name: Mapping[str, Route] = field(default_factory=dict)
 
     def route(self, name: str) -> Route:
-        """For the name as it came, then without what is for the client only; one step, never a chain."""
+        """Return the route for the name as received, else for its plain name; one step, never a chain."""
         return self.by_name.get(name.strip()) or self.by_name.get(plain_name(name)) or NO_ROUTE
 
     def fallback_chain(self, client_name: str, model_id: str, offered: Collection[str]) -> list[str]:
-        """What the operator wants to step in, in order; empty when no route says so."""
+        """Return the fallbacks that routes name, in order; empty when none does."""
         chain: list[str] = []
         following = self.route(client_name).fallback or self.route(model_id).fallback
         while following and following != model_id and following not in chain and len(chain) < MAX_HOPS:
@@ -43,8 +43,8 @@ class Routes:
         return [substitute for substitute in chain if substitute in offered]
 
     def listed(self, ids: Collection[str], offered: Collection[str]) -> list[str]:
-        """Of the ids to show and the routed names: pinned ones first, hidden ones not at all, nor those that
-        are routed to a model that is not on offer."""
+        """Return the names to list, pinned ones first: ids and routed names, without hidden ones and those
+        routed to a model that is not offered."""
         shown = [name for name in {*ids, *self.by_name} if self._is_shown(name, ids, offered)]
         return sorted(shown, key=lambda name: (not self.route(name).pinned, name))
 
@@ -55,7 +55,7 @@ class Routes:
 
 
 def cycle_through(name: str, fallback: str, fallbacks: Mapping[str, str]) -> list[str]:
-    """The circle there would be if the fallback of `name` became `fallback`; [] when there is none."""
+    """Return the cycle that arises if the fallback of `name` becomes `fallback`; [] when none does."""
     way = [name]
     following = fallback
     while following:

@@ -1,4 +1,4 @@
-"""How many tokens Google counts for each that we estimate, learnt for each model from its answers. Pure."""
+"""The ratio of Google's token counts to our estimates, learnt for each model from its answers. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_MEMORY = 20
-"""An answer counts for a twentieth at least, so that a new tokenizer is learnt within a day's work."""
+"""In answers: each weighs at least a twentieth, so that a new tokenizer is learnt within a day's work."""
 WHOLE_ANSWER_TOKENS = 1_000
-"""A shorter prompt counts for less: what stands around it weighs more than what it says."""
+"""A shorter prompt weighs less: the text that the gateway and Google add to it distorts its ratio."""
 FURTHEST = 4.0
-"""No tokenizer is off by more. What is has another reason, and must not spoil the rest."""
+"""Limit of a ratio. No tokenizer differs by more; a larger one has another cause and must not distort the
+mean."""
 MOST_MODELS = 200
 
 
 class Learnt(NamedTuple):
-    """``answers`` is how many of them it rests on; a short one is part of one."""
+    """A learnt ratio. ``answers`` is how many it is based on; a short one counts as a fraction."""
 
     ratio: float = 1.0
     answers: float = 0.0
@@ -28,7 +29,7 @@ UNKNOWN = Learnt()
 
 
 class TokenRatios:
-    """By model id. `changed` is what the database does not have yet."""
+    """Ratios by model id. `changed` are those not yet in the database."""
 
     def __init__(self) -> None:
         self.changed: dict[str, Learnt] = {}
@@ -38,7 +39,7 @@ class TokenRatios:
         return self._learnt.get(model_id, UNKNOWN).ratio
 
     def learn(self, model_id: str, raw_estimate: int, prompt_tokens: int) -> None:
-        """A prompt that was estimated with the one, and counted by Google with the other."""
+        """Update the ratio with a prompt's raw estimate and Google's count of its tokens."""
         if raw_estimate <= 0 or prompt_tokens <= 0:
             return
         known = self._learnt.get(model_id, UNKNOWN)
@@ -48,14 +49,16 @@ class TokenRatios:
         self._learnt[model_id] = self.changed[model_id] = learnt
 
     def load(self, stored: Mapping[str, Learnt]) -> None:
-        """What was learnt before the start; what was learnt since is newer."""
+        """Add ratios from the database; those learnt since the start are newer."""
         self._learnt = {**stored, **self._learnt}
 
 
 def _with_one_more(known: Learnt, raw_estimate: int, prompt_tokens: int) -> Learnt:
-    """The mean of the logarithms, over about the last twenty; twice and half as many are equally far off.
+    """Return the geometric mean over about the last twenty answers, in which twice and half as many are
+    equally far off.
 
-    The start at 1 counts as one answer, and once there are some, none moves it by more than a factor of two.
+    The initial ratio of 1 counts as one answer. After the first answer, none changes the ratio by more than a
+    factor of two.
     """
     weight = min(1.0, raw_estimate / WHOLE_ANSWER_TOKENS)
     seen = _within(prompt_tokens / raw_estimate, FURTHEST)

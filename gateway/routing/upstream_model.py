@@ -1,4 +1,4 @@
-"""What can be told of an upstream model from its name: family, thinking, header mode, limits."""
+"""Properties of an upstream model that follow from its name: family, thinking, header mode, limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HeaderMode = Literal["cli", "antigravity"]
 
 FAMILIES: tuple[Family, ...] = ("claude", "gemini", "gpt")
 
-# For models whose limit fetchAvailableModels does not tell.
+# For models whose limit fetchAvailableModels does not report.
 DEFAULT_MAX_OUTPUT_TOKENS: dict[Family, int] = {
     "claude": 64_000,
     "gemini": 65_536,
@@ -19,7 +19,7 @@ DEFAULT_MAX_OUTPUT_TOKENS: dict[Family, int] = {
     "unknown": 32_768,
 }
 
-# The names the Gemini CLI's backend knows. A level in the client's name travels as thinkingLevel.
+# Model names at the Gemini CLI's backend. A level in the client's name is sent as thinkingLevel.
 CLI_NAMES = {
     "gemini-3-pro": "gemini-3-pro-preview",
     "gemini-3.1-pro": "gemini-3.1-pro-preview",
@@ -46,8 +46,8 @@ FIRST_CLAUDE_WITHOUT_PREFILL = (4, 6)
 
 @dataclass(frozen=True, slots=True)
 class UpstreamModel:
-    """``listed_id`` is the model in Google's list of models, which accounts, routes and the operator know;
-    ``sent_id`` is what the envelope's "model" carries. Limits are in tokens; None is unknown."""
+    """A model. ``listed_id`` is its id in Google's list of models, which accounts, routes and the operator
+    use; ``sent_id`` is the envelope's "model". Limits are in tokens; None is unknown."""
 
     listed_id: str
     sent_id: str
@@ -64,12 +64,13 @@ class UpstreamModel:
 
     @property
     def quota_key(self) -> str:
-        """Names what Google counts: two listed models that are sent under one name share a quota."""
+        """The name by which Google counts: two listed models with the same ``sent_id`` share a quota."""
         return f"{self.sent_id}:{self.header_mode}"
 
     @property
     def takes_prefill(self) -> bool:
-        """A Claude model whose name tells no version counts as new."""
+        """True for a model that can continue an assistant message. A Claude model without a version counts as
+        new."""
         version = claude_version(self.sent_id) if self.family == "claude" else None
         return version is not None and version < FIRST_CLAUDE_WITHOUT_PREFILL
 
@@ -79,7 +80,7 @@ class UpstreamModel:
 
 
 def strip_client_suffix(model: str) -> str:
-    """``claude-opus-5-5[1m]`` -> ``claude-opus-5-5``: the suffix is for the client only."""
+    """Return ``claude-opus-5-5`` for ``claude-opus-5-5[1m]``: the suffix is the client's own."""
     return _CLIENT_SUFFIX.sub("", model.strip()).strip()
 
 
@@ -92,13 +93,13 @@ def family_of(model_id: str) -> Family:
 
 
 def claude_version(model_id: str) -> tuple[int, int] | None:
-    """(4, 6) for ``claude-opus-4-6-thinking``; None when the name tells none."""
+    """Return (4, 6) for ``claude-opus-4-6-thinking``; None for a name without a version."""
     match = _CLAUDE_VERSION.search(model_id.lower().partition("claude")[2] or model_id)
     return (int(match[1]), int(match[2] or 0)) if match else None
 
 
 def gemini_version(model_id: str) -> tuple[int, int]:
-    """(3, 1) for ``gemini-3.1-pro-high``; (0, 0) when the name tells none."""
+    """Return (3, 1) for ``gemini-3.1-pro-high``; (0, 0) for a name without a version."""
     match = _GEMINI_VERSION.search(model_id)
     return (int(match[1]), int(match[2] or 0)) if match else (0, 0)
 
@@ -117,7 +118,8 @@ def upstream_model(
     max_output_tokens: int | None = None,
     max_input_tokens: int | None = None,
 ) -> UpstreamModel:
-    """``header_mode`` is the operator's choice for Gemini; the other families exist in one mode only."""
+    """Return the model. ``header_mode`` is the operator's choice for Gemini; the other families exist in one
+    mode only."""
     model_id = strip_client_suffix(model_id)
     family = family_of(model_id)
     if family != "gemini":
