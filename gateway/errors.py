@@ -1,4 +1,4 @@
-"""Everything that can go wrong for a client, as one family.
+"""The errors that clients get, as one hierarchy.
 
     GatewayError                500 api_error
     ├── InvalidRequest          400 invalid_request_error
@@ -13,11 +13,11 @@
     ├── Overloaded              529 overloaded_error
     ├── UpstreamFailed          502 api_error
     ├── UpstreamTimedOut        504 timeout_error
-    ├── Unavailable             503 api_error, over in a moment
+    ├── Unavailable             503 api_error, transient
     └── OperatorMustAct         503 api_error, never retried by the client
 
 The pairs of status and type are Anthropic's (docs.anthropic.com, API, Errors). The message is
-a sentence for the person at the terminal: Claude Code prints it as it is.
+a sentence for the user: Claude Code prints it verbatim.
 """
 
 from __future__ import annotations
@@ -32,14 +32,17 @@ STOPPING = "The gateway is shutting down. Try again in a moment."
 
 
 class GatewayError(Exception):
-    """``should_retry`` becomes the header ``x-should-retry``: False makes every official client show the
-    message at once instead of repeating the request in silence; None leaves it to the client's own rule."""
+    """An error for the client: an HTTP status, Anthropic's error type and a message.
+
+    ``should_retry`` becomes the header ``x-should-retry``: False makes every official client show the message
+    at once instead of retrying silently; None leaves it to the client's own rule.
+    """
 
     status = 500
     error_type = "api_error"
     should_retry: bool | None = None
     may_quote_request = False
-    """The sentence is the upstream's: it is for the client alone, neither logged nor stored."""
+    """True for a message of the upstream, which is sent to the client but neither logged nor stored."""
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class GatewayError(Exception):
         should_retry: bool | None = None,
         details: dict[str, Any] | None = None,
     ) -> None:
-        # It may quote the client, the upstream or a file; Claude Code prints it into a terminal.
+        # The message may quote the client, the upstream or a file; Claude Code prints it to a terminal.
         self.message = escape_controls_but_line_ends(message)
         super().__init__(self.message)
         self.retry_after_seconds = retry_after_seconds
@@ -58,7 +61,7 @@ class GatewayError(Exception):
             self.should_retry = should_retry
 
     def as_body(self, request_id: str | None = None) -> dict[str, Any]:
-        """Anthropic's error envelope; as an SSE event it is the same object."""
+        """Return Anthropic's error envelope, which is also the data of an SSE error event."""
         error: dict[str, Any] = {"type": self.error_type, "message": self.message}
         if self.details:
             error["details"] = self.details
@@ -97,7 +100,7 @@ class UnsupportedEncoding(InvalidRequest):
 
 
 class AuthenticationFailed(GatewayError):
-    """Without ``x-should-retry: false`` Claude Code repeats a 401 for about three minutes."""
+    """Has ``x-should-retry: false``, without which Claude Code retries a 401 for about three minutes."""
 
     status = 401
     error_type = "authentication_error"
@@ -150,7 +153,7 @@ class Unavailable(GatewayError):
 
 
 class OperatorMustAct(GatewayError):
-    """Only the operator can mend it, so repeating the request is pointless."""
+    """An error that only the operator can resolve, so a retry is pointless."""
 
     status = 503
     should_retry = False

@@ -1,4 +1,4 @@
-"""What the operator has decided about model names, and what was asked, of whom, and how it went."""
+"""Model routes, token ratios and the ledger of requests."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gateway.routing.token_ratios import MOST_MODELS, Learnt, TokenRatios
 
 MESSAGES = "messages"
 SAFEGUARDS = "safeguards"
-"""Classes of requests: a client's own, and the safety check that the gateway makes of its answer."""
+"""Classes of requests: those of clients, and the gateway's own safety checks of their answers."""
 
 
 class ModelRoute(models.Model):
-    """One name, and what becomes of it. A running server sees a change within a second."""
+    """The operator's route for one model name. A running server applies a change within a second."""
 
     client_name = models.CharField(
         "name",
@@ -71,12 +71,12 @@ def read_routes() -> Routes:
 
 
 class TokenRatio(models.Model):
-    """What a model's tokens have been to our estimates of them (gateway/routing/token_ratios.py)."""
+    """Google's token counts of a model, relative to our estimates (gateway/routing/token_ratios.py)."""
 
     model = models.CharField(max_length=200, primary_key=True)
     ratio = models.FloatField()
     answers = models.FloatField()
-    """How many it rests on."""
+    """The number of answers the ratio is based on."""
     changed_at = models.DateTimeField()
 
     def __str__(self) -> str:
@@ -89,9 +89,9 @@ def read_token_ratios() -> dict[str, Learnt]:
 
 
 def store_token_ratios(ratios: TokenRatios) -> None:
-    """Those that have changed, in one order, so that two servers cannot lock each other.
+    """Store changed ratios, in a fixed order, so that two servers cannot deadlock.
 
-    Called from a thread, while they change; raises Error, and they wait.
+    May be called in another thread than `learn`. Raises Error; the ratios then stay in `changed`.
     """
     changed, ratios.changed = ratios.changed, {}
     now = timezone.now()
@@ -114,13 +114,13 @@ def store_token_ratios(ratios: TokenRatios) -> None:
 
 
 class ServerInstance(models.Model):
-    """One run of a server. Rows of requests it had open when it died are closed by those who find that it is
-    silent; it counts its requests from its own id upwards (`first_request_id`), so ids never meet."""
+    """One run of a server. When it dies, another server closes the rows of its open requests. Ids of requests
+    count up from its own (`first_request_id`), so two servers never assign the same."""
 
     REQUESTS_EACH = 1 << 32
 
     lock = models.CharField(max_length=500, blank=True)
-    """The host and DATA_DIR whose lock the server holds; empty when there may be several."""
+    """Host and DATA_DIR whose lock the server holds; empty when several servers may run."""
     process_id = models.PositiveIntegerField()
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
@@ -136,7 +136,7 @@ class ServerInstance(models.Model):
 
 
 class Tokens(models.Model):
-    """As the upstream counted them. Anthropic's sense: what came from the cache is not part of the input;
+    """Token counts of the upstream, as in Anthropic's usage: cached tokens are not part of the input;
     thinking is part of the output."""
 
     input_tokens = models.BigIntegerField(db_default=0)
@@ -149,38 +149,38 @@ class Tokens(models.Model):
 
 
 class RequestLog(Tokens):
-    """One row a request for a message, from the moment it was accepted. No word of what was said."""
+    """A request for a message, from the moment it was accepted. Contains no content."""
 
     HUNG_UP = "hung_up"
     INTERRUPTED = "interrupted"
 
     id = models.BigIntegerField(primary_key=True)
     instance_id = models.BigIntegerField()
-    """Of the ServerInstance, which may be forgotten before its rows are."""
+    """Id of the ServerInstance, whose row may be deleted before this one."""
     request_id = models.CharField(max_length=64)
-    """What the client was told; it may have chosen it, and may choose it again."""
+    """Id sent to the client, which may have chosen it, and may use it again."""
     started_at = models.DateTimeField()
     client = models.CharField(max_length=100)
     request_class = models.CharField(max_length=20, default=MESSAGES, db_default=MESSAGES)
-    """MESSAGES or SAFEGUARDS. A safety check has the request_id of the request whose answer it is about."""
+    """MESSAGES or SAFEGUARDS. A safety check has the request_id of the request whose answer it checks."""
     session_id = models.CharField(max_length=200, blank=True)
-    """Claude Code's, of one conversation and its subagents."""
+    """Claude Code's id of a conversation and its subagents."""
     client_model = models.CharField(max_length=200, blank=True)
     upstream_model = models.CharField(max_length=200, blank=True)
     account = models.CharField(max_length=254, blank=True)
-    """The e-mail address, not a key: what an account has done outlives the account."""
+    """The e-mail address instead of a key, since rows outlive the account."""
     endpoint = models.CharField(max_length=200, blank=True)
     is_stream = models.BooleanField(default=False)
     stepped_in = models.BooleanField(default=False)
-    """Another model than the one asked for (setting FALLBACK)."""
+    """True when a fallback answered instead of the model asked for (setting FALLBACK)."""
     problem = models.CharField(max_length=40, null=True)  # noqa: DJ001  # an index leaves the nulls out
-    """Null while all is well; else the type of the error the client heard, HUNG_UP, or INTERRUPTED when the
+    """Null without an error; else the type of the error sent to the client, HUNG_UP, or INTERRUPTED when the
     server died meanwhile."""
     status = models.PositiveSmallIntegerField(null=True)
-    """As the client heard it; within a stream that had begun, what it would have been otherwise. 499 when the
-    client was not there any more."""
+    """HTTP status; for an error within a stream, the status it would have had before. 499 when the client had
+    closed the connection."""
     error = models.CharField(max_length=500, blank=True)
-    """Our own sentence; empty where it might quote the request."""
+    """The gateway's own message; empty when it may quote the request."""
     stop_reason = models.CharField(max_length=30, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     waited_seconds = models.FloatField(default=0.0)
@@ -190,7 +190,8 @@ class RequestLog(Tokens):
     response_bytes = models.BigIntegerField(default=0)
 
     class Meta:
-        # All in the order in which rows come: appending to an index costs a fraction of inserting into it.
+        # All columns are in the order of insertion: appending to an index costs a fraction of inserting into
+        # it.
         indexes: ClassVar = [
             models.Index(fields=["started_at"], name="request_newest"),
             models.Index(fields=["request_id"], name="request_by_id"),
@@ -217,9 +218,9 @@ class RequestLog(Tokens):
 
 
 class RequestAttempt(Tokens):
-    """One try to get a request answered: one account, one address of Google.
+    """An attempt to answer a request: one account, one upstream address.
 
-    A request that was answered at its first try has no row here: its own says all of it.
+    A request answered by its first attempt has no row here: its own row has the same facts.
     """
 
     pk = models.CompositePrimaryKey("request_id", "number")
@@ -230,22 +231,22 @@ class RequestAttempt(Tokens):
     endpoint = models.CharField(max_length=200, blank=True)
     started_at = models.DateTimeField()
     waited_seconds = models.FloatField(default=0.0)
-    """In the queue, or for a limit or a pause to end, before it."""
+    """Time before the attempt in the queue, or waiting for a limit or backoff to end."""
     took_seconds = models.FloatField()
     reason = models.CharField(max_length=200)
-    """What became of it: "answered", or why not."""
+    """"answered", or why the attempt failed."""
     decision = models.CharField(max_length=40, blank=True)
-    """What was done next."""
+    """The next step after the attempt."""
 
     def __str__(self) -> str:
         return f"{self.number}. {self.account}: {self.reason}"
 
 
 class HourlyUsage(Tokens):
-    """What remains when rows are old: sums of the requests that began in one hour.
+    """Sums over the requests that began in one hour, kept after their rows are deleted.
 
-    A request counts for the account and model that had the last word; attempts and tokens count where they
-    were spent. The sums are written together with the rows, so they are exact at any moment.
+    A request counts for the account and model of its last attempt; attempts and tokens count where they were
+    made. Sums are written in the same transaction as the rows, so they are exact at any moment.
     """
 
     hour = models.DateTimeField()
@@ -258,13 +259,13 @@ class HourlyUsage(Tokens):
     interrupted = models.BigIntegerField(db_default=0)
     attempts = models.BigIntegerField(db_default=0)
     retried = models.BigIntegerField(db_default=0)
-    """Requests that took more than one attempt, and of them those that were answered."""
+    """Requests with more than one attempt, and those of them that were answered."""
     retried_well = models.BigIntegerField(db_default=0)
     stepped_in = models.BigIntegerField(db_default=0)
     waited = models.BigIntegerField(db_default=0)
     waited_seconds = models.FloatField(db_default=0.0)
     begun = models.BigIntegerField(db_default=0)
-    """Requests with a first event, and the seconds until then."""
+    """Requests with a first event, and the sum of the seconds until then."""
     first_event_seconds = models.FloatField(db_default=0.0)
     duration_seconds = models.FloatField(db_default=0.0)
 
@@ -278,7 +279,7 @@ class HourlyUsage(Tokens):
 
 
 class CallSignature(models.Model):
-    """What Gemini signed a tool call with, for a client that has no thinking block to carry it in."""
+    """Gemini's signature of a tool call, for a client that has no thinking block to carry it in."""
 
     tool_use_id = models.CharField(max_length=64, primary_key=True)
     family = models.CharField(max_length=20)

@@ -1,4 +1,4 @@
-"""The running gateway: everything that lives as long as the server does."""
+"""The running gateway: all objects that live as long as the server."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from gateway.upstreams.transport import Transport
 
 
 class Gateway:
-    """Made without an event loop; `start` and `stop` run inside it."""
+    """Created outside an event loop; `start` and `stop` run inside it."""
 
     def __init__(self) -> None:
         self.is_stopping = False
-        """Requests that are cancelled from now on tell their clients why."""
+        """Requests cancelled from now on get an error that names the shutdown."""
         self.accounts = AccountsService()
         self.ledger = Ledger()
         self.activity = Activity()
@@ -63,11 +63,11 @@ class Gateway:
         self.routes = read_routes()
 
     async def close_listeners(self) -> None:
-        """Requests may finish; those who only watch would never end."""
+        """Close live event streams, which would never end; requests may finish."""
         await close_listeners()
 
     async def stop(self) -> None:
-        """The ledger first: time is short, and it has most to lose."""
+        """Stop everything, the ledger first: time is limited, and unwritten rows would be lost."""
         await self._heartbeat.stop()
         try:
             await self.ledger.stop()

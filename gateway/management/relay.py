@@ -1,4 +1,4 @@
-"""Models for a command: the accounts and the relay in this process, without a server and its books."""
+"""A relay for management commands: accounts and relay in this process, without server and ledger."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def relay_of_accounts() -> AsyncIterator[Relay]:
-    """Knows accounts, limits, routes and settings as a server on the same database does, and shares with one
-    what servers share: access tokens, and that an account cools down. Nothing is kept of what is asked."""
+    """Yield a relay with the accounts, limits, routes and settings of the database.
+
+    It shares access tokens and cooldowns with running servers. Requests are not recorded.
+    """
     accounts = AccountsService()
     transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
     cloud_code = CloudCode(transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
@@ -44,4 +46,4 @@ async def relay_of_accounts() -> AsyncIterator[Relay]:
 
 
 def _keep_nothing(tool_use_id: str, signature: str) -> None:
-    """The signatures of a command's answers are not stored: no later request brings its calls back."""
+    """Drop the signatures of a command's answers: no later request sends the calls back."""

@@ -93,7 +93,7 @@ class Command(OperatorCommand):
                 relay.counting_model(_any_question(model))
                 await try_judge(relay, model, known, at_once, report)
 
-        # Of a server, such lines are its log; here they would stand between the results.
+        # A server's log lines, which would disturb the results here.
         logging.disable(logging.INFO)
         try:
             asyncio.run(run())
@@ -130,18 +130,18 @@ def _read(file: Path) -> list[KnownCall]:
 
 
 def _any_question(model: str) -> MessagesRequest:
-    """To hear at once that no account knows the model, rather than forty times."""
+    """Return a minimal request, which shows at once whether any account offers the model."""
     return MessagesRequest(model=model, max_tokens=0, messages=[], thinking={"type": "disabled"})
 
 
 def _in_order(trials: Sequence[Trial], known: Sequence[KnownCall]) -> list[Trial]:
-    """As in the file."""
+    """Return the results in the order of the file."""
     places = {call.name: place for place, call in enumerate(known)}
     return sorted(trials, key=lambda trial: places[trial.call.name])
 
 
 def _problems(trials: Sequence[Trial]) -> dict[str, list[str]]:
-    """Names of calls by what kept them from being judged, which is often the same for many."""
+    """Group the names of unchecked calls by reason, which many of them often share."""
     problems: dict[str, list[str]] = {}
     for trial in trials:
         if trial.result == NO_VERDICT:

@@ -50,9 +50,9 @@ EXAMPLE = RequestLog(
     account="someone@example.com",
     **dict.fromkeys(TOKEN_COLUMNS, 100_000),
 )
-"""As wide as requests mostly are, for those that are still to come."""
+"""Column widths for following, where rows are not known in advance; wide enough for most."""
 SHORTEST_ID = 16
-"""The time in an id of ours."""
+"""Length of the time in an id of ours."""
 
 
 class Command(OperatorCommand):
@@ -130,7 +130,7 @@ class Command(OperatorCommand):
     # Many
 
     def _print(self, rows: list[RequestLog], layout: Layout | None, *, with_head: bool = False) -> None:
-        """As JSON without a layout."""
+        """Print rows as JSON when `layout` is None."""
         if layout is None:
             for row in rows:
                 self.print_line(as_json(row))
@@ -180,7 +180,7 @@ def _layout(rows: list[RequestLog]) -> Layout:
 
 
 def _cells_of(rows: list[RequestLog]) -> list[tuple[str, ...]]:
-    """In a pipe with whole times and ids; at a terminal so much of an id as tells it from the others here."""
+    """Return the cells: in a pipe with full times and ids; at a terminal with abbreviated ids."""
     if not sys.stdout.isatty():
         return [(second(row.started_at), row.request_id, *_facts(row)) for row in rows]
     ids = [row.request_id for row in rows]
@@ -195,7 +195,7 @@ def _cells_of(rows: list[RequestLog]) -> list[tuple[str, ...]]:
 
 
 def beginning_of(request_id: str, others: Sequence[str]) -> str:
-    """The shortest that is no other's, and no shorter than the time in it."""
+    """Return the shortest unambiguous beginning, at least SHORTEST_ID long."""
     for length in range(SHORTEST_ID, len(request_id)):
         if not any(one.startswith(request_id[:length]) for one in others if one != request_id):
             return request_id[:length]
@@ -246,7 +246,7 @@ def _story(row: RequestLog, attempts: list[RequestAttempt]) -> str:
 
 
 def _timeline(row: RequestLog, attempts: list[RequestAttempt]) -> list[str]:
-    """A bar for each attempt, over the time the whole request took."""
+    """Draw a bar for each attempt, on the time axis of the whole request."""
     whole = max([row.duration_seconds or 0.0, 0.001, *(_ended(row, one) for one in attempts)])
     return [
         f"  {_began(row, one):+8.3f} s {_bar(_began(row, one) / whole, _ended(row, one) / whole)} "
