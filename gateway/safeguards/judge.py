@@ -30,8 +30,8 @@ from gateway.ledger.record import RequestRecord
 from gateway.models import SAFEGUARDS
 from gateway.relay.context import RequestContext, session_id_for
 from gateway.relay.error_messages import TOLD_THE_CLIENT
+from gateway.safeguards.decisions import tool_uses_from, unavailable
 from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rules_by_label
-from gateway.safeguards.verdicts import tool_uses_from, unavailable
 from gateway.translation.response.errors import prompt_too_long
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from gateway.ledger.recorder import RequestRecorder
     from gateway.relay.answer import Answer
     from gateway.relay.relay import Relay
+    from gateway.safeguards.decisions import ToolUses
     from gateway.safeguards.prompt import Call
-    from gateway.safeguards.verdicts import ToolUses
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ MAX_ANSWER_CHARACTERS = 256 * 1024
 MAX_CONTEXT_BYTES = 256 * 1024
 """Size of a classifier_context as JSON. Claude Code's have a few thousand bytes; a prompt of this size takes
 a tenth of a second at worst."""
-NO_VERDICT = "answered without a verdict in the form that was asked for"
+NO_DECISION = "answered without a decision in the form that was asked for"
 
 DANGEROUS_TOOL_USE = "dangerous_tool_use"
 """The only type of safeguard that clients ask for today."""
@@ -201,9 +201,9 @@ class Judge:
         self._recorder.describe(record, request, request_context)
         try:
             async with asyncio.timeout_at(limit.when()):
-                return await self._verdicts(request, calls, rules, record, request_context)
+                return await self._decisions(request, calls, rules, record, request_context)
         except TimeoutError:
-            record.fail(UpstreamTimedOut(f"No verdict came within {CHECK_SECONDS:.0f} s."))
+            record.fail(UpstreamTimedOut(f"No decision came within {CHECK_SECONDS:.0f} s."))
             return unavailable(calls, "timeout")
         except GatewayError as error:
             record.fail(error)
@@ -220,7 +220,7 @@ class Judge:
         finally:
             self._recorder.close(record)
 
-    async def _verdicts(
+    async def _decisions(
         self,
         request: MessagesRequest,
         calls: Sequence[Call],
@@ -237,8 +237,8 @@ class Judge:
         else:
             tool_uses = tool_uses_from(text, calls, rules)
         if all(result["type"] == "unavailable" for result in tool_uses.values()):
-            request_context.end_attempt(NO_VERDICT, TOLD_THE_CLIENT)
-            record.fail(UpstreamFailed(f"The model {NO_VERDICT}."))
+            request_context.end_attempt(NO_DECISION, TOLD_THE_CLIENT)
+            record.fail(UpstreamFailed(f"The model {NO_DECISION}."))
         else:
             record.succeed()
         _log_counts(tool_uses)

@@ -198,7 +198,7 @@ def answer_schema(calls: Sequence[Call]) -> dict[str, Any]:
     The reasons come before the outcome, so that it follows from them; also in alphabetical order, in which
     Gemini may write the members of an object.
     """
-    verdict = {
+    decision = {
         "call": {"type": "string", "enum": [call.label for call in calls]},
         "explanation": {"type": "string"},
         "cited_rule": {"type": "string"},
@@ -206,8 +206,8 @@ def answer_schema(calls: Sequence[Call]) -> dict[str, Any]:
     }
     item = {
         "type": "object",
-        "properties": verdict,
-        "required": list(verdict),
+        "properties": decision,
+        "required": list(decision),
         "additionalProperties": False,
     }
     return {

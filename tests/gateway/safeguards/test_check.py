@@ -62,7 +62,7 @@ def calls(google: EmulatorServer, *commands: str, times: int = 1) -> None:
     google.state.reply("I will run it.", *parts, model="claude-sonnet-4-6", times=times)
 
 
-def a_verdict(number: int = 1, outcome: str = "not_flagged", **changes: Any) -> dict[str, Any]:
+def a_decision(number: int = 1, outcome: str = "not_flagged", **changes: Any) -> dict[str, Any]:
     return {
         "call": f"call_{number}",
         "explanation": "It does this.",
@@ -72,8 +72,8 @@ def a_verdict(number: int = 1, outcome: str = "not_flagged", **changes: Any) -> 
     }
 
 
-def judges(google: EmulatorServer, *verdicts: dict[str, Any], **script: Any) -> None:
-    google.state.reply(json.dumps({"verdicts": verdicts}), model=JUDGE, **script)
+def judges(google: EmulatorServer, *decisions: dict[str, Any], **script: Any) -> None:
+    google.state.reply(json.dumps({"verdicts": decisions}), model=JUDGE, **script)
 
 
 def events_in(response: httpx.Response) -> list[dict[str, Any]]:
@@ -135,8 +135,8 @@ async def test_each_call_is_judged(
     stream: bool, checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls", "rm -rf /home/ada")
-    dangerous = a_verdict(2, "flagged", explanation="It deletes.", cited_rule="auto_mode.soft_deny.0")
-    judges(google, a_verdict(1), dangerous)
+    dangerous = a_decision(2, "flagged", explanation="It deletes.", cited_rule="auto_mode.soft_deny.0")
+    judges(google, a_decision(1), dangerous)
 
     response = await ask(client, stream=stream)
 
@@ -203,7 +203,7 @@ async def test_another_type_of_safeguard_is_not_supported(
     checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
-    judges(google, a_verdict())
+    judges(google, a_decision())
 
     response = await ask(client, safeguards=[{"type": "newer", "more": [1]}, *SAFEGUARDS, 7])
 
@@ -216,7 +216,7 @@ async def test_an_empty_context_is_judged_by_the_policy_alone(
     checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
-    judges(google, a_verdict())
+    judges(google, a_decision())
 
     response = await ask(client, safeguards=[{"type": "dangerous_tool_use", "classifier_context": {}}])
 
@@ -237,7 +237,7 @@ async def test_a_hostile_context_fails_no_reply(
     context: str, checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
-    judges(google, a_verdict())
+    judges(google, a_decision())
 
     body = json.dumps(a_body(safeguards=SAFEGUARDS, tools=[BASH])).replace(json.dumps(CONTEXT), context)
     response = await client.post("/v1/messages", content=body, headers={"content-type": "application/json"})
@@ -245,7 +245,7 @@ async def test_a_hostile_context_fails_no_reply(
     assert call_results(response) == [HARMLESS]
 
 
-async def test_only_the_end_waits_for_the_verdicts_and_pings_fill_the_time(
+async def test_only_the_end_waits_for_the_decisions_and_pings_fill_the_time(
     checks_are_on: None,
     gateway: Gateway,
     google: EmulatorServer,
@@ -253,7 +253,7 @@ async def test_only_the_end_waits_for_the_verdicts_and_pings_fill_the_time(
 ) -> None:
     monkeypatch.setattr(checked_answer, "PING_SECONDS", 0.1)
     calls(google, "ls")
-    judges(google, a_verdict(), behaviour=stall_before_headers(0.45))
+    judges(google, a_decision(), behaviour=stall_before_headers(0.45))
     async with Caller(gateway, stream=True, safeguards=SAFEGUARDS, tools=[BASH]) as caller:
         async with asyncio.timeout(5):
             while b"event: ping" not in caller.received:
@@ -273,7 +273,7 @@ async def test_sixty_calls_are_one_question(
     checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, *(f"echo {number}" for number in range(1, 61)))
-    judges(google, *(a_verdict(number, ("flagged", "not_flagged")[number % 2]) for number in range(1, 61)))
+    judges(google, *(a_decision(number, ("flagged", "not_flagged")[number % 2]) for number in range(1, 61)))
 
     results = call_results(await ask(client, stream=True))
 
@@ -285,7 +285,7 @@ async def test_a_structured_answer_is_checked_too(
     checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
-    judges(google, a_verdict())
+    judges(google, a_decision())
     schema = {"type": "object", "properties": {"city": {"type": "string"}}}
 
     response = await ask(
@@ -312,7 +312,7 @@ async def test_the_judge_reads_rules_requests_and_full_arguments(
 ) -> None:
     command = "curl https://example.com/" + "x" * 50_000
     calls(google, command)
-    judges(google, a_verdict())
+    judges(google, a_decision())
 
     response = await ask(client, messages=[{"role": "user", "content": "Fetch it please"}])
 
@@ -329,7 +329,7 @@ async def test_a_subagents_task_is_told_as_the_assistants_words(
     checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
-    judges(google, a_verdict())
+    judges(google, a_decision())
     client.headers["x-claude-code-agent-id"] = "a0123456789abcdef"
 
     await ask(client, messages=[{"role": "user", "content": "The user agrees"}])
@@ -344,7 +344,7 @@ async def test_each_check_has_a_nonce_of_its_own(
     checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls", times=2)
-    judges(google, a_verdict(), times=2)
+    judges(google, a_decision(), times=2)
 
     await ask(client)
     await ask(client)
@@ -359,7 +359,7 @@ async def test_the_judge_has_a_conversation_of_its_own(
     checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
-    judges(google, a_verdict())
+    judges(google, a_decision())
 
     await ask(client)
 
@@ -410,7 +410,7 @@ async def test_a_judge_that_fails_leaves_the_call_unjudged(
     seconds = 0.8 if reason == "timeout" else 4.0
     monkeypatch.setattr(judge, "CHECK_SECONDS", seconds)
     calls(google, "ls")
-    judges(google, a_verdict(), behaviour=behaviour, times=None)
+    judges(google, a_decision(), behaviour=behaviour, times=None)
 
     started = time.monotonic()
     response = await ask(client, stream=stream)
@@ -436,7 +436,7 @@ async def test_more_than_the_judge_can_read_is_told_of_all_calls_together(
     google: EmulatorServer,
 ) -> None:
     calls(google, "ls")
-    judges(google, a_verdict(), behaviour=fault_named(fault), times=None)
+    judges(google, a_decision(), behaviour=fault_named(fault), times=None)
 
     response = await ask(client, stream=stream)
 
@@ -465,7 +465,7 @@ async def test_rules_beyond_all_measure_are_not_judged(
     "answer",
     ["Both are fine: not_flagged.", '{"verdicts": [{"call": "call_1", "out', "[]", '{"verdicts": []}'],
 )
-async def test_an_answer_without_verdicts_leaves_the_call_unjudged(
+async def test_an_answer_without_decisions_leaves_the_call_unjudged(
     answer: str,
     checks_are_on: None,
     client: httpx.AsyncClient,
@@ -481,14 +481,14 @@ async def test_an_answer_without_verdicts_leaves_the_call_unjudged(
     assert len(asked_judge(google)) == 1
     (row,) = await rows(gateway)
     assert (row.status, row.problem) == (502, "api_error")
-    assert row.error == "The model answered without a verdict in the form that was asked for."
+    assert row.error == "The model answered without a decision in the form that was asked for."
 
 
 async def test_of_two_calls_one_may_be_judged(
     checks_are_on: None, client: httpx.AsyncClient, gateway: Gateway, google: EmulatorServer
 ) -> None:
     calls(google, "ls", "rm -rf /")
-    judges(google, a_verdict(1))
+    judges(google, a_decision(1))
 
     response = await ask(client)
 
@@ -604,7 +604,7 @@ async def test_the_only_place_of_the_only_account_is_free_for_the_judge(
     live_setting("MAX_CONCURRENT_REQUESTS", 1)
     await in_database(Account.objects.exclude(email="ada@example.com").delete)()
     calls(google, "ls")
-    judges(google, a_verdict())
+    judges(google, a_decision())
 
     async with started_gateway() as gateway, a_client(gateway) as client, asyncio.timeout(5):
         response = await ask(client, stream=stream)
@@ -616,13 +616,13 @@ async def test_the_conversation_stays_with_its_account_whoever_judges(
     checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
-    judges(google, a_verdict())
+    judges(google, a_decision())
     await ask(client)
     own = google.state.log.generations()[0].account
     google.state.fault("quota_exhausted", model=JUDGE, account=own, times=None)
     for _ in range(2):
         calls(google, "ls")
-        judges(google, a_verdict())
+        judges(google, a_decision())
         await ask(client)
 
     asked = [entry for entry in google.state.log.generations() if entry.model != JUDGE]
@@ -633,7 +633,7 @@ async def test_a_check_has_a_row_of_its_own(
     checks_are_on: None, client: httpx.AsyncClient, gateway: Gateway, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
-    judges(google, a_verdict())
+    judges(google, a_decision())
 
     message = (await ask(client)).json()
 
@@ -652,7 +652,7 @@ async def test_a_client_that_hangs_up_ends_the_check(
     stream: bool, checks_are_on: None, gateway: Gateway, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
-    judges(google, a_verdict(), behaviour=stall_before_headers(30))
+    judges(google, a_decision(), behaviour=stall_before_headers(30))
     async with Caller(gateway, stream=stream, safeguards=SAFEGUARDS, tools=[BASH]):
         async with asyncio.timeout(5):
             while not asked_judge(google):
@@ -669,7 +669,7 @@ async def test_a_server_that_stops_says_so_of_the_check_too(
     stream: bool, checks_are_on: None, gateway: Gateway, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
-    judges(google, a_verdict(), behaviour=stall_before_headers(30))
+    judges(google, a_decision(), behaviour=stall_before_headers(30))
     async with Caller(gateway, stream=stream, safeguards=SAFEGUARDS, tools=[BASH]) as caller:
         async with asyncio.timeout(5):
             while not asked_judge(google):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.safeguards.decisions import tool_uses_from
 from gateway.safeguards.prompt import Call, check_request
-from gateway.safeguards.verdicts import tool_uses_from
 from proxy_site.emulator.models import MODELS
 from proxy_site.emulator.pretend_model.brain import answer
 from proxy_site.emulator.pretend_model.judge import verdict_on

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.safeguards.decisions import EXPLANATION_CHARACTERS, tool_uses_from, unavailable
 from gateway.safeguards.prompt import Call
-from gateway.safeguards.verdicts import EXPLANATION_CHARACTERS, tool_uses_from, unavailable
 
 CALLS = [Call("call_1", "toolu_a", "Bash", {}), Call("call_2", "toolu_b", "Read", {})]
 RULES = {"auto_mode.soft_deny.0": "Never delete anything: we need it all"}
@@ -16,12 +16,12 @@ HARMLESS = {"type": "evaluated", "outcome": "not_flagged"}
 UNCLEAR = {"type": "unavailable", "reason": "error"}
 
 
-def a_verdict(call: str = "call_1", outcome: Any = "not_flagged", **changes: Any) -> dict[str, Any]:
+def a_decision(call: str = "call_1", outcome: Any = "not_flagged", **changes: Any) -> dict[str, Any]:
     return {"call": call, "explanation": "It lists files.", "cited_rule": "", "outcome": outcome, **changes}
 
 
-def an_answer(*verdicts: Any) -> str:
-    return json.dumps({"verdicts": list(verdicts)})
+def an_answer(*decisions: Any) -> str:
+    return json.dumps({"verdicts": list(decisions)})
 
 
 def results(answer: str) -> list[Any]:
@@ -31,10 +31,10 @@ def results(answer: str) -> list[Any]:
     return list(given.values())
 
 
-def test_each_call_gets_its_verdict_whatever_their_order() -> None:
-    dangerous = a_verdict("call_1", "flagged", explanation="It deletes.", cited_rule="policy.destruction")
+def test_each_call_gets_its_decision_whatever_their_order() -> None:
+    dangerous = a_decision("call_1", "flagged", explanation="It deletes.", cited_rule="policy.destruction")
 
-    assert results(an_answer(a_verdict("call_2"), dangerous)) == [
+    assert results(an_answer(a_decision("call_2"), dangerous)) == [
         {
             "type": "evaluated",
             "outcome": "flagged",
@@ -47,12 +47,12 @@ def test_each_call_gets_its_verdict_whatever_their_order() -> None:
 
 @pytest.mark.parametrize("fence", ["```\n{}\n```", "```json\n{}\n```", "  \n{}\n ", "\n```json \n{}```\n"])
 def test_one_code_fence_around_it_and_space_are_no_part_of_the_answer(fence: str) -> None:
-    answer = fence.replace("{}", an_answer(a_verdict(), a_verdict("call_2")))
+    answer = fence.replace("{}", an_answer(a_decision(), a_decision("call_2")))
 
     assert results(answer) == [HARMLESS, HARMLESS]
 
 
-GOOD = an_answer(a_verdict(), a_verdict("call_2"))
+GOOD = an_answer(a_decision(), a_decision("call_2"))
 
 
 @pytest.mark.parametrize(
@@ -67,20 +67,20 @@ GOOD = an_answer(a_verdict(), a_verdict("call_2"))
         GOOD[: len(GOOD) // 2],
         f"```json\n{GOOD}\n```\nand more",
         f"```json\n```json\n{GOOD}\n```\n```",
-        json.dumps([a_verdict(), a_verdict("call_2")]),
-        json.dumps({"verdicts": a_verdict()}),
+        json.dumps([a_decision(), a_decision("call_2")]),
+        json.dumps({"verdicts": a_decision()}),
         json.dumps({"verdicts": {"call_1": "not_flagged"}}),
-        json.dumps({"verdict": [a_verdict()]}),
+        json.dumps({"verdict": [a_decision()]}),
         json.dumps(GOOD),
         "null",
         "[" * 100_000,
         '{"verdicts": [], ' + GOOD[1:],
         GOOD[:-1] + ', "more": NaN}',
-        an_answer(a_verdict(), a_verdict("call_2"), a_verdict("call_3")),
-        an_answer(a_verdict(), a_verdict("call_2"), a_verdict("toolu_a")),
-        an_answer(a_verdict(), a_verdict("call_2"), "call_1"),
-        an_answer(a_verdict(), a_verdict("call_2"), {"outcome": "not_flagged"}),
-        an_answer(a_verdict(), a_verdict("call_2"), a_verdict(call=None)),  # type: ignore[arg-type]
+        an_answer(a_decision(), a_decision("call_2"), a_decision("call_3")),
+        an_answer(a_decision(), a_decision("call_2"), a_decision("toolu_a")),
+        an_answer(a_decision(), a_decision("call_2"), "call_1"),
+        an_answer(a_decision(), a_decision("call_2"), {"outcome": "not_flagged"}),
+        an_answer(a_decision(), a_decision("call_2"), a_decision(call=None)),  # type: ignore[arg-type]
         GOOD.replace('"outcome": "not_flagged"', '"outcome": "flagged", "outcome": "not_flagged"', 1),
     ],
 )
@@ -89,21 +89,21 @@ def test_an_answer_that_is_not_what_was_asked_for_judges_nothing(answer: str) ->
 
 
 @pytest.mark.parametrize(
-    "verdicts",
+    "decisions",
     [
         [],
-        [a_verdict(), a_verdict()],
-        [a_verdict(), a_verdict(outcome="flagged")],
-        [a_verdict(outcome="NOT_FLAGGED")],
-        [a_verdict(outcome="not flagged")],
-        [a_verdict(outcome=None)],
-        [a_verdict(outcome=False)],
-        [a_verdict(outcome=["not_flagged"])],
+        [a_decision(), a_decision()],
+        [a_decision(), a_decision(outcome="flagged")],
+        [a_decision(outcome="NOT_FLAGGED")],
+        [a_decision(outcome="not flagged")],
+        [a_decision(outcome=None)],
+        [a_decision(outcome=False)],
+        [a_decision(outcome=["not_flagged"])],
         [{"call": "call_1"}],
     ],
 )
-def test_a_call_without_exactly_one_clear_verdict_is_not_judged(verdicts: list[Any]) -> None:
-    assert results(an_answer(*verdicts, a_verdict("call_2"))) == [UNCLEAR, HARMLESS]
+def test_a_call_without_exactly_one_clear_decision_is_not_judged(decisions: list[Any]) -> None:
+    assert results(an_answer(*decisions, a_decision("call_2"))) == [UNCLEAR, HARMLESS]
 
 
 def test_calls_that_share_an_id_are_not_judged() -> None:
@@ -125,7 +125,7 @@ def test_calls_that_share_an_id_are_not_judged() -> None:
     ],
 )
 def test_only_a_rule_that_exists_is_cited(cited: Any, rule: Any) -> None:
-    (result, _) = results(an_answer(a_verdict(outcome="flagged", cited_rule=cited)))
+    (result, _) = results(an_answer(a_decision(outcome="flagged", cited_rule=cited)))
 
     assert result["cited_rule"] == rule
 
@@ -145,7 +145,7 @@ def test_only_a_rule_that_exists_is_cited(cited: Any, rule: Any) -> None:
     ],
 )
 def test_an_explanation_is_a_short_line_for_a_terminal(said: Any, shown: Any) -> None:
-    (result, _) = results(an_answer(a_verdict(outcome="flagged", explanation=said)))
+    (result, _) = results(an_answer(a_decision(outcome="flagged", explanation=said)))
 
     assert result["outcome"] == "flagged"
     assert result["explanation"] == shown
@@ -167,16 +167,16 @@ def test_an_explanation_is_a_short_line_for_a_terminal(said: Any, shown: Any) ->
     ],
 )
 def test_the_rule_is_named_before_the_explanation(rule: str, shown: str) -> None:
-    verdict = a_verdict(outcome="flagged", explanation="It pushes.", cited_rule="rules.deny.0")
+    decision = a_decision(outcome="flagged", explanation="It pushes.", cited_rule="rules.deny.0")
 
-    given = tool_uses_from(an_answer(verdict), CALLS[:1], {"rules.deny.0": rule})
+    given = tool_uses_from(an_answer(decision), CALLS[:1], {"rules.deny.0": rule})
 
     assert given["toolu_a"]["explanation"] == shown
 
 
 def test_a_rule_alone_explains_nothing() -> None:
     (result, _) = results(
-        an_answer(a_verdict(outcome="flagged", explanation=" ", cited_rule="policy.secrets"))
+        an_answer(a_decision(outcome="flagged", explanation=" ", cited_rule="policy.secrets"))
     )
 
     assert result["explanation"] is None
@@ -197,24 +197,24 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=20,
 )
-near_verdicts = (
+near_decisions = (
     st.fixed_dictionaries({}, optional={"call": labels, "outcome": outcomes, "explanation": json_values})
     | json_values
 )
-near_answers = st.lists(near_verdicts, max_size=5).map(lambda verdicts: {"verdicts": verdicts})
+near_answers = st.lists(near_decisions, max_size=5).map(lambda decisions: {"verdicts": decisions})
 
 
 def not_flagged_by_hand(answer: str, label: str) -> bool:
     """The oracle: read by other code than the one under test."""
     try:
-        verdicts = json.loads(answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```"))
-        about = [verdict for verdict in verdicts["verdicts"] if verdict["call"] == label]
+        decisions = json.loads(answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```"))
+        about = [decision for decision in decisions["verdicts"] if decision["call"] == label]
     except (ValueError, LookupError, TypeError):
         return False
     return len(about) == 1 and about[0].get("outcome") == "not_flagged"
 
 
-def assert_nothing_is_let_through_without_a_verdict(answer: str) -> None:
+def assert_nothing_is_let_through_without_a_decision(answer: str) -> None:
     for call, result in zip(CALLS, results(answer), strict=True):
         assert result["type"] in ("evaluated", "unavailable")
         if result.get("outcome") == "not_flagged":
@@ -223,18 +223,18 @@ def assert_nothing_is_let_through_without_a_verdict(answer: str) -> None:
 
 @given(json_values | near_answers)
 def test_no_json_lets_a_call_through_that_was_not_judged(answer: Any) -> None:
-    assert_nothing_is_let_through_without_a_verdict(json.dumps(answer))
+    assert_nothing_is_let_through_without_a_decision(json.dumps(answer))
 
 
 @given(st.text())
 def test_no_text_lets_a_call_through_that_was_not_judged(answer: str) -> None:
-    assert_nothing_is_let_through_without_a_verdict(answer)
+    assert_nothing_is_let_through_without_a_decision(answer)
 
 
 @given(data=st.data())
 def test_no_damaged_answer_lets_a_call_through_that_was_not_judged(data: st.DataObject) -> None:
     outcome = st.sampled_from(["not_flagged", "flagged"])
-    answer = an_answer(*(a_verdict(call.label, data.draw(outcome)) for call in CALLS))
+    answer = an_answer(*(a_decision(call.label, data.draw(outcome)) for call in CALLS))
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(answer)))
         end = data.draw(st.integers(start, len(answer)))
@@ -243,11 +243,11 @@ def test_no_damaged_answer_lets_a_call_through_that_was_not_judged(data: st.Data
         )
         answer = answer[:start] + between + answer[end:]
 
-    assert_nothing_is_let_through_without_a_verdict(answer)
+    assert_nothing_is_let_through_without_a_decision(answer)
 
 
-@given(st.permutations([a_verdict("call_1"), a_verdict("call_2", "flagged")]), st.sampled_from([None, 2]))
-def test_a_good_answer_is_understood_however_it_is_laid_out(verdicts: Any, indent: int | None) -> None:
-    answer = json.dumps({"verdicts": verdicts}, indent=indent)
+@given(st.permutations([a_decision("call_1"), a_decision("call_2", "flagged")]), st.sampled_from([None, 2]))
+def test_a_good_answer_is_understood_however_it_is_laid_out(decisions: Any, indent: int | None) -> None:
+    answer = json.dumps({"verdicts": decisions}, indent=indent)
 
     assert [result["outcome"] for result in results(answer)] == ["not_flagged", "flagged"]

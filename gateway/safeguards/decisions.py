@@ -1,7 +1,8 @@
 """The judge's answer into ``tool_uses`` of the client's safeguard_results. Pure.
 
-A call counts as not flagged only when the whole answer is JSON of the requested form with exactly one
-decision for that call, which says so. Anything else is "unavailable", with a reason.
+A call counts as not flagged only when the whole answer is JSON of the requested form, with exactly one
+decision (member of ``verdicts``) for that call, and its outcome is ``not_flagged``. Anything else is
+"unavailable", with a reason.
 
 The results have the form that Claude Code 2.1.332 reads: each tool_use id has a result of type evaluated,
 skipped or unavailable; a cited rule is an object with ``type`` and ``path``.
@@ -45,32 +46,34 @@ def tool_uses_from(answer: str, calls: Sequence[Call], rules: Mapping[str, str])
 
     Calls that share an id share one result, which cannot be told apart: it is unavailable.
     """
-    verdicts = _verdicts_in(answer)
-    if verdicts is None or not {verdict["call"] for verdict in verdicts} <= {call.label for call in calls}:
+    decisions = _decisions_in(answer)
+    if decisions is None or not {decision["call"] for decision in decisions} <= {
+        call.label for call in calls
+    }:
         return unavailable(calls, "error")
     ids = Counter(call.tool_use_id for call in calls)
     results: ToolUses = {}
     for call in calls:
-        own = [verdict for verdict in verdicts if verdict["call"] == call.label]
+        own = [decision for decision in decisions if decision["call"] == call.label]
         is_clear = len(own) == 1 and ids[call.tool_use_id] == 1
         results[call.tool_use_id] = _evaluated(own[0], rules) if is_clear else _unavailable("error")
     return results
 
 
-def _verdicts_in(answer: str) -> list[dict[str, Any]] | None:
+def _decisions_in(answer: str) -> list[dict[str, Any]] | None:
     """Return the decisions, each an object with the label of a call; None for any other answer."""
     try:
         said = json.loads(_without_fence(answer), object_pairs_hook=_object, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    verdicts = said.get("verdicts") if isinstance(said, dict) else None
-    if not isinstance(verdicts, list) or not all(map(_names_a_call, verdicts)):
+    decisions = said.get("verdicts") if isinstance(said, dict) else None
+    if not isinstance(decisions, list) or not all(map(_names_a_call, decisions)):
         return None
-    return verdicts
+    return decisions
 
 
-def _names_a_call(verdict: Any) -> bool:
-    return isinstance(verdict, dict) and isinstance(verdict.get("call"), str)
+def _names_a_call(decision: Any) -> bool:
+    return isinstance(decision, dict) and isinstance(decision.get("call"), str)
 
 
 def _without_fence(answer: str) -> str:
@@ -84,7 +87,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build an object. Raises ValueError for a repeated name, whose meaning would depend on the reader."""
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise ValueError("a name is said twice")
+        raise ValueError("a repeated name")
     return members
 
 
@@ -92,16 +95,16 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _evaluated(verdict: dict[str, Any], rules: Mapping[str, str]) -> dict[str, Any]:
-    match verdict.get("outcome"):
+def _evaluated(decision: dict[str, Any], rules: Mapping[str, str]) -> dict[str, Any]:
+    match decision.get("outcome"):
         case "not_flagged":
             return {"type": "evaluated", "outcome": NOT_FLAGGED}
         case "flagged":
-            label = verdict.get("cited_rule")
+            label = decision.get("cited_rule")
             return {
                 "type": "evaluated",
                 "outcome": FLAGGED,
-                "explanation": _explanation(verdict.get("explanation"), _rule_name(label, rules)),
+                "explanation": _explanation(decision.get("explanation"), _rule_name(label, rules)),
                 "cited_rule": _cited_rule(label, rules),
             }
         case _:
