@@ -66,7 +66,7 @@ class AccountsService:
     def __init__(self) -> None:
         self.pool = Pool()
         self.pool.lists_model = self.lists_model
-        self.pool.on_dry = self._inspect_soon
+        self.pool.on_quota_exhausted = self._inspect_soon
         self.client = AccountsClient()
         self.database = DatabaseWatch()
         self.tokens = AccessTokens(self.client, database=self.database)
@@ -347,7 +347,7 @@ class AccountsService:
             await self._store_last_used()
             await self.tokens.store_unsaved()
             await database_sync_to_async(forget_old_quotas)()
-            self.pool.set_runs_dry(await database_sync_to_async(_runs_dry)())
+            self.pool.set_empty_at(await database_sync_to_async(_forecast_empty_at)())
 
     async def _store_last_used(self) -> None:
         if not self.database.problem and (last_used := self.pool.take_last_used()):
@@ -444,7 +444,7 @@ def _switches() -> dict[int, bool]:
     return dict(Account.objects.values_list("pk", "enabled"))
 
 
-def _runs_dry() -> dict[tuple[int, str], float]:
+def _forecast_empty_at() -> dict[tuple[int, str], float]:
     """When each quota will be empty if it goes on like this; seconds since the epoch."""
     return {
         (one.account_id, f"{one.model_id}:{one.header_mode}"): one.forecast.empty_at

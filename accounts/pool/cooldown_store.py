@@ -1,4 +1,4 @@
-"""Rests in the database: written as they change, read when the server starts."""
+"""Cooldowns in the database: written as they change, read when the server starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_cooldowns() -> dict[tuple[int, str], ActiveCooldown]:
-    """Those that still last, by account id and model key. A long one may be probed at once."""
+    """The cooldowns that still last, by account id and model key. A long one may be probed at once."""
     now = timezone.now()
     return {
         (row.account_id, row.model_key): ActiveCooldown(
@@ -34,17 +34,17 @@ def read_cooldowns() -> dict[tuple[int, str], ActiveCooldown]:
 
 
 def store_cooldowns(changes: Mapping[tuple[int, str], ActiveCooldown | None]) -> None:
-    """None ends a rest. What concerns an account that has been removed meanwhile is dropped.
+    """Store changed cooldowns; None deletes one. Changes for an account that has been removed are dropped.
 
-    Each row by itself: one that no database takes is said and left out, and holds up no other. Raises
-    DatabaseError when the database takes none.
+    Each row is stored by itself: one that the database rejects is logged and left out. Raises DatabaseError
+    when the database cannot be written at all.
     """
     known = set(Account.objects.values_list("pk", flat=True))
     for (account_id, model_key), cooldown in changes.items():
         try:
             _store(account_id, model_key, cooldown if account_id in known else None)
         except (ValueError, OverflowError, DataError, IntegrityError) as error:
-            # The database's own words may quote the value.
+            # The text of a database error may quote the value.
             name = f"account {account_id}, {truncate(model_key, 200)}"
             logger.error("A cooldown cannot be stored (%s): %s", type(error).__name__, name)  # noqa: TRY400
     Cooldown.objects.filter(until__lt=timezone.now()).delete()

@@ -1,4 +1,7 @@
-"""How long an account cools down after a failure, and who rests now. Pure: the clock is handed in."""
+"""Cooldowns of accounts and backoffs of models: how long each lasts, and which are active now.
+
+Pure: the clock is a parameter.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +24,20 @@ FAILURES_IN_A_ROW = 3
 FAILURES_COOLDOWN_SECONDS = 60.0
 CAPACITY_STEPS_SECONDS = (5.0, 10.0, 20.0, 30.0, 60.0)
 SHORT_HINTS_IN_A_ROW = 3
-"""An account that is refused again each time it comes back is not asked twice a second."""
+"""After this many failures in a row a short hint is raised to the default cooldown, so that an account which
+is refused again after each hint is not asked several times a second."""
 SAME_MOMENT_SECONDS = 2.0
-"""Failures of requests that ran side by side tell one story: within this time they count once."""
+"""Failures of concurrent requests within this time of the first count once."""
 
 LONG_HINT_SECONDS = 24 * 3600.0
 PROBE_EVERY_SECONDS = 3600.0
-"""A rest longer than a day may be a mistake: one request an hour is let through when nothing else can."""
+"""A cooldown longer than LONG_HINT_SECONDS may be a mistake: while no other account is usable, one request an
+hour is sent with the account to find out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a failure does to the account: `health` is added to its score."""
+    """The effect of a failure on the account: `health` is added to its score."""
 
     health: float
     cools_down: bool
@@ -60,8 +65,9 @@ EFFECTS: dict[Trouble, Effect] = {
 def cooldown_seconds(
     trouble: Trouble, hint_seconds: float | None, times_in_a_row: int, default_seconds: float
 ) -> float:
-    """`hint_seconds` is what Google said; a number is trusted, but a short one only for the first few times.
-    `times_in_a_row` counts from 1."""
+    """The length of a cooldown. `hint_seconds` is the time to wait that Google named, used as it is for the
+    first SHORT_HINTS_IN_A_ROW failures and at least `default_seconds` after that. `times_in_a_row` counts
+    from 1."""
     if hint_seconds is not None and math.isfinite(hint_seconds):
         return hint_seconds if times_in_a_row <= SHORT_HINTS_IN_A_ROW else max(hint_seconds, default_seconds)
     if trouble is Trouble.QUOTA:
@@ -83,18 +89,19 @@ class ActiveCooldown:
     reason: str
     since: float = 0.0
     probe_at: float | None = None
-    """From then on one request may try whether the rest was needed, when no other account can answer."""
+    """From this time on, in seconds since the epoch, one request may probe the account while no other can
+    answer; None: never."""
 
     @property
     def is_limit(self) -> bool:
-        """Google named it: until it is over the account cannot answer, and then it can. Other rests only put
-        the account behind those that are well."""
+        """Whether the cooldown comes from a limit of Google's, so that the account cannot answer before its
+        end. Other cooldowns only place the account behind healthy ones."""
         return self.reason in LIMIT_REASONS
 
 
 @dataclass(frozen=True, slots=True)
 class ModelBackoff:
-    """The model itself has no capacity; no account is to blame."""
+    """A time during which a model is not requested with any account, because it has no capacity."""
 
     since: float
     until: float
@@ -102,8 +109,8 @@ class ModelBackoff:
 
 
 class Cooldowns:
-    """Cooldowns of accounts by quota, and backoffs of models. `on_changed` is called when one is to be
-    stored."""
+    """Cooldowns of accounts by quota, and backoffs of models. `on_changed` is called when a cooldown has
+    begun or ended and must be stored."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.on_changed: Callable[[], None] = lambda: None
@@ -116,21 +123,22 @@ class Cooldowns:
     # Accounts
 
     def get(self, key: Key) -> ActiveCooldown | None:
-        """One that begins in the future is from before the clock was set back: nobody knows its end."""
+        """The active cooldown, or None. A cooldown that begins in the future dates from before the clock was
+        set back and is ignored."""
         cooldown = self._active.get(key)
         if cooldown is None:
             return None
         return cooldown if cooldown.since <= self._now() < cooldown.until else None
 
     def of_account(self, account_id: int) -> dict[str, ActiveCooldown]:
-        """Those that still last, by model key."""
+        """The account's active cooldowns, by model key."""
         keys = [key for key in self._active if key[0] == account_id]
         return {key[1]: cooldown for key in keys if (cooldown := self.get(key)) is not None}
 
     def failed(
         self, key: Key, trouble: Trouble, hint_seconds: float | None, default_seconds: float
     ) -> ActiveCooldown | None:
-        """One more failure in a row. Returns the rest it leads to, if it does."""
+        """Count one more failure in a row. Returns the cooldown it begins, or None."""
         if trouble not in EFFECTS:
             return None
         times = self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
@@ -143,13 +151,14 @@ class Cooldowns:
         return None
 
     def is_same_moment(self, key: Key) -> bool:
-        """A request that ran beside this one has told the same story already."""
+        """True within SAME_MOMENT_SECONDS of the start of this key's cooldown, so that concurrent failures
+        count once."""
         cooldown = self.get(key)
         return cooldown is not None and 0 <= self._now() - cooldown.since < SAME_MOMENT_SECONDS
 
     def succeeded(self, key: Key, asked_at: float) -> bool:
-        """True when a rest or a pause ends by it. A rest that began while the request was on its way
-        stays."""
+        """Reset the failures of this key and the model's backoff; True when a cooldown or backoff ended. A
+        cooldown that began after `asked_at`, in seconds since the epoch, stays."""
         self._in_a_row.pop(key, None)
         has_ended_backoff = self._backoffs.pop(key[1], None) is not None
         cooldown = self._active.get(key)
@@ -159,7 +168,7 @@ class Cooldowns:
         return True
 
     def may_probe(self, key: Key) -> bool:
-        """One request an hour finds out whether a rest of days is real; True lets this one through."""
+        """True when this request may probe a long cooldown; the next probe is PROBE_EVERY_SECONDS later."""
         if not self.is_probe_due(key):
             return False
         probe_at = self._now() + PROBE_EVERY_SECONDS
@@ -192,8 +201,8 @@ class Cooldowns:
         return backoff if backoff is not None and backoff.since <= now < backoff.until else None
 
     def back_off(self, model_key: str, hint_seconds: float | None) -> ModelBackoff:
-        """No capacity, whichever account asks: longer each time, until an answer comes. A hint is trusted up
-        to the longest step: nobody else finds out meanwhile that there is capacity again."""
+        """Back the model off, longer each time until an answer succeeds. A hint counts up to the longest
+        step, because during a backoff no request can find out that there is capacity again."""
         if (lasting := self.backoff(model_key)) is not None:
             return lasting
         known = self._backoffs.get(model_key)
@@ -203,22 +212,22 @@ class Cooldowns:
         self._backoffs[model_key] = ModelBackoff(now, now + seconds, times)
         return self._backoffs[model_key]
 
-    # What the database keeps
+    # Storage
 
     def load(self, cools_down: Mapping[Key, ActiveCooldown]) -> None:
-        """At the start: what was known when the last server stopped."""
+        """Add the stored cooldowns, at the start of the server; known ones stay."""
         self._active = {**cools_down, **self._active}
 
     def take_unsaved(self) -> dict[Key, ActiveCooldown | None]:
-        """What has changed since this was last asked; None: the rest is over."""
+        """Take the changes since the previous call; None means that the cooldown has ended."""
         taken, self._unsaved = self._unsaved, {}
         return taken
 
     def restore_unsaved(self, changes: Mapping[Key, ActiveCooldown | None]) -> None:
-        """The database did not take them; what has changed since then is newer."""
+        """Put back changes that could not be stored; changes made since then win."""
         self._unsaved = {**changes, **self._unsaved}
 
     def forget_past(self) -> None:
-        """A rest of an account that is switched off stays: it may be switched on again."""
+        """Drop cooldowns that have ended. Those of disabled accounts stay, for when one is enabled again."""
         now = self._now()
         self._active = {key: cooldown for key, cooldown in self._active.items() if cooldown.until > now}

@@ -1,4 +1,4 @@
-"""Short names of accounts for clients: enough to tell accounts apart, not enough to write to. Pure."""
+"""Shortened addresses of accounts for clients: unique, without giving the address away. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def short_labels(emails: Mapping[int, str]) -> dict[int, str]:
-    """By account id. Each account gets the first form that no other account has: `ac…@e…`, `ac…1@e…`,
-    `ac…@e… #7`, where 7 is the account's id."""
+    """Labels by account id. Each account gets the first form that no other account has: `ac…@e…`,
+    `ac…1@e…`, `ac…@e… #7`, where 7 is the account's id."""
     labels: dict[int, str] = {}
     for form in (_start, _start_and_end, _start_and_id):
         left = {key: form(email, key) for key, email in emails.items() if key not in labels}

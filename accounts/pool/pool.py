@@ -1,11 +1,11 @@
-"""Who sends the next request: the usable accounts, who is resting, who is busy and who waits, in memory.
+"""The account pool: usable accounts, their cooldowns, requests in flight and the waiting queue, in memory.
 
-Accounts are read from the database when the server starts and again when Revision has moved. Rests
-(cooldowns) are kept in the database as they change, so that a restart forgets none. Everything here runs in
-the event loop and never waits for the database.
+Accounts are read from the database when the server starts and again when Revision has changed. Cooldowns are
+stored in the database as they change, so that they outlive a restart. All code here runs in the event loop
+and never waits for the database.
 
     lease = pool.lease(request)              an account now, or None
-    why = pool.unavailable(request)          why there was none
+    why = pool.unavailable(request)          a snapshot of cooldowns and busy accounts, for the error message
     async with asyncio.timeout(120):
         lease = await pool.queue(request)    an account as soon as one is free, first come, first served
     ...
@@ -61,7 +61,7 @@ ENDLESS = Patience()
 CONVERSATIONS_REMEMBERED = 10_000
 MAX_WAITING = 1_000
 LONGEST_SLEEP_SECONDS = 1.0
-"""Rests end by the wall clock, which may jump: waiting is never slept through in one piece."""
+"""Cooldowns end by the wall clock, which may jump, so the wake-up timer never sleeps longer than this."""
 SHORTEST_SLEEP_SECONDS = 0.01
 
 
@@ -75,26 +75,26 @@ class PooledAccount:
     model_quota_thresholds: Mapping[str, float] = field(default_factory=dict)
     priority: int = 0
     label: str = ""
-    """For clients; the pool gives each of its accounts one that no other has (accounts/pool/labels.py)."""
+    """Shown to clients instead of the address; unique in the pool (accounts/pool/labels.py)."""
 
     def threshold_for(self, request: AccountRequest) -> float | None:
-        """The model's own under its listed name, or under that of its quota, else the account's."""
+        """The model's threshold under its listed id, or under the id that is sent, else the account's."""
         thresholds = self.model_quota_thresholds
         return thresholds.get(request.model_id, thresholds.get(request.sent_id, self.quota_threshold))
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Why no account could be leased, as it was at one moment: `now`, in seconds since the epoch. All
-    accounts that have the model are in `ready` or `limited`."""
+    """A snapshot of why no account could be leased, taken at `now` in seconds since the epoch. Each account
+    that has the model is in `ready` or in `limited`."""
 
     now: float
     backoff: ModelBackoff | None
-    """The model itself has no capacity."""
+    """Set while the model itself has no capacity."""
     ready: list[PooledAccount]
-    """At no limit: busy, or free again by now."""
+    """Accounts at no limit: busy, or free again by now."""
     limited: list[tuple[PooledAccount, ActiveCooldown]]
-    """At their limit, the first to return first."""
+    """Accounts at a limit with its cooldown, the earliest end first."""
 
     def ready_without(self, excluded: Collection[int]) -> list[PooledAccount]:
         return [account for account in self.ready if account.id not in excluded]
@@ -106,11 +106,11 @@ class Unavailable:
 
 
 class QueueFull(Exception):
-    """More requests wait than is sane."""
+    """Raised when MAX_WAITING requests wait already."""
 
 
 class Lease:
-    """An account that is being used. Release it once, however the request ends."""
+    """An account in use by one request. Release it however the request ends; doing so again has no effect."""
 
     def __init__(self, pool: Pool, account: PooledAccount, request: AccountRequest, taken_at: float) -> None:
         self.account = account
@@ -132,14 +132,14 @@ class Pool:
         self._scores: dict[int, AccountScore] = {}
         self._remaining: dict[int, dict[str, float]] = {}
         self._remaining_seen_at: dict[int, float] = {}
-        self._runs_dry_at: dict[tuple[int, str], float] = {}
+        self._empty_at: dict[tuple[int, str], float] = {}
         self._in_flight: dict[int, int] = {}
         self._last_used: dict[int, float] = {}
         self._newly_used: set[int] = set()
         self._previous: int | None = None
         self._conversations: OrderedDict[str, int] = OrderedDict()
-        self.on_dry: Callable[[int], None] = lambda account_id: None
-        """Called with the id of an account that Google has refused for want of quota."""
+        self.on_quota_exhausted: Callable[[int], None] = lambda account_id: None
+        """Called with the id of an account after Google refused a request because its quota is used up."""
         self.lists_model: ListsModel = lambda account_id, listed_id, model_key: None
         self._queue = WaitingQueue()
         self._wake_up: asyncio.TimerHandle | None = None
@@ -157,20 +157,21 @@ class Pool:
         self.recheck()
 
     def set_remaining(self, account_id: int, fractions: dict[str, float]) -> None:
-        """What is left of each quota, by model key; a quota that is missing here is unknown, never empty."""
+        """Set the remaining fraction of each quota, by model key; a missing quota is unknown, not empty."""
         self._remaining[account_id] = fractions
         self._remaining_seen_at[account_id] = self._now()
 
     def remaining(self, account_id: int) -> Mapping[str, float]:
-        """By model key, as it was last set."""
+        """The remaining fractions by model key, as last set."""
         return self._remaining.get(account_id, {})
 
-    def set_runs_dry(self, moments: dict[tuple[int, str], float]) -> None:
-        """When each quota will be empty by its forecast, by account id and model key; all of them at once."""
-        self._runs_dry_at = moments
+    def set_empty_at(self, times: dict[tuple[int, str], float]) -> None:
+        """Replace the forecast times at which quotas will be empty: by account id and model key, in seconds
+        since the epoch."""
+        self._empty_at = times
 
     def take_last_used(self) -> dict[int, float]:
-        """When each account was last chosen, of those chosen since this was last asked."""
+        """Take the times of last use of the accounts leased since the previous call, by account id."""
         taken, self._newly_used = self._newly_used, set()
         return {account_id: self._last_used[account_id] for account_id in taken}
 
@@ -178,7 +179,7 @@ class Pool:
         return self._in_flight.get(account_id, 0)
 
     def health(self, account_id: int) -> float:
-        """0 to 100, as the hybrid strategy sees it."""
+        """The account's health score now, 0 to 100, as the hybrid strategy uses it."""
         return self._scores.get(account_id, AccountScore()).advanced(self._now()).health
 
     @property
@@ -188,14 +189,15 @@ class Pool:
     # Leases
 
     def lease(self, request: AccountRequest, excluded: Collection[int] = ()) -> Lease | None:
-        """An account for this request, if one is free after those who wait for the same model were served."""
+        """Lease an account for this request, after waiting requests for the same model have been served; None
+        when no account is free then."""
         self._serve(self._queue.groups(request.model_key))
         return self._lease(request, excluded)
 
     def queue(
         self, request: AccountRequest, excluded: Collection[int] = (), patience: Patience = ENDLESS
     ) -> Waiter:
-        """Await the result, under a time-out. Raises QueueFull."""
+        """Queue the request; await the result, under a time-out. Raises QueueFull."""
         if self._queue.count >= MAX_WAITING:
             raise QueueFull
         waiter = self._queue.add(request, excluded, patience)
@@ -228,9 +230,9 @@ class Pool:
         ready = [one for one in free if not _is_limit(cooldowns[one.id])]
         if not ready:
             return self._probe(free, request.model_key)
-        # Those with a doubtful past come after those without, and are asked when there is nobody else.
+        # Accounts in a cooldown that is no limit are used only when there is no other.
         ready = [one for one in ready if cooldowns[one.id] is None] or ready
-        # One whose project is still being looked for would make this request wait for that.
+        # An account whose project is not known yet would make this request wait for its discovery.
         ready = [one for one in ready if one.project_id] or ready
         now = self._now()
         chosen = strategies.choose(
@@ -243,15 +245,14 @@ class Pool:
         return next(account for account in ready if account.id == chosen.id)
 
     def _eligible(self, request: AccountRequest | Need, excluded: Collection[int]) -> list[PooledAccount]:
-        """Those that have the model, but for the excluded ones."""
+        """The accounts that have the model, without the excluded ones."""
         accounts = self._accounts
         if request.listed_id:
             accounts = self._with_model(request.listed_id, request.model_key)
         return [account for account in accounts if account.id not in excluded] if excluded else accounts
 
     def _with_model(self, listed_id: str, model_key: str) -> list[PooledAccount]:
-        """The accounts whose list names the model, and those whose list is not known yet. When no list names
-        it, one account is as good as another."""
+        """The accounts whose list names the model or is not known yet; all accounts when no list names it."""
         listed = [self.lists_model(one.id, listed_id, model_key) for one in self._accounts]
         if True not in listed:
             return self._accounts
@@ -265,7 +266,7 @@ class Pool:
         return any(self.lists_model(one.id, listed_id, model_key) for one in self._accounts)
 
     def _free(self, accounts: Iterable[PooledAccount]) -> list[PooledAccount]:
-        """Those with fewer requests than they may have."""
+        """The accounts with fewer requests in flight than MAX_CONCURRENT_REQUESTS allows."""
         limit: int = live("MAX_CONCURRENT_REQUESTS") or sys.maxsize
         in_flight = self._in_flight
         return [account for account in accounts if in_flight.get(account.id, 0) < limit]
@@ -282,7 +283,7 @@ class Pool:
             remaining=self._remaining.get(account.id, {}).get(request.model_key),
             remaining_seen_at=self._remaining_seen_at.get(account.id, 0.0),
             threshold=live("GLOBAL_QUOTA_THRESHOLD") if threshold is None else threshold,
-            runs_dry_at=self._runs_dry_at.get((account.id, request.model_key)),
+            empty_at=self._empty_at.get((account.id, request.model_key)),
         )
 
     def _probe(self, free: Iterable[PooledAccount], model_key: str) -> PooledAccount | None:
@@ -301,20 +302,20 @@ class Pool:
             self._in_flight[lease.account.id] = left
         else:
             self._in_flight.pop(lease.account.id, None)
-        # Nobody else has changed: it is this account that serves somebody now.
+        # Only this account has become free.
         self._serve(self._queue.groups(), [lease.account])
 
     # The queue
 
     def recheck(self) -> None:
-        """Accounts, their models or the time have changed: look at all who wait."""
+        """Evaluate all waiting requests again, after a change of accounts, of their models or of the time."""
         self._serve(self._queue.groups())
         self._turn_away(self._queue.groups())
         self._plan_wake_up()
 
     def _serve(self, groups: list[Group], accounts: list[PooledAccount] | None = None) -> None:
-        """In order of arrival; a group that cannot be served does not hold up the others. `accounts`: those
-        that may have become free, when it is not all of them."""
+        """Give leases to waiting requests in order of arrival; a group that cannot be served does not hold up
+        the others. `accounts`: the accounts that may have become free; None means all."""
         groups = self._servable(groups, self._accounts if accounts is None else accounts)
         heapq.heapify(groups)
         while groups and (accounts is None or self._free(accounts)):
@@ -334,7 +335,7 @@ class Pool:
                 heapq.heappop(groups)
 
     def _servable(self, groups: list[Group], accounts: list[PooledAccount]) -> list[Group]:
-        """Those that one of the accounts can serve now. Each account is looked at once for each model."""
+        """The groups that one of the accounts can serve now. Each account is checked once for each model."""
         free = self._free(accounts) if groups else []
         by_model: dict[tuple[str, str], list[PooledAccount]] = {}
         servable = []
@@ -359,19 +360,20 @@ class Pool:
         )
 
     def _turn_away(self, groups: Iterable[Group]) -> None:
-        """Wake those for whom no account will be there within their patience. They get RetrySelection."""
-        looks: dict[tuple[str, str], Unavailable] = {}
+        """Raise RetrySelection in the waiters for which no account will return within their patience."""
+        snapshots: dict[tuple[str, str], Unavailable] = {}
         for group in groups:
-            kind = (group.need.model_key, group.need.listed_id)
-            if kind not in looks:
-                looks[kind] = self.unavailable(group.need)
-            for waiter in _leaving(group, looks[kind]):
+            model = (group.need.model_key, group.need.listed_id)
+            if model not in snapshots:
+                snapshots[model] = self.unavailable(group.need)
+            for waiter in _leaving(group, snapshots[model]):
                 self._queue.remove(waiter)
                 if not waiter.lease.done():
                     waiter.lease.set_exception(RetrySelection())
 
     def _plan_wake_up(self) -> None:
-        """At the first return, and at the latest after LONGEST_SLEEP_SECONDS. An earlier plan is kept."""
+        """Set the timer to the first end of a cooldown or backoff, at most LONGEST_SLEEP_SECONDS from now. A
+        timer that ends earlier is kept."""
         if not self._queue.count:
             return
         loop, now = asyncio.get_running_loop(), self._now()
@@ -388,7 +390,7 @@ class Pool:
         self._wake_up, self._wake_up_at = None, math.inf
         self.recheck()
 
-    # Why nobody is free
+    # Why no account is free
 
     def unavailable(self, request: AccountRequest | Need) -> Unavailable:
         ready: list[PooledAccount] = []
@@ -404,7 +406,7 @@ class Pool:
         return Unavailable(now, self.model_backoff(request.model_key), ready, limited)
 
     def is_busy(self, accounts: list[PooledAccount]) -> bool:
-        """Whether each of them has as many requests as it may."""
+        """Whether each of these accounts has as many requests in flight as MAX_CONCURRENT_REQUESTS allows."""
         return not self._free(accounts)
 
     def cooldown(self, account: PooledAccount, model_key: str) -> ActiveCooldown | None:
@@ -413,10 +415,10 @@ class Pool:
     def model_backoff(self, model_key: str) -> ModelBackoff | None:
         return self.cooldowns.backoff(model_key)
 
-    # What answers teach
+    # Results of requests
 
     def succeeded(self, lease: Lease) -> None:
-        """An answer has begun."""
+        """Record that an answer has begun: raise the account's health and end its cooldown for this quota."""
         self._change_score(lease.account.id, health=1)
         model_key = lease.request.model_key
         if self.cooldowns.succeeded((lease.account.id, model_key), lease.taken_at):
@@ -426,11 +428,12 @@ class Pool:
     def failed(
         self, lease: Lease, trouble: Trouble, hint_seconds: float | None = None
     ) -> ActiveCooldown | None:
-        """`hint_seconds`: how long Google said to wait. Returns the account's rest for this quota, if any."""
+        """Record a failure. `hint_seconds` is the time to wait that Google named. Returns the account's
+        cooldown for this quota, None when there is none."""
         account, request = lease.account, lease.request
         key = (account.id, request.model_key)
         known = self.cooldowns.get(key)
-        # A limit outweighs what the account cools down for already, however short ago that began.
+        # A limit replaces a cooldown for another reason, however recently that began.
         if self.cooldowns.is_same_moment(key) and (_is_limit(known) or trouble not in LIMITS):
             return known
         self._change_score(account.id, health=EFFECTS.get(trouble, NO_EFFECT).health, tokens=1)
@@ -438,7 +441,7 @@ class Pool:
         if cooldown is not None:
             what = f"{request.model_id}: {cooldown.reason}, {cooldown.until - cooldown.since:.0f} s"
             if trouble is Trouble.QUOTA:
-                self.on_dry(account.id)
+                self.on_quota_exhausted(account.id)
                 until = dry_until(cooldown.until, cooldown.since, settings.LOCAL_TIME_ZONE)
                 what = f"{request.model_id}: {cooldown.reason}, {until}"
             logger.warning("%s cools down for %s", account.email, what)
@@ -447,7 +450,7 @@ class Pool:
         return cooldown
 
     def back_off(self, model_key: str, hint_seconds: float | None) -> ModelBackoff:
-        """The model has no capacity, whichever account asks."""
+        """Back the model off for all accounts, because it has no capacity."""
         backoff = self.cooldowns.back_off(model_key, hint_seconds)
         self._turn_away(self._queue.groups(model_key))
         self._plan_wake_up()
@@ -459,7 +462,7 @@ class Pool:
 
 
 def _leaving(group: Group, why: Unavailable) -> list[Waiter]:
-    """Also notes when to look at the group again."""
+    """The waiters whose patience ends before an account returns. Also sets the group's `return_at`."""
     excluded = group.need.excluded
     if why.backoff is not None:
         group.return_at = why.backoff.until

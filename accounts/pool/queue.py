@@ -1,7 +1,7 @@
-"""Requests that wait for an account, grouped by what they need.
+"""Queue of the requests that wait for an account, grouped by what they need.
 
-All requests of a group can be served by the same accounts, so one look at the group tells about all of its
-requests, however many there are. Within a group, and among groups, the first to come is the first served.
+All requests of a group can be served by the same accounts, so one evaluation of a group covers all of its
+requests. Within a group and among groups, requests are served in order of arrival.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AccountRequest:
-    """What a request needs."""
+    """What a request needs of an account."""
 
     model_key: str
-    """Names a quota: the upstream model and the header mode it is used with, `model:mode`."""
+    """The quota that is used: upstream model and header mode, `model:mode`."""
     conversation: str = ""
-    """Turns of one conversation stay with one account while it can answer: its prompt cache is warm."""
+    """Turns of one conversation stay with one account while it can answer, for its prompt cache."""
     listed_id: str = ""
-    """The model as accounts list it, which tells who has it at all; empty: any account may have it."""
+    """The model's name in the accounts' model lists, which decides the eligible accounts; empty: all are."""
 
     @property
     def model_id(self) -> str:
@@ -39,37 +39,38 @@ class AccountRequest:
 
 
 class Need(NamedTuple):
-    """Requests with equal needs form a group."""
+    """The key of a group: requests with equal needs are served by the same accounts."""
 
     model_key: str
     listed_id: str
     excluded: frozenset[int]
-    """Ids of accounts that are not to serve them."""
+    """Ids of accounts that must not serve these requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """The latest end, in seconds since the epoch, that is still worth waiting for: of an account's limit, and
-    of a backoff of the model. Waiting for an account that is only busy is always worth it."""
+    """The latest end a request waits for, in seconds since the epoch: of an account's limit, and of the
+    model's backoff. A request always waits for an account that is only busy."""
 
     limit_until: float = math.inf
     backoff_until: float = math.inf
 
 
 class RetrySelection(Exception):
-    """What a request waits for has moved beyond its patience, or has gone."""
+    """Raised when the end a request waits for has moved beyond its patience, or no account is left."""
 
 
 class Waiter:
-    """A request in the queue. Awaiting it gives the lease or raises RetrySelection; cancelling it leaves."""
+    """A request in the queue. Awaiting it returns the lease or raises RetrySelection; cancelling it removes
+    it from the queue."""
 
     def __init__(
         self, number: int, place: int, request: AccountRequest, need: Need, patience: Patience
     ) -> None:
         self.number = number
-        """In order of arrival."""
+        """Counts arrivals."""
         self.place = place
-        """In the queue when it came; 1 is next."""
+        """Position in the queue on arrival; 1 is next."""
         self.request = request
         self.need = need
         self.patience = patience
@@ -94,8 +95,8 @@ class Waiter:
 
 
 class _Limits:
-    """Waiters by the end that they still accept. What has left the queue is dropped as it comes up, and all
-    of it now and then: no operation grows with the number of waiters."""
+    """A heap of waiters by the latest end they accept. Waiters that have left the queue are dropped lazily,
+    and all at once when they are most of the heap, so that no operation grows with the number of waiters."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, Waiter]] = []
@@ -114,7 +115,8 @@ class _Limits:
 
 
 class Group:
-    """`return_at`: when the pool last looked, the first account was to come back then; None: nobody was."""
+    """Waiting requests with equal needs. `return_at` is the first end of a limit or backoff among their
+    accounts at the last evaluation, in seconds since the epoch; None when there was none."""
 
     def __init__(self, need: Need) -> None:
         self.need = need
@@ -146,7 +148,8 @@ class Group:
         self._backoffs.tidy(self._waiters)
 
     def impatient(self, moment: float | None, *, for_backoff: bool) -> list[Waiter]:
-        """Those that do not wait until `moment`; all, when it is None. Remove them: they are named once."""
+        """The waiters whose patience ends before `moment`; all when it is None. The caller must remove them:
+        each is returned once."""
         if moment is None:
             return list(self._waiters.values())
         limits = self._backoffs if for_backoff else self._limits
@@ -160,7 +163,7 @@ class WaitingQueue:
         self._groups: dict[str, dict[Need, Group]] = {}
 
     def groups(self, model_key: str | None = None) -> list[Group]:
-        """Of one model, or all."""
+        """The groups of one model, or all groups."""
         if model_key is not None:
             return list(self._groups.get(model_key, {}).values())
         return [group for groups in self._groups.values() for group in groups.values()]
@@ -177,12 +180,12 @@ class WaitingQueue:
         return waiter
 
     def group_of(self, waiter: Waiter) -> Group | None:
-        """None when it has left."""
+        """The waiter's group; None when it has left the queue."""
         group = self._groups.get(waiter.need.model_key, {}).get(waiter.need)
         return group if group is not None and waiter in group else None
 
     def remove(self, waiter: Waiter) -> None:
-        """Removing it again does nothing."""
+        """Remove the waiter; a second removal does nothing."""
         group = self.group_of(waiter)
         if group is None:
             return

@@ -1,13 +1,13 @@
-"""Which of several accounts sends the next request. Pure functions over plain values.
+"""Selection strategies: which of several accounts sends the next request. Pure functions over plain values.
 
-All three strategies agree on what comes first, and differ only in the last step:
+All three strategies share the first steps and differ only in the last:
 
-1. Accounts above their quota threshold, and not about to run dry, come before those that are not.
+1. Accounts above their quota threshold, whose quota is not about to be empty, come before the others.
 2. Of these, the lowest number in the operator's `priority` comes first.
-3. The account that sent the conversation's last turn stays with it: Google's prompt cache is its own.
+3. The account that sent the conversation's last turn is kept: Google's prompt cache belongs to the account.
 4. The strategy decides: sticky, round-robin or hybrid.
 
-Nothing here refuses: with one candidate left, it is taken, whatever its health.
+The selection never fails: a single candidate is taken, whatever its health.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ HEALTH_RECOVERY_PER_HOUR = 10.0
 BUCKET_SIZE = 50.0
 BUCKET_REFILL_PER_MINUTE = 6.0
 FRESH_SECONDS = 300.0
-RUNS_DRY_SECONDS = 120.0
-"""An account that its forecast gives less than this is kept in reserve while another has more."""
+RESERVE_SECONDS = 120.0
+"""An account whose quota will be empty sooner than this is kept in reserve while another has more."""
 
 WEIGHT_HEALTH = 2.0
 WEIGHT_TOKENS = 5.0
@@ -38,25 +38,27 @@ STALE_QUOTA_FACTOR = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An account that could send now. Times are seconds since the epoch, fractions 0 to 1."""
+    """An account that can be leased now. Times are seconds since the epoch, fractions 0 to 1."""
 
     id: int
     priority: int = 0
     last_used_at: float = 0.0
     health: float = HEALTH_AT_START
     tokens: float = BUCKET_SIZE
-    """What is left in its bucket: a measure of how much it was used lately."""
+    """Tokens left in the account's bucket: one is taken per lease, BUCKET_REFILL_PER_MINUTE come back."""
     remaining: float | None = None
-    """What Google said is left of the quota; None when it does not say."""
+    """The remaining fraction of the quota that Google reported; None when it reported none."""
     remaining_seen_at: float = 0.0
     threshold: float = 0.0
-    runs_dry_at: float | None = None
+    empty_at: float | None = None
+    """When the quota will be empty by its forecast; None: not before its reset, or unknown."""
 
 
 def choose(
     strategy: str, candidates: Sequence[Candidate], affinity: int | None, previous: int | None, now: float
 ) -> Candidate:
-    """`affinity`: who sent the conversation's last turn; `previous`: who sent the last request of any."""
+    """Choose an account. `affinity` is the id of the account that sent the conversation's last turn,
+    `previous` of the one that sent the last request of all."""
     ready = [candidate for candidate in candidates if has_reserve(candidate, now)] or candidates
     best_priority = min(candidate.priority for candidate in ready)
     first = [candidate for candidate in ready if candidate.priority == best_priority]
@@ -67,8 +69,9 @@ def choose(
 
 
 def has_reserve(candidate: Candidate, now: float) -> bool:
-    """False at or below the threshold by a fresh reading, or when the forecast gives it only moments."""
-    if candidate.runs_dry_at is not None and candidate.runs_dry_at - now < RUNS_DRY_SECONDS:
+    """False at or below the threshold, when measured less than FRESH_SECONDS ago, or when the quota will be
+    empty within RESERVE_SECONDS."""
+    if candidate.empty_at is not None and candidate.empty_at - now < RESERVE_SECONDS:
         return False
     if candidate.remaining is None or not _is_fresh(candidate, now):
         return True
@@ -76,23 +79,23 @@ def has_reserve(candidate: Candidate, now: float) -> bool:
 
 
 def sticky(candidates: Sequence[Candidate], previous: int | None, now: float) -> Candidate:
-    """Stay with the account that was used last, else take the first."""
+    """The account that was used last, else the first."""
     return next((candidate for candidate in candidates if candidate.id == previous), candidates[0])
 
 
 def round_robin(candidates: Sequence[Candidate], previous: int | None, now: float) -> Candidate:
-    """The one after the last, in order of their ids."""
+    """The account after the previous one, in order of ids."""
     ordered = sorted(candidates, key=lambda candidate: candidate.id)
     return next((one for one in ordered if previous is not None and one.id > previous), ordered[0])
 
 
 def hybrid(candidates: Sequence[Candidate], previous: int | None, now: float) -> Candidate:
-    """The highest score; of equals the first."""
+    """The account with the highest score; of equals the first."""
     return max(candidates, key=lambda candidate: score(candidate, now))
 
 
 def score(candidate: Candidate, now: float) -> float:
-    """Health, spare capacity, quota and idleness in one number; at most 200 + 500 + 300 + 360."""
+    """Weighted sum of health, tokens, quota and idle time; at most 200 + 500 + 300 + 360."""
     idle_seconds = min(max(now - candidate.last_used_at, 0.0), MAX_IDLE_SECONDS)
     return (
         candidate.health * WEIGHT_HEALTH
@@ -120,19 +123,19 @@ STRATEGIES: dict[str, Callable[[Sequence[Candidate], int | None, float], Candida
 }
 
 
-# How health and bucket change
+# How health and tokens change
 
 
 @dataclass(frozen=True, slots=True)
 class AccountScore:
-    """How an account has fared lately. `at` is when these numbers were true, seconds since the epoch."""
+    """Health (0 to 100) and bucket tokens of an account at the time `at`, in seconds since the epoch."""
 
     health: float = HEALTH_AT_START
     tokens: float = BUCKET_SIZE
     at: float = 0.0
 
     def advanced(self, now: float) -> AccountScore:
-        """With what time alone has mended; a clock that jumps back mends nothing."""
+        """The score at `now`, with what has recovered since `at`; nothing when the clock was set back."""
         seconds = max(now - self.at, 0.0)
         health = self.health
         if health < HEALTH_MAX and self.at:

@@ -49,7 +49,7 @@ POISON = {
 
 
 @pytest.mark.parametrize("name", POISON)
-def test_a_row_that_no_database_takes_holds_up_no_other(
+def test_a_rejected_row_does_not_stop_the_others(
     name: str, ids: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     ada, linus = ids
@@ -67,7 +67,7 @@ def test_a_row_that_no_database_takes_holds_up_no_other(
     assert "A cooldown cannot be stored" in caplog.text
 
 
-def test_an_account_that_is_gone_holds_up_no_other(ids: list[int]) -> None:
+def test_a_cooldown_of_a_removed_account_is_dropped(ids: list[int]) -> None:
     ada, linus = ids
     Account.objects.get(pk=ada).delete()
 
@@ -76,7 +76,7 @@ def test_an_account_that_is_gone_holds_up_no_other(ids: list[int]) -> None:
     assert read_cooldowns().keys() == {(linus, "two:cli")}
 
 
-def test_a_reason_is_stored_without_anything_that_could_do_harm(ids: list[int]) -> None:
+def test_a_stored_reason_is_escaped_and_truncated(ids: list[int]) -> None:
     store_cooldowns({(ids[0], "one:cli"): in_an_hour("a\r\n\x1b[31mb\0" + "c" * 300)})
 
     reason = Cooldown.objects.get().reason
@@ -93,6 +93,6 @@ def refusing_database() -> Iterator[None]:
         yield
 
 
-def test_a_database_that_takes_nothing_is_told(ids: list[int], refusing_database: None) -> None:
+def test_a_database_that_rejects_all_rows_raises(ids: list[int], refusing_database: None) -> None:
     with pytest.raises(OperationalError):
         store_cooldowns({(ids[0], "one:cli"): in_an_hour()})

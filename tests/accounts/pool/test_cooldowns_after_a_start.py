@@ -1,4 +1,4 @@
-"""What the database remembers of rests, and what a start makes of it."""
+"""Stored cooldowns and their use after a start."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def after_a_start(account: Account) -> ActiveCooldown | None:
     return cooldowns.get((account.pk, KEY))
 
 
-def test_a_rest_outlasts_a_restart(ada: Account) -> None:
+def test_a_cooldown_outlives_a_restart(ada: Account) -> None:
     cooldown = rest_of_an_hour(ada)
 
     loaded = after_a_start(ada)
@@ -48,7 +48,7 @@ def test_a_rest_outlasts_a_restart(ada: Account) -> None:
     assert loaded.until == pytest.approx(cooldown.until)
 
 
-def test_the_clock_set_back_does_not_lengthen_a_rest(ada: Account, monkeypatch: MonkeyPatch) -> None:
+def test_a_clock_set_back_does_not_lengthen_a_stored_cooldown(ada: Account, monkeypatch: MonkeyPatch) -> None:
     """Two hours back: it would last three hours instead of one."""
     rest_of_an_hour(ada)
 
@@ -58,7 +58,7 @@ def test_the_clock_set_back_does_not_lengthen_a_rest(ada: Account, monkeypatch: 
     assert not Cooldown.lasting().exists()
 
 
-def test_a_rest_from_before_they_had_a_beginning_still_counts(ada: Account) -> None:
+def test_a_stored_cooldown_without_a_start_still_counts(ada: Account) -> None:
     rest_of_an_hour(ada)
     Cooldown.objects.update(since=Cooldown._meta.get_field("since").get_default())
 

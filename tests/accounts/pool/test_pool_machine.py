@@ -1,4 +1,4 @@
-"""The pool under random events: whatever happens, in whatever order, its promises hold."""
+"""The pool under random events: its invariants hold after each of them, in any order."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def whoever_waits_has_a_reason(self) -> None:
-        """No starvation: with a free account for it, nobody is left in the queue; and with none to come
-        within its patience, nobody is either."""
+        """No starvation: no request waits while an account is free for it, nor while no account can return
+        within its patience."""
         for waiter, task in self.waiters:
             if waiter.lease.done() or task.done():
                 continue
@@ -143,7 +143,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert self.pool.waiting == len(waiting)
 
     def teardown(self) -> None:
-        """Every waiter ends: with accounts free and all rests over, each is served in turn."""
+        """Every waiter ends: with accounts free and all cooldowns over, each is served in turn."""
         for lease in self.held:
             self.in_loop(lease.release)
         self.set_accounts([1, 2, 3, 4])

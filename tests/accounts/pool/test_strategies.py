@@ -17,7 +17,7 @@ ALL = pytest.mark.parametrize("strategy", ["sticky", "round-robin", "hybrid"])
 
 
 @ALL
-def test_a_conversation_stays_where_it_is(strategy: str) -> None:
+def test_a_conversation_keeps_its_account(strategy: str) -> None:
     candidates = [Candidate(1, last_used_at=NOW), Candidate(2, last_used_at=NOW, health=10, tokens=0)]
 
     assert chosen(strategy, candidates, affinity=2, previous=1) == 2
@@ -39,17 +39,15 @@ def test_an_account_at_its_threshold_is_spared_while_another_is_above_its_own(st
 
 
 @ALL
-def test_an_account_about_to_run_dry_is_kept_in_reserve(strategy: str) -> None:
-    nearly_dry = Candidate(1, runs_dry_at=NOW + 30)
+def test_an_account_with_a_nearly_empty_quota_is_kept_in_reserve(strategy: str) -> None:
+    nearly_empty = Candidate(1, empty_at=NOW + 30)
 
-    assert chosen(strategy, [nearly_dry, Candidate(2)], affinity=1, previous=1) == 2
+    assert chosen(strategy, [nearly_empty, Candidate(2)], affinity=1, previous=1) == 2
 
 
 @ALL
 def test_the_worst_account_is_taken_when_it_is_the_only_one(strategy: str) -> None:
-    worst = Candidate(
-        1, health=0, tokens=0, remaining=0, remaining_seen_at=NOW, threshold=0.9, runs_dry_at=NOW
-    )
+    worst = Candidate(1, health=0, tokens=0, remaining=0, remaining_seen_at=NOW, threshold=0.9, empty_at=NOW)
 
     assert chosen(strategy, [worst]) == 1
 
@@ -85,7 +83,7 @@ def test_round_robin_takes_the_next_and_begins_again() -> None:
         (Candidate(1, last_used_at=NOW - 3000), Candidate(2, last_used_at=NOW - 10)),
     ],
 )
-def test_hybrid_prefers_health_room_quota_and_rest(better: Candidate, worse: Candidate) -> None:
+def test_hybrid_prefers_health_tokens_quota_and_idle_time(better: Candidate, worse: Candidate) -> None:
     assert chosen("hybrid", [worse, better]) == better.id
 
 
@@ -102,7 +100,7 @@ def test_the_score_adds_up(candidate: Candidate, points: float) -> None:
     assert score(candidate, NOW) == pytest.approx(points)
 
 
-def test_time_heals_and_refills() -> None:
+def test_health_and_tokens_recover_with_time() -> None:
     worn = AccountScore(health=20, tokens=0, at=NOW)
 
     assert worn.advanced(NOW + 3600).health == pytest.approx(30)
@@ -110,7 +108,7 @@ def test_time_heals_and_refills() -> None:
     assert worn.advanced(NOW + 10**9) == AccountScore(100, BUCKET_SIZE, NOW + 10**9)
 
 
-def test_a_clock_that_jumps_back_neither_heals_nor_harms() -> None:
+def test_a_clock_set_back_changes_no_score() -> None:
     worn = AccountScore(health=20, tokens=5, at=NOW)
 
     assert worn.advanced(NOW - 3600) == AccountScore(20, 5, NOW - 3600)
