@@ -1,7 +1,7 @@
-"""How the reader runs the commands of `manage.py`, so that each one we print can be copied and works.
+"""Command lines of `manage.py` as the operator runs them, so that each printed command can be copied.
 
-Python keeps the words it was started with in `sys.orig_argv`. `uv run` starts the interpreter of the project
-and, from uv 0.6 on, leaves the path of uv itself in UV (docs.astral.sh/uv, Reference, Environment variables).
+Python keeps its original arguments in `sys.orig_argv`. `uv run` starts the interpreter of the project and,
+from uv 0.6 on, sets UV to the path of uv itself (docs.astral.sh/uv, Reference, Environment variables).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parent.parent
 SCRIPT = "manage.py"
 CONTAINER_MARKS = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
-"""Files that Docker and Podman put into each container."""
+"""Files that Docker and Podman create in each container."""
 CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
-"""A container's host name, unless somebody has chosen another."""
+"""The default host name of a container."""
 
 
 def manage(arguments: str = "") -> str:
-    """A whole command line for `arguments`, such as `.uv/bin/uv run manage.py addaccount`; in a demo, and in
-    commands that look at one, it looks at the demo, too."""
+    """The whole command line for `arguments`, such as `.uv/bin/uv run manage.py addaccount`; with `--demo`
+    in a demo and in commands that were given it."""
     is_demos = os.environ.get("DEMO") == "true" and arguments and "--demo" not in arguments.split()
     return f"{_program()} {arguments}{' --demo' if is_demos else ''}".rstrip()
 
@@ -41,7 +41,7 @@ def container_engine() -> str:
 
 @cache
 def _program() -> str:
-    # What `docker run` and `docker exec` start has no parent inside the container, or its init process.
+    # A process started by `docker run` or `docker exec` has no parent in the container, or its init process.
     is_from_outside = os.getppid() in {0, 1}
     engine = container_engine() if is_from_outside else ""
     return program(sys.orig_argv, os.environ, container_prefix(engine, socket.gethostname()))
@@ -53,8 +53,8 @@ def program(
     prefix: Sequence[str] = (),
     project: Path = PROJECT,
 ) -> str:
-    """The words before a command's name. `started_with` is the interpreter and its arguments; for a process
-    that is not `manage.py`, such as another ASGI server, its interpreter is named. So it is outside of the
+    """The words before a command's name. `started_with` is the interpreter and its arguments. The interpreter
+    itself is used for a process that is not `manage.py`, such as another ASGI server, and outside of the
     project's folder, where uv would not find the project."""
     interpreter, *arguments = started_with
     script = _up_to_script(arguments) or [SCRIPT]
@@ -66,14 +66,14 @@ def program(
 
 
 def container_prefix(engine: str, host_name: str) -> list[str]:
-    """What reaches into the container from outside; empty where its name is not known."""
+    """The words that run a command in the container from outside; empty when its name is not known."""
     if not engine or not CONTAINER_ID.fullmatch(host_name):
         return []
     return [engine, "exec", "-it", host_name]
 
 
 def _up_to_script(arguments: Sequence[str]) -> list[str]:
-    """Of the interpreter's arguments: `manage.py` or `-m manage`, and options before it."""
+    """The interpreter's arguments up to `manage.py` or `-m manage`; empty when there is neither."""
     for end, argument in enumerate(arguments, 1):
         is_module = argument == "manage" and arguments[max(0, end - 2)] == "-m"
         if is_module or Path(argument).name == SCRIPT:
@@ -84,7 +84,7 @@ def _up_to_script(arguments: Sequence[str]) -> list[str]:
 
 
 def _as_typed(uv: str, search_path: str | None) -> str:
-    """`uv` where that is found by its name; else its path, seen from here if it lies below."""
+    """`uv` when PATH finds it; else its path, relative when it lies below the current folder."""
     found = shutil.which("uv", path=search_path)
     if found and Path(found).resolve() == Path(uv).resolve():
         return "uv"

@@ -1,8 +1,8 @@
-"""Settings the operator changes while the server runs.
+"""Live settings: those an operator can change while the server runs.
 
-A value in the environment wins, so that a deployment stays what its files say; then comes what the operator
-has set, then the default. Both are read by the same rules (proxy_site/environment.py). Requests read from
-memory; a running server looks for changes together with the accounts, twice a second.
+A value in the environment wins over the operator's stored value, and that over the default. All are parsed by
+the same rules (proxy_site/environment.py). Requests read from memory; a running server polls for changes
+together with the accounts, twice a second.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _values: dict[str, Any] = {}
-"""What the operator has set, read and checked; empty until `reload` has run."""
+"""The operator's values, parsed and checked; empty until `reload` has run."""
 warnings: dict[str, Callable[[Any], str]] = {}
-"""By name of the setting: what the running server has to say against a value; empty when it works. Filled by
-those that use the setting."""
+"""By name of a setting: a function that returns a warning about a value, empty when the value works. The code
+that uses the setting registers it."""
 
 
 class NotAllowed(Exception):
-    """The value cannot be used; the text is the sentence for the operator."""
+    """The value cannot be used; the text is shown to the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """One setting as it stands, for a page or a command. `source` is environment, operator or default."""
+    """The current value of one setting, for a page or a command. `source` is environment, operator or
+    default."""
 
     name: str
     meaning: str
@@ -44,26 +45,23 @@ class Current:
     choices: tuple[str, ...]
     changed_by: str = ""
     stored: str | None = None
-    """What the operator has set, also when the environment wins over it."""
+    """The operator's stored text, also when the environment wins over it."""
 
 
 def live(name: str) -> Any:
-    """The value that counts now, under the name and in the unit the operator knows it by.
-
-    From memory: free to call for each request.
-    """
+    """The current value of a setting, in the unit of its name. From memory: cheap enough for each request."""
     return _values[name] if name in _values else settings.LIVE_SETTINGS[name].start_value
 
 
 def fix(name: str, text: str) -> None:
-    """What the command line says counts as the environment does, for the life of this process."""
+    """Set a value from the command line, which counts like the environment until this process ends."""
     spec = settings.LIVE_SETTINGS[name]
     settings.LIVE_SETTINGS[name] = replace(spec, start_value=spec.read(text), is_fixed=True)
     _values.pop(name, None)
 
 
 def reload() -> None:
-    """Read what the operator has set. A stored value that is no longer allowed is left out, and said so."""
+    """Read the operator's values from the database. One that is no longer allowed is ignored and logged."""
     read: dict[str, Any] = {}
     for row in LiveSetting.objects.all():
         spec = settings.LIVE_SETTINGS.get(row.name)
@@ -79,7 +77,7 @@ def reload() -> None:
 
 
 def parse(name: str, text: str) -> Any:
-    """Raises NotAllowed."""
+    """The value of the text. Raises NotAllowed."""
     spec = settings.LIVE_SETTINGS.get(name)
     if spec is None:
         raise NotAllowed(f"{name} is not a setting that can be changed while the server runs.")
@@ -90,20 +88,20 @@ def parse(name: str, text: str) -> Any:
 
 
 def change(name: str, text: str, *, by: str) -> None:
-    """Raises NotAllowed. A running server follows within half a second."""
+    """Store a value; a running server uses it within half a second. Raises NotAllowed."""
     parse(name, text)
     LiveSetting.objects.update_or_create(name=name, defaults={"value": text.strip(), "changed_by": by})
     Revision.bump()
 
 
 def reset(name: str) -> None:
-    """Back to the default."""
+    """Delete the operator's value, so that the default counts."""
     LiveSetting.objects.filter(name=name).delete()
     Revision.bump()
 
 
 def all_settings() -> list[Current]:
-    """Read from the database, so that each process shows the same."""
+    """The settings as stored in the database, so that each process shows the same."""
     rows = {row.name: row for row in LiveSetting.objects.all()}
     return [_current(spec, rows.get(name)) for name, spec in settings.LIVE_SETTINGS.items()]
 

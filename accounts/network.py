@@ -1,7 +1,7 @@
-"""How connections leave this machine: proxies, certificates, and the HTTP client for account calls.
+"""Outgoing connections: proxies, certificates, and the HTTP client for account calls.
 
-The libraries below would read the environment by themselves, each in its own way and httpx at import;
-we tell them instead, so that `.env` counts as well and loopback addresses are never sent to a proxy.
+Proxy and certificate settings are passed to the libraries explicitly: they would read the environment, each
+in its own way and httpx at import, without `.env`, and would send loopback addresses to a proxy.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TIMEOUT_SECONDS = 30.0
-"""For one call in total, however slowly its answer drips."""
+"""The total time of one call, including the reading of its answer."""
 ANSWER_BYTES = 1024 * 1024
-"""Of one answer, as it comes and unpacked; a list of all models there are has a twentieth of it."""
+"""The largest answer, compressed and uncompressed; a list of all models has a twentieth of it."""
 
 
 @lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
-    """For a host name, an address, or an address in brackets."""
+    """True for `localhost` and loopback addresses, also in brackets."""
     if host.lower() == "localhost":
         return True
     try:
@@ -47,7 +47,7 @@ def is_loopback(host: str) -> bool:
 
 @lru_cache(maxsize=64)
 def proxy_for(url: str) -> str | None:
-    """The proxy to reach this address through, or None to go straight."""
+    """The proxy for this URL; None for a direct connection."""
     address = urlsplit(url)
     host = address.hostname or ""
     proxy = settings.HTTPS_PROXY if address.scheme == "https" else settings.HTTP_PROXY
@@ -60,8 +60,8 @@ def proxy_for(url: str) -> str | None:
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """SSL_CERT_FILE alone when it is set; else what the system trusts and certifi's list together, because
-    a bare container may have none of its own."""
+    """A TLS context that trusts SSL_CERT_FILE alone when it is set; else the system's and certifi's
+    certificates, because a bare container may have none of its own."""
     if settings.SSL_CERT_FILE:
         return ssl.create_default_context(cafile=settings.SSL_CERT_FILE)
     context = ssl.create_default_context()
@@ -70,9 +70,9 @@ def tls_context() -> ssl.SSLContext:
 
 
 class CallFailed(Exception):
-    """No usable answer: nobody was reached, it took too long, or it is larger than ANSWER_BYTES.
+    """No usable answer: the connection failed, the call timed out, or the answer exceeds ANSWER_BYTES.
 
-    The text goes on where the name of the other side ends: `cannot be reached (…)`.
+    The text continues a sentence that begins with the name of the server: `cannot be reached (…)`.
     """
 
 
@@ -80,22 +80,22 @@ class CallFailed(Exception):
 class WholeAnswer:
     status: int
     headers: Mapping[str, str]
-    """Names in any case."""
+    """Case-insensitive."""
     content: bytes = field(repr=False)
 
 
 class AccountsClient:
-    """httpx for the few calls that set an account up. Model calls: gateway/upstreams/transport.py."""
+    """HTTP client for account calls: OAuth and Code Assist. Model calls: gateway/upstreams/transport.py."""
 
     def __init__(self) -> None:
         self._clients: dict[str | None, httpx.AsyncClient] = {}
 
     async def post(self, url: str, **kwargs: Any) -> WholeAnswer:
-        """An answer of any status. Raises CallFailed."""
+        """Send a POST and return the answer, of any status. Raises CallFailed."""
         return await self._ask("POST", url, **kwargs)
 
     async def get(self, url: str, **kwargs: Any) -> WholeAnswer:
-        """The same; a redirect is an answer like any other."""
+        """Send a GET and return the answer, of any status; redirects are not followed. Raises CallFailed."""
         return await self._ask("GET", url, **kwargs)
 
     async def close(self) -> None:
@@ -123,14 +123,14 @@ class AccountsClient:
                 timeout=TIMEOUT_SECONDS,
                 trust_env=False,
                 headers={"Accept-Encoding": "gzip"},
-                # httpx would send what Google sets for one account with the calls of the next.
+                # httpx would send cookies that Google set for one account with the calls of the next.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )
         return self._clients[proxy]
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """The bytes on the wire, still compressed: httpx unpacks a piece whole, and 64 KiB may hold 64 MiB."""
+    """The body still compressed: httpx decompresses a chunk whole, and 64 KiB may hold 64 MiB."""
     raw = bytearray()
     async for piece in response.aiter_raw():
         raw += piece

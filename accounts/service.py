@@ -1,7 +1,7 @@
-"""What keeps the accounts ready while the server runs.
+"""Background service of the accounts in a running server.
 
-Looks for changes twice a second, finds the project of each new account, and asks now and then which
-models each may use and what is left of them. Requests read the results from memory.
+Polls the database for changes every POLL_SECONDS, inspects each new account at Google (project, tier, models,
+quotas) and repeats that every OFFERS_GOOD_FOR_SECONDS. Requests read the results from memory.
 """
 
 from __future__ import annotations
@@ -48,12 +48,13 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 OFFERS_GOOD_FOR_SECONDS = 300.0
 SPREAD = 0.2
-"""So far, as a share, do looks at different accounts drift apart, so that they do not come all at once."""
-AT_ONCE = 4
+"""The time between two inspections of an account varies at random by this share, so that those of different
+accounts do not coincide."""
+CONCURRENT_INSPECTIONS = 4
 TIER_GOOD_FOR_SECONDS = 3600.0
 RETRY_SECONDS = 30.0
 ASK_AGAIN_SECONDS = 5.0
-"""So long Google is left alone after it did not say what requests wait for, however many they are."""
+"""The shortest time between two inspections of an account that requests or used-up quotas cause."""
 HOUSEKEEPING_SECONDS = 30.0
 JUST_CHANGED_SECONDS = 2.0
 
@@ -70,10 +71,11 @@ class AccountsService:
         self.client = AccountsClient()
         self.database = DatabaseWatch()
         self.tokens = AccessTokens(self.client, database=self.database)
-        """All accounts there are, usable or not."""
+        """Access tokens of all accounts, usable or not."""
         self._offers: dict[int, dict[str, ModelOffer]] = {}
         self._cli_offers: dict[int, dict[str, ModelOffer]] = {}
-        """The models of header mode cli, by the names that are sent there; where Google has said so."""
+        """The models of header mode cli by account, under the ids that are sent there; accounts for which
+        Google lists none are missing."""
         # Merged once and kept until an account or its offers change.
         self._offered: dict[str, ModelOffer] | None = None
         self._offered_in_cli: dict[str, ModelOffer] = {}
@@ -81,53 +83,51 @@ class AccountsService:
         self._next_inspection: dict[int, float] = {}
         self._next_tier: dict[int, float] = {}
         self._inspected_at: dict[int, float] = {}
-        """When a look at each account last ended, well or not."""
+        """When the last inspection of each account ended, successful or not, by the monotonic clock."""
         self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
         self._preparations: dict[int, asyncio.Task[None]] = {}
-        self._few_at_once = asyncio.Semaphore(AT_ONCE)
+        self._inspection_slots = asyncio.Semaphore(CONCURRENT_INSPECTIONS)
         self._revision = -1
         self._switches: dict[int, bool] = {}
         """Whether each account is enabled."""
         self._accounts_changed_at = -math.inf
-        self._look_now = asyncio.Event()
-        self._has_taken = asyncio.Event()
+        self._poll_now = asyncio.Event()
+        self._has_reloaded = asyncio.Event()
         self._one_reload = asyncio.Lock()
         self.also_reload: list[Callable[[], object]] = []
-        """Functions that read the database anew, for those who keep something else in memory that moves
-        Revision."""
+        """Further functions to call when Revision has changed; each reads the database."""
         self.on_changed: Callable[[], None] = lambda: None
-        """Called when an account comes, goes, rests or is well again."""
+        """Called when an account is added or removed, and when a cooldown begins or ends."""
         self._leaving: set[int] = set()
-        """Taken out of use a moment ago: a reading of the database from before must not bring them back."""
-        self._watch: asyncio.Task[None] | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        """Accounts taken out of use whose new state is not stored yet: a reload must not add them again."""
+        self._poller: asyncio.Task[None] | None = None
+        self._cooldown_writer: asyncio.Task[None] | None = None
         self._acknowledging: asyncio.Task[None] | None = None
         self._cooldowns_changed = asyncio.Event()
 
     async def start(self) -> None:
-        await database_sync_to_async(
-            ClientProblem.clear
-        )()  # it may be right now; the first refresh will tell
+        # The OAuth client may have been corrected; the first token refresh shows.
+        await database_sync_to_async(ClientProblem.clear)()
         self.pool.cooldowns.load(await database_sync_to_async(read_cooldowns)())
         self.pool.cooldowns.on_changed = self._note_cooldowns
         await self._reload_if_changed()
         await self.database.start()
-        self._watch = asyncio.create_task(self._poll())
-        self._keeper = asyncio.create_task(self._keep_storing_cooldowns())
+        self._poller = asyncio.create_task(self._poll())
+        self._cooldown_writer = asyncio.create_task(self._keep_storing_cooldowns())
         loop = asyncio.get_running_loop()
-        Revision.on_change = lambda: loop.call_soon_threadsafe(self._look_now.set)
+        Revision.on_change = lambda: loop.call_soon_threadsafe(self._poll_now.set)
         _running.append(self)
 
     def acknowledge_as(self, server: int) -> None:
-        """From now on, write down which changes have been taken, under this server's number."""
-        self._has_taken.set()
+        """Store from now on which revision this server has loaded, under its number."""
+        self._has_reloaded.set()
         self._acknowledging = asyncio.create_task(self._keep_acknowledging(server))
 
     async def stop(self) -> None:
         with suppress(ValueError):
             _running.remove(self)
         Revision.on_change = lambda: None
-        tasks = [self._watch, self._keeper, self._acknowledging, *self._preparations.values()]
+        tasks = [self._poller, self._cooldown_writer, self._acknowledging, *self._preparations.values()]
         for task in tasks:
             if task is not None:
                 task.cancel()
@@ -140,11 +140,11 @@ class AccountsService:
         await self._store_cooldowns()
         await self._store_last_used()
 
-    # What requests ask
+    # For requests
 
-    async def look_again(self) -> None:
-        """Read what may have changed since the last look, a moment ago."""
-        with suppress(DatabaseDown, DatabaseError):  # said by the next look in the background
+    async def poll_now(self) -> None:
+        """Read changes since the last poll from the database; a failing database is not reported."""
+        with suppress(DatabaseDown, DatabaseError):  # the next poll in the background logs it
             await self.database.unless_down(self._reload_if_changed())
 
     @property
@@ -153,13 +153,13 @@ class AccountsService:
 
     @property
     def have_just_changed(self) -> bool:
-        """Somebody has added, removed, switched or mended an account: more changes may follow. A state that
-        got worse does not count: the gateway itself has found that."""
+        """True within JUST_CHANGED_SECONDS after an account was added, removed, enabled, disabled or became
+        usable again, since further changes may follow. Taking an account out of use does not count."""
         return time.monotonic() - self._accounts_changed_at < JUST_CHANGED_SECONDS
 
     def offered_models(self) -> dict[str, ModelOffer]:
-        """All models any usable account may use; where several may, the one with most left speaks, and a
-        model searches the web if it does for any of them."""
+        """The models of all usable accounts, by listed id. Of a model that several accounts list, the offer
+        with the largest remaining fraction counts; it searches the web if it does for any of them."""
         if self._offered is None or self._offered_by is not self.pool.accounts:
             self._offered, self._offered_by = self._merge(self._offers), self.pool.accounts
             has_all_lists = self._cli_offers.keys() >= self._offers.keys()
@@ -167,8 +167,8 @@ class AccountsService:
         return self._offered
 
     def cli_models(self) -> dict[str, ModelOffer]:
-        """The same for header mode cli, as they are sent; empty while an account has not said what it may
-        use there. The same object until something changes."""
+        """The models of header mode cli, by the id that is sent; empty unless the list of each inspected
+        account is known. The same object until accounts or offers change."""
         self.offered_models()
         return self._offered_in_cli
 
@@ -183,7 +183,7 @@ class AccountsService:
     def lists_model(self, account_id: int, listed_id: str, model_key: str) -> bool | None:
         """Whether the account's list names the model; None while its list is not known.
 
-        Mode cli has a list of its own, with the names that are sent; not every account gets one.
+        Header mode cli has a list of its own, of sent ids; not every account gets one.
         """
         if account_id not in self._offers:
             return None
@@ -194,8 +194,8 @@ class AccountsService:
         return listed_id in self._offers[account_id]
 
     def unable_to_search(self, model_id: str) -> set[int]:
-        """Ids of the accounts of which nobody knows that their list names the model as one that searches the
-        web. Google refuses the others in a way that would end the request."""
+        """Ids of the accounts whose list is unknown or does not name the model as one that searches the web.
+        Google refuses a search with such an account in a way that would end the request."""
         offers = {account.id: self._offers.get(account.id, {}) for account in self.pool.accounts}
         return {
             account_id
@@ -204,7 +204,7 @@ class AccountsService:
         }
 
     async def until_offers_are_known(self) -> None:
-        """At the first request after a start: wait until one account has said what it may use."""
+        """Wait until the models of one account are known, for the first request after a start."""
         if self._offers or not self.pool.accounts:
             return
         tasks = [self._prepare_for_request(account) for account in self.pool.accounts]
@@ -213,7 +213,10 @@ class AccountsService:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
 
     async def project_of(self, account: PooledAccount) -> str:
-        """As it is known now, which may be newer than `account`. Raises what AccountTrouble lists."""
+        """The Cloud project of the account, discovered if it is not known yet.
+
+        Raises the errors that AccountTrouble lists, DatabaseDown and NoProject.
+        """
         if project_id := self._known_project(account):
             return project_id
         if (preparation := self._prepare_for_request(account)) is not None:
@@ -223,18 +226,19 @@ class AccountsService:
         raise NoProject(f"{account.email} has no Cloud project yet.")
 
     def _known_project(self, account: PooledAccount) -> str:
-        """An account that was switched off meanwhile finishes what it began."""
+        """The project as of the last reload; of an account disabled meanwhile, as of its lease."""
         current = next((known for known in self.pool.accounts if known.id == account.id), account)
         return current.project_id
 
     async def take_out_of_use(
         self, account: PooledAccount, state: Account.State, reason: str, link: str = ""
     ) -> None:
-        """At once in memory, so that no request in between meets the account; whoever asked may leave."""
+        """Remove the account from the pool at once, then store its new state. The storing goes on when the
+        caller is cancelled."""
         self._leaving.add(account.id)
         self.pool.replace([known for known in self.pool.accounts if known.id != account.id])
         self.on_changed()
-        with suppress(DatabaseDown):  # a frozen one will hear of it when it thaws
+        with suppress(DatabaseDown):  # the storing goes on when the database is back
             await self.database.unless_down(self._store_state(account, state, reason, link))
 
     async def _store_state(
@@ -249,7 +253,7 @@ class AccountsService:
             self._leaving.discard(account.id)
 
     async def rediscover_project(self, account: PooledAccount) -> None:
-        """Google refused the project: forget it and ask again."""
+        """Forget the project, which Google refused, and make the account due for inspection."""
         await self.database.unless_down(self._forget_project(account))
         self._next_inspection.pop(account.id, None)
         self._inspected_at.pop(account.id, None)
@@ -258,14 +262,14 @@ class AccountsService:
         await database_sync_to_async(_forget_project)(account.id)
         await self._reload_if_changed()
 
-    # What happens in the background
+    # In the background
 
     async def _poll(self) -> None:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
-                    await self._look_now.wait()
-            self._look_now.clear()
+                    await self._poll_now.wait()
+            self._poll_now.clear()
             if self.database.problem:
                 continue
             try:
@@ -274,7 +278,7 @@ class AccountsService:
             except DatabaseError as error:
                 logger.error("The accounts cannot be read from the database: %s", error)  # noqa: TRY400
             except Exception:
-                logger.exception("The accounts could not be looked after; the next try is in a moment")
+                logger.exception("The accounts could not be updated; the next try is in a moment")
             self._prepare_due(self.pool.accounts)
 
     async def _reload_if_changed(self) -> None:
@@ -306,13 +310,13 @@ class AccountsService:
         self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
         self._inspected_at = {key: at for key, at in self._inspected_at.items() if key in ids}
         self.on_changed()
-        self._has_taken.set()
+        self._has_reloaded.set()
         self._prepare_due(accounts)
 
     async def _keep_acknowledging(self, server: int) -> None:
         while True:
-            await self._has_taken.wait()
-            self._has_taken.clear()
+            await self._has_reloaded.wait()
+            self._has_reloaded.clear()
             try:
                 await database_sync_to_async(Revision.acknowledge)(server, self._revision)
             except DatabaseError as error:
@@ -323,7 +327,7 @@ class AccountsService:
         self.on_changed()
 
     async def _keep_storing_cooldowns(self) -> None:
-        """At once, but beside the requests: a rest is known in memory before it is in the database."""
+        """Store cooldowns as they change. Requests do not wait for it: memory has them already."""
         while True:
             await self._cooldowns_changed.wait()
             self._cooldowns_changed.clear()
@@ -331,7 +335,7 @@ class AccountsService:
 
     async def _store_cooldowns(self) -> None:
         if self.database.problem:
-            return  # the housekeeping stores them when it is over
+            return  # maintenance stores them once the database is back
         changes = self.pool.cooldowns.take_unsaved()
         try:
             if changes:
@@ -360,19 +364,20 @@ class AccountsService:
                 self._prepare_soon(account)
 
     def _inspect_soon(self, account_id: int) -> None:
-        """An account has run dry: pages and commands say at once what Google says of it."""
+        """Make the account due for inspection after its quota was used up, so that pages and commands show
+        current numbers."""
         asked_at = self._inspected_at.get(account_id, -math.inf)
         self._next_inspection[account_id] = max(time.monotonic(), asked_at + ASK_AGAIN_SECONDS)
 
     def _prepare_for_request(self, account: PooledAccount) -> asyncio.Task[None] | None:
-        """None when Google has been asked a moment ago: its answer would be the same."""
-        looked_at = self._inspected_at.get(account.id, -ASK_AGAIN_SECONDS)
-        if account.id not in self._preparations and time.monotonic() - looked_at < ASK_AGAIN_SECONDS:
+        """The running or a new inspection; None when the last ended less than ASK_AGAIN_SECONDS ago."""
+        inspected_at = self._inspected_at.get(account.id, -ASK_AGAIN_SECONDS)
+        if account.id not in self._preparations and time.monotonic() - inspected_at < ASK_AGAIN_SECONDS:
             return None
         return self._prepare_soon(account)
 
     def _prepare_soon(self, account: PooledAccount) -> asyncio.Task[None]:
-        """One preparation of an account at a time, shared by all who wait for it."""
+        """The inspection of the account in the background: at most one at a time, shared by its callers."""
         task = self._preparations.get(account.id)
         if task is None:
             task = asyncio.create_task(self._prepare(account))
@@ -383,7 +388,7 @@ class AccountsService:
     async def _prepare(self, account: PooledAccount) -> None:
         self._next_inspection[account.id] = time.monotonic() + RETRY_SECONDS
         try:
-            async with self._few_at_once:
+            async with self._inspection_slots:
                 inspection = await self._inspect(account)
         except OutOfUse as error:
             await self.take_out_of_use(account, error.state, str(error), error.link)
@@ -430,12 +435,12 @@ _running: list[AccountsService] = []
 
 
 def running_service() -> AccountsService | None:
-    """The one of this process, for pages that show what is only in memory; None in commands."""
+    """The service of this process, for pages that show what is only in memory; None in commands."""
     return _running[-1] if _running else None
 
 
 def _for_both(one: ModelOffer, other: ModelOffer) -> ModelOffer:
-    """The same model as two accounts may use it."""
+    """Merge the offers of one model by two accounts."""
     fuller = other if (other.remaining_fraction or 0) > (one.remaining_fraction or 0) else one
     return replace(fuller, searches_web=one.searches_web or other.searches_web)
 
@@ -445,7 +450,7 @@ def _switches() -> dict[int, bool]:
 
 
 def _forecast_empty_at() -> dict[tuple[int, str], float]:
-    """When each quota will be empty if it goes on like this; seconds since the epoch."""
+    """Forecast times at which quotas will be empty: by account id and model key, seconds since the epoch."""
     return {
         (one.account_id, f"{one.model_id}:{one.header_mode}"): one.forecast.empty_at
         for one in quota_forecasts()
@@ -461,6 +466,6 @@ def _forget_project(account_id: int) -> None:
 
 
 def _store_last_used(last_used: dict[int, float]) -> None:
-    """Without moving Revision: nothing that requests need has changed."""
+    """Does not change Revision, because requests do not depend on the time of last use."""
     for account_id, at in last_used.items():
         Account.objects.filter(pk=account_id).update(last_used_at=datetime.fromtimestamp(at, UTC))

@@ -1,4 +1,4 @@
-"""What the operator must know before an account is used, in one place: commands and pages show this text."""
+"""The notice about Google's terms that commands and pages show before an account is used."""
 
 NOTICE = (
     "Google treats the use of Antigravity sign-in by other programs as a breach of its terms and has "

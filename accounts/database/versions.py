@@ -1,8 +1,9 @@
-"""Which code may use a database.
+"""Compatibility of code and database versions.
 
-Each migration of ours names two versions: `since`, the one that brings it, and `oldest_code`, the oldest one
-that may run on a database that has it. The newest of the latter stands in a row of the database, with the
-version that last migrated it: older code does not know newer migrations, but it can read that row.
+Each migration of this project names two versions: `since`, the release that introduces it, and `oldest_code`,
+the oldest release that may run on a database that has it. The newest `oldest_code` is stored in a row of the
+database, with the version that last migrated it: older code does not know newer migrations, but it can read
+that row.
 
 Only releases are compared: "0.2.0.dev0" counts as 0.2.0.
 """
@@ -34,11 +35,11 @@ VERSION = re.compile(r"v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?(?:\.dev\d{1,6})?",
 
 
 class DatabaseTooNew(CommandError):
-    """This code is older than what the database needs. The text is the whole message for the operator."""
+    """The database needs newer code than this. The text is the whole message for the operator."""
 
 
 def release(version: str) -> Release:
-    """Of "0.2", "v0.2.0" or "0.2.0.dev0". Raises ValueError."""
+    """The release of "0.2", "v0.2.0" or "0.2.0.dev0". Raises ValueError."""
     match = VERSION.fullmatch(version)
     if match is None:
         raise ValueError(f"{version!r} is not a version such as 0.2.0")
@@ -51,7 +52,7 @@ def written(version: Release) -> str:
 
 
 def refuse_newer_database(database: BaseDatabaseWrapper) -> None:
-    """Raises DatabaseTooNew."""
+    """Raises DatabaseTooNew when the database needs newer code."""
     row = read(database)
     if row is not None and not lets_in(row.oldest_code):
         raise DatabaseTooNew(
@@ -63,7 +64,7 @@ def refuse_newer_database(database: BaseDatabaseWrapper) -> None:
 
 
 def lets_in(oldest_code: str) -> bool:
-    """Whether this code is new enough. What is no version is from a future that writes them otherwise."""
+    """Whether this code is new enough; False for a text that is no version, which newer code has written."""
     try:
         return release(oldest_code) <= release(settings.VERSION)
     except ValueError:
@@ -71,14 +72,14 @@ def lets_in(oldest_code: str) -> bool:
 
 
 def read(database: BaseDatabaseWrapper) -> DatabaseVersion | None:
-    """None for a database that is empty or from before there was such a row."""
+    """The stored row; None in an empty database and in one that was last migrated before the row existed."""
     if DatabaseVersion._meta.db_table not in database.introspection.table_names():
         return None
     return DatabaseVersion.objects.using(database.alias).filter(pk=1).first()
 
 
 def record(database: BaseDatabaseWrapper, *, went_back: bool = False) -> None:
-    """To be called when migrations have run. Going forward never lets older code in than before."""
+    """Store the versions after migrations have run. Only with `went_back` may `oldest_code` become older."""
     row = read(database)
     oldest = oldest_code(database)
     if row is not None and not went_back:
@@ -90,7 +91,7 @@ def record(database: BaseDatabaseWrapper, *, went_back: bool = False) -> None:
 
 
 def oldest_code(database: BaseDatabaseWrapper) -> str:
-    """What the migrations that have run here ask for."""
+    """The newest `oldest_code` of the applied migrations."""
     loader = MigrationLoader(database)
     named = our_migrations(loader)
     asked = [versions.oldest_code for key, versions in named.items() if key in loader.applied_migrations]
@@ -98,7 +99,7 @@ def oldest_code(database: BaseDatabaseWrapper) -> str:
 
 
 def our_migrations(loader: MigrationLoader) -> dict[tuple[str, str], Versions]:
-    """Those of our own apps, by app and name; others come and go with the packages they belong to."""
+    """The versions of this project's migrations, by app and name, without those of installed packages."""
     return {
         key: Versions(migration.since, migration.oldest_code)
         for key, migration in loader.disk_migrations.items()

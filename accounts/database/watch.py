@@ -1,7 +1,7 @@
-"""Whether the database is still there, looked at beside the requests, so that none finds out by waiting.
+"""Health check of the database in the background, so that no request has to time out to find it down.
 
-A SQLite file that is removed or replaced goes on existing for whoever has it open: what is written then is
-lost without an error. A PostgreSQL server that is frozen accepts connections and never answers, for hours.
+A SQLite file that is removed or replaced still exists for a process that has it open, which then loses its
+writes without an error. A frozen PostgreSQL server accepts connections and never answers, for hours.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
 TIMES_IN_A_ROW = 2
-"""A busy machine may be late once."""
+"""Failed checks before the database counts as down; a busy machine may be late once."""
 REMINDER_SECONDS = 60.0
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
-"""The shortest question of the protocol: every server answers one byte, before it asks who calls, and logs
-nothing (postgresql.org, Message Formats)."""
+"""The SSLRequest message: a server answers it with one byte before authentication, and does not log it
+(postgresql.org, Message Formats)."""
 
 Result = TypeVar("Result")
 
 
 class DatabaseDown(Exception):
-    """The database does not answer, or is another one; the text has no path and no address."""
+    """The database does not answer, or its file was removed or replaced. The text has no address."""
 
 
 class DatabaseWatch:
-    """Start and stop it inside the event loop."""
+    """Polls the database in the background. Start and stop it inside the event loop."""
 
     def __init__(self) -> None:
         self.problem = ""
-        """What is wrong with the database, without paths and addresses; empty while nothing is."""
+        """The problem as a sentence without folders and addresses; empty while the database works."""
         self._down = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        look = await database_sync_to_async(_way_to_look)()
-        if look is not None:
-            self._task = asyncio.create_task(self._keep_looking(look))
+        check = await database_sync_to_async(_check_for_database)()
+        if check is not None:
+            self._task = asyncio.create_task(self._poll(check))
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -58,10 +58,8 @@ class DatabaseWatch:
                 await self._task
 
     async def unless_down(self, work: Coroutine[Any, Any, Result] | asyncio.Future[Result]) -> Result:
-        """The result of what needs the database; when that is gone meanwhile, the work goes on without us.
-
-        Raises DatabaseDown.
-        """
+        """Await work that needs the database. Raises DatabaseDown as soon as the database is down; the work
+        then continues in the background."""
         task = asyncio.ensure_future(work)
         down = asyncio.ensure_future(self._down.wait())
         try:
@@ -80,15 +78,15 @@ class DatabaseWatch:
     async def wait_until_down(self) -> None:
         await self._down.wait()
 
-    async def _keep_looking(self, look: Callable[[], Awaitable[str]]) -> None:
-        failed, said_at = 0, 0.0
+    async def _poll(self, check: Callable[[], Awaitable[str]]) -> None:
+        failed, logged_at = 0, 0.0
         while True:
-            problem = await look()
+            problem = await check()
             failed = failed + 1 if problem else 0
             if failed >= TIMES_IN_A_ROW:
                 now = time.monotonic()
-                if not self.problem or now - said_at >= REMINDER_SECONDS:
-                    said_at = now
+                if not self.problem or now - logged_at >= REMINDER_SECONDS:
+                    logged_at = now
                     logger.error("%s Until then nothing is stored or changed.", problem)
                 self.problem = problem
                 self._down.set()
@@ -96,7 +94,7 @@ class DatabaseWatch:
                 self.problem = ""
                 self._down.clear()
                 logger.warning("The database is there again.")
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def _ignore_result(task: asyncio.Future[Any]) -> None:
@@ -104,25 +102,25 @@ def _ignore_result(task: asyncio.Future[Any]) -> None:
         task.exception()
 
 
-def _way_to_look() -> Callable[[], Awaitable[str]] | None:
-    """For the database in use; None for one in memory, which cannot get lost."""
+def _check_for_database() -> Callable[[], Awaitable[str]] | None:
+    """The check for the database in use, which returns a problem or ""; None for a database in memory."""
     name = str(connection.settings_dict["NAME"])
     if connection.vendor == "sqlite":
         path = Path(name)
-        return SqliteFile(path).look if path.is_file() else None
+        return SqliteFile(path).check if path.is_file() else None
     connection.ensure_connection()
     info = connection.connection.info
-    return PostgresqlServer(name, info.host, info.port).look
+    return PostgresqlServer(name, info.host, info.port).check
 
 
 class SqliteFile:
-    """Made while the file is the right one."""
+    """Detects that the file is no longer the one it was when this object was created."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._identity = _identity(path)
 
-    async def look(self) -> str:
+    async def check(self) -> str:
         now = _identity(self._path)
         if now == self._identity:
             return ""
@@ -142,12 +140,12 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 class PostgresqlServer:
-    """`host` is an address, or the folder of its socket."""
+    """`host` is an address, or the folder of a Unix socket."""
 
     def __init__(self, name: str, host: str, port: int) -> None:
         self._name, self._host, self._port = name, host, port
 
-    async def look(self) -> str:
+    async def check(self) -> str:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._ask()

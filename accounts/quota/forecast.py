@@ -1,7 +1,7 @@
-"""When will this account run dry? Pure: the caller says what was measured and what time it is.
+"""Forecast of the time at which a quota will be empty. Pure: measurements and the time are parameters.
 
-Between two resets a quota only goes down. From the measurements since the last rise, and no older than
-WINDOW_SECONDS, follows how fast it does, and from that when nothing will be left.
+Between two resets a quota only goes down. Its rate is computed from the measurements since the last rise that
+are no older than WINDOW_SECONDS.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WINDOW_SECONDS = 2 * 3600.0
-"""Work comes in bursts: what happened earlier says little about now."""
+"""Use comes in bursts, so earlier measurements do not count."""
 SHORTEST_SECONDS = 60.0
-"""Two measurements closer together than this say nothing about speed."""
+"""Measurements must cover at least this time to give a rate."""
 UNKNOWN_END = "Google does not say till when"
 
 
@@ -32,7 +32,8 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Seconds since the epoch. `empty_at` is None when the quota outlasts its reset, or nobody can tell."""
+    """Times are seconds since the epoch, `remaining` and `burned_per_hour` fractions of the quota. `empty_at`
+    is None when the quota outlasts its reset or the rate is unknown."""
 
     remaining: float
     burned_per_hour: float
@@ -41,7 +42,7 @@ class Forecast:
 
 
 def forecast_of(measurements: Sequence[Measurement], reset_at: float | None, now: float) -> Forecast | None:
-    """`measurements` oldest first. None when there is none."""
+    """The forecast from `measurements`, oldest first; None when there is none."""
     if not measurements:
         return None
     if reset_at is not None and reset_at <= now:
@@ -81,7 +82,7 @@ def _since_last_rise(measurements: Sequence[Measurement]) -> Sequence[Measuremen
 
 def _burned_per_second(measurements: Sequence[Measurement], now: float) -> float:
     recent = [one for one in measurements if one.at >= now - WINDOW_SECONDS]
-    # The last one before the window is what the window began with.
+    # The last measurement before the window is the value at its beginning.
     before = [one for one in measurements if one.at < now - WINDOW_SECONDS][-1:]
     window = [Measurement(now - WINDOW_SECONDS, one.remaining) for one in before] + recent
     if len(window) < 2 or window[-1].at - window[0].at < SHORTEST_SECONDS:

@@ -1,7 +1,8 @@
-"""What is left of each account, told once for the models that share it, and whether the account is dry.
+"""Quota pools: the remaining quota of each account, once for the models that share it.
 
-Claude and GPT models share a quota; Gemini models have one in each header mode. Models of such a family whose
-numbers differ all the same are told apart. A pool of which nothing is known is there, too, as unknown.
+Claude and GPT models share a quota; Gemini models have one in each header mode. Models of such a family with
+different numbers form pools of their own. A pool without any measurement is listed as unknown. A pool is
+called dry while nothing is left of it.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ OTHERS = "Claude, GPT"
 
 @dataclass(frozen=True, slots=True)
 class QuotaPool:
-    """`models` have one quota together; `newest` is what was last heard of it, None when nothing was.
-    `refused_until`: Google has refused for want of quota, and said or let guess until when."""
+    """`models` share one quota; `newest` is its last measurement, None when there is none. `refused_until` is
+    the end of a cooldown that began because Google refused a request for lack of quota."""
 
     name: str
     header_mode: str
@@ -40,7 +41,7 @@ class QuotaPool:
 
     @property
     def remaining_fraction(self) -> float | None:
-        """None: unknown. A refusal is newer than any number that says otherwise."""
+        """0 while Google refuses requests, whatever was measured before; None when unknown."""
         if self.refused_until is not None:
             return 0.0
         return self.newest.remaining_fraction if self.newest else None
@@ -51,7 +52,7 @@ class QuotaPool:
 
     @property
     def back_at(self) -> datetime | None:
-        """When it is full again; of a dry one, when it can be used again."""
+        """When the quota is full again; of a dry pool, when it can be used again."""
         if self.refused_until is None or self._reset_at is None or not self._is_empty:
             return self.refused_until or self._reset_at
         return max(self.refused_until, self._reset_at)
@@ -70,13 +71,13 @@ class QuotaPool:
 
     @property
     def left(self) -> str:
-        """82%, or unknown."""
+        """The remaining quota as text: "82%", or "unknown"."""
         fraction = self.remaining_fraction
         return UNKNOWN if fraction is None else f"{fraction:.0%}"
 
     @property
     def sentence(self) -> str:
-        """What comes: "dry until 18:10 CET", "lasts until 19:00 CET"; mostly nothing."""
+        """The forecast as text: "dry until 18:10 CET", "lasts until 19:00 CET"; empty for an unused quota."""
         if self.is_dry:
             return _dry_until(self.back_at)
         return self.newest.sentence if self.newest else ""
@@ -96,7 +97,7 @@ class QuotaPool:
 
 
 def pools_of(account_ids: Collection[int]) -> dict[int, list[QuotaPool]]:
-    """By account; first those that requests use now."""
+    """The quota pools by account id; the pools that requests use now come first."""
     found: dict[int, list[QuotaForecast]] = {account_id: [] for account_id in account_ids}
     for one in quota_forecasts(account_ids):
         found[one.account_id].append(one)
@@ -108,7 +109,7 @@ def pools_of(account_ids: Collection[int]) -> dict[int, list[QuotaPool]]:
 
 
 def dryness(pools: Iterable[QuotaPool]) -> str:
-    """For a line about the account: "" while something is left of everything that requests use now."""
+    """Text about the dry pools among those that requests use now; "" while there is none."""
     used = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
     dry = [pool for pool in used if pool.is_dry]
     if used and len(dry) == len(used):
@@ -118,7 +119,7 @@ def dryness(pools: Iterable[QuotaPool]) -> str:
 
 
 def mode_in_use(model_id: str) -> str:
-    """Gemini models have a quota in each header mode; the operator chooses which is used."""
+    """The header mode that requests for this model use: GEMINI_HEADER_MODE for Gemini models."""
     return str(live("GEMINI_HEADER_MODE")) if model_id.startswith("gemini") else "antigravity"
 
 
@@ -127,7 +128,7 @@ def is_in_use(header_mode: str, name: str) -> bool:
 
 
 def _pools(known: list[QuotaForecast], refused: dict[str, datetime]) -> list[QuotaPool]:
-    """`refused`: until when, by model key."""
+    """`refused`: the end of the account's quota cooldowns, by model key."""
     mode = mode_in_use("gemini")
     families = {(OTHERS, "antigravity"), (f"Gemini ({mode})", mode)}
     families |= {_family(one.model_id, one.header_mode) for one in known}

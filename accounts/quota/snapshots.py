@@ -1,6 +1,6 @@
-"""What is left of each account's quotas: snapshots taken in the background, their history, the outlook.
+"""Quota snapshots: the remaining fraction per account, model and header mode, their history and forecast.
 
-Pages and commands read what is stored here; nobody asks Google because somebody looks.
+They are taken in the background; pages and commands read the stored ones without a call to Google.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 HISTORY = timedelta(days=14)
 FORECAST_HISTORY = timedelta(hours=12)
 SAME_RESET = timedelta(minutes=2)
-"""Google computes the reset time anew for each answer; a difference of less than this is none."""
+"""Google computes the reset time anew for each answer; times closer than this are the same reset."""
 INTERNAL_MODELS = ("chat_", "tab_")
-"""They serve the editor's own features; nobody is offered them."""
+"""Prefixes of models that serve the editor's own features and are not offered to clients."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaForecast:
-    """One model of one account in one header mode, as it was last seen."""
+    """The newest snapshot of one model of one account in one header mode, with its forecast."""
 
     account_id: int
     model_id: str
@@ -51,7 +51,7 @@ class QuotaForecast:
 
 
 def store_quotas(account_id: int, header_mode: str, offers: Iterable[ModelOffer]) -> None:
-    """A row for each pool whose numbers have changed; the others are only marked as seen again."""
+    """Add a row for each model whose numbers have changed; of the others only `seen_at` is updated."""
     now = timezone.now()
     with transaction.atomic():
         known = {row.model_id: row for row in _newest(account_id, header_mode)}
@@ -61,12 +61,13 @@ def store_quotas(account_id: int, header_mode: str, offers: Iterable[ModelOffer]
 
 
 def forget_old_quotas() -> int:
-    """Rows; the newest of each pool stays for as long as it is still seen."""
+    """Delete rows last seen more than HISTORY ago; returns their number."""
     return QuotaSnapshot.objects.filter(seen_at__lt=timezone.now() - HISTORY).delete()[0]
 
 
 def quota_forecasts(account_ids: Collection[int] | None = None) -> list[QuotaForecast]:
-    """By account, model and header mode."""
+    """The forecast of each account, model and header mode seen within FORECAST_HISTORY; of all accounts when
+    `account_ids` is None."""
     rows = QuotaSnapshot.objects.filter(seen_at__gte=timezone.now() - FORECAST_HISTORY)
     if account_ids is not None:
         rows = rows.filter(account_id__in=account_ids)
@@ -75,7 +76,8 @@ def quota_forecasts(account_ids: Collection[int] | None = None) -> list[QuotaFor
 
 
 def history_lines(account_id: int) -> dict[tuple[str, str], str]:
-    """By model and header mode: the last FORECAST_HISTORY as points of a line, in a box of 100 by 20."""
+    """Points of an SVG polyline in a box of 100 by 20 for the last FORECAST_HISTORY, by model and header
+    mode."""
     start = (timezone.now() - FORECAST_HISTORY).timestamp()
     rows = QuotaSnapshot.objects.filter(account_id=account_id, seen_at__gte=timezone.now() - FORECAST_HISTORY)
     pools = groupby(rows, key=lambda row: (row.model_id, row.header_mode))
@@ -91,7 +93,7 @@ def _points(measurements: list[Measurement], start: float) -> str:
 
 
 def _newest(account_id: int, header_mode: str) -> Iterable[QuotaSnapshot]:
-    """Oldest first, so that in a dict the newest of each model stays."""
+    """Recent rows, oldest first, so that a dict by model keeps the newest of each."""
     recent = timezone.now() - FORECAST_HISTORY
     return QuotaSnapshot.objects.filter(
         account_id=account_id, header_mode=header_mode, seen_at__gte=recent
@@ -138,7 +140,7 @@ def _quota_forecast(history: list[QuotaSnapshot]) -> QuotaForecast:
 
 
 def _measurements(history: list[QuotaSnapshot]) -> list[Measurement]:
-    """Each row says twice what was left: when it was first seen and when it was last seen."""
+    """Two measurements for each row: when its numbers were first seen, and when they were last seen."""
     return [
         Measurement(at.timestamp(), row.remaining_fraction)
         for row in history

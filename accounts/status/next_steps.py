@@ -1,4 +1,4 @@
-"""What stands between an account and its use, and what the operator does about it."""
+"""The action an operator must take before an account can be used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RequiredAction:
-    """`command` does it from the terminal: the arguments of `manage.py`, quoted for a shell."""
+    """What keeps an account from being used, and how to solve it. `command` solves it from the terminal: the
+    arguments of `manage.py`, quoted for a shell."""
 
     problem: str
     what_to_do: str
@@ -46,7 +47,8 @@ STATES: dict[str, tuple[str, str]] = {
 
 
 def required_action(account: Account) -> RequiredAction | None:
-    """None for an account that can be used. What Google says comes before what the operator has switched."""
+    """The action for this account, None when it can be used. A state set by Google comes before terms that
+    are not accepted, and those before a disabled account."""
     email = shlex.quote(account.email)
     if account.state in STATES:
         what_to_do, command = STATES[account.state]

@@ -1,4 +1,4 @@
-"""All there is to say about an account, as plain values for a table or for JSON. No secrets."""
+"""State, quotas and settings of accounts as plain values, for tables and JSON. No secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the accounts stand at this moment, from memory: for health checks, the heartbeat, pages that watch."""
+"""A snapshot of the pool from memory, for health checks, the heartbeat and live pages."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class AccountStatus:
 @dataclass(frozen=True, slots=True)
 class PoolStatus:
     total: int
-    """All accounts there are."""
+    """The number of all accounts, usable or not."""
     accounts: tuple[AccountStatus, ...]
-    """Those that can be used."""
+    """The usable accounts."""
     waiting: int
-    """Requests in the queue for one."""
+    """Requests in the waiting queue."""
 
     @property
     def limited(self) -> int:
@@ -51,7 +51,7 @@ class PoolStatus:
 
     @property
     def available(self) -> int:
-        """Usable, and at no limit for any model."""
+        """The number of usable accounts at no limit for any model."""
         return len(self.accounts) - self.limited
 
     @property

@@ -1,4 +1,4 @@
-"""An account enters another state: stored, told to running servers, and said in the log, once."""
+"""Changes of an account's state: stored, announced to running servers, and logged once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ logger = logging.getLogger(__name__)
 
 
 def enter_state(account_id: int, state: str, reason: str = "", link: str = "") -> None:
-    """Whoever finds out first, of all servers and requests, is the one that says so."""
+    """Store the state. Of several servers and requests that find the same, only the first one changes the
+    row, raises Revision and logs it."""
     others = Account.objects.filter(pk=account_id).exclude(state=state)
     is_news = bool(
         others.update(state=state, state_reason=reason, state_link=link, state_since=timezone.now())
@@ -23,7 +24,7 @@ def enter_state(account_id: int, state: str, reason: str = "", link: str = "") -
     if account is None:
         return
     if not is_news:
-        # The reason of one that is OK is why it is switched off, and nothing that Google could clear.
+        # With state OK the reason tells why the account is disabled, which Google cannot change.
         if state != Account.State.OK and account.state_reason != reason:
             account.enter_state(state, reason, link)
             account.save(update_fields=Account.STATE_FIELDS)

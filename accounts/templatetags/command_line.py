@@ -1,4 +1,4 @@
-"""For pages that say how something is done from a terminal."""
+"""Template tag for command lines shown on pages."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ register = template.Library()
 
 @register.simple_tag
 def manage(arguments: str) -> str:
-    """A whole command line, as the server was started."""
+    """The whole command line for `arguments`, in the form in which the server was started."""
     return command_line.manage(arguments)

@@ -97,7 +97,7 @@ class Relay:
         """What the usable accounts may use. Raises OperatorMustAct when there is no such account, and
         Unavailable when one has come or gone a moment ago."""
         if not self._pool.accounts:
-            await self._accounts.look_again()
+            await self._accounts.poll_now()
         if not self._pool.accounts:
             raise self._accounts_missing()
         await self._accounts.until_offers_are_known()
