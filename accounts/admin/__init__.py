@@ -1,4 +1,4 @@
-"""The operator's pages under /admin/: accounts, settings, set-up, and what stands around them.
+"""The admin pages under /admin/: accounts, settings and set-up, with the site and middleware they need.
 
 OperatorAdminConfig registers the models. Imports everything in accounts; nothing in accounts imports it.
 """

@@ -1,4 +1,4 @@
-"""Accounts in the admin, with the quota each has left, and the log of what operators did."""
+"""Accounts in the admin, with their remaining quotas, and the audit log."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from accounts.quota.pools import QuotaPool
 
-# There is one operator, and nothing to administer about users.
+# There is one operator, so users and groups need no pages.
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
@@ -118,7 +118,7 @@ class AccountAdmin(ModelAdmin):
         return AccountList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """What the database holds; Google is never asked because somebody looks."""
+        """The list as stored in the database; viewing it calls nothing at Google."""
         context = {"client_problem": ClientProblem.objects.first(), "has_accounts": Account.objects.exists()}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
@@ -161,7 +161,7 @@ class AccountAdmin(ModelAdmin):
         return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
-        """Only what the form shows: the server may have changed other things meanwhile."""
+        """Save only the form's fields, because the server may have changed others meanwhile."""
         fields = list(form.changed_data)
         if obj.project_id and obj.state == Account.State.NEEDS_PROJECT:
             obj.enter_state(Account.State.OK)
@@ -172,15 +172,15 @@ class AccountAdmin(ModelAdmin):
         obj.save(update_fields=fields)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Without a line for each of thousands of quota measurements."""
+        """The accounts alone, without a line for each of their thousands of quota snapshots."""
         accounts = list(objs)
         return [str(account) for account in accounts], {"accounts": len(accounts)}, set(), []
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
         for account in queryset:
-            account.delete()  # one by one: the server must hear of it
+            account.delete()  # one by one: only Account.delete raises Revision for running servers
 
-    # What can be done with it
+    # Actions
 
     @action(description="Verify", icon="verified_user", url_path="verify")
     def verify_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -222,7 +222,8 @@ class AccountAdmin(ModelAdmin):
     def _check_one(
         self, request: HttpRequest, object_id: str, check: Callable[..., Any], button: str, what: str
     ) -> HttpResponse:
-        """The buttons of Unfold are links, and a link must change nothing: it leads to a page that asks."""
+        """Show a confirmation page on GET and check on POST, since Unfold's buttons are links and a GET must
+        not change anything."""
         account = self.get_object(request, object_id)
         if account is None:
             raise Http404
@@ -241,10 +242,10 @@ class AccountAdmin(ModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[Account], check: Callable[..., Any], what: str
     ) -> None:
         accounts: Sequence[Account] = list(queryset)
-        for verdict, account in zip(async_to_sync(check_all)(accounts, check), accounts, strict=True):
-            audit.record(request.user, f"{what}: {verdict.problem or 'works'}", account)
-            level = messages.WARNING if verdict.problem else messages.SUCCESS
-            self.message_user(request, f"{verdict.email}: {verdict.problem or 'works'}", level)
+        for result, account in zip(async_to_sync(check_all)(accounts, check), accounts, strict=True):
+            audit.record(request.user, f"{what}: {result.problem or 'works'}", account)
+            level = messages.WARNING if result.problem else messages.SUCCESS
+            self.message_user(request, f"{result.email}: {result.problem or 'works'}", level)
 
     def _change_all(
         self, request: HttpRequest, queryset: QuerySet[Account], what: str, **changes: Any
@@ -261,7 +262,7 @@ class AccountAdmin(ModelAdmin):
         self.message_user(request, f"{what}.", messages.SUCCESS)
 
     def _back(self, request: HttpRequest) -> HttpResponse:
-        """To the list or the account, wherever the button was."""
+        """Redirect to the page of the button: the list or the account."""
         here = reverse("admin:accounts_account_changelist")
         referer = request.POST.get("back") or request.headers.get("referer", "")
         came_from = referer.partition(request.get_host())[2]
@@ -269,7 +270,7 @@ class AccountAdmin(ModelAdmin):
 
 
 def _facts(account: Account) -> dict[str, Any]:
-    """What the page of one account shows beside its form."""
+    """The template context of an account's page, beside its form."""
     pools = pools_of([account.pk])[account.pk]
     return {
         "account": account,
@@ -283,7 +284,7 @@ def _facts(account: Account) -> dict[str, Any]:
 
 
 def _quota_rows(account: Account, pools: list[QuotaPool]) -> list[dict[str, Any]]:
-    """One for each pool; its models have had the same numbers, so the history of any of them will do."""
+    """A row for each quota pool, with the history of its first model; all its models have equal numbers."""
     lines = history_lines(account.pk)
     return [
         {
@@ -300,7 +301,7 @@ def _quota_rows(account: Account, pools: list[QuotaPool]) -> list[dict[str, Any]
 
 @admin.register(LiveSetting)
 class LiveSettingAdmin(ModelAdmin):
-    """One page for all of them."""
+    """All settings on one page."""
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(settings.settings_page)
@@ -309,7 +310,7 @@ class LiveSettingAdmin(ModelAdmin):
 
 @admin.register(LogEntry)
 class LogEntryAdmin(ModelAdmin):
-    """Read only: who did what, and when."""
+    """The audit log, read only."""
 
     list_display = ("when", "who", "subject", "what")
     list_filter = ("user", "action_flag")

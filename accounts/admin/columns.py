@@ -1,4 +1,4 @@
-"""Columns of accounts as small pieces of HTML. Text from outside is escaped."""
+"""Columns of the account list as HTML. Text from outside is escaped."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def bar_of(pool: QuotaPool) -> dict[str, object]:
 
 
 def cooldowns(account: Account) -> str:
-    """Known to the process that serves; other processes do not ask it."""
+    """The account's active cooldowns; "-" when there is none, or in a process that does not serve."""
     service = running_service()
     cooldowns = service.pool.cooldowns.of_account(account.pk) if service else {}
     if not cooldowns:

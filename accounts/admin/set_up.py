@@ -1,4 +1,4 @@
-"""The one-time page on which the first operator chooses a password. Its address is in the server's banner."""
+"""The one-time page on which the first operator chooses a password. The server's banner shows its address."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PasswordForm(forms.Form):
 @never_cache
 @sensitive_post_parameters()
 def set_up(request: HttpRequest, token: str) -> HttpResponse:
-    """From this machine only, while the link is good and there is no operator."""
+    """The page, on loopback only, while the link is valid and there is no operator; else 404."""
     if not is_loopback(request.META.get("REMOTE_ADDR") or "") or not passwords.is_set_up_token(token):
         raise Http404
     form = PasswordForm(request.POST or None)

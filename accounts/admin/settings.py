@@ -1,4 +1,4 @@
-"""The settings that may change while the server runs: value, where it comes from, and a form for each."""
+"""The page of live settings: value and source of each, with a form to change it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
 
 
 def _change(request: HttpRequest, name: str, value: str | None) -> None:
-    """None: back to the default. Raises NotAllowed."""
+    """Store the value, or reset it to the default for None. Raises NotAllowed."""
     if value is not None and len(value) > LONGEST_VALUE:
         raise live_settings.NotAllowed(f"{name}: at most {LONGEST_VALUE} characters.")
     if value is None:

@@ -1,4 +1,4 @@
-"""The pages under /admin/ as a whole: what the menu holds, and what stands on every page."""
+"""The admin site: menu, home page, and the badge on every page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OperatorSite(UnfoldAdminSite):
 
 
 def environment(request: HttpRequest) -> list[str] | None:
-    """The badge beside the title."""
+    """The badge beside the title: Unfold's setting ENVIRONMENT."""
     return ["DEMO", "warning"] if settings.DEMO else None
 
 

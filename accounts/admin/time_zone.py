@@ -1,4 +1,5 @@
-"""Pages show times in the browser's zone, which accounts/static/accounts/time_zone.js tells in a cookie."""
+"""Middleware that shows times in the browser's zone, which accounts/static/accounts/time_zone.js sets in a
+cookie."""
 
 from __future__ import annotations
 
@@ -39,12 +40,12 @@ def in_readers_zone(get_response: Callable[[HttpRequest], Any]) -> Callable[[Htt
 
 
 def zone_of(request: HttpRequest) -> tzinfo:
-    """The machine's own for a script, or a browser that has not said yet."""
+    """The zone in the cookie; the setting TZ, or the machine's zone, without a known one."""
     name = request.COOKIES.get(COOKIE, "").replace("%2F", "/")
     if ZONE_NAME.fullmatch(name):
         try:
             return ZoneInfo(name)
         except (OSError, ValueError, ZoneInfoNotFoundError):
-            pass  # a zone that this machine does not know
+            pass  # not in this machine's zone database
     own: tzinfo = settings.LOCAL_TIME_ZONE
     return own

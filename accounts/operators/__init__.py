@@ -1,4 +1,4 @@
-"""Operators of the gateway: how they sign in to its pages, and the log of what they did.
+"""Operators of the gateway: their passwords and set-up links, and the audit log of their actions.
 
 Imports models and values.
 """

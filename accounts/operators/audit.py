@@ -1,4 +1,4 @@
-"""What operators did: who, what, when. Django's own log of the admin, which commands write into as well."""
+"""Audit log of operators' actions, in Django's admin log (LogEntry); pages and commands write to it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["ADDITION", "CHANGE", "DELETION", "record", "record_command"]
 
 COMMAND_LINE = "command-line"
-"""Stands for whoever may run manage.py; nobody can log in as it."""
+"""The inactive user under which commands are logged; it has no password."""
 
 
 def record(who: User | AnonymousUser, what: str, subject: Model | None = None, flag: int = CHANGE) -> None:
-    """`what` is a sentence without secrets; `subject` the account or setting it was done to, if one."""
+    """Log an action. `what` is a sentence without secrets; `subject` the account or setting concerned, None
+    for all accounts."""
     LogEntry.objects.create(
         user_id=who.pk or 0,
         content_type=ContentType.objects.get_for_model(type(subject) if subject else Account),

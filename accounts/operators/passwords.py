@@ -1,4 +1,4 @@
-"""The operator, `admin`: with the password WEBUI_PASSWORD, or one chosen by a one-time set-up link."""
+"""The operator `admin`, with the password WEBUI_PASSWORD or one chosen by a one-time set-up link."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def has_operator() -> bool:
 
 
 def set_password(password: str) -> User:
-    """The operator, made if there is none; nothing is written when this is the password already."""
+    """Set the operator's password, creating the operator if needed. An unchanged password is not hashed anew,
+    which would end the operator's sessions."""
     operator, _ = get_user_model().objects.get_or_create(username=OPERATOR)
     if not operator.check_password(password):
         operator.set_password(password)
@@ -38,12 +39,12 @@ def set_password(password: str) -> User:
 
 
 def guesser(request: HttpRequest) -> str:
-    """By whom wrong passwords are counted."""
+    """The network whose wrong passwords are counted together: django-axes' AXES_CLIENT_IP_CALLABLE."""
     return network_of(str(request.META.get("REMOTE_ADDR") or ""))
 
 
 def new_set_up_token() -> str | None:
-    """For the address in the server's banner; earlier ones stop working. None when there is an operator."""
+    """Create a set-up link's token; earlier tokens become invalid. None when there is an operator."""
     SetUpLink.objects.all().delete()
     if has_operator():
         return None
@@ -57,7 +58,8 @@ def is_set_up_token(token: str) -> bool:
 
 
 def use_set_up_token(token: str, password: str) -> User | None:
-    """The new operator; None when the link was used meanwhile: who deletes its row has it."""
+    """Create the operator; None when the token is not valid. Of concurrent callers the one that deletes the
+    token's row wins."""
     if not is_set_up_token(token) or _good_links(token).delete()[0] != 1:
         return None
     return set_password(password)

@@ -1,8 +1,8 @@
-"""Attempts to sign in: started by a command or a page, finished by whoever brings Google's answer.
+"""Sign-in attempts: started by a command or a page, finished by the OAuth callback or a pasted address.
 
-Each attempt is a row. Its state value names it to Google, and comes back with the answer; so any listener
-and any process can finish any attempt, and attempts do not disturb one another. An answer counts once: it is
-claimed by an UPDATE that changes one row or none.
+Each attempt is a row, identified by OAuth's `state` value, which returns with Google's answer. Any listener
+in any process can finish any attempt, and attempts may run concurrently. An answer counts once: an UPDATE
+that changes one row or none claims it.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ TRY_AGAIN = "Copy the whole address once more; or open Google's page again and s
 
 
 def callback_ports() -> range:
-    """In the order to try them."""
+    """The ports for the callback server, in the order to try them."""
     return range(settings.OAUTH_CALLBACK_PORT, settings.OAUTH_CALLBACK_PORT + 6)
 
 
 def start(*, port: int, started_by: str, terms_accepted: bool, login_hint: str = "") -> SignIn:
-    """`port` is the one a listener has bound, or the first when the answer will be pasted.
+    """Create an attempt. `port` is the one the callback server has bound, or the first of `callback_ports`
+    when the address will be pasted.
 
     Raises ClientSecretWrong when no client id is set.
     """
@@ -64,7 +65,8 @@ def start(*, port: int, started_by: str, terms_accepted: bool, login_hint: str =
 
 
 def check(attempt: SignIn) -> str:
-    """Try the OAuth client before a person signs in. A note about what could not be tried, or empty.
+    """Check the OAuth client before the operator signs in; returns a note about what could not be checked, or
+    "".
 
     Raises ClientSecretWrong or TokenEndpointDown, which end the attempt.
     """
@@ -77,7 +79,7 @@ def check(attempt: SignIn) -> str:
 
 
 def google_address(attempt: SignIn) -> str:
-    """Where the person signs in."""
+    """Google's authorization URL of this attempt."""
     return authorization_url(
         state=attempt.state,
         code_verifier=unseal(attempt.sealed_code_verifier),
@@ -87,7 +89,7 @@ def google_address(attempt: SignIn) -> str:
 
 
 def refresh_status(attempt: SignIn) -> SignIn:
-    """As it is now; one whose time is over is marked as expired on the way."""
+    """Reload the attempt, marking it as expired first when its lifetime is over."""
     waiting = [SignIn.Status.PENDING, SignIn.Status.FINISHING]
     too_old = timezone.now() - SignIn.LIFETIME
     SignIn.objects.filter(pk=attempt.pk, status__in=waiting, started_at__lte=too_old).update(
@@ -101,9 +103,9 @@ def refresh_status(attempt: SignIn) -> SignIn:
 
 
 def finish_from_callback(query: Mapping[str, str]) -> SignIn:
-    """For the listener: `query` is what Google appended to the redirect address.
+    """Finish an attempt from the query of the redirect address, for the callback server.
 
-    Raises AnswerUnusable for a stranger, and for an answer that was already used.
+    Raises AnswerUnusable for an unknown state value, and for an answer that was already used.
     """
     state = word(query.get("state"), LONGEST_STATE)
     attempt = SignIn.objects.filter(state=state).first() if state else None
@@ -113,9 +115,9 @@ def finish_from_callback(query: Mapping[str, str]) -> SignIn:
 
 
 def finish_from_paste(attempt: SignIn, pasted: str) -> SignIn:
-    """`pasted` is the address the browser ended at, or the code alone.
+    """Finish an attempt from the pasted redirect address or the bare code.
 
-    Raises AnswerUnusable, also when Google does not take the code: a paste that is broken spends nothing.
+    Raises AnswerUnusable, also when Google refuses the code; the attempt then stays pending.
     """
     answer = parse_pasted(pasted)
     _check_state(attempt, answer)
@@ -128,7 +130,7 @@ def finish_from_paste(attempt: SignIn, pasted: str) -> SignIn:
 
 
 def _finish(attempt: SignIn, answer: Mapping[str, str], *, is_final: bool = True) -> SignIn:
-    """The attempt, completed or failed; pending again when its code is refused and `is_final` is not set.
+    """Complete or fail the attempt; it stays pending when Google refuses the code and `is_final` is not set.
 
     Raises AnswerUnusable when the answer is not for this attempt.
     """
@@ -162,7 +164,7 @@ def _finish(attempt: SignIn, answer: Mapping[str, str], *, is_final: bool = True
 
 
 def _check_state(attempt: SignIn, answer: Mapping[str, str]) -> None:
-    """Raises AnswerUnusable."""
+    """Raises AnswerUnusable when the answer has another attempt's state value."""
     state = answer.get("state")
     if state is not None and not secrets.compare_digest(
         state.encode("utf-8", "replace"), attempt.state.encode()
@@ -182,7 +184,7 @@ def _claim(attempt: SignIn) -> None:
 
 
 def _remarks(asked: str, signed_in: SignedIn) -> str:
-    """What the operator should know of a sign-in that has worked."""
+    """Remarks for the operator about a successful sign-in: another account than asked for, missing scopes."""
     remarks = []
     if asked and asked != signed_in.email:
         remarks.append(f"You asked for {asked}, but signed in as {signed_in.email}.")
@@ -195,7 +197,7 @@ def _remarks(asked: str, signed_in: SignedIn) -> str:
 
 
 def store(signed_in: SignedIn, *, terms_accepted: bool) -> Account:
-    """Add the account, or give the known one its new sign-in and a fresh start."""
+    """Add the account, or store the new refresh token of a known one and reset its state to OK."""
     with transaction.atomic():
         account = Account.objects.filter(email=signed_in.email).first() or Account(email=signed_in.email)
         account.refresh_token = signed_in.refresh_token

@@ -1,7 +1,7 @@
-"""Where the browser comes back to from Google: a small server on this machine's loopback addresses.
+"""OAuth callback server: a small HTTP server on the loopback addresses, the target of Google's redirect.
 
-One for the process, opened with the first sign-in and closed when none is waiting any more. Google's answer
-is given to the attempt its state value names, so sign-ins may run side by side.
+A process has one, opened with the first sign-in and closed when none is pending. An answer goes to the
+attempt of its state value, so sign-ins may run concurrently.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CHECK_SECONDS = 5.0
 
 
 class NoPortFree(Exception):
-    """All ports for the way back are taken; the text is for the operator."""
+    """All callback ports are taken; the text is for the operator."""
 
     def __init__(self) -> None:
         ports = attempts.callback_ports()
@@ -40,7 +40,7 @@ class NoPortFree(Exception):
 
 
 class CallbackListener:
-    """A context manager; also opened by `shared_listener`. `port` is the one that was bound."""
+    """The servers on both loopback addresses, as a context manager. `port` is the bound one."""
 
     def __init__(self) -> None:
         self.port, self._servers = _bind()
@@ -69,7 +69,8 @@ _lock = threading.Lock()
 
 
 def shared_listener() -> CallbackListener:
-    """The listener of this process; it closes by itself. Raises NoPortFree."""
+    """The listener of this process, started if needed; a thread closes it when no attempt is pending. Raises
+    NoPortFree."""
     global _shared
     with _lock:
         if _shared is None:
@@ -91,12 +92,12 @@ def close_shared_listener() -> None:
 def _close_when_idle(listener: CallbackListener) -> None:
     idle = 0
     while not listener.stopped.wait(CHECK_SECONDS):
-        idle = 0 if _is_anybody_waiting() else idle + 1
-        if idle == 2:  # not at once: a sign-in that has just been given the port has no row yet
+        idle = 0 if _is_any_pending() else idle + 1
+        if idle == 2:  # not at the first check: an attempt that has just got the port has no row yet
             close_shared_listener()
 
 
-def _is_anybody_waiting() -> bool:
+def _is_any_pending() -> bool:
     try:
         return SignIn.objects.filter(
             status__in=[SignIn.Status.PENDING, SignIn.Status.FINISHING],
@@ -119,7 +120,7 @@ class _Server(ThreadingHTTPServer):
 
 
 def _bind() -> tuple[int, list[_Server]]:
-    """Both loopback addresses on one port: `localhost` may mean either. Raises NoPortFree."""
+    """Bind one port on both loopback addresses: `localhost` may resolve to either. Raises NoPortFree."""
     for port in attempts.callback_ports():
         servers: list[_Server] = []
         try:
@@ -146,8 +147,8 @@ def _has_ipv6() -> bool:
 class _Handler(BaseHTTPRequestHandler):
     timeout = 10.0
 
-    def do_GET(self) -> None:  # the library's name
-        query = self._brought_back()
+    def do_GET(self) -> None:  # the name http.server looks up
+        query = self._callback_query()
         if query is None:
             self._answer(HTTPStatus.NOT_FOUND, "There is nothing here.")
             return
@@ -164,17 +165,17 @@ class _Handler(BaseHTTPRequestHandler):
             close_old_connections()
             connection.close()
 
-    def _brought_back(self) -> str | None:
-        """Google's answer, as a query; None for a request that is not meant for us."""
+    def _callback_query(self) -> str | None:
+        """The query of Google's answer; None for any other request."""
         try:
             address = urlsplit(self.path)
-            is_ours = address.path == CALLBACK_PATH and self._is_for_us()
+            is_callback = address.path == CALLBACK_PATH and self._has_loopback_host()
         except ValueError:  # a path or a Host that is no address
             return None
-        return address.query if is_ours else None
+        return address.query if is_callback else None
 
-    def _is_for_us(self) -> bool:
-        """A page elsewhere that has bent its own name to this machine is turned away."""
+    def _has_loopback_host(self) -> bool:
+        """False for another name in the Host header, against DNS rebinding."""
         return is_loopback(urlsplit(f"//{self.headers.get('Host', '')}").hostname or "")
 
     def _answer(self, status: HTTPStatus, problem: str, attempt: SignIn | None = None) -> None:
@@ -193,4 +194,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "sign-in"
 
     def log_message(self, *args: Any) -> None:
-        """Nothing: the address holds the code."""
+        """Log nothing, because the address contains the code."""

@@ -1,4 +1,4 @@
-"""Adding an account in the browser: start a sign-in, watch how it goes, or paste where the browser ended."""
+"""Pages to add an account: start a sign-in, show its status, paste the redirect address."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def attempt(request: HttpRequest, number: int) -> HttpResponse:
-    """The page of one sign-in; a POST brings what was pasted."""
+    """The page of one attempt; a POST finishes it with the pasted address."""
     current = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
     problem = ""
     if request.method == "POST":
@@ -76,11 +76,11 @@ def attempt(request: HttpRequest, number: int) -> HttpResponse:
 
 @never_cache
 def status(request: HttpRequest, number: int) -> HttpResponse:
-    """The part of that page which changes, asked for every second while the sign-in is under way."""
+    """The status part of the page, polled by htmx every second while the attempt is pending."""
     current = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
     response = render(request, "accounts/sign_in_status.html", _context(current))
     if current.status not in WAITING:
-        response.headers["HX-Refresh"] = "true"  # the steps before it are over as well
+        response.headers["HX-Refresh"] = "true"  # reload the page, whose other parts change, too
     return response
 
 
@@ -89,7 +89,7 @@ def _start(request: HttpRequest, cleaned: dict[str, Any]) -> SignIn:
     try:
         port = shared_listener().port
     except NoPortFree:
-        port = attempts.callback_ports()[0]  # then the address is pasted
+        port = attempts.callback_ports()[0]  # without a callback server the address must be pasted
     current = attempts.start(
         port=port,
         started_by=request.user.get_username(),

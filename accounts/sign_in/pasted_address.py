@@ -1,7 +1,6 @@
-"""Google's answer as a person has copied it from the browser's address line. Pure.
+"""Parsing of the redirect address that an operator copies from the browser's address bar. Pure.
 
-Terminals and chats break long lines, quote them and encode them; what can be undone without a guess is
-undone.
+Terminals and chat programs break, quote and encode long lines; what can be undone unambiguously is undone.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ CODE = re.compile(r"[A-Za-z0-9/_.~-]{10,1024}")
 MOST_ENCODINGS = 3
 
 INVISIBLE = re.compile("\x1b\\[20[01]~|[\u200b-\u200d\u2060\ufeff]")
-"""What a terminal puts around a paste, and characters without width."""
+"""A terminal's bracketed-paste marks, and characters without width."""
 QUOTES = "\"'`<>()[]{}\u201c\u201d\u2018\u2019\u00ab\u00bb,;."
 
 NO_CODE = (
@@ -31,7 +30,7 @@ BEFORE_CONSENT = (
 
 
 class AnswerUnusable(Exception):
-    """What was brought is no answer to this attempt, which goes on waiting. The text is for the operator."""
+    """The address or code is no answer to this attempt, which stays pending. The text is for the operator."""
 
 
 def parse_pasted(pasted: str) -> dict[str, str]:
@@ -44,14 +43,14 @@ def parse_pasted(pasted: str) -> dict[str, str]:
     if "://" in text or text.startswith(BEGINNINGS):
         return _from_address(text[max(text.find("http"), 0) :].replace("&amp;", "&"))
     code = _code(text)
-    # A code that a line end has broken still begins as Google's do; other words are no code.
+    # A code broken by a line end still begins with 4/ as Google's do; other words are no code.
     if code is None or (len(words) > 1 and not code.startswith("4/")):
         raise AnswerUnusable("That is neither the address nor a code.")
     return {"code": code}
 
 
 def _decoded(text: str) -> str:
-    """An address that was encoded as a whole, perhaps more than once."""
+    """Percent-decode an address that was encoded as a whole, up to MOST_ENCODINGS times."""
     for _ in range(MOST_ENCODINGS):
         if not re.match("https?%(25)*3a", text, re.IGNORECASE):
             break
@@ -77,7 +76,7 @@ def _from_address(address: str) -> dict[str, str]:
 
 
 def _query_of(address: str) -> dict[str, str]:
-    """Of a whole address or its end; the first value of each name. Empty for what is no address."""
+    """The query of an address, or of its end alone: the first value of each name. Empty for other text."""
     try:
         query = urlsplit(address).query or address.lstrip("?")
         return {name: values[0] for name, values in parse_qs(query).items()}
@@ -86,7 +85,7 @@ def _query_of(address: str) -> dict[str, str]:
 
 
 def _code(text: str) -> str | None:
-    """Google's codes hold no percent sign: one is from an encoding."""
+    """The percent-decoded code, None when it is none; Google's codes contain no percent sign themselves."""
     for _ in range(MOST_ENCODINGS):
         text = unquote(text)
     return text if CODE.fullmatch(text) else None

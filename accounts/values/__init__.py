@@ -1,5 +1,4 @@
-"""Values as they are checked, cleaned and written: text and numbers from outside, e-mail addresses, times,
-networks.
+"""Validation and formatting of values: text and numbers from outside, e-mail addresses, times, networks.
 
-Imports nothing of this project, so that everything may use it.
+Imports nothing of this project.
 """

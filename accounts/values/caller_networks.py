@@ -1,15 +1,15 @@
-"""Who strangers are: told apart by their networks. Pure."""
+"""The network of a caller, by which failed attempts of strangers are counted. Pure."""
 
 from __future__ import annotations
 
 import ipaddress
 
 IPV6_PREFIX = 64
-"""So much of an address names the network; whoever has one can use all addresses in it."""
+"""The prefix length of an IPv6 network whose addresses all belong to one caller."""
 
 
 def network_of(address: str) -> str:
-    """An IPv4 address itself, the network of an IPv6 address, and any other text as it is."""
+    """The address itself for IPv4, its /64 network for IPv6; any other text unchanged."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

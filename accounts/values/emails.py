@@ -1,4 +1,4 @@
-"""The one rule for what counts as an account's e-mail address."""
+"""Validation of an account's e-mail address."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ MAX_LENGTH = 254
 
 
 def parse_email(text: Any) -> str | None:
-    """In lower case, as accounts are known by it; None when it is not an address.
+    """The address in lower case, the key of an account; None when it is not an address.
 
-    The standard lets quoted control characters and angle brackets through; Google has no such accounts, and a
-    terminal should not be sent them.
+    Quoted control characters and angle brackets, which RFC 5322 allows, are refused: Google has no such
+    accounts, and a terminal must not get them.
     """
     if not isinstance(text, str) or not text.isprintable() or any(mark in text for mark in '<>"'):
         return None

@@ -1,6 +1,6 @@
-"""Values from outside, looked at where they enter. Pure. For sentences: accounts/values/sanitize.py.
+"""Validation of values from outside. Pure. For free text: accounts/values/sanitize.py.
 
-None means that the value is not one; what follows of that is the caller's to say.
+The functions return None for a value that is not valid.
 """
 
 from __future__ import annotations
@@ -11,23 +11,25 @@ from typing import Any
 import orjson
 
 MOST_LEVELS = 200
-"""No answer has nearly as many. orjson reads 1024, but writes 254 only, and we put more around what came."""
+"""The deepest nesting accepted; real answers have far fewer levels. orjson parses 1024 but serialises only
+254, and the gateway puts parsed values into further objects."""
 WRITABLE_LEVELS = 254
 
 VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
 class NotJson(ValueError):
-    """The text says why, without a word of what was sent."""
+    """The text gives the reason without quoting the input."""
 
 
 def parse_json(raw: bytes) -> Any:
-    """Raises NotJson; also for NaN, numbers that are no double, halves of characters, and too many levels."""
+    """Parse JSON. Raises NotJson, also for NaN, numbers beyond a double, lone surrogates, and nesting deeper
+    than MOST_LEVELS."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise NotJson(str(error)) from None
-    # Each piece of an answer passes here: few have the room for so many brackets, and fewer have them.
+    # The depth is measured only where there are enough brackets: each chunk of each answer is parsed here.
     is_large = len(raw) > 2 * MOST_LEVELS and raw.count(b"[") + raw.count(b"{") > MOST_LEVELS
     if is_large and is_too_deep(value):
         raise NotJson(f"more than {MOST_LEVELS} levels deep")
@@ -35,7 +37,8 @@ def parse_json(raw: bytes) -> Any:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Of a value that JSON can express; orjson counts the levels faster than any loop here."""
+    """Whether a JSON value is nested deeper than MOST_LEVELS, measured by whether orjson can serialise it
+    inside WRITABLE_LEVELS - MOST_LEVELS further lists, which is faster than a loop."""
     for _ in range(WRITABLE_LEVELS - MOST_LEVELS):
         value = [value]
     try:
@@ -46,7 +49,7 @@ def is_too_deep(value: Any) -> bool:
 
 
 def number(value: Any, least: float, most: float) -> float | None:
-    """Within these, which are finite; a truth value is none."""
+    """The number as a float when it lies within the finite bounds; booleans are no numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if least <= value <= most else None
@@ -59,7 +62,7 @@ def whole_number(value: Any, least: int, most: int) -> int | None:
 
 
 def word(value: Any, longest: int) -> str | None:
-    """A text of visible ASCII characters and nothing else: a token, an id, an address."""
+    """The text when it is not empty and all visible ASCII characters: a token, an id, an address."""
     if not isinstance(value, str) or len(value) > longest or not VISIBLE.fullmatch(value):
         return None
     return value

@@ -1,20 +1,21 @@
-"""Text from outside, before it goes where a line or a column is expected. Pure."""
+"""Sanitizing of text from outside, for log lines, terminals and database columns. Pure."""
 
 from __future__ import annotations
 
 import re
 
-# C0 and C1 controls, line separators of Unicode, marks that turn the direction of writing, lone surrogates
+# C0 and C1 controls, Unicode line separators, bidirectional control characters, lone surrogates
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def escape_controls(text: str) -> str:
-    """What could move a terminal's cursor, begin a line or break an encoding is written as its escape."""
+    """Replace each character that could control a terminal, begin a line or break an encoding by its escape,
+    such as `\\x1b`."""
     return UNSAFE.sub(_escaped, text) if UNSAFE.search(text) else text
 
 
 def escape_controls_but_line_ends(text: str) -> str:
-    """The same for a text that is shown as it stands, of which line ends and tabs are a part."""
+    """Like `escape_controls`, but keeps line ends (CRLF becomes LF) and tabs."""
     if not UNSAFE.search(text):
         return text
     lines = text.replace("\r\n", "\n")
@@ -27,5 +28,5 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def truncate(text: str, length: int) -> str:
-    """Neutralised, and cut to a column's length."""
+    """Escape control characters and cut the text to `length` characters."""
     return escape_controls(text[:length])[:length]

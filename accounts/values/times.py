@@ -1,7 +1,7 @@
-"""Times as people read them: in the reader's zone, which is always named.
+"""Formatting of times for people: in the reader's zone, which is always named.
 
-Commands and the log speak the machine's zone (setting TZ), pages that of the browser; whoever serves a reader
-activates it (`django.utils.timezone.override`), and `minute` and `second` follow.
+Commands and the log use the setting TZ or the machine's zone, pages the browser's. `minute` and `second` use
+the zone that is active (`django.utils.timezone.override`).
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def clock(moment: float, now: float, zone: tzinfo = UTC) -> str:
 
 
 def clocks(moment: float, now: float, zone: tzinfo) -> str:
-    """In `zone` and in UTC; once where both show the same."""
+    """The time of day in `zone` and in UTC; once when both are the same."""
     in_utc = clock(moment, now)
     is_utc = not datetime.fromtimestamp(moment, zone).utcoffset()
     return in_utc if is_utc else f"{clock(moment, now, zone)}, {in_utc}"
 
 
 def in_words(seconds: float) -> str:
-    """45 s, 3 min, 2 h 3 min, 4 d 2 h: two units are enough to plan with."""
+    """A duration in at most two units: 45 s, 3 min, 2 h 3 min, 4 d 2 h."""
     whole = max(1, round(seconds))
     if whole < 90:
         return f"{whole} s"
