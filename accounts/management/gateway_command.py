@@ -1,4 +1,4 @@
-"""What all commands of the gateway have in common: how their arguments are read, and how that is told."""
+"""Base class of all commands of the gateway: argument parser, help with examples, JSON output."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ NOTHING: Mapping[str, Any] = MappingProxyType({"rows": ()})
 
 
 def as_json(result: Mapping[str, Any] = NOTHING, *, error: str = "", in_one_line: bool = False) -> str:
-    """What --json prints of any command: {"ok": true, "rows": [...]}, or with an error {"ok": false, "error":
-    "...", "rows": [...]} and what came of it until then. `result` may have more beside the rows."""
+    """The output of --json, the same for all commands: {"ok": true, "rows": [...]}, or with an error {"ok":
+    false, "error": "...", "rows": [...]} with the rows until then. `result` may have more keys."""
     outcome = {"ok": False, "error": error} if error else {"ok": True}
     option = 0 if in_one_line else orjson.OPT_INDENT_2
     return orjson.dumps({**outcome, **result}, option=option).decode()
 
 
 class CommandParser(DjangoParser):
-    """Has the arguments of the parser it is made from. The examples are command lines."""
+    """A parser with the arguments of `made` and with examples, which are command lines, in its help."""
 
     def __init__(self, made: ArgumentParser, examples: Sequence[str], **options: Any) -> None:
         self._examples = [f"  {example}" for example in examples]
@@ -48,7 +48,7 @@ class CommandParser(DjangoParser):
         return "\n".join([super().format_help(), title, *self._examples, ""])
 
     def error(self, message: str) -> Any:
-        """It quotes arguments, which a terminal must not obey."""
+        """Escape control characters: the message quotes arguments."""
         message = escape_controls(message)
         if "--json" in sys.argv:
             sys.stdout.write(as_json(error=message) + "\n")
@@ -57,16 +57,16 @@ class CommandParser(DjangoParser):
 
 class GatewayCommand(BaseCommand):
     examples: tuple[str, ...] = ("",)
-    """What may follow the command's name: the most useful one first."""
-    # Django's own options work, and stand in no help of ours.
+    """Arguments for the examples in the help; the most useful first."""
+    # Django's own options work, but are not listed in the help.
     suppressed_base_arguments = {  # noqa: RUF012  # Django's own type
         *("--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color"),
         "--force-color",
     }
     requires_system_checks: list[str] = []  # noqa: RUF012  # Django's own type
-    _called_from_command_line = False  # as Django has it, of which its types do not tell
+    _called_from_command_line = False  # Django's attribute, missing in its types
     looks_at_demo = True
-    """With --demo at the one that runs: manage.py has found it before the command begins."""
+    """Whether the command takes --demo, which uses the running demo's settings (manage.py applies them)."""
 
     def get_version(self) -> str:
         return str(settings.VERSION)

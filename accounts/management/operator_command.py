@@ -1,7 +1,7 @@
-"""What the operator's commands have in common: a database that is there, --json, questions, plain errors.
+"""Base class of the operator's commands: a migrated database, --json, questions, errors as one sentence.
 
-Results go to standard output, and nothing else does: everything said on the way goes to standard error, so
-that each command can stand in a pipe.
+Only results go to standard output; progress, questions and errors go to standard error, so that each command
+can be used in a pipe.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class OperatorCommand(GatewayCommand, ABC):
 
     @abstractmethod
     def act(self, *args: Any, **options: Any) -> None:
-        """What the command does. Raises CommandError with a sentence for the operator."""
+        """Run the command. Raises CommandError with a sentence for the operator."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -73,14 +73,14 @@ class OperatorCommand(GatewayCommand, ABC):
                 self.stdout.write(as_json(self._result, error=str(error)))
             if not self._called_from_command_line or options["traceback"]:
                 raise
-            # Django would put the name of the class before the sentence.
+            # Django would print the name of the class before the sentence.
             self.stderr.write(str(error))
             sys.exit(error.returncode)
         except KeyboardInterrupt:
             self.stderr.write("\nStopped.")
             sys.exit(130)
         except BrokenPipeError:
-            # Whoever read our output has seen enough; nothing must be written to it at exit either.
+            # The reader of the pipe has closed it; nothing must be written to it at exit either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _act_or_explain(self, **options: Any) -> None:
@@ -89,7 +89,7 @@ class OperatorCommand(GatewayCommand, ABC):
             self._prepare_database()
             self.act(**options)
         except CommandError as error:
-            # It may quote an argument or a file.
+            # The text may quote an argument or a file.
             raise CommandError(
                 escape_controls_but_line_ends(str(error)), returncode=error.returncode
             ) from error
@@ -99,21 +99,21 @@ class OperatorCommand(GatewayCommand, ABC):
             raise CommandError(f"The database cannot be used: {str(error).strip()}") from error
 
     def _prepare_database(self) -> None:
-        """The first command on a fresh machine may come before the first start of the server."""
+        """Migrate if needed: a command may run before the first start of the server."""
         refuse_newer_database(connection)
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", verbosity=0, interactive=False)
 
-    # Saying and asking
+    # Output and questions
 
     def set_result(self, rows: Iterable[Any], **facts: Any) -> None:
-        """What --json prints in the end, whether or not the command fails then; `facts` stand beside the
-        rows."""
+        """Set what --json prints at the end, also when the command fails after this; `facts` are further keys
+        beside the rows."""
         self._result = {"rows": list(rows), **facts}
 
     def print_line(self, row: Any) -> None:
-        """The same for one of many, in a line of its own, as it comes."""
+        """Print one row at once as a JSON line, for streamed output; --json then prints nothing more."""
         self.stdout.write(as_json({"rows": [row]}, in_one_line=True))
         self._is_printed = True
 
@@ -123,7 +123,7 @@ class OperatorCommand(GatewayCommand, ABC):
         self.stderr.flush()
 
     def show_progress(self, text: str) -> None:
-        """At a terminal, in place of what was shown before; the next line begins with `end_progress`."""
+        """Replace the progress line of the terminal. Call `end_progress` before the next other output."""
         room = shutil.get_terminal_size().columns - 1
         line = escape_controls(text)
         line = line if len(line) <= room else f"{line[: room - 1]}…"
@@ -131,17 +131,17 @@ class OperatorCommand(GatewayCommand, ABC):
         self.stderr.flush()
 
     def end_progress(self) -> None:
-        """Take away what is shown."""
+        """Clear the progress line."""
         self.show_progress("")
         self.stderr.write("\r", style_func=str, ending="")
 
     @property
-    def somebody_is_there(self) -> bool:
+    def is_interactive(self) -> bool:
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def confirm(self, question: str) -> bool:
-        """Asked at a terminal until the answer is one; in a script, and at the end of input, it is no."""
-        while self.somebody_is_there:
+        """Ask for yes or no at a terminal; False in a script and at the end of input."""
+        while self.is_interactive:
             self.say(f"{question} (y/n) ", ending="")
             line = sys.stdin.readline()
             if not line:
@@ -154,7 +154,7 @@ class OperatorCommand(GatewayCommand, ABC):
         return False
 
     def terms_are_accepted(self, by_option: bool) -> bool:
-        """By --accept-terms, or by a person who reads the notice now."""
+        """Whether the operator accepts the terms: by --accept-terms, or by an answer after the notice."""
         if by_option:
             return True
         self.say(textwrap.fill(NOTICE, min(shutil.get_terminal_size().columns, 110)))
@@ -166,7 +166,7 @@ class OperatorCommand(GatewayCommand, ABC):
     # Accounts
 
     def accounts(self, emails: Sequence[str]) -> list[Account]:
-        """Those named, or all. Raises CommandError for a name that is not known."""
+        """The named accounts, or all for no name. Raises CommandError for an unknown name."""
         accounts = list(Account.objects.all())
         if not emails:
             return accounts
@@ -179,14 +179,14 @@ class OperatorCommand(GatewayCommand, ABC):
         return [known[email] for email in dict.fromkeys(wanted)]
 
     def say_if_there_is_none(self) -> bool:
-        """True when there is no account, and that has been said."""
+        """True when there is no account; tells the operator how to add one."""
         if Account.objects.exists():
             return False
         self.say(f"There is no account yet. Add one: {manage('addaccount')}")
         return True
 
     def check_all(self, accounts: Sequence[Account], check: Check) -> list[CheckResult]:
-        """Several at once, with a line for each as it is done; in the order of `accounts`."""
+        """Check accounts concurrently, with a progress line for each; results in the order of `accounts`."""
         done = count(1)
 
         def report(result: CheckResult) -> None:

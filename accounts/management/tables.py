@@ -1,4 +1,4 @@
-"""Tables for a terminal: what does not fit is left out, never cut in half. In a pipe nothing is."""
+"""Tables for a terminal, whose columns are shortened or left out to fit its width. In a pipe nothing is."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SHORTEST_TEXT = 12
 def table(
     columns: Row, rows: Sequence[Row], *, names: int = 1, optional: Row = (), whole: Collection[str] = ()
 ) -> str:
-    """The first columns, so many as `names` says, are names, which are shortened when there is no room, but
-    for the `whole` ones; the others are numbers. Of `optional` columns one after the other is left out until
+    """The table as text. The first `names` columns are names, which are shortened when the terminal is too
+    narrow, except the `whole` ones; the others are numbers. `optional` columns are left out one by one until
     the table fits."""
     layout = Layout(columns, rows, names=names, optional=optional, whole=whole)
     lines = [layout.head, *layout.lines(rows)]
@@ -30,9 +30,9 @@ def table(
 
 
 class Layout:
-    """How wide each column is; for rows that come one after the other. With `has_text` the last column is
-    text, which ends where the terminal does. A name is not shortened below `enough` for the sake of an
-    optional column."""
+    """The widths of the columns, also for rows that are printed one by one. With `has_text` the last column
+    is text, cut at the terminal's width. An optional column is left out rather than names shortened below
+    `enough` characters."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class Layout:
 
     @property
     def left_out(self) -> str:
-        """A line that says so; empty when all columns are there."""
+        """A line that names the columns left out; empty when there is none."""
         names = [name for index, name in enumerate(self._columns) if index not in self._shown]
         return f"(left out for want of room: {', '.join(names)})" if names else ""
 
     def lines(self, rows: Sequence[Row]) -> Iterator[str]:
-        """Different names stay different, however short."""
+        """The rows as lines. Different names stay different when shortened."""
         short = {
             index: shortened([row[index] for row in (*self._rows, *rows)], self._widths[index])
             for index in self._widths
@@ -96,7 +96,7 @@ class Layout:
         return text.ljust(width) if index < self._names or index == self._text else text.rjust(width)
 
     def _truncate(self, width: int | None, shortest: int = SHORTEST_NAME) -> dict[int, int]:
-        """Of each column that is shown; the longest name gives way first."""
+        """The width of each column shown; the longest name is shortened first."""
         widths = {
             index: SHORTEST_TEXT
             if index == self._text
@@ -117,7 +117,7 @@ def _sum(widths: dict[int, int]) -> int:
 
 
 def shortened(names: Sequence[str], width: int) -> dict[str, str]:
-    """By name; two different names never become the same text."""
+    """Shortened forms by name; different names have different forms."""
     different = dict.fromkeys(names)
     for cut in (_without_end, _without_middle):
         shown = {name: name if len(name) <= width else cut(name, width) for name in different}
@@ -140,7 +140,7 @@ def _numbered(name: str, number: int, width: int) -> str:
 
 
 def number(value: float) -> str:
-    """1,234 as it is; more than a million as 12.3M."""
+    """A number as text: 1,234, and from a million on 12.3M, 1.2G."""
     for unit, size in (("G", 1e9), ("M", 1e6)):
         if abs(value) >= size:
             return f"{value / size:.1f}{unit}"
@@ -148,7 +148,7 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """0.82 s, 45 s, 12 min, 3 h 20 min."""
+    """A duration as text: 0.82 s, 45 s, 12 min, 3 h 20 min; "-" for None."""
     if seconds is None:
         return "-"
     if seconds < 10:

@@ -1,4 +1,4 @@
-"""A file as a list of entries, whatever its tool has put around them."""
+"""Parsing of an import file into its list of entries, for each known file structure."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 ZIP = b"PK\x03\x04"
 KINDS_OF_AUTH = {"oauth", "api", "wellknown"}
-"""What opencode's `auth.json` has in `type`, which there is no provider."""
+"""Values of `type` in opencode's `auth.json`, where it does not name a provider."""
 OTHER_FILES = {
     "claudeAiOauth": "Claude Code's own sign-in",
     "OPENAI_API_KEY": "OpenAI Codex' own sign-in",
     "installed": "an OAuth client: its id and secret belong into .env",
     "web": "an OAuth client, and not of the type Desktop app",
 }
-"""By a name at their top."""
+"""Known files without accounts for the gateway, by a key of their top-level object."""
 LONGEST_TOML = 1024 * 1024
-"""Characters. Its reader is the standard library's, which takes a second for each million."""
+"""Characters; tomllib takes about a second for each million."""
 THE_ONLY_ONE = "its account"
-"""The place of an entry that is the whole file."""
+"""The place of an entry that is the whole file, for messages."""
 NO_ACCOUNTS = 'it holds neither a list of accounts nor {"accounts": [...]} nor an account'
 
 
@@ -38,13 +38,13 @@ class ImportFileUnusable(Exception):
 @dataclass(frozen=True, slots=True)
 class Document:
     entries: list[tuple[str, Any]]
-    """Where each stands, and what it is."""
+    """Place and value of each entry."""
     is_list: bool = True
-    """A list is of accounts; an object may be anything until something in it is one."""
+    """False for an object, which may be another file altogether unless an entry in it is an account."""
 
 
 def parse_document(text: bytes, ask_passphrase: Callable[[], str]) -> Document:
-    """Raises ImportFileUnusable and PassphraseWrong."""
+    """Parse a file, decrypting an encrypted export. Raises ImportFileUnusable and PassphraseWrong."""
     content = _parse(text)
     if is_encrypted(content):
         content = _parse(decrypt(content, ask_passphrase()))
@@ -77,7 +77,7 @@ def _of_list(entries: list[Any]) -> Document:
 
 
 def _with_provider(name: str, value: dict[str, Any]) -> dict[str, Any]:
-    """opencode names a provider once, as the key of its sign-in."""
+    """Add the provider, which opencode's `auth.json` names only as the key of the entry."""
     kind = value.get("type")
     if not isinstance(kind, str) or kind not in KINDS_OF_AUTH:
         return value
@@ -86,7 +86,7 @@ def _with_provider(name: str, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse(text: bytes) -> Any:
-    """Of JSON, of TOML, or a list of the lines that are refresh tokens."""
+    """The content of JSON or TOML, or the list of lines of a text with refresh tokens."""
     if text.startswith(ZIP):
         raise ImportFileUnusable("it is a ZIP archive: unpack it, and import the folder")
     text = text.removeprefix(codecs.BOM_UTF8)
@@ -110,7 +110,7 @@ def _decoded(text: bytes) -> str:
 
 
 def _parse_toml(text: str) -> dict[str, Any] | None:
-    """gcli2api's `creds.toml`; None for what is none."""
+    """The content of TOML, such as gcli2api's `creds.toml`; None for other text."""
     if len(text) > LONGEST_TOML or not text.lstrip().startswith("["):
         return None
     try:

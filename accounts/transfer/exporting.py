@@ -1,7 +1,7 @@
-"""Accounts with their secrets as a file: for a move to another machine. `importing` reads it back.
+"""Export of accounts with their secrets to a file, for a move to another machine.
 
-Plain, it is the list that `importaccounts` takes. With a passphrase that list is encrypted
-(accounts/credentials/passphrases.py), and "format" says so.
+The file is the plain list that `importaccounts` reads. With a passphrase that list is encrypted
+(accounts/credentials/passphrases.py) and wrapped in an object with "format".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FORMAT = "antigravity-claude-proxy accounts, scrypt and fernet"
 
 
 def export(accounts: Iterable[Account], passphrase: str = "") -> bytes:
-    """Raises CredentialsUnreadable."""
+    """The content of the file. Raises CredentialsUnreadable."""
     rows = [
         {
             "email": account.email,

@@ -1,4 +1,4 @@
-"""Files that somebody names on a command line: ordinary ones of a sane size, and nothing else."""
+"""Reading of files named on a command line: regular files of bounded size only."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import BinaryIO
 
 
 class FileUnusable(Exception):
-    """The text goes on where the name of the file ends."""
+    """The text continues a sentence that begins with the name of the file."""
 
 
 def read_file(path: Path, most_bytes: int) -> bytes:
-    """Raises FileUnusable. A device or a pipe is not even waited for: it might never end, or never begin."""
+    """Read a regular file of at most `most_bytes`. Raises FileUnusable, for a device or pipe without reading
+    it, which might block for ever."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
@@ -25,7 +26,8 @@ def read_file(path: Path, most_bytes: int) -> bytes:
 
 
 def files_in(folder: Path, most_files: int, *, recursive: bool = False) -> list[Path]:
-    """Those that a folder holds, by name; hidden ones are left out. Raises FileUnusable."""
+    """The files of a folder, sorted, without hidden ones. Raises FileUnusable, also for more than
+    `most_files`."""
     found: list[Path] = []
     folders = [folder]
     try:
@@ -46,12 +48,12 @@ def files_in(folder: Path, most_files: int, *, recursive: bool = False) -> list[
 
 
 def is_folder(path: str) -> bool:
-    """False also where nothing can be found out; reading then says why."""
+    """False also where the path cannot be examined; reading it then gives the reason."""
     return os.path.isdir(path)  # noqa: PTH112  # Path.is_dir raises where a folder above may not be entered
 
 
 def read_whole(file: BinaryIO, most_bytes: int) -> bytes:
-    """Raises FileUnusable when there is more."""
+    """Read to the end. Raises FileUnusable when there are more than `most_bytes`."""
     content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise FileUnusable(f"is larger than {most_bytes:,} bytes")
@@ -59,6 +61,6 @@ def read_whole(file: BinaryIO, most_bytes: int) -> bytes:
 
 
 def _unreadable(error: OSError | ValueError) -> FileUnusable:
-    """A name with a NUL is a ValueError."""
+    """The error as FileUnusable; a ValueError means a NUL in the name."""
     reason = error.strerror if isinstance(error, OSError) else None
     return FileUnusable(f"cannot be read: {reason or 'its name is none'}")

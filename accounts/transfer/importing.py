@@ -1,4 +1,4 @@
-"""Accounts from the rows of a file into the database: what would happen, and what has."""
+"""Storing of import rows in the database, and the preview of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from accounts.transfer.rows import Row
 
 BATCH = 500
-"""Rows written at once: long enough to be quick, short enough not to hold up a running server."""
+"""Rows per transaction: few enough not to block a running server's writes."""
 ADDED, UPDATED, FAILED = "added", "updated", "failed"
 WOULD_BE_ADDED, WOULD_BE_UPDATED, WOULD_FAIL = "would be added", "would be updated", "would fail"
 STAYS_OFF = "It stays switched off here"
@@ -30,14 +30,14 @@ class Outcome:
     email: str
     """Empty when it is not known."""
     place: str
-    """Where the row stands: "accounts.json, row 3"."""
+    """The position of the row: "accounts.json, row 3"."""
     result: str
-    """Of a preview one that begins with "would"."""
+    """ADDED, UPDATED or FAILED; in a preview WOULD_BE_ADDED, WOULD_BE_UPDATED or WOULD_FAIL."""
     reason: str = ""
 
 
 def preview(rows: Sequence[Row]) -> list[Outcome]:
-    """What `store` would do, without doing it, and without asking Google."""
+    """The outcomes that `store` would have, without a write and without a call to Google."""
     rows = checked(rows)
     known = {account.email: account for account in Account.objects.all()}
     names = {ADDED: WOULD_BE_ADDED, UPDATED: WOULD_BE_UPDATED, FAILED: WOULD_FAIL}
@@ -49,10 +49,8 @@ def preview(rows: Sequence[Row]) -> list[Outcome]:
 
 
 def store(rows: Sequence[Row], *, terms_accepted: bool) -> list[Outcome]:
-    """A row whose e-mail is known updates that account; other rows add one.
-
-    Each has an e-mail or a problem.
-    """
+    """Store rows, each with an e-mail or a problem: one whose e-mail is known updates that account, any other
+    adds one."""
     rows = checked(rows)
     outcomes: list[Outcome] = []
     for start in range(0, len(rows), BATCH):
@@ -62,11 +60,11 @@ def store(rows: Sequence[Row], *, terms_accepted: bool) -> list[Outcome]:
     return outcomes
 
 
-# Rows among each other
+# Checks of rows against each other
 
 
 def checked(rows: Sequence[Row]) -> list[Row]:
-    """With a problem for those that cannot be taken, whatever they hold by themselves. Twice is once."""
+    """The rows, with a problem added to those of another OAuth client and to duplicates. Idempotent."""
     return _without_duplicates([_of_our_client(row) for row in rows])
 
 
@@ -82,7 +80,7 @@ def _of_our_client(row: Row) -> Row:
 
 
 def _without_duplicates(rows: list[Row]) -> list[Row]:
-    """The first row of an account counts; two tokens for one cannot both be right."""
+    """Keep the first row of an account and give the others a problem."""
     first: dict[str, Row] = {}
     return [_unless_seen(row, first) for row in rows]
 
@@ -126,10 +124,8 @@ UPDATED_FIELDS = [
 
 
 def _fill(account: Account | None, row: Row, terms_accepted: bool) -> Account:
-    """A sign-in that is new gives an account a fresh start; the one it had already leaves its state alone.
-
-    What is switched off here or there is off afterwards.
-    """
+    """Apply the row to the account, or to a new one. A new refresh token resets its state to OK; a known one
+    leaves the state unchanged. An account disabled here or in the file is disabled afterwards."""
     account = account or Account(email=row.email)
     if not _has_token(account, row.refresh_token):
         account.refresh_token = row.refresh_token
@@ -152,7 +148,7 @@ def _has_token(account: Account, refresh_token: str) -> bool:
 
 
 def _outcome(row: Row, account: Account | None) -> Outcome:
-    """`account` is the one that is known by this e-mail, as it was before."""
+    """The outcome of a row; `account` is the known one with this e-mail, before the change."""
     if row.problem:
         return Outcome(row.email, _place(row), FAILED, row.problem)
     stays_off = STAYS_OFF if account is not None and not account.enabled else ""

@@ -1,8 +1,8 @@
-"""How tools of this kind note that an account is not to be used, and why.
+"""Fields by which other tools mark an account as disabled, and the reason.
 
-What one of them has switched off stays off. Names were read in the public sources that docs/accounts.md
-lists; the same name means the same in all of them. Limits of single models are left out: such an account is
-in use.
+An account that another tool has disabled is imported as disabled. The names come from the public sources that
+docs/accounts.md lists; each means the same in all of them. Limits of single models do not count: such an
+account is in use.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Entry = dict[str, Any]
 
 LONGEST_REASON = 200
 LATEST_SECONDS = 2.5e11
-"""In the year 9892; what is greater is in milliseconds."""
+"""Seconds since 1970, in the year 9892; a greater number is in milliseconds."""
 OFF_WHEN = {
     "enabled": False,
     "enable": False,
@@ -50,14 +50,14 @@ OFF_WHEN = {
     "rate_limited": True,
     "isRateLimited": True,
 }
-"""By the value that means off. A limit with an end (LIMITED_UNTIL) counts as long as that lies ahead."""
+"""Flags, with the value that means disabled. A limit with an end (LIMITED_UNTIL) counts until then."""
 
 STATUS_FIELDS = ("status", "state", "account_status")
 STATUS_ON = {
     "active", "available", "enabled", "healthy", "normal", "ok", "on", "online", "pending", "ready",
     "refreshing", "success", "unknown", "valid", "1", "true",
 }  # fmt: skip
-"""Any other word means off: a status that nobody here has seen is rather trouble than not."""
+"""Any other word means disabled: an unknown status is more likely a problem than not."""
 
 LIMITED_UNTIL = (
     "coolingDownUntil", "cooldown_until", "cooldownUntil", "rateLimitResetTime", "rate_limited_until",
@@ -75,12 +75,12 @@ FALSE_WORDS = {"", "0", "0.0", "false", "f", "no", "n", "off", "null", "none", "
 
 
 def off_reason(entry: Entry) -> str:
-    """As a sentence about the file; empty for an account that is on."""
+    """A sentence about the mark in the file; empty for an account that is enabled."""
     parts = [entry, *(part for name in ("quota", "health") if isinstance(part := entry.get(name), dict))]
     for part in parts:
         if mark := _flag(part) or _status(part) or _limit(part):
-            told = f": {reason}" if (reason := _told(part) or _told(entry)) else ""
-            return f"Switched off in the imported file ({mark}{told})"
+            because = f": {reason}" if (reason := _reason(part) or _reason(entry)) else ""
+            return f"Switched off in the imported file ({mark}{because})"
     return ""
 
 
@@ -110,7 +110,8 @@ def _limit(entry: Entry) -> str:
 
 
 def _seconds(value: Any) -> float | None:
-    """Since 1970, of seconds, milliseconds or a text of ISO 8601; a time long after 9000 is none."""
+    """Seconds since 1970 from seconds, milliseconds or an ISO 8601 text; None for another value or a time
+    after LATEST_SECONDS."""
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value.strip())
@@ -124,7 +125,7 @@ def _seconds(value: Any) -> float | None:
     return given / 1000 if given > LATEST_SECONDS else given
 
 
-def _told(entry: Entry) -> str:
+def _reason(entry: Entry) -> str:
     for name in REASONS:
         value = entry.get(name)
         if isinstance(value, dict):
@@ -135,7 +136,7 @@ def _told(entry: Entry) -> str:
 
 
 def is_true(value: object) -> bool:
-    """Also of a flag that was written as a text or a number."""
+    """Whether a flag is true, also one written as a text or a number."""
     if isinstance(value, str):
         return value.strip().lower() not in FALSE_WORDS
     return bool(value)

@@ -1,4 +1,4 @@
-"""Whose a sign-in is, asked from Google for rows whose file does not say."""
+"""Lookup of the e-mail address of a refresh token at Google, for rows whose file names none."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from accounts.transfer.rows import Row
 
-AT_ONCE = 8
+CONCURRENT_LOOKUPS = 8
 
 
 class _OwnerUnknown(Exception):
-    """The text goes on where the row is named."""
+    """Google's userinfo gave no e-mail address; the text continues the row's problem."""
 
 
 def lacks_owner(row: Row) -> bool:
@@ -31,22 +31,22 @@ def lacks_owner(row: Row) -> bool:
 
 
 def find_owners(rows: Sequence[Row], on_done: Callable[[Row], None] = lambda row: None) -> list[Row]:
-    """The rows with their e-mail addresses; a problem for those of which Google does not say it.
+    """The rows with their e-mail addresses, or with a problem where Google gives none.
 
-    Rows that have an address or a problem stay as they are, and nothing of them is sent. `on_done` is told of
-    each of the others.
+    Rows that have an address or a problem are unchanged, and nothing of them is sent. `on_done` is called
+    with each of the others.
     """
     return async_to_sync(_find_all)(rows, on_done)
 
 
 async def _find_all(rows: Sequence[Row], on_done: Callable[[Row], None]) -> list[Row]:
     client = AccountsClient()
-    few_at_once = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(CONCURRENT_LOOKUPS)
 
     async def find(row: Row) -> Row:
         if not lacks_owner(row):
             return row
-        async with few_at_once:
+        async with slots:
             found = await _find(client, row)
         on_done(found)
         return found
@@ -67,7 +67,7 @@ async def _find(client: AccountsClient, row: Row) -> Row:
 
 
 async def _ask_userinfo(client: AccountsClient, access_token: str) -> str:
-    """Raises _OwnerUnknown."""
+    """The e-mail address from OAUTH_USERINFO_URL. Raises _OwnerUnknown."""
     bearer = {"Authorization": f"Bearer {access_token}"}
     try:
         answer = await client.get(settings.OAUTH_USERINFO_URL, headers=bearer)

@@ -1,7 +1,7 @@
-"""The table of readers, and what a file holds by it.
+"""The table of readers, and the parsing of a file into rows with it.
 
-A new format is a module with `read(entry)`, which answers a row, or None for an entry that is not its own;
-and a line in READERS. What no line knows is refused with a reason.
+A new format is a module in formats/ with `read(entry)`, which returns a row, or None for an entry of another
+format, and a line in READERS. An entry of no known format becomes a row with a problem.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 LONGEST_PLACE = 100
 GOOGLE_SIGN_INS = {"antigravity", "agy", "cloud-code", "cloudcode", "google", "google-antigravity"}
-"""What tools call this kind of account in `provider` and `platform`."""
+"""Values of `provider` and `platform` by which tools name this kind of account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
     tool: str
     kind: str
-    """Of the accounts it makes."""
+    """The kind of account of its rows."""
     read: Callable[[Entry], Row | None]
-    """None for an entry that another tool has written."""
+    """Returns None for an entry of another format."""
 
 
 READERS = (
@@ -46,11 +46,11 @@ READERS = (
     Reader("gcli2api", CLOUD_CODE, gcli2api.read),
     Reader("list of accounts", CLOUD_CODE, plain_list.read),
 )
-"""In the order in which they are asked; the last one takes what is left."""
+"""The readers in the order in which they are tried; the last one accepts any entry."""
 
 
 def parse_rows(text: bytes, ask_passphrase: Callable[[], str] = str, file: str = "") -> list[Row]:
-    """`file` is the name by which its rows are told, and may be empty.
+    """Parse a file into rows. `file` is its name for messages about the rows, and may be empty.
 
     Raises ImportFileUnusable, and PassphraseWrong for a file that `exportaccounts` has encrypted.
     """
@@ -73,7 +73,7 @@ def _read(value: Any) -> Row:
 
 
 def _other_provider(entry: Entry) -> str:
-    """The provider that the entry names, if it is another one."""
+    """The provider that the entry names, when it is not Google's; else ""."""
     for name in ("provider", "platform"):
         value = entry.get(name)
         if isinstance(value, str) and value.strip() and value.strip().lower() not in GOOGLE_SIGN_INS:

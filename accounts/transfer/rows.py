@@ -1,4 +1,4 @@
-"""One account as a file has it, and how its fields are checked, whichever tool has written them."""
+"""One account of an import file, and the checks of its fields, the same for all formats."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ FOREIGN_TOKENS = {
     "gh": "a credential of GitHub: such accounts cannot be added yet",
     "rt_": "a credential of OpenAI: such accounts cannot be added yet",
 }
-"""By its beginning: what is no refresh token of Google, and must not be sent there."""
+"""By prefix: credentials that are no refresh tokens of Google and must not be sent there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`problem` says why it cannot be taken; then nothing of it is sent anywhere."""
+    """One account of an import file. A row with a `problem` is not imported, and nothing of it is sent."""
 
     email: str = ""
-    """Empty: the file does not say, and Google has not been asked yet."""
+    """Empty while it is unknown: the file names none, and Google has not been asked yet."""
     refresh_token: str = field(default="", repr=False)
     project_id: str = ""
     off_reason: str = ""
-    """Why the file has it switched off; empty: it is on."""
+    """Why the file has the account disabled; empty when it is enabled."""
     problem: str = ""
     client_id: str = ""
-    """Of the OAuth client that made the sign-in, where the file names it."""
+    """The OAuth client that made the sign-in, where the file names it."""
     kind: str = CLOUD_CODE
     place: str = ""
-    """Where in the file it stands: "row 3"."""
+    """The position in the file: "row 3"."""
     file: str = ""
 
     @property
@@ -55,7 +55,8 @@ class Row:
 
 
 def build_row(entry: Entry, *, email: Any, token: Any, project: Any = None, client_id: Any = None) -> Row:
-    """`token` may be packed as `token|project|managed project`, as some tools keep it."""
+    """Check the fields and build the row. `token` may have the form `token|project|managed project`, as some
+    tools store it."""
     address = parse_email(email)
     if address is None and email not in (None, ""):
         return Row(problem="email: must be an e-mail address")
@@ -77,7 +78,7 @@ def build_row(entry: Entry, *, email: Any, token: Any, project: Any = None, clie
 
 
 def not_yet(name: str, email: Any = None) -> Row:
-    """An account of another provider."""
+    """The row of an account of another provider, which cannot be imported yet."""
     shown = truncate(name, 60)
     return Row(parse_email(email) or "", problem=f"an account of {shown}: such accounts cannot be added yet")
 

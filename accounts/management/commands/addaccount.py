@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 PASTE_SECONDS = 0.2
-"""The lines of one paste arrive together; nobody types the next one so soon."""
+"""Lines that follow within this time belong to the same paste."""
 LONGEST_PASTE = 16 * 1024
 REFUSED_AT_GOOGLE = "If Google shows an error instead, docs/google-oauth.md says what to do about each."
 WAITING = {SignIn.Status.PENDING, SignIn.Status.FINISHING}
@@ -77,7 +77,7 @@ class Command(OperatorCommand):
             self.say("Sign in at Google. If no browser opens, open this address in one on this machine:")
             self.say(f"\n{address}\n")
             self.say(REFUSED_AT_GOOGLE)
-            # In a thread: a browser in the terminal, or one that BROWSER names, keeps its caller waiting.
+            # In a thread: a browser in the terminal, or the one in BROWSER, blocks until it is closed.
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             self._wait(attempt)
         return attempt
@@ -101,7 +101,7 @@ class Command(OperatorCommand):
                 self.say(str(error))
 
     def _start(self, port: int, login_hint: str, terms_accepted: bool) -> SignIn:
-        """With the OAuth client tried first. Raises ClientSecretWrong or TokenEndpointDown."""
+        """Start an attempt and check the OAuth client. Raises ClientSecretWrong or TokenEndpointDown."""
         attempt = attempts.start(
             port=port, started_by="command-line", terms_accepted=terms_accepted, login_hint=login_hint
         )
@@ -110,10 +110,10 @@ class Command(OperatorCommand):
         return attempt
 
     def _wait(self, attempt: SignIn) -> None:
-        """Until Google's answer has come in, or the time is over; at a terminal with a countdown."""
+        """Wait until the attempt is finished or expired; at a terminal with a countdown."""
         shown = -1
         while attempts.refresh_status(attempt).status in WAITING:
-            if self.somebody_is_there and shown != attempt.seconds_left:
+            if self.is_interactive and shown != attempt.seconds_left:
                 shown = attempt.seconds_left
                 self.show_progress(f"Waiting for you, {shown // 60}:{shown % 60:02} left …")
             time.sleep(POLL_SECONDS)
@@ -121,7 +121,7 @@ class Command(OperatorCommand):
             self.end_progress()
 
     def _finish(self, account: Account, json: bool) -> None:
-        """Have a look at Google, so that the operator knows at once whether it works."""
+        """Verify the account at Google and print the result."""
         result = self.check_all([account], verify)[0]
         account.refresh_from_db()
         if result.problem:
@@ -139,7 +139,8 @@ def _has_accepted(email: str) -> bool:
 
 
 def _read_pasted() -> str:
-    """A line; at a terminal with those that were pasted along with it, since a long address may be broken."""
+    """A line of input; at a terminal with the further lines of the same paste, since a long address may be
+    broken."""
     pasted = line = sys.stdin.readline()
     while line and len(pasted) < LONGEST_PASTE and sys.stdin.isatty():
         if not select.select([sys.stdin], [], [], PASTE_SECONDS)[0]:

@@ -59,7 +59,7 @@ class Command(OperatorCommand):
 
 
 def _passphrase(ask: bool, path: str | None) -> str:
-    """ "" for no encryption."""
+    """The passphrase; "" for no encryption. Raises CommandError."""
     if path is not None:
         return read_passphrase(path)
     if not ask:
@@ -71,7 +71,7 @@ def _passphrase(ask: bool, path: str | None) -> str:
 
 
 def ask_passphrase(question: str = "Passphrase: ") -> str:
-    """At the terminal. Raises CommandError where there is none."""
+    """Ask for a passphrase at the terminal. Raises CommandError without one."""
     try:
         return getpass.getpass(question)
     except EOFError as error:
@@ -79,7 +79,7 @@ def ask_passphrase(question: str = "Passphrase: ") -> str:
 
 
 def read_passphrase(path: str) -> str:
-    """Raises CommandError."""
+    """The first line of a file. Raises CommandError."""
     try:
         passphrase = read_file(Path(path), MOST_PASSPHRASE_BYTES).decode().partition("\n")[0].rstrip("\r")
     except FileUnusable as error:
@@ -92,7 +92,7 @@ def read_passphrase(path: str) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """A new file for its owner only; what is there already is never written over."""
+    """Write a new file with mode 0600; an existing one is never overwritten."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

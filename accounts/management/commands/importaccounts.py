@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MOST_FILE_BYTES = 32 * 1024 * 1024
 MOST_FILES = 10_000
 MOST_ASKED = 1_000
-"""Rows whose e-mail Google is asked for: more are hardly anybody's own accounts, and look like an attack."""
+"""The largest number of rows whose e-mail is looked up at Google; more could look like an attack to it."""
 PREVIEWED = 20
 DONE = (ADDED, UPDATED, FAILED)
 EXPECTED = (WOULD_BE_ADDED, WOULD_BE_UPDATED, WOULD_FAIL)
@@ -80,8 +80,8 @@ class Command(OperatorCommand):
         if options["preview"]:
             self._report(preview(rows), EXPECTED, json)
             return
-        if self.somebody_is_there and not options["yes"]:
-            self._let_see(rows)
+        if self.is_interactive and not options["yes"]:
+            self._confirm_preview(rows)
         terms_accepted = self.terms_are_accepted(accept_terms)
         outcomes = store(self._with_owners(checked(rows)), terms_accepted=terms_accepted)
         record_command(f"Imported accounts: {_summary(outcomes, DONE)}")
@@ -109,7 +109,7 @@ class Command(OperatorCommand):
         return self._read_files(files, passphrase)
 
     def _read_files(self, files: list[str], passphrase: Callable[[], str]) -> list[Row]:
-        """A file that cannot be read does not keep the others out."""
+        """Read the rows of all files; one that cannot be read becomes a row with a problem."""
         rows: list[Row] = []
         for number, file in enumerate(files, start=1):
             try:
@@ -144,9 +144,10 @@ class Command(OperatorCommand):
             self._end_progress()
 
     def _progress(self, number: int, total: int, text: str, *, is_over: bool = False) -> None:
-        """At a terminal in place, but for what is over and done with; in a pipe a line each."""
+        """Show progress: at a terminal in one line that is replaced, except with `is_over`; else line by
+        line."""
         line = f"[{number}/{total}] {text}"
-        if not self.somebody_is_there:
+        if not self.is_interactive:
             self.say(line)
             return
         self.show_progress(line)
@@ -155,12 +156,12 @@ class Command(OperatorCommand):
             self.say(line)
 
     def _end_progress(self) -> None:
-        if self.somebody_is_there:
+        if self.is_interactive:
             self.end_progress()
 
-    # Telling
+    # Reporting
 
-    def _let_see(self, rows: list[Row]) -> None:
+    def _confirm_preview(self, rows: list[Row]) -> None:
         outcomes = preview(rows)
         for outcome in outcomes[:PREVIEWED]:
             self.say(_line(outcome))
@@ -194,7 +195,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _files(path: str, *, recursive: bool) -> list[str]:
-    """Raises CommandError."""
+    """The path itself, or the files of a folder. Raises CommandError."""
     if path == "-" or not is_folder(path):
         return [path]
     try:
@@ -207,13 +208,14 @@ def _files(path: str, *, recursive: bool) -> list[str]:
 
 
 def _parse(file: str, passphrase: Callable[[], str], name: str = "") -> list[Row]:
-    """Raises FileUnusable, ImportFileUnusable and PassphraseWrong."""
+    """The rows of a file, "-" for standard input. Raises FileUnusable, ImportFileUnusable and
+    PassphraseWrong."""
     if file == "-":
         return parse_rows(read_whole(sys.stdin.buffer, MOST_FILE_BYTES), passphrase, name)
     return parse_rows(read_file(Path(file), MOST_FILE_BYTES), passphrase, name)
 
 
 def _why(error: Exception) -> str:
-    """Going on where the name of the file ends."""
+    """The reason, as the continuation of a sentence that begins with the name of the file."""
     why = str(error).rstrip(".")
     return why if isinstance(error, FileUnusable) else f"cannot be imported: {why}"

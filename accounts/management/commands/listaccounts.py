@@ -67,5 +67,5 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _is_all_dry(row: dict[str, Any]) -> bool:
-    """Not with one quota alone, which is named then."""
+    """Whether all quotas that requests use are empty; text about a single quota begins with its name."""
     return str(row["dry"]).startswith("dry")

@@ -24,8 +24,8 @@ NOT_REACHED = (
 class Command(OperatorCommand):
     examples = ("", "ada@example.com")
     help = (
-        "Puts accounts to the test at Google: a new access token, the project, the models, and, where Google "
-        "has refused to serve one, an answer. One that passes is usable again, whatever state it was in. "
+        "Tests accounts at Google: a new access token, the project, the models, and, where Google has "
+        "refused to serve one, an answer. One that passes is usable again, whatever state it was in. "
         "Accounts that Google has disabled are tested only when named. Exit status 0: all work; 1: some do "
         "not."
     )

@@ -1,4 +1,4 @@
-"""Accounts as other tools keep them: one reader for each format of file. Pure.
+"""Readers of other tools' account files, one for each format. Pure.
 
-Imports the rows that the readers make.
+Imports rows.
 """

@@ -2,7 +2,7 @@
 
 {"id": "…", "email": "a@b.example", "token": {"refresh_token": "1//…", "project_id": "p"}, "disabled": false}
 
-Beside the folder lies an index, `accounts.json`, without any sign-in. What the tool exports,
+Beside the folder is an index, `accounts.json`, without refresh tokens. The tool's export,
 {"accounts": [{"email", "refresh_token"}]}, is a plain list (plain_list.py).
 """
 

@@ -24,7 +24,7 @@ OTHERS = {
     "authorized_user": "gcloud",
     "service_account": "a Google service account",
 }
-"""What the providers are called; any other is told by its own name."""
+"""Display names of other providers; one that is missing here is shown under its own name."""
 
 
 def read(entry: Entry) -> Row | None:

@@ -1,7 +1,7 @@
 """opencode with the plugin opencode-antigravity-auth.
 
 `antigravity-accounts.json` of the plugin, versions 1 to 4; the `accounts.json` of Antigravity proxies for
-Claude Code has the same fields, and says in `source` what else than a sign-in it holds:
+Claude Code has the same fields, and `source` for entries without a refresh token:
 
 {"version": 4, "accounts": [{"email": "a@example.com", "refreshToken": "1//…|proj|managed", "enabled": true}]}
 

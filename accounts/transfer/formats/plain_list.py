@@ -1,8 +1,8 @@
-"""What most tools export, and `exportaccounts` too: e-mail, refresh token, perhaps a project.
+"""The plain list that most tools and `exportaccounts` write: e-mail, refresh token, optionally a project.
 
 [{"email": "a@example.com", "refresh_token": "1//…", "project_id": "proj", "enabled": true}]
 
-antigravity2api keeps such a list with `enable` and `projectId`, and without addresses in older versions.
+antigravity2api writes `enable` and `projectId`, and no e-mail addresses in older versions.
 """
 
 from __future__ import annotations

@@ -8,14 +8,14 @@ from typing import Any
 from accounts.transfer.rows import Row, build_row
 
 TOKEN = re.compile(r"1//[A-Za-z0-9_-]{10,}(\|[^|\s]*){0,2}")
-"""Google's begin so; what does not is not sent to Google."""
+"""The form of Google's refresh tokens; text of another form is never sent to Google."""
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines that say something, without quotes and commas around; empty for a text of other things."""
+    """The lines that are not blank, without comments, quotes and commas; empty when none is a token."""
     lines = [line.partition("#")[0].strip().strip("\"',") for line in text.splitlines()]
-    said = [line for line in lines if line]
-    return said if any(TOKEN.fullmatch(line) for line in said) else []
+    filled = [line for line in lines if line]
+    return filled if any(TOKEN.fullmatch(line) for line in filled) else []
 
 
 def read(value: Any) -> Row:
