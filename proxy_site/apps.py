@@ -8,7 +8,7 @@ class ProxySiteConfig(AppConfig):
     def ready(self) -> None:
         from proxy_site.maintenance.migrating import after_migrate, before_migrate
 
-        # Sent for each app that has models: one of ours stands for all.
+        # The signals are sent once for each app with models; one app is enough.
         sender = apps.get_app_config("accounts")
         pre_migrate.connect(before_migrate, sender=sender, dispatch_uid="before_migrate")
         post_migrate.connect(after_migrate, sender=sender, dispatch_uid="after_migrate")

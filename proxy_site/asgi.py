@@ -1,4 +1,4 @@
-"""Who answers what: `/v1` and its kin go to the lean API, pages for people to Django, events to Channels."""
+"""The ASGI application: paths of pages go to Django, all others to the API."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PAGES = {"/admin", "/account-limits", "/api/requests", "/api/activity"}
 
 
 class ApiOrPages:
-    """A path that is neither gets the API's answer: its errors are JSON, which every client can read."""
+    """Routes a request to the pages or to the API. An unknown path gets the API's JSON error."""
 
     def __init__(self, api: Api, pages: Any) -> None:
         self._api = api
@@ -49,13 +49,14 @@ def _is_page(path: str, method: str) -> bool:
 
 
 def _is_our_host(scope: Scope) -> bool:
-    """A page asked for under a strange name gets the API's refusal; Django's is a traceback in the log."""
+    """Whether the Host header is allowed. The API refuses other hosts, too, and without a traceback in the
+    log as Django's pages do."""
     host = dict(scope["headers"]).get(b"host", b"").decode("latin1")
     return validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
 
 
 class BoundedPages:
-    """Django would take a body of any size, and put it on the disk."""
+    """Reads bodies of page requests under the gateway's limits; Django would store any size on disk."""
 
     def __init__(self, pages: Any, limits: BodyLimits) -> None:
         self._pages = pages
@@ -79,17 +80,17 @@ class BoundedPages:
 
 
 def _as_read(scope: Scope, message: dict[str, Any]) -> list[tuple[bytes, bytes]]:
-    """The headers of a body that has been decoded."""
+    """The request's headers, adjusted to the body after its content encoding was decoded."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     if not any(name == b"content-encoding" for name, _ in headers):
         return headers
-    told_anew = {b"content-encoding", b"content-length", b"transfer-encoding"}
+    replaced = {b"content-encoding", b"content-length", b"transfer-encoding"}
     length = str(len(message["body"])).encode()
-    return [*(pair for pair in headers if pair[0] not in told_anew), (b"content-length", length)]
+    return [*(pair for pair in headers if pair[0] not in replaced), (b"content-length", length)]
 
 
 class Lifespan:
-    """For servers that speak ASGI's lifespan protocol; runserver starts and stops the gateway itself."""
+    """Starts and stops the gateway by ASGI's lifespan protocol; runserver does that without it."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -104,7 +105,7 @@ class Lifespan:
 
 
 async def refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """No page listens to events yet."""
+    """Close any WebSocket: no page uses one yet."""
     await receive()
     await send({"type": "websocket.close"})
 

@@ -1,7 +1,6 @@
-"""DATA_DIR: the one folder that holds what the gateway must remember.
+"""DATA_DIR: the folder with the SQLite database, the generated keys and the lock against a second server.
 
-Database, generated keys and the lock that keeps a second server out. The folder is readable by
-its owner only, and so is each file made here.
+The folder is readable by its owner only, and so is each file created here.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def prepare_data_dir(path: Path) -> Path:
 
 
 def read_or_create_key(path: Path, generate: Callable[[], str]) -> str:
-    """The key in the file, made on first use. Two processes that start together get the same one."""
+    """The key in the file, generated on first use. Processes that start concurrently get the same key."""
     if not path.exists():
         _create_once(path, generate())
     make_private(path)
@@ -51,7 +50,7 @@ def read_or_create_key(path: Path, generate: Callable[[], str]) -> str:
 
 
 def make_private(path: Path | str) -> None:
-    """Make the file if it is not there, and keep it from everybody but its owner."""
+    """Create the file if it is missing, and set its mode to 0600. Raises SettingError."""
     if str(path) in {"", ":memory:"}:
         return
     try:
@@ -62,7 +61,7 @@ def make_private(path: Path | str) -> None:
 
 
 def _create_once(path: Path, text: str) -> None:
-    """Write beside, then link: the file appears whole, and the first writer wins."""
+    """Write a temporary file and link it to the path: the file appears whole, and the first writer wins."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     beside = Path(name)
     try:
@@ -76,12 +75,15 @@ def _create_once(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def sole_server(data_dir: Path) -> Iterator[None]:
-    """Hold DATA_DIR's lock while serving; the operating system gives it back however the process ends."""
+    """Hold the lock of DATA_DIR while serving; the operating system releases it when the process ends.
+
+    Raises AlreadyServing.
+    """
     try:
         descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise AlreadyServing(
-            f"{data_dir / LOCK} cannot be opened ({error.strerror}), so nobody knows whether another server "
+            f"{data_dir / LOCK} cannot be opened ({error.strerror}), so it is unknown whether another server "
             "uses this folder. Does the file belong to another user?"
         ) from error
     with os.fdopen(descriptor, "r+", encoding="ascii") as lock:
@@ -112,7 +114,7 @@ def is_served(data_dir: Path) -> bool:
 
 
 def _lock(file: IO[str]) -> None:
-    """More than once: `is_served` holds the lock for a moment. Raises BlockingIOError."""
+    """Lock the file, with retries because `is_served` holds the lock for a moment. Raises BlockingIOError."""
     for _ in range(LOCK_TRIES - 1):
         with contextlib.suppress(BlockingIOError):
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

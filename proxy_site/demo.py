@@ -1,7 +1,7 @@
-"""`runserver --demo`: everything for real, except that Google is the built-in emulator.
+"""`runserver --demo`: the real gateway with the built-in emulator in place of Google.
 
-Prepared before the settings are read, because it decides them: a DATA_DIR that is thrown away, the
-emulator's addresses, and a client id that only the emulator knows.
+It is prepared before the settings are read, because it sets them: a temporary DATA_DIR, the emulator's
+addresses, and the emulator's OAuth client.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ UNSET = ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCO
 
 @cache
 def emulator() -> EmulatorServer:
-    """One for the process; it ends with it."""
+    """The emulator of this process, started on first use; it ends with the process."""
     return EmulatorServer().start()
 
 
 def prepare_environment() -> Path:
-    """The folder that is removed at the exit."""
+    """Set the environment for the demo; returns its DATA_DIR, which is removed at exit."""
     data_dir = running_demo.make_data_dir()
     atexit.register(shutil.rmtree, data_dir, ignore_errors=True)
-    # Empty, not absent: a .env file must not fill it in.
+    # Empty, not absent: a .env file would set an absent one.
     unset = dict.fromkeys(UNSET, "")
     settings = {**unset, **emulator().gateway_settings(), "DATA_DIR": str(data_dir), "DEMO": "true"}
     running_demo.describe(data_dir, settings)
@@ -40,7 +40,7 @@ def prepare_environment() -> Path:
 
 
 def import_accounts() -> None:
-    """The emulator's accounts, with the terms accepted: nobody's account is at stake."""
+    """Import the emulator's accounts, with the terms accepted."""
     from accounts.transfer.importing import store
     from accounts.transfer.rows import Row
 

@@ -1,7 +1,7 @@
-"""Reads settings from the environment, with types and ranges.
+"""Typed settings from the environment and `.env` files, with ranges.
 
-django-environ does the parsing; what stands here is the part it leaves open: a value that does
-not fit is refused in one line that names the variable, the value and what is allowed.
+django-environ parses the files. A value that is not allowed raises SettingError with one line that names the
+variable, the value and what is allowed.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ import environ
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-# Secrets, and addresses that may carry a password: named in an error, never shown.
+# Parts of the names of secrets, and of addresses that may contain a password: errors never show their values.
 UNSHOWN = ("TOKEN", "PASS", "SECRET", "KEY", "CREDENTIAL", "DSN", "_URL", "_PROXY")
 
 ADDRESS = "an address that begins with http:// or https://"
 DATABASE_HOST = re.compile(r"[\w.:,-]*", re.ASCII)
-"""Names or addresses."""
+"""Host names and addresses, separated by commas."""
 
 
 BYTE_ORDER_MARK = "\ufeff"
 LINE = re.compile(r"\s*(?:#.*|(?:export )?\w+=.*)?", re.ASCII)
-"""What django-environ reads of a file: NAME=value, comments and nothing."""
+"""A line that django-environ reads: NAME=value, a comment, or blank."""
 
 
 class SettingError(ValueError):
@@ -43,12 +43,13 @@ class SettingError(ValueError):
 
 
 class Environment:
-    """The process environment first, then each file in the order given; the first that has a name wins."""
+    """Settings from the process environment, then from each file in order; the first source with a name wins.
+    The readers raise SettingError."""
 
     def __init__(self, env_files: Iterable[Path] = (), values: Mapping[str, str] | None = None) -> None:
         self.warnings: list[str] = []
-        """Sentences about values that were taken for something else."""
-        # A copy: what a file says must not leak into the environment of child processes.
+        """Sentences about values that are ignored or understood differently."""
+        # A copy: values from files must not leak into the environment of child processes.
         self._values = dict(os.environ if values is None else values)
         for path in env_files:
             self.add_file(path)
@@ -66,14 +67,15 @@ class Environment:
         return bool(self.text(name))
 
     def text(self, name: str, default: str = "", *, one_of: tuple[str, ...] = ()) -> str:
-        # Read as it stands: django-environ would take a value such as "$ecret" for another variable's name.
+        # Not read by django-environ, which would take a value such as "$ecret" for another variable's name.
         value = self._values.get(name, default).strip()
         if one_of and value not in one_of:
             raise self._refusal(name, value, f"one of {', '.join(one_of)}")
         return value
 
     def boolean(self, name: str, default: bool, *, foreign_is_false: bool = False) -> bool:
-        """`foreign_is_false` is for names that other programs use as well, with values of their own."""
+        """A boolean. With `foreign_is_false` other values count as false with a warning, for names that other
+        programs use, too."""
         value = self.text(name, str(default)).lower()
         if value in {"1", "true", "yes", "on"}:
             return True
@@ -85,7 +87,8 @@ class Environment:
         raise self._refusal(name, value, "true or false")
 
     def time_zone(self, name: str) -> tzinfo:
-        """With a warning for one that is not known: other programs understand more than names."""
+        """A time zone; UTC with a warning for an unknown one, since other programs accept more values in
+        TZ."""
         value = self.text(name)
         zone = time_zone(value)
         if value and zone is UTC:
@@ -104,7 +107,7 @@ class Environment:
         return number
 
     def fraction(self, name: str, default: float) -> float:
-        """From 0 up to, but not including, 1."""
+        """A number from 0 up to, but not including, 1."""
         value = self.text(name) or str(default)
         try:
             number = float(value)
@@ -115,13 +118,13 @@ class Environment:
         return number
 
     def listing(self, name: str, default: tuple[str, ...] = ()) -> list[str]:
-        """Comma-separated; blanks around and between the commas do not count."""
+        """Comma-separated entries, without blanks around them and without empty ones."""
         value = self.text(name, ",".join(default))
         return [entry.strip() for entry in value.split(",") if entry.strip()]
 
     def hosts(self, name: str, default: tuple[str, ...]) -> list[str]:
-        """A listing of names and addresses, as they stand in a Host header before the port. Warns of an entry
-        that no header could match."""
+        """A listing of names and addresses in the form of a Host header without port. Warns of an entry that
+        no header could match."""
         return [self._host(name, entry) for entry in self.listing(name, default)]
 
     def _host(self, name: str, entry: str) -> str:
@@ -137,7 +140,7 @@ class Environment:
         return f"[{address}]" if address.version == 6 else entry
 
     def keys(self, name: str, usable: Callable[[str], object], allowed: str) -> list[str]:
-        """A listing of keys; `usable` raises ValueError for one that is none."""
+        """A listing of keys; `usable` raises ValueError for a malformed key."""
         keys = self.listing(name)
         for key in keys:
             try:
@@ -171,14 +174,14 @@ class Environment:
         return [value.rstrip("/") for value in values]
 
     def header(self, name: str, default: str = "") -> str:
-        """What is sent in a header."""
+        """A value for an HTTP header: printable ASCII."""
         value = self.text(name, default)
         if not (value.isascii() and value.isprintable()):
             raise self._refusal(name, value, "a text of ASCII characters in one line")
         return value
 
     def certificates(self, name: str) -> str:
-        """The path of a file of certificates, or nothing."""
+        """The path of a file of certificates, or ""."""
         value = self.text(name)
         if value:
             try:
@@ -219,10 +222,10 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class LiveSetting:
-    """A setting the operator may change while the server runs: how it is read, and what it is without that.
+    """A setting that can be changed while the server runs: its parser and its value at start.
 
-    `read` applies the rules of the environment to any text; it raises SettingError. `choices` are all values
-    there are, for a form, or empty when there are too many.
+    `read` parses a text by the rules of the environment; it raises SettingError. `choices` are all allowed
+    values, for a form, or empty when there are too many.
     """
 
     name: str
@@ -232,11 +235,11 @@ class LiveSetting:
     start_value: Any
     """From the environment, else the default."""
     is_fixed: bool
-    """The environment has a value, which wins over the operator's."""
+    """Whether the environment has a value, which wins over the operator's."""
 
 
 class LiveSettings:
-    """Reads as Environment does, and remembers how, in `by_name`."""
+    """Declares live settings with the readers of Environment, and collects them in `by_name`."""
 
     def __init__(self, env: Environment) -> None:
         self._env = env
@@ -280,7 +283,7 @@ class LiveSettings:
 
 
 def env_lines(paths: Iterable[Path]) -> dict[str, str]:
-    """The lines NAME=value of these files as they stand, by name; the first file that has a name wins.
+    """The lines NAME=value of these files, unparsed, by name; the first file with a name wins.
 
     Raises SettingError.
     """
@@ -292,10 +295,10 @@ def env_lines(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def lines_of(text: str, path: Path) -> dict[str, str]:
-    """The same of one file's text. Raises SettingError."""
+    """The lines NAME=value of one file's text, by name. Raises SettingError."""
     names = _parse_env_file(text, path)
     lines = [line.strip().removeprefix("export ") for line in text.splitlines()]
-    by_name = {line.partition("=")[0]: line for line in lines}  # of one name the last counts
+    by_name = {line.partition("=")[0]: line for line in lines}  # the last line of a name counts
     return {name: by_name[name] for name in names}
 
 
@@ -304,7 +307,7 @@ def is_secret(name: str) -> bool:
 
 
 def _decoded(content: bytes, path: Path) -> str:
-    """Editors and shells of Windows begin a file with a byte order mark, and some write UTF-16."""
+    """The text of a file in UTF-8 or UTF-16, without the byte order mark that programs on Windows write."""
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     try:
         return content.decode(encoding).replace(BYTE_ORDER_MARK, "")
@@ -313,8 +316,8 @@ def _decoded(content: bytes, path: Path) -> str:
 
 
 def _parse_env_file(text: str, path: Path) -> dict[str, str]:
-    """django-environ writes what it reads into the class's ENVIRON, so each file gets a class of its own. A
-    line that it cannot read it would write into the log, secret or not."""
+    """The values of a file by name. Each call uses a class of its own, because django-environ stores values
+    in the class's ENVIRON. Lines are checked first, because it would log an invalid one, secret or not."""
 
     class FileEnv(environ.Env):
         ENVIRON: ClassVar[dict[str, str]] = {}
@@ -341,10 +344,10 @@ def _unreadable(path: Path, number: int) -> SettingError:
 
 
 def time_zone(name: str, machines_own: Path = Path("/etc/localtime")) -> tzinfo:
-    """Of the name, such as Europe/Berlin, or of the file that it is the path of; of the machine when there is
-    none, and UTC when that is unknown. A colon before it says nothing (tzset(3)).
+    """The time zone of a name such as Europe/Berlin, or of a zone file's path; the machine's for "", UTC when
+    that is unknown. A leading colon is ignored (tzset(3)).
 
-    To be asked before Django runs, which sets the process's zone to TIME_ZONE.
+    Call it before Django sets the process's zone to TIME_ZONE.
     """
     name = name.removeprefix(":")
     try:

@@ -1,7 +1,7 @@
-"""Wait until the running servers have taken a change of accounts, keys, routes or settings.
+"""Wait until the running servers use a change of accounts, keys, routes or settings.
 
-Each server writes down which changes it has read (accounts.models.Revision), half a second after they were
-made or sooner, and that it lives (gateway.models.ServerInstance). So this works from any process and machine.
+Each server stores the revision it has loaded (accounts.models.Revision), at most half a second after a
+change, and a sign of life (gateway.models.ServerInstance), so this works from any process and machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ NOT_YET = "A running server has not taken this yet; it follows within a second."
 
 
 class FollowedChanges:
-    """Middleware: a page that changes something answers once the change is in use."""
+    """Middleware that delays the response to a change until running servers use it, with a warning after
+    PATIENCE_SECONDS."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -46,7 +47,8 @@ class FollowedChanges:
 
 
 def wait_for_servers() -> bool:
-    """False when a server that lives has not taken, within PATIENCE_SECONDS, what the database holds now."""
+    """Wait until each running server has loaded the current revision; False after PATIENCE_SECONDS and when
+    the database fails."""
     if connection.vendor == "sqlite" and not is_served(settings.DATA_DIR):
         return True
     deadline = time.monotonic() + PATIENCE_SECONDS

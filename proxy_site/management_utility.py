@@ -1,4 +1,4 @@
-"""What `manage.py` shows of itself: the gateway's commands, and Django's behind `help --all`."""
+"""The `manage.py` utility: help with the gateway's commands, Django's under `help --all`, and the version."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ GROUPS = {
         "checksafeguards": "try a model as the judge of tool calls",
     },
 }
-"""The gateway's commands, with a line for each."""
+"""The gateway's commands by group, with a summary of each."""
 
 
 class GatewayUtility(ManagementUtility):
@@ -59,9 +59,9 @@ class GatewayUtility(ManagementUtility):
             super().execute()
 
     def fetch_command(self, subcommand: str) -> BaseCommand:
-        """Django's own commands print their arguments as they are; ours do not (GatewayCommand)."""
+        """Refuse control characters in arguments of Django's commands, which print them unescaped."""
         if subcommand not in get_commands():
-            self.prog_name = manage()  # in the advice that Django ends with
+            self.prog_name = manage()  # Django's error message quotes it
         command = super().fetch_command(subcommand)
         if get_commands()[subcommand] not in OURS:
             for argument in self.argv[2:]:
@@ -83,7 +83,7 @@ class GatewayUtility(ManagementUtility):
 
 
 def _others() -> list[str]:
-    """The commands that Django and packages bring, under the names of their applications."""
+    """Help lines with the commands of Django and of packages, grouped by application."""
     by_app: dict[str, list[str]] = {}
     for command, app in sorted(get_commands().items()):
         if app not in OURS:

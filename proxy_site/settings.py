@@ -1,7 +1,7 @@
-"""Every setting, read once from the environment, with defaults that run.
+"""All settings, read once from the environment, with defaults that work.
 
-Looked up in this order: the environment, `.env` in the project root, `.env` in DATA_DIR.
-docs/settings.md describes each for the operator.
+The order of sources: the environment, `.env` in the project root, `.env` in DATA_DIR. docs/settings.md
+describes each setting for the operator.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ VERSION = version()
 env = Environment([BASE_DIR / ".env"])
 DATA_DIR = prepare_data_dir(env.path("DATA_DIR", "~/.config/antigravity-proxy"))
 env.add_file(DATA_DIR / ".env")
-# Read through `live`: the operator may change it while the server runs (accounts/live_settings.py).
+# Settings declared on `live` can be changed while the server runs (accounts/live_settings.py).
 live = LiveSettings(env)
 
-# Where we listen, and who may call
+# Address, access and limits of requests
 HOST = env.text("HOST", "127.0.0.1")
 PORT = env.integer("PORT", 8672, between=(1, 65535))
 AUTH_TOKEN = env.text("AUTH_TOKEN")
@@ -46,7 +46,7 @@ if not SECRET_KEY:
     raise SettingError(
         f"{DATA_DIR / 'secret_key'} is empty. Remove it: a new one is made, and operators log in once more."
     )
-# Empty: the keys are in the file, which `rotatekeys` may change while the server runs.
+# When it is empty the keys are in the file, which `rotatekeys` may change while the server runs.
 CREDENTIALS_KEYS = env.keys("CREDENTIALS_KEYS", Fernet, "Fernet keys, separated by commas")
 CREDENTIALS_KEYS_FILE = DATA_DIR / "credentials_keys"
 if not CREDENTIALS_KEYS:
@@ -96,9 +96,9 @@ HTTPS_PROXY = env.url("HTTPS_PROXY") or env.url("https_proxy")
 NO_PROXY = env.listing("NO_PROXY") or env.listing("no_proxy")
 SSL_CERT_FILE = env.certificates("SSL_CERT_FILE")
 
-# What happens to a request: all of it live
+# Treatment of requests, all of it live settings
 live.boolean(
-    "FALLBACK", default=False, meaning="Another model steps in when all accounts are at their limit."
+    "FALLBACK", default=False, meaning="A fallback model answers when all accounts are at their limit."
 )
 live.text(
     "ACCOUNT_STRATEGY",
@@ -110,13 +110,13 @@ live.integer(
     "MAX_CONCURRENT_REQUESTS",
     5,
     between=(0, 10_000),
-    meaning="Requests one account may have under way; more wait in a queue. 0 is no limit.",
+    meaning="Concurrent requests of one account; more wait in a queue. 0 is no limit.",
 )
 live.integer(
     "MAX_RETRIES",
     5,
     between=(1, 20),
-    meaning="Rounds of one request after failures that pass: connection, 5xx, silence, empty answers.",
+    meaning="Rounds of one request after transient failures: connection, 5xx, silence, empty answers.",
 )
 live.boolean(
     "INFINITE_RETRY_MODE",
@@ -172,10 +172,10 @@ live.integer(
 )
 LIVE_SETTINGS = live.by_name
 
-# Said by `runserver --demo`, which sets it together with the emulator's addresses
+# Set by `runserver --demo`, together with the emulator's addresses
 DEMO = env.boolean("DEMO", default=False)
 
-# Logging. Django's own DEBUG shows source code and settings to whoever meets an error: always off.
+# Logging. Django's DEBUG would show source code and settings on error pages, so it is always off.
 DEBUG = False
 DEBUG_LOG = env.boolean("DEBUG", default=False, foreign_is_false=True)
 LOG_LEVEL = "debug" if DEBUG_LOG else env.text("LOG_LEVEL", "info", one_of=("debug", "info", "warn", "error"))
@@ -212,36 +212,36 @@ LOGGING: dict[str, Any] = {
         name: {"level": {"warn": "WARNING"}.get(LOG_LEVEL, LOG_LEVEL.upper())}
         for name in ("accounts", "gateway", "dashboard", "proxy_site")
     }
-    # It has a line for each wrong password; gateway/api/operator_access.py has one a minute.
+    # axes logs each wrong password; gateway/api/operator_access.py logs one line a minute.
     | {"axes": {"level": "CRITICAL"}},
 }
 
 SETTING_WARNINGS = env.warnings
 
-# For times that people read; stored times are UTC
+# For times shown to people; stored times are UTC
 LOCAL_TIME_ZONE = env.time_zone("TZ")
 
 # Django
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'proxy.sqlite3'}")}
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    make_private(DATABASES["default"]["NAME"])  # its journal files take over its mode
+    make_private(DATABASES["default"]["NAME"])  # SQLite creates its journal files with the same mode
     DATABASES["default"]["OPTIONS"] = {
         # NORMAL loses nothing when the process dies; the journal shrinks again after a large transaction. A
-        # larger cache than 4 MB for each connection answers no question faster (docs/performance.md).
+        # larger cache than 4 MB for each connection makes no query faster (docs/performance.md).
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-4000;"
         "PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=67108864;",
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
     }
 else:
-    # A database that does not answer must be noticed. These are libpq's names; the address may change them.
+    # Timeouts for a database that does not answer, under libpq's names; DATABASE_URL may override them.
     patience = {"connect_timeout": 10, "tcp_user_timeout": 20_000, "keepalives_idle": 30}
     DATABASES["default"]["OPTIONS"] = {**patience, **DATABASES["default"].get("OPTIONS", {})}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "django.contrib.auth",  # before accounts, which takes its pages out of the admin again
+    "django.contrib.auth",  # before accounts, which unregisters its admin pages
     "proxy_site",
     "dashboard",
     "gateway",
@@ -289,7 +289,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-# Django's own limit of 300 entries would let a crowd of addresses push each other's wrong passwords out.
+# With Django's default of 300 entries, many addresses could evict each other's counts of wrong passwords.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
@@ -297,9 +297,9 @@ CACHES = {
     }
 }
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-# Five wrong passwords from one network: no more logins from there for a quarter of an hour, and no longer
-# although somebody goes on trying. In the cache, so that what people type by mistake is never stored. The
-# Messages API knows nothing of it.
+# Five wrong passwords from one network block logins from it for a quarter of an hour; further attempts do not
+# extend that. The counts are in the cache, so that mistyped passwords are never stored. The Messages API is
+# not affected.
 AXES_HANDLER = "axes.handlers.cache.AxesCacheHandler"
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_FAILURE_LIMIT = 5
@@ -313,11 +313,11 @@ AXES_VERBOSE = False
 AXES_ALLOWED_CORS_ORIGINS = ""
 SILENCED_SYSTEM_CHECKS = [
     "axes.W001",  # it wants a cache that several processes share
-    # Other names under the gateway's, and the lists built into browsers, are not ours to decide on.
+    # HSTS for subdomains and browsers' preload lists are for the owner of the domain to decide.
     "security.W005",
     "security.W021",
 ]
-# Browsers send cookies to every port of a host: the names keep ours apart from those of other programs there.
+# Browsers send cookies to every port of a host, so the names must differ from other programs' there.
 SESSION_COOKIE_NAME = "gateway_session"
 CSRF_COOKIE_NAME = "gateway_csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_BEHIND_TLS
@@ -336,7 +336,7 @@ UNFOLD = {
     "SCRIPTS": [lambda request: f"/{STATIC_URL}accounts/time_zone.js"],
     "SIDEBAR": {"navigation": "accounts.admin.site.navigation"},
 }
-# Served straight from the packages: nothing to collect before the first start.
+# Static files are served from the packages, so that collectstatic is not needed.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 LANGUAGE_CODE = "en"

@@ -1,4 +1,4 @@
-"""Pages for people. What clients of the Messages API call is in gateway/api/urls.py: see asgi.py."""
+"""URLs of pages and of the operator API. Those of the Messages API: gateway/api/urls.py, see asgi.py."""
 
 from django.contrib import admin
 from django.urls import include, path

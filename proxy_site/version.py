@@ -1,4 +1,4 @@
-"""The version of this code: `pyproject.toml` says it, and everything else asks here."""
+"""The version of this code, read from `pyproject.toml`."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ PROJECT_FILE = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 @cache
 def version() -> str:
-    """As PEP 440 writes it: "0.2.0", or "0.2.0.dev0" on the way there."""
+    """The version in the form of PEP 440: "0.2.0", or "0.2.0.dev0" before that release."""
     return str(tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))["project"]["version"])

@@ -1,4 +1,4 @@
-"""The database as a whole: migrated, taken back, copied, backed up and restored (docs/upgrading.md).
+"""Maintenance of the database: migration, downgrade, copies, backup and restore (docs/upgrading.md).
 
-Commands import it, and `proxy_site.apps`, which has it look on whenever Django migrates.
+Commands import it, and `proxy_site.apps`, which connects it to Django's migration signals.
 """

@@ -1,12 +1,12 @@
-"""The file that `backup` writes: an ordinary tar without compression, and without anything clever.
+"""The file format of `backup`: a plain tar without compression.
 
-    manifest.json       what made it, what the rest holds: sizes, SHA-256
+    manifest.json       engine, version and time, and for each file its size and SHA-256
     database.sqlite3    or database.pgdump
     settings.env        lines of the .env files
     keys.json           only if asked for: keys and secret settings, encrypted with a passphrase
 
-Reading takes single blocks, each a plain file of a known name and the size that the manifest says. Whatever
-else a tar may hold (links, paths, long names, holes, headers that stand for others) ends the reading.
+Reading accepts only plain files of known names with the sizes in the manifest. Any other tar feature (links,
+paths, long names, sparse files, extended headers) is refused.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ SETTINGS = "settings.env"
 KEYS = "keys.json"
 DATABASES = {"sqlite": "database.sqlite3", "postgresql": "database.pgdump"}
 MOST_BYTES = {MANIFEST: 64 * 1024, SETTINGS: 1024 * 1024, KEYS: 4 * 1024 * 1024}
-"""Of those read into memory."""
+"""The largest size of each file that is read into memory."""
 STEP = 1024 * 1024
 
 
 class NotABackup(Exception):
-    """The text goes on where the name of the file ends."""
+    """The file is no backup or damaged; the text continues a sentence that begins with the file's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     engine: str
     version: str
-    """Of the code that made the backup."""
+    """The version of the code that made the backup."""
     made_at: str
 
 
 @dataclass(slots=True)
 class Contents:
-    """`manifest` is None for a bare copy of a database."""
+    """The contents of a backup; `manifest` is None for a bare copy of a database."""
 
     database: Path
     engine: str
@@ -60,7 +60,7 @@ class Contents:
 
 
 def write(path: Path, manifest: Manifest, database: Path, parts: Mapping[str, bytes]) -> None:
-    """Raises OSError."""
+    """Write the backup to `path`, which must not exist. Raises OSError."""
     name = DATABASES[manifest.engine]
     files = {name: {"bytes": database.stat().st_size, "sha256": _hash_of(database)}}
     files |= {
@@ -79,7 +79,8 @@ def write(path: Path, manifest: Manifest, database: Path, parts: Mapping[str, by
 
 
 def read(path: Path, folder: Path) -> Contents:
-    """Puts the database into the folder. Raises NotABackup, and OSError when the disk is full."""
+    """Read a backup, writing its database to the folder. Raises NotABackup, and OSError when the disk is
+    full."""
     with _open(path) as file:
         start = file.read(16)
         file.seek(0)
@@ -92,7 +93,7 @@ def read(path: Path, folder: Path) -> Contents:
 
 
 def _open(path: Path) -> BinaryIO:
-    """A device or a pipe is not even waited for."""
+    """Open a regular file, without blocking on a device or pipe. Raises NotABackup."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
@@ -105,7 +106,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _copy_journal(path: Path, folder: Path) -> None:
-    """What a killed server wrote last stands in the journal beside its database, and only there."""
+    """Copy the SQLite journal beside the database, which alone has the last writes of a killed server."""
     journal = path.with_name(f"{path.name}-wal")
     if journal.is_file():
         with _open(journal) as file, _create(folder / f"{DATABASES['sqlite']}-wal") as copied:
@@ -150,14 +151,14 @@ def _read_tar(file: BinaryIO, folder: Path) -> Contents:
 
 
 def _next(file: BinaryIO) -> tuple[str, int] | None:
-    """Name and size of the file that follows; None at the end."""
+    """Name and size of the next file in the tar; None at the end. Raises NotABackup."""
     block = file.read(tarfile.BLOCKSIZE)
     if block == tarfile.NUL * tarfile.BLOCKSIZE:
         return None
     try:
         header = tarfile.TarInfo.frombuf(block, "ascii", "strict")
     except (tarfile.HeaderError, UnicodeDecodeError) as error:
-        # An empty block is the end of the file, which should have come after two of zeros.
+        # A short block is the end of the file; a tar ends with two blocks of zeros before that.
         raise NotABackup(
             "is damaged: it ends too early"
             if len(block) < tarfile.BLOCKSIZE and file.tell() > 512
@@ -178,7 +179,7 @@ def _take(file: BinaryIO, size: int, most: int) -> bytes:
 
 
 def _unpack(file: BinaryIO, size: int, target: Path) -> str:
-    """Its SHA-256."""
+    """Write the next file to `target`; returns its SHA-256."""
     digest, left = hashlib.sha256(), size
     with _create(target) as database:
         while left and (data := file.read(min(left, STEP))):
@@ -196,7 +197,7 @@ def _skip_padding(file: BinaryIO, size: int, taken: int) -> None:
 
 
 def _manifest(text: bytes) -> tuple[Manifest, dict[str, Any]]:
-    """And what it says of the other files, by name."""
+    """The manifest, and the sizes and hashes it lists by file name. Raises NotABackup."""
     values = _object(text)
     if values.get("format") != FORMAT:
         raise NotABackup("is not a backup that this version reads")
@@ -243,7 +244,7 @@ def _add(tar: tarfile.TarFile, name: str, content: BinaryIO, size: int) -> None:
 
 
 def _create(path: Path) -> BinaryIO:
-    """A new file for its owner only."""
+    """Create a new file with mode 0600."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
 
 

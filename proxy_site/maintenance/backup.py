@@ -1,4 +1,4 @@
-"""One file that holds what the gateway must remember: database, settings, and keys if asked for."""
+"""Backup of database and settings, and on request of the keys, into one file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 ELSEWHERE = {"DATA_DIR", "DATABASE_URL", "SECRET_KEY", "CREDENTIALS_KEYS"}
-"""Where things lie is for each machine to say; the keys have a place of their own in a backup."""
+"""Settings left out of the backup's settings: locations, which belong to the machine, and keys, which have a
+file of their own in it."""
 
 
 def back_up(database: BaseDatabaseWrapper, path: Path, passphrase: str = "") -> None:
-    """A new file for its owner only, whole or not there. With a passphrase the keys and the secret
-    settings are in it, under that. Raises CopyFailed, OSError, and FileExistsError when the file is there.
-    """
+    """Write a backup to a new file with mode 0600, which appears only when it is complete. With a passphrase
+    it includes the keys and the secret settings, encrypted. Raises CopyFailed, OSError, and FileExistsError
+    when the file exists."""
     if os.path.lexists(path):
         raise FileExistsError(path)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as name:
@@ -36,7 +37,7 @@ def back_up(database: BaseDatabaseWrapper, path: Path, passphrase: str = "") -> 
         beside = folder / "backup"
         archive.write(beside, _manifest(database), copied, _parts(passphrase))
         sync(beside)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # from here on the name is ours
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # claims the name
         beside.rename(path)
 
 

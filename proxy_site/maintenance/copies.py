@@ -1,7 +1,7 @@
-"""A copy of the database before something is done to all of it. DATA_DIR keeps the last three.
+"""Copies of the database before a migration, downgrade or restore. DATA_DIR keeps the last three.
 
-SQLite's online backup sees one state of the database, whoever writes meanwhile; a copy of the file would lack
-what stands in the journal beside it.
+SQLite's online backup copies one consistent state during concurrent writes; a copy of the file would lack the
+changes in its journal.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ SUFFIXES = {"sqlite": ".sqlite3", "postgresql": ".pgdump"}
 
 
 class CopyFailed(Exception):
-    """The text says why, as a sentence."""
+    """The database cannot be copied; the text is the reason."""
 
 
 def keep_copy(database: BaseDatabaseWrapper, before: str) -> Path:
-    """`before` is what is about to happen, for the name: a version, or "restore". Raises CopyFailed."""
+    """Copy the database into DATA_DIR/copies; the name contains `before`: a version, or "restore". Raises
+    CopyFailed."""
     folder = Path(settings.DATA_DIR) / "copies"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -46,7 +47,8 @@ def keep_copy(database: BaseDatabaseWrapper, before: str) -> Path:
 
 
 def copy(database: BaseDatabaseWrapper, path: Path) -> None:
-    """A new file for its owner only, whole or not there. Raises CopyFailed."""
+    """Copy the database to a file with mode 0600, which appears only when it is complete. Raises
+    CopyFailed."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         os.close(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -64,7 +66,8 @@ def copy(database: BaseDatabaseWrapper, path: Path) -> None:
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
-    """Raises sqlite3.Error and OSError."""
+    """Copy with SQLite's online backup. Raises sqlite3.Error, and OSError when the disk has too little
+    room."""
     wanted = source.stat().st_size
     if shutil.disk_usage(target.parent).free < wanted:
         raise OSError(errno.ENOSPC, f"the disk has no room for {wanted / 1e6:,.0f} MB")
@@ -82,6 +85,6 @@ def sync(path: Path) -> None:
 
 
 def reason(error: Exception) -> str:
-    """As the end of a sentence, without its full stop."""
+    """The error's text as the end of a sentence, without full stop."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text.strip().removesuffix(".")

@@ -1,7 +1,7 @@
-"""Migrations forward and back, without losing what only the newer side knows.
+"""Migrations forward and back without loss of data.
 
-Going back drops tables and columns that the older version does not have. What stood in them is set aside
-first, in tables named `kept_...` that older code does not look at, and put back when newer code migrates.
+Going back drops tables and columns that the older version does not have. Their rows are copied first to
+tables named `kept_...`, which older code ignores, and are restored when newer code migrates forward again.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ FIRST: Release = (0, 1, 0)
 KEPT = re.compile(r"kept_(?P<what>rows|columns)_(?P<number>\d+)_(?P<table>\w+)")
 
 
-# Around Django's `migrate`, whoever calls it: runserver, another command, a person
+# Receivers of Django's migration signals, for each caller of `migrate`
 
 
 def before_migrate(using: str, plan: Sequence[tuple[Migration, bool]], **options: Any) -> None:
-    """Raises DatabaseTooNew, or CommandError when there is no room for a copy."""
+    """Refuse a newer database, and copy it before it is changed. Raises DatabaseTooNew, and CommandError when
+    it cannot be copied."""
     database = connections[using]
     versions.refuse_newer_database(database)
     if plan and _has_something(database):
@@ -51,7 +52,7 @@ def before_migrate(using: str, plan: Sequence[tuple[Migration, bool]], **options
 
 
 def after_migrate(using: str, plan: Sequence[tuple[Migration, bool]] = (), **options: Any) -> None:
-    """Also after Django's `flush`, which has no plan."""
+    """Restore kept rows and store the versions; also after Django's `flush`, which has no plan."""
     database = connections[using]
     went_back = any(backwards for _, backwards in plan)
     if not went_back:
@@ -61,9 +62,9 @@ def after_migrate(using: str, plan: Sequence[tuple[Migration, bool]] = (), **opt
 
 
 def copy_first(database: BaseDatabaseWrapper, before: str) -> None:
-    """Says where the copy is. Without PostgreSQL's programs there is none, which is said, too.
+    """Copy the database and print the path. Without PostgreSQL's programs there is no copy, only a message.
 
-    Raises CommandError.
+    Raises CommandError when the copy fails otherwise.
     """
     try:
         path = keep_copy(database, before)
@@ -86,7 +87,7 @@ def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-# Without Django's signals, for a database that is not the one in use yet
+# Without Django's signals, for a database that is not in use yet
 
 
 def migrate(database: BaseDatabaseWrapper) -> None:
@@ -97,7 +98,7 @@ def migrate(database: BaseDatabaseWrapper) -> None:
 
 
 def is_older(database: BaseDatabaseWrapper, version: Release) -> bool:
-    """Whether it lacks migrations that this version has."""
+    """Whether the database lacks migrations that this version has."""
     loader = MigrationLoader(database)
     has = {key for key, at in our_migrations(loader).items() if release(at.since) <= version}
     return not has <= loader.applied_migrations.keys()
@@ -106,8 +107,9 @@ def is_older(database: BaseDatabaseWrapper, version: Release) -> bool:
 def go_back(
     database: BaseDatabaseWrapper, version: Release, progress: Callable[..., None] | None = None
 ) -> int:
-    """To the state that this version knows. How many migrations were taken back; done again after it was
-    interrupted, it does the rest. `progress` is Django's: it hears of each step."""
+    """Migrate back to the state of this version; returns the number of migrations undone. After an
+    interruption a second call does the remaining ones. `progress` is the callback of Django's
+    MigrationExecutor."""
     executor = MigrationExecutor(database, progress)
     targets = _targets(executor.loader, version)
     plan = executor.migration_plan(targets)
@@ -119,8 +121,8 @@ def go_back(
 
 
 def _targets(loader: MigrationLoader, version: Release) -> list[Target]:
-    """The last migration of each of our apps that has run here and that the version has; their numbers are
-    their order."""
+    """For each app of this project, the last applied migration that the version has; None for none. Their
+    names begin with numbers in order."""
     named = our_migrations(loader)
     stay = [
         key for key, at in named.items() if key in loader.applied_migrations and release(at.since) <= version
@@ -131,11 +133,11 @@ def _targets(loader: MigrationLoader, version: Release) -> list[Target]:
     ]
 
 
-# What the older version has no place for
+# Rows and columns that the older version does not have
 
 
 def _set_aside(database: BaseDatabaseWrapper, plan: Sequence[tuple[Migration, bool]]) -> None:
-    """What the migrations that this plan takes back would drop."""
+    """Copy the rows and columns that the backward plan would drop to `kept_...` tables."""
     loader = MigrationLoader(database)
     going = {(migration.app_label, migration.name) for migration, backwards in plan if backwards}
     applied = [key for key in our_migrations(loader) if key in loader.applied_migrations]
@@ -145,13 +147,14 @@ def _set_aside(database: BaseDatabaseWrapper, plan: Sequence[tuple[Migration, bo
     for table, what, columns in _lost(now, then, {app for app, _ in applied}):
         names = ", ".join(map(database.ops.quote_name, columns))
         kept = database.ops.quote_name(f"kept_{what}_{number}_{table}")
-        # Names of our own models' tables, here and below.
+        # Table names come from this project's models, here and below.
         source = database.ops.quote_name(table)
         _execute(database, f"CREATE TABLE {kept} AS SELECT {names} FROM {source}")  # noqa: S608
 
 
 def _lost(now: Apps, then: Apps, our_apps: set[str]) -> Iterator[tuple[str, str, list[str]]]:
-    """Table, "rows" or "columns", and columns: all those of a table that goes, or key and those that go."""
+    """What a downgrade drops: table, "rows" with all columns of a dropped table, or "columns" with the key
+    and the dropped columns."""
     tables = {model._meta.db_table: model for model in then.get_models(include_auto_created=True)}
     for model in now.get_models(include_auto_created=True):
         table = model._meta.db_table
@@ -171,7 +174,7 @@ def _key(model: Any) -> list[str]:
 
 
 def put_back(database: BaseDatabaseWrapper) -> None:
-    """What the tables have a place for now; the rest waits for newer code. What was set aside last counts."""
+    """Restore kept rows and columns whose tables have them again; others stay kept. The newest copy wins."""
     for kept, what, _, table in sorted(_kept(database), key=_turn):
         with database.cursor() as cursor:
             tables = database.introspection.table_names(cursor)
@@ -183,7 +186,8 @@ def put_back(database: BaseDatabaseWrapper) -> None:
 
 
 def _turn(kept: tuple[str, str, int, str]) -> tuple[bool, int]:
-    """Rows are put where there is none yet, so the last ones first; columns are written over."""
+    """Sort key of the order of restoring: rows newest first, since existing rows are not replaced; columns
+    oldest first, since they overwrite."""
     _, what, number, _ = kept
     return (False, -number) if what == "rows" else (True, number)
 
@@ -206,7 +210,7 @@ def _statements(
 
 
 def _kept(database: BaseDatabaseWrapper) -> list[tuple[str, str, int, str]]:
-    """Name, "rows" or "columns", the number of the way back, and the table that it is for."""
+    """The kept tables: name, "rows" or "columns", number of the downgrade, and original table."""
     matches = map(KEPT.fullmatch, database.introspection.table_names())
     return [(m[0], m["what"], int(m["number"]), m["table"]) for m in matches if m]
 

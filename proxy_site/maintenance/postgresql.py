@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs: pg_dump writes a database into a file, pg_restore reads such a file."""
+"""Dump and restore with PostgreSQL's programs pg_dump, pg_restore and psql."""
 
 from __future__ import annotations
 
@@ -17,36 +17,38 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 MAGIC = b"PGDMP"
-"""How a dump in pg_dump's custom format begins."""
+"""The first bytes of a dump in pg_dump's custom format."""
 PACKAGE = "On Debian and Ubuntu it comes with `apt install postgresql-client`."
 
 
 class ProgramFailed(Exception):
-    """The text says which one and why, as a sentence."""
+    """A program is missing or failed; the text is a sentence with its name and the reason."""
 
 
 def our_tables(database: BaseDatabaseWrapper) -> list[str]:
-    """Also those of Django, of packages and of newer code; a database may hold others."""
+    """The gateway's tables, with those of Django, of packages and of newer code, but no others in the
+    database."""
     prefixes = ("django_", "kept_", *(f"{config.label}_" for config in apps.get_app_configs()))
     return [name for name in database.introspection.table_names() if name.startswith(prefixes)]
 
 
 def dump(database: BaseDatabaseWrapper, path: Path) -> None:
-    """Our tables, in pg_dump's custom format. Raises ProgramFailed."""
+    """Dump the gateway's tables in pg_dump's custom format. Raises ProgramFailed."""
     tables = [f'--table="{name}"' for name in our_tables(database)]
     settings = database.settings_dict
     _run(_command("pg_dump", settings, "--format=custom", f"--file={path}", *tables), settings)
 
 
 def rows(path: Path, table: str) -> list[list[str]]:
-    """One table of a dump, as pg_dump writes its columns. Raises ProgramFailed."""
+    """The rows of one table of a dump, their columns as pg_dump's text. Raises ProgramFailed."""
     text = _run(_restoring(path, "--data-only", f"--table={table}", "--file=-")).decode(errors="replace")
     lines = text.partition("FROM stdin;\n")[2].partition("\\.\n")[0]
     return [line.split("\t") for line in lines.splitlines()]
 
 
 def replace(database: BaseDatabaseWrapper, path: Path, folder: Path) -> None:
-    """Our tables by those of a dump, all or nothing, through files in the folder. Raises ProgramFailed."""
+    """Replace the gateway's tables by those of a dump in one transaction, with temporary files in `folder`.
+    Raises ProgramFailed."""
     away, back = folder / "drop.sql", folder / "restore.sql"
     names = ", ".join(map(database.ops.quote_name, our_tables(database)))
     away.write_text(f"DROP TABLE IF EXISTS {names} CASCADE;" if names else "")

@@ -1,7 +1,7 @@
-"""A backup put in the place of the database that is here.
+"""Restore of a backup in place of the present database.
 
-Everything is looked at and migrated beside it first; only then is the old database replaced, in one step, and
-a copy of it kept. Whatever goes wrong before that step changes nothing.
+The backup is checked, and with SQLite migrated, in a work folder first; then the present database is copied
+and replaced in one step. A failure before that step changes nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 WORK = ".restore-"
 JOURNALS = ("-wal", "-shm", "-journal")
-"""SQLite would take a stale one for the newest changes of the restored file."""
+"""Suffixes of SQLite's journals; it would apply a stale journal to the restored file."""
 FERNET_TOKEN = re.compile(r"gAAAAA[\w=-]+", re.ASCII)
 SMALLEST_TABLES = {"django_migrations", "accounts_account", "gateway_requestlog"}
 
@@ -61,7 +61,7 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What stood under the passphrase."""
+    """The decrypted content of the backup's keys.json."""
 
     credentials_keys: list[str] = field(default_factory=list)
     settings: list[str] = field(default_factory=list)
@@ -69,16 +69,17 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What the operator is asked, when it is needed."""
+    """Callbacks to the operator, called only when needed."""
 
     passphrase: Callable[[], str]
     may_replace: Callable[[], bool]
     wants_keys: bool
-    """The keys in the backup are to be used also when those that are here would do."""
+    """Use the backup's keys even when the present ones decrypt its accounts."""
 
 
 def restore(path: Path, questions: Questions) -> Restored:
-    """No server may run meanwhile. Raises CommandError, and nothing has changed then."""
+    """Restore a backup or a copy; no server may run meanwhile. Raises CommandError, whose text tells whether
+    anything was changed."""
     try:
         with _work_folder() as folder:
             contents = archive.read(path, folder)
@@ -148,7 +149,7 @@ def _restore_postgresql(contents: Contents, folder: Path, questions: Questions) 
 
 
 def _place() -> Path:
-    """Where the file of the database lies, and its journals beside it, when a link leads there."""
+    """The path of the database file, with links resolved; its journals are beside it."""
     return Path(connection.settings_dict["NAME"]).resolve()
 
 
@@ -162,8 +163,8 @@ def _ask(questions: Questions, *, is_here: bool) -> None:
 
 @contextmanager
 def _work_folder() -> Iterator[Path]:
-    """On the disk of the database, so that its file can be moved from there. Removes what an earlier restore
-    left behind when it was killed."""
+    """A temporary folder on the disk of the database, so that its file can be renamed into place. Removes
+    folders of earlier restores that were killed."""
     is_file = connection.vendor == "sqlite"
     parent = _place().parent if is_file else Path(settings.DATA_DIR)
     for old in parent.glob(f"{WORK}*"):
@@ -178,7 +179,8 @@ def _wrong_engine(engine: str) -> str:
 
 
 def check_sqlite(path: Path) -> None:
-    """Whole, ours, and without code of its own. Raises NotABackup."""
+    """Check that the file is an undamaged database of this gateway without triggers, views and virtual
+    tables. Raises NotABackup."""
     try:
         with closing(sqlite3.connect(path)) as database:
             schema = database.execute("SELECT type, name, rootpage FROM sqlite_master").fetchall()
@@ -206,7 +208,7 @@ def _as_database(path: Path) -> Iterator[BaseDatabaseWrapper]:
 
 
 def _refuse_newer(oldest_code: str, migrated_by: str) -> None:
-    """Raises NotABackup."""
+    """Raises NotABackup when the backup needs newer code."""
     if not lets_in(oldest_code):
         raise NotABackup(
             f"was migrated by version {migrated_by} and needs {oldest_code} or newer; this is "
@@ -219,7 +221,7 @@ def _refuse_newer(oldest_code: str, migrated_by: str) -> None:
 
 
 def _secrets(contents: Contents, sealed: list[str], questions: Questions) -> Secrets:
-    """Those of the backup, if wanted or needed. Raises NotABackup when no key opens the credentials."""
+    """The backup's secrets, if wanted or needed. Raises NotABackup when no key decrypts the credentials."""
     here = _count_opened(sealed, _keys_here())
     secrets = Secrets()
     if contents.keys and (questions.wants_keys or (sealed and not here)):
@@ -235,7 +237,7 @@ def _secrets(contents: Contents, sealed: list[str], questions: Questions) -> Sec
 
 
 def _keys_here() -> list[str]:
-    """Without what is no key: the file may be empty, or damaged."""
+    """The present keys; those before a malformed one when the file is damaged."""
     keys = []
     with contextlib.suppress(ValueError):
         found = encryption.keys()
@@ -270,7 +272,7 @@ def _open_secrets(content: dict[str, Any], passphrase: str) -> Secrets:
 
 
 def _use_keys(secrets: Secrets, restored: Restored) -> None:
-    """The keys that were here stay, after those of the backup: nothing that opened becomes unreadable."""
+    """Put the backup's keys before the present ones, which stay for what they have encrypted."""
     if not secrets.credentials_keys:
         return
     if encryption.keys_are_in_a_file():
@@ -281,7 +283,7 @@ def _use_keys(secrets: Secrets, restored: Restored) -> None:
 
 
 def _settings_lines(contents: Contents, secrets: Secrets) -> dict[str, str]:
-    """Those that the file in the project's folder does not decide. Raises NotABackup."""
+    """The backup's settings, without those set in the project's `.env`. Raises NotABackup."""
     path = Path(settings.DATA_DIR) / ".env"
     try:
         lines = lines_of("\n".join([contents.settings, *secrets.settings]), path)
@@ -292,7 +294,7 @@ def _settings_lines(contents: Contents, secrets: Secrets) -> dict[str, str]:
 
 
 def _use_settings(lines: dict[str, str], restored: Restored) -> None:
-    """Into `.env` in DATA_DIR, if there is none yet."""
+    """Write the settings to `.env` in DATA_DIR, if there is none yet."""
     path = Path(settings.DATA_DIR) / ".env"
     if not lines:
         return
@@ -305,15 +307,15 @@ def _use_settings(lines: dict[str, str], restored: Restored) -> None:
     restored.notes.append(f"Its settings are in {path} now: {', '.join(lines)}.")
 
 
-# The step itself
+# Replacing the database
 
 
 def _keep_copy(place: Path) -> bool:
-    """Of the database that is here; false when it is damaged. Raises CommandError when there is no room."""
+    """Copy the present database; False when it is damaged. Raises CommandError when there is no room."""
     try:
         copy_first(connection, "restore")
         with closing(sqlite3.connect(place)) as database:
-            # The file alone is all of it, until it goes.
+            # Moves all changes from the journal into the file.
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except (CommandError, sqlite3.Error):
         if _is_readable(place):
@@ -323,7 +325,7 @@ def _keep_copy(place: Path) -> bool:
 
 
 def _set_aside(place: Path, restored: Restored) -> None:
-    """With its journal, as it is."""
+    """Move the damaged database and its journals to a folder of their own."""
     aside = Path(tempfile.mkdtemp(dir=place.parent, prefix="damaged-"))
     for one in (place, *_journals(place)):
         if one.exists():

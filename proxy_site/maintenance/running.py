@@ -1,4 +1,4 @@
-"""Whether a server uses the database, for what must not be done under it."""
+"""Check that no server uses the database, for maintenance that must not run beside one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def no_server() -> Iterator[None]:
-    """With SQLite none can start meanwhile, either. Raises CommandError."""
+    """Run the body while no server runs; with SQLite none can start meanwhile. Raises CommandError."""
     with ExitStack() as stack:
         if connection.vendor == "sqlite":
             try:

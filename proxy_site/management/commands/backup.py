@@ -39,7 +39,7 @@ class Command(OperatorCommand):
         )
 
     def _prepare_database(self) -> None:
-        """Taken as it is."""
+        """Do not migrate: the backup has the database unchanged. Raises CommandError when there is none."""
         if Account._meta.db_table not in connection.introspection.table_names():
             raise CommandError("There is no database yet, so there is nothing to back up.")
 
@@ -77,7 +77,8 @@ class Command(OperatorCommand):
 
 
 def passphrase_from(path: str | None) -> str:
-    """Of a file, of standard input for "-", else of who sits at the terminal. Raises CommandError."""
+    """The passphrase from a file, from standard input for "-", else from the terminal. Raises
+    CommandError."""
     if path not in {None, "-"}:
         return read_passphrase(path)
     if path == "-":

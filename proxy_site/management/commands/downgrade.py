@@ -31,7 +31,7 @@ class Command(OperatorCommand):
         parser.add_argument("to", metavar="VERSION", help="such as 0.1.0")
 
     def _prepare_database(self) -> None:
-        """Not migrated first: it goes the other way."""
+        """Do not migrate forward first."""
         refuse_newer_database(connection)
 
     def act(self, *, to: str, json: bool, **options: Any) -> None:

@@ -40,7 +40,7 @@ class Command(OperatorCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def _prepare_database(self) -> None:
-        """The one that is here may be damaged."""
+        """Do not migrate: the present database may be damaged."""
 
     def act(self, *, file: str, yes: bool, json: bool, **options: Any) -> None:
         source = options["passphrase_file"]
@@ -62,7 +62,7 @@ class Command(OperatorCommand):
 
 
 def _of_when(made_at: str) -> str:
-    """Empty for a bare copy of a database, and for what is no time: a file can say anything of itself."""
+    """The time of the backup for the result line; empty for a bare copy of a database and an invalid time."""
     try:
         moment = datetime.fromisoformat(made_at)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The service itself: `manage.py runserver` sets up what is missing and serves until it is told to stop."""
+"""`manage.py runserver`: creates or migrates the database and keys, and serves until it is stopped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Command(GatewayCommand):
     examples = ("8672", "8672 --demo")
     help = (
-        "Runs the gateway. Database, keys and static files look after themselves. "
+        "Runs the gateway. It creates and migrates its database and makes its keys by itself. "
         "With --demo it answers from a built-in emulator, without any account."
     )
     looks_at_demo = False
@@ -49,7 +49,7 @@ class Command(GatewayCommand):
         parser.add_argument(
             "--fallback",
             action="store_true",
-            help="let another model step in when all accounts are at their limit",
+            help="let a fallback model answer when all accounts are at their limit",
         )
         parser.add_argument("--debug", action="store_true", help="log at level debug")
         parser.add_argument("--reload", action="store_true", help="for developers: restart when code changes")
@@ -76,7 +76,7 @@ class Command(GatewayCommand):
             )
 
     def _serve(self) -> None:
-        # Late: importing the server makes the event loop.
+        # Imported here, because importing the server creates the event loop.
         from proxy_site.serving.daphne import GatewayServer, PortTaken, bind, raise_open_files_limit
 
         with ExitStack() as stack:
@@ -103,11 +103,11 @@ class Command(GatewayCommand):
                 on_ready=partial(self._say, banner(shown_host, self._port)),
             ).run()
             if connection.vendor == "postgresql" and gateway.accounts.database.problem:
-                self._leave_threads_behind(1 if gateway.ledger.waiting else 0)
+                self._exit_without_threads(1 if gateway.ledger.waiting else 0)
 
-    def _leave_threads_behind(self, status: int) -> NoReturn:
-        """They wait for a database that does not answer, and Python would wait for them. What they hold is
-        lost either way; the log says how much."""
+    def _exit_without_threads(self, status: int) -> NoReturn:
+        """Exit without joining threads that wait for a database that does not answer. What they have not
+        written is lost either way; the log has the number of rows."""
         logging.shutdown()
         self.stdout.flush()
         self.stderr.flush()
@@ -125,7 +125,7 @@ class Command(GatewayCommand):
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
-        self.stdout.flush()  # a pipe would show nothing otherwise
+        self.stdout.flush()  # a pipe is buffered
 
     def _stop(self, sentence: str) -> NoReturn:
         self.stderr.write(escape_controls_but_line_ends(sentence))
