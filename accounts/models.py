@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.credentials.encryption import seal, unseal
@@ -18,9 +18,19 @@ from accounts.values.times import minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 THRESHOLD_RULES = [MinValueValidator(0.0), MaxValueValidator(0.99)]
+
+
+class AccountQuerySet(models.QuerySet["Account"]):
+    def usable(self) -> Self:
+        """The accounts that requests may be sent with; `Account.is_usable` is the same for one of them."""
+        return self.filter(_USABLE)
+
+    def unusable(self) -> Self:
+        return self.exclude(_USABLE)
 
 
 class Account(models.Model):
@@ -61,6 +71,8 @@ class Account(models.Model):
     last_used_at = models.DateTimeField("last used", null=True, blank=True)
     added_at = models.DateTimeField("added", auto_now_add=True)
 
+    objects = AccountQuerySet.as_manager()
+
     class Meta:
         ordering: ClassVar = ["priority", "id"]
 
@@ -75,6 +87,10 @@ class Account(models.Model):
         deleted = super().delete(*args, **kwargs)
         Revision.bump()
         return deleted
+
+    @property
+    def is_usable(self) -> bool:
+        return self.enabled and self.state == self.State.OK and self.terms_accepted_at is not None
 
     @property
     def refresh_token(self) -> str:
@@ -100,8 +116,7 @@ class Account(models.Model):
     STATE_FIELDS: ClassVar = ["state", "state_reason", "state_link", "state_since"]
 
 
-def usable_accounts() -> models.QuerySet[Account]:
-    return Account.objects.filter(enabled=True, state=Account.State.OK, terms_accepted_at__isnull=False)
+_USABLE = Q(enabled=True, state=Account.State.OK, terms_accepted_at__isnull=False)
 
 
 class SharedToken(models.Model):

@@ -67,11 +67,10 @@ class UsableFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("yes", "Usable now"), ("no", "Needs you")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
-        usable = {"enabled": True, "state": Account.State.OK, "terms_accepted_at__isnull": False}
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         if self.value() == "yes":
-            return queryset.filter(**usable)
-        return queryset.exclude(**usable) if self.value() == "no" else queryset
+            return queryset.usable()
+        return queryset.unusable() if self.value() == "no" else queryset
 
 
 class AccountList(ChangeList):

@@ -19,7 +19,7 @@ from django.db.models import Q
 from accounts.credentials.encryption import CredentialsUnreadable, seal, unseal
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenGrant, refresh_access_token
-from accounts.models import Account, ClientProblem, SharedToken, usable_accounts
+from accounts.models import Account, ClientProblem, SharedToken
 from accounts.status.states import enter_state
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _shared(
 
 def sealed_refresh_tokens() -> dict[int, str]:
     """Of the accounts in use, by their ids."""
-    return dict(usable_accounts().values_list("pk", "sealed_refresh_token"))
+    return dict(Account.objects.usable().values_list("pk", "sealed_refresh_token"))
 
 
 def _shared_token(account_id: int, now: float) -> AccessToken | None:

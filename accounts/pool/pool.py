@@ -28,7 +28,7 @@ from django.conf import settings
 
 from accounts.google.errors import Trouble
 from accounts.live_settings import live
-from accounts.models import usable_accounts
+from accounts.models import Account
 from accounts.pool import strategies
 from accounts.pool.cooldowns import EFFECTS, LIMITS, NO_EFFECT, ActiveCooldown, Cooldowns, ModelBackoff
 from accounts.pool.labels import short_labels
@@ -492,5 +492,5 @@ def read_usable_accounts() -> list[PooledAccount]:
             model_quota_thresholds=account.model_quota_thresholds,
             priority=account.priority,
         )
-        for account in usable_accounts()
+        for account in Account.objects.usable()
     ]

@@ -49,6 +49,8 @@ STATES: dict[str, tuple[str, str]] = {
 def required_action(account: Account) -> RequiredAction | None:
     """The action for this account, None when it can be used. A state set by Google comes before terms that
     are not accepted, and those before a disabled account."""
+    if account.is_usable:
+        return None
     email = shlex.quote(account.email)
     if account.state in STATES:
         what_to_do, command = STATES[account.state]
@@ -67,7 +69,5 @@ def required_action(account: Account) -> RequiredAction | None:
             command=f"enableaccount {email} --accept-terms",
             reason="" if account.enabled else account.state_reason,
         )
-    if not account.enabled:
-        reason = account.state_reason
-        return RequiredAction("Switched off", "Switch it on again.", f"enableaccount {email}", reason=reason)
-    return None
+    reason = account.state_reason
+    return RequiredAction("Switched off", "Switch it on again.", f"enableaccount {email}", reason=reason)

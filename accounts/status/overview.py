@@ -31,7 +31,7 @@ def _facts(account: Account) -> dict[str, Any]:
     action = required_action(account)
     return {
         "email": account.email,
-        "usable": action is None,
+        "usable": account.is_usable,
         "state": account.state,
         "state_since": account.state_since,
         "advice": asdict(action) if action else None,

@@ -31,9 +31,7 @@ class Command(OperatorCommand):
         for account in accounts:
             self._enable(account, accept_terms)
         if json:
-            self.set_result(
-                [{"email": one.email, "usable": required_action(one) is None} for one in accounts]
-            )
+            self.set_result([{"email": one.email, "usable": one.is_usable} for one in accounts])
             return
         for account in accounts:
             action = required_action(account)

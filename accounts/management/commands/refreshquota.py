@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 from accounts.command_line import manage
 from accounts.inspection import refresh_quota
 from accounts.management.operator_command import OperatorCommand
-from accounts.models import usable_accounts
+from accounts.models import Account
 from accounts.operators.audit import record_command
 from accounts.status.overview import describe
 
@@ -27,7 +27,7 @@ class Command(OperatorCommand):
         parser.add_argument("emails", nargs="*", metavar="EMAIL", help="default: all usable accounts")
 
     def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
-        accounts = self.accounts(emails) if emails else list(usable_accounts())
+        accounts = self.accounts(emails) if emails else list(Account.objects.usable())
         if not accounts and not self.say_if_there_is_none():
             self.say(f"No account can be used now. What to do about each: {manage('listaccounts')}")
         results = self.check_all(accounts, refresh_quota)
