@@ -32,6 +32,7 @@ from gateway.telemetry.request_ids import accepted_or_new, current_request_id
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
+    from gateway.api.authentication import Client
     from gateway.bodies.arrival import BodyLimits
     from gateway.bodies.shape import Body
     from gateway.service import Gateway
@@ -52,7 +53,10 @@ JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
 
 
 class ApiRequest(ASGIRequest):
-    """A request with its id, the gateway that is to serve it, and its body as soon as that has been read."""
+    """A request with its id, its client, the gateway that serves it, and its body once that has been read."""
+
+    client: Client
+    """Set by endpoints that only clients may call (gateway/api/endpoint.py)."""
 
     def __init__(self, scope: Scope, gateway: Gateway) -> None:
         super().__init__(scope, io.BytesIO())

@@ -1,8 +1,9 @@
-"""Who may call: a client with AUTH_TOKEN, or, while there is none, a program on this machine."""
+"""Clients: requests with AUTH_TOKEN or, while none is set, from programs on this machine."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from django.http.request import split_domain_port
 from django.utils.crypto import constant_time_compare
 
 from accounts.network import is_loopback
-from gateway.errors import AuthenticationFailed, InvalidRequest, PermissionDenied
+from gateway.errors import AuthenticationFailed, GatewayError, InvalidRequest, PermissionDenied
 from gateway.telemetry.noise import say_of_stranger
 
 if TYPE_CHECKING:
@@ -20,21 +21,43 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-    from gateway.errors import GatewayError
-
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who sent a request. `name` stands in the ledger, the log and statistics."""
+
+    name: str
+
+
+WITH_AUTH_TOKEN = Client("AUTH_TOKEN")
+ON_THIS_MACHINE = Client("loopback")
+
+
 def check_host(request: HttpRequest) -> None:
-    """A page in a browser can point a name of its own at 127.0.0.1; its Host header gives it away."""
+    """Refuse requests by DNS rebinding: a page's own host name that points at 127.0.0.1.
+
+    Raises InvalidRequest for a Host that is not in ALLOWED_HOSTS.
+    """
     try:
         request.get_host()
     except DisallowedHost as error:
         raise InvalidRequest("Host: this name is not in the setting ALLOWED_HOSTS.") from error
 
 
-def check_client(request: HttpRequest) -> None:
-    """Raises AuthenticationFailed or PermissionDenied."""
+def authenticate(request: HttpRequest) -> Client:
+    """Raises AuthenticationFailed or PermissionDenied; a refusal is logged."""
+    try:
+        return _authenticated(request)
+    except GatewayError as error:
+        address = str(request.META.get("REMOTE_ADDR", ""))
+        refused = "A client at %s was refused: %d %s"
+        say_of_stranger(logger, logging.WARNING, address, refused, address, error.status, error.message)
+        raise
+
+
+def _authenticated(request: HttpRequest) -> Client:
     if settings.AUTH_TOKEN:
         keys = list(client_keys(request))
         if not keys:
@@ -43,26 +66,22 @@ def check_client(request: HttpRequest) -> None:
             )
         if not any(constant_time_compare(key, settings.AUTH_TOKEN) for key in keys):
             raise AuthenticationFailed("The API key is not the gateway's AUTH_TOKEN.")
-    elif is_from_a_web_page(request):
+        return WITH_AUTH_TOKEN
+    if is_from_a_web_page(request):
         raise PermissionDenied(
             "This gateway has no AUTH_TOKEN, so it does not serve pages of other sites in a browser. "
             "The operator can set AUTH_TOKEN."
         )
-    elif not is_local(request):
+    if not is_local(request):
         raise PermissionDenied(
             "This gateway has no AUTH_TOKEN, so it serves only programs on its own machine. "
             "The operator can set AUTH_TOKEN."
         )
-
-
-def log_refusal(request: HttpRequest, error: GatewayError) -> None:
-    address = str(request.META.get("REMOTE_ADDR", ""))
-    refused = "A client at %s was refused: %d %s"
-    say_of_stranger(logger, logging.WARNING, address, refused, address, error.status, error.message)
+    return ON_THIS_MACHINE
 
 
 def client_keys(request: HttpRequest) -> Iterator[str]:
-    """Bearer first: that is the order in which Claude Code's own settings count."""
+    """The bearer token before `x-api-key`, as in the precedence of Claude Code's settings."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         yield token.strip()
@@ -71,13 +90,13 @@ def client_keys(request: HttpRequest) -> Iterator[str]:
 
 
 def is_local(request: HttpRequest) -> bool:
-    """The connection comes from this machine, and the client meant this machine."""
+    """Whether both the address of the peer and the Host header are loopback."""
     host, _ = split_domain_port(request.get_host())
     return is_loopback(str(request.META.get("REMOTE_ADDR", ""))) and is_loopback(host)
 
 
 def is_from_a_web_page(request: HttpRequest) -> bool:
-    """Any site can make a browser on this machine send requests here; the browser says that it did."""
+    """Whether a browser sent it for a page of another site (Sec-Fetch-Site, Origin)."""
     if request.headers.get("sec-fetch-site") == "cross-site":
         return True
     origin = request.headers.get("origin")
@@ -85,7 +104,7 @@ def is_from_a_web_page(request: HttpRequest) -> bool:
 
 
 def _host_of(origin: str) -> str:
-    """Empty for a text that is no address."""
+    """Empty for a malformed origin."""
     try:
         return urlsplit(origin).hostname or ""
     except ValueError:

@@ -1,11 +1,11 @@
-"""What every view of the Messages API has around it."""
+"""Decorator of the views under gateway/api: allowed methods, and authentication before the body is read."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.api.authentication import check_client, log_refusal
-from gateway.errors import GatewayError, MethodNotAllowed
+from gateway.api.authentication import authenticate
+from gateway.errors import MethodNotAllowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -18,19 +18,16 @@ if TYPE_CHECKING:
 
 
 def endpoint(*methods: str, for_clients: bool = True) -> Callable[[View], View]:
-    """Which methods it answers, and whether the caller must be a known client.
+    """Declare the methods of a view, and whether only clients may call it.
 
-    `judge_head` looks at that before the body is read (gateway/api/application.py), and raises GatewayError.
+    The application calls the view's `judge_head` before it reads the body. That sets `request.client`, and
+    raises GatewayError.
     """
 
     def decorate(view: View) -> View:
         def judge_head(request: ApiRequest) -> None:
             if for_clients:
-                try:
-                    check_client(request)
-                except GatewayError as error:
-                    log_refusal(request, error)
-                    raise
+                request.client = authenticate(request)
             if request.method not in methods:
                 raise MethodNotAllowed(
                     f"{request.path_info} does not answer {request.method}.", allow=", ".join(methods)

@@ -12,8 +12,6 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from django.conf import settings
-
 from accounts.values.sanitize import truncate
 from gateway.api.application import EventStream, JsonResponse
 from gateway.api.endpoint import endpoint
@@ -189,7 +187,7 @@ def _betas(request: ApiRequest) -> frozenset[str]:
 def _record(request: ApiRequest) -> RequestRecord:
     return RequestRecord(
         request_id=request.request_id,
-        client="AUTH_TOKEN" if settings.AUTH_TOKEN else "loopback",
+        client=request.client.name,
         session_id=truncate(request.headers.get(SESSION_HEADER, ""), 200),
         request_bytes=len(request.raw_body),
     )

@@ -56,7 +56,7 @@ TOKEN_COLUMNS = ("input_tokens", "output_tokens", "cache_read_tokens", "thinking
 class RequestRecord:
     request_id: str
     client: str
-    """Name of the client's key: AUTH_TOKEN, or loopback when there was none."""
+    """The name of the client (gateway/api/authentication.py)."""
     session_id: str
     request_bytes: int
     request_class: str = MESSAGES
