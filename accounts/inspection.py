@@ -1,6 +1,6 @@
-"""Looking an account over at Google: its project, its tier, its models and what is left of them.
+"""Inspect an account at Google: its project, its tier, its models and what is left of them.
 
-The server does this in the background, `verifyaccounts` and the operator's page on demand.
+The server does this in the background, `verifyaccounts` and the admin on demand.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from channels.db import database_sync_to_async
 from accounts.credentials.access_tokens import AccessTokens
 from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.watch import DatabaseDown
+from accounts.failures import ACCOUNT_POLICIES, FailureKind
 from accounts.google.code_assist import (
     Assignment,
     CodeAssistFailed,
@@ -26,11 +27,9 @@ from accounts.google.code_assist import (
     onboard_user,
     retrieve_cli_quota,
 )
-from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
 from accounts.models import Account
 from accounts.network import AccountsClient
-from accounts.pool.cooldowns import LIMITS
 from accounts.quota.snapshots import store_quotas
 from accounts.status.states import enter_state
 
@@ -38,14 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
-
-STATES = {
-    Trouble.NEEDS_VERIFICATION: Account.State.NEEDS_VERIFICATION,
-    Trouble.DISABLED: Account.State.DISABLED_BY_PROVIDER,
-}
-
-ACCEPTED = {*LIMITS, Trouble.CAPACITY, Trouble.NOT_FOUND, Trouble.BAD_REQUEST}
-"""Refusals of a model call that say nothing against the account."""
 
 AccountTrouble = (
     SignInExpired, ClientSecretWrong, TokenEndpointDown, CredentialsUnreadable, CodeAssistFailed, DatabaseDown
@@ -80,7 +71,7 @@ async def inspect(
         try:
             offers = await fetch_available_models(client, access_token, project_id)
         except CodeAssistFailed as error:
-            if error.refusal is None or error.refusal.trouble is not Trouble.WRONG_PROJECT:
+            if error.kind is not FailureKind.WRONG_PROJECT:
                 raise
             # It was removed, or never was this account's: ask which one is.
             project_id, tier = await _find_project(client, access_token, "")
@@ -101,7 +92,7 @@ async def inspect_account(
     try:
         return await inspect(client, token, project_id, with_tier=with_tier)
     except CodeAssistFailed as error:
-        if error.refusal is None or error.refusal.trouble is not Trouble.ACCESS_TOKEN_REFUSED:
+        if error.kind is not FailureKind.ACCESS_TOKEN_REFUSED:
             raise
         tokens.forget(account_id, token)
     return await inspect(client, await tokens.get(account_id), project_id, with_tier=with_tier)
@@ -147,8 +138,8 @@ async def _cli_offers(client: AccountsClient, access_token: str, project_id: str
 
 
 def _as_out_of_use(error: CodeAssistFailed) -> CodeAssistFailed:
-    if error.refusal is not None and (state := STATES.get(error.refusal.trouble)) is not None:
-        return OutOfUse(state, error.refusal.message, error.refusal.link)
+    if error.error is not None and (state := ACCOUNT_POLICIES[error.error.kind].state):
+        return OutOfUse(Account.State(state), error.error.message, error.error.link)
     return error
 
 
@@ -191,7 +182,7 @@ AT_ONCE = 8
 async def check_all(
     accounts: Sequence[Account], check: Check, on_done: Callable[[CheckResult], None] = lambda result: None
 ) -> list[CheckResult]:
-    """Several at once; the verdicts in the order of `accounts`, `on_done` in the order they come."""
+    """Several at once; returns results in the order of `accounts`, calls `on_done` in the order they come."""
     client = AccountsClient()
     tokens = AccessTokens(client)
     few_at_once = asyncio.Semaphore(AT_ONCE)
@@ -214,16 +205,16 @@ async def check_all(
 
 
 async def verify(account: Account, client: AccountsClient, tokens: AccessTokens) -> CheckResult:
-    """Put one account to the test with a new access token. What passes is in state OK again.
+    """Check one account with a new access token, and put it in state OK if it passes.
 
-    An account that was taken out of use by what Google said to a request is asked for an answer, too: the
-    other calls may well work. Trouble that is not the account's (no network, a wrong client secret) leaves
-    its state as it is.
+    An account that the answer to a request took out of use makes a model call, too, because the other calls
+    may work all the same. A failure that is not the account's (no network, a wrong client secret) leaves its
+    state.
     """
     try:
         access_token = await tokens.renew(account.pk)
         inspection = await inspect(client, access_token, account.project_id)
-        if account.state in STATES.values():
+        if account.state in {Account.State.NEEDS_VERIFICATION, Account.State.DISABLED_BY_PROVIDER}:
             await _try_a_model(client, access_token, inspection)
     except OutOfUse as error:
         await database_sync_to_async(enter_state)(account.pk, error.state, str(error), error.link)
@@ -246,7 +237,7 @@ async def refresh_quota(account: Account, client: AccountsClient, tokens: Access
 
 
 async def _try_a_model(client: AccountsClient, access_token: str, inspection: Inspection) -> None:
-    """Raises OutOfUse or CodeAssistFailed. A refusal for want of quota or capacity will do: the account was
+    """Raises OutOfUse or CodeAssistFailed. An error for want of quota or capacity passes: the account was
     accepted."""
     models = sorted(
         inspection.offers.values(), key=lambda offer: (offer.remaining_fraction == 0, "flash" not in offer.id)
@@ -255,14 +246,14 @@ async def _try_a_model(client: AccountsClient, access_token: str, inspection: In
         try:
             await generate_a_token(client, access_token, inspection.project_id, offer.id)
         except CodeAssistFailed as error:
-            if error.refusal is None or error.refusal.trouble not in ACCEPTED:
+            if error.kind is None or not ACCOUNT_POLICIES[error.kind].accepts_account:
                 raise _as_out_of_use(error) from error
 
 
 def _is_unreachable(error: Exception) -> bool:
     if isinstance(error, TokenEndpointDown):
         return True
-    return isinstance(error, CodeAssistFailed) and error.refusal is None
+    return isinstance(error, CodeAssistFailed) and error.error is None
 
 
 async def _result(

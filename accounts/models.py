@@ -234,7 +234,10 @@ class Cooldown(models.Model):
     model_key = models.CharField(max_length=150)
     since = models.DateTimeField(default=EPOCH, db_default=EPOCH)
     until = models.DateTimeField()
+    kind = models.CharField(max_length=40, default="", db_default="")
+    """The name of a FailureKind."""
     reason = models.CharField(max_length=200)
+    """For people."""
 
     class Meta:
         ordering: ClassVar = ["until"]

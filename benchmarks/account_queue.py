@@ -75,11 +75,11 @@ class Bench:
         self.held.pop(0).release()
 
     def an_account_refuses(self) -> None:
-        from accounts.google.errors import Trouble
+        from accounts.failures import FailureKind
 
         self.now += 3  # failures of one moment count once
         self.turn += 1
-        self.pool.failed(self.held[self.turn % len(self.held)], Trouble.RATE_LIMIT, 1)
+        self.pool.failed(self.held[self.turn % len(self.held)], FailureKind.RATE_LIMIT, 1)
 
     def the_wake_up_timer_fires(self) -> None:
         self.pool.recheck()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, headers
-from accounts.google.errors import Refusal, is_closed_api, is_googles_page, parse_refusal, parse_timestamp
+from accounts.google.errors import is_closed_api, is_googles_page, parse_error, parse_timestamp
 from accounts.network import CallFailed
 from accounts.values.outside import NotJson, number, parse_json, whole_number, word
 from accounts.values.sanitize import truncate
@@ -23,6 +23,7 @@ from accounts.values.sanitize import truncate
 if TYPE_CHECKING:
     from collections.abc import Sized
 
+    from accounts.failures import FailureKind, UpstreamError
     from accounts.network import AccountsClient
 
 MOST_MODELS = 2000
@@ -39,11 +40,15 @@ CLOSED_API_REMARK = (
 
 
 class CodeAssistFailed(Exception):
-    """`refusal` is None when no answer came at all."""
+    """`error` is None when no answer came at all, or one that is no error and cannot be read."""
 
-    def __init__(self, message: str, refusal: Refusal | None = None) -> None:
+    def __init__(self, message: str, error: UpstreamError | None = None) -> None:
         super().__init__(message)
-        self.refusal = refusal
+        self.error = error
+
+    @property
+    def kind(self) -> FailureKind | None:
+        return self.error.kind if self.error is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,7 @@ async def _call(
     mode: HeaderMode = "antigravity",
     prod_first: bool = False,
 ) -> dict[str, Any]:
-    """Try each base URL in turn; a refusal that would be the same everywhere ends it at once."""
+    """Try each base URL in turn; end at an error that would be the same everywhere."""
     failure = CodeAssistFailed(f"{method} was not tried.")
     for base in base_urls("cli" if prod_first else mode):
         try:
@@ -179,9 +184,9 @@ async def _call(
             continue
         if answer.status == 200:
             return _json_object(method, answer.content)
-        refusal = parse_refusal(answer.status, answer.content, answer.headers, now=datetime.now(UTC))
-        remark = CLOSED_API_REMARK if is_closed_api(refusal) else ""
-        failure = CodeAssistFailed(f"{method}: {refusal.status} {refusal.message}{remark}", refusal)
+        error_answer = parse_error(answer.status, answer.content, answer.headers, now=datetime.now(UTC))
+        remark = CLOSED_API_REMARK if is_closed_api(error_answer) else ""
+        failure = CodeAssistFailed(f"{method}: {error_answer}{remark}", error_answer)
         if answer.status in {400, 401}:
             break
     raise failure

@@ -1,4 +1,4 @@
-"""Google's error bodies into our words, and when to try again. Pure: the caller says what time it is.
+"""Map Google's error bodies to failure kinds, and read when to try again. Pure: the time is an argument.
 
 Bodies have the shape {"error": {"code", "status", "message", "details": [...]}}; a streaming call may
 wrap it in a list of one. What happened is read from `details[].reason` first and from the text last,
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from accounts.failures import FailureKind, UpstreamError
 from accounts.values.outside import NotJson, parse_json, word
 from accounts.values.sanitize import truncate
 
@@ -34,49 +33,26 @@ CLOSED_API = "cloudcode-pa.googleapis.com"
 VERIFICATION_HOSTS = {"accounts.google.com", "support.google.com"}
 
 
-class Trouble(Enum):
-    """What a refusal means for the request and for the account."""
-
-    BAD_REQUEST = "bad request"
-    BAD_SIGNATURE = "a thinking signature was refused"
-    ACCESS_TOKEN_REFUSED = "access token refused"  # noqa: S105
-    NEEDS_VERIFICATION = "needs verification"
-    DISABLED = "disabled by Google"
-    NO_LICENCE = "no licence for this model"
-    WRONG_PROJECT = "project refused"
-    CLIENT_TOO_OLD = "client version too old"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not found"
-    QUOTA = "quota"
-    RATE_LIMIT = "rate limit"
-    UNKNOWN_LIMIT = "limit"
-    CAPACITY = "no capacity"
-    SERVER_ERROR = "server error"
+def parse_error(status: int, raw: bytes, headers: Mapping[str, str], now: datetime) -> UpstreamError:
+    """An answer with an error status; `raw` may be anything, as proxies answer with pages of their own."""
+    return _upstream_error(status, _parse_body(raw), _excerpt(raw), headers, now)
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One error answer. `wait_seconds` is None when Google does not say; `message` and `link` are safe to
-    show and to store, `body` is as it came."""
-
-    trouble: Trouble
-    status: int
-    message: str
-    body: Any
-    wait_seconds: float | None = None
-    link: str = ""
-    reason: str = ""
-    """The code that Google gives as its reason, and the project that it names: identifiers alone, never
-    Google's sentence, which may quote the request."""
+def error_in_stream(body: dict[str, Any], now: datetime) -> UpstreamError:
+    """An error object inside a stream that began with 200; its own code stands in for the status."""
+    code = _error_object(body).get("code")
+    status = code if isinstance(code, int) and 400 <= code < 600 else 500
+    return _upstream_error(status, body, "", {}, now)
 
 
-def parse_refusal(status: int, raw: bytes, headers: Mapping[str, str], now: datetime) -> Refusal:
-    body = _parse_body(raw)
+def _upstream_error(
+    status: int, body: Any, excerpt: str, headers: Mapping[str, str], now: datetime
+) -> UpstreamError:
     error = _error_object(body)
-    told = error.get("message")
-    message = (told if isinstance(told, str) else "") or _excerpt(raw)
-    return Refusal(
-        trouble=_classify(status, error, message),
+    found = error.get("message")
+    message = (found if isinstance(found, str) else "") or excerpt
+    return UpstreamError(
+        kind=_classify(status, error, message),
         status=status,
         message=truncate(message, LONGEST_MESSAGE),
         body=body,
@@ -86,7 +62,7 @@ def parse_refusal(status: int, raw: bytes, headers: Mapping[str, str], now: date
     )
 
 
-def is_closed_api(refusal: Refusal) -> bool:
+def is_closed_api(error: UpstreamError) -> bool:
     """The project lacks the API that serves the models.
 
     Google's sentence says to enable it, which its console lets no ordinary project do
@@ -94,7 +70,7 @@ def is_closed_api(refusal: Refusal) -> bool:
     """
     return any(
         detail.get("reason") == "SERVICE_DISABLED" and _metadata(detail).get("service") == CLOSED_API
-        for detail in _details(_error_object(refusal.body), "ErrorInfo")
+        for detail in _details(_error_object(error.body), "ErrorInfo")
     )
 
 
@@ -116,10 +92,10 @@ def _excerpt(raw: bytes) -> str:
     return "an HTML page" if text.startswith("<") else text
 
 
-def _details(error: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:
+def _details(error: dict[str, Any], type_name: str) -> Iterator[dict[str, Any]]:
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict) and str(detail.get("@type", "")).endswith(kind):
+        if isinstance(detail, dict) and str(detail.get("@type", "")).endswith(type_name):
             yield detail
 
 
@@ -139,66 +115,67 @@ def _metadata(detail: dict[str, Any]) -> dict[str, Any]:
 # What happened
 
 REASONS = {
-    "MODEL_CAPACITY_EXHAUSTED": Trouble.CAPACITY,
-    "RATE_LIMIT_EXCEEDED": Trouble.RATE_LIMIT,
-    "QUOTA_EXHAUSTED": Trouble.QUOTA,
-    "INSUFFICIENT_G1_CREDITS_BALANCE": Trouble.QUOTA,
-    "VALIDATION_REQUIRED": Trouble.NEEDS_VERIFICATION,
-    "SUBSCRIPTION_REQUIRED": Trouble.NO_LICENCE,
-    "UNSUPPORTED_CLIENT": Trouble.CLIENT_TOO_OLD,
+    "MODEL_CAPACITY_EXHAUSTED": FailureKind.CAPACITY,
+    "RATE_LIMIT_EXCEEDED": FailureKind.RATE_LIMIT,
+    "QUOTA_EXHAUSTED": FailureKind.QUOTA,
+    "INSUFFICIENT_G1_CREDITS_BALANCE": FailureKind.QUOTA,
+    "VALIDATION_REQUIRED": FailureKind.NEEDS_VERIFICATION,
+    "SUBSCRIPTION_REQUIRED": FailureKind.NO_LICENCE,
+    "UNSUPPORTED_CLIENT": FailureKind.CLIENT_TOO_OLD,
     # Sent as the finishReason of an answer (gateway/translation/response/stop_reason.py)
-    "PUP_LIMITED_DISABLED": Trouble.DISABLED,
-    "MISSING_THOUGHT_SIGNATURE": Trouble.BAD_SIGNATURE,
+    "PUP_LIMITED_DISABLED": FailureKind.DISABLED,
+    "MISSING_THOUGHT_SIGNATURE": FailureKind.BAD_SIGNATURE,
     # The project: its API is off, it is not this account's, or the account has no role in it.
-    "SERVICE_DISABLED": Trouble.WRONG_PROJECT,
-    "CONSUMER_INVALID": Trouble.WRONG_PROJECT,
-    "CONSUMER_SUSPENDED": Trouble.WRONG_PROJECT,
-    "IAM_PERMISSION_DENIED": Trouble.WRONG_PROJECT,
+    "SERVICE_DISABLED": FailureKind.WRONG_PROJECT,
+    "CONSUMER_INVALID": FailureKind.WRONG_PROJECT,
+    "CONSUMER_SUSPENDED": FailureKind.WRONG_PROJECT,
+    "IAM_PERMISSION_DENIED": FailureKind.WRONG_PROJECT,
 }
 
 # Only looked at when no reason decides. Each row: statuses it applies to, words that must all occur.
-TEXTS: tuple[tuple[set[int], tuple[str, ...], Trouble], ...] = (
-    ({403}, ("has been disabled", "violation of terms of service"), Trouble.DISABLED),
-    ({403}, ("account_disabled",), Trouble.DISABLED),
-    ({403}, ("user_disabled",), Trouble.DISABLED),
-    ({403}, ("validation_required",), Trouble.NEEDS_VERIFICATION),
-    ({403}, ("no valid license",), Trouble.NO_LICENCE),
-    ({403}, ("has not been used in project",), Trouble.WRONG_PROJECT),
-    ({403}, ("caller does not have permission",), Trouble.WRONG_PROJECT),
-    ({403}, ("denied on resource",), Trouble.WRONG_PROJECT),
-    ({400, 403}, ("unsupported_client",), Trouble.CLIENT_TOO_OLD),
-    ({400}, ("signature", "thinking"), Trouble.BAD_SIGNATURE),
-    ({400}, ("thought signature",), Trouble.BAD_SIGNATURE),
-    ({400}, ("thought_signature",), Trouble.BAD_SIGNATURE),
-    ({429, 500, 503, 529}, ("capacity available",), Trouble.CAPACITY),
-    ({429, 500, 503, 529}, ("overloaded",), Trouble.CAPACITY),
-    ({429, 503, 529}, ("capacity_exhausted",), Trouble.CAPACITY),
-    ({429}, ("quota will reset",), Trouble.QUOTA),
-    ({429}, ("resets in",), Trouble.QUOTA),
-    ({429}, ("daily",), Trouble.QUOTA),
+TEXTS: tuple[tuple[set[int], tuple[str, ...], FailureKind], ...] = (
+    ({403}, ("has been disabled", "violation of terms of service"), FailureKind.DISABLED),
+    ({403}, ("account_disabled",), FailureKind.DISABLED),
+    ({403}, ("user_disabled",), FailureKind.DISABLED),
+    ({403}, ("validation_required",), FailureKind.NEEDS_VERIFICATION),
+    ({403}, ("no valid license",), FailureKind.NO_LICENCE),
+    ({403}, ("has not been used in project",), FailureKind.WRONG_PROJECT),
+    ({403}, ("caller does not have permission",), FailureKind.WRONG_PROJECT),
+    ({403}, ("denied on resource",), FailureKind.WRONG_PROJECT),
+    ({400, 403}, ("unsupported_client",), FailureKind.CLIENT_TOO_OLD),
+    ({400}, ("signature", "thinking"), FailureKind.BAD_SIGNATURE),
+    ({400}, ("thought signature",), FailureKind.BAD_SIGNATURE),
+    ({400}, ("thought_signature",), FailureKind.BAD_SIGNATURE),
+    ({429, 500, 503, 529}, ("capacity available",), FailureKind.CAPACITY),
+    ({429, 500, 503, 529}, ("overloaded",), FailureKind.CAPACITY),
+    ({429, 503, 529}, ("capacity_exhausted",), FailureKind.CAPACITY),
+    ({429}, ("quota will reset",), FailureKind.QUOTA),
+    ({429}, ("resets in",), FailureKind.QUOTA),
+    ({429}, ("daily",), FailureKind.QUOTA),
 )
 
 STATUSES = {
-    401: Trouble.ACCESS_TOKEN_REFUSED,
-    403: Trouble.FORBIDDEN,
-    404: Trouble.NOT_FOUND,
-    408: Trouble.SERVER_ERROR,
-    429: Trouble.UNKNOWN_LIMIT,
-    529: Trouble.CAPACITY,
+    401: FailureKind.ACCESS_TOKEN_REFUSED,
+    403: FailureKind.FORBIDDEN,
+    404: FailureKind.NOT_FOUND,
+    408: FailureKind.SERVER_ERROR,
+    413: FailureKind.TOO_LARGE,
+    429: FailureKind.UNKNOWN_LIMIT,
+    529: FailureKind.CAPACITY,
 }
 
 
-def _classify(status: int, error: dict[str, Any], message: str) -> Trouble:
+def _classify(status: int, error: dict[str, Any], message: str) -> FailureKind:
     for detail in _details(error, "ErrorInfo"):
-        if (trouble := REASONS.get(str(detail.get("reason")))) is not None:
-            return trouble
+        if (kind := REASONS.get(str(detail.get("reason")))) is not None:
+            return kind
     if status == 429 and _is_daily_quota(error):
-        return Trouble.QUOTA
+        return FailureKind.QUOTA
     text = message.lower()
-    for statuses, words, trouble in TEXTS:
+    for statuses, words, kind in TEXTS:
         if status in statuses and all(word in text for word in words):
-            return trouble
-    return STATUSES.get(status) or (Trouble.SERVER_ERROR if status >= 500 else Trouble.BAD_REQUEST)
+            return kind
+    return STATUSES.get(status) or (FailureKind.SERVER_ERROR if status >= 500 else FailureKind.BAD_REQUEST)
 
 
 def _is_daily_quota(error: dict[str, Any]) -> bool:
@@ -287,7 +264,8 @@ def _finite(text: str | None) -> float | None:
 
 
 def _verification_link(error: dict[str, Any]) -> str:
-    """The page a person must open, if it is one of Google's own: the link is shown to the operator."""
+    """The page a person must open, if it is one of Google's own, since it is shown to the operator; else
+    ""."""
     for link in _links(error):
         if is_googles_page(link):
             return str(link)
@@ -306,7 +284,7 @@ def _links(error: dict[str, Any]) -> Iterator[Any]:
 
 
 def is_googles_page(link: Any) -> bool:
-    """The library takes line ends out before it looks; a link with one is none of Google's."""
+    """False for a link with a line end, which urlsplit would leave out."""
     text = word(link, LONGEST_LINK)
     try:
         address = urlsplit(text or "")

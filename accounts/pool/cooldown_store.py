@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.db import DataError, IntegrityError
 from django.utils import timezone
 
+from accounts.failures import FailureKind
 from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import LONG_HINT_SECONDS, ActiveCooldown
 from accounts.values.sanitize import truncate
@@ -25,6 +26,7 @@ def read_cooldowns() -> dict[tuple[int, str], ActiveCooldown]:
     return {
         (row.account_id, row.model_key): ActiveCooldown(
             until=row.until.timestamp(),
+            kind=FailureKind.__members__.get(row.kind),
             reason=row.reason,
             since=row.since.timestamp(),
             probe_at=now.timestamp() if (row.until - now).total_seconds() > LONG_HINT_SECONDS else None,
@@ -34,10 +36,10 @@ def read_cooldowns() -> dict[tuple[int, str], ActiveCooldown]:
 
 
 def store_cooldowns(changes: Mapping[tuple[int, str], ActiveCooldown | None]) -> None:
-    """Store changed cooldowns; None deletes one. Changes for an account that has been removed are dropped.
+    """None ends a cooldown. What concerns an account that has been removed meanwhile is dropped.
 
-    Each row is stored by itself: one that the database rejects is logged and left out. Raises DatabaseError
-    when the database cannot be written at all.
+    Each row by itself: one that no database takes is logged and left out. Raises
+    DatabaseError when the database takes none.
     """
     known = set(Account.objects.values_list("pk", flat=True))
     for (account_id, model_key), cooldown in changes.items():
@@ -60,6 +62,7 @@ def _store(account_id: int, model_key: str, cooldown: ActiveCooldown | None) -> 
         defaults={
             "since": datetime.fromtimestamp(cooldown.since, UTC),
             "until": datetime.fromtimestamp(cooldown.until, UTC),
+            "kind": cooldown.kind.name if cooldown.kind is not None else "",
             "reason": truncate(cooldown.reason, 200),
         },
     )

@@ -1,6 +1,7 @@
-"""Cooldowns of accounts and backoffs of models: how long each lasts, and which are active now.
+"""Cooldowns of accounts and backoffs of models: how long each lasts, and which last now. Pure: the clock is
+an argument.
 
-Pure: the clock is a parameter.
+What each kind of failure leads to is in accounts/failures.py.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from accounts.google.errors import Trouble
+from accounts.failures import ACCOUNT_POLICIES, LIMITS, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,65 +18,29 @@ if TYPE_CHECKING:
     Key = tuple[int, str]
     """An account and one of its quotas: the account's id and a model key, `model:mode`."""
 
-QUOTA_STEPS_SECONDS = (60.0, 300.0, 1800.0, 7200.0)
-RATE_LIMIT_SECONDS = 30.0
-UNKNOWN_LIMIT_MAX_SECONDS = 60.0
-FAILURES_IN_A_ROW = 3
-FAILURES_COOLDOWN_SECONDS = 60.0
-CAPACITY_STEPS_SECONDS = (5.0, 10.0, 20.0, 30.0, 60.0)
+LONGEST_DOUBLED_SECONDS = 60.0
 SHORT_HINTS_IN_A_ROW = 3
-"""After this many failures in a row a short hint is raised to the default cooldown, so that an account which
-is refused again after each hint is not asked several times a second."""
+"""So often in a row is a short time that the upstream names taken as it is."""
 SAME_MOMENT_SECONDS = 2.0
-"""Failures of concurrent requests within this time of the first count once."""
+"""Failures of concurrent requests count once within this time."""
 
 LONG_HINT_SECONDS = 24 * 3600.0
 PROBE_EVERY_SECONDS = 3600.0
-"""A cooldown longer than LONG_HINT_SECONDS may be a mistake: while no other account is usable, one request an
-hour is sent with the account to find out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """The effect of a failure on the account: `health` is added to its score."""
-
-    health: float
-    cools_down: bool
-
-
-LIMITED = Effect(health=-10, cools_down=True)
-FAILED = Effect(health=-20, cools_down=False)
-NO_EFFECT = Effect(health=0, cools_down=False)
-
-LIMITS = {Trouble.QUOTA, Trouble.RATE_LIMIT, Trouble.UNKNOWN_LIMIT}
-LIMIT_REASONS = {trouble.value for trouble in LIMITS}
-
-EFFECTS: dict[Trouble, Effect] = {
-    Trouble.QUOTA: LIMITED,
-    Trouble.RATE_LIMIT: LIMITED,
-    Trouble.UNKNOWN_LIMIT: LIMITED,
-    Trouble.NO_LICENCE: Effect(health=0, cools_down=True),
-    Trouble.WRONG_PROJECT: Effect(health=0, cools_down=True),
-    Trouble.FORBIDDEN: Effect(health=-20, cools_down=True),
-    Trouble.ACCESS_TOKEN_REFUSED: Effect(health=-20, cools_down=True),
-    Trouble.SERVER_ERROR: FAILED,
-}
+"""A cooldown longer than a day may be a mistake: one request an hour tries when no other account can
+answer."""
 
 
 def cooldown_seconds(
-    trouble: Trouble, hint_seconds: float | None, times_in_a_row: int, default_seconds: float
+    kind: FailureKind, hint_seconds: float | None, times_in_a_row: int, default_seconds: float
 ) -> float:
-    """The length of a cooldown. `hint_seconds` is the time to wait that Google named, used as it is for the
-    first SHORT_HINTS_IN_A_ROW failures and at least `default_seconds` after that. `times_in_a_row` counts
-    from 1."""
+    """`hint_seconds` is the time that the upstream named, `default_seconds` DEFAULT_COOLDOWN_MS;
+    `times_in_a_row` counts from 1."""
     if hint_seconds is not None and math.isfinite(hint_seconds):
         return hint_seconds if times_in_a_row <= SHORT_HINTS_IN_A_ROW else max(hint_seconds, default_seconds)
-    if trouble is Trouble.QUOTA:
-        return step(QUOTA_STEPS_SECONDS, times_in_a_row)
-    if trouble is Trouble.RATE_LIMIT:
-        return RATE_LIMIT_SECONDS
+    if steps := ACCOUNT_POLICIES[kind].cooldown_steps_seconds:
+        return step(steps, times_in_a_row)
     doubled = default_seconds * 2.0 ** min(times_in_a_row - 1, 10)
-    return min(doubled, max(UNKNOWN_LIMIT_MAX_SECONDS, default_seconds))
+    return min(doubled, max(LONGEST_DOUBLED_SECONDS, default_seconds))
 
 
 def step(steps: tuple[float, ...], times: int) -> float:
@@ -84,24 +49,25 @@ def step(steps: tuple[float, ...], times: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ActiveCooldown:
+    """Times are seconds since the epoch."""
+
     until: float
-    """Seconds since the epoch."""
+    kind: FailureKind | None
+    """None: stored by another version, which knew a kind that this one does not."""
     reason: str
+    """For people."""
     since: float = 0.0
     probe_at: float | None = None
-    """From this time on, in seconds since the epoch, one request may probe the account while no other can
-    answer; None: never."""
+    """From then on one request may try the account early, when no other can answer."""
 
     @property
     def is_limit(self) -> bool:
-        """Whether the cooldown comes from a limit of Google's, so that the account cannot answer before its
-        end. Other cooldowns only place the account behind healthy ones."""
-        return self.reason in LIMIT_REASONS
+        return self.kind in LIMITS
 
 
 @dataclass(frozen=True, slots=True)
 class ModelBackoff:
-    """A time during which a model is not requested with any account, because it has no capacity."""
+    """The model has no capacity, whichever account asks. Times are seconds since the epoch."""
 
     since: float
     until: float
@@ -109,8 +75,8 @@ class ModelBackoff:
 
 
 class Cooldowns:
-    """Cooldowns of accounts by quota, and backoffs of models. `on_changed` is called when a cooldown has
-    begun or ended and must be stored."""
+    """Cooldowns of accounts by quota, and backoffs of models. Calls `on_changed` when a cooldown is to be
+    stored."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.on_changed: Callable[[], None] = lambda: None
@@ -123,8 +89,8 @@ class Cooldowns:
     # Accounts
 
     def get(self, key: Key) -> ActiveCooldown | None:
-        """The active cooldown, or None. A cooldown that begins in the future dates from before the clock was
-        set back and is ignored."""
+        """None for one that begins in the future: it is from before the clock was set back, so its end is
+        unknown."""
         cooldown = self._active.get(key)
         if cooldown is None:
             return None
@@ -136,29 +102,29 @@ class Cooldowns:
         return {key[1]: cooldown for key in keys if (cooldown := self.get(key)) is not None}
 
     def failed(
-        self, key: Key, trouble: Trouble, hint_seconds: float | None, default_seconds: float
+        self, key: Key, kind: FailureKind, hint_seconds: float | None, default_seconds: float
     ) -> ActiveCooldown | None:
-        """Count one more failure in a row. Returns the cooldown it begins, or None."""
-        if trouble not in EFFECTS:
+        """Count one more failure in a row. Returns the cooldown that it leads to, if any."""
+        cools_down_after = ACCOUNT_POLICIES[kind].cools_down_after
+        if not cools_down_after:
             return None
         times = self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
-        effect = EFFECTS[trouble]
-        if effect.cools_down:
-            seconds = cooldown_seconds(trouble, hint_seconds, times, default_seconds)
-            return self._begin(key, seconds, trouble.value)
-        if effect.health and times >= FAILURES_IN_A_ROW:
-            return self._begin(key, FAILURES_COOLDOWN_SECONDS, f"failed {times} times in a row")
-        return None
+        if times < cools_down_after:
+            return None
+        reason = kind.value
+        if cools_down_after > 1:  # then the time that the upstream names is about its servers
+            reason, hint_seconds = f"failed {times} times in a row", None
+        return self._begin(key, kind, cooldown_seconds(kind, hint_seconds, times, default_seconds), reason)
 
     def is_same_moment(self, key: Key) -> bool:
-        """True within SAME_MOMENT_SECONDS of the start of this key's cooldown, so that concurrent failures
-        count once."""
+        """True within 2 s of a failure that began a cooldown for this key, so that concurrent failures count
+        once."""
         cooldown = self.get(key)
         return cooldown is not None and 0 <= self._now() - cooldown.since < SAME_MOMENT_SECONDS
 
     def succeeded(self, key: Key, asked_at: float) -> bool:
-        """Reset the failures of this key and the model's backoff; True when a cooldown or backoff ended. A
-        cooldown that began after `asked_at`, in seconds since the epoch, stays."""
+        """End the cooldown and the model's backoff; True if there was one. A cooldown that began after
+        `asked_at` stays."""
         self._in_a_row.pop(key, None)
         has_ended_backoff = self._backoffs.pop(key[1], None) is not None
         cooldown = self._active.get(key)
@@ -168,7 +134,7 @@ class Cooldowns:
         return True
 
     def may_probe(self, key: Key) -> bool:
-        """True when this request may probe a long cooldown; the next probe is PROBE_EVERY_SECONDS later."""
+        """True once an hour, for the one request that may try an account during a cooldown of days."""
         if not self.is_probe_due(key):
             return False
         probe_at = self._now() + PROBE_EVERY_SECONDS
@@ -179,10 +145,10 @@ class Cooldowns:
         cooldown = self.get(key)
         return cooldown is not None and cooldown.probe_at is not None and cooldown.probe_at <= self._now()
 
-    def _begin(self, key: Key, seconds: float, reason: str) -> ActiveCooldown:
+    def _begin(self, key: Key, kind: FailureKind, seconds: float, reason: str) -> ActiveCooldown:
         now = self._now()
         probe_at = now + PROBE_EVERY_SECONDS if seconds > LONG_HINT_SECONDS else None
-        cooldown = ActiveCooldown(now + seconds, reason, now, probe_at)
+        cooldown = ActiveCooldown(now + seconds, kind, reason, now, probe_at)
         self._set(key, cooldown)
         return cooldown
 
@@ -201,13 +167,14 @@ class Cooldowns:
         return backoff if backoff is not None and backoff.since <= now < backoff.until else None
 
     def back_off(self, model_key: str, hint_seconds: float | None) -> ModelBackoff:
-        """Back the model off, longer each time until an answer succeeds. A hint counts up to the longest
-        step, because during a backoff no request can find out that there is capacity again."""
+        """Longer each time, until an answer comes. `hint_seconds` counts up to the longest step, since no
+        request is sent meanwhile that could find capacity again."""
         if (lasting := self.backoff(model_key)) is not None:
             return lasting
         known = self._backoffs.get(model_key)
         times = known.times + 1 if known is not None else 1
-        seconds = min(hint_seconds or step(CAPACITY_STEPS_SECONDS, times), CAPACITY_STEPS_SECONDS[-1])
+        steps = ACCOUNT_POLICIES[FailureKind.CAPACITY].backoff_steps_seconds
+        seconds = min(hint_seconds or step(steps, times), steps[-1])
         now = self._now()
         self._backoffs[model_key] = ModelBackoff(now, now + seconds, times)
         return self._backoffs[model_key]
@@ -215,19 +182,19 @@ class Cooldowns:
     # Storage
 
     def load(self, cools_down: Mapping[Key, ActiveCooldown]) -> None:
-        """Add the stored cooldowns, at the start of the server; known ones stay."""
+        """Add what was stored when the last server stopped."""
         self._active = {**cools_down, **self._active}
 
     def take_unsaved(self) -> dict[Key, ActiveCooldown | None]:
-        """Take the changes since the previous call; None means that the cooldown has ended."""
+        """What has changed since the last call; None: the cooldown is over."""
         taken, self._unsaved = self._unsaved, {}
         return taken
 
     def restore_unsaved(self, changes: Mapping[Key, ActiveCooldown | None]) -> None:
-        """Put back changes that could not be stored; changes made since then win."""
+        """Keep what the database did not take, unless it has changed again since."""
         self._unsaved = {**changes, **self._unsaved}
 
     def forget_past(self) -> None:
-        """Drop cooldowns that have ended. Those of disabled accounts stay, for when one is enabled again."""
+        """Cooldowns of accounts that are switched off stay, as these may be switched on again."""
         now = self._now()
         self._active = {key: cooldown for key, cooldown in self._active.items() if cooldown.until > now}

@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.google.errors import Trouble
+from accounts.failures import ACCOUNT_POLICIES, LIMITS, FailureKind
 from accounts.live_settings import live
 from accounts.models import Account
 from accounts.pool import strategies
-from accounts.pool.cooldowns import EFFECTS, LIMITS, NO_EFFECT, ActiveCooldown, Cooldowns, ModelBackoff
+from accounts.pool.cooldowns import ActiveCooldown, Cooldowns, ModelBackoff
 from accounts.pool.labels import short_labels
 from accounts.pool.queue import AccountRequest, Patience, RetrySelection, Waiter, WaitingQueue
 from accounts.pool.strategies import AccountScore, Candidate
@@ -426,21 +426,21 @@ class Pool:
             self._turn_away(self._queue.groups(model_key))
 
     def failed(
-        self, lease: Lease, trouble: Trouble, hint_seconds: float | None = None
+        self, lease: Lease, kind: FailureKind, hint_seconds: float | None = None
     ) -> ActiveCooldown | None:
-        """Record a failure. `hint_seconds` is the time to wait that Google named. Returns the account's
-        cooldown for this quota, None when there is none."""
+        """`hint_seconds`: the wait that the upstream named. Returns the account's cooldown for this quota, if
+        any."""
         account, request = lease.account, lease.request
         key = (account.id, request.model_key)
         known = self.cooldowns.get(key)
-        # A limit replaces a cooldown for another reason, however recently that began.
-        if self.cooldowns.is_same_moment(key) and (_is_limit(known) or trouble not in LIMITS):
+        # A limit outweighs what the account cools down for already, however short ago that began.
+        if self.cooldowns.is_same_moment(key) and (_is_limit(known) or kind not in LIMITS):
             return known
-        self._change_score(account.id, health=EFFECTS.get(trouble, NO_EFFECT).health, tokens=1)
-        cooldown = self.cooldowns.failed(key, trouble, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
+        self._change_score(account.id, health=ACCOUNT_POLICIES[kind].health, tokens=1)
+        cooldown = self.cooldowns.failed(key, kind, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
         if cooldown is not None:
             what = f"{request.model_id}: {cooldown.reason}, {cooldown.until - cooldown.since:.0f} s"
-            if trouble is Trouble.QUOTA:
+            if kind is FailureKind.QUOTA:
                 self.on_quota_exhausted(account.id)
                 until = dry_until(cooldown.until, cooldown.since, settings.LOCAL_TIME_ZONE)
                 what = f"{request.model_id}: {cooldown.reason}, {until}"

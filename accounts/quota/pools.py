@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from accounts.google.errors import Trouble
+from accounts.failures import FailureKind
 from accounts.live_settings import live
 from accounts.models import Cooldown
 from accounts.quota.forecast import dry_until
@@ -102,7 +102,7 @@ def pools_of(account_ids: Collection[int]) -> dict[int, list[QuotaPool]]:
     for one in quota_forecasts(account_ids):
         found[one.account_id].append(one)
     refused: dict[int, dict[str, datetime]] = {}
-    cooldowns = Cooldown.lasting().filter(account_id__in=account_ids, reason=Trouble.QUOTA.value)
+    cooldowns = Cooldown.lasting().filter(account_id__in=account_ids, kind=FailureKind.QUOTA.name)
     for cooldown in cooldowns:
         refused.setdefault(cooldown.account_id, {})[cooldown.model_key] = cooldown.until
     return {key: _pools(known, refused.get(key, {})) for key, known in found.items()}

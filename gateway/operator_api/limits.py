@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from accounts.google.errors import Trouble
+from accounts.failures import LIMITS, FailureKind
 from accounts.live_settings import live
 from accounts.models import Account, Cooldown
-from accounts.pool.cooldowns import LIMIT_REASONS
 from accounts.quota.pools import dryness, is_in_use, mode_in_use, pools_of
 from accounts.quota.snapshots import quota_forecasts
 from accounts.status.next_steps import required_action
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class AccountLimits:
-    """Quotas and rests by model, for the header mode that requests use now."""
+    """Quotas and cooldowns by model, for the header mode that requests use now."""
 
     account: Account
     action: RequiredAction | None
@@ -56,7 +55,7 @@ def read_limits() -> list[AccountLimits]:
     for quota in quota_forecasts():
         if quota.account_id in found and quota.header_mode == mode_in_use(quota.model_id):
             found[quota.account_id].quotas[quota.model_id] = quota
-    for cooldown in Cooldown.lasting().filter(reason__in=LIMIT_REASONS):
+    for cooldown in Cooldown.lasting().filter(kind__in=[kind.name for kind in LIMITS]):
         model_id, _, mode = cooldown.model_key.partition(":")
         if mode == mode_in_use(model_id):
             found[cooldown.account_id].limits[model_id] = cooldown
@@ -151,12 +150,12 @@ def rows(limits: Sequence[AccountLimits]) -> list[tuple[str, str, str, str]]:
 
 
 def _quota_forecast(one: AccountLimits, pool: QuotaPool) -> str:
-    """What comes, and the shorter rests that are no matter of the quota."""
+    """The forecast, and the shorter cooldowns that are not about the quota."""
     now, zone = timezone.now().timestamp(), timezone.get_current_timezone()
     cooldowns = [
         f"{cooldown.reason} for {model_id} until {clock(cooldown.until.timestamp(), now, zone)}"
         for model_id, cooldown in one.limits.items()
-        if cooldown.reason != Trouble.QUOTA.value and model_id in pool.models
+        if cooldown.kind != FailureKind.QUOTA.name and model_id in pool.models
     ]
     return "; ".join(filter(None, [pool.sentence, *cooldowns]))
 

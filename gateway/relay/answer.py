@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from django.conf import settings
 
-from accounts.google.errors import parse_refusal
 from gateway.errors import GatewayError, UpstreamFailed, UpstreamTimedOut
 from gateway.google_api.content import has_content
 from gateway.google_api.sse import ChunkReader, MalformedStream
 from gateway.relay.error_policy import Failure, failure_of
 from gateway.translation.response.message import MessageCollector
 from gateway.translation.response.stream import BrokenAnswer, UpstreamErrorInStream
-from gateway.upstreams.cloud_code.upstream import RequestRefused
+from gateway.upstreams.cloud_code.upstream import read_error_in_stream
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from accounts.google.errors import Refusal
+    from accounts.failures import UpstreamError
     from accounts.pool.pool import Lease, PooledAccount
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.translation.response.stream import MessageStream
@@ -62,7 +59,7 @@ class Answer:
         """Reads until there is content, so that whatever fails before can still be tried elsewhere; for at
         most UPSTREAM_FIRST_BYTE_TIMEOUT_MS in total.
 
-        Raises RequestRefused, EmptyAnswer, MalformedStream or TransportFailed.
+        Raises UpstreamError, EmptyAnswer, MalformedStream or TransportFailed.
         """
         answer = cls(response, stream, model_id, account)
         try:
@@ -94,7 +91,7 @@ class Answer:
                 yield []
                 last_sent = time.monotonic()
             except UpstreamErrorInStream as error:
-                raise await self._error_after_content(_refusal_in(error)) from error
+                raise await self._error_after_content(read_error_in_stream(error.body)) from error
             except (MalformedStream, TransportFailed, BrokenAnswer) as error:
                 raise UpstreamFailed(f"The answer broke off: {error}.") from error
             else:
@@ -114,8 +111,8 @@ class Answer:
         seconds: float = settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
         return self._content_at + seconds
 
-    async def _error_after_content(self, refusal: Refusal) -> GatewayError:
-        failure = failure_of(RequestRefused(refusal))
+    async def _error_after_content(self, error: UpstreamError) -> GatewayError:
+        failure = failure_of(error)
         await self.on_failure(failure)
         return failure.as_error(self._account, "The answer broke off")
 
@@ -187,7 +184,7 @@ class Answer:
         except BrokenAnswer as error:
             raise TransportFailed(f"the answer broke off: {error}") from error
         except UpstreamErrorInStream as error:
-            raise RequestRefused(_refusal_in(error)) from error
+            raise read_error_in_stream(error.body) from error
 
     async def _next_events(self, timeout_seconds: float) -> list[StreamEvent]:
         """What came before a failure is handed out first; `_raise_failure` follows with the rest."""
@@ -228,12 +225,3 @@ def _characters_in(event: StreamEvent) -> int:
 
 async def _forget(failure: Failure) -> None:
     """Before the answer belongs to a lease."""
-
-
-def _refusal_in(error: UpstreamErrorInStream) -> Refusal:
-    """An error object inside a stream that began with 200; its own code says what it would have been."""
-    body = error.body
-    inner = body.get("error")
-    code = inner.get("code") if isinstance(inner, dict) else None
-    status = code if isinstance(code, int) and 400 <= code < 600 else 500
-    return parse_refusal(status, orjson.dumps(body), {}, datetime.now(UTC))

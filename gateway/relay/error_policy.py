@@ -1,7 +1,6 @@
-"""What each kind of failure means: for the client, and for what is tried next.
+"""What each kind of failure means for the request and for the client.
 
-One table, so that the whole policy can be read at once. How long the account cools down is in
-accounts/pool/cooldowns.py.
+What a kind means for the account and for the model is the other half, accounts/failures.py.
 """
 
 from __future__ import annotations
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING
 from accounts.command_line import manage
 from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.watch import DatabaseDown
+from accounts.failures import FailureKind, UpstreamError
 from accounts.google.code_assist import CodeAssistFailed
-from accounts.google.errors import Trouble
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
-from accounts.models import Account
 from accounts.service import AccountTrouble, NoProject
 from accounts.values.sanitize import truncate
 from gateway.errors import (
@@ -33,95 +31,110 @@ from gateway.errors import (
     UpstreamTimedOut,
 )
 from gateway.google_api.sse import MalformedStream
+from gateway.relay.error_messages import SAME_ACCOUNT
 from gateway.translation.response.errors import PromptTooLong, client_message, prompt_too_long
 from gateway.translation.response.stream import EmptyAnswer
-from gateway.upstreams.cloud_code.upstream import RequestRefused
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
-    from accounts.google.errors import Refusal
     from accounts.pool.pool import PooledAccount
 
 ACCOUNTS_PAGE = "/admin/accounts/account/"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ErrorPolicy:
+    """What is tried next: the same account, the next address, then the next account, unless `ends_request`.
+    And what the client gets when nothing is left to try."""
+
     error: type[GatewayError]
-    """What the client gets when this is the last word."""
-    ends_request: bool = False
-    """The same everywhere: no other account is tried."""
-    is_limit: bool = False
-    """The account may answer this very request later: its rest is worth waiting for."""
-    is_passing: bool = False
-    """Nobody's fault: the next call may succeed. Counts towards UPSTREAM_CALL_LIMIT."""
-    state: Account.State | None = None
-    """The account leaves the pool until the operator acts."""
+    """Its status and type."""
+    sentence: str = "The upstream failed: {reason}."
+    """For the client, with {label} of the account and {reason}; an upstream's own message goes before it."""
     operator_must: str = ""
-    """About the account: the client reads this instead of the upstream's own words, which name projects."""
+    """About the account: goes before both, because an upstream's message would name projects."""
+    same_account_tries: int = 0
+    """So often is the same account asked again for one request, after what may mend it."""
+    same_account: str = SAME_ACCOUNT
+    """The decision that is logged then."""
+    next_address: bool = False
+    """Another base URL may answer otherwise, for the same account."""
+    ends_request: bool = False
+    """Each account would get the same answer."""
+    is_passing: bool = False
+    """The next call may succeed; one of UPSTREAM_CALL_LIMIT calls, in rounds with pauses between them."""
 
-    def as_error(self, refusal: Refusal, account: PooledAccount) -> GatewayError:
-        words = client_message(refusal.body) or refusal.message
-        error = self.error(without_identifiers(words, account.project_id, account.email))
-        error.may_quote_request = True
-        return error
+
+def _of_account(operator_must: str) -> ErrorPolicy:
+    return ErrorPolicy(OperatorMustAct, operator_must=operator_must)
 
 
-def _of_account(operator_must: str, state: Account.State | None = None) -> Verdict:
-    return Verdict(OperatorMustAct, state=state, operator_must=operator_must)
+_LIMIT = ErrorPolicy(RateLimited)
+_PASSING = ErrorPolicy(UpstreamFailed, is_passing=True)
 
-
-PASSING = Verdict(UpstreamFailed, is_passing=True)
-SILENCE = Verdict(UpstreamTimedOut, is_passing=True)
-WITHOUT_DATABASE = Verdict(Unavailable, is_passing=True)
-LIMIT = Verdict(RateLimited, is_limit=True)
-MUST_SIGN_IN = _of_account("sign it in again", state=Account.State.INVALID)
-WITHOUT_PROJECT = _of_account("give it a Cloud project")
-UNREADABLE = _of_account("restore the key that its credentials were encrypted with, or sign it in again")
-
-VERDICTS: dict[Trouble, Verdict] = {
-    Trouble.BAD_REQUEST: Verdict(InvalidRequest, ends_request=True),
-    Trouble.BAD_SIGNATURE: Verdict(InvalidRequest, ends_request=True),
-    Trouble.CLIENT_TOO_OLD: Verdict(OperatorMustAct, ends_request=True),
-    Trouble.NOT_FOUND: Verdict(NotFound),
-    Trouble.QUOTA: LIMIT,
-    Trouble.RATE_LIMIT: LIMIT,
-    Trouble.UNKNOWN_LIMIT: LIMIT,
-    Trouble.CAPACITY: Verdict(Overloaded),
-    Trouble.SERVER_ERROR: PASSING,
-    Trouble.ACCESS_TOKEN_REFUSED: _of_account("sign it in again"),
-    Trouble.NO_LICENCE: _of_account("get it a licence for this model, or switch it off"),
-    Trouble.WRONG_PROJECT: _of_account("give it a Cloud project that it may use, with the API switched on"),
-    Trouble.FORBIDDEN: _of_account(f"look it over with `{manage('verifyaccounts')}`"),
-    Trouble.NEEDS_VERIFICATION: _of_account("verify it with Google's link", Account.State.NEEDS_VERIFICATION),
-    Trouble.DISABLED: _of_account("remove it, or settle it with Google", Account.State.DISABLED_BY_PROVIDER),
+ERROR_POLICIES: dict[FailureKind, ErrorPolicy] = {
+    FailureKind.BAD_REQUEST: ErrorPolicy(InvalidRequest, ends_request=True),
+    FailureKind.TOO_LARGE: ErrorPolicy(RequestTooLarge, ends_request=True),
+    FailureKind.BAD_SIGNATURE: ErrorPolicy(
+        InvalidRequest,
+        ends_request=True,
+        same_account_tries=1,
+        same_account=f"{SAME_ACCOUNT}, without thinking",
+    ),
+    FailureKind.CLIENT_TOO_OLD: ErrorPolicy(OperatorMustAct, ends_request=True),
+    FailureKind.NOT_FOUND: ErrorPolicy(NotFound, next_address=True),
+    FailureKind.QUOTA: _LIMIT,
+    FailureKind.RATE_LIMIT: _LIMIT,
+    FailureKind.UNKNOWN_LIMIT: replace(_LIMIT, next_address=True),
+    FailureKind.CAPACITY: ErrorPolicy(Overloaded),
+    FailureKind.SERVER_ERROR: _PASSING,
+    # The token at hand may be dead, and so may the one that another server has stored since.
+    FailureKind.ACCESS_TOKEN_REFUSED: replace(_of_account("sign it in again"), same_account_tries=2),
+    FailureKind.NO_LICENCE: replace(
+        _of_account("get it a licence for this model, or switch it off"), next_address=True
+    ),
+    FailureKind.WRONG_PROJECT: replace(
+        _of_account("give it a Cloud project that it may use, with the API switched on"), same_account_tries=1
+    ),
+    FailureKind.FORBIDDEN: replace(
+        _of_account(f"look it over with `{manage('verifyaccounts')}`"), next_address=True
+    ),
+    FailureKind.NEEDS_VERIFICATION: _of_account("verify it with Google's link"),
+    FailureKind.DISABLED: _of_account("remove it, or settle it with Google"),
+    FailureKind.CONNECTION_FAILED: _PASSING,
+    FailureKind.TIMED_OUT: ErrorPolicy(UpstreamTimedOut, is_passing=True),
+    FailureKind.EMPTY_ANSWER: _PASSING,
+    FailureKind.CLIENT_SECRET_WRONG: ErrorPolicy(OperatorMustAct, "{reason}", ends_request=True),
+    FailureKind.MUST_SIGN_IN: _of_account("sign it in again"),
+    FailureKind.CREDENTIALS_UNREADABLE: _of_account(
+        "restore the key that its credentials were encrypted with, or sign it in again"
+    ),
+    FailureKind.NO_PROJECT: _of_account("give it a Cloud project"),
+    FailureKind.SIGN_IN_FAILED: _PASSING,
+    FailureKind.DATABASE_DOWN: ErrorPolicy(
+        Unavailable, "The gateway's database does not answer. {label}: {reason}.", is_passing=True
+    ),
 }
 
 CLEARLY_TOO_LONG = 1.3
 """So many times the model's maximum, by our estimate, which is good to about 30 % at first."""
 
-TOO_LARGE = Verdict(RequestTooLarge, ends_request=True)
 
+def named_if_too_long(error: UpstreamError, estimate: int, maximum: int | None) -> UpstreamError:
+    """A prompt that is too long is a bad request in Anthropic's words, whatever kind it was.
 
-def verdict_on(refusal: Refusal) -> Verdict:
-    return TOO_LARGE if refusal.status == 413 else VERDICTS[refusal.trouble]
-
-
-def named_if_too_long(refusal: Refusal, estimate: int, maximum: int | None) -> Refusal:
-    """A prompt that is too long is a bad request in Anthropic's words, whatever it was in the upstream's.
-
-    Gemini answers some of them with 500 INTERNAL (ai.google.dev, Troubleshooting): then the estimate decides
-    what the matter is. By itself it never refuses anything.
+    Gemini answers some of them with 500 INTERNAL (ai.google.dev, Troubleshooting): then the estimate of
+    tokens decides. By itself it never rejects a request.
     """
-    too_long = prompt_too_long(refusal.body)
-    if too_long is None and refusal.status == 500 and estimate > (maximum or math.inf) * CLEARLY_TOO_LONG:
+    too_long = prompt_too_long(error.body)
+    if too_long is None and error.status == 500 and estimate > (maximum or math.inf) * CLEARLY_TOO_LONG:
         too_long = PromptTooLong(None, None)
     if too_long is None:
-        return refusal
+        return error
     sentence = too_long.sentence(estimate, maximum)
     return replace(
-        refusal,
-        trouble=Trouble.BAD_REQUEST,
+        error,
+        kind=FailureKind.BAD_REQUEST,
         status=400,
         message=sentence,
         body={"error": {"code": 400, "message": sentence, "status": "INVALID_ARGUMENT"}},
@@ -132,67 +145,76 @@ def named_if_too_long(refusal: Refusal, estimate: int, maximum: int | None) -> R
 class Failure:
     """Why a call to the upstream, or what must come before it, came to nothing."""
 
-    verdict: Verdict
+    kind: FailureKind
     reason: str
     """In plain words, without an e-mail address, a project or a word of the request."""
     detail: str = ""
     """More about the account, for the operator alone."""
-    trouble: Trouble | None = None
-    """What the account's score and its rest depend on; None: nothing."""
-    refusal: Refusal | None = None
+    error: UpstreamError | None = None
     """Of the model call itself."""
+    is_of_call: bool = True
+    """False: there was no model call, and the account's score and cooldowns stay as they are."""
+
+    @property
+    def policy(self) -> ErrorPolicy:
+        return ERROR_POLICIES[self.kind]
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """None: the upstream names no time."""
+        return self.error.wait_seconds if self.error is not None else None
 
     def as_error(self, account: PooledAccount, what: str = "No account can answer") -> GatewayError:
-        """What the client hears when no other account can serve; `what` has come of the request then."""
-        if self.verdict.operator_must:
-            must = f"The operator must {self.verdict.operator_must}, at {ACCOUNTS_PAGE}"
-            return OperatorMustAct(f"{what}. {account.label}: {self.reason}. {must}.")
-        if self.refusal is not None:
-            return self.verdict.as_error(self.refusal, account)
-        if self.verdict.ends_request:
-            return self.verdict.error(self.reason)
-        if self.verdict is WITHOUT_DATABASE:
-            return Unavailable(f"The gateway's database does not answer. {account.label}: {self.reason}.")
-        return self.verdict.error(f"The upstream failed: {self.reason}.")
+        """What the client gets when no other account can answer; `what` has become of the request."""
+        policy = self.policy
+        if policy.operator_must:
+            must = f"The operator must {policy.operator_must}, at {ACCOUNTS_PAGE}"
+            return policy.error(f"{what}. {account.label}: {self.reason}. {must}.")
+        if self.error is not None:
+            words = client_message(self.error.body)
+            error = policy.error(without_identifiers(words, account.project_id, account.email))
+            error.may_quote_request = True
+            return error
+        return policy.error(policy.sentence.format(label=account.label, reason=self.reason))
 
 
-FAILURES = (RequestRefused, TransportFailed, EmptyAnswer, MalformedStream, *AccountTrouble)
-"""The exceptions that `failure_of` knows."""
+FAILURES = (UpstreamError, TransportFailed, EmptyAnswer, MalformedStream, *AccountTrouble)
+"""The exceptions that `failure_of` takes."""
 
 
 def failure_of(error: Exception) -> Failure:
-    if isinstance(error, RequestRefused):
-        refusal = error.refusal
-        verdict = verdict_on(refusal)
-        detail = refusal.reason if verdict.operator_must else ""
-        return Failure(verdict, refusal.trouble.value, detail, refusal.trouble, refusal)
+    if isinstance(error, UpstreamError):
+        detail = error.reason if ERROR_POLICIES[error.kind].operator_must else ""
+        # Without its traceback, whose frames hold the failure: both would wait for the garbage collector.
+        return Failure(error.kind, error.kind.value, detail, error.with_traceback(None))
     if isinstance(error, EmptyAnswer):
-        return Failure(PASSING, str(error))
+        return Failure(FailureKind.EMPTY_ANSWER, str(error))
     if isinstance(error, TransportFailed | MalformedStream):
-        verdict = SILENCE if isinstance(error, TransportTimedOut) else PASSING
-        return Failure(verdict, str(error).rstrip("."), trouble=Trouble.SERVER_ERROR)
-    return _failure_of_account(error)
+        is_late = isinstance(error, TransportTimedOut)
+        kind = FailureKind.TIMED_OUT if is_late else FailureKind.CONNECTION_FAILED
+        return Failure(kind, str(error).rstrip("."))
+    kind = _kind_before_call(error)
+    if kind is FailureKind.CLIENT_SECRET_WRONG:
+        return Failure(kind, str(error), is_of_call=False)
+    return Failure(kind, kind.value, truncate(str(error), 300), is_of_call=False)
 
 
-def _failure_of_account(error: Exception) -> Failure:
-    """Classify a failure to get the access token or the project, before any model call."""
-    detail = truncate(str(error), 300)
-    if isinstance(error, ClientSecretWrong):
-        return Failure(Verdict(OperatorMustAct, ends_request=True), str(error))
-    if isinstance(error, SignInExpired):
-        return Failure(MUST_SIGN_IN, "must sign in again", detail)
-    if isinstance(error, CredentialsUnreadable):
-        return Failure(UNREADABLE, "its credentials cannot be read", detail)
-    if isinstance(error, NoProject):
-        return Failure(WITHOUT_PROJECT, "has no Cloud project", detail)
-    if isinstance(error, CodeAssistFailed) and error.refusal is not None:
-        verdict = verdict_on(error.refusal)
-        if verdict.operator_must:
-            return Failure(verdict, error.refusal.trouble.value, detail)
-    if isinstance(error, DatabaseDown):
-        return Failure(WITHOUT_DATABASE, "its access token cannot be renewed without the database", detail)
-    # The token endpoint or Code Assist is down, or says something new.
-    return Failure(PASSING, "Google does not let it sign in just now", detail)
+KINDS_BEFORE_CALL = {
+    ClientSecretWrong: FailureKind.CLIENT_SECRET_WRONG,
+    SignInExpired: FailureKind.MUST_SIGN_IN,
+    CredentialsUnreadable: FailureKind.CREDENTIALS_UNREADABLE,
+    NoProject: FailureKind.NO_PROJECT,
+    DatabaseDown: FailureKind.DATABASE_DOWN,
+}
+"""Of exceptions by which the access token or the project cannot be had. Any other: the token endpoint or Code
+Assist is down, or answers something new."""
+
+
+def _kind_before_call(error: Exception) -> FailureKind:
+    if isinstance(error, CodeAssistFailed) and error.kind and ERROR_POLICIES[error.kind].operator_must:
+        return error.kind
+    kinds = (kind for exception, kind in KINDS_BEFORE_CALL.items() if isinstance(error, exception))
+    return next(kinds, FailureKind.SIGN_IN_FAILED)
 
 
 # What must not reach clients: the operator's projects, and the people who own the accounts.

@@ -1,9 +1,9 @@
 """Which account is asked next, and when: until one answers, or nobody is left who could.
 
-Two kinds of failure are told apart. A refusal that names a limit or the account moves on to the next account,
-until each was asked once. A passing failure (connection, 5xx, silence, an empty answer) costs one of
-UPSTREAM_CALL_LIMIT calls: the first few follow at once, each on another account or address where there is
-one; those after them wait for pauses that grow, at most MAX_RETRIES of them.
+An error about a limit or the account moves on to the next account, until each was asked once. A passing
+failure (connection, 5xx, silence, an empty answer) costs one of UPSTREAM_CALL_LIMIT calls: the first few
+follow at once, each on another account or address where there is one; those after them wait for pauses that
+grow, at most MAX_RETRIES of them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.google.errors import Trouble
+from accounts.failures import ACCOUNT_POLICIES, FailureKind
 from accounts.live_settings import live
+from accounts.models import Account
 from accounts.pool.pool import AccountRequest, Patience, QueueFull, RetrySelection
 from gateway.errors import Overloaded
 from gateway.relay.context import Learned
@@ -77,7 +78,7 @@ class Failover:
             answer, failure = await self._try_account(lease, prepared, learned, context)
             if answer is not None:
                 return answer
-            if failure is not None and failure.verdict.is_passing:
+            if failure is not None and failure.policy.is_passing:
                 await self._before_next_call(prepared, request, learned, context, may_pause=may_pause)
 
     def _lease(self, request: AccountRequest, learned: Learned) -> Lease | None:
@@ -116,22 +117,22 @@ class Failover:
         context: RequestContext,
     ) -> None:
         """Raises the client's error when no other account would do better."""
-        account, verdict = lease.account, failure.verdict
+        account, policy = lease.account, failure.policy
         back_at = self._cool_down(failure, lease, prepared, learned, context)
         error = failure.as_error(account)
-        is_unknown = failure.trouble is Trouble.NOT_FOUND and not self._pool.is_listed(lease.request)
+        is_unknown = failure.kind is FailureKind.NOT_FOUND and not self._pool.is_listed(lease.request)
         if is_unknown:
             context.unknown_models.add(prepared.model.listed_id)
             error = self._model_unknown(prepared.request.model)
-        if verdict.ends_request or is_unknown:
+        if policy.ends_request or is_unknown:
             context.end_attempt(failure.reason, TOLD_THE_CLIENT, detail=failure.detail, back_at=back_at)
             raise error
-        learned.last_error, learned.last_is_passing = error, verdict.is_passing
-        decision = ANOTHER_TRY if verdict.is_passing else NEXT_ACCOUNT
+        learned.last_error, learned.last_is_passing = error, policy.is_passing
+        decision = ANOTHER_TRY if policy.is_passing else NEXT_ACCOUNT
         context.end_attempt(failure.reason, decision, detail=failure.detail, back_at=back_at)
-        if verdict.is_passing:
+        if policy.is_passing:
             learned.failed.append(account.id)
-        elif failure.trouble is Trouble.CAPACITY:
+        elif failure.kind is FailureKind.CAPACITY:
             learned.without_capacity.add(account.id)
         elif back_at is None:  # a limit ends by itself, and the pool knows when
             learned.refused.add(account.id)
@@ -139,17 +140,16 @@ class Failover:
 
     async def _take_out_of_use(self, account: PooledAccount, failure: Failure) -> None:
         """When it needs the operator."""
-        if failure.verdict.state is not None:
-            refusal = failure.refusal
-            reason, link = (refusal.message, refusal.link) if refusal is not None else (failure.detail, "")
-            await self._accounts.take_out_of_use(account, failure.verdict.state, reason, link)
+        if state := ACCOUNT_POLICIES[failure.kind].state:
+            error = failure.error
+            reason, link = (error.message, error.link) if error is not None else (failure.detail, "")
+            await self._accounts.take_out_of_use(account, Account.State(state), reason, link)
 
     async def _learn_after_content(self, lease: Lease, failure: Failure) -> None:
-        """The upstream refused in the middle of an answer: nothing is tried again, but the account may be at
-        its limit, or have to leave the pool."""
-        wait = failure.refusal.wait_seconds if failure.refusal is not None else None
-        if failure.trouble is not None and not failure.verdict.is_passing:
-            self._pool.failed(lease, failure.trouble, wait)
+        """After an error in the middle of an answer nothing is tried again, but the account may be at its
+        limit, or have to leave the pool."""
+        if not failure.policy.is_passing:
+            self._pool.failed(lease, failure.kind, failure.wait_seconds)
         await self._take_out_of_use(lease.account, failure)
 
     def _cool_down(
@@ -162,16 +162,15 @@ class Failover:
     ) -> float | None:
         """When the account is back from its limit. A passing failure is the account's only when no address
         is left that could be to blame."""
-        if failure.verdict.is_passing and context.attempt.endpoint:
+        if failure.policy.is_passing and context.attempt.endpoint:
             context.failed_bases.append(context.attempt.endpoint)
             if self._has_untried_base(prepared, context):
                 return None
-        if failure.trouble is None:
+        if not failure.is_of_call:
             return None
-        wait = failure.refusal.wait_seconds if failure.refusal is not None else None
-        if failure.trouble is Trouble.CAPACITY:
-            learned.has_no_capacity, learned.capacity_hint_seconds = True, wait
-        cooldown = self._pool.failed(lease, failure.trouble, wait)
+        if failure.kind is FailureKind.CAPACITY:
+            learned.has_no_capacity, learned.capacity_hint_seconds = True, failure.wait_seconds
+        cooldown = self._pool.failed(lease, failure.kind, failure.wait_seconds)
         return cooldown.until if cooldown is not None and cooldown.is_limit else None
 
     def _has_untried_base(self, prepared: PreparedRequest, context: RequestContext) -> bool:

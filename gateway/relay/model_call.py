@@ -11,16 +11,14 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from accounts.google.errors import Trouble
-from accounts.pool.cooldowns import LIMITS
+from accounts.failures import LIMITS, FailureKind, UpstreamError
 from gateway.relay.answer import Answer
 from gateway.relay.error_messages import NEXT_ADDRESS, SAME_ACCOUNT
-from gateway.relay.error_policy import failure_of, named_if_too_long
+from gateway.relay.error_policy import ERROR_POLICIES, failure_of, named_if_too_long
 from gateway.translation.response.stream import MessageStream
-from gateway.upstreams.cloud_code.upstream import WORTH_ANOTHER_BASE, ModelCall, RequestRefused
+from gateway.upstreams.cloud_code.upstream import ModelCall
 
 if TYPE_CHECKING:
-    from accounts.google.errors import Refusal
     from accounts.pool.pool import Lease
     from accounts.service import AccountsService
     from gateway.large_requests.translator import RequestTranslator
@@ -31,15 +29,6 @@ if TYPE_CHECKING:
 SHORT_LIMIT_SECONDS = 3.0
 """A limit this short is waited out with the account whose prompt cache is warm."""
 SHORT_LIMIT_TRIES = 3
-
-MENDABLE = {
-    Trouble.ACCESS_TOKEN_REFUSED: SAME_ACCOUNT,
-    Trouble.BAD_SIGNATURE: f"{SAME_ACCOUNT}, without thinking",
-    Trouble.WRONG_PROJECT: SAME_ACCOUNT,
-}
-"""What is tried once more, and what the operator reads of it."""
-TOKEN_TRIES = 2
-"""The token at hand may be dead, and so may the one that another server has shared since."""
 
 
 class ModelCaller:
@@ -60,37 +49,38 @@ class ModelCaller:
         return sorted(self._cloud_code.bases(prepared.model.header_mode), key=context.failed_bases.count)
 
     async def send(self, lease: Lease, prepared: PreparedRequest, context: RequestContext) -> Answer:
-        """Raises what gateway.failures.FAILURES lists; the attempt in the journey is then still open."""
-        mended: Counter[Trouble] = Counter()
+        """Raises what error_policy.FAILURES lists; the attempt in `context` is then still open."""
+        mended: Counter[FailureKind] = Counter()
         short_limits = 0
         bases = self.bases(prepared, context)
         while True:
             try:
                 return await self._send_once(lease, prepared, context, bases[0])
-            except RequestRefused as error:
-                error.refusal = refusal = named_if_too_long(
-                    error.refusal, prepared.translated.input_token_estimate, prepared.model.max_input_tokens
+            except UpstreamError as as_it_came:
+                error = named_if_too_long(
+                    as_it_came, prepared.translated.input_token_estimate, prepared.model.max_input_tokens
                 )
-                if short_limits < SHORT_LIMIT_TRIES and _is_short_limit(refusal, context):
+                policy = ERROR_POLICIES[error.kind]
+                if short_limits < SHORT_LIMIT_TRIES and _is_short_limit(error, context):
                     short_limits += 1
                     _end_attempt(error, SAME_ACCOUNT, context)
                     with context.waiting():
-                        await asyncio.sleep(refusal.wait_seconds or 0)
-                elif refusal.trouble in WORTH_ANOTHER_BASE and len(bases) > 1:
+                        await asyncio.sleep(error.wait_seconds or 0)
+                elif policy.next_address and len(bases) > 1:
                     _end_attempt(error, NEXT_ADDRESS, context)
                     bases = bases[1:]
-                elif refusal.trouble in MENDABLE and mended[refusal.trouble] < _tries(refusal.trouble):
-                    mended[refusal.trouble] += 1
-                    _end_attempt(error, MENDABLE[refusal.trouble], context)
-                    prepared = await self._mended(prepared, lease, refusal.trouble)
+                elif mended[error.kind] < policy.same_account_tries:
+                    mended[error.kind] += 1
+                    _end_attempt(error, policy.same_account, context)
+                    prepared = await self._mended(prepared, lease, error.kind)
                 else:
-                    raise
+                    raise error from None
 
-    async def _mended(self, prepared: PreparedRequest, lease: Lease, trouble: Trouble) -> PreparedRequest:
+    async def _mended(self, prepared: PreparedRequest, lease: Lease, kind: FailureKind) -> PreparedRequest:
         """The access token was forgotten when it was refused."""
-        if trouble is Trouble.WRONG_PROJECT:
+        if kind is FailureKind.WRONG_PROJECT:
             await self._accounts.rediscover_project(lease.account)
-        if trouble is not Trouble.BAD_SIGNATURE or prepared.translated.request_type != "agent":
+        if kind is not FailureKind.BAD_SIGNATURE or prepared.translated.request_type != "agent":
             return prepared
         translated = await self._translator.translate(prepared.request, prepared.model, without_thinking=True)
         return replace(prepared, translated=translated)
@@ -115,8 +105,8 @@ class ModelCaller:
         context.attempt.endpoint = base
         try:
             response = await self._cloud_code.stream_generate_content(call, base)
-        except RequestRefused as error:
-            if error.refusal.trouble is Trouble.ACCESS_TOKEN_REFUSED:
+        except UpstreamError as error:
+            if error.kind is FailureKind.ACCESS_TOKEN_REFUSED:
                 self._accounts.tokens.forget(account.id, access_token)
             raise
         stream = self._message_stream(prepared)
@@ -134,20 +124,13 @@ class ModelCaller:
         )
 
 
-def _end_attempt(error: RequestRefused, decision: str, context: RequestContext) -> None:
+def _end_attempt(error: UpstreamError, decision: str, context: RequestContext) -> None:
     failure = failure_of(error)
     context.end_attempt(failure.reason, decision, detail=failure.detail)
 
 
-def _tries(trouble: Trouble) -> int:
-    return TOKEN_TRIES if trouble is Trouble.ACCESS_TOKEN_REFUSED else 1
-
-
-def _is_short_limit(refusal: Refusal, context: RequestContext) -> bool:
-    wait = refusal.wait_seconds
-    return (
-        refusal.trouble in LIMITS
-        and wait is not None
-        and wait <= SHORT_LIMIT_SECONDS
-        and wait < context.seconds_left
-    )
+def _is_short_limit(error: UpstreamError, context: RequestContext) -> bool:
+    wait = error.wait_seconds
+    if error.kind not in LIMITS or wait is None:
+        return False
+    return wait <= SHORT_LIMIT_SECONDS and wait < context.seconds_left

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from accounts.google.errors import Trouble, parse_duration, parse_refusal
+from accounts.failures import FailureKind
+from accounts.google.errors import parse_duration, parse_error
 
 NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
@@ -26,44 +27,45 @@ def a_reason(reason: str, **metadata: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "trouble"),
+    ("status", "body", "kind"),
     [
-        (429, an_error(429, "", a_reason("QUOTA_EXHAUSTED")), Trouble.QUOTA),
-        (429, an_error(429, "", a_reason("RATE_LIMIT_EXCEEDED")), Trouble.RATE_LIMIT),
-        (429, an_error(429, "", a_reason("MODEL_CAPACITY_EXHAUSTED")), Trouble.CAPACITY),
-        (503, an_error(503, "", a_reason("MODEL_CAPACITY_EXHAUSTED")), Trouble.CAPACITY),
-        (503, an_error(503, NO_CAPACITY), Trouble.CAPACITY),
-        (429, an_error(429, "Resource has been exhausted (e.g. check quota)."), Trouble.UNKNOWN_LIMIT),
-        (429, an_error(429, "Individual quota reached. Resets in 9h22m20s."), Trouble.QUOTA),
-        (429, b"[" + an_error(429, "", a_reason("QUOTA_EXHAUSTED")) + b"]", Trouble.QUOTA),
-        (400, an_error(400, "Invalid JSON payload received. 1500 tokens, 401 and 429"), Trouble.BAD_REQUEST),
-        (400, an_error(400, "Invalid `signature` in `thinking` block"), Trouble.BAD_SIGNATURE),
-        (401, an_error(401, "Invalid authentication credentials."), Trouble.ACCESS_TOKEN_REFUSED),
-        (403, an_error(403, "Verify", a_reason("VALIDATION_REQUIRED")), Trouble.NEEDS_VERIFICATION),
-        (403, an_error(403, "", a_reason("SUBSCRIPTION_REQUIRED")), Trouble.NO_LICENCE),
-        (403, an_error(403, BANNED), Trouble.DISABLED),
-        (403, an_error(403, "Cloud Code Private API has not been used in project 1"), Trouble.WRONG_PROJECT),
-        (403, an_error(403, "", a_reason("SERVICE_DISABLED")), Trouble.WRONG_PROJECT),
-        (403, an_error(403, "", a_reason("CONSUMER_INVALID")), Trouble.WRONG_PROJECT),
-        (403, an_error(403, "Permission denied on resource project p-1."), Trouble.WRONG_PROJECT),
-        (403, an_error(403, "no"), Trouble.FORBIDDEN),
-        (404, an_error(404, "Requested entity was not found."), Trouble.NOT_FOUND),
-        (500, an_error(500, "Internal error"), Trouble.SERVER_ERROR),
-        (502, b"<html>Bad Gateway</html>", Trouble.SERVER_ERROR),
-        (529, b"", Trouble.CAPACITY),
-        (418, b"", Trouble.BAD_REQUEST),
-        (400, an_error(400, "old", a_reason("UNSUPPORTED_CLIENT")), Trouble.CLIENT_TOO_OLD),
+        (429, an_error(429, "", a_reason("QUOTA_EXHAUSTED")), FailureKind.QUOTA),
+        (429, an_error(429, "", a_reason("RATE_LIMIT_EXCEEDED")), FailureKind.RATE_LIMIT),
+        (429, an_error(429, "", a_reason("MODEL_CAPACITY_EXHAUSTED")), FailureKind.CAPACITY),
+        (503, an_error(503, "", a_reason("MODEL_CAPACITY_EXHAUSTED")), FailureKind.CAPACITY),
+        (503, an_error(503, NO_CAPACITY), FailureKind.CAPACITY),
+        (429, an_error(429, "Resource has been exhausted (e.g. check quota)."), FailureKind.UNKNOWN_LIMIT),
+        (429, an_error(429, "Individual quota reached. Resets in 9h22m20s."), FailureKind.QUOTA),
+        (429, b"[" + an_error(429, "", a_reason("QUOTA_EXHAUSTED")) + b"]", FailureKind.QUOTA),
+        (400, an_error(400, "Invalid JSON payload. 1500 tokens, 401 and 429"), FailureKind.BAD_REQUEST),
+        (400, an_error(400, "Invalid `signature` in `thinking` block"), FailureKind.BAD_SIGNATURE),
+        (401, an_error(401, "Invalid authentication credentials."), FailureKind.ACCESS_TOKEN_REFUSED),
+        (403, an_error(403, "Verify", a_reason("VALIDATION_REQUIRED")), FailureKind.NEEDS_VERIFICATION),
+        (403, an_error(403, "", a_reason("SUBSCRIPTION_REQUIRED")), FailureKind.NO_LICENCE),
+        (403, an_error(403, BANNED), FailureKind.DISABLED),
+        (403, an_error(403, "The API has not been used in project 1"), FailureKind.WRONG_PROJECT),
+        (403, an_error(403, "", a_reason("SERVICE_DISABLED")), FailureKind.WRONG_PROJECT),
+        (403, an_error(403, "", a_reason("CONSUMER_INVALID")), FailureKind.WRONG_PROJECT),
+        (403, an_error(403, "Permission denied on resource project p-1."), FailureKind.WRONG_PROJECT),
+        (403, an_error(403, "no"), FailureKind.FORBIDDEN),
+        (404, an_error(404, "Requested entity was not found."), FailureKind.NOT_FOUND),
+        (500, an_error(500, "Internal error"), FailureKind.SERVER_ERROR),
+        (502, b"<html>Bad Gateway</html>", FailureKind.SERVER_ERROR),
+        (529, b"", FailureKind.CAPACITY),
+        (413, b"<html>Payload Too Large</html>", FailureKind.TOO_LARGE),
+        (418, b"", FailureKind.BAD_REQUEST),
+        (400, an_error(400, "old", a_reason("UNSUPPORTED_CLIENT")), FailureKind.CLIENT_TOO_OLD),
     ],
 )  # fmt: skip
-def test_a_refusal_is_classified(status: int, body: bytes, trouble: Trouble) -> None:
-    assert parse_refusal(status, body, {}, NOW).trouble is trouble
+def test_an_error_is_classified(status: int, body: bytes, kind: FailureKind) -> None:
+    assert parse_error(status, body, {}, NOW).kind is kind
 
 
 def test_a_daily_quota_id_is_a_quota() -> None:
     violation = {"quotaId": "GenerateRequestsPerDayPerProject"}
     failure = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]}
 
-    assert parse_refusal(429, an_error(429, "", failure), {}, NOW).trouble is Trouble.QUOTA
+    assert parse_error(429, an_error(429, "", failure), {}, NOW).kind is FailureKind.QUOTA
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_the_longer_of_two_delays_counts() -> None:
         {"@type": RETRY_INFO, "retryDelay": "5s"},
     )
 
-    assert parse_refusal(429, body, {}, NOW).wait_seconds == 7384
+    assert parse_error(429, body, {}, NOW).wait_seconds == 7384
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_the_longer_of_two_delays_counts() -> None:
     ],
 )
 def test_when_to_try_again(body: bytes, headers: dict[str, str], seconds: float | None) -> None:
-    assert parse_refusal(429, body, headers, NOW).wait_seconds == seconds
+    assert parse_error(429, body, headers, NOW).wait_seconds == seconds
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_when_to_try_again(body: bytes, headers: dict[str, str], seconds: float 
 def test_only_googles_own_pages_are_offered_as_links(url: str, shown: bool) -> None:
     body = an_error(403, "Verify", a_reason("VALIDATION_REQUIRED", validation_url=url))
 
-    assert parse_refusal(403, body, {}, NOW).link == (url if shown else "")
+    assert parse_error(403, body, {}, NOW).link == (url if shown else "")
 
 
 @pytest.mark.parametrize(
@@ -161,4 +163,4 @@ def test_only_googles_own_pages_are_offered_as_links(url: str, shown: bool) -> N
      b'{"error": {"details": [1, {"@type": 5}, {"@type": "ErrorInfo", "metadata": []}]}}'],
 )  # fmt: skip
 def test_a_body_of_any_shape_is_survived(raw: bytes) -> None:
-    assert parse_refusal(500, raw, {}, NOW).trouble is Trouble.SERVER_ERROR
+    assert parse_error(500, raw, {}, NOW).kind is FailureKind.SERVER_ERROR

@@ -12,19 +12,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.conf import settings
 
-from accounts.google.errors import Trouble
-from accounts.pool.cooldowns import (
-    CAPACITY_STEPS_SECONDS,
-    EFFECTS,
-    FAILURES_COOLDOWN_SECONDS,
-    FAILURES_IN_A_ROW,
-    NO_EFFECT,
-    cooldown_seconds,
-)
+from accounts.failures import ACCOUNT_POLICIES, FailureKind
+from accounts.pool.cooldowns import cooldown_seconds
 from accounts.values.times import in_words
 from gateway.relay import failover, model_call
 from gateway.relay.error_messages import Attempt, sentence
-from gateway.relay.error_policy import VERDICTS, Verdict
+from gateway.relay.error_policy import ERROR_POLICIES
 from tests.faults.cases import BEFORE_THE_ANSWER, IN_THE_ANSWER, Fault
 from tests.faults.test_faults import assert_at_rest
 from tests.gateway.conftest import a_body
@@ -51,35 +44,47 @@ def table(*rows: tuple[str, ...]) -> str:
     return "\n".join([head, "|" + "---|" * len(rows[0]), *rest])
 
 
-# Refusals
+# Kinds of failures
 
 
-def table_of_refusals() -> str:
-    head = ("what Google says", "what is tried next", "what becomes of the account", "the last word")
-    return table(head, *(refusal_row(trouble, verdict) for trouble, verdict in VERDICTS.items()))
+def table_of_failures() -> str:
+    head = ("failure kind", "what is tried next", "what becomes of the account", "what the client gets")
+    return table(head, *map(failure_row, FailureKind))
 
 
-def refusal_row(trouble: Trouble, verdict: Verdict) -> tuple[str, str, str, str]:
-    tried_next = "nothing: it is the same everywhere" if verdict.ends_request else "the next account"
-    tried_next += ", then rounds" if verdict.is_passing else ""
-    last_word = f"{verdict.error.status} {verdict.error.error_type}"
-    return trouble.value, tried_next, account_after(trouble, verdict), last_word
+def failure_row(kind: FailureKind) -> tuple[str, str, str, str]:
+    error = ERROR_POLICIES[kind].error
+    return kind.value, tried_next(kind), account_after(kind), f"{error.status} {error.error_type}"
 
 
-def account_after(trouble: Trouble, verdict: Verdict) -> str:
-    effect = EFFECTS.get(trouble, NO_EFFECT)
-    if verdict.state is not None:
-        return f"leaves the pool: {verdict.state.value}"
-    if trouble is Trouble.CAPACITY:
-        return f"nothing; the model pauses for {steps(CAPACITY_STEPS_SECONDS)}"
-    if effect.cools_down:
-        default = settings.LIVE_SETTINGS["DEFAULT_COOLDOWN_MS"].start_value / 1000
-        return "cools down for " + steps(
-            cooldown_seconds(trouble, None, times, default) for times in range(1, 10)
-        )
-    if effect.health:
-        return f"cools down for {in_words(FAILURES_COOLDOWN_SECONDS)} after {FAILURES_IN_A_ROW} in a row"
-    return "nothing"
+def tried_next(kind: FailureKind) -> str:
+    policy = ERROR_POLICIES[kind]
+    tries = []
+    if ACCOUNT_POLICIES[kind].is_limit:
+        tries.append("the same account, if the wait is short")
+    if policy.next_address:
+        tries.append("the next address")
+    if policy.same_account_tries:
+        times = "" if policy.same_account_tries == 1 else f", {policy.same_account_tries} times"
+        tries.append(f"the {policy.same_account}{times}")
+    tries.append("nothing: it is the same everywhere" if policy.ends_request else "the next account")
+    if policy.is_passing:
+        tries.append("rounds")
+    return "; then ".join(tries)
+
+
+def account_after(kind: FailureKind) -> str:
+    policy = ACCOUNT_POLICIES[kind]
+    if policy.state:
+        return f"leaves the pool: {policy.state}"
+    if policy.backoff_steps_seconds:
+        return f"nothing; the model is backed off for {steps(policy.backoff_steps_seconds)}"
+    if not policy.cools_down_after:
+        return "nothing"
+    default = settings.LIVE_SETTINGS["DEFAULT_COOLDOWN_MS"].start_value / 1000
+    seconds = steps(cooldown_seconds(kind, None, times, default) for times in range(1, 10))
+    after = f" after {policy.cools_down_after} in a row" if policy.cools_down_after > 1 else ""
+    return f"cools down for {seconds}{after}"
 
 
 def steps(seconds: Iterable[float]) -> str:
@@ -87,8 +92,8 @@ def steps(seconds: Iterable[float]) -> str:
     return ", ".join(dict.fromkeys(in_words(one) for one in seconds))
 
 
-def test_the_page_shows_every_kind_of_refusal(page: str) -> None:
-    assert table_of_refusals() in page
+def test_the_page_shows_every_kind_of_failure(page: str) -> None:
+    assert table_of_failures() in page
 
 
 # Faults
@@ -111,7 +116,7 @@ def test_the_page_quotes_the_lines_of_the_log_as_they_are(page: str) -> None:
         account="ad…@e…",
         email="ada@example.com",
         model_id="claude-sonnet-4-6",
-        reason=Trouble.QUOTA.value,
+        reason=FailureKind.QUOTA.value,
         back_at=NOW + 7384,
         endpoint="https://cloudcode-pa.googleapis.com",
         started_at=NOW,
@@ -123,9 +128,9 @@ def test_the_page_quotes_the_lines_of_the_log_as_they_are(page: str) -> None:
 
 def test_the_page_quotes_the_sentence_for_the_client_as_it_is(page: str) -> None:
     attempts = [
-        Attempt("ad…@e…", "ada@example.com", "claude-sonnet-4-6", Trouble.QUOTA.value, NOW + 7384),
-        Attempt("gr…@e…", "grace@example.com", "claude-sonnet-4-6", Trouble.QUOTA.value, NOW + 15600),
-        Attempt("li…@e…", "linus@example.com", "claude-sonnet-4-6", Trouble.NEEDS_VERIFICATION.value),
+        Attempt("ad…@e…", "ada@example.com", "claude-sonnet-4-6", FailureKind.QUOTA.value, NOW + 7384),
+        Attempt("gr…@e…", "grace@example.com", "claude-sonnet-4-6", FailureKind.QUOTA.value, NOW + 15600),
+        Attempt("li…@e…", "linus@example.com", "claude-sonnet-4-6", FailureKind.NEEDS_VERIFICATION.value),
     ]
 
     said = sentence("claude-sonnet-4-6", attempts, NOW, ZoneInfo("Europe/Berlin"))
@@ -142,21 +147,21 @@ def test_every_setting_on_the_page_exists(page: str) -> None:
 
 # The last column, tried out
 
-ALL_REFUSE: dict[str, Trouble] = {
-    "invalid_argument": Trouble.BAD_REQUEST,
-    "unsupported_client": Trouble.CLIENT_TOO_OLD,
-    "not_found": Trouble.NOT_FOUND,
-    "quota_exhausted": Trouble.QUOTA,
-    "rate_limited": Trouble.RATE_LIMIT,
-    "bare_429": Trouble.UNKNOWN_LIMIT,
-    "capacity_exhausted": Trouble.CAPACITY,
-    "internal": Trouble.SERVER_ERROR,
-    "unauthenticated": Trouble.ACCESS_TOKEN_REFUSED,
-    "no_licence": Trouble.NO_LICENCE,
-    "wrong_project": Trouble.WRONG_PROJECT,
-    "permission_denied": Trouble.WRONG_PROJECT,
-    "verification_required": Trouble.NEEDS_VERIFICATION,
-    "account_disabled": Trouble.DISABLED,
+ALL_REFUSE: dict[str, FailureKind] = {
+    "invalid_argument": FailureKind.BAD_REQUEST,
+    "unsupported_client": FailureKind.CLIENT_TOO_OLD,
+    "not_found": FailureKind.NOT_FOUND,
+    "quota_exhausted": FailureKind.QUOTA,
+    "rate_limited": FailureKind.RATE_LIMIT,
+    "bare_429": FailureKind.UNKNOWN_LIMIT,
+    "capacity_exhausted": FailureKind.CAPACITY,
+    "internal": FailureKind.SERVER_ERROR,
+    "unauthenticated": FailureKind.ACCESS_TOKEN_REFUSED,
+    "no_licence": FailureKind.NO_LICENCE,
+    "wrong_project": FailureKind.WRONG_PROJECT,
+    "permission_denied": FailureKind.WRONG_PROJECT,
+    "verification_required": FailureKind.NEEDS_VERIFICATION,
+    "account_disabled": FailureKind.DISABLED,
 }
 
 
@@ -184,6 +189,6 @@ async def test_when_all_accounts_refuse_the_last_word_is_what_the_page_says(
     async with asyncio.timeout(20):
         response = await client.post("/v1/messages", json=a_body())
 
-    expected = VERDICTS[ALL_REFUSE[fault]].error
+    expected = ERROR_POLICIES[ALL_REFUSE[fault]].error
     assert (response.status_code, response.json()["error"]["type"]) == (expected.status, expected.error_type)
     await assert_at_rest(gateway, google)

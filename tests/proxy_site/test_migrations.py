@@ -19,13 +19,13 @@ from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections, models
-from django.db.migrations import AddField, AddIndex, CreateModel, Migration
+from django.db.migrations import AddField, AddIndex, CreateModel, Migration, RunPython
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
 from accounts.database import versions
 from accounts.database.versions import our_migrations, release
-from accounts.models import DatabaseVersion
+from accounts.models import Cooldown, DatabaseVersion
 from gateway.models import RequestLog
 from proxy_site.maintenance.copies import CopyFailed, copy, keep_copy
 from proxy_site.maintenance.migrating import copy_first, go_back, is_older, migrate
@@ -80,7 +80,7 @@ def test_its_versions_are_in_order(name: str) -> None:
 )
 def test_what_older_code_may_run_on_only_adds(name: str) -> None:
     for operation in OURS[name].operations:
-        assert isinstance(operation, CreateModel | AddField | AddIndex)
+        assert isinstance(operation, CreateModel | AddField | AddIndex | RunPython)  # to fill what it adds
         if isinstance(operation, AddField):
             field = operation.field
             assert field.null or field.db_default is not models.NOT_PROVIDED
@@ -240,6 +240,20 @@ def test_a_downgrade_and_the_way_up_again_lose_nothing(filled: BaseDatabaseWrapp
     assert len(old["gateway_requestlog"]) == ROWS_EACH + 1
     assert contents(filled) == before
     assert not [name for name in filled.introspection.table_names() if name.startswith("kept_")]
+
+
+def test_stored_cooldowns_get_the_name_of_their_kind(on_sqlite: BaseDatabaseWrapper) -> None:
+    MigrationExecutor(on_sqlite).migrate([("accounts", "0006_database_version")])
+    reasons = {1: "rate limit", 2: "failed 3 times in a row", 3: "no capacity"}
+    with on_sqlite.cursor() as cursor:
+        for key, reason in reasons.items():
+            cursor.execute("UPDATE accounts_cooldown SET reason = %s WHERE id = %s", [reason, key])
+
+    MigrationExecutor(on_sqlite).migrate([("accounts", "0007_cooldown_kind")])
+
+    kinds = Cooldown.objects.using(on_sqlite.alias).order_by("pk").values_list("kind", flat=True)
+    assert list(kinds) == ["RATE_LIMIT", "SERVER_ERROR", ""]
+    assert {row.pk: row.reason for row in Cooldown.objects.using(on_sqlite.alias)} == reasons
 
 
 def test_a_downgrade_that_was_interrupted_is_completed_by_the_next(on_sqlite: BaseDatabaseWrapper) -> None:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from accounts.failures import FailureKind, UpstreamError
 from accounts.google.endpoints import HeaderMode, base_urls, headers
-from accounts.google.errors import Refusal, Trouble, parse_refusal
+from accounts.google.errors import error_in_stream, parse_error
 from gateway.upstreams.transport import Response, Transport, TransportFailed
 
 if TYPE_CHECKING:
@@ -25,23 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WORTH_ANOTHER_BASE = {
-    Trouble.NOT_FOUND,
-    Trouble.FORBIDDEN,
-    Trouble.NO_LICENCE,
-    Trouble.UNKNOWN_LIMIT,
-}
-"""Another base URL may know better, for the same account; for any other refusal it would say the same."""
 FAILURES_TO_AVOID = 5
 AVOIDED_SECONDS = 30.0
-
-
-class RequestRefused(Exception):
-    """Google answered with an error before the first byte of the stream."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(f"{refusal.status} {refusal.message}")
-        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +84,10 @@ class CloudCode:
         return self._endpoints.in_order(base_urls(mode))
 
     async def stream_generate_content(self, call: ModelCall, base: str) -> Response:
-        """The open stream. Raises RequestRefused or TransportFailed."""
+        """The open stream. Raises UpstreamError or TransportFailed."""
         try:
             response = await self._post(base, _headers(call), _body(call))
-        except (RequestRefused, TransportFailed) as error:
+        except (UpstreamError, TransportFailed) as error:
             self._note(base, failed=_is_broken(error))
             raise
         self._note(base, failed=False)
@@ -126,12 +112,16 @@ class CloudCode:
             raw = await response.read_error_body(self._first_byte_seconds)
         finally:
             response.abort()
-        refusal = parse_refusal(response.status, raw, response.headers, datetime.now(UTC))
-        raise RequestRefused(refusal)
+        raise parse_error(response.status, raw, response.headers, datetime.now(UTC))
 
 
-def _is_broken(error: RequestRefused | TransportFailed) -> bool:
-    return not isinstance(error, RequestRefused) or error.refusal.trouble is Trouble.SERVER_ERROR
+def read_error_in_stream(body: dict[str, Any]) -> UpstreamError:
+    """From Google's error object in a stream."""
+    return error_in_stream(body, datetime.now(UTC))
+
+
+def _is_broken(error: UpstreamError | TransportFailed) -> bool:
+    return not isinstance(error, UpstreamError) or error.kind is FailureKind.SERVER_ERROR
 
 
 def _body(call: ModelCall) -> list[bytes]:

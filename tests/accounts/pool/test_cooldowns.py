@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.db import OperationalError, connection
 
+from accounts.failures import FailureKind
 from accounts.models import Account, Cooldown
 from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
 from accounts.pool.cooldowns import ActiveCooldown
@@ -27,7 +28,7 @@ def ids() -> list[int]:
 
 
 def in_an_hour(reason: str = "quota") -> ActiveCooldown:
-    return ActiveCooldown(time.time() + 3600, reason)
+    return ActiveCooldown(time.time() + 3600, FailureKind.QUOTA, reason)
 
 
 def test_what_is_stored_is_read_and_what_has_ended_is_forgotten(ids: list[int]) -> None:
@@ -56,7 +57,7 @@ def test_a_rejected_row_does_not_stop_the_others(
     model_key, until = POISON[name]
     changes = {
         (ada, "first:cli"): in_an_hour(),
-        (ada, model_key): ActiveCooldown(until, "quota"),
+        (ada, model_key): ActiveCooldown(until, FailureKind.QUOTA, "quota"),
         (linus, "last:cli"): in_an_hour(),
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.utils import timezone
 
+from accounts.failures import FailureKind
 from accounts.models import Cooldown
 from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
 from accounts.pool.cooldowns import ActiveCooldown, Cooldowns
@@ -26,7 +27,7 @@ HOUR = 3600.0
 
 def rest_of_an_hour(account: Account) -> ActiveCooldown:
     now = time.time()
-    cooldown = ActiveCooldown(until=now + HOUR, reason="quota", since=now)
+    cooldown = ActiveCooldown(until=now + HOUR, kind=FailureKind.QUOTA, reason="quota", since=now)
     store_cooldowns({(account.pk, KEY): cooldown})
     return cooldown
 
@@ -43,7 +44,7 @@ def test_a_cooldown_outlives_a_restart(ada: Account) -> None:
     loaded = after_a_start(ada)
 
     assert loaded is not None
-    assert loaded.reason == "quota"
+    assert (loaded.kind, loaded.reason, loaded.is_limit) == (FailureKind.QUOTA, "quota", True)
     assert loaded.until - loaded.since == pytest.approx(HOUR)
     assert loaded.until == pytest.approx(cooldown.until)
 
@@ -63,6 +64,19 @@ def test_a_stored_cooldown_without_a_start_still_counts(ada: Account) -> None:
     Cooldown.objects.update(since=Cooldown._meta.get_field("since").get_default())
 
     assert after_a_start(ada) is not None
+
+
+def test_a_cooldown_of_an_unknown_kind_is_no_limit(ada: Account) -> None:
+    """Another version has stored it."""
+    rest_of_an_hour(ada)
+    Cooldown.objects.update(kind="SOMETHING_NEW")
+
+    loaded = after_a_start(ada)
+
+    assert loaded is not None
+    assert (loaded.kind, loaded.is_limit) == (None, False)
+    store_cooldowns({(ada.pk, KEY): loaded})
+    assert Cooldown.objects.get().kind == ""
 
 
 def set_clock(monkeypatch: MonkeyPatch, seconds: float) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from accounts.google.errors import Trouble
-from accounts.pool.cooldowns import FAILURES_IN_A_ROW, ActiveCooldown
+from accounts.failures import ACCOUNT_POLICIES, FailureKind
+from accounts.pool.cooldowns import ActiveCooldown
 from accounts.pool.pool import AccountRequest, Lease, Patience, Pool, PooledAccount, QueueFull, RetrySelection
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def take(pool: Pool, request: AccountRequest = SONNET) -> Lease:
 
 
 def test_an_account_at_its_limit_cools_down_for_that_quota_only(pool: Pool) -> None:
-    pool.failed(take(pool), Trouble.QUOTA, 600)
+    pool.failed(take(pool), FailureKind.QUOTA, 600)
 
     assert take(pool).account.id == 2
     assert take(pool, FLASH).account.id == 2  # sticky: the one used last
@@ -77,7 +77,7 @@ def test_an_account_at_its_limit_cools_down_for_that_quota_only(pool: Pool) -> N
 
 def test_the_servers_time_is_trusted_to_the_second(pool: Pool, clock: Clock) -> None:
     pool.replace(pool.accounts[:1])
-    pool.failed(take(pool), Trouble.QUOTA, 7384.18)
+    pool.failed(take(pool), FailureKind.QUOTA, 7384.18)
 
     clock.now += 7384
     assert pool.lease(SONNET) is None
@@ -86,21 +86,21 @@ def test_the_servers_time_is_trusted_to_the_second(pool: Pool, clock: Clock) -> 
 
 
 @pytest.mark.parametrize(
-    ("trouble", "cooldowns"),
+    ("kind", "cooldowns"),
     [
-        (Trouble.QUOTA, [60, 300, 1800, 7200, 7200]),
-        (Trouble.RATE_LIMIT, [30, 30, 30, 30, 30]),
-        (Trouble.UNKNOWN_LIMIT, [10, 20, 40, 60, 60]),
+        (FailureKind.QUOTA, [60, 300, 1800, 7200, 7200]),
+        (FailureKind.RATE_LIMIT, [30, 30, 30, 30, 30]),
+        (FailureKind.UNKNOWN_LIMIT, [10, 20, 40, 60, 60]),
     ],
 )
 def test_without_a_hint_cooldowns_grow(
-    trouble: Trouble, cooldowns: list[float], pool: Pool, clock: Clock
+    kind: FailureKind, cooldowns: list[float], pool: Pool, clock: Clock
 ) -> None:
     pool.replace(pool.accounts[:1])
 
     for seconds in cooldowns:
         lease = take(pool)
-        cooldown = pool.failed(lease, trouble)
+        cooldown = pool.failed(lease, kind)
         lease.release()
         assert cooldown is not None
         assert cooldown.until - clock.now == seconds
@@ -110,7 +110,7 @@ def test_without_a_hint_cooldowns_grow(
 def test_concurrent_failures_count_once(pool: Pool) -> None:
     leases = [take(pool) for _ in range(3)]
 
-    cooldowns = [pool.failed(lease, Trouble.QUOTA) for lease in leases]
+    cooldowns = [pool.failed(lease, FailureKind.QUOTA) for lease in leases]
 
     assert len({cooldown.until for cooldown in cooldowns if cooldown is not None}) == 1
     assert pool.health(1) == 60
@@ -119,7 +119,7 @@ def test_concurrent_failures_count_once(pool: Pool) -> None:
 def test_three_failures_in_a_row_begin_a_cooldown(pool: Pool, clock: Clock) -> None:
     for expected in (None, None, 60):
         lease = take(pool)
-        cooldown = pool.failed(lease, Trouble.SERVER_ERROR)
+        cooldown = pool.failed(lease, FailureKind.SERVER_ERROR)
         lease.release()
         clock.now += 5
         assert (cooldown and cooldown.until - (clock.now - 5)) == expected
@@ -128,7 +128,7 @@ def test_three_failures_in_a_row_begin_a_cooldown(pool: Pool, clock: Clock) -> N
 def test_a_success_resets_the_count_of_failures(pool: Pool) -> None:
     for _ in range(5):
         lease = take(pool)
-        pool.failed(lease, Trouble.SERVER_ERROR)
+        pool.failed(lease, FailureKind.SERVER_ERROR)
         pool.succeeded(lease)
         lease.release()
 
@@ -138,7 +138,7 @@ def test_a_success_resets_the_count_of_failures(pool: Pool) -> None:
 def test_an_earlier_request_does_not_end_a_later_cooldown(pool: Pool, clock: Clock) -> None:
     early, late = take(pool), take(pool)
     clock.now += 1
-    pool.failed(late, Trouble.QUOTA, 600)
+    pool.failed(late, FailureKind.QUOTA, 600)
 
     pool.succeeded(early)
 
@@ -148,7 +148,7 @@ def test_an_earlier_request_does_not_end_a_later_cooldown(pool: Pool, clock: Clo
 def test_a_cooldown_of_days_is_probed_once_an_hour(pool: Pool, clock: Clock) -> None:
     pool.replace(pool.accounts[:1])
     lease = take(pool)
-    pool.failed(lease, Trouble.QUOTA, 6 * DAY)
+    pool.failed(lease, FailureKind.QUOTA, 6 * DAY)
     lease.release()
 
     clock.now += 3601
@@ -162,15 +162,15 @@ def test_a_cooldown_of_days_is_probed_once_an_hour(pool: Pool, clock: Clock) -> 
 
 def test_a_cooldown_of_hours_is_not_probed(pool: Pool, clock: Clock) -> None:
     pool.replace(pool.accounts[:1])
-    pool.failed(take(pool), Trouble.QUOTA, 20 * 3600)
+    pool.failed(take(pool), FailureKind.QUOTA, 20 * 3600)
 
     clock.now += 19 * 3600
 
     assert pool.lease(SONNET) is None
 
 
-def test_no_account_is_probed_while_another_is_usable(pool: Pool, clock: Clock) -> None:
-    pool.failed(take(pool), Trouble.QUOTA, 6 * DAY)
+def test_nobody_is_probed_while_another_can_answer(pool: Pool, clock: Clock) -> None:
+    pool.failed(take(pool), FailureKind.QUOTA, 6 * DAY)
     clock.now += 7200
 
     assert {take(pool).account.id for _ in range(4)} == {2}
@@ -181,7 +181,7 @@ def test_changes_are_taken_for_storage_once(pool: Pool) -> None:
     pool.cooldowns.on_changed = lambda: told.append(True)
     lease = take(pool)
 
-    pool.failed(lease, Trouble.QUOTA, 600)
+    pool.failed(lease, FailureKind.QUOTA, 600)
 
     changes = pool.cooldowns.take_unsaved()
     assert told == [True]
@@ -191,7 +191,7 @@ def test_changes_are_taken_for_storage_once(pool: Pool) -> None:
 
 def test_stored_cooldowns_count_from_the_start(clock: Clock) -> None:
     pool = Pool(clock)
-    pool.cooldowns.load({(1, SONNET.model_key): ActiveCooldown(clock.now + 600, "quota")})
+    pool.cooldowns.load({(1, SONNET.model_key): ActiveCooldown(clock.now + 600, FailureKind.QUOTA, "quota")})
     pool.replace([PooledAccount(1, "user1@example.com", "project-1")])
 
     assert pool.lease(SONNET) is None
@@ -272,7 +272,7 @@ async def test_a_new_request_does_not_overtake_waiting_ones(clock: Clock, live_s
 
 async def test_another_model_is_not_held_up(clock: Clock, live_setting: Set) -> None:
     pool = a_pool(clock, 1)
-    pool.failed(take(pool), Trouble.QUOTA, 600)
+    pool.failed(take(pool), FailureKind.QUOTA, 600)
     pool.queue(SONNET)
 
     assert pool.lease(FLASH) is not None
@@ -313,7 +313,7 @@ async def test_a_lease_given_to_a_cancelled_waiter_is_released(clock: Clock, liv
 async def test_a_waiter_is_woken_when_a_cooldown_ends_by_a_clock_jump(clock: Clock) -> None:
     pool = a_pool(clock, 1)
     lease = take(pool)
-    pool.failed(lease, Trouble.QUOTA, 3600)
+    pool.failed(lease, FailureKind.QUOTA, 3600)
     lease.release()
     waiter = asyncio.ensure_future(pool.queue(SONNET)._wait())
     await asyncio.sleep(0.01)
@@ -325,7 +325,7 @@ async def test_a_waiter_is_woken_when_a_cooldown_ends_by_a_clock_jump(clock: Clo
 
 async def test_a_waiter_is_woken_when_an_account_is_added(clock: Clock) -> None:
     pool = a_pool(clock, 1)
-    pool.failed(take(pool), Trouble.QUOTA, 600)
+    pool.failed(take(pool), FailureKind.QUOTA, 600)
     waiter = pool.queue(SONNET)
 
     pool.replace([*pool.accounts, PooledAccount(7, "new@example.com", "project")])
@@ -337,7 +337,7 @@ async def test_a_waiter_is_woken_when_an_account_is_added(clock: Clock) -> None:
 async def test_the_queue_length_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accounts.pool.pool.MAX_WAITING", 2)
     pool = a_pool(clock, 1)
-    pool.failed(take(pool), Trouble.QUOTA, 600)
+    pool.failed(take(pool), FailureKind.QUOTA, 600)
     pool.queue(SONNET)
     pool.queue(SONNET)
 
@@ -370,7 +370,7 @@ def test_a_conversation_keeps_its_account(pool: Pool, live_setting: Set) -> None
 
 def test_a_conversation_moves_when_its_account_cools_down(pool: Pool) -> None:
     mine = replace(SONNET, conversation="mine")
-    pool.failed(take(pool, mine), Trouble.QUOTA, 600)
+    pool.failed(take(pool, mine), FailureKind.QUOTA, 600)
 
     assert [take(pool, mine).account.id for _ in range(2)] == [2, 2]
 
@@ -429,10 +429,15 @@ async def test_a_new_request_is_served_while_a_served_waiter_wakes_up(
     assert pool.lease(SONNET) is not None
 
 
-def test_an_invalid_request_does_not_lower_the_accounts_health(pool: Pool) -> None:
-    for trouble in [Trouble.BAD_REQUEST, Trouble.NOT_FOUND, Trouble.CAPACITY, Trouble.SERVER_ERROR]:
+def test_requests_that_are_refused_for_themselves_do_not_tire_the_account(pool: Pool) -> None:
+    for kind in [
+        FailureKind.BAD_REQUEST,
+        FailureKind.NOT_FOUND,
+        FailureKind.CAPACITY,
+        FailureKind.SERVER_ERROR,
+    ]:
         lease = take(pool)
-        pool.failed(lease, trouble)
+        pool.failed(lease, kind)
         lease.release()
 
     assert pool.cooldowns.of_account(1) == {}
@@ -440,7 +445,7 @@ def test_an_invalid_request_does_not_lower_the_accounts_health(pool: Pool) -> No
 
 def test_a_clock_set_back_does_not_lengthen_a_cooldown(clock: Clock) -> None:
     pool = a_pool(clock, 1)
-    pool.failed(take(pool), Trouble.QUOTA, 5)
+    pool.failed(take(pool), FailureKind.QUOTA, 5)
 
     clock.now -= 3600
 
@@ -466,7 +471,7 @@ async def test_waiters_are_served_before_a_new_request_when_a_cooldown_ends(
     live_setting("MAX_CONCURRENT_REQUESTS", 2)
     pool = a_pool(clock, 1)
     lease = take(pool)
-    pool.failed(lease, Trouble.QUOTA, 600)
+    pool.failed(lease, FailureKind.QUOTA, 600)
     lease.release()
     waiter = pool.queue(SONNET)
 
@@ -487,7 +492,7 @@ async def test_a_less_patient_waiter_is_woken_when_the_return_moves_away(
     held = take(pool)
     waiter = pool.queue(SONNET, patience=patience)
 
-    pool.failed(held, Trouble.QUOTA, 600)
+    pool.failed(held, FailureKind.QUOTA, 600)
 
     assert waiter.lease.done() is not stays
     assert pool.waiting == stays
@@ -568,7 +573,7 @@ async def looks_of(event: str, waiting: int, clock: Clock, monkeypatch: pytest.M
         "comes": lambda: pool.lease(SONNET),
         "queues": lambda: pool.queue(SONNET),
         "becomes free": held[0].release,
-        "refuses": lambda: pool.failed(held[0], Trouble.QUOTA, 600),
+        "refuses": lambda: pool.failed(held[0], FailureKind.QUOTA, 600),
         "wakes up": pool.recheck,
     }
     events[event]()
@@ -592,21 +597,21 @@ async def test_waiters_that_leave_are_removed_from_all_tables(clock: Clock, live
     assert pool._queue.groups() == []
 
 
-def test_an_account_with_failures_is_used_when_it_is_the_only_one(pool: Pool) -> None:
-    pool.failed(take(pool), Trouble.NO_LICENCE)
+def test_an_account_with_a_doubtful_past_is_asked_when_there_is_nobody_else(pool: Pool) -> None:
+    pool.failed(take(pool), FailureKind.NO_LICENCE)
 
     assert take(pool).account.id == 2
     pool.replace(pool.accounts[:1])
     assert take(pool).account.id == 1
 
 
-@pytest.mark.parametrize("before", [Trouble.SERVER_ERROR, Trouble.NO_LICENCE])
-def test_a_limit_outweighs_a_cooldown_that_has_just_begun(pool: Pool, before: Trouble) -> None:
+@pytest.mark.parametrize("before", [FailureKind.SERVER_ERROR, FailureKind.NO_LICENCE])
+def test_a_limit_outweighs_a_cooldown_that_has_just_begun(pool: Pool, before: FailureKind) -> None:
     lease = take(pool)
-    for _ in range(FAILURES_IN_A_ROW):
+    for _ in range(ACCOUNT_POLICIES[FailureKind.SERVER_ERROR].cools_down_after):
         pool.failed(lease, before)
 
-    cooldown = pool.failed(lease, Trouble.QUOTA, 7200)
+    cooldown = pool.failed(lease, FailureKind.QUOTA, 7200)
 
     assert cooldown is not None
     assert (cooldown.is_limit, cooldown.until - cooldown.since) == (True, 7200)

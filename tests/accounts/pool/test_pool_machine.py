@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from accounts.google.errors import Trouble
+from accounts.failures import FailureKind
 from accounts.live_settings import live
 from accounts.pool.pool import AccountRequest, Patience, Pool, PooledAccount, RetrySelection
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LIMITS = [Trouble.QUOTA, Trouble.RATE_LIMIT, Trouble.UNKNOWN_LIMIT]
+LIMITS = [FailureKind.QUOTA, FailureKind.RATE_LIMIT, FailureKind.UNKNOWN_LIMIT]
 HINTS = st.none() | st.sampled_from([0.5, 3.0, 45.0, 7384.0, 6 * 24 * 3600.0])
 OWNERS = {"of all": {1, 2, 3, 4}, "of 1 and 3": {1, 3}, "of none": set()}
 EXCLUDED = st.frozensets(st.integers(1, 4), max_size=2)
@@ -80,10 +80,10 @@ class PoolMachine(RuleBasedStateMachine):
         self.settle()
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), trouble=st.sampled_from([*LIMITS, Trouble.SERVER_ERROR]), hint=HINTS)
-    def a_request_fails(self, data: st.DataObject, trouble: Trouble, hint: float | None) -> None:
+    @rule(data=st.data(), kind=st.sampled_from([*LIMITS, FailureKind.SERVER_ERROR]), hint=HINTS)
+    def a_request_fails(self, data: st.DataObject, kind: FailureKind, hint: float | None) -> None:
         lease = self.take_held(data)
-        self.in_loop(lambda: self.pool.failed(lease, trouble, hint))
+        self.in_loop(lambda: self.pool.failed(lease, kind, hint))
         self.in_loop(lease.release)
 
     @precondition(lambda self: self.held)

@@ -20,7 +20,7 @@ from accounts.google.code_assist import (
     onboard_user,
     retrieve_cli_quota,
 )
-from accounts.google.errors import MAX_WAIT_SECONDS, MIN_WAIT_SECONDS, parse_refusal
+from accounts.google.errors import MAX_WAIT_SECONDS, MIN_WAIT_SECONDS, parse_error
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
 from accounts.network import AccountsClient, WholeAnswer
 from accounts.values.sanitize import UNSAFE
@@ -70,12 +70,12 @@ def assert_presentable(text: str, longest: int) -> None:
 def test_a_refusal_of_any_shape_can_be_shown_and_stored(
     status: int, raw: bytes, headers: dict[str, str]
 ) -> None:
-    refusal = parse_refusal(status, raw, headers, NOW)
+    error = parse_error(status, raw, headers, NOW)
 
-    assert_presentable(refusal.message, 2000)
-    assert_presentable(refusal.link, 2000)
-    assert_presentable(refusal.reason, 200)
-    wait = refusal.wait_seconds
+    assert_presentable(error.message, 2000)
+    assert_presentable(error.link, 2000)
+    assert_presentable(error.reason, 200)
+    wait = error.wait_seconds
     assert wait is None or MIN_WAIT_SECONDS <= wait <= MAX_WAIT_SECONDS
 
 

@@ -229,7 +229,8 @@ def some_accounts() -> None:
     brian = an_account("brian")
     has_left(brian, 0.5)
     until = timezone.now() + timedelta(seconds=45)
-    Cooldown.objects.create(account=brian, model_key=f"{SONNET}:antigravity", until=until, reason="quota")
+    key = f"{SONNET}:antigravity"
+    Cooldown.objects.create(account=brian, model_key=key, until=until, kind="QUOTA", reason="quota")
     an_account("carol", state=Account.State.INVALID)
     has_left(an_account("dennis"), 0.0)
     has_left(an_account("edsger"), None)

@@ -587,7 +587,7 @@ def some_accounts(db: None) -> None:
     has_left(brian, 0.5)
     for key, reason in ((f"{SONNET}:antigravity", "quota"), (f"{FLASH}:antigravity", "quota")):
         until = now + timedelta(minutes=10)
-        Cooldown.objects.create(account=brian, model_key=key, until=until, reason=reason)
+        Cooldown.objects.create(account=brian, model_key=key, until=until, kind="QUOTA", reason=reason)
     carol = an_account("carol", state=Account.State.INVALID, state_reason="The sign-in has expired.")
     Account.objects.filter(pk=carol.pk).update(state_link="https://accounts.google.com/verify")
     has_left(an_account("dennis"), 0.0)

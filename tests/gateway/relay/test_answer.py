@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from accounts.failures import UpstreamError
 from accounts.pool.pool import PooledAccount
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.errors import Overloaded, UpstreamFailed, UpstreamTimedOut
@@ -18,7 +19,6 @@ from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.response.stream import EmptyAnswer, MessageStream
 from gateway.translation.signatures import SignatureCache
-from gateway.upstreams.cloud_code.upstream import RequestRefused
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 from tests.gateway.conftest import a_body
 
@@ -102,7 +102,7 @@ async def begin(response: CannedResponse) -> Answer:
 async def test_an_error_that_comes_with_the_first_content_can_be_tried_elsewhere() -> None:
     response = CannedResponse(a_chunk("Hel") + an_error())
 
-    with pytest.raises(RequestRefused, match="Overloaded"):
+    with pytest.raises(UpstreamError, match="Overloaded"):
         await begin(response)
 
     assert response.ended == "aborted"
@@ -126,7 +126,7 @@ async def test_what_came_before_an_error_still_leaves() -> None:
         (TimeoutError(), TransportTimedOut),
         (b"", EmptyAnswer),
         (a_chunk("all of it").rstrip(), TransportFailed),
-        (an_error(), RequestRefused),
+        (an_error(), UpstreamError),
     ],
 )
 async def test_a_failure_before_any_content_is_named(read: bytes | Exception, error: type[Exception]) -> None:

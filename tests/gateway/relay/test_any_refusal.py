@@ -8,12 +8,11 @@ import orjson
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from accounts.google.errors import parse_refusal
+from accounts.google.errors import parse_error
 from accounts.pool.pool import PooledAccount
 from accounts.values.sanitize import UNSAFE
 from gateway.relay.error_policy import failure_of, named_if_too_long
 from gateway.translation.response.errors import error_type_of, is_signature_complaint
-from gateway.upstreams.cloud_code.upstream import RequestRefused
 from tests.accounts.values.any_json import ANYTHING, ERROR, HEADERS, encoded
 
 NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
@@ -31,14 +30,14 @@ NASTY = encoded({"error": {"message": "two\r\nlines \x1b]0;title\x07 \u202e \0"}
 def test_a_refusal_of_any_shape_becomes_an_error_for_the_client(
     status: int, raw: bytes, headers: dict[str, str]
 ) -> None:
-    refusal = named_if_too_long(parse_refusal(status, raw, headers, NOW), 1000, 200_000)
+    upstream_error = named_if_too_long(parse_error(status, raw, headers, NOW), 1000, 200_000)
 
-    error = failure_of(RequestRefused(refusal)).as_error(ADA)
+    error = failure_of(upstream_error).as_error(ADA)
 
     assert 400 <= error.status < 600
     assert error.message
     assert not UNSAFE.search(error.message.replace("\n", "").replace("\t", ""))
     assert orjson.loads(orjson.dumps(error.as_body("req_1")))["error"]["message"] == error.message
     assert all(value.isascii() for value in error.as_headers().values())
-    assert error_type_of(refusal.body).endswith("_error")
-    assert is_signature_complaint(refusal.body) in {True, False}
+    assert error_type_of(upstream_error.body).endswith("_error")
+    assert is_signature_complaint(upstream_error.body) in {True, False}

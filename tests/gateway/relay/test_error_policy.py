@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
+from accounts.failures import ACCOUNT_POLICIES, FailureKind, UpstreamError
 from accounts.google.code_assist import CodeAssistFailed
-from accounts.google.errors import Trouble, parse_refusal
+from accounts.google.errors import parse_error
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
 from accounts.models import Account
 from accounts.pool.pool import PooledAccount
 from accounts.service import NoProject
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, RateLimited
 from gateway.google_api.sse import MalformedStream
-from gateway.relay.error_policy import VERDICTS, failure_of, without_identifiers
+from gateway.relay.error_policy import ERROR_POLICIES, failure_of, without_identifiers
 from gateway.translation.response.stream import EmptyAnswer
-from gateway.upstreams.cloud_code.upstream import RequestRefused
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -64,16 +64,16 @@ def test_words_that_clients_act_upon_stay_as_they_are(words: str) -> None:
 ADA = PooledAccount(1, "ada@example.com", "acme-prod", label="ad…@e…")
 
 
-def refused(status: int, message: str, reason: str = "") -> RequestRefused:
+def refused(status: int, message: str, reason: str = "") -> UpstreamError:
     details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]
     body = {"error": {"code": status, "message": message, "details": details if reason else []}}
-    return RequestRefused(parse_refusal(status, orjson.dumps(body), {}, NOW))
+    return parse_error(status, orjson.dumps(body), {}, NOW)
 
 
 REFUSED_SET_UP = CodeAssistFailed(
-    "loadCodeAssist: 403 no", parse_refusal(403, b'{"error":{"message":"no"}}', {}, NOW)
+    "loadCodeAssist: 403 no", parse_error(403, b'{"error":{"message":"no"}}', {}, NOW)
 )
-BROKEN_SET_UP = CodeAssistFailed("loadCodeAssist: 400 odd", parse_refusal(400, b"{}", {}, NOW))
+BROKEN_SET_UP = CodeAssistFailed("loadCodeAssist: 400 odd", parse_error(400, b"{}", {}, NOW))
 
 
 @pytest.mark.parametrize(
@@ -116,13 +116,20 @@ def test_a_failure_as_the_client_hears_it(
     assert not {"ada@example.com", "acme-prod"} & set(heard.message.replace(",", " ").split())
 
 
-@pytest.mark.parametrize("trouble", Trouble)
-def test_every_kind_of_refusal_has_a_meaning(trouble: Trouble) -> None:
-    verdict = VERDICTS[trouble]
+def test_every_kind_has_both_halves_of_its_policy() -> None:
+    assert list(ACCOUNT_POLICIES) == list(ERROR_POLICIES) == list(FailureKind)
 
-    assert issubclass(verdict.error, GatewayError)
-    assert verdict.error.status not in {401, 403}
-    assert not (verdict.is_passing and (verdict.is_limit or verdict.ends_request or verdict.operator_must))
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_the_halves_of_a_policy_agree(kind: FailureKind) -> None:
+    of_account, of_request = ACCOUNT_POLICIES[kind], ERROR_POLICIES[kind]
+
+    assert issubclass(of_request.error, GatewayError)
+    assert of_request.error.status not in {401, 403}
+    assert of_request.is_passing + of_request.ends_request + bool(of_request.operator_must) <= 1
+    assert of_request.operator_must or not of_account.state
+    assert of_account.is_limit == (of_request.error is RateLimited)
+    assert of_account.state in {"", *Account.State}
 
 
 def test_the_operator_reads_the_reason_and_the_project() -> None:
@@ -135,7 +142,7 @@ def test_the_operator_reads_the_reason_and_the_project() -> None:
     ]
     body = orjson.dumps({"error": {"code": 403, "message": "No.", "details": details}})
 
-    failure = failure_of(RequestRefused(parse_refusal(403, body, {}, NOW)))
+    failure = failure_of(parse_error(403, body, {}, NOW))
 
     assert failure.detail == "SERVICE_DISABLED, projects/my-project"
 
@@ -146,4 +153,4 @@ def test_googles_sentences_are_no_detail_for_the_log(status: int) -> None:
 
 
 def test_an_expired_sign_in_takes_the_account_out_of_use() -> None:
-    assert failure_of(SignInExpired("revoked")).verdict.state is Account.State.INVALID
+    assert ACCOUNT_POLICIES[failure_of(SignInExpired("revoked")).kind].state == Account.State.INVALID

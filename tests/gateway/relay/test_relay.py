@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from accounts import service
+from accounts.failures import FailureKind
 from accounts.models import Account, Cooldown, Revision
 from accounts.pool.cooldowns import ActiveCooldown
 from accounts.pool.pool import AccountRequest, Pool
@@ -849,7 +850,7 @@ async def test_a_cooldown_that_ends_while_it_is_looked_at_is_no_fault(
     pool, looks, ends_at = gateway.accounts.pool, count(), time.time() + 3600
     for account in pool.accounts:
         key = (account.id, "claude-sonnet-4-6:antigravity")
-        pool.cooldowns.load({key: ActiveCooldown(ends_at, "quota", time.time())})
+        pool.cooldowns.load({key: ActiveCooldown(ends_at, FailureKind.QUOTA, "quota", time.time())})
 
     def now() -> float:
         return ends_at + (1 if next(looks) >= looks_before_the_end else -1)

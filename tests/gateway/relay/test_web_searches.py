@@ -589,7 +589,7 @@ async def test_a_refusal_is_said_once(client: httpx.AsyncClient, google: Emulato
     assert kinds(message) == ["server_tool_use", "web_search_tool_result", "text"]
 
 
-# Trouble
+# Failures
 
 
 async def test_another_account_searches_when_one_cannot(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from gateway.upstreams.cloud_code.upstream import CloudCode, EndpointHealth, ModelCall, RequestRefused
+from accounts.failures import UpstreamError
+from gateway.upstreams.cloud_code.upstream import CloudCode, EndpointHealth, ModelCall
 from gateway.upstreams.transport import Transport, TransportFailed
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ async def test_only_a_broken_base_url_is_asked_last(
     emulator.state.fault(fault, times=None)
 
     for _ in range(5):
-        with pytest.raises(RequestRefused):
+        with pytest.raises(UpstreamError):
             await cloud_code.stream_generate_content(a_call(emulator), emulator.url)
 
     assert (cloud_code.bases("antigravity")[0] == NOWHERE) is is_asked_last
