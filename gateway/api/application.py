@@ -25,6 +25,7 @@ from django.urls import Resolver404, resolve
 from accounts.values.sanitize import escape_controls
 from gateway.api.authentication import check_host
 from gateway.bodies.arrival import ClientGone, IncomingBody
+from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import OUR_FAULT, STOPPING, GatewayError, InvalidRequest, NotFound, Overloaded
 from gateway.telemetry.noise import say_of_stranger
 from gateway.telemetry.request_ids import accepted_or_new, current_request_id
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from gateway.api.authentication import Client
     from gateway.bodies.arrival import BodyLimits
     from gateway.bodies.shape import Body
+    from gateway.dialects.base import Dialect, RequestParser
+    from gateway.large_requests.translator import ReadRequest
     from gateway.service import Gateway
 
 logger = logging.getLogger(__name__)
@@ -55,8 +58,10 @@ JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
 class ApiRequest(ASGIRequest):
     """A request with its id, its client, the gateway that serves it, and its body once that has been read."""
 
+    dialect: Dialect = ANTHROPIC
+    """Errors are written in it; the endpoint's, as soon as the path is known (gateway/api/endpoint.py)."""
     client: Client
-    """Set by endpoints that only clients may call (gateway/api/endpoint.py)."""
+    """Set by endpoints that only clients may call."""
 
     def __init__(self, scope: Scope, gateway: Gateway) -> None:
         super().__init__(scope, io.BytesIO())
@@ -64,11 +69,12 @@ class ApiRequest(ASGIRequest):
         self.gateway = gateway
         self.request_id = accepted_or_new(self.headers.get("x-request-id", ""))
 
-    def check_content_type(self) -> None:
-        """Raises InvalidRequest."""
+    async def parse_body(self, parser: RequestParser) -> ReadRequest:
+        """The body as a request. Raises GatewayError."""
         content_type = self.content_type or ""
         if content_type and not JSON_TYPE.match(content_type):
             raise InvalidRequest("content-type: must be application/json.")
+        return await self.gateway.translator.read(self.raw_body, parser)
 
 
 class JsonResponse(HttpResponse):
@@ -140,7 +146,7 @@ class Api:
             elif not self._gateway.is_stopping:
                 raise
             elif response is None:
-                await _send(error_response(Overloaded(STOPPING), request_id), send)
+                await _send(_error_response(Overloaded(STOPPING), request_id, request.dialect), send)
             # A reader too slow for its answer has it by half. A second one would be read as a part of it.
         finally:
             body.release()
@@ -172,15 +178,8 @@ async def _respond(request: ApiRequest, answer: Answering) -> HttpResponseBase:
         response = await answer()
     except ClientGone:
         raise
-    except GatewayError as error:
-        response = error_response(error, request.request_id)
-    except SuspiciousOperation as error:
-        # Django's own limits, on the number of fields in a query for example.
-        refusal = InvalidRequest(f"The request cannot be taken ({type(error).__name__}).")
-        response = error_response(refusal, request.request_id)
-    except Exception:
-        logger.exception("the gateway failed")
-        response = error_response(GatewayError(OUR_FAULT), request.request_id)
+    except Exception as error:
+        response = _error_response(_as_gateway_error(error), request.request_id, request.dialect)
     response.headers["request-id"] = request.request_id
     response.headers["x-content-type-options"] = "nosniff"
     if logger.isEnabledFor(logging.DEBUG):
@@ -188,6 +187,16 @@ async def _respond(request: ApiRequest, answer: Answering) -> HttpResponseBase:
         path = request.path_info[:LONGEST_PATH_SHOWN]
         logger.debug("%s %s → %d after %.3f s", request.method, path, response.status_code, took)
     return response
+
+
+def _as_gateway_error(error: Exception) -> GatewayError:
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, SuspiciousOperation):
+        # Django's own limits, on the number of fields in a query for example.
+        return InvalidRequest(f"The request cannot be taken ({type(error).__name__}).")
+    logger.error("the gateway failed", exc_info=error)
+    return GatewayError(OUR_FAULT)
 
 
 def _path_unknown(request: ApiRequest) -> NotFound:
@@ -207,15 +216,15 @@ def _path_unknown(request: ApiRequest) -> NotFound:
     )
 
 
-def error_response(error: GatewayError, request_id: str) -> JsonResponse:
+def _error_response(error: GatewayError, request_id: str, dialect: Dialect = ANTHROPIC) -> JsonResponse:
     headers = {**error.as_headers(), "request-id": request_id}
-    return JsonResponse(error.as_body(request_id), status=error.status, headers=headers)
+    return JsonResponse(dialect.error_body(error, request_id), status=error.status, headers=headers)
 
 
 async def send_error(error: GatewayError, scope: Scope, send: Send) -> None:
-    """For whoever stands beside the API: a whole answer, in its words."""
+    """A whole response, for ASGI applications around the API that refuse a request themselves."""
     asked = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin1")
-    await _send(error_response(error, accepted_or_new(asked)), send)
+    await _send(_error_response(error, accepted_or_new(asked)), send)
 
 
 async def _send(response: HttpResponseBase, send: Send, watch: asyncio.Task[None] | None = None) -> None:

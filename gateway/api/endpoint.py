@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gateway.api.authentication import authenticate
+from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import MethodNotAllowed
 
 if TYPE_CHECKING:
@@ -13,19 +14,21 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from gateway.api.application import ApiRequest
+    from gateway.dialects.base import Dialect
 
     View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
-def endpoint(*methods: str, for_clients: bool = True) -> Callable[[View], View]:
-    """Declare the methods of a view, and whether only clients may call it.
+def endpoint(*methods: str, for_clients: bool = True, dialect: Dialect = ANTHROPIC) -> Callable[[View], View]:
+    """Declare the methods of a view, whether only clients may call it, and the dialect of its errors.
 
-    The application calls the view's `judge_head` before it reads the body. That sets `request.client`, and
-    raises GatewayError.
+    The application calls the view's `judge_head` before it reads the body. That sets `request.dialect` and
+    `request.client`, and raises GatewayError.
     """
 
     def decorate(view: View) -> View:
         def judge_head(request: ApiRequest) -> None:
+            request.dialect = dialect
             if for_clients:
                 request.client = authenticate(request)
             if request.method not in methods:

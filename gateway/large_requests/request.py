@@ -5,35 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from gateway.dialects.anthropic.messages import (
-    MessagesRequest,
-    parse_count_tokens_request,
-    parse_messages_request,
-)
+from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.safeguards.prompt import typed_messages
 from gateway.translation.web_search.asked import asked_search
 
 if TYPE_CHECKING:
     from gateway.bodies.shape import Body
+    from gateway.dialects.base import RequestParser
     from gateway.translation.web_search.asked import Search
 
 LONGEST_FIRST_TEXT = 16_384
 """Characters of the first text, which identifies a conversation."""
 STAYS_IN_THE_BODY = frozenset({"messages", "system", "tools"})
-
-
-@dataclass(frozen=True, slots=True)
-class RequestParser:
-    """Parses requests for one endpoint with its headers."""
-
-    only_counts: bool
-    version: str
-    betas: frozenset[str]
-
-    def parse(self, value: object) -> MessagesRequest:
-        """Parse a body's JSON value. Raises InvalidRequest."""
-        parse = parse_count_tokens_request if self.only_counts else parse_messages_request
-        return parse(value, version=self.version, betas=self.betas)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from gateway.translation.web_search.request import translate_search
 if TYPE_CHECKING:
     from gateway.bodies.shape import Body
     from gateway.dialects.anthropic.messages import MessagesRequest
-    from gateway.large_requests.request import RequestParser, RequestSummary
+    from gateway.dialects.base import RequestParser
+    from gateway.large_requests.request import RequestSummary
     from gateway.large_requests.workers import TranslationWorkers
     from gateway.ledger.signature_store import StoredSignatures
     from gateway.routing.token_ratios import TokenRatios

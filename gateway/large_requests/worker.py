@@ -23,7 +23,7 @@ from gateway.errors import GatewayError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.large_requests.request import RequestParser
+    from gateway.dialects.base import RequestParser
 
     Job = tuple[Callable[..., Any], RequestParser, tuple[Any, ...], dict[str, Any]]
     """A function, the parser of the request that is its first argument, and its other arguments."""

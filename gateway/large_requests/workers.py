@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from gateway.bodies.shape import Body
     from gateway.dialects.anthropic.messages import MessagesRequest
-    from gateway.large_requests.request import RequestParser
+    from gateway.dialects.base import RequestParser
     from gateway.large_requests.worker import Job
 
 P = ParamSpec("P")

@@ -55,6 +55,20 @@ class MessagesRequest:
     said_first: tuple[dict[str, Any], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class MessagesParser:
+    """Parses bodies as the headers ``anthropic-version`` and ``anthropic-beta`` demand."""
+
+    only_counts: bool
+    version: str
+    betas: frozenset[str]
+
+    def parse(self, value: object) -> MessagesRequest:
+        """Raises InvalidRequest."""
+        parse = parse_count_tokens_request if self.only_counts else parse_messages_request
+        return parse(value, version=self.version, betas=self.betas)
+
+
 def parse_messages_request(
     body: object, *, version: str = OLDEST_VERSION, betas: frozenset[str] = frozenset()
 ) -> MessagesRequest:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
-# The names never change, so their first line is built once.
 _HEADS = {
     name: f"event: {name}\ndata: ".encode()
     for name in (
@@ -24,6 +23,10 @@ _HEADS = {
         "error",
     )
 }
+
+
+def encode_events(events: list[StreamEvent]) -> bytes:
+    return b"".join([encode_event(event) for event in events])
 
 
 def encode_event(event: StreamEvent) -> bytes:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.large_requests.request import RequestParser
+from gateway.dialects.anthropic.messages import MessagesParser
 from gateway.large_requests.translator import RequestTranslator
 from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger.signature_store import StoredSignatures
@@ -13,7 +13,7 @@ from gateway.routing.token_ratios import TokenRatios
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PARSER = RequestParser(only_counts=False, version="2023-06-01", betas=frozenset({"some-beta"}))
+PARSER = MessagesParser(only_counts=False, version="2023-06-01", betas=frozenset({"some-beta"}))
 
 
 @pytest.fixture

@@ -1,0 +1,46 @@
+"""Anthropic's messages as a dialect. Nothing is converted: its form is the one the relay works with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateway.dialects.anthropic.messages import OLDEST_VERSION, MessagesParser
+from gateway.dialects.anthropic.sse import PING, encode_event, encode_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gateway.dialects.anthropic.stream_events import StreamEvent
+    from gateway.errors import GatewayError
+
+
+class AnthropicDialect:
+    ping = PING
+
+    def parser(self, headers: Mapping[str, str], *, only_counts: bool = False) -> MessagesParser:
+        """`only_counts` for a body of count_tokens. A header sent more than once arrives joined by commas."""
+        return MessagesParser(only_counts, _version(headers), _betas(headers))
+
+    def event_encoder(self) -> Callable[[list[StreamEvent]], bytes]:
+        return encode_events
+
+    def error_event(self, error: GatewayError, request_id: str) -> bytes:
+        return encode_event(error.as_body(request_id))
+
+    def message_body(self, message: dict[str, Any]) -> dict[str, Any]:
+        return message
+
+    def error_body(self, error: GatewayError, request_id: str) -> dict[str, Any]:
+        return error.as_body(request_id)
+
+
+ANTHROPIC = AnthropicDialect()
+
+
+def _version(headers: Mapping[str, str]) -> str:
+    """Anthropic requires the header; without it the oldest rules hold, as for tools written before it."""
+    return headers.get("anthropic-version", "").partition(",")[0].strip() or OLDEST_VERSION
+
+
+def _betas(headers: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(beta.strip() for beta in headers.get("anthropic-beta", "").split(","))
