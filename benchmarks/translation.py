@@ -12,10 +12,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from accounts.google.errors import error_in_stream
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.dialects.anthropic.sse import encode_event
 from gateway.routing.upstream_model import UpstreamModel, upstream_model
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GOAL = 2.0
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 WORDS = "the quick brown fox jumps over the lazy dog and reads the file again, line by line.\n"
 
 
@@ -126,6 +130,7 @@ class Work:
             translated=self._translated,
             signatures=SignatureCache(),
             new_tool_use_id=lambda: "toolu_1",
+            read_error=partial(error_in_stream, now=NOW),
             input_token_estimate=1,
         )
         events = []

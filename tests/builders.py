@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import itertools
 import struct
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from accounts.google.errors import error_in_stream
 from gateway.dialects.anthropic.messages import MessagesRequest, parse_messages_request
 from gateway.routing.upstream_model import UpstreamModel, upstream_model
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.google_api.content import Chunk
     from gateway.translation.signatures import SignatureStore
 
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CLAUDE = "claude-sonnet-4-5"
 CLAUDE_THINKING = "claude-sonnet-4-5-thinking"
 GEMINI_3 = "gemini-3-pro-high"
@@ -145,6 +149,7 @@ def a_stream(
         translated=request or translated(model=model, thinking={"type": "adaptive"}),
         signatures=signatures if signatures is not None else SignatureCache(),
         new_tool_use_id=lambda: f"toolu_new_{next(numbers)}",
+        read_error=partial(error_in_stream, now=NOW),
         input_token_estimate=input_token_estimate,
     )
 

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from accounts.failures import UpstreamError
 from gateway.errors import GatewayError, UpstreamFailed, UpstreamTimedOut
 from gateway.google_api.content import has_content
 from gateway.google_api.sse import ChunkReader, MalformedStream
 from gateway.relay.error_policy import Failure, failure_of
 from gateway.translation.response.message import MessageCollector
-from gateway.translation.response.stream import BrokenAnswer, UpstreamErrorInStream
-from gateway.upstreams.cloud_code.upstream import read_error_in_stream
+from gateway.translation.response.stream import BrokenAnswer
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from accounts.failures import UpstreamError
     from accounts.pool.pool import Lease, PooledAccount
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.translation.response.stream import MessageStream
@@ -39,7 +38,7 @@ class Answer:
         self.model_id = model_id
         self.lease: Lease | None = None
         self.on_failure: Callable[[Failure], Awaitable[None]] = _forget
-        """Told when the upstream refuses in the middle of the answer."""
+        """Called with an error of the upstream's in the middle of the answer."""
         self._account = account
         self._response = response
         self._stream = stream
@@ -50,7 +49,7 @@ class Answer:
         self._received_bytes = 0
         self._content_at = time.monotonic()
         """When something of the answer came last. Comments, empty lines and usage could come for ever."""
-        self._failure: UpstreamErrorInStream | MalformedStream | BrokenAnswer | None = None
+        self._failure: UpstreamError | MalformedStream | BrokenAnswer | None = None
 
     @classmethod
     async def begin(
@@ -90,8 +89,8 @@ class Answer:
                     raise _silence() from None
                 yield []
                 last_sent = time.monotonic()
-            except UpstreamErrorInStream as error:
-                raise await self._error_after_content(read_error_in_stream(error.body)) from error
+            except UpstreamError as error:
+                raise await self._error_after_content(error) from error
             except (MalformedStream, TransportFailed, BrokenAnswer) as error:
                 raise UpstreamFailed(f"The answer broke off: {error}.") from error
             else:
@@ -119,7 +118,7 @@ class Answer:
     @property
     def stop_reason(self) -> str:
         """Empty until it has ended well."""
-        return self._stream.stop_reason if self._ended and self._failure is None else ""
+        return self._stream.stop_reason if self._ended else ""
 
     @property
     def may_call_tools(self) -> bool:
@@ -183,8 +182,6 @@ class Answer:
             raise TransportTimedOut(f"no content within {first_byte_seconds:.0f} s") from error
         except BrokenAnswer as error:
             raise TransportFailed(f"the answer broke off: {error}") from error
-        except UpstreamErrorInStream as error:
-            raise read_error_in_stream(error.body) from error
 
     async def _next_events(self, timeout_seconds: float) -> list[StreamEvent]:
         """What came before a failure is handed out first; `_raise_failure` follows with the rest."""
@@ -199,13 +196,8 @@ class Answer:
             if not data or self._stream.is_complete:
                 events += self._stream.close()
                 self._ended, self._was_read_to_its_end = True, not data
-        except (UpstreamErrorInStream, MalformedStream, BrokenAnswer) as error:
-            self._failure = error
-        if self._stream.failure is not None:
-            # Its last event says so in the stream's own words; the status table may know better ones.
-            events.pop()
-            self._failure = UpstreamErrorInStream(self._stream.failure)
-            self._ended = False  # however the stream ended, this must still be said
+        except (UpstreamError, MalformedStream, BrokenAnswer) as error:
+            self._failure = error.with_traceback(None)  # whose frames hold this answer
         return events
 
     def _raise_failure(self) -> None:

@@ -16,7 +16,7 @@ from gateway.relay.answer import Answer
 from gateway.relay.error_messages import NEXT_ADDRESS, SAME_ACCOUNT
 from gateway.relay.error_policy import ERROR_POLICIES, failure_of, named_if_too_long
 from gateway.translation.response.stream import MessageStream
-from gateway.upstreams.cloud_code.upstream import ModelCall
+from gateway.upstreams.cloud_code.upstream import ModelCall, read_error_in_stream
 
 if TYPE_CHECKING:
     from accounts.pool.pool import Lease
@@ -120,6 +120,7 @@ class ModelCaller:
             translated=prepared.translated,
             signatures=self._signatures,
             new_tool_use_id=lambda: f"toolu_{secrets.token_hex(12)}",
+            read_error=read_error_in_stream,
             input_token_estimate=prepared.translated.input_token_estimate,
         )
 

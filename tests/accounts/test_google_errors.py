@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from accounts.failures import FailureKind
-from accounts.google.errors import parse_duration, parse_error
+from accounts.google.errors import error_in_stream, parse_duration, parse_error
 
 NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
@@ -39,6 +39,11 @@ def a_reason(reason: str, **metadata: str) -> dict[str, Any]:
         (429, b"[" + an_error(429, "", a_reason("QUOTA_EXHAUSTED")) + b"]", FailureKind.QUOTA),
         (400, an_error(400, "Invalid JSON payload. 1500 tokens, 401 and 429"), FailureKind.BAD_REQUEST),
         (400, an_error(400, "Invalid `signature` in `thinking` block"), FailureKind.BAD_SIGNATURE),
+        (400, an_error(400, "Thought signature is not valid"), FailureKind.BAD_SIGNATURE),
+        (400, an_error(400, "Corrupted thought signature."), FailureKind.BAD_SIGNATURE),
+        (400, an_error(400, "a function call lacks a `thought_signature`."), FailureKind.BAD_SIGNATURE),
+        (400, an_error(400, "messages.1: `thinking` must come first"), FailureKind.BAD_REQUEST),
+        (400, an_error(400, "the request's signature is wrong"), FailureKind.BAD_REQUEST),
         (401, an_error(401, "Invalid authentication credentials."), FailureKind.ACCESS_TOKEN_REFUSED),
         (403, an_error(403, "Verify", a_reason("VALIDATION_REQUIRED")), FailureKind.NEEDS_VERIFICATION),
         (403, an_error(403, "", a_reason("SUBSCRIPTION_REQUIRED")), FailureKind.NO_LICENCE),
@@ -164,3 +169,21 @@ def test_only_googles_own_pages_are_offered_as_links(url: str, shown: bool) -> N
 )  # fmt: skip
 def test_a_body_of_any_shape_is_survived(raw: bytes) -> None:
     assert parse_error(500, raw, {}, NOW).kind is FailureKind.SERVER_ERROR
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        ({"error": {"code": 429, "message": "m"}}, 429, FailureKind.UNKNOWN_LIMIT),
+        ({"error": {"code": 503, "message": "No capacity available"}}, 503, FailureKind.CAPACITY),
+        ({"error": {"code": 200}}, 500, FailureKind.SERVER_ERROR),
+        ({"error": {"code": "429"}}, 500, FailureKind.SERVER_ERROR),
+        ({"error": "broken"}, 500, FailureKind.SERVER_ERROR),
+    ],
+)
+def test_an_error_in_a_stream_has_the_status_that_it_names(
+    body: dict[str, Any], status: int, kind: FailureKind
+) -> None:
+    error = error_in_stream(body, NOW)
+
+    assert (error.status, error.kind, error.body) == (status, kind, body)

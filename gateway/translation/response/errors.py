@@ -17,21 +17,6 @@ MOST_DIGITS = 12
 """More digits than any number of tokens has."""
 NO_REASON = "The upstream refused the request without giving a reason."
 
-ERROR_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
-
-# "Invalid `signature` in `thinking` block", "Thought signature is not valid"
-_SIGNATURE_COMPLAINT = re.compile(r"(?=.*signature)(?=.*(thinking|thought))", re.IGNORECASE | re.DOTALL)
-
 # Wordings of Google, Anthropic (with and without numbers) and OpenAI. "input length and `max_tokens` exceed
 # context limit" is another error.
 _TOO_LONG = tuple(
@@ -85,20 +70,6 @@ def _too_long(message: str) -> PromptTooLong | None:
 
 def _number(digits: str | None) -> int | None:
     return int(digits) if digits and len(digits) <= MOST_DIGITS else None
-
-
-def error_type_of(google_error_body: object) -> str:
-    """Return Anthropic's error type for an error inside a stream, whose HTTP status is 200."""
-    if prompt_too_long(google_error_body) is not None:
-        return "invalid_request_error"
-    error = _error_of(google_error_body)
-    code = error.get("code") if isinstance(error, dict) else None
-    return ERROR_TYPES.get(code, "api_error") if isinstance(code, int) else "api_error"
-
-
-def is_signature_complaint(google_error_body: object) -> bool:
-    """Return True when a retry without any thinking may succeed."""
-    return _SIGNATURE_COMPLAINT.search(client_message(google_error_body)) is not None
 
 
 def _message_of(body: object, depth: int) -> str:

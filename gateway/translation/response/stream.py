@@ -2,7 +2,7 @@
 
 At any time one content block is open, or none. A part either continues the open block or closes it and opens
 the next. message_start waits for the first part, because until then the request can still be retried on
-another account; afterwards an error can only be reported in the stream.
+another account; afterwards an error can only end the stream.
 
 The fields of a part determine its kind; ``thought`` only marks its text as thinking. Thinking that the client
 did not ask for also starts the message, since the answer has begun.
@@ -19,7 +19,6 @@ from gateway.dialects.anthropic import stream_events
 from gateway.google_api.content import Chunk, first_candidate, parts_of, unwrap
 from gateway.google_api.surrogates import CharacterJoiner
 from gateway.translation.request.content_blocks import as_arguments
-from gateway.translation.response.errors import client_message, error_type_of
 from gateway.translation.response.stop_reason import (
     NO_FINISH_REASONS,
     STOP_REASONS,
@@ -36,6 +35,7 @@ from gateway.translation.tool_names import without_namespace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from accounts.failures import UpstreamError
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.translation.request.request import TranslatedRequest
 
@@ -60,24 +60,14 @@ class BrokenAnswer(Exception):
     """An answer that ended incomplete, after a part of it has been sent. ``str`` is the reason."""
 
 
-class UpstreamErrorInStream(Exception):
-    """An error instead of an answer, after a status of 200. Nothing has been sent to the client.
-
-    ``body`` is Google's, as ``{"error": {"code", "message", "status", "details"}}``.
-    """
-
-    def __init__(self, body: dict[str, Any]) -> None:
-        super().__init__(client_message(body))
-        self.body = body
-
-
 class MessageStream:
     """Translates one answer: give chunks to ``receive``, then call ``close`` at the end of the upstream's
     stream or as soon as ``is_complete``.
 
-    ``new_tool_use_id`` makes ids for calls that come without one. ``usage``, ``finish_reason`` and
-    ``grounding_metadata`` hold what is known so far, the last of them only where sources are needed;
-    ``failure`` is Google's error body once an error event has been sent. ``declares_tools`` is the request's.
+    ``new_tool_use_id`` makes ids for calls that come without one; ``read_error`` classifies Google's error
+    object, ``{"error": {"code", "message", "status", "details"}}``. ``usage``, ``finish_reason`` and
+    ``grounding_metadata`` hold what is known so far, the last of them only where sources are needed.
+    ``declares_tools`` is the request's.
     """
 
     def __init__(
@@ -88,13 +78,13 @@ class MessageStream:
         translated: TranslatedRequest,
         signatures: SignatureStore,
         new_tool_use_id: Callable[[], str],
+        read_error: Callable[[dict[str, Any]], UpstreamError],
         input_token_estimate: int,
     ) -> None:
         self.started = False
         self.usage = TokenUsage(input_token_estimate, translated.raw_token_estimate)
         self.finish_reason: str | None = None
         self.grounding_metadata: dict[str, Any] = {}
-        self.failure: dict[str, Any] | None = None
 
         self.declares_tools = translated.declares_tools
 
@@ -107,8 +97,10 @@ class MessageStream:
         self._display = translated.answer_rules.thinking
         self._signatures = signatures
         self._new_tool_use_id = new_tool_use_id
+        self._read_error = read_error
 
         self._is_closed = False
+        self._error: UpstreamError | None = None
         self._is_blocked = False
         self._turn_ended_with: str | None = None  # the stop_reason, when the gateway ended the turn
         self._shows_parts = not self._rules.without_content
@@ -134,19 +126,21 @@ class MessageStream:
 
     @property
     def is_complete(self) -> bool:
-        """Return True when the gateway has ended the turn and the usage is known: the rest need not be read.
+        """Return True when the rest need not be read: after an error, or when the gateway has ended the turn
+        and the usage is known.
 
         An answer given through a function is read to its end, since its output tokens come last, and so do
         sources.
         """
+        if self._error is not None:
+            return True
         if self._rules.with_sources:
             return False
         is_cut_short = self._turn_ended_with is not None and self._turn_ended_with != "end_turn"
         return is_cut_short and self.usage.prompt_tokens is not None
 
     def receive(self, chunk: Chunk) -> list[StreamEvent]:
-        """Translate a chunk. Raises UpstreamErrorInStream for an error before the first event; a later one
-        becomes an event."""
+        """Translate a chunk. An error in it ends the stream, and ``close`` raises it."""
         if self._is_closed:
             return []
         if "error" in chunk:
@@ -175,8 +169,10 @@ class MessageStream:
         return events
 
     def close(self) -> list[StreamEvent]:
-        """Return the last events. Raises EmptyAnswer when there was no usable content, BrokenAnswer when the
-        answer is incomplete."""
+        """Return the last events. Raises UpstreamError for an error in the stream, EmptyAnswer when there was
+        no usable content, BrokenAnswer when the answer is incomplete."""
+        if self._error is not None:
+            raise self._error
         if self._is_closed:
             return []
         events: list[StreamEvent] = []
@@ -210,13 +206,10 @@ class MessageStream:
     def _fail(self, body: dict[str, Any]) -> list[StreamEvent]:
         if self._turn_ended_with is not None:
             return []  # the turn is over for the client
-        if not self.started:
-            raise UpstreamErrorInStream(body)
+        self._error = self._read_error(body)
+        self._is_closed = True
         events: list[StreamEvent] = []
         self._close_block(events)
-        events.append(stream_events.error(error_type_of(body), client_message(body)))
-        self.failure = body
-        self._is_closed = True
         return events
 
     def _was_stopped_at_once(self) -> bool:

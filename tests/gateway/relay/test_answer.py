@@ -19,6 +19,7 @@ from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.response.stream import EmptyAnswer, MessageStream
 from gateway.translation.signatures import SignatureCache
+from gateway.upstreams.cloud_code.upstream import read_error_in_stream
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 from tests.gateway.conftest import a_body
 
@@ -88,6 +89,7 @@ def a_stream(**fields: Any) -> MessageStream:
         translated=translate_request(request, model, TranslationOptions(), signatures),
         signatures=signatures,
         new_tool_use_id=lambda: "toolu_1",
+        read_error=read_error_in_stream,
         input_token_estimate=1,
     )
 

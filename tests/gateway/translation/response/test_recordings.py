@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from accounts.failures import UpstreamError
+from accounts.pool.pool import PooledAccount
 from gateway.dialects.anthropic.sse import encode_event
 from gateway.google_api.sse import ChunkReader
+from gateway.relay.error_policy import failure_of
 from tests.builders import CLAUDE_THINKING, GEMINI_3, GPT, a_stream, a_tool, translated
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ REQUESTS = {
 
 recording = pytest.mark.parametrize("path", RECORDINGS, ids=[path.name for path in RECORDINGS])
 
+ADA = PooledAccount(1, "ada@example.com", "project")
+
 
 def answer_to(path: Path, pieces: Iterable[bytes]) -> bytes:
     reader = ChunkReader()
@@ -38,7 +43,11 @@ def answer_to(path: Path, pieces: Iterable[bytes]) -> bytes:
             events += stream.receive(chunk)
     for chunk in reader.close():
         events += stream.receive(chunk)
-    return b"".join(map(encode_event, events + stream.close()))
+    try:
+        events += stream.close()
+    except UpstreamError as error:
+        events.append(failure_of(error).as_error(ADA).as_body())
+    return b"".join(map(encode_event, events))
 
 
 def expected(path: Path) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from accounts.failures import FailureKind, UpstreamError
 from gateway.translation.request.answer_rules import AnswerRules
 from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.response.stream import (
@@ -14,7 +15,6 @@ from gateway.translation.response.stream import (
     REFUSED,
     BrokenAnswer,
     EmptyAnswer,
-    UpstreamErrorInStream,
 )
 from gateway.translation.signatures import SignatureCache
 from tests.builders import (
@@ -737,16 +737,23 @@ def test_a_finish_reason_in_the_middle_does_not_end_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("finish", "code"), [("PUP_LIMITED_DISABLED", 403), ("MISSING_THOUGHT_SIGNATURE", 400)]
+    ("finish", "code", "kind"),
+    [
+        ("PUP_LIMITED_DISABLED", 403, FailureKind.DISABLED),
+        ("MISSING_THOUGHT_SIGNATURE", 400, FailureKind.BAD_SIGNATURE),
+    ],
 )
-def test_a_finish_reason_that_is_an_error_is_told_as_one(finish: str, code: int) -> None:
-    with pytest.raises(UpstreamErrorInStream) as caught:
-        a_stream().receive(a_chunk(finish_reason=finish))
+def test_a_finish_reason_that_is_an_error_is_raised_as_one(finish: str, code: int, kind: FailureKind) -> None:
+    before_content = a_stream()
+    assert before_content.receive(a_chunk(finish_reason=finish)) == []
     begun = a_stream()
     begun.receive(a_chunk({"text": "x"}))
+    assert begun.receive(a_chunk(finish_reason=finish))[-1]["type"] == "content_block_stop"
 
-    assert caught.value.body["error"]["code"] == code
-    assert begun.receive(a_chunk(finish_reason=finish))[-1]["type"] == "error"
+    for stream in before_content, begun:
+        with pytest.raises(UpstreamError) as caught:
+            stream.close()
+        assert (caught.value.kind, caught.value.status, caught.value.reason) == (kind, code, finish)
 
 
 # --- errors in the stream ---
@@ -754,25 +761,20 @@ def test_a_finish_reason_that_is_an_error_is_told_as_one(finish: str, code: int)
 ERROR = {"error": {"code": 503, "status": "UNAVAILABLE", "message": "No capacity available"}}
 
 
-def test_an_error_before_the_first_event_is_raised() -> None:
-    with pytest.raises(UpstreamErrorInStream, match="No capacity available") as caught:
-        a_stream().receive(ERROR)
-
-    assert caught.value.body is ERROR
-
-
-def test_an_error_after_it_closes_the_block_and_ends_the_stream() -> None:
+@pytest.mark.parametrize("is_begun", [False, True], ids=["before content", "after content"])
+def test_an_error_closes_the_block_and_is_raised_at_the_end(is_begun: bool) -> None:
     stream = a_stream()
-    stream.receive(a_chunk({"text": "x"}))
+    if is_begun:
+        stream.receive(a_chunk({"text": "x"}))
 
     events = stream.receive(ERROR)
 
-    assert events == [
-        {"type": "content_block_stop", "index": 0},
-        {"type": "error", "error": {"type": "overloaded_error", "message": "No capacity available"}},
-    ]
-    assert stream.failure is ERROR
-    assert stream.close() == []
+    assert events == ([{"type": "content_block_stop", "index": 0}] if is_begun else [])
+    assert stream.is_complete
+    assert stream.receive(a_chunk({"text": "y"})) == []
+    with pytest.raises(UpstreamError, match="503 No capacity available") as caught:
+        stream.close()
+    assert (caught.value.kind, caught.value.body) == (FailureKind.CAPACITY, ERROR)
 
 
 # --- for the ledger ---

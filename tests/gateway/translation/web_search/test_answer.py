@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 
+from accounts.failures import UpstreamError
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.translation.request.answer_rules import AnswerRules
-from gateway.translation.response.stream import BrokenAnswer, EmptyAnswer, UpstreamErrorInStream
+from gateway.translation.response.stream import BrokenAnswer, EmptyAnswer
 from gateway.translation.web_search.answer import (
     NOTHING_ALLOWED,
     NOTHING_FOUND,
@@ -53,7 +54,7 @@ SEARCHED = replace(SEARCHED, answer_rules=AnswerRules(thinking="none", with_sour
 def all_events(stream: MessageStream, chunks: list[Chunk]) -> list[StreamEvent]:
     try:
         return [event for chunk in chunks for event in stream.receive(chunk)] + stream.close()
-    except (EmptyAnswer, UpstreamErrorInStream, BrokenAnswer):
+    except (EmptyAnswer, UpstreamError, BrokenAnswer):
         return []
 
 
