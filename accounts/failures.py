@@ -17,6 +17,7 @@ class FailureKind(Enum):
     # A model call, as the upstream answers it
     BAD_REQUEST = "bad request"
     TOO_LARGE = "request too large"
+    PROMPT_TOO_LONG = "prompt too long"
     BAD_SIGNATURE = "a thinking signature was refused"
     CLIENT_TOO_OLD = "client version too old"
     NOT_FOUND = "not found"
@@ -102,6 +103,7 @@ _FAILED = AccountPolicy(health=-20, cools_down_after=3, cooldown_steps_seconds=(
 ACCOUNT_POLICIES: dict[FailureKind, AccountPolicy] = {
     FailureKind.BAD_REQUEST: _ACCEPTED,
     FailureKind.TOO_LARGE: _ACCEPTED,
+    FailureKind.PROMPT_TOO_LONG: _ACCEPTED,
     FailureKind.BAD_SIGNATURE: _NO_EFFECT,
     FailureKind.CLIENT_TOO_OLD: _NO_EFFECT,
     FailureKind.NOT_FOUND: _ACCEPTED,

@@ -112,6 +112,10 @@ class PermissionDenied(GatewayError):
     error_type = "permission_error"
 
 
+class PromptTooLong(InvalidRequest):
+    """More tokens than the model takes."""
+
+
 class NotFound(GatewayError):
     status = 404
     error_type = "not_found_error"

@@ -24,6 +24,7 @@ from gateway.errors import (
     NotFound,
     OperatorMustAct,
     Overloaded,
+    PromptTooLong,
     RateLimited,
     RequestTooLarge,
     Unavailable,
@@ -32,7 +33,7 @@ from gateway.errors import (
 )
 from gateway.google_api.sse import MalformedStream
 from gateway.relay.error_messages import SAME_ACCOUNT
-from gateway.translation.response.errors import PromptTooLong, client_message, prompt_too_long
+from gateway.translation.response.errors import PromptLength, client_message, prompt_too_long
 from gateway.translation.response.stream import EmptyAnswer
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
@@ -75,6 +76,7 @@ _PASSING = ErrorPolicy(UpstreamFailed, is_passing=True)
 ERROR_POLICIES: dict[FailureKind, ErrorPolicy] = {
     FailureKind.BAD_REQUEST: ErrorPolicy(InvalidRequest, ends_request=True),
     FailureKind.TOO_LARGE: ErrorPolicy(RequestTooLarge, ends_request=True),
+    FailureKind.PROMPT_TOO_LONG: ErrorPolicy(PromptTooLong, ends_request=True),
     FailureKind.BAD_SIGNATURE: ErrorPolicy(
         InvalidRequest,
         ends_request=True,
@@ -121,20 +123,20 @@ CLEARLY_TOO_LONG = 1.3
 
 
 def named_if_too_long(error: UpstreamError, estimate: int, maximum: int | None) -> UpstreamError:
-    """A prompt that is too long is a bad request in Anthropic's words, whatever kind it was.
+    """Give a prompt that is too long its kind and Anthropic's words, whatever kind it was.
 
     Gemini answers some of them with 500 INTERNAL (ai.google.dev, Troubleshooting): then the estimate of
     tokens decides. By itself it never rejects a request.
     """
     too_long = prompt_too_long(error.body)
     if too_long is None and error.status == 500 and estimate > (maximum or math.inf) * CLEARLY_TOO_LONG:
-        too_long = PromptTooLong(None, None)
+        too_long = PromptLength(None, None)
     if too_long is None:
         return error
     sentence = too_long.sentence(estimate, maximum)
     return replace(
         error,
-        kind=FailureKind.BAD_REQUEST,
+        kind=FailureKind.PROMPT_TOO_LONG,
         status=400,
         message=sentence,
         body={"error": {"code": 400, "message": sentence, "status": "INVALID_ARGUMENT"}},

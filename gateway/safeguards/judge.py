@@ -22,6 +22,7 @@ from gateway.errors import (
     GatewayError,
     NotFound,
     Overloaded,
+    PromptTooLong,
     RequestTooLarge,
     UpstreamFailed,
     UpstreamTimedOut,
@@ -32,7 +33,6 @@ from gateway.relay.context import RequestContext, session_id_for
 from gateway.relay.error_messages import TOLD_THE_CLIENT
 from gateway.safeguards.decisions import tool_uses_from, unavailable
 from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rules_by_label
-from gateway.translation.response.errors import prompt_too_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -207,7 +207,7 @@ class Judge:
             return unavailable(calls, "timeout")
         except GatewayError as error:
             record.fail(error)
-            if _is_too_long(error):
+            if isinstance(error, PromptTooLong | RequestTooLarge):
                 raise TooMuchToJudge from error
             return unavailable(calls, "timeout" if isinstance(error, UpstreamTimedOut) else "error")
         except asyncio.CancelledError:
@@ -265,10 +265,6 @@ async def _text_of(answer: Answer) -> str:
 def _text_in(event: StreamEvent) -> str:
     delta = event.get("delta") or {}
     return str(delta.get("text", ""))
-
-
-def _is_too_long(error: GatewayError) -> bool:
-    return isinstance(error, RequestTooLarge) or prompt_too_long(error.as_body()) is not None
 
 
 def _log_counts(tool_uses: ToolUses) -> None:

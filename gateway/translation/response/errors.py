@@ -31,7 +31,7 @@ _TOO_LONG = tuple(
 )
 
 
-class PromptTooLong(NamedTuple):
+class PromptLength(NamedTuple):
     """The tokens of a prompt and the model's maximum; None for a number that the upstream did not give."""
 
     tokens: int | None
@@ -56,15 +56,15 @@ def client_message(google_error_body: object) -> str:
     return message or NO_REASON
 
 
-def prompt_too_long(google_error_body: object) -> PromptTooLong | None:
+def prompt_too_long(google_error_body: object) -> PromptLength | None:
     """Return the numbers of a prompt-too-long error; None for any other error."""
     return _too_long(_message_of(google_error_body, MAX_NESTING))
 
 
-def _too_long(message: str) -> PromptTooLong | None:
+def _too_long(message: str) -> PromptLength | None:
     for pattern in _TOO_LONG:
         if found := pattern.search(message):
-            return PromptTooLong(*(_number(found[name]) for name in PromptTooLong._fields))
+            return PromptLength(*(_number(found[name]) for name in PromptLength._fields))
     return None
 
 

@@ -16,7 +16,7 @@ from accounts.pool.pool import PooledAccount
 from accounts.service import NoProject
 from gateway.errors import GatewayError, RateLimited
 from gateway.google_api.sse import MalformedStream
-from gateway.relay.error_policy import ERROR_POLICIES, failure_of, without_identifiers
+from gateway.relay.error_policy import ERROR_POLICIES, failure_of, named_if_too_long, without_identifiers
 from gateway.translation.response.stream import EmptyAnswer
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
@@ -130,6 +130,27 @@ def test_the_halves_of_a_policy_agree(kind: FailureKind) -> None:
     assert of_request.operator_must or not of_account.state
     assert of_account.is_limit == (of_request.error is RateLimited)
     assert of_account.state in {"", *Account.State}
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "estimate"),
+    [
+        (400, "prompt is too long: 210000 tokens > 200000 maximum", 100),
+        (413, "Prompt is too long", 100),
+        (500, "Internal error encountered.", 270_000),
+    ],
+)
+def test_a_prompt_that_is_too_long_has_its_own_kind(status: int, message: str, estimate: int) -> None:
+    failure = failure_of(named_if_too_long(refused(status, message), estimate, 200_000))
+
+    assert failure.kind is FailureKind.PROMPT_TOO_LONG
+    heard = failure.as_error(ADA)
+    assert (heard.status, heard.error_type) == (400, "invalid_request_error")
+    assert heard.message.startswith("prompt is too long: ")
+
+
+def test_a_500_for_a_shorter_prompt_stays_one() -> None:
+    assert named_if_too_long(refused(500, "Internal"), 210_000, 200_000).kind is FailureKind.SERVER_ERROR
 
 
 def test_the_operator_reads_the_reason_and_the_project() -> None:
