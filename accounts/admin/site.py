@@ -9,14 +9,14 @@ from django.http import HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from unfold.sites import UnfoldAdminSite
 
+from accounts.admin.set_up import set_up
+
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 
 class OperatorSite(UnfoldAdminSite):
     def extra_urls(self) -> list[URLPattern]:
-        from accounts.admin.set_up import set_up
-
         return [path("set-up/<str:token>/", set_up, name="set_up")]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
