@@ -13,10 +13,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from proxy_site import running_demo
-from proxy_site.emulator.server import EmulatorServer
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from proxy_site.emulator.server import EmulatorServer
 
 UNSET = ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCODE_USER_AGENT")
 
@@ -24,7 +25,14 @@ UNSET = ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCO
 @cache
 def emulator() -> EmulatorServer:
     """The emulator of this process, started on first use; it ends with the process."""
-    return EmulatorServer().start()
+    from proxy_site.emulator import server  # large, and only for a demo
+
+    return server.EmulatorServer().start()
+
+
+def accounts() -> list[tuple[str, str]]:
+    """E-mail and refresh token of each account that the emulator has."""
+    return [(account.email, account.refresh_token) for account in emulator().state.accounts]
 
 
 def prepare_environment() -> Path:
@@ -37,14 +45,3 @@ def prepare_environment() -> Path:
     running_demo.describe(data_dir, settings)
     os.environ.update(settings)
     return data_dir
-
-
-def import_accounts() -> None:
-    """Import the emulator's accounts, with the terms accepted."""
-    from accounts.transfer.importing import store
-    from accounts.transfer.rows import Row
-
-    store(
-        [Row(account.email, account.refresh_token) for account in emulator().state.accounts],
-        terms_accepted=True,
-    )

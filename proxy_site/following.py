@@ -46,6 +46,11 @@ class FollowedChanges:
         return response
 
 
+def have_taken_changes_of_this_process() -> bool:
+    """As `wait_for_servers`; True at once when this process has changed nothing."""
+    return not Revision.made_here or wait_for_servers()
+
+
 def wait_for_servers() -> bool:
     """Wait until each running server has loaded the current revision; False after PATIENCE_SECONDS and when
     the database fails."""

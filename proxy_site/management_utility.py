@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
+from importlib import import_module
 from typing import TYPE_CHECKING
 
+from django.apps import apps
 from django.core.management import ManagementUtility, get_commands
 
 from accounts.command_line import manage
+from accounts.management.gateway_command import as_json
 from accounts.values.sanitize import escape_controls_but_line_ends
+from proxy_site import demo, running_demo
+from proxy_site.environment import SettingError
 from proxy_site.version import version
 
 if TYPE_CHECKING:
@@ -49,6 +55,56 @@ GROUPS = {
     },
 }
 """The gateway's commands by group, with a summary of each."""
+
+
+def run(is_server: bool, temporary_folders: list[str]) -> None:
+    """Execute the command line. The folder of a demo is added to `temporary_folders`.
+
+    Raises SystemExit, with status 2 for a setting that cannot be read.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "proxy_site.settings")
+    try:
+        if "--demo" in sys.argv[1:]:
+            _use_demo(is_server, temporary_folders)
+        if "--debug" in sys.argv[1:]:
+            os.environ["DEBUG"] = "true"
+        # Its import reads the environment. A bad setting shows here, before any command hides it.
+        warnings: list[str] = import_module("proxy_site.settings").SETTING_WARNINGS
+    except SettingError as error:
+        sys.exit(_refuse(str(error)))
+    for warning in warnings:
+        sys.stderr.write(f"{warning}\n")
+    try:
+        GatewayUtility(sys.argv).execute()
+    finally:
+        if apps.ready and not is_server:
+            _wait_for_servers()
+
+
+def _use_demo(is_server: bool, temporary_folders: list[str]) -> None:
+    """A server makes one, the other commands use the one that runs."""
+    if is_server:
+        temporary_folders.append(str(demo.prepare_environment()))
+        return
+    try:
+        running_demo.use()
+    except running_demo.NoDemoRuns:
+        sys.exit(_refuse(f"No demo is running. Start one: {manage('runserver --demo')}", 1))
+
+
+def _wait_for_servers() -> None:
+    """Return once the servers use what the command has changed."""
+    from proxy_site import following  # has models, so not before Django is set up
+
+    if not following.have_taken_changes_of_this_process():
+        sys.stderr.write(f"{following.NOT_YET}\n")
+
+
+def _refuse(sentence: str, status: int = 2) -> int:
+    if "--json" in sys.argv[1:]:
+        sys.stdout.write(as_json(error=sentence) + "\n")
+    sys.stderr.write(f"{sentence}\n")
+    return status
 
 
 class GatewayUtility(ManagementUtility):

@@ -21,7 +21,10 @@ from accounts.credentials.key_rotation import check_keys
 from accounts.management.gateway_command import GatewayCommand
 from accounts.network import is_loopback
 from accounts.operators import passwords
+from accounts.transfer.importing import store
+from accounts.transfer.rows import Row
 from accounts.values.sanitize import escape_controls_but_line_ends
+from proxy_site import demo
 from proxy_site.data_dir import AlreadyServing, sole_server
 from proxy_site.serving.address import NotAnAddress, parse_address
 from proxy_site.serving.banner import banner
@@ -116,9 +119,7 @@ class Command(GatewayCommand):
     def _prepare_database(self) -> None:
         call_command("migrate", verbosity=0, interactive=False)
         if settings.DEMO:
-            from proxy_site import demo
-
-            demo.import_accounts()
+            store([Row(*account) for account in demo.accounts()], terms_accepted=True)
         check_keys()
         if settings.WEBUI_PASSWORD:
             passwords.set_password(settings.WEBUI_PASSWORD)
