@@ -15,6 +15,8 @@ from tests.live_gateway import LiveGateway
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_django.fixtures import Settings
+
 TESTS = Path(__file__).parent
 STAGES = ("fast", "clients", "pages", "rest", "properties")
 SLOW_FOLDERS = ("benchmarks", "faults", "smoke")
@@ -93,6 +95,14 @@ def django_db_setup(django_db_setup: None) -> None:
 def emulator() -> Iterator[EmulatorServer]:
     with EmulatorServer() as server:
         yield server
+
+
+@pytest.fixture
+def google_settings(settings: Settings, emulator: EmulatorServer) -> Settings:
+    """With the emulator in Google's place."""
+    for name, value in emulator.gateway_settings().items():
+        setattr(settings, name, [value] if name == "CLOUDCODE_ENDPOINTS" else value)
+    return settings
 
 
 @pytest.fixture(scope="module")

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def google(settings: Settings, emulator: EmulatorServer) -> EmulatorServer:
-    for name, value in emulator.gateway_settings().items():
-        setattr(settings, name, [value] if name == "CLOUDCODE_ENDPOINTS" else value)
-    settings.OAUTH_CALLBACK_PORT = free_port()
+def google(google_settings: Settings, emulator: EmulatorServer) -> EmulatorServer:
+    google_settings.OAUTH_CALLBACK_PORT = free_port()
     return emulator
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from anthropic import Anthropic
 
 from proxy_site.emulator.server import EmulatorServer
 from tests.clients.claude_code import ClaudeCode
@@ -25,6 +26,13 @@ def google(shared_emulator: EmulatorServer) -> EmulatorServer:
     """The emulator behind `shared_gateway`, with nothing in its log."""
     shared_emulator.state.log.clear()
     return shared_emulator
+
+
+@pytest.fixture
+def client(shared_gateway: LiveGateway) -> Iterator[Anthropic]:
+    """The official SDK, which tries nothing again."""
+    with Anthropic(base_url=shared_gateway.url, api_key="anything", max_retries=0) as anthropic:
+        yield anthropic
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ from anthropic import Anthropic, AsyncAnthropic
 from tests.clients.conversations import accepted_calls, parts_of, signatures, thought_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from anthropic.types import MessageParam
 
     from proxy_site.emulator.server import EmulatorServer
@@ -26,12 +24,6 @@ RED_DOT_PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 )
 CONCURRENT_STREAMS = 50
-
-
-@pytest.fixture
-def client(shared_gateway: LiveGateway) -> Iterator[Anthropic]:
-    with Anthropic(base_url=shared_gateway.url, api_key="anything", max_retries=0) as anthropic:
-        yield anthropic
 
 
 def test_a_message_is_created(client: Anthropic, google: EmulatorServer) -> None:

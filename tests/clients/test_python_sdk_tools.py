@@ -17,12 +17,9 @@ from tests.clients.conversations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from anthropic.types import MessageParam, ToolParam, ToolResultBlockParam
 
     from proxy_site.emulator.server import EmulatorServer
-    from tests.live_gateway import LiveGateway
 
 CLAUDE = "claude-opus-4-6-thinking"
 GEMINI = "gemini-3-pro-preview"
@@ -33,12 +30,6 @@ WEATHER: ToolParam = {
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 ASK_FOR_PARIS = [thinking("A tool knows."), function_call("get_weather", {"city": "Paris"})]
-
-
-@pytest.fixture
-def client(shared_gateway: LiveGateway) -> Iterator[Anthropic]:
-    with Anthropic(base_url=shared_gateway.url, api_key="anything", max_retries=0) as anthropic:
-        yield anthropic
 
 
 def take_turn(client: Anthropic, history: list[MessageParam], model: str, *, streamed: bool = True) -> str:

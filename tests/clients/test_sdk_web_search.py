@@ -13,8 +13,6 @@ from tests.clients.test_typescript_sdk import run_script
 from tests.clients.test_web_search import CLAUDE, GEMINI, LITE, SITES, addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from anthropic.types import MessageParam, ToolUnionParam
 
     from proxy_site.emulator.server import EmulatorServer
@@ -26,12 +24,6 @@ __all__ = ["run_script"]
 SEARCH: ToolUnionParam = {"type": "web_search_20250305", "name": "web_search", "max_uses": 5}
 QUESTION: MessageParam = {"role": "user", "content": "tides in Oslo"}
 NEXT_QUESTION: MessageParam = {"role": "user", "content": "and in Bergen?"}
-
-
-@pytest.fixture
-def client(shared_gateway: LiveGateway) -> Iterator[Anthropic]:
-    with Anthropic(base_url=shared_gateway.url, api_key="anything", max_retries=0) as anthropic:
-        yield anthropic
 
 
 def asked(

@@ -31,10 +31,8 @@ def body_limits(body_bytes: int = BODY_LIMIT_BYTES, **limits: float) -> BodyLimi
 
 
 @pytest.fixture
-def google(emulator: EmulatorServer, settings: Settings, transactional_db: None) -> EmulatorServer:
+def google(emulator: EmulatorServer, google_settings: Settings, transactional_db: None) -> EmulatorServer:
     """The emulator, with its three accounts in the database and the settings pointing at it."""
-    for name, value in emulator.gateway_settings().items():
-        setattr(settings, name, [value] if name == "CLOUDCODE_ENDPOINTS" else value)
     for account in emulator.state.accounts:
         account.project = account.project or f"project-of-{account.short_name}"
     add_accounts(emulator)
