@@ -11,20 +11,23 @@ export DATA_DIR="$WORK/data"
 SUMMARY=()
 FAILED=0
 BESIDE=
+STAGE=
+STAGE_BEGAN=0
 
 clean_up() {
-  [ -z "$BESIDE" ] || kill -- "-$BESIDE" 2> /dev/null
+  [ -z "$BESIDE" ] || { kill -- "-$BESIDE"; wait "$BESIDE"; } 2> /dev/null
   rm -rf "$WORK"
 }
 trap clean_up EXIT
 
 # stage NAME COMMAND...: runs the command as under `set -e`, and notes its time and result.
 stage() {
-  local name="$1" began="$SECONDS"
+  STAGE="$1"
+  STAGE_BEGAN="$SECONDS"
   shift
-  printf '\n== %s\n' "$name"
+  printf '\n== %s\n' "$STAGE"
   (set -e; "$@")
-  note "$name" "$?" "$began"
+  note "$STAGE" "$?" "$STAGE_BEGAN"
 }
 
 # beside NAME COMMAND...: starts a stage that runs while others do. `join` waits for it and shows what it printed.
@@ -59,6 +62,12 @@ note() {
   [ "$2" = 0 ] || { result="FAILED (exit status $2)"; FAILED=1; }
   SUMMARY+=("$(printf '%-32s %5d s  %s' "$1" "$seconds" "$result")")
   printf '== %s: %s, %d s\n' "$1" "$result" "$seconds"
+}
+
+# For a signal: the stage that runs is cut short, and those after it are left out.
+stop() {
+  note "$STAGE, stopped" 124 "$STAGE_BEGAN"
+  summary
 }
 
 # One line a stage. Ends the script, with 1 if a stage has failed.
