@@ -1,6 +1,6 @@
 """Server instances, and closing the rows that a dead server left open.
 
-Each server has a row that it touches every few seconds. A server that has not touched it for SILENT_FOR, or
+Each server has a row that it touches every few seconds. A server that has not touched it for LEASE, or
 whose lock another server now holds, counts as dead: its open rows are closed as interrupted, once, by the
 first server to claim it. A server that was only cut off from the database renews its lease and ends its
 requests itself.
@@ -23,7 +23,7 @@ from gateway.models import HourlyUsage, RequestLog, ServerInstance
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-SILENT_FOR = timedelta(seconds=60)
+LEASE = timedelta(seconds=60)
 
 
 def register(lock: str) -> ServerInstance:
@@ -45,14 +45,14 @@ def end(instance_id: int) -> None:
     close_rows_of(ServerInstance.objects.filter(pk=instance_id))
 
 
-def close_rows_of_the_dead(instance_id: int) -> int:
+def close_rows_of_expired(instance_id: int) -> int:
     """Close the open rows of dead servers other than `instance_id`. Returns how many rows were closed."""
-    silent = ServerInstance.objects.filter(seen_at__lt=Now() - SILENT_FOR).exclude(pk=instance_id)
-    return close_rows_of(silent)
+    expired = ServerInstance.objects.filter(seen_at__lt=Now() - LEASE).exclude(pk=instance_id)
+    return close_rows_of(expired)
 
 
-def close_rows_of(dead: QuerySet[ServerInstance]) -> int:
-    running = dead.filter(ended_at=None)
+def close_rows_of(expired: QuerySet[ServerInstance]) -> int:
+    running = expired.filter(ended_at=None)
     return sum(_close_rows_of_one(pk, running) for pk in list(running.values_list("pk", flat=True)))
 
 

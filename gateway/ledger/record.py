@@ -110,14 +110,14 @@ class RequestRecord:
         if self._answer is not None:
             self.stop_reason = truncate(self._answer.stop_reason, 30)
         if self._request_context is not None:
-            self._keep_no_unknown_names(self._request_context.unknown_models)
+            self._hide_unknown_names(self._request_context.unknown_models)
             self.waited_seconds, self.stepped_in = (
                 self._request_context.waited_seconds,
                 self._request_context.stepped_in,
             )
         if self.attempts and not self.attempts[-1].reason:
             self._end_last_attempt(self.attempts[-1])
-        self._say_what_came_next()
+        self._settle_decisions()
         for attempt in self.attempts:
             if attempt.usage is not None:
                 attempt.tokens, attempt.usage = attempt.usage.reported, None
@@ -127,7 +127,7 @@ class RequestRecord:
         self._answer = self._request_context = None
         self.duration_seconds = self.seconds
 
-    def _say_what_came_next(self) -> None:
+    def _settle_decisions(self) -> None:
         for attempt, following in pairwise(self.attempts):
             if attempt.decision in FORESEEN:
                 attempt.decision = attempt.came_next(following)
@@ -135,7 +135,7 @@ class RequestRecord:
             told = NOBODY_LEFT_TO_TELL if self.problem == HUNG_UP else TOLD_THE_CLIENT
             self.attempts[-1].decision = told
 
-    def _keep_no_unknown_names(self, names: set[str]) -> None:
+    def _hide_unknown_names(self, names: set[str]) -> None:
         """Replace names of models that no account offers: statistics have a row for each model. The request's
         own row keeps the name that was asked for."""
         for attempt in self.attempts if self.problem is not None else ():

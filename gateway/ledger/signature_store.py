@@ -79,7 +79,7 @@ class StoredSignatures:
             return
         loop = asyncio.get_running_loop()
         reading = loop.run_in_executor(self._thread, connected, table.find, missing)
-        reading.add_done_callback(self._keep_what_came)
+        reading.add_done_callback(self._cache_result)
         try:
             found = await asyncio.wait_for(asyncio.shield(reading), READ_SECONDS)
         except Exception as error:
@@ -88,7 +88,7 @@ class StoredSignatures:
         else:
             self._note_misses([key for key in missing if key not in found])
 
-    def _keep_what_came(self, reading: asyncio.Future[dict[str, str]]) -> None:
+    def _cache_result(self, reading: asyncio.Future[dict[str, str]]) -> None:
         """Cache the result of a lookup, also after its timeout: the next turn needs it, too. A failure was
         logged before."""
         if not reading.cancelled() and reading.exception() is None:

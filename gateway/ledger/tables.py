@@ -167,25 +167,25 @@ def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(" ").removesuffix("+00:00")
 
 
-def store(entries: Sequence[Entry], instance_id: int, *, again: bool = False) -> bool:
+def store(entries: Sequence[Entry], instance_id: int, *, is_replay: bool = False) -> bool:
     """Store the entries. Returns True when this server's lease had expired.
 
-    `again` marks a replay: the lease expired, or the outcome of the last transaction is unknown. Requests
+    `is_replay` marks a replay: the lease expired, or the outcome of the last transaction is unknown. Requests
     already known to have ended are not counted twice then.
 
     Raises DatabaseError; then nothing is stored, or everything, if the connection broke during the commit.
     """
     ended = [entry for entry in entries if entry.has_ended]
     with transaction.atomic():
-        was_dead = _revive(instance_id)
-        again = again or was_dead
-        _write_sums(_sums_of(ended, _known_to_have_ended(ended) if again else {}))
+        had_expired = _renew_lease(instance_id)
+        is_replay = is_replay or had_expired
+        _write_sums(_sums_of(ended, _known_to_have_ended(ended) if is_replay else {}))
         _write_requests([entry.request for entry in entries])
         _write_attempts([attempt for entry in ended for attempt in entry.attempts])
-    return was_dead
+    return had_expired
 
 
-def _revive(instance_id: int) -> bool:
+def _renew_lease(instance_id: int) -> bool:
     """Renew an expired lease and lock the server's row until the commit, so that no other server closes our
     rows."""
     us = ServerInstance.objects.filter(pk=instance_id)

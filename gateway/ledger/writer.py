@@ -74,7 +74,7 @@ class Ledger:
         (gateway/ledger/signature_store.py)."""
         self._in_hand: set[int] = set()
         """Ids being written now, without those that have changed meanwhile."""
-        self._again = False
+        self._is_replay = False
         """True when the next rows may have been stored already: the outcome of the last transaction is
         unknown."""
         self._lease_expired = False
@@ -86,7 +86,7 @@ class Ledger:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self.also_store: list[Callable[[], None]] = []
         """Further functions that write, called in the ledger's thread every few seconds and at the end."""
-        self._trouble = Trouble()
+        self._outage = OutageLog()
 
     async def start(self) -> None:
         instance = await self._in_thread(instances.register, _lock())
@@ -176,7 +176,7 @@ class Ledger:
                     await self._much_work.wait()
             if self._open or self._ended:
                 await self._write_some()
-            if self._signatures and not self._again:
+            if self._signatures and not self._is_replay:
                 await self._write_signatures()
             if not self._is_stopping:
                 _set(self._work, bool(self.waiting or self._signatures))
@@ -185,23 +185,23 @@ class Ledger:
     async def _write_some(self) -> None:
         ended, self._ended = _split(self._ended, LARGEST_BATCH)
         opened, self._open = _split(self._open, LARGEST_BATCH)
-        now_known = _entries_of(opened.values(), self.instance_id)
+        known = _entries_of(opened.values(), self.instance_id)
         self._in_hand = {*opened, *ended}
-        again, self._again = self._again or self._lease_expired, False
+        is_replay, self._is_replay = self._is_replay or self._lease_expired, False
         try:
-            was_dead = await self._in_thread(_store_all, now_known, ended.values(), self.instance_id, again)
+            expired = await self._in_thread(_store_all, known, ended.values(), self.instance_id, is_replay)
         except BaseException as error:
             self._put_back(opened, ended)
             if not isinstance(error, Exception):
                 raise
-            self._trouble.note(error, self.waiting)
+            self._outage.note(error, self.waiting)
             await asyncio.sleep(PAUSE_SECONDS)
         else:
             self._in_hand.clear()
-            self._trouble.is_over()
-            if was_dead:
+            self._outage.is_over()
+            if expired:
                 self._lease_expired = True
-                logger.warning("Another server took this one for dead; its requests are put right")
+                logger.warning("The lease of this server had expired; its requests are corrected")
         finally:
             self._room.set()
 
@@ -216,13 +216,13 @@ class Ledger:
                 return
             if not self._is_stopping:
                 self._signatures = {**batch, **self._signatures}
-            self._trouble.note(error, self.waiting)
+            self._outage.note(error, self.waiting)
             await asyncio.sleep(PAUSE_SECONDS)
 
     def _put_back(self, opened: Records, ended: Records) -> None:
         """Queue the batch again before newer records; a record that has ended meanwhile stays in `_ended`."""
         self._in_hand.clear()
-        self._again = True
+        self._is_replay = True
         self._ended = {**ended, **self._ended}
         self._open = {**{key: one for key, one in opened.items() if not one.has_ended}, **self._open}
 
@@ -233,16 +233,16 @@ class Ledger:
             try:
                 await self._in_thread(instances.touch, self.instance_id)
                 await self._store_the_rest()
-                self._trouble.is_over()
+                self._outage.is_over()
                 if now >= next_sweep:
                     next_sweep = now + SWEEP_SECONDS
                     await self._sweep()
                 if now >= next_prune and await self._prune():
                     next_prune = now + PRUNE_SECONDS
             except Error as error:
-                self._trouble.note(error, self.waiting)
+                self._outage.note(error, self.waiting)
             except Exception:
-                logger.exception("The ledger could not be looked after; the next try is in a moment")
+                logger.exception("Maintenance of the ledger failed; it is tried again in a moment")
             await asyncio.sleep(TOUCH_SECONDS)
 
     async def _store_the_rest(self) -> None:
@@ -250,9 +250,9 @@ class Ledger:
             await self._in_thread(store)
 
     async def _sweep(self) -> None:
-        closed = await self._in_thread(instances.close_rows_of_the_dead, self.instance_id)
+        closed = await self._in_thread(instances.close_rows_of_expired, self.instance_id)
         if closed:
-            logger.warning("Another server has died: %d requests of its were interrupted", closed)
+            logger.warning("The lease of another server expired: %d of its requests were interrupted", closed)
 
     async def _prune(self) -> bool:
         """Delete old rows. Returns False when some are left for the next time, since the lease must be
@@ -274,18 +274,18 @@ class Ledger:
         return await asyncio.get_running_loop().run_in_executor(self._thread, connected, work, *arguments)
 
 
-class Trouble:
+class OutageLog:
     """Logs an outage of the database: at once, again every REMINDER_SECONDS, and when it is over."""
 
     def __init__(self) -> None:
         self._since: float | None = None
-        self._said_at = 0.0
+        self._logged_at = 0.0
 
     def note(self, error: Exception, waiting: int) -> None:
         now = time.monotonic()
         self._since = self._since or now
-        if now - self._said_at >= REMINDER_SECONDS:
-            self._said_at = now
+        if now - self._logged_at >= REMINDER_SECONDS:
+            self._logged_at = now
             lasting = f" (for {now - self._since:.0f} s now)" if now > self._since else ""
             what = str(error).strip()
             logger.warning(
@@ -295,15 +295,15 @@ class Trouble:
     def is_over(self) -> None:
         if self._since is not None:
             logger.warning("The ledger is written again, after %.0f s", time.monotonic() - self._since)
-        self._since, self._said_at = None, 0.0
+        self._since, self._logged_at = None, 0.0
 
 
 def _store_all(
-    opened: Sequence[Entry], ended: Iterable[RequestRecord], instance_id: int, again: bool
+    opened: Sequence[Entry], ended: Iterable[RequestRecord], instance_id: int, is_replay: bool
 ) -> bool:
     """Store a batch. Ended records no longer change, so they are turned into rows here, outside the event
     loop."""
-    return _store([*opened, *_entries_of(ended, instance_id)], instance_id, again)
+    return _store([*opened, *_entries_of(ended, instance_id)], instance_id, is_replay)
 
 
 def _entries_of(records: Iterable[RequestRecord], instance_id: int) -> list[Entry]:
@@ -316,9 +316,9 @@ def _entries_of(records: Iterable[RequestRecord], instance_id: int) -> list[Entr
     return entries
 
 
-def _store(entries: Sequence[Entry], instance_id: int, again: bool) -> bool:
+def _store(entries: Sequence[Entry], instance_id: int, is_replay: bool) -> bool:
     try:
-        return tables.store(entries, instance_id, again=again)
+        return tables.store(entries, instance_id, is_replay=is_replay)
     except Exception as error:
         if isinstance(error, Error) and not isinstance(error, _about_values()):
             raise  # locked, full, gone or broken: the next try may succeed
@@ -326,10 +326,10 @@ def _store(entries: Sequence[Entry], instance_id: int, again: bool) -> bool:
             logger.exception(NOT_KEPT, entries[0].request.id)
             return False
     # The database refuses one of them.
-    was_dead = False
+    had_expired = False
     for entry in entries:
-        was_dead |= _store([entry], instance_id, again=True)
-    return was_dead
+        had_expired |= _store([entry], instance_id, is_replay=True)
+    return had_expired
 
 
 def _about_values() -> tuple[type[Error], ...]:

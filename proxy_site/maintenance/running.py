@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.db.models.functions import Now
 
-from gateway.ledger.instances import SILENT_FOR
+from gateway.ledger.instances import LEASE
 from gateway.models import ServerInstance
 from proxy_site.data_dir import AlreadyServing, sole_server
 
@@ -38,4 +38,4 @@ def no_server() -> Iterator[None]:
 def _seen_lately() -> ServerInstance | None:
     if ServerInstance._meta.db_table not in connection.introspection.table_names():
         return None
-    return ServerInstance.objects.filter(ended_at=None, seen_at__gte=Now() - SILENT_FOR).first()
+    return ServerInstance.objects.filter(ended_at=None, seen_at__gte=Now() - LEASE).first()

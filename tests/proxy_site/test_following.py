@@ -90,7 +90,7 @@ def test_eight_requests_at_once_right_after_an_import_are_all_answered(
         ({}, 1, False),
         ({}, None, True),  # older code, which writes nothing
         ({"ended_at": timezone.now()}, None, False),
-        ({"seen_at": timezone.now() - instances.SILENT_FOR}, None, False),
+        ({"seen_at": timezone.now() - instances.LEASE}, None, False),
     ],
 )
 def test_only_servers_that_live_and_are_behind_are_waited_for(

@@ -86,8 +86,8 @@ def answer(record: RequestRecord, **changes: Any) -> RequestRecord:
     return record
 
 
-def keep(*records: RequestRecord, instance_id: int = INSTANCE, again: bool = False) -> None:
-    store([entry_of(record, instance_id) for record in records], instance_id, again=again)
+def keep(*records: RequestRecord, instance_id: int = INSTANCE, is_replay: bool = False) -> None:
+    store([entry_of(record, instance_id) for record in records], instance_id, is_replay=is_replay)
 
 
 def row_of(record: RequestRecord) -> RequestLog:

@@ -93,7 +93,7 @@ def test_servers_count_from_numbers_that_never_meet() -> None:
 def test_rows_of_a_silent_server_are_closed() -> None:
     keep(an_open_record(), an_open_record(), instance_id=a_server(silent_for=61))
 
-    assert instances.close_rows_of_the_dead(a_server()) == 2
+    assert instances.close_rows_of_expired(a_server()) == 2
 
     assert outcomes() == ["interrupted", "interrupted"]
 
@@ -101,7 +101,7 @@ def test_rows_of_a_silent_server_are_closed() -> None:
 def test_a_live_server_keeps_its_rows() -> None:
     keep(an_open_record(), instance_id=a_server(silent_for=55))
 
-    assert instances.close_rows_of_the_dead(a_server()) == 0
+    assert instances.close_rows_of_expired(a_server()) == 0
 
     assert outcomes() == ["open"]
 
@@ -110,14 +110,14 @@ def test_who_asks_lives() -> None:
     us = a_server(silent_for=1000)
     keep(an_open_record(), instance_id=us)
 
-    assert instances.close_rows_of_the_dead(us) == 0
+    assert instances.close_rows_of_expired(us) == 0
 
 
 def test_two_sweeps_close_once() -> None:
     keep(an_open_record(), instance_id=a_server(silent_for=61))
     first, second = a_server(), a_server()
 
-    closed = [instances.close_rows_of_the_dead(one) for one in (first, second, first)]
+    closed = [instances.close_rows_of_expired(one) for one in (first, second, first)]
 
     assert closed == [1, 0, 0]
     assert counts() == {"requests": 1, "interrupted": 1}
@@ -127,7 +127,7 @@ def test_a_server_that_has_ended_is_not_dead() -> None:
     server = a_server(silent_for=61)
     instances.end(server)
 
-    instances.close_rows_of_the_dead(a_server())
+    instances.close_rows_of_expired(a_server())
 
     assert ServerInstance.objects.get(pk=server).ended_at is not None
 
@@ -138,7 +138,7 @@ def test_a_row_still_open_when_its_server_ended_does_not_stay_open() -> None:
     keep(an_open_record(), instance_id=server)
     instances.end(server)
 
-    instances.close_rows_of_the_dead(a_server("here"))
+    instances.close_rows_of_expired(a_server("here"))
 
     assert outcomes() == ["interrupted"]
 
@@ -154,7 +154,7 @@ def test_sums_count_interrupted_requests_in_the_hour_of_their_start() -> None:
         instance_id=server,
     )
 
-    instances.close_rows_of_the_dead(a_server())
+    instances.close_rows_of_expired(a_server())
 
     hour = MORNING.replace(minute=0)
     found = {(row.hour, row.account): row.interrupted for row in HourlyUsage.objects.all()}
@@ -166,7 +166,7 @@ def test_interrupted_requests_are_added_to_the_sums_of_their_hour() -> None:
     server = a_server(silent_for=61)
     keep(a_record(), an_open_record(attempts=[an_attempt()]), instance_id=server)
 
-    instances.close_rows_of_the_dead(a_server())
+    instances.close_rows_of_expired(a_server())
 
     assert HourlyUsage.objects.count() == 1
     assert counts() == {"requests": 2, "interrupted": 1, "attempts": 1}
@@ -177,7 +177,7 @@ def test_interrupted_requests_are_added_to_the_sums_of_their_hour() -> None:
 
 def test_who_writes_is_alive_again() -> None:
     server = a_server(silent_for=61)
-    instances.close_rows_of_the_dead(a_server())
+    instances.close_rows_of_expired(a_server())
 
     keep(a_record(), instance_id=server)
 
@@ -194,12 +194,12 @@ def test_a_touch_says_that_all_is_well() -> None:
 
 def test_a_server_that_was_revived_can_die_again() -> None:
     server = a_server(silent_for=61)
-    instances.close_rows_of_the_dead(a_server())
+    instances.close_rows_of_expired(a_server())
     record = an_open_record()
     keep(record, instance_id=server)
     ServerInstance.objects.filter(pk=server).update(seen_at=timezone.now() - timedelta(seconds=61))
 
-    assert instances.close_rows_of_the_dead(a_server()) == 1
+    assert instances.close_rows_of_expired(a_server()) == 1
 
     assert row_of(record).outcome == "interrupted"
 
@@ -207,7 +207,7 @@ def test_a_server_that_was_revived_can_die_again() -> None:
 def test_a_server_that_was_revived_ends_its_requests_itself() -> None:
     server, record = a_server(silent_for=61), an_open_record()
     keep(record, instance_id=server)
-    instances.close_rows_of_the_dead(a_server())
+    instances.close_rows_of_expired(a_server())
 
     keep(answer(record), instance_id=server)
 

@@ -336,7 +336,7 @@ def test_an_interrupted_request_is_told_and_not_again_when_it_is_put_right() -> 
     instances.register("here")
     assert news(following) == [record.id]
 
-    keep(answer(record), again=True)
+    keep(answer(record), is_replay=True)
 
     assert news(following) == []
 

@@ -82,7 +82,7 @@ def test_an_ended_row_never_changes_again() -> None:
     keep(record)
 
     record.status, record.problem, record.duration_seconds, record.client_model = 502, "api_error", 9.0, "-"
-    keep(record, again=True)
+    keep(record, is_replay=True)
 
     row = row_of(record)
     assert (row.status, row.problem, row.duration_seconds) == (200, None, 2.0)
@@ -95,7 +95,7 @@ def test_an_ended_row_is_not_opened_again_by_news_that_come_late() -> None:
     news = entry_of(record, 7)
     keep(answer(record))
 
-    store([news], 7, again=True)
+    store([news], 7, is_replay=True)
 
     assert row_of(record).outcome == "answered"
 
@@ -112,7 +112,7 @@ def test_what_is_known_from_the_beginning_stays() -> None:
 
 def test_nothing_to_store_is_no_mistake() -> None:
     store([], 7)
-    store([], 7, again=True)
+    store([], 7, is_replay=True)
 
     assert not RequestLog.objects.exists()
 
@@ -125,7 +125,7 @@ def test_the_same_batch_stored_twice_is_there_once() -> None:
     keep(*batch)
     before = hourly_sums()
 
-    keep(*batch, again=True)
+    keep(*batch, is_replay=True)
 
     assert (RequestLog.objects.count(), RequestAttempt.objects.count()) == (3, 3)
     assert hourly_sums() == before
@@ -135,7 +135,7 @@ def test_what_is_new_in_a_batch_stored_again_counts() -> None:
     known, new = a_record(), a_record()
     keep(known)
 
-    keep(known, new, again=True)
+    keep(known, new, is_replay=True)
 
     assert counts() == {"requests": 2, "attempts": 2}
 
@@ -144,7 +144,7 @@ def test_a_batch_whose_requests_were_open_counts_when_stored_again() -> None:
     record = an_open_record()
     keep(record)
 
-    keep(answer(record), again=True)
+    keep(answer(record), is_replay=True)
 
     assert counts() == {"requests": 1, "attempts": 1}
 
@@ -158,7 +158,7 @@ def test_a_request_closed_as_interrupted_is_put_right_when_it_ends() -> None:
     take_for_dead(instance_id)
     assert counts() == {"requests": 1, "interrupted": 1}
 
-    keep(answer(record), instance_id=instance_id, again=True)
+    keep(answer(record), instance_id=instance_id, is_replay=True)
 
     assert row_of(record).outcome == "answered"
     assert counts() == {"requests": 1, "attempts": 1}
@@ -171,7 +171,7 @@ def test_it_is_put_right_once() -> None:
     take_for_dead(instance_id)
 
     for _ in range(2):
-        keep(answer(record), instance_id=instance_id, again=True)
+        keep(answer(record), instance_id=instance_id, is_replay=True)
 
     assert counts() == {"requests": 1, "attempts": 1}
 
@@ -182,7 +182,7 @@ def test_it_is_put_right_also_if_another_account_had_the_last_word() -> None:
     take_for_dead(instance_id)
 
     grace = an_attempt(email="grace@example.com")
-    keep(answer(record, attempts=[a_refused_attempt(), grace]), instance_id=instance_id, again=True)
+    keep(answer(record, attempts=[a_refused_attempt(), grace]), instance_id=instance_id, is_replay=True)
 
     assert counts(account="ada@example.com") == {"attempts": 1}
     assert counts(account="grace@example.com") == {"requests": 1, "attempts": 1}
@@ -195,8 +195,8 @@ def test_it_is_put_right_also_after_news_in_between() -> None:
     take_for_dead(instance_id)
 
     record.attempts, record.first_event_seconds = [an_attempt()], 0.5
-    keep(record, instance_id=instance_id, again=True)
-    keep(answer(record), instance_id=instance_id, again=True)
+    keep(record, instance_id=instance_id, is_replay=True)
+    keep(answer(record), instance_id=instance_id, is_replay=True)
 
     assert row_of(record).outcome == "answered"
     assert counts() == {"requests": 1, "attempts": 1}
@@ -210,7 +210,7 @@ def test_attempts_are_written_once_and_numbered() -> None:
     record = a_record(attempts=[refused, an_attempt()])
 
     keep(record)
-    keep(record, again=True)
+    keep(record, is_replay=True)
 
     first, second = RequestAttempt.objects.filter(request_id=record.id).order_by("number")
     assert (first.number, first.account, first.reason) == (1, "grace@example.com", "quota")

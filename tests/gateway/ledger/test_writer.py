@@ -356,4 +356,4 @@ async def test_a_request_that_ends_before_we_hear_of_our_death_counts_once() -> 
 def take_for_dead(instance_id: int) -> None:
     long_ago = timezone.now() - timedelta(seconds=61)
     ServerInstance.objects.filter(pk=instance_id).update(seen_at=long_ago)
-    assert instances.close_rows_of_the_dead(0) == 1
+    assert instances.close_rows_of_expired(0) == 1
