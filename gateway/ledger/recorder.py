@@ -36,7 +36,7 @@ class RequestRecorder:
     def describe(self, record: RequestRecord, request: MessagesRequest, context: RequestContext) -> None:
         """Note what a parsed request asks for, before it is sent."""
         record.describe(request, context)
-        if self._activity.is_heard:
+        if self._activity.has_listeners:
             context.on_failed_attempt = lambda attempt: self._tell("attempt_failed", record, _shown(attempt))
             self._tell("request_started", record)
 
@@ -44,7 +44,7 @@ class RequestRecorder:
         """Note that the first content of the answer has arrived."""
         record.begin(answer)
         self._ledger.note(record)
-        if self._activity.is_heard:
+        if self._activity.has_listeners:
             self._tell("first_event", record)
 
     def close(self, record: RequestRecord) -> None:
@@ -57,7 +57,7 @@ class RequestRecorder:
         self._ledger.close(record)
         if logger.isEnabledFor(logging.INFO):
             logger.info(summary(record), extra={"request": facts(record)})
-        if self._activity.is_heard:
+        if self._activity.has_listeners:
             self._tell("request_finished", record)
 
     def _learn_from(self, record: RequestRecord) -> None:

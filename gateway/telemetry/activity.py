@@ -34,7 +34,7 @@ BATCH_SECONDS = 0.2
 LARGEST_BATCH = 500
 """In events; further ones are counted as missed."""
 ANNOUNCE_SECONDS = 20.0
-HEARD_FOR_SECONDS = 60.0
+LISTENER_SECONDS = 60.0
 RENEW_SECONDS = 3600.0
 """Layers expire group memberships after a day."""
 
@@ -56,39 +56,39 @@ class Activity:
     loop."""
 
     def __init__(self) -> None:
-        self._heard_until = 0.0
+        self._has_listeners_until = 0.0
         self._events: list[dict[str, Any]] = []
         self._missed = 0
         self._number = 0
         self._source = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_flush_due = False
-        self._ear: asyncio.Task[None] | None = None
+        self._listener_watch: asyncio.Task[None] | None = None
         self._flush: asyncio.Task[None] | None = None
 
     async def start(self, source: str) -> None:
         self._source = source
         self._loop = asyncio.get_running_loop()
         ready = asyncio.Event()
-        self._ear = asyncio.create_task(self._keep_listening_for_listeners(ready))
+        self._listener_watch = asyncio.create_task(self._watch_for_listeners(ready))
         await ready.wait()
 
     async def stop(self) -> None:
-        self._heard_until, self._loop = 0.0, None
-        for task in (self._ear, self._flush):
+        self._has_listeners_until, self._loop = 0.0, None
+        for task in (self._listener_watch, self._flush):
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
 
     @property
-    def is_heard(self) -> bool:
-        return self._heard_until > time.monotonic()
+    def has_listeners(self) -> bool:
+        return self._has_listeners_until > time.monotonic()
 
     def publish(self, kind: str, facts: dict[str, Any]) -> None:
         """Publish an event of JSON values. Returns at once without listeners."""
         loop = self._loop
-        if loop is None or not self.is_heard:
+        if loop is None or not self.has_listeners:
             return
         if len(self._events) >= LARGEST_BATCH:
             self._missed += 1
@@ -123,7 +123,7 @@ class Activity:
         except Exception as error:  # of any layer; the number reveals the missing batch
             logger.debug("Activity could not be sent: %s", error)
 
-    async def _keep_listening_for_listeners(self, ready: asyncio.Event) -> None:
+    async def _watch_for_listeners(self, ready: asyncio.Event) -> None:
         layer = _layer()
         channel = await layer.new_channel()
         try:
@@ -131,14 +131,14 @@ class Activity:
                 await layer.group_add(SOURCES, channel)
                 ready.set()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._hear_listeners(layer, channel), RENEW_SECONDS)
+                    await asyncio.wait_for(self._receive_announcements(layer, channel), RENEW_SECONDS)
         finally:
             await layer.group_discard(SOURCES, channel)
 
-    async def _hear_listeners(self, layer: BaseChannelLayer, channel: str) -> None:
+    async def _receive_announcements(self, layer: BaseChannelLayer, channel: str) -> None:
         while True:
             await layer.receive(channel)
-            self._heard_until = time.monotonic() + HEARD_FOR_SECONDS
+            self._has_listeners_until = time.monotonic() + LISTENER_SECONDS
 
 
 class Listener:

@@ -61,7 +61,7 @@ class Heartbeat:
         )
 
     def _tell_of_accounts(self) -> None:
-        if self._activity.is_heard:
+        if self._activity.has_listeners:
             now = pool_status(self._accounts)
             accounts = [{"account": one.email, **one.as_json()} for one in now.accounts]
             self._activity.publish("accounts_changed", {"total": now.total, "accounts": accounts})
@@ -77,7 +77,7 @@ class LogLines(logging.Handler):
         self.addFilter(RequestIdFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not self._activity.is_heard:
+        if not self._activity.has_listeners:
             return
         try:
             line = {

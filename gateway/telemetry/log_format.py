@@ -32,7 +32,7 @@ SECRETS = re.compile(
 SETTINGS_WITH_SECRETS = ("AUTH_TOKEN", "WEBUI_PASSWORD", "OAUTH_CLIENT_SECRET", "SECRET_KEY")
 SHORTEST_SECRET = 8
 """A shorter setting may be a word that stands in any line."""
-SPEAKING_ERRORS = (OSError, DatabaseError, ImportError, MemoryError, RecursionError)
+QUOTABLE_ERRORS = (OSError, DatabaseError, ImportError, MemoryError, RecursionError)
 """Errors whose messages describe the machine; messages of others may quote the value they failed on."""
 
 
@@ -135,6 +135,6 @@ def _request_id(record: logging.LogRecord) -> str:
 
 
 def _last_line(error: BaseException, *, is_in_request: bool) -> str:
-    if is_in_request and not isinstance(error, SPEAKING_ERRORS):
-        return f"{type(error).__qualname__} (what it says is left out: it may quote the request)"
+    if is_in_request and not isinstance(error, QUOTABLE_ERRORS):
+        return f"{type(error).__qualname__} (message left out: it may quote the request)"
     return "".join(traceback.format_exception_only(error)).rstrip()

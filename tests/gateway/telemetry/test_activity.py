@@ -48,7 +48,7 @@ async def events_until(listener: Listener, kind: str) -> list[dict[str, Any]]:
 
 async def until_heard(source: Activity) -> None:
     async with asyncio.timeout(5):
-        while not source.is_heard:
+        while not source.has_listeners:
             await asyncio.sleep(0.01)
 
 
@@ -122,13 +122,13 @@ async def test_it_may_be_told_from_another_thread(source: Activity) -> None:
 async def test_after_a_listener_has_gone_it_falls_silent(
     source: Activity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activity, "HEARD_FOR_SECONDS", 0.1)
+    monkeypatch.setattr(activity, "LISTENER_SECONDS", 0.1)
 
     async with Listener():
         await until_heard(source)
     await asyncio.sleep(0.2)
 
-    assert not source.is_heard
+    assert not source.has_listeners
 
 
 async def test_a_request_is_told_from_beginning_to_end(

@@ -272,8 +272,8 @@ def test_in_a_request_an_error_that_may_quote_it_is_not_quoted(in_a_request: Non
 
     assert "prompt" not in shown
     assert "in a_failure" in shown
-    assert "ValueError (what it says is left out: it may quote the request)" in shown
-    assert "caused by KeyError (what it says" in shown
+    assert "ValueError (message left out: it may quote the request)" in shown
+    assert "caused by KeyError (message left out" in shown
 
 
 @pytest.mark.parametrize(
