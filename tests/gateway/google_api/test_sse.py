@@ -85,7 +85,7 @@ def test_what_is_no_stream_of_chunks_is_called_malformed(data: bytes) -> None:
         (rb"a\ud83db", "a\ud83db"),
     ],
 )
-def test_half_a_character_is_left_to_who_knows_the_next_chunk(written: bytes, read_as: str) -> None:
+def test_a_surrogate_of_the_answer_is_kept_for_joining(written: bytes, read_as: str) -> None:
     chunk = b'{"response":{"candidates":[{"content":{"parts":[{"text":"%b"}]}}]}}' % written
 
     (read_chunk,) = read(b"data: %b\n\n" % chunk)

@@ -153,7 +153,7 @@ async def test_schemas_that_are_read_many_times_make_a_request_large(
         assert isinstance(read.request, LargeRequest) == (depth == 30)
 
 
-async def test_a_small_body_full_of_halves_of_characters_is_bound_in_depth_as_well(
+async def test_lone_surrogates_do_not_lift_the_depth_limit(
     translator: RequestTranslator,
 ) -> None:
     body = orjson.dumps(a_request(messages=[user("x")], metadata={"x": "TOO DEEP"}, y="HALVES"))

@@ -36,7 +36,7 @@ def outcomes() -> list[str]:
 # Who holds the lock
 
 
-def test_whoever_gets_the_lock_closes_the_rows_of_the_one_before() -> None:
+def test_the_next_holder_of_the_lock_closes_old_rows() -> None:
     record = an_open_record()
     keep(record, instance_id=a_server("here"))
 
@@ -55,7 +55,7 @@ def test_rows_of_another_lock_are_left_alone() -> None:
     assert outcomes() == ["open", "open"]
 
 
-def test_where_several_may_serve_nobody_is_taken_for_dead_at_once() -> None:
+def test_without_a_lock_no_lease_expires_at_once() -> None:
     keep(an_open_record(), instance_id=a_server(""))
 
     a_server("")

@@ -81,7 +81,7 @@ async def test_a_failover(
     ]
 
 
-async def test_the_last_refusal_was_told_to_the_client_and_no_next_account(
+async def test_the_last_refusal_is_recorded_as_told_the_client(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
     google.state.fault("quota_exhausted", times=None)
@@ -242,7 +242,7 @@ async def test_nothing_is_kept_when_the_operator_wants_nothing(
     assert not await RequestLog.objects.aexists()
 
 
-def test_what_the_log_and_the_pages_are_told_has_the_ledgers_names() -> None:
+def test_log_and_events_use_the_ledgers_names() -> None:
     columns = {column.attname for column in RequestLog._meta.concrete_fields}
 
     others = {"instance_id", "problem", "cache_read_tokens"}

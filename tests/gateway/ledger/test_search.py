@@ -178,7 +178,7 @@ def test_a_request_has_its_attempts_in_order() -> None:
     assert [(one.number, one.reason) for one in tries] == [(1, "quota"), (2, "quota"), (3, "answered")]
 
 
-def test_the_only_attempt_of_an_answer_is_told_from_the_request() -> None:
+def test_a_single_attempt_is_derived_from_its_request() -> None:
     record = a_record(
         waited_seconds=0.5, attempts=[an_attempt(waited_seconds=0.5, tokens=Tokens(9, 8, 7, 6))]
     )
@@ -319,7 +319,7 @@ def test_a_long_request_is_told_also_when_many_have_come_since() -> None:
     assert [news(following), news(following)] == [[slow.id], []]
 
 
-def test_those_that_end_together_are_told_in_the_order_of_their_beginning() -> None:
+def test_requests_ended_together_come_in_starting_order() -> None:
     following = Following(Search(), timezone.now())
     late, early = a_record(**ago(1)), a_record(**ago(5))
 
@@ -328,7 +328,7 @@ def test_those_that_end_together_are_told_in_the_order_of_their_beginning() -> N
     assert news(following) == [early.id, late.id]
 
 
-def test_an_interrupted_request_is_told_and_not_again_when_it_is_put_right() -> None:
+def test_an_interrupted_request_is_reported_once_when_corrected() -> None:
     following = Following(Search(), timezone.now())
     record = an_open_record(**ago(0))
     keep(record, instance_id=instances.register("here").pk)

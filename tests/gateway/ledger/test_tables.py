@@ -33,7 +33,7 @@ def an_instance() -> int:
     return instances.register("here").pk
 
 
-def take_for_dead(instance_id: int) -> None:
+def expire_lease(instance_id: int) -> None:
     instances.close_rows_of(ServerInstance.objects.filter(pk=instance_id))
 
 
@@ -90,7 +90,7 @@ def test_an_ended_row_never_changes_again() -> None:
     assert counts() == {"requests": 1, "attempts": 1}
 
 
-def test_an_ended_row_is_not_opened_again_by_news_that_come_late() -> None:
+def test_late_updates_do_not_reopen_an_ended_row() -> None:
     record = an_open_record()
     news = entry_of(record, 7)
     keep(answer(record))
@@ -155,7 +155,7 @@ def test_a_batch_whose_requests_were_open_counts_when_stored_again() -> None:
 def test_a_request_closed_as_interrupted_is_put_right_when_it_ends() -> None:
     instance_id, record = an_instance(), an_open_record()
     keep(record, instance_id=instance_id)
-    take_for_dead(instance_id)
+    expire_lease(instance_id)
     assert counts() == {"requests": 1, "interrupted": 1}
 
     keep(answer(record), instance_id=instance_id, is_replay=True)
@@ -168,7 +168,7 @@ def test_a_request_closed_as_interrupted_is_put_right_when_it_ends() -> None:
 def test_it_is_put_right_once() -> None:
     instance_id, record = an_instance(), an_open_record()
     keep(record, instance_id=instance_id)
-    take_for_dead(instance_id)
+    expire_lease(instance_id)
 
     for _ in range(2):
         keep(answer(record), instance_id=instance_id, is_replay=True)
@@ -176,10 +176,10 @@ def test_it_is_put_right_once() -> None:
     assert counts() == {"requests": 1, "attempts": 1}
 
 
-def test_it_is_put_right_also_if_another_account_had_the_last_word() -> None:
+def test_sums_are_corrected_also_for_another_last_account() -> None:
     instance_id, record = an_instance(), an_open_record(attempts=[an_attempt()])
     keep(record, instance_id=instance_id)
-    take_for_dead(instance_id)
+    expire_lease(instance_id)
 
     grace = an_attempt(email="grace@example.com")
     keep(answer(record, attempts=[a_refused_attempt(), grace]), instance_id=instance_id, is_replay=True)
@@ -192,7 +192,7 @@ def test_it_is_put_right_also_after_news_in_between() -> None:
     """Its first content came when it had been taken for dead already."""
     instance_id, record = an_instance(), an_open_record()
     keep(record, instance_id=instance_id)
-    take_for_dead(instance_id)
+    expire_lease(instance_id)
 
     record.attempts, record.first_event_seconds = [an_attempt()], 0.5
     keep(record, instance_id=instance_id, is_replay=True)
@@ -238,7 +238,7 @@ def test_an_only_attempt_that_came_to_nothing_has_its_row(problem: str) -> None:
     assert hourly_sums(("attempts", "input_tokens")) == {"attempts": 1, "input_tokens": 100}
 
 
-def test_tokens_count_for_who_spent_them_and_the_request_for_the_last_word() -> None:
+def test_tokens_count_by_attempt_and_requests_by_last_attempt() -> None:
     broken = a_refused_attempt(email="grace@example.com", model_id="gemini-3-pro", tokens=Tokens(7, 3, 2, 1))
 
     keep(a_record(attempts=[broken, an_attempt()], stepped_in=True))

@@ -230,7 +230,7 @@ def test_most_requests_come_first() -> None:
 
 
 @pytest.mark.parametrize("offset", [timedelta(0), timedelta(microseconds=1)], ids=["hour", "piece"])
-def test_an_interrupted_request_counts_alike_in_a_whole_hour_and_in_a_piece_of_one(offset: timedelta) -> None:
+def test_interrupted_requests_count_in_whole_and_partial_hours(offset: timedelta) -> None:
     """It had begun to be answered: its account and its first content were noted before its server died."""
     hour = beginning_of_now() - timedelta(hours=3)
     server = instances.register("here")

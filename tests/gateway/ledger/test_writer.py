@@ -339,12 +339,12 @@ async def test_after_a_record_that_no_table_takes_others_are_written() -> None:
 # Taken for dead
 
 
-async def test_a_request_that_ends_before_we_hear_of_our_death_counts_once() -> None:
+async def test_a_request_ended_before_the_lease_check_counts_once() -> None:
     """After a computer's sleep, say, the writer may be faster than the touch that notices it."""
     async with a_ledger() as ledger:
         record = await opened(ledger)
         await until(["open"])
-        await in_database(take_for_dead)(ledger.instance_id)
+        await in_database(expire_lease)(ledger.instance_id)
         await until(["interrupted"])
 
         ledger.close(answer(record))
@@ -353,7 +353,7 @@ async def test_a_request_that_ends_before_we_hear_of_our_death_counts_once() -> 
     assert await in_database(counts)() == {"requests": 1, "attempts": 1}
 
 
-def take_for_dead(instance_id: int) -> None:
+def expire_lease(instance_id: int) -> None:
     long_ago = timezone.now() - timedelta(seconds=61)
     ServerInstance.objects.filter(pk=instance_id).update(seen_at=long_ago)
     assert instances.close_rows_of_expired(0) == 1

@@ -34,7 +34,7 @@ def test_a_name_is_routed_with_what_is_for_the_client_only() -> None:
     assert routes.route("other") == Route()
 
 
-def test_a_chain_is_followed_for_three_steps_among_what_is_on_offer() -> None:
+def test_a_chain_has_at_most_three_offered_models() -> None:
     routes = Routes({"a": Route(fallback="b"), "b": Route(fallback="gone"), "gone": Route(fallback="d"),
                      "d": Route(fallback="e")})  # fmt: skip
 
@@ -53,7 +53,7 @@ def test_the_list_shows_pinned_first_routed_names_too_and_hidden_not() -> None:
     assert routes.listed(OFFERED, OFFERED) == ["d", "a", "b", "e", "z"]
 
 
-def test_a_name_routed_to_a_model_that_is_not_shown_itself_is_listed() -> None:
+def test_a_name_routed_to_an_unlisted_model_is_listed() -> None:
     routes = Routes({"mine": Route("preview")})
 
     assert routes.listed(["plain"], ["plain", "preview"]) == ["mine", "plain"]

@@ -427,7 +427,7 @@ async def test_a_judge_that_fails_leaves_the_call_unjudged(
 
 @SHAPES
 @pytest.mark.parametrize("fault", ["prompt_too_long", "request_too_large"])
-async def test_more_than_the_judge_can_read_is_told_of_all_calls_together(
+async def test_calls_beyond_the_context_get_one_status(
     fault: str,
     stream: bool,
     checks_are_on: None,
@@ -598,7 +598,7 @@ async def test_an_answer_that_breaks_off_is_not_checked(
 
 
 @SHAPES
-async def test_the_only_place_of_the_only_account_is_free_for_the_judge(
+async def test_the_judge_gets_the_only_accounts_only_slot(
     stream: bool, checks_are_on: None, live_setting: LiveSetting, google: EmulatorServer
 ) -> None:
     live_setting("MAX_CONCURRENT_REQUESTS", 1)

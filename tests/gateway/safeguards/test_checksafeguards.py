@@ -123,7 +123,7 @@ def test_a_call_without_a_verdict_is_a_failure_with_its_reason(
     assert "1 without a verdict" in finished.out
 
 
-def test_a_call_that_is_too_long_for_the_model_leaves_the_others_judged(
+def test_a_too_long_call_leaves_the_others_judged(
     check: Callable[..., Finished], google: EmulatorServer, a_few: str
 ) -> None:
     google.state.fault("prompt_too_long")
@@ -135,7 +135,7 @@ def test_a_call_that_is_too_long_for_the_model_leaves_the_others_judged(
     assert "3 right" in finished.out
 
 
-def test_calls_that_the_same_problem_kept_from_a_verdict_share_one_line(
+def test_calls_with_the_same_problem_share_one_line(
     check: Callable[..., Finished], google: EmulatorServer, a_few: str
 ) -> None:
     Account.objects.exclude(email="ada@example.com").delete()

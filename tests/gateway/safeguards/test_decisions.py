@@ -46,7 +46,7 @@ def test_each_call_gets_its_decision_whatever_their_order() -> None:
 
 
 @pytest.mark.parametrize("fence", ["```\n{}\n```", "```json\n{}\n```", "  \n{}\n ", "\n```json \n{}```\n"])
-def test_one_code_fence_around_it_and_space_are_no_part_of_the_answer(fence: str) -> None:
+def test_a_code_fence_and_space_around_are_ignored(fence: str) -> None:
     answer = fence.replace("{}", an_answer(a_decision(), a_decision("call_2")))
 
     assert results(answer) == [HARMLESS, HARMLESS]

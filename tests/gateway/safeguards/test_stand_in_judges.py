@@ -86,7 +86,7 @@ async def test_rules_context_and_requests_reach_the_judge(
         ("flipped", ["flagged", "not_flagged"]),
     ],
 )
-async def test_a_judge_that_errs_is_taken_at_no_more_than_it_said(
+async def test_wrong_judge_answers_are_read_strictly(
     judge: str, kind: str, expected: list[str], client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     google.state.fault("wrong_verdicts", kind=kind)

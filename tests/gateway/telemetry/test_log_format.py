@@ -235,7 +235,7 @@ def test_the_secrets_of_the_settings_are_hidden(name: str, settings: Settings) -
     assert redacted("it is correct horse, twice: correct horse") == f"it is {HIDDEN}, twice: {HIDDEN}"
 
 
-def test_a_setting_of_a_few_letters_is_a_word_like_any_other(settings: Settings) -> None:
+def test_a_short_secret_setting_is_not_redacted(settings: Settings) -> None:
     settings.AUTH_TOKEN = "test"
 
     assert redacted("a test") == "a test"
@@ -267,7 +267,7 @@ def test_json_stays_json_when_something_in_it_is_hidden(message: str) -> None:
 # Errors
 
 
-def test_in_a_request_an_error_that_may_quote_it_is_not_quoted(in_a_request: None) -> None:
+def test_errors_that_may_quote_the_request_are_redacted(in_a_request: None) -> None:
     shown = PLAIN.format(a_failure(ValueError("my secret prompt"), KeyError("my other prompt")))
 
     assert "prompt" not in shown
@@ -322,7 +322,7 @@ def spoken(tmp_path: Path, **settings: str) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.slow
-def test_what_goes_well_goes_to_standard_output_and_the_rest_to_standard_error(tmp_path: Path) -> None:
+def test_warnings_and_errors_go_to_standard_error(tmp_path: Path) -> None:
     out, err = spoken(tmp_path, LOG_LEVEL="debug")
 
     assert [line.split(" ", 3)[3] for line in out] == ["DEBUG   it is debug", "INFO    it is info"]

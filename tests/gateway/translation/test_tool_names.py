@@ -78,7 +78,7 @@ def test_one_map_serves_declarations_calls_results_choice_and_answers() -> None:
     assert events[1]["content_block"]["name"] == name
 
 
-def test_a_name_the_model_made_up_reaches_the_client_as_it_is() -> None:
+def test_an_invented_tool_name_reaches_the_client_unchanged() -> None:
     assert ToolNames().to_client("Invented") == "Invented"
 
 

@@ -89,13 +89,13 @@ def test_an_empty_turn_between_two_others_keeps_them_apart() -> None:
     ]
 
 
-def test_an_empty_turn_at_the_start_and_an_empty_prefill_are_left_out() -> None:
+def test_empty_first_turns_and_empty_prefills_are_dropped() -> None:
     contents = contents_of(assistant(a_text(" ")), user("a"), {"role": "assistant", "content": ""})
 
     assert outline(contents) == ["user: a"]
 
 
-def test_an_empty_last_word_of_the_user_does_not_make_a_prefill_of_the_answer() -> None:
+def test_an_empty_last_user_turn_creates_no_prefill() -> None:
     contents = contents_of(user("a"), assistant("b"), user(a_text("\n")))
 
     assert outline(contents) == ["user: a", "model: b", "user: ."]
@@ -206,7 +206,7 @@ def test_of_two_results_for_one_call_the_first_is_kept() -> None:
     assert [part["functionResponse"]["response"] for part in contents[2]["parts"]] == [{"result": "first"}]
 
 
-def test_of_two_calls_with_one_id_in_a_turn_the_first_is_kept() -> None:
+def test_the_first_of_two_calls_with_one_id_counts() -> None:
     contents = contents_of(
         user("hi"), assistant(a_tool_use("a"), a_text("x"), a_tool_use("a")), user(a_tool_result("a"))
     )
@@ -248,7 +248,7 @@ def test_the_calls_of_a_final_claude_turn_stay_open() -> None:
     assert outline(contents_of(user("hi"), assistant(a_tool_use("a")))) == ["user: hi", "model: call a"]
 
 
-def test_where_the_user_must_have_the_last_word_open_calls_are_answered() -> None:
+def test_open_calls_are_answered_where_prefills_are_refused() -> None:
     contents = contents_of(user("hi"), assistant(a_tool_use("a")), model=GEMINI_3)
 
     assert outline(contents)[1:] == ["model: call a", "user: response a"]

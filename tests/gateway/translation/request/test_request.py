@@ -135,7 +135,7 @@ def test_gemini_answers_by_a_schema() -> None:
 
 
 @pytest.mark.parametrize(("model", "tools"), [(CLAUDE, [a_tool()]), (GPT, None), (GEMINI_3, [a_tool()])])
-def test_elsewhere_and_beside_tools_the_schema_is_asked_for_in_words(model: str, tools: Any) -> None:
+def test_other_models_and_tools_put_the_schema_into_the_prompt(model: str, tools: Any) -> None:
     request = translated(model=model, output_config=FORMAT, tools=tools).request
 
     assert "responseSchema" not in request["generationConfig"]

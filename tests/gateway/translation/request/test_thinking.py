@@ -214,7 +214,7 @@ LOOPS = [
 
 
 @pytest.mark.parametrize(("messages", "thinks"), [row[1:] for row in LOOPS], ids=[row[0] for row in LOOPS])
-def test_claude_thinks_on_in_a_tool_loop_that_began_with_thinking(messages: Any, thinks: bool) -> None:
+def test_claude_keeps_thinking_in_a_loop_with_thinking(messages: Any, thinks: bool) -> None:
     request = translated(user("hi"), *messages, model=CLAUDE_THINKING)
 
     assert request.thinks is thinks

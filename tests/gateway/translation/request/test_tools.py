@@ -56,7 +56,7 @@ def test_every_known_shape_of_a_tool_is_declared(tool: dict[str, Any]) -> None:
     ]
 
 
-def test_tools_that_read_much_leave_to_others_what_these_have_themselves() -> None:
+def test_large_tools_leave_other_tools_their_own_budget() -> None:
     budget = NodeBudget(MOST_NODES_IN_ALL)
     maps: dict[str, Any] = {}
     for _ in range(20):
@@ -146,7 +146,7 @@ def test_a_tool_type_from_the_future_takes_any_object() -> None:
     assert declaration["parameters"] == {"type": "OBJECT", "properties": {}}
 
 
-def test_a_placeholder_is_declared_to_claude_and_taken_out_of_its_call() -> None:
+def test_claudes_placeholder_is_removed_from_calls() -> None:
     request = translated(tools=[a_tool("now", {"type": "object"})])
 
     call = {"functionCall": {"name": "now", "args": {PLACEHOLDER: "to know the time"}}}
@@ -194,7 +194,7 @@ def test_tool_choice_becomes_the_calling_mode(choice: Any, model: str, config: A
     assert request["tools"][0]["functionDeclarations"]
 
 
-def test_without_tool_choice_claude_is_held_to_the_schemas_and_others_are_free() -> None:
+def test_without_tool_choice_only_claude_uses_validated_mode() -> None:
     assert translated(tools=[a_tool()]).request["toolConfig"]["functionCallingConfig"] == {
         "mode": "VALIDATED"
     }
@@ -471,7 +471,7 @@ def test_forcing_a_removed_tool_leaves_the_model_free() -> None:
     assert request["toolConfig"] == {"functionCallingConfig": {"mode": "VALIDATED"}}
 
 
-def test_the_names_of_added_tools_come_back_as_the_client_knows_them() -> None:
+def test_added_tools_return_under_the_clients_names() -> None:
     request = translated(user("hi"), system(defined(a_tool("9_new"))), model=GEMINI_3)
     call = {"functionCall": {"name": "_9_new", "args": {}}}
 

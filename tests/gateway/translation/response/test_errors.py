@@ -99,7 +99,7 @@ def test_a_prompt_that_is_too_long_is_told_in_anthropics_words(
     assert client_message(body) == (told if None not in too_long else message)
 
 
-def test_the_estimate_stands_in_for_a_count_that_was_not_told() -> None:
+def test_the_estimate_replaces_a_missing_count() -> None:
     too_long = prompt_too_long(google("Prompt is too long", 413))
 
     assert too_long is not None

@@ -6,7 +6,7 @@ from gateway.translation.response.message import MessageCollector
 from tests.builders import SIGNATURE, a_chunk, a_stream, events_of
 
 
-def test_the_same_events_make_the_message_of_a_client_that_wants_no_stream() -> None:
+def test_the_same_events_make_an_unstreamed_message() -> None:
     collector = MessageCollector()
     parts: list[dict[str, Any]] = [
         {"text": "Let me ", "thought": True},

@@ -489,7 +489,7 @@ def test_an_answer_through_a_function_is_read_to_its_end() -> None:
 @pytest.mark.parametrize(
     "problem", [{"error": {"code": 503, "message": "late"}}, a_chunk(finish_reason="OTHER")]
 )
-def test_what_goes_wrong_behind_the_end_of_the_turn_is_nobodys_trouble(problem: Any) -> None:
+def test_errors_after_the_end_of_the_turn_are_ignored(problem: Any) -> None:
     request = translated(tools=[a_tool()], tool_choice={"type": "any", "disable_parallel_tool_use": True})
 
     events = events_of(a_stream(request), a_chunk(call()), problem)
@@ -564,7 +564,7 @@ def test_a_signature_of_gemini_is_carried_or_kept(display: str) -> None:
     assert signatures.get("toolu_new_1") == GEMINI_SIGNED
 
 
-def test_a_signature_on_a_thought_that_nobody_sees_is_kept_for_the_call() -> None:
+def test_a_signature_of_hidden_thinking_goes_to_the_call() -> None:
     signatures = SignatureCache()
     request = translated(model=GEMINI_3, tools=[a_tool()])
 

@@ -14,7 +14,7 @@ def usage_after(*metadata: dict[str, Any]) -> TokenUsage:
     return usage
 
 
-def test_cached_tokens_are_taken_out_of_the_prompt_and_thoughts_are_output() -> None:
+def test_cached_tokens_leave_input_and_thoughts_are_output() -> None:
     usage = usage_after(
         {
             "promptTokenCount": 1200,

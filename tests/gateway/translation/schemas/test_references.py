@@ -91,7 +91,7 @@ def test_a_reference_points_where_the_library_says(ref: str) -> None:
         "%",
     ],
 )
-def test_what_cannot_be_found_is_an_open_object_and_never_the_root(ref: str) -> None:
+def test_an_unresolved_reference_is_an_open_object(ref: str) -> None:
     schema = {"type": "object", "properties": {"v": {"$ref": ref, "description": "a node"}}}
 
     parameters, _ = parameters_schema(schema, with_placeholders=False)

@@ -259,7 +259,7 @@ def test_a_property_that_is_null_may_be_anything() -> None:
     assert declared["properties"] == {"urls": {"type": "STRING", "description": "(any JSON)"}}
 
 
-def test_a_parameter_that_may_be_null_stays_required_however_it_is_written() -> None:
+def test_a_nullable_parameter_stays_required_in_every_spelling() -> None:
     as_list = tool({"v": {"type": ["string", "null"]}}, "v")
     as_union = tool({"v": {"anyOf": [{"type": "string"}, NULL]}}, "v")
 

@@ -214,7 +214,7 @@ def test_an_image_counts_by_the_size_it_is_scaled_to(data: str, tokens: int) -> 
     assert image_tokens(data, "claude") == tokens
 
 
-def test_gemini_has_one_price_for_an_image_and_for_a_page() -> None:
+def test_gemini_counts_fixed_tokens_per_image_and_page() -> None:
     assert image_tokens(PNG, "gemini") == image_tokens("", "gemini") == 1_120
     assert pdf_tokens(a_pdf(b"/Type /Pages /Count 2"), "gemini") == 2 * 560
 
@@ -231,7 +231,7 @@ def test_gemini_has_one_price_for_an_image_and_for_a_page() -> None:
         ("not base64!", 1),
     ],
 )
-def test_a_pdf_says_how_many_pages_it_has_or_its_size_does(data: str, pages: int) -> None:
+def test_pdf_pages_are_read_or_estimated_from_size(data: str, pages: int) -> None:
     assert pdf_tokens(data, "claude") == pages * 2_500
 
 

@@ -86,7 +86,7 @@ def test_any_answer_that_was_held_is_a_message_with_its_sources(chunks: list[Chu
         ("", [], [], NOTHING_FOUND),
     ],
 )
-def test_words_without_a_source_are_not_passed_off_as_a_result(
+def test_text_without_a_source_is_no_search_result(
     text: str, found: list[Source], shown: list[Source], said: str
 ) -> None:
     assert words_beside(text, found, shown) == said
@@ -110,7 +110,7 @@ def test_any_answer_is_the_same_behind_blocks_of_ours(
         assert without_nulls(message) == without_nulls(expected)
 
 
-def test_a_held_text_that_a_stop_sequence_cuts_does_not_cut_the_sources() -> None:
+def test_a_stop_sequence_keeps_the_sources() -> None:
     rules = replace(SEARCHED.answer_rules, stop_sequences=("END",))
     stream = a_stream(replace(SEARCHED, answer_rules=rules))
     chunk = a_chunk({"text": "more"}, finish_reason="STOP", usage={"promptTokenCount": 1})

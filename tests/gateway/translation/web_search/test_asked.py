@@ -86,7 +86,7 @@ def test_a_search_that_stands_alone_can_be_made(version: str) -> None:
         {"max_tokens": 0},
     ],
 )
-def test_without_the_tool_and_where_it_is_ruled_out_there_is_none(fields: dict[str, Any]) -> None:
+def test_no_search_without_the_tool_or_its_choice(fields: dict[str, Any]) -> None:
     assert asked(**fields) is None
 
 
@@ -99,7 +99,7 @@ def test_without_the_tool_and_where_it_is_ruled_out_there_is_none(fields: dict[s
         {"output_config": SCHEMA},
     ],
 )
-def test_beside_anything_that_a_search_cannot_give_it_is_not_to_be_had(fields: dict[str, Any]) -> None:
+def test_a_search_is_unavailable_beside_other_features(fields: dict[str, Any]) -> None:
     assert a_search(**fields).refusal == "unavailable"
 
 
@@ -209,7 +209,7 @@ def test_searches_of_the_same_turn_count(messages: Any, max_uses: Any, refusal: 
     assert a_search(*messages, tool={"max_uses": max_uses}).refusal == refusal
 
 
-def test_within_a_tool_loop_nothing_new_is_said_of_the_search() -> None:
+def test_a_tool_loop_repeats_no_search_blocks() -> None:
     loop = [user("Tides?"), assistant(a_tool_use())]
     tools = [SEARCH, a_tool()]
 
@@ -249,7 +249,7 @@ def test_a_reminder_without_an_end_takes_no_time() -> None:
     assert time.perf_counter() - started < 5
 
 
-def test_what_is_shown_as_searched_for_is_one_line_of_sane_length() -> None:
+def test_the_shown_query_is_one_short_line() -> None:
     search = a_search(user("Tides\n\x1b[31m in  Oslo? " + "x" * 10_000))
 
     assert search.query.startswith("Tides [31m in Oslo? xxx")
@@ -277,7 +277,7 @@ def test_of_a_long_conversation_the_newest_is_told() -> None:
     assert search.conversation.endswith("The end.")
 
 
-def test_words_that_the_assistant_has_begun_with_are_told_as_well() -> None:
+def test_a_prefill_is_part_of_the_told_conversation() -> None:
     search = a_search(user("Tides?"), assistant("They are"))
 
     assert (search.question, search.conversation) == ("Tides?", "Assistant: They are")

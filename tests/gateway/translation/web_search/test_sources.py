@@ -34,7 +34,7 @@ def a_support(text: object, *indices: object) -> dict[str, Any]:
     return {"segment": {"startIndex": 0, "endIndex": 9, "text": text}, "groundingChunkIndices": list(indices)}
 
 
-def test_each_source_has_its_address_its_title_and_what_rests_on_it() -> None:
+def test_each_source_has_address_title_and_citing_texts() -> None:
     metadata = {
         "groundingChunks": [a_chunk(), a_chunk("https://b.example/", "B")],
         "groundingSupports": [a_support("Both say so.", 0, 1), a_support("B says more.", 1)],
@@ -202,7 +202,7 @@ def test_a_redirect_that_leads_nowhere_stays_as_it_is(location: str | None) -> N
 @pytest.mark.parametrize(
     "domains", [Domains.parse(["redirects.example"], None), Domains.parse(None, ["elsewhere.example"])]
 )
-def test_where_domains_are_asked_for_a_source_of_which_nobody_knows_the_domain_is_left_out(
+def test_domains_exclude_a_source_of_unknown_domain(
     domains: Domains,
 ) -> None:
     assert to_show([Source(REDIRECT, "T")], {REDIRECT: None}, domains) == []
