@@ -59,7 +59,7 @@ def test_claude_answers_through_a_function_it_has_to_call(model: str, thinking: 
         {"output_config": a_format({"$ref": "#/$defs/T", "$defs": {"T": {"type": "string"}}})},
     ],
 )
-def test_beside_tools_with_thinking_and_for_other_values_it_is_asked_in_words(fields: dict[str, Any]) -> None:
+def test_tools_thinking_or_other_types_use_the_prompt(fields: dict[str, Any]) -> None:
     request = translated(**{"output_config": a_format(), **fields})
 
     assert request.answer_rules.answer_tool is None
@@ -182,7 +182,7 @@ FITS = '{"title":"A day"}'
 
 
 @pytest.mark.parametrize(
-    ("said", "fitting"),
+    ("said", "valid"),
     [
         (FITS, FITS),
         ('\n{ "title": "A day" }\n', '\n{ "title": "A day" }\n'),
@@ -195,8 +195,8 @@ FITS = '{"title":"A day"}'
         ('{"title":"ü 😀"} ', '{"title":"ü 😀"} '),
     ],
 )
-def test_the_json_in_the_answer_counts(said: str, truncate: str) -> None:
-    assert AnswerSchema(TITLE).fit(said) == truncate
+def test_the_json_in_the_answer_counts(said: str, valid: str) -> None:
+    assert AnswerSchema(TITLE).fit(said) == valid
 
 
 @pytest.mark.parametrize(
