@@ -250,13 +250,13 @@ def offered_tools(request: MessagesRequest) -> list[dict[str, Any]]:
     Google accepts one list a request, so the state at the end of the conversation counts.
     """
     tools = _tools_after(list(tool_changes(request.messages)), request.tools or [])
-    if not any(tool.get("defer_loading") for tool in tools) or _nobody_can_search(tools):
+    if not any(tool.get("defer_loading") for tool in tools) or _is_search_impossible(tools):
         return tools
     loaded = loaded_tools(request.messages, request.tool_choice)
     return [tool for tool in tools if not tool.get("defer_loading") or _name_of(tool, 0) in loaded]
 
 
-def _nobody_can_search(tools: list[dict[str, Any]]) -> bool:
+def _is_search_impossible(tools: list[dict[str, Any]]) -> bool:
     """Return True when deferred tools could never be loaded: the tool search is Anthropic's, or missing."""
     own = [tool for tool in tools if _can_be_called(tool)]
     return all(tool.get("defer_loading") for tool in own) or any(

@@ -35,8 +35,8 @@ class StopSequenceFinder:
             self.held = ""
             return text[: before + end - len(matcher.sequence)]
         longest = max((matcher.length for matcher in self._matchers), default=0)
-        said, self.held = text[: len(text) - longest], text[len(text) - longest :]
-        return said
+        ready, self.held = text[: len(text) - longest], text[len(text) - longest :]
+        return ready
 
     def flush(self) -> str:
         """Return the text held back, when no text follows it directly."""

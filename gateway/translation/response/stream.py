@@ -183,7 +183,7 @@ class MessageStream:
         if not self.started:
             self._start(events)
         if not self._has_block and self.stop_reason == "refusal":
-            self._say(REFUSED, events)
+            self._send_text(REFUSED, events)
         self._keep_pending_signature()
         self._close_block(events)
         stop_sequence = self._finder.found if self._finder is not None else None
@@ -301,8 +301,8 @@ class MessageStream:
         if not text and not is_signature:
             return
         shown = text if self._display == "text" and isinstance(text, str) else ""
-        if self._display == "none" or (not shown and self._waits_for_its_call()):
-            self._pass_over_thought(signature if is_signature else None, events)
+        if self._display == "none" or (not shown and self._is_for_the_next_call()):
+            self._hide_thought(signature if is_signature else None, events)
             return
         if not self.started:
             self._start(events)
@@ -315,12 +315,12 @@ class MessageStream:
         if is_signature:
             self._sign(str(signature), events)
 
-    def _waits_for_its_call(self) -> bool:
+    def _is_for_the_next_call(self) -> bool:
         """Return True for a signature of Gemini's without thinking to sign. Its thinking block is opened
         before the call: an empty block behind the last text would hide that text in Claude Code."""
         return self._family == "gemini" and not self._has_unsigned_thinking()
 
-    def _pass_over_thought(self, signature: object, events: list[StreamEvent]) -> None:
+    def _hide_thought(self, signature: object, events: list[StreamEvent]) -> None:
         """Start the message for thinking that is not shown, and keep its signature for the next call: Gemini
         requires it there, Claude only with the thinking."""
         if not self.started:
@@ -331,19 +331,19 @@ class MessageStream:
     def _receive_text(self, text: str, events: list[StreamEvent]) -> None:
         """Send text verbatim: a chunk of spaces separates two words."""
         if self._finder is None and not self._characters.held and text.isascii():
-            self._say(text, events)
+            self._send_text(text, events)
             return
         text = self._characters.feed(text)
         if self._finder is not None:
             text = self._finder.feed(text)
         if text:
-            self._say(text, events)
+            self._send_text(text, events)
         elif self._open == "thinking":
             self._close_block(events)  # the text held back comes after it
         if self._finder is not None and self._finder.found is not None:
             self._end_turn("stop_sequence", events)
 
-    def _say(self, text: str, events: list[StreamEvent]) -> None:
+    def _send_text(self, text: str, events: list[StreamEvent]) -> None:
         if self._open != "text":
             self._open_block("text", stream_events.text_start(self._next_index(events)), events)
             self._text = []
@@ -360,7 +360,7 @@ class MessageStream:
         text = self._characters.flush()
         if self._finder is not None:
             text = self._finder.flush() + text
-        self._say(text, events)
+        self._send_text(text, events)
 
     def _receive_text_signature(self, signature: object, events: list[StreamEvent]) -> None:
         """Put a text's signature on the open thinking, or keep it for the next call: Anthropic's text blocks
@@ -384,7 +384,7 @@ class MessageStream:
             arguments = restoration.apply(arguments)
         if name == self._rules.answer_tool:
             self._close_block(events)
-            self._say(orjson.dumps(arguments).decode(), events)
+            self._send_text(orjson.dumps(arguments).decode(), events)
             self._end_turn("end_turn", events)
             return
         tool_use_id = self._tool_use_id(call.get("id"))
@@ -424,7 +424,7 @@ class MessageStream:
         if self._rules.with_sources:
             return
         self._flush_text(events)
-        self._say(f"![image](data:{data.get('mimeType')};base64,{data.get('data')})", events)
+        self._send_text(f"![image](data:{data.get('mimeType')};base64,{data.get('data')})", events)
 
     # --- blocks ---
 

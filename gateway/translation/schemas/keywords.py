@@ -82,7 +82,7 @@ _MEMBER_KEYWORDS = frozenset(
     | {"items", "prefixItems", "additionalItems", "unevaluatedItems"}
 )
 _TELLING_KEYWORDS = frozenset({*_TOLD_KEYWORDS, "dependentSchemas", "dependencies"})
-SPEAKING_KEYWORDS = frozenset(
+CONSTRAINING_KEYWORDS = frozenset(
     {*COMBINING_KEYWORDS, *_MEMBER_KEYWORDS, *_TELLING_KEYWORDS, "enum", "const", "nullable", "$id"}
 )
 _WORDED_KEYWORDS = frozenset({*HINTED_KEYWORDS, "dependentRequired", "dependencies"})
@@ -93,7 +93,7 @@ def own_shape(schema: Mapping[str, Any], place: Place) -> Shape:
     description = schema.get("description")
     shape = _typed_shape(schema)
     shape.description = description if isinstance(description, str) else None
-    if schema.get("nullable") is True and not shape.says_nothing():
+    if schema.get("nullable") is True and not shape.is_unconstrained():
         shape.facets["null"] = Facet()
     if not _MEMBER_KEYWORDS.isdisjoint(schema):
         _put_facet(shape, "object", _object_facet(schema, place))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gateway.translation.schemas.keywords import COMBINING_KEYWORDS, SPEAKING_KEYWORDS, own_shape
+from gateway.translation.schemas.keywords import COMBINING_KEYWORDS, CONSTRAINING_KEYWORDS, own_shape
 from gateway.translation.schemas.references import References, base_of, name_of
 from gateway.translation.schemas.shapes import (
     SCALARS,
@@ -112,7 +112,7 @@ class Reader:
         if not isinstance(expression, Located) or expression.place.described is not None:
             return None
         schema = expression.schema
-        if not isinstance(schema, dict) or not SPEAKING_KEYWORDS.isdisjoint(schema):
+        if not isinstance(schema, dict) or not CONSTRAINING_KEYWORDS.isdisjoint(schema):
             return None
         kind = schema.get("type")
         if not isinstance(kind, str) or kind not in SCALARS or expression.place.depth > MAX_DEPTH:
@@ -148,7 +148,7 @@ class Reader:
         if COMBINING_KEYWORDS.isdisjoint(schema):
             return own
         referred = list(self._referred(schema, place, way))
-        if None in referred and own.says_nothing():
+        if None in referred and own.is_unconstrained():
             return None
         conditions = (self._shape(part, way.deeper()) for part in _members(schema, "allOf", place))
         shape = _combined([*referred, own, *conditions])
@@ -238,7 +238,7 @@ class Reader:
         objects = [shape for shape in shapes if _is_open_object(shape)]
         sentences = []
         if len(objects) > 1:
-            names = self._telling_names([shape.facets["object"] for shape in objects])
+            names = self._identifying_names([shape.facets["object"] for shape in objects])
             described = list(dict.fromkeys(self._object_in_words(shape, names, way) for shape in objects))
             if len(described) > 1:
                 sentences.append(f"(One of: {' | '.join(described)})")
@@ -250,7 +250,7 @@ class Reader:
             ]
         return sentences
 
-    def _telling_names(self, facets: list[Facet]) -> frozenset[str]:
+    def _identifying_names(self, facets: list[Facet]) -> frozenset[str]:
         """Return the properties whose schemas differ between members, and so identify a member."""
         seen: dict[str, set[Any]] = {}
         for facet in facets:
@@ -259,12 +259,12 @@ class Reader:
                 seen.setdefault(name, set()).add(fingerprint(schema))
         return frozenset(name for name, schemas in seen.items() if len(schemas) > 1)
 
-    def _object_in_words(self, shape: Shape, telling: frozenset[str], way: _Way) -> str:
+    def _object_in_words(self, shape: Shape, identifying: frozenset[str], way: _Way) -> str:
         facet = shape.facets["object"]
         words = []
         for name in dict.fromkeys([*facet.properties, *facet.required]):
             word = name_in_words(name) + ("" if name in facet.required else "?")
-            if name in telling and self.may_look_ahead():
+            if name in identifying and self.may_look_ahead():
                 label = replace(way, targets=frozenset(), nesting=0, is_label=True)
                 member = self._shape(facet.properties[name], label) if name in facet.properties else None
                 word += f": {_label(member)}" if member is not None else ""

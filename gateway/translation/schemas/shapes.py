@@ -127,7 +127,7 @@ class Shape:
         kinds = {kind for kind, facet in self.facets.items() if facet.values is None}
         return kinds | {"number"} >= _EVERYTHING and not kinds.isdisjoint({"number", "integer"})
 
-    def says_nothing(self) -> bool:
+    def is_unconstrained(self) -> bool:
         return self.is_any and not self.facets
 
 
@@ -193,8 +193,8 @@ def intersection(first: Shape, second: Shape) -> Shape:
     both = Shape(is_any=first.is_any and second.is_any, description=description)
     _add_words(both, first)
     _add_words(both, second)
-    if first.says_nothing() or second.says_nothing():
-        other = second if first.says_nothing() else first
+    if first.is_unconstrained() or second.is_unconstrained():
+        other = second if first.is_unconstrained() else first
         both.facets, both.is_implied = other.facets, other.is_implied
         return both
     if first.is_implied and second.is_implied:

@@ -94,10 +94,10 @@ class Domains:
         return cls(tuple(map(Domain.parse, allow)) or None, tuple(map(Domain.parse, block)))
 
     @property
-    def let_all_through(self) -> bool:
+    def allows_all(self) -> bool:
         return self.allowed is None and not self.blocked
 
-    def let_through(self, address: str) -> bool:
+    def allows(self, address: str) -> bool:
         host, path = host_of(address), _path_of(urlsplit(address).path)
         if any(domain.covers(host, path) for domain in self.blocked):
             return False

@@ -70,9 +70,9 @@ def to_show(sources: Iterable[Source], locations: Mapping[str, str | None], doma
     for source in sources:
         address = locations.get(source.address, source.address)
         if not is_web_address(address):
-            if domains.let_all_through:
+            if domains.allows_all:
                 shown.append(source)
-        elif domains.let_through(address):
+        elif domains.allows(address):
             shown.append(replace(source, address=address))
     return _each_once(shown)
 

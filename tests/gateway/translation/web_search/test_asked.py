@@ -134,7 +134,7 @@ def test_lists_without_domains_are_none(nothing: Any) -> None:
     search = a_search(tool={"allowed_domains": nothing, "blocked_domains": nothing, "max_uses": None})
 
     assert search.refusal is None
-    assert search.domains.let_all_through
+    assert search.domains.allows_all
 
 
 @given(

@@ -44,8 +44,8 @@ COVERED = [
 
 @pytest.mark.parametrize(("domain", "address", "covered"), COVERED)
 def test_a_domain_covers_what_anthropics_page_says(domain: str, address: str, covered: bool) -> None:
-    assert Domains.parse([domain], None).let_through(address) is covered
-    assert Domains.parse(None, [domain]).let_through(address) is not covered
+    assert Domains.parse([domain], None).allows(address) is covered
+    assert Domains.parse(None, [domain]).allows(address) is not covered
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_more_domains_than_anybody_needs_are_refused() -> None:
 def test_no_list_and_an_empty_one_let_everything_through(listed: list[str] | None) -> None:
     domains = Domains.parse(listed, listed)
 
-    assert domains.let_all_through
-    assert domains.let_through("https://example.com/")
+    assert domains.allows_all
+    assert domains.allows("https://example.com/")
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_any_two_texts_can_be_compared(domain: str, address: str) -> None:
         if is_web_address(one):
             assert host_of(one)
             with suppress(UnreadableDomain):
-                Domains.parse([domain], None).let_through(one)
+                Domains.parse([domain], None).allows(one)
