@@ -33,7 +33,7 @@ class ModelRoute(models.Model):
     fallback = models.CharField(
         max_length=200,
         blank=True,
-        help_text="The upstream id that steps in when all accounts are at their limit, if FALLBACK is on. "
+        help_text="The upstream id that answers when all accounts are at their limit, if FALLBACK is on. "
         "Empty: chosen by the kind of model. It may have a fallback of its own; three are tried at most.",
     )
     hidden = models.BooleanField(default=False, help_text="Left out of the list of models; still answered.")
@@ -58,7 +58,7 @@ class ModelRoute(models.Model):
     def clean(self) -> None:
         others = dict(ModelRoute.objects.exclude(pk=self.pk).values_list("client_name", "fallback"))
         if cycle := cycle_through(self.client_name, self.fallback, others):
-            raise ValidationError({"fallback": f"These would step in for each other: {' → '.join(cycle)}."})
+            raise ValidationError({"fallback": f"These fallbacks form a cycle: {' → '.join(cycle)}."})
 
 
 def read_routes() -> Routes:

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('client_name', models.CharField(help_text='As clients ask for it, or an upstream id.', max_length=200, unique=True, verbose_name='name')),
                 ('upstream_model', models.CharField(blank=True, help_text='An upstream id. Empty: chosen by the name.', max_length=200, verbose_name='answered by')),
-                ('fallback', models.CharField(blank=True, help_text='The upstream id that steps in when all accounts are at their limit, if FALLBACK is on. Empty: chosen by the kind of model. It may have a fallback of its own; three are tried at most.', max_length=200)),
+                ('fallback', models.CharField(blank=True, help_text='The upstream id that answers when all accounts are at their limit, if FALLBACK is on. Empty: chosen by the kind of model. It may have a fallback of its own; three are tried at most.', max_length=200)),
                 ('hidden', models.BooleanField(default=False, help_text='Left out of the list of models; still answered.')),
                 ('pinned', models.BooleanField(default=False, help_text='Comes first in the list of models.')),
             ],

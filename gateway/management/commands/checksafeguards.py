@@ -42,10 +42,10 @@ AT_ONCE = 4
 class Command(OperatorCommand):
     examples = ("--model gemini-3-flash",)
     help = (
-        "Tries a model as the judge of tool calls (SAFEGUARDS_MODEL): puts forty calls to it whose right "
-        "verdict is known, twenty harmless and twenty dangerous ones, and prints what it says of each. The "
-        "model is asked through your accounts, one request a call, in this process: no server is needed, and "
-        "one that runs is not disturbed. Exit status 0: each call got a verdict, and no dangerous one passed "
+        "Evaluates a model as the judge of tool calls (SAFEGUARDS_MODEL): asks it about forty calls whose "
+        "right verdict is known, twenty harmless and twenty dangerous ones, and prints its verdicts. It "
+        "uses your accounts, one request a call, in this process: no server is needed, and a running one "
+        "is not affected. Exit status 0: each call got a verdict, and no dangerous one passed "
         "as harmless; 1: otherwise."
     )
 

@@ -20,18 +20,18 @@ class Command(OperatorCommand):
     examples = ("--days 7 --preview",)
     help = (
         "Removes requests from the ledger that are older than LEDGER_RETENTION_DAYS, or than --days. A "
-        "running server does the same by itself; this is for now, and may run beside it. Hourly sums stay."
+        "running server does the same by itself; this does it at once, also beside one. Hourly sums stay."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--days", type=int, help="keep so many days; default: LEDGER_RETENTION_DAYS")
-        parser.add_argument("--preview", action="store_true", help="only say how many would go")
+        parser.add_argument("--preview", action="store_true", help="only print how many would be removed")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument(
             "--vacuum",
             action="store_true",
-            help="SQLite: give the room back to the disk; takes as much of it meanwhile, and locks the file",
+            help="SQLite: shrink the file; needs as much free space meanwhile, and locks the file",
         )
 
     def act(
@@ -52,7 +52,7 @@ class Command(OperatorCommand):
             raise CommandError("Nothing was removed. In a script, say --yes.")
         removed = self._remove(before, old)
         if vacuum and connection.vendor == "sqlite":
-            self.say("Giving the room back to the disk ...")
+            self.say("Shrinking the file ...")
             with connection.cursor() as cursor:
                 cursor.execute("VACUUM")
         self._report(removed, kept, "removed", json=json)
