@@ -209,7 +209,7 @@ async def test_what_was_changed_since_it_was_read_counts(translator: RequestTran
 
 
 @pytest.mark.parametrize("system", [None, "Be brief.", [a_text("Be brief.")]])
-async def test_it_is_told_of_a_search_that_was_not_made(system: Any, translator: RequestTranslator) -> None:
+async def test_the_model_learns_that_no_search_was_made(system: Any, translator: RequestTranslator) -> None:
     tools = [{"type": "web_search_20250305", "name": "web_search"}, a_tool()]
     body = orjson.dumps(a_request(tools=tools, **({} if system is None else {"system": system})))
     (request, summary), whole, model = await translator.read(body, PARSER), read_here(body), a_model()
@@ -241,7 +241,7 @@ async def test_a_search_is_translated_as_that_of_a_small_one(translator: Request
     assert there.input_token_estimate == here.input_token_estimate
 
 
-async def test_a_safety_check_hears_what_the_person_has_typed(translator: RequestTranslator) -> None:
+async def test_a_safety_check_gets_the_typed_messages(translator: RequestTranslator) -> None:
     reminder = f"<system-reminder>{'z' * MIB}</system-reminder>"
     body = a_request(safeguards=[{"type": "dangerous_tool_use", "classifier_context": {"v": 1}}])
     body["messages"][-1]["content"].append(a_text(reminder))
@@ -291,7 +291,7 @@ async def test_a_fault_of_ours_tells_its_place_and_not_the_request(workers: Tran
     assert str(caught.value).startswith("ValueError in a worker process, failing.py:")
 
 
-async def test_a_worker_that_dies_at_work_is_told_and_replaced(workers: TranslationWorkers) -> None:
+async def test_a_worker_killed_at_work_is_replaced(workers: TranslationWorkers) -> None:
     await workers.run(jobs.what_is_kept, BODY, PARSER)
     (worker,) = workers._idle
     os.kill(worker.process.pid, signal.SIGSTOP)
@@ -351,7 +351,7 @@ async def test_an_idle_worker_is_ended(workers: TranslationWorkers, monkeypatch:
     await workers.run(jobs.what_is_kept, BODY, PARSER)
 
 
-async def test_too_many_at_once_are_told_to_come_back(
+async def test_too_many_concurrent_requests_get_retry_after(
     workers: TranslationWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers_module, "MOST_WAITING", 5)

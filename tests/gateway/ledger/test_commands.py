@@ -431,7 +431,7 @@ def test_filters(arguments: list[str], found: list[str], some_requests: None) ->
     assert ids(rows_of("logs", *arguments)) == found
 
 
-def test_safety_checks_can_be_told_from_clients_requests() -> None:
+def test_safety_checks_are_marked_in_the_list() -> None:
     keep(an_entry("req_1"), an_entry("req_1", request_class="safeguards", ago=30.0))
 
     assert [line["request_class"] for line in rows_of("logs")] == ["messages", "safeguards"]
@@ -441,7 +441,7 @@ def test_safety_checks_can_be_told_from_clients_requests() -> None:
     assert run("logs", "req_1")[0].count("[safeguards] req_1") == 1
 
 
-def test_a_name_of_nothing_is_refused_with_those_there_are(some_requests: None) -> None:
+def test_an_unknown_name_is_refused_with_known_ones(some_requests: None) -> None:
     with pytest.raises(CommandError, match=r"no account like 'linus'.*: ada@example.com, grace@example.com"):
         run("logs", "--account", "linus")
     with pytest.raises(CommandError, match=r"several accounts? like 'example'"):
@@ -486,7 +486,7 @@ def test_one_request_as_json(some_requests: None) -> None:
     assert [one["reason"] for one in request["tries"]] == ["quota", "answered"]
 
 
-def test_a_request_under_way_has_a_story_too() -> None:
+def test_an_open_request_has_a_timeline() -> None:
     keep(an_entry("req_open", status=None, duration_seconds=None, first_event_seconds=None))
 
     story = run("logs", "req_open")[0]

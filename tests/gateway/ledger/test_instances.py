@@ -175,7 +175,7 @@ def test_interrupted_requests_are_added_to_the_sums_of_their_hour() -> None:
 # Who was taken for dead, and lives
 
 
-def test_who_writes_is_alive_again() -> None:
+def test_a_write_renews_an_expired_lease() -> None:
     server = a_server(silent_for=61)
     instances.close_rows_of_expired(a_server())
 

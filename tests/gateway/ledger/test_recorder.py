@@ -112,9 +112,7 @@ async def test_a_failure_that_is_not_tried_again_was_told_to_the_client(
     assert (await attempts())[-1][1] == "told the client"
 
 
-async def test_names_that_nobody_knows_are_one_model_in_the_sums(
-    client: httpx.AsyncClient, gateway: Gateway
-) -> None:
+async def test_unknown_names_are_one_model_in_the_sums(client: httpx.AsyncClient, gateway: Gateway) -> None:
     for number in range(5):
         await client.post("/v1/messages", json=a_body(model=f"nobody-has-this-{number}"))
 

@@ -119,7 +119,7 @@ def test_with_many_rows_sums_and_servers_wait_for_the_last_step(monkeypatch: pyt
     assert not HourlyUsage.objects.exists()
 
 
-def test_as_many_days_are_kept_as_the_operator_says(keep_for_days: Callable[[int], None]) -> None:
+def test_the_setting_decides_how_many_days_are_kept(keep_for_days: Callable[[int], None]) -> None:
     keep_for_days(3)
 
     oldest = oldest_kept()

@@ -148,7 +148,7 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
 
 
 @pytest.mark.parametrize(("wanted", "names"), FILTERS, ids=lambda value: str(value))
-def test_a_search_finds_what_it_says_and_no_more(wanted: dict[str, Any], names: set[str]) -> None:
+def test_a_search_finds_exactly_the_matching_rows(wanted: dict[str, Any], names: set[str]) -> None:
     kept, search = one_of_each(), Search(**wanted)
 
     found = set(ids(page(search)))
@@ -262,7 +262,7 @@ def news(following: Following) -> list[int]:
     return ids(list(following.ended()))
 
 
-def test_a_request_is_followed_to_its_end_and_told_once() -> None:
+def test_following_prints_a_request_once() -> None:
     following = Following(Search(), timezone.now())
     record = an_open_record(**ago(0))
     keep(record)
@@ -274,7 +274,7 @@ def test_a_request_is_followed_to_its_end_and_told_once() -> None:
     assert news(following) == []
 
 
-def test_a_request_that_was_never_seen_open_is_told() -> None:
+def test_following_prints_a_request_never_seen_open() -> None:
     following = Following(Search(), timezone.now())
     record = a_record(**ago(2))
     keep(record)
@@ -283,7 +283,7 @@ def test_a_request_that_was_never_seen_open_is_told() -> None:
 
 
 @pytest.mark.parametrize("seconds", [1, 29, 40, 4000])
-def test_a_request_that_was_open_already_is_told_when_it_ends(seconds: float) -> None:
+def test_following_prints_an_open_request_when_it_ends(seconds: float) -> None:
     record = an_open_record(**ago(seconds))
     keep(record)
     following = Following(Search(), timezone.now())
@@ -305,7 +305,7 @@ def test_what_had_ended_before_is_not_told(seconds: float) -> None:
     assert news(following) == []
 
 
-def test_a_long_request_is_told_also_when_many_have_come_since() -> None:
+def test_following_prints_a_long_request_after_many_others() -> None:
     following = Following(Search(), timezone.now())
     slow = an_open_record(**ago(0))
     keep(slow)

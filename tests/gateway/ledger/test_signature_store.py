@@ -250,7 +250,7 @@ async def test_a_slow_database_is_not_waited_for(
     assert "no answer" in caplog.text
 
 
-async def test_what_comes_too_late_serves_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_late_lookup_serves_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signature_store, "READ_SECONDS", 0.05)
 
     def slow(ids: list[str]) -> dict[str, str]:

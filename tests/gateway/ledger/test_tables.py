@@ -58,7 +58,7 @@ def test_an_open_row_is_closed_by_the_same_id() -> None:
     )
 
 
-def test_a_row_says_all_that_the_record_says() -> None:
+def test_a_row_has_all_fields_of_the_record() -> None:
     record = a_record(
         is_stream=True, stepped_in=True, waited_seconds=3.5, error="-", request_class="safeguards"
     )
@@ -255,7 +255,7 @@ def test_tokens_count_by_attempt_and_requests_by_last_attempt() -> None:
     assert (ada["input_tokens"], ada["stepped_in"], ada["begun"]) == (100, 1, 1)
 
 
-def test_a_request_that_asked_nobody_counts_for_nobody() -> None:
+def test_a_request_without_attempts_counts_for_no_account() -> None:
     keep(a_failed_record(attempts=[]))
 
     assert counts(account="", model="") == {"requests": 1, "failed": 1}

@@ -111,7 +111,7 @@ async def test_its_first_content_is_news() -> None:
         assert (row.account, row.first_event_seconds, row.outcome) == ("ada@example.com", 0.5, "open")
 
 
-async def test_what_ends_before_it_is_written_is_one_row() -> None:
+async def test_a_request_ended_before_its_write_is_one_row() -> None:
     async with a_ledger() as ledger:
         record = await opened(ledger)
         ledger.close(answer(record))
@@ -281,7 +281,7 @@ async def test_the_end_waits_for_the_database() -> None:
     assert await in_database(outcomes)() == ["answered"]
 
 
-async def test_trouble_is_said_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_outage_and_its_end_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async with a_ledger() as ledger:
         with locked_database():
             await opened(ledger)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OFFERED = ["a", "b", "c", "d", "e"]
 
 
-def test_a_name_is_routed_with_what_is_for_the_client_only() -> None:
+def test_a_name_with_client_suffix_is_routed() -> None:
     routes = Routes({"mine": Route("a"), "mine[1m]": Route("b")})
 
     assert routes.route(" mine ").upstream_model == "a"

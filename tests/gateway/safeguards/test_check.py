@@ -325,7 +325,7 @@ async def test_the_judge_reads_rules_requests_and_full_arguments(
     assert not any(call_id in told for call_id in tool_use_ids(response))
 
 
-async def test_a_subagents_task_is_told_as_the_assistants_words(
+async def test_a_subagents_task_counts_as_the_assistants_text(
     checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
@@ -550,7 +550,7 @@ async def test_no_other_model_steps_in_for_the_judge(
     assert {entry.model for entry in google.state.log.generations()} == {"claude-sonnet-4-6", JUDGE}
 
 
-async def test_a_model_that_nobody_offers_is_not_asked_and_said_once(
+async def test_an_unoffered_judge_is_not_asked_and_logged_once(
     live_setting: LiveSetting,
     client: httpx.AsyncClient,
     google: EmulatorServer,
@@ -572,7 +572,7 @@ async def test_a_model_that_nobody_offers_is_not_asked_and_said_once(
     assert len(google.state.log.generations()) == 2
 
 
-async def test_the_settings_page_says_that_nobody_offers_the_model(gateway: Gateway) -> None:
+async def test_the_settings_page_warns_of_an_unoffered_model(gateway: Gateway) -> None:
     warning = live_settings.warnings["SAFEGUARDS_MODEL"]
 
     assert warning("gemni-3-flash").startswith("No account offers gemni-3-flash, so no tool call can be")
@@ -612,7 +612,7 @@ async def test_the_judge_gets_the_only_accounts_only_slot(
     assert call_results(response) == [HARMLESS]
 
 
-async def test_the_conversation_stays_with_its_account_whoever_judges(
+async def test_the_conversation_keeps_its_account_during_checks(
     checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     calls(google, "ls")
@@ -665,7 +665,7 @@ async def test_a_client_that_hangs_up_ends_the_check(
 
 
 @SHAPES
-async def test_a_server_that_stops_says_so_of_the_check_too(
+async def test_a_shutdown_is_recorded_for_the_check_too(
     stream: bool, checks_are_on: None, gateway: Gateway, google: EmulatorServer
 ) -> None:
     calls(google, "ls")

@@ -84,7 +84,7 @@ GOOD = an_answer(a_decision(), a_decision("call_2"))
         GOOD.replace('"outcome": "not_flagged"', '"outcome": "flagged", "outcome": "not_flagged"', 1),
     ],
 )
-def test_an_answer_that_is_not_what_was_asked_for_judges_nothing(answer: str) -> None:
+def test_a_malformed_answer_decides_no_call(answer: str) -> None:
     assert results(answer) == [UNCLEAR, UNCLEAR]
 
 

@@ -131,7 +131,7 @@ async def test_after_a_listener_has_gone_it_falls_silent(
     assert not source.has_listeners
 
 
-async def test_a_request_is_told_from_beginning_to_end(
+async def test_a_requests_events_come_in_order(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
     google.state.fault("quota_exhausted", account=ADA)
@@ -151,7 +151,7 @@ async def test_a_request_is_told_from_beginning_to_end(
     assert last["output_tokens"] > 0
 
 
-async def test_changes_of_accounts_and_lines_of_the_log_are_told(
+async def test_account_changes_and_log_lines_are_events(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "gateway")

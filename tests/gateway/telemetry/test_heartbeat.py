@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from proxy_site.emulator.server import EmulatorServer
 
 
-async def test_a_line_now_and_then_says_that_all_is_well(
+async def test_the_heartbeat_logs_a_line(
     google: EmulatorServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "gateway")

@@ -99,7 +99,7 @@ def test_a_line_of_json_has_named_facts(in_a_request: None) -> None:
     }
 
 
-def test_a_line_of_json_leaves_out_what_there_is_not() -> None:
+def test_a_json_line_has_no_empty_fields() -> None:
     assert set(as_json(a_record("ready"))) == {"time", "level", "logger", "message"}
 
 
@@ -279,7 +279,7 @@ def test_errors_that_may_quote_the_request_are_redacted(in_a_request: None) -> N
 @pytest.mark.parametrize(
     "error", [OSError("disk full"), OperationalError("disk full"), ImportError("disk full")]
 )
-def test_in_a_request_an_error_of_the_machine_speaks(error: Exception, in_a_request: None) -> None:
+def test_errors_of_the_machine_keep_their_message(error: Exception, in_a_request: None) -> None:
     shown = PLAIN.format(a_failure(error))
 
     assert shown.endswith(f"{type(error).__name__}: disk full")

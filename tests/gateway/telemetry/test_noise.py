@@ -60,7 +60,7 @@ def passed(*records: logging.LogRecord) -> list[str]:
     return [record.getMessage() for record in records if noise.filter(record)]
 
 
-def test_what_django_says_of_one_strangers_requests_is_one_line() -> None:
+def test_django_lines_of_one_caller_are_limited() -> None:
     requests = [RequestFactory(REMOTE_ADDR=f"2001:db8::{number}").get("/admin/x/") for number in range(5)]
 
     lines = [
@@ -83,7 +83,7 @@ def raised(number: int) -> Any:
         return type(error), error, error.__traceback__
 
 
-def test_each_place_that_fails_is_said_once_a_minute() -> None:
+def test_each_failing_place_is_logged_once_a_minute() -> None:
     request = RequestFactory().get("/admin/")
 
     lines = [a_line("django.request", logging.ERROR, request=request, exc_info=raised(n)) for n in range(10)]

@@ -388,7 +388,7 @@ def test_images_of_a_result_are_nested_where_the_model_takes_them(model: str) ->
     assert part["functionResponse"]["parts"] == [IMAGE_PART]
 
 
-def test_elsewhere_images_wait_until_all_results_are_told() -> None:
+def test_other_models_get_images_after_all_results() -> None:
     calls = [a_tool_use("a"), a_tool_use("b")]
     results = [a_tool_result("b", [an_image()]), a_text("and?"), a_tool_result("a", [an_image()])]
 

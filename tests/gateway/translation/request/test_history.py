@@ -59,7 +59,7 @@ def test_the_assistant_is_the_model() -> None:
 
 
 @pytest.mark.parametrize("content", ["Be brief.", [a_text("Be brief.", cache_control={"type": "ephemeral"})]])
-def test_a_system_message_amid_the_conversation_is_said_by_the_user(content: Any) -> None:
+def test_a_later_system_message_becomes_the_users(content: Any) -> None:
     contents = contents_of(user("hi"), assistant("ho"), {"role": "system", "content": content})
 
     assert contents[2] == {"role": "user", "parts": [{"text": "Be brief."}]}
@@ -400,9 +400,7 @@ def test_pieces_of_a_text_are_one_text() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["server_tool_use", "mcp_tool_use"])
-def test_a_servers_call_left_in_pieces_is_told_whole(
-    rest: list[dict[str, Any]], arguments: str, kind: str
-) -> None:
+def test_a_server_call_in_deltas_is_merged(rest: list[dict[str, Any]], arguments: str, kind: str) -> None:
     """langchain-ai/langchainjs#9980."""
     call = {"type": kind, "id": "srvtoolu_1", "name": "find", "server_name": "docs", **rest[0]}
 

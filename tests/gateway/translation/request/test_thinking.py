@@ -221,7 +221,7 @@ def test_claude_keeps_thinking_in_a_loop_with_thinking(messages: Any, thinks: bo
     assert ("thinkingConfig" in request.request["generationConfig"]) is thinks
 
 
-def test_a_loop_that_is_the_whole_conversation_may_think_on() -> None:
+def test_a_loop_from_the_start_may_keep_thinking() -> None:
     assert translated(
         assistant(a_thinking(), a_tool_use()), user(a_tool_result()), model=CLAUDE_THINKING
     ).thinks

@@ -88,9 +88,7 @@ TOO_LONG_WORDINGS = [
 
 @pytest.mark.parametrize(("message", "told"), TOO_LONG_WORDINGS)
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "in Anthropic's JSON"])
-def test_a_prompt_that_is_too_long_is_told_in_anthropics_words(
-    message: str, told: str, *, wrapped: bool
-) -> None:
+def test_a_too_long_prompt_has_anthropics_message(message: str, told: str, *, wrapped: bool) -> None:
     body = google(of_claude(message) if wrapped else message)
     too_long = prompt_too_long(body)
 

@@ -34,5 +34,5 @@ def test_stop_reason(finish_reason: str | None, without_tools: str, with_tools: 
     assert stop_reason_for(finish_reason, has_tool_use=True) == with_tools
 
 
-def test_a_blocked_prompt_is_a_refusal_whatever_else_is_said() -> None:
+def test_a_blocked_prompt_is_always_a_refusal() -> None:
     assert stop_reason_for("STOP", has_tool_use=False, is_blocked=True) == "refusal"

@@ -271,7 +271,7 @@ def test_part(model: str, parts: list[dict[str, Any]], blocks: list[dict[str, An
 # --- start ---
 
 
-def test_message_start_waits_for_content_and_tells_what_is_known() -> None:
+def test_message_start_waits_for_content_and_has_known_usage() -> None:
     stream = a_stream()
 
     assert stream.receive(a_chunk(usage={"promptTokenCount": 12, "cachedContentTokenCount": 2})) == []
@@ -609,7 +609,7 @@ def test_the_arguments_of_the_answer_tool_are_the_answer() -> None:
 
 
 @pytest.mark.parametrize("finish", ["STOP", "OTHER", "SAFETY"])
-def test_after_a_call_the_client_is_told_to_run_it(finish: str) -> None:
+def test_a_call_ends_with_tool_use(finish: str) -> None:
     *_, delta, _ = events_of(a_stream(), a_chunk(call(), finish_reason=finish))
 
     assert delta["delta"]["stop_reason"] == "tool_use"
@@ -724,7 +724,7 @@ def test_thinking_that_nobody_sees_is_not_an_answer() -> None:
         stream.close()
 
 
-def test_an_empty_answer_says_why_it_is_empty() -> None:
+def test_an_empty_answer_has_its_reason() -> None:
     with pytest.raises(EmptyAnswer, match=r"tool call could not be read \(MALFORMED_FUNCTION_CALL\)"):
         events_of(a_stream(), a_chunk(finish_reason="MALFORMED_FUNCTION_CALL"))
 

@@ -53,7 +53,7 @@ def test_any_schema_gives_a_declaration_that_google_accepts() -> None:
 
 
 @given(tool_schemas())
-def test_every_name_and_value_of_a_schema_is_told(schema_and_instance: Any) -> None:
+def test_every_name_and_value_of_a_schema_is_kept(schema_and_instance: Any) -> None:
     schema, _ = schema_and_instance
     named = values_and_names(schema)
 

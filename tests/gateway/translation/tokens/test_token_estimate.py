@@ -136,7 +136,7 @@ def test_base64_never_counts_as_words(block: dict[str, Any]) -> None:
     assert estimate_input_tokens(a_messages_request(message), "claude") < 100
 
 
-def test_a_source_of_ours_counts_by_the_words_it_becomes() -> None:
+def test_our_own_source_counts_by_its_text() -> None:
     source = {"type": "web_search_result", "url": "https://x.y", "title": "t"}
     counted = [
         estimate_input_tokens(

@@ -150,7 +150,7 @@ def test_an_answer_for_which_no_sources_are_wanted_keeps_none() -> None:
         ([a_text("One."), a_text("Two.")], ["One.", "Two."]),
     ],
 )
-def test_the_model_is_told_behind_what_the_client_tells_it(system: Any, expected: list[str]) -> None:
+def test_the_instruction_follows_the_clients_system_prompt(system: Any, expected: list[str]) -> None:
     tools = [{"type": "web_search_20250305", "name": "web_search"}, a_tool()]
     request = a_messages_request(system=system, tools=tools)
     search = asked_search(request)

@@ -225,7 +225,7 @@ def test_a_tool_loop_repeats_no_search_blocks() -> None:
 # What is asked
 
 
-def test_the_question_is_what_the_person_said_last() -> None:
+def test_the_question_is_the_last_user_text() -> None:
     search = a_search(user("One?"), assistant("Two."), user(REMINDER, a_text("Three?"), a_text("Four?")))
 
     assert search.question == "Three?\nFour?"
@@ -270,7 +270,7 @@ def test_the_conversation_is_told_with_its_sources_and_without_thinking() -> Non
     )
 
 
-def test_of_a_long_conversation_the_newest_is_told() -> None:
+def test_a_long_conversation_keeps_its_newest_part() -> None:
     search = a_search(user("x" * 50_000), assistant("The end."), user("And now?"))
 
     assert len(search.conversation) == LONGEST_CONVERSATION
@@ -319,7 +319,7 @@ def test_a_search_in_googles_words() -> None:
 
 
 @pytest.mark.parametrize(("max_uses", "results"), [(None, 5), (8, 8), (1, 1), (10**12, 20)])
-def test_max_uses_says_how_many_results_google_shall_show(max_uses: int | None, results: int) -> None:
+def test_max_uses_sets_the_number_of_results(max_uses: int | None, results: int) -> None:
     [tool] = sent(user("Tides?"), tool={"max_uses": max_uses})["tools"]
 
     assert tool["googleSearch"]["enhancedContent"]["imageSearch"]["maxResultCount"] == results
@@ -346,7 +346,7 @@ def test_the_conversation_goes_before_the_question_in_the_same_content() -> None
         {"metadata": {"user_id": "u"}},
     ],
 )
-def test_what_else_a_request_asks_for_does_not_reach_google(fields: dict[str, Any]) -> None:
+def test_unsupported_search_fields_do_not_reach_google(fields: dict[str, Any]) -> None:
     assert sent(user("Tides?"), **fields) == sent(user("Tides?"))
 
 

@@ -24,7 +24,7 @@ def test_what_is_sealed_can_be_read_again(texts: list[str]) -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=5))
-def test_claude_code_takes_it_for_no_words_of_a_page(texts: list[str]) -> None:
+def test_claude_code_does_not_show_it_as_text(texts: list[str]) -> None:
     assert re.fullmatch(r"[\w+/=-]*", sealed(texts), re.ASCII)
 
 
