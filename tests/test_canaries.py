@@ -324,7 +324,7 @@ def around(word: str, text: str) -> list[str]:
     return [text[max(0, at.start() - 200) : at.end() + 100] for at in re.finditer(word, text)][:5]
 
 
-def test_the_canaries_have_sung(evidence: Evidence) -> None:
+def test_every_canary_was_sent(evidence: Evidence) -> None:
     """Otherwise nothing below means anything."""
     answers = "\n".join(evidence.answers)
 
@@ -354,7 +354,7 @@ def test_no_canary_is_in_the_ledger_over_http(evidence: Evidence) -> None:
     assert {path: around(CANARY, page) for path, page in evidence.pages.items() if CANARY in page} == {}
 
 
-def test_no_canary_is_heard_by_those_who_watch(evidence: Evidence) -> None:
+def test_no_canary_is_in_the_activity_stream(evidence: Evidence) -> None:
     assert around(CANARY, evidence.activity) == []
 
 
@@ -412,7 +412,7 @@ def test_every_line_about_a_request_carries_an_id(evidence: Evidence) -> None:
             assert re.search(r'(req_[0-9a-f]{24}|well-formed-id-1)(: |")', line), line
 
 
-def test_an_error_of_ours_never_happened(evidence: Evidence) -> None:
+def test_no_unexpected_error_was_logged(evidence: Evidence) -> None:
     assert "Traceback" not in evidence.output
     assert "the gateway failed" not in evidence.output
 

@@ -46,7 +46,7 @@ def replace_by_a_copy(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("act", "what"), [(remove, "was removed"), (replace_by_a_copy, "was replaced")])
-def test_a_sqlite_file_that_is_not_ours_any_more_is_seen_at_once_and_said_everywhere(
+def test_a_removed_or_replaced_sqlite_file_is_reported_everywhere(
     act: Callable[[Path], None], what: str, emulator: EmulatorServer, tmp_path: Path
 ) -> None:
     with LiveGateway(emulator, tmp_path) as gateway:

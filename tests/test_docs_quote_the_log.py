@@ -91,7 +91,7 @@ def test_a_line_that_the_docs_quote_is_written_by_the_code(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["… → nothing", "Heartburn: 3 requests …", "req_…: the moon is full"])
-def test_a_line_that_nobody_writes_is_found_out(line: str) -> None:
+def test_a_line_that_no_code_writes_is_detected(line: str) -> None:
     assert not is_written(line)
 
 

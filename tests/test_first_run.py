@@ -92,7 +92,7 @@ def assert_one_sentence(done: subprocess.CompletedProcess[bytes], status: int, *
 # What a fresh machine gets
 
 
-def test_the_banner_says_where_things_are(env: dict[str, str]) -> None:
+def test_the_banner_shows_addresses_and_folders(env: dict[str, str]) -> None:
     port = str(free_port())
     with Server(port, env=env) as server:
         banner = server.banner()
@@ -226,7 +226,7 @@ def test_the_admin_page_comes_with_its_style(pages: str) -> None:
         assert (answer.status, answer.headers["content-type"]) == (200, 'text/css; charset="utf-8"')
 
 
-def test_health_tells_how_the_accounts_stand(pages: str) -> None:
+def test_health_has_the_state_of_the_accounts(pages: str) -> None:
     answer = get(pages, "/health")
 
     assert answer.status == 200
@@ -262,7 +262,7 @@ OUT_OF_RANGE = {
 
 
 @pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE.items())
-def test_a_setting_out_of_range_is_told_in_one_line(name: str, value: str, env: dict[str, str]) -> None:
+def test_a_setting_out_of_range_is_an_error_in_one_line(name: str, value: str, env: dict[str, str]) -> None:
     done = manage("runserver", env={**env, name: value})
 
     assert_one_sentence(done, 2, f"{name}: {value!r} is not allowed; it must be")
@@ -282,13 +282,13 @@ def test_a_secret_that_cannot_be_used_is_not_shown(env: dict[str, str]) -> None:
     assert b"sesame" not in done.stderr
 
 
-def test_certificates_that_are_not_there_are_told_in_one_line(env: dict[str, str]) -> None:
+def test_missing_certificates_are_an_error_in_one_line(env: dict[str, str]) -> None:
     done = manage("runserver", env={**env, "SSL_CERT_FILE": "/no/such/file.pem"})
 
     assert_one_sentence(done, 2, "SSL_CERT_FILE: '/no/such/file.pem' is not allowed")
 
 
-def test_a_line_of_a_settings_file_that_cannot_be_read_is_told_by_its_number(env: dict[str, str]) -> None:
+def test_an_invalid_line_of_a_settings_file_is_named_by_its_number(env: dict[str, str]) -> None:
     data_dir = Path(env["DATA_DIR"])
     data_dir.mkdir()
     (data_dir / ".env").write_text("PORT=1234\nAUTH_TOKEN: sesame\n")
@@ -299,7 +299,7 @@ def test_a_line_of_a_settings_file_that_cannot_be_read_is_told_by_its_number(env
     assert b"sesame" not in done.stderr + done.stdout
 
 
-def test_debug_of_another_program_is_told_and_stops_nothing(env: dict[str, str]) -> None:
+def test_debug_of_another_program_only_gives_a_warning(env: dict[str, str]) -> None:
     done = manage("check", env={**env, "DEBUG": "release"})
 
     assert_one_sentence(done, 0, "DEBUG: 'release' is not true or false, and counts as false.")
@@ -329,7 +329,7 @@ def test_an_option_cut_short_is_refused(option: str, env: dict[str, str]) -> Non
     assert (done.returncode, option in done.stderr.decode()) == (2, True)
 
 
-def test_a_data_dir_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, env: dict[str, str]) -> None:
+def test_an_impossible_data_dir_is_an_error_in_one_line(tmp_path: Path, env: dict[str, str]) -> None:
     (tmp_path / "file").touch()
 
     done = manage("check", env={**env, "DATA_DIR": str(tmp_path / "file" / "data")})
@@ -337,7 +337,7 @@ def test_a_data_dir_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, env:
     assert_one_sentence(done, 2, "DATA_DIR")
 
 
-def test_a_taken_port_is_told_in_one_sentence(env: dict[str, str]) -> None:
+def test_a_taken_port_is_an_error_in_one_sentence(env: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -350,7 +350,7 @@ def test_a_taken_port_is_told_in_one_sentence(env: dict[str, str]) -> None:
     ("program", "command"),
     [("ss", "ss -ltnp 'sport = :{port}'"), ("lsof", "lsof -nP -iTCP:{port} -sTCP:LISTEN"), ("other", "")],
 )
-def test_a_taken_port_says_how_to_find_who_has_it(
+def test_a_taken_port_names_the_command_that_finds_its_owner(
     program: str, command: str, env: dict[str, str], tmp_path: Path
 ) -> None:
     only = tmp_path / "bin"
@@ -374,7 +374,7 @@ def test_a_second_server_on_the_same_data_names_the_first(env: dict[str, str]) -
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:{port}", "[::]:{port}"])
-def test_strangers_are_not_let_in_without_a_token(address: str, env: dict[str, str]) -> None:
+def test_it_does_not_listen_to_the_network_without_a_token(address: str, env: dict[str, str]) -> None:
     done = manage("runserver", address.format(port=free_port()), env=env)
 
     assert_one_sentence(done, 1, "AUTH_TOKEN must be set")
@@ -398,11 +398,11 @@ def get_with_token(url: str) -> Answer:
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:70000", "no.such.host.invalid:8672"])
-def test_an_odd_address_is_told_in_one_sentence(address: str, env: dict[str, str]) -> None:
+def test_an_invalid_address_is_an_error_in_one_sentence(address: str, env: dict[str, str]) -> None:
     assert_one_sentence(manage("runserver", address, env={**env, "AUTH_TOKEN": "x"}), 1)
 
 
-def test_windows_is_told_of_wsl() -> None:
+def test_windows_gets_a_hint_at_wsl() -> None:
     start = "runpy.run_path('manage.py', run_name='__main__')"
     script = f"import runpy, shutil, sys; sys.platform = 'win32'; {start}"
     done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, check=False)
@@ -504,7 +504,7 @@ def test_a_demo_that_is_stopped_while_it_starts_leaves_nothing_behind(
     assert (status, list(tmp_path.iterdir())) == (130, [])
 
 
-def test_the_demo_leaves_the_real_data_alone(env: dict[str, str], tmp_path: Path) -> None:
+def test_the_demo_does_not_change_the_real_data(env: dict[str, str], tmp_path: Path) -> None:
     real = {**env, "AUTH_TOKEN": "open sesame", "TMPDIR": str(tmp_path)}
     port = free_port()
     with Server(str(port), "--demo", env=real) as server:
@@ -541,7 +541,7 @@ def test_commands_reach_the_demo_that_runs(bare: dict[str, str], tmp_path: Path)
     assert not (tmp_path / "home").exists()
 
 
-def test_a_demo_that_is_none_is_said_in_json_too(bare: dict[str, str]) -> None:
+def test_a_missing_demo_is_an_error_in_json_too(bare: dict[str, str]) -> None:
     asked = manage("logs", "--demo", "--json", env=bare)
 
     assert asked.returncode == 1

@@ -104,7 +104,7 @@ def test_a_setting_that_cannot_be_used_is_the_same_object(running: LiveGateway) 
     assert "MAX_RETRIES" in orjson.loads(result.stdout)["error"]
 
 
-def test_what_came_of_it_stands_beside_the_error(
+def test_an_error_comes_with_the_rows_until_then(
     running: LiveGateway, shared_emulator: EmulatorServer
 ) -> None:
     shared_emulator.state.fault("html_502", method="fetchAvailableModels", account="ada@example.com", times=9)
@@ -183,7 +183,7 @@ def test_a_wrong_key_is_a_warning_with_the_address(running: LiveGateway) -> None
 # Numbers
 
 
-def test_in_is_all_input_and_cached_a_part_of_it_wherever_one_looks(
+def test_input_tokens_include_cached_ones_everywhere(
     running: LiveGateway, shared_emulator: EmulatorServer
 ) -> None:
     usage = {"promptTokenCount": 120, "cachedContentTokenCount": 100, "candidatesTokenCount": 7}
@@ -230,7 +230,7 @@ def wait_until_asked_what_is_left(state: EmulatorState, email: str) -> None:
     )
 
 
-def test_a_dry_account_says_until_when_at_once_and_everywhere(
+def test_an_empty_quota_is_shown_with_its_reset_everywhere(
     running: LiveGateway, shared_emulator: EmulatorServer
 ) -> None:
     state = shared_emulator.state

@@ -48,7 +48,7 @@ def empty_database(database_url: str) -> str:
     return database_url
 
 
-def test_requests_are_answered_and_rests_survive_a_kill(
+def test_requests_are_answered_and_cooldowns_survive_a_kill(
     empty_database: str, emulator: EmulatorServer, tmp_path: Path
 ) -> None:
     emulator.state.fault("quota_exhausted", account="ada@example.com", times=None)
@@ -149,7 +149,7 @@ def test_two_servers_keep_one_ledger(
     assert sums == (len(asked), len(asked))
 
 
-def test_a_server_closes_the_rows_of_one_that_died_and_of_nobody_else(
+def test_a_server_closes_only_the_rows_of_a_dead_one(
     two_gateways: tuple[LiveGateway, LiveGateway], emulator: EmulatorServer, empty_database: str
 ) -> None:
     one, two = two_gateways
@@ -173,7 +173,7 @@ def test_a_server_closes_the_rows_of_one_that_died_and_of_nobody_else(
     assert "1 requests of its were interrupted" in two.output
 
 
-def test_a_server_finds_what_gemini_signed_for_the_other(
+def test_a_server_finds_the_signatures_of_the_other(
     two_gateways: tuple[LiveGateway, LiveGateway], emulator: EmulatorServer, empty_database: str
 ) -> None:
     """The client keeps no thinking, and its result comes to another server than its question."""
@@ -226,7 +226,7 @@ class Server:
 
 
 @pytest.mark.parametrize(("leave", "come_back"), [(Server.freeze, Server.thaw), (Server.kill, Server.start)])
-def test_without_the_database_the_api_goes_on_and_everything_else_says_so(
+def test_without_the_database_the_api_goes_on_and_pages_are_503(
     leave: Callable[[Server], None],
     come_back: Callable[[Server], None],
     empty_database: str,
@@ -272,7 +272,7 @@ def test_without_the_database_the_api_goes_on_and_everything_else_says_so(
     assert page.status_code == 200
 
 
-def test_a_frozen_database_keeps_no_server_from_stopping(
+def test_a_frozen_database_does_not_block_the_stop(
     empty_database: str, emulator: EmulatorServer, tmp_path: Path
 ) -> None:
     server = Server(empty_database)

@@ -90,7 +90,7 @@ def test_bodies_of_all_connections_have_a_limit_together(gateway: WatchedGateway
 
 
 @pytest.mark.parametrize("trickled", [b"GET /health HTTP/1.1\r\nx: ", b"", b"\r\n"])
-def test_headers_that_trickle_are_refused_in_time(trickled: bytes, gateway: WatchedGateway) -> None:
+def test_slow_headers_are_refused_in_time(trickled: bytes, gateway: WatchedGateway) -> None:
     started = time.monotonic()
     with wire(gateway.url) as connection:
         connection.send(trickled)
@@ -105,7 +105,7 @@ def test_headers_that_trickle_are_refused_in_time(trickled: bytes, gateway: Watc
     assert took < 8
 
 
-def test_slow_headers_are_told_why(gateway: WatchedGateway) -> None:
+def test_slow_headers_get_a_408_with_the_reason(gateway: WatchedGateway) -> None:
     with wire(gateway.url) as connection:
         connection.send(b"GET /health HTTP/1.1\r\nHost: local")
         answer = connection.answer()
@@ -114,7 +114,7 @@ def test_slow_headers_are_told_why(gateway: WatchedGateway) -> None:
         assert connection.is_closed_by_server()
 
 
-def test_a_body_that_trickles_is_refused_in_time(gateway: WatchedGateway) -> None:
+def test_a_slow_body_is_refused_in_time(gateway: WatchedGateway) -> None:
     started = time.monotonic()
     with wire(gateway.url) as connection:
         connection.send(request_bytes(body=None, content_length="1000", **KEY))
@@ -132,7 +132,7 @@ def test_a_body_that_trickles_is_refused_in_time(gateway: WatchedGateway) -> Non
     [(b"5;", b"x"), (b"2\r\n{}\r\n0\r\n", b"x: y\r\n")],
     ids=["the extension of a chunk", "lines after the last chunk"],
 )
-def test_what_is_nothing_of_the_body_is_refused_in_time(
+def test_slow_chunk_extensions_and_trailers_are_refused_in_time(
     start: bytes, trickled: bytes, gateway: WatchedGateway
 ) -> None:
     started = time.monotonic()
@@ -149,7 +149,7 @@ def test_what_is_nothing_of_the_body_is_refused_in_time(
 
 
 @pytest.mark.parametrize("headers", [KEY, {}], ids=["with a key", "without"])
-def test_two_million_chunks_are_not_taken_apart(headers: dict[str, str], gateway: WatchedGateway) -> None:
+def test_two_million_chunks_are_refused_early(headers: dict[str, str], gateway: WatchedGateway) -> None:
     """Without a key the first of them may have come before anybody has asked for one."""
     before = gateway.forget_memory_peak()
     with wire(gateway.url) as connection:
@@ -174,7 +174,7 @@ def test_a_kept_connection_may_be_idle_longer_than_headers_may_take(gateway: Wat
         assert connection.answer("GET").status == 200
 
 
-def test_who_may_not_send_is_not_told_to_continue(gateway: WatchedGateway) -> None:
+def test_a_refused_request_gets_no_100_continue(gateway: WatchedGateway) -> None:
     with wire(gateway.url) as connection:
         connection.send(request_bytes(body=None, content_length="100", expect="100-continue"))
         raw = connection.everything()
@@ -211,7 +211,7 @@ def test_a_page_takes_no_larger_body_than_the_api(gateway: WatchedGateway) -> No
     assert gateway.memory_peak < before + 8 * MIB
 
 
-def test_a_half_sent_body_does_not_hold_up_the_end(
+def test_an_unfinished_body_does_not_delay_the_stop(
     shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = str(tmp_path_factory.mktemp("tmp"))

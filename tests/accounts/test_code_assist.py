@@ -55,7 +55,7 @@ ACTIVATION = "https://console.developers.google.com/apis/api/{}/overview?project
         ("cloudaicompanion.googleapis.com", "Gemini for Google Cloud API", False),
     ],
 )
-async def test_googles_link_to_an_api_that_nobody_can_enable_is_not_left_alone(
+async def test_googles_link_to_its_private_api_gets_a_remark(
     service: str, title: str, is_remarked: bool, google: EmulatorServer
 ) -> None:
     """As in V1ki/dsh-plugin-subscriptions#19 and google-gemini/gemini-cli#1343."""

@@ -84,7 +84,7 @@ def test_addresses_in_a_command_are_quoted_for_the_shell() -> None:
     assert manage(action.command).endswith("""manage.py addaccount --email 'o'"'"'brien$(id)@example.com'""")
 
 
-def test_in_a_demo_a_printed_command_looks_at_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_demo_a_printed_command_has_the_demo_option(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO", "true")
 
     assert manage("enableaccount ada@example.com").endswith("manage.py enableaccount ada@example.com --demo")

@@ -111,7 +111,7 @@ def consent_at(address: str, email: str) -> str:
     return str(httpx.get(address, params=query).headers["location"])
 
 
-def test_a_client_that_google_refuses_is_said_before_anybody_signs_in(
+def test_a_refused_oauth_client_is_reported_before_the_sign_in(
     env: dict[str, str], emulator: EmulatorServer
 ) -> None:
     refused = manage("addaccount", "--accept-terms", env={**env, "OAUTH_CLIENT_SECRET": "another"})
@@ -122,7 +122,9 @@ def test_a_client_that_google_refuses_is_said_before_anybody_signs_in(
     assert not emulator.state.log.entries("auth")
 
 
-def test_without_the_terms_it_is_kept_but_not_used(env: dict[str, str], emulator: EmulatorServer) -> None:
+def test_without_accepted_terms_an_account_is_kept_unused(
+    env: dict[str, str], emulator: EmulatorServer
+) -> None:
     added = manage("addaccount", env=env)
 
     assert added.returncode == 0
@@ -152,7 +154,7 @@ def test_a_missing_client_id_is_one_sentence(settings: Settings) -> None:
         call_command("addaccount", "--accept-terms")
 
 
-def test_without_a_client_id_nobody_is_asked_about_the_terms(env: dict[str, str]) -> None:
+def test_without_a_client_id_the_terms_are_not_asked(env: dict[str, str]) -> None:
     with Terminal("addaccount", env={**env, "OAUTH_CLIENT_ID": ""}) as terminal:
         status = terminal.wait()
 
@@ -163,7 +165,7 @@ def test_without_a_client_id_nobody_is_asked_about_the_terms(env: dict[str, str]
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("command", ["listaccounts", "verifyaccounts", "refreshquota"])
-def test_without_any_account_it_is_said_how_to_add_one(
+def test_without_an_account_commands_name_addaccount(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call_command(command)
@@ -186,7 +188,7 @@ def test_only_the_result_goes_to_standard_output(env: dict[str, str], emulator: 
     assert orjson.loads(added.stdout)["rows"][0]["tier"] == "pro"
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(env: dict[str, str], emulator: EmulatorServer) -> None:
+def test_a_closed_output_pipe_is_no_error(env: dict[str, str], emulator: EmulatorServer) -> None:
     manage("importaccounts", "-", "--accept-terms", env=env, stdin=accounts_file(emulator))
 
     piped = subprocess.run(
@@ -237,7 +239,7 @@ def test_the_list_fits_a_terminal_and_different_addresses_stay_different(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_verifying_says_in_its_exit_status_how_it_went(
+def test_the_exit_status_of_verifying_is_its_result(
     ada: Account, google: EmulatorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call_command("verifyaccounts")
@@ -287,7 +289,7 @@ def test_an_unknown_name_is_an_error(ada: Account) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_export_is_explicit_private_and_never_written_over(
+def test_an_export_asks_first_is_private_and_overwrites_nothing(
     ada: Account, tmp_path: Path, say: Callable[..., Any]
 ) -> None:
     file = tmp_path / "accounts.json"
@@ -330,7 +332,7 @@ def test_an_account_that_is_removed_meanwhile_does_not_end_the_check_of_the_othe
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_full_disk_leaves_no_half_of_an_export(
+def test_a_full_disk_leaves_no_partial_export(
     ada: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fdopen(descriptor: int, mode: str) -> Any:
@@ -345,7 +347,7 @@ def test_a_full_disk_leaves_no_half_of_an_export(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_where_nobody_can_type_a_passphrase_it_is_asked_for_in_a_sentence(
+def test_without_a_terminal_a_missing_passphrase_is_an_error(
     ada: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def end_of_input(question: str) -> str:
@@ -379,7 +381,7 @@ def test_an_import_is_previewed_without_asking_google(
 
 
 @pytest.mark.django_db
-def test_google_is_not_asked_for_thousands_of_addresses(google: EmulatorServer, tmp_path: Path) -> None:
+def test_a_lookup_of_thousands_of_addresses_is_refused(google: EmulatorServer, tmp_path: Path) -> None:
     file = tmp_path / "tokens.txt"
     file.write_text("\n".join(f"1//made-up-token-{number}" for number in range(1001)))
 
@@ -478,7 +480,7 @@ ESCAPE = "\x1b]0;title\x07\u202e"
     ],
     ids=shlex.join,
 )
-def test_an_argument_is_quoted_without_what_a_terminal_would_obey(
+def test_control_characters_of_an_argument_are_escaped(
     arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     command = load_command_class(get_commands()[arguments[0]], arguments[0])
@@ -491,7 +493,7 @@ def test_an_argument_is_quoted_without_what_a_terminal_would_obey(
 
 
 @pytest.mark.parametrize("arguments", [[ESCAPE], ["help", ESCAPE], ["migrate", ESCAPE], [ESCAPE, ESCAPE]])
-def test_so_is_what_django_would_print(arguments: list[str], env: dict[str, str]) -> None:
+def test_djangos_errors_are_escaped_too(arguments: list[str], env: dict[str, str]) -> None:
     done = manage(*arguments, env=env)
 
     assert done.returncode > 0

@@ -167,7 +167,7 @@ def test_only_googles_own_pages_are_offered_as_links(url: str, shown: bool) -> N
     [b"", b"null", b"[]", b"[1]", b'"x"', b'{"error": "x"}', b'{"error": {"details": {}}}', b"\xff\xfe",
      b'{"error": {"details": [1, {"@type": 5}, {"@type": "ErrorInfo", "metadata": []}]}}'],
 )  # fmt: skip
-def test_a_body_of_any_shape_is_survived(raw: bytes) -> None:
+def test_a_body_of_any_shape_raises_nothing(raw: bytes) -> None:
     assert parse_error(500, raw, {}, NOW).kind is FailureKind.SERVER_ERROR
 
 

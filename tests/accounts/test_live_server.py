@@ -62,7 +62,7 @@ def test_a_set_up_link_lets_the_first_operator_in(gateway: LiveGateway) -> None:
     assert b"There is an operator already" in refused.stderr
 
 
-def test_a_running_server_has_taken_a_change_when_the_command_returns(gateway: LiveGateway) -> None:
+def test_a_running_server_uses_a_change_when_the_command_returns(gateway: LiveGateway) -> None:
     assert ask(gateway).status_code == 200
 
     disabled = manage("disableaccount", *EMAILS, env=gateway.env)
@@ -73,7 +73,7 @@ def test_a_running_server_has_taken_a_change_when_the_command_returns(gateway: L
     assert (disabled.stderr, enabled.stderr) == (b"", b"")
 
 
-def test_a_server_that_hangs_is_not_waited_for_longer_than_two_seconds(gateway: LiveGateway) -> None:
+def test_a_command_waits_two_seconds_for_a_hanging_server(gateway: LiveGateway) -> None:
     gateway.process.send_signal(signal.SIGSTOP)
     try:
         began = time.monotonic()
@@ -118,14 +118,14 @@ def test_an_account_is_verified_by_a_click(gateway: LiveGateway) -> None:
     assert "ada@example.com: works" in page.text
 
 
-def test_quotas_are_asked_for_in_the_background(gateway: LiveGateway) -> None:
+def test_quotas_are_read_in_the_background(gateway: LiveGateway) -> None:
     listed = orjson.loads(manage("listaccounts", "--json", env=gateway.env).stdout)["rows"]
 
     # Grace has no project yet, and making one takes Google a while.
     assert {one["email"] for one in listed if one["quotas"]} >= {"ada@example.com", "linus@example.com"}
 
 
-async def test_a_hundred_requests_with_tokens_google_no_longer_takes_refresh_each_once(
+async def test_a_hundred_requests_refresh_each_refused_token_once(
     gateway: LiveGateway, shared_emulator: EmulatorServer
 ) -> None:
     assert ask(gateway).status_code == 200
@@ -151,7 +151,7 @@ def test_keys_rotate_while_it_serves(gateway: LiveGateway, shared_emulator: Emul
         assert ask(gateway).status_code == 200
 
 
-def test_guessing_passwords_does_not_touch_the_api(gateway: LiveGateway) -> None:
+def test_guessing_passwords_does_not_affect_the_api(gateway: LiveGateway) -> None:
     with httpx.Client() as browser:
         browser.get(f"{gateway.url}/admin/login/")
         statuses = [_log_in(browser, gateway, f"guess {number}").status_code for number in range(6)]

@@ -104,7 +104,7 @@ def test_the_command_line_counts_as_the_environment(settings: Settings) -> None:
     assert live("FALLBACK") is True
 
 
-def test_a_stored_value_that_is_no_longer_allowed_is_left_out_and_said(
+def test_a_stored_value_no_longer_allowed_is_ignored_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     LiveSetting.objects.create(name="DEFAULT_COOLDOWN_MS", value="1", changed_by="an older version")

@@ -97,7 +97,7 @@ async def test_an_unusable_answer_is_a_failure_with_a_name(name: str) -> None:
     assert str(failed.value).isprintable()
 
 
-async def test_half_a_gigabyte_packed_small_takes_no_memory() -> None:
+async def test_half_a_gigabyte_compressed_takes_no_memory() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     with pytest.raises(CallFailed, match="more than 1 MiB"):
@@ -107,7 +107,7 @@ async def test_half_a_gigabyte_packed_small_takes_no_memory() -> None:
     assert grown_mib < 32
 
 
-async def test_an_answer_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_answer_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "TIMEOUT_SECONDS", 0.3)
     started = time.monotonic()
 
@@ -117,7 +117,7 @@ async def test_an_answer_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) 
     assert time.monotonic() - started < 3
 
 
-async def test_whoever_hangs_up_is_not_told_of_a_timeout() -> None:
+async def test_cancelling_a_call_raises_no_timeout() -> None:
     with answering(endless(b"a"), pause_seconds=0.05) as url:
         async with a_client() as client:
             call = asyncio.create_task(client.post(url, content=b"{}"))
@@ -141,7 +141,7 @@ class SetsACookie(BaseHTTPRequestHandler):
         pass
 
 
-async def test_what_is_set_for_one_account_is_not_sent_with_the_next() -> None:
+async def test_cookies_of_one_account_are_not_sent_with_the_next() -> None:
     SetsACookie.brought.clear()
     with HTTPServer(("127.0.0.1", 0), SetsACookie) as server:
         threading.Thread(target=server.serve_forever).start()

@@ -50,7 +50,7 @@ def test_other_addresses_hold_no_error(address: str) -> None:
 
 @settings(max_examples=300)
 @given(st.text() | TEXTS | st.binary().map(lambda raw: raw.hex()))
-def test_whatever_google_says_is_one_line_for_a_terminal(text: str) -> None:
+def test_any_text_of_google_becomes_one_safe_line(text: str) -> None:
     page = read_error_page(f"{ERROR_PAGE}?authError={text}") or ErrorPage(text, text)
 
     assert not UNSAFE.search(explain(page.error, page.said))

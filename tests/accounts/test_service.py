@@ -65,7 +65,7 @@ UNREADABLE: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("answer", UNREADABLE, ids=["page", "list", "too many", "too deep", "down"])
-async def test_a_list_that_cannot_be_read_is_not_asked_for_by_every_request(
+async def test_an_unreadable_model_list_is_not_requested_each_time(
     answer: dict[str, Any], two_accounts: None, google: EmulatorServer
 ) -> None:
     google.state.fault("refuse", method="fetchAvailableModels", times=None, **answer)
@@ -80,7 +80,7 @@ async def test_a_list_that_cannot_be_read_is_not_asked_for_by_every_request(
     assert len(google.state.log.entries("fetchAvailableModels")) <= 2 * len(service.pool.accounts)
 
 
-async def test_a_project_that_google_does_not_tell_is_not_asked_for_by_every_request(
+async def test_a_missing_project_is_not_requested_each_time(
     two_accounts: None, google: EmulatorServer
 ) -> None:
     await Account.objects.aupdate(project_id="")
@@ -97,7 +97,7 @@ async def test_a_project_that_google_does_not_tell_is_not_asked_for_by_every_req
     assert len(google.state.log.entries("loadCodeAssist")) <= 2 * len(service.pool.accounts)
 
 
-async def test_a_list_is_asked_for_again_after_a_moment(
+async def test_a_model_list_is_requested_again_after_seconds(
     two_accounts: None, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("accounts.service.ASK_AGAIN_SECONDS", 0.2)

@@ -23,7 +23,7 @@ class Fault:
     error_type: str = ""
     account_state: str = "ok"
     cooldowns: bool = False
-    """The account is left alone afterwards for the quota it was asked for."""
+    """The account is in a cooldown for that quota afterwards."""
     times: int | None = None
     method: str | None = None
 

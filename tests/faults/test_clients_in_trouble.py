@@ -1,4 +1,4 @@
-"""The real Claude Code in the middle of its work, while accounts run dry under it.
+"""The real Claude Code in the middle of its work, while its accounts use up their quotas.
 
 What else may happen to one account is in tests/clients/test_claude_code_in_trouble.py.
 """
@@ -38,7 +38,7 @@ def emulator() -> Iterator[EmulatorServer]:
         yield server
 
 
-def test_two_of_three_accounts_run_dry_in_a_tool_loop_and_nobody_notices(
+def test_claude_code_goes_on_when_two_of_three_quotas_end(
     node_packages: NodePackages,
     emulator: EmulatorServer,
     tmp_path: Path,

@@ -110,7 +110,7 @@ def assert_whole_stream(stream: str) -> None:
     assert "error" not in types
 
 
-async def assert_at_rest(gateway: Gateway, google: EmulatorServer) -> None:
+async def assert_idle(gateway: Gateway, google: EmulatorServer) -> None:
     """Nothing is held any more."""
     pool = gateway.accounts.pool
     assert [pool.in_flight(account.id) for account in pool.accounts] == [0] * len(pool.accounts)
@@ -151,7 +151,7 @@ async def test_one_account_in_trouble(
     assert account.state == case.account_state
     cooldowns = gateway.accounts.pool.cooldowns.of_account(account.pk)
     assert (f"{asked.sent_id}:{asked.header_mode}" in cooldowns) is case.cooldowns
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
@@ -169,10 +169,10 @@ async def test_an_answer_that_is_cut_in_the_middle_ends_once(
         assert types.count("error") + types.count("message_stop") == 1
     else:
         assert response.status_code in {200, 502}
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
-async def test_an_account_that_says_nothing_is_left_for_the_next(
+async def test_the_next_account_answers_for_a_silent_one(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, settings: Settings
 ) -> None:
     gateway.relay._caller._cloud_code._first_byte_seconds = 0.2
@@ -181,10 +181,10 @@ async def test_an_account_that_says_nothing_is_left_for_the_next(
     response = await client.post("/v1/messages", json=a_body(stream=True))
 
     assert_whole_stream(response.text)
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
-async def test_an_account_switched_off_in_use_finishes_what_it_began(
+async def test_an_account_disabled_in_use_finishes_its_requests(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
     google.state.reply("a b c d e f g h", behaviour=pace(chunk_delay=0.2, chunk_count=8), account=ADA)
@@ -202,10 +202,10 @@ async def test_an_account_switched_off_in_use_finishes_what_it_began(
     assert_whole_stream((await answering).text)
     assert next_one.status_code == 200
     assert google.state.log.generations()[-1].account != ADA
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
-async def test_an_account_removed_in_use_finishes_what_it_began(
+async def test_an_account_removed_in_use_finishes_its_requests(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
     google.state.reply("a b c d e f g h", behaviour=pace(chunk_delay=0.2, chunk_count=8), account=ADA)
@@ -219,10 +219,10 @@ async def test_an_account_removed_in_use_finishes_what_it_began(
     await asyncio.sleep(0.7)
 
     assert_whole_stream((await answering).text)
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
-async def test_the_last_account_dies_in_the_middle_of_a_request(
+async def test_the_last_account_fails_in_the_middle_of_a_request(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
     google.state.fault("account_disabled", times=None)

@@ -21,7 +21,7 @@ from gateway.api.application import Api
 from gateway.relay import failover
 from tests.clients.raw_http import ask as ask_raw
 from tests.clients.raw_http import request_bytes
-from tests.faults.test_faults import assert_at_rest
+from tests.faults.test_faults import assert_idle
 from tests.gateway.conftest import a_body, body_limits
 from tests.live_gateway import LiveGateway
 
@@ -97,7 +97,7 @@ class Caller:
 
 
 async def assert_nothing_is_held(caller: Caller, gateway: Gateway, google: EmulatorServer) -> None:
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
     closed = await asyncio.to_thread(
         google.state.log.wait_for, lambda entry: entry.closed_by_peer_at is not None
     )
@@ -153,7 +153,7 @@ async def test_in_the_middle_of_the_answer(stream: bool, google: EmulatorServer,
 
 @pytest.mark.usefixtures("only_ada")
 @SHAPES
-async def test_while_google_is_asked_again_after_an_empty_answer(
+async def test_during_the_retry_after_an_empty_answer(
     stream: bool, google: EmulatorServer, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(failover, "FIRST_PAUSE_SECONDS", LONG)
@@ -167,13 +167,13 @@ async def test_while_google_is_asked_again_after_an_empty_answer(
         )
         await asyncio.sleep(0.05)
 
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
     assert len(google.state.log.generations()) == 1
 
 
 @pytest.mark.usefixtures("only_ada")
 @SHAPES
-async def test_while_it_stands_in_the_queue(
+async def test_while_it_waits_in_the_queue(
     stream: bool, google: EmulatorServer, gateway: Gateway, live_setting: LiveSetting
 ) -> None:
     live_setting("MAX_CONCURRENT_REQUESTS", 1)
@@ -190,7 +190,7 @@ async def test_while_it_stands_in_the_queue(
 
 
 @SHAPES
-async def test_while_it_waits_for_a_rest_to_end(
+async def test_while_it_waits_for_a_cooldown_to_end(
     stream: bool, google: EmulatorServer, gateway: Gateway
 ) -> None:
     for account in google.state.accounts:
@@ -199,12 +199,12 @@ async def test_while_it_waits_for_a_rest_to_end(
     async with Caller(gateway, stream=stream):
         await until_waiting(gateway)
 
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
     assert [entry.status for entry in google.state.log.generations()] == [429, 429, 429]
 
 
 @pytest.mark.usefixtures("only_ada")
-async def test_those_behind_one_who_leaves_the_queue_move_up(
+async def test_waiters_move_up_when_one_leaves_the_queue(
     google: EmulatorServer, gateway: Gateway, live_setting: LiveSetting
 ) -> None:
     live_setting("MAX_CONCURRENT_REQUESTS", 1)
@@ -220,7 +220,7 @@ async def test_those_behind_one_who_leaves_the_queue_move_up(
             await last.until_something_came()
             assert b'"type":"message"' in last.received
 
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
 # A slow reader
@@ -232,7 +232,7 @@ def resident_mib(gateway: LiveGateway) -> float:
     return int(line.split()[1]) / 1024
 
 
-def test_a_slow_reader_slows_google_down_and_nobody_else(emulator: EmulatorServer, tmp_path: Path) -> None:
+def test_a_slow_reader_slows_only_its_own_upstream(emulator: EmulatorServer, tmp_path: Path) -> None:
     """One reads a kilobyte a second of an answer of many megabytes; the gateway does not keep the rest."""
     text = "word " * 200
     chunk = {"response": {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}}]}}

@@ -85,7 +85,7 @@ def test_a_killed_server_leaves_one_row_for_each_request_it_had_accepted(
 
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
-    """Somebody else writes, and does not come to an end."""
+    """Another process holds the write lock."""
     other = sqlite3.connect(data_dir / "proxy.sqlite3", isolation_level=None, timeout=30)
     try:
         other.execute("BEGIN IMMEDIATE")
@@ -95,7 +95,7 @@ def locked(data_dir: Path) -> Iterator[None]:
         other.close()
 
 
-def test_a_database_that_is_locked_for_ten_seconds_goes_unnoticed_by_clients(
+def test_clients_do_not_notice_a_database_locked_for_ten_seconds(
     gateway: LiveGateway, emulator: EmulatorServer, tmp_path: Path
 ) -> None:
     load = Load(gateway.url, PER_SECOND)

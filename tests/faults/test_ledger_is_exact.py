@@ -53,7 +53,7 @@ SEED = 6
 REQUESTS = 10_000
 AT_ONCE = 32
 MODELS = ("claude-sonnet-4-6", "claude-opus-4-6-thinking", "gemini-2.5-pro", "gemini-2.5-flash")
-REST_SECONDS = 3.2
+COOLDOWN_SECONDS = 3.2
 """Just too long to be waited out with the same account."""
 FAULTS: list[Callable[[], Behaviour]] = [
     internal,
@@ -63,11 +63,11 @@ FAULTS: list[Callable[[], Behaviour]] = [
     empty_answer,
     lambda: empty_answer("thinking_only"),
     lambda: rate_limited(delay=0.01),
-    lambda: quota_exhausted(reset_after=REST_SECONDS),
+    lambda: quota_exhausted(reset_after=COOLDOWN_SECONDS),
     lambda: capacity_exhausted(delay=0.05),
     lambda: claude_invalid_request("no"),
     lambda: error_mid_stream(after_chunks=2),
-    # Within the first event: a reset may overtake what has not been read, and who knows then what was told?
+    # Within the first event: a reset may overtake unread bytes, and then the client does not know all of it.
     lambda: reset_after_first_byte(after_bytes=100),
     truncated_json,
     usage_only_last,
@@ -157,7 +157,7 @@ def a_client(number: int, choice: random.Random) -> Client:
 
 
 def told(entries: Iterable[Entry]) -> tuple[int, ...]:
-    """What Google has told us of these calls, in the ledger's terms."""
+    """The usage that Google reported for these calls, in the ledger's terms."""
     sums = Counter[str]()
     for entry in entries:
         sums.update({name: count for name, count in entry.usage_sent.items() if isinstance(count, int)})

@@ -1,4 +1,4 @@
-"""A thousand streams over five accounts that hit their limits all the time, and nobody notices."""
+"""A thousand complete streams over five accounts that reach their limits all the time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy_site.emulator.accounts import sample_account, sample_accounts
 from proxy_site.emulator.delivery.behaviour import Behaviour, pace, quota_exhausted, rate_limited
 from proxy_site.emulator.server import EmulatorServer
 from proxy_site.emulator.state import EmulatorState
-from tests.faults.test_faults import as_message, assert_at_rest, assert_whole_stream
+from tests.faults.test_faults import as_message, assert_idle, assert_whole_stream
 from tests.gateway.conftest import a_body, text_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SEED = 5
 STREAMS = 1_000
 AT_ONCE = 40
 REQUESTS_BETWEEN_LIMITS = (30, 70)
-REST_SECONDS = 4.0
+COOLDOWN_SECONDS = 4.0
 """Longer than what is waited out with the same account (model_call.SHORT_LIMIT_SECONDS)."""
 LONGEST_SECONDS = 60
 MODEL = "claude-sonnet-4-6"
@@ -47,8 +47,8 @@ def emulator() -> Iterator[EmulatorServer]:
 
 
 LIMITS: list[Callable[[], Behaviour]] = [
-    lambda: rate_limited(delay=REST_SECONDS),
-    lambda: quota_exhausted(reset_after=REST_SECONDS),
+    lambda: rate_limited(delay=COOLDOWN_SECONDS),
+    lambda: quota_exhausted(reset_after=COOLDOWN_SECONDS),
 ]
 
 
@@ -62,12 +62,12 @@ def limit_each_account_now_and_then(google: EmulatorServer) -> None:
             google.state.fault(choice.choice(LIMITS)(), account=account.email, model=MODEL)
 
 
-def assert_left_alone_while_it_rested(refused: Entry, calls: list[Entry]) -> None:
+def assert_unused_during_cooldown(refused: Entry, calls: list[Entry]) -> None:
     """Requests that were on their way together with the refused one may have come just after it."""
     assert refused.finished_at is not None
-    rested_from, rested_until = refused.finished_at + 0.5, refused.finished_at + REST_SECONDS - 0.1
+    cools_from, cools_until = refused.finished_at + 0.5, refused.finished_at + COOLDOWN_SECONDS - 0.1
     asked = [call for call in calls if call.account == refused.account]
-    assert not [call for call in asked if rested_from < call.received_at < rested_until]
+    assert not [call for call in asked if cools_from < call.received_at < cools_until]
 
 
 async def test_a_thousand_streams_over_five_accounts_at_their_limits(
@@ -104,5 +104,5 @@ async def test_a_thousand_streams_over_five_accounts_at_their_limits(
     assert len(switches) == len(refused)
     assert all(MODEL in line and "back at" in line for line in switches)
     for call in refused:
-        assert_left_alone_while_it_rested(call, calls)
-    await assert_at_rest(gateway, google)
+        assert_unused_during_cooldown(call, calls)
+    await assert_idle(gateway, google)

@@ -1,4 +1,4 @@
-"""docs/reliability.md says what the code does: its tables are made from the code's own, here."""
+"""The tables of docs/reliability.md equal those made from the code's own tables here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gateway.relay import failover, model_call
 from gateway.relay.error_messages import Attempt, sentence
 from gateway.relay.error_policy import ERROR_POLICIES
 from tests.faults.cases import BEFORE_THE_ANSWER, IN_THE_ANSWER, Fault
-from tests.faults.test_faults import assert_at_rest
+from tests.faults.test_faults import assert_idle
 from tests.gateway.conftest import a_body
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("fault", ALL_REFUSE)
-async def test_when_all_accounts_refuse_the_last_word_is_what_the_page_says(
+async def test_the_error_after_all_accounts_is_the_documented_one(
     fault: str,
     client: httpx.AsyncClient,
     google: EmulatorServer,
@@ -191,4 +191,4 @@ async def test_when_all_accounts_refuse_the_last_word_is_what_the_page_says(
 
     expected = ERROR_POLICIES[ALL_REFUSE[fault]].error
     assert (response.status_code, response.json()["error"]["type"]) == (expected.status, expected.error_type)
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)

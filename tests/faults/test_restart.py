@@ -73,7 +73,7 @@ def test_the_other_quotas_of_that_account_are_still_used(
     assert ask(gateway, model="gemini-2.5-flash").status == 200
 
 
-def test_when_all_accounts_rest_the_sentence_is_the_same_and_google_is_left_alone(
+def test_with_all_accounts_in_cooldown_google_is_not_asked(
     gateway: LiveGateway, emulator: EmulatorServer
 ) -> None:
     for account in emulator.state.accounts:
@@ -90,7 +90,7 @@ def test_when_all_accounts_rest_the_sentence_is_the_same_and_google_is_left_alon
     assert asked(emulator) == []
 
 
-def test_a_rest_that_ended_while_the_gateway_was_down_is_over(
+def test_a_cooldown_that_ended_during_the_stop_is_over(
     gateway: LiveGateway, emulator: EmulatorServer
 ) -> None:
     emulator.state.fault("rate_limited", delay=4, account=ADA)

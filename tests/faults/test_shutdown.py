@@ -1,4 +1,4 @@
-"""What happens to running requests when the gateway is told to stop."""
+"""Running requests when the gateway gets a signal to stop."""
 
 from __future__ import annotations
 
@@ -80,9 +80,7 @@ def test_running_streams_may_finish(emulator: EmulatorServer, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("count", [1, 100])
-def test_streams_that_take_longer_are_told_why_they_end(
-    count: int, emulator: EmulatorServer, tmp_path: Path
-) -> None:
+def test_longer_streams_end_with_the_reason(count: int, emulator: EmulatorServer, tmp_path: Path) -> None:
     emulator.state.pace = pace(chunk_delay=0.5, chunk_count=200)
     with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="1") as gateway:
         readers = [Reader(gateway) for _ in range(count)]
@@ -114,9 +112,7 @@ def test_a_plain_request_that_takes_longer_gets_an_error(emulator: EmulatorServe
     assert "The gateway is shutting down." in reader.text
 
 
-def test_a_reader_too_slow_for_its_answer_gets_no_second_one(
-    emulator: EmulatorServer, tmp_path: Path
-) -> None:
+def test_a_blocked_reader_gets_no_second_answer(emulator: EmulatorServer, tmp_path: Path) -> None:
     emulator.state.lift_quotas()
     text = "word " * 200
     emulator.state.reply_chunks(
@@ -170,7 +166,7 @@ def test_a_new_client_is_not_accepted_while_others_finish(emulator: EmulatorServ
         assert gateway.stop() == 0
 
 
-def test_those_who_only_watch_do_not_hold_it_up(emulator: EmulatorServer, tmp_path: Path) -> None:
+def test_activity_streams_do_not_delay_the_shutdown(emulator: EmulatorServer, tmp_path: Path) -> None:
     """A page that listens for events would do so for ever; a request that is under way may still finish."""
     with a_gateway(emulator, tmp_path, WEBUI_PASSWORD="operator-password") as gateway:
         watcher = httpx.Client(auth=("admin", "operator-password"), timeout=30)

@@ -14,7 +14,7 @@ from accounts.pool import pool
 from gateway.api import messages
 from gateway.relay import answer, failover, model_call
 from proxy_site.emulator.delivery.behaviour import combine, pace, quota_exhausted, stall_before_headers
-from tests.faults.test_faults import assert_at_rest, assert_whole_stream, events_of
+from tests.faults.test_faults import assert_idle, assert_whole_stream, events_of
 from tests.gateway.conftest import a_body, text_of
 from tests.live_gateway import free_port
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 ADA, GRACE, LINUS = "ada@example.com", "grace@example.com", "linus@example.com"
 MODEL = "claude-sonnet-4-6"
-REST_SECONDS = 1.0
+COOLDOWN_SECONDS = 1.0
 LONGEST_TEST_SECONDS = 20
 
 
 @pytest.fixture(autouse=True)
-def _every_limit_makes_the_account_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def _every_limit_begins_a_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise limits as short as these are waited out on the spot, with the same account."""
     monkeypatch.setattr(model_call, "SHORT_LIMIT_SECONDS", 0.0)
 
@@ -59,8 +59,8 @@ async def ask(client: httpx.AsyncClient, **changes: Any) -> httpx.Response:
         return await client.post("/v1/messages", json=a_body(**changes))
 
 
-def limit_all(google: EmulatorServer, seconds: float = REST_SECONDS) -> None:
-    """Each account refuses once and rests; then all of them answer."""
+def limit_all(google: EmulatorServer, seconds: float = COOLDOWN_SECONDS) -> None:
+    """Each account refuses once and cools down; then all of them answer."""
     for account in google.state.accounts:
         google.state.fault("rate_limited", delay=seconds, account=account.email, model=MODEL)
 
@@ -79,7 +79,7 @@ def most_at_once(entries: list[Entry]) -> int:
 # All accounts cool down
 
 
-async def test_a_stream_waits_for_the_first_account_that_is_back(
+async def test_a_stream_waits_for_the_first_account_to_return(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
     limit_all(google)
@@ -89,9 +89,9 @@ async def test_a_stream_waits_for_the_first_account_that_is_back(
 
     assert response.status_code == 200
     assert_whole_stream(response.text)
-    assert REST_SECONDS <= time.monotonic() - began_at < REST_SECONDS + 1
+    assert COOLDOWN_SECONDS <= time.monotonic() - began_at < COOLDOWN_SECONDS + 1
     assert [entry.status for entry in google.state.log.generations()] == [429, 429, 429, 200]
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
 @pytest.mark.usefixtures("_frequent_pings")
@@ -109,7 +109,9 @@ async def test_a_stream_that_waits_long_is_kept_alive_with_pings(
 
 
 @pytest.mark.usefixtures("_frequent_pings")
-async def test_a_plain_request_waits_in_silence(client: httpx.AsyncClient, google: EmulatorServer) -> None:
+async def test_a_plain_request_waits_without_output(
+    client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
     limit_all(google)
     google.state.reply("Here I am.")
 
@@ -120,7 +122,7 @@ async def test_a_plain_request_waits_in_silence(client: httpx.AsyncClient, googl
     assert "ping" not in response.text
 
 
-async def test_all_who_wait_are_answered_when_the_rests_are_over(
+async def test_all_waiting_requests_are_answered_after_the_cooldowns(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
     limit_all(google)
@@ -129,10 +131,10 @@ async def test_all_who_wait_are_answered_when_the_rests_are_over(
 
     for response in responses:
         assert_whole_stream(response.text)
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
-async def test_nobody_waits_for_a_rest_that_ends_too_late(
+async def test_no_request_waits_for_a_cooldown_that_ends_too_late(
     client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
 ) -> None:
     live_setting("MAX_WAIT_BEFORE_ERROR_MS", 1000)
@@ -147,10 +149,10 @@ async def test_nobody_waits_for_a_rest_that_ends_too_late(
 
 
 @pytest.mark.usefixtures("_frequent_pings")
-async def test_an_error_after_the_stream_was_opened_says_what_the_status_would_have_said(
+async def test_an_error_in_an_open_stream_equals_the_plain_one(
     client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
 ) -> None:
-    """The 200 and the pings have left when the last account turns out to rest for hours."""
+    """The 200 and pings are sent before the last account turns out to cool down for hours."""
     live_setting("ACCOUNT_STRATEGY", "round-robin")
     slowly_exhausted = combine(stall_before_headers(0.2), quota_exhausted())
     google.state.fault(slowly_exhausted, model=MODEL, times=3)
@@ -189,7 +191,7 @@ async def test_the_wait_ends_at_the_deadline_whatever_it_waits_for(
     assert time.monotonic() - began_at < 1.5
     assert response.status_code == 504
     assert response.json()["error"]["type"] == "timeout_error"
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
 @pytest.mark.usefixtures("_frequent_pings")
@@ -227,7 +229,7 @@ async def test_requests_beyond_the_limit_of_one_account_are_answered_one_after_t
     responses = await asyncio.gather(*(ask(client, stream=stream) for _ in range(5)))
 
     assert [response.status_code for response in responses] == [200] * 5
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
     assert len(google.state.log.generations()) == 5
     assert most_at_once(google.state.log.generations()) == 1
     places = [record.args[-1] for record in caplog.records if "waits for an account" in record.msg]  # type: ignore[index]
@@ -235,7 +237,7 @@ async def test_requests_beyond_the_limit_of_one_account_are_answered_one_after_t
 
 
 @pytest.mark.usefixtures("only_ada")
-async def test_the_queue_has_an_end(
+async def test_the_queue_length_is_bounded(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, live_setting: LiveSetting
 ) -> None:
     live_setting("MAX_CONCURRENT_REQUESTS", 1)
@@ -251,11 +253,11 @@ async def test_the_queue_has_an_end(
     assert "no account became free" in second.json()["error"]["message"]
     assert second.headers["retry-after"] == "5"
     assert_whole_stream((await first).text)
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
 @pytest.mark.usefixtures("only_ada")
-async def test_more_than_the_queue_holds_are_told_so_at_once(
+async def test_requests_beyond_the_queue_are_refused_at_once(
     client: httpx.AsyncClient,
     google: EmulatorServer,
     live_setting: LiveSetting,
@@ -289,10 +291,10 @@ async def test_with_no_wait_allowed_a_busy_account_is_not_waited_for(
     assert "busy" in second.json()["error"]["message"]
 
 
-async def test_an_account_that_becomes_free_is_given_away_at_once(
+async def test_a_freed_account_is_leased_at_once(
     client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
 ) -> None:
-    """Waiters are woken; nobody sleeps until a rest is over while another account has room."""
+    """Waiters are woken at once, not at the end of a cooldown, when another account becomes free."""
     live_setting("MAX_CONCURRENT_REQUESTS", 1)
     google.state.fault("rate_limited", delay=30, account=ADA)
     google.state.fault("rate_limited", delay=30, account=GRACE)
@@ -308,30 +310,30 @@ async def test_an_account_that_becomes_free_is_given_away_at_once(
 # The model has no capacity
 
 
-async def test_the_first_to_find_no_capacity_waits_for_a_moment(
+async def test_the_request_that_begins_a_backoff_waits_briefly(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
-    google.state.fault("capacity_exhausted", delay=REST_SECONDS, times=2)
+    google.state.fault("capacity_exhausted", delay=COOLDOWN_SECONDS, times=2)
     began_at = time.monotonic()
 
     response = await ask(client)
 
     assert response.status_code == 200
-    assert REST_SECONDS <= time.monotonic() - began_at < REST_SECONDS + 1
+    assert COOLDOWN_SECONDS <= time.monotonic() - began_at < COOLDOWN_SECONDS + 1
     assert [entry.status for entry in google.state.log.generations()] == [503, 503, 200]
     known = gateway.accounts.pool
     assert not [account for account in known.accounts if known.cooldown(account, f"{MODEL}:antigravity")]
 
 
-async def test_a_moment_is_waited_for_once(client: httpx.AsyncClient, google: EmulatorServer) -> None:
-    google.state.fault("capacity_exhausted", delay=REST_SECONDS, times=None)
+async def test_a_brief_backoff_is_waited_for_once(client: httpx.AsyncClient, google: EmulatorServer) -> None:
+    google.state.fault("capacity_exhausted", delay=COOLDOWN_SECONDS, times=None)
     began_at = time.monotonic()
 
     response = await ask(client)
 
     assert response.status_code == 529
     assert response.headers["retry-after"] == "1"
-    assert REST_SECONDS <= time.monotonic() - began_at < REST_SECONDS + 1
+    assert COOLDOWN_SECONDS <= time.monotonic() - began_at < COOLDOWN_SECONDS + 1
 
 
 async def test_with_infinite_retry_capacity_is_waited_for_however_long(
@@ -351,7 +353,7 @@ async def test_with_infinite_retry_capacity_is_waited_for_however_long(
 async def test_a_single_account_waits_for_capacity_too(
     client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
-    google.state.fault("capacity_exhausted", delay=REST_SECONDS)
+    google.state.fault("capacity_exhausted", delay=COOLDOWN_SECONDS)
 
     response = await ask(client, stream=True)
 
@@ -359,12 +361,12 @@ async def test_a_single_account_waits_for_capacity_too(
     assert [entry.status for entry in google.state.log.generations()] == [503, 200]
 
 
-async def test_capacity_is_waited_for_though_the_other_accounts_rest_for_hours(
+async def test_capacity_is_waited_for_while_others_cool_down_for_hours(
     client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     google.state.fault("quota_exhausted", account=ADA)
     google.state.fault("quota_exhausted", account=GRACE)
-    google.state.fault("capacity_exhausted", delay=REST_SECONDS, account=LINUS)
+    google.state.fault("capacity_exhausted", delay=COOLDOWN_SECONDS, account=LINUS)
 
     response = await ask(client)
 
@@ -375,7 +377,7 @@ async def test_capacity_is_waited_for_though_the_other_accounts_rest_for_hours(
 # Another model before waiting
 
 
-async def test_another_model_steps_in_before_anybody_waits(
+async def test_a_fallback_model_answers_before_any_wait(
     client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
 ) -> None:
     live_setting("FALLBACK", True)
@@ -390,7 +392,7 @@ async def test_another_model_steps_in_before_anybody_waits(
     assert time.monotonic() - began_at < 2
 
 
-async def test_when_no_model_can_step_in_the_first_is_waited_for(
+async def test_without_a_fallback_the_first_model_is_waited_for(
     client: httpx.AsyncClient, google: EmulatorServer, live_setting: LiveSetting
 ) -> None:
     live_setting("FALLBACK", True)
@@ -405,7 +407,7 @@ async def test_when_no_model_can_step_in_the_first_is_waited_for(
     assert response.json()["model"] == MODEL
 
 
-# The clock is set while somebody waits
+# The clock is set while a request waits
 
 
 class Clock:
@@ -457,7 +459,7 @@ async def test_a_clock_set_back_does_not_make_a_wait_longer_than_allowed(
 
     assert (await waiting).status_code in {200, 429}
     assert time.monotonic() - began_at < 2.5
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
 # Google cannot be reached
@@ -478,10 +480,10 @@ async def test_when_google_cannot_be_reached_a_few_tries_are_made(
     assert response.status_code == 502
     assert response.json()["error"]["type"] == "api_error"
     assert "the connection could not be made" in response.json()["error"]["message"]
-    await assert_at_rest(gateway, google)
+    await assert_idle(gateway, google)
 
 
-async def test_an_address_that_refuses_is_left_for_the_next_without_blaming_the_account(
+async def test_the_next_address_is_tried_without_a_cooldown(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, settings: Settings
 ) -> None:
     settings.CLOUDCODE_ENDPOINTS = [f"http://127.0.0.1:{free_port()}", *settings.CLOUDCODE_ENDPOINTS]

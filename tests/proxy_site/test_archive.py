@@ -55,11 +55,11 @@ def read(content: bytes) -> tuple[bytes, str, dict[str, Any], list[str]]:
             assert strays == set()
 
 
-def test_what_is_written_is_read(good: bytes) -> None:
+def test_a_written_archive_is_read(good: bytes) -> None:
     assert read(good)[:3] == (CONTENT, "HOST=127.0.0.1\n", {"salt": "00"})
 
 
-def test_it_is_for_its_owner_only_and_any_tar_can_list_it(tmp_path: Path) -> None:
+def test_it_is_private_and_an_ordinary_tar(tmp_path: Path) -> None:
     path = a_backup(tmp_path)
 
     assert path.stat().st_mode & 0o777 == 0o600
@@ -135,7 +135,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_whatever_is_no_backup_is_refused(content: bytes) -> None:
+def test_other_files_are_refused(content: bytes) -> None:
     with pytest.raises(NotABackup, match=r"^is (damaged|not a backup)"):
         read(content)
 
@@ -157,6 +157,6 @@ def test_a_damaged_backup_is_refused_or_reads_as_it_was_written(good: bytes, dat
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/nowhere/at/all", "/", "nul\0"])
-def test_what_is_no_file_is_not_read(path: str, tmp_path: Path) -> None:
+def test_a_device_or_pipe_is_not_read(path: str, tmp_path: Path) -> None:
     with pytest.raises(NotABackup, match=r"cannot be read|not an ordinary file"):
         archive.read(Path(path), tmp_path)

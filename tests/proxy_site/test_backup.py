@@ -230,7 +230,7 @@ def test_a_full_disk_leaves_the_old_database(made: Made, elsewhere: dict[str, st
     assert everything_in(folder) == before
 
 
-def test_a_damaged_database_is_set_aside_for_a_bare_copy(made: Made, elsewhere: dict[str, str]) -> None:
+def test_a_damaged_database_is_moved_away_for_a_copy(made: Made, elsewhere: dict[str, str]) -> None:
     folder = Path(elsewhere["DATA_DIR"])
     (folder / DATABASE).write_bytes(b"damaged" * 1000)
     shutil.copy(made.data_dir / "credentials_keys", folder)
@@ -258,7 +258,7 @@ def another(made: Made, folder: Path, statement: str) -> Path:
 
 
 @pytest.mark.parametrize("reason", BAD_DATABASES)
-def test_a_database_that_is_not_ours_is_refused(reason: str, made: Made, tmp_path: Path) -> None:
+def test_a_foreign_database_is_refused(reason: str, made: Made, tmp_path: Path) -> None:
     with pytest.raises(NotABackup, match=reason):
         check_sqlite(another(made, tmp_path, BAD_DATABASES[reason]))
 
@@ -301,7 +301,7 @@ def test_a_passphrase_of_any_bytes_seals_and_opens() -> None:
     assert passphrases.unseal(passphrases.seal(b"secret", typed), typed) == b"secret"
 
 
-def test_a_name_that_no_file_can_have_is_refused_in_a_sentence(made: Made, tmp_path: Path) -> None:
+def test_an_impossible_file_name_is_an_error(made: Made, tmp_path: Path) -> None:
     done = manage("backup", str(tmp_path / ("a" * 300)), env=made.env)
 
     assert done.returncode == 1

@@ -45,7 +45,7 @@ def test_processes_that_start_together_get_the_same_key(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
-def test_a_second_server_is_told_who_holds_the_folder(tmp_path: Path) -> None:
+def test_a_second_server_gets_the_process_id_of_the_first(tmp_path: Path) -> None:
     import os
 
     with (
@@ -56,7 +56,7 @@ def test_a_second_server_is_told_who_holds_the_folder(tmp_path: Path) -> None:
         pass
 
 
-def test_a_lock_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     (tmp_path / LOCK).mkdir()
 
     with pytest.raises(AlreadyServing, match="cannot be opened"), sole_server(tmp_path):

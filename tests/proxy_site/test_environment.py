@@ -151,7 +151,7 @@ def test_a_word_that_is_no_boolean_is_refused(monkeypatch: MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("value", ["release", "express:*", "*", "2", "true,false"])
-def test_debug_of_another_program_counts_as_false_and_is_said(value: str) -> None:
+def test_debug_of_another_program_is_false_with_a_warning(value: str) -> None:
     env = Environment(values={"DEBUG": value})
 
     assert env.boolean("DEBUG", default=False, foreign_is_false=True) is False
@@ -179,7 +179,7 @@ def test_an_error_never_shows_a_secret(monkeypatch: MonkeyPatch) -> None:
         "postgres://user:hunter2@ho st/name",
     ],
 )
-def test_a_database_address_that_leads_nowhere_is_refused_without_showing_it(address: str) -> None:
+def test_an_invalid_database_address_is_refused_without_showing_it(address: str) -> None:
     with pytest.raises(SettingError) as caught:
         Environment(values={"DATABASE_URL": address}).database("DATABASE_URL", "sqlite:///x")
 
@@ -214,7 +214,7 @@ NO_ADDRESSES = [
 
 
 @pytest.mark.parametrize("address", NO_ADDRESSES)
-def test_what_is_no_address_is_refused_at_the_start(address: str) -> None:
+def test_an_invalid_address_is_refused_at_the_start(address: str) -> None:
     env = Environment(values={"SOME_URL": address, "ENDPOINTS": f"https://host,{address}"})
 
     with pytest.raises(SettingError, match="SOME_URL: its value is not allowed"):
@@ -231,7 +231,7 @@ def test_addresses_are_taken_without_the_slash_at_their_end() -> None:
 
 
 @pytest.mark.parametrize("value", ["two\r\nlines: 1", "ümlaut", "a\x1b[2J"])
-def test_what_cannot_stand_in_a_header_is_refused_at_the_start(value: str) -> None:
+def test_an_invalid_header_value_is_refused_at_the_start(value: str) -> None:
     with pytest.raises(SettingError, match="AGENT: "):
         Environment(values={"AGENT": value}).header("AGENT")
 
@@ -264,7 +264,7 @@ def test_a_time_zone_may_be_the_path_of_its_file() -> None:
 
 
 @pytest.mark.parametrize(("value", "warnings"), [("UTC", 0), ("", 0), ("Mars/Base", 1), ("CET-1CEST", 1)])
-def test_a_time_zone_that_is_not_known_is_told(value: str, warnings: int) -> None:
+def test_an_unknown_time_zone_gives_a_warning(value: str, warnings: int) -> None:
     env = Environment(values={"ZONE": value})
 
     env.time_zone("ZONE")
@@ -286,9 +286,7 @@ def test_a_time_zone_is_read_from_the_file_that_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate", bytes(range(256))])
-def test_certificates_that_cannot_be_read_are_told_at_the_start(
-    content: bytes | None, tmp_path: Path
-) -> None:
+def test_unreadable_certificates_are_refused_at_the_start(content: bytes | None, tmp_path: Path) -> None:
     file = tmp_path / "roots.pem"
     if content is not None:
         file.write_bytes(content)
@@ -314,12 +312,12 @@ def test_networks_are_read(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["localhost", "10.0.0.0/33", "127.0.0.1;::1", "*"])
-def test_what_is_no_network_is_refused(value: str) -> None:
+def test_an_invalid_network_is_refused(value: str) -> None:
     with pytest.raises(SettingError, match=r"PROXIES: .* it must be addresses or networks"):
         Environment(values={"PROXIES": value}).networks("PROXIES")
 
 
-def test_lines_are_taken_as_they_stand_and_read_as_before(tmp_path: Path) -> None:
+def test_env_lines_are_returned_unparsed(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.write_text("# ours\nHOST=earlier\n  export HOST='a = $b'\n\nPORT=1\n")
     second.write_text('PORT=2\nTZ="Europe/Berlin"\n')
@@ -348,7 +346,7 @@ def test_names_of_the_gateway_are_taken_as_a_host_header_has_them() -> None:
     "entry",
     ["192.168.1.5:9000", "http://gateway.lan", "gateway.lan/", "192.168.0.0/24", "[::1]:8672", "\x1b:["],
 )
-def test_a_name_that_no_host_header_can_match_is_warned_of(entry: str) -> None:
+def test_an_impossible_host_name_gives_a_warning(entry: str) -> None:
     env = Environment(values={"NAMES": f"localhost,{entry}"})
 
     assert env.hosts("NAMES", ()) == ["localhost", entry]
@@ -368,5 +366,5 @@ def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "name", ["AUTH_TOKEN", "GEMINI_API_KEY", "MY_PASSPHRASE", "SENTRY_DSN", "CREDENTIALS_KEYS", "HTTPS_PROXY"]
 )
-def test_what_sounds_like_a_secret_counts_as_one(name: str) -> None:
+def test_secrets_are_known_by_parts_of_their_names(name: str) -> None:
     assert is_secret(name)

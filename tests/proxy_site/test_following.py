@@ -93,7 +93,7 @@ def test_eight_requests_at_once_right_after_an_import_are_all_answered(
         ({"seen_at": timezone.now() - instances.LEASE}, None, False),
     ],
 )
-def test_only_servers_that_live_and_are_behind_are_waited_for(
+def test_only_running_servers_that_are_behind_are_waited_for(
     facts: dict[str, object], taken: int | None, is_waited_for: bool, data_dir: Path
 ) -> None:
     server = a_server(**facts)

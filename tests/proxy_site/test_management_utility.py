@@ -41,7 +41,7 @@ def test_each_command_of_ours_has_its_line() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["help"], ["--help"], ["-h"]])
-def test_our_commands_come_first_and_djangos_stay_away(arguments: list[str], env: dict[str, str]) -> None:
+def test_help_lists_only_the_gateways_commands(arguments: list[str], env: dict[str, str]) -> None:
     done = manage(*arguments, env=env)
 
     said = done.stdout.decode()
@@ -53,7 +53,7 @@ def test_our_commands_come_first_and_djangos_stay_away(arguments: list[str], env
     assert_fits(said)
 
 
-def test_django_s_commands_are_behind_all(env: dict[str, str]) -> None:
+def test_help_all_lists_djangos_commands_too(env: dict[str, str]) -> None:
     said = manage("help", "--all", env=env).stdout.decode()
 
     assert said.index("runserver") < said.index("createsuperuser")
@@ -96,7 +96,7 @@ def test_each_command_ends_its_help_with_an_example_that_it_understands(
 @pytest.mark.parametrize(
     "command", ["help --all", "--version", "logs --help", "migrate --help", "listaccounts"]
 )
-def test_a_reader_that_is_gone_is_no_error(command: str, env: dict[str, str]) -> None:
+def test_a_closed_output_pipe_is_no_error(command: str, env: dict[str, str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing) as gone:
@@ -137,9 +137,7 @@ def test_djangos_options_still_work(env: dict[str, str]) -> None:
         ),
     ],
 )
-def test_what_fails_says_what_to_do(
-    arguments: list[str], status: int, ending: str, env: dict[str, str]
-) -> None:
+def test_errors_name_the_remedy(arguments: list[str], status: int, ending: str, env: dict[str, str]) -> None:
     done = manage(*arguments, env=env)
 
     said = done.stderr.decode()

@@ -78,7 +78,7 @@ def test_its_versions_are_in_order(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [name for name, one in OURS.items() if attributes_of(one).oldest_code != attributes_of(one).since]
 )
-def test_what_older_code_may_run_on_only_adds(name: str) -> None:
+def test_migrations_for_older_code_only_add(name: str) -> None:
     for operation in OURS[name].operations:
         assert isinstance(operation, CreateModel | AddField | AddIndex | RunPython)  # to fill what it adds
         if isinstance(operation, AddField):
@@ -227,7 +227,7 @@ def order(of: BaseDatabaseWrapper) -> list[tuple[tuple[str, str], Migration]]:
     return [((migration.app_label, migration.name), migration) for migration, _ in plan]
 
 
-def test_a_downgrade_and_the_way_up_again_lose_nothing(filled: BaseDatabaseWrapper) -> None:
+def test_a_downgrade_and_upgrade_lose_nothing(filled: BaseDatabaseWrapper) -> None:
     before = contents(filled)
 
     count = go_back(filled, (0, 1, 0))
@@ -285,7 +285,7 @@ def test_a_downgrade_never_goes_forward(on_sqlite: BaseDatabaseWrapper) -> None:
     assert contents(on_sqlite) == old
 
 
-def test_of_what_was_set_aside_twice_the_last_counts(on_sqlite: BaseDatabaseWrapper) -> None:
+def test_of_rows_kept_twice_the_newest_count(on_sqlite: BaseDatabaseWrapper) -> None:
     go_back(on_sqlite, (0, 1, 0))
     first, last = (f"kept_columns_{number}_gateway_requestlog" for number in (1, 2))
     with on_sqlite.cursor() as cursor:
@@ -296,7 +296,7 @@ def test_of_what_was_set_aside_twice_the_last_counts(on_sqlite: BaseDatabaseWrap
     assert {row["request_class"] for row in contents(on_sqlite)["gateway_requestlog"]} == {"the last"}
 
 
-def test_migrating_back_by_hand_loses_nothing_either(
+def test_migrating_back_with_django_loses_nothing(
     on_sqlite: BaseDatabaseWrapper, settings: Any, tmp_path: Path
 ) -> None:
     settings.DATA_DIR = tmp_path
@@ -309,7 +309,7 @@ def test_migrating_back_by_hand_loses_nothing_either(
     assert contents(on_sqlite) == before
 
 
-def test_the_way_back_brings_the_row_of_an_only_attempt_again(on_sqlite: BaseDatabaseWrapper) -> None:
+def test_a_downgrade_restores_the_row_of_an_only_attempt(on_sqlite: BaseDatabaseWrapper) -> None:
     MigrationExecutor(on_sqlite).migrate([("gateway", "0002_ledger")])
 
     attempt = [row for row in contents(on_sqlite)["gateway_requestattempt"] if row["request_id"] == 99]
@@ -319,14 +319,14 @@ def test_the_way_back_brings_the_row_of_an_only_attempt_again(on_sqlite: BaseDat
     ]
 
 
-def test_the_database_says_who_migrated_it_and_who_may_use_it(on_sqlite: BaseDatabaseWrapper) -> None:
+def test_the_database_stores_its_versions(on_sqlite: BaseDatabaseWrapper) -> None:
     row = versions.read(on_sqlite)
 
     assert row is not None
     assert (row.migrated_by, row.oldest_code) == (django_settings.VERSION, "0.1.0")
 
 
-def test_migrating_again_lets_no_older_code_in(on_sqlite: BaseDatabaseWrapper) -> None:
+def test_migrating_again_does_not_lower_oldest_code(on_sqlite: BaseDatabaseWrapper) -> None:
     DatabaseVersion.objects.using(on_sqlite.alias).update(oldest_code="0.1.7")
 
     versions.record(on_sqlite)
@@ -337,7 +337,7 @@ def test_migrating_again_lets_no_older_code_in(on_sqlite: BaseDatabaseWrapper) -
 @pytest.mark.parametrize(
     "text", ["", "0", "0.2.x", "1.2.3.4", "0.2.0rc1", "0.2.0\n", "-1.0", "\u0660.2.0", "9" * 400]
 )
-def test_what_is_no_version_is_refused(text: str) -> None:
+def test_an_invalid_version_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a version"):
         release(text)
 
@@ -364,9 +364,7 @@ def test_the_last_three_copies_are_kept_for_their_owner_only(
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_a_copy_has_what_stands_in_the_journal(
-    on_sqlite: BaseDatabaseWrapper, settings: Any, tmp_path: Path
-) -> None:
+def test_a_copy_includes_the_journal(on_sqlite: BaseDatabaseWrapper, settings: Any, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
     RequestLog.objects.using(on_sqlite.alias).filter(pk=99).update(client="in the journal")
 

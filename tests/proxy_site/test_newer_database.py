@@ -58,7 +58,7 @@ def test_a_version_that_cannot_be_gone_back_to_is_refused_in_one_sentence(
     assert version in done.stderr.decode()
 
 
-def test_a_database_that_is_older_already_is_left_alone(tmp_path: Path) -> None:
+def test_a_database_that_is_older_already_is_unchanged(tmp_path: Path) -> None:
     done = manage("downgrade", "0.1.0", env=clean_environment(tmp_path))
 
     assert done.returncode == 1

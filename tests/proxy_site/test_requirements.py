@@ -29,7 +29,7 @@ def test_each_dependency_is_pinned_to_a_version_it_allows(wanted: Requirement) -
 
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=str)
-def test_what_they_bring_stays_within_its_bounds(bound: Requirement) -> None:
+def test_dependencies_of_dependencies_stay_within_bounds(bound: Requirement) -> None:
     assert bound.specifier.contains(PINS[bound.name.lower()])
 
 

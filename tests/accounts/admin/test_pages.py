@@ -85,14 +85,16 @@ def test_the_list_says_when_an_account_was_last_used(
     assert shown in text_of(admin_client, LIST)
 
 
-def test_looking_asks_google_nothing(admin_client: Client, ada: Account, google: EmulatorServer) -> None:
+def test_viewing_pages_calls_nothing_at_google(
+    admin_client: Client, ada: Account, google: EmulatorServer
+) -> None:
     text_of(admin_client, LIST)
     text_of(admin_client, f"{LIST}{ada.pk}/change/")
 
     assert google.state.log.received == 0
 
 
-def test_the_list_can_be_filtered_by_who_needs_the_operator(admin_client: Client, ada: Account) -> None:
+def test_the_list_can_be_filtered_by_usability(admin_client: Client, ada: Account) -> None:
     Account.objects.create(
         email="broken@example.com",
         sealed_refresh_token="-",
@@ -106,7 +108,7 @@ def test_the_list_can_be_filtered_by_who_needs_the_operator(admin_client: Client
     assert "ada@example.com" not in page
 
 
-def test_a_wrong_client_secret_stands_above_everything(admin_client: Client, ada: Account) -> None:
+def test_a_wrong_client_secret_is_shown_first(admin_client: Client, ada: Account) -> None:
     ClientProblem.note("Google refuses OAUTH_CLIENT_ID or OAUTH_CLIENT_SECRET (invalid_client).")
 
     assert "No account is to blame" in text_of(admin_client, LIST)
@@ -140,7 +142,7 @@ def test_times_are_in_the_browsers_zone_or_else_in_the_settings(
     assert shown in text_of(admin_client, f"{LIST}{ada.pk}/change/")
 
 
-def test_each_page_tells_the_browsers_zone(admin_client: Client, ada: Account) -> None:
+def test_each_page_loads_the_time_zone_script(admin_client: Client, ada: Account) -> None:
     assert "accounts/time_zone.js" in text_of(admin_client, LIST)
 
 
@@ -186,7 +188,7 @@ def test_thresholds_are_checked(admin_client: Client, ada: Account) -> None:
     assert (ada.quota_threshold, ada.model_quota_thresholds) == (0.2, {"gemini-3-flash": 0.5})
 
 
-def test_a_project_of_the_operators_own_ends_the_want_of_one(admin_client: Client, ada: Account) -> None:
+def test_setting_a_project_ends_the_state_needs_project(admin_client: Client, ada: Account) -> None:
     ada.enter_state(Account.State.NEEDS_PROJECT, "none")
     ada.save()
 
@@ -200,7 +202,7 @@ def test_a_project_of_the_operators_own_ends_the_want_of_one(admin_client: Clien
 # What can be done, and that it is remembered
 
 
-def test_accounts_are_verified_and_the_verdict_shown(
+def test_accounts_are_verified_and_the_result_shown(
     admin_client: Client, ada: Account, google: EmulatorServer
 ) -> None:
     google.state.disable_by_provider("ada@example.com")
@@ -213,7 +215,9 @@ def test_accounts_are_verified_and_the_verdict_shown(
     assert log_lines()[0].startswith("admin: Verified: ")
 
 
-def test_one_click_tries_again(admin_client: Client, ada: Account, google: EmulatorServer) -> None:
+def test_the_button_checks_an_account_again(
+    admin_client: Client, ada: Account, google: EmulatorServer
+) -> None:
     ada.enter_state(Account.State.NEEDS_VERIFICATION, "Verify your account.")
     ada.save()
 
@@ -224,7 +228,7 @@ def test_one_click_tries_again(admin_client: Client, ada: Account, google: Emula
 
 
 @pytest.mark.parametrize("act", ["verify", "refresh"])
-def test_a_link_does_nothing_but_ask(
+def test_an_action_by_get_only_asks_for_confirmation(
     admin_client: Client, ada: Account, google: EmulatorServer, act: str
 ) -> None:
     page = text_of(admin_client, f"{LIST}{ada.pk}/{act}/")
@@ -234,7 +238,7 @@ def test_a_link_does_nothing_but_ask(
     assert (google.state.log.received, log_lines()) == (0, [])
 
 
-def test_what_is_asked_there_is_done_and_leads_back(
+def test_a_confirmed_action_redirects_back(
     admin_client: Client, ada: Account, google: EmulatorServer
 ) -> None:
     here = f"{LIST}{ada.pk}/change/"
@@ -260,7 +264,7 @@ ACTS = [
 
 
 @pytest.mark.parametrize("path", ACTS)
-def test_every_act_of_the_admin_wants_the_token_of_its_own_page(path: str, ada: Account) -> None:
+def test_every_admin_action_requires_a_csrf_token(path: str, ada: Account) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(passwords.set_password("a long and good one"))
 
@@ -289,7 +293,7 @@ def test_switching_off_and_on_and_accepting_the_terms(admin_client: Client, ada:
     ]
 
 
-def test_removing_is_confirmed_and_remembered(admin_client: Client, ada: Account) -> None:
+def test_removing_is_confirmed_and_logged(admin_client: Client, ada: Account) -> None:
     chosen = {"action": "delete_selected", "_selected_action": [str(ada.pk)]}
 
     admin_client.post(LIST, chosen)
@@ -359,7 +363,7 @@ def test_without_a_client_id_the_page_says_how_to_get_one(admin_client: Client, 
 # Settings
 
 
-def test_a_setting_is_changed_shown_and_remembered(admin_client: Client) -> None:
+def test_a_setting_is_changed_shown_and_logged(admin_client: Client) -> None:
     admin_client.post(SETTINGS, {"name": "DEFAULT_COOLDOWN_MS", "value": "20000"})
 
     page = text_of(admin_client, SETTINGS)

@@ -146,7 +146,7 @@ def test_a_lock_out_ends_after_its_time_although_wrong_passwords_go_on(
     assert log_in(client, PASSWORD) == 302
 
 
-def test_all_addresses_of_an_ipv6_network_are_one_guesser() -> None:
+def test_addresses_of_an_ipv6_network_count_as_one() -> None:
     passwords.set_password(PASSWORD)
     for number in range(5):
         log_in(Client(REMOTE_ADDR=f"2001:db8:0:1::{number}"), f"guess {number}")
@@ -165,11 +165,11 @@ def test_all_addresses_of_an_ipv6_network_are_one_guesser() -> None:
         ("a socket", "a socket"),
     ],
 )
-def test_a_guesser_is_known_by_the_network(address: str, network: str) -> None:
+def test_wrong_passwords_are_counted_by_network(address: str, network: str) -> None:
     assert passwords.guesser(RequestFactory(REMOTE_ADDR=address).get("/")) == network
 
 
-def test_a_crowd_does_not_push_a_lock_out_from_memory(client: Client) -> None:
+def test_many_addresses_do_not_evict_a_lock_out(client: Client) -> None:
     passwords.set_password(PASSWORD)
     for number in range(5):
         log_in(client, f"guess {number}")
@@ -179,7 +179,7 @@ def test_a_crowd_does_not_push_a_lock_out_from_memory(client: Client) -> None:
     assert log_in(client, PASSWORD) == 429
 
 
-def test_pages_want_a_login(client: Client) -> None:
+def test_pages_require_a_login(client: Client) -> None:
     for path in ("/admin/accounts/account/", "/admin/accounts/account/add/", "/admin/accounts/livesetting/"):
         answer = client.get(path)
         assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (302, "/admin/login/")

@@ -25,7 +25,7 @@ KEY = "gemini-3-flash:cli"
 HOUR = 3600.0
 
 
-def rest_of_an_hour(account: Account) -> ActiveCooldown:
+def cooldown_of_an_hour(account: Account) -> ActiveCooldown:
     now = time.time()
     cooldown = ActiveCooldown(until=now + HOUR, kind=FailureKind.QUOTA, reason="quota", since=now)
     store_cooldowns({(account.pk, KEY): cooldown})
@@ -39,7 +39,7 @@ def after_a_start(account: Account) -> ActiveCooldown | None:
 
 
 def test_a_cooldown_outlives_a_restart(ada: Account) -> None:
-    cooldown = rest_of_an_hour(ada)
+    cooldown = cooldown_of_an_hour(ada)
 
     loaded = after_a_start(ada)
 
@@ -51,7 +51,7 @@ def test_a_cooldown_outlives_a_restart(ada: Account) -> None:
 
 def test_a_clock_set_back_does_not_lengthen_a_stored_cooldown(ada: Account, monkeypatch: MonkeyPatch) -> None:
     """Two hours back: it would last three hours instead of one."""
-    rest_of_an_hour(ada)
+    cooldown_of_an_hour(ada)
 
     set_clock(monkeypatch, -2 * HOUR)
 
@@ -60,7 +60,7 @@ def test_a_clock_set_back_does_not_lengthen_a_stored_cooldown(ada: Account, monk
 
 
 def test_a_stored_cooldown_without_a_start_still_counts(ada: Account) -> None:
-    rest_of_an_hour(ada)
+    cooldown_of_an_hour(ada)
     Cooldown.objects.update(since=Cooldown._meta.get_field("since").get_default())
 
     assert after_a_start(ada) is not None
@@ -68,7 +68,7 @@ def test_a_stored_cooldown_without_a_start_still_counts(ada: Account) -> None:
 
 def test_a_cooldown_of_an_unknown_kind_is_no_limit(ada: Account) -> None:
     """Another version has stored it."""
-    rest_of_an_hour(ada)
+    cooldown_of_an_hour(ada)
     Cooldown.objects.update(kind="SOMETHING_NEW")
 
     loaded = after_a_start(ada)

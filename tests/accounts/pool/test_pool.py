@@ -169,7 +169,7 @@ def test_a_cooldown_of_hours_is_not_probed(pool: Pool, clock: Clock) -> None:
     assert pool.lease(SONNET) is None
 
 
-def test_nobody_is_probed_while_another_can_answer(pool: Pool, clock: Clock) -> None:
+def test_no_account_is_probed_while_another_is_usable(pool: Pool, clock: Clock) -> None:
     pool.failed(take(pool), FailureKind.QUOTA, 6 * DAY)
     clock.now += 7200
 
@@ -429,7 +429,7 @@ async def test_a_new_request_is_served_while_a_served_waiter_wakes_up(
     assert pool.lease(SONNET) is not None
 
 
-def test_requests_that_are_refused_for_themselves_do_not_tire_the_account(pool: Pool) -> None:
+def test_an_invalid_request_does_not_lower_the_accounts_health(pool: Pool) -> None:
     for kind in [
         FailureKind.BAD_REQUEST,
         FailureKind.NOT_FOUND,
@@ -467,7 +467,7 @@ async def test_waiters_recheck_when_their_account_is_removed(clock: Clock, live_
 async def test_waiters_are_served_before_a_new_request_when_a_cooldown_ends(
     clock: Clock, live_setting: Set
 ) -> None:
-    """The wake-up timer has not fired yet: the newcomer must neither overtake nor be refused."""
+    """The wake-up timer has not fired yet: the new request must neither overtake nor be refused."""
     live_setting("MAX_CONCURRENT_REQUESTS", 2)
     pool = a_pool(clock, 1)
     lease = take(pool)
@@ -476,9 +476,9 @@ async def test_waiters_are_served_before_a_new_request_when_a_cooldown_ends(
     waiter = pool.queue(SONNET)
 
     clock.now += 601
-    newcomer = pool.lease(SONNET)
+    new_lease = pool.lease(SONNET)
 
-    assert newcomer is not None
+    assert new_lease is not None
     assert waiter.lease.done()
     assert pool.lease(SONNET) is None
 
@@ -531,7 +531,7 @@ async def test_groups_with_other_needs_are_served_in_order_of_arrival(
                 served.append(number)
                 held.append(waiter.lease.result())
 
-    # Account 1 first, then 2, and so on: the first who can use the account that has become free.
+    # Account 1 first, then 2, and so on: the first request that can use the freed account.
     assert served == [1, 0, 2, 4, 3]
     assert pool.waiting == 0
 
@@ -540,17 +540,17 @@ async def test_groups_with_other_needs_are_served_in_order_of_arrival(
 async def test_an_event_costs_the_same_however_many_wait(
     event: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counted in looks at accounts: whether one rests, and the choice of one for a request."""
-    looks = {waiting: await looks_of(event, waiting, clock, monkeypatch) for waiting in (10, 900)}
+    """Counted in evaluations of accounts: cooldown checks and choices of an account."""
+    costs = {waiting: await cost_of(event, waiting, clock, monkeypatch) for waiting in (10, 900)}
 
-    assert looks[900] == looks[10]
+    assert costs[900] == costs[10]
     """Counted in evaluations of accounts: cooldown checks and choices of an account."""
 
 
 NEEDS = [(SONNET, ()), (FLASH, ()), (SONNET, (1,)), (FLASH, (2, 3))]
 
 
-async def looks_of(event: str, waiting: int, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> int:
+async def cost_of(event: str, waiting: int, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> int:
     pool = a_pool(clock, 50)
     held = []
     while lease := pool.lease(SONNET):
@@ -597,7 +597,7 @@ async def test_waiters_that_leave_are_removed_from_all_tables(clock: Clock, live
     assert pool._queue.groups() == []
 
 
-def test_an_account_with_a_doubtful_past_is_asked_when_there_is_nobody_else(pool: Pool) -> None:
+def test_an_account_with_failures_is_used_when_it_is_the_only_one(pool: Pool) -> None:
     pool.failed(take(pool), FailureKind.NO_LICENCE)
 
     assert take(pool).account.id == 2

@@ -21,7 +21,7 @@ def test_without_measurements_there_is_no_forecast() -> None:
     assert forecast_of([], at(5), NOON) is None
 
 
-def test_a_steady_burn_is_drawn_out_to_its_end() -> None:
+def test_a_steady_rate_is_extrapolated_to_empty() -> None:
     measured = [Measurement(at(-1), 0.8), Measurement(at(-0.5), 0.6), Measurement(at(0), 0.4)]
 
     forecast = forecast_of(measured, at(7), NOON)
@@ -51,7 +51,7 @@ def test_a_reset_on_another_day_says_which() -> None:
     assert sentence(Forecast(0.0, 1.0, NOON, at(30)), NOON) == "dry until 02 Mar 18:00 UTC"
 
 
-def test_an_unused_quota_needs_no_words() -> None:
+def test_an_unused_quota_has_an_empty_sentence() -> None:
     forecast = forecast_of([Measurement(at(-1), 1.0), Measurement(at(0), 1.0)], at(5), NOON)
 
     assert forecast is not None
@@ -72,7 +72,7 @@ def test_only_what_was_measured_since_the_reset_counts() -> None:
     assert forecast.burned_per_hour == pytest.approx(0.2)
 
 
-def test_a_burst_long_ago_says_little_about_now() -> None:
+def test_a_burst_before_the_window_does_not_count() -> None:
     measured = [Measurement(at(-9), 1.0), Measurement(at(-8), 0.2), Measurement(at(0), 0.2)]
 
     forecast = forecast_of(measured, at(5), NOON)

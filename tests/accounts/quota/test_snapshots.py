@@ -48,14 +48,14 @@ def test_the_two_header_modes_are_kept_apart(account: Account) -> None:
     }
 
 
-def test_a_window_that_ends_another_day_is_news(account: Account) -> None:
+def test_another_reset_time_adds_a_snapshot(account: Account) -> None:
     store_quotas(account.pk, "cli", [offer(0.9)])
     store_quotas(account.pk, "cli", [offer(0.9, SOON + timedelta(days=1))])
 
     assert QuotaSnapshot.objects.count() == 2
 
 
-def test_what_google_does_not_say_is_unknown_and_not_empty(account: Account) -> None:
+def test_a_missing_quota_is_unknown_and_not_empty(account: Account) -> None:
     store_quotas(account.pk, "cli", [offer(None, None)])
 
     assert quota_forecasts()[0].remaining_fraction is None

@@ -80,7 +80,7 @@ def test_a_missing_client_id_is_said_with_how_to_get_one(settings: Settings) -> 
         start()
 
 
-def test_plain_http_is_spoken_to_loopback_only(settings: Settings) -> None:
+def test_plain_http_is_used_for_loopback_only(settings: Settings) -> None:
     settings.OAUTH_TOKEN_URL = settings.OAUTH_AUTH_URL = "http://google.example.com/"
 
     with pytest.raises(ClientSecretWrong, match="must begin with https"):
@@ -93,7 +93,7 @@ def test_plain_http_is_spoken_to_loopback_only(settings: Settings) -> None:
 # Trying the client beforehand
 
 
-def test_a_good_client_is_not_objected_to(google: EmulatorServer) -> None:
+def test_a_valid_oauth_client_passes_the_check(google: EmulatorServer) -> None:
     assert attempts.check(start()) == ""
     assert [entry.method for entry in google.state.log.entries()] == ["token", "auth"]
 
@@ -121,7 +121,7 @@ def test_a_client_that_google_refuses_ends_the_attempt(
 
 
 @pytest.mark.parametrize("state", ["deleted_client", "disabled_client"])
-def test_a_client_that_is_gone_is_said_to_be(google: EmulatorServer, state: str) -> None:
+def test_a_deleted_oauth_client_is_reported(google: EmulatorServer, state: str) -> None:
     google.state.client_state = state
 
     with pytest.raises(ClientSecretWrong, match="make another one"):
@@ -135,14 +135,14 @@ def test_a_web_client_is_told_from_a_desktop_client(google: EmulatorServer) -> N
         attempts.check(start())
 
 
-def test_without_the_token_endpoint_nobody_is_sent_to_sign_in(settings: Settings) -> None:
+def test_without_the_token_endpoint_no_sign_in_starts(settings: Settings) -> None:
     settings.OAUTH_TOKEN_URL = "http://127.0.0.1:9/token"
 
     with pytest.raises(TokenEndpointDown, match=r"cannot be reached .*Check the network"):
         attempts.check(start())
 
 
-def test_without_the_sign_in_page_the_browser_may_still_find_it(settings: Settings) -> None:
+def test_an_unreachable_sign_in_page_is_only_noted(settings: Settings) -> None:
     settings.OAUTH_AUTH_URL = "http://127.0.0.1:9/auth"
 
     assert attempts.check(start()).startswith("Scopes and redirect address were not checked")
@@ -243,7 +243,7 @@ def test_signing_in_again_renews_the_account_and_clears_its_state(consent: Conse
     assert (account.enabled, account.priority) == (False, 7)
 
 
-def test_another_account_than_the_one_asked_for_is_said(consent: Consent) -> None:
+def test_signing_in_as_another_account_is_remarked(consent: Consent) -> None:
     attempt = start(email="ada@example.com")
 
     finish_from_paste(attempt, consent(google_address(attempt), "linus@example.com"))
@@ -264,7 +264,7 @@ def test_two_sign_ins_side_by_side_do_not_disturb_each_other(consent: Consent) -
 # Bad answers
 
 
-def test_an_address_of_another_sign_in_is_refused_and_harms_neither(consent: Consent) -> None:
+def test_an_address_of_another_sign_in_is_refused(consent: Consent) -> None:
     mine, other = start(), start()
 
     with pytest.raises(AnswerUnusable, match="belongs to another sign-in"):
@@ -285,7 +285,7 @@ def test_an_address_of_another_sign_in_is_refused_and_harms_neither(consent: Con
     ],
     ids=lambda query: ascii(query)[:30],
 )
-def test_a_stranger_is_refused(query: dict[str, str]) -> None:
+def test_an_unknown_state_is_refused(query: dict[str, str]) -> None:
     start()
 
     with pytest.raises(AnswerUnusable, match="belongs to no sign-in"):
@@ -344,7 +344,7 @@ CODE = "4/0AVGzR1D-the_code"
         quote(quote(CODE, safe="")),
     ],
 )
-def test_what_chats_and_terminals_do_to_an_address_is_undone(pasted: str) -> None:
+def test_line_breaks_and_encodings_of_a_paste_are_undone(pasted: str) -> None:
     assert parse_pasted(pasted)["code"] == CODE
 
 
@@ -404,7 +404,7 @@ def test_after_ten_minutes_it_is_expired() -> None:
     assert attempts.refresh_status(attempt).status == SignIn.Status.EXPIRED
 
 
-def test_a_wrong_client_secret_is_the_operators_matter(consent: Consent, settings: Settings) -> None:
+def test_a_wrong_client_secret_fails_the_sign_in(consent: Consent, settings: Settings) -> None:
     attempt = start()
     answer = consent(google_address(attempt))
     settings.OAUTH_CLIENT_SECRET = "wrong"
@@ -439,7 +439,7 @@ GRANT = '{"access_token": "fresh", "refresh_token": "1//fresh", "token_type": "B
     ],
     ids=lambda body: body[-20:],
 )
-def test_nonsense_from_the_token_endpoint_fails_the_sign_in(
+def test_an_invalid_token_answer_fails_the_sign_in(
     body: str, consent: Consent, google: EmulatorServer
 ) -> None:
     attempt = start()
@@ -476,9 +476,7 @@ def test_an_account_name_that_is_no_address_is_refused(
     ],
     ids=lambda body: body[-20:],
 )
-def test_nonsense_about_the_person_fails_the_sign_in(
-    body: str, consent: Consent, google: EmulatorServer
-) -> None:
+def test_invalid_userinfo_fails_the_sign_in(body: str, consent: Consent, google: EmulatorServer) -> None:
     attempt = start()
     google.state.fault(refuse(200, body), method="userinfo")
 
@@ -511,7 +509,7 @@ def test_an_answer_that_is_not_read_fails_the_sign_in(answer: bytes, settings: S
             exchange()
 
 
-def test_a_token_endpoint_that_drips_is_left(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_token_endpoint_times_out(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accounts.google.sign_in.TIMEOUT_SECONDS", 0.3)
     started = time.monotonic()
 
@@ -588,7 +586,7 @@ def test_the_listener_is_reached_from_this_machine_only() -> None:
         b"GET /oauth-callback?state=\xff&code=y HTTP/1.1\r\nHost: 127.0.0.1",
     ],
 )
-def test_the_listener_answers_whatever_comes(lines: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_listener_answers_any_request(lines: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     with CallbackListener() as listener, socket.create_connection(("127.0.0.1", listener.port)) as connection:
         connection.settimeout(5)
         connection.sendall(lines + b"\r\n\r\n")
@@ -601,7 +599,7 @@ def test_the_listener_answers_whatever_comes(lines: bytes, capfd: pytest.Capture
 
 
 @given(st.text() | TEXTS | st.binary().map(lambda raw: f"http://localhost/?{quote_from_bytes(raw)}"))
-def test_whatever_is_pasted_is_an_answer_or_a_sentence(pasted: str) -> None:
+def test_any_paste_is_parsed_or_refused_with_a_sentence(pasted: str) -> None:
     with suppress(AnswerUnusable):
         assert parse_pasted(pasted).keys() & {"code", "error"}
 

@@ -37,7 +37,7 @@ def verify(email: str = "ada@example.com") -> bool:
 
 
 @pytest.mark.parametrize("state", OUT_OF_USE)
-def test_an_account_that_leaves_is_one_error_that_says_what_to_do(
+def test_leaving_the_pool_is_logged_once_with_the_action(
     ada: Account, state: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     for reason in ("Google said so.", "Google said so.", "Google said so in other words."):
@@ -50,14 +50,14 @@ def test_an_account_that_leaves_is_one_error_that_says_what_to_do(
     assert ada.state_reason == "Google said so in other words."
 
 
-def test_one_that_is_back_and_leaves_again_is_news(ada: Account, caplog: pytest.LogCaptureFixture) -> None:
+def test_leaving_the_pool_again_is_logged_again(ada: Account, caplog: pytest.LogCaptureFixture) -> None:
     for state in ("invalid", "ok", "invalid"):
         enter_state(ada.pk, state, "Google said so.")
 
     assert len(errors(caplog)) == 2
 
 
-def test_an_account_that_signs_off_is_an_error_once(
+def test_an_expired_sign_in_is_logged_once(
     ada: Account, google: EmulatorServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     google.state.revoke("ada@example.com")
@@ -71,7 +71,7 @@ def test_an_account_that_signs_off_is_an_error_once(
 
 
 @pytest.mark.parametrize("fault", ["verification_required", "account_disabled"])
-def test_what_was_refused_is_tried_before_the_state_is_cleared(
+def test_a_refused_model_call_is_repeated_before_the_state_resets(
     ada: Account, google: EmulatorServer, fault: str
 ) -> None:
     state = {"verification_required": "needs_verification", "account_disabled": "disabled_by_provider"}[fault]
@@ -89,7 +89,7 @@ def test_what_was_refused_is_tried_before_the_state_is_cleared(
 
 
 @pytest.mark.parametrize(("fault", "works"), [("quota_exhausted", True), ("internal", False)])
-def test_a_limit_says_nothing_against_the_account_and_a_failure_nothing_for_it(
+def test_a_limit_passes_the_check_and_a_failure_does_not(
     ada: Account, google: EmulatorServer, fault: str, works: bool
 ) -> None:
     enter_state(ada.pk, "needs_verification", "Google said so to a request.")
@@ -98,13 +98,13 @@ def test_a_limit_says_nothing_against_the_account_and_a_failure_nothing_for_it(
     assert verify() is works
 
 
-def test_an_account_that_is_well_is_asked_for_no_answer(ada: Account, google: EmulatorServer) -> None:
+def test_an_account_in_state_ok_makes_no_model_call(ada: Account, google: EmulatorServer) -> None:
     assert verify()
 
     assert not google.state.log.generations()
 
 
-def test_of_a_network_that_is_down_it_says_what_to_do(ada: Account, settings: Settings) -> None:
+def test_an_unreachable_network_is_reported_with_the_settings(ada: Account, settings: Settings) -> None:
     settings.OAUTH_TOKEN_URL = f"http://127.0.0.1:{free_port()}/token"
     enter_state(ada.pk, "needs_verification", "Google said so to a request.")
 

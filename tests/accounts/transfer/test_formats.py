@@ -137,7 +137,7 @@ def test_each_tools_file_is_read(content: Any, row: Row) -> None:
         ([{"email": ADA, "refresh_token": ""}], "refresh_token: there is none"),
     ],
 )  # fmt: skip
-def test_what_is_no_such_account_is_refused_by_name(content: Any, problem: str) -> None:
+def test_accounts_of_other_providers_are_refused_by_name(content: Any, problem: str) -> None:
     row = only(content)
 
     assert row.problem.startswith(problem)
@@ -185,7 +185,7 @@ def test_every_reader_makes_a_kind_there_is() -> None:
 
 @pytest.mark.parametrize("name", OFF_WHEN)
 @pytest.mark.parametrize("written", [bool, int, str, lambda value: str(value).lower()])
-def test_every_flag_switches_off_in_every_spelling(name: str, written: Any) -> None:
+def test_every_flag_disables_in_every_spelling(name: str, written: Any) -> None:
     assert off_reason({name: written(OFF_WHEN[name])}) == f"Switched off in the imported file ({name})"
     assert off_reason({name: written(not OFF_WHEN[name])}) == ""
     assert off_reason({name: None}) == ""
@@ -214,7 +214,7 @@ SOON, LONG_AGO = int(time.time()) + 3600, 1_600_000_000
         ({"isRateLimited": True, "rateLimitResetTime": SOON * 1000}, "isRateLimited"),
     ],
 )
-def test_the_mark_and_the_reason_are_told(entry: dict[str, Any], mark: str) -> None:
+def test_the_off_reason_has_mark_and_reason(entry: dict[str, Any], mark: str) -> None:
     assert off_reason(entry) == f"Switched off in the imported file ({mark})"
 
 
@@ -245,7 +245,7 @@ def test_a_limit_of_the_whole_account_counts_until_it_ends(until: Any) -> None:
         {"quota": {"is_forbidden": False}},
     ],
 )
-def test_what_is_on_or_limited_for_single_models_stays_on(entry: dict[str, Any]) -> None:
+def test_limits_of_single_models_do_not_disable(entry: dict[str, Any]) -> None:
     assert off_reason(entry) == ""
 
 
@@ -254,7 +254,7 @@ MARKS = ["status", "enabled", "coolingDownUntil", "quota", "last_error"]
 
 @settings(max_examples=300)
 @given(like(**dict.fromkeys(MARKS, ANYTHING)) | st.dictionaries(TEXTS, ANYTHING))
-def test_any_mark_is_told_in_one_short_line(entry: Any) -> None:
+def test_any_mark_gives_one_short_line(entry: Any) -> None:
     if isinstance(entry, dict):
         assert len(off_reason(entry)) < 400
 
@@ -289,9 +289,7 @@ def tokens(google: EmulatorServer) -> dict[str, str]:
     return {account.email: account.refresh_token for account in google.state.accounts}
 
 
-def test_google_is_asked_for_the_e_mail_of_rows_without(
-    google: EmulatorServer, tokens: dict[str, str]
-) -> None:
+def test_missing_e_mails_are_looked_up_at_google(google: EmulatorServer, tokens: dict[str, str]) -> None:
     google.state.refresh_tokens_of_other_clients.add("1//of-another-client")
     told: list[Row] = []
     rows = [

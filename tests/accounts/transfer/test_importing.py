@@ -54,7 +54,7 @@ def test_the_file_of_other_tools_is_read_and_its_packed_token_split() -> None:
     assert (rows[0].refresh_token, rows[0].project_id) == ("1//tok", "managed")
 
 
-def test_what_another_tool_has_switched_off_stays_off_with_its_reason() -> None:
+def test_an_account_disabled_by_another_tool_stays_disabled() -> None:
     (outcome,) = store(rows_of(entry(isInvalid=True, invalidReason="invalid_grant")), terms_accepted=True)
 
     account = Account.objects.get()
@@ -66,7 +66,7 @@ def test_what_another_tool_has_switched_off_stays_off_with_its_reason() -> None:
     assert (action.problem, action.reason) == ("Switched off", told)
 
 
-def test_what_was_switched_off_here_stays_off() -> None:
+def test_an_account_disabled_here_stays_disabled() -> None:
     store(rows_of(entry()), terms_accepted=True)
     Account.objects.update(enabled=False)
 
@@ -162,7 +162,7 @@ ENTRY = like(
 
 @settings(max_examples=300)
 @given((several(ENTRY) | like(accounts=several(ENTRY)) | ANYTHING).map(encoded) | st.binary())
-def test_whatever_a_file_holds_its_rows_can_be_shown_and_stored(text: bytes) -> None:
+def test_rows_of_any_file_can_be_shown_and_stored(text: bytes) -> None:
     with suppress(ImportFileUnusable, PassphraseWrong):
         for row in parse_rows(text):
             shown = f"{row.label} {row.project_id} {row.off_reason} {row.problem} {row.refresh_token}"
@@ -200,7 +200,7 @@ def test_a_preview_changes_nothing() -> None:
     assert Account.objects.count() == 1
 
 
-def test_a_new_token_gives_a_fresh_start_and_the_old_one_does_not() -> None:
+def test_only_a_new_token_resets_the_state() -> None:
     store(rows_of(entry()), terms_accepted=True)
     Account.objects.update(state=Account.State.DISABLED_BY_PROVIDER)
 
@@ -211,7 +211,7 @@ def test_a_new_token_gives_a_fresh_start_and_the_old_one_does_not() -> None:
     assert Account.objects.get().state == Account.State.OK
 
 
-def test_a_running_server_hears_of_an_import() -> None:
+def test_an_import_raises_the_revision() -> None:
     before = Revision.current()
 
     store(rows_of(entry()), terms_accepted=True)

@@ -88,9 +88,7 @@ GRANT = like(
 
 @settings(max_examples=300)
 @given(st.sampled_from([200, 400, 401, 500]), (GRANT | like(error=TEXTS)).map(encoded) | st.binary())
-def test_whatever_the_token_endpoint_says_a_token_can_be_sent_or_it_has_failed(
-    status: int, raw: bytes
-) -> None:
+def test_any_token_answer_gives_a_usable_token_or_fails(status: int, raw: bytes) -> None:
     grant = result(
         refresh_access_token(ClientThatHears(status, raw), "refresh-token"),
         SignInExpired, ClientSecretWrong, TokenEndpointDown,
@@ -125,7 +123,7 @@ BUCKETS = like(buckets=several(like(modelId=TEXTS, remainingFraction=st.floats()
 
 @settings(max_examples=300)
 @given((ASSIGNMENT | ANYTHING).map(encoded) | st.binary())
-def test_whatever_is_said_of_a_project_it_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
+def test_any_project_answer_can_be_stored_or_fails(raw: bytes) -> None:
     assignment = result(load_code_assist(ClientThatHears(200, raw), "token"), CodeAssistFailed)
 
     if assignment is not None:
@@ -137,7 +135,7 @@ def test_whatever_is_said_of_a_project_it_can_be_stored_or_the_call_has_failed(r
 
 @settings(max_examples=300)
 @given(OPERATION.map(encoded))
-def test_whatever_project_is_made_it_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
+def test_any_created_project_can_be_stored_or_fails(raw: bytes) -> None:
     project_id = result(onboard_user(ClientThatHears(200, raw), "token", "free-tier"), CodeAssistFailed)
 
     if project_id is not None:
@@ -146,7 +144,7 @@ def test_whatever_project_is_made_it_can_be_stored_or_the_call_has_failed(raw: b
 
 @settings(max_examples=300)
 @given((MODELS | ANYTHING).map(encoded) | st.binary())
-def test_whatever_models_are_listed_they_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
+def test_any_list_of_models_can_be_stored_or_fails(raw: bytes) -> None:
     offers = result(fetch_available_models(ClientThatHears(200, raw), "token", ""), CodeAssistFailed)
 
     assert_sane(offers or {})
@@ -154,7 +152,7 @@ def test_whatever_models_are_listed_they_can_be_stored_or_the_call_has_failed(ra
 
 @settings(max_examples=300)
 @given((BUCKETS | ANYTHING).map(encoded) | st.binary())
-def test_whatever_quotas_are_listed_they_can_be_stored_or_the_call_has_failed(raw: bytes) -> None:
+def test_any_list_of_quotas_can_be_stored_or_fails(raw: bytes) -> None:
     offers = result(retrieve_cli_quota(ClientThatHears(200, raw), "token", ""), CodeAssistFailed)
 
     assert_sane(offers or {})
@@ -172,14 +170,14 @@ def assert_sane(offers: dict[str, ModelOffer]) -> None:
 
 
 @pytest.mark.parametrize("answer", [{"models": {f"m{number}": {} for number in range(2001)}}, {"models": []}])
-def test_a_list_that_cannot_be_right_is_no_list(answer: Any) -> None:
+def test_an_invalid_list_is_refused(answer: Any) -> None:
     client = ClientThatHears(200, orjson.dumps(answer))
 
     with pytest.raises(CodeAssistFailed):
         asyncio.run(fetch_available_models(client, "token", ""))
 
 
-def test_too_many_quotas_are_no_list() -> None:
+def test_a_list_of_too_many_quotas_is_refused() -> None:
     client = ClientThatHears(200, orjson.dumps({"buckets": [{"modelId": "m"}] * 2001}))
 
     with pytest.raises(CodeAssistFailed):

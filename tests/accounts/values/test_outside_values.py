@@ -42,7 +42,7 @@ NO_JSON = {
 
 
 @pytest.mark.parametrize("name", NO_JSON)
-def test_what_is_no_json_for_us_is_said_without_quoting_it(name: str) -> None:
+def test_refused_json_is_not_quoted_in_the_error(name: str) -> None:
     with pytest.raises(NotJson) as failed:
         parse_json(NO_JSON[name])
 
@@ -52,7 +52,7 @@ def test_what_is_no_json_for_us_is_said_without_quoting_it(name: str) -> None:
 
 @settings(max_examples=300)
 @given(st.binary() | ANY_JSON.map(lambda value: json.dumps(value).encode()))
-def test_whatever_comes_is_read_or_refused_and_can_be_written_again(raw: bytes) -> None:
+def test_any_bytes_are_refused_or_can_be_serialised_again(raw: bytes) -> None:
     try:
         value = parse_json(raw)
     except NotJson:
@@ -73,7 +73,7 @@ def test_a_number_is_finite_and_within_its_range(value: Any) -> None:
     [True, False, "7", None, [], math.nan, math.inf, -math.inf, 10**400, -(10**400), 101, -6],
     ids=lambda value: repr(value)[:10],
 )
-def test_no_number_of_that_range(value: Any) -> None:
+def test_other_values_are_no_number_of_the_range(value: Any) -> None:
     assert number(value, -5.0, 100.0) is None
     assert whole_number(value, -5, 100) is None
 
@@ -88,7 +88,7 @@ def test_numbers_at_the_ends_of_their_range_count() -> None:
 @pytest.mark.parametrize(
     "value", ["", "two words", "line\r\nend", "tab\t", "\0", "é", "\ud800", "\u202e", "a" * 21, 7, None, b"a"]
 )
-def test_no_word(value: Any) -> None:
+def test_other_values_are_no_word(value: Any) -> None:
     assert word(value, 20) is None
 
 

@@ -26,14 +26,14 @@ NEUTRALISED = {
 
 
 @pytest.mark.parametrize("name", NEUTRALISED)
-def test_what_could_do_harm_is_written_as_its_escape(name: str) -> None:
+def test_control_characters_are_escaped(name: str) -> None:
     text, shown = NEUTRALISED[name]
 
     assert escape_controls(text) == shown
 
 
 @pytest.mark.parametrize("name", NEUTRALISED)
-def test_what_is_harmless_stays_as_it_is(name: str) -> None:
+def test_other_characters_are_unchanged(name: str) -> None:
     shown = escape_controls(NEUTRALISED[name][0])
 
     assert escape_controls(shown) == shown
@@ -71,7 +71,7 @@ FITTING = {
 
 
 @pytest.mark.parametrize("name", FITTING)
-def test_a_column_never_gets_more_than_it_holds(name: str) -> None:
+def test_truncated_text_fits_its_column(name: str) -> None:
     text, length, fits = FITTING[name]
 
     assert truncate(text, length) == fits
