@@ -221,7 +221,7 @@ def test_times_are_in_the_readers_zone_which_is_named(running: LiveGateway) -> N
     )
 
 
-# Accounts that run dry. The last ones: nobody answers any more.
+# Accounts whose quotas are used up. The last tests, because no account answers any more.
 
 
 def wait_until_asked_what_is_left(state: EmulatorState, email: str) -> None:
@@ -244,10 +244,10 @@ def test_an_empty_quota_is_shown_with_its_reset_everywhere(
     for account in state.accounts:
         wait_until_asked_what_is_left(state, account.email)
     time.sleep(WRITTEN_AFTER_SECONDS)
-    dry = rf"dry until {datetime.now(ZoneInfo('Europe/Berlin')) + timedelta(hours=3):%H}:\d\d CES?T"
+    empty = rf"empty until {datetime.now(ZoneInfo('Europe/Berlin')) + timedelta(hours=3):%H}:\d\d CES?T"
     for account in state.accounts:
-        assert re.search(rf"{account.email} cools down for {MODEL}: quota, {dry}", running.output)
-        assert re.search(rf"{account.email} .*\n +Claude, GPT {dry}", said(running, "listaccounts"))
-        assert re.search(rf"{account.email} +Claude, GPT +0% +{dry}", said(running, "stats", "limits"))
+        assert re.search(rf"{account.email} cools down for {MODEL}: quota, {empty}", running.output)
+        assert re.search(rf"{account.email} .*\n +Claude, GPT {empty}", said(running, "listaccounts"))
+        assert re.search(rf"{account.email} +Claude, GPT +0% +{empty}", said(running, "stats", "limits"))
     rows = orjson.loads(said(running, "listaccounts", "--json"))["rows"]
-    assert all(re.fullmatch(rf"Claude, GPT {dry}", row["dry"]) for row in rows)
+    assert all(re.fullmatch(rf"Claude, GPT {empty}", row["dry"]) for row in rows)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
-from accounts.quota.pools import dryness
+from accounts.quota.pools import empty_quotas
 from accounts.service import running_service
 from accounts.status.next_steps import required_action
 from accounts.values.times import minute
@@ -27,8 +27,8 @@ LOW = 0.2
 def state_badge(account: Account, pools: Iterable[QuotaPool]) -> str:
     action = required_action(account)
     if action is None:
-        dry = dryness(pools)
-        return badge(f"{dry[0].upper()}{dry[1:]}", "warn") if dry else badge("OK", "good")
+        empty = empty_quotas(pools)
+        return badge(f"{empty[0].upper()}{empty[1:]}", "warn") if empty else badge("OK", "good")
     bad = account.state != account.State.OK
     title = action.reason or action.what_to_do
     return badge(action.problem, "bad" if bad else "warn", title)

@@ -34,7 +34,7 @@ from accounts.pool.cooldowns import ActiveCooldown, Cooldowns, ModelBackoff
 from accounts.pool.labels import short_labels
 from accounts.pool.queue import AccountRequest, Patience, RetrySelection, Waiter, WaitingQueue
 from accounts.pool.strategies import AccountScore, Candidate
-from accounts.quota.forecast import dry_until
+from accounts.quota.forecast import empty_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -442,7 +442,7 @@ class Pool:
             what = f"{request.model_id}: {cooldown.reason}, {cooldown.until - cooldown.since:.0f} s"
             if kind is FailureKind.QUOTA:
                 self.on_quota_exhausted(account.id)
-                until = dry_until(cooldown.until, cooldown.since, settings.LOCAL_TIME_ZONE)
+                until = empty_until(cooldown.until, cooldown.since, settings.LOCAL_TIME_ZONE)
                 what = f"{request.model_id}: {cooldown.reason}, {until}"
             logger.warning("%s cools down for %s", account.email, what)
             self._turn_away(self._queue.groups(request.model_key))

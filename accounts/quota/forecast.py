@@ -57,19 +57,19 @@ def forecast_of(measurements: Sequence[Measurement], reset_at: float | None, now
 
 
 def sentence(forecast: Forecast, now: float, zone: tzinfo = UTC) -> str:
-    """ "empty at 16:40 CET, back at 19:00 CET", "lasts until 19:00 CET", "dry until 18:10 CET"."""
+    """ "empty at 16:40 CET, back at 19:00 CET", "lasts until 19:00 CET", "empty until 18:10 CET"."""
     if forecast.empty_at is None:
         if forecast.burned_per_hour > 0 and forecast.back_at is not None:
             return f"lasts until {clock(forecast.back_at, now, zone)}"
         return ""
     if forecast.empty_at <= now:
-        return dry_until(forecast.back_at, now, zone)
+        return empty_until(forecast.back_at, now, zone)
     back = f"back at {clock(forecast.back_at, now, zone)}" if forecast.back_at else UNKNOWN_END
     return f"empty at {clock(forecast.empty_at, now, zone)}, {back}"
 
 
-def dry_until(back_at: float | None, now: float, zone: tzinfo) -> str:
-    return f"dry, {UNKNOWN_END}" if back_at is None else f"dry until {clock(back_at, now, zone)}"
+def empty_until(back_at: float | None, now: float, zone: tzinfo) -> str:
+    return f"empty, {UNKNOWN_END}" if back_at is None else f"empty until {clock(back_at, now, zone)}"
 
 
 def _since_last_rise(measurements: Sequence[Measurement]) -> Sequence[Measurement]:

@@ -1,8 +1,7 @@
 """Quota pools: the remaining quota of each account, once for the models that share it.
 
 Claude and GPT models share a quota; Gemini models have one in each header mode. Models of such a family with
-different numbers form pools of their own. A pool without any measurement is listed as unknown. A pool is
-called dry while nothing is left of it.
+different numbers form pools of their own. A pool without any measurement is listed as unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from django.utils import timezone
 from accounts.failures import FailureKind
 from accounts.live_settings import live
 from accounts.models import Cooldown
-from accounts.quota.forecast import dry_until
+from accounts.quota.forecast import empty_until
 from accounts.quota.snapshots import SAME_RESET, quota_forecasts
 
 if TYPE_CHECKING:
@@ -47,13 +46,13 @@ class QuotaPool:
         return self.newest.remaining_fraction if self.newest else None
 
     @property
-    def is_dry(self) -> bool:
-        return self.refused_until is not None or (self._is_empty and not self._is_over)
+    def is_empty(self) -> bool:
+        return self.refused_until is not None or (self._was_empty and not self._is_over)
 
     @property
     def back_at(self) -> datetime | None:
-        """When the quota is full again; of a dry pool, when it can be used again."""
-        if self.refused_until is None or self._reset_at is None or not self._is_empty:
+        """When the quota is full again; of an empty pool, when it can be used again."""
+        if self.refused_until is None or self._reset_at is None or not self._was_empty:
             return self.refused_until or self._reset_at
         return max(self.refused_until, self._reset_at)
 
@@ -62,7 +61,7 @@ class QuotaPool:
         return self.newest.reset_at if self.newest else None
 
     @property
-    def _is_empty(self) -> bool:
+    def _was_empty(self) -> bool:
         return self.newest is not None and self.newest.remaining_fraction == 0
 
     @property
@@ -77,9 +76,9 @@ class QuotaPool:
 
     @property
     def sentence(self) -> str:
-        """The forecast as text: "dry until 18:10 CET", "lasts until 19:00 CET"; empty for an unused quota."""
-        if self.is_dry:
-            return _dry_until(self.back_at)
+        """The forecast as text: "empty until 18:10 CET", "lasts until 19:00 CET"; "" for an unused one."""
+        if self.is_empty:
+            return _empty_until(self.back_at)
         return self.newest.sentence if self.newest else ""
 
     def as_json(self) -> dict[str, Any]:
@@ -91,7 +90,7 @@ class QuotaPool:
             "left": self.left,
             "full_again_at": self.back_at,
             "seen_at": self.newest.seen_at if self.newest else None,
-            "is_dry": self.is_dry,
+            "is_dry": self.is_empty,
             "outlook": self.sentence,
         }
 
@@ -108,14 +107,14 @@ def pools_of(account_ids: Collection[int]) -> dict[int, list[QuotaPool]]:
     return {key: _pools(known, refused.get(key, {})) for key, known in found.items()}
 
 
-def dryness(pools: Iterable[QuotaPool]) -> str:
-    """Text about the dry pools among those that requests use now; "" while there is none."""
+def empty_quotas(pools: Iterable[QuotaPool]) -> str:
+    """Text about the empty pools among those that requests use now; "" while there is none."""
     used = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
-    dry = [pool for pool in used if pool.is_dry]
-    if used and len(dry) == len(used):
-        moments = [pool.back_at for pool in dry]
-        return _dry_until(min((one for one in moments if one is not None), default=None))
-    return "; ".join(f"{pool.name} {pool.sentence}" for pool in dry)
+    empty = [pool for pool in used if pool.is_empty]
+    if used and len(empty) == len(used):
+        moments = [pool.back_at for pool in empty]
+        return _empty_until(min((one for one in moments if one is not None), default=None))
+    return "; ".join(f"{pool.name} {pool.sentence}" for pool in empty)
 
 
 def mode_in_use(model_id: str) -> str:
@@ -181,6 +180,6 @@ def _is_same(one: QuotaForecast, other: QuotaForecast) -> bool:
     return abs(one.reset_at - other.reset_at) < SAME_RESET
 
 
-def _dry_until(moment: datetime | None) -> str:
+def _empty_until(moment: datetime | None) -> str:
     at = moment.timestamp() if moment is not None else None
-    return dry_until(at, timezone.now().timestamp(), timezone.get_current_timezone())
+    return empty_until(at, timezone.now().timestamp(), timezone.get_current_timezone())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from accounts.quota.pools import dryness, pools_of
+from accounts.quota.pools import empty_quotas, pools_of
 from accounts.status.next_steps import required_action
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def describe(accounts: Iterable[Account]) -> list[dict[str, Any]]:
     return [
         {
             **_facts(account),
-            "dry": dryness(pools[account.pk]),
+            "dry": empty_quotas(pools[account.pk]),
             "quotas": [pool.as_json() for pool in pools[account.pk]],
         }
         for account in chosen

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.failures import LIMITS, FailureKind
 from accounts.live_settings import live
 from accounts.models import Account, Cooldown
-from accounts.quota.pools import dryness, is_in_use, mode_in_use, pools_of
+from accounts.quota.pools import empty_quotas, is_in_use, mode_in_use, pools_of
 from accounts.quota.snapshots import quota_forecasts
 from accounts.status.next_steps import required_action
 from accounts.values.times import clock, minute, second
@@ -36,9 +36,9 @@ class AccountLimits:
     pools: list[QuotaPool] = field(default_factory=list)
 
     @property
-    def dry(self) -> str:
+    def empty_quotas(self) -> str:
         """Empty while something is left of each quota, or the account cannot be used anyway."""
-        return "" if self.action is not None else dryness(self.pools)
+        return "" if self.action is not None else empty_quotas(self.pools)
 
     @property
     def status(self) -> str:
@@ -111,7 +111,7 @@ def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any
             model_id: {"isRateLimited": True, "reason": cooldown.reason, "resetTime": cooldown.until}
             for model_id, cooldown in one.limits.items()
         },
-        "dry": one.dry or None,
+        "dry": one.empty_quotas or None,
         "pools": [pool.as_json() for pool in one.pools],
         "limits": {model_id: _quota_as_json(one.quotas.get(model_id)) for model_id in models},
     }
@@ -186,6 +186,6 @@ def as_text(limits: Sequence[AccountLimits]) -> str:
 
 def _who(one: AccountLimits) -> Iterator[str]:
     used = one.account.last_used_at
-    yield f"{one.account.email:<25} {one.dry or one.status:<22} {minute(used) if used else 'never'}"
+    yield f"{one.account.email:<25} {one.empty_quotas or one.status:<22} {minute(used) if used else 'never'}"
     if one.action is not None:
         yield f"    {one.action.problem}: {one.action.what_to_do}"

@@ -43,7 +43,7 @@ class Command(OperatorCommand):
             self.stdout.write(line)
             if row["advice"]:
                 self._print_action(row["advice"])
-            elif row["dry"] and not _is_all_dry(row):
+            elif row["dry"] and not _are_all_empty(row):
                 self.stdout.write(f"    {row['dry']}")
 
     def _print_action(self, action: dict[str, Any]) -> None:
@@ -59,13 +59,13 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     known = [one["remaining_fraction"] for one in row["quotas"] if one["remaining_fraction"] is not None]
     return (
         row["email"],
-        action["problem"] if action else row["dry"] if _is_all_dry(row) else "OK",
+        action["problem"] if action else row["dry"] if _are_all_empty(row) else "OK",
         row["tier"],
         f"{min(known):.0%}" if known else "unknown",
         minute(used) if used else "never",
     )
 
 
-def _is_all_dry(row: dict[str, Any]) -> bool:
+def _are_all_empty(row: dict[str, Any]) -> bool:
     """Whether all quotas that requests use are empty; text about a single quota begins with its name."""
-    return str(row["dry"]).startswith("dry")
+    return str(row["dry"]).startswith("empty")

@@ -44,11 +44,11 @@ def test_nothing_left_is_empty_now() -> None:
     forecast = forecast_of([Measurement(at(-1), 0.0)], at(7), NOON)
 
     assert forecast is not None
-    assert sentence(forecast, NOON) == "dry until 19:00 UTC"
+    assert sentence(forecast, NOON) == "empty until 19:00 UTC"
 
 
 def test_a_reset_on_another_day_says_which() -> None:
-    assert sentence(Forecast(0.0, 1.0, NOON, at(30)), NOON) == "dry until 02 Mar 18:00 UTC"
+    assert sentence(Forecast(0.0, 1.0, NOON, at(30)), NOON) == "empty until 02 Mar 18:00 UTC"
 
 
 def test_an_unused_quota_has_an_empty_sentence() -> None:

@@ -242,10 +242,12 @@ def test_limits_as_a_table(some_accounts: None) -> None:
     rows = [" ".join(line.split()) for line in out.splitlines()]
     assert rows[0] == "ACCOUNT QUOTA LEFT OUTLOOK"
     assert "ada@example.com Claude, GPT 82%" in rows
-    assert any(re.fullmatch(r"brian@example.com Claude, GPT 0% dry until \d\d:\d\d UTC", row) for row in rows)
+    assert any(
+        re.fullmatch(r"brian@example.com Claude, GPT 0% empty until \d\d:\d\d UTC", row) for row in rows
+    )
     assert "carol@example.com - - Sign-in expired" in rows
     assert any(
-        re.fullmatch(r"dennis@example.com Claude, GPT 0% dry until \d\d:\d\d UTC", row) for row in rows
+        re.fullmatch(r"dennis@example.com Claude, GPT 0% empty until \d\d:\d\d UTC", row) for row in rows
     )
     assert "edsger@example.com Claude, GPT unknown" in rows
     assert "ada@example.com Gemini (cli) unknown" in rows, "a quota that could not be read"
@@ -278,7 +280,7 @@ def test_limits_as_csv_and_json(some_accounts: None) -> None:
 
     assert (left["ada@example.com"], left["edsger@example.com"]) == ("82%", "unknown")
     assert accounts["dennis@example.com"]["limits"][SONNET]["remainingFraction"] == 0.0
-    assert accounts["dennis@example.com"]["dry"].startswith("Claude, GPT dry until ")
+    assert accounts["dennis@example.com"]["dry"].startswith("Claude, GPT empty until ")
     assert accounts["edsger@example.com"]["limits"][SONNET]["remainingFraction"] is None
 
 

@@ -668,10 +668,12 @@ def test_limits_as_a_table(some_accounts: None, operator: Client) -> None:
     assert "5 accounts: 3 available, 1 rate-limited, 1 unusable" in lines
     rows = [" ".join(line.split()) for line in lines]
     assert "ada@example.com Claude, GPT 82%" in rows
-    assert any(re.fullmatch(r"brian@example.com Claude, GPT 0% dry until \d\d:\d\d UTC", row) for row in rows)
+    assert any(
+        re.fullmatch(r"brian@example.com Claude, GPT 0% empty until \d\d:\d\d UTC", row) for row in rows
+    )
     assert "carol@example.com - - Sign-in expired" in rows
     assert any(
-        re.fullmatch(r"dennis@example.com Claude, GPT 0% dry until \d\d:\d\d UTC", row) for row in rows
+        re.fullmatch(r"dennis@example.com Claude, GPT 0% empty until \d\d:\d\d UTC", row) for row in rows
     )
     assert "edsger@example.com Claude, GPT unknown" in rows
 
