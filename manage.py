@@ -21,7 +21,7 @@ def main() -> None:
     if is_server and "--reload" not in sys.argv:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop_at_once)
-    _open_what_is_closed()
+    _open_closed_streams()
     try:
         try:
             # Only now: the imports take long enough to be interrupted.
@@ -31,27 +31,27 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing must be written to it at exit either.
+        # The reader of the pipe has closed it; nothing must be written to it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        # A second one must not break off what is cleaned up at the exit.
+        # A second signal must not interrupt the cleaning up at exit.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stderr.write("\nStopped.\n")
         sys.exit(130)
 
 
-def _open_what_is_closed() -> None:
-    """Python has None for a standard stream that was closed, and its number would go to the next file opened,
-    which may be the database."""
+def _open_closed_streams() -> None:
+    """Open /dev/null for each standard stream that was closed, which Python has as None: its descriptor would
+    be reused for the next file opened, which may be the database."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # until the end
 
 
 def _stop_at_once(number: int, frame: object) -> None:
-    """While the server starts there is nothing to finish, and an exception would not always come through: one
-    that is raised in a callback of the garbage collector is printed and dropped. A server that runs has taken
-    these signals over."""
+    """Exit at once on a signal while the server starts; a running server has replaced this handler. An
+    exception instead could get lost: one raised in a callback of the garbage collector is printed and
+    dropped."""
     os.write(2, b"\nStopped.\n")
     for folder in _temporary_folders:
         shutil.rmtree(folder, ignore_errors=True)

@@ -320,7 +320,7 @@ class AccountsService:
             try:
                 await database_sync_to_async(Revision.acknowledge)(server, self._revision)
             except DatabaseError as error:
-                logger.warning("Commands cannot be told that their changes are in use: %s", error)
+                logger.warning("Commands cannot see that their changes are in use: %s", error)
 
     def _note_cooldowns(self) -> None:
         self._cooldowns_changed.set()

@@ -65,7 +65,7 @@ class GatewayCommand(BaseCommand):
     }
     requires_system_checks: list[str] = []  # noqa: RUF012  # Django's own type
     _called_from_command_line = False  # Django's attribute, missing in its types
-    looks_at_demo = True
+    takes_demo_option = True
     """Whether the command takes --demo, which uses the running demo's settings (manage.py applies them)."""
 
     def get_version(self) -> str:
@@ -73,8 +73,8 @@ class GatewayCommand(BaseCommand):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         made = super().create_parser(prog_name, subcommand, **kwargs)
-        if self.looks_at_demo:
-            made.add_argument("--demo", action="store_true", help="look at the demo that runs")
+        if self.takes_demo_option:
+            made.add_argument("--demo", action="store_true", help="use the demo that runs")
         return CommandParser(
             made,
             [manage(f"{subcommand} {example}") for example in self.examples],

@@ -1,3 +1,3 @@
-// Pages show times in the browser's zone (accounts/admin/time_zone.py): from the first one that comes after this.
+// Sets the cookie by which pages show times in the browser's zone (accounts/admin/time_zone.py), from the next page on.
 document.cookie =
   `gateway_time_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=strict`;

@@ -26,7 +26,7 @@ class Command(OperatorCommand):
         "With --keys the keys and the secret settings are in it, too, under a passphrase that it asks for."
     )
     examples = ("monday.backup --keys", "nightly.backup --passphrase-file passphrase")
-    looks_at_demo = False
+    takes_demo_option = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

@@ -23,7 +23,7 @@ class Command(OperatorCommand):
         "Takes the database back to the state that an older version knows, and keeps all rows. Run it with "
         "the newer code, while no server runs, before you check out the older one."
     )
-    looks_at_demo = False
+    takes_demo_option = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

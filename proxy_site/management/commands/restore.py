@@ -24,7 +24,7 @@ class Command(OperatorCommand):
         "replaces anything; in a script only --yes counts."
     )
     examples = ("monday.backup",)
-    looks_at_demo = False
+    takes_demo_option = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

@@ -40,7 +40,7 @@ class Command(GatewayCommand):
         "Runs the gateway. It creates and migrates its database and makes its keys by itself. "
         "With --demo it answers from a built-in emulator, without any account."
     )
-    looks_at_demo = False
+    takes_demo_option = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
