@@ -55,7 +55,7 @@ def assistant(*content: Any) -> dict[str, Any]:
 
 
 def _message(role: str, content: tuple[Any, ...]) -> dict[str, Any]:
-    """``user("Hello")`` says a string, ``user(a_text("Hello"))`` a list of blocks."""
+    """The content of ``user("Hello")`` is a string, that of ``user(a_text("Hello"))`` a list of blocks."""
     if len(content) == 1 and isinstance(content[0], str):
         return {"role": role, "content": content[0]}
     return {"role": role, "content": list(content)}
@@ -155,7 +155,7 @@ def a_stream(
 
 
 def events_of(stream: MessageStream, *chunks: Chunk) -> list[StreamEvent]:
-    """All events of an answer, to its end; one whose end nobody names ends with STOP."""
+    """All events of an answer, to its end; one without a finish reason ends with STOP."""
     events = [event for chunk in chunks for event in stream.receive(chunk)]
     if stream.finish_reason is None:
         events += stream.receive(a_chunk(finish_reason="STOP"))

@@ -1,4 +1,4 @@
-"""A server on loopback that answers each connection with the bytes it was told, however wrong they are."""
+"""A server on loopback that answers each connection with given bytes, however wrong they are."""
 
 from __future__ import annotations
 

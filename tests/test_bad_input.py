@@ -191,7 +191,7 @@ def test_count_tokens_names_a_missing_field(field: str, url: str) -> None:
 
 
 def test_any_invalid_field_is_no_server_error(url: str) -> None:
-    """Nothing of it is ever an error of ours."""
+    """None of it is a server error."""
     nonsense: list[Any] = [
         None,
         True,
@@ -371,7 +371,7 @@ def test_odd_headers_never_break_a_request(name: str, url: str) -> None:
 )
 @pytest.mark.parametrize("path", ["/v1/messages", "/health", "/admin/login/"])
 def test_without_a_key_proxied_requests_are_refused(headers: dict[str, str], path: str, url: str) -> None:
-    """A proxy on this machine makes everybody look like this machine."""
+    """Behind a proxy on this machine every client looks local."""
     assert_refused(
         post(url, HELLO, path, **headers), 403, "permission_error", "AUTH_TOKEN", "TRUSTED_PROXIES"
     )

@@ -1,4 +1,4 @@
-"""What was said, and what is secret, stays out of the log, the ledger and the pages, whatever goes wrong.
+"""Prompts, answers and secrets stay out of the log, the ledger and the pages, also after failures.
 
 One gateway for each form of the log: everything is sent through it once, then all it has written is searched.
 """
@@ -320,7 +320,7 @@ def look_at_pages(evidence: Evidence) -> None:
 
 
 def around(word: str, text: str) -> list[str]:
-    """Where it was found, for whoever reads the failure."""
+    """The places where the word was found, for the failure message."""
     return [text[max(0, at.start() - 200) : at.end() + 100] for at in re.finditer(word, text)][:5]
 
 
@@ -376,7 +376,7 @@ def test_nothing_in_the_log_breaks_a_line_or_turns_its_direction(evidence: Evide
 
 
 def test_every_text_in_the_ledger_fits_its_column(evidence: Evidence) -> None:
-    """PostgreSQL would not take such a row at all, and a terminal would do what it says."""
+    """PostgreSQL would reject such a row, and a terminal would obey its control characters."""
     found = {
         (name, row[name][:40])
         for row in evidence.rows

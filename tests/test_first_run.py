@@ -1,4 +1,4 @@
-"""The first minutes with the gateway: what it makes, what it says, and how it says no."""
+"""The first minutes with the gateway: the files it makes, its banner and its errors."""
 
 from __future__ import annotations
 

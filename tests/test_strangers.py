@@ -1,4 +1,4 @@
-"""A stranger makes all the noise there is at a running gateway; its log stays short and tells nothing."""
+"""Unauthenticated requests of all kinds at a running gateway: its log stays short and without secrets."""
 
 from __future__ import annotations
 

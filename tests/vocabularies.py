@@ -30,7 +30,7 @@ FETCH_SECONDS = 300
 
 
 def real_tokenizers(cache: Path, *, claude_factor: float = 1.0, gemini_factor: float = 1.0) -> Tokenizers:
-    """For the emulator. With another factor they stand for a model whose tokenizer nobody knows."""
+    """For the emulator. With another factor they stand for a model with an unknown tokenizer."""
     return {
         **TOKENIZERS,
         "claude": Tokenizer("claude", claude_counter(cache), claude_factor),

@@ -160,7 +160,7 @@ def test_guessing_passwords_does_not_affect_the_api(gateway: LiveGateway) -> Non
     assert ask(gateway).status_code == 200
 
 
-def test_files_are_private_and_a_database_without_its_key_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_files_are_private_and_a_missing_key_is_an_error(tmp_path: Path) -> None:
     env = clean_environment(tmp_path)
     file = b'[{"email": "ada@example.com", "refresh_token": "x"}]'
     manage("importaccounts", "-", "--accept-terms", env=env, stdin=file)

@@ -1,4 +1,4 @@
-"""What the running service tells of several accounts together."""
+"""What the running service offers for several accounts together."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_a_model_list_is_requested_again_after_seconds(
 
 
 async def _until_ids_are(service: AccountsService, emails: set[str]) -> dict[str, int]:
-    """The ids by e-mail, once just these accounts have said what they may use."""
+    """The ids by e-mail, once the models of exactly these accounts are known."""
     async with asyncio.timeout(10):
         while True:
             known = {one.email: one.id for one in service.pool.accounts if one.id in service._offers}

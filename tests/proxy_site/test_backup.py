@@ -43,7 +43,7 @@ DATABASE = "proxy.sqlite3"
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A backup with keys, the DATA_DIR that it is of, and what was said when a server ran there."""
+    """A backup with keys, its DATA_DIR, and the output of a restore while a server ran there."""
 
     path: Path
     data_dir: Path
@@ -100,7 +100,7 @@ def ask(gateway: LiveGateway) -> int:
 
 
 def everything_in(folder: Path) -> dict[str, bytes]:
-    """But the lock, which says who held it last."""
+    """The content of all files but the lock, which has the last process id."""
     files = [one for one in folder.rglob("*") if one.is_file() and one.name != "server.lock"]
     return {str(one.relative_to(folder)): one.read_bytes() for one in files}
 
@@ -365,7 +365,7 @@ def test_postgresql_is_backed_up_and_restored(
 
 
 def restore_without_psql(path: Path, folder: Path, env: dict[str, str]) -> str:
-    """What it says; neither keys nor settings may change. The settings in the backup were in this `.env`."""
+    """The command's errors; keys and settings may not change. The backup's settings were in this `.env`."""
     programs = folder / "programs"
     programs.mkdir()
     for name in ("pg_dump", "pg_restore"):

@@ -1,4 +1,4 @@
-"""A command has happened when it returns, and requests sent right after it are answered."""
+"""When a command returns, running servers use its change, and requests sent right after it are answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `manage.py` says of itself and of its commands, in a terminal of 80 columns and in a pipe."""
+"""The help of `manage.py` and of its commands, in a terminal of 80 columns and in a pipe."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_each_migration_of_ours_names_its_versions() -> None:
 
 
 def attributes_of(migration: Migration) -> Any:
-    """It, with the attributes that ours have."""
+    """The migration, typed as one with the attributes of this project's."""
     return migration
 
 
@@ -138,7 +138,7 @@ def database(**settings: Any) -> Iterator[BaseDatabaseWrapper]:
 
 
 def fill(alias: str) -> None:
-    """Some rows in each table of ours, and one request that has no row of its only attempt."""
+    """Some rows in each table of this project, and one request without a row of its only attempt."""
     for model in our_models():
         model._default_manager.using(alias).bulk_create(
             [a_row(model, number) for number in range(1, ROWS_EACH + 1)]

@@ -1,4 +1,4 @@
-"""A database that newer code has migrated: older code leaves it alone and says what to do."""
+"""A database that newer code has migrated: older code refuses it and names the remedy."""
 
 from __future__ import annotations
 

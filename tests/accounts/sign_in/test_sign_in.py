@@ -73,7 +73,7 @@ def test_scopes_are_a_setting(settings: Settings) -> None:
     assert query_of(google_address(start()))["scope"] == "one two"
 
 
-def test_a_missing_client_id_is_said_with_how_to_get_one(settings: Settings) -> None:
+def test_a_missing_client_id_names_the_remedy(settings: Settings) -> None:
     settings.OAUTH_CLIENT_ID = ""
 
     with pytest.raises(ClientSecretWrong, match=r"OAUTH_CLIENT_ID is not set: create an OAuth client of"):

@@ -25,7 +25,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def verify(email: str = "ada@example.com") -> bool:
-    """Whether it works, says the command."""
+    """Whether the account works, by the command's result."""
     try:
         call_command("verifyaccounts", email)
     except CommandError:

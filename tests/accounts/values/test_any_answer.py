@@ -35,7 +35,7 @@ NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
 
 
 class ClientThatHears(AccountsClient):
-    """Whatever it asks, this is what it hears."""
+    """Gets this answer to every call."""
 
     def __init__(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         super().__init__()
