@@ -133,7 +133,7 @@ def _quota_as_json(quota: QuotaForecast | None) -> dict[str, Any] | None:
 # Text
 
 
-COLUMNS = ("ACCOUNT", "QUOTA", "LEFT", "OUTLOOK")
+COLUMNS = ("ACCOUNT", "QUOTA", "LEFT", "FORECAST")
 
 
 def rows(limits: Sequence[AccountLimits]) -> list[tuple[str, str, str, str]]:

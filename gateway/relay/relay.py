@@ -149,7 +149,7 @@ class Relay:
         try:
             return await self._failover.answer(prepared, context, may_wait=False)
         except (RateLimited, Overloaded) as error:
-            logger.warning("%s steps in for %s", chain[0], model_id)
+            logger.warning("%s falls back to %s", model_id, chain[0])
             answer = await self._try_substitutes(chain, request, context, error)
         return answer or await self._failover.answer(prepared, context, may_wait=True)
 
@@ -163,7 +163,7 @@ class Relay:
                 answer = await self._failover.answer(prepared, context, may_wait=False, may_pause=False)
             except GatewayError as failure:
                 # Not its sentence: that may quote the request.
-                logger.warning("%s cannot step in: %d %s", model_id, failure.status, failure.error_type)
+                logger.warning("The fallback %s failed: %d %s", model_id, failure.status, failure.error_type)
             else:
                 context.stepped_in = True
                 return answer

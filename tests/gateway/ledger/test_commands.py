@@ -240,7 +240,7 @@ def test_limits_as_a_table(some_accounts: None) -> None:
     out, err = run("stats", "limits")
 
     rows = [" ".join(line.split()) for line in out.splitlines()]
-    assert rows[0] == "ACCOUNT QUOTA LEFT OUTLOOK"
+    assert rows[0] == "ACCOUNT QUOTA LEFT FORECAST"
     assert "ada@example.com Claude, GPT 82%" in rows
     assert any(
         re.fullmatch(r"brian@example.com Claude, GPT 0% empty until \d\d:\d\d UTC", row) for row in rows
