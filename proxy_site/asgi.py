@@ -21,6 +21,7 @@ from gateway.bodies.arrival import BodyLimits, ClientGone, IncomingBody  # noqa:
 from gateway.errors import GatewayError  # noqa: E402
 from gateway.service import Gateway  # noqa: E402
 from proxy_site.serving.front_door import FrontDoor  # noqa: E402
+from proxy_site.serving.lifecycle import Lifespan, RequestsInFlight  # noqa: E402
 from proxy_site.serving.page_connections import ClosingConnections  # noqa: E402
 from proxy_site.serving.pages_without_database import WhileDatabaseAnswers  # noqa: E402
 
@@ -89,21 +90,6 @@ def _as_read(scope: Scope, message: dict[str, Any]) -> list[tuple[bytes, bytes]]
     return [*(pair for pair in headers if pair[0] not in replaced), (b"content-length", length)]
 
 
-class Lifespan:
-    """Starts and stops the gateway by ASGI's lifespan protocol; runserver does that without it."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await self._gateway.start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._gateway.stop()
-        await send({"type": "lifespan.shutdown.complete"})
-
-
 async def refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     """Close any WebSocket: no page uses one yet."""
     await receive()
@@ -118,9 +104,12 @@ body_limits = BodyLimits(
 )
 pages = WhileDatabaseAnswers(ClosingConnections(get_asgi_application()), gateway.accounts.database)
 api_or_pages = ApiOrPages(Api(gateway, body_limits), BoundedPages(pages, body_limits))
+requests_in_flight = RequestsInFlight(
+    FrontDoor(api_or_pages, settings.TRUSTED_PROXIES, lambda: bool(settings.AUTH_TOKEN))
+)
 application = ProtocolTypeRouter(
     {
-        "http": FrontDoor(api_or_pages, settings.TRUSTED_PROXIES, lambda: bool(settings.AUTH_TOKEN)),
+        "http": requests_in_flight,
         "websocket": refuse_websocket,
         "lifespan": Lifespan(gateway),
     }

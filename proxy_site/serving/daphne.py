@@ -9,17 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import errno
-import gc
 import io
-import logging
-import resource
-import shutil
-import signal
-import socket
 import sys
-import threading
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -40,62 +31,25 @@ from twisted.internet import reactor, tcp
 from twisted.logger import globalLogBeginner
 from twisted.web.http import HTTPChannel, _MalformedChunkedDataError
 
-from gateway.errors import GatewayError, InvalidRequest, RequestTimedOut
+from gateway.errors import GatewayError, InvalidRequest
 from gateway.telemetry.request_ids import accepted_or_new
+from proxy_site.serving.limits import (
+    LARGEST_WEBSOCKET_MESSAGE,
+    LINGER_SECONDS,
+    MAX_HEADER_BYTES,
+    is_cut_too_small,
+    slow_headers_response,
+    unreadable_response,
+)
+from proxy_site.serving.listener import BACKLOG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
 
-    from gateway.service import Gateway
+    from proxy_site.serving.lifecycle import Lifecycle
 
-logger = logging.getLogger(__name__)
-
-BACKLOG = 4096
-MAX_HEADER_BYTES = 64 * 1024
 MOST_UNREAD_BYTES = 256 * 1024
-MANY_PIECES, SMALL_PIECE_BYTES = 2_000, 64
-"""A body in more pieces than that, on average smaller than that, costs more to take apart than to read."""
-LINGER_SECONDS = 5.0
-ENOUGH_OPEN_FILES = 4096
-POLL_SECONDS = 0.05
 WEBSOCKET_HANDSHAKE_SECONDS = 5
-LARGEST_WEBSOCKET_MESSAGE = 1024 * 1024
-FAREWELL_SECONDS = 1.0
-STOP_SECONDS = 5.0
-QUIET_SECONDS = 1.0
-FEW_OBJECTS = 1_000
-M_MMAP_THRESHOLD = -3
-"""Of malloc.h."""
-LARGE_MEMORY_BYTES = 1024 * 1024
-
-
-class PortTaken(Exception):
-    """The address cannot be listened on; the text says why."""
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that owns the address but does not listen yet: nobody connects before we are ready."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    except OSError as error:
-        raise PortTaken(f"{host} is not an address of this machine: {error.strerror}.") from error
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        hint = _who_has(port) if error.errno == errno.EADDRINUSE else ""
-        raise PortTaken(f"{host} port {port} cannot be used: {error.strerror}.{hint}") from error
-    listener.setblocking(False)
-    return listener
-
-
-def _who_has(port: int) -> str:
-    """How the operator finds the program there, with what is installed."""
-    commands = {"ss": f"ss -ltnp 'sport = :{port}'", "lsof": f"lsof -nP -iTCP:{port} -sTCP:LISTEN"}
-    found = next((command for program, command in commands.items() if shutil.which(program)), "")
-    return f" `{found}` shows which program has it; another port: runserver PORT." if found else ""
 
 
 class GatewayChannel(HTTPChannel):
@@ -126,18 +80,13 @@ class GatewayChannel(HTTPChannel):
         return is_between_requests or not self.line_mode
 
     def refuse_slow_headers(self) -> None:
-        seconds = self.factory.server.header_seconds
-        error = RequestTimedOut(f"The headers took longer than {seconds:g} s.")
-        self.transport.write(raw_error_response(b"408 Request Timeout", error, accepted_or_new("")))
+        self.transport.write(slow_headers_response(self.factory.server.header_seconds))
         self.loseConnection()
 
-    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802  # Twisted's name for its last word
-        error = InvalidRequest(
-            "This is not a readable HTTP/1.1 request, or its headers are too large, or its chunks too small."
-        )
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802
         self.has_refused = True
         if not self._is_leaving:
-            self.transport.write(raw_error_response(b"400 Bad Request", error, accepted_or_new("")))
+            self.transport.write(unreadable_response())
         self.loseConnection()
 
     def host(self) -> Any:
@@ -168,14 +117,6 @@ class GatewayChannel(HTTPChannel):
 
     def _send100Continue(self) -> None:  # noqa: N802
         """Sent when the application asks for the body, which it may never do."""
-
-
-def raw_error_response(status: bytes, error: GatewayError, request_id: str) -> bytes:
-    """A whole answer for a connection that ends with it."""
-    body = orjson.dumps(error.as_body(request_id))
-    head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\n" % status
-    head += b"request-id: %s\r\n" % request_id.encode("ascii")
-    return head + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
 REASON_PHRASES = {
@@ -213,7 +154,7 @@ class GatewayRequest(WebRequest):
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
         self._pieces += 1
         self._piece_bytes += len(data)
-        if self._pieces > MANY_PIECES and self._piece_bytes < self._pieces * SMALL_PIECE_BYTES:
+        if is_cut_too_small(self._pieces, self._piece_bytes):
             raise _MalformedChunkedDataError("the chunks are too small")  # the channel refuses the request
         if self._mailbox is not None:
             self._mailbox.put_body(data, is_last=False)
@@ -437,36 +378,26 @@ class Mailbox:
 
 
 class GatewayServer(Server):
-    """Serves one listening socket until a signal comes. `on_ready` runs when connections are accepted."""
+    """Serves one listening socket until its lifecycle ends. `header_seconds` bounds the time for headers."""
 
     def __init__(
-        self,
-        application: Any,
-        gateway: Gateway,
-        listener: socket.socket,
-        *,
-        header_seconds: float,
-        grace_seconds: float,
-        on_ready: Callable[[], None],
+        self, application: Any, listener: socket.socket, lifecycle: Lifecycle, *, header_seconds: float
     ) -> None:
         super().__init__(
             application,
             endpoints=["a socket of our own"],
             server_name="",
         )
-        self.gateway = gateway
         self.listener = listener
+        self.lifecycle = lifecycle
         self.header_seconds = header_seconds
-        self.grace_seconds = grace_seconds
-        self.on_ready = on_ready
         self.unfinished_heads: set[GatewayChannel] = set()
         self.connections: dict[Any, dict[str, Any]] = {}
-        self._stopping: asyncio.Task[None] | None = None
 
     def run(self) -> None:
         globalLogBeginner.beginLoggingTo([lambda _: None], redirectStandardIO=False, discardBuffer=True)
         asyncio.set_event_loop(twisted_loop)
-        twisted_loop.run_until_complete(self.gateway.start())
+        twisted_loop.run_until_complete(self.lifecycle.start())
         self.http_factory = GatewayFactory(self)
         self.ws_factory = GatewayWebSocketFactory(self)
         self.listener.listen(BACKLOG)
@@ -475,33 +406,22 @@ class GatewayServer(Server):
         self.listener.close()  # the reactor has a copy; ours would go on accepting when that one stops
         reactor.callLater(1, self.application_checker)
         reactor.callLater(2, self.timeout_checker)
-        _settle_garbage_collector()
-        _give_back_large_memory()
-        reactor.callLater(QUIET_SECONDS, self._free_memory_when_quiet, was_quiet=False)
-        # In the loop, not before: a signal is heard only there, and may come as soon as "ready" is printed.
-        twisted_loop.call_soon(self._begin)
+        serving = twisted_loop.create_task(self._serve())
         reactor.run(installSignalHandlers=False)
+        serving.result()
 
-    def _begin(self) -> None:
-        # Under --reload this is not the main thread, and the reloader itself minds the signals.
-        if threading.current_thread() is threading.main_thread():
-            self._listen_for_signals()
-        self.on_ready()
+    async def _serve(self) -> None:
+        try:
+            await self.lifecycle.serve(self)
+        finally:
+            reactor.stop()
 
-    def _free_memory_when_quiet(self, *, was_quiet: bool) -> None:
-        """Under load the collector comes seldom (`_settle_garbage_collector`), and objects in cycles pile up,
-        such as errors with tracebacks; malloc keeps what was freed. All of it goes when no request has run
-        for QUIET_SECONDS."""
-        is_quiet = not self.gateway.recorder.in_flight
-        youngest, *older = gc.get_count()
-        if is_quiet and was_quiet and (youngest > FEW_OBJECTS or any(older)):
-            gc.collect()
-            give_back_free_memory()
-        reactor.callLater(QUIET_SECONDS, self._free_memory_when_quiet, was_quiet=is_quiet)
+    def stop_accepting(self) -> None:
+        self._port.stopListening()
 
-    def _listen_for_signals(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            twisted_loop.add_signal_handler(number, self._on_signal)
+    def has_unsent(self) -> bool:
+        """`handle_reply` waits until a response has left, so that its request is in flight until then."""
+        return False
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Mailbox:
         mailbox = protocol.mailbox() if isinstance(protocol, GatewayRequest) else Mailbox()
@@ -543,81 +463,11 @@ class GatewayServer(Server):
         if drained is not None:
             await drained
 
-    def _on_signal(self) -> None:
-        """The first one lets running requests finish, the second one does not wait."""
-        if self._stopping is None:
-            self._stopping = twisted_loop.create_task(self._shut_down())
-        else:
-            self.grace_seconds = 0
-
-    async def _shut_down(self) -> None:
-        self._port.stopListening()
-        await self.gateway.close_listeners()
-        waited = 0.0
-        while self._running() and waited < self.grace_seconds:
-            await asyncio.sleep(POLL_SECONDS)
-            waited += POLL_SECONDS
-        self.gateway.is_stopping = True
-        if applications := self._running():
-            logger.warning("%d requests are cut short by the shutdown", len(applications))
-            for application in applications:
-                application.cancel()
-            await asyncio.wait(applications, timeout=FAREWELL_SECONDS)
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await self.gateway.stop()
-        except Exception:
-            logger.exception("Not everything could be stored at the end")
-        finally:
-            reactor.stop()
-
     def kill_all_applications(self) -> None:
         """Daphne's own way to end them; here they have ended by now."""
-
-    def _running(self) -> list[asyncio.Future[Any]]:
-        """Not those whose bodies are still on their way: nothing has been done for them yet."""
-        applications = [
-            details.get("application_instance")
-            for protocol, details in self.connections.items()
-            if getattr(protocol, "is_body_complete", True)
-        ]
-        return [each for each in applications if each is not None and not each.done()]
 
 
 def _ended_well(application: asyncio.Task[None] | None) -> bool:
     if application is None:
         return True
     return application.done() and not application.cancelled() and application.exception() is None
-
-
-def raise_open_files_limit() -> str | None:
-    """Each stream holds two sockets. Returns a warning when the machine allows only a few."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= ENOUGH_OPEN_FILES:
-        return None
-    return f"Only {soft} files may be open at once, enough for about {soft // 2} streams: raise `ulimit -n`."
-
-
-def _settle_garbage_collector() -> None:
-    """What is there now stays: leave it out of every later collection, and collect less often. Cuts the
-    longest pauses under load to a tenth (docs/performance.md)."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
-
-
-def _give_back_large_memory() -> None:
-    """glibc keeps the memory of large bodies for the next ones, unless it is told from which size on to give
-    it back. Other C libraries have no such call."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_MEMORY_BYTES)
-
-
-def give_back_free_memory() -> None:
-    """What glibc keeps between pieces in use: after a burst most of what that took. A gigabyte takes 0.15 s.
-    Other C libraries have no such call."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PRINT_MEMORY = """
 from pathlib import Path
-from proxy_site.serving.daphne import give_back_free_memory
+from proxy_site.serving.lifecycle import give_back_free_memory
 
 def memory_kb():
     fields = dict(line.split(":", 1) for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])

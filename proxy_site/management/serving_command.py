@@ -1,0 +1,135 @@
+"""A command that runs the gateway: it sets up what is missing, and serves until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import DatabaseError, connection
+from django.utils import autoreload
+
+from accounts import live_settings
+from accounts.credentials.encryption import CredentialsUnreadable
+from accounts.credentials.key_rotation import check_keys
+from accounts.management.gateway_command import GatewayCommand
+from accounts.network import is_loopback
+from accounts.operators import passwords
+from accounts.transfer.importing import store
+from accounts.transfer.rows import Row
+from accounts.values.sanitize import escape_controls_but_line_ends
+from proxy_site import demo
+from proxy_site.data_dir import AlreadyServing, sole_server
+from proxy_site.serving.address import NotAnAddress, parse_address
+from proxy_site.serving.banner import banner
+from proxy_site.serving.lifecycle import Lifecycle
+from proxy_site.serving.listener import PortTaken, bind, raise_open_files_limit
+from proxy_site.serving.reachability import allow_bound_address
+
+if TYPE_CHECKING:
+    import socket
+
+    from django.core.management.base import CommandParser
+
+
+class ServingCommand(GatewayCommand):
+    """One for each server."""
+
+    name: ClassVar[str]
+    examples = ("8672", "8672 --demo")
+    looks_at_demo = False
+
+    def run_server(self, application: Any, listener: socket.socket, lifecycle: Lifecycle) -> None:
+        """Serve `application` on the listener, which does not listen yet, until the lifecycle ends."""
+        raise NotImplementedError
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "addrport", nargs="?", metavar="[HOST:]PORT", help="default: the settings HOST and PORT"
+        )
+        parser.add_argument(
+            "--demo", action="store_true", help="emulator, sample accounts, throw-away database"
+        )
+        parser.add_argument(
+            "--fallback",
+            action="store_true",
+            help="let another model step in when all accounts are at their limit",
+        )
+        parser.add_argument("--debug", action="store_true", help="log at level debug")
+        parser.add_argument("--reload", action="store_true", help="for developers: restart when code changes")
+
+    def handle(self, *args: Any, addrport: str | None, **options: Any) -> None:
+        try:
+            self._host, self._port = parse_address(addrport or "", settings.HOST, settings.PORT)
+        except NotAnAddress as error:
+            self._stop(str(error))
+        if options["fallback"]:
+            live_settings.fix("FALLBACK", "true")
+        self._refuse_strangers()
+        if options["reload"]:
+            autoreload.run_with_reloader(self._serve)
+        else:
+            self._serve()
+
+    def _refuse_strangers(self) -> None:
+        if not settings.AUTH_TOKEN and not is_loopback(self._host):
+            self._stop(
+                f"{self._host} can be reached from other machines, so AUTH_TOKEN must be set: "
+                "without it anybody there could use your accounts. Put a line AUTH_TOKEN=… with a long "
+                f"random text into {settings.BASE_DIR / '.env'}, and give that text to your clients."
+            )
+
+    def _serve(self) -> None:
+        with ExitStack() as stack:
+            try:
+                if connection.vendor == "sqlite":
+                    stack.enter_context(sole_server(settings.DATA_DIR))
+                listener = stack.enter_context(bind(self._host, self._port, self.name))
+                shown_host = allow_bound_address(self._host, listener)
+                self._prepare_database()
+            except (AlreadyServing, CommandError, CredentialsUnreadable, PortTaken) as error:
+                self._stop(str(error))
+            except DatabaseError as error:
+                self._stop(f"The database cannot be used: {str(error).strip()}")
+            if warning := raise_open_files_limit():
+                self.stderr.write(warning)
+            from proxy_site import asgi  # late: the gateway reads the database
+
+            on_ready = partial(self._say, banner(shown_host, self._port))
+            grace_seconds = settings.SHUTDOWN_GRACE_SECONDS
+            lifecycle = Lifecycle(
+                asgi.gateway, asgi.requests_in_flight, grace_seconds=grace_seconds, on_ready=on_ready
+            )
+            self.run_server(asgi.application, listener, lifecycle)
+            if connection.vendor == "postgresql" and asgi.gateway.accounts.database.problem:
+                self._leave_threads_behind(1 if asgi.gateway.ledger.waiting else 0)
+
+    def _leave_threads_behind(self, status: int) -> NoReturn:
+        """They wait for a database that does not answer, and Python would wait for them. What they hold is
+        lost either way; the log says how much."""
+        logging.shutdown()
+        self.stdout.flush()
+        self.stderr.flush()
+        os._exit(status)
+
+    def _prepare_database(self) -> None:
+        call_command("migrate", verbosity=0, interactive=False)
+        if settings.DEMO:
+            store([Row(*account) for account in demo.accounts()], terms_accepted=True)
+        check_keys()
+        if settings.WEBUI_PASSWORD:
+            passwords.set_password(settings.WEBUI_PASSWORD)
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()  # a pipe would show nothing otherwise
+
+    def _stop(self, sentence: str) -> NoReturn:
+        self.stderr.write(escape_controls_but_line_ends(sentence))
+        sys.exit(1)

@@ -1,0 +1,221 @@
+"""Start, drain and stop of the gateway, the same under any server.
+
+The first SIGINT or SIGTERM begins the drain: no connection is accepted any more, and requests whose bodies
+are whole may finish within the grace period. Then, or on a second signal, they are cancelled, and their
+clients are told why. What the ledger still holds is stored last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import logging
+import signal
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from django.conf import settings
+from django.db import connection
+
+from proxy_site.data_dir import AlreadyServing, sole_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.service import Gateway
+    from proxy_site.serving.front_door import Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+FAREWELL_SECONDS = 1.0
+"""For cancelled requests to tell their clients why they end."""
+STOP_SECONDS = 5.0
+"""For the gateway to store what it holds."""
+QUIET_SECONDS = 1.0
+FEW_OBJECTS = 1_000
+M_MMAP_THRESHOLD = -3
+"""Of malloc.h."""
+LARGE_MEMORY_BYTES = 1024 * 1024
+
+
+class Server(Protocol):
+    """What a lifecycle asks of the server that it belongs to."""
+
+    def stop_accepting(self) -> None:
+        """Close the listening socket. Connections that are open stay open while they are in use."""
+
+    def has_unsent(self) -> bool:
+        """Whether bytes of a complete response still wait for their reader."""
+
+
+class RequestsInFlight:
+    """Around the ASGI application for HTTP: the requests that run now, under any server.
+
+    A shutdown waits for those whose bodies are whole; until then nothing has been done for a request.
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._whole: set[asyncio.Task[Any]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+
+        async def receive_and_note() -> dict[str, Any]:
+            message = await receive()
+            if not message.get("more_body"):
+                self._whole.add(task)
+            return message
+
+        try:
+            await self._application(scope, receive_and_note, send)
+        finally:
+            self._tasks.discard(task)
+            self._whole.discard(task)
+
+    def __len__(self) -> int:
+        """Without requests whose bodies are still arriving."""
+        return len(self._whole)
+
+    async def cancel(self) -> None:
+        """Cancel all of them, and wait FAREWELL_SECONDS at most until they have ended."""
+        if not self._tasks:
+            return
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(set(self._tasks), timeout=FAREWELL_SECONDS)
+
+
+class Lifecycle:
+    """Of one gateway in one process. `start` and `serve` run in the event loop; `on_ready` is called there
+    once connections are accepted."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        requests: RequestsInFlight,
+        *,
+        grace_seconds: float,
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._gateway = gateway
+        self._requests = requests
+        self._grace_seconds = grace_seconds
+        self._on_ready = on_ready
+        self._told_to_stop = asyncio.Event()
+
+    async def start(self) -> None:
+        """Before connections are accepted."""
+        await self._gateway.start()
+        _settle_garbage_collector()
+        _give_back_large_memory()
+
+    async def serve(self, server: Server) -> None:
+        """Run until a signal comes and everything has ended and is stored."""
+        loop = asyncio.get_running_loop()
+        # Under --reload this is another thread, and the reloader handles the signals in the main one.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self._on_signal)
+        loop.call_later(QUIET_SECONDS, self._free_memory_when_quiet, False)
+        loop.call_soon(self._on_ready)
+        await self._told_to_stop.wait()
+        server.stop_accepting()
+        await self._gateway.close_listeners()
+        await self._drain(server)
+        await self._stop()
+
+    def _on_signal(self) -> None:
+        if self._told_to_stop.is_set():
+            self._grace_seconds = 0
+        self._told_to_stop.set()
+
+    async def _drain(self, server: Server) -> None:
+        waited = 0.0
+        while (self._requests or server.has_unsent()) and waited < self._grace_seconds:
+            await asyncio.sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
+        self._gateway.is_stopping = True
+        if self._requests:
+            logger.warning("%d requests are cut short by the shutdown", len(self._requests))
+        await self._requests.cancel()
+
+    async def _stop(self) -> None:
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._gateway.stop()
+        except Exception:
+            logger.exception("Not everything could be stored at the end")
+
+    def _free_memory_when_quiet(self, was_quiet: bool) -> None:
+        """Under load the collector comes seldom (`_settle_garbage_collector`), and objects in cycles pile up,
+        such as errors with tracebacks; malloc keeps what was freed. All of it is given back when no request
+        has run for QUIET_SECONDS."""
+        is_quiet = not self._gateway.recorder.in_flight
+        youngest, *older = gc.get_count()
+        if is_quiet and was_quiet and (youngest > FEW_OBJECTS or any(older)):
+            gc.collect()
+            give_back_free_memory()
+        asyncio.get_running_loop().call_later(QUIET_SECONDS, self._free_memory_when_quiet, is_quiet)
+
+
+class Lifespan:
+    """ASGI's lifespan protocol, for servers that this project does not start itself, such as `uvicorn
+    proxy_site.asgi:application`. Asgi.readthedocs.io, Lifespan Protocol."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.ExitStack() as stack:
+            await receive()
+            try:
+                if connection.vendor == "sqlite":
+                    stack.enter_context(sole_server(settings.DATA_DIR))
+                await self._gateway.start()
+            except AlreadyServing as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            except Exception as error:
+                logger.exception("The gateway cannot start")
+                await send({"type": "lifespan.startup.failed", "message": f"{error}"})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self._gateway.is_stopping = True
+            try:
+                await self._gateway.close_listeners()
+                await self._gateway.stop()
+            except Exception as error:
+                logger.exception("Not everything could be stored at the end")
+                await send({"type": "lifespan.shutdown.failed", "message": f"{error}"})
+            else:
+                await send({"type": "lifespan.shutdown.complete"})
+
+
+def _settle_garbage_collector() -> None:
+    """What is there now stays: leave it out of every later collection, and collect less often. Cuts the
+    longest pauses under load to a tenth (docs/performance.md)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+
+
+def _give_back_large_memory() -> None:
+    """glibc keeps the memory of large bodies for the next ones, unless it is told from which size on to give
+    it back. Other C libraries have no such call."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_MEMORY_BYTES)
+
+
+def give_back_free_memory() -> None:
+    """Give the system what glibc keeps between pieces in use: after a burst most of its memory. A gigabyte
+    takes 0.15 s. Other C libraries have no such call."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,148 @@
+"""ASGI's lifespan, and the requests that a shutdown waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from django.db import OperationalError
+
+from proxy_site.data_dir import sole_server
+from proxy_site.serving.lifecycle import Lifespan, RequestsInFlight
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_django.fixtures import Settings
+
+    from gateway.service import Gateway
+
+
+class StandIn:
+    """For a gateway whose start or end may fail."""
+
+    def __init__(self, start: Exception | None = None, stop: Exception | None = None) -> None:
+        self.is_stopping = False
+        self._failures = {"start": start, "stop": stop}
+        self.calls: list[str] = []
+
+    async def start(self) -> None:
+        self._note("start")
+
+    async def close_listeners(self) -> None:
+        self._note("close_listeners")
+        assert self.is_stopping
+
+    async def stop(self) -> None:
+        self._note("stop")
+
+    def _note(self, call: str) -> None:
+        self.calls.append(call)
+        if failure := self._failures.get(call):
+            raise failure
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, settings: Settings) -> Path:
+    settings.DATA_DIR = tmp_path
+    return tmp_path
+
+
+async def live(gateway: StandIn) -> list[dict[str, Any]]:
+    """What a server is told when it sends both of its messages."""
+    told: list[dict[str, Any]] = []
+    messages = [{"type": "lifespan.shutdown"}, {"type": "lifespan.startup"}]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop()
+
+    async def send(message: dict[str, Any]) -> None:
+        told.append(message)
+
+    await Lifespan(cast("Gateway", gateway))({"type": "lifespan"}, receive, send)
+    return told
+
+
+async def test_a_server_starts_and_stops_the_gateway() -> None:
+    gateway = StandIn()
+
+    told = await live(gateway)
+
+    assert [message["type"] for message in told] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+    assert gateway.calls == ["start", "close_listeners", "stop"]
+
+
+async def test_a_start_that_fails_is_told_to_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    gateway = StandIn(start=OperationalError("no such table: accounts_account"))
+
+    told = await live(gateway)
+
+    assert told == [{"type": "lifespan.startup.failed", "message": "no such table: accounts_account"}]
+    assert gateway.calls == ["start"]
+    assert "The gateway cannot start" in caplog.text
+
+
+async def test_a_second_server_on_the_same_data_is_refused(data_dir: Path) -> None:
+    gateway = StandIn()
+
+    with sole_server(data_dir):
+        (told,) = await live(gateway)
+
+    assert told["type"] == "lifespan.startup.failed"
+    assert "already uses" in told["message"]
+    assert gateway.calls == []
+
+
+async def test_an_end_that_fails_is_told_to_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    told = await live(StandIn(stop=OperationalError("the disk is full")))
+
+    assert told[-1] == {"type": "lifespan.shutdown.failed", "message": "the disk is full"}
+    assert "Not everything could be stored" in caplog.text
+
+
+async def test_a_request_counts_from_the_end_of_its_body_to_its_own() -> None:
+    counts: list[int] = []
+    body = [{"type": "http.request", "more_body": False}, {"type": "http.request", "more_body": True}]
+
+    async def receive() -> dict[str, Any]:
+        return body.pop()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        counts.append(len(requests))
+        await receive()
+        counts.append(len(requests))
+        await receive()
+        counts.append(len(requests))
+
+    requests = RequestsInFlight(application)
+    await requests({"type": "http"}, receive, cast("Any", None))
+
+    assert [*counts, len(requests)] == [0, 0, 1, 0]
+
+
+async def test_cancelling_reaches_requests_whose_bodies_are_still_arriving() -> None:
+    ended: list[str] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+
+    requests = RequestsInFlight(application)
+    running = asyncio.create_task(requests({"type": "http"}, cast("Any", None), cast("Any", None)))
+    await asyncio.sleep(0)
+
+    await requests.cancel()
+    await running
+
+    assert ended == ["cancelled"]
+
+
+async def test_cancelling_nothing_does_not_wait() -> None:
+    async with asyncio.timeout(0.5):
+        await RequestsInFlight(None).cancel()
