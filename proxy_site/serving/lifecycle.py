@@ -17,8 +17,9 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
+from accounts.command_line import manage
 from proxy_site.data_dir import AlreadyServing, sole_server
 
 if TYPE_CHECKING:
@@ -166,8 +167,8 @@ class Lifecycle:
 
 
 class Lifespan:
-    """ASGI's lifespan protocol, for servers that this project does not start itself, such as `uvicorn
-    proxy_site.asgi:application`. Asgi.readthedocs.io, Lifespan Protocol."""
+    """ASGI's lifespan protocol, for servers that this project does not start itself, such as
+    `uvicorn proxy_site.asgi:application` (asgi.readthedocs.io, Lifespan Protocol)."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -175,28 +176,41 @@ class Lifespan:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with contextlib.ExitStack() as stack:
             await receive()
-            try:
-                if connection.vendor == "sqlite":
-                    stack.enter_context(sole_server(settings.DATA_DIR))
-                await self._gateway.start()
-            except AlreadyServing as error:
-                await send({"type": "lifespan.startup.failed", "message": str(error)})
-                return
-            except Exception as error:
-                logger.exception("The gateway cannot start")
-                await send({"type": "lifespan.startup.failed", "message": f"{error}"})
+            if problem := await self._start(stack):
+                await send({"type": "lifespan.startup.failed", "message": problem})
                 return
             await send({"type": "lifespan.startup.complete"})
             await receive()
-            self._gateway.is_stopping = True
-            try:
-                await self._gateway.close_listeners()
-                await self._gateway.stop()
-            except Exception as error:
-                logger.exception("Not everything could be stored at the end")
-                await send({"type": "lifespan.shutdown.failed", "message": f"{error}"})
+            if problem := await self._stop():
+                await send({"type": "lifespan.shutdown.failed", "message": problem})
             else:
                 await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self, stack: contextlib.ExitStack) -> str:
+        """Returns why it has failed. The lock of DATA_DIR is held until `stack` ends."""
+        try:
+            if connection.vendor == "sqlite":
+                stack.enter_context(sole_server(settings.DATA_DIR))
+            await self._gateway.start()
+        except AlreadyServing as error:
+            return str(error)
+        except DatabaseError as error:
+            return f"The database cannot be used: {error}. `{manage('migrate')}` brings it up to date."
+        except Exception as error:
+            logger.exception("The gateway cannot start")
+            return str(error)
+        return ""
+
+    async def _stop(self) -> str:
+        """Returns why not everything could be stored."""
+        self._gateway.is_stopping = True
+        try:
+            await self._gateway.close_listeners()
+            await self._gateway.stop()
+        except Exception as error:
+            logger.exception("Not everything could be stored at the end")
+            return str(error)
+        return ""
 
 
 def _settle_garbage_collector() -> None:

@@ -76,13 +76,21 @@ async def test_a_server_starts_and_stops_the_gateway() -> None:
     assert gateway.calls == ["start", "close_listeners", "stop"]
 
 
-async def test_a_start_that_fails_is_told_to_the_server(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_database_without_tables_is_told_to_the_server() -> None:
     gateway = StandIn(start=OperationalError("no such table: accounts_account"))
 
-    told = await live(gateway)
+    (told,) = await live(gateway)
 
-    assert told == [{"type": "lifespan.startup.failed", "message": "no such table: accounts_account"}]
+    assert told["type"] == "lifespan.startup.failed"
+    assert told["message"].startswith("The database cannot be used: no such table: accounts_account.")
+    assert "manage.py migrate" in told["message"]
     assert gateway.calls == ["start"]
+
+
+async def test_a_start_that_fails_is_told_to_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    told = await live(StandIn(start=OSError("no network")))
+
+    assert told == [{"type": "lifespan.startup.failed", "message": "no network"}]
     assert "The gateway cannot start" in caplog.text
 
 
