@@ -17,7 +17,7 @@ _temporary_folders: list[str] = []
 def main() -> None:
     if sys.platform == "win32":
         _refuse_windows()
-    is_server = sys.argv[1:2] == ["runserver"]
+    is_server = sys.argv[1:2] in (["runserver"], ["serve"])
     if is_server and "--reload" not in sys.argv:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop_at_once)

@@ -26,6 +26,7 @@ OURS = {"accounts", "dashboard", "gateway", "proxy_site"}
 GROUPS = {
     "Run": {
         "runserver": "start the gateway; --demo answers without any account",
+        "serve": "the same under uvicorn, for many clients at once",
         "setuplink": "print a link on which the operator chooses a password",
     },
     "Accounts": {

@@ -11,7 +11,8 @@ from gateway.errors import GatewayError, InvalidRequest, RequestTimedOut
 from gateway.telemetry.request_ids import accepted_or_new
 
 MAX_HEADER_BYTES = 64 * 1024
-"""Of the request line and all headers of one request."""
+MAX_HEADERS = 500
+"""Of one request; all of them, with the request line, have at most MAX_HEADER_BYTES."""
 MANY_PIECES, SMALL_PIECE_BYTES = 2_000, 64
 """A body in more pieces than that, on average smaller than that, costs more to take apart than to read."""
 LINGER_SECONDS = 5.0

@@ -1,0 +1,297 @@
+"""uvicorn's protocol with our limits, in this process, around small applications. What it does around the
+gateway: tests with ON_EACH_SERVER."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from proxy_site.serving import uvicorn as under_test
+from proxy_site.serving.uvicorn import GatewayServer
+from tests.clients.raw_http import request_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from proxy_site.serving.lifecycle import Lifecycle, Server
+
+KIB = 1024
+MIB = 1024 * KIB
+START = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+class UntilTold:
+    """A lifecycle without a gateway."""
+
+    def __init__(self) -> None:
+        self.is_ready = asyncio.Event()
+        self.told = asyncio.Event()
+
+    async def start(self) -> None:
+        pass
+
+    async def serve(self, server: Server) -> None:
+        self.is_ready.set()
+        await self.told.wait()
+        server.stop_accepting()
+
+
+@asynccontextmanager
+async def serving(application: Any, header_seconds: float = 60) -> AsyncIterator[tuple[GatewayServer, int]]:
+    """A server and its port."""
+    lifecycle = UntilTold()
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = GatewayServer(application, listener, cast("Lifecycle", lifecycle), header_seconds=header_seconds)
+    running = asyncio.create_task(server.serve())
+    await lifecycle.is_ready.wait()
+    try:
+        yield server, listener.getsockname()[1]
+    finally:
+        lifecycle.told.set()
+        await running
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=64 * KIB)
+    try:
+        yield reader, writer
+    finally:
+        cast("asyncio.Transport", writer.transport).abort()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def exchange(port: int, *pieces: bytes) -> bytes:
+    """All that comes until the server closes the connection. The pieces are sent one by one."""
+    async with connected(port) as (reader, writer), asyncio.timeout(10):
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.05)
+        return await everything(reader)
+
+
+async def everything(reader: asyncio.StreamReader) -> bytes:
+    """To the end, of either kind."""
+    received = b""
+    with suppress(ConnectionResetError):
+        while piece := await reader.read(64 * KIB):
+            received += piece
+    return received
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def answers(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    await send(START)
+    await send({"type": "http.response.body", "body": b"well"})
+
+
+# WebSockets
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": str(len(message["text"]))})
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+async def test_a_websocket_message_is_bounded(compression: str | None) -> None:
+    """Also one that is small only as long as it is compressed, or that comes in fragments."""
+    async with serving(echo) as (_, port):
+        for fragments in ([MIB + 1], [MIB // 2, MIB // 2 + 1]):
+            address = f"ws://127.0.0.1:{port}"
+            async with connect(address, compression=cast("Any", compression), proxy=None) as websocket:
+                await websocket.send("x" * MIB)
+                assert await websocket.recv() == str(MIB)
+                await websocket.send(["x" * size for size in fragments])
+                with pytest.raises(ConnectionClosed) as closed:
+                    await websocket.recv()
+
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1009
+
+
+# Flow control
+
+
+async def test_a_reader_that_does_not_read_stops_the_application() -> None:
+    sent = 0
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal sent
+        await send(START)
+        while sent < 200 * MIB:
+            await send({"type": "http.response.body", "body": bytes(64 * KIB), "more_body": True})
+            sent += 64 * KIB
+
+    async with serving(endless) as (server, port):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(request_bytes("GET", "/"))
+            await until(server.has_unsent)
+            await asyncio.sleep(0.2)
+            before = sent
+            await asyncio.sleep(0.2)
+
+            assert before == sent < 20 * MIB
+        await until(lambda: not server.has_unsent())
+
+
+async def test_an_application_that_does_not_read_stops_the_client() -> None:
+    wanted = asyncio.Event()
+    read = 0
+
+    async def patient(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal read
+        await wanted.wait()
+        while (message := await receive()).get("more_body"):
+            read += len(message["body"])
+        await send(START)
+        await send({"type": "http.response.body"})
+
+    async with serving(patient) as (_, port), connected(port) as (reader, writer):
+        writer.write(request_bytes(body=bytes(32 * MIB)))
+        await asyncio.sleep(0.3)
+        transport = cast("asyncio.Transport", writer.transport)
+        assert transport.get_write_buffer_size() > 8 * MIB
+
+        wanted.set()
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        assert read > 30 * MIB
+
+
+async def test_a_whole_response_counts_as_unsent_until_it_has_left() -> None:
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send({"type": "http.response.body", "body": bytes(30 * MIB)})
+
+    async with serving(large) as (server, port), connected(port) as (reader, writer):
+        writer.write(request_bytes("GET", "/", connection="close"))
+        await until(server.has_unsent)
+
+        async with asyncio.timeout(10):
+            assert len(await reader.read()) > 30 * MIB
+        assert not server.has_unsent()
+
+
+# Clients that leave, and applications that fail
+
+
+async def test_a_hang_up_is_told_although_another_request_waits() -> None:
+    told = asyncio.Event()
+
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        told.set()
+
+    async with serving(waits) as (_, port), connected(port) as (_, writer):
+        writer.write(request_bytes("GET", "/") * 2)
+        await asyncio.sleep(0.05)
+        writer.close()
+
+        async with asyncio.timeout(5):
+            await told.wait()
+
+
+async def test_an_application_that_fails_is_an_error_in_json(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError("a secret")
+
+    async with serving(fails) as (_, port):
+        raw = await exchange(port, request_bytes("GET", "/", connection="close"))
+
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 500")
+    assert orjson.loads(body)["error"]["type"] == "api_error"
+    assert b"secret" not in raw
+    assert "the application failed" in caplog.text
+
+
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
+async def test_half_a_response_has_no_end(error: type[BaseException]) -> None:
+    async def breaks_off(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await asyncio.sleep(0.05)
+        raise error
+
+    async with serving(breaks_off) as (_, port), connected(port) as (reader, writer):
+        writer.write(request_bytes("GET", "/"))
+        received = await everything(reader)
+
+    assert received.endswith(b"half\r\n")
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize("before", [b"", request_bytes("GET", "/")], ids=["first", "second"])
+@pytest.mark.parametrize("trickled", [b"GET / HTTP/1.1\r\nx: y", b"\r\n"])
+async def test_headers_have_a_deadline_on_every_request(before: bytes, trickled: bytes) -> None:
+    async with serving(answers, header_seconds=0.2) as (_, port):
+        received = await exchange(port, before, trickled)
+
+    assert received.count(b"HTTP/1.1 200") == bool(before)
+    assert received.count(b"HTTP/1.1 408") == 1
+
+
+@pytest.mark.parametrize("before", [b"", request_bytes("GET", "/")], ids=["new", "used"])
+async def test_an_idle_connection_is_closed(before: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "IDLE_SECONDS", 0.1)
+    async with serving(answers) as (_, port):
+        received = await exchange(port, before)
+
+    assert received.count(b"HTTP/1.1 200") == bool(before)
+    assert b"408" not in received
+
+
+# Hardly HTTP
+
+
+async def test_http_1_0_is_not_told_to_continue() -> None:
+    raw = b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}"
+    async with serving(answers) as (_, port):
+        received = await exchange(port, raw)
+
+    assert received.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_body_that_breaks_off_its_running_response_ends_the_connection() -> None:
+    async def early(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await receive()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with serving(early) as (_, port), connected(port) as (reader, writer):
+        writer.write(request_bytes(body=None, transfer_encoding="chunked"))
+        await reader.readuntil(b"half")
+        writer.write(b"zz\r\n")
+        async with asyncio.timeout(5):
+            assert await everything(reader) == b"\r\n"
+
+
+async def test_too_many_requests_at_once_are_refused_after_their_answers() -> None:
+    async with serving(answers) as (_, port):
+        received = await exchange(port, request_bytes("GET", "/") * 5000)
+
+    assert received.count(b"HTTP/1.1 200") == under_test.MOST_PIPELINED + 1
+    assert received.count(b"HTTP/1.1 400") == 1
+    assert received.endswith(b"}")
