@@ -1,4 +1,4 @@
-"""The gateway as its users run it: `manage.py runserver`, a process and a DATA_DIR of its own."""
+"""The gateway as its users run it: `manage.py runserver` or `serve`, a process and a DATA_DIR of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import orjson
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 30
+SERVERS = ("runserver", "serve")
+SERVER = os.environ.get("GATEWAY_SERVER", SERVERS[0])
+"""For tests that need only one of them."""
+ON_EACH_SERVER = pytest.mark.parametrize("server", SERVERS, indirect=True, scope="module")
+"""The `pytestmark` of modules whose tests touch what the server does; see the fixture `server`."""
 
 
 def free_port() -> int:
@@ -78,13 +84,20 @@ class LiveGateway:
     project = PROJECT
     """A test may set another version of the code."""
 
-    def __init__(self, emulator: EmulatorServer, data_dir: Path, *arguments: str, **settings: str) -> None:
+    def __init__(
+        self,
+        emulator: EmulatorServer,
+        data_dir: Path,
+        *arguments: str,
+        server: str = SERVER,
+        **settings: str,
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = clean_environment(data_dir, **emulator.gateway_settings(), **settings)
         self.output = ""
         self._emulator = emulator
-        self._arguments = arguments
+        self._command = (server, str(self.port), *arguments)
         self._ready = threading.Event()
 
     def __enter__(self) -> Self:
@@ -106,7 +119,7 @@ class LiveGateway:
     def start(self) -> None:
         self._ready.clear()
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "runserver", str(self.port), *self._arguments],
+            [sys.executable, "manage.py", *self._command],
             cwd=self.project, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._collect_output, daemon=True)

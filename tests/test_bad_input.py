@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 from tests.clients.raw_http import Answer, as_chunks, ask, post, request_bytes, wire
+from tests.live_gateway import ON_EACH_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.live_gateway import LiveGateway
 
+pytestmark = ON_EACH_SERVER
 HELLO: dict[str, Any] = {
     "model": "claude-sonnet-4-6",
     "max_tokens": 100,
@@ -260,10 +263,7 @@ def test_a_model_name_may_have_a_slash(name: str, url: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        *(
-            (method, "/v1/messages", "POST")
-            for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW")
-        ),
+        *((method, "/v1/messages", "POST") for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS")),
         ("GET", "/v1/messages/count_tokens", "POST"),
         ("POST", "/v1/models", "GET, HEAD"),
         ("DELETE", "/v1/models/claude-sonnet-4-6", "GET, HEAD"),
@@ -276,6 +276,15 @@ def test_another_method_gets_the_allowed_ones(method: str, path: str, allowed: s
 
     assert_refused(answer, 405, "invalid_request_error", method)
     assert answer.headers["allow"] == allowed
+
+
+def test_an_unknown_method_is_refused(url: str) -> None:
+    answer = ask(url, request_bytes("BREW", "/v1/messages", b"{}"), "BREW")
+
+    assert (answer.status, answer.error["type"]) in {
+        (405, "invalid_request_error"),  # httptools does not read such a request at all
+        (400, "invalid_request_error"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -418,6 +427,38 @@ HARDLY_HTTP = {
     "too many headers": b"GET /health HTTP/1.1\r\n" + LOCAL + b"x: y\r\n" * 5000 + b"\r\n",
     "an endless path": b"GET /" + b"y" * 200_000 + b" HTTP/1.1\r\n" + LOCAL + b"\r\n",
     "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/2 without its preface": b"GET /health HTTP/2.0\r\n" + LOCAL + b"\r\n",
+}
+# Which two programs would not take apart in the same way: PortSwigger's pages on request smuggling, and the
+# reports on chunks in golang/go (71988) and valyala/fasthttp (1899)
+WORD = b"5\r\nhello\r\n0\r\n\r\n"
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\n" + LOCAL + b"\r\n"
+AMBIGUOUS = {
+    "a length and chunks": b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+    "chunks and a length": b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n" + WORD,
+    "chunks by another name": b"Transfer-Encoding: xchunked\r\n\r\n" + WORD,
+    "chunks of another coding": b"Transfer-Encoding: gzip, chunked\r\n\r\n" + WORD,
+    "chunks, and then more": b"Transfer-Encoding: chunked, identity\r\n\r\n" + WORD,
+    "chunks twice": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n" + WORD,
+    "a blank before the colon": b"Transfer-Encoding : chunked\r\n\r\n" + WORD,
+    "a name on two lines": b"Transfer-Encoding\r\n : chunked\r\n\r\n" + WORD,
+    "a lone LF between headers": b"X: X\nTransfer-Encoding: chunked\r\n\r\n" + WORD,
+    "a lone CR between headers": b"X: X\rTransfer-Encoding: chunked\r\n\r\n" + WORD,
+    "a vertical tab": b"Transfer-Encoding: \x0bchunked\r\n\r\n" + WORD,
+    "one length twice": b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+    "a list of lengths": b"Content-Length: 5, 5\r\n\r\nhello",
+    "a length with a sign": b"Content-Length: +5\r\n\r\nhello",
+    "a length in hexadecimal": b"Content-Length: 0x5\r\n\r\nhello",
+    "a length with an underscore": b"Content-Length: 0_5\r\n\r\nhello",
+    "a length of nothing": b"Content-Length: \r\n\r\nhello",
+    "a chunk of 0x5": b"Transfer-Encoding: chunked\r\n\r\n0x" + WORD,
+    "a chunk of +5": b"Transfer-Encoding: chunked\r\n\r\n+" + WORD,
+    "a chunk of -5": b"Transfer-Encoding: chunked\r\n\r\n-" + WORD,
+    "a lone LF after a chunk's size": b"Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n",
+    "a lone LF in a chunk's extension": b"Transfer-Encoding: chunked\r\n\r\n5;a=\nb\r\nhello\r\n0\r\n\r\n",
+    "a lone CR in a chunk's extension": b"Transfer-Encoding: chunked\r\n\r\n5;a=\rb\r\nhello\r\n0\r\n\r\n",
+    "a chunk without its line end": b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello0\r\n\r\n",
+    "a zero byte in a header": b"X: a\x00b\r\nContent-Length: 0\r\n\r\n",
 }
 
 
@@ -427,6 +468,74 @@ def test_malformed_http_is_refused_with_the_same_error(name: str, url: str) -> N
         connection.send(HARDLY_HTTP[name])
 
         assert_refused(connection.answer(), 400, "invalid_request_error")
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_ambiguous_framing_is_refused_once(name: str, url: str) -> None:
+    with wire(url) as connection:
+        connection.send(b"POST /v1/messages/count_tokens HTTP/1.1\r\n" + LOCAL + AMBIGUOUS[name])
+        raw = connection.everything()
+
+    assert raw.startswith(b"HTTP/1.1 400")
+    assert raw.count(b'"type":"error"') == 1
+
+
+def test_trailers_are_no_headers(url: str) -> None:
+    """Headers are judged before the body; what comes after it must not change them."""
+    start = request_bytes(body=None, transfer_encoding="chunked", content_type="application/json")
+    body = as_chunks(orjson.dumps(HELLO)).removesuffix(b"\r\n")
+    trailers = b"x-forwarded-for: 192.0.2.1\r\nhost: evil.example.com\r\n\r\n"
+    with wire(url) as connection:
+        connection.send(start + body + trailers + request_bytes("GET", "/health"))
+
+        assert [connection.answer().status, connection.answer("GET").status] == [200, 200]
+
+
+@pytest.mark.parametrize("endless", [b"5;" + b"x" * 300_000, b"0\r\nx: " + b"y" * 300_000, b"0" * 300_000])
+def test_the_framing_of_a_body_is_limited(endless: bytes, url: str) -> None:
+    with wire(url) as connection:
+        connection.send(request_bytes(body=None, transfer_encoding="chunked"))
+        with suppress(OSError):
+            connection.send(endless)
+
+        assert connection.everything().startswith(b"HTTP/1.1 400")
+
+
+def test_malformed_http_after_a_request_leaves_its_answer_whole(url: str) -> None:
+    for bad in (b"nonsense\r\n\r\n", request_bytes(body=b"zz\r\n", transfer_encoding="chunked")):
+        with wire(url) as connection:
+            connection.send(request_bytes(body=orjson.dumps(HELLO), content_type="application/json") + bad)
+            first, second = connection.answer(), connection.answer()
+
+            assert (first.status, orjson.loads(first.body)["type"]) == (200, "message")
+            assert_refused(second, 400, "invalid_request_error")
+            assert connection.is_closed_by_server()
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
+def test_an_upgrade_with_a_body_is_ignored(upgrade: str, url: str) -> None:
+    """Java's HTTP client asks for HTTP/2 with its first request."""
+    headers = {"upgrade": upgrade, "connection": "Upgrade, HTTP2-Settings", "http2_settings": "AAMAAABk"}
+    raw = request_bytes(
+        body=as_chunks(orjson.dumps(HELLO)),
+        transfer_encoding="chunked",
+        content_type="application/json",
+        **headers,
+    )
+    with wire(url) as connection:
+        connection.send(raw + request_bytes("GET", "/health"))
+
+        assert [connection.answer().status, connection.answer("GET").status] == [200, 200]
+
+
+def test_ten_thousand_requests_at_once_are_no_failure(url: str) -> None:
+    with wire(url) as connection:
+        with suppress(OSError):
+            connection.send(
+                request_bytes("GET", "/health", connection="close") + b"GET / HTTP/1.1\r\n\r\n" * 10_000
+            )
+
+        assert connection.answer("GET").status == 200
 
 
 def test_malformed_http_closes_the_connection(url: str) -> None:
@@ -507,7 +616,6 @@ HANDSHAKE = {
 @pytest.mark.parametrize(
     "headers",
     [
-        {"upgrade": "websocket"},
         {"upgrade": "websocket", "connection": "Upgrade"},
         {**HANDSHAKE, "sec_websocket_key": "x"},
         {**HANDSHAKE, "sec_websocket_version": "99"},
@@ -520,6 +628,13 @@ HANDSHAKE = {
 def test_an_unknown_websocket_is_refused(headers: dict[str, str], url: str) -> None:
     assert 400 <= ask(url, request_bytes("GET", "/v1/models", b"", **headers), "GET").status < 500
     time.sleep(0.1)  # what goes wrong with the end of a connection is printed after its answer
+
+
+def test_an_upgrade_without_its_connection_header_is_ignored_or_refused(url: str) -> None:
+    """Ignored by RFC 9110, 7.8."""
+    answer = ask(url, request_bytes("GET", "/v1/models", b"", upgrade="websocket"), "GET")
+
+    assert answer.status in {200, 400}
 
 
 # The order of things

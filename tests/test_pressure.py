@@ -16,12 +16,14 @@ import pytest
 
 from tests.clients.raw_http import as_chunks, ask, post, request_bytes, wire
 from tests.clients.test_large_bodies import WatchedGateway
+from tests.live_gateway import ON_EACH_SERVER, LiveGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proxy_site.emulator.server import EmulatorServer
 
+pytestmark = ON_EACH_SERVER
 MIB = 1024 * 1024
 HELLO: dict[str, Any] = {
     "model": "claude-sonnet-4-6",
@@ -33,12 +35,13 @@ KEY = {"x_api_key": "secret"}
 
 @pytest.fixture(scope="module")
 def gateway_under_pressure(
-    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
+    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory, server: str
 ) -> Iterator[WatchedGateway]:
     temporary = str(tmp_path_factory.mktemp("tmp"))
     with WatchedGateway(
         shared_emulator,
         tmp_path_factory.mktemp("data"),
+        server=server,
         TMPDIR=temporary,
         AUTH_TOKEN="secret",
         HEADER_TIMEOUT_SECONDS="3",
@@ -212,11 +215,10 @@ def test_a_page_takes_no_larger_body_than_the_api(gateway: WatchedGateway) -> No
 
 
 def test_an_unfinished_body_does_not_delay_the_stop(
-    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
+    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory, server: str
 ) -> None:
-    folder = str(tmp_path_factory.mktemp("tmp"))
     with (
-        WatchedGateway(shared_emulator, tmp_path_factory.mktemp("data"), TMPDIR=folder) as gateway,
+        LiveGateway(shared_emulator, tmp_path_factory.mktemp("data"), server=server) as gateway,
         wire(gateway.url) as connection,
     ):
         connection.send(request_bytes(body=None, content_length="1000") + b"{")
@@ -224,9 +226,11 @@ def test_an_unfinished_body_does_not_delay_the_stop(
         started = time.monotonic()
 
         status = gateway.stop()
+        answer = connection.answer()
 
     assert status == 0
     assert time.monotonic() - started < 5
+    assert (answer.status, answer.error["type"]) == (529, "overloaded_error")
 
 
 IMAGE = {"type": "base64", "media_type": "image/png", "data": "QUJD" * (300 * 1024)}
@@ -235,17 +239,19 @@ LARGE = orjson.dumps(
 )
 
 
-def children_of(gateway: WatchedGateway) -> list[int]:
+def children_of(gateway: LiveGateway) -> list[int]:
     threads = Path("/proc", str(gateway.process.pid), "task").iterdir()
     return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_worker_processes_end_with_the_gateway_and_not_before(
-    number: signal.Signals, shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
+    number: signal.Signals,
+    shared_emulator: EmulatorServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    server: str,
 ) -> None:
-    folder = str(tmp_path_factory.mktemp("tmp"))
-    with WatchedGateway(shared_emulator, tmp_path_factory.mktemp("data"), TMPDIR=folder) as gateway:
+    with LiveGateway(shared_emulator, tmp_path_factory.mktemp("data"), server=server) as gateway:
         assert children_of(gateway) == []
         assert post(gateway.url, LARGE, "/v1/messages/count_tokens").status == 200
         (worker,) = children_of(gateway)

@@ -16,14 +16,14 @@ import pytest
 from proxy_site.emulator.delivery.behaviour import pace, stall_before_headers
 from tests.clients.raw_http import request_bytes
 from tests.gateway.conftest import a_body
-from tests.live_gateway import LiveGateway
+from tests.live_gateway import ON_EACH_SERVER, LiveGateway
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy_site.emulator.server import EmulatorServer
 
-
+pytestmark = ON_EACH_SERVER
 GRACE_SECONDS = 30
 """The default of SHUTDOWN_GRACE_SECONDS."""
 
@@ -61,14 +61,14 @@ def until_refused(gateway: LiveGateway) -> None:
     raise AssertionError("the gateway still accepts connections")
 
 
-def a_gateway(emulator: EmulatorServer, tmp_path: Path, **settings: str) -> LiveGateway:
+def a_gateway(emulator: EmulatorServer, tmp_path: Path, server: str, **settings: str) -> LiveGateway:
     emulator.state.lift_quotas()
-    return LiveGateway(emulator, tmp_path, MAX_CONCURRENT_REQUESTS="0", **settings)
+    return LiveGateway(emulator, tmp_path, server=server, MAX_CONCURRENT_REQUESTS="0", **settings)
 
 
-def test_running_streams_may_finish(emulator: EmulatorServer, tmp_path: Path) -> None:
+def test_running_streams_may_finish(emulator: EmulatorServer, tmp_path: Path, server: str) -> None:
     emulator.state.reply("one two three four", behaviour=pace(chunk_delay=0.3, chunk_count=4))
-    with a_gateway(emulator, tmp_path) as gateway:
+    with a_gateway(emulator, tmp_path, server) as gateway:
         reader = Reader(gateway)
         reader.begun.wait(10)
 
@@ -80,9 +80,11 @@ def test_running_streams_may_finish(emulator: EmulatorServer, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("count", [1, 100])
-def test_longer_streams_end_with_the_reason(count: int, emulator: EmulatorServer, tmp_path: Path) -> None:
+def test_longer_streams_end_with_the_reason(
+    count: int, emulator: EmulatorServer, tmp_path: Path, server: str
+) -> None:
     emulator.state.pace = pace(chunk_delay=0.5, chunk_count=200)
-    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="1") as gateway:
+    with a_gateway(emulator, tmp_path, server, SHUTDOWN_GRACE_SECONDS="1") as gateway:
         readers = [Reader(gateway) for _ in range(count)]
         for reader in readers:
             assert reader.begun.wait(20)
@@ -99,9 +101,11 @@ def test_longer_streams_end_with_the_reason(count: int, emulator: EmulatorServer
     emulator.state.log.wait_until_idle()
 
 
-def test_a_plain_request_that_takes_longer_gets_an_error(emulator: EmulatorServer, tmp_path: Path) -> None:
+def test_a_plain_request_that_takes_longer_gets_an_error(
+    emulator: EmulatorServer, tmp_path: Path, server: str
+) -> None:
     emulator.state.fault(stall_before_headers(30))
-    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="0") as gateway:
+    with a_gateway(emulator, tmp_path, server, SHUTDOWN_GRACE_SECONDS="0") as gateway:
         reader = Reader(gateway, stream=False)
         emulator.state.log.wait_for(lambda entry: entry.method == "streamGenerateContent")
 
@@ -112,14 +116,16 @@ def test_a_plain_request_that_takes_longer_gets_an_error(emulator: EmulatorServe
     assert "The gateway is shutting down." in reader.text
 
 
-def test_a_blocked_reader_gets_no_second_answer(emulator: EmulatorServer, tmp_path: Path) -> None:
+def test_a_blocked_reader_gets_no_second_answer(
+    emulator: EmulatorServer, tmp_path: Path, server: str
+) -> None:
     emulator.state.lift_quotas()
     text = "word " * 200
     emulator.state.reply_chunks(
         [{"response": {"candidates": [{"content": {"parts": [{"text": text}]}}]}}] * 20_000
     )
     with (
-        a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="0") as gateway,
+        a_gateway(emulator, tmp_path, server, SHUTDOWN_GRACE_SECONDS="0") as gateway,
         socket.socket() as connection,
     ):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -140,9 +146,9 @@ def test_a_blocked_reader_gets_no_second_answer(emulator: EmulatorServer, tmp_pa
     assert "Traceback" not in gateway.output
 
 
-def test_a_second_signal_does_not_wait(emulator: EmulatorServer, tmp_path: Path) -> None:
+def test_a_second_signal_does_not_wait(emulator: EmulatorServer, tmp_path: Path, server: str) -> None:
     emulator.state.pace = pace(chunk_delay=0.5, chunk_count=200)
-    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="600") as gateway:
+    with a_gateway(emulator, tmp_path, server, SHUTDOWN_GRACE_SECONDS="600") as gateway:
         reader = Reader(gateway)
         reader.begun.wait(10)
 
@@ -153,9 +159,11 @@ def test_a_second_signal_does_not_wait(emulator: EmulatorServer, tmp_path: Path)
     assert status == 0
 
 
-def test_a_new_client_is_not_accepted_while_others_finish(emulator: EmulatorServer, tmp_path: Path) -> None:
+def test_a_new_client_is_not_accepted_while_others_finish(
+    emulator: EmulatorServer, tmp_path: Path, server: str
+) -> None:
     emulator.state.pace = pace(chunk_delay=0.5, chunk_count=200)
-    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="600") as gateway:
+    with a_gateway(emulator, tmp_path, server, SHUTDOWN_GRACE_SECONDS="600") as gateway:
         reader = Reader(gateway)
         reader.begun.wait(10)
         gateway.process.send_signal(signal.SIGTERM)
@@ -166,9 +174,11 @@ def test_a_new_client_is_not_accepted_while_others_finish(emulator: EmulatorServ
         assert gateway.stop() == 0
 
 
-def test_activity_streams_do_not_delay_the_shutdown(emulator: EmulatorServer, tmp_path: Path) -> None:
+def test_activity_streams_do_not_delay_the_shutdown(
+    emulator: EmulatorServer, tmp_path: Path, server: str
+) -> None:
     """A page that listens for events would do so for ever; a request that is under way may still finish."""
-    with a_gateway(emulator, tmp_path, WEBUI_PASSWORD="operator-password") as gateway:
+    with a_gateway(emulator, tmp_path, server, WEBUI_PASSWORD="operator-password") as gateway:
         watcher = httpx.Client(auth=("admin", "operator-password"), timeout=30)
         with watcher.stream("GET", f"{gateway.url}/api/activity") as watched:
             lines = watched.iter_lines()
