@@ -8,7 +8,6 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import DatabaseError, connection
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils import timezone
@@ -39,33 +38,18 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
+    View = Callable[..., HttpResponseBase]
+
 DEFAULT_SPAN = timedelta(days=1)
+HISTORY_SPAN = timedelta(days=30)
 DEFAULT_PAGE = 50
 PING_SECONDS = 15.0
 NO_DATABASE = "The gateway's database cannot be used at the moment; its log says why."
 
 
-def for_operator(view: Callable[..., Any]) -> Callable[..., Any]:
-    """GET only: nothing here changes anything, so no page of another site can do harm with it."""
-
-    if iscoroutinefunction(view):
-
-        def refusal_alone(request: HttpRequest) -> HttpResponseBase | None:
-            try:
-                return _refusal(request)
-            finally:
-                if not connection.in_atomic_block:
-                    connection.close()  # the answer may last for hours
-
-        @csrf_exempt
-        @wraps(view)
-        async def checked_async(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-            try:
-                return await sync_to_async(refusal_alone)(request) or await view(request, **kwargs)
-            except DatabaseError:
-                return _failed(Unavailable(NO_DATABASE, retry_after_seconds=5))
-
-        return checked_async
+def for_operator(view: View) -> View:
+    """Answer the operator's GET and HEAD only: nothing here changes anything, so no page of another site can
+    do harm with it."""
 
     @csrf_exempt
     @wraps(view)
@@ -126,15 +110,13 @@ def sessions(request: HttpRequest) -> HttpResponse:
 @for_operator
 def history(request: HttpRequest) -> HttpResponse:
     """By hour and model, in the shape that other tools of this kind have, and more numbers beside it."""
-    since = _since(request, timedelta(days=30))
+    since = _since(request, HISTORY_SPAN)
+    return JsonResponse({"since": since, "history": _by_hour(since)})
+
+
+def _by_hour(since: datetime) -> dict[str, dict[str, Any]]:
     hours = usage.history(since)
-    return JsonResponse(
-        {"since": since, "history": {_hour(at): _of_hour(models) for at, models in hours.items()}}
-    )
-
-
-def _hour(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H}:00:00.000Z"
+    return {f"{at:%Y-%m-%dT%H}:00:00.000Z": _of_hour(models) for at, models in hours.items()}
 
 
 def _of_hour(models: dict[str, usage.Totals]) -> dict[str, Any]:
@@ -209,8 +191,7 @@ def account_limits(request: HttpRequest) -> HttpResponse:
         return HttpResponse(limits.as_text(found), content_type="text/plain; charset=utf-8")
     body = limits.as_json(found)
     if request.GET.get("includeHistory") == "true":
-        hours = usage.history(timezone.now() - timedelta(days=30))
-        body["history"] = {_hour(at): _of_hour(models) for at, models in hours.items()}
+        body["history"] = _by_hour(timezone.now() - HISTORY_SPAN)
     return JsonResponse(body)
 
 
@@ -227,13 +208,13 @@ def requests(request: HttpRequest) -> HttpResponse:
         client=given.get("client", ""),
         request_class=given.get("class", ""),
         session=given.get("session", ""),
-        status=_number(request, "status", None, 100, 599),
+        status=_number(request, "status", 100, 599),
         errors=given.get("errors") == "true",
         since=_moment(request, "since"),
         until=_moment(request, "until"),
     )
-    limit = _number(request, "limit", DEFAULT_PAGE, 1, search.LARGEST_PAGE) or DEFAULT_PAGE
-    rows = search.page(wanted, before=_number(request, "before", None, 0, 2**63 - 1), limit=limit + 1)
+    limit = _number(request, "limit", 1, search.LARGEST_PAGE) or DEFAULT_PAGE
+    rows = search.page(wanted, before=_number(request, "before", 0, 2**63 - 1), limit=limit + 1)
     more = rows[limit - 1].pk if len(rows) > limit else None
     return JsonResponse({"requests": [search.as_json(row) for row in rows[:limit]], "before": more})
 
@@ -258,11 +239,12 @@ def one_request(request: HttpRequest, request_id: str) -> HttpResponse:
 
 
 @for_operator
-async def activity(request: HttpRequest) -> HttpResponseBase:
-    """Server-sent events: a batch of what has happened, now and then; a jump in `number` means that one is
-    missing."""
+def activity(request: HttpRequest) -> HttpResponseBase:
+    """Server-sent events, each a batch of activity; a gap in `number` is a batch that was lost."""
     if request.method == "HEAD":
         return HttpResponse(content_type="text/event-stream")
+    if not connection.in_atomic_block:
+        connection.close()  # the stream may last for hours
     return StreamingHttpResponse(
         _batches(),
         content_type="text/event-stream",
@@ -308,10 +290,10 @@ def _moment(request: HttpRequest, name: str) -> datetime | None:
         raise InvalidRequest(f"{name}: {error}") from error
 
 
-def _number(request: HttpRequest, name: str, default: int | None, low: int, high: int) -> int | None:
+def _number(request: HttpRequest, name: str, low: int, high: int) -> int | None:
     text = request.GET.get(name, "")
     if not text:
-        return default
+        return None
     if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
         raise InvalidRequest(f"{name}: must be a whole number from {low} to {high}.")
     return int(text)

@@ -81,47 +81,22 @@ def cacheable(required: dict[str, Check] | None = None, /, **optional: Check) ->
 
 # --- text, images and documents ---
 
+
+def location(index: str, required: dict[str, Check], /, **optional: Check) -> Check:
+    indexes = {f"start_{index}": integer, f"end_{index}": integer}
+    return shape({"cited_text": string, **required, **indexes}, **optional)
+
+
 CITATION = variants(
     {
-        "char_location": shape(
-            {
-                "cited_text": string,
-                "document_index": integer,
-                "start_char_index": integer,
-                "end_char_index": integer,
-            },
-            document_title=string,
-        ),
-        "page_location": shape(
-            {
-                "cited_text": string,
-                "document_index": integer,
-                "start_page_number": integer,
-                "end_page_number": integer,
-            },
-            document_title=string,
-        ),
-        "content_block_location": shape(
-            {
-                "cited_text": string,
-                "document_index": integer,
-                "start_block_index": integer,
-                "end_block_index": integer,
-            },
-            document_title=string,
-        ),
+        "char_location": location("char_index", {"document_index": integer}, document_title=string),
+        "page_location": location("page_number", {"document_index": integer}, document_title=string),
+        "content_block_location": location("block_index", {"document_index": integer}, document_title=string),
         "web_search_result_location": shape(
             {"cited_text": string, "url": string}, encrypted_index=string, title=string
         ),
-        "search_result_location": shape(
-            {
-                "cited_text": string,
-                "search_result_index": integer,
-                "source": string,
-                "start_block_index": integer,
-                "end_block_index": integer,
-            },
-            title=string,
+        "search_result_location": location(
+            "block_index", {"search_result_index": integer, "source": string}, title=string
         ),
     },
     is_open=True,
@@ -291,14 +266,9 @@ SEARCHED_SITES: dict[str, Check] = {
     "max_uses": integer,
     "response_inclusion": one_of("full", "excluded"),
 }
+NAMED_TOOLS = shape({"tools": list_of(variants({"tool_reference": shape({"name": string})}))})
 SOURCES_OF_URLS = variants(
-    {
-        "all": an_object,
-        "none": an_object,
-        "only": shape({"tools": list_of(variants({"tool_reference": shape({"name": string})}))}),
-        "except": shape({"tools": list_of(variants({"tool_reference": shape({"name": string})}))}),
-    },
-    is_open=True,
+    {"all": an_object, "none": an_object, "only": NAMED_TOOLS, "except": NAMED_TOOLS}, is_open=True
 )
 
 
@@ -318,6 +288,7 @@ CUSTOM_TOOL = shape(
 FUNCTION = shape(name=tool_name, description=string, parameters=an_object, input_schema=an_object)
 FOREIGN_TOOL = shape(function=FUNCTION, custom=FUNCTION, name=tool_name, parameters=an_object)
 FOREIGN_KEYS = {"function", "custom", "parameters"}
+MCP_TOOLS = list_of(shape({"name": string, "input_schema": an_object}, description=string))
 USE_OF_A_TOOL = shape(defer_loading=boolean, enabled=boolean)
 TOOLSET = cacheable(configs=map_of(USE_OF_A_TOOL))
 
@@ -349,6 +320,8 @@ WEB_FETCH = named(
         client_tool_results=SOURCES_OF_URLS, server_tool_results=SOURCES_OF_URLS, user_input=SOURCES_OF_URLS
     ),
 )
+
+
 TOOL_TYPES: dict[str, Check] = {
     "custom": CUSTOM_TOOL,
     "function": FOREIGN_TOOL,
@@ -386,7 +359,7 @@ TOOL_TYPES: dict[str, Check] = {
         {"mcp_server_name": string},
         configs=map_of(USE_OF_A_TOOL),
         default_config=USE_OF_A_TOOL,
-        tools=list_of(shape({"name": string, "input_schema": an_object}, description=string)),
+        tools=MCP_TOOLS,
     ),
 }
 NEWER_TOOL = shape(name=tool_name)
@@ -449,12 +422,7 @@ EITHER_ROLE: dict[str, Check] = {
     "advisor_tool_result": server_result(),
     "mcp_tool_use": cacheable({"id": string, "name": string, "server_name": string}),
     "mcp_tool_result": cacheable({"tool_use_id": string}, content=RESULT_CONTENT, is_error=boolean),
-    "mcp_tool_listing": shape(
-        {
-            "mcp_server_name": string,
-            "tools": list_of(shape({"name": string, "input_schema": an_object}, description=string)),
-        }
-    ),
+    "mcp_tool_listing": shape({"mcp_server_name": string, "tools": MCP_TOOLS}),
     "container_upload": cacheable({"file_id": string}),
     "compaction": cacheable(
         content=string,
