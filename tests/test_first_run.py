@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -92,30 +93,40 @@ def assert_one_sentence(done: subprocess.CompletedProcess[bytes], status: int, *
 # What a fresh machine gets
 
 
-def test_the_banner_shows_addresses_and_folders(env: dict[str, str]) -> None:
-    port = str(free_port())
-    with Server(port, env=env) as server:
-        banner = server.banner()
+@dataclass(frozen=True)
+class FirstRun:
+    """A server that was started without anything, and runs."""
 
-    url = f"http://127.0.0.1:{port}"
+    url: str
+    data_dir: Path
+    banner: str
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstRun]:
+    """For tests that leave no mark on it."""
+    port, data_dir = free_port(), tmp_path_factory.mktemp("first") / "data"
+    with Server(str(port), env=clean_environment(data_dir)) as server:
+        yield FirstRun(f"http://127.0.0.1:{port}", data_dir, server.banner())
+
+
+def test_the_banner_shows_addresses_and_folders(first_run: FirstRun) -> None:
     for line in (
-        f"Antigravity Claude Proxy {version()} is listening on {url}\n",
-        f"export ANTHROPIC_BASE_URL={url}",
+        f"Antigravity Claude Proxy {version()} is listening on {first_run.url}\n",
+        f"export ANTHROPIC_BASE_URL={first_run.url}",
         "export ANTHROPIC_AUTH_TOKEN=anything",
-        f"{url}/admin/",
-        env["DATA_DIR"],
+        f"{first_run.url}/admin/",
+        str(first_run.data_dir),
         "There is no account yet. Add one:",
     ):
-        assert line in banner
+        assert line in first_run.banner
 
 
-def test_the_banner_says_what_auto_mode_needs(env: dict[str, str]) -> None:
-    with Server(f"{free_port()}", env=env) as server:
-        without = server.banner()
+def test_the_banner_says_what_auto_mode_needs(first_run: FirstRun, env: dict[str, str]) -> None:
     with Server(f"{free_port()}", env={**env, "SAFEGUARDS_MODEL": "gemini-3-flash"}) as server:
         checked = server.banner()
 
-    assert "name a model that checks them" in without
+    assert "name a model that checks them" in first_run.banner
     assert "Auto mode               tool calls are checked by gemini-3-flash" in checked
 
 
@@ -139,13 +150,9 @@ def test_the_set_up_link_is_shown_at_a_terminal(env: dict[str, str]) -> None:
     assert [line for line in terminal.text.splitlines() if len(line) > 80 and "/" not in line] == []
 
 
-def test_the_set_up_link_never_reaches_a_log(env: dict[str, str]) -> None:
-    port = str(free_port())
-    with Server(port, env=env) as server:
-        banner = server.banner()
-
-    assert "/set-up/" not in banner
-    assert f"manage.py setuplink 127.0.0.1:{port}" in banner
+def test_the_set_up_link_never_reaches_a_log(first_run: FirstRun) -> None:
+    assert "/set-up/" not in first_run.banner
+    assert f"manage.py setuplink {first_run.url.removeprefix('http://')}" in first_run.banner
 
 
 def test_the_banner_offers_the_file_of_another_tool(env: dict[str, str]) -> None:
@@ -159,13 +166,10 @@ def test_the_banner_offers_the_file_of_another_tool(env: dict[str, str]) -> None
     assert other.read_text() == '{"accounts": []}'
 
 
-def test_all_that_it_makes_is_for_its_owner_only(env: dict[str, str]) -> None:
-    data_dir = Path(env["DATA_DIR"])
-    with Server(str(free_port()), env=env) as server:
-        server.banner()
-        made = {path.name: mode_of(path) for path in data_dir.iterdir()}
+def test_all_that_it_makes_is_for_its_owner_only(first_run: FirstRun) -> None:
+    made = {path.name: mode_of(path) for path in first_run.data_dir.iterdir()}
 
-    assert mode_of(data_dir) == 0o700
+    assert mode_of(first_run.data_dir) == 0o700
     assert {"proxy.sqlite3", "secret_key", "credentials_keys", "server.lock"} <= made.keys()
     assert set(made.values()) == {0o600}, made
 
@@ -187,11 +191,8 @@ def test_a_second_start_keeps_keys_and_accounts(emulator: EmulatorServer, env: d
     assert [(data_dir / name).read_text() for name in ("secret_key", "credentials_keys")] == keys
 
 
-def test_without_an_account_it_says_how_to_add_one(env: dict[str, str]) -> None:
-    port = free_port()
-    with Server(str(port), env=env) as server:
-        server.banner()
-        answer = post(f"http://127.0.0.1:{port}", HELLO)
+def test_without_an_account_it_says_how_to_add_one(first_run: FirstRun) -> None:
+    answer = post(first_run.url, HELLO)
 
     assert (answer.status, answer.error["type"]) == (503, "api_error")
     assert answer.headers["x-should-retry"] == "false"
@@ -201,12 +202,9 @@ def test_without_an_account_it_says_how_to_add_one(env: dict[str, str]) -> None:
 # Pages and health
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    with Server(str(port), env=clean_environment(tmp_path_factory.mktemp("data"))) as server:
-        server.banner()
-        yield f"http://127.0.0.1:{port}"
+@pytest.fixture
+def pages(first_run: FirstRun) -> str:
+    return first_run.url
 
 
 def test_the_front_door_leads_to_the_admin_pages(pages: str) -> None:
