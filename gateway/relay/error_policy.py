@@ -48,7 +48,7 @@ class ErrorPolicy:
     """What is tried next: the same account, the next address, then the next account, unless `ends_request`.
     And what the client gets when nothing is left to try."""
 
-    error: type[GatewayError]
+    error: type[GatewayError] = OperatorMustAct
     """Its status and type."""
     sentence: str = "The upstream failed: {reason}."
     """For the client, with {label} of the account and {reason}; an upstream's own message goes before it."""
@@ -64,10 +64,6 @@ class ErrorPolicy:
     """Each account would get the same answer."""
     is_passing: bool = False
     """The next call may succeed; one of UPSTREAM_CALL_LIMIT calls, in rounds with pauses between them."""
-
-
-def _of_account(operator_must: str) -> ErrorPolicy:
-    return ErrorPolicy(OperatorMustAct, operator_must=operator_must)
 
 
 _LIMIT = ErrorPolicy(RateLimited)
@@ -91,27 +87,28 @@ ERROR_POLICIES: dict[FailureKind, ErrorPolicy] = {
     FailureKind.CAPACITY: ErrorPolicy(Overloaded),
     FailureKind.SERVER_ERROR: _PASSING,
     # The token at hand may be dead, and so may the one that another server has stored since.
-    FailureKind.ACCESS_TOKEN_REFUSED: replace(_of_account("sign it in again"), same_account_tries=2),
-    FailureKind.NO_LICENCE: replace(
-        _of_account("get it a licence for this model, or switch it off"), next_address=True
+    FailureKind.ACCESS_TOKEN_REFUSED: ErrorPolicy(operator_must="sign it in again", same_account_tries=2),
+    FailureKind.NO_LICENCE: ErrorPolicy(
+        operator_must="get it a licence for this model, or switch it off", next_address=True
     ),
-    FailureKind.WRONG_PROJECT: replace(
-        _of_account("give it a Cloud project that it may use, with the API switched on"), same_account_tries=1
+    FailureKind.WRONG_PROJECT: ErrorPolicy(
+        operator_must="give it a Cloud project that it may use, with the API switched on",
+        same_account_tries=1,
     ),
-    FailureKind.FORBIDDEN: replace(
-        _of_account(f"look it over with `{manage('verifyaccounts')}`"), next_address=True
+    FailureKind.FORBIDDEN: ErrorPolicy(
+        operator_must=f"look it over with `{manage('verifyaccounts')}`", next_address=True
     ),
-    FailureKind.NEEDS_VERIFICATION: _of_account("verify it with Google's link"),
-    FailureKind.DISABLED: _of_account("remove it, or settle it with Google"),
+    FailureKind.NEEDS_VERIFICATION: ErrorPolicy(operator_must="verify it with Google's link"),
+    FailureKind.DISABLED: ErrorPolicy(operator_must="remove it, or settle it with Google"),
     FailureKind.CONNECTION_FAILED: _PASSING,
     FailureKind.TIMED_OUT: ErrorPolicy(UpstreamTimedOut, is_passing=True),
     FailureKind.EMPTY_ANSWER: _PASSING,
     FailureKind.CLIENT_SECRET_WRONG: ErrorPolicy(OperatorMustAct, "{reason}", ends_request=True),
-    FailureKind.MUST_SIGN_IN: _of_account("sign it in again"),
-    FailureKind.CREDENTIALS_UNREADABLE: _of_account(
-        "restore the key that its credentials were encrypted with, or sign it in again"
+    FailureKind.MUST_SIGN_IN: ErrorPolicy(operator_must="sign it in again"),
+    FailureKind.CREDENTIALS_UNREADABLE: ErrorPolicy(
+        operator_must="restore the key that its credentials were encrypted with, or sign it in again"
     ),
-    FailureKind.NO_PROJECT: _of_account("give it a Cloud project"),
+    FailureKind.NO_PROJECT: ErrorPolicy(operator_must="give it a Cloud project"),
     FailureKind.SIGN_IN_FAILED: _PASSING,
     FailureKind.DATABASE_DOWN: ErrorPolicy(
         Unavailable, "The gateway's database does not answer. {label}: {reason}.", is_passing=True
