@@ -102,8 +102,3 @@ def message_delta(stop_reason: str, usage: Usage, stop_sequence: str | None = No
 
 def message_stop() -> StreamEvent:
     return {"type": "message_stop"}
-
-
-def error(error_type: str, message: str) -> StreamEvent:
-    """The only way to report trouble once the status line has gone; the stream is over after it."""
-    return {"type": "error", "error": {"type": error_type, "message": message}}

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.dialects.anthropic import stream_events
 from gateway.dialects.anthropic.sse import PING, encode_event
+from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.stream_events import StreamEvent
@@ -17,7 +18,7 @@ EVENTS: list[tuple[StreamEvent, bytes]] = [
     ),
     (stream_events.message_stop(), b'event: message_stop\ndata: {"type":"message_stop"}\n\n'),
     (
-        stream_events.error("api_error", 'a "b"\n'),
+        GatewayError('a "b"\n').as_body(),
         b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"a \\"b\\"\\n"}}\n\n',
     ),
     (
