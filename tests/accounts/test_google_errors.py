@@ -176,6 +176,31 @@ def test_a_body_of_any_shape_raises_nothing(raw: bytes) -> None:
     [
         ({"error": {"code": 429, "message": "m"}}, 429, FailureKind.UNKNOWN_LIMIT),
         ({"error": {"code": 503, "message": "No capacity available"}}, 503, FailureKind.CAPACITY),
+        # An error in an error, with HTTP's phrase for a status (google-gemini/gemini-cli#14811)
+        (
+            {
+                "error": {
+                    "code": 429,
+                    "status": "Too Many Requests",
+                    "message": '{\n  "error": {"code": 429, "message": "exhausted (e.g. check quota)."}\n}\n',
+                }
+            },
+            429,
+            FailureKind.UNKNOWN_LIMIT,
+        ),
+        # The older list of reasons beside no details (google-gemini/gemini-cli#25607)
+        (
+            {
+                "error": {
+                    "code": 403,
+                    "status": "PERMISSION_DENIED",
+                    "message": "The caller does not have permission",
+                    "errors": [{"domain": "global", "reason": "forbidden"}],
+                }
+            },
+            403,
+            FailureKind.WRONG_PROJECT,
+        ),
         ({"error": {"code": 200}}, 500, FailureKind.SERVER_ERROR),
         ({"error": {"code": "429"}}, 500, FailureKind.SERVER_ERROR),
         ({"error": "broken"}, 500, FailureKind.SERVER_ERROR),
