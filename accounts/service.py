@@ -30,6 +30,7 @@ from accounts.inspection import (
     inspect_account,
     store_inspection,
 )
+from accounts.kinds.access import Access
 from accounts.models import Account, ClientProblem, Revision
 from accounts.network import AccountsClient
 from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
@@ -211,6 +212,15 @@ class AccountsService:
         waiting: set[asyncio.Task[None]] = {task for task in tasks if task is not None}
         while waiting and not self._offers:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+
+    async def access(self, account: PooledAccount) -> Access:
+        """What a request needs of the account now. Raises what AccountTrouble lists."""
+        project_id = await self.project_of(account)
+        return Access(await self.tokens.get(account.id), {"project_id": project_id})
+
+    def forget_access(self, account: PooledAccount, refused: Access) -> None:
+        """The upstream refused it: the next access is a new one."""
+        self.tokens.forget(account.id, refused.secret)
 
     async def project_of(self, account: PooledAccount) -> str:
         """The Cloud project of the account, discovered if it is not known yet.

@@ -20,7 +20,7 @@ from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import Judge
 from gateway.telemetry.activity import Activity, close_listeners
 from gateway.telemetry.heartbeat import Heartbeat
-from gateway.upstreams.cloud_code.upstream import CloudCode
+from gateway.upstreams.registry import make_upstreams
 from gateway.upstreams.transport import Transport
 
 
@@ -38,12 +38,12 @@ class Gateway:
         self.recorder = RequestRecorder(self.ledger, self.activity, self.token_ratios)
         self._heartbeat = Heartbeat(self.accounts, self.ledger, self.activity, self.recorder)
         self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
-        cloud_code = CloudCode(self._transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
+        upstreams = make_upstreams(self._transport)
         self.routes = Routes()
         self.signatures = StoredSignatures(self.ledger.keep_signature)
         self._workers = TranslationWorkers()
         self.translator = RequestTranslator(self.signatures, self.token_ratios, self._workers)
-        self.relay = Relay(self.accounts, cloud_code, lambda: self.routes, self.signatures, self.translator)
+        self.relay = Relay(self.accounts, upstreams, lambda: self.routes, self.signatures, self.translator)
         self.judge = Judge(self.relay, self.recorder, lambda: self.is_stopping)
         live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.web_searches = WebSearches(self.relay, self._transport)

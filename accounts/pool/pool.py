@@ -70,6 +70,7 @@ class PooledAccount:
     id: int
     email: str
     project_id: str
+    kind: str = "google"
     quota_threshold: float | None = None
     """A remaining fraction; None: the setting GLOBAL_QUOTA_THRESHOLD."""
     model_quota_thresholds: Mapping[str, float] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from gateway.ledger.signature_store import StoredSignatures
 from gateway.models import read_routes
 from gateway.relay.relay import Relay
 from gateway.routing.token_ratios import TokenRatios
-from gateway.upstreams.cloud_code.upstream import CloudCode
+from gateway.upstreams.registry import make_upstreams
 from gateway.upstreams.transport import Transport
 
 if TYPE_CHECKING:
@@ -30,11 +30,10 @@ async def relay_of_accounts() -> AsyncIterator[Relay]:
     """
     accounts = AccountsService()
     transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
-    cloud_code = CloudCode(transport, settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
     routes = await database_sync_to_async(read_routes)()
     signatures, workers = StoredSignatures(_keep_nothing), TranslationWorkers()
     translator = RequestTranslator(signatures, TokenRatios(), workers)
-    relay = Relay(accounts, cloud_code, lambda: routes, signatures, translator)
+    relay = Relay(accounts, make_upstreams(transport), lambda: routes, signatures, translator)
     await transport.start()
     await accounts.start()
     try:

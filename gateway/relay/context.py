@@ -99,6 +99,8 @@ class RequestContext:
     """Calls that failed for no lasting reason, on whichever account and address."""
     rounds: int = 0
     """So often was paused after such a failure."""
+    kind: str = ""
+    """Of the account that was asked last."""
     failed_bases: list[str] = field(default_factory=list)
     """Base URLs of those calls, in order."""
     waited_seconds: float = 0.0
@@ -146,6 +148,7 @@ class RequestContext:
         return self.attempts[-1]
 
     def begin_attempt(self, account: PooledAccount, model_id: str) -> None:
+        self.kind = account.kind
         self.attempts.append(
             Attempt(
                 account=account.label,

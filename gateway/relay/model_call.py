@@ -16,15 +16,17 @@ from gateway.relay.answer import Answer
 from gateway.relay.error_messages import NEXT_ADDRESS, SAME_ACCOUNT
 from gateway.relay.error_policy import ERROR_POLICIES, failure_of, named_if_too_long
 from gateway.translation.response.stream import MessageStream
-from gateway.upstreams.cloud_code.upstream import ModelCall, read_error_in_stream
+from gateway.upstreams.base import ModelCall
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from accounts.pool.pool import Lease
     from accounts.service import AccountsService
     from gateway.large_requests.translator import RequestTranslator
     from gateway.relay.context import PreparedRequest, RequestContext
     from gateway.translation.signatures import SignatureStore
-    from gateway.upstreams.cloud_code.upstream import CloudCode
+    from gateway.upstreams.base import Upstream
 
 SHORT_LIMIT_SECONDS = 3.0
 """A limit this short is waited out with the account whose prompt cache is warm."""
@@ -35,27 +37,29 @@ class ModelCaller:
     def __init__(
         self,
         accounts: AccountsService,
-        cloud_code: CloudCode,
+        upstreams: Mapping[str, Upstream],
         signatures: SignatureStore,
         translator: RequestTranslator,
     ) -> None:
         self._accounts = accounts
-        self._cloud_code = cloud_code
+        self._upstreams = upstreams
         self._signatures = signatures
         self._translator = translator
 
     def bases(self, prepared: PreparedRequest, context: RequestContext) -> list[str]:
-        """Those that have failed this request least often come first."""
-        return sorted(self._cloud_code.bases(prepared.model.header_mode), key=context.failed_bases.count)
+        """Base URLs for the kind of account that was asked last; those that have failed this request least
+        often come first."""
+        return _bases(self._upstreams[context.kind], prepared, context)
 
     async def send(self, lease: Lease, prepared: PreparedRequest, context: RequestContext) -> Answer:
         """Raises what error_policy.FAILURES lists; the attempt in `context` is then still open."""
         mended: Counter[FailureKind] = Counter()
         short_limits = 0
-        bases = self.bases(prepared, context)
+        upstream = self._upstreams[lease.account.kind]
+        bases = _bases(upstream, prepared, context)
         while True:
             try:
-                return await self._send_once(lease, prepared, context, bases[0])
+                return await self._send_once(lease, prepared, context, upstream, bases[0])
             except UpstreamError as as_it_came:
                 error = named_if_too_long(
                     as_it_came, prepared.translated.input_token_estimate, prepared.model.max_input_tokens
@@ -86,43 +90,45 @@ class ModelCaller:
         return replace(prepared, translated=translated)
 
     async def _send_once(
-        self, lease: Lease, prepared: PreparedRequest, context: RequestContext, base: str
+        self,
+        lease: Lease,
+        prepared: PreparedRequest,
+        context: RequestContext,
+        upstream: Upstream,
+        base: str,
     ) -> Answer:
         account = lease.account
         context.begin_attempt(account, prepared.model.listed_id)
-        project_id = await self._accounts.project_of(account)
-        access_token = await self._accounts.tokens.get(account.id)
+        access = await self._accounts.access(account)
+        translated = prepared.translated
         call = ModelCall(
-            access_token=access_token,
-            project_id=project_id,
-            model_id=prepared.model.sent_id,
-            mode=prepared.model.header_mode,
-            interleaved_thinking=prepared.model.family == "claude" and prepared.model.thinks,
-            session_id=prepared.session_id,
-            request=prepared.translated.request,
-            request_type=prepared.translated.request_type,
+            access, prepared.model, prepared.session_id, translated.request, translated.request_type
         )
         context.attempt.endpoint = base
         try:
-            response = await self._cloud_code.stream_generate_content(call, base)
+            response = await upstream.open_stream(call, base)
         except UpstreamError as error:
             if error.kind is FailureKind.ACCESS_TOKEN_REFUSED:
-                self._accounts.tokens.forget(account.id, access_token)
+                self._accounts.forget_access(account, access)
             raise
-        stream = self._message_stream(prepared)
+        stream = self._message_stream(prepared, upstream)
         context.attempt.usage = stream.usage
         return await Answer.begin(response, stream, prepared.model.listed_id, account)
 
-    def _message_stream(self, prepared: PreparedRequest) -> MessageStream:
+    def _message_stream(self, prepared: PreparedRequest, upstream: Upstream) -> MessageStream:
         return MessageStream(
             message_id=f"msg_{secrets.token_hex(12)}",
             client_model=prepared.request.model,
             translated=prepared.translated,
             signatures=self._signatures,
             new_tool_use_id=lambda: f"toolu_{secrets.token_hex(12)}",
-            read_error=read_error_in_stream,
+            read_error=upstream.classify_in_stream,
             input_token_estimate=prepared.translated.input_token_estimate,
         )
+
+
+def _bases(upstream: Upstream, prepared: PreparedRequest, context: RequestContext) -> list[str]:
+    return sorted(upstream.addresses(prepared.model), key=context.failed_bases.count)
 
 
 def _end_attempt(error: UpstreamError, decision: str, context: RequestContext) -> None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gateway.routing.routes import Routes
     from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search
-    from gateway.upstreams.cloud_code.upstream import CloudCode
+    from gateway.upstreams.base import Upstream
 
     Offers = Mapping[str, ModelOffer]
 
@@ -57,7 +57,7 @@ class Relay:
     def __init__(
         self,
         accounts: AccountsService,
-        cloud_code: CloudCode,
+        upstreams: Mapping[str, Upstream],
         routes: Callable[[], Routes],
         signatures: StoredSignatures,
         translator: RequestTranslator,
@@ -66,7 +66,7 @@ class Relay:
         self._pool = accounts.pool
         self._routes = routes
         self._translator = translator
-        self._caller = ModelCaller(accounts, cloud_code, signatures, translator)
+        self._caller = ModelCaller(accounts, upstreams, signatures, translator)
         self._failover = Failover(accounts, self._caller, self._model_unknown)
         self._offered_in_cli: tuple[Offers, Offers, Offers] = ({}, {}, {})
         """The lists it was made of, and what may be asked for in header mode cli."""

@@ -1,4 +1,5 @@
 """Providers that answer, one folder each, and the connections to them.
 
-Imports google_api, accounts.google and accounts.network; knows no accounts and no clients.
+`base.py` is the interface, `registry.py` has the upstream of each kind of account. Imports google_api,
+routing, accounts.google, accounts.kinds.access and accounts.network; knows no accounts and no clients.
 """

@@ -175,7 +175,7 @@ async def test_an_answer_that_is_cut_in_the_middle_ends_once(
 async def test_the_next_account_answers_for_a_silent_one(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway, settings: Settings
 ) -> None:
-    gateway.relay._caller._cloud_code._first_byte_seconds = 0.2
+    gateway.relay._caller._upstreams["google"]._first_byte_seconds = 0.2
     google.state.fault(stall_before_headers(5), account=ADA)
 
     response = await client.post("/v1/messages", json=a_body(stream=True))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 from accounts.failures import UpstreamError
+from accounts.google.errors import error_in_stream
 from accounts.pool.pool import PooledAccount
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.errors import Overloaded, UpstreamFailed, UpstreamTimedOut
@@ -19,7 +21,6 @@ from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.response.stream import EmptyAnswer, MessageStream
 from gateway.translation.signatures import SignatureCache
-from gateway.upstreams.cloud_code.upstream import read_error_in_stream
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 from tests.gateway.conftest import a_body
 
@@ -89,7 +90,7 @@ def a_stream(**fields: Any) -> MessageStream:
         translated=translate_request(request, model, TranslationOptions(), signatures),
         signatures=signatures,
         new_tool_use_id=lambda: "toolu_1",
-        read_error=read_error_in_stream,
+        read_error=lambda body: error_in_stream(body, datetime.now(UTC)),
         input_token_estimate=1,
     )
 

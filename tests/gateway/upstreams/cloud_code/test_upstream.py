@@ -8,7 +8,10 @@ import orjson
 import pytest
 
 from accounts.failures import UpstreamError
-from gateway.upstreams.cloud_code.upstream import CloudCode, EndpointHealth, ModelCall
+from accounts.kinds.access import Access
+from gateway.routing.upstream_model import upstream_model
+from gateway.upstreams.base import ModelCall
+from gateway.upstreams.cloud_code.upstream import CloudCode
 from gateway.upstreams.transport import Transport, TransportFailed
 
 if TYPE_CHECKING:
@@ -21,13 +24,6 @@ if TYPE_CHECKING:
 NOWHERE = "http://127.0.0.1:1"
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 async def cloud_code() -> AsyncIterator[CloudCode]:
     transport = Transport(connect_timeout_seconds=1)
@@ -36,14 +32,11 @@ async def cloud_code() -> AsyncIterator[CloudCode]:
     await transport.close()
 
 
-def a_call(google: EmulatorServer, **changes: Any) -> ModelCall:
+def a_call(google: EmulatorServer, model_id: str = "claude-sonnet-4-6", **changes: Any) -> ModelCall:
     access_token, _ = google.state.issue_access_token("ada@example.com")
     values: dict[str, Any] = {
-        "access_token": access_token,
-        "project_id": "emulator-project-ada",
-        "model_id": "claude-sonnet-4-6",
-        "mode": "antigravity",
-        "interleaved_thinking": False,
+        "access": Access(access_token, {"project_id": "emulator-project-ada"}),
+        "model": upstream_model(model_id, header_mode="antigravity"),
         "session_id": "-1",
         "request": {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]},
     }
@@ -51,7 +44,7 @@ def a_call(google: EmulatorServer, **changes: Any) -> ModelCall:
 
 
 async def test_the_base_url_that_is_named_is_asked(cloud_code: CloudCode, emulator: EmulatorServer) -> None:
-    response = await cloud_code.stream_generate_content(a_call(emulator), emulator.url)
+    response = await cloud_code.open_stream(a_call(emulator), emulator.url)
 
     response.abort()
     assert response.status == 200
@@ -60,7 +53,7 @@ async def test_the_base_url_that_is_named_is_asked(cloud_code: CloudCode, emulat
 async def test_an_ordinary_request_names_itself_and_its_conversation(
     cloud_code: CloudCode, emulator: EmulatorServer
 ) -> None:
-    response = await cloud_code.stream_generate_content(a_call(emulator), emulator.url)
+    response = await cloud_code.open_stream(a_call(emulator), emulator.url)
     response.abort()
 
     envelope = emulator.state.log.generations()[-1].envelope
@@ -82,7 +75,7 @@ async def test_a_web_search_names_neither_itself_nor_its_conversation(
         },
     )
 
-    response = await cloud_code.stream_generate_content(call, emulator.url)
+    response = await cloud_code.open_stream(call, emulator.url)
     response.abort()
 
     envelope = emulator.state.log.generations()[-1].envelope
@@ -105,11 +98,11 @@ async def test_members_that_are_json_already_are_sent_as_they_are(
         request={"contents": orjson.dumps(contents), **others},
     )
 
-    response = await cloud_code.stream_generate_content(call, emulator.url)
+    response = await cloud_code.open_stream(call, emulator.url)
     response.abort()
 
     sent = emulator.state.log.generations()[-1].envelope
-    assert (sent["project"], sent["requestType"]) == (call.project_id, request_type)
+    assert (sent["project"], sent["requestType"]) == ("emulator-project-ada", request_type)
     assert sent["request"].pop("sessionId", "") == ("-1" if request_type == "agent" else "")
     assert sent["request"] == {"contents": contents, **others}
 
@@ -123,42 +116,21 @@ async def test_only_a_broken_base_url_is_asked_last(
 
     for _ in range(5):
         with pytest.raises(UpstreamError):
-            await cloud_code.stream_generate_content(a_call(emulator), emulator.url)
+            await cloud_code.open_stream(a_call(emulator), emulator.url)
 
-    assert (cloud_code.bases("antigravity")[0] == NOWHERE) is is_asked_last
+    assert (cloud_code.addresses(a_call(emulator).model)[0] == NOWHERE) is is_asked_last
 
 
 async def test_a_base_url_that_cannot_be_reached_is_said_so(
     cloud_code: CloudCode, emulator: EmulatorServer
 ) -> None:
     with pytest.raises(TransportFailed, match="could not be made"):
-        await cloud_code.stream_generate_content(a_call(emulator), NOWHERE)
-
-
-def test_a_base_url_that_keeps_failing_is_tried_last_for_a_while() -> None:
-    clock = Clock()
-    breaker = EndpointHealth(clock)
-
-    for _ in range(4):
-        breaker.failed("a")
-    assert breaker.in_order(["a", "b"]) == ["a", "b"]
-    breaker.failed("a")
-    assert breaker.in_order(["a", "b"]) == ["b", "a"]
-    clock.now += 31
-    assert breaker.in_order(["a", "b"]) == ["a", "b"]
-
-
-def test_one_answer_restores_trust() -> None:
-    breaker = EndpointHealth(Clock())
-    for _ in range(5):
-        breaker.failed("a")
-
-    breaker.succeeded("a")
-
-    assert breaker.in_order(["a", "b"]) == ["a", "b"]
+        await cloud_code.open_stream(a_call(emulator), NOWHERE)
 
 
 def test_a_call_does_not_show_its_token(emulator: EmulatorServer) -> None:
     call = a_call(emulator)
 
-    assert call.access_token not in repr(call)
+    assert call.access.secret not in repr(call)
+    assert call.access.secret not in repr(call.access)
+    assert call.access.secret not in repr(CloudCode(Transport(1), 1).prepare(call))

@@ -1,0 +1,112 @@
+"""The interface between the relay and the services that answer, and what all of them share.
+
+Each kind of account has one Upstream (gateway/upstreams/registry.py). The relay opens streams through it and
+knows neither addresses nor headers nor request formats.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from accounts.failures import FailureKind, UpstreamError
+from gateway.upstreams.endpoint_health import EndpointHealth
+from gateway.upstreams.transport import TransportFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from accounts.kinds.access import Access
+    from gateway.google_api.content import RequestType
+    from gateway.routing.upstream_model import UpstreamModel
+    from gateway.upstreams.transport import Response, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One request for one model, with the access of the account that sends it.
+
+    `request` is the translated request, whose members may be JSON already (of a large request); `session_id`
+    names the conversation, which lets the upstream find its prompt cache again.
+    """
+
+    access: Access = field(repr=False)
+    model: UpstreamModel
+    session_id: str
+    request: dict[str, Any]
+    request_type: RequestType = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """A POST as it is sent, without the address. `path` begins with "/"; `body` is sent in these pieces."""
+
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: list[bytes]
+
+
+class Upstream(ABC):
+    """What the relay asks of a service. A kind implements the abstract methods.
+
+    Models are not listed here: the check of an account tells them (`Inspection.offers`), because Cloud Code
+    says in one answer which models an account may use and what is left of each.
+    """
+
+    def __init__(self, transport: Transport, first_byte_seconds: float) -> None:
+        self._transport = transport
+        self._first_byte_seconds = first_byte_seconds
+        self._health = EndpointHealth()
+
+    @abstractmethod
+    def addresses_of(self, model: UpstreamModel) -> list[str]:
+        """The base URLs that serve the model, the preferred one first."""
+
+    @abstractmethod
+    def prepare(self, call: ModelCall) -> WireRequest:
+        """The request that asks for a stream. `call.model.sent_id` names the model."""
+
+    @abstractmethod
+    def classify(self, status: int, body: bytes, headers: Mapping[str, str]) -> UpstreamError:
+        """The meaning of an HTTP error."""
+
+    @abstractmethod
+    def classify_in_stream(self, body: dict[str, Any]) -> UpstreamError:
+        """The meaning of an error inside a stream that has begun with 200; `body` is the decoded event."""
+
+    def addresses(self, model: UpstreamModel) -> list[str]:
+        """Base URLs in the order to try them: those that keep failing come last."""
+        return self._health.in_order(self.addresses_of(model))
+
+    async def open_stream(self, call: ModelCall, address: str) -> Response:
+        """The open stream. Raises UpstreamError or TransportFailed."""
+        request = self.prepare(call)
+        try:
+            response = await self._transport.post(
+                address + request.path,
+                headers=request.headers,
+                body=request.body,
+                first_byte_seconds=self._first_byte_seconds,
+            )
+            if response.status != 200:
+                raise await self._read_error(response)
+        except (UpstreamError, TransportFailed) as error:
+            if _is_broken(error):
+                self._health.failed(address)
+            else:
+                self._health.succeeded(address)
+            raise
+        self._health.succeeded(address)
+        return response
+
+    async def _read_error(self, response: Response) -> UpstreamError:
+        try:
+            body = await response.read_error_body(self._first_byte_seconds)
+        finally:
+            response.abort()
+        return self.classify(response.status, body, response.headers)
+
+
+def _is_broken(error: UpstreamError | TransportFailed) -> bool:
+    return not isinstance(error, UpstreamError) or error.kind is FailureKind.SERVER_ERROR

@@ -1,0 +1,45 @@
+"""The order in which the base URLs of an upstream are tried."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+FAILURES_TO_AVOID = 5
+AVOIDED_SECONDS = 30.0
+
+
+class EndpointHealth:
+    """Consecutive failures of each base URL.
+
+    After FAILURES_TO_AVOID of them it is tried last for AVOIDED_SECONDS. It is never left out: when all fail,
+    any of them may be the first to come back.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._failures: dict[str, int] = {}
+        self._avoided_until: dict[str, float] = {}
+
+    def in_order(self, bases: list[str]) -> list[str]:
+        if not self._avoided_until:
+            return bases
+        now = self._now()
+        return sorted(bases, key=lambda base: self._avoided_until.get(base, 0.0) > now)
+
+    def succeeded(self, base: str) -> None:
+        if self._failures:
+            self._failures.pop(base, None)
+            self._avoided_until.pop(base, None)
+
+    def failed(self, base: str) -> None:
+        self._failures[base] = self._failures.get(base, 0) + 1
+        if self._failures[base] >= FAILURES_TO_AVOID:
+            self._avoided_until[base] = self._now() + AVOIDED_SECONDS
+            logger.warning("%s has failed %d times in a row: tried last for now", base, self._failures[base])

@@ -1,0 +1,23 @@
+"""The upstream of each kind of account. A new kind adds one row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from gateway.upstreams.cloud_code.upstream import CloudCode
+
+if TYPE_CHECKING:
+    from gateway.upstreams.base import Upstream
+    from gateway.upstreams.transport import Transport
+
+UPSTREAMS: dict[str, type[Upstream]] = {
+    "google": CloudCode,
+}
+"""By `Account.kind`; accounts/kinds/registry.py has the other half."""
+
+
+def make_upstreams(transport: Transport) -> dict[str, Upstream]:
+    first_byte_seconds = settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS
+    return {kind: upstream(transport, first_byte_seconds) for kind, upstream in UPSTREAMS.items()}
