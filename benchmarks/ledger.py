@@ -249,7 +249,7 @@ def _fill(database: Path, count: int) -> None:
 
 REQUEST = (
     "id", "instance_id", "request_id", "started_at", "client", "session_id", "client_model", "upstream_model",
-    "account", "endpoint", "is_stream", "stepped_in", "problem", "status", "error", "stop_reason", "attempts",
+    "account", "endpoint", "is_stream", "fallback", "problem", "status", "error", "stop_reason", "attempts",
     "waited_seconds", "first_event_seconds", "duration_seconds", "request_bytes", "response_bytes",
     "input_tokens", "output_tokens", "cache_read_tokens", "thinking_tokens",
 )  # fmt: skip

@@ -171,7 +171,7 @@ class RequestLog(Tokens):
     """The e-mail address instead of a key, since rows outlive the account."""
     endpoint = models.CharField(max_length=200, blank=True)
     is_stream = models.BooleanField(default=False)
-    stepped_in = models.BooleanField(default=False)
+    fallback = models.BooleanField(default=False)
     """True when a fallback answered instead of the model asked for (setting FALLBACK)."""
     problem = models.CharField(max_length=40, null=True)  # noqa: DJ001  # an index leaves the nulls out
     """Null without an error; else the type of the error sent to the client, HUNG_UP, or INTERRUPTED when the
@@ -261,7 +261,7 @@ class HourlyUsage(Tokens):
     retried = models.BigIntegerField(db_default=0)
     """Requests with more than one attempt, and those of them that were answered."""
     retried_well = models.BigIntegerField(db_default=0)
-    stepped_in = models.BigIntegerField(db_default=0)
+    fallback = models.BigIntegerField(db_default=0)
     waited = models.BigIntegerField(db_default=0)
     waited_seconds = models.FloatField(db_default=0.0)
     begun = models.BigIntegerField(db_default=0)

@@ -67,7 +67,7 @@ class RequestRecord:
     is_stream: bool = False
     attempts: list[Attempt] = field(default_factory=list)
     waited_seconds: float = 0.0
-    stepped_in: bool = False
+    fallback: bool = False
     first_event_seconds: float | None = None
     duration_seconds: float | None = None
     """None while the request is open."""
@@ -111,9 +111,9 @@ class RequestRecord:
             self.stop_reason = truncate(self._answer.stop_reason, 30)
         if self._request_context is not None:
             self._hide_unknown_names(self._request_context.unknown_models)
-            self.waited_seconds, self.stepped_in = (
+            self.waited_seconds, self.fallback = (
                 self._request_context.waited_seconds,
-                self._request_context.stepped_in,
+                self._request_context.fallback,
             )
         if self.attempts and not self.attempts[-1].reason:
             self._end_last_attempt(self.attempts[-1])

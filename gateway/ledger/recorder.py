@@ -106,7 +106,7 @@ def facts(record: RequestRecord) -> dict[str, Any]:
         "account": record.account,
         "endpoint": record.endpoint,
         "is_stream": record.is_stream,
-        "stepped_in": record.stepped_in,
+        "fallback": record.fallback,
         "outcome": record.outcome,
         "status": record.status,
         "error": record.error,

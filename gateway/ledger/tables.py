@@ -49,7 +49,7 @@ class RequestRow(NamedTuple):
     account: str
     endpoint: str
     is_stream: bool
-    stepped_in: bool
+    fallback: bool
     problem: str | None
     status: int | None
     error: str
@@ -117,7 +117,7 @@ def entry_of(record: RequestRecord, instance_id: int) -> Entry:
         record.account,
         record.endpoint,
         record.is_stream,
-        record.stepped_in,
+        record.fallback,
         record.problem,
         record.status,
         record.error,
@@ -207,7 +207,7 @@ class Sums:
     attempts: int = 0
     retried: int = 0
     retried_well: int = 0
-    stepped_in: int = 0
+    fallback: int = 0
     waited: int = 0
     waited_seconds: float = 0.0
     begun: int = 0
@@ -234,7 +234,7 @@ class Sums:
         if row.waited_seconds >= NOTICEABLE_WAIT_SECONDS:
             self.waited += 1
             self.waited_seconds += row.waited_seconds
-        self.stepped_in += row.stepped_in
+        self.fallback += row.fallback
 
     def add_attempt(self, row: AttemptRow | RequestRow) -> None:
         """Add an attempt; for a request answered at once, its own row."""

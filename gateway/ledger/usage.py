@@ -204,7 +204,7 @@ def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], colu
             sum_retried=Count("pk", filter=known & Q(attempts__gt=1)),
             sum_retried_well=Count("pk", filter=Q(attempts__gt=1, problem=None)),
             sum_unattempted=Count("pk", filter=Q(upstream_model="") | Q(problem=RequestLog.INTERRUPTED)),
-            sum_stepped_in=Count("pk", filter=known & Q(stepped_in=True)),
+            sum_fallback=Count("pk", filter=known & Q(fallback=True)),
             sum_waited=Count("pk", filter=waited),
             sum_waited_seconds=Sum("waited_seconds", filter=waited),
             sum_begun=Count("first_event_seconds", filter=known),

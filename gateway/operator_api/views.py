@@ -156,7 +156,7 @@ def retries(request: HttpRequest) -> HttpResponse:
             "totalRetries": total.retries,
             "retriedRequests": total.retried,
             "successfulRetries": total.retried_well,
-            "fallbacksUsed": total.stepped_in,
+            "fallbacksUsed": total.fallback,
             "waitCount": total.waited,
             "totalWaitMs": round(total.waited_seconds * 1000),
             "averageWaitMs": round(total.waited_seconds / total.waited * 1000) if total.waited else 0,

@@ -105,7 +105,7 @@ class RequestContext:
     """Base URLs of those calls, in order."""
     waited_seconds: float = 0.0
     """In the queue, for limits and pauses, all together."""
-    stepped_in: bool = False
+    fallback: bool = False
     """The answer comes from another model than the one asked for."""
     unknown_models: set[str] = field(default_factory=set)
     """Names that no account's list and no route of the operator's has."""
@@ -127,7 +127,7 @@ class RequestContext:
         self.opened_at = time.time()
         self.deadline = self.opened_at + longest_wait_seconds
         self.rounds = 0
-        self.stepped_in = False
+        self.fallback = False
 
     @property
     def seconds_left(self) -> float:

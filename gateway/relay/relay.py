@@ -165,7 +165,7 @@ class Relay:
                 # Not its sentence: that may quote the request.
                 logger.warning("The fallback %s failed: %d %s", model_id, failure.status, failure.error_type)
             else:
-                context.stepped_in = True
+                context.fallback = True
                 return answer
         return None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections, transaction
+from django.db.migrations import RenameField
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
@@ -144,7 +145,8 @@ def _set_aside(database: BaseDatabaseWrapper, plan: Sequence[tuple[Migration, bo
     now = loader.project_state(applied).apps
     then = loader.project_state([key for key in applied if key not in going]).apps
     number = max((number for _, _, number, _ in _kept(database)), default=0) + 1
-    for table, what, columns in _lost(now, then, {app for app, _ in applied}):
+    renamed = set(_renamed(plan, now))
+    for table, what, columns in _lost(now, then, {app for app, _ in applied}, renamed):
         names = ", ".join(map(database.ops.quote_name, columns))
         kept = database.ops.quote_name(f"kept_{what}_{number}_{table}")
         # Table names come from this project's models, here and below.
@@ -152,7 +154,18 @@ def _set_aside(database: BaseDatabaseWrapper, plan: Sequence[tuple[Migration, bo
         _execute(database, f"CREATE TABLE {kept} AS SELECT {names} FROM {source}")  # noqa: S608
 
 
-def _lost(now: Apps, then: Apps, our_apps: set[str]) -> Iterator[tuple[str, str, list[str]]]:
+def _renamed(plan: Sequence[tuple[Migration, bool]], now: Apps) -> Iterator[tuple[str, str]]:
+    """Table and column of each field that gets its old name back: nothing of it is dropped."""
+    for migration, backwards in plan:
+        for operation in migration.operations:
+            if backwards and isinstance(operation, RenameField):
+                model = now.get_model(migration.app_label, operation.model_name)
+                yield model._meta.db_table, operation.new_name
+
+
+def _lost(
+    now: Apps, then: Apps, our_apps: set[str], renamed: set[tuple[str, str]]
+) -> Iterator[tuple[str, str, list[str]]]:
     """What a downgrade drops: table, "rows" with all columns of a dropped table, or "columns" with the key
     and the dropped columns."""
     tables = {model._meta.db_table: model for model in then.get_models(include_auto_created=True)}
@@ -165,6 +178,7 @@ def _lost(now: Apps, then: Apps, our_apps: set[str]) -> Iterator[tuple[str, str,
             yield table, "rows", columns
             continue
         stay = {field.column for field in tables[table]._meta.concrete_fields}
+        stay |= {column for renamed_in, column in renamed if renamed_in == table}
         if gone := [column for column in columns if column not in stay]:
             yield table, "columns", [*_key(model), *gone]
 

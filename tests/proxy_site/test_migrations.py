@@ -296,6 +296,15 @@ def test_of_rows_kept_twice_the_newest_count(on_sqlite: BaseDatabaseWrapper) -> 
     assert {row["request_class"] for row in contents(on_sqlite)["gateway_requestlog"]} == {"the last"}
 
 
+def test_a_renamed_column_keeps_what_older_code_has_changed(on_sqlite: BaseDatabaseWrapper) -> None:
+    go_back(on_sqlite, (0, 1, 0))
+    with on_sqlite.cursor() as cursor:
+        cursor.execute("UPDATE gateway_requestlog SET stepped_in = 1")
+    migrate(on_sqlite)
+
+    assert {row["fallback"] for row in contents(on_sqlite)["gateway_requestlog"]} == {1}
+
+
 def test_migrating_back_with_django_loses_nothing(
     on_sqlite: BaseDatabaseWrapper, settings: Any, tmp_path: Path
 ) -> None:
@@ -323,15 +332,15 @@ def test_the_database_stores_its_versions(on_sqlite: BaseDatabaseWrapper) -> Non
     row = versions.read(on_sqlite)
 
     assert row is not None
-    assert (row.migrated_by, row.oldest_code) == (django_settings.VERSION, "0.1.0")
+    assert (row.migrated_by, row.oldest_code) == (django_settings.VERSION, "0.2.0")
 
 
 def test_migrating_again_does_not_lower_oldest_code(on_sqlite: BaseDatabaseWrapper) -> None:
-    DatabaseVersion.objects.using(on_sqlite.alias).update(oldest_code="0.1.7")
+    DatabaseVersion.objects.using(on_sqlite.alias).update(oldest_code="0.2.7")
 
     versions.record(on_sqlite)
 
-    assert DatabaseVersion.objects.using(on_sqlite.alias).get().oldest_code == "0.1.7"
+    assert DatabaseVersion.objects.using(on_sqlite.alias).get().oldest_code == "0.2.7"
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,7 @@ def _story(row: RequestLog, attempts: list[RequestAttempt]) -> str:
         "began": second(row.started_at),
         "client": row.client + (f", session {row.session_id}" if row.session_id else ""),
         "model": f"{row.client_model or '-'} → {row.upstream_model or '-'}"
-        + (" (fallback)" if row.stepped_in else ""),
+        + (" (fallback)" if row.fallback else ""),
         "outcome": f"{row.status or '-'} {row.stop_reason or row.outcome}"
         + (f": {row.error}" if row.error else ""),
         "tokens": f"{tokens_of(row).all_input:,} in, {row.cache_read_tokens:,} of them cached, "

@@ -223,7 +223,7 @@ async def test_the_model_that_steps_in(
     response = await client.post("/v1/messages", json=a_body())
 
     row = await the_row(gateway)
-    assert row.stepped_in
+    assert row.fallback
     assert row.client_model == "claude-sonnet-4-6"
     assert row.upstream_model == response.headers["x-upstream-model"] != "claude-sonnet-4-6"
 

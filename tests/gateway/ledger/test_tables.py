@@ -60,7 +60,7 @@ def test_an_open_row_is_closed_by_the_same_id() -> None:
 
 def test_a_row_has_all_fields_of_the_record() -> None:
     record = a_record(
-        is_stream=True, stepped_in=True, waited_seconds=3.5, error="-", request_class="safeguards"
+        is_stream=True, fallback=True, waited_seconds=3.5, error="-", request_class="safeguards"
     )
 
     keep(record)
@@ -241,7 +241,7 @@ def test_an_only_attempt_that_came_to_nothing_has_its_row(problem: str) -> None:
 def test_tokens_count_by_attempt_and_requests_by_last_attempt() -> None:
     broken = a_refused_attempt(email="grace@example.com", model_id="gemini-3-pro", tokens=Tokens(7, 3, 2, 1))
 
-    keep(a_record(attempts=[broken, an_attempt()], stepped_in=True))
+    keep(a_record(attempts=[broken, an_attempt()], fallback=True))
 
     assert hourly_sums(account="grace@example.com", model="gemini-3-pro") == {
         "attempts": 1,
@@ -252,7 +252,7 @@ def test_tokens_count_by_attempt_and_requests_by_last_attempt() -> None:
     }
     ada = hourly_sums(account="ada@example.com", model="gemini-3-flash")
     assert (ada["requests"], ada["attempts"], ada["retried"], ada["retried_well"]) == (1, 1, 1, 1)
-    assert (ada["input_tokens"], ada["stepped_in"], ada["begun"]) == (100, 1, 1)
+    assert (ada["input_tokens"], ada["fallback"], ada["begun"]) == (100, 1, 1)
 
 
 def test_a_request_without_attempts_counts_for_no_account() -> None:

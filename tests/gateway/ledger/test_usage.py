@@ -94,7 +94,7 @@ def a_random_record(chance: random.Random, started_at: float) -> RequestRecord:
         client=chance.choice(["loopback", "AUTH_TOKEN"]),
         problem=problem,
         status=status,
-        stepped_in=chance.random() < 0.2,
+        fallback=chance.random() < 0.2,
         waited_seconds=chance.choice([0.0, 0.0, 0.0999, 0.1, 4.0]),
         first_event_seconds=chance.choice([None, chance.random()]),
         duration_seconds=chance.uniform(0, 20),
@@ -138,7 +138,7 @@ def add_request(totals: Totals, record: RequestRecord) -> None:
     totals.hung_up += record.problem == "hung_up"
     totals.retried += len(record.attempts) > 1
     totals.retried_well += len(record.attempts) > 1 and record.problem is None
-    totals.stepped_in += record.stepped_in
+    totals.fallback += record.fallback
     if record.waited_seconds >= 0.1:
         totals.waited += 1
         totals.waited_seconds += record.waited_seconds

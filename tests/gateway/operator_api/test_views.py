@@ -268,7 +268,7 @@ def test_what_nobody_expected_is_json_too(
 def some_requests(db: None) -> None:
     """Four: two tries that went well, one plain, one that failed, one whose client left."""
     keep(
-        two_tries(client="laptop", session_id="session-1", waited_seconds=3.0, stepped_in=True),
+        two_tries(client="laptop", session_id="session-1", waited_seconds=3.0, fallback=True),
         an_entry("", an_attempt("ada@example.com", FLASH), client="laptop", session_id="session-1", ago=90.0),
         an_entry("", an_attempt(tokens=Tokens()), first_event_seconds=None, **FAILED),
         an_entry("", **LEFT),
@@ -285,7 +285,7 @@ def test_by_model(some_requests: None, operator: Client) -> None:
     assert list(rows) == [SONNET, FLASH]
     sonnet = rows[SONNET]
     assert [sonnet[name] for name in ("requests", "answered", "failed", "hung_up")] == [3, 1, 1, 1]
-    assert [sonnet[name] for name in ("attempts", "retried", "retried_well", "stepped_in")] == [4, 1, 1, 1]
+    assert [sonnet[name] for name in ("attempts", "retried", "retried_well", "fallback")] == [4, 1, 1, 1]
     assert [sonnet[name] for name in ("input_tokens", "cached_tokens", "output_tokens")] == [300, 100, 40]
     assert (sonnet["total_tokens"], sonnet["thinking_tokens"]) == (340, 10)
     assert sonnet["mean_first_event_seconds"] == 0.5
