@@ -13,11 +13,11 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from accounts.credentials.encryption import seal, unseal
+from accounts.credentials.encryption import seal_fields, unseal_fields
 from accounts.values.times import minute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Self
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,7 +34,10 @@ class AccountQuerySet(models.QuerySet["Account"]):
 
 
 class Account(models.Model):
-    """One Google account the operator added. Usable: enabled, terms accepted, and in state OK."""
+    """One account the operator added. Usable: enabled, terms accepted, and in state OK.
+
+    `kind` is a key of accounts/kinds/registry.py and decides which fields the credential has.
+    """
 
     class State(models.TextChoices):
         OK = "ok", "OK"
@@ -43,8 +46,12 @@ class Account(models.Model):
         DISABLED_BY_PROVIDER = "disabled_by_provider", "Disabled by Google"
         NEEDS_PROJECT = "needs_project", "Has no Cloud project"
 
+    kind = models.CharField(max_length=20, default="google", db_default="google", editable=False)
     email = models.EmailField("e-mail", unique=True)
-    sealed_refresh_token = models.TextField(editable=False)
+    label = models.CharField(
+        "name", max_length=100, blank=True, default="", db_default="", help_text="Empty: the e-mail."
+    )
+    sealed_credential = models.TextField(editable=False)
     project_id = models.CharField(
         "Cloud project", max_length=200, blank=True, help_text="Found by itself; set it only to override."
     )
@@ -77,7 +84,7 @@ class Account(models.Model):
         ordering: ClassVar = ["priority", "id"]
 
     def __str__(self) -> str:
-        return self.email
+        return self.label or self.email
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)
@@ -93,13 +100,13 @@ class Account(models.Model):
         return self.enabled and self.state == self.State.OK and self.terms_accepted_at is not None
 
     @property
-    def refresh_token(self) -> str:
-        """Decrypted; raises CredentialsUnreadable when the key is another one."""
-        return unseal(self.sealed_refresh_token)
+    def credential(self) -> dict[str, str]:
+        """Its fields, decrypted. Raises CredentialsUnreadable when the key is another one."""
+        return unseal_fields(self.sealed_credential)
 
-    @refresh_token.setter
-    def refresh_token(self, value: str) -> None:
-        self.sealed_refresh_token = seal(value)
+    @credential.setter
+    def credential(self, fields: Mapping[str, str]) -> None:
+        self.sealed_credential = seal_fields(fields)
 
     def enter_state(self, state: str, reason: str = "", link: str = "") -> None:
         """Sets the fields; the caller saves, with STATE_FIELDS when it changes nothing else."""

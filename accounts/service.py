@@ -20,7 +20,7 @@ from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
 from accounts import live_settings
-from accounts.credentials.access_tokens import AccessTokens, sealed_refresh_tokens
+from accounts.credentials.access_tokens import AccessTokens, sealed_credentials
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
 from accounts.inspection import (
@@ -309,7 +309,7 @@ class AccountsService:
         if self._revision >= 0 and (switches != self._switches or is_mended):
             self._accounts_changed_at = time.monotonic()
         self._switches = switches
-        self.tokens.remember(await database_sync_to_async(sealed_refresh_tokens)())
+        self.tokens.remember(await database_sync_to_async(sealed_credentials)())
         self._revision = revision
         self.pool.replace(accounts)
         ids = {account.id for account in accounts}

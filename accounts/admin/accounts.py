@@ -46,7 +46,7 @@ class AccountForm(ModelForm):  # type: ignore[type-arg]  # not subscriptable at 
     class Meta:
         model = Account
         widgets: ClassVar = {"model_quota_thresholds": UnfoldAdminTextareaWidget({"rows": 2})}
-        fields = ("enabled", "priority", "project_id", "quota_threshold", "model_quota_thresholds")
+        fields = ("label", "enabled", "priority", "project_id", "quota_threshold", "model_quota_thresholds")
 
     def clean_model_quota_thresholds(self) -> dict[str, float]:
         thresholds = self.cleaned_data["model_quota_thresholds"] or {}
@@ -87,7 +87,7 @@ class AccountAdmin(ModelAdmin):
     form = AccountForm
     list_display = ("shown_email", "shown_state", "shown_tier", "quota", "cooldowns", "used")
     list_filter = (UsableFilter, "state", "enabled", "tier")
-    search_fields = ("email",)
+    search_fields = ("email", "label")
     list_per_page = 50
     list_fullwidth = True
     change_list_template = "accounts/account_list.html"
@@ -123,7 +123,7 @@ class AccountAdmin(ModelAdmin):
 
     @display(description="account", ordering="email")
     def shown_email(self, account: Account) -> str:
-        return account.email
+        return str(account)
 
     @display(description="state", ordering="state")
     def shown_state(self, account: Account) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from channels.db import database_sync_to_async
 from django.db.models import Q
 
-from accounts.credentials.encryption import CredentialsUnreadable, seal, unseal
+from accounts.credentials.encryption import CredentialsUnreadable, seal, unseal, unseal_fields
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenGrant, refresh_access_token
 from accounts.models import Account, ClientProblem, SharedToken
@@ -55,14 +55,14 @@ class AccessTokens:
         self._refused: dict[int, str] = {}
         self._refreshes: dict[int, asyncio.Task[str]] = {}
         # For when the database is gone
-        self._sealed_refresh_tokens: Mapping[int, str] = {}
+        self._sealed_credentials: Mapping[int, str] = {}
         self._lone_refreshes: dict[int, asyncio.Task[str]] = {}
         self._unsaved: dict[int, tuple[str, str]] = {}
         """Refresh tokens that Google has replaced meanwhile: the one it was sent, and the new one."""
 
-    def remember(self, sealed_refresh_tokens: Mapping[int, str]) -> None:
+    def remember(self, sealed_credentials: Mapping[int, str]) -> None:
         """As the database has them now; they stay encrypted in memory, too."""
-        self._sealed_refresh_tokens = sealed_refresh_tokens
+        self._sealed_credentials = sealed_credentials
 
     async def store_unsaved(self) -> None:
         """What came from Google while the database was gone. Raises DatabaseError."""
@@ -86,7 +86,7 @@ class AccessTokens:
                 refresh = _shared(self._refreshes, account_id, self._next_token)
                 return await self._database.unless_down(refresh)
             except DatabaseDown:
-                if account_id not in self._sealed_refresh_tokens:
+                if account_id not in self._sealed_credentials:
                     raise
         return await _shared(self._lone_refreshes, account_id, self._fetch_without_database)
 
@@ -141,10 +141,10 @@ class AccessTokens:
     async def _fetch_without_database(self, account_id: int) -> str:
         """With the refresh token that the database had last. Raises what `get` raises but SignInExpired: when
         Google refuses it, somebody may have signed in again, which only the database knows."""
-        sealed = self._sealed_refresh_tokens.get(account_id)
+        sealed = self._sealed_credentials.get(account_id)
         if sealed is None:
             raise DatabaseDown(self._database.problem)
-        _, refresh_token = self._unsaved.get(account_id, ("", unseal(sealed)))
+        _, refresh_token = self._unsaved.get(account_id, ("", _refresh_token(unseal_fields(sealed))))
         try:
             grant = await refresh_access_token(self._client, refresh_token)
         except SignInExpired as error:
@@ -207,9 +207,9 @@ def _shared(
 # In the database
 
 
-def sealed_refresh_tokens() -> dict[int, str]:
+def sealed_credentials() -> dict[int, str]:
     """Of the accounts in use, by their ids."""
-    return dict(Account.objects.usable().values_list("pk", "sealed_refresh_token"))
+    return dict(Account.objects.usable().values_list("pk", "sealed_credential"))
 
 
 def _shared_token(account_id: int, now: float) -> AccessToken | None:
@@ -244,7 +244,11 @@ def _refresh_token_of(account_id: int) -> str:
     account = Account.objects.filter(pk=account_id).first()
     if account is None:
         raise SignInExpired("The account has been removed.")
-    return account.refresh_token
+    return _refresh_token(account.credential)
+
+
+def _refresh_token(credential: Mapping[str, str]) -> str:
+    return credential["refresh_token"]
 
 
 def _note_success(account_id: int, used: str, replacement: str | None) -> None:
@@ -252,13 +256,13 @@ def _note_success(account_id: int, used: str, replacement: str | None) -> None:
     ClientProblem.clear()
     if replacement and replacement != used:
         account = Account.objects.filter(pk=account_id).first()
-        if account is not None and account.refresh_token == used:
-            account.refresh_token = replacement
-            account.save(update_fields=["sealed_refresh_token"])
+        if account is not None and _refresh_token(account.credential) == used:
+            account.credential = {**account.credential, "refresh_token": replacement}
+            account.save(update_fields=["sealed_credential"])
 
 
 def _mark_invalid(account_id: int, refused: str, reason: str) -> None:
     """Unless somebody has signed in again meanwhile."""
     account = Account.objects.filter(pk=account_id).first()
-    if account is not None and account.refresh_token == refused:
+    if account is not None and _refresh_token(account.credential) == refused:
         enter_state(account_id, Account.State.INVALID, reason)

@@ -11,9 +11,14 @@ import os
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import orjson
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class CredentialsUnreadable(Exception):
@@ -35,6 +40,23 @@ def unseal(sealed: str) -> str:
         return _our_fernet().decrypt(sealed.encode("ascii")).decode()
     except InvalidToken as error:
         raise CredentialsUnreadable from error
+
+
+def seal_fields(fields: Mapping[str, str]) -> str:
+    """A credential of several fields, encrypted as one JSON object."""
+    return seal(orjson.dumps(dict(fields)).decode())
+
+
+def unseal_fields(sealed: str) -> dict[str, str]:
+    """The fields that `seal_fields` encrypted. Raises CredentialsUnreadable.
+
+    A text that is no object is a refresh token of version 0.1, whose key was missing during the migration.
+    """
+    text = unseal(sealed)
+    if not text.startswith("{"):
+        return {"refresh_token": text}
+    fields: dict[str, str] = orjson.loads(text)
+    return fields
 
 
 def reseal(sealed: str) -> str:

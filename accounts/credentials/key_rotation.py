@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
 SECRETS: tuple[tuple[type[Model], str], ...] = (
-    (Account, "sealed_refresh_token"),
+    (Account, "sealed_credential"),
     (SignIn, "sealed_code_verifier"),
     (SharedToken, "sealed_access_token"),
 )
@@ -37,7 +37,7 @@ class Rotation:
 def check_keys() -> None:
     """Raises CredentialsUnreadable when there are accounts and not one of them opens."""
     unreadable = None
-    for sealed in Account.objects.values_list("sealed_refresh_token", flat=True):
+    for sealed in Account.objects.values_list("sealed_credential", flat=True):
         try:
             encryption.unseal(sealed)
         except CredentialsUnreadable as error:
@@ -57,7 +57,7 @@ def encrypt_anew() -> int:
     """Every secret with the newest key. Raises CredentialsUnreadable."""
     count = sum(_encrypt_row(model, field, pk, sealed) for model, field, pk, sealed in _with_an_old_key())
     if count:
-        Revision.bump()  # servers keep refresh tokens in memory, encrypted
+        Revision.bump()  # servers keep credentials in memory, encrypted
     return count
 
 

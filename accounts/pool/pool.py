@@ -489,6 +489,7 @@ def read_usable_accounts() -> list[PooledAccount]:
             id=account.pk,
             email=account.email,
             project_id=account.project_id,
+            kind=account.kind,
             quota_threshold=account.quota_threshold,
             model_quota_thresholds=account.model_quota_thresholds,
             priority=account.priority,

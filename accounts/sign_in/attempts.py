@@ -200,7 +200,7 @@ def store(signed_in: SignedIn, *, terms_accepted: bool) -> Account:
     """Add the account, or store the new refresh token of a known one and reset its state to OK."""
     with transaction.atomic():
         account = Account.objects.filter(email=signed_in.email).first() or Account(email=signed_in.email)
-        account.refresh_token = signed_in.refresh_token
+        account.credential = {"refresh_token": signed_in.refresh_token}
         account.enter_state(Account.State.OK)
         if terms_accepted:
             account.terms_accepted_at = account.terms_accepted_at or timezone.now()

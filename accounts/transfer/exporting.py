@@ -25,7 +25,7 @@ def export(accounts: Iterable[Account], passphrase: str = "") -> bytes:
     rows = [
         {
             "email": account.email,
-            "refresh_token": account.refresh_token,
+            **account.credential,
             "project_id": account.project_id,
             "enabled": account.enabled,
         }

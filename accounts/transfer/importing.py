@@ -119,7 +119,7 @@ def _store_batch(rows: list[Row], terms_accepted: bool) -> list[Outcome]:
 
 
 UPDATED_FIELDS = [
-    "sealed_refresh_token", "project_id", "enabled", "terms_accepted_at", *Account.STATE_FIELDS
+    "sealed_credential", "project_id", "enabled", "terms_accepted_at", *Account.STATE_FIELDS
 ]  # fmt: skip
 
 
@@ -127,8 +127,9 @@ def _fill(account: Account | None, row: Row, terms_accepted: bool) -> Account:
     """Apply the row to the account, or to a new one. A new refresh token resets its state to OK; a known one
     leaves the state unchanged. An account disabled here or in the file is disabled afterwards."""
     account = account or Account(email=row.email)
-    if not _has_token(account, row.refresh_token):
-        account.refresh_token = row.refresh_token
+    credential = {"refresh_token": row.refresh_token}
+    if not _has(account, credential):
+        account.credential = credential
         account.enter_state(Account.State.OK)
     account.project_id = row.project_id or account.project_id
     if row.off_reason:
@@ -140,9 +141,9 @@ def _fill(account: Account | None, row: Row, terms_accepted: bool) -> Account:
     return account
 
 
-def _has_token(account: Account, refresh_token: str) -> bool:
+def _has(account: Account, credential: dict[str, str]) -> bool:
     try:
-        return bool(account.sealed_refresh_token) and account.refresh_token == refresh_token
+        return bool(account.sealed_credential) and account.credential == credential
     except CredentialsUnreadable:
         return False
 

@@ -100,7 +100,7 @@ def _restore_sqlite(contents: Contents, questions: Questions) -> Restored:
     with _as_database(contents.database) as database:
         if row := versions.read(database):
             _refuse_newer(row.oldest_code, row.migrated_by)
-        sealed = list(Account.objects.using(database.alias).values_list("sealed_refresh_token", flat=True))
+        sealed = _sealed_credentials(database)
         secrets = _secrets(contents, sealed, questions)
         lines = _settings_lines(contents, secrets)
         is_here = place.is_file() and place.stat().st_size > 0
@@ -117,6 +117,16 @@ def _restore_sqlite(contents: Contents, questions: Questions) -> Restored:
         _set_aside(place, restored)
     _put_in_place(contents.database, place)
     return restored
+
+
+def _sealed_credentials(database: BaseDatabaseWrapper) -> list[str]:
+    """As the database has them before it is migrated: version 0.1 has another column."""
+    table = Account._meta.db_table
+    with database.cursor() as cursor:
+        columns = {column.name for column in database.introspection.get_table_description(cursor, table)}
+        column = "sealed_credential" if "sealed_credential" in columns else "sealed_refresh_token"
+        cursor.execute(f"SELECT {column} FROM {table}")  # noqa: S608  # names of ours
+        return [sealed for (sealed,) in cursor.fetchall()]
 
 
 def _restore_postgresql(contents: Contents, folder: Path, questions: Questions) -> Restored:

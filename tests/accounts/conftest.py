@@ -36,7 +36,7 @@ def closed_listener() -> Iterator[None]:
 def ada(transactional_db: None, google: EmulatorServer) -> Account:
     """An account that works, committed: tokens are refreshed in other threads."""
     account = Account(email="ada@example.com", terms_accepted_at=timezone.now())
-    account.refresh_token = google.state.account("ada@example.com").refresh_token
+    account.credential = {"refresh_token": google.state.account("ada@example.com").refresh_token}
     account.save()
     return account
 

@@ -222,7 +222,7 @@ def test_the_list_fits_a_terminal_and_different_addresses_stay_different(
     for end in ("one", "two"):
         Account.objects.create(
             email=f"somebody.with.a.long.name.{end}@a-long-domain.example.com",
-            sealed_refresh_token="-",
+            sealed_credential="-",
             state=Account.State.NEEDS_VERIFICATION,
             last_used_at=timezone.now(),
         )
@@ -316,7 +316,7 @@ def test_an_encrypted_export_comes_back_with_its_passphrase(
     imported = say("importaccounts", str(file), "--passphrase-file", str(passphrase), "--accept-terms")
 
     assert [one["result"] for one in imported] == ["added"]
-    assert Account.objects.get().refresh_token == "emulator-refresh-ada"
+    assert Account.objects.get().credential["refresh_token"] == "emulator-refresh-ada"
 
 
 @pytest.mark.parametrize("check", [verify, refresh_quota])

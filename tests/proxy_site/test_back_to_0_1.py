@@ -8,7 +8,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import httpx
+import orjson
 import pytest
+from cryptography.fernet import Fernet
 
 from tests.gateway.conftest import a_body
 from tests.live_gateway import PROJECT, LiveGateway, manage
@@ -52,6 +54,7 @@ def test_up_and_back_with_every_row(released: Path, emulator: EmulatorServer, tm
         asked_of_old = ask(old)
     add_rows(database)
     before = rows(database)
+    tokens = refresh_tokens(database)
     assert (len(before["accounts_account"]), len(before["gateway_requestlog"])) == (ACCOUNTS, LEDGER_ROWS)
 
     new = LiveGateway(emulator, tmp_path)
@@ -60,10 +63,12 @@ def test_up_and_back_with_every_row(released: Path, emulator: EmulatorServer, tm
     new.stop()
     assert before["gateway_requestlog"] <= rows(database)["gateway_requestlog"]
     upgraded = rows(database)
+    assert refresh_tokens(database) == tokens
 
     downgraded = manage("downgrade", "0.1.0", env=new.env)
     assert downgraded.returncode == 0, downgraded.stderr.decode()
     assert rows(database) == upgraded
+    assert refresh_tokens(database) == tokens
 
     old.start()
     asked_of_old_again = ask(old)
@@ -72,6 +77,7 @@ def test_up_and_back_with_every_row(released: Path, emulator: EmulatorServer, tm
     assert upgraded["gateway_requestlog"] < last["gateway_requestlog"]
     assert len(last["gateway_requestlog"]) == LEDGER_ROWS + 2
     assert upgraded["accounts_account"] == last["accounts_account"]
+    assert refresh_tokens(database) == tokens
 
     assert [asked_of_old, asked_of_new, asked_of_old_again] == [200, 200, 200]
     assert "A copy of the database as it was" in new.output
@@ -104,10 +110,39 @@ def add_rows(path: Path) -> None:
 def rows(path: Path) -> dict[str, set[tuple[object, ...]]]:
     """Without what a server changes of old rows, or may not know."""
     asked = {
-        "accounts_account": "id, email, sealed_refresh_token",
+        "accounts_account": "id, email, project_id, enabled, state",
         "gateway_requestlog": "id, request_id, started_at, account, input_tokens",
     }
     with closing(sqlite3.connect(path)) as database:
         return {
             table: set(database.execute(f"SELECT {columns} FROM {table}")) for table, columns in asked.items()
         }
+
+
+def refresh_tokens(path: Path) -> dict[str, str]:
+    """By e-mail, of a database of either version."""
+    key = Fernet((path.parent / "credentials_keys").read_text().split()[0])
+    with closing(sqlite3.connect(path)) as database:
+        columns = {row[1] for row in database.execute("PRAGMA table_info(accounts_account)")}
+        is_new = "sealed_credential" in columns
+        column = "sealed_credential" if is_new else "sealed_refresh_token"
+        found = database.execute(f"SELECT email, {column} FROM accounts_account")
+        opened = {email: key.decrypt(sealed.encode()).decode() for email, sealed in found}
+    return {email: orjson.loads(text)["refresh_token"] if is_new else text for email, text in opened.items()}
+
+
+def test_released_code_refuses_a_newer_database(
+    released: Path, emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    database = tmp_path / "proxy.sqlite3"
+    with LiveGateway(emulator, tmp_path) as new:
+        assert ask(new) == 200
+    before, tokens = rows(database), refresh_tokens(database)
+
+    listed = manage("listaccounts", env=new.env, project=released)
+    served = manage("runserver", str(new.port), env=new.env, project=released)
+
+    sentence = "The database cannot be used: no such column: accounts_account.sealed_refresh_token\n"
+    assert (listed.returncode, listed.stderr.decode()) == (1, f"CommandError: {sentence}")
+    assert (served.returncode, served.stderr.decode()) == (1, sentence)
+    assert (rows(database), refresh_tokens(database)) == (before, tokens)

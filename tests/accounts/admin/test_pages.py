@@ -97,7 +97,7 @@ def test_viewing_pages_calls_nothing_at_google(
 def test_the_list_can_be_filtered_by_usability(admin_client: Client, ada: Account) -> None:
     Account.objects.create(
         email="broken@example.com",
-        sealed_refresh_token="-",
+        sealed_credential="-",
         state="invalid",
         terms_accepted_at=timezone.now(),
     )
@@ -405,8 +405,8 @@ def test_a_name_that_is_no_live_setting_is_refused(admin_client: Client) -> None
 def test_no_page_holds_a_secret(admin_client: Client, ada: Account, google: EmulatorServer) -> None:
     do(admin_client, "verify_chosen", ada)
     secrets = [
-        ada.refresh_token,
-        ada.sealed_refresh_token,
+        ada.credential["refresh_token"],
+        ada.sealed_credential,
         SharedToken.objects.get().sealed_access_token,
         google.state.client_secret,
         "a long and good one",
@@ -416,4 +416,4 @@ def test_no_page_holds_a_secret(admin_client: Client, ada: Account, google: Emul
     text = "".join(text_of(admin_client, page) for page in [*pages, f"{LIST}{ada.pk}/history/"])
 
     assert [secret for secret in secrets if secret in text] == []
-    assert ada.refresh_token not in f"{ada!r} {vars(ada)!r}"
+    assert ada.credential["refresh_token"] not in f"{ada!r} {vars(ada)!r}"

@@ -213,8 +213,8 @@ async def test_somebody_who_signed_in_meanwhile_has_the_last_word(
     async with tokens_of_a_process() as tokens:
         waiting = asyncio.ensure_future(tokens.get(ada.pk))
         await asyncio.to_thread(google.state.log.wait_for, lambda entry: entry.method == "token")
-        ada.refresh_token = google.state.account("linus@example.com").refresh_token
-        await ada.asave(update_fields=["sealed_refresh_token"])
+        ada.credential = {"refresh_token": google.state.account("linus@example.com").refresh_token}
+        await ada.asave(update_fields=["sealed_credential"])
 
         assert await waiting
 
@@ -326,7 +326,7 @@ async def test_a_new_refresh_token_from_google_is_kept(ada: Account, google: Emu
     async with tokens_of_a_process() as tokens:
         await tokens.get(ada.pk)
 
-    assert (await Account.objects.aget()).refresh_token == "a-successor"
+    assert (await Account.objects.aget()).credential["refresh_token"] == "a-successor"
 
 
 # While the database is gone
@@ -336,7 +336,7 @@ async def test_a_new_refresh_token_from_google_is_kept(ada: Account, google: Emu
 async def tokens_without_database() -> AsyncIterator[tuple[AccessTokens, DatabaseWatch]]:
     watch, client = DatabaseWatch(), AccountsClient()
     tokens = AccessTokens(client, WallClock(), watch)
-    tokens.remember(await database_sync_to_async(access_tokens.sealed_refresh_tokens)())
+    tokens.remember(await database_sync_to_async(access_tokens.sealed_credentials)())
     watch.problem = "The PostgreSQL database does not answer."
     yield tokens, watch
     await client.close()
@@ -395,7 +395,7 @@ async def test_a_refresh_token_that_google_replaced_meanwhile_is_used_and_stored
 
     sent = [parse_qs(entry.body.decode())["refresh_token"] for entry in google.state.log.entries("token")]
     assert sent == [["emulator-refresh-ada"], ["a-successor"]]
-    assert (await Account.objects.aget()).refresh_token == "its-successor"
+    assert (await Account.objects.aget()).credential["refresh_token"] == "its-successor"
 
 
 async def test_a_refresh_token_that_google_replaces_while_the_one_before_is_stored_is_kept(
@@ -414,7 +414,7 @@ async def test_a_refresh_token_that_google_replaces_while_the_one_before_is_stor
             tokens.forget(ada.pk, await tokens.get(ada.pk))
         await tokens.store_unsaved()
 
-    assert (await Account.objects.aget()).refresh_token == "its-successor"
+    assert (await Account.objects.aget()).credential["refresh_token"] == "its-successor"
 
 
 async def test_a_refresh_token_that_google_replaces_at_the_end_of_storing_is_kept(
@@ -434,7 +434,7 @@ async def test_a_refresh_token_that_google_replaces_at_the_end_of_storing_is_kep
         await tokens.store_unsaved()
         await tokens.store_unsaved()
 
-    assert (await Account.objects.aget()).refresh_token == "its-successor"
+    assert (await Account.objects.aget()).credential["refresh_token"] == "its-successor"
 
 
 def test_a_token_does_not_show_itself() -> None:

@@ -7,7 +7,14 @@ import pytest
 from cryptography.fernet import Fernet
 
 from accounts.credentials import encryption, key_rotation
-from accounts.credentials.encryption import CredentialsUnreadable, keys, seal, unseal, write_keys
+from accounts.credentials.encryption import (
+    CredentialsUnreadable,
+    keys,
+    seal,
+    unseal,
+    unseal_fields,
+    write_keys,
+)
 from accounts.models import Account, Revision
 
 if TYPE_CHECKING:
@@ -27,7 +34,7 @@ def key_file(settings: Settings, tmp_path: Path) -> Path:
 @pytest.fixture
 def account(db: None) -> Account:
     account = Account(email="ada@example.com")
-    account.refresh_token = "the secret"
+    account.credential = {"refresh_token": "the secret"}
     account.save()
     return account
 
@@ -52,27 +59,27 @@ def test_keys_in_the_environment_win(settings: Settings) -> None:
 
 
 def test_rotation_encrypts_anew_and_old_keys_still_open(account: Account) -> None:
-    before, revision = account.sealed_refresh_token, Revision.current()
+    before, revision = account.sealed_credential, Revision.current()
 
     key_rotation.add_key()
     assert key_rotation.encrypt_anew() == 1
 
     assert Revision.current() > revision  # so that servers read it anew
     account.refresh_from_db()
-    assert account.sealed_refresh_token != before
-    assert account.refresh_token == "the secret"
-    assert unseal(before) == "the secret"
+    assert account.sealed_credential != before
+    assert account.credential["refresh_token"] == "the secret"
+    assert unseal_fields(before) == {"refresh_token": "the secret"}
     assert len(keys()) == 2
 
 
 def test_forgetting_the_old_keys_makes_old_backups_useless(account: Account) -> None:
-    before = account.sealed_refresh_token
+    before = account.sealed_credential
     key_rotation.add_key()
 
     key_rotation.forget_old_keys()
 
     account.refresh_from_db()
-    assert account.refresh_token == "the secret"
+    assert account.credential["refresh_token"] == "the secret"
     with pytest.raises(CredentialsUnreadable):
         unseal(before)
 
@@ -85,7 +92,7 @@ def test_a_sign_in_during_the_rotation_is_not_undone(
     reseal = encryption.reseal
 
     def sign_in_meanwhile(sealed: str) -> str:
-        account.refresh_token = "a newer one"
+        account.credential = {"refresh_token": "a newer one"}
         account.save()
         return reseal(sealed)
 
@@ -94,7 +101,7 @@ def test_a_sign_in_during_the_rotation_is_not_undone(
     key_rotation.encrypt_anew()
 
     account.refresh_from_db()
-    assert account.refresh_token == "a newer one"
+    assert account.credential["refresh_token"] == "a newer one"
 
 
 def test_a_database_without_its_key_is_refused_in_a_sentence(account: Account) -> None:
@@ -119,7 +126,7 @@ def test_a_damaged_file_of_keys_is_refused_in_a_sentence(
 def test_an_account_added_since_lets_the_server_start(account: Account) -> None:
     write_keys([Fernet.generate_key().decode()])
     other = Account(email="linus@example.com")
-    other.refresh_token = "opens"
+    other.credential = {"refresh_token": "opens"}
     other.save()
 
     key_rotation.check_keys()

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def ids() -> list[int]:
     return [
-        Account.objects.create(email=f"{name}@example.com", sealed_refresh_token="x").pk
+        Account.objects.create(email=f"{name}@example.com", sealed_credential="x").pk
         for name in ("ada", "linus")
     ]
 

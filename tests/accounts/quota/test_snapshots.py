@@ -26,7 +26,7 @@ def offer(
 
 @pytest.fixture
 def account(db: None) -> Account:
-    return Account.objects.create(email="ada@example.com", sealed_refresh_token="-")
+    return Account.objects.create(email="ada@example.com", sealed_credential="-")
 
 
 def test_history_grows_only_when_numbers_change(account: Account) -> None:

@@ -185,7 +185,7 @@ def test_a_pasted_address_completes_the_sign_in(consent: Consent) -> None:
     account = Account.objects.get()
     assert (attempt.status, attempt.account) == (SignIn.Status.COMPLETED, account)
     assert account.email == "ada@example.com"
-    assert account.refresh_token == "emulator-refresh-ada"
+    assert account.credential["refresh_token"] == "emulator-refresh-ada"
     assert account.terms_accepted_at is not None
 
 
@@ -230,7 +230,7 @@ def test_a_scope_that_is_not_needed_may_be_missing(
 
 def test_signing_in_again_renews_the_account_and_clears_its_state(consent: Consent) -> None:
     account = Account(email="ada@example.com", enabled=False, priority=7)
-    account.refresh_token = "an old one"
+    account.credential = {"refresh_token": "an old one"}
     account.enter_state(Account.State.INVALID, "expired")
     account.save()
     attempt = start()
@@ -239,7 +239,7 @@ def test_signing_in_again_renews_the_account_and_clears_its_state(consent: Conse
 
     account.refresh_from_db()
     assert (account.state, account.state_reason) == (Account.State.OK, "")
-    assert account.refresh_token == "emulator-refresh-ada"
+    assert account.credential["refresh_token"] == "emulator-refresh-ada"
     assert (account.enabled, account.priority) == (False, 7)
 
 

@@ -176,7 +176,7 @@ def test_of_duplicates_the_first_counts() -> None:
 
     assert (outcomes[1].result, outcomes[1].reason) == ("failed", "the same e-mail as in row 1")
     assert outcomes[1].place == "row 2"
-    assert Account.objects.get().refresh_token == "token of ada@example.com"
+    assert Account.objects.get().credential["refresh_token"] == "token of ada@example.com"
 
 
 @pytest.mark.slow
@@ -192,7 +192,7 @@ def test_ten_thousand_rows_take_seconds() -> None:
 
 
 def test_a_preview_changes_nothing() -> None:
-    Account.objects.create(email="known@example.com", sealed_refresh_token="-")
+    Account.objects.create(email="known@example.com", sealed_credential="-")
 
     outcomes = preview(rows_of(entry("known@example.com"), entry("new@example.com"), 7))
 

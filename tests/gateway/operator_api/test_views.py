@@ -562,7 +562,7 @@ def test_an_unknown_request_is_not_found(request_id: str, operator: Client) -> N
 def an_account(name: str, **facts: Any) -> Account:
     email = f"{name}@example.com"
     facts = {"terms_accepted_at": timezone.now(), "tier": "pro", **facts}
-    return Account.objects.create(email=email, sealed_refresh_token="-", **facts)
+    return Account.objects.create(email=email, sealed_credential="-", **facts)
 
 
 def has_left(account: Account, fraction: float | None, model: str = SONNET, hours: float = 2.0) -> None:
