@@ -71,6 +71,21 @@ class UpstreamError(Exception):
         return f"{self.status} {self.message}"
 
 
+class AccountCheckFailed(Exception):
+    """A provider did not answer about an account as it should.
+
+    `error` is None when no answer came at all, or one that is no error and cannot be read.
+    """
+
+    def __init__(self, message: str, error: UpstreamError | None = None) -> None:
+        super().__init__(message)
+        self.error = error
+
+    @property
+    def kind(self) -> FailureKind | None:
+        return self.error.kind if self.error is not None else None
+
+
 @dataclass(frozen=True, slots=True)
 class AccountPolicy:
     """What one failure does to the account, for the quota of the model that was asked for."""

@@ -25,12 +25,11 @@ from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
 from accounts.inspection import (
     AccountTrouble,
-    Inspection,
-    OutOfUse,
     inspect_account,
     store_inspection,
 )
-from accounts.kinds.access import Access
+from accounts.kinds.base import OutOfUse
+from accounts.kinds.registry import KINDS
 from accounts.models import Account, ClientProblem, Revision
 from accounts.network import AccountsClient
 from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
@@ -40,6 +39,9 @@ from accounts.status.states import enter_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from accounts.kinds.access import Access
+    from accounts.kinds.base import Inspection
 
 
 __all__ = ["AccountTrouble", "AccountsService", "NoProject", "running_service"]
@@ -216,11 +218,11 @@ class AccountsService:
     async def access(self, account: PooledAccount) -> Access:
         """What a request needs of the account now. Raises what AccountTrouble lists."""
         project_id = await self.project_of(account)
-        return Access(await self.tokens.get(account.id), {"project_id": project_id})
+        return await KINDS[account.kind].access(self.tokens, account.id, project_id)
 
     def forget_access(self, account: PooledAccount, refused: Access) -> None:
         """The upstream refused it: the next access is a new one."""
-        self.tokens.forget(account.id, refused.secret)
+        KINDS[account.kind].forget(self.tokens, account.id, refused)
 
     async def project_of(self, account: PooledAccount) -> str:
         """The Cloud project of the account, discovered if it is not known yet.
@@ -415,9 +417,7 @@ class AccountsService:
 
     async def _inspect(self, account: PooledAccount) -> Inspection:
         with_tier = self._next_tier.get(account.id, 0.0) <= time.monotonic()
-        inspection = await inspect_account(
-            self.client, self.tokens, account.id, account.project_id, with_tier=with_tier
-        )
+        inspection = await inspect_account(self.client, self.tokens, account, with_tier=with_tier)
         if inspection.tier != "unknown":
             self._next_tier[account.id] = time.monotonic() + TIER_GOOD_FOR_SECONDS
         await database_sync_to_async(store_inspection)(account.id, inspection)

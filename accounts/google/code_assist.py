@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from accounts.failures import AccountCheckFailed
 from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, headers
 from accounts.google.errors import is_closed_api, is_googles_page, parse_error, parse_timestamp
 from accounts.network import CallFailed
@@ -23,7 +24,6 @@ from accounts.values.sanitize import truncate
 if TYPE_CHECKING:
     from collections.abc import Sized
 
-    from accounts.failures import FailureKind, UpstreamError
     from accounts.network import AccountsClient
 
 MOST_MODELS = 2000
@@ -39,16 +39,8 @@ CLOSED_API_REMARK = (
 )
 
 
-class CodeAssistFailed(Exception):
-    """`error` is None when no answer came at all, or one that is no error and cannot be read."""
-
-    def __init__(self, message: str, error: UpstreamError | None = None) -> None:
-        super().__init__(message)
-        self.error = error
-
-    @property
-    def kind(self) -> FailureKind | None:
-        return self.error.kind if self.error is not None else None
+class CodeAssistFailed(AccountCheckFailed):
+    """A call of Code Assist failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from accounts.google.sign_in import (
     exchange_code,
     new_code_verifier,
 )
+from accounts.kinds.registry import KINDS
 from accounts.models import Account, ClientProblem, SharedToken, SignIn
 from accounts.sign_in.pasted_address import CALLBACK_PATH, AnswerUnusable, parse_pasted
 from accounts.values.outside import word
@@ -200,7 +201,7 @@ def store(signed_in: SignedIn, *, terms_accepted: bool) -> Account:
     """Add the account, or store the new refresh token of a known one and reset its state to OK."""
     with transaction.atomic():
         account = Account.objects.filter(email=signed_in.email).first() or Account(email=signed_in.email)
-        account.credential = {"refresh_token": signed_in.refresh_token}
+        account.credential = KINDS[account.kind].credential(signed_in.refresh_token)
         account.enter_state(Account.State.OK)
         if terms_accepted:
             account.terms_accepted_at = account.terms_accepted_at or timezone.now()

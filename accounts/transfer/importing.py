@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.credentials.encryption import CredentialsUnreadable
+from accounts.kinds.registry import KINDS
 from accounts.models import Account, Revision, SharedToken
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ UPDATED_FIELDS = [
 def _fill(account: Account | None, row: Row, terms_accepted: bool) -> Account:
     """Apply the row to the account, or to a new one. A new refresh token resets its state to OK; a known one
     leaves the state unchanged. An account disabled here or in the file is disabled afterwards."""
-    account = account or Account(email=row.email)
-    credential = {"refresh_token": row.refresh_token}
+    account = account or Account(email=row.email, kind=row.kind)
+    credential = KINDS[row.kind].credential(row.refresh_token)
     if not _has(account, credential):
         account.credential = credential
         account.enter_state(Account.State.OK)

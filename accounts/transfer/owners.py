@@ -7,12 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from asgiref.sync import async_to_sync
-from django.conf import settings
 
-from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
-from accounts.network import AccountsClient, CallFailed
-from accounts.values.emails import parse_email
-from accounts.values.outside import NotJson, parse_json
+from accounts.kinds.base import OwnerUnknown
+from accounts.kinds.registry import KINDS
+from accounts.network import AccountsClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,10 +18,6 @@ if TYPE_CHECKING:
     from accounts.transfer.rows import Row
 
 CONCURRENT_LOOKUPS = 8
-
-
-class _OwnerUnknown(Exception):
-    """Google's userinfo gave no e-mail address; the text continues the row's problem."""
 
 
 def lacks_owner(row: Row) -> bool:
@@ -59,24 +53,7 @@ async def _find_all(rows: Sequence[Row], on_done: Callable[[Row], None]) -> list
 
 async def _find(client: AccountsClient, row: Row) -> Row:
     try:
-        grant = await refresh_access_token(client, row.refresh_token)
-        email = await _ask_userinfo(client, grant.access_token)
-    except (SignInExpired, ClientSecretWrong, TokenEndpointDown, _OwnerUnknown) as error:
+        email, secret = await KINDS[row.kind].find_owner(client, row.refresh_token)
+    except OwnerUnknown as error:
         return replace(row, problem=f"it has no e-mail, and Google could not be asked for it: {error}")
-    return replace(row, email=email, refresh_token=grant.refresh_token or row.refresh_token)
-
-
-async def _ask_userinfo(client: AccountsClient, access_token: str) -> str:
-    """The e-mail address from OAUTH_USERINFO_URL. Raises _OwnerUnknown."""
-    bearer = {"Authorization": f"Bearer {access_token}"}
-    try:
-        answer = await client.get(settings.OAUTH_USERINFO_URL, headers=bearer)
-        person = parse_json(answer.content) if answer.status == 200 else {}
-    except CallFailed as error:
-        raise _OwnerUnknown(f"Google's userinfo {error}.") from error
-    except NotJson:
-        person = {}
-    email = parse_email(person.get("email")) if isinstance(person, dict) else None
-    if email is None:
-        raise _OwnerUnknown("Google did not say whose account it is.")
-    return email
+    return replace(row, email=email, refresh_token=secret)

@@ -11,7 +11,7 @@ from accounts.values.sanitize import truncate
 
 Entry = dict[str, Any]
 
-CLOUD_CODE = "cloud_code"
+CLOUD_CODE = "google"
 """The kind of account that is signed in at Google and served by Cloud Code."""
 
 LONGEST_TOKEN = 4096

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from accounts.command_line import manage
 from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.watch import DatabaseDown
-from accounts.failures import FailureKind, UpstreamError
-from accounts.google.code_assist import CodeAssistFailed
+from accounts.failures import AccountCheckFailed, FailureKind, UpstreamError
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
 from accounts.service import AccountTrouble, NoProject
 from accounts.values.sanitize import truncate
@@ -210,7 +209,7 @@ Assist is down, or answers something new."""
 
 
 def _kind_before_call(error: Exception) -> FailureKind:
-    if isinstance(error, CodeAssistFailed) and error.kind and ERROR_POLICIES[error.kind].operator_must:
+    if isinstance(error, AccountCheckFailed) and error.kind and ERROR_POLICIES[error.kind].operator_must:
         return error.kind
     kinds = (kind for exception, kind in KINDS_BEFORE_CALL.items() if isinstance(error, exception))
     return next(kinds, FailureKind.SIGN_IN_FAILED)

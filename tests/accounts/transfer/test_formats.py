@@ -177,7 +177,7 @@ def test_a_line_that_is_no_token_is_named_beside_the_others() -> None:
 
 
 def test_every_reader_makes_a_kind_there_is() -> None:
-    assert {reader.kind for reader in READERS} == {"cloud_code"}
+    assert {reader.kind for reader in READERS} == {"google"}
 
 
 # Off

@@ -1,0 +1,86 @@
+"""The interface of a kind of account."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from accounts.failures import AccountCheckFailed
+
+if TYPE_CHECKING:
+    from accounts.credentials.access_tokens import AccessTokens
+    from accounts.google.code_assist import ModelOffer
+    from accounts.kinds.access import Access
+    from accounts.models import Account
+    from accounts.network import AccountsClient
+
+
+class OutOfUse(AccountCheckFailed):
+    """The provider requires something from a person: `state` names it, `link` is the page for it."""
+
+    def __init__(self, state: Account.State, reason: str, link: str = "") -> None:
+        super().__init__(reason)
+        self.state, self.link = state, link
+
+
+class OwnerUnknown(Exception):
+    """The provider does not name the owner of a credential; the text goes on where the row is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The answer of a provider about one account.
+
+    `tier` is "unknown" when it was not asked for or not answered. `offers` are the models by listed id, with
+    the remaining quota of each; `cli_offers` those of Google's header mode cli, by the ids sent there.
+    """
+
+    project_id: str
+    tier: str
+    offers: dict[str, ModelOffer]
+    cli_offers: dict[str, ModelOffer] = field(default_factory=dict)
+
+
+class Kind(ABC):
+    """One subclass a kind, one row each in accounts/kinds/registry.py.
+
+    Methods raise what accounts.inspection.AccountTrouble lists, unless they name more. `project_id` is the
+    column of the account: empty for kinds without projects, or while it is unknown.
+    """
+
+    secret_field: ClassVar[str]
+    """The field of the credential that sign-in, import and export fill."""
+
+    def credential(self, secret: str) -> dict[str, str]:
+        """The credential as Account stores it."""
+        return {self.secret_field: secret}
+
+    @abstractmethod
+    async def access(
+        self, tokens: AccessTokens, account_id: int, project_id: str, *, renewed: bool = False
+    ) -> Access:
+        """What a request needs of the account now; `renewed`: nothing that was used before."""
+
+    @abstractmethod
+    def forget(self, tokens: AccessTokens, account_id: int, refused: Access) -> None:
+        """Drop an access that the provider has refused, unless it was replaced since."""
+
+    @abstractmethod
+    async def inspect(self, client: AccountsClient, access: Access, *, with_tier: bool) -> Inspection:
+        """Ask for models, quotas and, `with_tier`, the tier. Raises AccountCheckFailed, and OutOfUse for an
+        account that cannot be used as it is."""
+
+    @abstractmethod
+    async def try_a_model(self, client: AccountsClient, access: Access, inspection: Inspection) -> None:
+        """Make the smallest model call. Errors for want of quota or capacity pass: the account was accepted.
+
+        Raises AccountCheckFailed or OutOfUse.
+        """
+
+    @abstractmethod
+    async def find_owner(self, client: AccountsClient, secret: str) -> tuple[str, str]:
+        """The e-mail address of a secret from a file, and the secret, which may have been replaced.
+
+        Raises OwnerUnknown.
+        """

@@ -1,0 +1,145 @@
+"""Accounts that are signed in at Google and served by Cloud Code."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from accounts.failures import ACCOUNT_POLICIES, AccountCheckFailed, FailureKind
+from accounts.google.code_assist import (
+    Assignment,
+    CodeAssistFailed,
+    ModelOffer,
+    fetch_available_models,
+    generate_a_token,
+    load_code_assist,
+    onboard_user,
+    retrieve_cli_quota,
+)
+from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
+from accounts.kinds.access import Access
+from accounts.kinds.base import Inspection, Kind, OutOfUse, OwnerUnknown
+from accounts.models import Account
+from accounts.network import CallFailed
+from accounts.values.emails import parse_email
+from accounts.values.outside import NotJson, parse_json
+
+if TYPE_CHECKING:
+    from accounts.credentials.access_tokens import AccessTokens
+    from accounts.network import AccountsClient
+
+logger = logging.getLogger(__name__)
+
+
+class Google(Kind):
+    """The credential is an OAuth refresh token; access is an access token and the Cloud project."""
+
+    secret_field = "refresh_token"  # noqa: S105  # the name of a field
+
+    async def access(
+        self, tokens: AccessTokens, account_id: int, project_id: str, *, renewed: bool = False
+    ) -> Access:
+        token = await (tokens.renew(account_id) if renewed else tokens.get(account_id))
+        return Access(token, {"project_id": project_id})
+
+    def forget(self, tokens: AccessTokens, account_id: int, refused: Access) -> None:
+        tokens.forget(account_id, refused.secret)
+
+    async def inspect(self, client: AccountsClient, access: Access, *, with_tier: bool) -> Inspection:
+        token, project_id = access.secret, access.details["project_id"]
+        try:
+            project_id, tier = await _project_and_tier(client, token, project_id, with_tier)
+            try:
+                offers = await fetch_available_models(client, token, project_id)
+            except CodeAssistFailed as error:
+                if error.kind is not FailureKind.WRONG_PROJECT:
+                    raise
+                # It was removed, or never was this account's: ask which one is.
+                project_id, tier = await _find_project(client, token, "")
+                offers = await fetch_available_models(client, token, project_id)
+        except CodeAssistFailed as error:
+            raise _as_out_of_use(error) from error
+        return Inspection(project_id, tier, offers, await _cli_offers(client, token, project_id))
+
+    async def try_a_model(self, client: AccountsClient, access: Access, inspection: Inspection) -> None:
+        models = sorted(
+            inspection.offers.values(),
+            key=lambda offer: (offer.remaining_fraction == 0, "flash" not in offer.id),
+        )
+        for offer in models[:1]:
+            try:
+                await generate_a_token(client, access.secret, inspection.project_id, offer.id)
+            except CodeAssistFailed as error:
+                if error.kind is None or not ACCOUNT_POLICIES[error.kind].accepts_account:
+                    raise _as_out_of_use(error) from error
+
+    async def find_owner(self, client: AccountsClient, secret: str) -> tuple[str, str]:
+        try:
+            grant = await refresh_access_token(client, secret)
+        except (SignInExpired, ClientSecretWrong, TokenEndpointDown) as error:
+            raise OwnerUnknown(str(error)) from error
+        email = await _ask_userinfo(client, grant.access_token)
+        return email, grant.refresh_token or secret
+
+
+async def _project_and_tier(
+    client: AccountsClient, access_token: str, project_id: str, with_tier: bool
+) -> tuple[str, str]:
+    """That the tier cannot be had just now is no reason to do without the models."""
+    if project_id and not with_tier:
+        return project_id, "unknown"
+    try:
+        return await _find_project(client, access_token, project_id)
+    except CodeAssistFailed as error:
+        if not project_id or isinstance(_as_out_of_use(error), OutOfUse):
+            raise
+        logger.info("The tier is not known now: %s", error)
+        return project_id, "unknown"
+
+
+async def _find_project(client: AccountsClient, access_token: str, project_id: str) -> tuple[str, str]:
+    """The project, the operator's own when there is one, and the tier."""
+    assignment = await load_code_assist(client, access_token, project_id)
+    if assignment.verification_link:
+        reason = "Google asks to verify the account before it may be used."
+        raise OutOfUse(Account.State.NEEDS_VERIFICATION, reason, assignment.verification_link)
+    found = project_id or assignment.project_id or await _onboard(client, access_token, assignment)
+    return found, assignment.tier
+
+
+async def _onboard(client: AccountsClient, access_token: str, assignment: Assignment) -> str:
+    if project_id := await onboard_user(client, access_token, assignment.onboarding_tier_id):
+        return project_id
+    raise OutOfUse(Account.State.NEEDS_PROJECT, "Google has made no Cloud project for this account.")
+
+
+async def _cli_offers(client: AccountsClient, access_token: str, project_id: str) -> dict[str, ModelOffer]:
+    try:
+        return await retrieve_cli_quota(client, access_token, project_id)
+    except CodeAssistFailed as error:
+        logger.debug("no quota of header mode cli: %s", error)
+        return {}
+
+
+def _as_out_of_use(error: CodeAssistFailed) -> AccountCheckFailed:
+    if error.error is not None and (state := ACCOUNT_POLICIES[error.error.kind].state):
+        return OutOfUse(Account.State(state), error.error.message, error.error.link)
+    return error
+
+
+async def _ask_userinfo(client: AccountsClient, access_token: str) -> str:
+    """The e-mail address from OAUTH_USERINFO_URL. Raises OwnerUnknown."""
+    bearer = {"Authorization": f"Bearer {access_token}"}
+    try:
+        answer = await client.get(settings.OAUTH_USERINFO_URL, headers=bearer)
+        person = parse_json(answer.content) if answer.status == 200 else {}
+    except CallFailed as error:
+        raise OwnerUnknown(f"Google's userinfo {error}.") from error
+    except NotJson:
+        person = {}
+    email = parse_email(person.get("email")) if isinstance(person, dict) else None
+    if email is None:
+        raise OwnerUnknown("Google did not say whose account it is.")
+    return email
