@@ -65,9 +65,8 @@ class RequestRow(NamedTuple):
     thinking_tokens: int
 
 
-FIXED = RequestRow._fields[:8]
-"""Columns known from the beginning; the others are updated as they become known."""
 CHANGING = RequestRow._fields[8:]
+"""Columns that are updated as they become known; the first eight are known from the beginning."""
 
 
 class AttemptRow(NamedTuple):

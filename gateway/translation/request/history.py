@@ -26,10 +26,6 @@ _INPUT = "pieces of the input"
 INTERRUPTED = "The tool call was interrupted before it gave a result."
 
 
-def repair_history(messages: Sequence[Message]) -> list[Message]:
-    return pair_tools(as_turns(messages))
-
-
 def as_turns(messages: Sequence[Message]) -> list[Message]:
     """Return messages with content as blocks: blank texts dropped, neighbours of one role merged, system text
     as the user's."""

@@ -99,10 +99,6 @@ class TokenUsage:
         return self.visible_tokens + self.thinking_tokens
 
     @property
-    def cache_read_input_tokens(self) -> int:
-        return self.cached_tokens
-
-    @property
     def reported(self) -> Tokens:
         prompt = self.prompt_tokens or 0
         return Tokens(

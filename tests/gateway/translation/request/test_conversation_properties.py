@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.errors import InvalidRequest
-from gateway.translation.request.history import repair_history
+from gateway.translation.request.history import as_turns, pair_tools
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.signatures import SignatureCache
 from proxy_site.emulator.rules.validator import validate_generate
@@ -146,9 +146,9 @@ MESSAGES = st.builds(
 
 @given(st.lists(MESSAGES, max_size=6))
 def test_repairing_a_repaired_history_changes_nothing(messages: list[dict[str, Any]]) -> None:
-    repaired = repair_history(messages)
+    repaired = pair_tools(as_turns(messages))
 
-    assert repair_history(repaired) == repaired
+    assert pair_tools(as_turns(repaired)) == repaired
 
 
 @given(st.lists(MESSAGES, min_size=1, max_size=6), st.sampled_from(["gemini-3-flash", "gpt-oss-120b-medium"]))

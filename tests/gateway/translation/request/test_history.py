@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.translation.request.history import INTERRUPTED, repair_history
+from gateway.translation.request.history import INTERRUPTED, as_turns, pair_tools
 from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import (
     CLAUDE,
@@ -25,6 +25,10 @@ from tests.builders import (
     user,
 )
 from tests.gateway.translation.schemas.test_schema_properties import an_envelope
+
+
+def repair_history(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return pair_tools(as_turns(messages))
 
 
 def contents_of(*messages: dict[str, Any], model: str = CLAUDE, **fields: Any) -> list[dict[str, Any]]:

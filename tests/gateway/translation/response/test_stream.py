@@ -794,7 +794,7 @@ def test_what_the_ledger_wants_to_know() -> None:
     assert stream.finish_reason == "STOP"
     assert stream.usage.input_tokens == 5
     assert stream.usage.output_tokens == 5
-    assert stream.usage.cache_read_input_tokens == 4
+    assert stream.usage.cached_tokens == 4
     assert stream.usage.thinking_tokens == 2
 
 
