@@ -51,7 +51,7 @@ Answering = Callable[[], "Awaitable[HttpResponseBase]"]
 URLCONF = "gateway.api.urls"
 LONGEST_PATH_SHOWN = 200
 API_PATH_AT_THE_END = re.compile(r"(?:.*/)?(messages(?:/+count_tokens)?|models(?:/+[^/]+)?)/*", re.IGNORECASE)
-"""A path that would be one of this gateway, were the client's base URL right."""
+"""The end of a path that would be known if the client's base URL were right."""
 JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
 
 
@@ -78,7 +78,7 @@ class ApiRequest(ASGIRequest):
 
 
 class JsonResponse(HttpResponse):
-    """Django's, with orjson: four times as fast on a large message."""
+    """Django's JsonResponse with orjson, four times as fast on a large message."""
 
     def __init__(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         body = orjson.dumps(value)
@@ -87,8 +87,8 @@ class JsonResponse(HttpResponse):
 
 
 class EventStream(StreamingHttpResponse):
-    """Server-sent events from an async generator. `opening` is done when the request is no longer kept for
-    them; `let_go` is awaited in the end, also when none was read."""
+    """Server-sent events from an async generator. The body of the request may be released once `opening` is
+    done. `clean_up` is awaited at the end, also when no piece was read."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Api:
         response: HttpResponseBase | None = None
 
         async def answer() -> HttpResponseBase:
-            """Whoever may not call, or calls what is not there, is told so before the body is read."""
+            """The response. A refusal by the headers alone comes before the body is read."""
             nonlocal watch
             view = _judged(request)
             request.raw_body = await body.read()
@@ -131,7 +131,7 @@ class Api:
 
         try:
             response = await _respond(request, answer)
-            # A stream may be held open for long: what was asked is not kept once it has begun.
+            # A stream may last for long: the body is not kept once it has begun.
             request.raw_body = b""
             if isinstance(response, EventStream):
                 response.opening.add_done_callback(lambda _: body.release())
@@ -147,7 +147,7 @@ class Api:
                 raise
             elif response is None:
                 await _send(_error_response(Overloaded(STOPPING), request_id, request.dialect), send)
-            # A reader too slow for its answer has it by half. A second one would be read as a part of it.
+            # Otherwise the response has begun: a second one would be read as a part of it.
         finally:
             body.release()
             if watch is not None:
@@ -162,7 +162,7 @@ async def _cancel_when_gone(receive: Receive, work: asyncio.Task[Any] | None) ->
 
 
 def _judged(request: ApiRequest) -> Answering:
-    """Who answers; by the headers alone, before the body is read. Raises GatewayError."""
+    """The view and its arguments, judged by the headers alone. Raises GatewayError."""
     check_host(request)
     try:
         view, args, kwargs = resolve(request.path_info, URLCONF)
@@ -200,7 +200,7 @@ def _as_gateway_error(error: Exception) -> GatewayError:
 
 
 def _path_unknown(request: ApiRequest) -> NotFound:
-    """Most often the client's base URL is wrong: /v1/v1/messages, //v1/messages, /anthropic/v1/messages."""
+    """Name the right base URL after usual mistakes: /v1/v1/messages, //v1/messages, /proxy/v1/messages."""
     path = request.path_info[:LONGEST_PATH_SHOWN]
     found = API_PATH_AT_THE_END.fullmatch(path)
     if found is None:
@@ -241,7 +241,7 @@ async def _send(response: HttpResponseBase, send: Send, watch: asyncio.Task[None
     else:
         await send(_start(response))
         content = response.content if isinstance(response, HttpResponse) else b""
-    # The server reports the end of the response as a disconnect, too: nobody must take it for a hang-up.
+    # The server reports the end of the response as a disconnect, too, which is no hang-up.
     if watch is not None:
         watch.cancel()
     await send({"type": "http.response.body", "body": content})

@@ -1,4 +1,4 @@
-"""The list of models, and each of them, for clients of Anthropic's kind and of OpenAI's."""
+"""The list of models and single models, for clients of Anthropic's and of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_MODELS_PAGE = 1000
 DEFAULT_MODELS_PAGE = 20
 PICKER_OF_CLAUDE_CODE = "claude-code/"
-"""How the User-Agent begins when Claude Code fills its model picker."""
+"""Beginning of the User-Agent with which Claude Code fills its model picker."""
 
 
 @endpoint("GET", "HEAD")
@@ -45,7 +45,7 @@ async def models(request: ApiRequest) -> HttpResponseBase:
 
 @endpoint("GET", "HEAD")
 async def model(request: ApiRequest, model_id: str) -> HttpResponseBase:
-    """A name that stands for a model on offer is answered as well, under the name asked for."""
+    """One model by its id or by an alias, under the name asked for."""
     offered = await request.gateway.relay.offered_models()
     offer = offered.get(_upstream_id(request, model_id, offered))
     if offer is None:
@@ -60,10 +60,7 @@ def _upstream_id(request: ApiRequest, name: str, offered: Mapping[str, ModelOffe
 
 
 def _model_object(model_id: str, offer: ModelOffer) -> dict[str, Any]:
-    """Anthropic's fields and OpenAI's together: clients of both kinds read this list.
-
-    `description` is Claude Code's: 100 characters of it stand beside the name in its picker.
-    """
+    """Anthropic's and OpenAI's fields together. Claude Code shows 100 characters of `description`."""
     released = released_at(offer.id)
     return {
         "type": "model",
@@ -93,7 +90,7 @@ def _limit(request: ApiRequest) -> int:
 
 
 def _page(names: list[str], after: str | None, before: str | None, limit: int) -> list[str]:
-    """A name that is not in the list counts as its end."""
+    """A cursor that is not in the list counts as its end."""
     if before is not None:
         return names[: names.index(before) if before in names else len(names)][-limit:]
     if after is not None:

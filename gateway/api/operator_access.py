@@ -1,4 +1,4 @@
-"""Who may see names and numbers: the operator, by the session of the pages, or by HTTP Basic in scripts."""
+"""Authentication of the operator: by the session of the pages, or by HTTP Basic in scripts."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def log_failed_login(request: HttpRequest | None, **kwargs: object) -> None:
 
 
 def is_operator(request: HttpRequest) -> bool:
-    """Looks into the database, and counts wrong passwords as the login page does."""
+    """Reads the database. Wrong passwords count towards the lockout of the login page."""
     return _is_operator(_by_password(request, _log_in) or _by_session(request))
 
 
 def is_operator_at_health(request: HttpRequest) -> bool:
-    """A monitor that asks with an old password must not lock people out of the login page: wrong ones count
-    by themselves here, and after as many as there none is looked at for as long."""
+    """As `is_operator`, but with its own count of wrong passwords and its own lockout, so that a monitor with
+    an old password does not lock the login page."""
     return _is_operator(_by_password(request, _check_quietly) or _by_session(request))
 
 
@@ -55,14 +55,14 @@ def _is_operator(user: AbstractBaseUser | AnonymousUser) -> bool:
 
 
 def is_locked_out(request: HttpRequest) -> bool:
-    """After too many wrong passwords; asking keeps the page for people from being the answer to a script."""
+    """Whether too many passwords were wrong. Resets the mark by which axes would answer with its page."""
     is_so = bool(getattr(request, "axes_locked_out", False))
     request.axes_locked_out = False  # type: ignore[attr-defined]  # what the middleware of axes looks at
     return is_so
 
 
 def may_be_operator(request: HttpRequest) -> bool:
-    """Whether it is worth asking: most requests bring nothing that could tell."""
+    """Whether the request has credentials at all, without a look at the database."""
     return _basic(request) is not None or settings.SESSION_COOKIE_NAME in request.COOKIES
 
 
@@ -75,7 +75,7 @@ def _by_password(request: HttpRequest, check: Check) -> AbstractBaseUser | None:
     key = salted_hmac("operator by password", f"{known.password}\0{password}").hexdigest() if known else ""
     if known is not None and cache.get(key) == known.pk:
         return known
-    # Takes a good part of a second by design, which a script that asks often need not pay each time.
+    # Hashing takes a good part of a second by design; a script that asks often is spared it.
     user = check(request, name, password)
     if user is not None:
         cache.set(key, user.pk, REMEMBERED_SECONDS)
@@ -109,7 +109,7 @@ def _by_session(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
 
 
 def _basic(request: HttpRequest) -> tuple[str, str] | None:
-    """Name and password; the password may hold colons. What is no such header counts as none."""
+    """Name and password, which may contain colons. None for any other or a malformed header."""
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return None

@@ -1,4 +1,4 @@
-"""What clients and watchers ask to learn whether somebody is there, and how it goes."""
+"""Health checks and connectivity checks of clients and monitors."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ async def hello(request: ApiRequest) -> HttpResponseBase:
 
 @endpoint("POST", for_clients=False)
 async def event_logging(request: ApiRequest) -> HttpResponseBase:
-    """Claude Code's telemetry: accepted and dropped unread."""
+    """Accept Claude Code's telemetry and drop it unread."""
     return JsonResponse({"status": "ok"})
 
 
 @endpoint("GET", "HEAD", for_clients=False)
 async def health(request: ApiRequest) -> HttpResponseBase:
-    """From memory, so that it may be asked often. Anybody may ask; only the operator hears names."""
+    """The state of the gateway, from memory. Public, but accounts have their names for the operator only."""
     gateway = request.gateway
     now = pool_status(gateway.accounts)
     knows_names = await _knows_names(request)
@@ -71,7 +71,7 @@ async def health(request: ApiRequest) -> HttpResponseBase:
 
 
 async def _knows_names(request: ApiRequest) -> bool:
-    """The answer must not depend on the database, nor wait for it."""
+    """Whether the operator asks. False when the database has not answered within DATABASE_SECONDS."""
     if request.gateway.accounts.database.problem or not may_be_operator(request):
         return False
     with suppress(DatabaseError, TimeoutError):

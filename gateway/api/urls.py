@@ -1,4 +1,4 @@
-"""What clients of the Messages API call. Pages for people are in proxy_site/urls.py."""
+"""Paths of the API. Pages are in proxy_site/urls.py."""
 
 from django.urls import path
 

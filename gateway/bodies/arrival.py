@@ -1,7 +1,6 @@
-"""Bodies as they arrive: how large each may be, how large all together, how long one may take.
+"""Reading request bodies, with limits of size, of total size and of time.
 
-For any ASGI server: nothing is read before the application asks, so that who calls, by which name and for
-what is judged on the headers alone.
+For any ASGI server: nothing is read before the application has judged the headers.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ FULL_RETRY_SECONDS = 5.0
 
 
 class ClientGone(Exception):
-    """The client hung up; there is nobody to answer."""
+    """The client hung up before its body was complete."""
 
 
 @dataclass(slots=True)
 class BodyLimits:
-    """One for a process. `held_bytes` are those of all bodies that are being read or are still kept."""
+    """One object for a process. `held_bytes` counts all bodies that are being read or still kept."""
 
     body_bytes: int
     total_bytes: int
@@ -40,7 +39,7 @@ class BodyLimits:
 
 
 class IncomingBody:
-    """Whoever makes one releases it when the body is no longer kept."""
+    """The body of one request. Must be released when the body is no longer kept."""
 
     def __init__(self, scope: dict[str, Any], receive: Receive, limits: BodyLimits) -> None:
         self._headers = scope["headers"]
@@ -51,8 +50,10 @@ class IncomingBody:
         self._has_begun = False
 
     async def read(self) -> bytearray:
-        """The whole of it, decoded. Nobody changes it any more: a copy would hold up the event loop. Raises
-        GatewayError or ClientGone."""
+        """The whole body, decoded, not copied: a copy would hold up the event loop.
+
+        Raises GatewayError or ClientGone.
+        """
         headers = dict(self._headers)
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
@@ -77,7 +78,7 @@ class IncomingBody:
         self._body = bytearray()
 
     async def _add(self, message: Message, decoder: Decoder | None) -> bool:
-        """Whether more is to come."""
+        """Add a piece; True when more is to come."""
         if message["type"] == "http.disconnect":
             raise ClientGone
         data = message.get("body", b"")

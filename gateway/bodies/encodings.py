@@ -1,7 +1,7 @@
-"""Compressed request bodies, taken apart while they arrive.
+"""Incremental decompression of request bodies.
 
-A few bytes can hold gigabytes, so each step gives a bounded piece; whoever reads the pieces stops when they
-are too many. Names of the codings: RFC 9110, section 8.4.1, and RFC 8878 for zstd.
+A few bytes can hold gigabytes, so each step gives a bounded piece, and the reader stops at its limit.
+Names of the codings: RFC 9110, section 8.4.1, and RFC 8878 for zstd.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 STEP_BYTES = 256 * 1024
 ZSTD_WINDOW_LOG = 23
-"""RFC 8878 asks every reader to follow windows of up to 8 MiB, and no longer."""
+"""8 MiB, the window that RFC 8878 recommends every decoder to support; larger ones are refused."""
 ENCODINGS = "gzip, deflate, zstd"
 
 
 class Decoder(Protocol):
     memory_bytes: int
-    """What it may hold besides the pieces."""
+    """Upper bound of its own memory, besides the pieces."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """At most STEP_BYTES each. Raises InvalidRequest."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether the text is whole."""
+        """Whether the compressed stream is complete."""
 
 
 def decoder_for(content_encoding: bytes) -> Decoder | None:
-    """None for a body that comes as it is. Raises UnsupportedEncoding."""
+    """None for an uncompressed body. Raises UnsupportedEncoding."""
     name = content_encoding.decode("latin1").strip().lower()
     if name in {"", "identity"}:
         return None
@@ -78,7 +78,7 @@ class _Zlib:
 
 
 class _Deflate:
-    """In zlib's wrapper, as the RFC has it, or bare, as some clients do."""
+    """With zlib's header as in RFC 9110, or raw as some clients send it."""
 
     memory_bytes = _Zlib.memory_bytes
 

@@ -1,4 +1,4 @@
-"""JSON as clients write it into a request, halves of characters included."""
+"""Parsing of request JSON, with lone surrogates replaced."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SURROGATE = re.compile(
 )
 REPLACEMENT = rb"\ufffd"
 MOST_SURROGATES = 100_000
-"""Far more than a text that was cut has, and few enough to be looked at within a tenth of a second."""
+"""Far more than a truncated text has; so many are replaced within a tenth of a second."""
 
 
 def replace_lone_surrogates(body: Body) -> bytes:

@@ -24,7 +24,7 @@ MOST_STRUCTURE = 300_000
 25,000 a megabyte later on, so that a million tokens of history have about 100,000."""
 DEEPEST = 200
 FEW_VALUES = 10_000
-"""So many are parsed and translated within milliseconds."""
+"""Parsed and translated within milliseconds."""
 PIECE_BYTES = 256 * 1024
 
 _SIGNS = b"{}[],:"
@@ -32,7 +32,7 @@ _ALL_BUT_SIGNS_AND_QUOTES = bytes(set(range(256)) - set(_SIGNS + b'"'))
 
 
 def has_few_values(body: Body) -> bool:
-    """At a glance. Signs within texts are counted, too, so that no may be wrong."""
+    """A quick estimate: characters within texts count, too, so that False may be wrong."""
     if len(body) <= FEW_VALUES:
         return True
     return body.count(b",") + body.count(b"{") + body.count(b"[") <= FEW_VALUES
@@ -53,7 +53,7 @@ async def count_structure(body: Body) -> int:
 
 
 class BodyShape:
-    """Is fed a text piece by piece, cut anywhere."""
+    """Counts the structure of a text that comes in pieces, cut anywhere."""
 
     def __init__(self) -> None:
         self.structure = 0
@@ -102,8 +102,10 @@ class BodyShape:
 
 
 def refuse_depth(value: object) -> None:
-    """For a text that was parsed without being counted. Raises InvalidRequest. The writer of JSON follows 254
-    levels and takes a third of the time that reading took; a walk in Python would take far longer."""
+    """Check a value that was parsed without counting its structure. Raises InvalidRequest.
+
+    orjson writes 254 levels at most, in a third of the time of parsing; a walk in Python takes far longer.
+    """
     for _ in range(254 - DEEPEST):
         value = [value]
     try:

@@ -1,5 +1,4 @@
-"""What each account has left of each model, and its cooldowns, from the database: commands and every server
-give the same answer, and reading it asks Google nothing."""
+"""Quotas and cooldowns of each account by model, read from the database. Google is not asked."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ class AccountLimits:
 
     @property
     def empty_quotas(self) -> str:
-        """Empty while something is left of each quota, or the account cannot be used anyway."""
+        """A sentence about empty quotas. Empty when there is none, or the account is not usable."""
         return "" if self.action is not None else empty_quotas(self.pools)
 
     @property
@@ -118,7 +117,7 @@ def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any
 
 
 def _quota_as_json(quota: QuotaForecast | None) -> dict[str, Any] | None:
-    """None: nothing is known of this model. A fraction of None: Google does not say what is left."""
+    """None for a model without a snapshot. A fraction of None: Google reported no fraction."""
     if quota is None:
         return None
     fraction = quota.remaining_fraction
@@ -137,7 +136,7 @@ COLUMNS = ("ACCOUNT", "QUOTA", "LEFT", "FORECAST")
 
 
 def rows(limits: Sequence[AccountLimits]) -> list[tuple[str, str, str, str]]:
-    """As in COLUMNS: one for each pool of each account; one for an account that cannot be used."""
+    """As in COLUMNS: a row for each pool of a usable account, one row for any other account."""
     found = []
     for one in limits:
         if one.action is not None:
@@ -161,7 +160,7 @@ def _quota_forecast(one: AccountLimits, pool: QuotaPool) -> str:
 
 
 def as_text(limits: Sequence[AccountLimits]) -> str:
-    """Two tables: who, then what is left of each quota."""
+    """Two tables: accounts, and their quotas."""
     limited = sum(one.status == "rate-limited" for one in limits)
     unusable = sum(one.action is not None for one in limits)
     found = rows(limits)

@@ -1,4 +1,4 @@
-"""Numbers and events for the operator: answered by Django's own handler, with sessions."""
+"""Paths of statistics, limits, requests and activity, served by Django's own handler with sessions."""
 
 from django.urls import path, re_path
 

@@ -1,4 +1,4 @@
-"""Statistics, limits, requests and what is going on, as JSON for scripts and pages. The operator's alone."""
+"""Statistics, limits, requests and live activity as JSON, for the operator's scripts and pages only."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def for_operator(view: View) -> View:
 
 
 def _refusal(request: HttpRequest) -> HttpResponseBase | None:
-    """What anybody else is told; None for the operator, who may only read."""
+    """The refusal of a request; None for a GET or HEAD by the operator."""
     if not is_operator(request):
         if is_locked_out(request):
             return _failed(RateLimited("Too many wrong passwords came from this address. Try again later."))
@@ -80,7 +80,7 @@ def _refusal(request: HttpRequest) -> HttpResponseBase | None:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """What nobody expected, here or on a page; Django has logged it."""
+    """The response to an unexpected error, here or on a page. Django has logged it."""
     if request.path.startswith("/admin"):
         return server_error(request)
     return _failed(GatewayError("The gateway failed; its log has the details."))
@@ -109,7 +109,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
 
 @for_operator
 def history(request: HttpRequest) -> HttpResponse:
-    """By hour and model, in the shape that other tools of this kind have, and more numbers beside it."""
+    """Requests by hour, family and model, in the shape of comparable tools, with totals under `models`."""
     since = _since(request, HISTORY_SPAN)
     return JsonResponse({"since": since, "history": _by_hour(since)})
 
@@ -166,7 +166,7 @@ def retries(request: HttpRequest) -> HttpResponse:
 
 @for_operator
 def servers(request: HttpRequest) -> HttpResponse:
-    """Those that run, and for how long."""
+    """The running servers, with their uptime."""
     now = timezone.now()
     running = ServerInstance.objects.filter(ended_at=None).order_by("started_at")
     return JsonResponse(
@@ -221,7 +221,7 @@ def requests(request: HttpRequest) -> HttpResponse:
 
 @for_operator
 def one_request(request: HttpRequest, request_id: str) -> HttpResponse:
-    """All that were told this id; a client that chooses its ids may choose one twice."""
+    """All requests with this id: ids chosen by a client need not be unique."""
     rows = search.page(search.Search(request_id=request_id), limit=search.LARGEST_PAGE)
     if not rows:
         raise NotFound(f"The ledger has no request {request_id[:64]!r}.")

@@ -14,7 +14,7 @@ Check = Callable[[Any], None]
 
 
 class Mismatch(Exception):
-    """A value that does not fit. Each container it lies in adds its step of the path on the way out."""
+    """A value that does not fit. Each container adds its step of the path while the exception passes."""
 
     def __init__(self, problem: str, *path: str | int) -> None:
         super().__init__(problem)
@@ -57,7 +57,7 @@ def an_object(value: Any) -> None:
 
 
 def integer(value: Any) -> None:
-    """``True`` is no number here, and neither is ``1.0``."""
+    """Neither ``True`` nor ``1.0`` passes."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise Mismatch("Input should be a valid integer")
 
@@ -173,7 +173,7 @@ def shape(required: Mapping[str, Check] | None = None, /, **optional: Check) -> 
         try:
             for name, plain_type, check in required_checks:
                 item = value.get(name, MISSING)
-                # What most fields are, told without a call.
+                # Most fields: checked without a call.
                 if type(item) is plain_type:
                     continue
                 if item is MISSING:
@@ -201,8 +201,8 @@ def variants(
 ) -> Check:
     """An object of one of several shapes, told apart by a field, most often ``type``.
 
-    An open family lets a value pass that it does not know, because newer ones come without notice.
-    ``misplaced`` says what to answer to values that are known but do not belong here.
+    An open family lets unknown values pass, since new ones appear without notice. ``misplaced`` has the
+    problems of values that are known but not allowed here.
     """
     problems = misplaced or {}
 

@@ -28,12 +28,12 @@ BODY_OF_VERSION: dict[str, Check] = {"2023-01-01": REQUEST_BODY, OLDEST_VERSION:
 
 @dataclass(frozen=True, slots=True)
 class MessagesRequest:
-    """Blocks, tools and options stay plain dicts, because nobody gains from a second form of them.
+    """A checked request. Blocks, tools and options stay the plain dicts that were parsed.
 
     ``max_tokens`` is 0 for a request that asks for no answer, and for a count_tokens request that gives none.
     ``output_config`` holds what an older client put into ``output_format``. ``betas`` are the values of the
     header ``anthropic-beta``. ``safeguards`` are the checks of the answer that are asked for, one of a type.
-    ``said_first`` is not the client's: whole content blocks that we put before whatever the model says.
+    ``said_first`` is not the client's: whole content blocks that the gateway puts before the answer.
     """
 
     model: str
@@ -123,7 +123,7 @@ def _object(body: object) -> dict[str, Any]:
 
 
 def _refuse_threads(body: Mapping[str, Any]) -> None:
-    """The SDKs' tool runners then send the whole history. Ignoring the field would lose it in silence."""
+    """After this error the SDKs' tool runners send the whole history; ignoring the field would lose it."""
     if body.get("thread"):
         raise InvalidRequest(
             "thread: this server holds no threads; send the whole history",
@@ -132,13 +132,13 @@ def _refuse_threads(body: Mapping[str, Any]) -> None:
 
 
 def _messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A system message that changes the effort may come without content; from here on each has one."""
+    """Messages that all have content: a system message that changes the effort may come without."""
     return [{**message, "content": []} if message.get("content") is None else message for message in messages]
 
 
 def _safeguards(asked: object) -> list[dict[str, Any]]:
-    """What is malformed, or asked for twice, counts as not asked for: a refusal would make Claude Code send
-    the request again without the field."""
+    """The well-formed ones, without types that occur twice. A refusal would make Claude Code send the request
+    again without the field."""
     if not isinstance(asked, list):
         return []
     named = [one for one in asked if isinstance(one, dict) and isinstance(one.get("type"), str)]

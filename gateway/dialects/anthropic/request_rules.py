@@ -1,4 +1,4 @@
-"""What the fields of a request mean for each other. Their own shapes are in request_shapes.py.
+"""Rules between fields of a request. The shapes of single fields are in request_shapes.py.
 
 Anthropic refuses more than this: a result that answers no call, a call left without a result, blank texts,
 more than four cache breakpoints, prefill for newer models, sampling with adaptive thinking. Clients send
@@ -69,7 +69,7 @@ def check_tool_choice(request: MessagesRequest) -> None:
 
 
 def _may_have_tool(request: MessagesRequest, wanted: str) -> bool:
-    """Also a deferred tool, and one that a message adds. A toolset names its tools elsewhere."""
+    """Deferred tools and those added by messages count. True for any name when there is a toolset."""
     added = (defined_tool(addition) or addition["tool"] for addition in _additions(request))
     names = [name_of_tool(tool) for tool in (*(request.tools or ()), *added)]
     return wanted in names or None in names
@@ -83,7 +83,7 @@ def _additions(request: MessagesRequest) -> Iterator[Mapping[str, Any]]:
 
 
 def check_thinking(request: MessagesRequest) -> None:
-    """Of the kind with a budget. Adaptive thinking gives way to what excludes it."""
+    """Check what excludes thinking with a budget. Adaptive thinking gives way to it."""
     budget = _budget_of(request.thinking) or 0
     if request.max_tokens and budget >= request.max_tokens and not _thinks_between_calls(request):
         raise InvalidRequest("max_tokens: must be greater than `thinking.budget_tokens`")
@@ -98,7 +98,7 @@ def check_thinking(request: MessagesRequest) -> None:
 
 
 def check_empty_answer(request: MessagesRequest) -> None:
-    """``max_tokens: 0`` fills the prompt cache and answers nothing, so nothing may be asked of the answer."""
+    """Check that nothing is asked of the answer when ``max_tokens: 0`` only fills the prompt cache."""
     if request.max_tokens:
         return
     if request.stream:
@@ -119,7 +119,7 @@ def _budget_of(thinking: Mapping[str, Any] | None) -> int | None:
 
 
 def _thinks_between_calls(request: MessagesRequest) -> bool:
-    """Then the budget is that of the whole turn, not of one answer."""
+    """Interleaved thinking: the budget is that of the whole turn, not of one answer."""
     return INTERLEAVED_THINKING in request.betas and bool(request.tools)
 
 

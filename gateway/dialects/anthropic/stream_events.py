@@ -34,7 +34,7 @@ def message_start(message_id: str, model: str, usage: Usage) -> StreamEvent:
 
 
 def whole_block(index: int, block: dict[str, Any]) -> list[StreamEvent]:
-    """The events of a block that is known at once. Clients read texts and inputs from deltas only."""
+    """All events of a complete block. Clients read texts and inputs from deltas only."""
     if block["type"] == "text":
         return [text_start(index), text_delta(index, block["text"]), content_block_stop(index)]
     if "input" in block:

@@ -11,7 +11,7 @@ TOOL_CHANGES = frozenset({"tool_addition", "tool_removal"})
 
 
 def name_of_tool(tool: Mapping[str, Any]) -> str | None:
-    """Its own, or, as other APIs have it, that within ``function`` or ``custom``. Toolsets have none."""
+    """Its ``name``, or that within ``function`` or ``custom`` as in other APIs. None for toolsets."""
     for holder in (tool, tool.get("function"), tool.get("custom")):
         name = holder.get("name") if isinstance(holder, dict) else None
         if isinstance(name, str) and name:
@@ -38,7 +38,7 @@ def defined_tool(change: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def changed_tool_name(change: Mapping[str, Any]) -> str | None:
-    """None for tools of MCP servers and what is newer than us."""
+    """None for tools of MCP servers and for unknown types."""
     defined = defined_tool(change)
     if defined is not None:
         return name_of_tool(defined)
