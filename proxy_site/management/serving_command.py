@@ -43,7 +43,7 @@ class ServingCommand(GatewayCommand):
 
     name: ClassVar[str]
     examples = ("8672", "8672 --demo")
-    looks_at_demo = False
+    takes_demo_option = False
 
     def run_server(self, application: Any, listener: socket.socket, lifecycle: Lifecycle) -> None:
         """Serve `application` on the listener, which does not listen yet, until the lifecycle ends."""
