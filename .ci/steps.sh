@@ -6,6 +6,8 @@ set -uo pipefail
 
 UV=.uv/bin/uv
 export UV_PYTHON_DOWNLOADS=never
+# Where it is set, each stage would compile all tests anew.
+unset PYTHONDONTWRITEBYTECODE
 WORK="$(mktemp -d)"
 export DATA_DIR="$WORK/data"
 SUMMARY=()
