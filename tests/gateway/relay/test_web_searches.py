@@ -19,7 +19,7 @@ from anthropic.types import (
 from anthropic.types.web_search_tool_result_error_object import WebSearchToolResultErrorObject
 from pydantic import TypeAdapter
 
-from gateway.api import messages
+from gateway.api import serve
 from gateway.ledger.search import attempts_of
 from gateway.models import RequestLog
 from gateway.relay import web_searches
@@ -226,7 +226,7 @@ async def test_sources_sent_back_become_text_for_any_model(
 async def test_pings_go_on_while_the_sources_are_not_known(
     client: httpx.AsyncClient, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "KEEP_ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(serve, "KEEP_ALIVE_SECONDS", 0.05)
     google.state.fault(stall_mid_stream(0.3))
 
     events = [event["type"] for event in events_in(await ask(client, stream=True))]
