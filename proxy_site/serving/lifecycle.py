@@ -23,7 +23,7 @@ from accounts.command_line import manage
 from proxy_site.data_dir import AlreadyServing, sole_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from gateway.service import Gateway
     from proxy_site.serving.front_door import Receive, Scope, Send
@@ -63,10 +63,12 @@ class RequestsInFlight:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._whole: set[asyncio.Task[Any]] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Called in the task of the request. A coroutine of its own would be resumed at every wait."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        task.add_done_callback(self._forget)
 
         async def receive_and_note() -> dict[str, Any]:
             message = await receive()
@@ -74,11 +76,12 @@ class RequestsInFlight:
                 self._whole.add(task)
             return message
 
-        try:
-            await self._application(scope, receive_and_note, send)
-        finally:
-            self._tasks.discard(task)
-            self._whole.discard(task)
+        running: Awaitable[None] = self._application(scope, receive_and_note, send)
+        return running
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._whole.discard(task)
 
     def __len__(self) -> int:
         """Without requests whose bodies are still arriving."""
