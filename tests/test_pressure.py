@@ -3,12 +3,9 @@ in time, and other people's requests go on meanwhile."""
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -237,37 +234,6 @@ IMAGE = {"type": "base64", "media_type": "image/png", "data": "QUJD" * (300 * 10
 LARGE = orjson.dumps(
     {**HELLO, "messages": [{"role": "user", "content": [{"type": "image", "source": IMAGE}]}]}
 )
-
-
-def children_of(gateway: LiveGateway) -> list[int]:
-    threads = Path("/proc", str(gateway.process.pid), "task").iterdir()
-    return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_worker_processes_end_with_the_gateway_and_not_before(
-    number: signal.Signals,
-    shared_emulator: EmulatorServer,
-    tmp_path_factory: pytest.TempPathFactory,
-    server: str,
-) -> None:
-    with LiveGateway(shared_emulator, tmp_path_factory.mktemp("data"), server=server) as gateway:
-        assert children_of(gateway) == []
-        assert post(gateway.url, LARGE, "/v1/messages/count_tokens").status == 200
-        (worker,) = children_of(gateway)
-        os.kill(worker, signal.SIGINT)  # as a terminal sends it to all of them
-        assert post(gateway.url, LARGE, "/v1/messages").status == 200
-        assert children_of(gateway) == [worker]
-
-        status = gateway.stop(number)
-
-    assert status == (0 if number != signal.SIGKILL else -signal.SIGKILL)
-    for _ in range(100):
-        if not Path("/proc", str(worker)).exists():
-            break
-        time.sleep(0.05)
-    assert not Path("/proc", str(worker)).exists()
-    assert "Traceback" not in gateway.output
 
 
 def test_forty_long_sessions_at_once_are_all_answered(gateway: WatchedGateway) -> None:
