@@ -1,4 +1,4 @@
-"""The gateway as its users run it: `manage.py runserver`, with a DATA_DIR of its own."""
+"""The gateway as its users run it: `manage.py runserver` or `serve`, with a DATA_DIR of its own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PROJECT = Path(__file__).resolve().parent.parent
+SERVERS = ("runserver", "serve")
 ACCOUNTS = [
     {"email": f"{name}@example.com", "refresh_token": f"1//{name}", "project_id": f"project-{name}"}
     for name in ("ada", "grace", "hedy")
@@ -27,10 +28,10 @@ def import_accounts(folder: Path, accounts: Sequence[Mapping[str, str]] = ACCOUN
     _manage(folder, "importaccounts", "-", "--accept-terms", stdin=json.dumps(accounts).encode())
 
 
-def gateway(folder: Path, base_url: str, token_url: str, **settings: str) -> Server:
+def gateway(folder: Path, base_url: str, token_url: str, server: str = SERVERS[0], **settings: str) -> Server:
     """`base_url` stands for Google."""
     port = free_port()
-    command = [sys.executable, str(PROJECT / "manage.py"), "runserver", str(port)]
+    command = [sys.executable, str(PROJECT / "manage.py"), server, str(port)]
     env = {
         **environment(folder),
         "CLOUDCODE_ENDPOINTS": base_url,
