@@ -22,7 +22,7 @@ from proxy_site.data_dir import sole_server
 from proxy_site.version import version
 from tests.accounts.terminal import Terminal
 from tests.clients.raw_http import Answer, ask, post, request_bytes
-from tests.live_gateway import PROJECT, LiveGateway, clean_environment, free_port, manage
+from tests.live_gateway import PROJECT, SERVERS, LiveGateway, clean_environment, free_port, manage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 STOPPED_WITHIN_SECONDS = 2.0
 EMULATOR_ACCOUNTS = ["ada@example.com", "grace@example.com", "linus@example.com"]
+with_each_command = pytest.mark.parametrize("command", SERVERS)
 HELLO = {
     "model": "claude-opus-5-5",
     "max_tokens": 100,
@@ -39,11 +40,11 @@ HELLO = {
 
 
 class Server:
-    """`manage.py runserver` by itself, without accounts or an emulator. A context manager."""
+    """`manage.py runserver` or `serve` by itself, without accounts or an emulator. A context manager."""
 
-    def __init__(self, *arguments: str, env: Mapping[str, str]) -> None:
+    def __init__(self, *arguments: str, env: Mapping[str, str], command: str = "runserver") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "runserver", *arguments],
+            [sys.executable, "manage.py", command, *arguments],
             cwd=PROJECT, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
@@ -335,11 +336,12 @@ def test_an_impossible_data_dir_is_an_error_in_one_line(tmp_path: Path, env: dic
     assert_one_sentence(done, 2, "DATA_DIR")
 
 
-def test_a_taken_port_is_an_error_in_one_sentence(env: dict[str, str]) -> None:
+@with_each_command
+def test_a_taken_port_is_an_error_in_one_sentence(command: str, env: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-        done = manage("runserver", str(port), env=env)
+        done = manage(command, str(port), env=env)
 
     assert_one_sentence(done, 1, f"127.0.0.1 port {port} cannot be used: Address already in use.")
 
@@ -412,8 +414,11 @@ def test_windows_gets_a_hint_at_wsl() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_at_once_when_nothing_is_running(number: signal.Signals, env: dict[str, str]) -> None:
-    with Server(str(free_port()), env=env) as server:
+@with_each_command
+def test_it_ends_at_once_when_nothing_is_running(
+    command: str, number: signal.Signals, env: dict[str, str]
+) -> None:
+    with Server(str(free_port()), env=env, command=command) as server:
         server.banner()
 
         status, seconds = server.stop(number)
@@ -422,9 +427,10 @@ def test_it_ends_at_once_when_nothing_is_running(number: signal.Signals, env: di
     assert seconds < STOPPED_WITHIN_SECONDS
 
 
-def test_it_ends_at_once_with_idle_connections_open(env: dict[str, str]) -> None:
+@with_each_command
+def test_it_ends_at_once_with_idle_connections_open(command: str, env: dict[str, str]) -> None:
     port = free_port()
-    with Server(str(port), env=env) as server:
+    with Server(str(port), env=env, command=command) as server:
         server.banner()
         kept = http.client.HTTPConnection("127.0.0.1", port)
         kept.request("GET", "/health")
@@ -470,12 +476,13 @@ def bare(tmp_path: Path) -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
 
 
+@with_each_command
 def test_the_demo_answers_without_any_setting_and_leaves_nothing_behind(
-    bare: dict[str, str], tmp_path: Path
+    command: str, bare: dict[str, str], tmp_path: Path
 ) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with Server(str(port), "--demo", env=bare) as server:
+    with Server(str(port), "--demo", env=bare, command=command) as server:
         banner = server.banner()
         answer = post(url, HELLO)
         left_while_running = list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ import pytest
 
 from proxy_site.emulator.delivery.behaviour import pace
 from tests.clients.raw_http import Wire, ask, request_bytes, wire
+from tests.live_gateway import ON_EACH_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from proxy_site.emulator.server import EmulatorServer
     from tests.live_gateway import LiveGateway
 
+pytestmark = ON_EACH_SERVER
 NOTICED_WITHIN_SECONDS = 1.0
 LONG = 60.0
 CLIENTS = 10

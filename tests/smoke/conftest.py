@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from anthropic import Anthropic
 
-from tests.live_gateway import LiveGateway
+from tests.live_gateway import SERVER, LiveGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +22,12 @@ class Setup:
 
     sent_as: str
     settings: dict[str, str] = field(default_factory=dict)
+    server: str = SERVER
 
 
 SETUPS = {
     "header mode antigravity": Setup("gemini-3-flash", {"GEMINI_HEADER_MODE": "antigravity"}),
+    "uvicorn": Setup("gemini-3-flash-preview", server="serve"),
 }
 
 
@@ -39,7 +41,8 @@ def setup(request: pytest.FixtureRequest) -> Setup:
 def gateway(
     setup: Setup, shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveGateway]:
-    with LiveGateway(shared_emulator, tmp_path_factory.mktemp("data"), **setup.settings) as gateway:
+    folder = tmp_path_factory.mktemp("data")
+    with LiveGateway(shared_emulator, folder, server=setup.server, **setup.settings) as gateway:
         yield gateway
 
 
