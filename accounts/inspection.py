@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from accounts.kinds.base import Inspection
     from accounts.pool.pool import PooledAccount
 
-AccountTrouble = (
+AccountErrors = (
     SignInExpired,
     ClientSecretWrong,
     TokenEndpointDown,
@@ -140,7 +140,7 @@ async def verify(account: Account, client: AccountsClient, tokens: AccessTokens)
     except OutOfUse as error:
         await database_sync_to_async(enter_state)(account.pk, error.state, str(error), error.link)
         return await _result(account.pk, str(error))
-    except AccountTrouble as error:
+    except AccountErrors as error:
         return await _result(account.pk, str(error), is_unreachable=_is_unreachable(error))
     await database_sync_to_async(store_inspection)(account.pk, inspection)
     await database_sync_to_async(enter_state)(account.pk, Account.State.OK)
@@ -151,7 +151,7 @@ async def refresh_quota(account: Account, client: AccountsClient, tokens: Access
     """Ask what is left, without touching the state of an account that answers."""
     try:
         inspection = await inspect_account(client, tokens, account)
-    except AccountTrouble as error:
+    except AccountErrors as error:
         return await _result(account.pk, str(error), is_unreachable=_is_unreachable(error))
     await database_sync_to_async(store_inspection)(account.pk, inspection)
     return await _result(account.pk, models=len(inspection.offers))

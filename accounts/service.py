@@ -24,7 +24,7 @@ from accounts.credentials.access_tokens import AccessTokens, sealed_credentials
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
 from accounts.inspection import (
-    AccountTrouble,
+    AccountErrors,
     inspect_account,
     store_inspection,
 )
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from accounts.kinds.base import Inspection
 
 
-__all__ = ["AccountTrouble", "AccountsService", "NoProject", "running_service"]
+__all__ = ["AccountErrors", "AccountsService", "NoProject", "running_service"]
 
 logger = logging.getLogger(__name__)
 
@@ -404,7 +404,7 @@ class AccountsService:
                 inspection = await self._inspect(account)
         except OutOfUse as error:
             await self.take_out_of_use(account, error.state, str(error), error.link)
-        except AccountTrouble as error:
+        except AccountErrors as error:
             logger.warning("%s is not ready: %s", account.email, error)
         except Exception:
             logger.exception("%s could not be prepared", account.email)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 TRIES = 200
 WARM_UP = 20
-REST_SECONDS = 3.5
+COOLDOWN_SECONDS = 3.5
 """Shorter limits are waited out with the same account (gateway/relay/model_call.py)."""
 PAUSE_SECONDS = 0.2
 """Each try uses up one of three accounts for one model: by its next turn two are back at least."""
@@ -73,7 +73,7 @@ class Google:
         await request.read()
         if self.refuse_next:
             self.refuse_next = False
-            refusal = rate_limited("the model", REST_SECONDS, time.time())
+            refusal = rate_limited("the model", COOLDOWN_SECONDS, time.time())
             body = json.dumps(refusal.body).encode()
             self.refused_at = time.monotonic()
             return web.Response(status=429, body=body, content_type="application/json")

@@ -1,4 +1,5 @@
 """The admin pages under /admin/: accounts, settings and set-up, with the site and middleware they need.
 
-OperatorAdminConfig registers the models. Imports everything in accounts; nothing in accounts imports it.
+OperatorAdminConfig registers the models. Imports inspection, live_settings, models, network, operators,
+quota, service, sign_in, status and values; nothing in accounts imports it.
 """

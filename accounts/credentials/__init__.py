@@ -1,4 +1,4 @@
 """Secrets: encrypted at rest, sealed anew with another key, exchanged for access tokens.
 
-Imports models, database, google and values.
+Imports database, google, models and status.
 """

@@ -1,4 +1,4 @@
 """The database as a whole: whether it can be reached, and which version of the code may use it.
 
-Imports models and values.
+Imports command_line and models.
 """

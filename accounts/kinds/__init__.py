@@ -1,4 +1,4 @@
 """The kinds of account, one file a kind, and what they all answer.
 
-Imports credentials, google and network; knows neither the pool nor requests.
+Imports failures, google, models, network and values; knows neither the pool nor requests.
 """

@@ -1,4 +1,4 @@
 """How much each account has left: snapshots, their history, the forecast, and models that share a quota.
 
-Imports models, google and values.
+Imports failures, live_settings, models and values.
 """

@@ -1,4 +1,4 @@
 """The state of accounts: its changes, the action it requires of the operator, the status of the whole pool.
 
-Imports models, google, pool, quota and values.
+Imports command_line, models and quota.
 """

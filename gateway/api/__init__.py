@@ -1,4 +1,4 @@
 """The Messages API over HTTP: the ASGI application, authentication and the views.
 
-Imports all other rooms of the gateway but operator_api, the only one that imports it.
+Imports accounts, bodies, dialects, errors, ledger, relay, routing, safeguards, telemetry and translation.
 """

@@ -1,4 +1,4 @@
 """Wire formats of clients, one folder each: requests, stream events and errors as values. Pure.
 
-Imports errors only.
+Imports nothing of this project.
 """

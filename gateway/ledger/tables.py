@@ -273,8 +273,8 @@ def _sums_of(ended: Iterable[Entry], known: dict[int, RequestLog]) -> dict[Usage
     return sums
 
 
-def _hour_of(parse_time: str) -> str:
-    return f"{parse_time[:13]}:00:00"
+def _hour_of(at: str) -> str:
+    return f"{at[:13]}:00:00"
 
 
 def _known_to_have_ended(ended: Sequence[Entry]) -> dict[int, RequestLog]:

@@ -173,8 +173,8 @@ def _sums_of_hours() -> dict[str, Aggregate]:
     return {**{f"sum_{name}": Sum(name) for name in SUMMED}, "sum_unattempted": Sum(nobody_asked)}
 
 
-def _hour_of(parse_time: datetime) -> datetime:
-    return parse_time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+def _hour_of(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def _add(totals: defaultdict[str, Totals], rows: Iterable[dict[str, Any]], column: str) -> None:

@@ -1,4 +1,4 @@
 """Numbers, limits and events as JSON, for the operator's scripts and pages.
 
-Imports api, ledger and telemetry.
+Imports accounts, api, errors, ledger, models and telemetry.
 """

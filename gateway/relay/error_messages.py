@@ -88,8 +88,8 @@ def sentence(model_id: str, attempts: Sequence[Attempt], now: float, zone: tzinf
     return text if first_back is None else f"{text} {next_try(first_back, now, zone)}"
 
 
-def next_try(parse_time: float, now: float, zone: tzinfo = UTC) -> str:
-    return f"Next try in {in_words(parse_time - now)} ({clocks(parse_time, now, zone)})."
+def next_try(at: float, now: float, zone: tzinfo = UTC) -> str:
+    return f"Next try in {in_words(at - now)} ({clocks(at, now, zone)})."
 
 
 def _one(attempt: Attempt, now: float, zone: tzinfo) -> str:

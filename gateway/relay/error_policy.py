@@ -15,7 +15,7 @@ from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.watch import DatabaseDown
 from accounts.failures import AccountCheckFailed, FailureKind, UpstreamError
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
-from accounts.service import AccountTrouble, NoProject
+from accounts.service import AccountErrors, NoProject
 from accounts.values.sanitize import truncate
 from gateway.errors import (
     GatewayError,
@@ -176,7 +176,7 @@ class Failure:
         return policy.error(policy.sentence.format(label=account.label, reason=self.reason))
 
 
-FAILURES = (UpstreamError, TransportFailed, EmptyAnswer, MalformedStream, *AccountTrouble)
+FAILURES = (UpstreamError, TransportFailed, EmptyAnswer, MalformedStream, *AccountErrors)
 """The exceptions that `failure_of` takes."""
 
 

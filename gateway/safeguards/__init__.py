@@ -2,4 +2,6 @@
 
 A client in Claude Code's auto mode asks for the check with ``safeguards`` and reads the decisions in
 ``safeguard_results``; it runs no tool that needs a decision without one.
+
+Imports accounts, dialects, errors, ledger, models, relay, routing, telemetry and translation.
 """

@@ -1,4 +1,4 @@
 """Log lines, the heartbeat, events for pages, and request ids.
 
-Imports accounts and nothing else of the gateway.
+Imports accounts.
 """

@@ -1,4 +1,4 @@
 """The servers: listening, limits, start, drain and stop, and the banner.
 
-Imports gateway and accounts.
+Imports accounts, data_dir and gateway.
 """

@@ -39,7 +39,7 @@ def two_accounts() -> Iterator[EmulatorServer]:
         yield server
 
 
-class Desk:
+class ClientSetup:
     """Claude Code, and between it and the gateway the recorder."""
 
     def __init__(self, program: Path, folder: Path, recorder: Recorder) -> None:
@@ -51,17 +51,17 @@ class Desk:
         return [exchange.status for exchange in self.recorder.of("/v1/messages")]
 
 
-OpenDesk = Callable[..., Desk]
+StartClient = Callable[..., ClientSetup]
 
 
 @pytest.fixture
-def admin_client(
+def start_client(
     node_packages: NodePackages, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OpenDesk]:
-    """Call it with the emulator, and settings for the gateway, to get a page with its own gateway."""
+) -> Iterator[StartClient]:
+    """Call it with the emulator, and settings for the gateway, to get a client with its own gateway."""
     with ExitStack() as stack:
 
-        def open_admin(emulator: EmulatorServer, *, with_accounts: bool = True, **settings: str) -> Desk:
+        def start(emulator: EmulatorServer, *, with_accounts: bool = True, **settings: str) -> ClientSetup:
             gateway = LiveGateway(emulator, tmp_path_factory.mktemp("data"), **settings)
             if with_accounts:
                 stack.enter_context(gateway)
@@ -69,13 +69,13 @@ def admin_client(
                 gateway.start()
                 stack.callback(gateway.stop)
             recorder = Recorder(gateway.url)
-            return Desk(node_packages.claude, tmp_path, stack.enter_context(recorder))
+            return ClientSetup(node_packages.claude, tmp_path, stack.enter_context(recorder))
 
-        yield open_admin
+        yield start
 
 
-def test_a_wrong_key_is_told_at_once(emulator: EmulatorServer, admin_client: OpenDesk) -> None:
-    here = admin_client(emulator, AUTH_TOKEN="the right one")
+def test_a_wrong_key_is_told_at_once(emulator: EmulatorServer, start_client: StartClient) -> None:
+    here = start_client(emulator, AUTH_TOKEN="the right one")
 
     run = here.claude.ask("Hello", ANTHROPIC_AUTH_TOKEN="a wrong one")
 
@@ -85,8 +85,10 @@ def test_a_wrong_key_is_told_at_once(emulator: EmulatorServer, admin_client: Ope
     assert emulator.state.log.generations() == []
 
 
-def test_the_right_key_is_let_in_by_either_header(emulator: EmulatorServer, admin_client: OpenDesk) -> None:
-    here = admin_client(emulator, AUTH_TOKEN="the right one")
+def test_the_right_key_is_let_in_by_either_header(
+    emulator: EmulatorServer, start_client: StartClient
+) -> None:
+    here = start_client(emulator, AUTH_TOKEN="the right one")
 
     by_bearer = here.claude.ask("Hello", ANTHROPIC_AUTH_TOKEN="the right one")
     by_key = here.claude.ask("Hello", ANTHROPIC_AUTH_TOKEN="", ANTHROPIC_API_KEY="the right one")
@@ -95,11 +97,11 @@ def test_the_right_key_is_let_in_by_either_header(emulator: EmulatorServer, admi
     assert here.statuses == [200, 200]
 
 
-def test_an_account_that_cannot_be_used_is_told_at_once(admin_client: OpenDesk) -> None:
+def test_an_account_that_cannot_be_used_is_told_at_once(start_client: StartClient) -> None:
     state = EmulatorState(accounts=[sample_account("ada@example.com", "Ada Lovelace", "free-tier")])
     state.revoke("ada@example.com")
     with EmulatorServer(state) as emulator:
-        here = admin_client(emulator)
+        here = start_client(emulator)
 
         run = here.claude.ask("Hello")
 
@@ -108,8 +110,8 @@ def test_an_account_that_cannot_be_used_is_told_at_once(admin_client: OpenDesk) 
     assert here.statuses == [503]
 
 
-def test_no_account_yet_is_told_at_once(emulator: EmulatorServer, admin_client: OpenDesk) -> None:
-    here = admin_client(emulator, with_accounts=False)
+def test_no_account_yet_is_told_at_once(emulator: EmulatorServer, start_client: StartClient) -> None:
+    here = start_client(emulator, with_accounts=False)
 
     run = here.claude.ask("Hello")
 
@@ -119,9 +121,9 @@ def test_no_account_yet_is_told_at_once(emulator: EmulatorServer, admin_client: 
 
 
 def test_a_limit_on_all_accounts_is_told_with_the_time_it_ends(
-    two_accounts: EmulatorServer, admin_client: OpenDesk
+    two_accounts: EmulatorServer, start_client: StartClient
 ) -> None:
-    here = admin_client(two_accounts)
+    here = start_client(two_accounts)
     for account in two_accounts.state.accounts:
         for pool in account.quotas:
             two_accounts.state.set_quota(account.email, pool, remaining=0, reset_in=TWO_HOURS_SECONDS)
@@ -138,9 +140,9 @@ SWITCH_SECONDS = 15
 
 
 def test_a_model_without_capacity_is_left_for_the_clients_own_fallback(
-    two_accounts: EmulatorServer, admin_client: OpenDesk
+    two_accounts: EmulatorServer, start_client: StartClient
 ) -> None:
-    here = admin_client(two_accounts)
+    here = start_client(two_accounts)
     two_accounts.state.fault("capacity_exhausted", model="claude-opus-4-6-thinking", times=None)
     began_at = time.monotonic()
 
@@ -170,9 +172,9 @@ FAILURES: dict[str, Failure] = {
 
 @pytest.mark.parametrize("trouble", FAILURES)
 def test_in_a_tool_loop_nobody_notices_that(
-    trouble: str, two_accounts: EmulatorServer, admin_client: OpenDesk
+    trouble: str, two_accounts: EmulatorServer, start_client: StartClient
 ) -> None:
-    here = admin_client(two_accounts)
+    here = start_client(two_accounts)
 
     with failing_during_the_first_answer(two_accounts.state, FAILURES[trouble]):
         run = here.claude.ask('Write "still here" into notes.txt', *WRITE_AND_READ)
@@ -204,9 +206,9 @@ def failing_during_the_first_answer(state: EmulatorState, failure: Failure) -> I
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_one_bad_moment_of_google_goes_unnoticed(
-    status: int, two_accounts: EmulatorServer, admin_client: OpenDesk
+    status: int, two_accounts: EmulatorServer, start_client: StartClient
 ) -> None:
-    here = admin_client(two_accounts)
+    here = start_client(two_accounts)
     two_accounts.state.fault("refuse", status=status, body="<html>Error</html>")
 
     run = here.claude.ask("Hello")

@@ -1,4 +1,4 @@
 """Readers of other tools' account files, one for each format. Pure.
 
-Imports rows.
+Imports rows and values.
 """

@@ -1,4 +1,4 @@
 """Anthropic's Messages API: requests checked by a table of fields, messages, stream events, SSE. Pure.
 
-Imports errors only.
+Imports errors.
 """

@@ -1,4 +1,4 @@
 """Google's chunks and errors into stream events, messages and usage. Pure.
 
-Imports dialects and google_api.
+Imports accounts, dialects, google_api, request, signatures and tool_names.
 """

@@ -8,4 +8,6 @@ declarations.py   a shape as Google's schema, and the Restoration for arguments
 texts.py          which texts of a call stand for other values
 words.py          constraints without a field in Google's schema, as text
 restoration.py    the arguments of a call as the client's schema asks for them
+
+Imports nothing of this project.
 """

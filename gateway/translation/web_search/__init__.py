@@ -9,4 +9,6 @@ answer.py     sources -> content blocks
 
 Facts about Google's side are known from another tool's source (router-for-me/CLIProxyAPI a7e3596b7), not from
 captures of our own.
+
+Imports accounts, dialects, google_api, request, tokens and tool_names.
 """

@@ -1,4 +1,4 @@
 """Google's Cloud Code: requests sent, streams opened, failures named.
 
-Imports transport and google_api.
+Imports accounts, base and transport.
 """

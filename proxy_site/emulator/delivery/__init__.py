@@ -1,4 +1,4 @@
 """How an answer travels: in chunks and bytes, with the faults that networks and providers have.
 
-Pure. Imports the emulator's error bodies.
+Pure. Imports google_errors and pretend_model.
 """

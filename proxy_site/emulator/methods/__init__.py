@@ -1,4 +1,6 @@
 """Google's HTTP methods: OAuth, the v1internal calls, and web pages that searches find.
 
 Each reads and changes the emulator's state.
+
+Imports accounts, clock, delivery, exchange, google_errors, models, pretend_model and rules.
 """

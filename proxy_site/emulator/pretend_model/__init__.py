@@ -1,4 +1,4 @@
 """The stand-in for the model: what it says, as chunks, with token counts and thought signatures.
 
-Pure. Imports the emulator's models only.
+Pure. Imports nothing of this project.
 """

@@ -30,8 +30,8 @@ def days_ago(days: float) -> datetime:
     return timezone.now() - timedelta(days=days)
 
 
-def a_record_of(parse_time: datetime) -> RequestRecord:
-    return a_record(started_at=parse_time.timestamp(), attempts=[a_refused_attempt(), an_attempt()])
+def a_record_of(at: datetime) -> RequestRecord:
+    return a_record(started_at=at.timestamp(), attempts=[a_refused_attempt(), an_attempt()])
 
 
 def test_what_is_old_goes_with_its_attempts() -> None:
@@ -47,7 +47,7 @@ def test_what_is_old_goes_with_its_attempts() -> None:
 def test_the_oldest_go_first_and_never_too_many_at_once() -> None:
     rows = STEP_ROWS + 20
     moments = [days_ago(100) + timedelta(minutes=number) for number in range(rows)]
-    keep(*[a_record_of(parse_time) for parse_time in reversed(moments)])
+    keep(*[a_record_of(at) for at in reversed(moments)])
 
     assert prune_step(days_ago(30)) == STEP_ROWS
 

@@ -72,16 +72,16 @@ def a_crowd(seed: int) -> Crowd:
     latest = time.time() - first_hour.timestamp() - 1
     dying = instances.register("dying")
 
-    def parse_time() -> float:
+    def some_time() -> float:
         return first_hour.timestamp() + chance.choice([chance.uniform(0, latest), float(chance.randrange(6))])
 
-    ended = [a_random_record(chance, parse_time()) for _ in range(RECORDS)]
-    interrupted = [an_interrupted_record(chance, parse_time()) for _ in range(RECORDS // 10)]
+    ended = [a_random_record(chance, some_time()) for _ in range(RECORDS)]
+    interrupted = [an_interrupted_record(chance, some_time()) for _ in range(RECORDS // 10)]
     for start in range(0, RECORDS, 37):
         keep(*ended[start : start + 37])
     keep(*interrupted, instance_id=dying.pk)
     instances.register("dying")
-    keep(*[an_open_record(started_at=parse_time()) for _ in range(5)])
+    keep(*[an_open_record(started_at=some_time()) for _ in range(5)])
     return Crowd(ended, interrupted)
 
 

@@ -623,7 +623,7 @@ def test_an_account_that_is_well(some_accounts: None, operator: Client) -> None:
     assert ada["limits"][SONNET]["remainingFraction"] == 0.82
 
 
-def test_an_account_that_rests(some_accounts: None, operator: Client) -> None:
+def test_an_account_in_cooldown(some_accounts: None, operator: Client) -> None:
     """Of the quota that requests do not use now nothing is said."""
     brian = limits_of(operator)["brian"]
 
@@ -654,7 +654,7 @@ def test_nothing_left_is_not_the_same_as_nothing_known(some_accounts: None, oper
     assert carol is None
 
 
-def test_a_rest_that_is_over_is_forgotten(some_accounts: None, operator: Client) -> None:
+def test_a_cooldown_that_is_over_is_forgotten(some_accounts: None, operator: Client) -> None:
     Cooldown.objects.update(until=timezone.now() - timedelta(seconds=1))
 
     assert limits_of(operator)["brian"]["status"] == "ok"
