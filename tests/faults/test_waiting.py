@@ -11,7 +11,7 @@ import pytest
 from accounts import service
 from accounts.models import Account
 from accounts.pool import pool
-from gateway.api import messages
+from gateway.api import serve
 from gateway.relay import answer, failover, model_call
 from proxy_site.emulator.delivery.behaviour import combine, pace, quota_exhausted, stall_before_headers
 from tests.faults.test_faults import assert_idle, assert_whole_stream, events_of
@@ -44,7 +44,7 @@ def _every_limit_begins_a_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def _frequent_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "KEEP_ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(serve, "KEEP_ALIVE_SECONDS", 0.1)
     monkeypatch.setattr(answer, "KEEP_ALIVE_SECONDS", 0.1)
 
 

@@ -13,7 +13,7 @@ import orjson
 import pytest
 from backports import zstd
 
-from gateway.api import messages
+from gateway.api import serve
 from gateway.api.application import Api
 from gateway.bodies.arrival import ClientGone, IncomingBody
 from gateway.errors import GatewayError
@@ -260,7 +260,7 @@ async def test_an_answered_request_holds_nothing(gateway: Gateway) -> None:
 async def test_a_request_counts_as_held_until_its_stream_begins(
     gateway: Gateway, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "KEEP_ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(serve, "KEEP_ALIVE_SECONDS", 0.01)
     google.state.fault(stall_before_headers(0.5))
     google.state.fault(stall_mid_stream(0.5))
     limits = body_limits()

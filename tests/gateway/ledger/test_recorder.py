@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.api import messages
+from gateway.api import serve
 from gateway.ledger import usage
 from gateway.ledger.recorder import facts
 from gateway.ledger.search import attempts_of
@@ -192,7 +192,7 @@ async def test_a_client_that_hangs_up_before_anybody_was_asked(
 async def test_a_failure_of_our_own(
     client: httpx.AsyncClient, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "_upstream_headers", lambda answer: 1 / 0)
+    monkeypatch.setattr(serve, "_upstream_headers", lambda answer: 1 / 0)
 
     response = await client.post("/v1/messages", json=a_body())
 

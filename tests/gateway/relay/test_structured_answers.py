@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from gateway.api import messages
+from gateway.api import serve
 from gateway.models import RequestAttempt, RequestLog
 from gateway.relay import structured_answers
 from proxy_site.emulator.delivery.behaviour import finish, pace, stall_mid_stream
@@ -197,7 +197,7 @@ async def test_within_a_stream_the_same_error_has_its_status(
 async def test_pings_go_on_while_the_answer_is_held(
     client: httpx.AsyncClient, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "KEEP_ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(serve, "KEEP_ALIVE_SECONDS", 0.05)
     google.state.reply(*answered(FITS), behaviour=stall_mid_stream(0.3))
 
     kinds = [event["type"] for event in events_in(await ask(client, stream=True, **IN_WORDS))]
