@@ -60,9 +60,9 @@ class IncomingMessage:
     received: int = 0
     """Since its first read, of which an earlier request may have been a part."""
 
-    def add_header(self, size: int) -> None:
+    def add_to_head(self, size: int, *, headers: int = 0) -> None:
         """Raises HttpParserError."""
-        self.headers += 1
+        self.headers += headers
         self.header_bytes += size
         if self.headers > MAX_HEADERS or self.header_bytes > MAX_HEADER_BYTES:
             raise httptools.HttpParserError("the headers are too large")
@@ -80,7 +80,7 @@ class IncomingMessage:
 
 
 class LingeringTransport(asyncio.Transport):
-    """The connection of a request whose body is incomplete. To close it leaves the client time to read."""
+    """The connection of a request whose body is incomplete: `close` leaves the client time to read."""
 
     def __init__(self, transport: asyncio.Transport, linger: Callable[[], None]) -> None:
         super().__init__()
@@ -133,6 +133,8 @@ class GatewayProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(unreadable_response())
             return
+        if self.transport.get_protocol() is not self:
+            return  # a WebSocket now
         if self._message is None:
             is_in_head = message is None and self.cycle is cycle  # only line ends
         else:
@@ -185,18 +187,18 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         assert self._message is not None
-        self._message.add_header(len(url))
+        self._message.add_to_head(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Trailers are counted and dropped: the request has been judged by its headers."""
         assert self._message is not None
-        self._message.add_header(len(name) + len(value))
+        self._message.add_to_head(len(name) + len(value), headers=1)
         if self._message.has_head:
             return
         super().on_header(name, value)
         if self.headers[-1][0] == b"transfer-encoding" and value.lower() != b"chunked":
-            raise httptools.HttpParserError("another transfer encoding, which nobody would decode")
+            raise httptools.HttpParserError("a transfer encoding that nothing here decodes")
 
     def on_headers_complete(self) -> None:
         assert self._message is not None
@@ -242,7 +244,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, partial(self._answer, cycle))
 
     async def _answer(self, cycle: RequestResponseCycle, scope: Any, receive: Any, send: Any) -> None:
-        """Run the application. What uvicorn makes of its failures has another form than ours."""
+        """Run the application. Its failures are logged and answered here, since uvicorn answers in text."""
         if cycle.more_body:
             self._may_keep_alive = cycle.keep_alive
             cycle.keep_alive = False

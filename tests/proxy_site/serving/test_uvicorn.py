@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import pytest
+import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from proxy_site.serving import uvicorn as under_test
-from proxy_site.serving.uvicorn import GatewayServer
-from tests.clients.raw_http import request_bytes
+from proxy_site.serving.uvicorn import GatewayProtocol, GatewayServer
+from tests.clients.raw_http import as_chunks, request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,6 +29,38 @@ if TYPE_CHECKING:
 KIB = 1024
 MIB = 1024 * KIB
 START = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+class Sink(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+        self.protocol: Any = None
+
+    def write(self, data: Any) -> None:
+        self.written += b"" if self.closed else data
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_protocol(self) -> Any:
+        return self.protocol
+
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
+    def pause_reading(self) -> None:
+        pass
+
+    resume_reading = pause_reading
 
 
 class UntilTold:
@@ -125,6 +161,17 @@ async def test_a_websocket_message_is_bounded(compression: str | None) -> None:
 
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1009
+
+
+async def test_a_websocket_outlives_the_deadline_for_headers() -> None:
+    async with (
+        serving(echo, header_seconds=0.1) as (_, port),
+        connect(f"ws://127.0.0.1:{port}", proxy=None) as websocket,
+    ):
+        await asyncio.sleep(0.3)
+        await websocket.send("still here")
+
+        assert await websocket.recv() == "10"
 
 
 # Flow control
@@ -264,6 +311,16 @@ async def test_an_idle_connection_is_closed(before: bytes, monkeypatch: pytest.M
 # Hardly HTTP
 
 
+async def test_a_long_path_may_come_byte_by_byte() -> None:
+    raw = request_bytes("GET", "/" + "a" * 700, connection="close")
+    async with serving(answers) as (_, port), connected(port) as (reader, writer):
+        for byte in raw:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
 async def test_http_1_0_is_not_told_to_continue() -> None:
     raw = b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}"
     async with serving(answers) as (_, port):
@@ -295,3 +352,55 @@ async def test_too_many_requests_at_once_are_refused_after_their_answers() -> No
     assert received.count(b"HTTP/1.1 200") == under_test.MOST_PIPELINED + 1
     assert received.count(b"HTTP/1.1 400") == 1
     assert received.endswith(b"}")
+
+
+MESSAGES = [
+    request_bytes("GET", "/"),
+    request_bytes(body=b"hello"),
+    request_bytes(body=as_chunks(b"hello" * 9, size=4), transfer_encoding="chunked"),
+    request_bytes(body=b"5;a=b\r\nhello\r\n0\r\nx: y\r\n\r\n", transfer_encoding="chunked"),
+    request_bytes(body=b"hello", upgrade="h2c", connection="Upgrade"),
+    request_bytes("GET", "http://localhost/path?x=y"),
+    request_bytes("HEAD", "/", expect="100-continue"),
+    b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+]
+
+
+@given(st.lists(st.sampled_from(MESSAGES), max_size=5), st.lists(st.integers(0, 800), max_size=12))
+@settings(max_examples=300)
+def test_where_packets_are_cut_changes_nothing(messages: list[bytes], cuts: list[int]) -> None:
+    whole = b"".join(messages)
+    ends = sorted({min(cut, len(whole)) for cut in cuts} | {len(whole)})
+
+    pieces = [whole[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    assert fed(pieces) == fed([whole])
+    assert fed(pieces).count(b"HTTP/1.1 200") == len(messages)
+
+
+@given(st.sampled_from(MESSAGES), st.integers(0, 300), st.binary(max_size=9), st.binary(max_size=300))
+@settings(max_examples=300)
+def test_any_bytes_are_answered_or_waited_for(message: bytes, at: int, odd: bytes, after: bytes) -> None:
+    written = fed([message[:at] + odd + message[at:], after])
+
+    assert written == b"" or written.startswith(b"HTTP/1.1 ")
+
+
+def fed(pieces: list[bytes]) -> bytes:
+    """What a new connection answers, until nothing is left to do."""
+
+    async def feed() -> bytes:
+        config = uvicorn.Config(answers, interface="asgi3", log_config=None, proxy_headers=False)
+        protocol = GatewayProtocol(config, ServerState(), header_seconds=60)
+        transport = Sink()
+        transport.protocol = protocol
+        protocol.connection_made(transport)
+        for piece in pieces:
+            if not transport.closed and transport.protocol is protocol:
+                protocol.data_received(piece)
+            for _ in range(60):
+                await asyncio.sleep(0)
+        protocol.connection_lost(None)
+        return transport.written
+
+    return asyncio.run(feed())
