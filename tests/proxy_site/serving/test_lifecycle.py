@@ -1,15 +1,17 @@
-"""ASGI's lifespan, and the requests that a shutdown waits for."""
+"""ASGI's lifespan, the requests that a shutdown waits for, and the drain."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from django.db import OperationalError
 
 from proxy_site.data_dir import sole_server
-from proxy_site.serving.lifecycle import Lifespan, RequestsInFlight
+from proxy_site.serving.lifecycle import Lifecycle, Lifespan, RequestsInFlight
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +34,6 @@ class StandIn:
 
     async def close_listeners(self) -> None:
         self._note("close_listeners")
-        assert self.is_stopping
 
     async def stop(self) -> None:
         self._note("stop")
@@ -74,6 +75,7 @@ async def test_a_server_starts_and_stops_the_gateway() -> None:
         "lifespan.shutdown.complete",
     ]
     assert gateway.calls == ["start", "close_listeners", "stop"]
+    assert gateway.is_stopping
 
 
 async def test_a_database_without_tables_is_told_to_the_server() -> None:
@@ -159,3 +161,60 @@ async def test_cancelling_reaches_requests_whose_bodies_are_still_arriving() -> 
 async def test_cancelling_nothing_does_not_wait() -> None:
     async with asyncio.timeout(0.5):
         await RequestsInFlight(None).cancel()
+
+
+class Listening:
+    """A server with an application of its own, whose last response is unsent at first."""
+
+    def __init__(self, calls: list[str]) -> None:
+        self._calls = calls
+        self._unsent = 1
+
+    def stop_accepting(self) -> None:
+        self._calls.append("stop_accepting")
+
+    def has_unsent(self) -> bool:
+        self._unsent -= 1
+        return self._unsent >= 0
+
+
+@pytest.mark.parametrize(("signals", "ends"), [(1, "answered"), (2, "cancelled")])
+async def test_the_first_signal_waits_for_requests_and_the_second_does_not(signals: int, ends: str) -> None:
+    gateway = StandIn()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        try:
+            await asyncio.sleep(0.3)
+            gateway.calls.append("answered")
+        except asyncio.CancelledError:
+            gateway.calls.append("cancelled")
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    requests = RequestsInFlight(application)
+    loop = asyncio.get_running_loop()
+    for number in range(signals):
+        loop.call_later(0.1 * (number + 1), os.kill, os.getpid(), signal.SIGTERM)
+    lifecycle = Lifecycle(cast("Gateway", gateway), requests, grace_seconds=30, on_ready=lambda: None)
+    running = asyncio.create_task(in_its_task(requests, receive))
+    await lifecycle.serve(Listening(gateway.calls))
+    await running
+
+    assert gateway.calls == ["stop_accepting", "close_listeners", ends, "stop"]
+    assert gateway.is_stopping
+
+
+async def test_what_cannot_be_stored_at_the_end_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    gateway = StandIn(stop=OperationalError("the disk is full"))
+    lifecycle = Lifecycle(
+        cast("Gateway", gateway),
+        RequestsInFlight(None),
+        grace_seconds=0,
+        on_ready=lambda: os.kill(os.getpid(), signal.SIGINT),
+    )
+
+    await lifecycle.serve(Listening([]))
+
+    assert "Not everything could be stored" in caplog.text
