@@ -170,7 +170,7 @@ def test_a_server_closes_only_the_rows_of_a_dead_one(
     wait_until(lambda: problems(empty_database) == ["interrupted"])
     stream.close()
 
-    assert "1 requests of its were interrupted" in two.output
+    assert "1 of its requests were interrupted" in two.output
 
 
 def test_a_server_finds_the_signatures_of_the_other(
