@@ -1,4 +1,4 @@
-"""The kinds of account, one file a kind, and what they all answer.
+"""Kinds of account, one file each, behind one interface.
 
 Imports failures, google, models, network and values; knows neither the pool nor requests.
 """

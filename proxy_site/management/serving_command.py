@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -38,16 +39,16 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
 
-class ServingCommand(GatewayCommand):
-    """One for each server."""
+class ServingCommand(GatewayCommand, ABC):
+    """The base of the commands that run a server: one subclass each for Daphne and uvicorn."""
 
     name: ClassVar[str]
     examples = ("8672", "8672 --demo")
     takes_demo_option = False
 
+    @abstractmethod
     def run_server(self, application: Any, listener: socket.socket, lifecycle: Lifecycle) -> None:
         """Serve `application` on the listener, which does not listen yet, until the lifecycle ends."""
-        raise NotImplementedError
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -59,7 +60,7 @@ class ServingCommand(GatewayCommand):
         parser.add_argument(
             "--fallback",
             action="store_true",
-            help="let another model step in when all accounts are at their limit",
+            help="let a fallback model answer when all accounts are at their limit",
         )
         parser.add_argument("--debug", action="store_true", help="log at level debug")
         parser.add_argument("--reload", action="store_true", help="for developers: restart when code changes")
