@@ -6,7 +6,7 @@ The server does this in the background, `verifyaccounts` and the admin on demand
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.watch import DatabaseDown
 from accounts.failures import AccountCheckFailed, FailureKind
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
-from accounts.kinds.base import OutOfUse
+from accounts.kinds.base import Inspection, OutOfUse
 from accounts.kinds.registry import KINDS
 from accounts.models import Account
 from accounts.network import AccountsClient
@@ -25,9 +25,6 @@ from accounts.quota.snapshots import store_quotas
 from accounts.status.states import enter_state
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from accounts.kinds.base import Inspection
     from accounts.pool.pool import PooledAccount
 
 AccountErrors = (

@@ -6,7 +6,7 @@ Every change that a running server must notice moves Revision, which it looks at
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
@@ -18,7 +18,6 @@ from accounts.values.times import minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Self
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 THRESHOLD_RULES = [MinValueValidator(0.0), MaxValueValidator(0.99)]

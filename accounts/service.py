@@ -28,7 +28,7 @@ from accounts.inspection import (
     inspect_account,
     store_inspection,
 )
-from accounts.kinds.base import OutOfUse
+from accounts.kinds.base import Inspection, OutOfUse
 from accounts.kinds.registry import KINDS
 from accounts.models import Account, ClientProblem, Revision
 from accounts.network import AccountsClient
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from accounts.kinds.access import Access
-    from accounts.kinds.base import Inspection
 
 
 __all__ = ["AccountErrors", "AccountsService", "NoProject", "running_service"]

@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from django.http import HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
 
 
 def home(request: HttpRequest) -> HttpResponseRedirect:

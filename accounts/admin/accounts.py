@@ -10,7 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.forms import ModelForm
-from django.http import Http404, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -23,7 +23,7 @@ from accounts.admin import columns, settings
 from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import THRESHOLD_RULES, Account, ClientProblem, LiveSetting
 from accounts.operators import audit
-from accounts.quota.pools import pools_of
+from accounts.quota.pools import QuotaPool, pools_of
 from accounts.quota.snapshots import history_lines
 from accounts.sign_in import pages
 from accounts.status.next_steps import required_action
@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from django.db.models import QuerySet
-    from django.http import HttpRequest, HttpResponse
 
-    from accounts.quota.pools import QuotaPool
 
 # There is one operator, so users and groups need no pages.
 admin.site.unregister(User)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
-from accounts.quota.pools import empty_quotas
+from accounts.quota.pools import QuotaPool, empty_quotas
 from accounts.service import running_service
 from accounts.status.next_steps import required_action
 from accounts.values.times import minute
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from accounts.models import Account
-    from accounts.quota.pools import QuotaPool
 
 LOW = 0.2
 

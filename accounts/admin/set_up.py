@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib.auth import login
 from django.contrib.auth.password_validation import validate_password
-from django.http import Http404, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -16,9 +16,6 @@ from unfold.widgets import INPUT_CLASSES
 
 from accounts.network import is_loopback
 from accounts.operators import audit, passwords
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
 
 
 def _password_input() -> forms.PasswordInput:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
-from django.http import HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from unfold.widgets import INPUT_CLASSES, SELECT_CLASSES, TEXTAREA_CLASSES
 
 from accounts import live_settings
 from accounts.models import LiveSetting
 from accounts.operators import audit
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
 
 LONGEST_VALUE = 20_000
 LONG_TEXTS = {"SYSTEM_PREAMBLE"}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
-from django.http import HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from unfold.sites import UnfoldAdminSite
 
 from accounts.admin.set_up import set_up
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
 
 
 class OperatorSite(UnfoldAdminSite):

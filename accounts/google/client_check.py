@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
 
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.refusals import CLIENT_ERRORS, GUIDE, REMEDIES, explain, read_error_page
-from accounts.network import AccountsClient, CallFailed
+from accounts.network import AccountsClient, CallFailed, WholeAnswer
 from accounts.values.outside import NotJson, parse_json
-
-if TYPE_CHECKING:
-    from accounts.network import WholeAnswer
 
 SECRET_MISSING = (
     "OAUTH_CLIENT_SECRET is not set. The client's page at https://console.cloud.google.com/auth/clients has "

@@ -17,14 +17,13 @@ import orjson
 from accounts.failures import AccountCheckFailed
 from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, headers
 from accounts.google.errors import is_closed_api, is_googles_page, parse_error, parse_timestamp
-from accounts.network import CallFailed
+from accounts.network import AccountsClient, CallFailed
 from accounts.values.outside import NotJson, number, parse_json, whole_number, word
 from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Sized
 
-    from accounts.network import AccountsClient
 
 MOST_MODELS = 2000
 LONGEST_MODEL_ID = 100

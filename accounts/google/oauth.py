@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 
 from accounts.google.refusals import CLIENT_ERRORS, GUIDE, explain
-from accounts.network import CallFailed
+from accounts.network import AccountsClient, CallFailed
 from accounts.values.outside import NotJson, number, parse_json, word
 from accounts.values.sanitize import truncate
-
-if TYPE_CHECKING:
-    from accounts.network import AccountsClient
 
 DEFAULT_LIFETIME_SECONDS = 300.0
 """When Google says none, or one that no token has."""

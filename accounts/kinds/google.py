@@ -22,13 +22,12 @@ from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpoin
 from accounts.kinds.access import Access
 from accounts.kinds.base import Inspection, Kind, OutOfUse, OwnerUnknown
 from accounts.models import Account
-from accounts.network import CallFailed
+from accounts.network import AccountsClient, CallFailed
 from accounts.values.emails import parse_email
 from accounts.values.outside import NotJson, parse_json
 
 if TYPE_CHECKING:
     from accounts.credentials.access_tokens import AccessTokens
-    from accounts.network import AccountsClient
 
 logger = logging.getLogger(__name__)
 

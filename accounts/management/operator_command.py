@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
@@ -25,7 +25,7 @@ from django.utils import timezone
 from accounts.command_line import manage
 from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.versions import refuse_newer_database
-from accounts.inspection import check_all
+from accounts.inspection import Check, CheckResult, check_all
 from accounts.management.gateway_command import NOTHING, GatewayCommand, as_json
 from accounts.models import Account
 from accounts.terms import NOTICE
@@ -34,9 +34,6 @@ from accounts.values.sanitize import escape_controls, escape_controls_but_line_e
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from django.core.management.base import CommandParser
-
-    from accounts.inspection import Check, CheckResult
 
 ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 

@@ -15,13 +15,12 @@ from accounts.failures import FailureKind
 from accounts.live_settings import live
 from accounts.models import Cooldown
 from accounts.quota.forecast import empty_until
-from accounts.quota.snapshots import SAME_RESET, quota_forecasts
+from accounts.quota.snapshots import SAME_RESET, QuotaForecast, quota_forecasts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from accounts.quota.snapshots import QuotaForecast
 
 UNKNOWN = "unknown"
 OTHERS = "Claude, GPT"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -19,9 +19,6 @@ from accounts.sign_in import attempts
 from accounts.sign_in.callback_server import NoPortFree, shared_listener
 from accounts.sign_in.pasted_address import AnswerUnusable
 from accounts.terms import NOTICE
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
 
 TEXT = " ".join(INPUT_CLASSES)
 CHECKBOX = " ".join(CHECKBOX_CLASSES)

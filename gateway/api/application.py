@@ -23,8 +23,8 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import Resolver404, resolve
 
 from accounts.values.sanitize import escape_controls
-from gateway.api.authentication import check_host
-from gateway.bodies.arrival import ClientGone, IncomingBody
+from gateway.api.authentication import Client, check_host
+from gateway.bodies.arrival import BodyLimits, ClientGone, IncomingBody
 from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import OUR_FAULT, STOPPING, GatewayError, InvalidRequest, NotFound, Overloaded
 from gateway.telemetry.noise import say_of_stranger
@@ -33,8 +33,6 @@ from gateway.telemetry.request_ids import accepted_or_new, current_request_id
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
-    from gateway.api.authentication import Client
-    from gateway.bodies.arrival import BodyLimits
     from gateway.bodies.shape import Body
     from gateway.dialects.base import Dialect, RequestParser
     from gateway.large_requests.translator import ReadRequest

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.api.application import JsonResponse
+from gateway.api.application import ApiRequest, JsonResponse
 from gateway.api.endpoint import endpoint
 from gateway.api.serve import serve
 from gateway.dialects.anthropic.dialect import ANTHROPIC
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
-
-    from gateway.api.application import ApiRequest
 
 
 @endpoint("POST")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.api.application import JsonResponse
+from gateway.api.application import ApiRequest, JsonResponse
 from gateway.api.endpoint import endpoint
 from gateway.errors import InvalidRequest, NotFound
 from gateway.routing import catalog
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from accounts.google.code_assist import ModelOffer
-    from gateway.api.application import ApiRequest
 
 MAX_MODELS_PAGE = 1000
 DEFAULT_MODELS_PAGE = 20

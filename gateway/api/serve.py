@@ -13,10 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from accounts.values.sanitize import truncate
-from gateway.api.application import EventStream, JsonResponse
+from gateway.api.application import ApiRequest, EventStream, JsonResponse
 from gateway.errors import OUR_FAULT, STOPPING, GatewayError, Overloaded
 from gateway.ledger.record import RequestRecord
-from gateway.relay.answer import KEEP_ALIVE_SECONDS
+from gateway.relay.answer import KEEP_ALIVE_SECONDS, Answer
 from gateway.relay.context import RequestContext, session_id_for
 from gateway.relay.structured_answers import open_structured
 from gateway.safeguards.checked_answer import CheckedAnswer
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
 
     from django.http.response import HttpResponseBase
 
-    from gateway.api.application import ApiRequest
     from gateway.dialects.base import Dialect
     from gateway.large_requests.request import RequestSummary
     from gateway.large_requests.translator import ReadRequest
-    from gateway.relay.answer import Answer
     from gateway.service import Gateway
 
     AnyAnswer = Answer | CheckedAnswer

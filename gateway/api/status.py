@@ -12,14 +12,12 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from accounts.status.pool_status import pool_status
-from gateway.api.application import JsonResponse
+from gateway.api.application import ApiRequest, JsonResponse
 from gateway.api.endpoint import endpoint
 from gateway.api.operator_access import is_operator_at_health, may_be_operator
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
-
-    from gateway.api.application import ApiRequest
 
 
 DATABASE_SECONDS = 0.8

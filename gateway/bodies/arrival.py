@@ -9,13 +9,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gateway.bodies.encodings import decoder_for
+from gateway.bodies.encodings import Decoder, decoder_for
 from gateway.errors import InvalidRequest, RequestTimedOut, RequestTooLarge, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    from gateway.bodies.encodings import Decoder
 
     Message = dict[str, Any]
     Receive = Callable[[], Awaitable[Message]]

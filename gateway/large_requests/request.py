@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.safeguards.prompt import typed_messages
-from gateway.translation.web_search.asked import asked_search
+from gateway.translation.web_search.asked import Search, asked_search
 
 if TYPE_CHECKING:
     from gateway.bodies.shape import Body
     from gateway.dialects.base import RequestParser
-    from gateway.translation.web_search.asked import Search
 
 LONGEST_FIRST_TEXT = 16_384
 """Characters of the first text, which identifies a conversation."""

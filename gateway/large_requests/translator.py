@@ -9,9 +9,9 @@ import orjson
 
 from accounts.live_settings import live
 from gateway.bodies.request_json import parse_json
-from gateway.bodies.shape import count_structure, has_few_values, refuse_depth
+from gateway.bodies.shape import Body, count_structure, has_few_values, refuse_depth
 from gateway.large_requests import jobs
-from gateway.large_requests.request import LargeRequest, summarize
+from gateway.large_requests.request import LargeRequest, RequestSummary, summarize
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.request.structured_output import wanted_schema
 from gateway.translation.request.tools import are_quickly_translated, offered_tools
@@ -20,10 +20,8 @@ from gateway.translation.tokens.token_estimate import estimate_input_tokens
 from gateway.translation.web_search.request import translate_search
 
 if TYPE_CHECKING:
-    from gateway.bodies.shape import Body
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.base import RequestParser
-    from gateway.large_requests.request import RequestSummary
     from gateway.large_requests.workers import TranslationWorkers
     from gateway.ledger.signature_store import StoredSignatures
     from gateway.routing.token_ratios import TokenRatios

@@ -15,14 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from gateway.errors import InvalidRequest, Unavailable
 from gateway.large_requests.worker import receive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from typing import Concatenate
 
     from gateway.bodies.shape import Body
     from gateway.dialects.anthropic.messages import MessagesRequest

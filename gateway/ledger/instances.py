@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import Count, F
+from django.db.models import Count, F, QuerySet
 from django.db.models.functions import Now, TruncHour
 from django.utils import timezone
 
 from accounts.models import Revision
 from gateway.models import HourlyUsage, RequestLog, ServerInstance
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
 
 LEASE = timedelta(seconds=60)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from accounts.values.sanitize import truncate
 from gateway.models import MESSAGES
-from gateway.relay.error_messages import FORESEEN, NOBODY_LEFT_TO_TELL, TOLD_THE_CLIENT
+from gateway.relay.error_messages import FORESEEN, NOBODY_LEFT_TO_TELL, TOLD_THE_CLIENT, Attempt
 from gateway.translation.response.usage import NO_TOKENS, Tokens
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
     from gateway.relay.answer import Answer
     from gateway.relay.context import RequestContext
-    from gateway.relay.error_messages import Attempt
 
 HUNG_UP = "hung_up"
 ANSWERED = "answered"

@@ -3,17 +3,13 @@ enough that concurrent writers need not wait."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.live_settings import live
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 STEP_ROWS = 500
 SUMS_KEPT = timedelta(days=400)

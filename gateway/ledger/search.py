@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from gateway.ledger.record import ANSWERED, HUNG_UP, TOKEN_COLUMNS, tokens_of
@@ -15,9 +15,7 @@ from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
-    from django.db.models import QuerySet
 
 LARGEST_PAGE = 500
 MOST_NAMED = 10

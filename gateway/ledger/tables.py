@@ -14,20 +14,16 @@ from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Model, Q
 
 from accounts.values.sanitize import truncate
-from gateway.ledger.record import HUNG_UP
+from gateway.ledger.record import HUNG_UP, RequestRecord
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
-from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
+from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS, Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from django.db.models import Model
-
-    from gateway.ledger.record import RequestRecord
-    from gateway.relay.error_messages import Attempt
 
 VALUES_A_STATEMENT = 6_500
 """Each statement takes and releases Python's lock: few large statements leave it to other threads."""

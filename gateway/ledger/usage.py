@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Aggregate, Case, Count, F, Max, Min, Q, Sum, When
+from django.db.models import Aggregate, Case, Count, F, Max, Min, Q, QuerySet, Sum, When
 
 from gateway.ledger.record import HUNG_UP, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.retention import oldest_kept
@@ -21,8 +21,6 @@ from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from django.db.models import QuerySet
 
     from gateway.translation.response.usage import Tokens
 

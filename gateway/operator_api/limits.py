@@ -10,18 +10,14 @@ from django.utils import timezone
 from accounts.failures import LIMITS, FailureKind
 from accounts.live_settings import live
 from accounts.models import Account, Cooldown
-from accounts.quota.pools import empty_quotas, is_in_use, mode_in_use, pools_of
-from accounts.quota.snapshots import quota_forecasts
-from accounts.status.next_steps import required_action
+from accounts.quota.pools import QuotaPool, empty_quotas, is_in_use, mode_in_use, pools_of
+from accounts.quota.snapshots import QuotaForecast, quota_forecasts
+from accounts.status.next_steps import RequiredAction, required_action
 from accounts.values.times import clock, minute, second
 from gateway.models import ModelRoute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from accounts.quota.pools import QuotaPool
-    from accounts.quota.snapshots import QuotaForecast
-    from accounts.status.next_steps import RequiredAction
 
 
 @dataclass(slots=True)

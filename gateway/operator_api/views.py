@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db import DatabaseError, connection
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.defaults import server_error
@@ -33,9 +33,7 @@ from gateway.telemetry.activity import Listener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from datetime import datetime
 
-    from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
     View = Callable[..., HttpResponseBase]

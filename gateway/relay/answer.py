@@ -13,7 +13,7 @@ from gateway.google_api.content import has_content
 from gateway.google_api.sse import ChunkReader, MalformedStream
 from gateway.relay.error_policy import Failure, failure_of
 from gateway.translation.response.message import MessageCollector
-from gateway.translation.response.stream import BrokenAnswer
+from gateway.translation.response.stream import BrokenAnswer, MessageStream
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from accounts.pool.pool import Lease, PooledAccount
     from gateway.dialects.anthropic.stream_events import StreamEvent
-    from gateway.translation.response.stream import MessageStream
     from gateway.translation.response.usage import TokenUsage
 
 KEEP_ALIVE_SECONDS = 10.0

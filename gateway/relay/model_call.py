@@ -16,7 +16,7 @@ from gateway.relay.answer import Answer
 from gateway.relay.error_messages import NEXT_ADDRESS, SAME_ACCOUNT
 from gateway.relay.error_policy import ERROR_POLICIES, failure_of, named_if_too_long
 from gateway.translation.response.stream import MessageStream
-from gateway.upstreams.base import ModelCall
+from gateway.upstreams.base import ModelCall, Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from gateway.large_requests.translator import RequestTranslator
     from gateway.relay.context import PreparedRequest, RequestContext
     from gateway.translation.signatures import SignatureStore
-    from gateway.upstreams.base import Upstream
 
 SHORT_LIMIT_SECONDS = 3.0
 """A limit this short is waited out with the account whose prompt cache is warm."""

@@ -29,7 +29,7 @@ from gateway.relay.context import Learned, PreparedRequest, RequestContext
 from gateway.relay.failover import Failover, longest_wait
 from gateway.relay.model_call import ModelCaller
 from gateway.routing import catalog
-from gateway.routing.upstream_model import upstream_model
+from gateway.routing.upstream_model import UpstreamModel, upstream_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from gateway.ledger.signature_store import StoredSignatures
     from gateway.relay.answer import Answer
     from gateway.routing.routes import Routes
-    from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search
     from gateway.upstreams.base import Upstream
 

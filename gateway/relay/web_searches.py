@@ -30,7 +30,7 @@ from gateway.translation.web_search.answer import (
     without_search,
     words_beside,
 )
-from gateway.translation.web_search.sources import query_in, sources_in, to_show
+from gateway.translation.web_search.sources import Source, query_in, sources_in, to_show
 from gateway.upstreams.cloud_code.redirects import Redirects
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from gateway.relay.context import RequestContext
     from gateway.relay.relay import Relay
     from gateway.translation.web_search.asked import Search
-    from gateway.translation.web_search.sources import Source
     from gateway.upstreams.transport import Transport
 
 logger = logging.getLogger(__name__)

@@ -11,14 +11,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateway.routing.names import parse_model_name, plain_name
+from gateway.routing.names import ModelName, Version, parse_model_name, plain_name
 from gateway.routing.upstream_model import upstream_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from accounts.google.code_assist import ModelOffer
-    from gateway.routing.names import ModelName, Version
 
 # Kind of model -> kinds that answer when it is not offered in any version, best first.
 STANDS_FOR: dict[str, tuple[str, ...]] = {

@@ -16,12 +16,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from accounts.values.sanitize import UNSAFE
-from gateway.safeguards.prompt import FLAGGED, NOT_FLAGGED, POLICY
+from gateway.safeguards.prompt import FLAGGED, NOT_FLAGGED, POLICY, Call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.safeguards.prompt import Call
 
 Reason = Literal["timeout", "error"]
 """The reasons after which Claude Code 2.1.332 retries an action once. Its other reasons would misinform the

@@ -31,8 +31,8 @@ from gateway.ledger.record import RequestRecord
 from gateway.models import SAFEGUARDS
 from gateway.relay.context import RequestContext, session_id_for
 from gateway.relay.error_messages import TOLD_THE_CLIENT
-from gateway.safeguards.decisions import tool_uses_from, unavailable
-from gateway.safeguards.prompt import FLAGGED, check_request, for_subagent, rules_by_label
+from gateway.safeguards.decisions import ToolUses, tool_uses_from, unavailable
+from gateway.safeguards.prompt import FLAGGED, Call, check_request, for_subagent, rules_by_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from gateway.ledger.recorder import RequestRecorder
     from gateway.relay.answer import Answer
     from gateway.relay.relay import Relay
-    from gateway.safeguards.decisions import ToolUses
-    from gateway.safeguards.prompt import Call
 
 logger = logging.getLogger(__name__)
 

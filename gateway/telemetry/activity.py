@@ -18,14 +18,11 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import orjson
 from channels.exceptions import ChannelFull
-from channels.layers import get_channel_layer
-
-if TYPE_CHECKING:
-    from channels.layers import BaseChannelLayer
+from channels.layers import BaseChannelLayer, get_channel_layer
 
 LISTENERS = "activity.listeners"
 SOURCES = "activity.sources"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from accounts.failures import FailureKind, UpstreamError
 from gateway.upstreams.endpoint_health import EndpointHealth
-from gateway.upstreams.transport import TransportFailed
+from gateway.upstreams.transport import Response, Transport, TransportFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from accounts.kinds.access import Access
     from gateway.google_api.content import RequestType
     from gateway.routing.upstream_model import UpstreamModel
-    from gateway.upstreams.transport import Response, Transport
 
 
 @dataclass(frozen=True, slots=True)

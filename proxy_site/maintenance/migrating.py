@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections, transaction
-from django.db.migrations import RenameField
+from django.db.migrations import Migration, RenameField
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
 from accounts.database import versions
-from accounts.database.versions import our_migrations, release
+from accounts.database.versions import Release, our_migrations, release
 from accounts.models import DatabaseVersion
 from proxy_site.maintenance.copies import CopyFailed, keep_copy
 from proxy_site.maintenance.postgresql import ProgramFailed
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
     from django.apps.registry import Apps
     from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.migrations import Migration
 
-    from accounts.database.versions import Release
 
 Target = tuple[str, str | None]
 

@@ -6,14 +6,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db.backends.postgresql.client import DatabaseClient
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 MAGIC = b"PGDMP"

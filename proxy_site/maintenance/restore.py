@@ -31,7 +31,7 @@ from accounts.models import Account
 from gateway.models import RequestLog
 from proxy_site.environment import SettingError, env_lines, lines_of
 from proxy_site.maintenance import archive, postgresql
-from proxy_site.maintenance.archive import NotABackup
+from proxy_site.maintenance.archive import Contents, NotABackup
 from proxy_site.maintenance.backup import ELSEWHERE
 from proxy_site.maintenance.copies import reason, sync
 from proxy_site.maintenance.migrating import copy_first, migrate
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    from proxy_site.maintenance.archive import Contents
 
 WORK = ".restore-"
 JOURNALS = ("-wal", "-shm", "-journal")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, connection
 from django.utils import autoreload
 
@@ -35,8 +35,6 @@ from proxy_site.serving.reachability import allow_bound_address
 
 if TYPE_CHECKING:
     import socket
-
-    from django.core.management.base import CommandParser
 
 
 class ServingCommand(GatewayCommand, ABC):

@@ -6,9 +6,9 @@ import threading
 import time
 import webbrowser
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.sign_in import require_client_id
@@ -21,9 +21,6 @@ from accounts.sign_in.callback_server import CallbackListener, NoPortFree
 from accounts.sign_in.pasted_address import AnswerUnusable
 from accounts.status.next_steps import required_action
 from accounts.values.emails import parse_email
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
 
 POLL_SECONDS = 0.2
 PASTE_SECONDS = 0.2

@@ -4,17 +4,14 @@ import getpass
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.management.operator_command import OperatorCommand
 from accounts.operators.audit import record_command
 from accounts.transfer.exporting import export
 from accounts.transfer.files import FileUnusable, read_file
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
 
 MOST_PASSPHRASE_BYTES = 1024 * 1024
 

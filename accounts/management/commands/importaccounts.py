@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.command_line import manage
 from accounts.credentials.passphrases import PassphraseWrong
@@ -34,7 +34,6 @@ from accounts.transfer.rows import Row
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from django.core.management.base import CommandParser
 
 MOST_FILE_BYTES = 32 * 1024 * 1024
 MOST_FILES = 10_000

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.command_line import manage
 from accounts.inspection import refresh_quota
@@ -10,9 +10,6 @@ from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account
 from accounts.operators.audit import record_command
 from accounts.status.overview import describe
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
 
 
 class Command(OperatorCommand):

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.management.operator_command import OperatorCommand
 from accounts.operators.audit import DELETION, record_command
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
 
 
 class Command(OperatorCommand):

@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.command_line import manage
 from accounts.inspection import verify
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account
 from accounts.operators.audit import record_command
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
 
 NOT_REACHED = (
     "Google did not answer, so nothing was learnt about those accounts, and their states are as they were. "

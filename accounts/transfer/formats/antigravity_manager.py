@@ -8,12 +8,7 @@ Beside the folder is an index, `accounts.json`, without refresh tokens. The tool
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from accounts.transfer.rows import Row, build_row
-
-if TYPE_CHECKING:
-    from accounts.transfer.rows import Entry
+from accounts.transfer.rows import Entry, Row, build_row
 
 ONLY_INDEX = "holds no sign-in: this is the tool's index; import its folder accounts instead"
 

@@ -8,12 +8,7 @@ Its files of other providers lie in the same folder. Google's own application de
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from accounts.transfer.rows import Row, build_row, not_yet
-
-if TYPE_CHECKING:
-    from accounts.transfer.rows import Entry
+from accounts.transfer.rows import Entry, Row, build_row, not_yet
 
 PROVIDER = "antigravity"
 OTHERS = {

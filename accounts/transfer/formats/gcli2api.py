@@ -7,12 +7,7 @@ Its `creds.toml` has a table for each such file, with `disabled`, `error_codes` 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from accounts.transfer.rows import Row, build_row
-
-if TYPE_CHECKING:
-    from accounts.transfer.rows import Entry
+from accounts.transfer.rows import Entry, Row, build_row
 
 MARKS = {"client_id", "token_uri", "user_email"}
 

@@ -12,13 +12,8 @@ opencode's own `auth.json` has one sign-in for each provider:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from accounts.transfer.rows import Row, build_row
+from accounts.transfer.rows import Entry, Row, build_row
 from accounts.values.sanitize import truncate
-
-if TYPE_CHECKING:
-    from accounts.transfer.rows import Entry
 
 
 def read_account(entry: Entry) -> Row | None:

@@ -7,12 +7,7 @@ antigravity2api writes `enable` and `projectId`, and no e-mail addresses in olde
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from accounts.transfer.rows import Row, build_row
-
-if TYPE_CHECKING:
-    from accounts.transfer.rows import Entry
+from accounts.transfer.rows import Entry, Row, build_row
 
 
 def read(entry: Entry) -> Row | None:

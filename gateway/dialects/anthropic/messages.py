@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gateway.dialects.anthropic.checks import Mismatch
+from gateway.dialects.anthropic.checks import Check, Mismatch
 from gateway.dialects.anthropic.request_rules import check_empty_answer, check_rules
 from gateway.dialects.anthropic.request_shapes import REQUEST_BODY, REQUEST_BODY_2026
 from gateway.errors import InvalidRequest
@@ -19,7 +19,6 @@ from gateway.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.dialects.anthropic.checks import Check
 
 OLDEST_VERSION = "2023-06-01"
 BODY_OF_VERSION: dict[str, Check] = {"2023-01-01": REQUEST_BODY, OLDEST_VERSION: REQUEST_BODY}

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from accounts import live_settings
 from accounts.live_settings import live
@@ -16,7 +16,7 @@ from accounts.management.tables import duration, number, table
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError
 from gateway.management.relay import relay_of_accounts
-from gateway.safeguards.known_calls import NoKnownCalls, parse_known_calls
+from gateway.safeguards.known_calls import KnownCall, NoKnownCalls, parse_known_calls
 from gateway.safeguards.trial import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
@@ -30,9 +30,6 @@ from gateway.safeguards.trial import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from django.core.management.base import CommandParser
-
-    from gateway.safeguards.known_calls import KnownCall
 
 PROJECT = Path(__file__).resolve().parents[3]
 FORTY_CALLS = PROJECT / "tests" / "safeguards" / "forty_calls.json"

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.management.operator_command import OperatorCommand
@@ -25,14 +25,11 @@ from gateway.ledger.search import (
     whole_id,
 )
 from gateway.ledger.time_spans import NotATime, parse_time
-from gateway.models import MESSAGES, SAFEGUARDS, RequestLog
+from gateway.models import MESSAGES, SAFEGUARDS, RequestAttempt, RequestLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from django.core.management.base import CommandParser
-
-    from gateway.models import RequestAttempt
 
 POLL_SECONDS = 0.5
 BAR_WIDTH = 24

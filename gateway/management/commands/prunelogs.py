@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 from django.utils import timezone
 
@@ -11,9 +11,6 @@ from accounts.live_settings import live, reload
 from accounts.management.operator_command import OperatorCommand
 from gateway.ledger.retention import STEP_ROWS, prune_step
 from gateway.models import RequestLog
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
 
 
 class Command(OperatorCommand):

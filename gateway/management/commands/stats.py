@@ -5,7 +5,7 @@ import io
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.command_line import manage
@@ -20,7 +20,6 @@ from gateway.operator_api import limits
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from django.core.management.base import CommandParser
 
 WHAT = ("model", "account", "client", "session", "limits")
 DEFAULT_SPAN = timedelta(days=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.google_api.content import text_part
+from gateway.google_api.content import Part, text_part
 from gateway.translation.request.answer_rules import AnswerRules
 from gateway.translation.request.request import TranslatedRequest, system_texts
 from gateway.translation.tokens.token_estimate import estimate_input_tokens
@@ -16,7 +16,6 @@ from gateway.translation.tool_names import ToolNames
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
-    from gateway.google_api.content import Part
     from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search
 

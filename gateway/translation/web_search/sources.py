@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from accounts.values.sanitize import UNSAFE
-from gateway.translation.web_search.domains import host_of, is_web_address
+from gateway.translation.web_search.domains import Domains, host_of, is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gateway.translation.web_search.domains import Domains
 
 MAX_SOURCES = 20
 MAX_CHUNKS = 200

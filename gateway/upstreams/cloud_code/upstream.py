@@ -10,14 +10,13 @@ import orjson
 
 from accounts.google.endpoints import base_urls, headers
 from accounts.google.errors import error_in_stream, parse_error
-from gateway.upstreams.base import Upstream, WireRequest
+from gateway.upstreams.base import ModelCall, Upstream, WireRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from accounts.failures import UpstreamError
     from gateway.routing.upstream_model import UpstreamModel
-    from gateway.upstreams.base import ModelCall
 
 PATH = "/v1internal:streamGenerateContent?alt=sse"
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 
 from accounts.credentials.encryption import keys_are_in_a_file
@@ -15,9 +15,6 @@ from accounts.models import Account
 from accounts.operators.audit import record_command
 from proxy_site.maintenance.backup import back_up
 from proxy_site.maintenance.copies import CopyFailed, reason
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
 
 
 class Command(OperatorCommand):

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 
 from accounts.command_line import manage
@@ -12,9 +12,6 @@ from accounts.database.versions import refuse_newer_database, release, written
 from accounts.management.operator_command import OperatorCommand
 from proxy_site.maintenance.migrating import FIRST, copy_first, go_back, is_older
 from proxy_site.maintenance.running import no_server
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
 
 
 class Command(OperatorCommand):

@@ -1,18 +1,15 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.management.operator_command import OperatorCommand
 from accounts.network import is_loopback
 from accounts.operators import passwords
 from proxy_site.serving.address import NotAnAddress, parse_address, url_on_this_machine
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
 
 
 class Command(OperatorCommand):
