@@ -17,13 +17,8 @@ from gateway.dialects.anthropic.tool_changes import (
     name_of_tool,
     tool_changes,
 )
-from gateway.translation.schemas.json_schema import (
-    MOST_NODES_IN_ALL,
-    BudgetSpent,
-    NodeBudget,
-    Restoration,
-    parameters_schema,
-)
+from gateway.translation.schemas.json_schema import MOST_NODES_IN_ALL, parameters_schema
+from gateway.translation.schemas.reading import BudgetSpent, NodeBudget
 from gateway.translation.tool_names import ToolNames
 
 if TYPE_CHECKING:
@@ -31,6 +26,7 @@ if TYPE_CHECKING:
 
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.routing.upstream_model import Family
+    from gateway.translation.schemas.restoration import Restoration
 
 KEPT_TOOL_LISTS = 64
 # A list larger than this is translated each time: 64 of them would exhaust the memory.

@@ -12,19 +12,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateway.translation.schemas.declarations import PLACEHOLDER_DESCRIPTION, Declarer, Schema
+from gateway.translation.schemas.declarations import Declarer, Schema
 from gateway.translation.schemas.dialects import with_null_types
-from gateway.translation.schemas.keywords import HINTED_KEYWORDS
-from gateway.translation.schemas.reading import (
-    MAX_DEPTH,
-    BudgetSpent,
-    Expansion,
-    NodeBudget,
-    Reader,
-    SchemaTooLarge,
-)
+from gateway.translation.schemas.reading import Expansion, NodeBudget, Reader, SchemaTooLarge
 from gateway.translation.schemas.references import References
-from gateway.translation.schemas.restoration import Restoration
 from gateway.translation.schemas.schema_size import written_size
 from gateway.translation.schemas.shapes import Facet, Located, Place, Shape, fingerprint
 from gateway.translation.schemas.words import name_in_words
@@ -32,20 +23,7 @@ from gateway.translation.schemas.words import name_in_words
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "HINTED_KEYWORDS",
-    "MAX_DEPTH",
-    "MAX_NODES",
-    "MOST_NODES_IN_ALL",
-    "PLACEHOLDER",
-    "PLACEHOLDER_SCHEMA",
-    "BudgetSpent",
-    "NodeBudget",
-    "Restoration",
-    "Schema",
-    "parameters_schema",
-    "response_schema",
-]
+    from gateway.translation.schemas.restoration import Restoration
 
 # Most schemas read of a tool without recursion; the rest is declared as an open object.
 MAX_NODES = 10_000
@@ -61,7 +39,6 @@ MOST_NODES_IN_ALL = 20_000
 schema of 400 bytes may take half of it, and a request may have thousands."""
 
 PLACEHOLDER = "reason_for_call"
-PLACEHOLDER_SCHEMA = {"type": "STRING", "description": PLACEHOLDER_DESCRIPTION}
 
 # Anthropic's rule, which applies to top-level names only.
 LEGAL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

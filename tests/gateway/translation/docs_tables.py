@@ -17,7 +17,7 @@ import orjson
 from gateway.routing import upstream_model
 from gateway.translation.request import thinking, tools
 from gateway.translation.response.stop_reason import STOP_REASONS
-from gateway.translation.schemas.json_schema import HINTED_KEYWORDS
+from gateway.translation.schemas.keywords import HINTED_KEYWORDS
 from tests.gateway.translation import test_signatures
 from tests.gateway.translation.request import test_content_blocks, test_thinking
 from tests.gateway.translation.response import test_errors, test_stream

@@ -6,14 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.translation.schemas.json_schema import (
-    MAX_DEPTH,
-    PLACEHOLDER,
-    PLACEHOLDER_SCHEMA,
-    Restoration,
-    parameters_schema,
-    response_schema,
-)
+from gateway.translation.schemas.declarations import PLACEHOLDER_DESCRIPTION
+from gateway.translation.schemas.json_schema import PLACEHOLDER, parameters_schema, response_schema
+from gateway.translation.schemas.reading import MAX_DEPTH
+from gateway.translation.schemas.restoration import Restoration
 
 POINT = {"type": "object", "properties": {"x": {"type": "number"}}}
 POINT_CONVERTED = {"type": "OBJECT", "properties": {"x": {"type": "NUMBER"}}}
@@ -509,7 +505,8 @@ def test_rule_13_claude_gets_a_placeholder_in_each_empty_object() -> None:
 
     parameters, restoration = parameters_schema(schema, with_placeholders=True)
 
-    empty = {"type": "OBJECT", "properties": {PLACEHOLDER: PLACEHOLDER_SCHEMA}, "required": [PLACEHOLDER]}
+    placeholder = {"type": "STRING", "description": PLACEHOLDER_DESCRIPTION}
+    empty = {"type": "OBJECT", "properties": {PLACEHOLDER: placeholder}, "required": [PLACEHOLDER]}
     assert parameters == {"type": "OBJECT", "properties": {"options": empty}}
     assert restoration is not None
     assert restoration.apply({"options": {PLACEHOLDER: "why", "a": 1}}) == {"options": {"a": 1}}
