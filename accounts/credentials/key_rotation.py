@@ -7,7 +7,6 @@ again. The old keys stay readable until they are forgotten on request.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -26,12 +25,6 @@ SECRETS: tuple[tuple[type[Model], str], ...] = (
     (SignIn, "sealed_code_verifier"),
     (SharedToken, "sealed_access_token"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    encrypted_anew: int
-    keys: int
 
 
 def check_keys() -> None:

@@ -49,10 +49,6 @@ class Row:
     """The position in the file: "row 3"."""
     file: str = ""
 
-    @property
-    def label(self) -> str:
-        return self.email or self.place
-
 
 def build_row(entry: Entry, *, email: Any, token: Any, project: Any = None, client_id: Any = None) -> Row:
     """Check the fields and build the row. `token` may have the form `token|project|managed project`, as some

@@ -14,8 +14,6 @@ from django.db.backends.postgresql.client import DatabaseClient
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-MAGIC = b"PGDMP"
-"""The first bytes of a dump in pg_dump's custom format."""
 PACKAGE = "On Debian and Ubuntu it comes with `apt install postgresql-client`."
 
 

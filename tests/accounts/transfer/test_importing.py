@@ -165,8 +165,8 @@ ENTRY = like(
 def test_rows_of_any_file_can_be_shown_and_stored(text: bytes) -> None:
     with suppress(ImportFileUnusable, PassphraseWrong):
         for row in parse_rows(text):
-            shown = f"{row.label} {row.project_id} {row.off_reason} {row.problem} {row.refresh_token}"
-            assert not UNSAFE.search(shown + row.client_id)
+            shown = " ".join([row.email, row.place, row.project_id, row.off_reason, row.problem])
+            assert not UNSAFE.search(shown + row.refresh_token + row.client_id)
             assert len(row.project_id) <= 200
             assert row.problem or row.refresh_token
 
