@@ -21,7 +21,7 @@ from gateway.translation.request.answer_rules import asks_for_thinking
 from gateway.translation.request.tools import offered_tools, translate_tools
 from gateway.translation.schemas.dialects import with_null_types, without_unreadable
 from gateway.translation.schemas.json_schema import response_schema
-from gateway.translation.schemas.schema_size import unfolded_size
+from gateway.translation.schemas.schema_size import objects_in, unfolded_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,16 +183,10 @@ def _too_large() -> InvalidRequest:
 def _patterns_in(schema: Any) -> int:
     """Count the patterns, including those in data and those never used."""
     count = 0
-    to_visit = [schema]
-    while to_visit:
-        visited = to_visit.pop()
-        if isinstance(visited, list):
-            to_visit += visited
-        elif isinstance(visited, dict):
-            by_pattern = visited.get("patternProperties")
-            count += isinstance(visited.get("pattern"), str)
-            count += len(by_pattern) if isinstance(by_pattern, dict) else 0
-            to_visit += visited.values()
+    for one in objects_in(schema):
+        by_pattern = one.get("patternProperties")
+        count += isinstance(one.get("pattern"), str)
+        count += len(by_pattern) if isinstance(by_pattern, dict) else 0
     return count
 
 

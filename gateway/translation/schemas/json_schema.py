@@ -16,7 +16,7 @@ from gateway.translation.schemas.declarations import Declarer, Schema
 from gateway.translation.schemas.dialects import with_null_types
 from gateway.translation.schemas.reading import Expansion, NodeBudget, Reader, SchemaTooLarge
 from gateway.translation.schemas.references import References
-from gateway.translation.schemas.schema_size import written_size
+from gateway.translation.schemas.schema_size import objects_in
 from gateway.translation.schemas.shapes import Facet, Located, Place, Shape, fingerprint
 from gateway.translation.schemas.words import name_in_words
 
@@ -96,7 +96,8 @@ def _within(budget: NodeBudget, schema: object, expansion: Expansion) -> Expansi
     """Limit the expansion to the budget, but to no less than twice the schema's own size."""
     if budget.left >= expansion.max_nodes:
         return expansion
-    most = max(budget.left, 2 * written_size(schema) + 10)
+    written = sum(1 for _ in objects_in(schema))
+    most = max(budget.left, 2 * written + 10)
     return replace(expansion, max_nodes=min(most, expansion.max_nodes))
 
 

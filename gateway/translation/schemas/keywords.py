@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.translation.schemas.shapes import (
     JSON_TYPES,
+    KINDS,
     Facet,
     Located,
     Place,
@@ -132,7 +133,7 @@ def _type_named(name: str) -> str:
 def _shape_of_values(values: list[Any], kinds: list[str]) -> Shape:
     facets: dict[str, Facet] = {}
     for value in values:
-        kind = kind_of(value)
+        kind = KINDS[type(value)]
         facet = facets.setdefault(kind, Facet(None if kind == "null" else []))
         if facet.values is not None:
             facet.values.append(value)
@@ -141,21 +142,6 @@ def _shape_of_values(values: list[Any], kinds: list[str]) -> Shape:
         return shape
     typed = Shape({kind: Facet() for kind in kinds})
     return intersection(typed, shape)
-
-
-def kind_of(value: Any) -> str:
-    return _KINDS[type(value)]
-
-
-_KINDS = {
-    dict: "object",
-    list: "array",
-    str: "string",
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    type(None): "null",
-}
 
 
 def _object_facet(schema: Mapping[str, Any], place: Place) -> Facet:

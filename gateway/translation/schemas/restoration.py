@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from gateway.translation.schemas.shapes import KINDS
+
 # JSON in a text may be nested deeper than arguments can be written.
 MAX_TEXT_DEPTH = 64
 # JavaScript's and Google's numbers are exact up to here.
@@ -18,16 +20,6 @@ MAX_EXACT_INTEGER = 2**53
 
 # What models write in Python's notation
 _PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
-
-_KINDS: dict[type, str] = {
-    dict: "object",
-    list: "array",
-    str: "string",
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    type(None): "null",
-}
 
 
 @dataclass(slots=True)
@@ -129,7 +121,7 @@ def read_text(text: str, kinds: frozenset[str]) -> Any:
         return text
     if isinstance(value, float):
         return _read_number(word, value, text, kinds)
-    kind = _KINDS[type(value)]
+    kind = KINDS[type(value)]
     if kind not in kinds and not (kind == "integer" and "number" in kinds):
         return text
     if isinstance(value, (dict, list)) and _depth_exceeds(value, MAX_TEXT_DEPTH):

@@ -6,8 +6,11 @@ validating a value against them would block the gateway.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def unfolded_size(schema: Any) -> int:
@@ -19,18 +22,16 @@ def unfolded_size(schema: Any) -> int:
     return _Counter(schema).size_of(schema)
 
 
-def written_size(schema: Any) -> int:
-    """Count objects as written, references not followed."""
-    size = 0
+def objects_in(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield all objects as written, data among them, references not followed."""
     to_visit = [schema]
     while to_visit:
         visited = to_visit.pop()
         if isinstance(visited, list):
             to_visit += visited
         elif isinstance(visited, dict):
-            size += 1
+            yield visited
             to_visit += visited.values()
-    return size
 
 
 class _Counter:

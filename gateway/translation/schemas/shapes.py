@@ -15,7 +15,17 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-JSON_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
+KINDS: dict[type, str] = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    float: "number",
+    int: "integer",
+    bool: "boolean",
+    type(None): "null",
+}
+"""Of a parsed value."""
+JSON_TYPES = tuple(KINDS.values())
 CONTAINERS = ("object", "array")
 SCALARS = ("string", "number", "integer", "boolean")
 _EVERYTHING = frozenset({"object", "array", "string", "number", "boolean"})
