@@ -38,16 +38,8 @@ MEDIA_TYPES: Mapping[Family, frozenset[str]] = {
     "unknown": _ANTHROPIC_TYPES,
 }
 """Media types that each family accepts as ``inlineData``. Another type fails the whole request."""
-NESTED_MEDIA_TYPES = frozenset(
-    {
-        "image/png",
-        "image/jpeg",
-        "image/gif",
-        "image/webp",
-        "application/pdf",
-    }  # with text/plain, Gemini's list
-)
-"""Media types that Gemini accepts inside a function response."""
+NESTED_MEDIA_TYPES = _ANTHROPIC_TYPES
+"""Media types that Gemini accepts inside a function response, besides text/plain."""
 
 SHORTEST_BARE_BASE64 = 512
 """In characters. A shorter string without a media type beside it counts as text."""
