@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
 
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.refusals import CLIENT_ERRORS, GUIDE, REMEDIES, explain, read_error_page
-from accounts.network import AccountsClient, CallFailed, WholeAnswer
-from accounts.values.outside import NotJson, parse_json
+from accounts.network import AccountsClient, CallFailed
+from accounts.values.outside import parse_object
 
 SECRET_MISSING = (
     "OAUTH_CLIENT_SECRET is not set. The client's page at https://console.cloud.google.com/auth/clients has "
@@ -63,7 +62,7 @@ async def _check_secret(client: AccountsClient, redirect_uri: str) -> None:
             f"Google's token endpoint {error}, so that a sign-in could not be finished. Check the network, "
             "and HTTPS_PROXY if there is a proxy."
         ) from error
-    said = _object(answer)
+    said = parse_object(answer.content)
     if said.get("error") in CLIENT_ERRORS:
         raise ClientSecretWrong(f"{explain(said['error'], str(said.get('error_description', '')))} {GUIDE}")
 
@@ -87,11 +86,3 @@ def _named(html: bytes) -> str:
     found = re.search(rb"Error(?: \d{3})?: ([a-z_]+)", html)
     name = found[1].decode() if found else ""
     return name if name in REMEDIES else ""
-
-
-def _object(answer: WholeAnswer) -> dict[str, Any]:
-    try:
-        value = parse_json(answer.content)
-    except NotJson:
-        return {}
-    return value if isinstance(value, dict) else {}

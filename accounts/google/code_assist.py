@@ -18,7 +18,7 @@ from accounts.failures import AccountCheckFailed
 from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, headers
 from accounts.google.errors import is_closed_api, is_googles_page, parse_error, parse_timestamp
 from accounts.network import AccountsClient, CallFailed
-from accounts.values.outside import NotJson, number, parse_json, whole_number, word
+from accounts.values.outside import NotJson, as_list, as_object, number, parse_json, whole_number, word
 from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ async def onboard_user(client: AccountsClient, access_token: str, tier_id: str) 
     for _ in range(ONBOARDING_TRIES):
         operation = await _call(client, "onboardUser", request, access_token)
         if operation.get("done"):
-            response = operation.get("response")
-            return _project_id(response.get("cloudaicompanionProject")) if isinstance(response, dict) else ""
+            return _project_id(as_object(operation.get("response")).get("cloudaicompanionProject"))
         await asyncio.sleep(ONBOARDING_PAUSE_SECONDS)
     return ""
 
@@ -105,7 +104,7 @@ async def fetch_available_models(
     if not isinstance(models, dict):
         raise CodeAssistFailed("fetchAvailableModels answered without a list of models.")
     _check_length("fetchAvailableModels", models)
-    searching = _names(answer.get("webSearchModelIds"))
+    searching = {name for name in as_list(answer.get("webSearchModelIds")) if isinstance(name, str)}
     return {
         model_id: _model_offer(model_id, model, searches_web=model_id in searching)
         for model_id, model in models.items()
@@ -124,8 +123,7 @@ async def retrieve_cli_quota(
     """
     request = {"project": project_id} if project_id else {}
     answer = await _call(client, "retrieveUserQuota", request, access_token, mode="cli")
-    buckets = answer.get("buckets")
-    buckets = buckets if isinstance(buckets, list) else []
+    buckets = as_list(answer.get("buckets"))
     _check_length("retrieveUserQuota", buckets)
     offers = [
         _model_offer(model_id, {"quotaInfo": bucket})
@@ -219,7 +217,7 @@ def tier_of(answer: dict[str, Any]) -> str:
 
 
 def _tier_name(tier: Any) -> str:
-    tier_id = str(tier.get("id", "")).lower() if isinstance(tier, dict) else ""
+    tier_id = str(as_object(tier).get("id", "")).lower()
     if "ultra" in tier_id:
         return "ultra"
     if tier_id == "standard-tier" or any(word in tier_id for word in ("pro", "premium", "plus")):
@@ -228,8 +226,7 @@ def _tier_name(tier: Any) -> str:
 
 
 def _default_tier(answer: dict[str, Any]) -> dict[str, Any]:
-    allowed = answer.get("allowedTiers")
-    tiers = [tier for tier in allowed if isinstance(tier, dict)] if isinstance(allowed, list) else []
+    tiers = [tier for tier in as_list(answer.get("allowedTiers")) if isinstance(tier, dict)]
     return next((tier for tier in tiers if tier.get("isDefault")), tiers[0] if tiers else {})
 
 
@@ -241,13 +238,10 @@ def _verification_link(answer: dict[str, Any]) -> str:
     """Of the tier the account has, or would have: that others are closed to it is nobody's concern."""
     current = answer.get("currentTier")
     tier_id = current.get("id") if isinstance(current, dict) else _default_tier_id(answer)
-    closed = answer.get("ineligibleTiers")
-    for tier in closed if isinstance(closed, list) else ():
-        if not isinstance(tier, dict) or tier.get("reasonCode") != "VALIDATION_REQUIRED":
-            continue
-        link = tier.get("validationUrl")
-        if tier.get("tierId") == tier_id and is_googles_page(link):
-            return str(link)
+    for tier in map(as_object, as_list(answer.get("ineligibleTiers"))):
+        is_it = tier.get("reasonCode") == "VALIDATION_REQUIRED" and tier.get("tierId") == tier_id
+        if is_it and is_googles_page(tier.get("validationUrl")):
+            return str(tier["validationUrl"])
     return ""
 
 
@@ -259,13 +253,8 @@ def _check_length(method: str, models: Sized) -> None:
         raise CodeAssistFailed(f"{method} answered with more than {MOST_MODELS:,} models.")
 
 
-def _names(names: Any) -> set[str]:
-    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
-
-
 def _model_offer(model_id: str, model: dict[str, Any], *, searches_web: bool = False) -> ModelOffer:
-    quota = model.get("quotaInfo")
-    quota = quota if isinstance(quota, dict) else {}
+    quota = as_object(model.get("quotaInfo"))
     name = model.get("displayName")
     return ModelOffer(
         id=model_id,

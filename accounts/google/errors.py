@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from accounts.failures import FailureKind, UpstreamError
-from accounts.values.outside import NotJson, parse_json, word
+from accounts.values.outside import NotJson, as_list, as_object, parse_json, word
 from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def _parse_body(raw: bytes) -> Any:
 
 
 def _error_object(body: Any) -> dict[str, Any]:
-    error = body.get("error") if isinstance(body, dict) else None
-    return error if isinstance(error, dict) else {}
+    return as_object(as_object(body).get("error"))
 
 
 def _excerpt(raw: bytes) -> str:
@@ -93,8 +92,7 @@ def _excerpt(raw: bytes) -> str:
 
 
 def _details(error: dict[str, Any], type_name: str) -> Iterator[dict[str, Any]]:
-    details = error.get("details")
-    for detail in details if isinstance(details, list) else ():
+    for detail in as_list(error.get("details")):
         if isinstance(detail, dict) and str(detail.get("@type", "")).endswith(type_name):
             yield detail
 
@@ -108,8 +106,7 @@ def _reason(error: dict[str, Any]) -> str:
 
 
 def _metadata(detail: dict[str, Any]) -> dict[str, Any]:
-    metadata = detail.get("metadata")
-    return metadata if isinstance(metadata, dict) else {}
+    return as_object(detail.get("metadata"))
 
 
 # What happened
@@ -180,9 +177,8 @@ def _classify(status: int, error: dict[str, Any], message: str) -> FailureKind:
 
 def _is_daily_quota(error: dict[str, Any]) -> bool:
     for failure in _details(error, "QuotaFailure"):
-        violations = failure.get("violations")
-        for violation in violations if isinstance(violations, list) else ():
-            quota_id = str(violation.get("quotaId", "")) if isinstance(violation, dict) else ""
+        for violation in as_list(failure.get("violations")):
+            quota_id = str(as_object(violation).get("quotaId", ""))
             if "PerDay" in quota_id or "Daily" in quota_id:
                 return True
     return False
@@ -277,10 +273,8 @@ def _links(error: dict[str, Any]) -> Iterator[Any]:
         yield _metadata(detail).get("validation_url")
         yield _metadata(detail).get("validation_link")
     for detail in _details(error, "Help"):
-        links = detail.get("links")
-        for link in links if isinstance(links, list) else ():
-            if isinstance(link, dict):
-                yield link.get("url")
+        for link in as_list(detail.get("links")):
+            yield as_object(link).get("url")
 
 
 def is_googles_page(link: Any) -> bool:

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from accounts.google.refusals import CLIENT_ERRORS, GUIDE, explain
 from accounts.network import AccountsClient, CallFailed
-from accounts.values.outside import NotJson, number, parse_json, word
+from accounts.values.outside import number, parse_object, word
 from accounts.values.sanitize import truncate
 
 DEFAULT_LIFETIME_SECONDS = 300.0
@@ -54,20 +54,11 @@ async def refresh_access_token(client: AccountsClient, refresh_token: str) -> To
         answer = await client.post(settings.OAUTH_TOKEN_URL, data=form)
     except CallFailed as error:
         raise TokenEndpointDown(f"Google's token endpoint {error}.") from error
-    said = _json_object(answer.content)
+    said = parse_object(answer.content)
     if answer.status == 200:
         return _grant(said)
     error_name = said.get("error")
     raise _refusal(answer.status, error_name if isinstance(error_name, str) else "")
-
-
-def _json_object(raw: bytes) -> dict[str, Any]:
-    """Empty for anything else."""
-    try:
-        answer = parse_json(raw)
-    except NotJson:
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 def _grant(answer: dict[str, Any]) -> TokenGrant:

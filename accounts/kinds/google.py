@@ -24,7 +24,7 @@ from accounts.kinds.base import Inspection, Kind, OutOfUse, OwnerUnknown
 from accounts.models import Account
 from accounts.network import AccountsClient, CallFailed
 from accounts.values.emails import parse_email
-from accounts.values.outside import NotJson, parse_json
+from accounts.values.outside import parse_object
 
 if TYPE_CHECKING:
     from accounts.credentials.access_tokens import AccessTokens
@@ -133,12 +133,10 @@ async def _ask_userinfo(client: AccountsClient, access_token: str) -> str:
     bearer = {"Authorization": f"Bearer {access_token}"}
     try:
         answer = await client.get(settings.OAUTH_USERINFO_URL, headers=bearer)
-        person = parse_json(answer.content) if answer.status == 200 else {}
     except CallFailed as error:
         raise OwnerUnknown(f"Google's userinfo {error}.") from error
-    except NotJson:
-        person = {}
-    email = parse_email(person.get("email")) if isinstance(person, dict) else None
+    person = parse_object(answer.content) if answer.status == 200 else {}
+    email = parse_email(person.get("email"))
     if email is None:
         raise OwnerUnknown("Google did not say whose account it is.")
     return email

@@ -36,6 +36,24 @@ def parse_json(raw: bytes) -> Any:
     return value
 
 
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """Parse a JSON object; an empty one for anything else."""
+    try:
+        return as_object(parse_json(raw))
+    except NotJson:
+        return {}
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """The value itself when it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value itself when it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
 def is_too_deep(value: Any) -> bool:
     """Whether a JSON value is nested deeper than MOST_LEVELS, measured by whether orjson can serialise it
     inside WRITABLE_LEVELS - MOST_LEVELS further lists, which is faster than a loop."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from accounts.values.outside import as_object
 from gateway.dialects.anthropic.messages import MessagesRequest
 
 if TYPE_CHECKING:
@@ -274,8 +275,7 @@ def _rules_section(context: dict[str, Any]) -> str:
 def _rule_lists(context: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     """Yield the lists of rules, known ones first. A value that is no list counts as a list of one."""
     for group, known in RULE_GROUPS.items():
-        lists = context.get(group)
-        lists = lists if isinstance(lists, dict) else {}
+        lists = as_object(context.get(group))
         for name in dict.fromkeys([*known, *lists]):
             rules = lists.get(name)
             if rules is None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from accounts.values.outside import as_object
 from gateway.translation.request.answer_rules import only_reads_the_prompt
 from gateway.translation.request.content_blocks import block_to_parts, text_of
 from gateway.translation.request.structured_output import wanted_schema
@@ -110,7 +111,7 @@ def _domains(allowed: tuple[str, ...], blocked: tuple[str, ...]) -> tuple[ErrorC
 
 
 def _location(user_location: object) -> str:
-    told = user_location if isinstance(user_location, dict) else {}
+    told = as_object(user_location)
     names = (one_line(told.get(key), 100) for key in ("city", "region", "country", "timezone"))
     return ", ".join(filter(None, names))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from accounts.values.outside import as_list, as_object
 from accounts.values.sanitize import UNSAFE
 from gateway.translation.web_search.domains import Domains, host_of, is_web_address
 
@@ -47,13 +48,13 @@ def one_line(text: object, length: int) -> str:
 
 def query_in(metadata: Mapping[str, Any]) -> str:
     """Return the first query that was searched for, or an empty text."""
-    queries = _listed(metadata, "webSearchQueries")[:MAX_SOURCES]
+    queries = as_list(metadata.get("webSearchQueries"))[:MAX_SOURCES]
     return next(filter(None, (one_line(query, LONGEST_QUERY) for query in queries)), "")
 
 
 def sources_in(metadata: Mapping[str, Any]) -> list[Source]:
     """Return at most MAX_SOURCES, each address once, in Google's order."""
-    chunks = _listed(metadata, "groundingChunks")[:MAX_CHUNKS]
+    chunks = as_list(metadata.get("groundingChunks"))[:MAX_CHUNKS]
     texts = _texts_by_chunk(metadata)
     found = (_source(chunk, texts.get(index, ())) for index, chunk in enumerate(chunks))
     return _each_once(source for source in found if source is not None)[:MAX_SOURCES]
@@ -77,9 +78,9 @@ def to_show(sources: Iterable[Source], locations: Mapping[str, str | None], doma
 
 
 def _source(chunk: object, texts: Iterable[str]) -> Source | None:
-    web = chunk.get("web") if isinstance(chunk, dict) else None
-    address = web.get("uri") if isinstance(web, dict) else None
-    if not isinstance(web, dict) or not isinstance(address, str) or not is_web_address(address):
+    web = as_object(as_object(chunk).get("web"))
+    address = web.get("uri")
+    if not is_web_address(address):
         return None
     title = one_line(web.get("title"), LONGEST_TITLE) or host_of(address)
     return Source(address, title, tuple(texts))
@@ -88,12 +89,9 @@ def _source(chunk: object, texts: Iterable[str]) -> Source | None:
 def _texts_by_chunk(metadata: Mapping[str, Any]) -> dict[int, list[str]]:
     """Return the passages that cite each chunk, by its index."""
     texts: dict[int, list[str]] = {}
-    for support in _listed(metadata, "groundingSupports")[:MAX_SUPPORTS]:
-        if not isinstance(support, dict):
-            continue
-        segment = support.get("segment")
-        text = one_line(segment.get("text"), LONGEST_TEXT) if isinstance(segment, dict) else ""
-        for index in _listed(support, "groundingChunkIndices")[:MAX_SOURCES] if text else ():
+    for support in map(as_object, as_list(metadata.get("groundingSupports"))[:MAX_SUPPORTS]):
+        text = one_line(as_object(support.get("segment")).get("text"), LONGEST_TEXT)
+        for index in as_list(support.get("groundingChunkIndices"))[:MAX_SOURCES] if text else ():
             if isinstance(index, int):
                 known = texts.setdefault(index, [])
                 if len(known) < TEXTS_OF_A_SOURCE and text not in known:
@@ -111,8 +109,3 @@ def _each_once(sources: Iterable[Source]) -> list[Source]:
             source = replace(known, texts=texts)
         by_address[source.address] = source
     return list(by_address.values())
-
-
-def _listed(fields: Mapping[str, Any], name: str) -> list[Any]:
-    value = fields.get(name)
-    return value if isinstance(value, list) else []
