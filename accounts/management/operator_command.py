@@ -41,6 +41,7 @@ ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 class OperatorCommand(GatewayCommand, ABC):
     _result = NOTHING
     _is_printed = False
+    _as_json = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -59,14 +60,15 @@ class OperatorCommand(GatewayCommand, ABC):
         """Run the command. Raises CommandError with a sentence for the operator."""
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._as_json = options["json"]
         try:
             with timezone.override(settings.LOCAL_TIME_ZONE):
                 self._act_or_explain(**options)
-            if options["json"] and not self._is_printed:
+            if self._as_json and not self._is_printed:
                 self.stdout.write(as_json(self._result))
             sys.stdout.flush()
         except CommandError as error:
-            if options["json"]:
+            if self._as_json:
                 self.stdout.write(as_json(self._result, error=str(error)))
             if not self._called_from_command_line or options["traceback"]:
                 raise
@@ -108,6 +110,12 @@ class OperatorCommand(GatewayCommand, ABC):
         """Set what --json prints at the end, also when the command fails after this; `facts` are further keys
         beside the rows."""
         self._result = {"rows": list(rows), **facts}
+
+    def report(self, rows: Iterable[Any], *lines: str) -> None:
+        """Print the result: `rows` with --json, else the lines of text."""
+        self.set_result(rows)
+        for line in lines if not self._as_json else ():
+            self.stdout.write(line)
 
     def print_line(self, row: Any) -> None:
         """Print one row at once as a JSON line, for streamed output; --json then prints nothing more."""

@@ -45,7 +45,7 @@ class Command(OperatorCommand):
         parser.add_argument("--email", default="", help="the account to sign in as; Google offers it first")
         self.add_terms_argument(parser)
 
-    def act(self, *, no_browser: bool, email: str, accept_terms: bool, json: bool, **options: Any) -> None:
+    def act(self, *, no_browser: bool, email: str, accept_terms: bool, **options: Any) -> None:
         login_hint = parse_email(email) or ""
         if email and not login_hint:
             raise CommandError(f"--email: {email!r} is not an e-mail address.")
@@ -63,7 +63,7 @@ class Command(OperatorCommand):
         record_command("Signed in at Google", attempt.account, ADDITION)
         if attempt.reason:
             self.say(attempt.reason)
-        self._finish(attempt.account, json)
+        self._finish(attempt.account)
 
     # The two ways
 
@@ -117,18 +117,15 @@ class Command(OperatorCommand):
         if shown >= 0:
             self.end_progress()
 
-    def _finish(self, account: Account, json: bool) -> None:
+    def _finish(self, account: Account) -> None:
         """Verify the account at Google and print the result."""
         result = self.check_all([account], verify)[0]
         account.refresh_from_db()
         if result.problem:
             self.say("docs/google-oauth.md says what Google's refusals mean.")
-        if json:
-            self.set_result([asdict(result)])
-            return
         action = required_action(account)
         status = f"{action.problem}. {action.what_to_do}" if action else "ready"
-        self.stdout.write(f"{account.email} ({result.tier}): {result.problem or status}")
+        self.report([asdict(result)], f"{account.email} ({result.tier}): {result.problem or status}")
 
 
 def _has_accepted(email: str) -> bool:

@@ -20,14 +20,11 @@ class Command(OperatorCommand):
         super().add_arguments(parser)
         parser.add_argument("emails", nargs="+", metavar="EMAIL")
 
-    def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
+    def act(self, *, emails: list[str], **options: Any) -> None:
         accounts = self.accounts(emails)
         for account in accounts:
             account.enabled = False
             account.save(update_fields=["enabled"])
             record_command("Disabled", account)
-        if json:
-            self.set_result([{"email": account.email, "enabled": False} for account in accounts])
-            return
-        for account in accounts:
-            self.stdout.write(f"{account.email}: off")
+        rows = [{"email": account.email, "enabled": False} for account in accounts]
+        self.report(rows, *(f"{account.email}: off" for account in accounts))

@@ -26,16 +26,12 @@ class Command(OperatorCommand):
         parser.add_argument("emails", nargs="+", metavar="EMAIL")
         self.add_terms_argument(parser)
 
-    def act(self, *, emails: list[str], accept_terms: bool, json: bool, **options: Any) -> None:
+    def act(self, *, emails: list[str], accept_terms: bool, **options: Any) -> None:
         accounts = self.accounts(emails)
         for account in accounts:
             self._enable(account, accept_terms)
-        if json:
-            self.set_result([{"email": one.email, "usable": one.is_usable} for one in accounts])
-            return
-        for account in accounts:
-            action = required_action(account)
-            self.stdout.write(f"{account.email}: on" + (f", but: {action.problem}" if action else ""))
+        rows = [{"email": one.email, "usable": one.is_usable} for one in accounts]
+        self.report(rows, *map(_line, accounts))
 
     def _enable(self, account: Account, accept_terms: bool) -> None:
         account.switch_on()
@@ -43,3 +39,8 @@ class Command(OperatorCommand):
             account.terms_accepted_at = account.terms_accepted_at or timezone.now()
         account.save(update_fields=["enabled", "state_reason", "terms_accepted_at"])
         record_command("Enabled" + (", terms accepted" if accept_terms else ""), account)
+
+
+def _line(account: Account) -> str:
+    action = required_action(account)
+    return f"{account.email}: on" + (f", but: {action.problem}" if action else "")

@@ -74,17 +74,17 @@ class Command(OperatorCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument("--passphrase-file", metavar="PATH", help="for an encrypted file")
 
-    def act(self, *, paths: list[str], accept_terms: bool, json: bool, **options: Any) -> None:
+    def act(self, *, paths: list[str], accept_terms: bool, **options: Any) -> None:
         rows = self._read_rows(paths, options["passphrase_file"], recursive=options["recursive"])
         if options["preview"]:
-            self._report(preview(rows), EXPECTED, json)
+            self._report(preview(rows), EXPECTED)
             return
         if self.is_interactive and not options["yes"]:
             self._confirm_preview(rows)
         terms_accepted = self.terms_are_accepted(accept_terms)
         outcomes = store(self._with_owners(checked(rows)), terms_accepted=terms_accepted)
         record_command(f"Imported accounts: {_summary(outcomes, DONE)}")
-        self._report(outcomes, DONE, json)
+        self._report(outcomes, DONE)
         failed = sum(outcome.result == FAILED for outcome in outcomes)
         if failed == len(outcomes):
             raise CommandError("Nothing could be imported.")
@@ -169,13 +169,9 @@ class Command(OperatorCommand):
         if not self.confirm(f"{_summary(outcomes, EXPECTED)}. Import them?"):
             raise CommandError("Nothing was imported.")
 
-    def _report(self, outcomes: list[Outcome], results: Sequence[str], json: bool) -> None:
-        if json:
-            self.set_result([asdict(outcome) for outcome in outcomes])
-            return
-        for outcome in outcomes:
-            self.stdout.write(_line(outcome))
-        self.stdout.write(_summary(outcomes, results))
+    def _report(self, outcomes: list[Outcome], results: Sequence[str]) -> None:
+        rows = [asdict(outcome) for outcome in outcomes]
+        self.report(rows, *map(_line, outcomes), _summary(outcomes, results))
 
 
 def _line(outcome: Outcome) -> str:

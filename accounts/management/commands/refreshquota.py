@@ -23,7 +23,7 @@ class Command(OperatorCommand):
         super().add_arguments(parser)
         parser.add_argument("emails", nargs="*", metavar="EMAIL", help="default: all usable accounts")
 
-    def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
+    def act(self, *, emails: list[str], **options: Any) -> None:
         accounts = self.accounts(emails) if emails else list(Account.objects.usable())
         if not accounts and not self.say_if_there_is_none():
             self.say(f"No account can be used now. What to do about each: {manage('listaccounts')}")
@@ -31,15 +31,12 @@ class Command(OperatorCommand):
         for account in accounts:
             record_command("Refreshed the quota", account)
         rows = describe(accounts)
-        if json:
-            self.set_result([{"email": row["email"], "quotas": row["quotas"]} for row in rows])
-        else:
-            self._print_table(rows)
+        lines = [line for row in rows for line in _lines(row)]
+        self.report([{"email": row["email"], "quotas": row["quotas"]} for row in rows], *lines)
         if any(result.problem for result in results):
             raise CommandError("Some accounts did not answer; what is shown for them is the last known.")
 
-    def _print_table(self, rows: list[dict[str, Any]]) -> None:
-        for row in rows:
-            self.stdout.write(row["email"])
-            for quota in row["quotas"]:
-                self.stdout.write(f"  {quota['pool']:<20} {quota['left']:>7}  {quota['outlook']}".rstrip())
+
+def _lines(row: dict[str, Any]) -> list[str]:
+    quotas = [f"  {one['pool']:<20} {one['left']:>7}  {one['outlook']}".rstrip() for one in row["quotas"]]
+    return [row["email"], *quotas]

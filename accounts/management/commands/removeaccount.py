@@ -21,7 +21,7 @@ class Command(OperatorCommand):
         parser.add_argument("emails", nargs="+", metavar="EMAIL")
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
-    def act(self, *, emails: list[str], yes: bool, json: bool, **options: Any) -> None:
+    def act(self, *, emails: list[str], yes: bool, **options: Any) -> None:
         accounts = self.accounts(emails)
         names = ", ".join(account.email for account in accounts)
         if not yes and not self.confirm(f"Remove {names}?"):
@@ -29,8 +29,5 @@ class Command(OperatorCommand):
         for account in accounts:
             record_command("Removed", account, DELETION)
             account.delete()
-        if json:
-            self.set_result([{"email": account.email, "removed": True} for account in accounts])
-            return
-        for account in accounts:
-            self.stdout.write(f"{account.email}: removed")
+        rows = [{"email": account.email, "removed": True} for account in accounts]
+        self.report(rows, *(f"{account.email}: removed" for account in accounts))

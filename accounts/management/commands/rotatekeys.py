@@ -25,16 +25,14 @@ class Command(OperatorCommand):
             "--forget-old", action="store_true", help="keep the newest key only; older backups become useless"
         )
 
-    def act(self, *, forget_old: bool, json: bool, **options: Any) -> None:
+    def act(self, *, forget_old: bool, **options: Any) -> None:
         if keys_are_in_a_file():
             key_rotation.add_key()
         encrypted = key_rotation.encrypt_anew()
         if forget_old and keys_are_in_a_file():
             key_rotation.forget_old_keys()
         record_command("Rotated the keys of the stored credentials")
-        if json:
-            self.set_result([{"encrypted_anew": encrypted, "keys": len(keys())}])
-            return
-        self.stdout.write(f"{encrypted} secrets encrypted anew, {len(keys())} keys kept")
+        rows = [{"encrypted_anew": encrypted, "keys": len(keys())}]
+        self.report(rows, f"{encrypted} secrets encrypted anew, {len(keys())} keys kept")
         if forget_old and not keys_are_in_a_file():
             self.say("The old keys can now be taken out of CREDENTIALS_KEYS.")

@@ -31,7 +31,7 @@ class Command(OperatorCommand):
         super().add_arguments(parser)
         parser.add_argument("emails", nargs="*", metavar="EMAIL", help="default: all accounts")
 
-    def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
+    def act(self, *, emails: list[str], **options: Any) -> None:
         accounts = self.accounts(emails)
         if not emails:
             accounts = [one for one in accounts if one.state != Account.State.DISABLED_BY_PROVIDER]
@@ -40,10 +40,8 @@ class Command(OperatorCommand):
         for result, account in zip(results, accounts, strict=True):
             record_command(f"Verified: {result.problem or 'works'}", account)
         broken = sum(bool(result.problem) for result in results)
-        if json:
-            self.set_result([asdict(result) for result in results])
-        else:
-            self.stdout.write(f"{len(results) - broken} work, {broken} do not")
+        rows = [asdict(result) for result in results]
+        self.report(rows, f"{len(results) - broken} work, {broken} do not")
         if any(result.is_unreachable for result in results):
             raise CommandError(NOT_REACHED)
         if broken:

@@ -31,9 +31,7 @@ class Command(OperatorCommand):
             help="SQLite: shrink the file; needs as much free space meanwhile, and locks the file",
         )
 
-    def act(
-        self, *, days: int | None, preview: bool, yes: bool, vacuum: bool, json: bool, **options: Any
-    ) -> None:
+    def act(self, *, days: int | None, preview: bool, yes: bool, vacuum: bool, **options: Any) -> None:
         reload()
         kept: int = live("LEDGER_RETENTION_DAYS") if days is None else days
         if days is not None and not 0 <= days <= 36500:
@@ -43,7 +41,7 @@ class Command(OperatorCommand):
         before = timezone.now() - timedelta(days=kept)
         old = RequestLog.objects.filter(started_at__lt=before).count()
         if preview:
-            self._report(old, kept, "would be removed", json=json)
+            self._report(old, kept, "would be removed")
             return
         if old and not yes and not self.confirm(f"Remove {old:,} requests older than {kept} days?"):
             raise CommandError("Nothing was removed. In a script, say --yes.")
@@ -52,7 +50,7 @@ class Command(OperatorCommand):
             self.say("Shrinking the file ...")
             with connection.cursor() as cursor:
                 cursor.execute("VACUUM")
-        self._report(removed, kept, "removed", json=json)
+        self._report(removed, kept, "removed")
 
     def _remove(self, before: Any, old: int) -> int:
         removed = 0
@@ -62,8 +60,6 @@ class Command(OperatorCommand):
                 self.say(f"{removed:,} of {old:,}")
         return removed
 
-    def _report(self, count: int, kept: int, what: str, *, json: bool) -> None:
-        if json:
-            self.set_result([{"requests": count, "days_kept": kept, "what": what}])
-        else:
-            self.stdout.write(f"{count:,} requests older than {kept} days {what}.")
+    def _report(self, count: int, kept: int, what: str) -> None:
+        rows = [{"requests": count, "days_kept": kept, "what": what}]
+        self.report(rows, f"{count:,} requests older than {kept} days {what}.")

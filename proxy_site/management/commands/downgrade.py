@@ -31,7 +31,7 @@ class Command(OperatorCommand):
         """Do not migrate forward first."""
         refuse_newer_database(connection)
 
-    def act(self, *, to: str, json: bool, **options: Any) -> None:
+    def act(self, *, to: str, **options: Any) -> None:
         try:
             version = release(to)
         except ValueError as error:
@@ -52,9 +52,8 @@ class Command(OperatorCommand):
             if version < release(settings.VERSION):
                 copy_first(connection, f"downgrade-to-{name}")
             count = go_back(connection, version)
-        self.set_result([{"version": name, "migrations_taken_back": count}])
-        if not json:
-            self.stdout.write(
-                f"The database is as version {name} knows it ({count} migrations taken back). "
-                "Check out that version now, and start it."
-            )
+        self.report(
+            [{"version": name, "migrations_taken_back": count}],
+            f"The database is as version {name} knows it ({count} migrations taken back). "
+            "Check out that version now, and start it.",
+        )

@@ -30,7 +30,7 @@ class Command(OperatorCommand):
             help="where the gateway listens; default: the settings HOST and PORT",
         )
 
-    def act(self, *, addrport: str, json: bool, **options: Any) -> None:
+    def act(self, *, addrport: str, **options: Any) -> None:
         try:
             host, port = parse_address(addrport, settings.HOST, settings.PORT)
         except NotAnAddress as error:
@@ -48,8 +48,4 @@ class Command(OperatorCommand):
                 "WEBUI_PASSWORD and restart the gateway."
             )
         link = f"{url}/admin/set-up/{token}/"
-        if json:
-            minutes = int(passwords.LINK_LIFETIME.total_seconds() // 60)
-            self.set_result([{"link": link, "minutes": minutes}])
-        else:
-            self.stdout.write(link)
+        self.report([{"link": link, "minutes": int(passwords.LINK_LIFETIME.total_seconds() // 60)}], link)
