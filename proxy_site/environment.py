@@ -141,37 +141,21 @@ class Environment:
 
     def keys(self, name: str, usable: Callable[[str], object], allowed: str) -> list[str]:
         """A listing of keys; `usable` raises ValueError for a malformed key."""
-        keys = self.listing(name)
-        for key in keys:
-            try:
-                usable(key)
-            except ValueError as error:
-                raise self._refusal(name, key, allowed) from error
-        return keys
+        return [self._checked(name, key, usable, allowed) for key in self.listing(name)]
 
     def networks(self, name: str) -> list[str]:
         """A listing of addresses and networks, such as 127.0.0.1 or 10.0.0.0/8."""
-        networks = self.listing(name)
-        for network in networks:
-            try:
-                ipaddress.ip_network(network, strict=False)
-            except ValueError as error:
-                raise self._refusal(name, network, "addresses or networks, separated by commas") from error
-        return networks
+        allowed = "addresses or networks, separated by commas"
+        return [self._checked(name, one, _check_network, allowed) for one in self.listing(name)]
 
     def url(self, name: str, default: str = "") -> str:
         value = self.text(name, default)
-        if value and not _is_address(value):
-            raise self._refusal(name, value, ADDRESS)
-        return value.rstrip("/")
+        return self._checked(name, value, _check_address, ADDRESS).rstrip("/") if value else ""
 
     def urls(self, name: str) -> list[str]:
         """A listing of addresses."""
-        values = self.listing(name)
-        for value in values:
-            if not _is_address(value):
-                raise self._refusal(name, value, f"addresses, separated by commas, each {ADDRESS}")
-        return [value.rstrip("/") for value in values]
+        allowed = f"addresses, separated by commas, each {ADDRESS}"
+        return [self._checked(name, one, _check_address, allowed).rstrip("/") for one in self.listing(name)]
 
     def header(self, name: str, default: str = "") -> str:
         """A value for an HTTP header: printable ASCII."""
@@ -183,13 +167,8 @@ class Environment:
     def certificates(self, name: str) -> str:
         """The path of a file of certificates, or ""."""
         value = self.text(name)
-        if value:
-            try:
-                ssl.create_default_context(cafile=value)
-            except (OSError, ValueError) as error:
-                allowed = "the path of a file with certificates in PEM form that can be read"
-                raise self._refusal(name, value, allowed) from error
-        return value
+        allowed = "the path of a file with certificates in PEM form that can be read"
+        return self._checked(name, value, _check_certificates, allowed) if value else ""
 
     def path(self, name: str, default: str) -> Path:
         try:
@@ -214,6 +193,14 @@ class Environment:
                 f"{name}: PostgreSQL needs the package psycopg, which `uv sync --extra postgresql` installs."
             )
         return config
+
+    def _checked(self, name: str, value: str, check: Callable[[str], object], allowed: str) -> str:
+        """The value, unless `check` raises for it."""
+        try:
+            check(value)
+        except (OSError, ValueError) as error:
+            raise self._refusal(name, value, allowed) from error
+        return value
 
     def _refusal(self, name: str, value: str, allowed: str) -> SettingError:
         shown = "its value" if is_secret(name) else repr(value)
@@ -246,28 +233,16 @@ class LiveSettings:
         self.by_name: dict[str, LiveSetting] = {}
 
     def boolean(self, name: str, default: bool, *, meaning: str) -> None:
-        def read(env: Environment) -> bool:
-            return env.boolean(name, default)
-
-        self._add(name, meaning, read, ("true", "false"))
+        self._add(name, meaning, lambda env: env.boolean(name, default), ("true", "false"))
 
     def integer(self, name: str, default: int, *, between: tuple[int, int], meaning: str) -> None:
-        def read(env: Environment) -> int:
-            return env.integer(name, default, between=between)
-
-        self._add(name, meaning, read)
+        self._add(name, meaning, lambda env: env.integer(name, default, between=between))
 
     def fraction(self, name: str, default: float, *, meaning: str) -> None:
-        def read(env: Environment) -> float:
-            return env.fraction(name, default)
-
-        self._add(name, meaning, read)
+        self._add(name, meaning, lambda env: env.fraction(name, default))
 
     def text(self, name: str, default: str = "", *, one_of: tuple[str, ...] = (), meaning: str) -> None:
-        def read(env: Environment) -> str:
-            return env.text(name, default, one_of=one_of)
-
-        self._add(name, meaning, read, one_of)
+        self._add(name, meaning, lambda env: env.text(name, default, one_of=one_of), one_of)
 
     def _add(
         self, name: str, meaning: str, read: Callable[[Environment], Any], choices: tuple[str, ...] = ()
@@ -330,13 +305,20 @@ def _parse_env_file(text: str, path: Path) -> dict[str, str]:
     return FileEnv.ENVIRON
 
 
-def _is_address(value: str) -> bool:
-    try:
-        address = urlsplit(value)
-        has_host = bool(address.hostname) and address.port != 0
-    except ValueError:
-        return False
-    return has_host and address.scheme in {"http", "https"} and value.isprintable() and " " not in value
+def _check_address(value: str) -> None:
+    """Raises ValueError."""
+    address = urlsplit(value)
+    has_host = bool(address.hostname) and address.port != 0
+    if not has_host or address.scheme not in {"http", "https"} or not value.isprintable() or " " in value:
+        raise ValueError("no address")
+
+
+def _check_network(value: str) -> None:
+    ipaddress.ip_network(value, strict=False)
+
+
+def _check_certificates(path: str) -> None:
+    ssl.create_default_context(cafile=path)
 
 
 def _unreadable(path: Path, number: int) -> SettingError:
