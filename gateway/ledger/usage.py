@@ -47,9 +47,6 @@ class Totals(Sums):
         for name, number in sums.items():
             setattr(self, name, getattr(self, name) + (number or 0))
 
-    def sums(self) -> dict[str, Any]:
-        return asdict(self)
-
     @property
     def answered(self) -> int:
         return self.requests - self.failed - self.hung_up - self.interrupted
@@ -72,7 +69,7 @@ class Totals(Sums):
         return self.first_event_seconds / self.begun if self.begun else None
 
     def as_json(self) -> dict[str, Any]:
-        numbers = {name: number for name, number in self.sums().items() if name not in TOKEN_COLUMNS}
+        numbers = {name: number for name, number in asdict(self).items() if name not in TOKEN_COLUMNS}
         for name in ("waited_seconds", "first_event_seconds", "duration_seconds"):
             numbers[name] = round(numbers[name], 3)
         mean = self.mean_first_event_seconds
@@ -136,7 +133,7 @@ def totals_by(dimension: str, since: datetime) -> dict[str, Totals]:
 def totals(since: datetime) -> Totals:
     total = Totals()
     for one in totals_by("client", since).values():
-        total.add(one.sums())
+        total.add(asdict(one))
     return total
 
 

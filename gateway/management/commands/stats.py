@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import timedelta
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -18,13 +18,13 @@ from gateway.ledger.time_spans import NotATime, parse_time
 from gateway.operator_api import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from datetime import datetime
 
 
 WHAT = ("model", "account", "client", "session", "limits")
-DEFAULT_SPAN = timedelta(days=1)
 LESS_IMPORTANT = ("THINKING", "RETRIES", "FIRST EVENT", "LEFT", "CACHED")
-COLUMNS = ("REQUESTS", "FAILED", "LEFT", "IN", "CACHED", "OUT", "THINKING", "RETRIES", "FIRST EVENT")
+COUNTS = ("REQUESTS", "FAILED", "LEFT", "IN", "CACHED", "OUT")
+COLUMNS = (*COUNTS, "THINKING", "RETRIES", "FIRST EVENT")
 
 
 class Command(OperatorCommand):
@@ -52,109 +52,78 @@ class Command(OperatorCommand):
             begin = parse_time(since, timezone.localtime())
         except NotATime as error:
             raise CommandError(f"--since: {error}") from error
+        self._as_csv = csv
         if what == "limits":
-            self._print_limits(json=json, csv=csv)
+            self._print_limits(limits.read_limits())
         elif what == "session":
-            self._print_sessions(usage.sessions(begin), begin, json=json, csv=csv)
+            self._print_sessions(usage.sessions(begin), begin)
         else:
-            totals = usage.totals_by(what, begin)
-            self._print_totals(what, totals, usage.beginning(begin), json=json, csv=csv)
+            self._print_totals(what, usage.totals_by(what, begin), usage.beginning(begin))
+
+    def _is_for_programs(self, rows: list[dict[str, Any]], **facts: Any) -> bool:
+        """Print the rows where --json or --csv ask for them; False: people read them, as a table."""
+        self.set_result(rows, **facts)
+        if self._as_csv and rows:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            self.stdout.write(text.getvalue(), ending="")
+        return self._as_json or self._as_csv
 
     # By model, account or client
 
-    def _print_totals(
-        self, what: str, totals: dict[str, usage.Totals], begin: Any, *, json: bool, csv: bool
-    ) -> None:
-        rows = [{what: name, **one.as_json()} for name, one in totals.items()]
-        if json:
-            self.set_result(rows, since=begin)
-            return
-        if csv:
-            self._print_csv(rows)
+    def _print_totals(self, what: str, totals: dict[str, usage.Totals], begin: datetime) -> None:
+        if self._is_for_programs(
+            [{what: name, **one.as_json()} for name, one in totals.items()], since=begin
+        ):
             return
         self.say(f"Since {minute(begin)}:")
         if not totals:
             self.say("No request has ended since then. --since 30d looks further back.")
             return
-        lines = [(name or "(none)", *self._numbers(one)) for name, one in totals.items()]
+        lines = [(name or "(none)", *_numbers(one)) for name, one in totals.items()]
         if len(totals) > 1:
             whole = usage.Totals()
             for one in totals.values():
-                whole.add(one.sums())
-            lines.append(("all", *self._numbers(whole)))
+                whole.add(asdict(one))
+            lines.append(("all", *_numbers(whole)))
         self.stdout.write(table([what.upper(), *COLUMNS], lines, optional=LESS_IMPORTANT))
-
-    def _numbers(self, one: usage.Totals) -> Sequence[str]:
-        return (
-            number(one.requests),
-            number(one.failed + one.interrupted),
-            number(one.hung_up),
-            number(one.tokens.all_input),
-            number(one.cache_read_tokens),
-            number(one.output_tokens),
-            number(one.thinking_tokens),
-            number(one.retries),
-            duration(one.mean_first_event_seconds),
-        )
 
     # Sessions
 
-    def _print_sessions(
-        self, sessions: list[usage.SessionUsage], begin: Any, *, json: bool, csv: bool
-    ) -> None:
-        rows = [one.as_json() for one in sessions]
-        if json:
-            self.set_result(rows, since=begin)
-            return
-        if csv:
-            self._print_csv(rows)
+    def _print_sessions(self, sessions: list[usage.SessionUsage], begin: datetime) -> None:
+        if self._is_for_programs([one.as_json() for one in sessions], since=begin):
             return
         self.say(f"Since {minute(begin)}, the one used last first:")
         if not sessions:
             self.say("No client has named a session since then; Claude Code does.")
             return
-        columns = (
-            "SESSION",
-            "CLIENT",
-            "LAST USED",
-            "WALL TIME",
-            "REQUESTS",
-            "FAILED",
-            "LEFT",
-            "IN",
-            "CACHED",
-            "OUT",
-        )
         lines = [
             (
                 one.session_id,
                 one.client,
                 minute(one.last_at),
                 duration(one.wall_seconds),
-                number(one.requests),
-                number(one.failed),
-                number(one.hung_up),
-                number(tokens_of(one).all_input),
-                number(one.cache_read_tokens),
-                number(one.output_tokens),
+                *_counts(one, one.failed),
             )
             for one in sessions
         ]
-        self.stdout.write(
-            table(columns, lines, names=2, optional=("WALL TIME", "CACHED", "LAST USED", "LEFT", "FAILED"))
-        )
+        columns = ("SESSION", "CLIENT", "LAST USED", "WALL TIME", *COUNTS)
+        optional = ("WALL TIME", "CACHED", "LAST USED", "LEFT", "FAILED")
+        self.stdout.write(table(columns, lines, names=2, optional=optional))
 
     # Limits
 
-    def _print_limits(self, *, json: bool, csv: bool) -> None:
-        found = limits.read_limits()
-        if json:
+    def _print_limits(self, found: list[limits.AccountLimits]) -> None:
+        rows = limits.rows(found)
+        if self._as_json:
             facts = limits.as_json(found)
             self.set_result(facts.pop("accounts"), **facts)
             return
-        rows = limits.rows(found)
-        if csv:
-            self._print_csv([dict(zip(map(str.lower, limits.COLUMNS), row, strict=True)) for row in rows])
+        if self._is_for_programs(
+            [dict(zip(map(str.lower, limits.COLUMNS), row, strict=True)) for row in rows]
+        ):
             return
         if not found:
             self.say_if_there_is_none()
@@ -168,11 +137,18 @@ class Command(OperatorCommand):
         for line in (layout.head, *layout.lines(rows)):
             self.stdout.write(line)
 
-    def _print_csv(self, rows: list[dict[str, Any]]) -> None:
-        if not rows:
-            return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        self.stdout.write(text.getvalue(), ending="")
+
+def _numbers(one: usage.Totals) -> tuple[str, ...]:
+    return (
+        *_counts(one, one.failed + one.interrupted),
+        number(one.thinking_tokens),
+        number(one.retries),
+        duration(one.mean_first_event_seconds),
+    )
+
+
+def _counts(one: usage.Totals | usage.SessionUsage, failed: int) -> tuple[str, ...]:
+    """The cells under COUNTS."""
+    requests = (one.requests, failed, one.hung_up)
+    tokens = (tokens_of(one).all_input, one.cache_read_tokens, one.output_tokens)
+    return tuple(map(number, requests + tokens))

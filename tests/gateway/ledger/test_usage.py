@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -158,13 +158,13 @@ def add_attempt(totals: Totals, attempt: Attempt) -> None:
 
 def rounded(totals: Totals) -> dict[str, float]:
     """Sums of seconds depend on the order, in the last digits."""
-    return {name: round(number, 6) for name, number in totals.sums().items()}
+    return {name: round(number, 6) for name, number in asdict(totals).items()}
 
 
 def summed(each: Iterable[Totals]) -> Totals:
     total = Totals()
     for one in each:
-        total.add(one.sums())
+        total.add(asdict(one))
     return total
 
 
