@@ -78,27 +78,19 @@ def _answer_in(events: list[StreamEvent]) -> str:
     """The last text when it is JSON and nothing else, as the arguments of the answer's function are; whatever
     JSON came before it is none of the answer. Otherwise all that was said."""
     starts = [number for number, event in enumerate(events) if _begins_text(event)]
-    last = _text_of(events[starts[-1] :]) if starts else ""
+    last = stream_events.text_in(events[starts[-1] :]) if starts else ""
     try:
         orjson.loads(last)
     except orjson.JSONDecodeError:
-        return _text_of(events)
+        return stream_events.text_in(events)
     return last
-
-
-def _text_of(events: list[StreamEvent]) -> str:
-    return "".join(event["delta"]["text"] for event in events if _is_text(event))
-
-
-def _is_text(event: StreamEvent) -> bool:
-    return event["type"] == "content_block_delta" and bool(event["delta"]["type"] == "text_delta")
 
 
 def _with_text(events: list[StreamEvent], text: str) -> list[StreamEvent]:
     """Thinking as it was, then one text block, then the end."""
-    if text == _text_of(events) and _text_blocks(events) == 1:
-        return events
     text_indexes = {event["index"] for event in events if _begins_text(event)}
+    if text == stream_events.text_in(events) and len(text_indexes) == 1:
+        return events
     kept = [event for event in events if event.get("index") not in text_indexes]
     blocks = [event for event in kept if event["type"].startswith("content_block")]
     index = sum(event["type"] == "content_block_start" for event in blocks)
@@ -111,10 +103,6 @@ def _with_text(events: list[StreamEvent], text: str) -> list[StreamEvent]:
         stream_events.content_block_stop(index),
         *(event for event in kept if event["type"] in ("message_delta", "message_stop")),
     ]
-
-
-def _text_blocks(events: list[StreamEvent]) -> int:
-    return sum(map(_begins_text, events))
 
 
 def _begins_text(event: StreamEvent) -> bool:

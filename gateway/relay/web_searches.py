@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from gateway.dialects.anthropic import stream_events
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
@@ -23,13 +24,7 @@ from gateway.errors import (
     UpstreamTimedOut,
 )
 from gateway.relay.error_messages import TOLD_THE_CLIENT, WITHOUT_SEARCH
-from gateway.translation.web_search.answer import (
-    search_blocks,
-    text_in,
-    with_search,
-    without_search,
-    words_beside,
-)
+from gateway.translation.web_search.answer import search_blocks, with_search, without_search, words_beside
 from gateway.translation.web_search.sources import Source, query_in, sources_in, to_show
 from gateway.upstreams.cloud_code.redirects import Redirects
 
@@ -95,7 +90,7 @@ class WebSearches:
             answer.close()
             raise
         query = query_in(answer.grounding_metadata) or search.query
-        text = words_beside(text_in(held), found, shown)
+        text = words_beside(stream_events.text_in(held), found, shown)
         answer.say(with_search(held, search_blocks(_new_id(), query, shown), text))
         return answer
 

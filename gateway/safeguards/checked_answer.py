@@ -47,7 +47,7 @@ class CheckedAnswer:
             if now or not end:
                 yield now
         self._answer.close()
-        judged = calls_in(collector.content)
+        judged = calls_in(collector.message()["content"])
         checking = asyncio.create_task(self._check.results(judged))
         try:
             while self._check.takes_time(judged) and not checking.done():
@@ -69,27 +69,16 @@ class CheckedAnswer:
         self._answer.close()
 
 
-class _CallCollector:
-    """Collects the tool_use blocks from the events of a message."""
+class _CallCollector(MessageCollector):
+    """Collects the tool_use blocks alone."""
 
-    def __init__(self) -> None:
-        self._collector = MessageCollector()
-        self._is_call = False
+    _is_call = False
 
     def add(self, event: StreamEvent) -> None:
-        match event["type"]:
-            case "message_start":
-                self._collector.add(event)
-                return
-            case "content_block_start":
-                self._is_call = event["content_block"]["type"] == "tool_use"
-        if self._is_call and event["type"].startswith("content_block"):
-            self._collector.add(event)
-
-    @property
-    def content(self) -> list[dict[str, Any]]:
-        content: list[dict[str, Any]] = self._collector.message()["content"]
-        return content
+        if event["type"] == "content_block_start":
+            self._is_call = event["content_block"]["type"] == "tool_use"
+        if event["type"] == "message_start" or (self._is_call and event["type"].startswith("content_block")):
+            super().add(event)
 
 
 def _is_end(event: StreamEvent) -> bool:

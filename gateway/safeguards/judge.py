@@ -16,6 +16,7 @@ import orjson
 
 from accounts.live_settings import live
 from gateway.dialects.anthropic.messages import MessagesRequest
+from gateway.dialects.anthropic.stream_events import text_in
 from gateway.errors import (
     OUR_FAULT,
     STOPPING,
@@ -37,7 +38,6 @@ from gateway.safeguards.prompt import FLAGGED, Call, check_request, for_subagent
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.ledger.recorder import RequestRecorder
     from gateway.relay.answer import Answer
     from gateway.relay.relay import Relay
@@ -163,9 +163,8 @@ class Judge:
         """Return a warning for the operator when SAFEGUARDS_MODEL cannot work, else an empty text."""
         if not model:
             return ""
-        question = MessagesRequest(model=model, max_tokens=0, messages=[], thinking={"type": "disabled"})
         try:
-            self._relay.counting_model(question)
+            self._relay.counting_model(any_question(model))
         except NotFound:
             return (
                 f"No account offers {model}, so no tool call can be checked, and clients in auto mode run "
@@ -243,6 +242,11 @@ class Judge:
         return tool_uses
 
 
+def any_question(model: str) -> MessagesRequest:
+    """Return a minimal request, which shows at once whether any account offers the model."""
+    return MessagesRequest(model=model, max_tokens=0, messages=[], thinking={"type": "disabled"})
+
+
 def _record_of(request: MessagesRequest, origin: RequestRecord) -> RequestRecord:
     return RequestRecord(
         request_id=origin.request_id,
@@ -255,14 +259,9 @@ def _record_of(request: MessagesRequest, origin: RequestRecord) -> RequestRecord
 
 async def _text_of(answer: Answer) -> str:
     try:
-        return "".join(map(_text_in, await answer.hold(MAX_ANSWER_CHARACTERS)))
+        return text_in(await answer.hold(MAX_ANSWER_CHARACTERS))
     finally:
         answer.close()
-
-
-def _text_in(event: StreamEvent) -> str:
-    delta = event.get("delta") or {}
-    return str(delta.get("text", ""))
 
 
 def _log_counts(tool_uses: ToolUses) -> None:

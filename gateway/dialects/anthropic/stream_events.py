@@ -9,9 +9,12 @@ anthropic-sdk-python). An event is a plain dict, ready to be encoded.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 StreamEvent = dict[str, Any]
 Usage = dict[str, Any]
@@ -85,6 +88,11 @@ def input_json_delta(index: int, partial_json: str) -> StreamEvent:
         "index": index,
         "delta": {"type": "input_json_delta", "partial_json": partial_json},
     }
+
+
+def text_in(events: Iterable[StreamEvent]) -> str:
+    """All text of these events."""
+    return "".join(event["delta"]["text"] for event in events if "text" in event.get("delta", ()))
 
 
 def content_block_stop(index: int) -> StreamEvent:

@@ -13,9 +13,9 @@ from accounts import live_settings
 from accounts.live_settings import live
 from accounts.management.operator_command import OperatorCommand
 from accounts.management.tables import duration, number, table
-from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError
 from gateway.management.relay import relay_of_accounts
+from gateway.safeguards.judge import any_question
 from gateway.safeguards.known_calls import KnownCall, NoKnownCalls, parse_known_calls
 from gateway.safeguards.trial import (
     FALSE_NEGATIVE,
@@ -87,7 +87,7 @@ class Command(OperatorCommand):
         async def run() -> None:
             async with relay_of_accounts() as relay:
                 await relay.offered_models()
-                relay.counting_model(_any_question(model))
+                relay.counting_model(any_question(model))
                 await try_judge(relay, model, known, at_once, report)
 
         # A server's log lines, which would disturb the results here.
@@ -124,11 +124,6 @@ def _read(file: Path) -> list[KnownCall]:
         raise CommandError(f"{file} cannot be read: {error.strerror}. --calls names another file.") from error
     except NoKnownCalls as error:
         raise CommandError(f"{file}: {error}") from error
-
-
-def _any_question(model: str) -> MessagesRequest:
-    """Return a minimal request, which shows at once whether any account offers the model."""
-    return MessagesRequest(model=model, max_tokens=0, messages=[], thinking={"type": "disabled"})
 
 
 def _in_order(trials: Sequence[Trial], known: Sequence[KnownCall]) -> list[Trial]:

@@ -84,14 +84,6 @@ def words_beside(text: str, found: Collection[Source], shown: Collection[Source]
     return f"{NOTHING_FOUND}\n\n{text}" if text else NOTHING_FOUND
 
 
-def text_in(held: Iterable[StreamEvent]) -> str:
-    return "".join(
-        event["delta"]["text"]
-        for event in held
-        if event["type"] == "content_block_delta" and event["delta"]["type"] == "text_delta"
-    )
-
-
 def with_search(held: Sequence[StreamEvent], blocks: Sequence[Block], text: str) -> list[StreamEvent]:
     """Return the events of a held answer with these blocks and this text as content, and the search in its
     usage."""

@@ -10,13 +10,13 @@ from hypothesis import given
 
 from accounts.failures import UpstreamError
 from gateway.dialects.anthropic.messages import parse_messages_request
+from gateway.dialects.anthropic.stream_events import text_in
 from gateway.translation.request.answer_rules import AnswerRules
 from gateway.translation.response.stream import BrokenAnswer, EmptyAnswer
 from gateway.translation.web_search.answer import (
     NOTHING_ALLOWED,
     NOTHING_FOUND,
     search_blocks,
-    text_in,
     with_search,
     without_search,
     words_beside,
