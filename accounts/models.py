@@ -32,7 +32,23 @@ class AccountQuerySet(models.QuerySet["Account"]):
         return self.exclude(_USABLE)
 
 
-class Account(models.Model):
+class Followed(models.Model):
+    """Rows whose changes running servers must notice: saving or deleting one bumps Revision."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        Revision.bump()
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        deleted = super().delete(*args, **kwargs)
+        Revision.bump()
+        return deleted
+
+
+class Account(Followed):
     """One account the operator added. Usable: enabled, terms accepted, and in state OK.
 
     `kind` is a key of accounts/kinds/registry.py and decides which fields the credential has.
@@ -84,15 +100,6 @@ class Account(models.Model):
 
     def __str__(self) -> str:
         return self.label or self.email
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        super().save(*args, **kwargs)
-        Revision.bump()
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        deleted = super().delete(*args, **kwargs)
-        Revision.bump()
-        return deleted
 
     @property
     def is_usable(self) -> bool:

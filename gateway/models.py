@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import Error, models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import Revision
+from accounts.models import Followed
 from gateway.routing.routes import Route, Routes, cycle_through
 from gateway.routing.token_ratios import MOST_MODELS, Learnt, TokenRatios
 
@@ -18,7 +18,7 @@ SAFEGUARDS = "safeguards"
 """Classes of requests: those of clients, and the gateway's own safety checks of their answers."""
 
 
-class ModelRoute(models.Model):
+class ModelRoute(Followed):
     """The operator's route for one model name. A running server applies a change within a second."""
 
     client_name = models.CharField(
@@ -45,15 +45,6 @@ class ModelRoute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.client_name} → {self.upstream_model}" if self.upstream_model else self.client_name
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        super().save(*args, **kwargs)
-        Revision.bump()
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        deleted = super().delete(*args, **kwargs)
-        Revision.bump()
-        return deleted
 
     def clean(self) -> None:
         others = dict(ModelRoute.objects.exclude(pk=self.pk).values_list("client_name", "fallback"))
