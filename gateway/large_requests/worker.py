@@ -11,6 +11,7 @@ import os
 import pickle
 import signal
 import sys
+import traceback
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -64,12 +65,8 @@ def _outcome(connection: Connection, job: Job) -> Any:
 
 def _place_of(error: Exception) -> str:
     """Return the line of our code that failed, for example ``history.py:52``."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if traceback is None:
-        return ""
-    return f"{Path(traceback.tb_frame.f_code.co_filename).name}:{traceback.tb_lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
 
 
 def send(connection: Connection, value: Any) -> None:

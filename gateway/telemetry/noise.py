@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 from accounts.values.caller_networks import network_of
@@ -70,9 +71,7 @@ class NoiseFilter(logging.Filter):
 
 def _place(record: logging.LogRecord) -> tuple[str, int]:
     """Return where the error was raised, or the line was logged: records of one place count as one kind."""
-    frame = record.exc_info[2] if record.exc_info else None
-    if frame is None:
-        return record.pathname, record.lineno
-    while frame.tb_next is not None:
-        frame = frame.tb_next
-    return frame.tb_frame.f_code.co_filename, frame.tb_lineno
+    places = [(record.pathname, record.lineno)]
+    if record.exc_info:
+        places += [(frame.f_code.co_filename, line) for frame, line in walk_tb(record.exc_info[2])]
+    return places[-1]
