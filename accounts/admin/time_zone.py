@@ -7,10 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.utils import timezone
-from django.utils.decorators import sync_and_async_middleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,16 +20,7 @@ COOKIE = "gateway_time_zone"
 ZONE_NAME = re.compile(r"[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,3}")
 
 
-@sync_and_async_middleware
 def in_readers_zone(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    if iscoroutinefunction(get_response):
-
-        async def answer_async(request: HttpRequest) -> Any:
-            with timezone.override(zone_of(request)):
-                return await get_response(request)
-
-        return answer_async
-
     def answer(request: HttpRequest) -> Any:
         with timezone.override(zone_of(request)):
             return get_response(request)
