@@ -313,7 +313,6 @@ class LogEntryAdmin(ModelAdmin):
     list_filter = ("user", "action_flag")
     search_fields = ("object_repr", "change_message")
     list_display_links = None
-    date_hierarchy = None
 
     @display(description="when", ordering="action_time")
     def when(self, entry: LogEntry) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.contrib import admin
 from django.contrib.auth import login
 from django.contrib.auth.password_validation import validate_password
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -52,12 +53,5 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
         audit.record(operator, "Chose the operator's password by the set-up link", operator, audit.ADDITION)
         login(request, operator, backend="django.contrib.auth.backends.ModelBackend")
         return HttpResponseRedirect(reverse("admin:index"))
-    return render(
-        request, "accounts/set_up.html", {"form": form, "title": "Welcome", **_site_context(request)}
-    )
-
-
-def _site_context(request: HttpRequest) -> dict[str, Any]:
-    from django.contrib import admin
-
-    return admin.site.each_context(request)
+    context = {"form": form, "title": "Welcome", **admin.site.each_context(request)}
+    return render(request, "accounts/set_up.html", context)
