@@ -182,6 +182,7 @@ class SignIn(models.Model):
         EXPIRED = "expired", "Expired"
 
     LIFETIME = timedelta(minutes=10)
+    WAITING = (Status.PENDING, Status.FINISHING)
 
     state = models.CharField(max_length=64, unique=True, editable=False)
     sealed_code_verifier = models.TextField(editable=False)

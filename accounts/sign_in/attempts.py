@@ -91,9 +91,8 @@ def google_address(attempt: SignIn) -> str:
 
 def refresh_status(attempt: SignIn) -> SignIn:
     """Reload the attempt, marking it as expired first when its lifetime is over."""
-    waiting = [SignIn.Status.PENDING, SignIn.Status.FINISHING]
     too_old = timezone.now() - SignIn.LIFETIME
-    SignIn.objects.filter(pk=attempt.pk, status__in=waiting, started_at__lte=too_old).update(
+    SignIn.objects.filter(pk=attempt.pk, status__in=SignIn.WAITING, started_at__lte=too_old).update(
         status=SignIn.Status.EXPIRED, reason="Nobody signed in within ten minutes."
     )
     attempt.refresh_from_db()

@@ -99,10 +99,8 @@ def _close_when_idle(listener: CallbackListener) -> None:
 
 def _is_any_pending() -> bool:
     try:
-        return SignIn.objects.filter(
-            status__in=[SignIn.Status.PENDING, SignIn.Status.FINISHING],
-            started_at__gt=timezone.now() - SignIn.LIFETIME,
-        ).exists()
+        latest = timezone.now() - SignIn.LIFETIME
+        return SignIn.objects.filter(status__in=SignIn.WAITING, started_at__gt=latest).exists()
     finally:
         connection.close()
 

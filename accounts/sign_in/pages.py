@@ -22,7 +22,6 @@ from accounts.terms import NOTICE
 
 TEXT = " ".join(INPUT_CLASSES)
 CHECKBOX = " ".join(CHECKBOX_CLASSES)
-WAITING = {SignIn.Status.PENDING, SignIn.Status.FINISHING}
 
 
 class StartForm(forms.Form):
@@ -76,7 +75,7 @@ def status(request: HttpRequest, number: int) -> HttpResponse:
     """The status part of the page, polled by htmx every second while the attempt is pending."""
     current = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
     response = render(request, "accounts/sign_in_status.html", _context(current))
-    if current.status not in WAITING:
+    if current.status not in SignIn.WAITING:
         response.headers["HX-Refresh"] = "true"  # reload the page, whose other parts change, too
     return response
 
@@ -104,7 +103,7 @@ def _known_account(request: HttpRequest) -> Account | None:
 
 
 def _context(current: SignIn) -> dict[str, Any]:
-    waiting = current.status in WAITING
+    waiting = current.status in SignIn.WAITING
     return {
         "attempt": current,
         "is_waiting": waiting,

@@ -27,7 +27,6 @@ PASTE_SECONDS = 0.2
 """Lines that follow within this time belong to the same paste."""
 LONGEST_PASTE = 16 * 1024
 REFUSED_AT_GOOGLE = "If Google shows an error instead, docs/google-oauth.md says what to do about each."
-WAITING = {SignIn.Status.PENDING, SignIn.Status.FINISHING}
 
 
 class Command(OperatorCommand):
@@ -93,7 +92,7 @@ class Command(OperatorCommand):
             try:
                 return attempts.finish_from_paste(attempt, pasted)
             except AnswerUnusable as error:
-                if attempts.refresh_status(attempt).status not in WAITING:
+                if attempts.refresh_status(attempt).status not in SignIn.WAITING:
                     raise CommandError(f"Not signed in: {attempt.reason or error}") from error
                 self.say(str(error))
 
@@ -109,7 +108,7 @@ class Command(OperatorCommand):
     def _wait(self, attempt: SignIn) -> None:
         """Wait until the attempt is finished or expired; at a terminal with a countdown."""
         shown = -1
-        while attempts.refresh_status(attempt).status in WAITING:
+        while attempts.refresh_status(attempt).status in SignIn.WAITING:
             if self.is_interactive and shown != attempt.seconds_left:
                 shown = attempt.seconds_left
                 self.show_progress(f"Waiting for you, {shown // 60}:{shown % 60:02} left …")
