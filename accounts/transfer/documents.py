@@ -7,7 +7,8 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from accounts.transfer.exporting import decrypt, is_encrypted
+from accounts.credentials.passphrases import unseal
+from accounts.transfer.exporting import is_encrypted
 from accounts.transfer.formats.refresh_tokens import lines_of
 from accounts.values.outside import NotJson, is_too_deep, parse_json
 
@@ -47,7 +48,7 @@ def parse_document(text: bytes, ask_passphrase: Callable[[], str]) -> Document:
     """Parse a file, decrypting an encrypted export. Raises ImportFileUnusable and PassphraseWrong."""
     content = _parse(text)
     if is_encrypted(content):
-        content = _parse(decrypt(content, ask_passphrase()))
+        content = _parse(unseal(content, ask_passphrase()))
     if isinstance(content, dict):
         return _of_object(content)
     if not isinstance(content, list):

@@ -39,10 +39,5 @@ def is_encrypted(content: Any) -> bool:
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
-def decrypt(content: dict[str, Any], passphrase: str) -> bytes:
-    """Raises PassphraseWrong."""
-    return passphrases.unseal(content, passphrase)
-
-
 def _encrypt(plain: bytes, passphrase: str) -> bytes:
     return orjson.dumps({"format": FORMAT, **passphrases.seal(plain, passphrase)}, option=orjson.OPT_INDENT_2)

@@ -66,7 +66,8 @@ def store(rows: Sequence[Row], *, terms_accepted: bool) -> list[Outcome]:
 
 def checked(rows: Sequence[Row]) -> list[Row]:
     """The rows, with a problem added to those of another OAuth client and to duplicates. Idempotent."""
-    return _without_duplicates([_of_our_client(row) for row in rows])
+    first: dict[str, Row] = {}
+    return [_unless_seen(_of_our_client(row), first) for row in rows]
 
 
 def _of_our_client(row: Row) -> Row:
@@ -74,19 +75,12 @@ def _of_our_client(row: Row) -> Row:
     ours = settings.OAUTH_CLIENT_ID
     if row.problem or not row.client_id or not ours or row.client_id == ours:
         return row
-    return replace(
-        row,
-        problem=f"its sign-in works with the OAuth client alone that made it ({row.client_id})",
-    )
-
-
-def _without_duplicates(rows: list[Row]) -> list[Row]:
-    """Keep the first row of an account and give the others a problem."""
-    first: dict[str, Row] = {}
-    return [_unless_seen(row, first) for row in rows]
+    problem = f"its sign-in works with the OAuth client alone that made it ({row.client_id})"
+    return replace(row, problem=problem)
 
 
 def _unless_seen(row: Row, first: dict[str, Row]) -> Row:
+    """Add a problem unless it is the first row of its account; `first` has those by e-mail or token."""
     if row.problem:
         return row
     key, what = (row.email, "e-mail") if row.email else (row.refresh_token, "refresh token")
