@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gateway.translation.schemas.references import REFERENCE_KEYWORDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,22 +16,14 @@ _SCHEMAS_BY_NAME = frozenset(
 )
 _SCHEMAS = frozenset(
     {
-        *(
-            "allOf",
-            "anyOf",
-            "oneOf",
-            "prefixItems",
-            "items",
-            "additionalItems",
-            "unevaluatedItems",
-            "contains",
-        ),
+        *("allOf", "anyOf", "oneOf"),
+        *("prefixItems", "items", "additionalItems", "unevaluatedItems", "contains"),
         *("additionalProperties", "unevaluatedProperties", "propertyNames", "contentSchema"),
         *("not", "if", "then", "else"),
     }
 )
 # Keywords that may exclude null beside a type
-_CONDITIONS = ("$ref", "$dynamicRef", "$recursiveRef", "allOf", "anyOf", "oneOf", "not", "if", "then", "else")
+_CONDITIONS = (*REFERENCE_KEYWORDS, "allOf", "anyOf", "oneOf", "not", "if", "then", "else")
 
 
 def with_null_types(schema: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gateway.translation.schemas.references import REFERENCE_KEYWORDS
 from gateway.translation.schemas.shapes import (
     JSON_TYPES,
     KINDS,
@@ -66,17 +67,7 @@ _IMPLYING_KEYWORDS = {
 }
 # Most schemas have none of these, which their keys show.
 COMBINING_KEYWORDS = frozenset(
-    {
-        "$ref",
-        "$dynamicRef",
-        "$recursiveRef",
-        "allOf",
-        "anyOf",
-        "oneOf",
-        "if",
-        "dependentSchemas",
-        "dependencies",
-    }
+    {*REFERENCE_KEYWORDS, "allOf", "anyOf", "oneOf", "if", "dependentSchemas", "dependencies"}
 )
 _MEMBER_KEYWORDS = frozenset(
     {"properties", "required", "patternProperties", "additionalProperties", "unevaluatedProperties"}

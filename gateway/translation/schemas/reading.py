@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.translation.schemas.keywords import COMBINING_KEYWORDS, CONSTRAINING_KEYWORDS, own_shape
-from gateway.translation.schemas.references import References, base_of, name_of
+from gateway.translation.schemas.references import REFERENCE_KEYWORDS, References, base_of, name_of
 from gateway.translation.schemas.shapes import (
     SCALARS,
     AnyOf,
@@ -167,7 +167,7 @@ class Reader:
     # --- references ---
 
     def _referred(self, schema: Mapping[str, Any], place: Place, way: _Way) -> Iterator[Shape | None]:
-        for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
+        for keyword in REFERENCE_KEYWORDS:
             ref = schema.get(keyword)
             if isinstance(ref, str):
                 yield self._target(ref, place, way)
@@ -176,7 +176,7 @@ class Reader:
         found = self._references.lookup(ref, place.base)
         if found is None:
             self._is_cut = True
-            return Shape({"object": Facet()}, is_implied=True, hints=[_see(ref)])
+            return Shape({"object": Facet()}, is_implied=True, hints=[f"(see {name_of(ref)})"])
         target, base = found
         if not isinstance(target, dict):
             return Shape(is_any=target is not False)
@@ -326,7 +326,3 @@ def _label(shape: Shape) -> str:
         is_short = facet.values is not None and len(facet.values) <= MAX_NAMED_VALUES
         labels.append(alternatives_of_values(facet.values or ()) if is_short else kind)
     return " | ".join([*labels, "any"] if shape.is_any else labels)
-
-
-def _see(ref: str) -> str:
-    return f"(see {name_of(ref)})"

@@ -11,6 +11,7 @@ import re
 from typing import Any
 from urllib.parse import unquote, urljoin
 
+REFERENCE_KEYWORDS = ("$ref", "$dynamicRef", "$recursiveRef")
 _INDEX = re.compile("0|[1-9][0-9]{0,8}")
 # Data, not schemas: an "$id" or "$anchor" in there is ignored.
 _DATA_KEYWORDS = frozenset({"const", "default", "enum", "example", "examples"})

@@ -173,17 +173,15 @@ def _union_of_facets(kind: str, facets: list[Facet], joined: Shape) -> Facet:
         return open_facets[0]
     return Facet(
         properties=_union_of_properties(open_facets),
-        required=[name for name in open_facets[0].required if _is_required_by(name, open_facets)],
+        required=[
+            name for name in open_facets[0].required if all(name in one.required for one in open_facets)
+        ],
         maps=unique_maps(entry for facet in open_facets for entry in facet.maps),
         is_map=any(facet.is_map for facet in open_facets),
         members=[member for facet in open_facets for member in facet.members or [facet]],
         items=unique(item for facet in open_facets for item in facet.items),
         tuples=[one for facet in open_facets for one in facet.tuples],
     )
-
-
-def _is_required_by(name: str, facets: list[Facet]) -> bool:
-    return all(name in facet.required for facet in facets)
 
 
 def _union_of_properties(facets: list[Facet]) -> dict[str, Expression]:
