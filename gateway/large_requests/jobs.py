@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
 from gateway.large_requests.request import (
     STAYS_IN_THE_BODY,
     RequestSummary,
@@ -25,7 +26,6 @@ from gateway.translation.web_search.request import translate_search
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.web_search.asked import Search
 
@@ -49,8 +49,7 @@ def _signature_keys(request: MessagesRequest) -> Iterator[str]:
     for message in request.messages:
         if message["role"] != "assistant":
             continue
-        content = message["content"]
-        for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
+        for block in as_blocks(message["content"]):
             if block.get("type") == "tool_use":
                 yield block["id"]
             elif block.get("type") == "text":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from gateway.dialects.anthropic.messages import MessagesRequest
+from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
 from gateway.safeguards.prompt import typed_messages
 from gateway.translation.web_search.asked import Search, asked_search
 
@@ -74,13 +74,7 @@ def completed(changes: MessagesRequest, request: MessagesRequest) -> MessagesReq
     """Return the ``request`` parsed from the body, with later changes applied."""
     system = request.system
     if changes.system:
-        system = [*_as_blocks(system), *_as_blocks(changes.system)]
+        system = [*as_blocks(system), *as_blocks(changes.system)]
     return replace(
         changes, messages=[*request.messages, *changes.messages], system=system, tools=request.tools
     )
-
-
-def _as_blocks(system: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    if isinstance(system, str):
-        return [{"type": "text", "text": system}] if system else []
-    return system or []

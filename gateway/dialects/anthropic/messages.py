@@ -68,6 +68,13 @@ class MessagesParser:
         return parse(value, version=self.version, betas=self.betas)
 
 
+def as_blocks(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """Content or a system prompt as blocks; none for an empty text."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return content or []
+
+
 def parse_messages_request(
     body: object, *, version: str = OLDEST_VERSION, betas: frozenset[str] = frozenset()
 ) -> MessagesRequest:

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.anthropic import stream_events
+from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
 from gateway.translation.web_search.notes import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.translation.web_search.asked import ErrorCode, Search
     from gateway.translation.web_search.sources import Source
@@ -66,8 +66,7 @@ def without_search(
 ) -> MessagesRequest:
     """Return the request for an answer that begins with a failed search. The model is told so as well."""
     told = NO_SEARCH_LEFT if code == "max_uses_exceeded" else CANNOT_SEARCH
-    system = request.system or []
-    blocks = [{"type": "text", "text": system}] if isinstance(system, str) else system
+    blocks = as_blocks(request.system)
     said_first = _blocks(tool_use_id, search.query, _error(code)) if search.opens_answer else []
     return replace(request, system=[*blocks, {"type": "text", "text": told}], said_first=tuple(said_first))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from accounts.values.outside import as_object
+from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
 from gateway.translation.request.answer_rules import only_reads_the_prompt
 from gateway.translation.request.content_blocks import block_to_parts, text_of
 from gateway.translation.request.structured_output import wanted_schema
@@ -16,8 +17,6 @@ from gateway.translation.web_search.sources import LONGEST_QUERY, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from gateway.dialects.anthropic.messages import MessagesRequest
 
 ErrorCode = Literal["invalid_tool_input", "unavailable", "max_uses_exceeded"]
 """Codes of Anthropic's web_search_tool_result_error that the gateway uses."""
@@ -127,18 +126,13 @@ def _place_of_question(messages: list[dict[str, Any]]) -> int | None:
 
 def _said_in(message: Mapping[str, Any]) -> str:
     """Return the texts of a message, without reminders."""
-    texts = [block["text"] for block in _blocks(message) if block["type"] == "text"]
+    texts = [block["text"] for block in as_blocks(message.get("content")) if block["type"] == "text"]
     return "\n".join(text for text in texts if text.strip() and not _REMINDERS.fullmatch(text))
-
-
-def _blocks(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    content = message.get("content") or []
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def _searches_in(messages: Iterable[Mapping[str, Any]]) -> int:
     """Count the searches that were made and did not fail."""
-    blocks = [block for message in messages for block in _blocks(message)]
+    blocks = [block for message in messages for block in as_blocks(message.get("content"))]
     calls = [b.get("id") for b in blocks if b["type"] == "server_tool_use" and b.get("name") == "web_search"]
     failed = {
         block.get("tool_use_id")
@@ -151,7 +145,9 @@ def _searches_in(messages: Iterable[Mapping[str, Any]]) -> int:
 def _is_within_tool_loop(messages: list[dict[str, Any]]) -> bool:
     """Return True when the last message, system messages aside, consists of results only."""
     last = next((message for message in reversed(messages) if message["role"] != "system"), messages[-1])
-    return any(block["type"] == "tool_result" for block in _blocks(last)) and not _said_in(last)
+    return any(block["type"] == "tool_result" for block in as_blocks(last.get("content"))) and not _said_in(
+        last
+    )
 
 
 def _conversation(messages: list[dict[str, Any]], question_at: int | None) -> str:
@@ -164,5 +160,10 @@ def _conversation(messages: list[dict[str, Any]], question_at: int | None) -> st
 
 
 def _told(message: Mapping[str, Any]) -> str:
-    parts = [part for block in _blocks(message) if block["type"] in _TOLD for part in block_to_parts(block)]
+    parts = [
+        part
+        for block in as_blocks(message.get("content"))
+        if block["type"] in _TOLD
+        for part in block_to_parts(block)
+    ]
     return text_of(parts).strip()
