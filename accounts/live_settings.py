@@ -40,7 +40,6 @@ class Current:
     meaning: str
     value: Any
     source: str
-    start_value: Any
     is_fixed: bool
     choices: tuple[str, ...]
     changed_by: str = ""
@@ -118,7 +117,6 @@ def _current(spec: Any, row: LiveSetting | None) -> Current:
         meaning=spec.meaning,
         value=value,
         source=source,
-        start_value=spec.start_value,
         is_fixed=spec.is_fixed,
         choices=spec.choices,
         changed_by=row.changed_by if row else "",

@@ -23,11 +23,7 @@ from accounts import live_settings
 from accounts.credentials.access_tokens import AccessTokens, sealed_credentials
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
-from accounts.inspection import (
-    AccountErrors,
-    inspect_account,
-    store_inspection,
-)
+from accounts.inspection import AccountErrors, inspect_account, store_inspection
 from accounts.kinds.base import Inspection, OutOfUse
 from accounts.kinds.registry import KINDS
 from accounts.models import Account, ClientProblem, Revision
@@ -42,8 +38,6 @@ if TYPE_CHECKING:
 
     from accounts.kinds.access import Access
 
-
-__all__ = ["AccountErrors", "AccountsService", "NoProject", "running_service"]
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +209,7 @@ class AccountsService:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
 
     async def access(self, account: PooledAccount) -> Access:
-        """What a request needs of the account now. Raises what AccountTrouble lists."""
+        """What a request needs of the account now. Raises what AccountErrors lists."""
         project_id = await self.project_of(account)
         return await KINDS[account.kind].access(self.tokens, account.id, project_id)
 
@@ -226,7 +220,7 @@ class AccountsService:
     async def project_of(self, account: PooledAccount) -> str:
         """The Cloud project of the account, discovered if it is not known yet.
 
-        Raises the errors that AccountTrouble lists, DatabaseDown and NoProject.
+        Raises the errors that AccountErrors lists, DatabaseDown and NoProject.
         """
         if project_id := self._known_project(account):
             return project_id

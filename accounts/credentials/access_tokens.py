@@ -144,7 +144,7 @@ class AccessTokens:
         sealed = self._sealed_credentials.get(account_id)
         if sealed is None:
             raise DatabaseDown(self._database.problem)
-        _, refresh_token = self._unsaved.get(account_id, ("", _refresh_token(unseal_fields(sealed))))
+        _, refresh_token = self._unsaved.get(account_id, ("", unseal_fields(sealed)["refresh_token"]))
         try:
             grant = await refresh_access_token(self._client, refresh_token)
         except SignInExpired as error:
@@ -244,11 +244,7 @@ def _refresh_token_of(account_id: int) -> str:
     account = Account.objects.filter(pk=account_id).first()
     if account is None:
         raise SignInExpired("The account has been removed.")
-    return _refresh_token(account.credential)
-
-
-def _refresh_token(credential: Mapping[str, str]) -> str:
-    return credential["refresh_token"]
+    return account.credential["refresh_token"]
 
 
 def _note_success(account_id: int, used: str, replacement: str | None) -> None:
@@ -256,7 +252,7 @@ def _note_success(account_id: int, used: str, replacement: str | None) -> None:
     ClientProblem.clear()
     if replacement and replacement != used:
         account = Account.objects.filter(pk=account_id).first()
-        if account is not None and _refresh_token(account.credential) == used:
+        if account is not None and account.credential["refresh_token"] == used:
             account.credential = {**account.credential, "refresh_token": replacement}
             account.save(update_fields=["sealed_credential"])
 
@@ -264,5 +260,5 @@ def _note_success(account_id: int, used: str, replacement: str | None) -> None:
 def _mark_invalid(account_id: int, refused: str, reason: str) -> None:
     """Unless somebody has signed in again meanwhile."""
     account = Account.objects.filter(pk=account_id).first()
-    if account is not None and _refresh_token(account.credential) == refused:
+    if account is not None and account.credential["refresh_token"] == refused:
         enter_state(account_id, Account.State.INVALID, reason)

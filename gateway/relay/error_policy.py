@@ -15,7 +15,8 @@ from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.watch import DatabaseDown
 from accounts.failures import AccountCheckFailed, FailureKind, UpstreamError
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
-from accounts.service import AccountErrors, NoProject
+from accounts.inspection import AccountErrors
+from accounts.service import NoProject
 from accounts.values.sanitize import truncate
 from gateway.errors import (
     GatewayError,

@@ -16,6 +16,7 @@ from django.db import connections, transaction
 from django.db.migrations import Migration, RenameField
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from accounts.database import versions
 from accounts.database.versions import Release, our_migrations, release
@@ -44,7 +45,7 @@ def before_migrate(using: str, plan: Sequence[tuple[Migration, bool]], **options
     it cannot be copied."""
     database = connections[using]
     versions.refuse_newer_database(database)
-    if plan and _has_something(database):
+    if plan and MigrationRecorder(database).applied_migrations():
         copy_first(database, settings.VERSION)
         if any(backwards for _, backwards in plan):
             _set_aside(database, plan)
@@ -76,10 +77,6 @@ def copy_first(database: BaseDatabaseWrapper, before: str) -> None:
             "Nothing was changed."
         ) from error
     _say(f"A copy of the database as it was: {path}")
-
-
-def _has_something(database: BaseDatabaseWrapper) -> bool:
-    return bool(MigrationExecutor(database).recorder.applied_migrations())
 
 
 def _say(line: str) -> None:
@@ -178,11 +175,8 @@ def _lost(
         stay = {field.column for field in tables[table]._meta.concrete_fields}
         stay |= {column for renamed_in, column in renamed if renamed_in == table}
         if gone := [column for column in columns if column not in stay]:
-            yield table, "columns", [*_key(model), *gone]
-
-
-def _key(model: Any) -> list[str]:
-    return [field.column for field in model._meta.pk_fields]
+            key = [field.column for field in model._meta.pk_fields if field.column]
+            yield table, "columns", [*key, *gone]
 
 
 def put_back(database: BaseDatabaseWrapper) -> None:
