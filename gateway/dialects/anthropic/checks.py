@@ -40,8 +40,7 @@ def string(value: Any) -> None:
 
 
 def filled_string(value: Any) -> None:
-    if not isinstance(value, str):
-        raise Mismatch("Input should be a valid string")
+    string(value)
     if not value:
         raise Mismatch("String should have at least 1 character")
 

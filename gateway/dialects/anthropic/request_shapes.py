@@ -106,38 +106,28 @@ TEXT = cacheable({"text": string}, citations=list_of(CITATION))
 
 URL_SOURCE = shape({"url": filled_string})
 FILE_SOURCE = shape({"file_id": filled_string})
+IMAGE_SOURCE = variants(
+    {
+        "base64": shape({"media_type": one_of(*sorted(IMAGE_MEDIA_TYPES)), "data": base64_data}),
+        "url": URL_SOURCE,
+        "file": FILE_SOURCE,
+    },
+    is_open=True,
+)
 IMAGE = cacheable(
-    {
-        "source": variants(
-            {
-                "base64": shape({"media_type": one_of(*sorted(IMAGE_MEDIA_TYPES)), "data": base64_data}),
-                "url": URL_SOURCE,
-                "file": FILE_SOURCE,
-            },
-            is_open=True,
-        )
-    },
-    transformations=shape(oversized_image=one_of("downsize", "error")),
+    {"source": IMAGE_SOURCE}, transformations=shape(oversized_image=one_of("downsize", "error"))
 )
-DOCUMENT = cacheable(
+DOCUMENT_SOURCE = variants(
     {
-        "source": variants(
-            {
-                "base64": shape({"media_type": one_of(*sorted(DOCUMENT_MEDIA_TYPES)), "data": base64_data}),
-                "text": shape({"media_type": one_of("text/plain"), "data": string}),
-                "content": shape(
-                    {"content": list_of(variants({"text": TEXT, "image": IMAGE}), or_string=True)}
-                ),
-                "url": URL_SOURCE,
-                "file": FILE_SOURCE,
-            },
-            is_open=True,
-        )
+        "base64": shape({"media_type": one_of(*sorted(DOCUMENT_MEDIA_TYPES)), "data": base64_data}),
+        "text": shape({"media_type": one_of("text/plain"), "data": string}),
+        "content": shape({"content": list_of(variants({"text": TEXT, "image": IMAGE}), or_string=True)}),
+        "url": URL_SOURCE,
+        "file": FILE_SOURCE,
     },
-    citations=CITATIONS_CONFIG,
-    context=string,
-    title=string,
+    is_open=True,
 )
+DOCUMENT = cacheable({"source": DOCUMENT_SOURCE}, citations=CITATIONS_CONFIG, context=string, title=string)
 SEARCH_RESULT = cacheable(
     {"content": list_of(variants({"text": TEXT})), "source": string, "title": string},
     citations=CITATIONS_CONFIG,
@@ -389,15 +379,12 @@ TOOL_REFERENCE: dict[str, Check] = {
     "mcp_tool_reference": shape({"name": string, "server_name": string}),
     "mcp_toolset_reference": shape({"server_name": string}),
 }
-TOOL_ADDITION = cacheable(
-    {
-        "tool": variants(
-            {**TOOL_REFERENCE, "tool_definition": shape({"definition": tool}), "function": FOREIGN_TOOL},
-            is_open=True,
-        )
-    }
+ADDED_TOOL = variants(
+    {**TOOL_REFERENCE, "tool_definition": shape({"definition": tool}), "function": FOREIGN_TOOL}, is_open=True
 )
+TOOL_ADDITION = cacheable({"tool": ADDED_TOOL})
 TOOL_REMOVAL = cacheable({"tool": variants(TOOL_REFERENCE, is_open=True)})
+TOOL_CHANGES: dict[str, Check] = {"tool_addition": TOOL_ADDITION, "tool_removal": TOOL_REMOVAL}
 
 # --- messages ---
 
@@ -428,19 +415,12 @@ EITHER_ROLE: dict[str, Check] = {
         content=string,
         encrypted_content=string,
         signature=string,
-        tool_changes=list_of(
-            variants({"tool_addition": TOOL_ADDITION, "tool_removal": TOOL_REMOVAL}, is_open=True)
-        ),
+        tool_changes=list_of(variants(TOOL_CHANGES, is_open=True)),
     ),
     "fallback": shape({"from": shape({"model": string}), "to": shape({"model": string})}),
-    "tool_addition": TOOL_ADDITION,
-    "tool_removal": TOOL_REMOVAL,
+    **TOOL_CHANGES,
 }
-SYSTEM_BLOCKS: dict[str, Check] = {
-    "text": TEXT,
-    "tool_addition": TOOL_ADDITION,
-    "tool_removal": TOOL_REMOVAL,
-}
+SYSTEM_BLOCKS: dict[str, Check] = {"text": TEXT, **TOOL_CHANGES}
 
 
 def content_of(blocks: dict[str, Check], **only_in: dict[str, Check]) -> Check:
@@ -491,16 +471,17 @@ MESSAGES_2026 = messages_of(
 
 # --- parameters ---
 
+BLOCK_BINDING = shape(prefix_mismatch_behavior=string)
 THINKING = variants(
     {
         "enabled": shape(
             {"budget_tokens": integer_of_at_least(MIN_THINKING_BUDGET)},
             display=string,
-            block_binding=shape(prefix_mismatch_behavior=string),
+            block_binding=BLOCK_BINDING,
         ),
         "disabled": an_object,
         "between_tools": an_object,
-        "adaptive": shape(display=string, block_binding=shape(prefix_mismatch_behavior=string)),
+        "adaptive": shape(display=string, block_binding=BLOCK_BINDING),
     },
     is_open=True,
 )
@@ -517,23 +498,19 @@ def yes_or_names(value: Any) -> None:
         STRINGS(value)
 
 
-INPUT_TOKENS = variants({"input_tokens": shape({"value": integer})}, is_open=True)
+NUMBER = shape({"value": integer})
+INPUT_TOKENS = variants({"input_tokens": NUMBER}, is_open=True)
 CONTEXT_EDIT = variants(
     {
         "clear_tool_uses_20250919": shape(
             clear_at_least=INPUT_TOKENS,
             clear_tool_inputs=yes_or_names,
             exclude_tools=STRINGS,
-            keep=variants({"tool_uses": shape({"value": integer})}, is_open=True),
-            trigger=variants(
-                {"input_tokens": shape({"value": integer}), "tool_uses": shape({"value": integer})},
-                is_open=True,
-            ),
+            keep=variants({"tool_uses": NUMBER}, is_open=True),
+            trigger=variants(dict.fromkeys(("input_tokens", "tool_uses"), NUMBER), is_open=True),
         ),
         "clear_thinking_20251015": shape(
-            keep=string_or(
-                variants({"thinking_turns": shape({"value": integer}), "all": an_object}, is_open=True)
-            )
+            keep=string_or(variants({"thinking_turns": NUMBER, "all": an_object}, is_open=True))
         ),
         "compact_20260112": shape(instructions=string, pause_after_compaction=boolean, trigger=INPUT_TOKENS),
     },
@@ -542,16 +519,12 @@ CONTEXT_EDIT = variants(
 FALLBACK = shape(
     {"model": string}, max_tokens=integer, output_config=OUTPUT_CONFIG, speed=string, thinking=THINKING
 )
-MCP_SERVER = variants(
-    {
-        "url": shape(
-            {"name": string, "url": string},
-            authorization_token=string,
-            tool_configuration=shape(allowed_tools=STRINGS, enabled=boolean),
-        )
-    },
-    is_open=True,
+MCP_AT_A_URL = shape(
+    {"name": string, "url": string},
+    authorization_token=string,
+    tool_configuration=shape(allowed_tools=STRINGS, enabled=boolean),
 )
+MCP_SERVER = variants({"url": MCP_AT_A_URL}, is_open=True)
 SKILL = shape({"skill_id": string, "type": one_of("anthropic", "custom")}, version=string)
 
 

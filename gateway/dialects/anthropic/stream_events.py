@@ -67,27 +67,18 @@ def text_delta(index: int, text: str) -> StreamEvent:
 
 
 def thinking_delta(index: int, thinking: str) -> StreamEvent:
-    return {
-        "type": "content_block_delta",
-        "index": index,
-        "delta": {"type": "thinking_delta", "thinking": thinking},
-    }
+    delta = {"type": "thinking_delta", "thinking": thinking}
+    return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
 def signature_delta(index: int, signature: str) -> StreamEvent:
-    return {
-        "type": "content_block_delta",
-        "index": index,
-        "delta": {"type": "signature_delta", "signature": signature},
-    }
+    delta = {"type": "signature_delta", "signature": signature}
+    return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
 def input_json_delta(index: int, partial_json: str) -> StreamEvent:
-    return {
-        "type": "content_block_delta",
-        "index": index,
-        "delta": {"type": "input_json_delta", "partial_json": partial_json},
-    }
+    delta = {"type": "input_json_delta", "partial_json": partial_json}
+    return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
 def text_in(events: Iterable[StreamEvent]) -> str:
@@ -101,11 +92,8 @@ def content_block_stop(index: int) -> StreamEvent:
 
 def message_delta(stop_reason: str, usage: Usage, stop_sequence: str | None = None) -> StreamEvent:
     """``usage`` is cumulative: clients overwrite what they have with every number in it."""
-    return {
-        "type": "message_delta",
-        "delta": {"stop_reason": stop_reason, "stop_sequence": stop_sequence},
-        "usage": usage,
-    }
+    delta = {"stop_reason": stop_reason, "stop_sequence": stop_sequence}
+    return {"type": "message_delta", "delta": delta, "usage": usage}
 
 
 def message_stop() -> StreamEvent:
