@@ -46,7 +46,7 @@ async def inspect_account(
 ) -> Inspection:
     """With the access at hand; when the provider refuses that, once more with a new one.
 
-    Raises what AccountTrouble lists.
+    Raises what AccountErrors lists.
     """
     kind = KINDS[account.kind]
     access = await kind.access(tokens, account.id, account.project_id)

@@ -45,7 +45,7 @@ class Inspection:
 class Kind(ABC):
     """One subclass a kind, one row each in accounts/kinds/registry.py.
 
-    Methods raise what accounts.inspection.AccountTrouble lists, unless they name more. `project_id` is the
+    Methods raise what accounts.inspection.AccountErrors lists, unless they name more. `project_id` is the
     column of the account: empty for kinds without projects, or while it is unknown.
     """
 
