@@ -53,11 +53,9 @@ class ModelRoute(Followed):
 
 
 def read_routes() -> Routes:
+    rows = ModelRoute.objects.all()
     return Routes(
-        {
-            row.client_name: Route(row.upstream_model, row.fallback, row.hidden, row.pinned)
-            for row in ModelRoute.objects.all()
-        }
+        {row.client_name: Route(row.upstream_model, row.fallback, row.hidden, row.pinned) for row in rows}
     )
 
 

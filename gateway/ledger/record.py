@@ -108,12 +108,9 @@ class RequestRecord:
             self.status, self.problem = CLIENT_CLOSED_REQUEST, HUNG_UP
         if self._answer is not None:
             self.stop_reason = truncate(self._answer.stop_reason, 30)
-        if self._request_context is not None:
-            self._hide_unknown_names(self._request_context.unknown_models)
-            self.waited_seconds, self.fallback = (
-                self._request_context.waited_seconds,
-                self._request_context.fallback,
-            )
+        if (context := self._request_context) is not None:
+            self._hide_unknown_names(context.unknown_models)
+            self.waited_seconds, self.fallback = context.waited_seconds, context.fallback
         if self.attempts and not self.attempts[-1].reason:
             self._end_last_attempt(self.attempts[-1])
         self._settle_decisions()

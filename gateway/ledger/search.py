@@ -188,6 +188,10 @@ def as_json(row: RequestLog) -> dict[str, Any]:
     return {**_columns(row), **tokens_of(row).as_shown(), "outcome": row.outcome}
 
 
+def with_attempts_as_json(row: RequestLog) -> dict[str, Any]:
+    return {**as_json(row), "tries": [attempt_as_json(one) for one in attempts_of(row)]}
+
+
 def attempt_as_json(attempt: RequestAttempt) -> dict[str, Any]:
     facts = {**_columns(attempt), **tokens_of(attempt).as_shown()}
     facts.pop("request_id")

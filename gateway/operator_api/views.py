@@ -167,19 +167,16 @@ def servers(request: HttpRequest) -> HttpResponse:
     """The running servers, with their uptime."""
     now = timezone.now()
     running = ServerInstance.objects.filter(ended_at=None).order_by("started_at")
-    return JsonResponse(
+    shown = [
         {
-            "servers": [
-                {
-                    "id": one.pk,
-                    "started_at": one.started_at,
-                    "seen_at": one.seen_at,
-                    "wall_seconds": round((now - one.started_at).total_seconds(), 3),
-                }
-                for one in running
-            ]
+            "id": one.pk,
+            "started_at": one.started_at,
+            "seen_at": one.seen_at,
+            "wall_seconds": round((now - one.started_at).total_seconds(), 3),
         }
-    )
+        for one in running
+    ]
+    return JsonResponse({"servers": shown})
 
 
 @for_operator
@@ -223,17 +220,7 @@ def one_request(request: HttpRequest, request_id: str) -> HttpResponse:
     rows = search.page(search.Search(request_id=request_id), limit=search.LARGEST_PAGE)
     if not rows:
         raise NotFound(f"The ledger has no request {request_id[:64]!r}.")
-    return JsonResponse(
-        {
-            "requests": [
-                {
-                    **search.as_json(row),
-                    "tries": [search.attempt_as_json(one) for one in search.attempts_of(row)],
-                }
-                for row in rows
-            ]
-        }
-    )
+    return JsonResponse({"requests": [search.with_attempts_as_json(row) for row in rows]})
 
 
 @for_operator

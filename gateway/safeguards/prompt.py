@@ -175,18 +175,12 @@ def check_request(
             {"recent_requests": recent_requests(messages), "environment": _without_rules(context)}
         ),
     }
+    fenced = [f"<{name}-{nonce}>\n{body}\n</{name}-{nonce}>" for name, body in sections.items()]
     return MessagesRequest(
         model=model,
         max_tokens=MAX_TOKENS,
         system=_SYSTEM.format(nonce=nonce, policy=policy),
-        messages=[
-            {
-                "role": "user",
-                "content": "\n".join(
-                    f"<{name}-{nonce}>\n{body}\n</{name}-{nonce}>" for name, body in sections.items()
-                ),
-            }
-        ],
+        messages=[{"role": "user", "content": "\n".join(fenced)}],
         thinking={"type": "disabled"},
         output_config={"format": {"type": "json_schema", "schema": answer_schema(calls)}},
         stream=True,

@@ -104,19 +104,16 @@ class Activity:
         events, self._events = self._events, []
         missed, self._missed = self._missed, 0
         self._number += 1
-        layer = _layer()
+        batch = {
+            "type": "activity.batch",
+            "source": self._source,
+            "number": self._number,
+            "missed": missed,
+            # As text, which the layer does not copy for each listener.
+            "events": orjson.dumps(events, default=str).decode(),
+        }
         try:
-            await layer.group_send(
-                LISTENERS,
-                {
-                    "type": "activity.batch",
-                    "source": self._source,
-                    "number": self._number,
-                    "missed": missed,
-                    # As text, which the layer does not copy for each listener.
-                    "events": orjson.dumps(events, default=str).decode(),
-                },
-            )
+            await _layer().group_send(LISTENERS, batch)
         except Exception as error:  # of any layer; the number reveals the missing batch
             logger.debug("Activity could not be sent: %s", error)
 

@@ -18,11 +18,11 @@ from gateway.ledger.search import (
     NothingLikeIt,
     Search,
     as_json,
-    attempt_as_json,
     attempts_of,
     full_name,
     page,
     whole_id,
+    with_attempts_as_json,
 )
 from gateway.ledger.time_spans import NotATime, parse_time
 from gateway.models import MESSAGES, SAFEGUARDS, RequestAttempt, RequestLog
@@ -146,9 +146,7 @@ class Command(OperatorCommand):
         except NothingLikeIt as error:
             raise CommandError(str(error)) from error
         if json:
-            self.set_result(
-                {**as_json(row), "tries": [attempt_as_json(one) for one in attempts_of(row)]} for row in rows
-            )
+            self.set_result(map(with_attempts_as_json, rows))
             return
         for row in rows:
             self.stdout.write(_story(row, attempts_of(row)))

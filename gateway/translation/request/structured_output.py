@@ -81,14 +81,9 @@ def with_answer_tool(request: MessagesRequest) -> MessagesRequest:
         "description": ANSWER_TOOL_DESCRIPTION,
         "input_schema": with_null_types(wanted_schema(request)),
     }
-    return replace(
-        request,
-        tools=[tool],
-        tool_choice={"type": "tool", "name": ANSWER_TOOL},
-        output_config={
-            name: value for name, value in (request.output_config or {}).items() if name != "format"
-        },
-    )
+    choice = {"type": "tool", "name": ANSWER_TOOL}
+    config = {name: value for name, value in (request.output_config or {}).items() if name != "format"}
+    return replace(request, tools=[tool], tool_choice=choice, output_config=config)
 
 
 # --- checking ---
@@ -149,14 +144,8 @@ def _lenient_validator(schema: Any) -> jsonschema_rs.Validator:
 
 
 def _validator(schema: Any) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(
-        schema,
-        validate_formats=True,
-        pattern_options=jsonschema_rs.FancyRegexOptions(
-            backtrack_limit=MAX_BACKTRACKS, size_limit=MAX_PATTERN_BYTES
-        ),
-        offline=True,
-    )
+    options = jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS, size_limit=MAX_PATTERN_BYTES)
+    return jsonschema_rs.validator_for(schema, validate_formats=True, pattern_options=options, offline=True)
 
 
 def _is_readable(schema: dict[str, Any]) -> bool:
