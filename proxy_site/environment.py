@@ -106,6 +106,10 @@ class Environment:
             raise self._refusal(name, value, f"a whole number from {low} to {high}")
         return number
 
+    def timeout(self, name: str, default: int, *, most: int) -> float:
+        """Seconds, from milliseconds between 100 and `most`."""
+        return self.integer(name, default, between=(100, most)) / 1000
+
     def fraction(self, name: str, default: float) -> float:
         """A number from 0 up to, but not including, 1."""
         value = self.text(name) or str(default)
