@@ -13,7 +13,7 @@ import sys
 import textwrap
 from abc import ABC, abstractmethod
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.core.management import call_command
@@ -39,6 +39,8 @@ ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 
 
 class OperatorCommand(GatewayCommand, ABC):
+    accounts_argument: ClassVar[dict[str, Any]] = {}
+    """`nargs` and `help` of the argument `emails`; empty for a command that takes none."""
     _result = NOTHING
     _is_printed = False
     _as_json = False
@@ -47,6 +49,8 @@ class OperatorCommand(GatewayCommand, ABC):
         parser.add_argument(
             "--json", action="store_true", help='print {"ok", "rows", "error"?} as JSON, errors too'
         )
+        if self.accounts_argument:
+            parser.add_argument("emails", metavar="EMAIL", **self.accounts_argument)
 
     def add_terms_argument(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -1,24 +1,18 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from accounts.management.operator_command import OperatorCommand
 from accounts.operators.audit import record_command
 
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
-
 
 class Command(OperatorCommand):
     examples = ("ada@example.com",)
+    accounts_argument: ClassVar = {"nargs": "+"}
     help = (
         "Switches accounts off: they are kept, but no request is sent with them. Answers that are on their "
         "way are finished. A server that runs has switched them off when the command returns."
     )
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        super().add_arguments(parser)
-        parser.add_argument("emails", nargs="+", metavar="EMAIL")
 
     def act(self, *, emails: list[str], **options: Any) -> None:
         accounts = self.accounts(emails)

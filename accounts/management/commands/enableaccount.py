@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.utils import timezone
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 class Command(OperatorCommand):
     examples = ("ada@example.com",)
+    accounts_argument: ClassVar = {"nargs": "+"}
     help = (
         "Switches accounts on: requests are sent with them again. A server that runs uses them when the "
         "command returns."
@@ -23,7 +24,6 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("emails", nargs="+", metavar="EMAIL")
         self.add_terms_argument(parser)
 
     def act(self, *, emails: list[str], accept_terms: bool, **options: Any) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
@@ -9,22 +9,16 @@ from accounts.models import ClientProblem
 from accounts.status.overview import describe
 from accounts.values.times import minute
 
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
-
 COLUMNS = ("E-MAIL", "STATE", "TIER", "LEFT", "LAST USED")
 
 
 class Command(OperatorCommand):
     examples = ("", "--json")
+    accounts_argument: ClassVar = {"nargs": "*", "help": "default: all accounts"}
     help = (
         "Lists the accounts: state, tier, what is left of the emptiest quota, last use, and what to do about "
         "those that cannot be used. Reads what the server has stored; asks Google nothing."
     )
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        super().add_arguments(parser)
-        parser.add_argument("emails", nargs="*", metavar="EMAIL", help="default: all accounts")
 
     def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
         rows = describe(self.accounts(emails))

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 
 from accounts.command_line import manage
 from accounts.inspection import refresh_quota
@@ -14,14 +14,11 @@ from accounts.status.overview import describe
 
 class Command(OperatorCommand):
     examples = ("ada@example.com",)
+    accounts_argument: ClassVar = {"nargs": "*", "help": "default: all usable accounts"}
     help = (
         "Asks Google now what is left of each quota, and prints it. A running server does that by itself "
         "every few minutes. Without names: all accounts that can be used."
     )
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        super().add_arguments(parser)
-        parser.add_argument("emails", nargs="*", metavar="EMAIL", help="default: all usable accounts")
 
     def act(self, *, emails: list[str], **options: Any) -> None:
         accounts = self.accounts(emails) if emails else list(Account.objects.usable())

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.management.base import CommandError, CommandParser
 
@@ -10,6 +10,7 @@ from accounts.operators.audit import DELETION, record_command
 
 class Command(OperatorCommand):
     examples = ("ada@example.com",)
+    accounts_argument: ClassVar = {"nargs": "+"}
     help = (
         "Removes accounts with their credentials and quota history. It asks first; in a script only --yes "
         "counts. The permission itself stays with Google until you take it back at "
@@ -18,7 +19,6 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("emails", nargs="+", metavar="EMAIL")
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def act(self, *, emails: list[str], yes: bool, **options: Any) -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 
 from accounts.command_line import manage
 from accounts.inspection import verify
@@ -20,16 +20,13 @@ NOT_REACHED = (
 
 class Command(OperatorCommand):
     examples = ("", "ada@example.com")
+    accounts_argument: ClassVar = {"nargs": "*", "help": "default: all accounts"}
     help = (
         "Tests accounts at Google: a new access token, the project, the models, and, where Google has "
         "refused to serve one, an answer. One that passes is usable again, whatever state it was in. "
         "Accounts that Google has disabled are tested only when named. Exit status 0: all work; 1: some do "
         "not."
     )
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        super().add_arguments(parser)
-        parser.add_argument("emails", nargs="*", metavar="EMAIL", help="default: all accounts")
 
     def act(self, *, emails: list[str], **options: Any) -> None:
         accounts = self.accounts(emails)
