@@ -131,35 +131,31 @@ def _of_hour(models: dict[str, usage.Totals]) -> dict[str, Any]:
 def tokens(request: HttpRequest) -> HttpResponse:
     since = _since(request)
     total = usage.totals(since)
-    return JsonResponse(
-        {
-            "since": usage.beginning(since),
-            "input": total.tokens.all_input,
-            "output": total.output_tokens,
-            "cached": total.cache_read_tokens,
-            "thinking": total.thinking_tokens,
-            "total": total.all_tokens,
-        }
-    )
+    numbers = {
+        "input": total.tokens.all_input,
+        "output": total.output_tokens,
+        "cached": total.cache_read_tokens,
+        "thinking": total.thinking_tokens,
+        "total": total.all_tokens,
+    }
+    return JsonResponse({"since": usage.beginning(since), **numbers})
 
 
 @for_operator
 def retries(request: HttpRequest) -> HttpResponse:
     since = _since(request)
     total = usage.totals(since)
-    return JsonResponse(
-        {
-            "since": usage.beginning(since),
-            "requests": total.requests,
-            "totalRetries": total.retries,
-            "retriedRequests": total.retried,
-            "successfulRetries": total.retried_well,
-            "fallbacksUsed": total.fallback,
-            "waitCount": total.waited,
-            "totalWaitMs": round(total.waited_seconds * 1000),
-            "averageWaitMs": round(total.waited_seconds / total.waited * 1000) if total.waited else 0,
-        }
-    )
+    numbers = {
+        "requests": total.requests,
+        "totalRetries": total.retries,
+        "retriedRequests": total.retried,
+        "successfulRetries": total.retried_well,
+        "fallbacksUsed": total.fallback,
+        "waitCount": total.waited,
+        "totalWaitMs": round(total.waited_seconds * 1000),
+        "averageWaitMs": round(total.waited_seconds / total.waited * 1000) if total.waited else 0,
+    }
+    return JsonResponse({"since": usage.beginning(since), **numbers})
 
 
 @for_operator

@@ -48,6 +48,13 @@ SERVER_TOOL_PREFIXES = (
     "mcp_toolset",
     "advisor_",
 )
+_EDITS = {
+    "file_text": {"type": "string"},
+    "old_str": {"type": "string"},
+    "new_str": {"type": "string"},
+    "insert_line": {"type": "integer"},
+    "insert_text": {"type": "string"},
+}
 # Tools run by the client, whose schema the model knows from training; requests do not contain it.
 CLIENT_TOOL_SCHEMAS: dict[str, dict[str, Any]] = {
     "bash_": {
@@ -59,11 +66,7 @@ CLIENT_TOOL_SCHEMAS: dict[str, dict[str, Any]] = {
         "properties": {
             "command": {"type": "string", "enum": ["view", "create", "str_replace", "insert", "undo_edit"]},
             "path": {"type": "string"},
-            "file_text": {"type": "string"},
-            "old_str": {"type": "string"},
-            "new_str": {"type": "string"},
-            "insert_line": {"type": "integer"},
-            "insert_text": {"type": "string"},
+            **_EDITS,
             "view_range": {"type": "array", "items": {"type": "integer"}},
         },
         "required": ["command", "path"],
@@ -90,11 +93,7 @@ CLIENT_TOOL_SCHEMAS: dict[str, dict[str, Any]] = {
             },
             "path": {"type": "string"},
             "view_range": {"type": "array", "items": {"type": "integer"}},
-            "file_text": {"type": "string"},
-            "old_str": {"type": "string"},
-            "new_str": {"type": "string"},
-            "insert_line": {"type": "integer"},
-            "insert_text": {"type": "string"},
+            **_EDITS,
             "old_path": {"type": "string"},
             "new_path": {"type": "string"},
         },
