@@ -40,7 +40,8 @@ def string(value: Any) -> None:
 
 
 def filled_string(value: Any) -> None:
-    string(value)
+    if not isinstance(value, str):
+        raise Mismatch("Input should be a valid string")
     if not value:
         raise Mismatch("String should have at least 1 character")
 

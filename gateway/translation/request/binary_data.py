@@ -112,7 +112,7 @@ def _walk(value: Any, found: list[Binary]) -> Any:
 
 
 def _string(text: str, found: list[Binary]) -> str:
-    binary = _of_data_url(text) if text.startswith("data:") else _of_bare_base64(text)
+    binary = binary_of_url(text) if text.startswith("data:") else _of_bare_base64(text)
     return text if binary is None else _described(binary, found)
 
 
@@ -169,8 +169,8 @@ def _media_type_of(fields: Mapping[str, Any]) -> str:
     return ""
 
 
-def _of_data_url(text: str) -> Binary | None:
-    """Return the binary of a ``data:`` URL; None for a text that only resembles one."""
+def binary_of_url(text: str) -> Binary | None:
+    """Return the binary of a ``data:`` URL; None for another URL, and for a text that only resembles one."""
     match = _DATA_URL.fullmatch(text)
     if match is None:
         return None
@@ -183,10 +183,6 @@ def _of_data_url(text: str) -> Binary | None:
     media_type = match["media_type"].lower()
     data = base64.b64encode(content).decode()
     return Binary(_OTHER_SPELLINGS.get(media_type, media_type), data) if content else None
-
-
-def binary_of_url(url: str) -> Binary | None:
-    return _of_data_url(url) if url.startswith("data:") else None
 
 
 def _of_bare_base64(text: str) -> Binary | None:

@@ -90,8 +90,8 @@ class ContentsBuilder:
         carried: str | None = None  # a signature until the part it was issued for
         for block in blocks:
             if block["type"] == "thinking":
-                signature = self._gemini_signature(block.get("signature"))
-                if signature is not None:
+                signature = signature_for("gemini", block.get("signature"))
+                if signature is not None and self._keeps_thinking:
                     carried = signature
                     parts += [thought_part(block["thinking"])] if block["thinking"] else []
             elif block["type"] == "tool_use":
@@ -124,9 +124,6 @@ class ContentsBuilder:
 
     def _takes(self, file: Part) -> bool:
         return file["inlineData"]["mimeType"] in self._media_types
-
-    def _gemini_signature(self, signature: object) -> str | None:
-        return signature_for("gemini", signature) if self._keeps_thinking else None
 
     def _signature_of_call(self, block: Block, carried: str | None) -> str | None:
         if not self._keeps_thinking:
