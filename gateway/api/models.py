@@ -31,15 +31,14 @@ async def models(request: ApiRequest) -> HttpResponseBase:
     if request.headers.get("user-agent", "").startswith(PICKER_OF_CLAUDE_CODE):
         names = [alias_of(name) for name in names]
     page = _page(names, request.GET.get("after_id"), request.GET.get("before_id"), _limit(request))
-    return JsonResponse(
-        {
-            "object": "list",
-            "data": [_model_object(name, offered[_upstream_id(request, name, offered)]) for name in page],
-            "has_more": _has_more(names, page, backwards="before_id" in request.GET),
-            "first_id": page[0] if page else None,
-            "last_id": page[-1] if page else None,
-        }
-    )
+    body = {
+        "object": "list",
+        "data": [_model_object(name, offered[_upstream_id(request, name, offered)]) for name in page],
+        "has_more": _has_more(names, page, backwards="before_id" in request.GET),
+        "first_id": page[0] if page else None,
+        "last_id": page[-1] if page else None,
+    }
+    return JsonResponse(body)
 
 
 @endpoint("GET", "HEAD")

@@ -27,12 +27,8 @@ if TYPE_CHECKING:
 HOUR = timedelta(hours=1)
 SPENT = ("attempts", *TOKEN_COLUMNS)
 """Counted for the account and model of each attempt; everything else where the request ended."""
-DIMENSIONS = {
-    "model": ("model", "upstream_model"),
-    "account": ("account", "account"),
-    "client": ("client", "client"),
-}
-"""Dimensions, each with its column in HourlyUsage and in RequestLog."""
+DIMENSIONS = {"model": "upstream_model", "account": "account", "client": "client"}
+"""Dimensions, which are columns of HourlyUsage, each with its column in RequestLog."""
 MOST_SESSIONS = 1000
 
 
@@ -118,15 +114,14 @@ def beginning(since: datetime) -> datetime:
 
 def totals_by(dimension: str, since: datetime) -> dict[str, Totals]:
     """Return totals by value of `dimension`, one of DIMENSIONS, with the most requests first."""
-    in_sums, in_rows = DIMENSIONS[dimension]
     since = beginning(since)
     first_whole_hour = since if since == _hour_of(since) else _hour_of(since) + HOUR
     totals: defaultdict[str, Totals] = defaultdict(Totals)
     sums = HourlyUsage.objects.filter(hour__gte=first_whole_hour)
-    _add(totals, sums.values(in_sums).annotate(**_sums_of_hours()), in_sums)
+    _add(totals, sums.values(dimension).annotate(**_sums_of_hours()), dimension)
     if since < first_whole_hour:
         rows = RequestLog.objects.filter(started_at__gte=since, started_at__lt=first_whole_hour)
-        _add_rows(totals, rows, in_rows)
+        _add_rows(totals, rows, DIMENSIONS[dimension])
     return dict(sorted(totals.items(), key=lambda item: (-item[1].requests, -item[1].attempts, item[0])))
 
 

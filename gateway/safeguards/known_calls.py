@@ -25,14 +25,8 @@ from gateway.safeguards.prompt import FLAGGED, NOT_FLAGGED
 
 Json = dict[str, Any]
 
-_MEMBERS: dict[str, type] = {
-    "name": str,
-    "expected": str,
-    "why": str,
-    "requests": list,
-    "tool": str,
-    "input": dict,
-}
+_TEXTS = ("name", "expected", "why", "tool")
+_MEMBERS: dict[str, type] = {**dict.fromkeys(_TEXTS, str), "requests": list, "input": dict}
 _KINDS: dict[type, str] = {str: "a string", list: "a list", dict: "an object"}
 
 

@@ -116,14 +116,7 @@ def _as_parameters(shape: Shape) -> Shape:
     """Keep only the object type: arguments are an object."""
     if "object" not in shape.facets or shape.facets["object"].values is not None:
         return Shape({"object": Facet()})
-    return Shape(
-        {"object": shape.facets["object"]},
-        description=shape.description,
-        alternatives=shape.alternatives,
-        hints=shape.hints,
-        told=shape.told,
-        excluded=shape.excluded,
-    )
+    return replace(shape, facets={"object": shape.facets["object"]}, is_any=False, is_implied=False)
 
 
 # --- names ---
