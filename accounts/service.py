@@ -359,7 +359,7 @@ class AccountsService:
             self.pool.set_empty_at(await database_sync_to_async(_forecast_empty_at)())
 
     async def _store_last_used(self) -> None:
-        if not self.database.problem and (last_used := self.pool.take_last_used()):
+        if not self.database.problem and (last_used := self.pool.state.take_last_used()):
             await database_sync_to_async(_store_last_used)(last_used)
 
     def _prepare_due(self, accounts: Iterable[PooledAccount]) -> None:

@@ -16,13 +16,14 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accounts.pool.pool import Lease, Pool
+    from accounts.pool.pool import Lease, Pool, Unavailable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -50,16 +51,18 @@ class Bench:
     def fill(self) -> None:
         while self.pool.waiting < self.waiting:
             self.came += 1
-            waiter = self.pool.queue(self.requests[self.came % len(self.requests)], self.excluded())
-            waiter.lease.add_done_callback(self.hold)
+            request = replace(self.requests[self.came % len(self.requests)], refused=self.excluded())
+            self.pool.queue(request).answer.add_done_callback(self.hold)
 
-    def hold(self, lease: asyncio.Future[Lease]) -> None:
-        if not lease.cancelled():
-            self.held.append(lease.result())
+    def hold(self, answer: asyncio.Future[Lease | Unavailable]) -> None:
+        from accounts.pool.pool import Lease
 
-    def excluded(self) -> tuple[int, ...]:
+        if not answer.cancelled() and isinstance(lease := answer.result(), Lease):
+            self.held.append(lease)
+
+    def excluded(self) -> set[int]:
         """One request in five was refused by an account already."""
-        return (self.came % 7 + 1,) if self.came % 5 == 0 else ()
+        return {self.came % 7 + 1} if self.came % 5 == 0 else set()
 
     # The events
 
@@ -69,7 +72,7 @@ class Bench:
 
     def a_request_queues_and_hangs_up(self) -> None:
         waiter = self.pool.queue(self.requests[0])
-        waiter.on_leave(waiter)
+        self.pool._queue.remove(waiter)
 
     def an_account_becomes_free(self) -> None:
         self.held.pop(0).release()

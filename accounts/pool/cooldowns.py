@@ -64,6 +64,9 @@ class ActiveCooldown:
     def is_limit(self) -> bool:
         return self.kind in LIMITS
 
+    def is_probe_due(self, now: float) -> bool:
+        return self.probe_at is not None and self.probe_at <= now
+
 
 @dataclass(frozen=True, slots=True)
 class ModelBackoff:
@@ -135,15 +138,11 @@ class Cooldowns:
 
     def may_probe(self, key: Key) -> bool:
         """True once an hour, for the one request that may try an account during a cooldown of days."""
-        if not self.is_probe_due(key):
-            return False
-        probe_at = self._now() + PROBE_EVERY_SECONDS
-        self._active[key] = replace(self._active[key], probe_at=probe_at)
-        return True
-
-    def is_probe_due(self, key: Key) -> bool:
         cooldown = self.get(key)
-        return cooldown is not None and cooldown.probe_at is not None and cooldown.probe_at <= self._now()
+        if cooldown is None or not cooldown.is_probe_due(self._now()):
+            return False
+        self._active[key] = replace(cooldown, probe_at=self._now() + PROBE_EVERY_SECONDS)
+        return True
 
     def _begin(self, key: Key, kind: FailureKind, seconds: float, reason: str) -> ActiveCooldown:
         now = self._now()

@@ -8,90 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from accounts.pool.request import Need
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
-    from accounts.pool.pool import Lease
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRequest:
-    """What a request needs of an account."""
-
-    model_key: str
-    """The quota that is used: upstream model and header mode, `model:mode`."""
-    conversation: str = ""
-    """Turns of one conversation stay with one account while it can answer, for its prompt cache."""
-    listed_id: str = ""
-    """The model's name in the accounts' model lists, which decides the eligible accounts; empty: all are."""
-
-    @property
-    def model_id(self) -> str:
-        return self.listed_id or self.sent_id
-
-    @property
-    def sent_id(self) -> str:
-        return self.model_key.partition(":")[0]
+    from accounts.pool.pool import Lease, Unavailable
+    from accounts.pool.request import AccountRequest, Patience
 
 
-class Need(NamedTuple):
-    """The key of a group: requests with equal needs are served by the same accounts."""
-
-    model_key: str
-    listed_id: str
-    excluded: frozenset[int]
-    """Ids of accounts that must not serve these requests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """The latest end a request waits for, in seconds since the epoch: of an account's limit, and of the
-    model's backoff. A request always waits for an account that is only busy."""
-
-    limit_until: float = math.inf
-    backoff_until: float = math.inf
-
-
-class RetrySelection(Exception):
-    """Raised when the end a request waits for has moved beyond its patience, or no account is left."""
-
-
+@dataclass(eq=False, slots=True)
 class Waiter:
-    """A request in the queue. Awaiting it returns the lease or raises RetrySelection; cancelling it removes
-    it from the queue."""
+    """A request in the queue."""
 
-    def __init__(
-        self, number: int, place: int, request: AccountRequest, need: Need, patience: Patience
-    ) -> None:
-        self.number = number
-        """Counts arrivals."""
-        self.place = place
-        """Position in the queue on arrival; 1 is next."""
-        self.request = request
-        self.need = need
-        self.patience = patience
-        self.lease: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        self.on_leave: Callable[[Waiter], None] = lambda _: None
+    number: int
+    """Counts arrivals."""
+    place: int
+    """Position in the queue on arrival; 1 is next."""
+    request: AccountRequest
+    group: Group
+    patience: Patience
+    answer: asyncio.Future[Lease | Unavailable] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
     def __lt__(self, other: Waiter) -> bool:
         return self.number < other.number
-
-    def __await__(self) -> Generator[None, None, Lease]:
-        return self._wait().__await__()
-
-    async def _wait(self) -> Lease:
-        try:
-            return await self.lease
-        except asyncio.CancelledError:
-            if self.lease.done() and not self.lease.cancelled() and self.lease.exception() is None:
-                self.lease.result().release()
-            raise
-        finally:
-            self.on_leave(self)
 
 
 class _Limits:
@@ -168,31 +113,26 @@ class WaitingQueue:
             return list(self._groups.get(model_key, {}).values())
         return [group for groups in self._groups.values() for group in groups.values()]
 
-    def add(self, request: AccountRequest, excluded: Iterable[int], patience: Patience) -> Waiter:
-        need = Need(request.model_key, request.listed_id, frozenset(excluded))
-        self._arrivals += 1
-        self.count += 1
-        waiter = Waiter(self._arrivals, self.count, request, need, patience)
+    def add(self, request: AccountRequest, patience: Patience) -> Waiter:
+        need = Need(request.model_key, request.listed_id, frozenset(request.excluded))
         groups = self._groups.setdefault(need.model_key, {})
         if need not in groups:
             groups[need] = Group(need)
-        groups[need].add(waiter)
+        self._arrivals += 1
+        self.count += 1
+        waiter = Waiter(self._arrivals, self.count, request, groups[need], patience)
+        waiter.group.add(waiter)
         return waiter
-
-    def group_of(self, waiter: Waiter) -> Group | None:
-        """The waiter's group; None when it has left the queue."""
-        group = self._groups.get(waiter.need.model_key, {}).get(waiter.need)
-        return group if group is not None and waiter in group else None
 
     def remove(self, waiter: Waiter) -> None:
         """Remove the waiter; a second removal does nothing."""
-        group = self.group_of(waiter)
-        if group is None:
+        group = waiter.group
+        if waiter not in group:
             return
         group.remove(waiter)
         self.count -= 1
         if not group:
-            groups = self._groups[waiter.need.model_key]
-            del groups[waiter.need]
+            groups = self._groups[group.need.model_key]
+            del groups[group.need]
             if not groups:
-                del self._groups[waiter.need.model_key]
+                del self._groups[group.need.model_key]

@@ -1,4 +1,4 @@
-"""One request on its way: what is sent, what was tried, and what the client hears when nothing is left."""
+"""The state of one client request: what is sent, what was tried, and the error when no account is left."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from accounts.pool.request import AccountRequest
+from accounts.pool.snapshot import without
 from accounts.values.sanitize import truncate
 from gateway.errors import GatewayError, OperatorMustAct, Overloaded, RateLimited
 from gateway.relay.error_messages import Attempt, next_try, sentence
@@ -20,7 +22,7 @@ from gateway.relay.error_policy import ACCOUNTS_PAGE
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
 
-    from accounts.pool.pool import PooledAccount, Unavailable, Waiter
+    from accounts.pool.snapshot import PooledAccount, Snapshot, Unavailable
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.request.request import TranslatedRequest
@@ -46,73 +48,52 @@ class PreparedRequest:
 
 @dataclass(slots=True)
 class Learned:
-    """What one request has learned about one model and the accounts that have it.
+    """What one client request has learned about one model and the accounts that have it."""
 
-    Accounts at a limit are not kept here: the pool knows when they are back.
-    """
-
-    refused: set[int] = field(default_factory=set)
-    """Ids of accounts that will not answer this request."""
-    without_capacity: set[int] = field(default_factory=set)
-    failed: list[int] = field(default_factory=list)
-    """In passing: asked again when there is nobody else, the last one last."""
+    request: AccountRequest
     last_error: GatewayError | None = None
     last_is_passing: bool = False
-    has_no_capacity: bool = False
-    """An account has told this request that the model has none."""
-    has_waited_for_capacity: bool = False
-    capacity_hint_seconds: float | None = None
-    """How long Google last said that the model will be without capacity."""
-
-    @property
-    def for_good(self) -> set[int]:
-        return self.refused | self.without_capacity
-
-    def preferences(self) -> list[set[int]]:
-        """Whom to exclude, in the order to try it."""
-        if not self.failed:
-            return [self.for_good]
-        return [self.for_good.union(self.failed), self.for_good | {self.failed[-1]}, self.for_good]
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """`attempts` is what became of each try, in order; the one under way is the last."""
+    """The state of one client request. Times are seconds since the epoch."""
 
     session_id: str
     """Google's name for the conversation."""
     conversation: str
-    """Ours, which keeps it with one account."""
+    """The gateway's name for it, by which its turns stay with one account."""
     started_at: float = field(default_factory=time.time)
     attempts: list[Attempt] = field(default_factory=list)
+    """In order; the last one may be under way."""
     opened_at: float = field(default_factory=time.time)
     """When the answer was asked for; a structured answer may be asked for twice."""
     patience_seconds: float = math.inf
-    """To the first content, where the settings allow more."""
+    """Limits the wait for the first content, where the settings allow more."""
     is_subagents: bool = False
-    """What stands in the person's place in its messages was written by the assistant."""
+    """The request is of a subagent, whose user messages were written by the assistant."""
     may_fall_back: bool = True
-    """Another model may step in, if the setting FALLBACK allows it."""
+    """A fallback model may answer, if the setting FALLBACK allows it."""
     deadline: float = math.inf
-    """When the first content must be there, in seconds since the epoch."""
+    """The latest time of the first content."""
     passing_failures: int = 0
-    """Calls that failed for no lasting reason, on whichever account and address."""
+    """Calls with a transient failure, on all accounts and addresses."""
     rounds: int = 0
-    """So often was paused after such a failure."""
+    """Pauses made after such failures."""
     kind: str = ""
-    """Of the account that was asked last."""
+    """The kind of the account that was used last."""
     failed_bases: list[str] = field(default_factory=list)
     """Base URLs of those calls, in order."""
     waited_seconds: float = 0.0
-    """In the queue, for limits and pauses, all together."""
+    """Total time in the queue, for limits and in pauses."""
     fallback: bool = False
     """The answer comes from another model than the one asked for."""
     unknown_models: set[str] = field(default_factory=set)
-    """Names that no account's list and no route of the operator's has."""
+    """Names that neither an account's list nor a route has."""
     learned: dict[str, Learned] = field(default_factory=dict)
-    """By model id."""
-    waiter: Waiter | None = None
-    """While it waits for an account."""
+    """By the model's listed id."""
+    is_in_queue: bool = False
+    """The request waits for an account, or was cancelled while it did."""
     on_failed_attempt: Callable[[Attempt], None] | None = None
     _waited_before: float = 0.0
     """How much of `waited_seconds` lies before the last attempt began."""
@@ -123,7 +104,7 @@ class RequestContext:
         return time.time() - self.opened_at
 
     def open_again(self, longest_wait_seconds: float) -> None:
-        """An answer is asked for; each gets its own time and rounds, and its model may be another one."""
+        """Begin another answer, with its own deadline and rounds; its model may be another one."""
         self.opened_at = time.time()
         self.deadline = self.opened_at + longest_wait_seconds
         self.rounds = 0
@@ -135,12 +116,29 @@ class RequestContext:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around whatever makes the client wait for nothing but time."""
+        """Count the time within as waited."""
         started = time.monotonic()
         try:
             yield
         finally:
             self.waited_seconds += time.monotonic() - started
+
+    @contextmanager
+    def in_queue(self, place: int) -> Iterator[None]:
+        """Log and count a wait for an account."""
+        logger.info("waits for an account, place %d", place)
+        self.is_in_queue = True
+        with self.waiting():
+            yield
+        self.is_in_queue = False
+
+    def learned_about(self, model: UpstreamModel) -> Learned:
+        """What is known of the accounts that have the model, for an answer that is asked for now."""
+        learned = self.learned.get(model.listed_id)
+        if learned is None:
+            learned = self.learned[model.listed_id] = Learned(AccountRequest("", "", model.listed_id))
+        learned.request.model_key, learned.request.conversation = model.quota_key, self.conversation
+        return learned
 
     @property
     def attempt(self) -> Attempt:
@@ -172,36 +170,38 @@ class RequestContext:
         if self.on_failed_attempt is not None:
             self.on_failed_attempt(attempt)
 
-    def given_up(
-        self, prepared: PreparedRequest, learned: Learned, why: Unavailable, *, busy: int, waiting: int
-    ) -> GatewayError:
-        """What is over soonest comes first: a backoff of the model, busy accounts, an upstream that failed
-        for no lasting reason, limits. `busy`: so many accounts could answer, and all of them are busy."""
-        now = why.now
-        if why.backoff is not None:
-            return _without_capacity(prepared.model.listed_id, why.backoff.until, now)
-        if busy:
-            return RateLimited(_all_busy(busy, waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
-        last_of_each = {one.email: one for one in self.attempts if one.model_id == prepared.model.listed_id}
-        attempts = [*last_of_each.values(), *_not_asked(prepared.model.listed_id, why, last_of_each)]
-        if learned.last_error is not None and learned.last_is_passing and why.ready:
-            return self._with_all_attempts(learned.last_error, prepared, attempts, now)
+    def given_up(self, learned: Learned, why: Unavailable) -> GatewayError:
+        """The error when no account will answer for the model. What is over soonest comes first: a backoff of
+        the model, busy accounts, an upstream with transient failures, limits."""
+        if why.is_queue_full:
+            return Overloaded("Too many requests wait already.", retry_after_seconds=10)
+        snapshot, excluded = why.snapshot, learned.request.excluded
+        now, model_id = snapshot.now, learned.request.listed_id
+        if snapshot.backoff is not None:
+            return _without_capacity(model_id, snapshot.backoff.until, now)
+        busy = without(snapshot.busy, excluded)
+        if busy and not without(snapshot.free, excluded):
+            return RateLimited(_all_busy(len(busy), why.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
+        last_of_each = {one.email: one for one in self.attempts if one.model_id == model_id}
+        attempts = [*last_of_each.values(), *_not_asked(model_id, snapshot, last_of_each)]
+        if learned.last_error is not None and learned.last_is_passing and snapshot.ready:
+            return self._with_all_attempts(learned.last_error, model_id, attempts, now)
         returns = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
         if returns:
-            said = sentence(prepared.model.listed_id, attempts, now, settings.LOCAL_TIME_ZONE)
+            said = sentence(model_id, attempts, now, settings.LOCAL_TIME_ZONE)
             return _limited(said, min(returns) - now)
         if learned.last_error is None:
             return OperatorMustAct(
                 f"No account can be used now. The operator finds what each of them needs at {ACCOUNTS_PAGE}."
             )
-        return self._with_all_attempts(learned.last_error, prepared, attempts, now)
+        return self._with_all_attempts(learned.last_error, model_id, attempts, now)
 
     def _with_all_attempts(
-        self, error: GatewayError, prepared: PreparedRequest, attempts: list[Attempt], now: float
+        self, error: GatewayError, model_id: str, attempts: list[Attempt], now: float
     ) -> GatewayError:
         if len(attempts) < 2:
             return error
-        said = sentence(prepared.model.listed_id, attempts, now, settings.LOCAL_TIME_ZONE)
+        said = sentence(model_id, attempts, now, settings.LOCAL_TIME_ZONE)
         if isinstance(error, OperatorMustAct):
             said += f" The operator finds what each of them needs at {ACCOUNTS_PAGE}."
         return type(error)(said)
@@ -223,11 +223,11 @@ def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:
     )
 
 
-def _not_asked(model_id: str, why: Unavailable, asked: Container[str]) -> list[Attempt]:
+def _not_asked(model_id: str, snapshot: Snapshot, asked: Container[str]) -> list[Attempt]:
     """The accounts that were not asked because they are at their limit."""
     return [
         Attempt(account.label, account.email, model_id, cooldown.reason, cooldown.until)
-        for account, cooldown in why.limited
+        for account, cooldown in snapshot.limited
         if account.email not in asked
     ]
 

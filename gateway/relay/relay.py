@@ -25,8 +25,8 @@ from gateway.errors import (
     Unavailable,
     UpstreamTimedOut,
 )
-from gateway.relay.context import Learned, PreparedRequest, RequestContext
-from gateway.relay.failover import Failover, longest_wait
+from gateway.relay.context import PreparedRequest, RequestContext
+from gateway.relay.failover import Failover
 from gateway.relay.model_call import ModelCaller
 from gateway.routing import catalog
 from gateway.routing.upstream_model import UpstreamModel, upstream_model
@@ -66,7 +66,6 @@ class Relay:
         self._routes = routes
         self._translator = translator
         self._caller = ModelCaller(accounts, upstreams, signatures, translator)
-        self._failover = Failover(accounts, self._caller, self._model_unknown)
         self._offered_in_cli: tuple[Offers, Offers, Offers] = ({}, {}, {})
         """The lists it was made of, and what may be asked for in header mode cli."""
 
@@ -82,7 +81,7 @@ class Relay:
         return await self._in_time(self._open_search(search, request, context), context)
 
     async def _in_time(self, opening: Coroutine[Any, Any, Answer], context: RequestContext) -> Answer:
-        limit = min(longest_wait(), context.patience_seconds)
+        limit = min(_longest_wait(), context.patience_seconds)
         context.open_again(limit)
         try:
             async with asyncio.timeout(limit if 0 < limit < math.inf else None):
@@ -128,6 +127,10 @@ class Relay:
             raise self._model_unknown(request.model)
         return upstream_model(model_id, header_mode=live("GEMINI_HEADER_MODE"))
 
+    def _failover(self, prepared: PreparedRequest, context: RequestContext) -> Failover:
+        learned = context.learned_about(prepared.model)
+        return Failover(self._accounts, self._caller, self._model_unknown, prepared, context, learned)
+
     # Models
 
     async def _open(self, request: MessagesRequest, context: RequestContext) -> Answer:
@@ -144,13 +147,13 @@ class Relay:
             chain = routes.fallback_chain(request.model, model_id, offered)
             chain = chain or catalog.fallback_chain(model_id, offered, thinking)
         if not chain:
-            return await self._failover.answer(prepared, context, may_wait=True)
+            return await self._failover(prepared, context).answer(may_wait=True)
         try:
-            return await self._failover.answer(prepared, context, may_wait=False)
+            return await self._failover(prepared, context).answer(may_wait=False)
         except (RateLimited, Overloaded) as error:
             logger.warning("%s falls back to %s", model_id, chain[0])
             answer = await self._try_substitutes(chain, request, context, error)
-        return answer or await self._failover.answer(prepared, context, may_wait=True)
+        return answer or await self._failover(prepared, context).answer(may_wait=True)
 
     async def _try_substitutes(
         self, chain: list[str], request: MessagesRequest, context: RequestContext, error: GatewayError
@@ -159,7 +162,7 @@ class Relay:
         for model_id in chain:
             try:
                 prepared = await self._prepare(model_id, request, context)
-                answer = await self._failover.answer(prepared, context, may_wait=False, may_pause=False)
+                answer = await self._failover(prepared, context).answer(may_wait=False, may_pause=False)
             except GatewayError as failure:
                 # Not its sentence: that may quote the request.
                 logger.warning("The fallback %s failed: %d %s", model_id, failure.status, failure.error_type)
@@ -196,12 +199,12 @@ class Relay:
         if not plans:
             raise Unavailable("No account can search the web now.", retry_after_seconds=MODELS_KNOWN_SECONDS)
         for prepared in plans:
-            learned = context.learned.setdefault(prepared.model.listed_id, Learned())
-            learned.refused |= self._accounts.unable_to_search(prepared.model.listed_id)
+            model = prepared.model
+            context.learned_about(model).request.refused |= self._accounts.unable_to_search(model.listed_id)
         for prepared in plans if len(plans) > 1 else ():
             with suppress(RateLimited, Overloaded):
-                return await self._failover.answer(prepared, context, may_wait=False)
-        return await self._failover.answer(plans[0], context, may_wait=True)
+                return await self._failover(prepared, context).answer(may_wait=False)
+        return await self._failover(plans[0], context).answer(may_wait=True)
 
     async def _search_plan(
         self, model_id: str, search: Search, request: MessagesRequest, context: RequestContext
@@ -214,7 +217,7 @@ class Relay:
 
     def _timed_out(self, context: RequestContext) -> GatewayError:
         waited = f"No answer began within {context.seconds:.0f} s"
-        if context.waiter is not None:
+        if context.is_in_queue:
             waiting = f"{self._pool.waiting} request{'' if self._pool.waiting == 1 else 's'} wait"
             return RateLimited(f"{waited}: no account became free; {waiting}.", retry_after_seconds=5)
         failed = [attempt for attempt in context.attempts if attempt.reason]
@@ -243,6 +246,11 @@ class Relay:
         if self._accounts.have_just_changed:
             return Unavailable(sentence, retry_after_seconds=1)
         return OperatorMustAct(sentence)
+
+
+def _longest_wait() -> float:
+    """Seconds to the first content: the client's own patience in INFINITE_RETRY_MODE; 0: no wait at all."""
+    return math.inf if live("INFINITE_RETRY_MODE") else live("MAX_WAIT_BEFORE_ERROR_MS") / 1000
 
 
 def _asks_for_thinking(request: MessagesRequest) -> bool | None:

@@ -322,7 +322,9 @@ async def test_the_request_that_begins_a_backoff_waits_briefly(
     assert COOLDOWN_SECONDS <= time.monotonic() - began_at < COOLDOWN_SECONDS + 1
     assert [entry.status for entry in google.state.log.generations()] == [503, 503, 200]
     known = gateway.accounts.pool
-    assert not [account for account in known.accounts if known.cooldown(account, f"{MODEL}:antigravity")]
+    assert not [
+        account for account in known.accounts if known.cooldowns.get((account.id, f"{MODEL}:antigravity"))
+    ]
 
 
 async def test_a_brief_backoff_is_waited_for_once(client: httpx.AsyncClient, google: EmulatorServer) -> None:
@@ -493,7 +495,9 @@ async def test_the_next_address_is_tried_without_a_cooldown(
     for response in responses:
         assert_whole_stream(response.text)
     known = gateway.accounts.pool
-    assert not [account for account in known.accounts if known.cooldown(account, f"{MODEL}:antigravity")]
+    assert not [
+        account for account in known.accounts if known.cooldowns.get((account.id, f"{MODEL}:antigravity"))
+    ]
 
 
 async def until_waiting(gateway: Gateway) -> None:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from accounts.failures import ACCOUNT_POLICIES, FailureKind
 from accounts.pool.cooldowns import ActiveCooldown
-from accounts.pool.pool import AccountRequest, Lease, Patience, Pool, PooledAccount, QueueFull, RetrySelection
+from accounts.pool.memory import MemoryState
+from accounts.pool.pool import Lease, Pool, PooledAccount
+from accounts.pool.request import AccountRequest, Patience
+from accounts.pool.snapshot import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_django.fixtures import Settings
+
+    from accounts.pool.queue import Waiter
 
     Set = Callable[[str, Any], None]
 
@@ -62,6 +69,18 @@ def take(pool: Pool, request: AccountRequest = SONNET) -> Lease:
     lease = pool.lease(request)
     assert lease is not None
     return lease
+
+
+async def acquired(pool: Pool, request: AccountRequest = SONNET) -> Lease:
+    answer = await pool.acquire(replace(request))
+    assert isinstance(answer, Lease)
+    return answer
+
+
+async def lease_of(waiter: Waiter) -> Lease:
+    answer = await waiter.answer
+    assert isinstance(answer, Lease)
+    return answer
 
 
 # Limits and cooldowns
@@ -113,7 +132,7 @@ def test_concurrent_failures_count_once(pool: Pool) -> None:
     cooldowns = [pool.failed(lease, FailureKind.QUOTA) for lease in leases]
 
     assert len({cooldown.until for cooldown in cooldowns if cooldown is not None}) == 1
-    assert pool.health(1) == 60
+    assert pool.state.score(1, pool._now()).health == 60
 
 
 def test_three_failures_in_a_row_begin_a_cooldown(pool: Pool, clock: Clock) -> None:
@@ -195,7 +214,7 @@ def test_stored_cooldowns_count_from_the_start(clock: Clock) -> None:
     pool.replace([PooledAccount(1, "user1@example.com", "project-1")])
 
     assert pool.lease(SONNET) is None
-    assert pool.unavailable(SONNET).first_return() == clock.now + 600
+    assert pool.snapshot(SONNET).return_at() == clock.now + 600
 
 
 # The model itself
@@ -206,7 +225,7 @@ def test_a_model_without_capacity_backs_off_for_all_accounts(pool: Pool, clock: 
 
     assert pool.lease(SONNET) is None
     assert pool.lease(FLASH) is not None
-    assert pool.health(1) == 70
+    assert pool.state.score(1, pool._now()).health == 70
     clock.now += 5.1
     assert pool.lease(SONNET) is not None
 
@@ -232,9 +251,9 @@ def test_no_account_exceeds_its_concurrent_requests(pool: Pool, live_setting: Se
     leases = [pool.lease(SONNET) for _ in range(7)]
 
     assert [lease.account.id for lease in leases if lease] == [1, 1, 2, 2, 3, 3]
-    why = pool.unavailable(SONNET)
-    assert [account.id for account in why.ready] == [1, 2, 3]
-    assert pool.is_busy(why.ready)
+    snapshot = pool.snapshot(SONNET)
+    assert [account.id for account in snapshot.busy] == [1, 2, 3]
+    assert snapshot.free == []
 
 
 async def test_requests_are_served_in_order_of_arrival(clock: Clock, live_setting: Set) -> None:
@@ -244,7 +263,7 @@ async def test_requests_are_served_in_order_of_arrival(clock: Clock, live_settin
     order: list[int] = []
 
     async def wait(number: int) -> None:
-        lease = await pool.queue(SONNET)
+        lease = await acquired(pool)
         order.append(number)
         lease.release()
 
@@ -267,7 +286,7 @@ async def test_a_new_request_does_not_overtake_waiting_ones(clock: Clock, live_s
     assert pool.lease(SONNET) is None
     assert pool.queue(SONNET).place == 2
     held.release()
-    assert (await waiter).account.id == 1
+    assert (await lease_of(waiter)).account.id == 1
 
 
 async def test_another_model_is_not_held_up(clock: Clock, live_setting: Set) -> None:
@@ -284,7 +303,7 @@ async def test_a_cancelled_waiter_leaves_the_queue_without_a_lease(clock: Clock,
     held = take(pool)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await pool.queue(SONNET)
+            await acquired(pool)
 
     held.release()
 
@@ -298,7 +317,7 @@ async def test_a_lease_given_to_a_cancelled_waiter_is_released(clock: Clock, liv
     held = take(pool)
 
     async def wait() -> None:
-        await pool.queue(SONNET)
+        await acquired(pool)
 
     task = asyncio.create_task(wait())
     await asyncio.sleep(0)
@@ -315,7 +334,7 @@ async def test_a_waiter_is_woken_when_a_cooldown_ends_by_a_clock_jump(clock: Clo
     lease = take(pool)
     pool.failed(lease, FailureKind.QUOTA, 3600)
     lease.release()
-    waiter = asyncio.ensure_future(pool.queue(SONNET)._wait())
+    waiter = asyncio.ensure_future(acquired(pool))
     await asyncio.sleep(0.01)
 
     clock.now += 3601
@@ -331,7 +350,7 @@ async def test_a_waiter_is_woken_when_an_account_is_added(clock: Clock) -> None:
     pool.replace([*pool.accounts, PooledAccount(7, "new@example.com", "project")])
 
     async with asyncio.timeout(1):
-        assert (await waiter).account.id == 7
+        assert (await lease_of(waiter)).account.id == 7
 
 
 async def test_the_queue_length_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,8 +360,157 @@ async def test_the_queue_length_is_bounded(clock: Clock, monkeypatch: pytest.Mon
     pool.queue(SONNET)
     pool.queue(SONNET)
 
-    with pytest.raises(QueueFull):
-        pool.queue(SONNET)
+    answer = await pool.acquire(replace(SONNET))
+    assert isinstance(answer, Unavailable)
+    assert (answer.is_queue_full, answer.waiting) == (True, 2)
+
+
+# The decision
+
+
+@pytest.mark.parametrize(
+    ("count", "reports", "backs_off"), [(3, {1}, False), (3, {1, 2}, True), (1, {1}, True)]
+)
+async def test_a_model_backs_off_after_two_reports_or_all(
+    count: int, reports: set[int], backs_off: bool, clock: Clock
+) -> None:
+    pool = a_pool(clock, count)
+    request = replace(SONNET, without_capacity=reports, capacity_hint_seconds=7.0)
+
+    answer = await pool.acquire(request, clock.now + 60)
+
+    assert isinstance(answer, Unavailable) is backs_off
+    if isinstance(answer, Unavailable):
+        assert answer.snapshot.return_at() == clock.now + 7
+        assert request.without_capacity == set()
+    else:
+        assert answer.account.id == 2
+
+
+async def test_a_backoff_is_waited_for_once(clock: Clock) -> None:
+    pool = a_pool(clock, 1)
+    request = replace(SONNET, without_capacity=set())
+    request.report_no_capacity(1, 2.0, clock.now + 5)
+
+    waiting = asyncio.create_task(pool.acquire(request, clock.now + 60))
+    await asyncio.sleep(0)
+    clock.now += 2.1
+    pool.recheck()
+
+    assert isinstance(await waiting, Lease)
+    request.report_no_capacity(1, 2.0, clock.now + 5)
+    assert isinstance(await pool.acquire(request, clock.now + 60), Unavailable)
+
+
+@pytest.mark.parametrize("deadline", [0, 60, 3600])
+@pytest.mark.parametrize("may_wait", [True, False])
+async def test_a_limit_is_waited_for_up_to_the_deadline(
+    may_wait: bool, deadline: float, clock: Clock
+) -> None:
+    pool = a_pool(clock, 1)
+    pool.failed(take(pool), FailureKind.QUOTA, 600)
+
+    asking = asyncio.create_task(pool.acquire(replace(SONNET), clock.now + deadline, may_wait=may_wait))
+    await asyncio.sleep(0)
+
+    assert asking.done() is not (may_wait and deadline == 3600)
+    assert pool.waiting == (not asking.done())
+    asking.cancel()
+
+
+@pytest.mark.parametrize("deadline", [0, 60])
+@pytest.mark.parametrize("may_wait", [True, False])
+async def test_a_busy_account_is_always_waited_for_before_the_deadline(
+    may_wait: bool, deadline: float, clock: Clock, live_setting: Set
+) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 1)
+    pool = a_pool(clock, 1)
+    held = take(pool)
+
+    asking = asyncio.create_task(pool.acquire(replace(SONNET), clock.now + deadline, may_wait=may_wait))
+    await asyncio.sleep(0)
+    held.release()
+    answer = await asking
+
+    assert isinstance(answer, Lease if deadline else Unavailable)
+    assert isinstance(answer, Lease) or [account.id for account in answer.snapshot.busy] == [1]
+
+
+@pytest.mark.parametrize(
+    ("failed", "limited", "chosen"), [([1], [], 2), ([1, 2], [3], 1), ([2, 1], [3], 2), ([1], [2, 3], 1)]
+)
+async def test_accounts_that_have_failed_are_used_last(
+    failed: list[int], limited: list[int], chosen: int, pool: Pool
+) -> None:
+    for account_id in limited:
+        others = {1, 2, 3} - {account_id}
+        pool.failed(take(pool, replace(SONNET, refused=others)), FailureKind.QUOTA, 600)
+
+    assert (await acquired(pool, replace(SONNET, failed=failed))).account.id == chosen
+
+
+async def test_a_wait_is_announced_with_its_place(clock: Clock) -> None:
+    pool, places = a_pool(clock, 1), []
+    pool.failed(take(pool), FailureKind.QUOTA, 600)
+
+    @contextmanager
+    def note(place: int) -> Iterator[None]:
+        places.append(place)
+        yield
+        places.append(0)
+
+    tasks = [asyncio.create_task(pool.acquire(replace(SONNET), while_waiting=note)) for _ in range(2)]
+    await asyncio.sleep(0)
+    pool.replace([*pool.accounts, PooledAccount(7, "new@example.com", "project")])
+    answers = await asyncio.gather(*tasks)
+
+    assert [answer.account.id for answer in answers if isinstance(answer, Lease)] == [7, 7]
+    assert places == [1, 2, 0, 0]
+
+
+@pytest.mark.parametrize("looks_before_the_end", range(12))
+async def test_an_account_that_returns_while_it_is_looked_at_is_leased(
+    looks_before_the_end: int, clock: Clock
+) -> None:
+    """Whichever look at the clock is the first one after the end."""
+    pool = a_pool(clock, 1)
+    pool.failed(take(pool), FailureKind.QUOTA, 600)
+    looks, ends_at = count(), clock.now + 600
+    pool._now = pool.cooldowns._now = lambda: ends_at + (1 if next(looks) >= looks_before_the_end else -1)
+
+    async with asyncio.timeout(0.5):
+        answer = await pool.acquire(replace(SONNET), clock.now)
+
+    assert isinstance(answer, Lease) or not answer.snapshot.free
+
+
+def test_a_probe_is_allowed_once(pool: Pool, clock: Clock) -> None:
+    pool.failed(take(pool), FailureKind.QUOTA, 6 * DAY)
+    clock.now += 3601
+    key = (1, SONNET.model_key)
+
+    assert [pool.cooldowns.may_probe(key) for _ in range(2)] == [True, False]
+
+
+def test_a_claim_beyond_the_limit_is_refused(clock: Clock) -> None:
+    state = MemoryState(clock)
+
+    assert [state.claim(1, "", 2, clock.now) for _ in range(3)] == [True, True, False]
+    state.release(1)
+    assert state.in_flight == {1: 1}
+    assert state.claim(1, "", 2, clock.now)
+
+
+def test_the_conversation_used_longest_ago_is_forgotten(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.pool.memory.CONVERSATIONS_REMEMBERED", 2)
+    state = MemoryState(clock)
+
+    for account_id, conversation in enumerate(["a", "b", "a", "c"]):
+        state.claim(account_id, conversation, 5, clock.now)
+
+    assert [state.account_of(conversation) for conversation in "abc"] == [2, None, 3]
 
 
 def test_a_lease_is_released_once(pool: Pool) -> None:
@@ -402,14 +570,14 @@ async def test_an_account_that_gets_a_model_serves_waiting_requests(clock: Clock
     pool.lists_model = lambda *_: True
     pool.recheck()
 
-    assert (await waiter).account.id == 2
+    assert (await lease_of(waiter)).account.id == 2
 
 
 def test_times_of_last_use_are_taken_once(pool: Pool, clock: Clock) -> None:
     take(pool)
 
-    assert pool.take_last_used() == {1: clock.now}
-    assert pool.take_last_used() == {}
+    assert pool.state.take_last_used() == {1: clock.now}
+    assert pool.state.take_last_used() == {}
 
 
 # What went wrong once
@@ -460,8 +628,9 @@ async def test_waiters_recheck_when_their_account_is_removed(clock: Clock, live_
 
     pool.replace([])
 
-    with pytest.raises(RetrySelection):
-        await waiter
+    answer = await waiter.answer
+    assert isinstance(answer, Unavailable)
+    assert (answer.snapshot.ready, answer.snapshot.limited) == ([], [])
 
 
 async def test_waiters_are_served_before_a_new_request_when_a_cooldown_ends(
@@ -479,7 +648,7 @@ async def test_waiters_are_served_before_a_new_request_when_a_cooldown_ends(
     new_lease = pool.lease(SONNET)
 
     assert new_lease is not None
-    assert waiter.lease.done()
+    assert waiter.answer.done()
     assert pool.lease(SONNET) is None
 
 
@@ -494,7 +663,7 @@ async def test_a_less_patient_waiter_is_woken_when_the_return_moves_away(
 
     pool.failed(held, FailureKind.QUOTA, 600)
 
-    assert waiter.lease.done() is not stays
+    assert waiter.answer.done() is not stays
     assert pool.waiting == stays
 
 
@@ -510,8 +679,8 @@ async def test_a_model_backoff_wakes_waiters_without_patience_for_it(
 
     pool.back_off(SONNET.model_key, 30)
 
-    assert waiter.lease.done() is not stays
-    assert not other.lease.done()
+    assert waiter.answer.done() is not stays
+    assert not other.answer.done()
 
 
 async def test_groups_with_other_needs_are_served_in_order_of_arrival(
@@ -521,15 +690,15 @@ async def test_groups_with_other_needs_are_served_in_order_of_arrival(
     pool = a_pool(clock, 2)
     held = [take(pool), take(pool)]
     needs = [(SONNET, {1}), (FLASH, set()), (SONNET, set()), (SONNET, {2}), (FLASH, {1})]
-    waiters = [pool.queue(request, excluded) for request, excluded in needs]
+    waiters = [pool.queue(replace(request, refused=excluded)) for request, excluded in needs]
 
     served = []
     while held:
         held.pop(0).release()
         for number, waiter in enumerate(waiters):
-            if waiter.lease.done() and number not in served:
+            if waiter.answer.done() and number not in served:
                 served.append(number)
-                held.append(waiter.lease.result())
+                held.append(await lease_of(waiter))
 
     # Account 1 first, then 2, and so on: the first request that can use the freed account.
     assert served == [1, 0, 2, 4, 3]
@@ -544,10 +713,9 @@ async def test_an_event_costs_the_same_however_many_wait(
     costs = {waiting: await cost_of(event, waiting, clock, monkeypatch) for waiting in (10, 900)}
 
     assert costs[900] == costs[10]
-    """Counted in evaluations of accounts: cooldown checks and choices of an account."""
 
 
-NEEDS = [(SONNET, ()), (FLASH, ()), (SONNET, (1,)), (FLASH, (2, 3))]
+NEEDS = [SONNET, FLASH, replace(SONNET, refused={1}), replace(FLASH, refused={2, 3})]
 
 
 async def cost_of(event: str, waiting: int, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -556,7 +724,7 @@ async def cost_of(event: str, waiting: int, clock: Clock, monkeypatch: pytest.Mo
     while lease := pool.lease(SONNET):
         held.append(lease)
     for number in range(waiting):
-        pool.queue(*NEEDS[number % len(NEEDS)])
+        pool.queue(NEEDS[number % len(NEEDS)])
     count = 0
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -588,12 +756,10 @@ async def test_waiters_that_leave_are_removed_from_all_tables(clock: Clock, live
 
     for _ in range(1000):
         waiter = pool.queue(SONNET)
-        waiter.on_leave(waiter)
+        pool._queue.remove(waiter)
 
-    group = pool._queue.group_of(last)
-    assert group is not None
-    assert len(group._limits._heap) < 100
-    last.on_leave(last)
+    assert len(last.group._limits._heap) < 100
+    pool._queue.remove(last)
     assert pool._queue.groups() == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from hypothesis import settings
@@ -12,19 +13,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from accounts.failures import FailureKind
 from accounts.live_settings import live
-from accounts.pool.pool import AccountRequest, Patience, Pool, PooledAccount, RetrySelection
+from accounts.pool.pool import Lease, Pool, PooledAccount
+from accounts.pool.request import AccountRequest, Patience
+from accounts.pool.snapshot import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accounts.pool.pool import Lease, Waiter
+    from accounts.pool.queue import Waiter
+    from accounts.pool.snapshot import Unavailable
 
 T = TypeVar("T")
 
 LIMITS = [FailureKind.QUOTA, FailureKind.RATE_LIMIT, FailureKind.UNKNOWN_LIMIT]
 HINTS = st.none() | st.sampled_from([0.5, 3.0, 45.0, 7384.0, 6 * 24 * 3600.0])
 OWNERS = {"of all": {1, 2, 3, 4}, "of 1 and 3": {1, 3}, "of none": set()}
-EXCLUDED = st.frozensets(st.integers(1, 4), max_size=2)
+EXCLUDED = st.sets(st.integers(1, 4), max_size=2)
 MODELS = st.sampled_from(["claude-sonnet-4-6:antigravity", "gemini-3-flash:cli"])
 WANTED = st.builds(
     AccountRequest,
@@ -44,7 +48,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool = Pool(lambda: self.now)
         self.pool.lists_model = lambda account_id, listed_id, _: account_id in OWNERS[listed_id]
         self.held: list[Lease] = []
-        self.waiters: list[tuple[Waiter, asyncio.Task[Lease]]] = []
+        self.waiters: list[tuple[Waiter, asyncio.Task[Lease | Unavailable]]] = []
 
     @initialize(count=st.integers(1, 4))
     def accounts_are_there(self, count: int) -> None:
@@ -68,16 +72,42 @@ class PoolMachine(RuleBasedStateMachine):
         backoff_seconds=st.sampled_from([-math.inf, 7.0, math.inf]),
     )
     def a_request_waits(
-        self, request: AccountRequest, excluded: frozenset[int], limit_seconds: float, backoff_seconds: float
+        self, request: AccountRequest, excluded: set[int], limit_seconds: float, backoff_seconds: float
     ) -> None:
         async def queue() -> None:
             patience = Patience(self.now + limit_seconds, self.now + backoff_seconds)
-            waiter = self.pool.queue(request, excluded, patience)
-            self.waiters.append((waiter, asyncio.ensure_future(waiter._wait())))
+            waiter = self.pool.queue(replace(request, refused=excluded), patience)
+            self.waiters.append((waiter, asyncio.ensure_future(self.pool.wait(waiter))))
             await asyncio.sleep(0)
 
         self.loop.run_until_complete(queue())
         self.settle()
+
+    @rule(
+        request=WANTED,
+        refused=EXCLUDED,
+        failed=st.lists(st.integers(1, 4), max_size=3),
+        seconds=st.sampled_from([0.0, 60.0, math.inf]),
+        may_wait=st.booleans(),
+    )
+    def a_request_asks(
+        self, request: AccountRequest, refused: set[int], failed: list[int], seconds: float, may_wait: bool
+    ) -> None:
+        request, deadline = replace(request, refused=refused, failed=failed), self.now + seconds
+        task = self.loop.create_task(self.pool.acquire(request, deadline, may_wait=may_wait))
+        self.settle()
+        for group in self.pool._queue.groups():
+            self.waiters += [(one, task) for one in group._waiters.values() if one.request is request]
+        if not task.done():
+            return
+        answer = task.result()
+        if isinstance(answer, Lease):
+            self.check_lease(answer, request)
+            self.held.append(answer)
+        elif deadline > self.now:
+            self.check_turned_away(request, request.patience(deadline, may_wait=may_wait), answer)
+        else:
+            assert not without(answer.snapshot.usable, refused), "an account was free"
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), kind=st.sampled_from([*LIMITS, FailureKind.SERVER_ERROR]), hint=HINTS)
@@ -120,26 +150,34 @@ class PoolMachine(RuleBasedStateMachine):
         """No starvation: no request waits while an account is free for it, nor while no account can return
         within its patience."""
         for waiter, task in self.waiters:
-            if waiter.lease.done() or task.done():
+            if waiter.answer.done() or task.done():
                 continue
-            assert self.pool._choose(waiter.request, waiter.need.excluded) is None
-            why = self.pool.unavailable(waiter.request)
-            if why.backoff is None and not why.ready_without(waiter.need.excluded):
-                first_return = why.first_return(waiter.need.excluded)
-                assert first_return is not None
-                assert first_return <= waiter.patience.limit_until
+            snapshot, excluded = self.pool.snapshot(waiter.request), waiter.request.excluded
+            assert not without(snapshot.usable, excluded)
+            if snapshot.backoff is None and not without(snapshot.ready, excluded):
+                return_at = snapshot.return_at(excluded)
+                assert return_at is not None
+                assert return_at <= waiter.patience.limit_until
 
     @invariant()
     def the_first_of_equal_needs_is_the_first_served(self) -> None:
         for served, _ in self.waiters:
-            if served.lease.done() and not served.lease.cancelled() and served.lease.exception() is None:
+            if (
+                served.answer.done()
+                and not served.answer.cancelled()
+                and isinstance(served.answer.result(), Lease)
+            ):
                 for other, other_task in self.waiters:
-                    if other.need == served.need and not other.lease.done() and not other_task.done():
+                    if (
+                        other.group.need == served.group.need
+                        and not other.answer.done()
+                        and not other_task.done()
+                    ):
                         assert served.number < other.number
 
     @invariant()
     def the_queue_counts_those_who_wait(self) -> None:
-        waiting = [one for one, task in self.waiters if not one.lease.done() and not task.done()]
+        waiting = [one for one, task in self.waiters if not one.answer.done() and not task.done()]
         assert self.pool.waiting == len(waiting)
 
     def teardown(self) -> None:
@@ -163,7 +201,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.in_loop(lambda: self.pool.replace(accounts))
 
     def check_lease(self, lease: Lease, request: AccountRequest) -> None:
-        cooldown = self.pool.cooldown(lease.account, request.model_key)
+        cooldown = self.pool.cooldowns.get((lease.account.id, request.model_key))
         is_probe = cooldown is not None and cooldown.probe_at is not None
         assert cooldown is None or not cooldown.is_limit or is_probe, "an account at its limit was used"
         assert lease.account in self.pool.accounts
@@ -171,15 +209,14 @@ class PoolMachine(RuleBasedStateMachine):
         owners = OWNERS[request.listed_id] & known if request.listed_id else known
         assert lease.account.id in (owners or known)
 
-    def check_turned_away(self, waiter: Waiter) -> None:
-        """As it was when it was turned away; the clock has not moved since."""
-        why = self.pool.unavailable(waiter.request)
-        if why.backoff is not None:
-            assert why.backoff.until > waiter.patience.backoff_until
+    def check_turned_away(self, request: AccountRequest, patience: Patience, why: Unavailable) -> None:
+        snapshot, excluded = why.snapshot, request.excluded
+        if snapshot.backoff is not None:
+            assert snapshot.backoff.until > patience.backoff_until
         else:
-            assert not why.ready_without(waiter.need.excluded), "sent back though somebody could answer"
-            first_return = why.first_return(waiter.need.excluded)
-            assert first_return is None or first_return > waiter.patience.limit_until
+            assert not without(snapshot.ready, excluded), "turned away though an account could answer"
+            return_at = snapshot.return_at(excluded)
+            assert return_at is None or return_at > patience.limit_until
 
     def take_held(self, data: st.DataObject) -> Lease:
         return self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
@@ -201,13 +238,13 @@ class PoolMachine(RuleBasedStateMachine):
                 self.waiters.remove((waiter, task))
                 if task.cancelled():
                     continue
-                if task.exception() is not None:
-                    assert isinstance(task.exception(), RetrySelection)
-                    self.check_turned_away(waiter)
+                answer = task.result()
+                if not isinstance(answer, Lease):
+                    self.check_turned_away(waiter.request, waiter.patience, answer)
                     continue
-                assert task.result().account.id not in waiter.need.excluded
-                self.check_lease(task.result(), waiter.request)
-                self.held.append(task.result())
+                assert answer.account.id not in waiter.request.excluded
+                self.check_lease(answer, waiter.request)
+                self.held.append(answer)
 
 
 PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

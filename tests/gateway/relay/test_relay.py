@@ -735,7 +735,7 @@ async def test_another_address_and_another_account_are_tried_together(
     assert response.status_code == 200
     assert time.monotonic() - began_at < 0.5
     pool = gateway.accounts.pool
-    assert all(pool.health(account.id) >= 70 for account in pool.accounts)
+    assert all(pool.state.score(account.id, time.time()).health >= 70 for account in pool.accounts)
 
 
 @pytest.mark.parametrize("fault", ["not_found", "no_licence", "bare_429"])
@@ -865,7 +865,7 @@ async def test_a_cooldown_that_ends_while_it_is_looked_at_is_no_fault(
 def hold(gateway: Gateway, email: str) -> Lease:
     """A request of somebody else that keeps the account busy."""
     others = {one.id for one in gateway.accounts.pool.accounts if one.email != email}
-    lease = gateway.accounts.pool.lease(AccountRequest("claude-sonnet-4-6:antigravity"), others)
+    lease = gateway.accounts.pool.lease(AccountRequest("claude-sonnet-4-6:antigravity", refused=others))
     assert lease is not None
     return lease
 

@@ -1,0 +1,83 @@
+"""The usable accounts as the pool knows them, and their state for one model at one moment. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from accounts.pool.cooldowns import ActiveCooldown, ModelBackoff
+    from accounts.pool.request import AccountRequest
+
+
+@dataclass(frozen=True, slots=True)
+class PooledAccount:
+    id: int
+    email: str
+    project_id: str
+    kind: str = "google"
+    quota_threshold: float | None = None
+    """A remaining fraction; None: the setting GLOBAL_QUOTA_THRESHOLD."""
+    model_quota_thresholds: Mapping[str, float] = field(default_factory=dict)
+    priority: int = 0
+    label: str = ""
+    """Shown to clients instead of the address; unique in the pool (accounts/pool/labels.py)."""
+
+    def threshold_for(self, request: AccountRequest) -> float | None:
+        """The model's threshold under its listed id, or under the id that is sent, else the account's."""
+        thresholds = self.model_quota_thresholds
+        return thresholds.get(request.model_id, thresholds.get(request.sent_id, self.quota_threshold))
+
+
+def without(accounts: list[PooledAccount], excluded: Collection[int]) -> list[PooledAccount]:
+    return [account for account in accounts if account.id not in excluded] if excluded else accounts
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The accounts that have the model. Each is in `free`, `busy` or `limited`."""
+
+    now: float
+    """When it was taken, in seconds since the epoch."""
+    backoff: ModelBackoff | None
+    """Set while the model itself has no capacity."""
+    free: list[PooledAccount] = field(default_factory=list)
+    """At no limit, and with fewer requests in flight than MAX_CONCURRENT_REQUESTS allows."""
+    healthy: list[PooledAccount] = field(default_factory=list)
+    """Those of `free` that are in no cooldown at all."""
+    busy: list[PooledAccount] = field(default_factory=list)
+    """At no limit, with as many requests in flight as allowed."""
+    limited: list[tuple[PooledAccount, ActiveCooldown]] = field(default_factory=list)
+    """Accounts at a limit with its cooldown, the earliest end first."""
+    probes: list[PooledAccount] = field(default_factory=list)
+    """Those of `limited` that one request may try now, if no other account can answer."""
+
+    @property
+    def ready(self) -> list[PooledAccount]:
+        return self.free + self.busy
+
+    @property
+    def usable(self) -> list[PooledAccount]:
+        """The accounts that a request could lease now."""
+        return self.free + self.probes if self.backoff is None else []
+
+    def return_at(self, excluded: Collection[int] = ()) -> float | None:
+        """The end of the backoff, else of the first limit; None: none is known."""
+        if self.backoff is not None:
+            return self.backoff.until
+        ends = (cooldown.until for account, cooldown in self.limited if account.id not in excluded)
+        return next(ends, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Why a request gets no account, for the error message."""
+
+    snapshot: Snapshot
+    """Of the moment of the decision."""
+    waiting: int
+    """Requests in the queue, for any model."""
+    is_queue_full: bool = False
+    """The request could have waited, had there been a place."""
