@@ -22,7 +22,7 @@ from accounts.kinds.registry import KINDS
 from accounts.models import Account
 from accounts.network import AccountsClient
 from accounts.quota.snapshots import store_quotas
-from accounts.status.states import enter_state
+from accounts.status.state_changes import enter_state
 
 if TYPE_CHECKING:
     from accounts.pool.pool import PooledAccount

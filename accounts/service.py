@@ -31,7 +31,7 @@ from accounts.network import AccountsClient
 from accounts.pool.cooldown_store import read_cooldowns, store_cooldowns
 from accounts.pool.pool import Pool, PooledAccount, read_usable_accounts
 from accounts.quota.snapshots import forget_old_quotas, quota_forecasts
-from accounts.status.states import enter_state
+from accounts.status.state_changes import enter_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

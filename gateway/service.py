@@ -7,12 +7,12 @@ from django.conf import settings
 
 from accounts import live_settings
 from accounts.service import AccountsService
-from gateway.large_requests.translator import RequestTranslator
-from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger.recorder import RequestRecorder
 from gateway.ledger.signature_store import StoredSignatures
 from gateway.ledger.writer import Ledger
 from gateway.models import read_routes, read_token_ratios, store_token_ratios
+from gateway.preparation.translator import RequestTranslator
+from gateway.preparation.workers import TranslationWorkers
 from gateway.relay.relay import Relay
 from gateway.relay.web_searches import WebSearches
 from gateway.routing.routes import Routes

@@ -20,10 +20,10 @@ from gateway.api.application import Api, send_error  # noqa: E402
 from gateway.bodies.arrival import BodyLimits, ClientGone, IncomingBody  # noqa: E402
 from gateway.errors import GatewayError  # noqa: E402
 from gateway.service import Gateway  # noqa: E402
-from proxy_site.serving.front_door import FrontDoor  # noqa: E402
 from proxy_site.serving.lifecycle import Lifespan, RequestsInFlight  # noqa: E402
 from proxy_site.serving.page_connections import ClosingConnections  # noqa: E402
 from proxy_site.serving.pages_without_database import WhileDatabaseAnswers  # noqa: E402
+from proxy_site.serving.proxy_headers import ProxyHeaders  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -105,7 +105,7 @@ body_limits = BodyLimits(
 pages = WhileDatabaseAnswers(ClosingConnections(get_asgi_application()), gateway.accounts.database)
 api_or_pages = ApiOrPages(Api(gateway, body_limits), BoundedPages(pages, body_limits))
 requests_in_flight = RequestsInFlight(
-    FrontDoor(api_or_pages, settings.TRUSTED_PROXIES, lambda: bool(settings.AUTH_TOKEN))
+    ProxyHeaders(api_or_pages, settings.TRUSTED_PROXIES, lambda: bool(settings.AUTH_TOKEN))
 )
 application = ProtocolTypeRouter(
     {

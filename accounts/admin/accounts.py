@@ -26,7 +26,7 @@ from accounts.operators import audit
 from accounts.quota.pools import QuotaPool, pools_of
 from accounts.quota.snapshots import history_lines
 from accounts.sign_in import pages
-from accounts.status.next_steps import required_action
+from accounts.status.required_action import required_action
 from accounts.values.times import second
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from django.utils.timesince import timesince
 
 from accounts.quota.pools import QuotaPool, empty_quotas
 from accounts.service import running_service
-from accounts.status.next_steps import required_action
+from accounts.status.required_action import required_action
 from accounts.values.times import minute
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from accounts.credentials.encryption import CredentialsUnreadable, seal, unseal,
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenGrant, refresh_access_token
 from accounts.models import Account, ClientProblem, SharedToken
-from accounts.status.states import enter_state
+from accounts.status.state_changes import enter_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping

@@ -3,8 +3,8 @@
 Neither question needs a person. A made-up code at the token endpoint is answered `invalid_client` to a wrong
 id or secret and `invalid_grant` to a right one (RFC 6749, 5.2: the client is authenticated first). The
 address for the browser, fetched without cookies, leads to an error page at once when Google refuses id,
-redirect address or scopes; captures of that are published (`accounts/google/refusals.py`). What depends on
-the account comes later.
+redirect address or scopes; captures of that are published (`accounts/google/oauth_errors.py`). What depends
+on the account comes later.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
-from accounts.google.refusals import CLIENT_ERRORS, GUIDE, REMEDIES, explain, read_error_page
+from accounts.google.oauth_errors import CLIENT_ERRORS, GUIDE, REMEDIES, explain, read_error_page
 from accounts.network import AccountsClient, CallFailed
 from accounts.values.outside import parse_object
 

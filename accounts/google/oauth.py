@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from accounts.google.refusals import CLIENT_ERRORS, GUIDE, explain
+from accounts.google.oauth_errors import CLIENT_ERRORS, GUIDE, explain
 from accounts.network import AccountsClient, CallFailed
 from accounts.values.outside import number, parse_object, word
 from accounts.values.sanitize import truncate

@@ -20,7 +20,7 @@ from requests.exceptions import ContentDecodingError
 from requests_oauthlib import OAuth2Session
 
 from accounts.google.oauth import LONGEST_TOKEN, ClientSecretWrong
-from accounts.google.refusals import CLIENT_ERRORS, GUIDE, explain
+from accounts.google.oauth_errors import CLIENT_ERRORS, GUIDE, explain
 from accounts.network import ANSWER_BYTES, TIMEOUT_SECONDS, is_loopback, proxy_for, tls_context
 from accounts.values.emails import parse_email
 from accounts.values.outside import NotJson, parse_json, word

@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.credentials.encryption import CredentialsUnreadable, seal, unseal
 from accounts.google.client_check import check_client
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
-from accounts.google.refusals import explain
+from accounts.google.oauth_errors import explain
 from accounts.google.sign_in import (
     CodeRefused,
     SignedIn,

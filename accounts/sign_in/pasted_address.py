@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from accounts.google.refusals import explain, read_error_page
+from accounts.google.oauth_errors import explain, read_error_page
 
 CALLBACK_PATH = "/oauth-callback"
 BEGINNINGS = ("?", "code=", "state=", "localhost", "127.0.0.1", "[::1]", CALLBACK_PATH)

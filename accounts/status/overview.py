@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from accounts.quota.pools import empty_quotas, pools_of
-from accounts.status.next_steps import required_action
+from accounts.status.required_action import required_action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from gateway.bodies.shape import Body
     from gateway.dialects.base import Dialect, RequestParser
-    from gateway.large_requests.translator import ReadRequest
+    from gateway.preparation.translator import ReadRequest
     from gateway.service import Gateway
 
 logger = logging.getLogger(__name__)

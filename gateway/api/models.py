@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.api.application import ApiRequest, JsonResponse
 from gateway.api.endpoint import endpoint
 from gateway.errors import InvalidRequest, NotFound
-from gateway.routing import catalog
+from gateway.routing import resolution
 from gateway.routing.names import alias_of
 from gateway.routing.release_dates import released_at
 
@@ -27,7 +27,7 @@ PICKER_OF_CLAUDE_CODE = "claude-code/"
 @endpoint("GET", "HEAD")
 async def models(request: ApiRequest) -> HttpResponseBase:
     offered = await request.gateway.relay.offered_models()
-    names = request.gateway.routes.listed(catalog.visible(offered), offered)
+    names = request.gateway.routes.listed(resolution.visible(offered), offered)
     if request.headers.get("user-agent", "").startswith(PICKER_OF_CLAUDE_CODE):
         names = [alias_of(name) for name in names]
     page = _page(names, request.GET.get("after_id"), request.GET.get("before_id"), _limit(request))
@@ -47,14 +47,14 @@ async def model(request: ApiRequest, model_id: str) -> HttpResponseBase:
     offered = await request.gateway.relay.offered_models()
     offer = offered.get(_upstream_id(request, model_id, offered))
     if offer is None:
-        there = ", ".join(request.gateway.routes.listed(catalog.visible(offered), offered))
+        there = ", ".join(request.gateway.routes.listed(resolution.visible(offered), offered))
         raise NotFound(f"model: {model_id} is not known here. There is: {there}.")
     return JsonResponse(_model_object(model_id, offer))
 
 
 def _upstream_id(request: ApiRequest, name: str, offered: Mapping[str, ModelOffer]) -> str:
     routed = request.gateway.routes.route(name).upstream_model
-    return routed or catalog.resolve(name, offered, thinking=None)
+    return routed or resolution.resolve(name, offered, thinking=None)
 
 
 def _model_object(model_id: str, offer: ModelOffer) -> dict[str, Any]:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from gateway.dialects.base import Dialect
-    from gateway.large_requests.request import RequestSummary
-    from gateway.large_requests.translator import ReadRequest
+    from gateway.preparation.request import RequestSummary
+    from gateway.preparation.translator import ReadRequest
     from gateway.service import Gateway
 
     AnyAnswer = Answer | CheckedAnswer

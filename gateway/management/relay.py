@@ -9,10 +9,10 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 
 from accounts.service import AccountsService
-from gateway.large_requests.translator import RequestTranslator
-from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger.signature_store import StoredSignatures
 from gateway.models import read_routes
+from gateway.preparation.translator import RequestTranslator
+from gateway.preparation.workers import TranslationWorkers
 from gateway.relay.relay import Relay
 from gateway.routing.token_ratios import TokenRatios
 from gateway.upstreams.registry import make_upstreams

@@ -12,7 +12,7 @@ from accounts.live_settings import live
 from accounts.models import Account, Cooldown
 from accounts.quota.pools import QuotaPool, empty_quotas, is_in_use, mode_in_use, pools_of
 from accounts.quota.snapshots import QuotaForecast, quota_forecasts
-from accounts.status.next_steps import RequiredAction, required_action
+from accounts.status.required_action import RequiredAction, required_action
 from accounts.values.times import clock, minute, second
 from gateway.models import ModelRoute
 

@@ -26,7 +26,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.ledger import search, usage
-from gateway.ledger.time_spans import NotATime, parse_time
+from gateway.ledger.time_arguments import NotATime, parse_time
 from gateway.models import ServerInstance
 from gateway.operator_api import limits
 from gateway.telemetry.activity import Listener

@@ -1,12 +1,12 @@
-"""The operator's model routes, in memory. catalog.py decides where no route does. Pure."""
+"""The operator's model routes, in memory. resolution.py decides where no route does. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.routing.catalog import MAX_HOPS
 from gateway.routing.names import plain_name
+from gateway.routing.resolution import MAX_HOPS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route. `upstream_model` and `fallback` are upstream ids; "" leaves the choice to catalog.py."""
+    """A route. `upstream_model` and `fallback` are upstream ids; "" leaves the choice to resolution.py."""
 
     upstream_model: str = ""
     fallback: str = ""

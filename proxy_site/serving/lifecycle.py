@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.service import Gateway
-    from proxy_site.serving.front_door import Receive, Scope, Send
+    from proxy_site.serving.proxy_headers import Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Limits that a server must keep before the application sees a request, and the answers to what breaks them.
 
-The application keeps all others (gateway/bodies/arrival.py, front_door.py).
+The application keeps all others (gateway/bodies/arrival.py, proxy_headers.py).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.db import connections
 
 if TYPE_CHECKING:
-    from proxy_site.serving.front_door import Receive, Scope, Send
+    from proxy_site.serving.proxy_headers import Receive, Scope, Send
 
 
 class ClosingConnections:

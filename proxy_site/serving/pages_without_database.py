@@ -12,7 +12,7 @@ from gateway.errors import Unavailable
 
 if TYPE_CHECKING:
     from accounts.database.watch import DatabaseWatch
-    from proxy_site.serving.front_door import Receive, Scope, Send
+    from proxy_site.serving.proxy_headers import Receive, Scope, Send
 
 RETRY_AFTER_SECONDS = 5
 WITHOUT_DATABASE = ("/static/",)

@@ -329,7 +329,7 @@ class GatewayServer:
             interface="asgi3",
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # front_door.py decides whom to believe
+            proxy_headers=False,  # proxy_headers.py decides whom to believe
             timeout_keep_alive=IDLE_SECONDS,
             ws="websockets-sansio",
             ws_max_size=LARGEST_WEBSOCKET_MESSAGE,

@@ -11,7 +11,7 @@ import pytest
 
 from accounts.command_line import container_prefix, manage, program
 from accounts.models import Account
-from accounts.status.next_steps import required_action
+from accounts.status.required_action import required_action
 from tests.live_gateway import PROJECT, clean_environment
 
 if TYPE_CHECKING:

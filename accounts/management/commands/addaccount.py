@@ -19,7 +19,7 @@ from accounts.operators.audit import ADDITION, record_command
 from accounts.sign_in import attempts
 from accounts.sign_in.callback_server import CallbackListener, NoPortFree
 from accounts.sign_in.pasted_address import AnswerUnusable
-from accounts.status.next_steps import required_action
+from accounts.status.required_action import required_action
 from accounts.values.emails import parse_email
 
 POLL_SECONDS = 0.2

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts.management.operator_command import OperatorCommand
 from accounts.operators.audit import record_command
-from accounts.status.next_steps import required_action
+from accounts.status.required_action import required_action
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

@@ -24,7 +24,7 @@ from gateway.ledger.search import (
     whole_id,
     with_attempts_as_json,
 )
-from gateway.ledger.time_spans import NotATime, parse_time
+from gateway.ledger.time_arguments import NotATime, parse_time
 from gateway.models import MESSAGES, SAFEGUARDS, RequestAttempt, RequestLog
 
 if TYPE_CHECKING:

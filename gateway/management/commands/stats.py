@@ -14,7 +14,7 @@ from accounts.management.tables import Layout, duration, number, table
 from accounts.values.times import minute
 from gateway.ledger import usage
 from gateway.ledger.record import tokens_of
-from gateway.ledger.time_spans import NotATime, parse_time
+from gateway.ledger.time_arguments import NotATime, parse_time
 from gateway.operator_api import limits
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from accounts.pool.pool import read_usable_accounts
-from accounts.status.next_steps import required_action
+from accounts.status.required_action import required_action
 
 pytestmark = pytest.mark.django_db
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from accounts.credentials.passphrases import PassphraseWrong
 from accounts.models import Account, Revision
-from accounts.status.next_steps import required_action
-from accounts.status.states import enter_state
+from accounts.status.required_action import required_action
+from accounts.status.state_changes import enter_state
 from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.exporting import export
 from accounts.transfer.importing import preview, store

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from gateway.ledger.time_spans import NotATime, parse_time
+from gateway.ledger.time_arguments import NotATime, parse_time
 
 NOW = datetime(2026, 11, 24, 10, 15, 30, 500, tzinfo=UTC)
 

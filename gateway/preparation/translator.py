@@ -10,8 +10,8 @@ import orjson
 from accounts.live_settings import live
 from gateway.bodies.request_json import parse_json
 from gateway.bodies.shape import Body, count_structure, has_few_values, refuse_depth
-from gateway.large_requests import jobs
-from gateway.large_requests.request import LargeRequest, RequestSummary, summarize
+from gateway.preparation import jobs
+from gateway.preparation.request import LargeRequest, RequestSummary, summarize
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.request.structured_output import wanted_schema
 from gateway.translation.request.tools import are_quickly_translated, offered_tools
@@ -22,8 +22,8 @@ from gateway.translation.web_search.request import translate_search
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.base import RequestParser
-    from gateway.large_requests.workers import TranslationWorkers
     from gateway.ledger.signature_store import StoredSignatures
+    from gateway.preparation.workers import TranslationWorkers
     from gateway.routing.token_ratios import TokenRatios
     from gateway.routing.upstream_model import Family, UpstreamModel
     from gateway.translation.web_search.asked import Search

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
-from gateway.large_requests.request import (
+from gateway.preparation.request import (
     STAYS_IN_THE_BODY,
     RequestSummary,
     completed,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy_site.serving.front_door import FORWARDING, FrontDoor
+from proxy_site.serving.proxy_headers import FORWARDING, ProxyHeaders
 
 HOST = (b"host", b"gateway.example.com")
 
@@ -31,8 +31,8 @@ async def come_in(
         "client": [peer, 4711] if peer else None,
         "headers": [HOST, *((name.encode(), value.encode("latin1")) for name, value in headers)],
     }
-    door = FrontDoor(application, [one for one in trusted.split(",") if one], lambda: key)
-    await door(scope, None, send)  # type: ignore[arg-type]  # nothing is received here
+    proxy_headers = ProxyHeaders(application, [one for one in trusted.split(",") if one], lambda: key)
+    await proxy_headers(scope, None, send)  # type: ignore[arg-type]  # nothing is received here
     return seen
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.dialects.anthropic.messages import MessagesParser
-from gateway.large_requests.translator import RequestTranslator
-from gateway.large_requests.workers import TranslationWorkers
 from gateway.ledger.signature_store import StoredSignatures
+from gateway.preparation.translator import RequestTranslator
+from gateway.preparation.workers import TranslationWorkers
 from gateway.routing.token_ratios import TokenRatios
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts.google.refusals import REMEDIES, ErrorPage, explain, read_error_page
+from accounts.google.oauth_errors import REMEDIES, ErrorPage, explain, read_error_page
 from accounts.values.sanitize import UNSAFE
 from tests.accounts.values.any_json import TEXTS
 from tests.live_gateway import PROJECT

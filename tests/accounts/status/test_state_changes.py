@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.models import Account
-from accounts.status.states import enter_state
+from accounts.status.state_changes import enter_state
 from tests.live_gateway import free_port
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What is judged of every request first, from its headers alone: whom it was meant for, and who passed it on.
+"""Checks the Host and forwarding headers of each request, before anything else looks at it.
 
 A reverse proxy on this machine would make everybody look like a program on this machine. Behind one that
 TRUSTED_PROXIES names, the client's own address and scheme count; what any other sender says of them does not.
@@ -41,8 +41,8 @@ FORWARDING = {
 """What reverse proxies add; one of them is enough to know."""
 
 
-class FrontDoor:
-    """Around an ASGI application for HTTP. `has_key` is asked whether there is an AUTH_TOKEN."""
+class ProxyHeaders:
+    """ASGI middleware for HTTP. `has_key` returns whether there is an AUTH_TOKEN."""
 
     def __init__(self, application: Any, trusted_proxies: Iterable[str], has_key: Callable[[], bool]) -> None:
         self._application = application

@@ -17,18 +17,18 @@ from gateway.bodies.request_json import parse_json
 from gateway.bodies.shape import refuse_depth
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError, InvalidRequest, RateLimited, Unavailable
-from gateway.large_requests import jobs
-from gateway.large_requests import translator as translator_module
-from gateway.large_requests import workers as workers_module
-from gateway.large_requests.request import (
+from gateway.preparation import jobs
+from gateway.preparation import translator as translator_module
+from gateway.preparation import workers as workers_module
+from gateway.preparation.request import (
     LONGEST_FIRST_TEXT,
     STAYS_IN_THE_BODY,
     LargeRequest,
     fields_of,
     summarize,
 )
-from gateway.large_requests.translator import MOST_MENDED_HERE
-from gateway.large_requests.workers import TranslationWorkers
+from gateway.preparation.translator import MOST_MENDED_HERE
+from gateway.preparation.workers import TranslationWorkers
 from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.signatures import key_of_text
 from gateway.translation.tokens.token_estimate import estimate_input_tokens
@@ -36,14 +36,14 @@ from gateway.translation.web_search.answer import without_search
 from gateway.translation.web_search.asked import asked_search
 from gateway.translation.web_search.request import translate_search
 from tests.builders import a_model, a_text, a_tool, a_tool_result, a_tool_use, assistant, user
-from tests.gateway.large_requests.conftest import PARSER
-from tests.gateway.large_requests.failing import fail
+from tests.gateway.preparation.conftest import PARSER
+from tests.gateway.preparation.failing import fail
 
 if TYPE_CHECKING:
     import httpx
 
-    from gateway.large_requests.translator import RequestTranslator
     from gateway.ledger.signature_store import StoredSignatures
+    from gateway.preparation.translator import RequestTranslator
     from gateway.service import Gateway
     from proxy_site.emulator.server import EmulatorServer
 

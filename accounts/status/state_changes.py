@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.command_line import manage
 from accounts.models import Account, Revision
-from accounts.status.next_steps import required_action
+from accounts.status.required_action import required_action
 
 logger = logging.getLogger(__name__)
 

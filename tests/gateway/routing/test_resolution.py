@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.google.code_assist import ModelOffer
-from gateway.routing.catalog import fallback_chain, offered_in_cli, resolve, visible
 from gateway.routing.names import plain_name
+from gateway.routing.resolution import fallback_chain, offered_in_cli, resolve, visible
 
 OFFERED = [
     "claude-opus-4-5-thinking",

@@ -16,13 +16,13 @@ import pytest
 
 from benchmarks.attack_bodies import ATTACKS
 from gateway.errors import GatewayError
-from gateway.large_requests import workers as workers_module
+from gateway.preparation import workers as workers_module
 from tests.builders import a_model
-from tests.gateway.large_requests.conftest import PARSER
+from tests.gateway.preparation.conftest import PARSER
 
 if TYPE_CHECKING:
-    from gateway.large_requests.translator import RequestTranslator
-    from gateway.large_requests.workers import TranslationWorkers
+    from gateway.preparation.translator import RequestTranslator
+    from gateway.preparation.workers import TranslationWorkers
 
 pytestmark = pytest.mark.slow
 

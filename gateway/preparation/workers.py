@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from gateway.errors import InvalidRequest, Unavailable
-from gateway.large_requests.worker import receive
+from gateway.preparation.worker import receive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.bodies.shape import Body
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.base import RequestParser
-    from gateway.large_requests.worker import Job
+    from gateway.preparation.worker import Job
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -160,7 +160,7 @@ class _Worker:
         self._connection, theirs = Pipe()
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                [sys.executable, "-m", "gateway.large_requests.worker", str(theirs.fileno())],
+                [sys.executable, "-m", "gateway.preparation.worker", str(theirs.fileno())],
                 cwd=PROJECT,
                 env={**os.environ, **ENVIRONMENT},
                 pass_fds=[theirs.fileno()],

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gateway.large_requests.jobs  # noqa: F401  # ahead of the first job
+import gateway.preparation.jobs  # noqa: F401  # ahead of the first job
 from gateway.bodies.request_json import parse_json
 from gateway.errors import GatewayError
 
