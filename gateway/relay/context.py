@@ -1,4 +1,4 @@
-"""The state of one client request: what is sent, what was tried, and the error when no account is left."""
+"""The state of one client request: what is sent, and what was tried."""
 
 from __future__ import annotations
 
@@ -13,26 +13,19 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from accounts.pool.request import AccountRequest
-from accounts.pool.snapshot import without
 from accounts.values.sanitize import truncate
-from gateway.errors import GatewayError, OperatorMustAct, Overloaded, RateLimited
-from gateway.relay.error_messages import Attempt, next_try, sentence
-from gateway.relay.error_policy import ACCOUNTS_PAGE
+from gateway.relay.error_messages import Attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Iterator
 
-    from accounts.pool.snapshot import PooledAccount, Snapshot, Unavailable
+    from accounts.pool.snapshot import PooledAccount
     from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.errors import GatewayError
     from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.request.request import TranslatedRequest
 
 logger = logging.getLogger(__name__)
-
-RETRY_BY_ITSELF_SECONDS = 60.0
-"""Claude Code waits this long for a `retry-after` and gives up at once when it is longer."""
-BUSY_RETRY_SECONDS = 5.0
-SHORT_BACKOFF_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,73 +163,8 @@ class RequestContext:
         if self.on_failed_attempt is not None:
             self.on_failed_attempt(attempt)
 
-    def given_up(self, learned: Learned, why: Unavailable) -> GatewayError:
-        """The error when no account will answer for the model. What is over soonest comes first: a backoff of
-        the model, busy accounts, an upstream with transient failures, limits."""
-        if why.is_queue_full:
-            return Overloaded("Too many requests wait already.", retry_after_seconds=10)
-        snapshot, excluded = why.snapshot, learned.request.excluded
-        now, model_id = snapshot.now, learned.request.listed_id
-        if snapshot.backoff is not None:
-            return _without_capacity(model_id, snapshot.backoff.until, now)
-        busy = without(snapshot.busy, excluded)
-        if busy and not without(snapshot.free, excluded):
-            return RateLimited(_all_busy(len(busy), why.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
-        last_of_each = {one.email: one for one in self.attempts if one.model_id == model_id}
-        attempts = [*last_of_each.values(), *_not_asked(model_id, snapshot, last_of_each)]
-        if learned.last_error is not None and learned.last_is_passing and snapshot.ready:
-            return self._with_all_attempts(learned.last_error, model_id, attempts, now)
-        returns = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
-        if returns:
-            said = sentence(model_id, attempts, now, settings.LOCAL_TIME_ZONE)
-            return _limited(said, min(returns) - now)
-        if learned.last_error is None:
-            return OperatorMustAct(
-                f"No account can be used now. The operator finds what each of them needs at {ACCOUNTS_PAGE}."
-            )
-        return self._with_all_attempts(learned.last_error, model_id, attempts, now)
-
-    def _with_all_attempts(
-        self, error: GatewayError, model_id: str, attempts: list[Attempt], now: float
-    ) -> GatewayError:
-        if len(attempts) < 2:
-            return error
-        said = sentence(model_id, attempts, now, settings.LOCAL_TIME_ZONE)
-        if isinstance(error, OperatorMustAct):
-            said += f" The operator finds what each of them needs at {ACCOUNTS_PAGE}."
-        return type(error)(said)
-
 
 def session_id_for(seed: str) -> str:
     """Google's name for a conversation: a minus sign and 63 bits, always the same for one seed."""
     digest = hashlib.sha256(seed.encode("utf-8", "replace")).digest()
     return f"-{int.from_bytes(digest[:8], 'big') >> 1}"
-
-
-def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:
-    """Without `retry-after` unless it is short: a client that has another model is to switch, not to wait."""
-    said = f"{model_id} has no capacity at the moment, whichever account asks."
-    wait = until - now
-    retry_after = wait if wait <= SHORT_BACKOFF_SECONDS else None
-    return Overloaded(
-        f"{said} {next_try(until, now, settings.LOCAL_TIME_ZONE)}", retry_after_seconds=retry_after
-    )
-
-
-def _not_asked(model_id: str, snapshot: Snapshot, asked: Container[str]) -> list[Attempt]:
-    """The accounts that were not asked because they are at their limit."""
-    return [
-        Attempt(account.label, account.email, model_id, cooldown.reason, cooldown.until)
-        for account, cooldown in snapshot.limited
-        if account.email not in asked
-    ]
-
-
-def _limited(text: str, wait_seconds: float) -> RateLimited:
-    by_itself = None if wait_seconds <= RETRY_BY_ITSELF_SECONDS else False
-    return RateLimited(text, retry_after_seconds=wait_seconds, should_retry=by_itself)
-
-
-def _all_busy(count: int, waiting: int) -> str:
-    accounts = "The account is" if count == 1 else f"All {count} accounts are"
-    return f"{accounts} busy with as many requests as allowed, and {waiting} more wait."

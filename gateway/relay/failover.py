@@ -21,6 +21,7 @@ from accounts.models import Account
 from accounts.pool.snapshot import Unavailable, without
 from gateway.relay.error_messages import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT
 from gateway.relay.error_policy import FAILURES, Failure, failure_of
+from gateway.relay.final_error import final_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ class Failover:
                 self.learned.request, context.deadline, may_wait=may_wait, while_waiting=context.in_queue
             )
             if isinstance(lease, Unavailable):
-                raise context.given_up(self.learned, lease)
+                raise final_error(context, self.learned, lease)
             answer = await self._try_account(lease)
             if not isinstance(answer, Failure):
                 return answer
@@ -136,14 +137,14 @@ class Failover:
         if not without(why.snapshot.ready, request.excluded):
             return  # a limit is waited for now, if it is worth it
         if context.passing_failures >= settings.UPSTREAM_CALL_LIMIT:
-            raise context.given_up(self.learned, why)
+            raise final_error(context, self.learned, why)
         has_another = bool(without(why.snapshot.free, request.excluded.union(request.failed)))
         has_another |= bool(context.attempt.endpoint) and self._has_untried_base()
         if has_another and context.passing_failures < _calls_without_pause() and not context.rounds:
             return
         pause = min(FIRST_PAUSE_SECONDS * 2.0**context.rounds, LONGEST_PAUSE_SECONDS)
         if not may_pause or context.rounds >= live("MAX_RETRIES") or pause >= context.seconds_left:
-            raise context.given_up(self.learned, why)
+            raise final_error(context, self.learned, why)
         context.rounds += 1
         with context.waiting():
             await asyncio.sleep(pause)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from accounts.pool.pool import Lease
     from accounts.service import AccountsService
-    from gateway.large_requests.translator import RequestTranslator
+    from gateway.preparation.translator import RequestTranslator
     from gateway.relay.context import PreparedRequest, RequestContext
     from gateway.translation.signatures import SignatureStore
 

@@ -28,7 +28,7 @@ from gateway.errors import (
 from gateway.relay.context import PreparedRequest, RequestContext
 from gateway.relay.failover import Failover
 from gateway.relay.model_call import ModelCaller
-from gateway.routing import catalog
+from gateway.routing import resolution
 from gateway.routing.upstream_model import UpstreamModel, upstream_model
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from accounts.google.code_assist import ModelOffer
     from accounts.service import AccountsService
     from gateway.dialects.anthropic.messages import MessagesRequest
-    from gateway.large_requests.translator import RequestTranslator
     from gateway.ledger.signature_store import StoredSignatures
+    from gateway.preparation.translator import RequestTranslator
     from gateway.relay.answer import Answer
     from gateway.routing.routes import Routes
     from gateway.translation.web_search.asked import Search
@@ -104,7 +104,7 @@ class Relay:
     async def search_models(self) -> list[str]:
         """Those that search the web, the newest first. Raises OperatorMustAct."""
         await self.offered_models()
-        return catalog.search_models(self._accounts.offered_models())
+        return resolution.search_models(self._accounts.offered_models())
 
     def _offered(self) -> Offers:
         """What may be asked for in the header mode of now; put together when something changes."""
@@ -113,7 +113,7 @@ class Relay:
             return listed
         known_listed, known_in_cli, offered = self._offered_in_cli
         if known_listed is not listed or known_in_cli is not in_cli:
-            offered = catalog.offered_in_cli(listed, in_cli)
+            offered = resolution.offered_in_cli(listed, in_cli)
             self._offered_in_cli = (listed, in_cli, offered)
         return offered
 
@@ -122,7 +122,7 @@ class Relay:
         routed nor stands for a model on offer; while nothing is offered yet, any name will do."""
         offered = self._offered()
         routed = self._routes().route(request.model).upstream_model
-        model_id = routed or catalog.resolve(request.model, offered, _asks_for_thinking(request))
+        model_id = routed or resolution.resolve(request.model, offered, _asks_for_thinking(request))
         if offered and not routed and model_id not in offered:
             raise self._model_unknown(request.model)
         return upstream_model(model_id, header_mode=live("GEMINI_HEADER_MODE"))
@@ -138,14 +138,14 @@ class Relay:
         thinking = _asks_for_thinking(request)
         routes = self._routes()
         routed = routes.route(request.model).upstream_model
-        model_id = routed or catalog.resolve(request.model, offered, thinking)
+        model_id = routed or resolution.resolve(request.model, offered, thinking)
         prepared = await self._prepare(model_id, request, context)
         if offered and not routed and prepared.model.listed_id not in offered and model_id not in offered:
             context.unknown_models.add(prepared.model.listed_id)
         chain: list[str] = []
         if live("FALLBACK") and context.may_fall_back:
             chain = routes.fallback_chain(request.model, model_id, offered)
-            chain = chain or catalog.fallback_chain(model_id, offered, thinking)
+            chain = chain or resolution.fallback_chain(model_id, offered, thinking)
         if not chain:
             return await self._failover(prepared, context).answer(may_wait=True)
         try:
@@ -232,7 +232,7 @@ class Relay:
                 retry_after_seconds=MODELS_KNOWN_SECONDS,
             )
         offered = self._offered()
-        names = ", ".join(self._routes().listed(catalog.visible(offered), offered))
+        names = ", ".join(self._routes().listed(resolution.visible(offered), offered))
         return NotFound(f"model: {name} is not known here. There is: {names or 'none yet'}.")
 
     def _accounts_missing(self) -> GatewayError:
