@@ -250,4 +250,4 @@ def test_an_empty_quota_is_shown_with_its_reset_everywhere(
         assert re.search(rf"{account.email} .*\n +Claude, GPT {empty}", said(running, "listaccounts"))
         assert re.search(rf"{account.email} +Claude, GPT +0% +{empty}", said(running, "stats", "limits"))
     rows = orjson.loads(said(running, "listaccounts", "--json"))["rows"]
-    assert all(re.fullmatch(rf"Claude, GPT {empty}", row["dry"]) for row in rows)
+    assert all(re.fullmatch(rf"Claude, GPT {empty}", row["empty"]) for row in rows)

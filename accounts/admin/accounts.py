@@ -271,7 +271,7 @@ def _facts(account: Account) -> dict[str, Any]:
     pools = pools_of([account.pk])[account.pk]
     return {
         "account": account,
-        "advice": required_action(account),
+        "required_action": required_action(account),
         "state_badge": columns.state_badge(account, pools),
         "tier_badge": columns.tier_badge(account.tier),
         "used": columns.ago(account.last_used_at),

@@ -89,8 +89,8 @@ class QuotaPool:
             "left": self.left,
             "full_again_at": self.back_at,
             "seen_at": self.newest.seen_at if self.newest else None,
-            "is_dry": self.is_empty,
-            "outlook": self.sentence,
+            "is_empty": self.is_empty,
+            "forecast": self.sentence,
         }
 
 

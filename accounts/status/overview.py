@@ -20,7 +20,7 @@ def describe(accounts: Iterable[Account]) -> list[dict[str, Any]]:
     return [
         {
             **_facts(account),
-            "dry": empty_quotas(pools[account.pk]),
+            "empty": empty_quotas(pools[account.pk]),
             "quotas": [pool.as_json() for pool in pools[account.pk]],
         }
         for account in chosen
@@ -34,7 +34,7 @@ def _facts(account: Account) -> dict[str, Any]:
         "usable": account.is_usable,
         "state": account.state,
         "state_since": account.state_since,
-        "advice": asdict(action) if action else None,
+        "required_action": asdict(action) if action else None,
         "enabled": account.enabled,
         "tier": account.tier,
         "project_id": account.project_id,

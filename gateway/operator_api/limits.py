@@ -106,7 +106,7 @@ def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any
             model_id: {"isRateLimited": True, "reason": cooldown.reason, "resetTime": cooldown.until}
             for model_id, cooldown in one.limits.items()
         },
-        "dry": one.empty_quotas or None,
+        "empty": one.empty_quotas or None,
         "pools": [pool.as_json() for pool in one.pools],
         "limits": {model_id: _quota_as_json(one.quotas.get(model_id)) for model_id in models},
     }
@@ -121,7 +121,7 @@ def _quota_as_json(quota: QuotaForecast | None) -> dict[str, Any] | None:
         "remaining": "N/A" if fraction is None else f"{fraction:.0%}",
         "remainingFraction": fraction,
         "resetTime": quota.reset_at,
-        "outlook": quota.sentence or None,
+        "forecast": quota.sentence or None,
     }
 
 

@@ -131,7 +131,7 @@ def test_without_accepted_terms_an_account_is_kept_unused(
     assert b"Terms not accepted" in added.stdout
     listed = orjson.loads(manage("listaccounts", "--json", env=env).stdout)["rows"][0]
     assert listed["usable"] is False
-    assert listed["advice"]["command"] == "enableaccount ada@example.com --accept-terms"
+    assert listed["required_action"]["command"] == "enableaccount ada@example.com --accept-terms"
 
 
 def test_a_cancelled_sign_in_ends_with_the_reason(env: dict[str, str], emulator: EmulatorServer) -> None:

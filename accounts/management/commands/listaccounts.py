@@ -35,10 +35,10 @@ class Command(OperatorCommand):
         self.stdout.write(layout.head)
         for row, line in zip(rows, layout.lines(cells), strict=True):
             self.stdout.write(line)
-            if row["advice"]:
-                self._print_action(row["advice"])
-            elif row["dry"] and not _are_all_empty(row):
-                self.stdout.write(f"    {row['dry']}")
+            if row["required_action"]:
+                self._print_action(row["required_action"])
+            elif row["empty"] and not _are_all_empty(row):
+                self.stdout.write(f"    {row['empty']}")
 
     def _print_action(self, action: dict[str, Any]) -> None:
         since = f" (since {minute(action['since'])})" if action["since"] else ""
@@ -49,11 +49,11 @@ class Command(OperatorCommand):
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    action, used = row["advice"], row["last_used_at"]
+    action, used = row["required_action"], row["last_used_at"]
     known = [one["remaining_fraction"] for one in row["quotas"] if one["remaining_fraction"] is not None]
     return (
         row["email"],
-        action["problem"] if action else row["dry"] if _are_all_empty(row) else "OK",
+        action["problem"] if action else row["empty"] if _are_all_empty(row) else "OK",
         row["tier"],
         f"{min(known):.0%}" if known else "unknown",
         minute(used) if used else "never",
@@ -62,4 +62,4 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _are_all_empty(row: dict[str, Any]) -> bool:
     """Whether all quotas that requests use are empty; text about a single quota begins with its name."""
-    return str(row["dry"]).startswith("empty")
+    return str(row["empty"]).startswith("empty")

@@ -35,5 +35,5 @@ class Command(OperatorCommand):
 
 
 def _lines(row: dict[str, Any]) -> list[str]:
-    quotas = [f"  {one['pool']:<20} {one['left']:>7}  {one['outlook']}".rstrip() for one in row["quotas"]]
+    quotas = [f"  {one['pool']:<20} {one['left']:>7}  {one['forecast']}".rstrip() for one in row["quotas"]]
     return [row["email"], *quotas]

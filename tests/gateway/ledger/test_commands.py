@@ -224,7 +224,7 @@ def test_large_numbers_are_shortened() -> None:
 
 @pytest.fixture
 def some_accounts() -> None:
-    """Ada is well, Brian rests, Carol must sign in again, Dennis has nothing left, of Edsger nobody knows."""
+    """Ada is ready, Brian in a cooldown, Carol invalid, Dennis without quota, Edsger without a snapshot."""
     has_left(an_account("ada"), 0.82)
     brian = an_account("brian")
     has_left(brian, 0.5)
@@ -280,7 +280,7 @@ def test_limits_as_csv_and_json(some_accounts: None) -> None:
 
     assert (left["ada@example.com"], left["edsger@example.com"]) == ("82%", "unknown")
     assert accounts["dennis@example.com"]["limits"][SONNET]["remainingFraction"] == 0.0
-    assert accounts["dennis@example.com"]["dry"].startswith("Claude, GPT empty until ")
+    assert accounts["dennis@example.com"]["empty"].startswith("Claude, GPT empty until ")
     assert accounts["edsger@example.com"]["limits"][SONNET]["remainingFraction"] is None
 
 

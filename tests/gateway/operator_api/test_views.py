@@ -580,7 +580,7 @@ def has_left(account: Account, fraction: float | None, model: str = SONNET, hour
 
 @pytest.fixture
 def some_accounts(db: None) -> None:
-    """Ada is well, Brian rests, Carol must sign in again, Dennis has nothing left, of Edsger nobody knows."""
+    """Ada is ready, Brian in a cooldown, Carol invalid, Dennis without quota, Edsger without a snapshot."""
     now = timezone.now()
     has_left(an_account("ada", project_id="ada-1", quota_threshold=0.1, last_used_at=now), 0.82)
     brian = an_account("brian")
