@@ -70,7 +70,7 @@ class Environment:
         # Not read by django-environ, which would take a value such as "$ecret" for another variable's name.
         value = self._values.get(name, default).strip()
         if one_of and value not in one_of:
-            raise self._refusal(name, value, f"one of {', '.join(one_of)}")
+            raise self._setting_error(name, value, f"one of {', '.join(one_of)}")
         return value
 
     def boolean(self, name: str, default: bool, *, foreign_is_false: bool = False) -> bool:
@@ -84,7 +84,7 @@ class Environment:
         if foreign_is_false:
             self.warnings.append(f"{name}: {value!r} is not true or false, and counts as false.")
             return False
-        raise self._refusal(name, value, "true or false")
+        raise self._setting_error(name, value, "true or false")
 
     def time_zone(self, name: str) -> tzinfo:
         """A time zone; UTC with a warning for an unknown one, since other programs accept more values in
@@ -103,7 +103,7 @@ class Environment:
         except ValueError:
             number = low - 1
         if not low <= number <= high:
-            raise self._refusal(name, value, f"a whole number from {low} to {high}")
+            raise self._setting_error(name, value, f"a whole number from {low} to {high}")
         return number
 
     def timeout(self, name: str, default: int, *, most: int) -> float:
@@ -118,7 +118,7 @@ class Environment:
         except ValueError:
             number = -1
         if not 0 <= number < 1:  # false for "nan" as well
-            raise self._refusal(name, value, "a number from 0 to 0.99")
+            raise self._setting_error(name, value, "a number from 0 to 0.99")
         return number
 
     def listing(self, name: str, default: tuple[str, ...] = ()) -> list[str]:
@@ -165,7 +165,7 @@ class Environment:
         """A value for an HTTP header: printable ASCII."""
         value = self.text(name, default)
         if not (value.isascii() and value.isprintable()):
-            raise self._refusal(name, value, "a text of ASCII characters in one line")
+            raise self._setting_error(name, value, "a text of ASCII characters in one line")
         return value
 
     def certificates(self, name: str) -> str:
@@ -185,13 +185,13 @@ class Environment:
         value = self.text(name) or default
         allowed = "an address such as postgres://user:password@host/name"
         if not value.startswith(("sqlite://", "postgres://", "postgresql://")) or not value.isprintable():
-            raise self._refusal(name, value, allowed)
+            raise self._setting_error(name, value, allowed)
         try:
             config = dict(environ.Env.db_url_config(value))
         except ValueError:  # whose text may quote the password
-            raise self._refusal(name, value, allowed) from None
+            raise self._setting_error(name, value, allowed) from None
         if not DATABASE_HOST.fullmatch(config["HOST"]):
-            raise self._refusal(name, value, allowed)
+            raise self._setting_error(name, value, allowed)
         if config["ENGINE"] == "django.db.backends.postgresql" and find_spec("psycopg") is None:
             raise SettingError(
                 f"{name}: PostgreSQL needs the package psycopg, which `uv sync --extra postgresql` installs."
@@ -203,10 +203,10 @@ class Environment:
         try:
             check(value)
         except (OSError, ValueError) as error:
-            raise self._refusal(name, value, allowed) from error
+            raise self._setting_error(name, value, allowed) from error
         return value
 
-    def _refusal(self, name: str, value: str, allowed: str) -> SettingError:
+    def _setting_error(self, name: str, value: str, allowed: str) -> SettingError:
         shown = "its value" if is_secret(name) else repr(value)
         return SettingError(f"{name}: {shown} is not allowed; it must be {allowed}.")
 

@@ -58,7 +58,7 @@ async def refresh_access_token(client: AccountsClient, refresh_token: str) -> To
     if answer.status == 200:
         return _grant(said)
     error_name = said.get("error")
-    raise _refusal(answer.status, error_name if isinstance(error_name, str) else "")
+    raise _refresh_error(answer.status, error_name if isinstance(error_name, str) else "")
 
 
 def _grant(answer: dict[str, Any]) -> TokenGrant:
@@ -74,7 +74,7 @@ def _grant(answer: dict[str, Any]) -> TokenGrant:
     )
 
 
-def _refusal(status: int, error: str) -> Exception:
+def _refresh_error(status: int, error: str) -> Exception:
     if error == "invalid_grant":
         return SignInExpired("Google says the sign-in has expired or was revoked.")
     if error in CLIENT_ERRORS:

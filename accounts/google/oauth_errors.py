@@ -1,4 +1,4 @@
-"""Google's refusals of a sign-in by name, and what the operator does about each. Pure.
+"""Google's errors of a sign-in by name, and what the operator does about each. Pure.
 
 docs/google-oauth.md has a row for each name.
 """

@@ -141,7 +141,7 @@ def _fetch_token(session: OAuth2Session, code: str, code_verifier: str) -> Mappi
     except InsecureTransportError:
         raise ClientSecretWrong("OAUTH_TOKEN_URL must begin with https://.") from None
     except OAuth2Error as error:
-        raise _refusal(error) from None  # the library's error may hold the answer's text
+        raise _sign_in_error(error) from None  # the library's error may hold the answer's text
     except (requests.RequestException, ValueError, TypeError, AttributeError, OverflowError) as error:
         # The last three: oauthlib stumbles over JSON that is not an object, and over odd lifetimes.
         raise SignInFailed(
@@ -149,7 +149,7 @@ def _fetch_token(session: OAuth2Session, code: str, code_verifier: str) -> Mappi
         ) from None
 
 
-def _refusal(error: OAuth2Error) -> Exception:
+def _sign_in_error(error: OAuth2Error) -> Exception:
     name = truncate(str(error.error or ""), 100)
     if name in CLIENT_ERRORS:
         return ClientSecretWrong(explain(name))

@@ -53,7 +53,7 @@ def for_operator(view: View) -> View:
     @wraps(view)
     def checked(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         try:
-            return _refusal(request) or view(request, **kwargs)
+            return _error_response(request) or view(request, **kwargs)
         except GatewayError as error:
             return _failed(error)
         except DatabaseError:
@@ -62,8 +62,8 @@ def for_operator(view: View) -> View:
     return checked
 
 
-def _refusal(request: HttpRequest) -> HttpResponseBase | None:
-    """The refusal of a request; None for a GET or HEAD by the operator."""
+def _error_response(request: HttpRequest) -> HttpResponseBase | None:
+    """The error response of a request; None for a GET or HEAD by the operator."""
     if not is_operator(request):
         if is_locked_out(request):
             return _failed(RateLimited("Too many wrong passwords came from this address. Try again later."))

@@ -46,7 +46,7 @@ async def open_structured(relay: Relay, request: MessagesRequest, context: Reque
     if problem is not None:
         second.close()
         context.end_attempt(DOES_NOT_FIT, TOLD_THE_CLIENT)
-        raise _refusal(problem)
+        raise _upstream_error(problem)
     spent = first.usage.as_anthropic()
     second.say([_with_usage(event, spent) for event in events])
     return second
@@ -128,7 +128,7 @@ def _with_correction(
     return replace(request, messages=[*request.messages, *messages])
 
 
-def _refusal(problem: UnfitAnswer) -> UpstreamFailed:
+def _upstream_error(problem: UnfitAnswer) -> UpstreamFailed:
     """The place has names from the answer in it: for the client alone."""
     error = UpstreamFailed(f"The model's answer does not fit the schema of output_config.format: {problem}.")
     error.may_quote_request = True

@@ -60,12 +60,12 @@ class WebSearches:
         one."""
         if search is None:
             return request, None
-        refusal = search.refusal
-        if refusal is None and not await self._relay.search_models():
-            refusal = "unavailable"
-        if refusal is None:
+        error_code = search.error_code
+        if error_code is None and not await self._relay.search_models():
+            error_code = "unavailable"
+        if error_code is None:
             return request, search
-        return without_search(request, search, refusal, _new_id()), None
+        return without_search(request, search, error_code, _new_id()), None
 
     async def open(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
         """The answer, complete, with its sources in front; from the model that was named and without a search

@@ -18,7 +18,7 @@ from aiohttp import web
 from proxy_site.emulator import google_errors
 from proxy_site.emulator.delivery.behaviour import GOOD, Behaviour, combine
 from proxy_site.emulator.delivery.framing import frames_of
-from proxy_site.emulator.google_errors import Json, Refusal
+from proxy_site.emulator.google_errors import GoogleError, Json
 from proxy_site.emulator.log import decoded
 from proxy_site.emulator.models import HeaderMode, header_mode_for
 from proxy_site.emulator.pretend_model.safety_check import is_safety_check
@@ -90,7 +90,7 @@ class Exchange:
 
 
 def endpoint(state: EmulatorState, method: str, handler: Handler) -> Callable[[web.Request], Awaitable[Any]]:
-    """Wrap a handler: log the request, let scripted faults happen, turn refusals into answers."""
+    """Wrap a handler: log the request, let scripted faults happen, turn Google errors into responses."""
 
     async def handle(web_request: web.Request) -> web.StreamResponse:
         body = await web_request.read()
@@ -149,12 +149,12 @@ async def _answer(exchange: Exchange, handler: Handler) -> web.StreamResponse:
         return _ready_made(behaviour)
     try:
         return await handler(exchange)
-    except Refusal as refusal:
+    except GoogleError as error:
         exchange.state.give_back(exchange.script)
-        exchange.note(outcome="refused", status=refusal.status, message=refusal.message)
+        exchange.note(outcome="refused", status=error.status, message=error.message)
         return web.Response(
-            status=refusal.status,
-            body=orjson.dumps(refusal.body),
+            status=error.status,
+            body=orjson.dumps(error.body),
             content_type="application/json",
             charset="UTF-8",
         )

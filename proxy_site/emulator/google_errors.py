@@ -1,7 +1,7 @@
-"""Refusals in Google's words: one function for each kind of error body.
+"""Google's error bodies: one function for each kind.
 
 All are ``{"error": {"code", "message", "status", "details"}}``; the shapes were seen on the wire by
-several public clients of the same API. Claude's own complaints arrive wrapped: Google's message is then
+several public clients of the same API. Errors of Claude arrive wrapped: Google's message is then
 a JSON *string* that holds Anthropic's error.
 """
 
@@ -23,7 +23,7 @@ CLOUD_CODE = "cloudcode-pa.googleapis.com"
 COMPANION = "cloudaicompanion.googleapis.com"
 
 
-class Refusal(Exception):
+class GoogleError(Exception):
     """An HTTP status with Google's error body."""
 
     def __init__(self, status: int, google_error_body: Json) -> None:
@@ -36,11 +36,11 @@ class Refusal(Exception):
         return str(self.body["error"]["message"])
 
 
-def google_error(code: int, status: str, message: str, details: list[Json] | None = None) -> Refusal:
+def google_error(code: int, status: str, message: str, details: list[Json] | None = None) -> GoogleError:
     error: Json = {"code": code, "message": message, "status": status}
     if details:
         error["details"] = details
-    return Refusal(code, {"error": error})
+    return GoogleError(code, {"error": error})
 
 
 def error_info(reason: str, metadata: dict[str, str], domain: str = CLOUD_CODE) -> Json:
@@ -54,13 +54,13 @@ def retry_info(seconds: float) -> Json:
 # 400
 
 
-def invalid_argument(message: str, field: str | None = None) -> Refusal:
+def invalid_argument(message: str, field: str | None = None) -> GoogleError:
     violation = {"field": field, "description": message}
     details = [{"@type": BAD_REQUEST, "fieldViolations": [violation]}] if field else None
     return google_error(400, "INVALID_ARGUMENT", message, details)
 
 
-def claude_invalid_request(message: str) -> Refusal:
+def claude_invalid_request(message: str) -> GoogleError:
     """Anthropic's own error, as a JSON string inside Google's message."""
     nested = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
     return invalid_argument(orjson.dumps(nested).decode())
@@ -81,22 +81,22 @@ anthropics/claude-code#2569, google-gemini/gemini-cli#6678 and #19727, warpdotde
 vllm-project/vllm#20409."""
 
 
-def prompt_too_long(wording: str, tokens: int, maximum: int) -> Refusal:
+def prompt_too_long(wording: str, tokens: int, maximum: int) -> GoogleError:
     message = TOO_LONG[wording].format(tokens=tokens, maximum=maximum)
     if wording == "claude on Vertex":
         return google_error(413, "INVALID_ARGUMENT", claude_invalid_request(message).message)
     return claude_invalid_request(message) if wording == "claude" else invalid_argument(message)
 
 
-def search_not_supported() -> Refusal:
+def search_not_supported() -> GoogleError:
     return invalid_argument("Search Grounding is not supported.")
 
 
-def failed_precondition() -> Refusal:
+def failed_precondition() -> GoogleError:
     return google_error(400, "FAILED_PRECONDITION", "Precondition check failed.")
 
 
-def unsupported_client(minimum_version: str) -> Refusal:
+def unsupported_client(minimum_version: str) -> GoogleError:
     message = f"This client version is no longer supported. Please update to {minimum_version} or later."
     details = [error_info("UNSUPPORTED_CLIENT", {"minimum_version": minimum_version})]
     return google_error(400, "FAILED_PRECONDITION", message, details)
@@ -105,7 +105,7 @@ def unsupported_client(minimum_version: str) -> Refusal:
 # 401 and 403
 
 
-def unauthenticated() -> Refusal:
+def unauthenticated() -> GoogleError:
     message = (
         "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or "
         "other valid authentication credential. "
@@ -115,7 +115,7 @@ def unauthenticated() -> Refusal:
     return google_error(401, "UNAUTHENTICATED", message, details)
 
 
-def verification_required(url: str) -> Refusal:
+def verification_required(url: str) -> GoogleError:
     message = "Verify your account to continue."
     metadata = {
         "validation_error_message": message,
@@ -127,7 +127,7 @@ def verification_required(url: str) -> Refusal:
     return google_error(403, "PERMISSION_DENIED", message, details)
 
 
-def account_disabled() -> Refusal:
+def account_disabled() -> GoogleError:
     message = (
         "This service has been disabled in this account for violation of Terms of Service. "
         "If you believe this is an error, contact support."
@@ -135,13 +135,13 @@ def account_disabled() -> Refusal:
     return google_error(403, "PERMISSION_DENIED", message)
 
 
-def no_licence() -> Refusal:
+def no_licence() -> GoogleError:
     message = "No valid license found for this user. Please contact your administrator."
     details = [error_info("SUBSCRIPTION_REQUIRED", {}, domain=COMPANION)]
     return google_error(403, "PERMISSION_DENIED", message, details)
 
 
-def wrong_project(project: str) -> Refusal:
+def wrong_project(project: str) -> GoogleError:
     message = (
         f"Cloud Code Private API has not been used in project {project} before or it is disabled. "
         "Enable it in the console, then retry."
@@ -150,21 +150,21 @@ def wrong_project(project: str) -> Refusal:
     return google_error(403, "PERMISSION_DENIED", message, details)
 
 
-def permission_denied() -> Refusal:
+def permission_denied() -> GoogleError:
     return google_error(403, "PERMISSION_DENIED", "The caller does not have permission")
 
 
 # 404
 
 
-def not_found() -> Refusal:
+def not_found() -> GoogleError:
     return google_error(404, "NOT_FOUND", "Requested entity was not found.")
 
 
 # 429
 
 
-def quota_exhausted(model: str, reset_at: float, now: float) -> Refusal:
+def quota_exhausted(model: str, reset_at: float, now: float) -> GoogleError:
     """Hours or days: nothing will help before ``reset_at`` (seconds since the epoch)."""
     delay = max(0.0, reset_at - now)
     text = as_go_duration(max(1, int(delay)))
@@ -172,14 +172,14 @@ def quota_exhausted(model: str, reset_at: float, now: float) -> Refusal:
     return _limited("QUOTA_EXHAUSTED", message, model, delay, reset_at)
 
 
-def rate_limited(model: str, delay_seconds: float, now: float) -> Refusal:
+def rate_limited(model: str, delay_seconds: float, now: float) -> GoogleError:
     """Milliseconds to a few minutes."""
     text = as_go_duration(delay_seconds)
     message = f"You have exhausted your capacity on this model. Your quota will reset after {text}."
     return _limited("RATE_LIMIT_EXCEEDED", message, model, delay_seconds, now + delay_seconds)
 
 
-def _limited(reason: str, message: str, model: str, delay: float, reset_at: float) -> Refusal:
+def _limited(reason: str, message: str, model: str, delay: float, reset_at: float) -> GoogleError:
     metadata = {
         "uiMessage": "true",
         "model": model,
@@ -189,11 +189,11 @@ def _limited(reason: str, message: str, model: str, delay: float, reset_at: floa
     return google_error(429, "RESOURCE_EXHAUSTED", message, [error_info(reason, metadata), retry_info(delay)])
 
 
-def bare_429() -> Refusal:
+def bare_429() -> GoogleError:
     return google_error(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota).")
 
 
-def insufficient_credits() -> Refusal:
+def insufficient_credits() -> GoogleError:
     details = [error_info("INSUFFICIENT_G1_CREDITS_BALANCE", {})]
     return google_error(429, "RESOURCE_EXHAUSTED", "Insufficient credits balance.", details)
 
@@ -201,21 +201,21 @@ def insufficient_credits() -> Refusal:
 # 5xx
 
 
-def capacity_exhausted(model: str, delay_seconds: float = 39, *, status: int = 503) -> Refusal:
+def capacity_exhausted(model: str, delay_seconds: float = 39, *, status: int = 503) -> GoogleError:
     """Not the account's fault; Google sends it with 503 and with 429."""
     message = f"No capacity available for model {model} on the server"
     details = [error_info("MODEL_CAPACITY_EXHAUSTED", {"model": model}), retry_info(delay_seconds)]
     return google_error(status, "UNAVAILABLE" if status == 503 else "RESOURCE_EXHAUSTED", message, details)
 
 
-def unavailable() -> Refusal:
+def unavailable() -> GoogleError:
     return google_error(503, "UNAVAILABLE", "The service is currently unavailable.")
 
 
-def internal() -> Refusal:
+def internal() -> GoogleError:
     return google_error(500, "INTERNAL", "Internal error encountered.")
 
 
-def overloaded() -> Refusal:
+def overloaded() -> GoogleError:
     nested = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     return google_error(529, "UNAVAILABLE", orjson.dumps(nested).decode())

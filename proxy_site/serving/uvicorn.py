@@ -106,7 +106,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._may_keep_alive = False
         """After the response to the request whose body is incomplete, if its end comes first."""
         self._is_lingering = False
-        self._refusal = b""
+        self._error_response = b""
         """A response to what cannot be read: it follows the responses to the requests before it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -124,7 +124,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refusal:
+        if self._error_response:
             return
         self._unset_keepalive_if_required()
         message, cycle = self._message, self.cycle
@@ -262,8 +262,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.abort()  # a response that is half sent has no other end
 
     def on_response_complete(self) -> None:
-        if self._refusal and not self.pipeline:
-            self._end_with(self._refusal)
+        if self._error_response and not self.pipeline:
+            self._end_with(self._error_response)
         elif not self._is_lingering:
             super().on_response_complete()
 
@@ -285,7 +285,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def _refuse(self, response: bytes) -> None:
         """End the connection with it, once the requests before the one that cannot be read have theirs."""
         self._clear_header_deadline()
-        self._refusal = response
+        self._error_response = response
         if self._message is not None and self._message.has_head:
             if self.cycle is not self._running:
                 self.pipeline.popleft()

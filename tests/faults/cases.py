@@ -73,7 +73,7 @@ BEFORE_THE_ANSWER = [
     Fault("429, bare", "bare_429", cooldowns=True),
     Fault("429, `retry-after: nan`", "refuse", NOT_A_NUMBER, cooldowns=True),
     Fault("429, no credits", "insufficient_credits", cooldowns=True),
-    Fault("429, the error in a list", "refusal_in_a_list", cooldowns=True),
+    Fault("429, the error in a list", "error_in_a_list", cooldowns=True),
     Fault("429, no capacity", "capacity_exhausted", {"status": 429}),
     Fault("500", "internal"),
     Fault("502 with an HTML page", "html_502"),

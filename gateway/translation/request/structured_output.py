@@ -109,9 +109,9 @@ class AnswerSchema:
         try:
             self._validator = _lenient_validator(with_null_types(schema))
         except _SCHEMA_PROBLEMS as problem:
-            refusal = InvalidRequest(f"output_config.format.schema: {_first_line(problem)}")
-            refusal.may_quote_request = True
-            raise refusal from None
+            error = InvalidRequest(f"output_config.format.schema: {_first_line(problem)}")
+            error.may_quote_request = True
+            raise error from None
 
     def fit(self, text: str) -> str:
         """Return the JSON in the text: the text itself if it is nothing else. Raises UnfitAnswer."""

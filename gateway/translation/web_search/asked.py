@@ -30,12 +30,12 @@ _REMINDERS = re.compile(r"(\s*<system-reminder>((?!</system-reminder>).)*+</syst
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search to make. ``refusal``: why it cannot be made, whatever Google offers; None when it can.
+    """A search to make. ``error_code``: Anthropic's code for why it cannot be made, None when it can.
     ``conversation``: the texts besides the question."""
 
     question: str
     conversation: str
-    refusal: ErrorCode | None
+    error_code: ErrorCode | None
     opens_answer: bool
     """False within a tool loop: the outcome of the search was reported at its beginning."""
     max_uses: int | None = None
@@ -64,15 +64,15 @@ def asked_search(request: MessagesRequest) -> Search | None:
     question = _said_in(request.messages[at]) if at is not None else ""
     max_uses = _whole(tool.get("max_uses"))
     allowed, blocked = _texts(tool.get("allowed_domains")), _texts(tool.get("blocked_domains"))
-    refusal, domains = _domains(allowed, blocked)
+    error_code, domains = _domains(allowed, blocked)
     if max_uses is not None and _searches_in(request.messages[(at or 0) + 1 :]) >= max_uses:
-        refusal = "max_uses_exceeded"
+        error_code = "max_uses_exceeded"
     if others or not question or wanted_schema(request) is not None:
-        refusal = "unavailable"
+        error_code = "unavailable"
     return Search(
         question=question,
         conversation=_conversation(request.messages, at),
-        refusal=refusal,
+        error_code=error_code,
         opens_answer=not _is_within_tool_loop(request.messages),
         max_uses=max_uses,
         domains=domains,

@@ -18,7 +18,7 @@ from proxy_site.emulator.pretend_model.judge import WrongVerdicts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy_site.emulator.google_errors import Json, Refusal
+    from proxy_site.emulator.google_errors import GoogleError, Json
 
 
 @dataclass(frozen=True)
@@ -87,84 +87,84 @@ def refuse(status: int, body: Json | list[Json] | str, headers: dict[str, str] |
     return Behaviour(status=status, body=content, content_type="application/json", headers=headers or {})
 
 
-def refusal(refused: Refusal) -> Behaviour:
-    return refuse(refused.status, refused.body)
+def error_response(error: GoogleError) -> Behaviour:
+    return refuse(error.status, error.body)
 
 
 def quota_exhausted(model: str = "the model", reset_after: float = 7384.179915352) -> Behaviour:
     now = time.time()
-    return refusal(google_errors.quota_exhausted(model, now + reset_after, now))
+    return error_response(google_errors.quota_exhausted(model, now + reset_after, now))
 
 
 def rate_limited(model: str = "the model", delay: float = 0.754431528) -> Behaviour:
-    return refusal(google_errors.rate_limited(model, delay, time.time()))
+    return error_response(google_errors.rate_limited(model, delay, time.time()))
 
 
 def bare_429() -> Behaviour:
-    return refusal(google_errors.bare_429())
+    return error_response(google_errors.bare_429())
 
 
-def refusal_in_a_list(delay: float = 5) -> Behaviour:
+def error_in_a_list(delay: float = 5) -> Behaviour:
     """Google's streaming methods sometimes wrap the error object in a list of one."""
     refused = google_errors.rate_limited("the model", delay, time.time())
     return refuse(refused.status, [refused.body])
 
 
 def insufficient_credits() -> Behaviour:
-    return refusal(google_errors.insufficient_credits())
+    return error_response(google_errors.insufficient_credits())
 
 
 def capacity_exhausted(model: str = "the model", delay: float = 39, status: int = 503) -> Behaviour:
-    return refusal(google_errors.capacity_exhausted(model, delay, status=status))
+    return error_response(google_errors.capacity_exhausted(model, delay, status=status))
 
 
 def verification_required(url: str = "https://accounts.google.com/signin/continue?sarp=1") -> Behaviour:
-    return refusal(google_errors.verification_required(url))
+    return error_response(google_errors.verification_required(url))
 
 
 def account_disabled() -> Behaviour:
-    return refusal(google_errors.account_disabled())
+    return error_response(google_errors.account_disabled())
 
 
 def no_licence() -> Behaviour:
-    return refusal(google_errors.no_licence())
+    return error_response(google_errors.no_licence())
 
 
 def wrong_project(project: str = "no-such-project") -> Behaviour:
-    return refusal(google_errors.wrong_project(project))
+    return error_response(google_errors.wrong_project(project))
 
 
 def permission_denied() -> Behaviour:
-    return refusal(google_errors.permission_denied())
+    return error_response(google_errors.permission_denied())
 
 
 def unauthenticated() -> Behaviour:
-    return refusal(google_errors.unauthenticated())
+    return error_response(google_errors.unauthenticated())
 
 
 def unsupported_client(minimum_version: str = "2.9.0") -> Behaviour:
-    return refusal(google_errors.unsupported_client(minimum_version))
+    return error_response(google_errors.unsupported_client(minimum_version))
 
 
 def not_found() -> Behaviour:
-    return refusal(google_errors.not_found())
+    return error_response(google_errors.not_found())
 
 
 def request_timeout() -> Behaviour:
-    return refusal(google_errors.google_error(408, "DEADLINE_EXCEEDED", "Request timed out."))
+    return error_response(google_errors.google_error(408, "DEADLINE_EXCEEDED", "Request timed out."))
 
 
 def request_too_large() -> Behaviour:
     message = "Request payload size exceeds the limit: 20971520 bytes."
-    return refusal(google_errors.google_error(413, "INVALID_ARGUMENT", message))
+    return error_response(google_errors.google_error(413, "INVALID_ARGUMENT", message))
 
 
 def invalid_argument(message: str) -> Behaviour:
-    return refusal(google_errors.invalid_argument(message))
+    return error_response(google_errors.invalid_argument(message))
 
 
 def claude_invalid_request(message: str) -> Behaviour:
-    return refusal(google_errors.claude_invalid_request(message))
+    return error_response(google_errors.claude_invalid_request(message))
 
 
 def prompt_too_long(
@@ -172,19 +172,19 @@ def prompt_too_long(
 ) -> Behaviour:
     """``wording`` is one of `google_errors.TOO_LONG`; within a stream it comes after a status of 200."""
     refused = google_errors.prompt_too_long(wording, tokens, maximum)
-    return error_mid_stream(0, refused.body) if in_stream else refusal(refused)
+    return error_mid_stream(0, refused.body) if in_stream else error_response(refused)
 
 
 def internal() -> Behaviour:
-    return refusal(google_errors.internal())
+    return error_response(google_errors.internal())
 
 
 def unavailable() -> Behaviour:
-    return refusal(google_errors.unavailable())
+    return error_response(google_errors.unavailable())
 
 
 def overloaded() -> Behaviour:
-    return refusal(google_errors.overloaded())
+    return error_response(google_errors.overloaded())
 
 
 def html_502() -> Behaviour:
@@ -198,7 +198,7 @@ def redirect_to(location: str = "") -> Behaviour:
 
 
 def ok_with_error_body() -> Behaviour:
-    return replace(refusal(google_errors.internal()), status=200)
+    return replace(error_response(google_errors.internal()), status=200)
 
 
 def ok_with_empty_body() -> Behaviour:
@@ -352,7 +352,7 @@ FAULTS: dict[str, Callable[..., Behaviour]] = {
         quota_exhausted,
         rate_limited,
         bare_429,
-        refusal_in_a_list,
+        error_in_a_list,
         insufficient_credits,
         capacity_exhausted,
         verification_required,

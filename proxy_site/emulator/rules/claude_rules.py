@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from proxy_site.emulator.google_errors import Json, Refusal, claude_invalid_request
+from proxy_site.emulator.google_errors import GoogleError, Json, claude_invalid_request
 from proxy_site.emulator.rules.generation_rules import thinking_budget
 from proxy_site.emulator.rules.tool_rules import declared_functions
 from proxy_site.emulator.rules.turn_rules import Part, Turn, merged_turns
@@ -141,7 +141,7 @@ def _check_answered(turn: Turn, after: Turn, index: int) -> None:
         raise _unanswered(missing, index)
 
 
-def _unanswered(ids: list[str], index: int) -> Refusal:
+def _unanswered(ids: list[str], index: int) -> GoogleError:
     return claude_invalid_request(
         f"messages.{index}: `tool_use` ids were found without `tool_result` blocks immediately after: "
         f"{', '.join(ids)}. Each `tool_use` block must have a corresponding `tool_result` block in the next "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from proxy_site.emulator.google_errors import Json, Refusal, invalid_argument
+from proxy_site.emulator.google_errors import GoogleError, Json, invalid_argument
 from proxy_site.emulator.pretend_model.signatures import SENTINEL, Signatures
 from proxy_site.emulator.rules.tool_rules import declared_functions
 from proxy_site.emulator.rules.turn_rules import Part, Turn, single_turns
@@ -111,7 +111,7 @@ def _is_match(calls: list[Json], responses: list[Json], *, by_id: bool) -> bool:
     return [one["name"] for one in calls] == [one["name"] for one in responses]
 
 
-def _unmatched(calls: list[Json], responses: list[Json]) -> Refusal:
+def _unmatched(calls: list[Json], responses: list[Json]) -> GoogleError:
     called, answered = ([one["name"] for one in some] for some in (calls, responses))
     return invalid_argument(
         f"Please ensure that function responses match the function calls: called {', '.join(called)}; "

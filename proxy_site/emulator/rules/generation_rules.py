@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy_site.emulator.google_errors import (
+    GoogleError,
     Json,
-    Refusal,
     claude_invalid_request,
     invalid_argument,
 )
@@ -37,7 +37,7 @@ def thinking_budget(request: Json) -> int:
     return int(config.get("thinkingBudget") or 0)
 
 
-def _out_of_range(name: str, value: object, least: object, most: object) -> Refusal:
+def _out_of_range(name: str, value: object, least: object, most: object) -> GoogleError:
     return invalid_argument(
         f"Unable to submit request because it has a {name} value of {value} but the supported range is from "
         f"{least} (inclusive) to {most} (inclusive). Update the value and try again.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy_site.emulator.google_errors import Json, Refusal, invalid_argument
+from proxy_site.emulator.google_errors import GoogleError, Json, invalid_argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,5 +77,5 @@ def _inner_schemas(schema: Json, at: str) -> Iterator[tuple[Json, str]]:
         yield schema["items"], f"{at}.items"
 
 
-def _refused(at: str, why: str) -> Refusal:
+def _refused(at: str, why: str) -> GoogleError:
     return invalid_argument(f"* GenerateContentRequest.{at}: {why}", at)

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from proxy_site.emulator.google_errors import (
+    GoogleError,
     Json,
-    Refusal,
     claude_invalid_request,
     invalid_argument,
 )
@@ -88,7 +88,7 @@ def _check_property_names(parameters: Json, index: int) -> None:
         )
 
 
-def _not_an_object(at: str, index: int, model: Model) -> Refusal:
+def _not_an_object(at: str, index: int, model: Model) -> GoogleError:
     if model.family == "claude":
         return claude_invalid_request(f"tools.{index}.custom.input_schema.type: Input should be 'object'")
     why = "parameters schema should be of type OBJECT."

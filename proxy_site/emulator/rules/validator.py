@@ -1,6 +1,6 @@
 """Is this a request that Google would take? Pure: no clock, no network, no memory.
 
-    validate_generate(envelope)          passes, or raises Refusal(status, google_error_body)
+    validate_generate(envelope)          passes, or raises GoogleError(status, google_error_body)
 
 In Google's order: the JSON is read against known fields (``wire.py``), the model is found, then the
 conversation, the tools, the kind of request and the configuration are looked at, last the length of the
@@ -10,7 +10,7 @@ prompt.
 from __future__ import annotations
 
 from proxy_site.emulator import google_errors
-from proxy_site.emulator.google_errors import Json, Refusal
+from proxy_site.emulator.google_errors import GoogleError, Json
 from proxy_site.emulator.models import MODELS, Model
 from proxy_site.emulator.pretend_model.signatures import Signatures
 from proxy_site.emulator.pretend_model.tokenizer import TOKENIZERS, Tokenizers
@@ -22,7 +22,7 @@ from proxy_site.emulator.rules.search_rules import check_search
 from proxy_site.emulator.rules.tool_rules import check_tools
 from proxy_site.emulator.rules.turn_rules import check_contents
 
-__all__ = ["Refusal", "check_generate", "parse_generate", "validate_generate"]
+__all__ = ["GoogleError", "check_generate", "parse_generate", "validate_generate"]
 
 
 def validate_generate(envelope: Json, *, genuine_signatures: Signatures | None = None) -> None:
@@ -44,7 +44,7 @@ def parse_generate(envelope: object) -> Json:
     return parsed
 
 
-def _missing(field: str) -> Refusal:
+def _missing(field: str) -> GoogleError:
     return google_errors.invalid_argument(f"Invalid resource field value in the request: {field}", field)
 
 

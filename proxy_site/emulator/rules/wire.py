@@ -4,7 +4,7 @@ Google's front end maps JSON onto protocol buffers before any method sees it, an
 fit: a name it does not know, a number where a string belongs, a list where one value belongs. Names may
 be camelCase or snake_case; what comes out of here is camelCase. ``null`` is the same as absent.
 
-A reader takes a JSON value and the path to it, and gives the value back or raises ``Refusal``.
+A reader takes a JSON value and the path to it, and gives the value back or raises ``GoogleError``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from proxy_site.emulator.google_errors import Json, Refusal, invalid_argument
+from proxy_site.emulator.google_errors import GoogleError, Json, invalid_argument
 
 # Protocol buffers read a hundred messages deep; a struct stands some levels deep already.
 MAX_STRUCT_DEPTH = 90
@@ -25,13 +25,13 @@ Reader = Callable[[Any, str], Any]
 _TYPES = "type.googleapis.com/google.internal.cloud.code.v1internal."
 
 
-def unknown_name(name: str, at: str, reason: str = "Cannot find field.") -> Refusal:
+def unknown_name(name: str, at: str, reason: str = "Cannot find field.") -> GoogleError:
     place = f" at '{at}'" if at else ""
     message = f'Invalid JSON payload received. Unknown name "{name}"{place}: {reason}'
     return invalid_argument(message, at or name)
 
 
-def invalid_value(at: str, type_name: str, value: Any) -> Refusal:
+def invalid_value(at: str, type_name: str, value: Any) -> GoogleError:
     shown = f'"{value}"' if isinstance(value, str) else repr(value)[:80]
     return invalid_argument(f"Invalid value at '{at}' ({type_name}), {shown}", at)
 
@@ -99,7 +99,7 @@ def _check_depth(value: Any, at: str, levels_left: int) -> None:
         _check_depth(one, at, levels_left - 1)
 
 
-def too_deep(at: str) -> Refusal:
+def too_deep(at: str) -> GoogleError:
     return invalid_argument(f"Message too deep. Max recursion depth reached for key '{at}'", at)
 
 
@@ -115,7 +115,7 @@ def enum(type_name: str, *names: str) -> Reader:
     return read
 
 
-def _wrong(value: Any, at: str, type_name: str) -> Refusal:
+def _wrong(value: Any, at: str, type_name: str) -> GoogleError:
     if isinstance(value, list):
         parent, _, name = at.rpartition(".")
         return unknown_name(name, parent, "Proto field is not repeating, cannot start list.")

@@ -63,7 +63,7 @@ def incoming(*pieces: bytes, encoding: str = "", limits: BodyLimits | None = Non
     return IncomingBody(scope, receive, limits or body_limits())
 
 
-async def refusal_of(body: IncomingBody) -> GatewayError:
+async def error_of(body: IncomingBody) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
         await body.read()
     body.release()
@@ -157,14 +157,14 @@ async def test_a_packed_body_that_is_damaged_is_refused(
     damaged = [data[:-5], data + b"more", data + data, HELLO, b"\0" * 50]
 
     for one in damaged:
-        error = await refusal_of(incoming(one, encoding=encoding))
+        error = await error_of(incoming(one, encoding=encoding))
         assert (error.status, error.error_type) == (400, "invalid_request_error")
         assert "content-encoding" in error.message
 
 
 @pytest.mark.parametrize("encoding", ["br", "compress", "gzip, gzip", "aws-chunked", "\xff", "x" * 5000])
 async def test_another_encoding_is_refused_by_name(encoding: str) -> None:
-    error = await refusal_of(incoming(HELLO, encoding=encoding))
+    error = await error_of(incoming(HELLO, encoding=encoding))
 
     assert (error.status, error.error_type) == (415, "invalid_request_error")
     assert "gzip, deflate, zstd are" in error.message
@@ -180,7 +180,7 @@ async def test_a_bomb_is_refused_at_the_limit(encoding: str, packed: Callable[[b
     bomb = packed(bytes(64 * MIB))
     tracemalloc.start()
 
-    error = await refusal_of(incoming(bomb, encoding=encoding, limits=body_limits(4 * MIB)))
+    error = await error_of(incoming(bomb, encoding=encoding, limits=body_limits(4 * MIB)))
 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -193,7 +193,7 @@ async def test_a_window_larger_than_the_standard_asks_for_is_refused() -> None:
     packer = zstd.ZstdCompressor(options=options)
     data = packer.compress(HELLO) + packer.flush()
 
-    assert (await refusal_of(incoming(data, encoding="zstd"))).status == 400
+    assert (await error_of(incoming(data, encoding="zstd"))).status == 400
 
 
 async def test_other_work_goes_on_while_a_body_is_decoded() -> None:
@@ -221,7 +221,7 @@ async def test_bodies_have_a_limit_in_total() -> None:
     first = incoming(b"x" * 600, limits=limits)
     await first.read()
 
-    error = await refusal_of(incoming(b"x" * 600, limits=limits))
+    error = await error_of(incoming(b"x" * 600, limits=limits))
     first.release()
     await incoming(b"x" * 600, limits=limits).read()
 
@@ -286,7 +286,7 @@ async def test_a_body_that_trickles_is_refused_in_time() -> None:
         await asyncio.sleep(0.01)
         return {"type": "http.request", "body": b" ", "more_body": True}
 
-    error = await refusal_of(IncomingBody({"headers": []}, receive, body_limits(seconds=0.2)))
+    error = await error_of(IncomingBody({"headers": []}, receive, body_limits(seconds=0.2)))
 
     assert (error.status, error.error_type) == (408, "timeout_error")
     assert error.message == "The body took longer than 0.2 s."

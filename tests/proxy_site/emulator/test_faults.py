@@ -35,7 +35,7 @@ REFUSALS: list[tuple[str, dict[str, Any], int, str]] = [
     ("quota_exhausted", {"reset_after": 7384.5}, 429, '"reason":"QUOTA_EXHAUSTED"'),
     ("rate_limited", {"delay": 0.754431528}, 429, '"quotaResetDelay":"754.431528ms"'),
     ("bare_429", {}, 429, "Resource has been exhausted (e.g. check quota)."),
-    ("refusal_in_a_list", {"delay": 5}, 429, '[{"error":{"code":429'),
+    ("error_in_a_list", {"delay": 5}, 429, '[{"error":{"code":429'),
     ("insufficient_credits", {}, 429, "INSUFFICIENT_G1_CREDITS_BALANCE"),
     ("capacity_exhausted", {}, 503, "MODEL_CAPACITY_EXHAUSTED"),
     ("capacity_exhausted", {"status": 429}, 429, "No capacity available for model"),

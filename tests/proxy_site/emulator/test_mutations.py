@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from proxy_site.emulator.rules.validator import Refusal, validate_generate
+from proxy_site.emulator.rules.validator import GoogleError, validate_generate
 from tests.proxy_site.emulator.builders import (
     Json,
     a_claude_request,
@@ -142,6 +142,6 @@ def test_every_mutation_of_a_correct_request_is_refused(build: Any, mutate: Any)
 def passes(envelope: Json) -> bool:
     try:
         validate_generate(envelope)
-    except Refusal:
+    except GoogleError:
         return False
     return True

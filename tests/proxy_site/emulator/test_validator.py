@@ -1,4 +1,4 @@
-"""Each refusal has a request that breaks nothing else."""
+"""Each GoogleError has a request that has no other fault."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from proxy_site.emulator.pretend_model.signatures import SENTINEL, Signatures
-from proxy_site.emulator.rules.validator import Refusal, validate_generate
+from proxy_site.emulator.rules.validator import GoogleError, validate_generate
 from tests.proxy_site.emulator.builders import (
     SIGNATURES,
     Json,
@@ -35,8 +35,8 @@ CONFIG = "request.generationConfig"
 CALLING = "request.toolConfig.functionCallingConfig"
 
 
-def refusal_of(envelope: Json) -> Refusal:
-    with pytest.raises(Refusal) as caught:
+def google_error_of(envelope: Json) -> GoogleError:
+    with pytest.raises(GoogleError) as caught:
         validate_generate(envelope)
     return caught.value
 
@@ -45,9 +45,9 @@ def a_prefilled_request(model_id: str, contents: list[Json], **fields: Any) -> J
     return a_text_request(model_id) | {"request": {"contents": contents, **fields}}
 
 
-def claude_message(refusal: Refusal) -> str:
+def claude_message(error: GoogleError) -> str:
     """Anthropic's own words, out of the JSON string in Google's message."""
-    return str(orjson.loads(refusal.message)["error"]["message"])
+    return str(orjson.loads(error.message)["error"]["message"])
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ UNKNOWN_NAMES = [
 def test_an_unknown_name_is_refused_wherever_it_is(place: str, shown: str) -> None:
     path = f"{place}.cache_control" if place else "cache_control"
 
-    refusal = refusal_of(changed(a_claude_request(), path, {"type": "ephemeral"}))
+    error = google_error_of(changed(a_claude_request(), path, {"type": "ephemeral"}))
 
-    assert refusal.status == 400
+    assert error.status == 400
     wanted = f'Invalid JSON payload received. Unknown name "cache_control"{shown}: Cannot find field.'
-    assert refusal.message == wanted
-    assert refusal.body["error"]["status"] == "INVALID_ARGUMENT"
+    assert error.message == wanted
+    assert error.body["error"]["status"] == "INVALID_ARGUMENT"
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_an_unknown_name_is_refused_wherever_it_is(place: str, shown: str) -> No
     ["$ref", "$schema", "const", "anyOf", "oneOf", "allOf", "additionalProperties", "default", "minLength"],
 )
 def test_a_schema_keyword_outside_the_subset_is_an_unknown_name(keyword: str) -> None:
-    refusal = refusal_of(changed(a_claude_request(), f"{PARAMETERS}.properties.file_path.{keyword}", {}))
+    error = google_error_of(changed(a_claude_request(), f"{PARAMETERS}.properties.file_path.{keyword}", {}))
 
-    assert f'Unknown name "{keyword}"' in refusal.message
+    assert f'Unknown name "{keyword}"' in error.message
 
 
 def test_a_property_may_be_called_like_a_keyword() -> None:
@@ -126,18 +126,18 @@ def test_an_answers_schema_is_held_to_the_rules_of_parameters() -> None:
     config = {"responseMimeType": "application/json", "responseSchema": {"type": "ARRAY"}}
     request = changed(changed(a_gemini_request(), CONFIG, config), "request.tools", ...)
 
-    refusal = refusal_of(changed(request, "request.toolConfig", ...))
+    error = google_error_of(changed(request, "request.toolConfig", ...))
 
-    assert "generation_config.response_schema.items: missing field." in refusal.message
+    assert "generation_config.response_schema.items: missing field." in error.message
 
 
 @pytest.mark.parametrize("name", ["$top", "filter[id]", "a b", "", "n" * 65])
 def test_claude_holds_the_names_of_parameters_to_a_pattern(name: str) -> None:
     parameters = {"type": "OBJECT", "properties": {name: {"type": "STRING"}}}
 
-    refusal = refusal_of(changed(a_claude_request(), PARAMETERS, parameters))
+    error = google_error_of(changed(a_claude_request(), PARAMETERS, parameters))
 
-    assert "tools.0.custom.input_schema.properties: Property keys should match" in claude_message(refusal)
+    assert "tools.0.custom.input_schema.properties: Property keys should match" in claude_message(error)
     validate_generate(changed(a_gemini_request(), PARAMETERS, parameters))
 
 
@@ -243,16 +243,16 @@ CASES = [(family, *row) for row in WRONG_VALUES for family, one in FAMILIES.item
 
 @pytest.mark.parametrize(("family", "path", "value", "words"), CASES)
 def test_google_refuses_a_value_that_does_not_fit(family: str, path: str, value: Any, words: str) -> None:
-    refusal = refusal_of(changed(FAMILIES[family], path, value))
+    error = google_error_of(changed(FAMILIES[family], path, value))
 
-    assert refusal.status == 400
-    assert words in refusal.message
+    assert error.status == 400
+    assert words in error.message
 
 
 def test_an_unknown_model_is_not_found() -> None:
-    refusal = refusal_of(a_text_request("claude-3-5-sonnet"))
+    error = google_error_of(a_text_request("claude-3-5-sonnet"))
 
-    assert (refusal.status, refusal.body["error"]["status"]) == (404, "NOT_FOUND")
+    assert (error.status, error.body["error"]["status"]) == (404, "NOT_FOUND")
 
 
 def test_null_is_the_same_as_absent() -> None:
@@ -263,7 +263,7 @@ def test_names_may_be_in_snake_case() -> None:
     envelope = a_text_request()
     envelope["request"]["system_instruction"] = "Be brief."
 
-    assert "request.system_instruction" in refusal_of(envelope).message
+    assert "request.system_instruction" in google_error_of(envelope).message
 
 
 @pytest.mark.parametrize("request_builder", [a_claude_request, a_gemini_request])
@@ -272,7 +272,7 @@ def test_a_schema_deeper_than_the_wire_allows_is_refused(request_builder: Any) -
     for _ in range(46):
         schema = {"type": "OBJECT", "properties": {"a": schema}}
 
-    assert "too deep" in refusal_of(changed(request_builder(), PARAMETERS, schema)).message
+    assert "too deep" in google_error_of(changed(request_builder(), PARAMETERS, schema)).message
 
 
 def test_a_schema_deeper_than_python_allows_is_refused_all_the_same() -> None:
@@ -282,7 +282,7 @@ def test_a_schema_deeper_than_python_allows_is_refused_all_the_same() -> None:
     envelope = a_claude_request()
     envelope["request"]["tools"][0]["functionDeclarations"][0]["parameters"] = schema
 
-    assert "too deep" in refusal_of(envelope).message
+    assert "too deep" in google_error_of(envelope).message
 
 
 def test_arguments_deeper_than_the_wire_allows_are_refused() -> None:
@@ -292,7 +292,9 @@ def test_arguments_deeper_than_the_wire_allows_are_refused() -> None:
 
     assert (
         "too deep"
-        in refusal_of(changed(a_claude_request(), f"{CONTENTS}.1.parts.2.functionCall.args", args)).message
+        in google_error_of(
+            changed(a_claude_request(), f"{CONTENTS}.1.parts.2.functionCall.args", args)
+        ).message
     )
 
 
@@ -372,10 +374,10 @@ CLAUDE_REFUSALS: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("path", "value", "words"), CLAUDE_REFUSALS)
 def test_claude_refuses_in_its_own_words(path: str, value: Any, words: str) -> None:
-    refusal = refusal_of(changed(a_claude_request(), path, value))
+    error = google_error_of(changed(a_claude_request(), path, value))
 
-    assert (refusal.status, refusal.body["error"]["status"]) == (400, "INVALID_ARGUMENT")
-    assert words in claude_message(refusal)
+    assert (error.status, error.body["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert words in claude_message(error)
 
 
 @pytest.mark.parametrize(
@@ -393,15 +395,15 @@ def test_claude_refuses_in_its_own_words(path: str, value: Any, words: str) -> N
     ],
 )
 def test_google_refuses_for_claude(path: str, value: Any, words: str) -> None:
-    assert words in refusal_of(changed(a_claude_request(), path, value)).message
+    assert words in google_error_of(changed(a_claude_request(), path, value)).message
 
 
 def test_claude_wants_tools_where_there_are_calls() -> None:
     envelope = changed(a_claude_request(), "request.toolConfig", ...)
 
-    refusal = refusal_of(changed(envelope, "request.tools", ...))
+    error = google_error_of(changed(envelope, "request.tools", ...))
 
-    assert "`tool_use` or `tool_result` blocks must define tools" in claude_message(refusal)
+    assert "`tool_use` or `tool_result` blocks must define tools" in claude_message(error)
 
 
 def test_claude_takes_a_thought_whose_text_was_left_out() -> None:
@@ -416,8 +418,8 @@ def test_claude_takes_a_prefill_without_thinking_unless_it_ends_in_a_blank() -> 
 
     contents[1] = model(text("or not "))
 
-    refusal = refusal_of(a_prefilled_request("claude-sonnet-4-5", contents))
-    assert "cannot end with trailing whitespace" in claude_message(refusal)
+    error = google_error_of(a_prefilled_request("claude-sonnet-4-5", contents))
+    assert "cannot end with trailing whitespace" in claude_message(error)
 
 
 @pytest.mark.parametrize(
@@ -433,9 +435,9 @@ def test_claude_takes_no_prefill_from_4_6_on_and_with_thinking(
     contents = [user(text("Finish: to be")), model(text("or not"))]
     generation = {"maxOutputTokens": 8_000, "thinkingConfig": config} if config else {}
 
-    refusal = refusal_of(a_prefilled_request(model_id, contents, generationConfig=generation))
+    error = google_error_of(a_prefilled_request(model_id, contents, generationConfig=generation))
 
-    assert words in claude_message(refusal)
+    assert words in claude_message(error)
 
 
 def test_claude_reads_neighbours_of_one_role_as_one_turn() -> None:
@@ -454,7 +456,7 @@ def test_without_thinking_a_tool_loop_needs_none() -> None:
 
 
 def test_a_signature_of_another_emulator_is_not_genuine() -> None:
-    with pytest.raises(Refusal, match="Invalid `signature`"):
+    with pytest.raises(GoogleError, match="Invalid `signature`"):
         validate_generate(a_claude_request(), genuine_signatures=Signatures("another secret"))
 
 
@@ -510,10 +512,10 @@ GEMINI_REFUSALS: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("path", "value", "words"), GEMINI_REFUSALS)
 def test_gemini_refuses(path: str, value: Any, words: str) -> None:
-    refusal = refusal_of(changed(a_gemini_request(), path, value))
+    error = google_error_of(changed(a_gemini_request(), path, value))
 
-    assert refusal.status == 400
-    assert words in refusal.message
+    assert error.status == 400
+    assert words in error.message
 
 
 def test_gemini_takes_responses_in_any_order_when_they_have_ids() -> None:
@@ -539,7 +541,7 @@ def test_gemini_minds_responses_of_functions_that_are_not_declared(declared: lis
     if declared:
         envelope["request"]["tools"] = declaring(*declared)
 
-    assert refusal_of(envelope).message == "Request contains an invalid argument."
+    assert google_error_of(envelope).message == "Request contains an invalid argument."
 
 
 def test_gemini_minds_two_calls_with_one_id_in_one_turn() -> None:
@@ -551,7 +553,7 @@ def test_gemini_minds_two_calls_with_one_id_in_one_turn() -> None:
     ]
     envelope["request"]["tools"] = declaring("Read")
 
-    assert refusal_of(envelope).message == "Request contains an invalid argument."
+    assert google_error_of(envelope).message == "Request contains an invalid argument."
 
 
 def declaring(*names: str) -> list[Json]:
@@ -586,7 +588,7 @@ def test_gemini_2_5_refuses_what_gemini_3_takes(path: str, value: Any, words: st
     if path.endswith("parts.0"):
         validate_generate(changed_for_3)
 
-    assert words in refusal_of(changed(a_gemini_request("gemini-2.5-flash"), path, value)).message
+    assert words in google_error_of(changed(a_gemini_request("gemini-2.5-flash"), path, value)).message
 
 
 def test_gemini_takes_an_empty_text_that_carries_a_signature() -> None:
@@ -614,21 +616,21 @@ def test_gemini_takes_an_empty_text_that_carries_a_signature() -> None:
     ],
 )
 def test_gpt_refuses(path: str, value: Any, words: str) -> None:
-    assert words in refusal_of(changed(a_gpt_request(), path, value)).message
+    assert words in google_error_of(changed(a_gpt_request(), path, value)).message
 
 
 # Length
 
 
 def test_claude_says_that_the_prompt_is_too_long_in_the_words_claude_code_knows() -> None:
-    message = claude_message(refusal_of(a_text_request("claude-sonnet-4-6", "word " * 200_001)))
+    message = claude_message(google_error_of(a_text_request("claude-sonnet-4-6", "word " * 200_001)))
 
     assert message.startswith("prompt is too long: 20")
     assert message.endswith(" tokens > 200000 maximum")
 
 
 def test_gemini_says_that_the_prompt_is_too_long_in_its_own_words() -> None:
-    message = refusal_of(a_text_request("gemini-3-flash", "word " * 1_048_577)).message
+    message = google_error_of(a_text_request("gemini-3-flash", "word " * 1_048_577)).message
 
     assert "exceeds the maximum number of tokens allowed (1048576)." in message
 
@@ -643,6 +645,6 @@ def test_claude_in_validated_mode_wants_a_property_in_nested_objects_too() -> No
     read = declaration()
     read["parameters"]["properties"]["options"] = {"type": "OBJECT"}
 
-    refusal = refusal_of(changed(a_claude_request(), "request.tools.0.functionDeclarations.0", read))
+    error = google_error_of(changed(a_claude_request(), "request.tools.0.functionDeclarations.0", read))
 
-    assert "properties[options].properties: should be non-empty" in refusal.message
+    assert "properties[options].properties: should be non-empty" in error.message

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from proxy_site.emulator.rules.validator import Refusal, validate_generate
+from proxy_site.emulator.rules.validator import GoogleError, validate_generate
 from tests.proxy_site.emulator.builders import (
     Json,
     a_text_request,
@@ -26,7 +26,7 @@ SEARCH_TOOL: Json = {"googleSearch": {}}
 
 
 def message_for(envelope: Json) -> str:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(GoogleError) as caught:
         validate_generate(envelope)
     return caught.value.message
 

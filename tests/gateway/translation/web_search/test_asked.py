@@ -71,7 +71,7 @@ FAILED = {"type": "web_search_tool_result_error", "error_code": "unavailable"}
 
 @pytest.mark.parametrize("version", ["20250305", "20260209", "20260318", "20991231"])
 def test_a_search_that_stands_alone_can_be_made(version: str) -> None:
-    assert a_search(tool={"type": f"web_search_{version}"}).refusal is None
+    assert a_search(tool={"type": f"web_search_{version}"}).error_code is None
 
 
 @pytest.mark.parametrize(
@@ -100,21 +100,21 @@ def test_no_search_without_the_tool_or_its_choice(fields: dict[str, Any]) -> Non
     ],
 )
 def test_a_search_is_unavailable_beside_other_features(fields: dict[str, Any]) -> None:
-    assert a_search(**fields).refusal == "unavailable"
+    assert a_search(**fields).error_code == "unavailable"
 
 
 @pytest.mark.parametrize("choice", [None, "auto", "any", "tool"])
 def test_a_choice_that_asks_for_it_changes_nothing(choice: str | None) -> None:
     name = {"name": "web_search"} if choice == "tool" else {}
 
-    assert a_search(**({"tool_choice": {"type": choice, **name}} if choice else {})).refusal is None
+    assert a_search(**({"tool_choice": {"type": choice, **name}} if choice else {})).error_code is None
 
 
 @pytest.mark.parametrize(
     "content", [[{"type": "image", "source": {"type": "url", "url": "https://x.y"}}], [REMINDER]]
 )
 def test_without_a_question_there_is_nothing_to_search_for(content: list[dict[str, Any]]) -> None:
-    assert a_search(user(*content)).refusal == "unavailable"
+    assert a_search(user(*content)).error_code == "unavailable"
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_without_a_question_there_is_nothing_to_search_for(content: list[dict[st
     ],
 )
 def test_domains_that_cannot_be_kept_are_refused(lists: dict[str, Any]) -> None:
-    assert a_search(tool=lists).refusal == "invalid_tool_input"
+    assert a_search(tool=lists).error_code == "invalid_tool_input"
 
 
 @pytest.mark.parametrize("nothing", [None, []])
 def test_lists_without_domains_are_none(nothing: Any) -> None:
     search = a_search(tool={"allowed_domains": nothing, "blocked_domains": nothing, "max_uses": None})
 
-    assert search.refusal is None
+    assert search.error_code is None
     assert search.domains.allows_all
 
 
@@ -171,7 +171,7 @@ def test_any_history_that_is_taken_can_be_searched_with(
     search = asked_search(request)
 
     assert search is not None
-    if search.refusal is None:
+    if search.error_code is None:
         validate_generate(an_envelope(translate_search(search, request, a_model(SEARCHER))))
 
 
@@ -182,7 +182,7 @@ BEFORE = (user("Tides?"), assistant(server_call(), server_result(), a_text("Noon
 
 
 @pytest.mark.parametrize(
-    ("messages", "max_uses", "refusal"),
+    ("messages", "max_uses", "error_code"),
     [
         ([], 1, None),
         ([], 0, "max_uses_exceeded"),
@@ -205,8 +205,8 @@ BEFORE = (user("Tides?"), assistant(server_call(), server_result(), a_text("Noon
         ),
     ],
 )
-def test_searches_of_the_same_turn_count(messages: Any, max_uses: Any, refusal: str | None) -> None:
-    assert a_search(*messages, tool={"max_uses": max_uses}).refusal == refusal
+def test_searches_of_the_same_turn_count(messages: Any, max_uses: Any, error_code: str | None) -> None:
+    assert a_search(*messages, tool={"max_uses": max_uses}).error_code == error_code
 
 
 def test_a_tool_loop_repeats_no_search_blocks() -> None:
