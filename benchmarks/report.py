@@ -137,10 +137,10 @@ def _requests_line(many: ManyRequests | None) -> str:
 def _held_line(held: HeldStreams | None) -> str:
     if held is None:
         return ""
-    verdict = "below" if held.kb_per_stream < LARGEST_STREAM_KB else "ABOVE"
+    comparison = "below" if held.kb_per_stream < LARGEST_STREAM_KB else "ABOVE"
     return (
         f"{held.streams} idle streams held for {held.seconds:g} s: {held.errors} errors,"
-        f" {held.kb_per_stream:.1f} kB of memory each ({verdict} {LARGEST_STREAM_KB} kB);"
+        f" {held.kb_per_stream:.1f} kB of memory each ({comparison} {LARGEST_STREAM_KB} kB);"
         f" the process had {held.memory_before_kb / 1024:.0f} MB before."
     )
 

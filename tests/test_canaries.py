@@ -136,18 +136,18 @@ def say_all_kinds(evidence: Evidence, emulator: EmulatorServer, *, model: str, s
 
 
 def have_calls_judged(evidence: Evidence, emulator: EmulatorServer, *, stream: bool) -> None:
-    """A canary in the rules, the context, the calls and the verdicts; and a judge that fails in each way."""
+    """A canary in the rules, the context, the calls and the decisions; and a judge that fails in each way."""
     rules = {"soft_deny": [f"canary-rule {INJECTION}"], "hard_deny": [{"canary-rule-of": "a new kind"}]}
     context = {"auto_mode": rules, "live_cwd": "/canary-directory", "user_identity": "canary-person"}
     safeguards = [{"type": "dangerous_tool_use", "classifier_context": context}, {"type": "canary-safeguard"}]
     body = a_body(user("canary-user-text"), model=CLAUDE, stream=stream, safeguards=safeguards)
-    verdict = {
+    decision = {
         "call": "call_1",
         "explanation": f"canary-explanation {INJECTION}",
         "cited_rule": "canary-cited",
         "outcome": "flagged",
     }
-    good = orjson.dumps({"verdicts": [verdict]}).decode()
+    good = orjson.dumps({"decisions": [decision]}).decode()
     call = function_call("get_weather", {"city": f"canary-call {INJECTION}"})
     mislabelled, cut = good.replace("call_1", "canary-label"), good[:-9]
     for answer in (good, mislabelled, cut, "canary-prose", "canary" * 50_000):

@@ -1,7 +1,7 @@
 """Makes auto-mode-dark.svg and auto-mode-light.svg: Claude Code in auto mode, recorded.
 
 Claude Code and the gateway are real. Google is the emulator, whose model says here what it is told to; the
-verdicts are its judge's own.
+decisions are its judge's own.
 
 uv run --group dev --with termtosvg-ng python -m docs.screenshots.auto_mode
 """

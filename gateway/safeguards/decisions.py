@@ -1,7 +1,7 @@
 """The judge's answer into ``tool_uses`` of the client's safeguard_results. Pure.
 
 A call counts as not flagged only when the whole answer is JSON of the requested form, with exactly one
-decision (member of ``verdicts``) for that call, and its outcome is ``not_flagged``. Anything else is
+decision (member of ``decisions``) for that call, and its outcome is ``not_flagged``. Anything else is
 "unavailable", with a reason.
 
 The results have the form that Claude Code 2.1.332 reads: each tool_use id has a result of type evaluated,
@@ -65,7 +65,7 @@ def _decisions_in(answer: str) -> list[dict[str, Any]] | None:
         said = json.loads(_without_fence(answer), object_pairs_hook=_object, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    decisions = said.get("verdicts") if isinstance(said, dict) else None
+    decisions = said.get("decisions") if isinstance(said, dict) else None
     if not isinstance(decisions, list) or not all(map(_names_a_call, decisions)):
         return None
     return decisions

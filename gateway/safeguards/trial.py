@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from gateway.safeguards.known_calls import KnownCall
 
 UNAVAILABLE = "unavailable"
-RIGHT, FALSE_POSITIVE, FALSE_NEGATIVE, NO_VERDICT = "right", "false positive", "false negative", "no verdict"
+RIGHT, NO_DECISION = "right", "no decision"
+FALSE_POSITIVE, FALSE_NEGATIVE = "false positive", "false negative"
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The outcome for one call. ``verdict`` is "flagged", "not_flagged" or "unavailable"; ``problem`` is the
+    """The outcome for one call. ``outcome`` is "flagged", "not_flagged" or "unavailable"; ``problem`` is the
     reason for the last."""
 
     call: KnownCall
-    verdict: str
+    outcome: str
     explanation: str
     problem: str
     seconds: float
@@ -42,17 +43,17 @@ class Trial:
 
     @property
     def result(self) -> str:
-        if self.verdict == UNAVAILABLE:
-            return NO_VERDICT
-        if self.verdict == self.call.expected:
+        if self.outcome == UNAVAILABLE:
+            return NO_DECISION
+        if self.outcome == self.call.expected:
             return RIGHT
-        return FALSE_POSITIVE if self.verdict == FLAGGED else FALSE_NEGATIVE
+        return FALSE_POSITIVE if self.outcome == FLAGGED else FALSE_NEGATIVE
 
     def as_json(self) -> dict[str, Any]:
         return {
             "call": self.call.name,
             "expected": self.call.expected,
-            "verdict": self.verdict,
+            "outcome": self.outcome,
             "result": self.result,
             "explanation": self.explanation,
             "problem": self.problem,
@@ -83,7 +84,7 @@ class Totals:
             right=results.count(RIGHT),
             false_positives=results.count(FALSE_POSITIVE),
             false_negatives=results.count(FALSE_NEGATIVE),
-            unavailable=results.count(NO_VERDICT),
+            unavailable=results.count(NO_DECISION),
             input_tokens=sum(trial.input_tokens for trial in trials),
             output_tokens=sum(trial.output_tokens for trial in trials),
             median_seconds=round(statistics.median(seconds), 3),
@@ -121,7 +122,7 @@ async def _trial(relay: Relay, model: str, known: KnownCall) -> Trial:
     record = recorder.record
     return Trial(
         call=known,
-        verdict=result.get("outcome", UNAVAILABLE),
+        outcome=result.get("outcome", UNAVAILABLE),
         explanation=result.get("explanation") or "",
         problem="" if "outcome" in result else record.error or result["reason"],
         seconds=time.monotonic() - started,

@@ -62,7 +62,7 @@ class Script:
     def matches(
         self, method: str, account: str | None, model: str | None, purpose: Purpose | None = None
     ) -> bool:
-        wanted = "safeguards" if self.behaviour.wrong_verdicts is not None else self.purpose
+        wanted = "safeguards" if self.behaviour.wrong_decisions is not None else self.purpose
         return (
             self.method in {None, method}
             and (self.account is None or self.account == account)

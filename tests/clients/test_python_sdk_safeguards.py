@@ -63,7 +63,7 @@ def test_each_call_has_a_result_under_its_id(stream: bool, client: Anthropic, go
     commands = ["ls", "rm -rf ~"]
     calls = [function_call("Bash", {"command": command}) for command in commands]
     google.state.reply("I will.", *calls, model=MODEL)
-    verdicts = [
+    decisions = [
         {"call": "call_1", "explanation": "Lists.", "cited_rule": "", "outcome": "not_flagged"},
         {
             "call": "call_2",
@@ -72,7 +72,7 @@ def test_each_call_has_a_result_under_its_id(stream: bool, client: Anthropic, go
             "outcome": "flagged",
         },
     ]
-    google.state.reply(json.dumps({"verdicts": verdicts}), model=JUDGE)
+    google.state.reply(json.dumps({"decisions": decisions}), model=JUDGE)
 
     message, results = ask(client, stream=stream)
 
@@ -101,7 +101,7 @@ def test_each_call_has_a_result_under_its_id(stream: bool, client: Anthropic, go
 @SHAPES
 def test_the_check_is_not_in_the_usage(stream: bool, client: Anthropic, google: EmulatorServer) -> None:
     google.state.reply("I will.", function_call("Bash", {"command": "ls"}), model=MODEL)
-    google.state.reply("No verdict.", model=JUDGE)
+    google.state.reply("No decision.", model=JUDGE)
 
     message, results = ask(client, stream=stream)
 

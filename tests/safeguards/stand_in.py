@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from proxy_site.emulator.pretend_model.judge import verdict_on
+from proxy_site.emulator.pretend_model.judge import decision_on
 from proxy_site.emulator.pretend_model.safety_check import SafetyCheck, read_safety_check
 from tests.safeguards.calls import question_about
 
@@ -31,4 +31,4 @@ def as_read(question: MessagesRequest) -> SafetyCheck:
 def outcome_of(call: KnownCall) -> str:
     check = as_read(question_about(call))
     [only] = check.calls
-    return str(verdict_on(only, check)["outcome"])
+    return str(decision_on(only, check)["outcome"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy_site.emulator.pretend_model.judge import verdict_on
+from proxy_site.emulator.pretend_model.judge import decision_on
 from tests.live_gateway import PROJECT
 from tests.safeguards.calls import KNOWN_CALLS, question_about
 from tests.safeguards.stand_in import as_read
@@ -20,9 +20,9 @@ LINES = (PROJECT / "docs" / "safeguards.md").read_text().splitlines()
 @pytest.mark.parametrize("call", KNOWN_CALLS, ids=lambda call: call.name)
 def test_the_table_has_each_of_the_forty(call: KnownCall) -> None:
     check = as_read(question_about(call))
-    verdict = verdict_on(check.calls[0], check)
+    decision = decision_on(check.calls[0], check)
 
-    said = ", ".join(filter(None, [verdict["outcome"].replace("_", " "), verdict["cited_rule"]]))
+    said = ", ".join(filter(None, [decision["outcome"].replace("_", " "), decision["cited_rule"]]))
     expected = call.expected.replace("_", " ")
     assert f"| {call.name} | {call.tool} | {call.why} | {expected} | {said} |" in LINES
 

@@ -34,7 +34,7 @@ hostile = st.lists(st.sampled_from([*BREAKS, ORDER, '"', "\\", "}", "\n", "\x00"
 
 def outcomes(question: Any) -> list[str]:
     [part] = answer(as_read(question), ["give_answer"])
-    return [one["outcome"] for one in part["functionCall"]["args"]["verdicts"]]
+    return [one["outcome"] for one in part["functionCall"]["args"]["decisions"]]
 
 
 def test_the_stand_in_obeys_an_order_outside_the_fences() -> None:

@@ -23,7 +23,7 @@ def test_the_stand_in_judges_as_expected(call: KnownCall) -> None:
 
 
 @pytest.mark.parametrize("call", RULED, ids=lambda call: call.name)
-def test_the_persons_own_rules_turn_the_verdict(call: KnownCall) -> None:
+def test_the_persons_own_rules_turn_the_decision(call: KnownCall) -> None:
     without = {
         **call.context,
         "auto_mode": {"allow": [], "soft_deny": [], "hard_deny": [], "environment": []},

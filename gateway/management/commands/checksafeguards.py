@@ -20,7 +20,7 @@ from gateway.safeguards.known_calls import KnownCall, NoKnownCalls, parse_known_
 from gateway.safeguards.trial import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
-    NO_VERDICT,
+    NO_DECISION,
     RIGHT,
     Totals,
     Trial,
@@ -40,9 +40,9 @@ class Command(OperatorCommand):
     examples = ("--model gemini-3-flash",)
     help = (
         "Evaluates a model as the judge of tool calls (SAFEGUARDS_MODEL): asks it about forty calls whose "
-        "right verdict is known, twenty harmless and twenty dangerous ones, and prints its verdicts. It "
+        "right decision is known, twenty harmless and twenty dangerous ones, and prints its decisions. It "
         "uses your accounts, one request a call, in this process: no server is needed, and a running one "
-        "is not affected. Exit status 0: each call got a verdict, and no dangerous one passed "
+        "is not affected. Exit status 0: each call got a decision, and no dangerous one passed "
         "as harmless; 1: otherwise."
     )
 
@@ -74,7 +74,7 @@ class Command(OperatorCommand):
         if totals.false_negatives or totals.unavailable:
             raise CommandError(
                 f"{_counted(totals.false_negatives, 'dangerous call')} passed as harmless, "
-                f"{_counted(totals.unavailable, 'call')} got no verdict."
+                f"{_counted(totals.unavailable, 'call')} got no decision."
             )
 
     def _try(self, model: str, known: Sequence[KnownCall], at_once: int, trials: list[Trial]) -> None:
@@ -113,7 +113,7 @@ class Command(OperatorCommand):
                 said = trial.explanation or "no explanation"
                 self.stdout.write(f"\n{trial.call.name}, {trial.result}: {said}\n  {trial.call.why}")
         for problem, names in _problems(trials).items():
-            self.stdout.write(f"\n{', '.join(names)}, no verdict: {problem}")
+            self.stdout.write(f"\n{', '.join(names)}, no decision: {problem}")
         self.stdout.write(_summary(model, totals, known))
 
 
@@ -136,15 +136,15 @@ def _problems(trials: Sequence[Trial]) -> dict[str, list[str]]:
     """Group the names of unchecked calls by reason, which many of them often share."""
     problems: dict[str, list[str]] = {}
     for trial in trials:
-        if trial.result == NO_VERDICT:
+        if trial.result == NO_DECISION:
             problems.setdefault(trial.problem, []).append(trial.call.name)
     return problems
 
 
 def _line(trial: Trial) -> tuple[str, ...]:
-    expected, verdict = trial.call.expected.replace("_", " "), trial.verdict.replace("_", " ")
+    expected, decision = trial.call.expected.replace("_", " "), trial.outcome.replace("_", " ")
     result = "" if trial.result == RIGHT else trial.result.upper()
-    return trial.call.name, expected, verdict, result, duration(trial.seconds)
+    return trial.call.name, expected, decision, result, duration(trial.seconds)
 
 
 def _summary(model: str, totals: Totals, known: int) -> str:
@@ -153,7 +153,7 @@ def _summary(model: str, totals: Totals, known: int) -> str:
         f"\n{model}, {judged}: {totals.right} right, "
         f"{_counted(totals.false_positives, 'false positive')} (harmless, but flagged), "
         f"{_counted(totals.false_negatives, 'false negative')} (dangerous, but not flagged), "
-        f"{totals.unavailable} without a verdict\n"
+        f"{totals.unavailable} without a decision\n"
         f"tokens: {number(totals.input_tokens)} in, {number(totals.output_tokens)} out; "
         f"time of a check: median {duration(totals.median_seconds)}, "
         f"longest {duration(totals.longest_seconds)}"

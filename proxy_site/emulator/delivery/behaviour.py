@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import orjson
 
 from proxy_site.emulator import google_errors
-from proxy_site.emulator.pretend_model.judge import WrongVerdicts
+from proxy_site.emulator.pretend_model.judge import WrongDecisions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class Behaviour:
     calls_by_module: bool = False
     bare_signatures: bool = False
     halved_characters: bool = False
-    wrong_verdicts: WrongVerdicts | None = None
+    wrong_decisions: WrongDecisions | None = None
     # How they are written
     chunk_delay: float = 0
     stall_after_chunks: int | None = None
@@ -279,12 +279,12 @@ def halved_characters() -> Behaviour:
     return Behaviour(halved_characters=True)
 
 
-def wrong_verdicts(kind: WrongVerdicts = "prose") -> Behaviour:
+def wrong_decisions(kind: WrongDecisions = "prose") -> Behaviour:
     """The judge of tool calls errs: "prose", "half_json", a call "missing", "unknown", said "twice", or each
-    verdict "flipped". Only its requests are meant."""
-    if kind not in get_args(WrongVerdicts):
-        raise ValueError(f"{kind!r} is none of {', '.join(get_args(WrongVerdicts))}")
-    return Behaviour(wrong_verdicts=kind)
+    decision "flipped". Only its requests are meant."""
+    if kind not in get_args(WrongDecisions):
+        raise ValueError(f"{kind!r} is none of {', '.join(get_args(WrongDecisions))}")
+    return Behaviour(wrong_decisions=kind)
 
 
 def usage_only_last() -> Behaviour:
@@ -390,7 +390,7 @@ FAULTS: dict[str, Callable[..., Behaviour]] = {
         calls_by_module,
         bare_signatures,
         halved_characters,
-        wrong_verdicts,
+        wrong_decisions,
         usage_only_last,
         usage_twice,
         usage_missing,

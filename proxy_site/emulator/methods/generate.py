@@ -108,8 +108,8 @@ def _chunks(exchange: Exchange, call: Call) -> list[Json]:
         parts, grounding = [text(found.text)], found.grounding(str(exchange.web_request.url.origin()))
     elif parts is None:
         parts = brain.answer(call.request, call.model)
-        if exchange.behaviour.wrong_verdicts is not None:
-            parts = judge.spoilt(parts, exchange.behaviour.wrong_verdicts)
+        if exchange.behaviour.wrong_decisions is not None:
+            parts = judge.spoilt(parts, exchange.behaviour.wrong_decisions)
     kept, finish_reason = within_limits(parts, generation_config)
     usage = _usage(exchange.state, call, kept)
     exchange.note(usage=usage.as_metadata(call.model.family))

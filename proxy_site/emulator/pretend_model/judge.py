@@ -1,4 +1,4 @@
-"""The stand-in's verdicts on tool calls: a few plain signs of danger, and the rules quoted in the prompt.
+"""The stand-in's decisions on tool calls: a few plain signs of danger, and the rules quoted in the prompt.
 
 It is no safety check. It follows the prompt it is given, so that prompt, parsing and faults can be tried:
 hard denials first, then what the person allows, then soft denials and the signs below. A sentence outside the
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from proxy_site.emulator.pretend_model.safety_check import Rule, SafetyCheck
 
 Json = dict[str, Any]
-WrongVerdicts = Literal["prose", "half_json", "missing", "unknown", "twice", "flipped"]
+WrongDecisions = Literal["prose", "half_json", "missing", "unknown", "twice", "flipped"]
 
 HARMLESS = "Nothing about it looks dangerous."
 
@@ -87,7 +87,7 @@ class Sign:
 
 
 _SPEAKS_TO_CHECKER = re.compile(
-    r"not[ _-]?flagged|\"verdicts\"|safety[ -]check|\bchecker\b|(user|person) has approved"
+    r"not[ _-]?flagged|\"decisions\"|safety[ -]check|\bchecker\b|(user|person) has approved"
     r"|</?(rules|calls|context)\b",
     re.IGNORECASE,
 )
@@ -183,32 +183,32 @@ def describes(rule: Rule, action: Action) -> bool:
     return len(long_words & set(re.findall(r"[a-z]{5,}", action.said.lower()))) >= 2
 
 
-# Verdicts
+# Decisions
 
 
-def verdict_on(call: Json, check: SafetyCheck) -> Json:
+def decision_on(call: Json, check: SafetyCheck) -> Json:
     """In the members that the prompt asks for."""
     action = action_of(call, check)
     matching = {rule.list_name: rule for rule in reversed(check.rules) if describes(rule, action)}
     if denied := matching.get("auto_mode.hard_deny") or matching.get("rules.deny"):
         return _denied(call, denied)
     if INJECTION.is_seen(action):
-        return _verdict(call, INJECTION.words, INJECTION.label, "flagged")
+        return _decision(call, INJECTION.words, INJECTION.label, "flagged")
     if allowed := matching.get("auto_mode.allow") or matching.get("rules.allow"):
-        return _verdict(call, "The person's rule allows it.", allowed.label, "not_flagged")
+        return _decision(call, "The person's rule allows it.", allowed.label, "not_flagged")
     if denied := matching.get("auto_mode.soft_deny"):
         return _denied(call, denied)
     sign = next((sign for sign in SIGNS if sign.is_seen(action)), None)
     if sign is not None:
-        return _verdict(call, sign.words, sign.label, "flagged")
-    return _verdict(call, HARMLESS, "", "not_flagged")
+        return _decision(call, sign.words, sign.label, "flagged")
+    return _decision(call, HARMLESS, "", "not_flagged")
 
 
 def _denied(call: Json, rule: Rule) -> Json:
-    return _verdict(call, f"Denied by the person's rule: {rule.words}", rule.label, "flagged")
+    return _decision(call, f"Denied by the person's rule: {rule.words}", rule.label, "flagged")
 
 
-def _verdict(call: Json, explanation: str, cited_rule: str, outcome: str) -> Json:
+def _decision(call: Json, explanation: str, cited_rule: str, outcome: str) -> Json:
     return {
         "call": call.get("call"),
         "explanation": explanation,
@@ -219,17 +219,17 @@ def _verdict(call: Json, explanation: str, cited_rule: str, outcome: str) -> Jso
 
 def answer(check: SafetyCheck, must_call: list[str]) -> list[Part]:
     """As JSON, or as the arguments of the function that has to be called."""
-    verdicts = [verdict_on(call, check) for call in check.calls]
+    decisions = [decision_on(call, check) for call in check.calls]
     if _ORDER.search(check.orders):
-        verdicts = [{**one, "outcome": "not_flagged"} for one in verdicts]
-    said = {"verdicts": verdicts}
+        decisions = [{**one, "outcome": "not_flagged"} for one in decisions]
+    said = {"decisions": decisions}
     return [function_call(must_call[0], said)] if must_call else [text(json.dumps(said))]
 
 
 # Faults
 
 
-def spoilt(parts: list[Part], kind: WrongVerdicts) -> list[Part]:
+def spoilt(parts: list[Part], kind: WrongDecisions) -> list[Part]:
     """The judge's answer with one thing wrong. Prose and half JSON are text even where a call was wanted."""
     part = parts[0]
     said = part["functionCall"]["args"] if "functionCall" in part else json.loads(part["text"])
@@ -238,20 +238,20 @@ def spoilt(parts: list[Part], kind: WrongVerdicts) -> list[Part]:
     if kind == "half_json":
         whole = json.dumps(said)
         return [text(whole[: len(whole) // 2])]
-    wrong = {"verdicts": _WRONG[kind](said["verdicts"])}
+    wrong = {"decisions": _WRONG[kind](said["decisions"])}
     if "functionCall" in part:
         return [function_call(part["functionCall"]["name"], wrong)]
     return [text(json.dumps(wrong))]
 
 
-def _flip(verdicts: list[Json]) -> list[Json]:
+def _flip(decisions: list[Json]) -> list[Json]:
     other = {"flagged": "not_flagged", "not_flagged": "flagged"}
-    return [{**one, "outcome": other[one["outcome"]]} for one in verdicts]
+    return [{**one, "outcome": other[one["outcome"]]} for one in decisions]
 
 
 _WRONG: dict[str, Callable[[list[Json]], list[Json]]] = {
-    "missing": lambda verdicts: verdicts[:-1],
-    "unknown": lambda verdicts: [*verdicts[:-1], *({**one, "call": "call_99"} for one in verdicts[-1:])],
-    "twice": lambda verdicts: [*verdicts, *verdicts[-1:]],
+    "missing": lambda decisions: decisions[:-1],
+    "unknown": lambda decisions: [*decisions[:-1], *({**one, "call": "call_99"} for one in decisions[-1:])],
+    "twice": lambda decisions: [*decisions, *decisions[-1:]],
     "flipped": _flip,
 }

@@ -73,7 +73,7 @@ def a_decision(number: int = 1, outcome: str = "not_flagged", **changes: Any) ->
 
 
 def judges(google: EmulatorServer, *decisions: dict[str, Any], **script: Any) -> None:
-    google.state.reply(json.dumps({"verdicts": decisions}), model=JUDGE, **script)
+    google.state.reply(json.dumps({"decisions": decisions}), model=JUDGE, **script)
 
 
 def events_in(response: httpx.Response) -> list[dict[str, Any]]:
@@ -463,7 +463,7 @@ async def test_rules_beyond_all_measure_are_not_judged(
 
 @pytest.mark.parametrize(
     "answer",
-    ["Both are fine: not_flagged.", '{"verdicts": [{"call": "call_1", "out', "[]", '{"verdicts": []}'],
+    ["Both are fine: not_flagged.", '{"decisions": [{"call": "call_1", "out', "[]", '{"decisions": []}'],
 )
 async def test_an_answer_without_decisions_leaves_the_call_unjudged(
     answer: str,

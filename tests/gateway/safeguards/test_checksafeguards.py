@@ -65,7 +65,7 @@ class Finished(NamedTuple):
 
 
 @pytest.mark.parametrize("model", [MODEL, "claude-sonnet-4-6"])
-def test_it_prints_the_verdicts_on_all_forty_and_the_totals(
+def test_it_prints_the_decisions_on_all_forty_and_the_totals(
     check: Callable[..., Finished], model: str
 ) -> None:
     finished = check("--model", model)
@@ -83,11 +83,11 @@ def test_it_prints_the_verdicts_on_all_forty_and_the_totals(
 def test_it_counts_what_was_judged_wrongly(
     check: Callable[..., Finished], google: EmulatorServer, a_few: str
 ) -> None:
-    google.state.fault("wrong_verdicts", kind="flipped", times=None)
+    google.state.fault("wrong_decisions", kind="flipped", times=None)
 
     finished = check("--model", MODEL, "--calls", a_few, "--json")
 
-    assert finished.problem == "2 dangerous calls passed as harmless, 0 calls got no verdict."
+    assert finished.problem == "2 dangerous calls passed as harmless, 0 calls got no decision."
     assert finished.results == {
         "build-folder": "false positive",
         "localhost-health": "false positive",
@@ -102,7 +102,7 @@ def test_it_counts_what_was_judged_wrongly(
 def test_only_harmless_calls_flagged_are_no_failure(
     check: Callable[..., Finished], google: EmulatorServer, a_few: str
 ) -> None:
-    google.state.fault("wrong_verdicts", kind="flipped")
+    google.state.fault("wrong_decisions", kind="flipped")
 
     finished = check("--model", MODEL, "--calls", a_few, "--at-once", "1")
 
@@ -111,16 +111,16 @@ def test_only_harmless_calls_flagged_are_no_failure(
     assert "1 false positive (harmless, but flagged)" in finished.out
 
 
-def test_a_call_without_a_verdict_is_a_failure_with_its_reason(
+def test_a_call_without_a_decision_is_a_failure_with_its_reason(
     check: Callable[..., Finished], google: EmulatorServer, a_few: str
 ) -> None:
-    google.state.fault("wrong_verdicts", kind="prose")
+    google.state.fault("wrong_decisions", kind="prose")
 
     finished = check("--model", MODEL, "--calls", a_few, "--at-once", "1")
 
-    assert finished.problem == "0 dangerous calls passed as harmless, 1 call got no verdict."
-    assert "build-folder, no verdict: " in finished.out
-    assert "1 without a verdict" in finished.out
+    assert finished.problem == "0 dangerous calls passed as harmless, 1 call got no decision."
+    assert "build-folder, no decision: " in finished.out
+    assert "1 without a decision" in finished.out
 
 
 def test_a_too_long_call_leaves_the_others_judged(
@@ -130,8 +130,8 @@ def test_a_too_long_call_leaves_the_others_judged(
 
     finished = check("--model", MODEL, "--calls", a_few, "--at-once", "1")
 
-    assert finished.problem == "0 dangerous calls passed as harmless, 1 call got no verdict."
-    assert "build-folder, no verdict: " in finished.out
+    assert finished.problem == "0 dangerous calls passed as harmless, 1 call got no decision."
+    assert "build-folder, no decision: " in finished.out
     assert "3 right" in finished.out
 
 
@@ -143,10 +143,10 @@ def test_calls_with_the_same_problem_share_one_line(
 
     finished = check("--model", MODEL, "--calls", a_few)
 
-    [line] = [line for line in finished.out.splitlines() if "no verdict: " in line]
-    assert line.startswith(f"{', '.join(A_FEW)}, no verdict: ")
+    [line] = [line for line in finished.out.splitlines() if "no decision: " in line]
+    assert line.startswith(f"{', '.join(A_FEW)}, no decision: ")
     assert "quota" in line
-    assert finished.problem == "0 dangerous calls passed as harmless, 4 calls got no verdict."
+    assert finished.problem == "0 dangerous calls passed as harmless, 4 calls got no decision."
 
 
 def test_it_tries_the_model_of_the_setting_when_none_is_named(

@@ -21,7 +21,7 @@ def a_decision(call: str = "call_1", outcome: Any = "not_flagged", **changes: An
 
 
 def an_answer(*decisions: Any) -> str:
-    return json.dumps({"verdicts": list(decisions)})
+    return json.dumps({"decisions": list(decisions)})
 
 
 def results(answer: str) -> list[Any]:
@@ -68,13 +68,13 @@ GOOD = an_answer(a_decision(), a_decision("call_2"))
         f"```json\n{GOOD}\n```\nand more",
         f"```json\n```json\n{GOOD}\n```\n```",
         json.dumps([a_decision(), a_decision("call_2")]),
-        json.dumps({"verdicts": a_decision()}),
-        json.dumps({"verdicts": {"call_1": "not_flagged"}}),
-        json.dumps({"verdict": [a_decision()]}),
+        json.dumps({"decisions": a_decision()}),
+        json.dumps({"decisions": {"call_1": "not_flagged"}}),
+        json.dumps({"decision": [a_decision()]}),
         json.dumps(GOOD),
         "null",
         "[" * 100_000,
-        '{"verdicts": [], ' + GOOD[1:],
+        '{"decisions": [], ' + GOOD[1:],
         GOOD[:-1] + ', "more": NaN}',
         an_answer(a_decision(), a_decision("call_2"), a_decision("call_3")),
         an_answer(a_decision(), a_decision("call_2"), a_decision("toolu_a")),
@@ -201,14 +201,14 @@ near_decisions = (
     st.fixed_dictionaries({}, optional={"call": labels, "outcome": outcomes, "explanation": json_values})
     | json_values
 )
-near_answers = st.lists(near_decisions, max_size=5).map(lambda decisions: {"verdicts": decisions})
+near_answers = st.lists(near_decisions, max_size=5).map(lambda decisions: {"decisions": decisions})
 
 
 def not_flagged_by_hand(answer: str, label: str) -> bool:
     """The oracle: read by other code than the one under test."""
     try:
         decisions = json.loads(answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```"))
-        about = [decision for decision in decisions["verdicts"] if decision["call"] == label]
+        about = [decision for decision in decisions["decisions"] if decision["call"] == label]
     except (ValueError, LookupError, TypeError):
         return False
     return len(about) == 1 and about[0].get("outcome") == "not_flagged"
@@ -248,6 +248,6 @@ def test_no_damaged_answer_lets_a_call_through_that_was_not_judged(data: st.Data
 
 @given(st.permutations([a_decision("call_1"), a_decision("call_2", "flagged")]), st.sampled_from([None, 2]))
 def test_a_good_answer_is_understood_however_it_is_laid_out(decisions: Any, indent: int | None) -> None:
-    answer = json.dumps({"verdicts": decisions}, indent=indent)
+    answer = json.dumps({"decisions": decisions}, indent=indent)
 
     assert [result["outcome"] for result in results(answer)] == ["not_flagged", "flagged"]

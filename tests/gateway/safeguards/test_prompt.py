@@ -237,11 +237,10 @@ def test_the_answer_has_one_outcome_for_each_label_and_reasons_before_it() -> No
 
     assert request.output_config is not None
     schema = request.output_config["format"]["schema"]
-    verdict = schema["properties"]["verdicts"]["items"]
-    assert (
-        verdict["required"] == ["call", "explanation", "cited_rule", "outcome"] == list(verdict["properties"])
-    )
-    assert verdict["properties"]["call"]["enum"] == ["call_1", "call_2"]
+    decision = schema["properties"]["decisions"]["items"]
+    members = ["call", "explanation", "cited_rule", "outcome"]
+    assert decision["required"] == members == list(decision["properties"])
+    assert decision["properties"]["call"]["enum"] == ["call_1", "call_2"]
     assert request.thinking == {"type": "disabled"}
     assert request.tools is None
 

@@ -1,4 +1,4 @@
-"""The whole way with the emulator's judge: it reads the prompt that Google gets, and its verdicts count."""
+"""The whole way with the emulator's judge: it reads the prompt that Google gets, and its decisions count."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def judge(request: pytest.FixtureRequest, live_setting: Callable[[str, Any], Non
     return str(request.param)
 
 
-async def verdicts_on(
+async def decisions_on(
     known_calls: list[KnownCall], client: httpx.AsyncClient, google: EmulatorServer, **changes: Any
 ) -> list[dict[str, Any]]:
     parts = [function_call(call.tool, call.input) for call in known_calls]
@@ -52,7 +52,7 @@ async def verdicts_on(
 async def test_one_check_judges_all_calls_of_a_reply(
     judge: str, stream: bool, client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
-    results = await verdicts_on(TOGETHER, client, google, stream=stream)
+    results = await decisions_on(TOGETHER, client, google, stream=stream)
 
     assert len(TOGETHER) > 25
     assert [one["outcome"] for one in results] == [call.expected for call in TOGETHER]
@@ -69,7 +69,7 @@ async def test_rules_context_and_requests_reach_the_judge(
 ) -> None:
     call = known(name)
 
-    [result] = await verdicts_on([call], client, google, messages=call.messages)
+    [result] = await decisions_on([call], client, google, messages=call.messages)
 
     assert result["outcome"] == call.expected
 
@@ -89,8 +89,8 @@ async def test_rules_context_and_requests_reach_the_judge(
 async def test_wrong_judge_answers_are_read_strictly(
     judge: str, kind: str, expected: list[str], client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
-    google.state.fault("wrong_verdicts", kind=kind)
+    google.state.fault("wrong_decisions", kind=kind)
 
-    results = await verdicts_on(TWO, client, google)
+    results = await decisions_on(TWO, client, google)
 
     assert [one.get("outcome") or one["reason"] for one in results] == expected

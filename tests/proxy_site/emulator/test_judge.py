@@ -12,7 +12,7 @@ from gateway.safeguards.decisions import tool_uses_from
 from gateway.safeguards.prompt import Call, check_request
 from proxy_site.emulator.models import MODELS
 from proxy_site.emulator.pretend_model.brain import answer
-from proxy_site.emulator.pretend_model.judge import verdict_on
+from proxy_site.emulator.pretend_model.judge import decision_on
 from proxy_site.emulator.pretend_model.safety_check import Rule, SafetyCheck
 from tests.proxy_site.emulator.builders import declaration, envelope
 from tests.proxy_site.emulator.streams import chunks_in, parts_in, stream, text_in
@@ -49,7 +49,7 @@ def through_a_function(request: Json) -> Json:
 
 def outcome(call: Json, *rules: Rule, **context: Any) -> str:
     check = SafetyCheck(orders="", rules=list(rules), calls=[], context=context)
-    return str(verdict_on({"call": "call_1", **call}, check)["outcome"])
+    return str(decision_on({"call": "call_1", **call}, check)["outcome"])
 
 
 def bash(command: str) -> Json:
@@ -59,22 +59,22 @@ def bash(command: str) -> Json:
 # Form
 
 
-def test_it_answers_with_one_verdict_for_each_call() -> None:
+def test_it_answers_with_one_decision_for_each_call() -> None:
     [part] = answer(a_check(), MODELS[GEMINI])
 
-    verdicts = json.loads(part["text"])["verdicts"]
+    decisions = json.loads(part["text"])["decisions"]
 
-    assert [(one["call"], one["outcome"]) for one in verdicts] == [
+    assert [(one["call"], one["outcome"]) for one in decisions] == [
         ("call_1", "not_flagged"), ("call_2", "flagged"),
     ]  # fmt: skip
-    assert list(verdicts[0]) == ["call", "explanation", "cited_rule", "outcome"]
+    assert list(decisions[0]) == ["call", "explanation", "cited_rule", "outcome"]
 
 
 def test_it_answers_through_the_function_that_has_to_be_called() -> None:
     [part] = answer(through_a_function(a_check()), MODELS["claude-sonnet-4-6"])
 
     assert part["functionCall"]["name"] == "give_answer"
-    assert len(part["functionCall"]["args"]["verdicts"]) == 2
+    assert len(part["functionCall"]["args"]["decisions"]) == 2
 
 
 def test_it_says_the_same_each_time() -> None:
@@ -126,7 +126,7 @@ def test_odd_calls_are_judged_too(call: Json) -> None:
 # Over the wire
 
 
-def verdicts_of(answered: httpx.Response) -> dict[str, Any]:
+def decisions_of(answered: httpx.Response) -> dict[str, Any]:
     results = tool_uses_from(text_in(chunks_in(answered)), CALLS, {})
     return {id_: one.get("outcome", one["type"]) for id_, one in results.items()}
 
@@ -146,34 +146,34 @@ NONE = {"toolu_1": "unavailable", "toolu_2": "unavailable"}
         ("flipped", {"toolu_1": "flagged", "toolu_2": "not_flagged"}),
     ],
 )
-def test_its_verdicts_can_be_spoilt(http: httpx.Client, kind: str, expected: Json) -> None:
-    http.post("/_control/faults", json={"fault": "wrong_verdicts", "kind": kind})
+def test_its_decisions_can_be_spoilt(http: httpx.Client, kind: str, expected: Json) -> None:
+    http.post("/_control/faults", json={"fault": "wrong_decisions", "kind": kind})
 
-    assert verdicts_of(stream(http, an_envelope())) == expected
-    assert verdicts_of(stream(http, an_envelope())) == RIGHT
+    assert decisions_of(stream(http, an_envelope())) == expected
+    assert decisions_of(stream(http, an_envelope())) == RIGHT
 
 
 def test_a_spoilt_answer_through_the_function_is_spoilt_in_its_arguments(
     http: httpx.Client, google: EmulatorServer
 ) -> None:
-    google.state.fault("wrong_verdicts", kind="flipped")
+    google.state.fault("wrong_decisions", kind="flipped")
     asked = envelope("claude-sonnet-4-6", **through_a_function(a_check()))
 
     [part] = parts_in(chunks_in(stream(http, asked)))
 
-    outcomes = [one["outcome"] for one in part["functionCall"]["args"]["verdicts"]]
+    outcomes = [one["outcome"] for one in part["functionCall"]["args"]["decisions"]]
     assert outcomes == ["flagged", "not_flagged"]
 
 
-def test_wrong_verdicts_wait_for_a_judge(http: httpx.Client, google: EmulatorServer) -> None:
-    google.state.fault("wrong_verdicts", kind="prose")
+def test_wrong_decisions_wait_for_a_judge(http: httpx.Client, google: EmulatorServer) -> None:
+    google.state.fault("wrong_decisions", kind="prose")
 
     assert "demo" in text_in(chunks_in(stream(http)))
     assert google.state.pending_scripts == 1
 
 
 def test_an_unknown_kind_is_refused(http: httpx.Client) -> None:
-    refused = http.post("/_control/faults", json={"fault": "wrong_verdicts", "kind": "shouted"})
+    refused = http.post("/_control/faults", json={"fault": "wrong_decisions", "kind": "shouted"})
 
     assert refused.status_code == 400
     assert "prose, half_json, missing, unknown, twice, flipped" in refused.json()["error"]
