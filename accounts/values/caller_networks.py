@@ -1,4 +1,4 @@
-"""The network of a caller, by which failed attempts of strangers are counted. Pure."""
+"""The network of a caller, by which failed attempts of unauthenticated callers are counted. Pure."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from gateway.api.authentication import Client, check_host
 from gateway.bodies.arrival import BodyLimits, ClientGone, IncomingBody
 from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import OUR_FAULT, STOPPING, GatewayError, InvalidRequest, NotFound, Overloaded
-from gateway.telemetry.noise import say_of_stranger
+from gateway.telemetry.noise import log_unauthenticated
 from gateway.telemetry.request_ids import accepted_or_new, current_request_id
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _path_unknown(request: ApiRequest) -> NotFound:
         return NotFound(f"{path} is not a path of this gateway.")
     address = str(request.META.get("REMOTE_ADDR", ""))
     asked_for = "%s was asked for: the base URL of a client is wrong"
-    say_of_stranger(logger, logging.INFO, address, asked_for, escape_controls(path))
+    log_unauthenticated(logger, logging.INFO, address, asked_for, escape_controls(path))
     meant = re.sub("/+", "/", f"/v1/{found[1].lower()}")
     return NotFound(
         f"{path} is not a path of this gateway, but {meant} is. A client's base URL is the address of the "

@@ -14,7 +14,7 @@ from django.utils.crypto import constant_time_compare
 
 from accounts.network import is_loopback
 from gateway.errors import AuthenticationFailed, GatewayError, InvalidRequest, PermissionDenied
-from gateway.telemetry.noise import say_of_stranger
+from gateway.telemetry.noise import log_unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def authenticate(request: HttpRequest) -> Client:
     except GatewayError as error:
         address = str(request.META.get("REMOTE_ADDR", ""))
         refused = "A client at %s was refused: %d %s"
-        say_of_stranger(logger, logging.WARNING, address, refused, address, error.status, error.message)
+        log_unauthenticated(logger, logging.WARNING, address, refused, address, error.status, error.message)
         raise
 
 

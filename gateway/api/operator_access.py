@@ -17,7 +17,7 @@ from django.dispatch import receiver
 from django.utils.crypto import salted_hmac
 
 from accounts.operators.passwords import guesser
-from gateway.telemetry.noise import say_of_stranger
+from gateway.telemetry.noise import log_unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ REMEMBERED_SECONDS = 60
 def log_failed_login(request: HttpRequest | None, **kwargs: object) -> None:
     address = str(request.META.get("REMOTE_ADDR", "")) if request is not None else ""
     failed = "A login from %s failed: wrong name or password, or locked out after five of them"
-    say_of_stranger(logger, logging.WARNING, address, failed, address)
+    log_unauthenticated(logger, logging.WARNING, address, failed, address)
 
 
 def is_operator(request: HttpRequest) -> bool:

@@ -20,7 +20,7 @@ from gateway.relay.answer import KEEP_ALIVE_SECONDS, Answer
 from gateway.relay.context import RequestContext, session_id_for
 from gateway.relay.structured_answers import open_structured
 from gateway.safeguards.checked_answer import CheckedAnswer
-from gateway.translation.request.structured_output import wanted_schema
+from gateway.translation.request.structured_output import requested_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -107,7 +107,7 @@ class _Exchange:
         message_request, search = await gateway.web_searches.planned(read.request, read.summary.search)
         if search is not None:
             answer = await gateway.web_searches.open(search, message_request, context)
-        elif wanted_schema(message_request) is None:
+        elif requested_schema(message_request) is None:
             answer = await gateway.relay.open(message_request, context)
         else:
             answer = await open_structured(gateway.relay, message_request, context)

@@ -13,7 +13,7 @@ from gateway.bodies.shape import Body, count_structure, has_few_values, refuse_d
 from gateway.preparation import jobs
 from gateway.preparation.request import LargeRequest, RequestSummary, summarize
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
-from gateway.translation.request.structured_output import wanted_schema
+from gateway.translation.request.structured_output import requested_schema
 from gateway.translation.request.tools import are_quickly_translated, offered_tools
 from gateway.translation.signatures import SignatureCache, unsigned_calls
 from gateway.translation.tokens.token_estimate import estimate_input_tokens
@@ -149,7 +149,7 @@ async def _is_large(body: Body) -> bool:
 
 def _are_quickly_translated(request: MessagesRequest) -> bool:
     """Return True when tools and answer schema, which is read as a tool, are quickly translated."""
-    schema = wanted_schema(request)
+    schema = requested_schema(request)
     tools = [*offered_tools(request), *([] if schema is None else [{"name": "", "input_schema": schema}])]
     return not tools or are_quickly_translated(tools)
 

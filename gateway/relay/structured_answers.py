@@ -17,7 +17,7 @@ from gateway.relay.error_messages import SAME_QUESTION, TOLD_THE_CLIENT
 from gateway.translation.request.structured_output import (
     AnswerSchema,
     UnfitAnswer,
-    wanted_schema,
+    requested_schema,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ DOES_NOT_FIT = "answered with JSON that does not fit the schema"
 
 async def open_structured(relay: Relay, request: MessagesRequest, context: RequestContext) -> Answer:
     """As ``relay.open``, for a request with a schema: the answer is complete. Raises GatewayError."""
-    schema = AnswerSchema(wanted_schema(request))
+    schema = AnswerSchema(requested_schema(request))
     first = await relay.open(request, context)
     events, problem = await _held(first, schema, context)
     if problem is None:

@@ -22,46 +22,46 @@ OURS = ("accounts", "gateway", "dashboard", "proxy_site")
 class Budget:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._said_at: dict[Hashable, float] = {}
+        self._logged_at: dict[Hashable, float] = {}
         self._left_out = 0
 
     def spend(self, key: Hashable) -> str | None:
         """Return a suffix for the line, mostly empty; None when the line must be left out."""
         now = self._now()
         since = now - LINE_EVERY_SECONDS
-        self._said_at = {known: at for known, at in self._said_at.items() if at > since}
-        if key in self._said_at or len(self._said_at) >= MOST_LINES:
+        self._logged_at = {known: at for known, at in self._logged_at.items() if at > since}
+        if key in self._logged_at or len(self._logged_at) >= MOST_LINES:
             self._left_out += 1
             return None
-        self._said_at[key] = now
+        self._logged_at[key] = now
         left_out, self._left_out = self._left_out, 0
         return f" ({left_out} more since the last line like this)" if left_out else ""
 
     def forget(self) -> None:
-        self._said_at, self._left_out = {}, 0
+        self._logged_at, self._left_out = {}, 0
 
 
-strangers = Budget()
+unauthenticated = Budget()
 libraries = Budget()
 
 
-def say_of_stranger(
+def log_unauthenticated(
     logger: logging.Logger, level: int, address: str, message: str, *arguments: object
 ) -> None:
     """Log a line caused by the unauthenticated caller at `address`, within the budget."""
-    if logger.isEnabledFor(level) and (more := strangers.spend(network_of(address))) is not None:
+    if logger.isEnabledFor(level) and (more := unauthenticated.spend(network_of(address))) is not None:
         logger.log(level, f"{message}%s", *arguments, more)
 
 
 class NoiseFilter(logging.Filter):
-    """Handler filter for records of libraries. Our own lines are few, or go through `say_of_stranger`."""
+    """Handler filter for records of libraries. Our own lines are few, or go through `log_unauthenticated`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.partition(".")[0] in OURS:
             return True
         request = getattr(record, "request", None)
         if request is not None and record.levelno < logging.ERROR:
-            more = strangers.spend(network_of(str(request.META.get("REMOTE_ADDR", ""))))
+            more = unauthenticated.spend(network_of(str(request.META.get("REMOTE_ADDR", ""))))
         else:
             more = libraries.spend(_place(record))
         if more:

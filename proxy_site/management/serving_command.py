@@ -70,13 +70,13 @@ class ServingCommand(GatewayCommand, ABC):
             self._stop(str(error))
         if options["fallback"]:
             live_settings.fix("FALLBACK", "true")
-        self._refuse_strangers()
+        self._require_auth_token()
         if options["reload"]:
             autoreload.run_with_reloader(self._serve)
         else:
             self._serve()
 
-    def _refuse_strangers(self) -> None:
+    def _require_auth_token(self) -> None:
         if not settings.AUTH_TOKEN and not is_loopback(self._host):
             self._stop(
                 f"{self._host} can be reached from other machines, so AUTH_TOKEN must be set: "

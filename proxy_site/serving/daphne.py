@@ -169,7 +169,7 @@ class GatewayRequest(WebRequest):
 
     def _begin(self, command: bytes, path: bytes, version: bytes) -> None:
         self.method, self.uri, self.clientproto = command, path, version
-        # Daphne would take it for its own setting: a stranger could move every path of this site.
+        # Daphne would take it for its own setting: any client could move every path of this site.
         self.requestHeaders.removeHeader(b"daphne-root-path")
         if path.startswith((b"http://", b"https://")):
             self._use_absolute_form(path)
@@ -194,7 +194,7 @@ class GatewayRequest(WebRequest):
             self._mailbox = mailbox
         return mailbox
 
-    def body_wanted(self) -> None:
+    def allow_body(self) -> None:
         """The application waits for it."""
         if self.awaits_continue and self.channel is not None:
             self.awaits_continue = False
@@ -359,7 +359,7 @@ class Mailbox:
     async def get(self) -> dict[str, Any]:
         while not self._messages:
             if self._request is not None:
-                self._request.body_wanted()
+                self._request.allow_body()
             self._reader = twisted_loop.create_future()
             try:
                 await self._reader

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.api.application import send_error
 from gateway.errors import GatewayError, InvalidRequest, PermissionDenied
-from gateway.telemetry.noise import say_of_stranger
+from gateway.telemetry.noise import log_unauthenticated
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,9 @@ class ProxyHeaders:
             scope = self._admitted(scope)
         except GatewayError as error:
             address = str((scope["client"] or [""])[0])
-            say_of_stranger(logger, logging.WARNING, address, "%s was refused: %s", address, error.message)
+            log_unauthenticated(
+                logger, logging.WARNING, address, "%s was refused: %s", address, error.message
+            )
             await send_error(error, scope, send)
         else:
             await self._application(scope, receive, send)

@@ -10,7 +10,7 @@ import orjson
 from gateway.google_api.content import Part, RequestType, text_part
 from gateway.translation.request.answer_rules import AnswerRules, answer_rules, only_reads_the_prompt
 from gateway.translation.request.history import Message, as_turns, pair_tools
-from gateway.translation.request.structured_output import answer_tool_for, wanted_schema, with_answer_tool
+from gateway.translation.request.structured_output import answer_tool_for, requested_schema, with_answer_tool
 from gateway.translation.request.thinking import ThinkingPlan, lacks_thinking_in_tool_loop, plan_thinking
 from gateway.translation.request.tools import (
     function_calling,
@@ -122,7 +122,7 @@ def _may_prefill(
 ) -> bool:
     """Return True when the answer may continue a final assistant message: with an older Claude, unless it
     thinks first or has to answer with whole JSON, in text or through a function."""
-    answers_with_json = rules.answer_tool is not None or wanted_schema(request) is not None
+    answers_with_json = rules.answer_tool is not None or requested_schema(request) is not None
     return model.takes_prefill and not plan.is_on and not answers_with_json
 
 
@@ -170,7 +170,7 @@ def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, turns: l
 
 def _system_parts(request: MessagesRequest, options: TranslationOptions, *, with_schema: bool) -> list[Part]:
     texts = [options.system_preamble, *system_texts(request.system)]
-    schema = wanted_schema(request)
+    schema = requested_schema(request)
     if with_schema and schema is not None:
         texts.append(
             "Answer with JSON only, without any text around it. It must be valid for this JSON Schema: "
@@ -222,7 +222,7 @@ def _stop_sequences(sequences: list[str], model: UpstreamModel) -> list[str]:
 def _json_config(request: MessagesRequest, model: UpstreamModel) -> dict[str, Any]:
     """Return Gemini's fields for JSON output, which exclude function declarations; other models are asked in
     text."""
-    schema = wanted_schema(request)
+    schema = requested_schema(request)
     if schema is None or model.family != "gemini":
         return {}
     declared = response_schema(schema)

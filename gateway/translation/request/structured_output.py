@@ -48,7 +48,7 @@ _FENCE = "```"
 _OPENING = re.compile(r"[\[{]")
 
 
-def wanted_schema(request: MessagesRequest) -> Any:
+def requested_schema(request: MessagesRequest) -> Any:
     output_format = (request.output_config or {}).get("format")
     if isinstance(output_format, dict) and output_format.get("type") == "json_schema":
         return output_format["schema"]
@@ -66,7 +66,7 @@ def declares_tools(request: MessagesRequest, family: Family) -> bool:
 def answer_tool_for(request: MessagesRequest, model: UpstreamModel) -> str | None:
     """Return the name of the function through which the answer is asked for, else None; Claude does not think
     before it."""
-    schema = wanted_schema(request)
+    schema = requested_schema(request)
     if schema is None or model.family != "claude" or asks_for_thinking(request):
         return None
     if declares_tools(request, model.family):
@@ -79,7 +79,7 @@ def with_answer_tool(request: MessagesRequest) -> MessagesRequest:
     tool = {
         "name": ANSWER_TOOL,
         "description": ANSWER_TOOL_DESCRIPTION,
-        "input_schema": with_null_types(wanted_schema(request)),
+        "input_schema": with_null_types(requested_schema(request)),
     }
     choice = {"type": "tool", "name": ANSWER_TOOL}
     config = {name: value for name, value in (request.output_config or {}).items() if name != "format"}

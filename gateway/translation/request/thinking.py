@@ -63,7 +63,7 @@ def plan_thinking(
     thinking out."""
     kind = _kind_of(request) if may_think else "disabled"
     max_tokens = min(request.max_tokens or model.max_output_tokens, model.max_output_tokens)
-    budget = _wanted_budget(request, kind, default_budget)
+    budget = _requested_budget(request, kind, default_budget)
     if model.family == "claude" and model.thinks:
         return _plan_claude(kind, budget, max_tokens, model.max_output_tokens)
     if model.family == "gemini" and (model.thinks or model.gemini_version >= (2, 5)):
@@ -94,7 +94,7 @@ def _effort_of(request: MessagesRequest) -> str:
     return str((request.output_config or {}).get("effort"))
 
 
-def _wanted_budget(request: MessagesRequest, kind: str, default: int) -> int:
+def _requested_budget(request: MessagesRequest, kind: str, default: int) -> int:
     if kind == "enabled" and request.thinking:
         return int(request.thinking.get("budget_tokens") or default)
     return EFFORT_BUDGETS.get(_effort_of(request), default)

@@ -10,7 +10,7 @@ from accounts.values.outside import as_object
 from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
 from gateway.translation.request.answer_rules import only_reads_the_prompt
 from gateway.translation.request.content_blocks import block_to_parts, text_of
-from gateway.translation.request.structured_output import wanted_schema
+from gateway.translation.request.structured_output import requested_schema
 from gateway.translation.request.tools import is_web_search, offered_tools
 from gateway.translation.web_search.domains import Domains, UnreadableDomain
 from gateway.translation.web_search.sources import LONGEST_QUERY, one_line
@@ -67,7 +67,7 @@ def asked_search(request: MessagesRequest) -> Search | None:
     error_code, domains = _domains(allowed, blocked)
     if max_uses is not None and _searches_in(request.messages[(at or 0) + 1 :]) >= max_uses:
         error_code = "max_uses_exceeded"
-    if others or not question or wanted_schema(request) is not None:
+    if others or not question or requested_schema(request) is not None:
         error_code = "unavailable"
     return Search(
         question=question,

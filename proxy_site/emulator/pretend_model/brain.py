@@ -81,7 +81,7 @@ def answer(request: Json, model: Model) -> list[Part]:
 
 
 def _reply_to(situation: Situation, model: Model) -> list[Part]:
-    schema = wanted_schema(situation)
+    schema = answer_schema(situation)
     steps = plan(situation) if schema is None or situation.tools else []
     done = len(situation.results)
     if done < len(steps):
@@ -311,7 +311,7 @@ def _shortened(words: str, length: int) -> str:
 # JSON
 
 
-def wanted_schema(situation: Situation) -> Json | None:
+def answer_schema(situation: Situation) -> Json | None:
     """The schema that the answer has to follow: in the config or, for Claude always, in the system text."""
     config = situation.generation_config
     if config.get("responseMimeType") == "application/json":

@@ -604,7 +604,7 @@ def test_any_paste_is_parsed_or_refused_with_a_sentence(pasted: str) -> None:
         assert parse_pasted(pasted).keys() & {"code", "error"}
 
 
-def test_what_strangers_send_is_escaped_on_the_page() -> None:
+def test_what_unauthenticated_callers_send_is_escaped() -> None:
     with CallbackListener() as listener:
         attempt = start(listener.port)
         address = f"http://127.0.0.1:{listener.port}/oauth-callback"

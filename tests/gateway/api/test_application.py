@@ -234,7 +234,7 @@ async def test_a_refused_client_is_in_the_log_once_a_minute(
     client: httpx.AsyncClient, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.AUTH_TOKEN = "secret"
-    noise.strangers.forget()
+    noise.unauthenticated.forget()
 
     for _ in range(3):
         await client.get("/v1/models", headers={"x-api-key": "canary"})

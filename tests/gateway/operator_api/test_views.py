@@ -136,7 +136,7 @@ LEFT: dict[str, Any] = {"problem": HUNG_UP, "status": 499}
 
 
 @pytest.mark.parametrize("path", EVERYTHING)
-def test_strangers_hear_how_to_log_in(path: str, browser: Client) -> None:
+def test_unauthenticated_hear_how_to_log_in(path: str, browser: Client) -> None:
     answer = browser.get(path)
 
     assert answer.status_code == 401
@@ -696,7 +696,7 @@ def test_limits_come_with_the_history_that_is_asked_for(operator: Client) -> Non
 # Health
 
 
-async def test_health_tells_strangers_numbers_and_no_names(client: httpx.AsyncClient) -> None:
+async def test_health_without_a_login_has_numbers_and_no_names(client: httpx.AsyncClient) -> None:
     response = await client.get("/health")
 
     body = response.json()

@@ -1,4 +1,4 @@
-"""What strangers can make the gateway write into its log."""
+"""Log lines that unauthenticated callers cause."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from gateway.telemetry.noise import LINE_EVERY_SECONDS, MOST_LINES, Budget, NoiseFilter, libraries, strangers
+from gateway.telemetry.noise import (
+    LINE_EVERY_SECONDS,
+    MOST_LINES,
+    Budget,
+    NoiseFilter,
+    libraries,
+    unauthenticated,
+)
 
 
 @pytest.fixture(autouse=True)
 def fresh_budgets() -> None:
-    strangers.forget()
+    unauthenticated.forget()
     libraries.forget()
 
 
@@ -45,7 +52,7 @@ def test_a_crowd_has_ten_lines_a_minute_and_takes_no_memory() -> None:
     clock.now += LINE_EVERY_SECONDS
 
     assert said == [""] * MOST_LINES + [None] * (10_000 - MOST_LINES)
-    assert len(budget._said_at) == MOST_LINES
+    assert len(budget._logged_at) == MOST_LINES
     assert budget.spend("a") == " (9990 more since the last line like this)"
 
 

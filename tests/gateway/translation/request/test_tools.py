@@ -520,7 +520,7 @@ def test_no_choice_forces_a_function_that_is_gone(choice: dict[str, Any], config
     validate_generate(an_envelope(GEMINI_3, request))
 
 
-def test_a_wanted_schema_beside_them_is_told_in_words() -> None:
+def test_a_requested_schema_beside_them_is_told_in_words() -> None:
     """Gemini takes no responseSchema beside declarations."""
     wanted = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
 

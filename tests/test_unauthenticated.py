@@ -50,6 +50,6 @@ def test_it_writes_a_line_or_two_and_the_set_up_link_is_in_none(
         gateway.stop()
 
     lines = [line for line in gateway.output[before:].splitlines() if " DEBUG " not in line]
-    # One as 127.0.0.1, one as a stranger behind a proxy.
+    # One as 127.0.0.1, one as another machine behind a proxy.
     assert len([line for line in lines if "127.0.0.1" in line or "/admin/" in line]) <= 2, lines
     assert link[1] not in gateway.output[before:]
