@@ -1,4 +1,4 @@
-"""Each trouble arrives as the exception the official SDK has for it, with a sentence that helps."""
+"""Each error arrives as the exception that the official SDK has for it, with a sentence that helps."""
 
 from __future__ import annotations
 

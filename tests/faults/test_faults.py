@@ -130,7 +130,7 @@ def switch_on(case: Fault, asked: Asked, google: EmulatorServer) -> None:
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
 @pytest.mark.parametrize("case", BEFORE_THE_ANSWER + IN_THE_ANSWER, ids=lambda case: case.name)
-async def test_one_account_in_trouble(
+async def test_one_failure_of_one_account(
     case: Fault,
     asked: Asked,
     stream: bool,

@@ -223,7 +223,7 @@ async def test_somebody_who_signed_in_meanwhile_has_the_last_word(
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failure",
     [
         refuse(500, {"error": "internal_failure"}),
         refuse(429, {"error": "rate_limit_exceeded"}),
@@ -232,10 +232,10 @@ async def test_somebody_who_signed_in_meanwhile_has_the_last_word(
         Behaviour(close_before_headers=True),
     ],
 )
-async def test_trouble_at_the_token_endpoint_changes_no_state(
-    trouble: Behaviour, ada: Account, google: EmulatorServer
+async def test_an_error_of_the_token_endpoint_changes_no_state(
+    failure: Behaviour, ada: Account, google: EmulatorServer
 ) -> None:
-    google.state.fault(trouble, method="token", times=None)
+    google.state.fault(failure, method="token", times=None)
 
     async with tokens_of_a_process() as tokens:
         with pytest.raises(TokenEndpointDown):

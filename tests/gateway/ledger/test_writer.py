@@ -75,7 +75,7 @@ async def until(expected: list[str], seconds: float = 2.0) -> None:
         await asyncio.sleep(0.02)
 
 
-async def until_trouble_is_said(caplog: pytest.LogCaptureFixture) -> None:
+async def until_the_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async with asyncio.timeout(10):
         while said("cannot be written", caplog) == 0:
             await asyncio.sleep(0.05)
@@ -204,7 +204,7 @@ async def test_while_the_database_is_locked_nothing_is_lost_and_nobody_refused(
     async with a_ledger(queue_rows=50, patience_seconds=0.3) as ledger:
         with locked_database():
             records = [await opened(ledger) for _ in range(50)]
-            await until_trouble_is_said(caplog)
+            await until_the_failure_is_logged(caplog)
             for record in records[:20]:
                 ledger.close(answer(record))
 
@@ -285,7 +285,7 @@ async def test_an_outage_and_its_end_are_logged_once(caplog: pytest.LogCaptureFi
     async with a_ledger() as ledger:
         with locked_database():
             await opened(ledger)
-            await until_trouble_is_said(caplog)
+            await until_the_failure_is_logged(caplog)
         await until(["open"], seconds=4)
 
     assert said("cannot be written", caplog) == 1

@@ -335,7 +335,7 @@ async def test_a_refused_signature_is_sent_again_without_thinking(
     assert [entry.status for entry in google.state.log.generations()] == [400, 200]
 
 
-async def test_trouble_after_the_first_content_leaves_as_an_error_event(
+async def test_an_error_after_the_first_content_is_an_error_event(
     client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     google.state.fault("error_mid_stream", pace(chunk_delay=0.05), after_chunks=2)
@@ -350,7 +350,7 @@ async def test_trouble_after_the_first_content_leaves_as_an_error_event(
     assert len(tried(google)) == 1
 
 
-async def test_trouble_after_the_first_content_of_a_plain_request_gets_its_status(
+async def test_an_error_in_a_plain_answer_gets_its_status(
     client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     google.state.fault("error_mid_stream", pace(chunk_delay=0.05), after_chunks=2)
@@ -541,7 +541,7 @@ async def test_a_project_found_anew_serves_the_request_that_found_it(
         ("account_disabled", "disabled by Google. The operator must remove it"),
     ],
 )
-async def test_trouble_with_an_account_is_the_operators(
+async def test_an_unusable_account_is_left_to_the_operator(
     fault: str, words: str, google: EmulatorServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Never the client's own failure to authenticate, and never a limit."""
@@ -572,7 +572,7 @@ async def test_an_account_that_must_sign_in_again_is_the_operators_too(google: E
     assert "ad…@e…: must sign in again. The operator must sign it in again" in response.text
 
 
-async def test_with_several_accounts_each_is_named_with_its_trouble(
+async def test_each_of_several_accounts_is_named_with_its_failure(
     client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     for email, fault in ((ADA, "no_licence"), (GRACE, "account_disabled"), (LINUS, "unauthenticated")):

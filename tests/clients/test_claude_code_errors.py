@@ -1,4 +1,4 @@
-"""When something is wrong Claude Code says what, at once, or nobody notices at all."""
+"""Claude Code shows each error at once with its cause, or goes on as if there were none."""
 
 from __future__ import annotations
 
@@ -170,13 +170,13 @@ FAILURES: dict[str, Failure] = {
 }
 
 
-@pytest.mark.parametrize("trouble", FAILURES)
+@pytest.mark.parametrize("failure", FAILURES)
 def test_in_a_tool_loop_nobody_notices_that(
-    trouble: str, two_accounts: EmulatorServer, start_client: StartClient
+    failure: str, two_accounts: EmulatorServer, start_client: StartClient
 ) -> None:
     here = start_client(two_accounts)
 
-    with failing_during_the_first_answer(two_accounts.state, FAILURES[trouble]):
+    with failing_during_the_first_answer(two_accounts.state, FAILURES[failure]):
         run = here.claude.ask('Write "still here" into notes.txt', *WRITE_AND_READ)
 
     assert run.status == 0

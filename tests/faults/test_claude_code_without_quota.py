@@ -1,6 +1,6 @@
 """The real Claude Code in the middle of its work, while its accounts use up their quotas.
 
-What else may happen to one account is in tests/clients/test_claude_code_in_trouble.py.
+Other failures of one account are in tests/clients/test_claude_code_errors.py.
 """
 
 from __future__ import annotations
