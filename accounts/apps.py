@@ -14,6 +14,7 @@ class OperatorAdminConfig(admin_apps.AdminConfig):
     default_site = "accounts.admin.site.OperatorSite"
 
     def ready(self) -> None:
-        """Register our models after those of other apps: the admin's own for users is replaced."""
+        """Register this app's models after those of other apps, since it replaces the admin page for
+        users."""
         super().ready()
         import_module("accounts.admin.accounts")

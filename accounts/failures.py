@@ -1,7 +1,7 @@
-"""Failures by kind, and what each kind means for the account that was asked and for the model.
+"""Kinds of failures, and what each kind means for the account that was asked and for the model.
 
-What a kind means for the request and for the client is the other half, gateway/relay/error_policy.py. An
-upstream maps its own errors to kinds and decides nothing else. Pure.
+What a kind means for the request and for the client is in gateway/relay/error_policy.py. An upstream only
+maps its own errors to kinds. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 
 class FailureKind(Enum):
-    """The name is what the database stores; the value is the text for people, which nothing compares."""
+    """The kind of a failure. The database stores the name; the value is text for people and is never
+    compared."""
 
     # A model call, as the upstream answers it
     BAD_REQUEST = "bad request"
@@ -33,7 +34,7 @@ class FailureKind(Enum):
     NEEDS_VERIFICATION = "needs verification"
     DISABLED = "disabled by Google"
 
-    # The connection, and what came over it
+    # The connection, and the data received over it
     CONNECTION_FAILED = "connection failed, or no event stream"
     TIMED_OUT = "no answer in time"
     EMPTY_ANSWER = "empty answer"
@@ -56,13 +57,13 @@ class UpstreamError(Exception):
 
     kind: FailureKind
     status: int
-    """Of the answer; inside a stream, the code that the error names."""
+    """The status of the response; inside a stream, the code that the error object has."""
     message: str
     body: Any
     wait_seconds: float | None = None
-    """None: the upstream names no time."""
+    """The wait that the upstream named; None when it named none."""
     link: str = ""
-    """The page where a person can settle it."""
+    """The page on which a person can resolve the error."""
     reason: str = ""
     """The upstream's code for the reason, and the project that it names: identifiers alone, never its
     sentence, which may quote the request."""
@@ -72,10 +73,8 @@ class UpstreamError(Exception):
 
 
 class AccountCheckFailed(Exception):
-    """A provider did not answer about an account as it should.
-
-    `error` is None when no answer came at all, or one that is no error and cannot be read.
-    """
+    """A provider gave no usable answer about an account. `error` is None when there was no answer, or one
+    that is neither an error nor readable."""
 
     def __init__(self, message: str, error: UpstreamError | None = None) -> None:
         super().__init__(message)
@@ -88,22 +87,24 @@ class AccountCheckFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccountPolicy:
-    """What one failure does to the account, for the quota of the model that was asked for."""
+    """The effects of one failure on the account, for the quota of the model that was requested."""
 
     health: float = 0.0
     """Added to the account's score (accounts/pool/strategies.py)."""
     cools_down_after: int = 0
-    """Failures in a row until the account cools down; 0: it does not."""
+    """How many failures in a row start a cooldown; 0: none does."""
     cooldown_steps_seconds: tuple[float, ...] = ()
-    """By failures in a row, where the upstream names no time; empty: DEFAULT_COOLDOWN_MS, doubled each
-    time."""
+    """Cooldowns by the number of failures in a row, used when the upstream names no time. Empty:
+    DEFAULT_COOLDOWN_MS, doubled each time."""
     is_limit: bool = False
-    """The account can answer again when its cooldown is over, and not before. Other cooldowns only put it
-    behind the accounts without one."""
+    """The account cannot answer until its cooldown has ended. Other cooldowns only rank it after accounts
+    without one."""
     state: str = ""
-    """The value of Account.State in which the account leaves the pool until the operator acts."""
+    """The value of Account.State that takes the account out of the pool until the operator acts; "" for
+    none."""
     backoff_steps_seconds: tuple[float, ...] = ()
-    """The model has no capacity: its backoff, by reports in a row."""
+    """Backoffs of the model by the number of reports in a row, when the failure means that it has no
+    capacity."""
     accepts_account: bool = False
     """A model call with this failure shows that the upstream accepts the account."""
 

@@ -1,7 +1,5 @@
-"""Inspect an account at its provider: project, tier, models and remaining quotas, and store the result.
-
-The server does this in the background, `verifyaccounts` and the admin on demand.
-"""
+"""Inspection of an account at its provider: project, tier, models and remaining quotas, and their storage.
+The server inspects in the background, `verifyaccounts` and the admin on demand."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ async def inspect_account(
     *,
     with_tier: bool = True,
 ) -> Inspection:
-    """With the access at hand; when the provider refuses that, once more with a new one.
+    """Inspect the account. When the provider refuses the present access, try once more with a new one.
 
     Raises what AccountErrors lists.
     """
@@ -61,7 +59,8 @@ async def inspect_account(
 
 
 def store_inspection(account_id: int, inspection: Inspection) -> None:
-    """An unknown tier never overwrites a known one; requests hear of it only when there is news for them."""
+    """Store the result, keeping a known tier when the new one is unknown. Only a changed row bumps
+    Revision."""
     account = Account.objects.filter(pk=account_id).first()
     if account is None:
         return
@@ -78,14 +77,14 @@ def store_inspection(account_id: int, inspection: Inspection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """How one account did. `problem` is "" when it works; `state` is what it is in now."""
+    """The result of a check. `problem` is "" when the account works; `state` is its state after the check."""
 
     account_id: int
     email: str
     state: str
     problem: str = ""
     is_unreachable: bool = False
-    """Google did not answer, so nothing was learnt about the account."""
+    """Google did not answer, so the check says nothing about the account."""
     link: str = ""
     tier: str = "unknown"
     project_id: str = ""
@@ -99,7 +98,8 @@ AT_ONCE = 8
 async def check_all(
     accounts: Sequence[Account], check: Check, on_done: Callable[[CheckResult], None] = lambda result: None
 ) -> list[CheckResult]:
-    """Several at once; returns results in the order of `accounts`, calls `on_done` in the order they come."""
+    """Check accounts, AT_ONCE at a time. Returns results in the order of `accounts`; `on_done` is called as
+    each ends."""
     client = AccountsClient()
     tokens = AccessTokens(client)
     few_at_once = asyncio.Semaphore(AT_ONCE)
@@ -122,12 +122,9 @@ async def check_all(
 
 
 async def verify(account: Account, client: AccountsClient, tokens: AccessTokens) -> CheckResult:
-    """Check one account with a new access token, and put it in state OK if it passes.
-
-    An account that the answer to a request took out of use makes a model call, too, because the other calls
-    may work all the same. A failure that is not the account's (no network, a wrong client secret) leaves its
-    state.
-    """
+    """Check one account with a new access token, and put it in state OK if it passes. An account that was
+    taken out of use by the answer to a request makes a model call, too, because the other calls may still
+    succeed. A failure that is not the account's (no network, a wrong client secret) leaves its state."""
     try:
         kind = KINDS[account.kind]
         access = await kind.access(tokens, account.pk, account.project_id, renewed=True)
@@ -145,7 +142,7 @@ async def verify(account: Account, client: AccountsClient, tokens: AccessTokens)
 
 
 async def refresh_quota(account: Account, client: AccountsClient, tokens: AccessTokens) -> CheckResult:
-    """Ask what is left, without touching the state of an account that answers."""
+    """Read the account's quotas. The state of an account that answers stays as it is."""
     try:
         inspection = await inspect_account(client, tokens, account)
     except AccountErrors as error:

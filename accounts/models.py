@@ -1,7 +1,5 @@
-"""The accounts requests are sent with, what is known about each, and what the operator has set.
-
-Every change that a running server must notice moves Revision, which it looks at twice a second.
-"""
+"""Accounts, their quotas, cooldowns and settings. Each change that a running server must use bumps Revision,
+which the server reads twice a second."""
 
 from __future__ import annotations
 
@@ -49,7 +47,7 @@ class Followed(models.Model):
 
 
 class Account(Followed):
-    """One account the operator added. Usable: enabled, terms accepted, and in state OK.
+    """An account that requests are sent with. Usable: enabled, terms accepted, and in state OK.
 
     `kind` is a key of accounts/kinds/registry.py and decides which fields the credential has.
     """
@@ -107,7 +105,7 @@ class Account(Followed):
 
     @property
     def credential(self) -> dict[str, str]:
-        """Its fields, decrypted. Raises CredentialsUnreadable when the key is another one."""
+        """The credential's fields, decrypted. Raises CredentialsUnreadable when no key decrypts them."""
         return unseal_fields(self.sealed_credential)
 
     @credential.setter
@@ -115,13 +113,14 @@ class Account(Followed):
         self.sealed_credential = seal_fields(fields)
 
     def enter_state(self, state: str, reason: str = "", link: str = "") -> None:
-        """Sets the fields; the caller saves, with STATE_FIELDS when it changes nothing else."""
+        """Set the fields of the state; the caller saves, with STATE_FIELDS when it changes nothing else."""
         if state != self.state:
             self.state_since = timezone.now()
         self.state, self.state_reason, self.state_link = state, reason, link
 
     def switch_on(self) -> None:
-        """Sets the fields; the caller saves. In state OK the reason is why it was switched off."""
+        """Enable the account; the caller saves. In state OK, `state_reason` is why it was disabled, and is
+        cleared."""
         self.enabled = True
         if self.state == self.State.OK:
             self.state_reason = ""
@@ -133,11 +132,10 @@ _USABLE = Q(enabled=True, state=Account.State.OK, terms_accepted_at__isnull=Fals
 
 
 class SharedToken(models.Model):
-    """The access token all processes use, and who is fetching the next one.
+    """The access token of an account for all processes, and the claim of the one that refreshes it.
 
-    A process claims the refresh by an UPDATE that changes one row or none; a claim runs out by itself, so
-    that a process that dies does not keep the others waiting. Only who holds the claim ends it: one that has
-    been overtaken changes nothing any more.
+    A process claims the refresh with an UPDATE that changes one row or none. A claim expires, so that a
+    process that dies does not block the others. Only the holder of the claim can store a token and end it.
     """
 
     account = models.OneToOneField(
@@ -147,14 +145,15 @@ class SharedToken(models.Model):
     good_until = models.FloatField(default=0.0)
     claimed_until = models.FloatField(default=0.0)
     claimed_by = models.CharField(max_length=32, default="", db_default="", editable=False)
-    """A random name of the refresh; empty while nobody fetches one."""
+    """A random id of the refresh; empty while none is running."""
 
     def __str__(self) -> str:
         return f"access token of account {self.account_id}"
 
 
 class ClientProblem(models.Model):
-    """A single row, there while Google refuses OAUTH_CLIENT_ID or its secret. No account is to blame."""
+    """A single row, present while Google refuses OAUTH_CLIENT_ID or its secret. No account is at fault
+    then."""
 
     reason = models.TextField()
     since = models.DateTimeField(default=timezone.now)
@@ -172,7 +171,7 @@ class ClientProblem(models.Model):
 
 
 class SignIn(models.Model):
-    """One attempt to sign in at Google, from its start to its end, whoever brings the answer."""
+    """One attempt to sign in at Google, from its start to its end, by the callback or a pasted address."""
 
     class Status(models.TextChoices):
         PENDING = "pending", "Waiting for you to sign in at Google"
@@ -211,21 +210,19 @@ class SignIn(models.Model):
 
 
 class QuotaSnapshot(models.Model):
-    """What Google said was left of one model for one account, and for how long it kept saying so.
-
-    `header_mode` keeps the pools apart: Gemini models have a quota of their own in each mode.
-    """
+    """The remaining quota of one model for one account, and the time for which Google reported it. Gemini
+    models have a quota in each header mode."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="quota_snapshots")
     model_id = models.CharField("model", max_length=100)
     header_mode = models.CharField(max_length=20)
     remaining_fraction = models.FloatField(null=True)
-    """None: Google says nothing about it."""
+    """None when Google reports none."""
     reset_at = models.DateTimeField("full again", null=True)
     taken_at = models.DateTimeField()
-    """When these numbers were first seen; the next row of the same pool begins where they changed."""
+    """When these numbers were first reported; the next row of the same pool begins where they changed."""
     seen_at = models.DateTimeField()
-    """When they were last seen."""
+    """When they were last reported."""
 
     class Meta:
         ordering: ClassVar = ["account_id", "model_id", "header_mode", "taken_at"]
@@ -239,7 +236,7 @@ class QuotaSnapshot(models.Model):
 
 
 class Cooldown(models.Model):
-    """The cooldown of an account for one quota, kept so that a restart forgets none; the server reads memory.
+    """The cooldown of an account for one quota. Read when a server starts; a running one uses memory.
 
     `model_key` is the upstream model and the header mode: "gemini-3-flash:cli".
     """
@@ -251,7 +248,7 @@ class Cooldown(models.Model):
     kind = models.CharField(max_length=40, default="", db_default="")
     """The name of a FailureKind."""
     reason = models.CharField(max_length=200)
-    """For people."""
+    """Text for people."""
 
     class Meta:
         ordering: ClassVar = ["until"]
@@ -264,13 +261,14 @@ class Cooldown(models.Model):
 
     @classmethod
     def lasting(cls) -> models.QuerySet[Cooldown]:
-        """One that begins in the future is from before the clock was set back: nobody knows its end."""
+        """Cooldowns that have not ended. One that begins in the future was stored before the clock was set
+        back: its end is unknown, so it is left out."""
         now = timezone.now()
         return cls.objects.filter(since__lte=now, until__gt=now)
 
 
 class LiveSetting(models.Model):
-    """What the operator set while the server runs. The environment wins (accounts/live_settings.py)."""
+    """The operator's value of a live setting. A value in the environment wins (accounts/live_settings.py)."""
 
     name = models.CharField(max_length=60, primary_key=True)
     value = models.TextField(blank=True)
@@ -282,7 +280,7 @@ class LiveSetting(models.Model):
 
 
 class SetUpLink(models.Model):
-    """A one-time way in for whoever can read the server's terminal, while there is no operator yet."""
+    """A one-time link to create the operator, shown at the server's terminal while there is none."""
 
     token_hash = models.CharField(max_length=64, unique=True)
     expires_at = models.DateTimeField()
@@ -292,19 +290,19 @@ class SetUpLink(models.Model):
 
 
 class Revision(models.Model):
-    """How many changes there have been, so that a running server notices what a command has done, and what
-    each server has taken of them, so that the command notices that.
+    """The number of changes so far, and how many of them each server has read.
 
-    Row 1 has the count. Row -N has the count up to which the server with the number N has read the database;
-    there is none for a server that has ended (gateway/ledger/instances.py).
+    Servers compare it to notice the changes of commands and other servers; commands and pages wait until the
+    servers have read theirs. Row 1 has the number of changes. Row -N has the number that server N has read;
+    it is deleted when the server ends (gateway/ledger/instances.py).
     """
 
     number = models.BigIntegerField(default=0)
 
     made_here: ClassVar[int] = 0
-    """How many of the changes this process has made."""
+    """The number of changes made by this process."""
     on_change: ClassVar[Callable[[], object]] = staticmethod(lambda: None)
-    """Called when a change of this process can be read by others. In any thread."""
+    """Called, in any thread, once a change by this process has been committed."""
 
     def __str__(self) -> str:
         return str(self.number)
@@ -327,7 +325,7 @@ class Revision(models.Model):
 
     @classmethod
     def servers_up_to_date(cls, number: int) -> list[int]:
-        """The numbers of those that have read at least so many changes."""
+        """The numbers of the servers that have read at least `number` changes."""
         return [-pk for pk in cls.objects.filter(pk__lt=0, number__gte=number).values_list("pk", flat=True)]
 
     @classmethod
@@ -336,7 +334,7 @@ class Revision(models.Model):
 
 
 class DatabaseVersion(models.Model):
-    """A single row: what older code must know of a database that newer code has migrated
+    """A single row: what older code must know about a database that newer code has migrated
     (accounts/database/versions.py)."""
 
     migrated_by = models.CharField(max_length=40)

@@ -73,7 +73,7 @@ class UsableFilter(admin.SimpleListFilter):
 
 class AccountList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
-        """One query for the quotas of all accounts that are shown."""
+        """Read the quotas of all accounts that are shown with one query."""
         super().get_results(request)
         pools = pools_of([account.pk for account in self.result_list])
         for account in self.result_list:
@@ -115,7 +115,7 @@ class AccountAdmin(ModelAdmin):
         return AccountList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """The list as stored in the database; viewing it calls nothing at Google."""
+        """Show the accounts as stored in the database; viewing the list calls nothing at Google."""
         context = {"client_problem": ClientProblem.objects.first(), "has_accounts": Account.objects.exists()}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 

@@ -1,8 +1,8 @@
-"""Access tokens: is it still good, refresh it once, share the new one.
+"""Access tokens: kept in memory, refreshed once, and shared between processes.
 
-In memory for requests; encrypted in the database for the other processes, so that all of them together ask
-Google once. While the database is gone each process asks for itself, which Google allows: a new access token
-ends no other.
+The database holds the current token of each account encrypted, so that all processes together refresh it
+once. While the database is unreachable each process refreshes for itself, which Google allows: a new access
+token does not invalidate an earlier one.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from accounts.network import AccountsClient
 
 EARLY_SECONDS = 60.0
-"""A token is renewed this long before Google lets it run out, so that none dies on the way."""
+"""A token is renewed this long before it expires, so that it is still valid when it arrives at Google."""
 CLAIM_SECONDS = 40.0
-"""Longer than one call to the token endpoint may take. A claim that lasts longer is from before the clock was
-set back, and counts for nothing."""
+"""How long a process may hold the claim on a refresh: more than one call to the token endpoint may take. A
+claim that ends later than that was made before the clock was set back, and is ignored."""
 CLAIM_POLL_SECONDS = 0.05
 
 
@@ -54,18 +54,20 @@ class AccessTokens:
         self._tokens: dict[int, AccessToken] = {}
         self._refused: dict[int, str] = {}
         self._refreshes: dict[int, asyncio.Task[str]] = {}
-        # For when the database is gone
+        # Used while the database is unreachable
         self._sealed_credentials: Mapping[int, str] = {}
         self._lone_refreshes: dict[int, asyncio.Task[str]] = {}
         self._unsaved: dict[int, tuple[str, str]] = {}
-        """Refresh tokens that Google has replaced meanwhile: the one it was sent, and the new one."""
+        """Refresh tokens that Google has replaced and that are not stored yet: (the stored one, the newest
+        one)."""
 
     def remember(self, sealed_credentials: Mapping[int, str]) -> None:
-        """As the database has them now; they stay encrypted in memory, too."""
+        """Keep the credentials of usable accounts, still encrypted, for refreshes without the database."""
         self._sealed_credentials = sealed_credentials
 
     async def store_unsaved(self) -> None:
-        """What came from Google while the database was gone. Raises DatabaseError."""
+        """Store the refresh tokens that Google replaced while the database was unreachable. Raises
+        DatabaseError."""
         for account_id, (used, replacement) in list(self._unsaved.items()):
             await database_sync_to_async(_note_success)(account_id, used, replacement)
             _, newest = self._unsaved.pop(account_id, ("", replacement))
@@ -73,7 +75,8 @@ class AccessTokens:
                 self._unsaved[account_id] = replacement, newest
 
     async def get(self, account_id: int) -> str:
-        """However many ask at once, Google is asked once; without the database once by each process.
+        """Return a valid access token, refreshed if needed. Concurrent callers share one refresh: in all
+        processes together while the database is reachable, in this process otherwise.
 
         Raises SignInExpired (the account has been put in state INVALID), ClientSecretWrong,
         TokenEndpointDown, CredentialsUnreadable or DatabaseDown.
@@ -91,14 +94,14 @@ class AccessTokens:
         return await _shared(self._lone_refreshes, account_id, self._fetch_without_database)
 
     def forget(self, account_id: int, refused: str) -> None:
-        """Drop the token Google refused, unless it has been replaced since."""
+        """Drop the token that Google refused, unless it has been replaced since."""
         self._refused[account_id] = refused
         token = self._tokens.get(account_id)
         if token is not None and token.text == refused:
             del self._tokens[account_id]
 
     async def renew(self, account_id: int) -> str:
-        """A new one from Google, whatever is at hand: how an account is put to the test."""
+        """Fetch a new token from Google even if the present one is still valid, to verify the account."""
         self._tokens.pop(account_id, None)
         shared = await database_sync_to_async(_shared_token)(account_id, self._now())
         if shared is not None:
@@ -106,14 +109,14 @@ class AccessTokens:
         return await self.get(account_id)
 
     async def stop(self) -> None:
-        """Cancel the refreshes that are under way; each still ends its claim in the database."""
+        """Cancel the refreshes that are running; each still ends its claim in the database."""
         refreshes = [*self._refreshes.values(), *self._lone_refreshes.values()]
         for refresh in refreshes:
             refresh.cancel()
         await asyncio.gather(*refreshes, return_exceptions=True)
 
     async def _next_token(self, account_id: int) -> str:
-        """The token another process has fetched, or a new one that all may use."""
+        """Return the token that another process has fetched, or fetch and store a new one."""
         while True:
             if (shared := await self._usable(account_id)) is not None:
                 return self._keep(account_id, shared)
@@ -129,18 +132,19 @@ class AccessTokens:
     async def _fetch(self, account_id: int, owner: str) -> str:
         token = None
         try:
-            # Another process may have fetched one between our look and our claim.
+            # Another process may have fetched one between the read above and the claim.
             token = await self._usable(account_id)
             if token is None:
                 token = self._token(await self._ask_google(account_id))
         finally:
-            # Also when we are cancelled: the others should not wait until the claim runs out.
+            # Also on cancellation: other processes should not wait until the claim expires.
             await asyncio.shield(database_sync_to_async(_end_claim)(account_id, owner, token))
         return self._keep(account_id, token)
 
     async def _fetch_without_database(self, account_id: int) -> str:
-        """With the refresh token that the database had last. Raises what `get` raises but SignInExpired: when
-        Google refuses it, somebody may have signed in again, which only the database knows."""
+        """Refresh with the last refresh token read from the database. Raises what `get` raises, but
+        DatabaseDown instead of SignInExpired: the operator may have signed in again, which only the database
+        shows."""
         sealed = self._sealed_credentials.get(account_id)
         if sealed is None:
             raise DatabaseDown(self._database.problem)
@@ -150,7 +154,7 @@ class AccessTokens:
         except SignInExpired as error:
             raise DatabaseDown(self._database.problem) from error
         if grant.refresh_token:
-            # What was used last may have been stored while Google was asked.
+            # The stored refresh token may have changed while Google was asked.
             stored, _ = self._unsaved.get(account_id, (refresh_token, ""))
             self._unsaved[account_id] = stored, grant.refresh_token
         return self._keep(account_id, self._token(grant))
@@ -160,7 +164,7 @@ class AccessTokens:
         return AccessToken(grant.access_token, self._now() + good_for)
 
     async def _ask_google(self, account_id: int) -> TokenGrant:
-        """Raises what `get` raises."""
+        """Refresh the token at Google and note the result. Raises what `get` raises."""
         await self.store_unsaved()
         refresh_token = await database_sync_to_async(_refresh_token_of)(account_id)
         try:
@@ -176,7 +180,8 @@ class AccessTokens:
     async def _ask_again_or_mark_invalid(
         self, account_id: int, refused: str, error: SignInExpired
     ) -> tuple[str, TokenGrant]:
-        """Somebody may have signed in again since we read the row: then the new token has the last word."""
+        """Refresh with the refresh token of a new sign-in, if one was stored meanwhile; else mark the account
+        invalid and raise SignInExpired."""
         current = await database_sync_to_async(_refresh_token_of)(account_id)
         if current != refused:
             try:
@@ -195,7 +200,8 @@ class AccessTokens:
 def _shared(
     tasks: dict[int, asyncio.Task[str]], key: int, work: Callable[[int], Coroutine[Any, Any, str]]
 ) -> asyncio.Future[str]:
-    """The result of work that one starts and all wait for; who started it may hang up meanwhile."""
+    """The result of the running task for `key`, or of a new one. Cancelling one caller does not cancel the
+    task."""
     task = tasks.get(key)
     if task is None:
         task = asyncio.ensure_future(work(key))
@@ -208,7 +214,7 @@ def _shared(
 
 
 def sealed_credentials() -> dict[int, str]:
-    """Of the accounts in use, by their ids."""
+    """The encrypted credentials of usable accounts, by account id."""
     return dict(Account.objects.usable().values_list("pk", "sealed_credential"))
 
 
@@ -232,8 +238,8 @@ def _claim(account_id: int, owner: str, now: float) -> bool:
 
 
 def _end_claim(account_id: int, owner: str, token: AccessToken | None) -> None:
-    """Nothing happens when the claim has run out and is another's now: theirs may be the only token that is
-    good. Ours is used by this process alone."""
+    """Store the token and end the claim. Without effect when the claim has expired and another process holds
+    it: the stored token is then the other's, and this token is used by this process only."""
     changes: dict[str, str | float] = {"claimed_until": 0.0, "claimed_by": ""}
     if token is not None:
         changes |= {"sealed_access_token": seal(token.text), "good_until": token.good_until}
@@ -248,7 +254,8 @@ def _refresh_token_of(account_id: int) -> str:
 
 
 def _note_success(account_id: int, used: str, replacement: str | None) -> None:
-    """Google accepts our client id; and when it sent a new refresh token, the old one may stop working."""
+    """Note that Google accepts the OAuth client, and store a replaced refresh token, since the old one may
+    stop working."""
     ClientProblem.clear()
     if replacement and replacement != used:
         account = Account.objects.filter(pk=account_id).first()
@@ -258,7 +265,7 @@ def _note_success(account_id: int, used: str, replacement: str | None) -> None:
 
 
 def _mark_invalid(account_id: int, refused: str, reason: str) -> None:
-    """Unless somebody has signed in again meanwhile."""
+    """Put the account in state INVALID, unless the operator has signed in again meanwhile."""
     account = Account.objects.filter(pk=account_id).first()
     if account is not None and account.credential["refresh_token"] == refused:
         enter_state(account_id, Account.State.INVALID, reason)

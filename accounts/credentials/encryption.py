@@ -1,8 +1,8 @@
-"""Secrets encrypted at rest, with keys that live outside the database.
+"""Encryption of secrets at rest, with keys that are stored outside of the database.
 
 The keys are Fernet keys, newest first: the first one encrypts, all of them decrypt. They come from the
 setting CREDENTIALS_KEYS, else from the file `credentials_keys` in DATA_DIR, one on a line. The file is
-looked at each time, so that `rotatekeys` works while a server runs.
+checked for changes at each use, so that `rotatekeys` works while a server runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CredentialsUnreadable(Exception):
-    """No key opens this secret: the database came here without its key."""
+    """No available key decrypts the secret: the database was moved without its keys."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -43,14 +43,14 @@ def unseal(sealed: str) -> str:
 
 
 def seal_fields(fields: Mapping[str, str]) -> str:
-    """A credential of several fields, encrypted as one JSON object."""
+    """Encrypt a credential's fields as one JSON object."""
     return seal(orjson.dumps(dict(fields)).decode())
 
 
 def unseal_fields(sealed: str) -> dict[str, str]:
-    """The fields that `seal_fields` encrypted. Raises CredentialsUnreadable.
+    """Decrypt the fields that `seal_fields` encrypted. Raises CredentialsUnreadable.
 
-    A text that is no object is a refresh token of version 0.1, whose key was missing during the migration.
+    Other text than an object is a refresh token of version 0.1, whose key was missing during the migration.
     """
     text = unseal(sealed)
     if not text.startswith("{"):
@@ -60,12 +60,12 @@ def unseal_fields(sealed: str) -> dict[str, str]:
 
 
 def reseal(sealed: str) -> str:
-    """The same secret, encrypted with the newest key."""
+    """Encrypt the same secret with the newest key."""
     return seal(unseal(sealed))
 
 
 def keys() -> list[str]:
-    """Newest first."""
+    """The keys, newest first."""
     if settings.CREDENTIALS_KEYS:
         return list(settings.CREDENTIALS_KEYS)
     path = Path(settings.CREDENTIALS_KEYS_FILE)
@@ -82,7 +82,7 @@ def where_keys_are() -> str:
 
 
 def write_keys(new: list[str]) -> None:
-    """Replace the key file in one step, so that no reader ever finds half of it."""
+    """Replace the key file atomically, so that no reader finds a part of it."""
     path = Path(settings.CREDENTIALS_KEYS_FILE)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
@@ -93,7 +93,8 @@ def write_keys(new: list[str]) -> None:
 
 
 def _our_fernet() -> MultiFernet:
-    """Raises CredentialsUnreadable also when the file is empty or holds something else than keys."""
+    """The cipher with all keys. Raises CredentialsUnreadable, also for a file that is empty or holds other
+    text than keys."""
     try:
         return _fernet(tuple(keys()))
     except ValueError as error:

@@ -1,8 +1,8 @@
-"""A new key for all stored secrets, while servers run.
+"""Rotation of the encryption key of all stored secrets, while servers run.
 
-The new key is put before the old ones first, so that every process can read what is encrypted from then on.
-Then row by row is encrypted anew; a row that somebody changes in the meantime is left to them and looked at
-again. The old keys stay readable until they are forgotten on request.
+The new key is put before the old ones, so that every process can decrypt what is encrypted from then on. Then
+each row is encrypted with it; a row that changes meanwhile is skipped and checked again. The old keys stay
+until `forget_old_keys` removes them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SECRETS: tuple[tuple[type[Model], str], ...] = (
 
 
 def check_keys() -> None:
-    """Raises CredentialsUnreadable when there are accounts and not one of them opens."""
+    """Raises CredentialsUnreadable when there are accounts and no stored credential can be decrypted."""
     unreadable = None
     for sealed in Account.objects.values_list("sealed_credential", flat=True):
         try:
@@ -42,12 +42,14 @@ def check_keys() -> None:
 
 
 def add_key() -> None:
-    """Only for keys in a file; those in CREDENTIALS_KEYS are the operator's to change."""
+    """Add a key to the key file. Not for keys in the setting CREDENTIALS_KEYS, which only the operator can
+    change."""
     encryption.write_keys([Fernet.generate_key().decode(), *encryption.keys()])
 
 
 def encrypt_anew() -> int:
-    """Every secret with the newest key. Raises CredentialsUnreadable."""
+    """Encrypt every secret with the newest key; returns how many were changed. Raises
+    CredentialsUnreadable."""
     count = sum(_encrypt_row(model, field, pk, sealed) for model, field, pk, sealed in _with_an_old_key())
     if count:
         Revision.bump()  # servers keep credentials in memory, encrypted
@@ -55,14 +57,15 @@ def encrypt_anew() -> int:
 
 
 def forget_old_keys() -> None:
-    """Keep the newest key alone, once nothing needs another one. Raises CredentialsUnreadable."""
+    """Remove all keys but the newest, after all secrets are encrypted with it. Raises
+    CredentialsUnreadable."""
     all_keys = encryption.keys()
     while True:
         encrypt_anew()
         encryption.write_keys(all_keys[:1])
         if not any(_with_an_old_key()):
             return
-        encryption.write_keys(all_keys)  # a server encrypted with an old one at the last moment
+        encryption.write_keys(all_keys)  # a server has encrypted one with an old key meanwhile
 
 
 def _with_an_old_key() -> Iterator[tuple[type[Model], str, int, str]]:
@@ -77,6 +80,6 @@ def _with_an_old_key() -> Iterator[tuple[type[Model], str, int, str]]:
 
 
 def _encrypt_row(model: type[Model], field: str, pk: int, sealed: str) -> int:
-    """1 when the row was still as it was read, else 0."""
+    """Encrypt one row. Returns 0 when it has changed since it was read, else 1."""
     unchanged = model._default_manager.filter(**{"pk": pk, field: sealed})
     return unchanged.update(**{field: reseal(sealed)})

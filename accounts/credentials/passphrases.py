@@ -1,7 +1,5 @@
-"""Bytes under a passphrase: a Fernet key that scrypt derives from it encrypts them.
-
-As JSON holds them: {"salt", "n", "r", "p", "sealed"}, salt in hexadecimal.
-"""
+"""Encryption of bytes with a passphrase, from which scrypt derives a Fernet key. The result is a JSON object
+{"salt", "n", "r", "p", "sealed"}, with the salt in hexadecimal."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ SCRYPT = {"n": 2**15, "r": 8, "p": 1}
 
 
 class PassphraseWrong(Exception):
-    """The passphrase does not open the file, or the file is damaged."""
+    """The passphrase does not decrypt the file, or the file is damaged."""
 
 
 def seal(plain: bytes, passphrase: str) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def seal(plain: bytes, passphrase: str) -> dict[str, Any]:
 
 
 def unseal(content: dict[str, Any], passphrase: str) -> bytes:
-    """Raises PassphraseWrong."""
+    """Decrypt. Raises PassphraseWrong."""
     try:
         salt = bytes.fromhex(content["salt"])
         cost = {name: int(content[name]) for name in SCRYPT}

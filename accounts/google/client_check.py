@@ -1,10 +1,10 @@
-"""Trying OAUTH_CLIENT_ID, its secret and OAUTH_SCOPES at Google while nobody has signed in yet.
+"""Check of OAUTH_CLIENT_ID, its secret and OAUTH_SCOPES at Google before anybody signs in.
 
-Neither question needs a person. A made-up code at the token endpoint is answered `invalid_client` to a wrong
-id or secret and `invalid_grant` to a right one (RFC 6749, 5.2: the client is authenticated first). The
-address for the browser, fetched without cookies, leads to an error page at once when Google refuses id,
-redirect address or scopes; captures of that are published (`accounts/google/oauth_errors.py`). What depends
-on the account comes later.
+Two requests show it. The token endpoint answers a made-up code with `invalid_client` for a wrong id or
+secret, and with `invalid_grant` for a correct one (RFC 6749, 5.2: the client is authenticated first). The
+authorization URL, fetched without cookies, redirects to an error page when Google refuses the id, redirect
+address or scopes; captures of such redirects are published (`accounts/google/oauth_errors.py`). Errors that
+depend on the account only show during the sign-in.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ SECRET_MISSING = (
 
 
 def check_client(address: str, redirect_uri: str) -> str:
-    """`address` is where the person would sign in. A note when that page could not be asked, else "".
+    """Check the OAuth client. `address` is the authorization URL. Returns a note when that page could not be
+    fetched, else "".
 
-    Raises ClientSecretWrong when Google refuses the client, TokenEndpointDown when the sign-in could not be
-    finished.
+    Raises ClientSecretWrong when Google refuses the client, TokenEndpointDown when it cannot be reached.
     """
     if not settings.OAUTH_CLIENT_SECRET:
         raise ClientSecretWrong(SECRET_MISSING)
@@ -68,7 +68,8 @@ async def _check_secret(client: AccountsClient, redirect_uri: str) -> None:
 
 
 async def _check_page(client: AccountsClient, address: str) -> str:
-    """The browser may have another way to Google than this machine, so that a failure here ends nothing."""
+    """Check the authorization page. An unreachable page is only noted: the browser may use another proxy than
+    this process."""
     try:
         answer = await client.get(address)
     except CallFailed as error:
@@ -82,7 +83,7 @@ async def _check_page(client: AccountsClient, address: str) -> str:
 
 
 def _named(html: bytes) -> str:
-    """The error that a page shows as "Error 401: invalid_client"; empty for none that is known."""
+    """The error name in a page's text such as "Error 401: invalid_client"; empty for an unknown one."""
     found = re.search(rb"Error(?: \d{3})?: ([a-z_]+)", html)
     name = found[1].decode() if found else ""
     return name if name in REMEDIES else ""

@@ -1,8 +1,5 @@
-"""The Cloud Code calls about an account: its project, its tier, the models it may use.
-
-Private API without public documentation; the shapes are those that Google's own open-source
-command-line client uses.
-"""
+"""The Cloud Code calls about an account: its project, its tier, and the models it may use. A private API
+without public documentation; the shapes are those of Google's open-source command-line client."""
 
 from __future__ import annotations
 
@@ -44,10 +41,9 @@ class CodeAssistFailed(AccountCheckFailed):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What loadCodeAssist says: the account's project ("" when it has none yet) and its tiers.
-
-    `verification_link` is where a person must go before the tier may be used, "" when nothing is asked.
-    """
+    """The answer of loadCodeAssist: the account's project ("" when it has none yet) and its tiers.
+    `verification_link` is the page on which the account must be verified before it may use its tier, "" when
+    it need not be."""
 
     project_id: str
     tier: str
@@ -57,8 +53,8 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class ModelOffer:
-    """One model an account may use. `remaining_fraction` is None when Google says nothing about it;
-    `searches_web`: it takes requests of type web_search."""
+    """A model that an account may use. `remaining_fraction` is None when Google reports none; `searches_web`:
+    it accepts requests of type web_search."""
 
     id: str
     display_name: str
@@ -81,9 +77,9 @@ async def load_code_assist(client: AccountsClient, access_token: str, project_id
 
 
 async def onboard_user(client: AccountsClient, access_token: str, tier_id: str) -> str:
-    """Have Google make a project for the account. Returns its id, "" when Google makes none.
+    """Ask Google to create a project for the account. Returns its id, "" when Google creates none.
 
-    A project is never sent along: with the free tier that is refused as a failed precondition.
+    No project is sent: with the free tier Google refuses that as a failed precondition.
     """
     request = {"tierId": tier_id, "metadata": CLIENT_METADATA}
     for _ in range(ONBOARDING_TRIES):
@@ -97,7 +93,7 @@ async def onboard_user(client: AccountsClient, access_token: str, tier_id: str) 
 async def fetch_available_models(
     client: AccountsClient, access_token: str, project_id: str
 ) -> dict[str, ModelOffer]:
-    """By id; one whose id could be neither sent nor stored is left out. Raises CodeAssistFailed."""
+    """Fetch the models by id, without those whose id cannot be sent or stored. Raises CodeAssistFailed."""
     request = {"project": project_id} if project_id else {}
     answer = await _call(client, "fetchAvailableModels", request, access_token)
     models = answer.get("models")
@@ -115,11 +111,12 @@ async def fetch_available_models(
 async def retrieve_cli_quota(
     client: AccountsClient, access_token: str, project_id: str
 ) -> dict[str, ModelOffer]:
-    """What is left for Gemini models in header mode `cli`, which has a pool of its own.
+    """Fetch the remaining quota of Gemini models in header mode `cli`, which has a quota pool of its own.
 
-    {"buckets": [{"modelId", "remainingFraction", "resetTime"}]}; called with that mode's headers. A model may
-    have several, one for each tier of the account (google-gemini/gemini-cli#27221): the fullest counts. The
-    name ending in _vertex is that of Google's other address (Curbob/LobsterBoard#16).
+    The answer is {"buckets": [{"modelId", "remainingFraction", "resetTime"}]}; the call has that mode's
+    headers. A model may have several buckets, one for each tier of the account
+    (google-gemini/gemini-cli#27221): the fullest one counts. A name ending in _vertex is that of Google's
+    other address (Curbob/LobsterBoard#16).
     """
     request = {"project": project_id} if project_id else {}
     answer = await _call(client, "retrieveUserQuota", request, access_token, mode="cli")
@@ -135,7 +132,7 @@ async def retrieve_cli_quota(
 
 
 async def generate_a_token(client: AccountsClient, access_token: str, project_id: str, model_id: str) -> None:
-    """Whether a model answers the account at all, for the least it can cost. Raises CodeAssistFailed."""
+    """Generate a single token, to check whether a model answers this account. Raises CodeAssistFailed."""
     envelope = {
         "project": project_id,
         "model": model_id,
@@ -159,7 +156,7 @@ async def _call(
     mode: HeaderMode = "antigravity",
     prod_first: bool = False,
 ) -> dict[str, Any]:
-    """Try each base URL in turn; end at an error that would be the same everywhere."""
+    """Try each base URL in turn, until one answers or fails with an error that all would give."""
     failure = CodeAssistFailed(f"{method} was not tried.")
     for base in base_urls("cli" if prod_first else mode):
         try:
@@ -195,7 +192,7 @@ def _json_object(method: str, raw: bytes) -> dict[str, Any]:
 
 
 def _project_id(project: Any) -> str:
-    """Empty when there is none. Raises CodeAssistFailed for one that cannot be stored and sent."""
+    """The project id, "" for none. Raises CodeAssistFailed for one that cannot be stored and sent."""
     if isinstance(project, dict):
         project = project.get("id")
     if not isinstance(project, str) or not project:
@@ -209,7 +206,8 @@ def _project_id(project: Any) -> str:
 
 
 def tier_of(answer: dict[str, Any]) -> str:
-    """ultra, pro, free or unknown: the paid tier decides, then the current one, then the default offer."""
+    """The account's tier: ultra, pro, free or unknown. The paid tier decides, else the current one, else the
+    default offer."""
     for tier in (answer.get("paidTier"), answer.get("currentTier"), _default_tier(answer)):
         if (name := _tier_name(tier)) != "unknown":
             return name
@@ -235,7 +233,8 @@ def _default_tier_id(answer: dict[str, Any]) -> str:
 
 
 def _verification_link(answer: dict[str, Any]) -> str:
-    """Of the tier the account has, or would have: that others are closed to it is nobody's concern."""
+    """The verification page for the account's current or default tier, "" for none. Other ineligible tiers
+    are ignored."""
     current = answer.get("currentTier")
     tier_id = current.get("id") if isinstance(current, dict) else _default_tier_id(answer)
     for tier in map(as_object, as_list(answer.get("ineligibleTiers"))):
@@ -268,7 +267,8 @@ def _model_offer(model_id: str, model: dict[str, Any], *, searches_web: bool = F
 
 
 def _remaining(quota: dict[str, Any]) -> float | None:
-    """proto3 JSON leaves out a zero: a reset time without a fraction means nothing is left."""
+    """The remaining fraction. proto3 JSON omits zeros, so a reset time without a fraction means that nothing
+    is left."""
     if (fraction := quota.get("remainingFraction")) is not None:
         return number(fraction, 0.0, 1.0)
     return 0.0 if "resetTime" in quota else None

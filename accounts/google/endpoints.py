@@ -1,8 +1,8 @@
-"""Base URLs and headers of the two ways to speak to Cloud Code.
+"""Base URLs and headers of the two header modes of Cloud Code.
 
-`cli` is how Google's command-line client speaks, `antigravity` how the desktop application does; each
-has a quota pool of its own for Gemini models. Plain, documented values, chosen by settings; nothing here
-hides who we are beyond naming the mode.
+`cli` sends the headers of Google's command-line client, `antigravity` those of the desktop application;
+Gemini models have a quota pool in each. The values are fixed and documented, and settings choose between
+them; the client is not disguised in any other way.
 """
 
 from __future__ import annotations
@@ -40,21 +40,22 @@ MODE_HEADERS: dict[HeaderMode, dict[str, str]] = {
 
 
 def base_urls(mode: HeaderMode) -> list[str]:
-    """In the order to try them."""
+    """Base URLs in the order to try them."""
     if settings.CLOUDCODE_ENDPOINTS:
         return list(settings.CLOUDCODE_ENDPOINTS)
     return [PROD, DAILY] if mode == "cli" else [DAILY, PROD]
 
 
 def headers(mode: HeaderMode) -> dict[str, str]:
-    """Without Authorization."""
+    """The headers of a request, without Authorization."""
     user_agent = settings.CLOUDCODE_USER_AGENT or _user_agent(mode, settings.CLOUDCODE_CLIENT_VERSION)
     return {"Content-Type": "application/json", "User-Agent": user_agent, **MODE_HEADERS[mode]}
 
 
 @lru_cache(maxsize=8)
 def _user_agent(mode: HeaderMode, version: str) -> str:
-    """Kept: every model call needs it, and asking the platform takes longer than all the rest here."""
+    """The User-Agent. Cached: every model call needs it, and reading the platform takes longer than the other
+    headers."""
     if mode == "cli":
         return CLI_USER_AGENT
     return f"antigravity/{version} {_system()}/{_architecture()}"

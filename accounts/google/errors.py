@@ -1,8 +1,8 @@
 """Map Google's error bodies to failure kinds, and read when to try again. Pure: the time is an argument.
 
-Bodies have the shape {"error": {"code", "status", "message", "details": [...]}}; a streaming call may
-wrap it in a list of one. What happened is read from `details[].reason` first and from the text last,
-because `status` is RESOURCE_EXHAUSTED for every 429 and numbers occur in messages of any kind.
+Bodies have the shape {"error": {"code", "status", "message", "details": [...]}}; a streaming call may wrap it
+in a list of one. `details[].reason` decides before the text, because `status` is RESOURCE_EXHAUSTED for every
+429, and messages of any kind may contain numbers.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ MIN_WAIT_SECONDS = 0.5
 MAX_WAIT_SECONDS = 7 * 24 * 3600.0
 IDENTIFIER = re.compile(r"[A-Z][A-Z0-9_]{1,60}|projects/[\w.:-]{1,60}|project_number:\d{1,30}", re.ASCII)
 SANE_YEARS = range(2000, 2100)
-"""A time in another one is a mistake, and some places cannot even show it."""
+"""Years of plausible times; others are mistakes, and may not be representable."""
 LONGEST_MESSAGE = 2000
-"""Of what is stored and logged. A client gets the whole sentence, out of the body."""
+"""In characters, of a message that is stored and logged. A client gets the whole message from the body."""
 LONGEST_LINK = 2000
 CLOSED_API = "cloudcode-pa.googleapis.com"
 VERIFICATION_HOSTS = {"accounts.google.com", "support.google.com"}
 
 
 def parse_error(status: int, raw: bytes, headers: Mapping[str, str], now: datetime) -> UpstreamError:
-    """An answer with an error status; `raw` may be anything, as proxies answer with pages of their own."""
+    """Parse the body of an answer with an error status. `raw` may be anything, since proxies answer with
+    their own pages."""
     return _upstream_error(status, _parse_body(raw), _excerpt(raw), headers, now)
 
 
 def error_in_stream(body: dict[str, Any], now: datetime) -> UpstreamError:
-    """An error object inside a stream that began with 200; its own code stands in for the status."""
+    """Parse an error object inside a stream that began with 200; its own code counts as the status."""
     code = _error_object(body).get("code")
     status = code if isinstance(code, int) and 400 <= code < 600 else 500
     return _upstream_error(status, body, "", {}, now)
@@ -63,11 +64,8 @@ def _upstream_error(
 
 
 def is_closed_api(error: UpstreamError) -> bool:
-    """The project lacks the API that serves the models.
-
-    Google's sentence says to enable it, which its console lets no ordinary project do
-    (duolahypercho/codex-router#566).
-    """
+    """True when the project lacks the API that serves the models. Google's message says to enable it, which
+    its console allows no ordinary project (duolahypercho/codex-router#566)."""
     return any(
         detail.get("reason") == "SERVICE_DISABLED" and _metadata(detail).get("service") == CLOSED_API
         for detail in _details(_error_object(error.body), "ErrorInfo")
@@ -98,7 +96,7 @@ def _details(error: dict[str, Any], type_name: str) -> Iterator[dict[str, Any]]:
 
 
 def _reason(error: dict[str, Any]) -> str:
-    """For example `SERVICE_DISABLED, projects/my-project`."""
+    """The reason and the project as text, for example `SERVICE_DISABLED, projects/my-project`."""
     for detail in _details(error, "ErrorInfo"):
         words = (detail.get("reason"), _metadata(detail).get("consumer"))
         return ", ".join(word for word in words if isinstance(word, str) and IDENTIFIER.fullmatch(word))
@@ -109,7 +107,7 @@ def _metadata(detail: dict[str, Any]) -> dict[str, Any]:
     return as_object(detail.get("metadata"))
 
 
-# What happened
+# The kind
 
 REASONS = {
     "MODEL_CAPACITY_EXHAUSTED": FailureKind.CAPACITY,
@@ -129,7 +127,7 @@ REASONS = {
     "IAM_PERMISSION_DENIED": FailureKind.WRONG_PROJECT,
 }
 
-# Only looked at when no reason decides. Each row: statuses it applies to, words that must all occur.
+# Used when no reason decides. Each row: the statuses it applies to, and words that must all occur.
 TEXTS: tuple[tuple[set[int], tuple[str, ...], FailureKind], ...] = (
     ({403}, ("has been disabled", "violation of terms of service"), FailureKind.DISABLED),
     ({403}, ("account_disabled",), FailureKind.DISABLED),
@@ -184,7 +182,7 @@ def _is_daily_quota(error: dict[str, Any]) -> bool:
     return False
 
 
-# When to try again
+# The time to try again
 
 DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|us|µs|ns|m|s))+")
 DURATION_GROUP = re.compile(r"(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)")
@@ -203,7 +201,8 @@ def parse_duration(text: str) -> float | None:
 def _wait_seconds(
     error: dict[str, Any], message: str, headers: Mapping[str, str], now: datetime
 ) -> float | None:
-    """From the details, else the text, else the headers, within half a second and seven days."""
+    """The wait by the details, else the text, else the headers, limited to between half a second and seven
+    days."""
     wait = _wait_in_details(error, now)
     if wait is None and (found := WAIT_IN_TEXT.search(message[:LONGEST_MESSAGE].lower())):
         wait = parse_duration(found.group(1))
@@ -226,7 +225,7 @@ def _wait_in_details(error: dict[str, Any], now: datetime) -> float | None:
 
 
 def parse_timestamp(text: Any) -> datetime | None:
-    """RFC 3339, in UTC; a time without a zone is UTC. None for one outside SANE_YEARS."""
+    """Parse an RFC 3339 time into UTC; without a zone it is UTC. None for one outside SANE_YEARS."""
     try:
         moment = datetime.fromisoformat(text)
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -236,7 +235,7 @@ def parse_timestamp(text: Any) -> datetime | None:
 
 
 def _wait_in_headers(headers: Mapping[str, str], now: datetime) -> float | None:
-    """`retry-after-ms`, else `retry-after`: seconds, or a date (RFC 9110, 10.2.3)."""
+    """The wait in `retry-after-ms`, else in `retry-after`: seconds, or a date (RFC 9110, 10.2.3)."""
     for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         if (seconds := _finite(headers.get(name))) is not None:
             return seconds * unit
@@ -248,7 +247,7 @@ def _wait_in_headers(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def _finite(text: str | None) -> float | None:
-    """Python reads `nan`, `inf` and `1e400` as floats too: no time can be told from these."""
+    """Parse a finite number. float() also accepts `nan`, `inf` and `1e400`, which are no times."""
     try:
         number = float(text or "")
     except ValueError:
@@ -256,12 +255,12 @@ def _finite(text: str | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-# Where to verify an account
+# The page to verify an account
 
 
 def _verification_link(error: dict[str, Any]) -> str:
-    """The page a person must open, if it is one of Google's own, since it is shown to the operator; else
-    ""."""
+    """The page on which a person must verify the account; "" unless it is one of Google's, since the operator
+    is shown it."""
     for link in _links(error):
         if is_googles_page(link):
             return str(link)
@@ -278,7 +277,7 @@ def _links(error: dict[str, Any]) -> Iterator[Any]:
 
 
 def is_googles_page(link: Any) -> bool:
-    """False for a link with a line end, which urlsplit would leave out."""
+    """Whether the link is a page of Google's. False for a link with a line end, which urlsplit would drop."""
     text = word(link, LONGEST_LINK)
     try:
         address = urlsplit(text or "")

@@ -13,23 +13,24 @@ from accounts.values.outside import number, parse_object, word
 from accounts.values.sanitize import truncate
 
 DEFAULT_LIFETIME_SECONDS = 300.0
-"""When Google says none, or one that no token has."""
+"""Used when Google reports none, or an implausible one."""
 LONGEST_LIFETIME_SECONDS = 24 * 3600.0
-"""Google's live an hour."""
+"""The longest plausible lifetime; Google's tokens are valid for an hour."""
 LONGEST_TOKEN = 8192
-"""Google's have a few hundred characters; a header line of more is refused by servers."""
+"""In characters. Google's have a few hundred; servers refuse longer header lines."""
 
 
 class SignInExpired(Exception):
-    """`invalid_grant`: the person must sign in again. The only answer that condemns an account."""
+    """`invalid_grant`: the account must be signed in again. The only answer that marks an account invalid."""
 
 
 class ClientSecretWrong(Exception):
-    """Google refuses OAUTH_CLIENT_ID or its secret: the operator's matter, no account's fault."""
+    """Google refuses OAUTH_CLIENT_ID or its secret. The operator must correct them; the accounts are
+    unaffected."""
 
 
 class TokenEndpointDown(Exception):
-    """No usable answer: try again later, nothing is known about the account."""
+    """No usable answer of the token endpoint. It says nothing about the account, so try again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,12 @@ class TokenGrant:
     access_token: str = field(repr=False)
     lifetime_seconds: float
     refresh_token: str | None = field(repr=False)
-    """Google normally sends none on refresh; when it does, the old one may stop working."""
+    """Usually absent in the answer to a refresh; when present, the old refresh token may stop working."""
 
 
 async def refresh_access_token(client: AccountsClient, refresh_token: str) -> TokenGrant:
-    """Raises SignInExpired, ClientSecretWrong or TokenEndpointDown."""
+    """Exchange a refresh token for an access token. Raises SignInExpired, ClientSecretWrong or
+    TokenEndpointDown."""
     form = {
         "client_id": settings.OAUTH_CLIENT_ID,
         "client_secret": settings.OAUTH_CLIENT_SECRET,
@@ -62,7 +64,8 @@ async def refresh_access_token(client: AccountsClient, refresh_token: str) -> To
 
 
 def _grant(answer: dict[str, Any]) -> TokenGrant:
-    """A token is sent in a header: one with a line end or a letter of another alphabet could not be."""
+    """Check the fields of an answer. The token is sent in a header, so it must be visible ASCII without line
+    ends."""
     access_token = word(answer.get("access_token"), LONGEST_TOKEN)
     if access_token is None:
         raise TokenEndpointDown("Google's token endpoint answered without a usable access token.")

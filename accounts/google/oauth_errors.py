@@ -1,7 +1,5 @@
-"""Google's errors of a sign-in by name, and what the operator does about each. Pure.
-
-docs/google-oauth.md has a row for each name.
-"""
+"""The names of Google's sign-in errors, and what the operator must do about each. Pure. docs/google-oauth.md
+has a row for each name."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 GUIDE = "docs/google-oauth.md has all steps."
 CLIENT_ERRORS = frozenset({"invalid_client", "deleted_client", "disabled_client", "unauthorized_client"})
-"""About OAUTH_CLIENT_ID and its secret alone, whoever signs in."""
+"""Errors of OAUTH_CLIENT_ID and its secret, the same for every account."""
 
 CLIENTS = "https://console.cloud.google.com/auth/clients"
 AUDIENCE = "https://console.cloud.google.com/auth/audience"
@@ -49,14 +47,15 @@ ERROR_PATH = "/signin/oauth/error"
 
 @dataclass(frozen=True, slots=True)
 class ErrorPage:
-    """What an address at Google says that ends a sign-in. `said` is Google's sentence, or empty."""
+    """An error in the address of a page at Google, which ends a sign-in. `said` is Google's sentence, or
+    empty."""
 
     error: str
     said: str = ""
 
 
 def explain(error: str, said: str = "") -> str:
-    """In sentences; a name that is not known is told as it is."""
+    """Explain an error to the operator; an unknown name is shown unchanged."""
     detail = f": {truncate(' '.join(said.split()), LONGEST_SAID).rstrip('.')}" if said.strip() else ""
     name = truncate(error, 100)
     if error in CLIENT_ERRORS:
@@ -67,10 +66,10 @@ def explain(error: str, said: str = "") -> str:
 
 
 def read_error_page(address: str) -> ErrorPage | None:
-    """None for any other address.
+    """The error in the address of Google's error page; None for any other address.
 
-    `authError` is a protocol buffer in base64, of which field 1 is the name and field 2 the sentence; so in
-    the addresses that people have published. Some show the bare name.
+    `authError` is a protocol buffer in base64 with the name in field 1 and the sentence in field 2, or the
+    bare name, as in published addresses.
     """
     try:
         parts = urlsplit(address)
@@ -86,13 +85,13 @@ def read_error_page(address: str) -> ErrorPage | None:
 
 
 def _decoded(text: str) -> bytes:
-    """Of either alphabet, with its padding or without; a blank was a plus sign."""
+    """Decode base64 of either alphabet, with or without padding; a blank stands for a plus sign."""
     plain = re.sub("[^A-Za-z0-9+/]", "", text.replace(" ", "+").replace("-", "+").replace("_", "/"))
     return base64.b64decode(plain[: len(plain) - (len(plain) % 4 == 1)] + "=" * (-len(plain) % 4))
 
 
 def _texts(message: bytes) -> Iterator[tuple[int, str]]:
-    """The fields with a length, up to the first that cannot be read (protobuf.dev, "Encoding")."""
+    """The fields with a length, up to the first malformed one (protobuf.dev, "Encoding")."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -105,7 +104,7 @@ def _texts(message: bytes) -> Iterator[tuple[int, str]]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """The number, and where the next thing begins."""
+    """Read a varint: its value, and the position behind it."""
     number = shift = 0
     for byte in message[at : at + 10]:
         number |= (byte & 127) << shift

@@ -1,4 +1,4 @@
-"""Signing a person in at Google: the address to send them to, and what their answer is worth.
+"""Sign-in at Google: the authorization URL, and the exchange of the code for a refresh token.
 
 OAuth 2.0 for installed apps with PKCE (developers.google.com/identity/protocols/oauth2/native-app).
 """
@@ -43,15 +43,15 @@ CONSENT_WAS_NOT_NEW = (
 SCOPE_PREFIX = "https://www.googleapis.com/auth/"
 NEEDED_SCOPES = {f"{SCOPE_PREFIX}cloud-platform", f"{SCOPE_PREFIX}userinfo.email"}
 SAME_SCOPES = {"email": f"{SCOPE_PREFIX}userinfo.email", "profile": f"{SCOPE_PREFIX}userinfo.profile"}
-"""Google answers with the long name of these."""
+"""Short names of scopes, for which Google's answer has the long name."""
 
 
 class SignInFailed(Exception):
-    """The attempt has come to nothing; the text says why, for the operator."""
+    """The sign-in has failed; the text is the reason, for the operator."""
 
 
 class CodeRefused(SignInFailed):
-    """The code is incomplete, used, or too old: another one may do."""
+    """The code is incomplete, already used, or too old; another code may work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class SignedIn:
     email: str
     refresh_token: str
     missing_scopes: tuple[str, ...] = ()
-    """Asked for and not granted, none of them needed; without their common beginning."""
+    """Optional scopes that were requested and not granted, without SCOPE_PREFIX."""
 
     def __repr__(self) -> str:
         return f"SignedIn({self.email!r})"
@@ -70,13 +70,14 @@ def new_code_verifier() -> str:
 
 
 def require_client_id() -> None:
-    """Raises ClientSecretWrong when none is set."""
+    """Raises ClientSecretWrong when OAUTH_CLIENT_ID is not set."""
     if not settings.OAUTH_CLIENT_ID:
         raise ClientSecretWrong(CLIENT_ID_MISSING)
 
 
 def authorization_url(*, state: str, code_verifier: str, redirect_uri: str, login_hint: str = "") -> str:
-    """Raises ClientSecretWrong when no client id is set, or the address is not to be trusted."""
+    """The address at which a person signs in. Raises ClientSecretWrong when OAUTH_CLIENT_ID is not set or
+    OAUTH_AUTH_URL is not https."""
     require_client_id()
     challenge = WebApplicationClient("").create_code_challenge(code_verifier, "S256")
     session = OAuth2Session(
@@ -96,7 +97,8 @@ def authorization_url(*, state: str, code_verifier: str, redirect_uri: str, logi
 
 
 def exchange_code(*, code: str, code_verifier: str, redirect_uri: str) -> SignedIn:
-    """The code for a refresh token, and whose it is. Raises SignInFailed or ClientSecretWrong."""
+    """Exchange the code for a refresh token, and look up its account. Raises SignInFailed or
+    ClientSecretWrong."""
     with _session(redirect_uri) as session:
         token = _fetch_token(session, code, code_verifier)
         missing = _missing_scopes(token.get("scope"))
@@ -109,8 +111,8 @@ def exchange_code(*, code: str, code_verifier: str, redirect_uri: str) -> Signed
 
 
 def _missing_scopes(granted: Any) -> tuple[str, ...]:
-    """Raises SignInFailed when a needed one is missing. An answer without scopes grants what was asked for
-    (RFC 6749, 5.1)."""
+    """The optional scopes that were not granted. Raises SignInFailed for a missing needed one. An answer
+    without scopes grants all that were requested (RFC 6749, 5.1)."""
     if not isinstance(granted, list | str) or not granted:
         return ()
     names = granted.split() if isinstance(granted, str) else granted
@@ -143,7 +145,7 @@ def _fetch_token(session: OAuth2Session, code: str, code_verifier: str) -> Mappi
     except OAuth2Error as error:
         raise _sign_in_error(error) from None  # the library's error may hold the answer's text
     except (requests.RequestException, ValueError, TypeError, AttributeError, OverflowError) as error:
-        # The last three: oauthlib stumbles over JSON that is not an object, and over odd lifetimes.
+        # The last three: oauthlib raises them for JSON that is not an object, and for malformed lifetimes.
         raise SignInFailed(
             f"Google's token endpoint gave no usable answer ({type(error).__name__})."
         ) from None
@@ -170,12 +172,13 @@ def _fetch_email(session: OAuth2Session) -> str:
     return email
 
 
-# Connections. The library refuses plain http, and its switch for that is an environment variable, so for the
-# whole process. Instead it sees https, and for loopback addresses alone that leads to plain http.
+# Connections. The library refuses plain http unless an environment variable allows it for the whole process.
+# So it is given https addresses, and for loopback addresses an adapter sends them as plain http.
 
 
 class _BoundedAdapter(HTTPAdapter):
-    """Reads ANSWER_BYTES of JSON within TIMEOUT_SECONDS; requests by itself has a limit for neither."""
+    """HTTP adapter that reads at most ANSWER_BYTES of JSON within TIMEOUT_SECONDS; requests itself bounds
+    neither."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         response = super().send(request, *args, **{**kwargs, "stream": True})
@@ -187,7 +190,8 @@ class _BoundedAdapter(HTTPAdapter):
 
 
 def _read(response: requests.Response) -> bytes:
-    """Raises requests.RequestException; also for what the libraries above would stumble over."""
+    """Read the body. Raises requests.RequestException, also for bodies that make requests-oauthlib fail
+    otherwise."""
     if response.headers.get("content-encoding", "identity") != "identity":
         raise ContentDecodingError("packed, although that was not asked for")
     content, ends_at = bytearray(), time.monotonic() + TIMEOUT_SECONDS
@@ -222,10 +226,11 @@ class _OurCertificates(_BoundedAdapter):
 
 
 def _session(redirect_uri: str) -> OAuth2Session:
-    """For one exchange. Without a scope: that Google grants others than were asked for is no error."""
+    """A session for one exchange. It has no scopes, since oauthlib raises when Google grants others than
+    requested."""
     session = OAuth2Session(settings.OAUTH_CLIENT_ID, redirect_uri=redirect_uri)
     session.trust_env = False
-    session.max_redirects = 0  # a code or a token goes where the settings say, and nowhere else
+    session.max_redirects = 0  # codes and tokens are sent to the configured addresses only
     session.headers["Accept-Encoding"] = "identity"
     session.verify = settings.SSL_CERT_FILE or certifi.where()
     session.mount("https://", _OurCertificates())
@@ -243,5 +248,5 @@ def _is_plain_loopback(url: str) -> bool:
 
 
 def _as_https(url: str) -> str:
-    """For loopback only; any other plain address stays as it is, and the library refuses it."""
+    """The https form of a plain loopback address; any other address is unchanged."""
     return url.replace("http://", "https://", 1) if _is_plain_loopback(url) else url

@@ -1,4 +1,4 @@
-"""What a request needs of the account that sends it."""
+"""Access to a provider: what a request needs of its account."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Valid at the moment it was made.
-
-    `secret` is the token or key; `details` is what else the upstream of the account's kind needs, by name
-    (Google: "project_id").
-    """
+    """A secret (token or key) that was valid when it was made, and further `details` by name that the
+    account's upstream needs (Google: "project_id")."""
 
     secret: str = field(repr=False)
     details: Mapping[str, str] = field(default_factory=dict)

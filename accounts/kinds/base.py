@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 class OutOfUse(AccountCheckFailed):
-    """The provider requires something from a person: `state` names it, `link` is the page for it."""
+    """The account cannot be used until a person acts: `state` names the required action, `link` is the page
+    for it."""
 
     def __init__(self, state: Account.State, reason: str, link: str = "") -> None:
         super().__init__(reason)
@@ -25,7 +26,7 @@ class OutOfUse(AccountCheckFailed):
 
 
 class OwnerUnknown(Exception):
-    """The provider does not name the owner of a credential; the text goes on where the row is named."""
+    """The provider does not name the owner of a credential. The text continues a sentence about the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Inspection:
 
 
 class Kind(ABC):
-    """One subclass a kind, one row each in accounts/kinds/registry.py.
+    """The interface of a kind: one subclass for each, with a row in accounts/kinds/registry.py.
 
     Methods raise what accounts.inspection.AccountErrors lists, unless they name more. `project_id` is the
     column of the account: empty for kinds without projects, or while it is unknown.
@@ -53,18 +54,18 @@ class Kind(ABC):
     """The field of the credential that sign-in, import and export fill."""
 
     def credential(self, secret: str) -> dict[str, str]:
-        """The credential as Account stores it."""
+        """The credential's fields, as Account stores them."""
         return {self.secret_field: secret}
 
     @abstractmethod
     async def access(
         self, tokens: AccessTokens, account_id: int, project_id: str, *, renewed: bool = False
     ) -> Access:
-        """What a request needs of the account now; `renewed`: nothing that was used before."""
+        """The access that a request needs now; with `renewed`, a new one from the provider."""
 
     @abstractmethod
     def forget(self, tokens: AccessTokens, account_id: int, refused: Access) -> None:
-        """Drop an access that the provider has refused, unless it was replaced since."""
+        """Drop an access that the provider has refused, unless it has been replaced since."""
 
     @abstractmethod
     async def inspect(self, client: AccountsClient, access: Access, *, with_tier: bool) -> Inspection:

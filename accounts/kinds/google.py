@@ -55,7 +55,7 @@ class Google(Kind):
             except CodeAssistFailed as error:
                 if error.kind is not FailureKind.WRONG_PROJECT:
                     raise
-                # It was removed, or never was this account's: ask which one is.
+                # The project was deleted or belongs to another account: look the right one up.
                 project_id, tier = await _find_project(client, token, "")
                 offers = await fetch_available_models(client, token, project_id)
         except CodeAssistFailed as error:
@@ -86,7 +86,7 @@ class Google(Kind):
 async def _project_and_tier(
     client: AccountsClient, access_token: str, project_id: str, with_tier: bool
 ) -> tuple[str, str]:
-    """That the tier cannot be had just now is no reason to do without the models."""
+    """The project and the tier. With a known project, an error in reading the tier is only logged."""
     if project_id and not with_tier:
         return project_id, "unknown"
     try:
@@ -99,7 +99,7 @@ async def _project_and_tier(
 
 
 async def _find_project(client: AccountsClient, access_token: str, project_id: str) -> tuple[str, str]:
-    """The project, the operator's own when there is one, and the tier."""
+    """The operator's project or the one Google assigned, and the tier."""
     assignment = await load_code_assist(client, access_token, project_id)
     if assignment.verification_link:
         reason = "Google asks to verify the account before it may be used."
@@ -129,7 +129,7 @@ def _as_out_of_use(error: CodeAssistFailed) -> AccountCheckFailed:
 
 
 async def _ask_userinfo(client: AccountsClient, access_token: str) -> str:
-    """The e-mail address from OAUTH_USERINFO_URL. Raises OwnerUnknown."""
+    """Look up the e-mail address at OAUTH_USERINFO_URL. Raises OwnerUnknown."""
     bearer = {"Authorization": f"Bearer {access_token}"}
     try:
         answer = await client.get(settings.OAUTH_USERINFO_URL, headers=bearer)
