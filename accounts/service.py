@@ -70,8 +70,8 @@ class AccountsService:
         """Access tokens of all accounts, usable or not."""
         self._offers: dict[int, dict[str, ModelOffer]] = {}
         self._cli_offers: dict[int, dict[str, ModelOffer]] = {}
-        """The models of header mode cli by account, under the ids that are sent there; accounts for which
-        Google lists none are missing."""
+        """Models of header mode cli by account, under their sent ids. Accounts for which Google lists none
+        are missing."""
         # Merged once and kept until an account or its offers change.
         self._offered: dict[str, ModelOffer] | None = None
         self._offered_in_cli: dict[str, ModelOffer] = {}
@@ -102,7 +102,7 @@ class AccountsService:
         self._cooldowns_changed = asyncio.Event()
 
     async def start(self) -> None:
-        # The OAuth client may have been corrected; the first token refresh shows.
+        # The OAuth client may have been corrected: the next token refresh shows.
         await database_sync_to_async(ClientProblem.clear)()
         self.pool.cooldowns.load(await database_sync_to_async(read_cooldowns)())
         self.pool.cooldowns.on_changed = self._note_cooldowns
@@ -115,7 +115,7 @@ class AccountsService:
         _running.append(self)
 
     def acknowledge_as(self, server: int) -> None:
-        """Store from now on which revision this server has loaded, under its number."""
+        """Store from now on, under the server's number, which revision this server has loaded."""
         self._has_reloaded.set()
         self._acknowledging = asyncio.create_task(self._keep_acknowledging(server))
 
@@ -139,7 +139,8 @@ class AccountsService:
     # For requests
 
     async def poll_now(self) -> None:
-        """Read changes since the last poll from the database; a failing database is not reported."""
+        """Load changes since the last poll. An error of the database is left to the background poll, which
+        logs it."""
         with suppress(DatabaseDown, DatabaseError):  # the next poll in the background logs it
             await self.database.unless_down(self._reload_if_changed())
 
@@ -177,10 +178,8 @@ class AccountsService:
         return offered
 
     def lists_model(self, account_id: int, listed_id: str, model_key: str) -> bool | None:
-        """Whether the account's list names the model; None while its list is not known.
-
-        Header mode cli has a list of its own, of sent ids; not every account gets one.
-        """
+        """True when the account's list names the model; None while its list is unknown. Header mode cli has a
+        list of its own, with sent ids, which not every account gets."""
         if account_id not in self._offers:
             return None
         sent_id, _, header_mode = model_key.partition(":")
@@ -209,12 +208,12 @@ class AccountsService:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
 
     async def access(self, account: PooledAccount) -> Access:
-        """What a request needs of the account now. Raises what AccountErrors lists."""
+        """The access that a request needs now. Raises what AccountErrors lists."""
         project_id = await self.project_of(account)
         return await KINDS[account.kind].access(self.tokens, account.id, project_id)
 
     def forget_access(self, account: PooledAccount, refused: Access) -> None:
-        """The upstream refused it: the next access is a new one."""
+        """Drop an access that the upstream refused, so that the next one is new."""
         KINDS[account.kind].forget(self.tokens, account.id, refused)
 
     async def project_of(self, account: PooledAccount) -> str:
@@ -231,7 +230,7 @@ class AccountsService:
         raise NoProject(f"{account.email} has no Cloud project yet.")
 
     def _known_project(self, account: PooledAccount) -> str:
-        """The project as of the last reload; of an account disabled meanwhile, as of its lease."""
+        """The project at the last reload; of an account disabled since, the project at its lease."""
         current = next((known for known in self.pool.accounts if known.id == account.id), account)
         return current.project_id
 
@@ -243,7 +242,7 @@ class AccountsService:
         self._leaving.add(account.id)
         self.pool.replace([known for known in self.pool.accounts if known.id != account.id])
         self.on_changed()
-        with suppress(DatabaseDown):  # the storing goes on when the database is back
+        with suppress(DatabaseDown):  # storing is retried once the database is reachable
             await self.database.unless_down(self._store_state(account, state, reason, link))
 
     async def _store_state(
@@ -332,7 +331,7 @@ class AccountsService:
         self.on_changed()
 
     async def _keep_storing_cooldowns(self) -> None:
-        """Store cooldowns as they change. Requests do not wait for it: memory has them already."""
+        """Store cooldowns as they change. Requests use memory, so they do not wait for it."""
         while True:
             await self._cooldowns_changed.wait()
             self._cooldowns_changed.clear()
@@ -340,7 +339,7 @@ class AccountsService:
 
     async def _store_cooldowns(self) -> None:
         if self.database.problem:
-            return  # maintenance stores them once the database is back
+            return  # the background loop stores them once the database is reachable
         changes = self.pool.cooldowns.take_unsaved()
         try:
             if changes:
@@ -375,7 +374,7 @@ class AccountsService:
         self._next_inspection[account_id] = max(time.monotonic(), asked_at + ASK_AGAIN_SECONDS)
 
     def _prepare_for_request(self, account: PooledAccount) -> asyncio.Task[None] | None:
-        """The running or a new inspection; None when the last ended less than ASK_AGAIN_SECONDS ago."""
+        """The running inspection or a new one; None when the last ended less than ASK_AGAIN_SECONDS ago."""
         inspected_at = self._inspected_at.get(account.id, -ASK_AGAIN_SECONDS)
         if account.id not in self._preparations and time.monotonic() - inspected_at < ASK_AGAIN_SECONDS:
             return None
@@ -469,6 +468,6 @@ def _forget_project(account_id: int) -> None:
 
 
 def _store_last_used(last_used: dict[int, float]) -> None:
-    """Does not change Revision, because requests do not depend on the time of last use."""
+    """Store the times of last use, without bumping Revision, because requests do not depend on them."""
     for account_id, at in last_used.items():
         Account.objects.filter(pk=account_id).update(last_used_at=datetime.fromtimestamp(at, UTC))

@@ -1,4 +1,4 @@
-"""The notice about Google's terms that commands and pages show before an account is used."""
+"""The notice about Google's terms, which commands and pages show before an account is used."""
 
 NOTICE = (
     "Google treats the use of Antigravity sign-in by other programs as a breach of its terms and has "

@@ -64,8 +64,8 @@ def refuse_newer_database(database: BaseDatabaseWrapper) -> None:
 
 
 def lets_in(oldest_code: str) -> bool:
-    """Whether this code is new enough for `oldest`; False for text that is no version, which newer code has
-    written."""
+    """Whether this code is no older than `oldest_code`; False for text that is no version, which newer code
+    has written."""
     try:
         return release(oldest_code) <= release(settings.VERSION)
     except ValueError:

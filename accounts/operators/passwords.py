@@ -39,7 +39,8 @@ def set_password(password: str) -> User:
 
 
 def guesser(request: HttpRequest) -> str:
-    """The network whose wrong passwords are counted together: django-axes' AXES_CLIENT_IP_CALLABLE."""
+    """Return the network whose wrong passwords are counted together. Used as django-axes'
+    AXES_CLIENT_IP_CALLABLE."""
     return network_of(str(request.META.get("REMOTE_ADDR") or ""))
 
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_cooldowns() -> dict[tuple[int, str], ActiveCooldown]:
-    """The cooldowns that still last, by account id and model key. A long one may be probed at once."""
+    """The cooldowns that have not ended, by account id and model key. A long one may be probed at once."""
     now = timezone.now()
     return {
         (row.account_id, row.model_key): ActiveCooldown(
@@ -36,11 +36,8 @@ def read_cooldowns() -> dict[tuple[int, str], ActiveCooldown]:
 
 
 def store_cooldowns(changes: Mapping[tuple[int, str], ActiveCooldown | None]) -> None:
-    """None ends a cooldown. What concerns an account that has been removed meanwhile is dropped.
-
-    Each row by itself: one that no database takes is logged and left out. Raises
-    DatabaseError when the database takes none.
-    """
+    """Store the changes; None ends a cooldown. Rows of removed accounts are dropped. Each row is written by
+    itself: one that the database refuses is logged and left out. Raises DatabaseError when it refuses all."""
     known = set(Account.objects.values_list("pk", flat=True))
     for (account_id, model_key), cooldown in changes.items():
         try:

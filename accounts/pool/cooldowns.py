@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 LONGEST_DOUBLED_SECONDS = 60.0
 SHORT_HINTS_IN_A_ROW = 3
-"""So often in a row is a short time that the upstream names taken as it is."""
+"""How many short waits in a row are used exactly as the upstream named them."""
 SAME_MOMENT_SECONDS = 2.0
-"""Failures of concurrent requests count once within this time."""
+"""Failures for one key within this time count once: they are of concurrent requests."""
 
 LONG_HINT_SECONDS = 24 * 3600.0
 PROBE_EVERY_SECONDS = 3600.0
-"""A cooldown longer than a day may be a mistake: one request an hour tries when no other account can
-answer."""
+"""A cooldown of more than a day may be a mistake. Once in this time one request may use the account, when no
+other can answer."""
 
 
 def cooldown_seconds(
@@ -58,7 +58,7 @@ class ActiveCooldown:
     """For people."""
     since: float = 0.0
     probe_at: float | None = None
-    """From then on one request may try the account early, when no other can answer."""
+    """From this time on one request may use the account early, when no other can answer."""
 
     @property
     def is_limit(self) -> bool:
@@ -70,7 +70,8 @@ class ActiveCooldown:
 
 @dataclass(frozen=True, slots=True)
 class ModelBackoff:
-    """The model has no capacity, whichever account asks. Times are seconds since the epoch."""
+    """The time for which a model is not asked, because no account gets capacity. Times are seconds since the
+    epoch."""
 
     since: float
     until: float
@@ -92,8 +93,8 @@ class Cooldowns:
     # Accounts
 
     def get(self, key: Key) -> ActiveCooldown | None:
-        """None for one that begins in the future: it is from before the clock was set back, so its end is
-        unknown."""
+        """The active cooldown. None for one that begins in the future: it was stored before the clock was set
+        back, so its end is unknown."""
         cooldown = self._active.get(key)
         if cooldown is None:
             return None
@@ -115,7 +116,7 @@ class Cooldowns:
         if times < cools_down_after:
             return None
         reason = kind.value
-        if cools_down_after > 1:  # then the time that the upstream names is about its servers
+        if cools_down_after > 1:  # the wait that the upstream named is for a single failure
             reason, hint_seconds = f"failed {times} times in a row", None
         return self._begin(key, kind, cooldown_seconds(kind, hint_seconds, times, default_seconds), reason)
 
@@ -137,7 +138,8 @@ class Cooldowns:
         return True
 
     def may_probe(self, key: Key) -> bool:
-        """True once an hour, for the one request that may try an account during a cooldown of days."""
+        """True once in PROBE_EVERY_SECONDS, for the one request that may probe an account in a long
+        cooldown."""
         cooldown = self.get(key)
         if cooldown is None or not cooldown.is_probe_due(self._now()):
             return False
@@ -166,8 +168,8 @@ class Cooldowns:
         return backoff if backoff is not None and backoff.since <= now < backoff.until else None
 
     def back_off(self, model_key: str, hint_seconds: float | None) -> ModelBackoff:
-        """Longer each time, until an answer comes. `hint_seconds` counts up to the longest step, since no
-        request is sent meanwhile that could find capacity again."""
+        """Begin a backoff, longer each time until the model answers. `hint_seconds` is limited to the longest
+        step, since no request during the backoff could find capacity again."""
         if (lasting := self.backoff(model_key)) is not None:
             return lasting
         known = self._backoffs.get(model_key)
@@ -181,19 +183,19 @@ class Cooldowns:
     # Storage
 
     def load(self, cools_down: Mapping[Key, ActiveCooldown]) -> None:
-        """Add what was stored when the last server stopped."""
+        """Add the cooldowns that were stored before the start."""
         self._active = {**cools_down, **self._active}
 
     def take_unsaved(self) -> dict[Key, ActiveCooldown | None]:
-        """What has changed since the last call; None: the cooldown is over."""
+        """The changes since the last call, by key; None for a cooldown that has ended."""
         taken, self._unsaved = self._unsaved, {}
         return taken
 
     def restore_unsaved(self, changes: Mapping[Key, ActiveCooldown | None]) -> None:
-        """Keep what the database did not take, unless it has changed again since."""
+        """Put back changes that could not be stored, except those that are outdated by now."""
         self._unsaved = {**changes, **self._unsaved}
 
     def forget_past(self) -> None:
-        """Cooldowns of accounts that are switched off stay, as these may be switched on again."""
+        """Drop ended cooldowns. Those of disabled accounts stay, since these may be enabled again."""
         now = self._now()
         self._active = {key: cooldown for key, cooldown in self._active.items() if cooldown.until > now}

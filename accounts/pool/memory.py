@@ -1,9 +1,9 @@
-"""The state of the pool, in the memory of one process: what changes with each request.
+"""The state of the pool in the memory of one process: what changes with each request.
 
-The pool reads it, decides, and makes the decision count with one call (`claim`), which checks again what
-another process may have changed. A store that several processes share needs the same attributes and methods,
-each atomic by itself. Accounts, model lists and measured quotas are not part of it: each process reads them
-from the database.
+The pool reads it, decides, and applies the decision with one call (`claim`), which checks again what another
+process may have changed. A store shared by several processes needs the same attributes and methods, each of
+them atomic. Accounts, model lists and measured quotas are not part of it: each process reads them from the
+database.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class MemoryState:
     def __init__(self, now: Callable[[], float]) -> None:
         self.cooldowns = Cooldowns(now)
         self.in_flight: dict[int, int] = {}
-        """Accounts without a request in flight are missing."""
+        """By account id; accounts without a request in flight are missing."""
         self.last_used: dict[int, float] = {}
         self.previous: int | None = None
         """The account that was leased last."""

@@ -1,14 +1,14 @@
-"""The account pool: usable accounts and the one decision which of them sends a request, and when.
+"""The account pool: the usable accounts, and the decision which of them sends a request, and when.
 
     answer = await pool.acquire(request, deadline, may_wait=True)
-    if isinstance(answer, Unavailable):      a snapshot of cooldowns and busy accounts, for the error message
-        ...
+    if isinstance(answer, Unavailable):
+        a snapshot of cooldowns and busy accounts, for the error message
     ...
     answer.release()
 
 Accounts are read from the database when the server starts and again when Revision has changed. What changes
-with each request is in `memory.py`; cooldowns are stored in the database as they change, so that they outlive
-a restart. All code here runs in the event loop and never waits for the database.
+with each request is in `memory.py`; cooldowns are stored in the database as they change, so that a restart
+keeps them. All code here runs in the event loop and never waits for the database.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 ENDLESS = Patience()
 MAX_WAITING = 1_000
 CAPACITY_REPORTS = 2
-"""So many accounts must report that a model has no capacity before it is backed off."""
+"""How many accounts must report that a model has no capacity before it is backed off."""
 LONGEST_SLEEP_SECONDS = 1.0
 """Cooldowns end by the wall clock, which may jump, so the wake-up timer never sleeps longer than this."""
 SHORTEST_SLEEP_SECONDS = 0.01
@@ -129,11 +129,11 @@ class Pool:
         may_wait: bool = True,
         while_waiting: Callable[[int], AbstractContextManager[None]] = lambda place: nullcontext(),
     ) -> Lease | Unavailable:
-        """Lease an account now, or as soon as one can be leased; Unavailable where that is never or too late.
+        """Lease an account now, or as soon as one can be leased; Unavailable when that is never or too late.
 
-        `deadline`: the latest end of a limit that is waited for, in seconds since the epoch; infinite: any.
-        Without `may_wait` only a busy account is waited for. The caller ends a wait at the deadline, by
-        cancelling it. `while_waiting` is entered with the place in the queue.
+        `deadline` is the latest end of a limit that is waited for, in seconds since the epoch; infinite: any.
+        Without `may_wait` only a busy account is waited for. At the deadline the caller must cancel the wait.
+        `while_waiting` is entered with the place in the queue.
         """
         self._count_capacity_reports(request)
         lease = self.lease(request)
@@ -164,7 +164,7 @@ class Pool:
         return waiter
 
     def _refuse_place(self, waiter: Waiter) -> None:
-        """The queue is full, or no wait is allowed, be it for a busy account."""
+        """Answer Unavailable when the queue is full, or when waiting is not allowed at all."""
         is_full, snapshot = self.waiting > MAX_WAITING, self.snapshot(waiter.request)
         if is_full or not without(snapshot.free, waiter.request.excluded):
             self._queue.remove(waiter)
@@ -210,7 +210,7 @@ class Pool:
             probes = without(snapshot.probes, excluded)
             key = request.model_key
             return next((one for one in probes if self.cooldowns.may_probe((one.id, key))), None)
-        # An account whose project is not known yet would make this request wait for its discovery.
+        # An account with an unknown project would make this request wait for its discovery.
         ready = [one for one in ready if one.project_id] or ready
         now = snapshot.now
         chosen = strategies.choose(
@@ -225,7 +225,7 @@ class Pool:
     def snapshot(
         self, request: AccountRequest | Need, accounts: list[PooledAccount] | None = None
     ) -> Snapshot:
-        """The state of the accounts that have the model; of all, or of those among `accounts`."""
+        """The state of the accounts that have the model: of all, or of those in `accounts`."""
         key, limit, in_flight = request.model_key, _limit(), self.state.in_flight
         taken = Snapshot(self._now(), self.cooldowns.backoff(key))
         for account in self._eligible(request, self.accounts if accounts is None else accounts):
@@ -253,7 +253,7 @@ class Pool:
         return eligible if len(eligible) == len(accounts) or self.is_listed(request) else accounts
 
     def is_listed(self, request: AccountRequest | Need) -> bool:
-        """Whether the list of any account names the model."""
+        """True when the list of any account names the model."""
         return any(self.lists_model(one.id, request.listed_id, request.model_key) for one in self.accounts)
 
     def _free(self, accounts: Iterable[PooledAccount]) -> list[PooledAccount]:
@@ -278,7 +278,7 @@ class Pool:
 
     def _release(self, lease: Lease) -> None:
         self.state.release(lease.account.id)
-        # Only this account has become free.
+        # only this account has become free
         self._serve(self._queue.groups(), lease.account)
 
     # The queue
@@ -324,7 +324,7 @@ class Pool:
             yield group, snapshots[model]
 
     def _turn_away(self, groups: Iterable[Group]) -> None:
-        """Answer the waiters for which no account will return within their patience."""
+        """Answer the waiters for which no account will return by the latest end they accept."""
         for group, snapshot in self._with_snapshots(groups):
             for waiter in _leaving(group, snapshot):
                 self._queue.remove(waiter)
@@ -363,12 +363,12 @@ class Pool:
     def failed(
         self, lease: Lease, kind: FailureKind, hint_seconds: float | None = None
     ) -> ActiveCooldown | None:
-        """`hint_seconds`: the wait that the upstream named. Returns the account's cooldown for this quota, if
-        any."""
+        """Record a failure. `hint_seconds` is the wait that the upstream named. Returns the account's
+        cooldown for this quota, if any."""
         account, request = lease.account, lease.request
         key = (account.id, request.model_key)
         known = self.cooldowns.get(key)
-        # A limit outweighs what the account cools down for already, however short ago that began.
+        # A limit replaces the present cooldown, however short ago that began.
         weighs_less = known is not None and (known.is_limit or kind not in LIMITS)
         if weighs_less and self.cooldowns.is_same_moment(key):
             return known
@@ -392,7 +392,8 @@ class Pool:
 
 
 def _leaving(group: Group, snapshot: Snapshot) -> list[Waiter]:
-    """The waiters whose patience ends before an account returns. Also sets the group's `return_at`."""
+    """The waiters that accept no end as late as the first return of an account. Also sets the group's
+    `return_at`."""
     excluded = group.need.excluded
     group.return_at = snapshot.return_at(excluded)
     if snapshot.backoff is not None:

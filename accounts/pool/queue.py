@@ -25,7 +25,7 @@ class Waiter:
     """A request in the queue."""
 
     number: int
-    """Counts arrivals."""
+    """A number that counts arrivals."""
     place: int
     """Position in the queue on arrival; 1 is next."""
     request: AccountRequest
@@ -93,8 +93,8 @@ class Group:
         self._backoffs.tidy(self._waiters)
 
     def impatient(self, moment: float | None, *, for_backoff: bool) -> list[Waiter]:
-        """The waiters whose patience ends before `moment`; all when it is None. The caller must remove them:
-        each is returned once."""
+        """The waiters that accept no end as late as `moment`; all of them for None. The caller must remove
+        them: each is returned once."""
         if moment is None:
             return list(self._waiters.values())
         limits = self._backoffs if for_backoff else self._limits

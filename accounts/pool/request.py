@@ -15,22 +15,25 @@ class AccountRequest:
     model_key: str
     """The quota that is used: upstream model and header mode, `model:mode`."""
     conversation: str = ""
-    """Turns of one conversation stay with one account while it can answer, for its prompt cache."""
+    """The id of the conversation. Its turns are sent with one account while that can answer, for its prompt
+    cache."""
     listed_id: str = ""
-    """The model's name in the accounts' model lists, which decides the eligible accounts; empty: all are."""
+    """The model's name in the accounts' model lists, which decides the eligible accounts. Empty: all are
+    eligible."""
     refused: set[int] = field(default_factory=set)
-    """Ids of accounts that will not answer this request. Accounts at a limit are not among them: the pool
-    knows when these return."""
+    """Ids of accounts that refused this request for good. Accounts at a limit are not among them, since the
+    pool knows when their limits end."""
     without_capacity: set[int] = field(default_factory=set)
     """Ids of accounts that have reported no capacity since the model's last backoff."""
     failed: list[int] = field(default_factory=list)
-    """Ids of accounts with a transient failure, in order: used after the others, the last one last."""
+    """Ids of accounts with a transient failure, in order. They are used after all others, the last failed one
+    last."""
     capacity_hint_seconds: float | None = None
-    """How long the model will be without capacity, by the last report."""
+    """How long the model will lack capacity, by the last report."""
     backoff_deadline: float = -math.inf
     """The latest end of a backoff that is waited for, in seconds since the epoch; set by a report."""
     has_waited_for_backoff: bool = False
-    """That is done once."""
+    """A request waits for a backoff once."""
 
     @property
     def model_id(self) -> str:
@@ -45,7 +48,7 @@ class AccountRequest:
         return self.refused | self.without_capacity
 
     def preferences(self) -> list[set[int]]:
-        """The accounts to exclude, in the order to try it."""
+        """The sets of accounts to exclude, in the order to try them."""
         excluded = self.excluded
         if not self.failed:
             return [excluded]
@@ -57,7 +60,8 @@ class AccountRequest:
         self.capacity_hint_seconds, self.backoff_deadline = hint_seconds, deadline
 
     def patience(self, deadline: float, *, may_wait: bool) -> Patience:
-        """`deadline`: of the first content; infinite: limits and backoffs are waited for however long."""
+        """What the request waits for. `deadline` is that of the first content; infinite: it waits for any end
+        of a limit or backoff."""
         if not may_wait:
             return Patience(-math.inf, -math.inf)
         if math.isinf(deadline):
@@ -75,7 +79,7 @@ class Patience(NamedTuple):
 
 
 class Need(NamedTuple):
-    """What decides which accounts can serve a request: requests with equal needs wait in one group."""
+    """What decides which accounts can serve a request. Requests with equal needs wait in one group."""
 
     model_key: str
     listed_id: str

@@ -1,4 +1,4 @@
-"""The usable accounts as the pool knows them, and their state for one model at one moment. Pure."""
+"""The usable accounts, and a snapshot of their state for one model. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PooledAccount:
     """Shown to clients instead of the address; unique in the pool (accounts/pool/labels.py)."""
 
     def threshold_for(self, request: AccountRequest) -> float | None:
-        """The model's threshold under its listed id, or under the id that is sent, else the account's."""
+        """The model's threshold by its listed id, else by its sent id, else the account's."""
         thresholds = self.model_quota_thresholds
         return thresholds.get(request.model_id, thresholds.get(request.sent_id, self.quota_threshold))
 
@@ -37,7 +37,7 @@ def without(accounts: list[PooledAccount], excluded: Collection[int]) -> list[Po
 
 @dataclass(slots=True)
 class Snapshot:
-    """The accounts that have the model. Each is in `free`, `busy` or `limited`."""
+    """The accounts that have the model at one time. Each is in one of `free`, `busy` and `limited`."""
 
     now: float
     """When it was taken, in seconds since the epoch."""
@@ -76,8 +76,8 @@ class Unavailable:
     """Why a request gets no account, for the error message."""
 
     snapshot: Snapshot
-    """Of the moment of the decision."""
+    """Taken when the decision was made."""
     waiting: int
     """Requests in the queue, for any model."""
     is_queue_full: bool = False
-    """The request could have waited, had there been a place."""
+    """True when the request would have waited, but the queue had no place."""

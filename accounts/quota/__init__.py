@@ -1,4 +1,2 @@
-"""How much each account has left: snapshots, their history, the forecast, and models that share a quota.
-
-Imports failures, live_settings, models and values.
-"""
+"""Remaining quotas of accounts: snapshots, their history, forecasts, and models that share a quota. Imports
+failures, live_settings, models and values."""

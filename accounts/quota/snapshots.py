@@ -121,7 +121,7 @@ def _says_the_same(known: QuotaSnapshot, offer: ModelOffer) -> bool:
     if known.remaining_fraction != offer.remaining_fraction:
         return False
     if offer.remaining_fraction == 1 or known.reset_at is None or offer.reset_at is None:
-        return True  # a window that is full has not begun: its end moves along with the clock
+        return True  # a window that has not begun is full, and its end moves along with the clock
     return abs(known.reset_at - offer.reset_at) < SAME_RESET
 
 

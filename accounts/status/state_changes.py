@@ -24,7 +24,7 @@ def enter_state(account_id: int, state: str, reason: str = "", link: str = "") -
     if account is None:
         return
     if not is_news:
-        # With state OK the reason tells why the account is disabled, which Google cannot change.
+        # In state OK the reason is why the account is disabled, which does not depend on Google.
         if state != Account.State.OK and account.state_reason != reason:
             account.enter_state(state, reason, link)
             account.save(update_fields=Account.STATE_FIELDS)

@@ -71,7 +71,8 @@ def checked(rows: Sequence[Row]) -> list[Row]:
 
 
 def _of_our_client(row: Row) -> Row:
-    """Google refreshes a sign-in only for the OAuth client that made it."""
+    """Add a problem to a row of another OAuth client, since Google refreshes a sign-in for its own client
+    only."""
     ours = settings.OAUTH_CLIENT_ID
     if row.problem or not row.client_id or not ours or row.client_id == ours:
         return row
