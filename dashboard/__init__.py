@@ -1,4 +1,4 @@
-"""Pages that show what the gateway does. They only read.
+"""The operator's pages: how it stands, each request, the accounts, usage and settings, live.
 
 Imports gateway and accounts; only proxy_site imports it.
 """

@@ -1,5 +1,11 @@
+"""Paths of the dashboard. proxy_site/asgi.py lists their first segments."""
+
 from django.urls import path
 
-from dashboard import views
+from dashboard.views import overview
 
-urlpatterns = [path("", views.home, name="home")]
+app_name = "dashboard"
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+]

@@ -1,5 +1,10 @@
 from django.apps import AppConfig
 
+from accounts.admin.menu import MENU as ADMIN_MENU
+
 
 class GatewayConfig(AppConfig):
     name = "gateway"
+
+    def ready(self) -> None:
+        ADMIN_MENU["Gateway"].insert(0, ("Model routes", "alt_route", "admin:gateway_modelroute_changelist"))

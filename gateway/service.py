@@ -58,6 +58,7 @@ class Gateway:
         self.token_ratios.load(await database_sync_to_async(read_token_ratios)())
         await self.activity.start(str(self.ledger.instance_id))
         await self._heartbeat.start()
+        _running.append(self)
 
     def _read_routes(self) -> None:
         self.routes = read_routes()
@@ -69,6 +70,8 @@ class Gateway:
     async def stop(self) -> None:
         """Stop everything, the ledger first: time is limited, and unwritten rows would be lost."""
         await self._heartbeat.stop()
+        if self in _running:
+            _running.remove(self)
         try:
             await self.ledger.stop()
         finally:
@@ -77,3 +80,11 @@ class Gateway:
             await self.activity.stop()
             await self.accounts.stop()
             await self._transport.close()
+
+
+_running: list[Gateway] = []
+
+
+def running_gateway() -> Gateway | None:
+    """The gateway of this process, for pages that show what is only in memory; None in commands."""
+    return _running[-1] if _running else None

@@ -29,8 +29,13 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-PAGES_UNDER = ("/admin/", "/static/", "/api/stats/", "/api/requests/")
-PAGES = {"/admin", "/account-limits", "/api/requests", "/api/activity"}
+PAGES_UNDER = {
+    *("admin", "static", "account-limits"),
+    *("requests", "accounts", "models", "usage", "logs", "connect", "settings", "system"),
+}
+"""The first segment of their paths; those of the second line are the dashboard's."""
+PAGES_OF_API_UNDER = ("/api/stats/", "/api/requests/")
+PAGES_OF_API = {"/api/requests", "/api/activity"}
 
 
 class ApiOrPages:
@@ -46,7 +51,10 @@ class ApiOrPages:
 
 
 def _is_page(path: str, method: str) -> bool:
-    return path.startswith(PAGES_UNDER) or path in PAGES or (path == "/" and method == "GET")
+    if path == "/":
+        return method == "GET"
+    is_of_api = path in PAGES_OF_API or path.startswith(PAGES_OF_API_UNDER)
+    return is_of_api or path.partition("/")[2].partition("/")[0] in PAGES_UNDER
 
 
 def _is_our_host(scope: Scope) -> bool:

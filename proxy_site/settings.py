@@ -12,7 +12,9 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 from django.core.management.utils import get_random_secret_key
+from django.templatetags.static import static
 
+from proxy_site.content_security import OWN_PAGES
 from proxy_site.data_dir import make_private, prepare_data_dir, read_or_create_key
 from proxy_site.environment import Environment, LiveSettings, SettingError
 from proxy_site.version import version
@@ -242,6 +244,7 @@ INSTALLED_APPS = [
     "accounts",
     "axes",
     "channels",
+    "django_htmx",
     "unfold.apps.BasicAppConfig",
     "accounts.apps.OperatorAdminConfig",
     "django.contrib.contenttypes",
@@ -251,6 +254,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "proxy_site.content_security.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -260,6 +264,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "accounts.admin.time_zone.in_readers_zone",
     "axes.middleware.AxesMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
     "proxy_site.following.FollowedChanges",
 ]
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -314,25 +319,32 @@ SILENCED_SYSTEM_CHECKS = [
 # Browsers send cookies to every port of a host, so the names must differ from other programs' there.
 SESSION_COOKIE_NAME = "gateway_session"
 CSRF_COOKIE_NAME = "gateway_csrf"
+CSRF_FAILURE_VIEW = "dashboard.views.errors.csrf_failed"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_BEHIND_TLS
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if IS_BEHIND_TLS else 0
-STATIC_URL = "static/"
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": OWN_PAGES}
+STATIC_URL = f"static/{VERSION}/"
 UNFOLD = {
     "SITE_TITLE": "Antigravity Claude Proxy" + (" · DEMO" if DEMO else ""),
     "SITE_HEADER": "Claude Proxy" + (" · DEMO" if DEMO else ""),
     "SITE_SUBHEADER": f"version {VERSION}",
     "SITE_SYMBOL": "hub",
-    "SITE_URL": "/admin/",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("dashboard/icon.svg")}
+    ],
+    "SITE_URL": "/",
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "ENVIRONMENT": "accounts.admin.site.environment",
-    "STYLES": [lambda request: f"/{STATIC_URL}accounts/admin.css"],
-    "SCRIPTS": [lambda request: f"/{STATIC_URL}accounts/time_zone.js"],
+    "STYLES": [lambda request: static("accounts/admin.css")],
+    "SCRIPTS": [lambda request: static("accounts/time_zone.js")],
     "SIDEBAR": {"navigation": "accounts.admin.site.navigation"},
 }
 # Static files are served from the packages, so that collectstatic is not needed.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
+# A released version's files never change, and their address has the version.
+WHITENOISE_MAX_AGE = 0 if ".dev" in VERSION else 365 * 24 * 3600
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

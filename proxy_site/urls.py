@@ -9,4 +9,6 @@ urlpatterns = [
     path("", include("dashboard.urls")),
 ]
 
-handler500 = "gateway.operator_api.views.failed"
+handler403 = "dashboard.views.errors.forbidden"
+handler404 = "dashboard.views.errors.not_found"
+handler500 = "dashboard.views.errors.failed"

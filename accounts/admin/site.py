@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from unfold.sites import UnfoldAdminSite
 
+from accounts.admin.menu import MENU
 from accounts.admin.set_up import set_up
 
 
@@ -27,21 +28,9 @@ def environment(request: HttpRequest) -> list[str] | None:
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return [
-        {
-            "title": "Accounts",
-            "items": [
-                _entry("Accounts", "group", "admin:accounts_account_changelist"),
-                _entry("Add an account", "person_add", "admin:accounts_account_add"),
-            ],
-        },
-        {
-            "title": "Gateway",
-            "items": [
-                _entry("Model routes", "alt_route", "admin:gateway_modelroute_changelist"),
-                _entry("Settings", "tune", "admin:accounts_livesetting_changelist"),
-                _entry("Audit log", "history", "admin:admin_logentry_changelist"),
-            ],
-        },
+        {"title": section, "items": [_entry(*entry) for entry in entries]}
+        for section, entries in MENU.items()
+        if entries
     ]
 
 

@@ -7,6 +7,7 @@ different numbers form pools of their own. A pool without any measurement is lis
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -19,7 +20,6 @@ from accounts.quota.snapshots import SAME_RESET, QuotaForecast, quota_forecasts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from datetime import datetime
 
 
 UNKNOWN = "unknown"
@@ -54,6 +54,14 @@ class QuotaPool:
         if self.refused_until is None or self._reset_at is None or not self._was_empty:
             return self.refused_until or self._reset_at
         return max(self.refused_until, self._reset_at)
+
+    @property
+    def empty_at(self) -> datetime | None:
+        """When the quota will be empty at its present rate; None when it outlasts its reset."""
+        forecast = self.newest.forecast if self.newest else None
+        if forecast is None or forecast.empty_at is None:
+            return None
+        return datetime.fromtimestamp(forecast.empty_at, UTC)
 
     @property
     def _reset_at(self) -> datetime | None:

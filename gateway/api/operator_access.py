@@ -41,16 +41,16 @@ def log_failed_login(request: HttpRequest | None, **kwargs: object) -> None:
 
 def is_operator(request: HttpRequest) -> bool:
     """Reads the database. Wrong passwords count towards the lockout of the login page."""
-    return _is_operator(_by_password(request, _log_in) or _by_session(request))
+    return is_operator_user(_by_password(request, _log_in) or _by_session(request))
 
 
 def is_operator_at_health(request: HttpRequest) -> bool:
     """As `is_operator`, but with its own count of wrong passwords and its own lockout, so that a monitor with
     an old password does not lock the login page."""
-    return _is_operator(_by_password(request, _check_quietly) or _by_session(request))
+    return is_operator_user(_by_password(request, _check_quietly) or _by_session(request))
 
 
-def _is_operator(user: AbstractBaseUser | AnonymousUser) -> bool:
+def is_operator_user(user: AbstractBaseUser | AnonymousUser) -> bool:
     return user.is_active and bool(getattr(user, "is_superuser", False))
 
 

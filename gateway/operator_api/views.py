@@ -12,7 +12,6 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from django.views.defaults import server_error
 
 from gateway.api.application import JsonResponse
 from gateway.api.operator_access import is_locked_out, is_operator
@@ -78,9 +77,7 @@ def _error_response(request: HttpRequest) -> HttpResponseBase | None:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """The response to an unexpected error, here or on a page. Django has logged it."""
-    if request.path.startswith("/admin"):
-        return server_error(request)
+    """The response to an unexpected error here. Django has logged it."""
     return _failed(GatewayError("The gateway failed; its log has the details."))
 
 

@@ -1,0 +1,118 @@
+"""What needs the operator, worst first, each with the one act that solves it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime, timedelta
+
+    from accounts.status.required_action import RequiredAction
+    from dashboard.status_line import FamilyStatus
+
+FAILED_SHARE = 0.2
+FEWEST_REQUESTS = 10
+"""More than this share of at least so many requests within five minutes is worth a notice."""
+OLD_QUOTA_MINUTES = 15
+
+
+class Rank(IntEnum):
+    """The order of notices."""
+
+    CLIENT_REFUSED = 0
+    ACCOUNT = 1
+    NO_ACCOUNT = 2
+    FAMILY_EMPTY = 3
+    FAILURES = 4
+    LEDGER_WAITS = 5
+    OLD_QUOTA = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """`at` follows the text: since when, or until when. `url` is where `label`, a button, leads."""
+
+    rank: Rank
+    subject: str
+    text: str
+    label: str = ""
+    url: str = ""
+    at: datetime | None = None
+    is_elsewhere: bool = False
+    """`url` is a page of Google's, to be opened in a window of its own."""
+
+    @property
+    def level(self) -> str:
+        return "bad" if self.rank <= Rank.FAMILY_EMPTY else "warn"
+
+
+def of_client(problem: str, url: str) -> Notice:
+    return Notice(Rank.CLIENT_REFUSED, "Google refuses the OAuth client", problem, "What to do", url)
+
+
+def of_account(name: str, action: RequiredAction, url: str) -> Notice:
+    """`url` is the account's page. A page of Google's comes before it."""
+    if action.link:
+        label, target = "Open Google's page", action.link
+    else:
+        label, target = "Open the account", url
+    return Notice(
+        Rank.ACCOUNT,
+        name,
+        f"{action.problem}. {action.what_to_do}",
+        label,
+        target,
+        action.since,
+        bool(action.link),
+    )
+
+
+def of_no_account(url: str) -> Notice:
+    return Notice(Rank.NO_ACCOUNT, "No account yet", "Add one to get an answer.", "Add an account", url)
+
+
+def of_families(families: Iterable[FamilyStatus], url: str) -> list[Notice]:
+    """`url` is the list of accounts."""
+    return [
+        Notice(
+            Rank.FAMILY_EMPTY,
+            f"{family.name} cannot be used",
+            "No account can answer" + (" until" if family.back_at else " now."),
+            "See the accounts",
+            url,
+            family.back_at,
+        )
+        for family in families
+        if family.accounts and not family.available
+    ]
+
+
+def of_failures(failed: int, requests: int, url: str) -> list[Notice]:
+    """Of the last five minutes; `url` is the list of failed requests."""
+    if requests < FEWEST_REQUESTS or failed <= FAILED_SHARE * requests:
+        return []
+    text = f"{failed} of {requests} requests failed in the last five minutes."
+    return [Notice(Rank.FAILURES, "Many failures", text, "See them", url)]
+
+
+def of_ledger(waiting: int, url: str) -> list[Notice]:
+    """`waiting`: rows that could not be written yet, more than one batch of them."""
+    if not waiting:
+        return []
+    text = f"{waiting:,} rows wait for the database. Requests go on; the log tells why."
+    return [Notice(Rank.LEDGER_WAITS, "The ledger waits", text, "See the log", url)]
+
+
+def of_quota(age: timedelta | None, url: str) -> list[Notice]:
+    """`age` of the newest quota of any usable account; None when there is none."""
+    if age is None or age.total_seconds() < OLD_QUOTA_MINUTES * 60:
+        return []
+    text = f"The newest quota is {int(age.total_seconds() // 60)} minutes old."
+    return [Notice(Rank.OLD_QUOTA, "Old quotas", text, "See the accounts", url)]
+
+
+def in_order(notices: Iterable[Notice]) -> list[Notice]:
+    return sorted(notices, key=lambda notice: notice.rank)

@@ -1,0 +1,24 @@
+"""The menu of the pages: the same entries on the dashboard and in the admin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    title: str
+    url_name: str
+    key: str
+    """The key that opens the page after `g`."""
+    icon: str
+    """A name of Material Symbols, for the admin; the dashboard draws `_icons.html`."""
+
+    @property
+    def url(self) -> str:
+        return reverse(f"dashboard:{self.url_name}")
+
+
+MENU = (Entry("Overview", "overview", "o", "monitoring"),)

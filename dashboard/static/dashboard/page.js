@@ -1,0 +1,37 @@
+// What every page does: times in the browser's zone, copy buttons, failed loads, and keys.
+import * as times from "./times.js";
+import * as keys from "./keys.js";
+
+times.start();
+keys.start();
+
+// <button data-copy="#id"> copies the text of that element.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const text = document.querySelector(button.dataset.copy).textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    say(button, "Copied");
+  } catch {
+    say(button, "Select and copy it by hand");
+  }
+});
+
+function say(button, text) {
+  const before = button.textContent;
+  button.textContent = text;
+  setTimeout(() => { button.textContent = before; }, 1500);
+}
+
+// A part that could not be loaded stays as it is, and the page says so.
+const failed = document.querySelector("[data-failed]");
+function onFailed(event) {
+  failed.textContent = event.detail.xhr?.status
+    ? `A part of the page could not be loaded (${event.detail.xhr.status}). Reload to try again.`
+    : "The gateway does not answer. What is shown may be old.";
+  failed.hidden = false;
+}
+document.body.addEventListener("htmx:responseError", onFailed);
+document.body.addEventListener("htmx:sendError", onFailed);
+document.body.addEventListener("htmx:afterSwap", () => { failed.hidden = true; });

@@ -1,0 +1,75 @@
+// Shows <time data-form> in the browser's zone, or in UTC after a click on the zone in the foot of the menu. Forms:
+// "clock" (14:59:47, or 24 Nov 14:59 on another day), "short" (14:59), "countdown" ("in 20 min") and "ago"
+// ("40 min ago"), which run on. Until this module runs, the server's text stands there.
+import { seconds } from "./formats.js";
+
+const STORED = "gateway.zone";
+const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+let zone = localStorage.getItem(STORED) === "UTC" ? "UTC" : own;
+let offset = 0;
+
+// The server's clock, as seconds since the epoch; the live module tells how far ours is off.
+export const now = () => Date.now() / 1000 + offset;
+export function setClock(serverNow) { offset = serverNow - Date.now() / 1000; }
+
+function part(options) { return new Intl.DateTimeFormat("en-GB", { timeZone: zone, ...options }); }
+
+let formats;
+function prepare() {
+  formats = {
+    day: part({ day: "numeric", month: "short", year: "numeric" }),
+    clock: part({ hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+    short: part({ hour: "2-digit", minute: "2-digit" }),
+    far: part({ day: "numeric", month: "short" }),
+    exact: part({ dateStyle: "medium", timeStyle: "long" }),
+  };
+}
+
+export function text(at, form) {
+  const date = new Date(at * 1000);
+  if (form === "countdown") return at > now() ? `in ${about(at - now())}` : "now";
+  if (form === "ago") return now() - at < 1 ? "now" : `${about(now() - at)} ago`;
+  const isToday = formats.day.format(date) === formats.day.format(new Date(now() * 1000));
+  return isToday ? formats[form].format(date) : `${formats.far.format(date)} ${formats.short.format(date)}`;
+}
+
+// The larger unit alone: "20 min", "2 h".
+function about(length) { return length < 60 ? `${Math.floor(length)}\u00a0s` : seconds(length).split(" ")[0]; }
+
+export function show(element) {
+  const at = Date.parse(element.dateTime) / 1000;
+  if (Number.isNaN(at)) return;
+  const shown = text(at, element.dataset.form);
+  if (element.textContent !== shown) element.textContent = shown;
+  element.title = formats.exact.format(new Date(at * 1000));
+}
+
+export function showAll(root = document) {
+  for (const element of root.querySelectorAll("time[data-form]")) show(element);
+}
+
+function nameZone() {
+  const button = document.querySelector("[data-zone]");
+  if (!button) return;
+  button.hidden = false;
+  button.textContent = `Times in ${zone}`;
+  button.title = zone === "UTC" ? `Show times in ${own}` : "Show times in UTC";
+}
+
+export function start() {
+  document.cookie = `gateway_time_zone=${own}; path=/; max-age=31536000; samesite=strict`;
+  prepare();
+  showAll();
+  nameZone();
+  document.querySelector("[data-zone]")?.addEventListener("click", () => {
+    zone = zone === "UTC" ? own : "UTC";
+    localStorage.setItem(STORED, zone);
+    prepare();
+    showAll();
+    nameZone();
+  });
+  document.body.addEventListener("htmx:afterSwap", (event) => showAll(event.target));
+  setInterval(() => {
+    for (const element of document.querySelectorAll('time[data-form="countdown"], time[data-form="ago"]')) show(element);
+  }, 1000);
+}

@@ -1,0 +1,61 @@
+"""`{% load dashboard %}`: the formats as filters, and `<time>` elements for the browser's zone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+
+from dashboard import formats
+from gateway.ledger.record import tokens_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.models import Tokens
+
+register = template.Library()
+for name, function in formats.FORMATS.items():
+    register.filter(name, function)
+
+
+@register.simple_tag
+def moment(at: datetime | None, form: str = "clock") -> str:
+    """A `<time>`: `form` is "clock" (14:59:47, or 24 Nov 14:59 on another day), "short" (14:59), or
+    "countdown" and "ago", which static/dashboard/times.js fills ("in 20 min", "40 min ago")."""
+    if at is None:
+        return formats.NONE
+    local = timezone.localtime(at)
+    return format_html(
+        '<time datetime="{}" data-form="{}" title="{}">{}</time>',
+        at.isoformat(),
+        form,
+        f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}",
+        _as_text(local, form),
+    )
+
+
+def _as_text(local: datetime, form: str) -> str:
+    if local.date() != timezone.localtime().date():
+        return f"{local.day} {local:%b %H:%M}"
+    return f"{local:%H:%M}" if form == "short" else f"{local:%H:%M:%S}"
+
+
+@register.filter
+def all_input(row: Tokens) -> int:
+    """All input tokens of a request or an attempt, those read from the cache included."""
+    return tokens_of(row).all_input
+
+
+@register.filter
+def percent(fraction: float | None) -> str:
+    """A fraction as a length out of 100, for SVG."""
+    return f"{(fraction or 0) * 100:.2f}"
+
+
+@register.simple_tag
+def icon(name: str) -> str:
+    """One of the symbols in `dashboard/_icons.html`, as decoration: a word stands beside it."""
+    return format_html('<svg class="icon" aria-hidden="true"><use href="#icon-{}"/></svg>', name)

@@ -1,0 +1,140 @@
+"""`/`: how it stands, what needs the operator, volume, what is left, and the newest requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Account, ClientProblem
+from accounts.quota.pools import is_in_use, pools_of
+from accounts.status.required_action import required_action
+from dashboard import attention
+from dashboard.pages import operator_page, render_page
+from dashboard.status_line import FamilyStatus, status_of_families
+from gateway.ledger import search, usage
+from gateway.ledger.record import HUNG_UP
+from gateway.ledger.writer import LARGEST_BATCH
+from gateway.models import RequestLog
+from gateway.service import running_gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from django.http import HttpRequest, HttpResponse
+
+    from accounts.quota.pools import QuotaPool
+    from dashboard.attention import Notice
+
+SPANS = {
+    "1h": timedelta(hours=1),
+    "6h": timedelta(hours=6),
+    "24h": timedelta(days=1),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+DEFAULT_SPAN = "24h"
+NEWEST = 8
+MOST_QUOTAS = 8
+RECENT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPools:
+    account: Account
+    pools: list[QuotaPool]
+    """Those that requests use now."""
+
+
+@operator_page
+def overview(request: HttpRequest) -> HttpResponse:
+    span = request.GET.get("span", DEFAULT_SPAN)
+    if span not in SPANS:
+        span = DEFAULT_SPAN
+    now = timezone.now()
+    accounts = _accounts()
+    families = status_of_families((one.account.is_usable, one.pools) for one in accounts)
+    context = {
+        "span": span,
+        "spans": list(SPANS),
+        "families": families,
+        "notices": attention.in_order(_notices(accounts, families, now)),
+        **_volume(now - SPANS[span]),
+        "quotas": _least_first(accounts)[:MOST_QUOTAS],
+        "rows": search.page(search.Search(), limit=NEWEST),
+        **_in_flight(),
+    }
+    return render_page(request, "overview.html", context)
+
+
+def _accounts() -> list[AccountPools]:
+    accounts = list(Account.objects.all())
+    pools = pools_of([account.pk for account in accounts])
+    return [
+        AccountPools(account, [pool for pool in pools[account.pk] if is_in_use(pool.header_mode, pool.name)])
+        for account in accounts
+    ]
+
+
+def _notices(accounts: list[AccountPools], families: list[FamilyStatus], now: datetime) -> list[Notice]:
+    accounts_page = reverse("admin:accounts_account_changelist")
+    problem = ClientProblem.objects.first()
+    notices = [attention.of_client(problem.reason, accounts_page)] if problem else []
+    for one in accounts:
+        if (action := required_action(one.account)) is not None and one.account.enabled:
+            url = reverse("admin:accounts_account_change", args=[one.account.pk])
+            notices.append(attention.of_account(str(one.account), action, url))
+    if not accounts:
+        notices.append(attention.of_no_account(reverse("admin:accounts_account_add")))
+    notices += attention.of_families(families, accounts_page)
+    recent = RequestLog.objects.filter(started_at__gte=now - RECENT).aggregate(
+        requests=Count("pk"), failed=Count("pk", filter=Q(problem__isnull=False) & ~Q(problem=HUNG_UP))
+    )
+    notices += attention.of_failures(recent["failed"], recent["requests"], reverse("dashboard:overview"))
+    gateway = running_gateway()
+    waiting = gateway.ledger.waiting if gateway is not None else 0
+    notices += attention.of_ledger(waiting if waiting > LARGEST_BATCH else 0, reverse("dashboard:overview"))
+    return notices + attention.of_quota(_age_of_quotas(accounts, now), accounts_page)
+
+
+def _age_of_quotas(accounts: list[AccountPools], now: datetime) -> timedelta | None:
+    seen = [
+        pool.newest.seen_at
+        for one in accounts
+        if one.account.is_usable
+        for pool in one.pools
+        if pool.newest is not None
+    ]
+    return now - max(seen) if seen else None
+
+
+def _least_first(accounts: list[AccountPools]) -> list[tuple[Account, QuotaPool]]:
+    """Each pool of the usable accounts; the emptiest ones first, unknown ones last."""
+    pools = [(one.account, pool) for one in accounts if one.account.is_usable for pool in one.pools]
+    return sorted(
+        pools,
+        key=lambda pair: (pair[1].remaining_fraction is None, pair[1].remaining_fraction, str(pair[0])),
+    )
+
+
+def _volume(since: datetime) -> Mapping[str, Any]:
+    total = usage.totals(since)
+    all_input = total.tokens.all_input
+    return {
+        "total": total,
+        "failed_share": total.failed / total.requests if total.requests else None,
+        "cached_share": total.cache_read_tokens / all_input if all_input else None,
+    }
+
+
+def _in_flight() -> Mapping[str, Any]:
+    """From the memory of this process, which serves the page."""
+    gateway = running_gateway()
+    if gateway is None:
+        return {"in_flight": None, "waiting": None}
+    return {"in_flight": len(gateway.recorder.in_flight), "waiting": gateway.accounts.pool.waiting}
