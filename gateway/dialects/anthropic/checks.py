@@ -1,7 +1,8 @@
 """Checks of JSON values, put together into the shapes of a request.
 
 A check takes a value and returns nothing, or raises Mismatch. Nothing is copied, and no path is built as
-long as the values fit: a request of thousands of blocks costs a few calls a block.
+long as the values fit: a request of thousands of blocks costs two calls a block. For that types are compared
+with ``type(value) is``, which is no call: JSON has no subclasses.
 """
 
 from __future__ import annotations
@@ -35,30 +36,30 @@ class Mismatch(Exception):
 
 
 def string(value: Any) -> None:
-    if not isinstance(value, str):
+    if type(value) is not str:
         raise Mismatch("Input should be a valid string")
 
 
 def filled_string(value: Any) -> None:
-    if not isinstance(value, str):
+    if type(value) is not str:
         raise Mismatch("Input should be a valid string")
     if not value:
         raise Mismatch("String should have at least 1 character")
 
 
 def boolean(value: Any) -> None:
-    if not isinstance(value, bool):
+    if type(value) is not bool:
         raise Mismatch("Input should be a valid boolean")
 
 
 def an_object(value: Any) -> None:
-    if not isinstance(value, dict):
+    if type(value) is not dict:
         raise Mismatch("Input should be an object")
 
 
 def integer(value: Any) -> None:
     """Neither ``True`` nor ``1.0`` passes."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int:
         raise Mismatch("Input should be a valid integer")
 
 
@@ -72,7 +73,7 @@ def integer_of_at_least(least: int) -> Check:
 
 
 def fraction(value: Any) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if type(value) not in (int, float):
         raise Mismatch("Input should be a valid number")
     if not 0 <= value <= 1:
         raise Mismatch("Input should be from 0 to 1")
@@ -114,11 +115,11 @@ def list_of(check: Check, *, or_string: bool = False, at_least: int = 0, at_most
     problem = "Input should be a valid string or list" if or_string else "Input should be a valid list"
 
     def check_list(value: Any) -> None:
-        if or_string and isinstance(value, str):
+        if or_string and type(value) is str:
             return
-        if not isinstance(value, list):
+        if type(value) is not list:
             raise Mismatch(problem)
-        if len(value) < at_least:
+        if at_least and len(value) < at_least:
             raise Mismatch(f"List should have at least {at_least} item")
         if at_most is not None and len(value) > at_most:
             raise Mismatch(f"List should have at most {at_most} items")
@@ -134,7 +135,7 @@ def list_of(check: Check, *, or_string: bool = False, at_least: int = 0, at_most
 
 def string_or(check: Check) -> Check:
     def check_value(value: Any) -> None:
-        if not isinstance(value, str):
+        if type(value) is not str:
             check(value)
 
     return check_value
@@ -156,7 +157,6 @@ def map_of(check: Check) -> Check:
     return check_map
 
 
-MISSING = object()
 TYPE_OF: dict[Check, type] = {string: str, boolean: bool, integer: int, an_object: dict}
 
 
@@ -164,24 +164,20 @@ def shape(required: Mapping[str, Check] | None = None, /, **optional: Check) -> 
     """An object. Fields that are not named pass; an optional field that is null counts as absent."""
     required_checks = [(name, TYPE_OF.get(check), check) for name, check in (required or {}).items()]
     plain_optional = {name: TYPE_OF.get(check) for name, check in optional.items()}
-    has_no_optional = frozenset(optional).isdisjoint
 
     def check_object(value: Any) -> None:
-        if not isinstance(value, dict):
+        if type(value) is not dict:
             raise Mismatch("Input should be an object")
         name = ""
         try:
             for name, plain_type, check in required_checks:
-                item = value.get(name, MISSING)
-                # Most fields: checked without a call.
-                if type(item) is plain_type:
-                    continue
-                if item is MISSING:
+                if name not in value:
                     raise Mismatch("Field required")
-                check(item)
-            if not optional or has_no_optional(value):
-                return
-            for name in value:
+                item = value[name]
+                # Most fields: checked without a call.
+                if type(item) is not plain_type:
+                    check(item)
+            for name in value if optional else ():
                 if name in optional:
                     item = value[name]
                     if item is not None and type(item) is not plain_optional[name]:
@@ -207,14 +203,15 @@ def variants(
     problems = misplaced or {}
 
     def check_variant(value: Any) -> None:
-        if not isinstance(value, dict):
+        if type(value) is not dict:
             raise Mismatch("Input should be an object")
-        variant = value.get(by)
-        if not isinstance(variant, str):
-            raise Mismatch("Field required" if variant is None else "Input should be a valid string", by)
-        check = shapes.get(variant)
-        if check is not None:
-            check(value)
+        if by not in value or value[by] is None:
+            raise Mismatch("Field required", by)
+        variant = value[by]
+        if type(variant) is not str:
+            raise Mismatch("Input should be a valid string", by)
+        if variant in shapes:
+            shapes[variant](value)
         elif variant in problems:
             raise Mismatch(problems[variant])
         elif not is_open:

@@ -359,7 +359,7 @@ def tool(value: Any) -> None:
     """No type means ``custom``. A newer type is only asked for a legal name, if it has one at all."""
     an_object(value)
     kind = value.get("type") or "custom"
-    if not isinstance(kind, str):
+    if type(kind) is not str:
         raise Mismatch("Input should be a valid string", "type")
     if kind == "custom" and "input_schema" not in value and FOREIGN_KEYS & value.keys():
         kind = "function"

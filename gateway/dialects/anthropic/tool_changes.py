@@ -22,10 +22,12 @@ def name_of_tool(tool: Mapping[str, Any]) -> str | None:
 def tool_changes(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Yield ``tool_addition`` and ``tool_removal`` blocks in order, those in a compaction included."""
     for message in messages:
-        content = message.get("content")
+        content = message["content"]
         for block in content if isinstance(content, list) else ():
-            kept = block.get("tool_changes") if block["type"] == "compaction" else [block]
-            yield from (change for change in kept or () if change["type"] in TOOL_CHANGES)
+            if block["type"] in TOOL_CHANGES:
+                yield block
+            elif block["type"] == "compaction":
+                yield from (kept for kept in block.get("tool_changes") or () if kept["type"] in TOOL_CHANGES)
 
 
 def defined_tool(change: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -33,7 +33,7 @@ def as_turns(messages: Sequence[Message]) -> list[Message]:
     last_of_user = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
     for at, message in enumerate(messages):
         role = "assistant" if message["role"] == "assistant" else "user"
-        blocks = _blocks_of(message.get("content") or [])
+        blocks = _blocks_of(message["content"])
         if message["role"] == "system":
             if message.get("clear_at") == CLEARED_BY_USER and at < last_of_user:
                 blocks = [block for block in blocks if block["type"] != "text"]
@@ -50,15 +50,11 @@ def _blocks_of(content: str | list[Block]) -> list[Block]:
     """Return the content as a new list of blocks, which the caller may extend."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content.strip() else []
-    kept = []
     for block in content:
-        kind = block["type"]
-        if kind in _PIECES or "partial_json" in block:
-            joined = _with_pieces_joined(content)
-            return [block for block in joined if block["type"] != "text" or block["text"].strip()]
-        if kind != "text" or block["text"].strip():
-            kept.append(block)
-    return kept
+        if block["type"] in _PIECES or "partial_json" in block:
+            content = _with_pieces_joined(content)
+            break
+    return [block for block in content if block["type"] != "text" or block["text"].strip()]
 
 
 # --- stream events among the blocks ---

@@ -88,9 +88,8 @@ def _effort_of(request: MessagesRequest) -> str:
     Claude Code changes the effort within a session by such a message, often an empty one.
     """
     for message in reversed(request.messages):
-        config = message.get("output_config")
-        if message["role"] == "system" and isinstance(config, dict) and config.get("effort"):
-            return str(config["effort"])
+        if message["role"] == "system" and (effort := (message.get("output_config") or {}).get("effort")):
+            return str(effort)
     return str((request.output_config or {}).get("effort"))
 
 
