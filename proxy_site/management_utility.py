@@ -15,7 +15,8 @@ from django.core.management import ManagementUtility, get_commands
 from accounts.command_line import manage
 from accounts.management.gateway_command import as_json
 from accounts.values.sanitize import escape_controls_but_line_ends
-from proxy_site import demo, running_demo
+from proxy_site.demo import running
+from proxy_site.demo.environment import prepare_environment
 from proxy_site.environment import SettingError
 from proxy_site.version import version
 
@@ -85,11 +86,11 @@ def run(is_server: bool, temporary_folders: list[str]) -> None:
 def _use_demo(is_server: bool, temporary_folders: list[str]) -> None:
     """A server makes one, the other commands use the one that runs."""
     if is_server:
-        temporary_folders.append(str(demo.prepare_environment()))
+        temporary_folders.append(str(prepare_environment()))
         return
     try:
-        running_demo.use()
-    except running_demo.NoDemoRuns:
+        running.use()
+    except running.NoDemoRuns:
         sys.exit(_refuse(f"No demo is running. Start one: {manage('runserver --demo')}", 1))
 
 

@@ -25,8 +25,8 @@ from accounts.operators import passwords
 from accounts.transfer.importing import store
 from accounts.transfer.rows import Row
 from accounts.values.sanitize import escape_controls_but_line_ends
-from proxy_site import demo
 from proxy_site.data_dir import AlreadyServing, sole_server
+from proxy_site.demo.environment import accounts
 from proxy_site.serving.address import NotAnAddress, parse_address
 from proxy_site.serving.banner import banner
 from proxy_site.serving.lifecycle import Lifecycle
@@ -120,7 +120,7 @@ class ServingCommand(GatewayCommand, ABC):
     def _prepare_database(self) -> None:
         call_command("migrate", verbosity=0, interactive=False)
         if settings.DEMO:
-            store([Row(*account) for account in demo.accounts()], terms_accepted=True)
+            store([Row(*account) for account in accounts()], terms_accepted=True)
         check_keys()
         if settings.WEBUI_PASSWORD:
             passwords.set_password(settings.WEBUI_PASSWORD)

@@ -1,7 +1,6 @@
-"""`runserver --demo`: the real gateway with the built-in emulator in place of Google.
+"""The demo's settings: a temporary DATA_DIR, the emulator's addresses, and the emulator's OAuth client.
 
-It is prepared before the settings are read, because it sets them: a temporary DATA_DIR, the emulator's
-addresses, and the emulator's OAuth client.
+They are set before the settings are read.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import shutil
 from functools import cache
 from typing import TYPE_CHECKING
 
-from proxy_site import running_demo
+from proxy_site.demo import running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,11 +36,11 @@ def accounts() -> list[tuple[str, str]]:
 
 def prepare_environment() -> Path:
     """Set the environment for the demo; returns its DATA_DIR, which is removed at exit."""
-    data_dir = running_demo.make_data_dir()
+    data_dir = running.make_data_dir()
     atexit.register(shutil.rmtree, data_dir, ignore_errors=True)
     # Empty, not absent: a .env file would set an absent one.
     unset = dict.fromkeys(UNSET, "")
     settings = {**unset, **emulator().gateway_settings(), "DATA_DIR": str(data_dir), "DEMO": "true"}
-    running_demo.describe(data_dir, settings)
+    running.describe(data_dir, settings)
     os.environ.update(settings)
     return data_dir
