@@ -17,7 +17,7 @@ from aiohttp import web
 
 from proxy_site.emulator import control
 from proxy_site.emulator.exchange import endpoint, json_endpoint
-from proxy_site.emulator.methods import code_assist, generate, oauth, pretend_web
+from proxy_site.emulator.methods import code_assist, generate, oauth, pretend_web, verification
 from proxy_site.emulator.methods.consent_refusals import ERROR_PATH
 from proxy_site.emulator.state import EmulatorState
 
@@ -43,6 +43,8 @@ def _add_sign_in(router: web.UrlDispatcher, state: EmulatorState) -> None:
     router.add_get("/o/oauth2/v2/auth", endpoint(state, "auth", sign_in.authorize))
     router.add_get(oauth.APPROVE_PATH, endpoint(state, "approve", sign_in.approve))
     router.add_get(ERROR_PATH, endpoint(state, "authError", sign_in.show_error))
+    router.add_get(verification.VERIFY_PATH, endpoint(state, "verify", verification.show))
+    router.add_post(verification.VERIFY_PATH, endpoint(state, "verify", verification.verify))
     router.add_post("/token", endpoint(state, "token", sign_in.token))
     router.add_get("/oauth2/v1/userinfo", json_endpoint(state, "userinfo", oauth.userinfo))
 

@@ -28,6 +28,7 @@ from proxy_site.emulator.methods.consent_refusals import (
     ConsentRefused,
     check_consent_request,
 )
+from proxy_site.emulator.methods.html_pages import page
 
 if TYPE_CHECKING:
     from proxy_site.emulator.accounts import Account
@@ -80,7 +81,7 @@ class OAuth:
         except ConsentRefused as refused:
             return _refuse(exchange, refused)
         exchange.note(outcome="answered", status=200)
-        return _page("Sign in", _consent_page(query, self._state.accounts))
+        return page("Sign in", _consent_page(query, self._state.accounts))
 
     async def approve(self, exchange: Exchange) -> web.StreamResponse:
         query = dict(exchange.web_request.query)
@@ -103,7 +104,7 @@ class OAuth:
             f"<h1>Access blocked: authorization error</h1><p>{html.escape(refused.explanation)}</p>"
             f'<p class="quiet">{name}</p>'
         )
-        return _page(name, content, refused.status)
+        return page(name, content, refused.status)
 
     def _redirect(self, exchange: Exchange, query: Form, email: str) -> web.Response:
         """Back to the client with a code. Raises ConsentRefused for an account that may not use it."""
@@ -245,30 +246,6 @@ def _json(body: Json, status: int = 200) -> web.Response:
 
 
 # Pages
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0; background: #f4f5f7; color: #1f2328 }
-main { max-width: 26rem; margin: 10vh auto; padding: 2rem; background: #fff; border-radius: 12px;
-       box-shadow: 0 1px 3px #0002 }
-h1 { font-size: 1.3rem; margin: 0 0 .5rem } p { margin: .5rem 0 } .quiet { color: #59636e }
-label { display: block; padding: .6rem .8rem; margin: .4rem 0; border: 1px solid #d1d9e0;
-        border-radius: 8px; cursor: pointer }
-button { font: inherit; padding: .5rem 1.4rem; border-radius: 8px; border: 1px solid #d1d9e0;
-         background: #fff; cursor: pointer }
-button.main { background: #0b57d0; border-color: #0b57d0; color: #fff }
-@media (prefers-color-scheme: dark) {
-  body { background: #16181d; color: #e6e8eb } main { background: #22252b } .quiet { color: #a0a7b0 }
-  label, button { border-color: #444b55; background: #22252b; color: inherit } }
-"""
-
-
-def _page(title: str, content: str, status: int = 200) -> web.Response:
-    text = (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body><main>{content}</main></body></html>"
-    )
-    return web.Response(status=status, text=text, content_type="text/html")
 
 
 def _refuse(exchange: Exchange, refused: ConsentRefused) -> web.Response:
