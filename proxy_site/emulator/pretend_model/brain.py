@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_SENTENCE = "Sentence {number} says nothing new, and is only here to make the answer longer."
+_WORDS_IN_A_SENTENCE = len(_SENTENCE.split())
 EXAMPLE_TEXT = "Hello from the demo of Antigravity Claude Proxy.\nNo real model wrote this line.\n"
 
 # Claude Code wraps what it adds by itself in such tags.
@@ -41,6 +43,7 @@ _WORKING_DIRECTORY = re.compile(r"(?:Primary )?[Ww]orking directory:\s*(\S+)")
 _FILE_NAME = re.compile(r"(?:[\w./~-]*/)?[\w-]+\.(?:txt|md|py|js|ts|json|toml|ya?ml|html|css|sh|csv)\b")
 _ORDER_OF_JSON = re.compile(r"\bvalid for this JSON Schema: \{")
 _SEARCH = re.compile(r"\bsearch the web for (.+?)(?:,? (only|but not) on (\S+?))?[.?!]?$", re.IGNORECASE)
+_LENGTH = re.compile(r"\bin (?:about )?(\d{1,4}) words\b", re.IGNORECASE)
 _QUOTED = re.compile(r"[\"“'`]([^\"”'`\n]+)[\"”'`]")
 
 
@@ -296,12 +299,20 @@ def _words_of(function_response: Json) -> str:
 
 
 def _echo(situation: Situation, model: Model) -> str:
-    return (
+    echo = (
         f"This is the demo: no real model was asked, a stand-in for {model.display_name} answers. "
         f'You wrote: "{_shortened(situation.task, 300)}". '
         "Ask me to write a file, to run a command, to list a folder, to search the web for something or to "
         "use a subagent, and I will call the tool for it and tell you what it said."
     )
+    asked = _LENGTH.search(situation.task)
+    return _filled(echo, int(asked[1])) if asked else echo
+
+
+def _filled(words: str, count: int) -> str:
+    """With sentences added until there are so many words, and never cut."""
+    missing = range(count - len(words.split()), 0, -_WORDS_IN_A_SENTENCE)
+    return " ".join([words, *(_SENTENCE.format(number=number) for number, _ in enumerate(missing, 1))])
 
 
 def _shortened(words: str, length: int) -> str:

@@ -45,6 +45,13 @@ def test_it_answers_with_an_echo_and_says_that_it_is_the_demo() -> None:
     assert "Claude Sonnet 4.6" in said
 
 
+@pytest.mark.parametrize(("asked", "least", "most"), [("300 words", 300, 315), ("about 1 words", 40, 80)])
+def test_an_answer_is_as_long_as_asked(asked: str, least: int, most: int) -> None:
+    said = text_of(answer(request(user(text(f"Explain the moon in {asked}."))), CLAUDE))
+
+    assert least <= len(said.split()) <= most
+
+
 def test_it_hears_the_person_and_not_the_reminders_around() -> None:
     parts = answer(request(user(text(REMINDER), text("Good morning"), text(REMINDER))), CLAUDE)
 
