@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from django.test import Client
 
 from accounts.operators import passwords
+
+if TYPE_CHECKING:
+    from django.test import Client
 
 
 @pytest.fixture

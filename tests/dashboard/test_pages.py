@@ -74,9 +74,9 @@ def test_the_admin_has_a_wider_policy(path: str, operator: Client) -> None:
 @pytest.mark.django_db
 def test_login_leads_back_to_the_page(operator: Client) -> None:
     operator.logout()
-    login = operator.get("/?span=7d").url
+    login = operator.get("/?span=7d")["Location"]
     answer = operator.post(login, {"username": "admin", "password": "a long and good one"})
-    assert answer.url == "/?span=7d"
+    assert answer["Location"] == "/?span=7d"
 
 
 @pytest.mark.parametrize("path", PATHS)
