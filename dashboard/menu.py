@@ -21,4 +21,4 @@ class Entry:
         return reverse(f"dashboard:{self.url_name}")
 
 
-MENU = (Entry("Overview", "overview", "o", "monitoring"),)
+MENU: tuple[Entry, ...] = (Entry("Overview", "overview", "o", "monitoring"),)

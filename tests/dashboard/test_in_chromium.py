@@ -1,0 +1,113 @@
+"""Every page of the dashboard in Chromium, in both themes and four widths, over a running demo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+
+from dashboard.menu import MENU
+from tests.accounts.chromium import open_chromium
+from tests.live_gateway import LiveGateway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Page
+
+    from proxy_site.emulator.server import EmulatorServer
+
+pytestmark = pytest.mark.needs("chromium")
+
+PASSWORD = "a long and good one"
+PAGES = ["overview", *[entry.url_name for entry in MENU[1:]], "an error"]
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+WIDTHS = (360, 768, 1280, 1920)
+NOTE_VIOLATIONS = """
+addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective}`));
+"""
+
+
+@pytest.fixture(scope="module")
+def demo(shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
+    gateway = LiveGateway(shared_emulator, tmp_path_factory.mktemp("data"), "--demo", WEBUI_PASSWORD=PASSWORD)
+    gateway.start()
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture(scope="module")
+def page(demo: LiveGateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Logged in."""
+    with open_chromium(tmp_path_factory.mktemp("profile")) as page:
+        page.goto(demo.url)
+        page.get_by_label("Username").fill("admin")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("heading", name="Claude:").wait_for()
+        page.add_init_script(NOTE_VIOLATIONS)
+        yield page
+
+
+def violations(page: Page) -> list[str]:
+    found: list[dict[str, Any]] = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
+
+
+def overflow(page: Page) -> int:
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_sound_in_each_theme_and_width(page: Page, demo: LiveGateway, name: str) -> None:
+    complaints: list[str] = []
+    path = "/accounts/nowhere/at/all" if name == "an error" else reverse(f"dashboard:{name}")
+    expected = "404" if name == "an error" else "no error"
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.goto(demo.url + path)
+            assert overflow(page) == 0, (theme, width)
+            if width in {360, 1280}:
+                assert violations(page) == [], (theme, width)
+    assert [text for text in complaints if expected not in text] == []
+
+
+def test_the_menu_opens_on_a_phone(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto(demo.url)
+    page.get_by_text("Menu", exact=True).click()
+    page.get_by_role("link", name="Admin").click()
+    page.wait_for_url("**/admin/**")
+
+
+def test_keys_go_to_a_page_and_help(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{demo.url}/?span=7d")
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    page.wait_for_url("**/?span=1h")
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    page.wait_for_url(demo.url + "/")
+
+
+def test_times_are_in_the_browsers_zone_or_utc(page: Page, demo: LiveGateway) -> None:
+    page.goto(demo.url)
+    zone = page.get_by_role("button", name="Times in")
+    zone.click()
+    assert zone.text_content() == "Times in UTC"
+    zone.click()
+    assert "UTC" in (zone.get_attribute("title") or "")
+
+
+def test_without_javascript_a_page_says_that_it_is_not_live(page: Page, demo: LiveGateway) -> None:
+    html = page.context.request.get(demo.url).text()
+    assert "<noscript>Not live: JavaScript is off" in html
