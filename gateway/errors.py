@@ -17,7 +17,7 @@
     └── OperatorMustAct         503 api_error, never retried by the client
 
 The pairs of status and type are Anthropic's (docs.anthropic.com, API, Errors). The message is
-a sentence for the user: Claude Code prints it verbatim.
+a sentence for the user: Claude Code prints it verbatim. Dialects encode errors (gateway/dialects).
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ STOPPING = "The gateway is shutting down. Try again in a moment."
 class GatewayError(Exception):
     """An error for the client: an HTTP status, Anthropic's error type and a message.
 
-    ``should_retry`` becomes the header ``x-should-retry``: False makes every official client show the message
-    at once instead of retrying silently; None leaves it to the client's own rule.
+    ``details`` are further members of the encoded error. ``should_retry`` becomes the header ``x-should-
+    retry``: False makes every official client show the message at once instead of retrying silently; None
+    leaves it to the client's own rule.
     """
 
     status = 500
@@ -59,16 +60,6 @@ class GatewayError(Exception):
         self.details = details
         if should_retry is not None:
             self.should_retry = should_retry
-
-    def as_body(self, request_id: str | None = None) -> dict[str, Any]:
-        """Return Anthropic's error envelope, which is also the data of an SSE error event."""
-        error: dict[str, Any] = {"type": self.error_type, "message": self.message}
-        if self.details:
-            error["details"] = self.details
-        body: dict[str, Any] = {"type": "error", "error": error}
-        if request_id is not None:
-            body["request_id"] = request_id
-        return body
 
     def as_headers(self) -> dict[str, str]:
         headers = {}

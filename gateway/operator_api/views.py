@@ -82,7 +82,8 @@ def failed(request: HttpRequest) -> HttpResponse:
 
 
 def _failed(error: GatewayError) -> JsonResponse:
-    return JsonResponse(error.as_body(), status=error.status, headers=error.as_headers())
+    body = {"type": "error", "error": {"type": error.error_type, "message": error.message}}
+    return JsonResponse(body, status=error.status, headers=error.as_headers())
 
 
 # Statistics

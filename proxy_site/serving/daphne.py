@@ -31,6 +31,7 @@ from twisted.internet import reactor, tcp
 from twisted.logger import globalLogBeginner
 from twisted.web.http import HTTPChannel, _MalformedChunkedDataError
 
+from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.telemetry.request_ids import accepted_or_new
 from proxy_site.serving.limits import (
@@ -220,7 +221,8 @@ class GatewayRequest(WebRequest):
         request_id = self._request_id()
         headers = [(b"content-type", b"application/json"), (b"request-id", request_id.encode("ascii"))]
         self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
-        self.handle_reply({"type": "http.response.body", "body": orjson.dumps(error.as_body(request_id))})
+        envelope = orjson.dumps(ANTHROPIC.error_body(error, request_id))
+        self.handle_reply({"type": "http.response.body", "body": envelope})
 
     def handle_exception(self, exception: Exception) -> None:
         """An application failed. With its answer half sent, only a broken connection says so."""

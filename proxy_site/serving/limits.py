@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import orjson
 
+from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import GatewayError, InvalidRequest, RequestTimedOut
 from gateway.telemetry.request_ids import accepted_or_new
 
@@ -36,7 +37,7 @@ def slow_headers_response(seconds: float) -> bytes:
 def raw_error_response(status: bytes, error: GatewayError) -> bytes:
     """A whole HTTP/1.1 response with a new request id, after which the connection must be closed."""
     request_id = accepted_or_new("")
-    body = orjson.dumps(error.as_body(request_id))
+    body = orjson.dumps(ANTHROPIC.error_body(error, request_id))
     head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\n" % status
     head += b"request-id: %s\r\n" % request_id.encode("ascii")
     return head + b"content-length: %d\r\n\r\n" % len(body) + body

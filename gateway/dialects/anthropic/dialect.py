@@ -1,4 +1,4 @@
-"""Anthropic's messages as a dialect. Nothing is converted: its form is the one the relay works with."""
+"""Anthropic's messages as a dialect. The relay works with its form, so only errors are converted."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ class AnthropicDialect:
         return encode_events
 
     def error_event(self, error: GatewayError, request_id: str) -> bytes:
-        return encode_event(error.as_body(request_id))
+        return encode_event(self.error_body(error, request_id))
 
     def message_body(self, message: dict[str, Any]) -> dict[str, Any]:
         return message
 
     def error_body(self, error: GatewayError, request_id: str) -> dict[str, Any]:
-        return error.as_body(request_id)
+        """Anthropic's error envelope, which is also the data of an error event."""
+        body: dict[str, Any] = {"type": error.error_type, "message": error.message}
+        if error.details:
+            body["details"] = error.details
+        return {"type": "error", "error": body, "request_id": request_id}
 
 
 ANTHROPIC = AnthropicDialect()

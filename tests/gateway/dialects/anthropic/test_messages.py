@@ -485,7 +485,7 @@ def test_threads_are_refused_so_that_the_client_sends_the_whole_history() -> Non
     with pytest.raises(InvalidRequest) as caught:
         parse_messages_request(a_body(thread={"id": "thread_1"}))
 
-    assert caught.value.as_body()["error"]["details"] == {"error_code": "thread_unsupported_request"}
+    assert caught.value.details == {"error_code": "thread_unsupported_request"}
 
 
 def test_counting_tokens_needs_no_max_tokens() -> None:

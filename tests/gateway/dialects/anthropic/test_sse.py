@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.dialects.anthropic import stream_events
+from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.dialects.anthropic.sse import PING, encode_event
 from gateway.errors import GatewayError
 
@@ -18,8 +19,9 @@ EVENTS: list[tuple[StreamEvent, bytes]] = [
     ),
     (stream_events.message_stop(), b'event: message_stop\ndata: {"type":"message_stop"}\n\n'),
     (
-        GatewayError('a "b"\n').as_body(),
-        b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"a \\"b\\"\\n"}}\n\n',
+        ANTHROPIC.error_body(GatewayError('a "b"\n'), "req_1"),
+        b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"a \\"b\\"\\n"},'
+        b'"request_id":"req_1"}\n\n',
     ),
     (
         stream_events.text_delta(0, "ü"),

@@ -14,6 +14,7 @@ import pytest
 
 from accounts.failures import UpstreamError
 from accounts.pool.pool import PooledAccount
+from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.dialects.anthropic.sse import encode_event
 from gateway.google_api.sse import ChunkReader
 from gateway.relay.error_policy import failure_of
@@ -46,7 +47,7 @@ def answer_to(path: Path, pieces: Iterable[bytes]) -> bytes:
     try:
         events += stream.close()
     except UpstreamError as error:
-        events.append(failure_of(error).as_error(ADA).as_body())
+        events.append(ANTHROPIC.error_body(failure_of(error).as_error(ADA), "req_1"))
     return b"".join(map(encode_event, events))
 
 

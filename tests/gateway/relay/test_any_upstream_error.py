@@ -1,4 +1,4 @@
-"""Whatever an upstream says when it refuses, a client hears a sentence that any terminal can take."""
+"""An upstream's error of any shape becomes a sentence for the client that is safe for a terminal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from accounts.google.errors import parse_error
 from accounts.pool.pool import PooledAccount
 from accounts.values.sanitize import UNSAFE
+from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.relay.error_policy import failure_of, named_if_too_long
 from tests.accounts.values.any_json import ANYTHING, ERROR, HEADERS, encoded
 
@@ -26,7 +27,7 @@ NASTY = encoded({"error": {"message": "two\r\nlines \x1b]0;title\x07 \u202e \0"}
 @example(502, b"\x1b[2J<html>", {})
 @settings(max_examples=300)
 @given(st.integers(300, 999), (ERROR | ANYTHING).map(encoded) | st.binary(), HEADERS)
-def test_a_refusal_of_any_shape_becomes_an_error_for_the_client(
+def test_an_error_of_any_shape_reaches_the_client_safely(
     status: int, raw: bytes, headers: dict[str, str]
 ) -> None:
     upstream_error = named_if_too_long(parse_error(status, raw, headers, NOW), 1000, 200_000)
@@ -36,5 +37,6 @@ def test_a_refusal_of_any_shape_becomes_an_error_for_the_client(
     assert 400 <= error.status < 600
     assert error.message
     assert not UNSAFE.search(error.message.replace("\n", "").replace("\t", ""))
-    assert orjson.loads(orjson.dumps(error.as_body("req_1")))["error"]["message"] == error.message
+    body = orjson.loads(orjson.dumps(ANTHROPIC.error_body(error, "req_1")))
+    assert body["error"]["message"] == error.message
     assert all(value.isascii() for value in error.as_headers().values())
