@@ -113,7 +113,7 @@ class NotFound(GatewayError):
 
 
 class RequestTimedOut(GatewayError):
-    """The request itself took too long to arrive."""
+    """The prompt has more tokens than the model takes."""
 
     status = 408
     error_type = "timeout_error"

@@ -49,7 +49,7 @@ Answering = Callable[[], "Awaitable[HttpResponseBase]"]
 URLCONF = "gateway.api.urls"
 LONGEST_PATH_SHOWN = 200
 API_PATH_AT_THE_END = re.compile(r"(?:.*/)?(messages(?:/+count_tokens)?|models(?:/+[^/]+)?)/*", re.IGNORECASE)
-"""The end of a path that would be known if the client's base URL were right."""
+"""The end of the path of a request whose client has a wrong base URL."""
 JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
 
 
@@ -57,7 +57,7 @@ class ApiRequest(ASGIRequest):
     """A request with its id, its client, the gateway that serves it, and its body once that has been read."""
 
     dialect: Dialect = ANTHROPIC
-    """Errors are written in it; the endpoint's, as soon as the path is known (gateway/api/endpoint.py)."""
+    """The dialect of errors: the endpoint's, once the path has been resolved (gateway/api/endpoint.py)."""
     client: Client
     """Set by endpoints that only clients may call."""
 
@@ -68,7 +68,7 @@ class ApiRequest(ASGIRequest):
         self.request_id = accepted_or_new(self.headers.get("x-request-id", ""))
 
     async def parse_body(self, parser: RequestParser) -> ReadRequest:
-        """The body as a request. Raises GatewayError."""
+        """Parse the body. Raises GatewayError."""
         content_type = self.content_type or ""
         if content_type and not JSON_TYPE.match(content_type):
             raise InvalidRequest("content-type: must be application/json.")
@@ -120,7 +120,7 @@ class Api:
         response: HttpResponseBase | None = None
 
         async def answer() -> HttpResponseBase:
-            """The response. A refusal by the headers alone comes before the body is read."""
+            """Answer the request. One that its headers rule out is refused before the body is read."""
             nonlocal watch
             view = _judged(request)
             request.raw_body = await body.read()
@@ -129,7 +129,7 @@ class Api:
 
         try:
             response = await _respond(request, answer)
-            # A stream may last for long: the body is not kept once it has begun.
+            # A stream may last for long, so the body is dropped once it has begun.
             request.raw_body = b""
             if isinstance(response, EventStream):
                 response.opening.add_done_callback(lambda _: body.release())
@@ -160,7 +160,7 @@ async def _cancel_when_gone(receive: Receive, work: asyncio.Task[Any] | None) ->
 
 
 def _judged(request: ApiRequest) -> Answering:
-    """The view and its arguments, judged by the headers alone. Raises GatewayError."""
+    """Check the headers, and return the view with its arguments. Raises GatewayError."""
     check_host(request)
     try:
         view, args, kwargs = resolve(request.path_info, URLCONF)
@@ -220,7 +220,7 @@ def _error_response(error: GatewayError, request_id: str, dialect: Dialect = ANT
 
 
 async def send_error(error: GatewayError, scope: Scope, send: Send) -> None:
-    """A whole response, for ASGI applications around the API that refuse a request themselves."""
+    """Send an error as a whole response, for ASGI applications around the API."""
     asked = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin1")
     await _send(_error_response(error, accepted_or_new(asked)), send)
 
@@ -239,7 +239,7 @@ async def _send(response: HttpResponseBase, send: Send, watch: asyncio.Task[None
     else:
         await send(_start(response))
         content = response.content if isinstance(response, HttpResponse) else b""
-    # The server reports the end of the response as a disconnect, too, which is no hang-up.
+    # The server reports the end of the response as a disconnect, too.
     if watch is not None:
         watch.cancel()
     await send({"type": "http.response.body", "body": content})

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sent a request. `name` stands in the ledger, the log and statistics."""
+    """The authenticated sender of a request. The ledger, the log and statistics show `name`."""
 
     name: str
 
@@ -47,7 +47,8 @@ def check_host(request: HttpRequest) -> None:
 
 
 def authenticate(request: HttpRequest) -> Client:
-    """Raises AuthenticationFailed or PermissionDenied; a refusal is logged."""
+    """Identify the client by its key or address; a refused one is logged. Raises AuthenticationFailed or
+    PermissionDenied."""
     try:
         return _authenticated(request)
     except GatewayError as error:
@@ -81,7 +82,8 @@ def _authenticated(request: HttpRequest) -> Client:
 
 
 def client_keys(request: HttpRequest) -> Iterator[str]:
-    """The bearer token before `x-api-key`, as in the precedence of Claude Code's settings."""
+    """The keys of a request: the bearer token before `x-api-key`, as in the precedence of Claude Code's
+    settings."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         yield token.strip()
@@ -90,13 +92,13 @@ def client_keys(request: HttpRequest) -> Iterator[str]:
 
 
 def is_local(request: HttpRequest) -> bool:
-    """Whether both the address of the peer and the Host header are loopback."""
+    """True when both the address of the peer and the Host header are loopback."""
     host, _ = split_domain_port(request.get_host())
     return is_loopback(str(request.META.get("REMOTE_ADDR", ""))) and is_loopback(host)
 
 
 def is_from_a_web_page(request: HttpRequest) -> bool:
-    """Whether a browser sent it for a page of another site (Sec-Fetch-Site, Origin)."""
+    """True when a browser sent the request for a page of another site (Sec-Fetch-Site, Origin)."""
     if request.headers.get("sec-fetch-site") == "cross-site":
         return True
     origin = request.headers.get("origin")
@@ -104,7 +106,7 @@ def is_from_a_web_page(request: HttpRequest) -> bool:
 
 
 def _host_of(origin: str) -> str:
-    """Empty for a malformed origin."""
+    """The host of an origin; empty for a malformed one."""
     try:
         return urlsplit(origin).hostname or ""
     except ValueError:

@@ -20,7 +20,7 @@ async def messages(request: ApiRequest) -> HttpResponseBase:
 
 @endpoint("POST")
 async def count_tokens(request: ApiRequest) -> HttpResponseBase:
-    """An estimate that needs no account, so that it is as good when all are at their limits."""
+    """Estimate the tokens of a request. No account is needed, so it works while all are at their limits."""
     count_request, _ = await request.parse_body(ANTHROPIC.parser(request.headers, only_counts=True))
     model = request.gateway.relay.counting_model(count_request)
     tokens = await request.gateway.translator.count(count_request, model.family)

@@ -88,7 +88,7 @@ def _limit(request: ApiRequest) -> int:
 
 
 def _page(names: list[str], after: str | None, before: str | None, limit: int) -> list[str]:
-    """A cursor that is not in the list counts as its end."""
+    """Cut one page. A cursor that is not in the list counts as its end."""
     if before is not None:
         return names[: names.index(before) if before in names else len(names)][-limit:]
     if after is not None:

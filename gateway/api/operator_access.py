@@ -40,12 +40,13 @@ def log_failed_login(request: HttpRequest | None, **kwargs: object) -> None:
 
 
 def is_operator(request: HttpRequest) -> bool:
-    """Reads the database. Wrong passwords count towards the lockout of the login page."""
+    """True for the operator. Reads the database. Wrong passwords count towards the lockout of the login
+    page."""
     return is_operator_user(_by_password(request, _log_in) or _by_session(request))
 
 
 def is_operator_at_health(request: HttpRequest) -> bool:
-    """As `is_operator`, but with its own count of wrong passwords and its own lockout, so that a monitor with
+    """As `is_operator`, but with a count of wrong passwords and a lockout of its own, so that a monitor with
     an old password does not lock the login page."""
     return is_operator_user(_by_password(request, _check_quietly) or _by_session(request))
 
@@ -55,14 +56,14 @@ def is_operator_user(user: AbstractBaseUser | AnonymousUser) -> bool:
 
 
 def is_locked_out(request: HttpRequest) -> bool:
-    """Whether too many passwords were wrong. Resets the mark by which axes would answer with its page."""
+    """True after too many wrong passwords. Resets the mark that would make axes answer with its own page."""
     is_so = bool(getattr(request, "axes_locked_out", False))
     request.axes_locked_out = False  # type: ignore[attr-defined]  # what the middleware of axes looks at
     return is_so
 
 
 def may_be_operator(request: HttpRequest) -> bool:
-    """Whether the request has credentials at all, without a look at the database."""
+    """True when the request has credentials at all. Does not read the database."""
     return _basic(request) is not None or settings.SESSION_COOKIE_NAME in request.COOKIES
 
 
@@ -75,7 +76,7 @@ def _by_password(request: HttpRequest, check: Check) -> AbstractBaseUser | None:
     key = salted_hmac("operator by password", f"{known.password}\0{password}").hexdigest() if known else ""
     if known is not None and cache.get(key) == known.pk:
         return known
-    # Hashing takes a good part of a second by design; a script that asks often is spared it.
+    # Hashing takes a good part of a second by design, so a correct password is remembered.
     user = check(request, name, password)
     if user is not None:
         cache.set(key, user.pk, REMEMBERED_SECONDS)
@@ -85,7 +86,7 @@ def _by_password(request: HttpRequest, check: Check) -> AbstractBaseUser | None:
 def _log_in(request: HttpRequest, name: str, password: str) -> AbstractBaseUser | None:
     user = authenticate(request, username=name, password=password)
     if user is not None:
-        user_logged_in.send(type(user), request=request, user=user)  # forgives wrong ones before it
+        user_logged_in.send(type(user), request=request, user=user)  # resets the count of wrong ones
     return user
 
 
@@ -96,20 +97,20 @@ def _check_quietly(request: HttpRequest, name: str, password: str) -> AbstractBa
         return None
     user = ModelBackend().authenticate(request, username=name, password=password)
     if user is None:
-        with suppress(ValueError):  # the quarter of an hour has just ended
+        with suppress(ValueError):  # the lockout has just ended
             cache.incr(key)
     return user
 
 
 def _by_session(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
-    if not hasattr(request, "session"):  # an API request meets no middleware
+    if not hasattr(request, "session"):  # API requests pass no middleware
         engine = import_module(settings.SESSION_ENGINE)
         request.session = engine.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     return get_user(request)
 
 
 def _basic(request: HttpRequest) -> tuple[str, str] | None:
-    """Name and password, which may contain colons. None for any other or a malformed header."""
+    """Parse name and password, which may contain colons. None for any other or a malformed header."""
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return None

@@ -41,10 +41,8 @@ SUBAGENT_HEADER = "x-claude-code-agent-id"
 
 
 async def serve(dialect: Dialect, request: ApiRequest) -> HttpResponseBase:
-    """Have a request answered by the relay. Raises GatewayError.
-
-    Its record is closed here or, for a stream, after the last byte has been sent.
-    """
+    """Have the relay answer the request. Raises GatewayError. Its record is closed here or, for a stream,
+    after the last byte has been sent."""
     gateway = request.gateway
     record = RequestRecord(
         request_id=request.request_id,
@@ -91,8 +89,8 @@ class _Exchange:
         return response
 
     async def stream(self, read: ReadRequest, context: RequestContext) -> HttpResponseBase:
-        """A failure within KEEP_ALIVE_SECONDS has its own status. After that the stream is open, with pings
-        until the answer begins, and a failure is its last event."""
+        """Open a stream. A failure within KEEP_ALIVE_SECONDS has its own status. After that the stream is
+        open, with pings until the answer begins, and a failure is its last event."""
         opening = asyncio.create_task(self._open(read, context))
         try:
             await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
@@ -138,8 +136,8 @@ class _Exchange:
             yield self._dialect.error_event(self.note_failure(error), self._record.request_id)
 
     def note_failure(self, error: BaseException) -> GatewayError:
-        """Record the error that the client gets. One that has hung up gets none, and the record has that by
-        itself."""
+        """Record the error that is sent to the client. For a client that has hung up the record shows that
+        instead."""
         if isinstance(error, GatewayError):
             sent = error
         elif isinstance(error, asyncio.CancelledError):
@@ -161,19 +159,19 @@ class _Exchange:
 
 
 async def _cancel(opening: asyncio.Task[AnyAnswer]) -> None:
-    """Stop opening the answer, or close it. A failure has been sent to the client already."""
+    """Cancel the opening of the answer, or close it. The client has been sent an error already."""
     opening.cancel()
     with suppress(asyncio.CancelledError, Exception):
         (await opening).close()
 
 
 def _upstream_headers(answer: AnyAnswer) -> dict[str, str]:
-    """The message names the model the client asked for; this is the one that answered."""
+    """The header with the model that answered; the message names the one that was requested."""
     return {"x-upstream-model": answer.model_id}
 
 
 def _shape_of(request: ApiRequest, read: ReadRequest) -> str:
-    """Sizes and options of a request, without any of its text."""
+    """Format sizes and options of a request, without any of its text."""
     message_request, summary = read
     return (
         f"{message_request.model}, {len(request.raw_body)} bytes, {summary.message_count} messages, "
@@ -183,9 +181,9 @@ def _shape_of(request: ApiRequest, read: ReadRequest) -> str:
 
 
 def _request_context(request: ApiRequest, summary: RequestSummary) -> RequestContext:
-    """Both ids are the same for each turn of a conversation, also after a restart. Google's prompt cache goes
-    by the session id; a subagent has one of its own, but the conversation, and with it the account, of its
-    client's session."""
+    """Build the context. Its ids are the same for each turn of a conversation, also after a restart. Google's
+    prompt cache uses the session id. A subagent has a session id of its own, but shares the conversation, and
+    so the account, of its client's session."""
     client_session = request.headers.get(SESSION_HEADER, "")
     seed = f"{client_session}\0{summary.first_text}"
     return RequestContext(

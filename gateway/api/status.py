@@ -69,7 +69,7 @@ async def health(request: ApiRequest) -> HttpResponseBase:
 
 
 async def _knows_names(request: ApiRequest) -> bool:
-    """Whether the operator asks. False when the database has not answered within DATABASE_SECONDS."""
+    """True when the operator asks. False when the database has not answered within DATABASE_SECONDS."""
     if request.gateway.accounts.database.problem or not may_be_operator(request):
         return False
     with suppress(DatabaseError, TimeoutError):

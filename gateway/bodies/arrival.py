@@ -1,7 +1,5 @@
-"""Reading request bodies, with limits of size, of total size and of time.
-
-For any ASGI server: nothing is read before the application has judged the headers.
-"""
+"""Reading of request bodies, with limits of size, of total size and of time. For any ASGI server: nothing is
+read before the application has checked the headers."""
 
 from __future__ import annotations
 
@@ -23,12 +21,13 @@ FULL_RETRY_SECONDS = 5.0
 
 
 class ClientGone(Exception):
-    """The client hung up before its body was complete."""
+    """The client closed the connection before its body was complete."""
 
 
 @dataclass(slots=True)
 class BodyLimits:
-    """One object for a process. `held_bytes` counts all bodies that are being read or still kept."""
+    """Limits and the bytes in memory, one object for a process. `held_bytes` counts all bodies that are being
+    read or kept."""
 
     body_bytes: int
     total_bytes: int
@@ -37,21 +36,19 @@ class BodyLimits:
 
 
 class IncomingBody:
-    """The body of one request. Must be released when the body is no longer kept."""
+    """The body of one request. The caller must release it when the body is no longer needed."""
 
     def __init__(self, scope: dict[str, Any], receive: Receive, limits: BodyLimits) -> None:
         self._headers = scope["headers"]
         self._receive = receive
         self._limits = limits
         self._held_bytes = 0
-        self._body = bytearray()  # in one: a sender may cut it into a million chunks
+        self._body = bytearray()  # one buffer, because a sender may cut it into a million chunks
         self._has_begun = False
 
     async def read(self) -> bytearray:
-        """The whole body, decoded, not copied: a copy would hold up the event loop.
-
-        Raises GatewayError or ClientGone.
-        """
+        """Read the whole body, decoded. It is not copied, which would block the event loop. Raises
+        GatewayError or ClientGone."""
         headers = dict(self._headers)
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
@@ -76,7 +73,7 @@ class IncomingBody:
         self._body = bytearray()
 
     async def _add(self, message: Message, decoder: Decoder | None) -> bool:
-        """Add a piece; True when more is to come."""
+        """Add a piece; True when more follow."""
         if message["type"] == "http.disconnect":
             raise ClientGone
         data = message.get("body", b"")

@@ -28,18 +28,18 @@ ENCODINGS = "gzip, deflate, zstd"
 
 class Decoder(Protocol):
     memory_bytes: int
-    """Upper bound of its own memory, besides the pieces."""
+    """Upper bound of the decoder's memory, besides the pieces."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """At most STEP_BYTES each. Raises InvalidRequest."""
+        """Decompress into pieces of at most STEP_BYTES. Raises InvalidRequest."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether the compressed stream is complete."""
+        """True when the compressed stream is complete."""
 
 
 def decoder_for(content_encoding: bytes) -> Decoder | None:
-    """None for an uncompressed body. Raises UnsupportedEncoding."""
+    """Return the decoder; None for an uncompressed body. Raises UnsupportedEncoding."""
     name = content_encoding.decode("latin1").strip().lower()
     if name in {"", "identity"}:
         return None
@@ -78,7 +78,7 @@ class _Zlib:
 
 
 class _Deflate:
-    """With zlib's header as in RFC 9110, or raw as some clients send it."""
+    """zlib's format as in RFC 9110, or raw deflate as some clients send it."""
 
     memory_bytes = _Zlib.memory_bytes
 

@@ -13,8 +13,8 @@ from gateway.errors import InvalidRequest
 if TYPE_CHECKING:
     from gateway.bodies.shape import Body
 
-# JavaScript cuts a text between the two halves of an emoji and sends the half as an escape, for example in
-# the output of a tool that was too long. No JSON reader takes that; half an emoji is better than no answer.
+# JavaScript cuts a text between the two halves of a surrogate pair and sends the half as an escape, for
+# example in the output of a tool that was too long. JSON readers refuse it, so it is replaced.
 # Only an odd number of backslashes begins an escape. The possessive run, tried at its first backslash only,
 # keeps the search linear whatever the body holds.
 SURROGATE = re.compile(
@@ -23,11 +23,11 @@ SURROGATE = re.compile(
 )
 REPLACEMENT = rb"\ufffd"
 MOST_SURROGATES = 100_000
-"""Far more than a truncated text has; so many are replaced within a tenth of a second."""
+"""Far more than a truncated text has. So many are replaced within a tenth of a second."""
 
 
 def replace_lone_surrogates(body: Body) -> bytes:
-    """Raises InvalidRequest when there are more than MOST_SURROGATES to look at."""
+    """Replace lone surrogates. Raises InvalidRequest when there are more than MOST_SURROGATES candidates."""
     looked_at = itertools.count(1)
 
     def mended(found: re.Match[bytes]) -> bytes:
@@ -43,7 +43,7 @@ def replace_lone_surrogates(body: Body) -> bytes:
 
 
 def parse_json(body: Body) -> Any:
-    """Raises InvalidRequest."""
+    """Parse JSON. Raises InvalidRequest."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -1,8 +1,8 @@
-"""How much structure a JSON text has, before it is parsed.
+"""Measurement of the structure of a JSON text before it is parsed.
 
-A few megabytes of braces become gigabytes of objects, and stop the event loop while they do. What counts is
-not the size of a body but the number of its values, so it is counted first: in pieces, each a few passes in C
-and no object for any value, so that the loop can do other work in between.
+A few megabytes of braces become gigabytes of objects, and block the event loop meanwhile. The number of
+values matters, not the size of the body, so it is counted first: in pieces, each with a few passes in C and
+without an object for any value, so that the event loop can run in between.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 Body = bytes | bytearray
 
 MOST_STRUCTURE = 300_000
-"""Of the characters ``{}[],:`` outside of texts. Claude Code sends about 1,000 with its first question and
-25,000 a megabyte later on, so that a million tokens of history have about 100,000."""
+"""The most characters ``{}[],:`` outside of strings. Claude Code sends about 1,000 with its first question
+and 25,000 a megabyte later on, so that a million tokens of history have about 100,000."""
 DEEPEST = 200
 FEW_VALUES = 10_000
-"""Parsed and translated within milliseconds."""
+"""So many are parsed and translated within milliseconds."""
 PIECE_BYTES = 256 * 1024
 
 _SIGNS = b"{}[],:"
@@ -32,17 +32,15 @@ _ALL_BUT_SIGNS_AND_QUOTES = bytes(set(range(256)) - set(_SIGNS + b'"'))
 
 
 def has_few_values(body: Body) -> bool:
-    """A quick estimate: characters within texts count, too, so that False may be wrong."""
+    """Estimate quickly; characters within strings count, too, so a result of False may be wrong."""
     if len(body) <= FEW_VALUES:
         return True
     return body.count(b",") + body.count(b"{") + body.count(b"[") <= FEW_VALUES
 
 
 async def count_structure(body: Body) -> int:
-    """The characters ``{}[],:`` outside of texts.
-
-    Raises InvalidRequest for more of them than any client sends, or for values nested deeper than any are.
-    """
+    """Count the characters ``{}[],:`` outside of strings. Raises InvalidRequest for more of them than
+    MOST_STRUCTURE, and for values nested too deeply."""
     shape = BodyShape()
     for start in range(0, len(body), PIECE_BYTES):
         shape.add(body[start : start + PIECE_BYTES])
@@ -53,7 +51,7 @@ async def count_structure(body: Body) -> int:
 
 
 class BodyShape:
-    """Counts the structure of a text that comes in pieces, cut anywhere."""
+    """Counts the structure of a text that arrives in pieces, cut anywhere."""
 
     def __init__(self) -> None:
         self.structure = 0
@@ -62,7 +60,7 @@ class BodyShape:
         self._rest = b""
 
     def add(self, piece: Body) -> None:
-        """Raises InvalidRequest as soon as there is too much structure."""
+        """Add a piece. Raises InvalidRequest as soon as there is too much structure."""
         unescaped = self._without_escapes(piece)
         between_quotes = unescaped.translate(None, _ALL_BUT_SIGNS_AND_QUOTES).split(b'"')
         signs = b"".join(between_quotes[self._is_in_text :: 2])
@@ -77,8 +75,8 @@ class BodyShape:
         self._brackets.append(signs.translate(None, b",:"))
 
     def check_depth(self) -> Iterator[None]:
-        """Raises InvalidRequest. Takes away the innermost pairs, a level at a step, until none is left; what
-        then remains is no JSON, and its reader will say so."""
+        """Check the nesting. Raises InvalidRequest. Each step removes the innermost pairs, one level, until
+        none is left; brackets that remain then are malformed JSON, which the parser reports."""
         brackets = b"".join(self._brackets)
         for _ in range(DEEPEST):
             yield
@@ -90,8 +88,8 @@ class BodyShape:
             raise nested_too_deeply()
 
     def _without_escapes(self, piece: Body) -> Body:
-        """Without ``\\\\`` and ``\\"``, so that each quote that is left begins or ends a text. A backslash
-        at the end waits for the piece that says what it escapes."""
+        """Remove ``\\\\`` and ``\\"``, so that each remaining quote begins or ends a string. A backslash at
+        the end is kept for the next piece."""
         piece = self._rest + piece
         backslashes = len(piece) - len(piece.rstrip(b"\\"))
         self._rest = piece[len(piece) - backslashes % 2 :]
@@ -102,7 +100,7 @@ class BodyShape:
 
 
 def refuse_depth(value: object) -> None:
-    """Check a value that was parsed without counting its structure. Raises InvalidRequest.
+    """Check the depth of a parsed value whose structure was not counted. Raises InvalidRequest.
 
     orjson writes 254 levels at most, in a third of the time of parsing; a walk in Python takes far longer.
     """

@@ -1,6 +1,7 @@
-"""What a wire format of clients brings: reading requests, and writing messages, stream events and errors.
+"""The interface of a dialect, which is a wire format of clients: parsing requests, and encoding messages,
+stream events, errors and pings.
 
-Between the two ends every dialect has Anthropic's form: a MessagesRequest, a message, stream events.
+Inside the gateway requests, messages and events of every dialect have Anthropic's form.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RequestParser(Protocol):
-    """Made from the headers of one request. Pickled, where a worker process reads the body."""
+    """Parses bodies under the headers of one request. Pickled when a worker process parses the body."""
 
     def parse(self, value: object) -> MessagesRequest:
         """Check the JSON value of a body. Raises InvalidRequest."""
@@ -24,18 +25,18 @@ class RequestParser(Protocol):
 
 class Dialect(Protocol):
     ping: bytes
-    """Sent through a stream while it has nothing else."""
+    """Sent while a stream has nothing else to send."""
 
     def parser(self, headers: Mapping[str, str]) -> RequestParser: ...
 
     def event_encoder(self) -> Callable[[list[StreamEvent]], bytes]:
-        """A function for one stream: events that arrived together, in the order of the stream, to bytes."""
+        """Return the encoder of one stream, which is given events that arrived together, in order."""
 
     def error_event(self, error: GatewayError, request_id: str) -> bytes:
-        """The end of a stream that has failed."""
+        """Encode the last event of a stream that has failed."""
 
     def message_body(self, message: dict[str, Any]) -> dict[str, Any]:
-        """A whole answer, as the JSON value of a response."""
+        """Convert a whole message to the JSON value of a response."""
 
     def error_body(self, error: GatewayError, request_id: str) -> dict[str, Any]:
-        """The JSON value of a response with the error's status."""
+        """Convert an error to the JSON value of a response, which has the error's status."""

@@ -1,8 +1,8 @@
-"""Checks of JSON values, put together into the shapes of a request.
+"""Checks of JSON values, combined into the shapes of a request.
 
-A check takes a value and returns nothing, or raises Mismatch. Nothing is copied, and no path is built as
-long as the values fit: a request of thousands of blocks costs two calls a block. For that types are compared
-with ``type(value) is``, which is no call: JSON has no subclasses.
+A check takes a value and returns nothing, or raises Mismatch. Nothing is copied, and no path is built while
+the values fit, so that a request of thousands of blocks costs two calls a block. Types are compared with
+``type(value) is``, which costs no call: JSON has no subclasses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Check = Callable[[Any], None]
 
 
 class Mismatch(Exception):
-    """A value that does not fit. Each container adds its step of the path while the exception passes."""
+    """A value that does not fit. Each container adds its step of the path while the exception propagates."""
 
     def __init__(self, problem: str, *path: str | int) -> None:
         super().__init__(problem)
@@ -58,7 +58,7 @@ def an_object(value: Any) -> None:
 
 
 def integer(value: Any) -> None:
-    """Neither ``True`` nor ``1.0`` passes."""
+    """Check an integer; neither ``True`` nor ``1.0`` is one."""
     if type(value) is not int:
         raise Mismatch("Input should be a valid integer")
 
@@ -142,7 +142,7 @@ def string_or(check: Check) -> Check:
 
 
 def map_of(check: Check) -> Check:
-    """An object whose keys the client chose."""
+    """Check an object with keys chosen by the client."""
 
     def check_map(value: Any) -> None:
         an_object(value)
@@ -161,7 +161,7 @@ TYPE_OF: dict[Check, type] = {string: str, boolean: bool, integer: int, an_objec
 
 
 def shape(required: Mapping[str, Check] | None = None, /, **optional: Check) -> Check:
-    """An object. Fields that are not named pass; an optional field that is null counts as absent."""
+    """Check an object. Unnamed fields pass; an optional field that is null counts as absent."""
     required_checks = [(name, TYPE_OF.get(check), check) for name, check in (required or {}).items()]
     plain_optional = {name: TYPE_OF.get(check) for name, check in optional.items()}
 
@@ -195,11 +195,9 @@ def variants(
     is_open: bool = False,
     misplaced: Mapping[str, str] | None = None,
 ) -> Check:
-    """An object of one of several shapes, told apart by a field, most often ``type``.
-
-    An open family lets unknown values pass, since new ones appear without notice. ``misplaced`` has the
-    problems of values that are known but not allowed here.
-    """
+    """Check an object of one of several shapes, distinguished by a field, most often ``type``. An open family
+    lets unknown values pass, since new ones appear without notice. ``misplaced`` has the problems of values
+    that are known but not allowed here."""
     problems = misplaced or {}
 
     def check_variant(value: Any) -> None:

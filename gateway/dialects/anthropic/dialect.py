@@ -18,7 +18,8 @@ class AnthropicDialect:
     ping = PING
 
     def parser(self, headers: Mapping[str, str], *, only_counts: bool = False) -> MessagesParser:
-        """`only_counts` for a body of count_tokens. A header sent more than once arrives joined by commas."""
+        """Return the parser; `only_counts` for a body of count_tokens. Repeated headers are joined by
+        commas."""
         return MessagesParser(only_counts, _version(headers), _betas(headers))
 
     def event_encoder(self) -> Callable[[list[StreamEvent]], bytes]:

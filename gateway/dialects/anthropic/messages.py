@@ -1,8 +1,8 @@
-"""The body of ``POST /v1/messages`` and ``POST /v1/messages/count_tokens``, checked and given names.
+"""The body of ``POST /v1/messages`` and ``POST /v1/messages/count_tokens``, checked, as named fields.
 
-What Anthropic refuses is refused here, naming the field in Anthropic's way (``messages.0.content``): by
-request_shapes.py each field by itself, by request_rules.py the fields together. What is newer than those
-tables passes: unknown fields, block types and tool types stay as they came.
+What Anthropic refuses is refused here, naming the field in Anthropic's way (``messages.0.content``):
+request_shapes.py checks each field by itself, request_rules.py the fields together. What is newer than those
+tables passes unchanged: unknown fields, block types and tool types.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 OLDEST_VERSION = "2023-06-01"
 BODY_OF_VERSION: dict[str, Check] = {"2023-01-01": REQUEST_BODY, OLDEST_VERSION: REQUEST_BODY}
-"""The header ``anthropic-version``. Any other value is served by the newest rules."""
+"""Values of the header ``anthropic-version``. The newest rules apply to any other."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessagesRequest:
-    """A checked request. Blocks, tools and options stay the plain dicts that were parsed.
+    """A checked request. Blocks, tools and options are the parsed plain dicts.
 
     ``max_tokens`` is 0 for a request that asks for no answer, and for a count_tokens request that gives none.
-    ``output_config`` holds what an older client put into ``output_format``. ``betas`` are the values of the
-    header ``anthropic-beta``. ``safeguards`` are the checks of the answer that are asked for, one of a type.
-    ``said_first`` is not the client's: whole content blocks that the gateway puts before the answer.
+    ``output_config`` also holds what an older client put into ``output_format``. ``betas`` are the values of
+    the header ``anthropic-beta``. ``safeguards`` are the requested checks of the answer, one of a type.
+    ``said_first`` is added by the gateway: whole content blocks that precede the answer.
     """
 
     model: str
@@ -56,20 +56,20 @@ class MessagesRequest:
 
 @dataclass(frozen=True, slots=True)
 class MessagesParser:
-    """Parses bodies as the headers ``anthropic-version`` and ``anthropic-beta`` demand."""
+    """Parser of bodies under the headers ``anthropic-version`` and ``anthropic-beta``."""
 
     only_counts: bool
     version: str
     betas: frozenset[str]
 
     def parse(self, value: object) -> MessagesRequest:
-        """Raises InvalidRequest."""
+        """Parse a body. Raises InvalidRequest."""
         parse = parse_count_tokens_request if self.only_counts else parse_messages_request
         return parse(value, version=self.version, betas=self.betas)
 
 
 def as_blocks(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """Content or a system prompt as blocks; none for an empty text."""
+    """Return content or a system prompt as blocks; none for an empty text."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     return content or []
@@ -78,7 +78,7 @@ def as_blocks(content: str | list[dict[str, Any]] | None) -> list[dict[str, Any]
 def parse_messages_request(
     body: object, *, version: str = OLDEST_VERSION, betas: frozenset[str] = frozenset()
 ) -> MessagesRequest:
-    """Raises InvalidRequest for what Anthropic answers with 400."""
+    """Parse a request for a message. Raises InvalidRequest for what Anthropic answers with 400."""
     body = _object(body)
     if body.get("max_tokens") is None:
         raise InvalidRequest("max_tokens: Field required")
@@ -90,7 +90,7 @@ def parse_messages_request(
 def parse_count_tokens_request(
     body: object, *, version: str = OLDEST_VERSION, betas: frozenset[str] = frozenset()
 ) -> MessagesRequest:
-    """Raises InvalidRequest."""
+    """Parse a request to count tokens. Raises InvalidRequest."""
     return _parse(_object(body), version, betas)
 
 
@@ -129,7 +129,8 @@ def _object(body: object) -> dict[str, Any]:
 
 
 def _refuse_threads(body: Mapping[str, Any]) -> None:
-    """After this error the SDKs' tool runners send the whole history; ignoring the field would lose it."""
+    """Refuse threads with an error after which the SDKs' tool runners send the whole history. Ignoring the
+    field would lose it."""
     if body.get("thread"):
         raise InvalidRequest(
             "thread: this server holds no threads; send the whole history",
@@ -138,13 +139,13 @@ def _refuse_threads(body: Mapping[str, Any]) -> None:
 
 
 def _messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Messages that all have content: a system message that changes the effort may come without."""
+    """Return messages that all have content: a system message that changes the effort may have none."""
     return [{**message, "content": []} if message.get("content") is None else message for message in messages]
 
 
 def _safeguards(asked: object) -> list[dict[str, Any]]:
-    """The well-formed ones, without types that occur twice. A refusal would make Claude Code send the request
-    again without the field."""
+    """Return the well-formed safeguards, each type once. Malformed ones are ignored, because Claude Code
+    would answer a 400 by sending the request without the field."""
     if not isinstance(asked, list):
         return []
     named = [one for one in asked if isinstance(one, dict) and isinstance(one.get("type"), str)]
@@ -153,7 +154,7 @@ def _safeguards(asked: object) -> list[dict[str, Any]]:
 
 
 def _output_config(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """``output_format`` is the older spelling of ``output_config.format``."""
+    """Return ``output_config`` with ``format`` from its older spelling ``output_format``."""
     config: dict[str, Any] | None = body.get("output_config")
     older = body.get("output_format")
     if older is not None and (config is None or "format" not in config):

@@ -1,8 +1,8 @@
-"""Rules between fields of a request. The shapes of single fields are in request_shapes.py.
+"""Rules between fields of a request. request_shapes.py has the shapes of single fields.
 
-Anthropic refuses more than this: a result that answers no call, a call left without a result, blank texts,
-more than four cache breakpoints, prefill for newer models, sampling with adaptive thinking. Clients send
-all of them, translation has an answer to each, and a refusal would only end the session.
+Anthropic refuses more: a result that answers no call, a call without a result, blank texts, more than four
+cache breakpoints, prefill for newer models, sampling with adaptive thinking. Clients send all of these, the
+translation handles each, and an error would only end the session.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MIN_TOP_P_WITH_THINKING = 0.95
 
 
 def check_rules(request: MessagesRequest) -> None:
-    """Raises InvalidRequest."""
+    """Check all rules. Raises InvalidRequest."""
     check_content(request.messages)
     check_tool_names(request.tools or ())
     check_tool_choice(request)
@@ -31,7 +31,8 @@ def check_rules(request: MessagesRequest) -> None:
 
 
 def check_content(messages: list[dict[str, Any]]) -> None:
-    """Only a final assistant message may be empty, and a system message that changes the effort."""
+    """Check for empty content: only a final assistant message and a system message that changes the effort
+    may be empty."""
     last = len(messages) - 1
     for index, message in enumerate(messages):
         if message.get("content") or (index == last and message["role"] == "assistant"):
@@ -69,7 +70,8 @@ def check_tool_choice(request: MessagesRequest) -> None:
 
 
 def _may_have_tool(request: MessagesRequest, wanted: str) -> bool:
-    """Deferred tools and those added by messages count. True for any name when there is a toolset."""
+    """True when the request has the tool; deferred tools and those added by messages count. With a toolset
+    any name passes."""
     added = (defined_tool(addition) or addition["tool"] for addition in _additions(request))
     names = [name_of_tool(tool) for tool in (*(request.tools or ()), *added)]
     return wanted in names or None in names
@@ -83,7 +85,8 @@ def _additions(request: MessagesRequest) -> Iterator[Mapping[str, Any]]:
 
 
 def check_thinking(request: MessagesRequest) -> None:
-    """Check what excludes thinking with a budget. Adaptive thinking gives way to it."""
+    """Check what excludes thinking with a budget. Adaptive thinking is not checked: it is left out where it
+    cannot be."""
     budget = _budget_of(request.thinking) or 0
     if request.max_tokens and budget >= request.max_tokens and not _thinks_between_calls(request):
         raise InvalidRequest("max_tokens: must be greater than `thinking.budget_tokens`")
@@ -119,7 +122,7 @@ def _budget_of(thinking: Mapping[str, Any] | None) -> int | None:
 
 
 def _thinks_between_calls(request: MessagesRequest) -> bool:
-    """Interleaved thinking: the budget is that of the whole turn, not of one answer."""
+    """True for interleaved thinking, whose budget covers the whole turn instead of one answer."""
     return INTERLEAVED_THINKING in request.betas and bool(request.tools)
 
 

@@ -220,7 +220,7 @@ WEB_SEARCH_RESULT = variants(
 
 
 def web_search_content(value: Any) -> None:
-    """A list of results, or one error."""
+    """Check a list of results, or one error."""
     if isinstance(value, list):
         list_of(WEB_SEARCH_RESULT)(value)
     else:
@@ -263,7 +263,8 @@ SOURCES_OF_URLS = variants(
 
 
 def input_schema(value: Any) -> None:
-    """Nothing more: the schemas that MCP servers hand out are often wrong, and translation mends them."""
+    """Check that the schema is an object and nothing more: schemas of MCP servers are often wrong, and the
+    translation repairs them."""
     an_object(value)
     if value.get("type") not in (None, "object"):
         raise Mismatch("Input should be 'object'", "type")
@@ -356,7 +357,7 @@ NEWER_TOOL = shape(name=tool_name)
 
 
 def tool(value: Any) -> None:
-    """No type means ``custom``. A newer type is only asked for a legal name, if it has one at all."""
+    """Check a tool. No type means ``custom``. Of a newer type only the name is checked, if it has one."""
     an_object(value)
     kind = value.get("type") or "custom"
     if type(kind) is not str:
@@ -424,7 +425,7 @@ SYSTEM_BLOCKS: dict[str, Check] = {"text": TEXT, **TOOL_CHANGES}
 
 
 def content_of(blocks: dict[str, Check], **only_in: dict[str, Check]) -> Check:
-    """A text, or a list of blocks; ``only_in`` names the blocks that only another role may send."""
+    """Check a text or a list of blocks. ``only_in`` names blocks that only another role may send."""
     misplaced = {
         block: f"`{block}` blocks may only be in `{role}` messages"
         for role, others in only_in.items()
@@ -529,7 +530,7 @@ SKILL = shape({"skill_id": string, "type": one_of("anthropic", "custom")}, versi
 
 
 def request_body(messages: Check, sampling: dict[str, Check]) -> Check:
-    """Without ``max_tokens``, which only one of the two endpoints requires."""
+    """Check a body. ``max_tokens`` is left out, since only one of the two endpoints requires it."""
     return shape(
         {"model": model_name, "messages": messages},
         max_tokens=integer_of_at_least(0),

@@ -1,10 +1,10 @@
-"""The events of a streamed message, and the order they come in.
+"""The events of a streamed message, and their order.
 
     stream   := message_start block* message_delta message_stop     (a ping anywhere, an error may end it)
-    block(i) := content_block_start(i) content_block_delta(i)* content_block_stop(i)      i = 0, 1, 2, ...
+    block(i) := content_block_start(i) content_block_delta(i)* content_block_stop(i)     i = 0, 1, 2, ...
 
-The official SDKs rebuild the message from these events alone (``accumulate_event`` in
-anthropic-sdk-python). An event is a plain dict, ready to be encoded.
+The official SDKs rebuild the message from these events alone (``accumulate_event`` in anthropic-sdk-python).
+An event is a plain dict, ready to be encoded.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def message_start(message_id: str, model: str, usage: Usage) -> StreamEvent:
 
 
 def whole_block(index: int, block: dict[str, Any]) -> list[StreamEvent]:
-    """All events of a complete block. Clients read texts and inputs from deltas only."""
+    """Return all events of a complete block. Clients read texts and inputs from deltas only."""
     if block["type"] == "text":
         return [text_start(index), text_delta(index, block["text"]), content_block_stop(index)]
     if "input" in block:
@@ -82,7 +82,7 @@ def input_json_delta(index: int, partial_json: str) -> StreamEvent:
 
 
 def text_in(events: Iterable[StreamEvent]) -> str:
-    """All text of these events."""
+    """Join the text deltas of these events."""
     return "".join(event["delta"]["text"] for event in events if "text" in event.get("delta", ()))
 
 
@@ -91,7 +91,7 @@ def content_block_stop(index: int) -> StreamEvent:
 
 
 def message_delta(stop_reason: str, usage: Usage, stop_sequence: str | None = None) -> StreamEvent:
-    """``usage`` is cumulative: clients overwrite what they have with every number in it."""
+    """Build the event. ``usage`` is cumulative: clients overwrite their numbers with each one in it."""
     delta = {"stop_reason": stop_reason, "stop_sequence": stop_sequence}
     return {"type": "message_delta", "delta": delta, "usage": usage}
 

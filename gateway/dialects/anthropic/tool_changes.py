@@ -1,4 +1,4 @@
-"""The tools that a request has: their names, and how its messages change them. Of checked messages."""
+"""The tools of a checked request: their names, and how its messages change them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ TOOL_CHANGES = frozenset({"tool_addition", "tool_removal"})
 
 
 def name_of_tool(tool: Mapping[str, Any]) -> str | None:
-    """Its ``name``, or that within ``function`` or ``custom`` as in other APIs. None for toolsets."""
+    """Return a tool's ``name``, or that within ``function`` or ``custom`` as in other APIs. None for
+    toolsets."""
     for holder in (tool, tool.get("function"), tool.get("custom")):
         name = holder.get("name") if isinstance(holder, dict) else None
         if isinstance(name, str) and name:
@@ -31,7 +32,7 @@ def tool_changes(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str,
 
 
 def defined_tool(change: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The tool that a change holds whole: as a ``tool_definition``, or in the form of other APIs."""
+    """Return the tool that a change defines: as a ``tool_definition``, or in the form of other APIs."""
     tool = change.get("tool")
     if not isinstance(tool, dict):
         return None
@@ -40,7 +41,7 @@ def defined_tool(change: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def changed_tool_name(change: Mapping[str, Any]) -> str | None:
-    """None for tools of MCP servers and for unknown types."""
+    """Return the name of the changed tool; None for tools of MCP servers and for unknown types."""
     defined = defined_tool(change)
     if defined is not None:
         return name_of_tool(defined)
