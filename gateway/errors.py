@@ -104,7 +104,7 @@ class PermissionDenied(GatewayError):
 
 
 class PromptTooLong(InvalidRequest):
-    """More tokens than the model takes."""
+    """The prompt has more tokens than the model takes."""
 
 
 class NotFound(GatewayError):
@@ -113,7 +113,7 @@ class NotFound(GatewayError):
 
 
 class RequestTimedOut(GatewayError):
-    """The prompt has more tokens than the model takes."""
+    """The request took too long to arrive."""
 
     status = 408
     error_type = "timeout_error"

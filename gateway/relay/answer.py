@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE_SECONDS = 10.0
 WHOLE_ANSWER_BYTES = 64 * 1024 * 1024
-"""Of the upstream's bytes, for an answer that is kept in memory until it is complete."""
+"""The limit on the upstream's bytes of an answer that is kept in memory until it is complete."""
 
 
 class Answer:
-    """Made by `begin`; whoever holds one must `close` it, read or not."""
+    """An answer that has begun. Made by `begin`; the caller must `close` it, read or not."""
 
     def __init__(
         self, response: Response, stream: MessageStream, model_id: str, account: PooledAccount
@@ -37,7 +37,7 @@ class Answer:
         self.model_id = model_id
         self.lease: Lease | None = None
         self.on_failure: Callable[[Failure], Awaitable[None]] = _forget
-        """Called with an error of the upstream's in the middle of the answer."""
+        """Called with the upstream's error in the middle of the answer."""
         self._account = account
         self._response = response
         self._stream = stream
@@ -47,15 +47,16 @@ class Answer:
         self._was_read_to_its_end = False
         self._received_bytes = 0
         self._content_at = time.monotonic()
-        """When something of the answer came last. Comments, empty lines and usage could come for ever."""
+        """When content came last. Comments, empty lines and usage do not count, since they could come for
+        ever."""
         self._failure: UpstreamError | MalformedStream | BrokenAnswer | None = None
 
     @classmethod
     async def begin(
         cls, response: Response, stream: MessageStream, model_id: str, account: PooledAccount
     ) -> Answer:
-        """Reads until there is content, so that whatever fails before can still be tried elsewhere; for at
-        most UPSTREAM_FIRST_BYTE_TIMEOUT_MS in total.
+        """Read until there is content, so that an earlier failure can still be retried; at most
+        UPSTREAM_FIRST_BYTE_TIMEOUT_MS in total.
 
         Raises UpstreamError, EmptyAnswer, MalformedStream or TransportFailed.
         """
@@ -68,14 +69,14 @@ class Answer:
         return answer
 
     async def batches(self) -> AsyncGenerator[list[StreamEvent]]:
-        """Events as they arrive, those that came together in one list; an empty one after ten silent seconds.
+        """Yield events as they arrive, those that arrived together in one list; an empty list after
+        KEEP_ALIVE_SECONDS without any.
 
-        Raises GatewayError when the upstream fails on the way, or sends nothing of the answer for
-        UPSTREAM_IDLE_TIMEOUT_MS.
+        Raises GatewayError when the upstream fails midway, or sends no content for UPSTREAM_IDLE_TIMEOUT_MS.
         """
         first, self._first = self._first, []
         yield first
-        del first  # a stream may be held open for long: what has been sent is not kept
+        del first  # a stream may be held open for long: sent events are not kept
         last_sent = self._content_at = time.monotonic()
         while not self._ended:
             idle_ends_at = self._idle_ends_at
@@ -96,12 +97,12 @@ class Answer:
                 now = time.monotonic()
                 if not events and self._failure is None and now >= self._idle_ends_at:
                     raise _silence()
-                # Bytes without an event, comments for example, tell the client nothing: it needs a ping, too.
+                # Bytes without an event, such as comments, do not reach the client, which then needs a ping.
                 if events or now - last_sent >= KEEP_ALIVE_SECONDS:
                     yield events
                     last_sent = time.monotonic()
                     if events:
-                        self._content_at = last_sent  # a slow reader is no silence of the upstream
+                        self._content_at = last_sent  # a slow reader is not an idle upstream
                 del events
 
     @property
@@ -116,17 +117,17 @@ class Answer:
 
     @property
     def stop_reason(self) -> str:
-        """Empty until it has ended well."""
+        """The stop_reason; empty until the answer has ended well."""
         return self._stream.stop_reason if self._ended else ""
 
     @property
     def may_call_tools(self) -> bool:
-        """Of the client."""
+        """True when the request declares tools of the client."""
         return self._stream.declares_tools
 
     @property
     def grounding_metadata(self) -> dict[str, Any]:
-        """Google's, where sources are wanted: complete at the end of the answer."""
+        """Google's groundingMetadata, when sources are needed; complete at the end of the answer."""
         return self._stream.grounding_metadata
 
     @property
@@ -134,7 +135,7 @@ class Answer:
         return self._stream.usage
 
     async def hold(self, max_characters: int) -> list[StreamEvent]:
-        """All events; none of them leaves before ``say`` has been told which. Raises GatewayError."""
+        """Read all events without sending any; ``set_events`` sets those to send. Raises GatewayError."""
         held: list[StreamEvent] = []
         size = 0
         async for events in self.batches():
@@ -144,12 +145,12 @@ class Answer:
                 raise UpstreamFailed(f"The answer has more than {max_characters:,} characters.")
         return held
 
-    def say(self, events: list[StreamEvent]) -> None:
-        """What leaves of an answer that was held."""
+    def set_events(self, events: list[StreamEvent]) -> None:
+        """Set the events to send of an answer that was held."""
         self._first = events
 
     async def message(self) -> dict[str, Any]:
-        """The whole message, for a client that did not ask for a stream. Raises GatewayError."""
+        """Read the whole message, for a request without streaming. Raises GatewayError."""
         collector = MessageCollector()
         async for events in self.batches():
             if self._received_bytes > WHOLE_ANSWER_BYTES:
@@ -160,8 +161,8 @@ class Answer:
         return collector.message()
 
     def close(self) -> None:
-        """A finished connection is kept for the next request; any other is closed at once, so that the
-        upstream stops working for nobody. The account is given back."""
+        """Release the account and the connection. A connection whose answer was read to its end is kept for
+        the next request; any other is closed, so that the upstream stops generating."""
         if self._was_read_to_its_end:
             self._response.release()
         else:
@@ -176,14 +177,14 @@ class Answer:
                 self._first += await self._next_events(deadline - time.monotonic())
                 self._raise_failure()
                 if not self._first and time.monotonic() >= deadline:
-                    raise TimeoutError  # whatever drips
+                    raise TimeoutError  # data without content may arrive for ever
         except TimeoutError as error:
             raise TransportTimedOut(f"no content within {first_byte_seconds:.0f} s") from error
         except BrokenAnswer as error:
             raise TransportFailed(f"the answer broke off: {error}") from error
 
     async def _next_events(self, timeout_seconds: float) -> list[StreamEvent]:
-        """What came before a failure is handed out first; `_raise_failure` follows with the rest."""
+        """Return the events before a failure; `_raise_failure` raises it afterwards."""
         data = await self._response.read(timeout_seconds)
         self._received_bytes += len(data)
         events: list[StreamEvent] = []
@@ -215,4 +216,4 @@ def _characters_in(event: StreamEvent) -> int:
 
 
 async def _forget(failure: Failure) -> None:
-    """Before the answer belongs to a lease."""
+    """Used until the answer has a lease."""

@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """What is sent for one upstream model, whichever account sends it."""
+    """A request translated for one upstream model, the same for each account that sends it."""
 
     request: MessagesRequest
     model: UpstreamModel
     translated: TranslatedRequest
     session_id: str
-    """Google's name for the conversation."""
+    """Google's id of the conversation."""
 
 
 @dataclass(slots=True)
@@ -53,16 +53,16 @@ class RequestContext:
     """The state of one client request. Times are seconds since the epoch."""
 
     session_id: str
-    """Google's name for the conversation."""
+    """Google's id of the conversation."""
     conversation: str
-    """The gateway's name for it, by which its turns stay with one account."""
+    """The gateway's id of the conversation, by which its turns stay with one account."""
     started_at: float = field(default_factory=time.time)
     attempts: list[Attempt] = field(default_factory=list)
-    """In order; the last one may be under way."""
+    """In order; the last one may still be running."""
     opened_at: float = field(default_factory=time.time)
-    """When the answer was asked for; a structured answer may be asked for twice."""
+    """When the present answer was requested; a structured answer may be requested twice."""
     patience_seconds: float = math.inf
-    """Limits the wait for the first content, where the settings allow more."""
+    """The longest wait for the first content, when it is shorter than the settings allow."""
     is_subagents: bool = False
     """The request is of a subagent, whose user messages were written by the assistant."""
     may_fall_back: bool = True
@@ -70,13 +70,13 @@ class RequestContext:
     deadline: float = math.inf
     """The latest time of the first content."""
     passing_failures: int = 0
-    """Calls with a transient failure, on all accounts and addresses."""
+    """The number of calls with a transient failure, on all accounts and addresses."""
     rounds: int = 0
-    """Pauses made after such failures."""
+    """The number of pauses after transient failures."""
     kind: str = ""
     """The kind of the account that was used last."""
     failed_bases: list[str] = field(default_factory=list)
-    """Base URLs of those calls, in order."""
+    """The base URLs of calls with a transient failure, in order."""
     waited_seconds: float = 0.0
     """Total time in the queue, for limits and in pauses."""
     fallback: bool = False
@@ -84,16 +84,16 @@ class RequestContext:
     unknown_models: set[str] = field(default_factory=set)
     """Names that neither an account's list nor a route has."""
     learned: dict[str, Learned] = field(default_factory=dict)
-    """By the model's listed id."""
+    """What was learned, by the model's listed id."""
     is_in_queue: bool = False
-    """The request waits for an account, or was cancelled while it did."""
+    """True while the request waits for an account, and when it was cancelled while it did."""
     on_failed_attempt: Callable[[Attempt], None] | None = None
     _waited_before: float = 0.0
-    """How much of `waited_seconds` lies before the last attempt began."""
+    """The part of `waited_seconds` before the last attempt began."""
 
     @property
     def seconds(self) -> float:
-        """Since the answer was asked for."""
+        """Seconds since the answer was requested."""
         return time.time() - self.opened_at
 
     def open_again(self, longest_wait_seconds: float) -> None:
@@ -126,7 +126,7 @@ class RequestContext:
         self.is_in_queue = False
 
     def learned_about(self, model: UpstreamModel) -> Learned:
-        """What is known of the accounts that have the model, for an answer that is asked for now."""
+        """What was learned about the model and its accounts, prepared for a new answer."""
         learned = self.learned.get(model.listed_id)
         if learned is None:
             learned = self.learned[model.listed_id] = Learned(AccountRequest("", "", model.listed_id))
@@ -135,7 +135,7 @@ class RequestContext:
 
     @property
     def attempt(self) -> Attempt:
-        """The one under way."""
+        """The running attempt."""
         return self.attempts[-1]
 
     def begin_attempt(self, account: PooledAccount, model_id: str) -> None:
@@ -154,7 +154,7 @@ class RequestContext:
     def end_attempt(
         self, reason: str, decision: str, *, detail: str = "", back_at: float | None = None
     ) -> None:
-        """The one under way has failed. `decision` is what is done next."""
+        """End the running attempt as failed. `decision` is the next step."""
         attempt = self.attempt
         attempt.reason, attempt.detail = truncate(reason, 200), detail
         attempt.decision, attempt.back_at = decision, back_at
@@ -165,6 +165,6 @@ class RequestContext:
 
 
 def session_id_for(seed: str) -> str:
-    """Google's name for a conversation: a minus sign and 63 bits, always the same for one seed."""
+    """Compute Google's id of a conversation: a minus sign and 63 bits, the same for each equal seed."""
     digest = hashlib.sha256(seed.encode("utf-8", "replace")).digest()
     return f"-{int.from_bytes(digest[:8], 'big') >> 1}"

@@ -1,4 +1,4 @@
-"""What was tried, as values, and the sentence made from them for the person who waits. Pure."""
+"""Attempts as values, and the error message that lists them. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.translation.response.usage import NO_TOKENS, Tokens, TokenUsage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What is done after an attempt that failed
+# The next step after a failed attempt
 NEXT_ACCOUNT = "next account"
 NEXT_ADDRESS = "next address"
 SAME_ACCOUNT = "same account again"
@@ -23,36 +23,36 @@ NOBODY_LEFT_TO_TELL = "the client had left"
 SAME_QUESTION = "asked once more"
 WITHOUT_SEARCH = "answered without the search"
 FORESEEN = {NEXT_ACCOUNT, NEXT_ADDRESS, SAME_ACCOUNT, ANOTHER_TRY}
-"""What was to be done next, as far as could be known at that moment."""
+"""Steps that were planned when the attempt failed; the real next attempt may differ from them."""
 NOTICEABLE_WAIT_SECONDS = 0.1
-"""Who waited less has not waited, as far as stories and statistics go."""
+"""A shorter wait counts as none in timelines and statistics."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One account that was asked, or could not be. Times are seconds since the epoch."""
+    """One account that was asked, or that could not be. Times are seconds since the epoch."""
 
     account: str
-    """Shortened: clients see it."""
+    """The shortened address, since clients see it."""
     email: str
-    """Whole: for the operator."""
+    """The whole address, for the operator."""
     model_id: str
     reason: str = ""
-    """What became of it, in plain words; empty while it is under way."""
+    """Why the attempt failed, in plain words; empty while it is running."""
     back_at: float | None = None
     detail: str = ""
-    """More of it, for the operator."""
+    """Further facts, for the operator."""
     endpoint: str = ""
     started_at: float = 0.0
     waited_seconds: float = 0.0
-    """Before it: in the queue, for a limit to end, or between two tries."""
+    """The wait before the attempt: in the queue, for a limit to end, or between two tries."""
     took_seconds: float = 0.0
     decision: str = ""
-    """What was done next."""
+    """The next step after the attempt."""
     usage: TokenUsage | None = None
-    """Still being counted; of an answer under way."""
+    """The counts so far, while the answer is being read."""
     tokens: Tokens = NO_TOKENS
-    """What the upstream had counted in the end."""
+    """The upstream's final counts."""
 
     def for_operator(self, zone: tzinfo = UTC) -> str:
         where = f" at {self.endpoint}" if self.endpoint else ""
@@ -60,7 +60,7 @@ class Attempt:
         return f"{self.email} for {self.model_id}{where}: {self.whole_reason}{until} → {self.decision}"
 
     def came_next(self, following: Attempt) -> str:
-        """What was really done after it, which nobody knew when it failed."""
+        """The step that was really taken, which may differ from the one planned at the failure."""
         if following.model_id != self.model_id:
             what = ANOTHER_MODEL
         elif following.email != self.email:
@@ -73,13 +73,13 @@ class Attempt:
 
     @property
     def whole_reason(self) -> str:
-        """For the operator."""
+        """The reason and the details, for the operator."""
         return f"{self.reason} ({self.detail})" if self.detail else self.reason
 
 
 def sentence(model_id: str, attempts: Sequence[Attempt], now: float, zone: tzinfo = UTC) -> str:
-    """For example: 2 accounts tried for claude-sonnet-4-6: ad…@e… quota until 17:03 CEST, gr…@e… no capacity.
-    Next try in 2 h 3 min (17:03 CEST, 15:03 UTC)."""
+    """Build the message, for example: 2 accounts tried for claude-sonnet-4-6: ad…@e… quota until 17:03 CEST,
+    gr…@e… no capacity. Next try in 2 h 3 min (17:03 CEST, 15:03 UTC)."""
     last_of_each = {attempt.email: attempt for attempt in attempts}
     count = len(last_of_each)
     accounts = ", ".join(_one(attempt, now, zone) for attempt in last_of_each.values())

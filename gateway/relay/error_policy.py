@@ -1,6 +1,6 @@
 """What each kind of failure means for the request and for the client.
 
-What a kind means for the account and for the model is the other half, accounts/failures.py.
+What a kind means for the account and for the model is in accounts/failures.py.
 """
 
 from __future__ import annotations
@@ -45,25 +45,29 @@ ACCOUNTS_PAGE = "/admin/accounts/account/"
 
 @dataclass(frozen=True, slots=True)
 class ErrorPolicy:
-    """What is tried next: the same account, the next address, then the next account, unless `ends_request`.
-    And what the client gets when nothing is left to try."""
+    """The next step after a failure, and the error for the client when nothing is left to try.
+
+    The same account is tried first, then the next address, then the next account, unless `ends_request`.
+    """
 
     error: type[GatewayError] = OperatorMustAct
-    """Its status and type."""
+    """The class of the error, which has its status and type."""
     sentence: str = "The upstream failed: {reason}."
-    """For the client, with {label} of the account and {reason}; an upstream's own message goes before it."""
+    """The message for the client, with {label} of the account and {reason}. An upstream's own message
+    replaces it."""
     operator_must: str = ""
-    """About the account: goes before both, because an upstream's message would name projects."""
+    """What the operator must do about the account. It replaces `sentence` and the upstream's message, which
+    would name projects."""
     same_account_tries: int = 0
-    """So often is the same account asked again for one request, after what may mend it."""
+    """How often the same account is asked again for one request, when that may help."""
     same_account: str = SAME_ACCOUNT
-    """The decision that is logged then."""
+    """The decision to log when the same account is asked again."""
     next_address: bool = False
-    """Another base URL may answer otherwise, for the same account."""
+    """True when another base URL may answer otherwise, for the same account."""
     ends_request: bool = False
-    """Each account would get the same answer."""
+    """True when each account would give the same answer."""
     is_passing: bool = False
-    """The next call may succeed; one of UPSTREAM_CALL_LIMIT calls, in rounds with pauses between them."""
+    """True for a transient failure: one of UPSTREAM_CALL_LIMIT calls, in rounds with pauses between them."""
 
 
 _LIMIT = ErrorPolicy(RateLimited)
@@ -86,7 +90,7 @@ ERROR_POLICIES: dict[FailureKind, ErrorPolicy] = {
     FailureKind.UNKNOWN_LIMIT: replace(_LIMIT, next_address=True),
     FailureKind.CAPACITY: ErrorPolicy(Overloaded),
     FailureKind.SERVER_ERROR: _PASSING,
-    # The token at hand may be dead, and so may the one that another server has stored since.
+    # Both the token in memory and the one that another server has stored may be invalid.
     FailureKind.ACCESS_TOKEN_REFUSED: ErrorPolicy(operator_must="sign it in again", same_account_tries=2),
     FailureKind.NO_LICENCE: ErrorPolicy(
         operator_must="get it a licence for this model, or switch it off", next_address=True
@@ -116,14 +120,15 @@ ERROR_POLICIES: dict[FailureKind, ErrorPolicy] = {
 }
 
 CLEARLY_TOO_LONG = 1.3
-"""So many times the model's maximum, by our estimate, which is good to about 30 % at first."""
+"""A prompt whose estimate exceeds the model's maximum by this factor is too long. The estimate is good to
+about 30 % at first."""
 
 
 def named_if_too_long(error: UpstreamError, estimate: int, maximum: int | None) -> UpstreamError:
-    """Give a prompt that is too long its kind and Anthropic's words, whatever kind it was.
+    """Return the error as PROMPT_TOO_LONG with Anthropic's message, if that is what it means.
 
-    Gemini answers some of them with 500 INTERNAL (ai.google.dev, Troubleshooting): then the estimate of
-    tokens decides. By itself it never rejects a request.
+    Gemini answers some prompts that are too long with 500 INTERNAL (ai.google.dev, Troubleshooting): then the
+    estimate of tokens decides. The estimate alone never rejects a request.
     """
     too_long = prompt_too_long(error.body)
     if too_long is None and error.status == 500 and estimate > (maximum or math.inf) * CLEARLY_TOO_LONG:
@@ -142,17 +147,17 @@ def named_if_too_long(error: UpstreamError, estimate: int, maximum: int | None) 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a call to the upstream, or what must come before it, came to nothing."""
+    """The failure of a call to the upstream, or of a step before it."""
 
     kind: FailureKind
     reason: str
-    """In plain words, without an e-mail address, a project or a word of the request."""
+    """In plain words, without an e-mail address, a project or any part of the request."""
     detail: str = ""
-    """More about the account, for the operator alone."""
+    """Further facts about the account, for the operator only."""
     error: UpstreamError | None = None
-    """Of the model call itself."""
+    """The upstream's error; None when the call did not get one."""
     is_of_call: bool = True
-    """False: there was no model call, and the account's score and cooldowns stay as they are."""
+    """False when there was no model call; the account's score and cooldowns are then unchanged."""
 
     @property
     def policy(self) -> ErrorPolicy:
@@ -160,11 +165,11 @@ class Failure:
 
     @property
     def wait_seconds(self) -> float | None:
-        """None: the upstream names no time."""
+        """The wait that the upstream named; None when it named none."""
         return self.error.wait_seconds if self.error is not None else None
 
     def as_error(self, account: PooledAccount, what: str = "No account can answer") -> GatewayError:
-        """What the client gets when no other account can answer; `what` has become of the request."""
+        """The client's error when no other account can answer. `what` begins its message."""
         policy = self.policy
         if policy.operator_must:
             must = f"The operator must {policy.operator_must}, at {ACCOUNTS_PAGE}"
@@ -178,7 +183,7 @@ class Failure:
 
 
 FAILURES = (UpstreamError, TransportFailed, EmptyAnswer, MalformedStream, *AccountErrors)
-"""The exceptions that `failure_of` takes."""
+"""The exceptions that `failure_of` accepts."""
 
 
 def failure_of(error: Exception) -> Failure:
@@ -205,8 +210,8 @@ KINDS_BEFORE_CALL = {
     NoProject: FailureKind.NO_PROJECT,
     DatabaseDown: FailureKind.DATABASE_DOWN,
 }
-"""Of exceptions by which the access token or the project cannot be had. Any other: the token endpoint or Code
-Assist is down, or answers something new."""
+"""Kinds of exceptions raised while the access token or the project is fetched. For any other the token
+endpoint or Code Assist is unreachable, or its answer is unknown."""
 
 
 def _kind_before_call(error: Exception) -> FailureKind:
@@ -216,7 +221,7 @@ def _kind_before_call(error: Exception) -> FailureKind:
     return next(kinds, FailureKind.SIGN_IN_FAILED)
 
 
-# What must not reach clients: the operator's projects, and the people who own the accounts.
+# Must not reach clients: the operator's projects, and the owners of accounts.
 IDENTIFIERS = re.compile(
     r"""(?x)
     (?P<before>
@@ -232,8 +237,7 @@ IDENTIFIERS = re.compile(
 
 
 def without_identifiers(text: str, *known: str) -> str:
-    """Project ids, project numbers and e-mail addresses become `…`, and so do the `known` ones, wherever they
-    stand; all else stays as it is."""
+    """Replace project ids, project numbers, e-mail addresses and the `known` texts by `…`."""
     for identifier in filter(None, known):
         text = text.replace(identifier, "…")
     return IDENTIFIERS.sub(lambda found: f"{found['before'] or ''}…", text)

@@ -1,9 +1,9 @@
-"""Failover: which account is asked next for one model, until one answers or none is left that could.
+"""Failover: the next account for one model, until one answers or none is left that could.
 
 An error about a limit or the account moves on to the next account, until each was asked once. A transient
 failure (connection, 5xx, silence, an empty answer) costs one of UPSTREAM_CALL_LIMIT calls: the first few
-follow at once, each on another account or address where there is one; those after them wait for pauses that
-grow, at most MAX_RETRIES of them. The pool decides which account and when (`Pool.acquire`).
+follow at once, each on another account or address where there is one; later ones follow after growing pauses,
+at most MAX_RETRIES of them. The pool decides which account and when (`Pool.acquire`).
 """
 
 from __future__ import annotations
@@ -36,24 +36,27 @@ if TYPE_CHECKING:
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 8.0
 CAPACITY_WAIT_SECONDS = 5.0
-"""From the start of a request: the longest wait for a backoff that its own report has begun."""
+"""The longest wait, from the start of a request, for a backoff that its own report has begun."""
 
 
 @dataclass(slots=True)
 class Failover:
-    """One client request and one model."""
+    """The attempts of one client request with one model."""
 
     accounts: AccountsService
     caller: ModelCaller
     model_unknown: Callable[[str], GatewayError]
-    """Makes the error for the name of a model that no account knows."""
+    """Builds the error for a model name that no account knows."""
     prepared: PreparedRequest
     context: RequestContext
     learned: Learned
 
     async def answer(self, *, may_wait: bool, may_pause: bool = True) -> Answer:
-        """Raises GatewayError. Without `may_wait` neither a limit nor missing capacity is waited for, without
-        `may_pause` there is no round after a pause."""
+        """Return the answer of the first account that gives one. Raises GatewayError.
+
+        Without `may_wait` neither a limit nor missing capacity is waited for; without `may_pause` there is no
+        round after a pause.
+        """
         context = self.context
         while True:
             lease = await self.accounts.pool.acquire(
@@ -68,7 +71,8 @@ class Failover:
                 await self._before_next_call(may_pause=may_pause)
 
     async def _try_account(self, lease: Lease) -> Answer | Failure:
-        """The lease goes with the answer, or back. Raises GatewayError where no account would do better."""
+        """Try one account. The lease goes to the answer, or is released. Raises GatewayError when no other
+        account could do better."""
         answer = None
         try:
             answer = await self.caller.send(lease, self.prepared, self.context)
@@ -84,10 +88,10 @@ class Failover:
         answer.on_failure = partial(_learn_after_content, self.accounts, lease)
         return answer
 
-    # What a failure teaches
+    # Consequences of a failure
 
     async def _learn_from(self, failure: Failure, lease: Lease) -> None:
-        """Raises the client's error when no other account would do better."""
+        """Record the failure. Raises the client's error when no other account could do better."""
         account, policy, request = lease.account, failure.policy, self.learned.request
         back_at = self._cool_down(failure, lease)
         error = failure.as_error(account)
@@ -106,13 +110,13 @@ class Failover:
         elif failure.kind is FailureKind.CAPACITY:
             deadline = self.context.opened_at + CAPACITY_WAIT_SECONDS
             request.report_no_capacity(account.id, failure.wait_seconds, deadline)
-        elif back_at is None:  # a limit ends by itself, and the pool knows when
+        elif back_at is None:  # the pool knows when a limit ends
             request.refused.add(account.id)
         await _take_out_of_use(self.accounts, account, failure)
 
     def _cool_down(self, failure: Failure, lease: Lease) -> float | None:
-        """When the account is back from its limit. A transient failure is the account's only when no address
-        is left that could be to blame."""
+        """Start the account's cooldown; returns the end of a limit. A transient failure counts against the
+        account only when no untried address is left."""
         endpoint = self.context.attempt.endpoint
         if failure.policy.is_passing and endpoint:
             self.context.failed_bases.append(endpoint)
@@ -130,12 +134,13 @@ class Failover:
     # Transient failures
 
     async def _before_next_call(self, *, may_pause: bool) -> None:
-        """Return at once, or after a pause, when there may be another call. Raises GatewayError."""
+        """Decide about another call after a transient failure: return at once, or after a pause. Raises
+        GatewayError."""
         context, request, pool = self.context, self.learned.request, self.accounts.pool
         context.passing_failures += 1
         why = Unavailable(pool.snapshot(request), pool.waiting)
         if not without(why.snapshot.ready, request.excluded):
-            return  # a limit is waited for now, if it is worth it
+            return  # the pool then decides whether to wait for a limit
         if context.passing_failures >= settings.UPSTREAM_CALL_LIMIT:
             raise final_error(context, self.learned, why)
         has_another = bool(without(why.snapshot.free, request.excluded.union(request.failed)))
@@ -151,15 +156,15 @@ class Failover:
 
 
 async def _learn_after_content(accounts: AccountsService, lease: Lease, failure: Failure) -> None:
-    """After an error in the middle of an answer nothing is tried again, but the account may be at its limit,
-    or have to leave the pool."""
+    """Record an error in the middle of an answer. Nothing is retried, but the account may be at its limit, or
+    have to leave the pool."""
     if not failure.policy.is_passing:
         accounts.pool.failed(lease, failure.kind, failure.wait_seconds)
     await _take_out_of_use(accounts, lease.account, failure)
 
 
 async def _take_out_of_use(accounts: AccountsService, account: PooledAccount, failure: Failure) -> None:
-    """When it needs the operator."""
+    """Take the account out of use if the failure requires the operator."""
     if state := ACCOUNT_POLICIES[failure.kind].state:
         error = failure.error
         reason, link = (error.message, error.link) if error is not None else (failure.detail, "")
@@ -167,7 +172,7 @@ async def _take_out_of_use(accounts: AccountsService, account: PooledAccount, fa
 
 
 def _calls_without_pause() -> int:
-    """So many that one is left for each round after a pause."""
+    """The number of calls before the first pause, so that one is left for each round after a pause."""
     rounds: int = live("MAX_RETRIES")
     limit: int = settings.UPSTREAM_CALL_LIMIT
     return max(1, limit - rounds)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from gateway.relay.context import Learned, RequestContext
 
 RETRY_BY_ITSELF_SECONDS = 60.0
-"""Claude Code waits this long for a `retry-after` and gives up at once when it is longer."""
+"""The longest `retry-after` for which Claude Code waits; it gives up at once on a longer one."""
 BUSY_RETRY_SECONDS = 5.0
 SHORT_BACKOFF_SECONDS = 3.0
 
 
 def final_error(context: RequestContext, learned: Learned, why: Unavailable) -> GatewayError:
-    """The error when no account will answer for the model. What is over soonest comes first: a backoff of the
-    model, busy accounts, an upstream with transient failures, limits."""
+    """Build the error of a request that no account will answer. The first that applies of: a backoff of the
+    model, busy accounts, transient failures of the upstream, limits."""
     if why.is_queue_full:
         return Overloaded("Too many requests wait already.", retry_after_seconds=10)
     snapshot, excluded = why.snapshot, learned.request.excluded
@@ -62,7 +62,8 @@ def _with_all_attempts(
 
 
 def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:
-    """Without `retry-after` unless it is short: a client that has another model is to switch, not to wait."""
+    """The error for a model without capacity. It has `retry-after` only if that is short: a client that has
+    another model should switch instead of waiting."""
     said = f"{model_id} has no capacity at the moment, whichever account asks."
     wait = until - now
     retry_after = wait if wait <= SHORT_BACKOFF_SECONDS else None

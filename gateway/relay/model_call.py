@@ -1,7 +1,5 @@
-"""One account is asked: translate, call, and read until there is content.
-
-What another call with the same account may mend is tried here.
-"""
+"""The call of one account: translate, call, and read until there is content. Retries that may help with the
+same account are made here."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.translation.signatures import SignatureStore
 
 SHORT_LIMIT_SECONDS = 3.0
-"""A limit this short is waited out with the account whose prompt cache is warm."""
+"""Limits up to this length are waited out with the same account, which has the prompt cached."""
 SHORT_LIMIT_TRIES = 3
 
 
@@ -46,12 +44,13 @@ class ModelCaller:
         self._translator = translator
 
     def bases(self, prepared: PreparedRequest, context: RequestContext) -> list[str]:
-        """Base URLs for the kind of account that was asked last; those that have failed this request least
-        often come first."""
+        """Base URLs for the kind of account that was asked last; those with the fewest failures in this
+        request come first."""
         return _bases(self._upstreams[context.kind], prepared, context)
 
     async def send(self, lease: Lease, prepared: PreparedRequest, context: RequestContext) -> Answer:
-        """Raises what error_policy.FAILURES lists; the attempt in `context` is then still open."""
+        """Call the account, with retries. Raises what error_policy.FAILURES lists; the attempt in `context`
+        is then still open."""
         mended: Counter[FailureKind] = Counter()
         short_limits = 0
         upstream = self._upstreams[lease.account.kind]

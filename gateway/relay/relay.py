@@ -1,9 +1,8 @@
 """One request from beginning to end: which model answers it, and by when.
 
-Choose a model, have it answered by an account (gateway/relay/failover.py), and hand back the answer once
-its first content is there. Until then a failure is met with another account, another model or a wait;
-from then on it belongs to the answer. The order: other accounts, then a fallback model, then waiting,
-then the error.
+The relay chooses a model, has an account answer (gateway/relay/failover.py), and returns the answer once it
+has content. Before that, a failure leads to another account, another model or a wait; after that, it ends the
+answer. The order is: other accounts, then a fallback model, then waiting, then the error.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MODELS_KNOWN_SECONDS = 5
-"""After so long a client may try again when no list of models could be fetched."""
+"""The `retry-after` when no list of models could be fetched."""
 
 
 class Relay:
@@ -67,17 +66,16 @@ class Relay:
         self._translator = translator
         self._caller = ModelCaller(accounts, upstreams, signatures, translator)
         self._offered_in_cli: tuple[Offers, Offers, Offers] = ({}, {}, {})
-        """The lists it was made of, and what may be asked for in header mode cli."""
+        """The two lists it was built from, and the models offered in header mode cli."""
 
     async def open(self, request: MessagesRequest, context: RequestContext) -> Answer:
-        """The answer, once its first content is there. Raises GatewayError.
-
-        Whoever gets the answer must close it: that gives the account back.
-        """
+        """Return the answer, once it has content. The caller must close it, which releases the account.
+        Raises GatewayError."""
         return await self._in_time(self._open(request, context), context)
 
     async def open_search(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
-        """The same, from a model that searches the web, whichever the request names."""
+        """Return the answer of a model that searches the web, whichever model the request names; else as
+        `open`."""
         return await self._in_time(self._open_search(search, request, context), context)
 
     async def _in_time(self, opening: Coroutine[Any, Any, Answer], context: RequestContext) -> Answer:
@@ -92,8 +90,8 @@ class Relay:
         return answer
 
     async def offered_models(self) -> Offers:
-        """What the usable accounts may use. Raises OperatorMustAct when there is no such account, and
-        Unavailable when one has come or gone a moment ago."""
+        """The models that usable accounts offer. Raises OperatorMustAct when there is no usable account, and
+        Unavailable when one was added or removed just now."""
         if not self._pool.accounts:
             await self._accounts.poll_now()
         if not self._pool.accounts:
@@ -102,12 +100,12 @@ class Relay:
         return self._offered()
 
     async def search_models(self) -> list[str]:
-        """Those that search the web, the newest first. Raises OperatorMustAct."""
+        """The models that search the web, the newest first. Raises OperatorMustAct."""
         await self.offered_models()
         return resolution.search_models(self._accounts.offered_models())
 
     def _offered(self) -> Offers:
-        """What may be asked for in the header mode of now; put together when something changes."""
+        """The models offered in the present header mode; built anew only when a list changes."""
         listed, in_cli = self._accounts.offered_models(), self._accounts.cli_models()
         if live("GEMINI_HEADER_MODE") != "cli":
             return listed
@@ -118,8 +116,8 @@ class Relay:
         return offered
 
     def counting_model(self, request: MessagesRequest) -> UpstreamModel:
-        """The model that would answer, as far as is known now. Raises NotFound for a name that is neither
-        routed nor stands for a model on offer; while nothing is offered yet, any name will do."""
+        """The model that would answer, as far as is known. Raises NotFound for a name that is neither routed
+        nor resolves to an offered model; while none is offered yet, any name is accepted."""
         offered = self._offered()
         routed = self._routes().route(request.model).upstream_model
         model_id = routed or resolution.resolve(request.model, offered, _asks_for_thinking(request))
@@ -158,13 +156,14 @@ class Relay:
     async def _try_substitutes(
         self, chain: list[str], request: MessagesRequest, context: RequestContext, error: GatewayError
     ) -> Answer | None:
-        """Each is given the client's own request anew; one that cannot take it is passed over."""
+        """Try the fallback models in order, each with the client's original request. None when none of them
+        answers."""
         for model_id in chain:
             try:
                 prepared = await self._prepare(model_id, request, context)
                 answer = await self._failover(prepared, context).answer(may_wait=False, may_pause=False)
             except GatewayError as failure:
-                # Not its sentence: that may quote the request.
+                # Without its message, which may quote the request.
                 logger.warning("The fallback %s failed: %d %s", model_id, failure.status, failure.error_type)
             else:
                 context.fallback = True
@@ -175,7 +174,7 @@ class Relay:
         self, model_id: str, request: MessagesRequest, context: RequestContext
     ) -> PreparedRequest:
         mode, offered = live("GEMINI_HEADER_MODE"), self._offered()
-        # A route may name a model as another header mode does.
+        # A route may have the model's name in another header mode.
         offer = offered.get(model_id) or offered.get(upstream_model(model_id, header_mode=mode).listed_id)
         model = upstream_model(
             model_id,
@@ -193,7 +192,7 @@ class Relay:
     # Models that search the web
 
     async def _open_search(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
-        """From the first that is not at its limit; from the very first, if it takes waiting."""
+        """Use the first model that is not at its limit; if all are, wait for the first one."""
         models = await self.search_models()
         plans = [await self._search_plan(one, search, request, context) for one in models]
         if not plans:
@@ -213,7 +212,7 @@ class Relay:
         translated = await self._translator.translate_search(search, request, model)
         return PreparedRequest(request, model, translated, context.session_id)
 
-    # What the client hears in the end
+    # Errors
 
     def _timed_out(self, context: RequestContext) -> GatewayError:
         waited = f"No answer began within {context.seconds:.0f} s"
@@ -249,11 +248,11 @@ class Relay:
 
 
 def _longest_wait() -> float:
-    """Seconds to the first content: the client's own patience in INFINITE_RETRY_MODE; 0: no wait at all."""
+    """Seconds to the first content: without limit in INFINITE_RETRY_MODE; 0: no wait at all."""
     return math.inf if live("INFINITE_RETRY_MODE") else live("MAX_WAIT_BEFORE_ERROR_MS") / 1000
 
 
 def _asks_for_thinking(request: MessagesRequest) -> bool | None:
-    """None when the request says nothing of it."""
+    """Whether thinking is on; None when the request does not set it."""
     kind = (request.thinking or {}).get("type")
     return None if kind is None else kind != "disabled"

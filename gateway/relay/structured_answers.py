@@ -1,7 +1,8 @@
-"""Structured answers: held until they are complete and fit, asked for once more when they do not.
+"""Structured answers: held until they are complete, checked, and requested once more when they do not fit the
+schema.
 
-What is held has not left, so a wrong answer can still become a right one. The relay's limit on waiting ends
-with the first content; holding comes after it, within the time in which clients are sent pings.
+Nothing of a held answer has been sent, so a wrong one can still be replaced. The relay's limit on waiting
+ends with the first content; while an answer is held after that, the client gets pings.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ DOES_NOT_FIT = "answered with JSON that does not fit the schema"
 
 
 async def open_structured(relay: Relay, request: MessagesRequest, context: RequestContext) -> Answer:
-    """As ``relay.open``, for a request with a schema: the answer is complete. Raises GatewayError."""
+    """As ``relay.open``, for a request with a schema. The returned answer is complete. Raises
+    GatewayError."""
     schema = AnswerSchema(requested_schema(request))
     first = await relay.open(request, context)
     events, problem = await _held(first, schema, context)
     if problem is None:
-        first.say(events)
+        first.set_events(events)
         return first
     first.close()
     context.end_attempt(DOES_NOT_FIT, SAME_QUESTION)
@@ -48,14 +50,14 @@ async def open_structured(relay: Relay, request: MessagesRequest, context: Reque
         context.end_attempt(DOES_NOT_FIT, TOLD_THE_CLIENT)
         raise _upstream_error(problem)
     spent = first.usage.as_anthropic()
-    second.say([_with_usage(event, spent) for event in events])
+    second.set_events([_with_usage(event, spent) for event in events])
     return second
 
 
 async def _held(
     answer: Answer, schema: AnswerSchema, context: RequestContext
 ) -> tuple[list[StreamEvent], UnfitAnswer | None]:
-    """The events that may leave, or those that came and what is wrong with them."""
+    """Return the events to send and None, or all events and why the answer does not fit."""
     try:
         events = await answer.hold(MAX_HELD_CHARACTERS)
     except BaseException as error:
@@ -66,17 +68,17 @@ async def _held(
     if any(map(_begins_call, events)) and not answer.may_call_tools:
         return events, UnfitAnswer("the answer is a call of a tool that does not exist")
     if answer.stop_reason != "end_turn":
-        return events, None  # cut short, refused, or a call of the client's own tool: no final answer
+        return events, None  # truncated, refused, or a call of the client's own tool: no final answer
     try:
-        truncate = schema.fit(_answer_in(events))
+        text = schema.fit(_answer_in(events))
     except UnfitAnswer as problem:
         return events, problem
-    return _with_text(events, truncate), None
+    return _with_text(events, text), None
 
 
 def _answer_in(events: list[StreamEvent]) -> str:
-    """The last text when it is JSON and nothing else, as the arguments of the answer's function are; whatever
-    JSON came before it is none of the answer. Otherwise all that was said."""
+    """Return the last text if it is nothing but JSON, as the arguments of the answer's function are; JSON
+    before it is then ignored. Otherwise return all text."""
     starts = [number for number, event in enumerate(events) if _begins_text(event)]
     last = stream_events.text_in(events[starts[-1] :]) if starts else ""
     try:
@@ -87,7 +89,7 @@ def _answer_in(events: list[StreamEvent]) -> str:
 
 
 def _with_text(events: list[StreamEvent], text: str) -> list[StreamEvent]:
-    """Thinking as it was, then one text block, then the end."""
+    """Replace the texts by a single text block, behind the thinking."""
     text_indexes = {event["index"] for event in events if _begins_text(event)}
     if text == stream_events.text_in(events) and len(text_indexes) == 1:
         return events
@@ -116,7 +118,7 @@ def _begins_call(event: StreamEvent) -> bool:
 def _with_correction(
     request: MessagesRequest, events: list[StreamEvent], problem: UnfitAnswer
 ) -> MessagesRequest:
-    """The same conversation, with the answer that was wrong and what is wrong with it."""
+    """Add the wrong answer and a correction to the conversation."""
     said = _answer_in(events)
     if not said.strip():
         return request
@@ -129,14 +131,15 @@ def _with_correction(
 
 
 def _upstream_error(problem: UnfitAnswer) -> UpstreamFailed:
-    """The place has names from the answer in it: for the client alone."""
+    """The error for the client. Its place in the answer contains names from the answer, so it is not
+    logged."""
     error = UpstreamFailed(f"The model's answer does not fit the schema of output_config.format: {problem}.")
     error.may_quote_request = True
     return error
 
 
 def _with_usage(event: StreamEvent, spent: dict[str, Any]) -> StreamEvent:
-    """With what the first answer cost."""
+    """Add the usage of the first answer."""
     if event["type"] == "message_start":
         message = event["message"]
         read = {name: count for name, count in spent.items() if not name.startswith("output")}

@@ -1,7 +1,6 @@
-"""Requests for a web search: held until the sources are known, or answered without one and saying so.
-
-Only a search that stands alone is made, because Google's search takes no functions beside it.
-"""
+"""Requests for a web search: held until the sources are known, or answered without one, with a note in the
+answer. Only a request without other tools is searched for, because Google's search accepts no functions
+beside it."""
 
 from __future__ import annotations
 
@@ -40,12 +39,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_HELD_CHARACTERS = 1024 * 1024
-NOT_TO_BE_HAD = (
+SEARCH_ERRORS = (
     InvalidRequest, NotFound, OperatorMustAct, Overloaded, RequestTooLarge, Unavailable, UpstreamFailed,
     UpstreamTimedOut,
 )  # fmt: skip
-"""Of a model and accounts that the client has not named: its own may do. Claude Code asks again for minutes
-without a word when it is told of most of these. InvalidRequest: nobody has seen how Google wants a search."""
+"""Errors after which the request is answered without a search, by the model it names. They are about the
+search model and its accounts, which the client did not name; on most of them Claude Code would silently retry
+for minutes. InvalidRequest: no public report shows the exact form of a search that Google wants."""
 
 
 class WebSearches:
@@ -56,8 +56,8 @@ class WebSearches:
     async def planned(
         self, request: MessagesRequest, search: Search | None
     ) -> tuple[MessagesRequest, Search | None]:
-        """The search to make of that which is asked for, or None and the request as it is answered without
-        one."""
+        """Return the request and its search; or, if it cannot be made, the request with the search's error,
+        and None."""
         if search is None:
             return request, None
         error_code = search.error_code
@@ -68,14 +68,14 @@ class WebSearches:
         return without_search(request, search, error_code, _new_id()), None
 
     async def open(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
-        """The answer, complete, with its sources in front; from the model that was named and without a search
-        when that is not to be had. Raises GatewayError."""
+        """Return the complete answer, with its sources in front. When the search fails, return the answer of
+        the requested model without one. Raises GatewayError."""
         conversation = context.conversation
-        # The conversation stays with its own account, which has its prompt cached.
+        # The conversation itself stays with its account, which has the prompt cached.
         context.conversation += " web search"
         try:
             return await self._searched(search, request, context)
-        except NOT_TO_BE_HAD as error:
+        except SEARCH_ERRORS as error:
             logger.warning("answers without the web search: %d %s", error.status, error.error_type)
         context.conversation = conversation
         return await self._relay.open(without_search(request, search, "unavailable", _new_id()), context)
@@ -91,11 +91,11 @@ class WebSearches:
             raise
         query = query_in(answer.grounding_metadata) or search.query
         text = words_beside(stream_events.text_in(held), found, shown)
-        answer.say(with_search(held, search_blocks(_new_id(), query, shown), text))
+        answer.set_events(with_search(held, search_blocks(_new_id(), query, shown), text))
         return answer
 
     async def _to_show(self, found: list[Source], answer: Answer, search: Search) -> list[Source]:
-        """The account is given back before other servers are asked."""
+        """Select the sources to show. The account is released before other servers are asked."""
         answer.close()
         redirects = Redirects(self._transport, settings.WEB_SEARCH_REDIRECT_URL)
         locations = await redirects.locations([source.address for source in found])
@@ -106,7 +106,7 @@ async def _held(answer: Answer, context: RequestContext) -> list[StreamEvent]:
     try:
         return await answer.hold(MAX_HELD_CHARACTERS)
     except GatewayError as error:
-        is_told = not isinstance(error, NOT_TO_BE_HAD)
+        is_told = not isinstance(error, SEARCH_ERRORS)
         context.end_attempt("broke off", TOLD_THE_CLIENT if is_told else WITHOUT_SEARCH)
         raise
 

@@ -43,7 +43,7 @@ ANTHROPIC = AnthropicDialect()
 
 
 def _version(headers: Mapping[str, str]) -> str:
-    """Anthropic requires the header; without it the oldest rules hold, as for tools written before it."""
+    """The value of anthropic-version; the oldest without the header, which Anthropic requires."""
     return headers.get("anthropic-version", "").partition(",")[0].strip() or OLDEST_VERSION
 
 

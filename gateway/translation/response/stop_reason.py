@@ -82,7 +82,7 @@ def why_it_broke_off(finish_reason: str | None) -> str | None:
 
 
 def error_body_for(finish_reason: str) -> dict[str, Any] | None:
-    """Return Google's error object, as for a refusal before the stream; None for an ordinary reason."""
+    """Return Google's error object for a reason that stands for an error; None for an ordinary reason."""
     if finish_reason not in ERRORS:
         return None
     code, status, message = ERRORS[finish_reason]
