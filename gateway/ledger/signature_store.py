@@ -1,8 +1,8 @@
-"""Gemini's signatures for clients that do not send them back: in memory, with the database behind it.
+"""Gemini's signatures for clients that do not send them back: in memory, backed by the database.
 
-The database is read only for what memory cannot have: a call made before a restart, or on another server with
-the same database. It is the only read before a first byte, runs in a thread for at most half a second, and
-its failure means an unsigned call, never an error.
+The database is read only for signatures that memory cannot have: of calls before a restart, or on another
+server with the same database. It is the only read before a first byte, runs in a thread for at most half a
+second, and when it fails the call is sent unsigned.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REMEMBERED_MISSES = 10_000
 
 
 class StoredSignatures:
-    """A SignatureStore; a mere cache until started. `keep` is called with each signature to be stored."""
+    """A SignatureStore; until started it only caches. `keep` is called with each signature to be stored."""
 
     def __init__(self, keep: Callable[[str, str], None]) -> None:
         self._keep = keep

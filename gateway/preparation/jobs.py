@@ -1,7 +1,5 @@
-"""Functions that a worker process runs on a request it has parsed from a body. Pure.
-
-Each returns a picklable value with no more of the request than its caller needs.
-"""
+"""Functions that a worker process runs on a request parsed from a body. Pure. Each returns a picklable value,
+with no more of the request than its caller needs."""
 
 from __future__ import annotations
 
@@ -31,7 +29,8 @@ if TYPE_CHECKING:
 
 
 class Kept(NamedTuple):
-    """What the gateway keeps besides the body. ``fields`` are those that are not left in the body."""
+    """The parts of a large request that the gateway keeps beside the body: the fields outside of messages,
+    system and tools, a summary, and the ids of calls that need signatures."""
 
     fields: dict[str, Any]
     summary: RequestSummary
@@ -66,7 +65,7 @@ def translate(
     without_thinking: bool,
     token_ratio: float,
 ) -> TranslatedRequest:
-    """Translate a request. Each member of its ``request`` is JSON, as is that of `search`."""
+    """Translate a request into one whose members are JSON."""
     return _with_json(
         translate_request(
             completed(changes, request),
@@ -91,6 +90,6 @@ def search(
 
 
 def _with_json(translated: TranslatedRequest) -> TranslatedRequest:
-    """Write the members of ``request`` as JSON buffers, which are sent without a copy."""
+    """Convert the members of ``request`` to JSON buffers, which are sent to the gateway without a copy."""
     members = {name: PickleBuffer(orjson.dumps(value)) for name, value in translated.request.items()}
     return replace(translated, request=members)

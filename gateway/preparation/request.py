@@ -26,9 +26,9 @@ class RequestSummary:
     tool_count: int
     first_text: str = field(repr=False)
     search: Search | None
-    """The web search asked for."""
+    """The requested web search."""
     typed_messages: list[dict[str, Any]] = field(repr=False)
-    """The user's typed messages, where a safety check is asked for."""
+    """The messages typed by the user, for a request with a safety check."""
 
 
 def summarize(request: MessagesRequest) -> RequestSummary:
@@ -49,8 +49,8 @@ def _first_text(content: str | list[dict[str, Any]]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LargeRequest(MessagesRequest):
-    """A request whose ``messages``, ``system`` and ``tools`` stay in the body; here they hold later additions
-    only.
+    """A request whose ``messages``, ``system`` and ``tools`` stay in the body; the attributes of these names
+    hold additions only.
 
     ``unsigned_calls`` are the calls for which Gemini requires a signature that the client has not sent;
     ``signature_keys`` are the keys of all calls and texts that may have one.

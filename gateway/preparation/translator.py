@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 LARGE_BYTES = 1024 * 1024
 MUCH_STRUCTURE = 30_000
-"""In characters ``{}[],:`` outside of texts; sessions of Claude Code have 25,000 a megabyte. So many take
-about a tenth of a second as schemas of tools, and less elsewhere."""
+"""In characters ``{}[],:`` outside of strings; sessions of Claude Code have 25,000 a megabyte. More are
+translated in a worker: as schemas of tools so many take about a tenth of a second, and less elsewhere."""
 MOST_MENDED_HERE = 10_000
-"""Escapes that may be lone surrogates; joining them takes far longer than parsing."""
+"""Escapes that may be lone surrogates; with more a worker replaces them, which takes far longer than
+parsing."""
 
 
 class ReadRequest(NamedTuple):
@@ -57,7 +58,7 @@ class RequestTranslator:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             if body.count(rb"\ud") + body.count(rb"\uD") > MOST_MENDED_HERE:
-                await count_structure(body)  # few values, but perhaps deeply nested
+                await count_structure(body)  # few values, which may be deeply nested
                 return await self._read_large(body, parser)
             value = parse_json(body)
         refuse_depth(value)

@@ -38,7 +38,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICE)
-    gc.disable()  # a job makes few cycles; they are collected between jobs
+    gc.disable()  # a job creates few cycles; they are collected between jobs
     gc.freeze()
     with Connection(int(sys.argv[1])) as connection, suppress(EOFError, OSError):
         while True:
@@ -47,10 +47,10 @@ def main() -> None:
 
 
 def _outcome(connection: Connection, job: Job) -> Any:
-    """Return the job's result, or the exception it raised.
+    """Run the job and return its result, or the exception it raised.
 
-    The body has no name here, so that its memory is freed once it is parsed. An exception's text is left out
-    when it may quote the body.
+    The body is not bound to a name, so that its memory is freed once it is parsed. An exception's text is
+    left out when it may quote the body.
     """
     function, parser, args, kwargs = job
     try:

@@ -1,4 +1,4 @@
-"""Manages worker processes: started when there is work, ended after a time without.
+"""The pool of worker processes: started when there is work, ended after a time without.
 
 Threads alone would not do: parsing and writing JSON hold Python's lock throughout. A thread waits for each
 process.
@@ -93,7 +93,7 @@ class TranslationWorkers:
         self._is_stopped = True
         for timer in self._idle.values():
             timer.cancel()
-        # callers that wait for one get an error
+        # callers that wait for a worker get an error
         ended = [worker.end() for worker in (*self._busy, *self._idle)]
         self._idle.clear()
         await asyncio.gather(*ended)

@@ -1,8 +1,9 @@
-"""Built-in resolution of model names, and the fallbacks of each model.
+"""Built-in resolution of model names, and the fallbacks of each model. Pure: ids of offered models are
+arguments.
 
-A model is found under any spelling (names.py). When it is not offered, the nearest version of its kind
-answers, and when none of its kind is, the newest of another (`claude-opus-5-5`). Pure: ids of offered models
-are arguments.
+A name is matched with the offered models in any spelling (names.py). When no offered model has that version,
+the nearest version of the same kind is used; when none of the kind is offered, the newest of a substitute
+kind (STANDS_FOR).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from accounts.google.code_assist import ModelOffer
 
-# Kind of model -> kinds that answer when it is not offered in any version, best first.
+# Kind of model -> kinds used instead when no version of it is offered, best first.
 STANDS_FOR: dict[str, tuple[str, ...]] = {
     "opus": ("sonnet", "gemini-pro"),
     "fable": ("opus", "sonnet", "gemini-pro"),
@@ -29,7 +30,7 @@ STANDS_FOR: dict[str, tuple[str, ...]] = {
     "gemini-flash-lite": ("gemini-flash",),
 }
 
-# Kind -> kinds that answer when every account is at its limit, with FALLBACK on.
+# Kind -> kinds used when every account is at its limit, with FALLBACK on.
 FALLBACKS: dict[str, tuple[str, ...]] = {
     "opus": ("gemini-pro", "sonnet"),
     "sonnet": ("gemini-flash", "gemini-pro"),
@@ -40,20 +41,20 @@ FALLBACKS: dict[str, tuple[str, ...]] = {
 
 MAX_HOPS = 3
 
-# Google's internal models (completion in the editor and the like), which users do not choose.
+# Google's internal models, such as those for completion in the editor, which users do not choose.
 INTERNAL = re.compile(r"chat_\d+|tab_.*")
 
 LONGEST_NAME = 200
 NEWEST: Version = (99, 0)
 THINKING_SUFFIX = "-thinking"
-# Preference among the ids of one version, best first: when another kind answers, and when a Gemini model is
-# named without its level.
+# Preference among the ids of one version, best first: for a substitute kind, and for a Gemini model named
+# without its level.
 LEVELS = ("high", "", "medium", "preview", "low", "minimal")
 LEVELS_UNASKED = ("", "preview", "low", "medium", "high", "minimal")
 
 
 def resolve(client_name: str, offered: Collection[str], thinking: bool | None) -> str:
-    """Return the upstream id for a client's name; a name unknown to all tables is returned unchanged.
+    """Return the upstream id for a client's name; a name that no table has is returned unchanged.
 
     `thinking`: True when the request turns it on, False when off, None when it does neither. An offered id
     resolves to itself, or to its sibling with or without thinking when the request asks for that.
@@ -124,7 +125,7 @@ def _those(offered: Iterable[str], fits: Callable[[ModelName], bool]) -> list[st
 
 
 def _nearest(kind: str, version: Version, offered: Iterable[str]) -> list[str]:
-    """Return the ids of the nearest offered version; of two equally near, the newer."""
+    """Return the ids of the nearest offered version; of two equally near, those of the newer."""
     members = _those(offered, lambda one: one.kind == kind)
     numbers = {_number(parse_model_name(one).version) for one in members}
     nearest = min(numbers, key=lambda one: (abs(one - _number(version)), -one), default=0)
@@ -132,7 +133,7 @@ def _nearest(kind: str, version: Version, offered: Iterable[str]) -> list[str]:
 
 
 def _number(version: Version | None) -> int:
-    """Return the version as a number, with a minor one as a hundredth; 0 for none."""
+    """Return a number to compare versions by: major * 100 + minor; 0 for None."""
     return version[0] * 100 + version[1] if version else 0
 
 

@@ -1,4 +1,4 @@
-"""The operator's model routes, in memory. resolution.py decides where no route does. Pure."""
+"""The operator's model routes, in memory. Names without a route are resolved by resolution.py. Pure."""
 
 from __future__ import annotations
 

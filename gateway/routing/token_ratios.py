@@ -1,4 +1,4 @@
-"""The ratio of Google's token counts to our estimates, learnt for each model from its answers. Pure."""
+"""The ratio of Google's token counts to our estimates, learned for each model from its answers. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_MEMORY = 20
-"""In answers: each weighs at least a twentieth, so that a new tokenizer is learnt within a day's work."""
+"""In answers: each weighs at least a twentieth, so that the ratio follows a new tokenizer within a day's
+work."""
 WHOLE_ANSWER_TOKENS = 1_000
 """A shorter prompt weighs less: the text that the gateway and Google add to it distorts its ratio."""
 FURTHEST = 4.0
@@ -19,7 +20,8 @@ MOST_MODELS = 200
 
 
 class Learnt(NamedTuple):
-    """A learnt ratio. ``answers`` is how many it is based on; a short one counts as a fraction."""
+    """A learned ratio. ``answers`` is the number it is based on; one to a short prompt counts as a
+    fraction."""
 
     ratio: float = 1.0
     answers: float = 0.0
@@ -29,7 +31,7 @@ UNKNOWN = Learnt()
 
 
 class TokenRatios:
-    """Ratios by model id. `changed` are those not yet in the database."""
+    """Ratios by model id. `changed` are those not yet stored in the database."""
 
     def __init__(self) -> None:
         self.changed: dict[str, Learnt] = {}
@@ -49,7 +51,7 @@ class TokenRatios:
         self._learnt[model_id] = self.changed[model_id] = learnt
 
     def load(self, stored: Mapping[str, Learnt]) -> None:
-        """Add ratios from the database; those learnt since the start are newer."""
+        """Add ratios from the database, without those learned since the start, which are newer."""
         self._learnt = {**stored, **self._learnt}
 
 

@@ -1,4 +1,4 @@
-"""An answer whose tool calls are checked when it has ended, before its end is sent to the client."""
+"""An answer whose tool calls are checked after its last content, before its end is sent to the client."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CheckedAnswer:
 
 
 class _CallCollector(MessageCollector):
-    """Collects the tool_use blocks alone."""
+    """Collects the tool_use blocks of a stream."""
 
     _is_call = False
 

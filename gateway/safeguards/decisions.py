@@ -1,4 +1,4 @@
-"""The judge's answer into ``tool_uses`` of the client's safeguard_results. Pure.
+"""Conversion of the judge's answer to ``tool_uses`` of the client's safeguard_results. Pure.
 
 A call counts as not flagged only when the whole answer is JSON of the requested form, with exactly one
 decision (member of ``decisions``) for that call, and its outcome is ``not_flagged``. Anything else is
@@ -29,9 +29,10 @@ ToolUses = dict[str, dict[str, Any]]
 """One result for each tool_use id."""
 
 EXPLANATION_CHARACTERS = 500
-"""Without the name of the rule in front."""
+"""The limit of an explanation, without the name of the rule in front."""
 RULE_NAME_CHARACTERS = 80
-"""Claude Code 2.1.332 takes a longer name for a part of the sentence."""
+"""The limit of a rule's name in brackets: Claude Code 2.1.332 shows a longer one as a part of the
+sentence."""
 
 _FENCE = "```"
 
@@ -41,9 +42,11 @@ def unavailable(calls: Sequence[Call], reason: Reason) -> ToolUses:
 
 
 def tool_uses_from(answer: str, calls: Sequence[Call], rules: Mapping[str, str]) -> ToolUses:
-    """Return the results. ``answer`` is the judge's whole answer; ``rules`` are the user's rules by label.
+    """Return one result for each tool_use id. ``answer`` is the judge's whole answer; ``rules`` are the
+    user's rules by label.
 
-    Calls that share an id share one result, which cannot be told apart: it is unavailable.
+    Calls with the same id share one result. Their decisions cannot be told apart, so the result is
+    unavailable.
     """
     decisions = _decisions_in(answer)
     if decisions is None or not {decision["call"] for decision in decisions} <= {

@@ -1,7 +1,8 @@
 """The judge: the model of SAFEGUARDS_MODEL, asked through the relay like any other request.
 
 It has CHECK_SECONDS from the end of the reply, whatever timeouts the settings give other requests, and a row
-of its own in the ledger. A call without a clear decision in time is unavailable; a check never fails a reply.
+of its own in the ledger. Without a clear decision in time a call is unavailable; a failed check never fails
+the reply.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ CHECK_SECONDS = 10.0
 """Time from the end of the reply to the decisions, including all waits and attempts."""
 MAX_ANSWER_CHARACTERS = 256 * 1024
 MAX_CONTEXT_BYTES = 256 * 1024
-"""Size of a classifier_context as JSON. Claude Code's have a few thousand bytes; a prompt of this size takes
+"""The largest classifier_context, in bytes of JSON. Claude Code's have a few thousand; one of this size takes
 a tenth of a second at worst."""
 NO_DECISION = "answered without a decision in the form that was asked for"
 
@@ -57,8 +58,9 @@ DANGEROUS_TOOL_USE = "dangerous_tool_use"
 UNSUPPORTED = {"type": "unsupported"}
 
 TOO_MUCH_TO_JUDGE = {"type": "unavailable", "reason": "input_too_long"}
-"""The status of all calls together. As the result of a single call, the reason makes Claude Code 2.1.332
-shorten the conversation and ask again and again, although the conversation is not what was too long."""
+"""The status of all calls together when they do not fit. As the result of a single call, this reason makes
+Claude Code 2.1.332 shorten the conversation and ask again and again, although the calls are too long, not the
+conversation."""
 
 
 class TooMuchToJudge(Exception):
@@ -67,7 +69,7 @@ class TooMuchToJudge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SafetyCheck:
-    """The check that a request asks for. Keeps only those parts of the request that the prompt needs."""
+    """The check that a request asks for, with only those parts of the request that the prompt needs."""
 
     judge: Judge
     types: list[str]
@@ -78,7 +80,7 @@ class SafetyCheck:
     conversation: str
 
     def takes_time(self, calls: Sequence[Call]) -> bool:
-        """Return True when the judge has to be asked."""
+        """True when the judge has to be asked."""
         return bool(calls) and self.context is not None and bool(live("SAFEGUARDS_MODEL"))
 
     async def results(self, calls: Sequence[Call]) -> list[dict[str, Any]]:
@@ -112,8 +114,7 @@ class SafetyCheck:
 
 
 class Judge:
-    """The judge of a server. ``is_stopping`` distinguishes a shutdown from a client that closed the
-    connection."""
+    """The judge of a server. ``is_stopping`` tells a shutdown from a client that closed the connection."""
 
     def __init__(self, relay: Relay, recorder: RequestRecorder, is_stopping: Callable[[], bool]) -> None:
         self._relay = relay

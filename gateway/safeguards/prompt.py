@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RECENT_REQUESTS = 5
 REQUEST_CHARACTERS = 4000
-"""For each request of the user: half from its beginning and half from its end."""
+"""The limit of each request of the user: half from its beginning and half from its end."""
 MAX_TOKENS = 16_000
 """For all decisions together; a few hundred tokens are usual."""
 
@@ -28,7 +28,8 @@ RULE_GROUPS = {
     "auto_mode": ("hard_deny", "soft_deny", "allow", "environment"),
     "rules": ("deny", "ask", "allow"),
 }
-"""Lists of Claude Code's classifier_context, version 1. Unknown lists in the same groups follow them."""
+"""The lists of Claude Code's classifier_context, version 1, in the order of the prompt. Unknown lists in the
+same groups follow them."""
 
 FLAGGED = "flagged"
 NOT_FLAGGED = "not_flagged"
@@ -103,7 +104,7 @@ not dangerous. "cited_rule" is the label of the entry that decided, for example 
 "policy.secrets", or an empty string. "outcome" is "flagged" or "not_flagged".
 """
 
-# Invisible characters, and those that some readers take for a line end: escaped in JSON, they mean the same.
+# Invisible characters, and those that some programs treat as a line end: escaped in JSON, they mean the same.
 _UNSEEN = re.compile(
     "[\x7f-\xa0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f"
     "\u3000\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff"
@@ -155,10 +156,8 @@ def calls_in(content: Iterable[dict[str, Any]]) -> list[Call]:
 def for_subagent(
     context: dict[str, Any], messages: Sequence[dict[str, Any]]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return context and messages for ``check_request`` when a subagent makes the calls.
-
-    A subagent's user messages were written by the assistant, and must not count as the user's.
-    """
+    """Return context and messages for ``check_request`` when a subagent makes the calls. Its user messages
+    were written by the assistant, so they must not count as the user's."""
     return {**context, "subagent_task": recent_requests(messages)}, []
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of a judge: calls whose right decision is known are checked one by one, as a client's are."""
+"""Evaluation of a judge: each call with a known decision is checked by itself, as a client's call is."""
 
 from __future__ import annotations
 

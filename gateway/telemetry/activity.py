@@ -114,7 +114,7 @@ class Activity:
         }
         try:
             await _layer().group_send(LISTENERS, batch)
-        except Exception as error:  # of any layer; the number reveals the missing batch
+        except Exception as error:  # of any layer; the gap in the numbers shows the missing batch
             logger.debug("Activity could not be sent: %s", error)
 
     async def _watch_for_listeners(self, ready: asyncio.Event) -> None:

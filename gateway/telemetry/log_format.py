@@ -31,9 +31,9 @@ SECRETS = re.compile(
 )
 SETTINGS_WITH_SECRETS = ("AUTH_TOKEN", "WEBUI_PASSWORD", "OAUTH_CLIENT_SECRET", "SECRET_KEY")
 SHORTEST_SECRET = 8
-"""A shorter setting may be a word that stands in any line."""
+"""A shorter setting is not hidden, since it may be a common word."""
 QUOTABLE_ERRORS = (OSError, DatabaseError, ImportError, MemoryError, RecursionError)
-"""Errors whose messages describe the machine; messages of others may quote the value they failed on."""
+"""Errors whose messages describe the machine. Messages of other errors may quote the value they failed on."""
 
 
 def formatter(log_format: str, stream: str) -> logging.Formatter:

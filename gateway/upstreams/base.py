@@ -47,10 +47,10 @@ class WireRequest:
 
 
 class Upstream(ABC):
-    """What the relay asks of a service. A kind implements the abstract methods.
+    """The interface of an upstream. A kind implements the abstract methods.
 
-    Models are not listed here: the check of an account tells them (`Inspection.offers`), because Cloud Code
-    says in one answer which models an account may use and what is left of each.
+    The inspection of an account lists the models (`Inspection.offers`), not the upstream, because one answer
+    of Cloud Code has an account's models and remaining quotas.
     """
 
     def __init__(self, transport: Transport, first_byte_seconds: float) -> None:
@@ -60,26 +60,26 @@ class Upstream(ABC):
 
     @abstractmethod
     def addresses_of(self, model: UpstreamModel) -> list[str]:
-        """The base URLs that serve the model, the preferred one first."""
+        """Return the base URLs that serve the model, the preferred one first."""
 
     @abstractmethod
     def prepare(self, call: ModelCall) -> WireRequest:
-        """The request that asks for a stream. `call.model.sent_id` names the model."""
+        """Build the request that opens a stream. `call.model.sent_id` names the model."""
 
     @abstractmethod
     def classify(self, status: int, body: bytes, headers: Mapping[str, str]) -> UpstreamError:
-        """The meaning of an HTTP error."""
+        """Map an HTTP error to a failure kind."""
 
     @abstractmethod
     def classify_in_stream(self, body: dict[str, Any]) -> UpstreamError:
-        """The meaning of an error inside a stream that has begun with 200; `body` is the decoded event."""
+        """Map an error inside a stream that has begun with 200; `body` is the decoded event."""
 
     def addresses(self, model: UpstreamModel) -> list[str]:
-        """Base URLs in the order to try them: those that keep failing come last."""
+        """Return the base URLs in the order to try them: those that keep failing come last."""
         return self._health.in_order(self.addresses_of(model))
 
     async def open_stream(self, call: ModelCall, address: str) -> Response:
-        """The open stream. Raises UpstreamError or TransportFailed."""
+        """Open a stream. Raises UpstreamError or TransportFailed."""
         request = self.prepare(call)
         try:
             response = await self._transport.post(

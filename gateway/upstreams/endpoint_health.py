@@ -18,8 +18,8 @@ AVOIDED_SECONDS = 30.0
 class EndpointHealth:
     """Consecutive failures of each base URL.
 
-    After FAILURES_TO_AVOID of them it is tried last for AVOIDED_SECONDS. It is never left out: when all fail,
-    any of them may be the first to come back.
+    After FAILURES_TO_AVOID of them it is tried last for AVOIDED_SECONDS. It is never left out, since any of
+    them may recover first when all fail.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

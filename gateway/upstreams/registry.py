@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 UPSTREAMS: dict[str, type[Upstream]] = {
     "google": CloudCode,
 }
-"""By `Account.kind`; accounts/kinds/registry.py has the other half."""
+"""By `Account.kind`. accounts/kinds/registry.py has the kinds themselves."""
 
 
 def make_upstreams(transport: Transport) -> dict[str, Upstream]:

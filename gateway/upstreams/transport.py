@@ -1,7 +1,7 @@
-"""The one place that opens connections for model calls.
+"""HTTP connections for model calls.
 
-aiohttp: a model call costs it a tenth of the CPU that httpx's connection pool takes (docs/performance.md).
-Its errors are renamed here, so that nothing above knows which library it is.
+They use aiohttp, which takes a tenth of the CPU of httpx's connection pool for a call (docs/performance.md).
+Its errors are converted here, so that callers do not depend on the library.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ OUR_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class TransportFailed(Exception):
-    """The connection could not be made, or broke."""
+    """The connection failed or broke."""
 
 
 class TransportTimedOut(TransportFailed):
-    """Nothing came for as long as we were ready to wait."""
+    """No data arrived within the timeout."""
 
 
 class Response:
-    """An answer whose headers have come; the body is read piece by piece."""
+    """A response whose headers have arrived; the body is read piece by piece."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -46,14 +46,14 @@ class Response:
         self.headers: Mapping[str, str] = response.headers
 
     async def read(self, timeout_seconds: float) -> bytes:
-        """All that has arrived, at least one byte; b"" at the end.
+        """Read what has arrived, at least one byte; b"" at the end.
 
-        Raises TimeoutError when nothing has come in that time, and nothing is lost: read again.
-        Raises TransportFailed when the connection breaks.
+        Raises TimeoutError when nothing has arrived in that time; no data is lost, and `read` may be called
+        again. Raises TransportFailed when the connection breaks.
         """
         content = self._response.content
         try:
-            # What is there already needs no clock: a short answer often comes together with its headers.
+            # Without a timer for data that has arrived: a short answer often comes together with its headers.
             data = content.read_nowait(-1)
             if data or content.at_eof():
                 return data
@@ -65,8 +65,8 @@ class Response:
             raise TransportFailed(_in_words(error)) from error
 
     async def read_error_body(self, timeout_seconds: float) -> bytes:
-        """The beginning of the body, which is enough of an error; what has not come in that time, however it
-        drips, is left out."""
+        """Read at most ERROR_BODY_BYTES of an error's body. What has not arrived within the timeout is left
+        out."""
         body = bytearray()
         with suppress(TransportFailed, TimeoutError):
             async with asyncio.timeout(timeout_seconds):
@@ -75,16 +75,16 @@ class Response:
         return bytes(body[:ERROR_BODY_BYTES])
 
     def release(self) -> None:
-        """Read to the end: the connection may serve another request."""
+        """Return the connection to the pool, after the body was read to its end."""
         self._response.release()
 
     def abort(self) -> None:
-        """Close the connection at once, so that the other side stops working for nobody."""
+        """Close the connection at once, so that the upstream stops generating."""
         self._response.close()
 
 
 class Transport:
-    """One pool of kept-alive connections for all upstreams. Start it inside the event loop."""
+    """A pool of kept-alive connections for all upstreams. Start it inside the event loop."""
 
     def __init__(self, connect_timeout_seconds: float) -> None:
         self._connect_timeout_seconds = connect_timeout_seconds
@@ -113,7 +113,7 @@ class Transport:
     async def post(
         self, url: str, *, headers: Mapping[str, str], body: list[bytes], first_byte_seconds: float
     ) -> Response:
-        """Sends a body in pieces. Returns when the headers of the answer are there, whatever their status.
+        """Send a body in pieces. Returns when the headers of the answer have arrived, whatever the status.
 
         Raises TransportTimedOut or TransportFailed.
         """
@@ -125,13 +125,12 @@ class Transport:
         except TimeoutError as error:
             raise TransportTimedOut(f"no answer within {first_byte_seconds:.0f} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # The last: of a header that cannot be written.
+            # ValueError: a header that cannot be sent.
             raise TransportFailed(_in_words(error)) from error
 
     async def location_of(self, url: str) -> str | None:
-        """Where a HEAD is sent on to, which nobody follows; None for any other answer. Nothing of ours goes
-        with it. Raises TransportFailed.
-        """
+        """Return the Location of the redirect that a HEAD gets, without following it; None for any other
+        answer. No headers of the gateway's clients or accounts are sent. Raises TransportFailed."""
         if self._session is None:
             raise TransportFailed("the gateway is stopping")
         try:
@@ -162,21 +161,21 @@ class Transport:
         try:
             return await post(data=_pieces(body) if size else body[0])
         except aiohttp.ServerDisconnectedError:
-            # The server closed a kept-alive connection just as we used it: once more. A new connection that
-            # is closed without an answer has failed: the upstream may have begun to work.
+            # The server closed a kept-alive connection as it was reused: send once more. A new connection
+            # that is closed without an answer has failed: the upstream may have begun to work.
             if not call.reuses_connection:
                 raise
             return await post(data=_pieces(body) if size else body[0])
 
 
 def _size_in_pieces(body: list[bytes]) -> int:
-    """0 for a body that is short enough to be sent at once."""
+    """Return the size of a body that is sent in pieces; 0 for a short one, which is sent whole."""
     is_short = len(body) == 1 and len(body[0]) <= PIECE_BYTES
     return 0 if is_short else sum(map(len, body))
 
 
 async def _pieces(body: list[bytes]) -> AsyncIterator[memoryview]:
-    """So short that other requests get their turn between them."""
+    """Yield pieces short enough that other requests run between them."""
     for part in [memoryview(one) for one in body]:
         for start in range(0, len(part), PIECE_BYTES):
             yield part[start : start + PIECE_BYTES]

@@ -1,7 +1,7 @@
-"""What a shape allows and its declaration does not.
+"""The values that a shape allows and its declaration does not.
 
-An object whose schema does not mention other names counts as closed, as schemas of answers are meant. Two
-schemas that could only be compared by trying values count as different.
+An object whose schema does not mention other names counts as closed, which is what schemas of answers mean.
+Two schemas that could only be compared by trying values count as different.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _is_forbidden(expression: Expression) -> bool:
 
 
 def _is_narrowed(expression: Expression) -> bool:
-    """Return True for conditions combined, which may come from an alternative that does not hold."""
+    """True for conditions combined, which may come from an alternative that does not hold."""
     if isinstance(expression, AnyOf):
         return any(map(_is_narrowed, expression.parts))
     return isinstance(expression, AllOf)

@@ -36,17 +36,17 @@ MAX_NAMED_VALUES = 5
 
 
 class SchemaTooLarge(Exception):
-    """More schemas than this expansion may read."""
+    """Raised when an expansion would read more schemas than it may."""
 
 
 class BudgetSpent(Exception):
-    """More schemas than a strict budget allows."""
+    """Raised when more schemas are read than a strict budget allows."""
 
 
 @dataclass(slots=True)
 class NodeBudget:
-    """How many schemas may be read for all tools of a request together. A budget that is not ``is_strict``
-    leaves each tool the schemas it has itself, so that only repeated reading is cut."""
+    """The number of schemas that may be read for all tools of a request together. A budget that is not
+    ``is_strict`` leaves each tool the schemas it has itself, so that only repeated reading is cut."""
 
     left: int
     is_strict: bool = False
@@ -60,7 +60,8 @@ class NodeBudget:
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """How far definitions are put in place: ``max_repeats`` on one path, or each definition once in all."""
+    """How references are replaced by definitions: each up to ``max_repeats`` times on one path, or once in
+    all."""
 
     max_nodes: int
     max_repeats: int
@@ -296,7 +297,7 @@ def _without_members(shape: Shape, name: str) -> Shape:
 
 
 def _optional(shape: Shape) -> Shape:
-    """Return only a shape's properties and conditions in words, since it need not hold."""
+    """Return only a shape's properties and conditions in words, since they need not hold."""
     facet = shape.facets.get("object")
     if facet is None:
         return Shape(is_any=True, told=shape.told, excluded=shape.excluded)

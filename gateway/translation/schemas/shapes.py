@@ -24,7 +24,7 @@ KINDS: dict[type, str] = {
     bool: "boolean",
     type(None): "null",
 }
-"""Of a parsed value."""
+"""The JSON type of a parsed value, by its Python type."""
 JSON_TYPES = tuple(KINDS.values())
 CONTAINERS = ("object", "array")
 SCALARS = ("string", "number", "integer", "boolean")
@@ -33,7 +33,7 @@ _EVERYTHING = frozenset({"object", "array", "string", "number", "boolean"})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the document: base URI, depth, and the targets of the references on the way."""
+    """A position in the document: base URI, depth, and the targets of the references on the way."""
 
     base: str = ""
     depth: int = 0
@@ -47,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A schema as the client wrote it, and where it stands."""
+    """A schema as the client wrote it, and its position."""
 
     schema: Any
     place: Place

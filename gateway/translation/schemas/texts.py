@@ -1,4 +1,4 @@
-"""Which texts in a call stand for other values, by what the schema allows and what was declared."""
+"""The texts in a call that stand for other values, by what the schema allows and what was declared."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reading_of(shape: Shape, declared: str, *, is_told: bool = False) -> Restora
 
 
 def scalar_of_values(shape: Shape) -> str | None:
-    """Google's type of an enum whose members are all numbers or all booleans."""
+    """Return Google's type of an enum whose members are all numbers or all booleans."""
     kinds = shape.non_null().keys()
     if kinds == {"boolean"}:
         return "BOOLEAN"

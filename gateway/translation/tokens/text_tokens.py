@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SLICES = 64
 SLICE_CHARACTERS = 128
 SAMPLE_CHARACTERS = SLICES * SLICE_CHARACTERS
-"""Of a longer text only this many characters are counted, in slices from all over it."""
+"""The number of characters counted of a longer text, in slices from all over it."""
 
 _LOWER = bytes(range(ord("a"), ord("z") + 1))
 _LINES = (b"----", b"====")

@@ -1,4 +1,1 @@
-"""Google's Cloud Code: requests sent, streams opened, failures named.
-
-Imports accounts, base and transport.
-"""
+"""Google's Cloud Code: its requests, streams and failure kinds. Imports accounts, base and transport."""

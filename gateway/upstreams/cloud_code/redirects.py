@@ -1,8 +1,8 @@
-"""Where the sources of Google's search really are.
+"""The addresses of the sources of Google's search.
 
-Google names them by addresses of its own (``.../grounding-api-redirect/...``), which lead on and go out of
-use after a while. Such an address is asked with a HEAD that is not followed, and nothing but such an address:
-anything else would let an answer make the gateway call anyone.
+Google gives redirects (``.../grounding-api-redirect/...``), which stop working after a while. Each is
+resolved with a HEAD that is not followed. No other address is ever requested: else an answer could make the
+gateway call any server.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 GOOGLES_HOST = "vertexaisearch.cloud.google.com"
 MAX_QUESTIONS = 20
 SECONDS = 4.0
-"""For all of them together; they are asked at once. Another tool's source reports 0.3 to 3 s for most of
-Google's, and some that hang."""
+"""The time limit for all redirects, which are resolved concurrently. Another tool's source reports 0.3 to 3 s
+for most of them, and some that hang."""
 
 
 class Redirects:
-    """`base_url` is the address under which they lie; empty: nobody is asked."""
+    """Resolver of redirects below `base_url`; with an empty one nothing is requested."""
 
     def __init__(self, transport: Transport, base_url: str, seconds: float = SECONDS) -> None:
         self._transport = transport
@@ -32,15 +32,15 @@ class Redirects:
         self._seconds = seconds
 
     async def locations(self, addresses: Collection[str]) -> dict[str, str | None]:
-        """Of those addresses that are redirects: where each leads, None where that could not be learnt."""
+        """Resolve those addresses that are redirects: the target of each, None where it is unknown."""
         asked = [address for address in dict.fromkeys(addresses) if lies_under(address, self._base_url)]
         learnt = await self._ask(asked[:MAX_QUESTIONS])
         redirects = filter(self._is_redirect, addresses)
         return {address: self._end_of(learnt.get(address)) for address in redirects}
 
     def _is_redirect(self, address: str) -> bool:
-        """Google's own are recognised also where the setting names others or none, and in any spelling:
-        what is no redirect counts as the page itself where domains are given."""
+        """True for a redirect. Google's own are recognised in any spelling, and also when the setting names
+        another base URL, since an address that is no redirect counts as the page itself."""
         return lies_under(address, self._base_url) or _host_of(address) == GOOGLES_HOST
 
     def _end_of(self, location: str | None) -> str | None:
@@ -72,7 +72,8 @@ def _host_of(address: str) -> str:
 
 
 def lies_under(address: str, base_url: str) -> bool:
-    """Not by how it begins: ``https://good.example.evil.example`` begins with ``https://good.example``."""
+    """True when the address is below `base_url` on the same server. A common prefix is not enough:
+    ``https://good.example.evil.example`` begins with ``https://good.example``."""
     if not base_url:
         return False
     try:

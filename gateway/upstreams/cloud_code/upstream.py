@@ -22,7 +22,7 @@ PATH = "/v1internal:streamGenerateContent?alt=sse"
 
 
 class CloudCode(Upstream):
-    """`Access.details` has the account's "project_id"."""
+    """The upstream of kind "google". `Access.details` has the account's "project_id"."""
 
     def addresses_of(self, model: UpstreamModel) -> list[str]:
         return base_urls(model.header_mode)
@@ -38,8 +38,8 @@ class CloudCode(Upstream):
 
 
 def _body(call: ModelCall) -> list[bytes]:
-    """JSON in pieces. Members that are JSON already are those of a large request: putting them together would
-    hold up the event loop."""
+    """Encode the body in pieces. The members of a large request are JSON already; joining them would block
+    the event loop."""
     envelope = _envelope(call)
     if not any(isinstance(member, bytes) for member in call.request.values()):
         return [orjson.dumps(envelope)]
@@ -54,8 +54,8 @@ def _body(call: ModelCall) -> list[bytes]:
 
 
 def _envelope(call: ModelCall) -> dict[str, Any]:
-    """A web search carries neither a request id nor a session id; so does another client of this API
-    (router-for-me/CLIProxyAPI), our only source for it."""
+    """Build the envelope. A web search has neither request id nor session id, as in the only public source,
+    another client of this API (router-for-me/CLIProxyAPI)."""
     envelope = {
         "project": call.access.details["project_id"],
         "model": call.model.sent_id,
