@@ -1,8 +1,7 @@
-"""Google's side on a loopback port: OAuth, the v1internal methods, and an opinion about each request.
+"""An emulator of Google on a loopback port: OAuth, the v1internal methods, and checks of each request.
 
-It judges by itself: nothing here knows the gateway, and nothing in the gateway knows that this is not
-Google. Start with ``server.py`` for how it runs, ``validator.py`` for what it refuses, ``brain.py`` for
-what it answers. ``docs/emulator.md`` is the manual.
+The emulator does not depend on the gateway, and the gateway treats it like Google. ``server.py`` runs it,
+``validator.py`` has the checks, ``brain.py`` the answers. ``docs/emulator.md`` is the manual.
 
 Imports nothing of this project.
 """

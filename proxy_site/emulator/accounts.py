@@ -1,4 +1,4 @@
-"""The people who can sign in, what each of them may use, and how much of it is left."""
+"""The emulator's accounts: what each may use, and how much of it is left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WINDOW_SECONDS = 5 * 3600.0
 
 @dataclass
 class Quota:
-    """Requests that one account may send to one pool. A window opens with its first request.
+    """The number of requests that one account may send to one pool. A window opens with its first request.
 
     ``limit`` None means no limit. Times are seconds since the epoch.
     """
@@ -36,7 +36,7 @@ class Quota:
             self.used, self.reset_at = 0, None
 
     def take(self, now: float) -> bool:
-        """Use one request, if there is one."""
+        """Count one request; False when none is left."""
         self.refresh(now)
         if self.limit is None:
             return True
@@ -54,13 +54,15 @@ class Quota:
         return max(0.0, 1 - self.used / self.limit) if self.limit else 0.0
 
     def resets_at(self, now: float) -> float:
-        """When it is full again; a window not yet open would end one window from now."""
+        """The time when the quota is full again. A window that is not open yet would end one window from
+        now."""
         return self.reset_at if self.reset_at is not None else now + self.window_seconds
 
 
 @dataclass
 class Account:
-    """``project`` is None until onboarded; the states below are what Google can do to an account."""
+    """One account. ``project`` is None until onboarded; the fields below it are states in which Google can
+    put an account."""
 
     email: str
     name: str
@@ -77,9 +79,10 @@ class Account:
     licensed: bool = True
     consented: bool = False
     consent_refusal: str = ""
-    """access_denied, admin_policy_enforced or org_internal: told when this account has been chosen."""
+    """The error after this account was chosen: access_denied, admin_policy_enforced or org_internal."""
     withheld_models: list[str] = field(default_factory=list)
-    """Ids that are neither listed for this account nor served to it: a release reaches accounts in turn."""
+    """Ids that are neither listed for this account nor served to it, like models that are released to
+    accounts in turn."""
     web_search_models: list[str] = field(default_factory=lambda: list(WEB_SEARCH_MODELS))
     """Ids that are listed as searching the web and that do so for this account."""
 
@@ -104,7 +107,8 @@ def sample_account(email: str, name: str, tier: TierId, *, onboarded: bool = Tru
 
 
 def sample_accounts() -> list[Account]:
-    """Three tiers, both shapes of the project, and one who has never used the service."""
+    """Create accounts of three tiers, with both forms of the project, and one that has never used the
+    service."""
     ada = sample_account("ada@example.com", "Ada Lovelace", "g1-pro-tier")
     grace = sample_account("grace@example.com", "Grace Hopper", "free-tier", onboarded=False)
     linus = sample_account("linus@example.com", "Linus Pauling", "g1-ultra-tier")

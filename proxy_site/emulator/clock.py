@@ -1,4 +1,4 @@
-"""What time the emulator thinks it is. Tokens expire and quotas come back by this clock."""
+"""The emulator's clock, by which tokens expire and quotas reset."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ class Clock:
 
 
 def as_timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC with whole seconds, as in quotaInfo.resetTime: 2026-03-01T17:00:00Z."""
+    """Format a time in RFC 3339, in UTC with whole seconds, as in quotaInfo.resetTime:
+    2026-03-01T17:00:00Z."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def as_go_duration(seconds: float) -> str:
-    """As in quotaResetDelay: 2h3m4.179915352s, and 754.431528ms below one second."""
+    """Format a duration as in quotaResetDelay: 2h3m4.179915352s, and 754.431528ms below one second."""
     if seconds < 1:
         return f"{seconds * 1000:.6f}".rstrip("0").rstrip(".") + "ms"
     hours, rest = divmod(seconds, 3600)

@@ -1,7 +1,7 @@
-"""The control API: what tests in other processes do to the emulator, as JSON over HTTP.
+"""The control API, with which tests in other processes control the emulator: JSON over HTTP.
 
-Each path is one method of ``EmulatorState`` with the same names for its parameters. Nothing here is
-Google's; it is served only when asked for.
+Each path is one method of ``EmulatorState`` with the same names for its parameters. Google has nothing like
+it; it is served only when asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from proxy_site.emulator.log import Entry
 
 Json = dict[str, Any]
-# What a path does: the state and the decoded body in, the answer out.
+# The function of each path: from the state and the decoded body to the answer.
 Action = Callable[[EmulatorState, Json], Json]
 
 _MATCH = ("account", "model", "method", "purpose", "times")
@@ -47,7 +47,7 @@ def _json(body: Json, status: int = 200) -> web.Response:
     return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
 
 
-# What there is
+# Reading the state
 
 
 def index(state: EmulatorState, given: Json) -> Json:
@@ -185,7 +185,8 @@ def advance_clock(state: EmulatorState, given: Json) -> Json:
 
 
 def show_log(state: EmulatorState, given: Json) -> Json:
-    """``?after=N`` leaves out what was seen, ``?envelopes=no`` the bodies, ``?method=`` picks one method."""
+    """List the log. ``?after=N`` leaves out earlier entries, ``?envelopes=no`` the bodies; ``?method=``
+    selects a method."""
     after = int(given.get("after", 0))
     entries = [entry for entry in state.log.entries(given.get("method")) if entry.number > after]
     return {"entries": [_shown_entry(entry, given) for entry in entries], "received": state.log.received}

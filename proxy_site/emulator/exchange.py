@@ -35,7 +35,7 @@ JsonHandler = Callable[["Exchange"], Json]
 
 @dataclass
 class Exchange:
-    """What a handler works with. ``script`` is what a test asked to happen to this request."""
+    """One request and its response, for a handler. ``script`` is the behaviour that a test has set for it."""
 
     state: EmulatorState
     web_request: web.Request
@@ -56,7 +56,7 @@ class Exchange:
 
     @property
     def account(self) -> Account:
-        """Whose access token it is; 401 for none, 403 for an account that Google has taken away."""
+        """The account of the access token. Raises 401 without one, 403 for an account disabled by Google."""
         if self.account_or_none is None:
             raise google_errors.unauthenticated()
         if self.account_or_none.disabled_by_provider:
@@ -65,7 +65,7 @@ class Exchange:
 
     @property
     def usable_account(self) -> Account:
-        """The account, if Google would let it use models; loadCodeAssist answers the others too."""
+        """The account, if Google allows it to use models. loadCodeAssist answers other accounts as well."""
         account = self.account
         if account.verification_url is not None:
             raise google_errors.verification_required(account.verification_url)
@@ -74,7 +74,7 @@ class Exchange:
         return account
 
     def json(self) -> Json:
-        """The decoded body; no body at all is an empty message."""
+        """The decoded body; an empty one is an empty message."""
         if not self.body:
             return {}
         if not isinstance(self.payload, dict):
@@ -82,7 +82,7 @@ class Exchange:
         return self.payload
 
     def message(self, read: wire.Message) -> Json:
-        """The body as one of the messages of ``wire.py``."""
+        """The body, read as one of the messages of ``wire.py``."""
         return read(self.json(), "")
 
     def note(self, **changes: Any) -> None:
@@ -171,7 +171,7 @@ def _note_closed(exchange: Exchange) -> None:
 
 
 async def _hang_up(exchange: Exchange) -> None:
-    """Reset the connection, and wait to be cancelled by that."""
+    """Reset the connection, and wait for the cancellation that follows."""
     exchange.note(outcome="faulted")
     transport = exchange.web_request.transport
     if transport is not None:
@@ -184,7 +184,7 @@ async def _hang_up(exchange: Exchange) -> None:
 
 
 async def send(exchange: Exchange, events: list[bytes], content_type: str) -> web.StreamResponse:
-    """Write the events one by one, with the pace and the accidents that the script asks for."""
+    """Write the events one by one, at the script's pace and with its faults."""
     behaviour = exchange.state.pace
     if exchange.behaviour is not GOOD:
         behaviour = combine(behaviour, exchange.behaviour)
@@ -200,7 +200,7 @@ async def send(exchange: Exchange, events: list[bytes], content_type: str) -> we
     try:
         await response.prepare(exchange.web_request)
         await _write(exchange, response, events, behaviour)
-        # Before the end is on the wire, so that whoever has read it all finds it in the log.
+        # Before the end is sent, so that a client that has read all of it finds the entry in the log.
         exchange.note(outcome="faulted" if behaviour.truncate_at is not None else "answered")
         await response.write_eof()
     finally:
@@ -216,15 +216,15 @@ async def _write(
         for frame in frames_of(event, behaviour):
             if bytes_left is not None and len(frame) > bytes_left:
                 await response.write(frame[:bytes_left])
-                await asyncio.sleep(0.01)  # a reset overtakes bytes that have not left yet
+                await asyncio.sleep(0.01)  # a reset overtakes unsent bytes
                 await _hang_up(exchange)
             await response.write(frame)
             bytes_left = None if bytes_left is None else bytes_left - len(frame)
             if len(frame) < len(event):
-                await asyncio.sleep(behaviour.frame_delay)  # even 0 lets the frame leave by itself
+                await asyncio.sleep(behaviour.frame_delay)  # even 0 sends the frame by itself
         _note_usage(exchange, event)
         if number == 1:
-            exchange.note(chunks_sent=1)  # wakes those who wait for an answer to begin
+            exchange.note(chunks_sent=1)  # wakes tests that wait for an answer to begin
         else:
             exchange.entry.chunks_sent = number
         if number == behaviour.stall_after_chunks:
@@ -234,7 +234,7 @@ async def _write(
 
 
 def _note_usage(exchange: Exchange, event: bytes) -> None:
-    """An event that was cut is no JSON, and has told nobody anything."""
+    """Note the usage that was sent. An event that was cut is no JSON, so it does not count."""
     chunk = decoded(event.removeprefix(b"data: ")) if b'"usageMetadata"' in event else None
     if isinstance(chunk, dict):
         exchange.entry.usage_sent = chunk.get("response", chunk).get("usageMetadata", {})

@@ -76,7 +76,7 @@ TOO_LONG = {
     "gpt": "This model's maximum context length is {maximum} tokens. However, you requested {tokens} tokens. "
     "Please reduce the length of the messages.",
 }
-"""One complaint, in the words of public reports: NoeFabris/opencode-antigravity-auth#411,
+"""The same error in the wordings of public reports: NoeFabris/opencode-antigravity-auth#411,
 anthropics/claude-code#2569, google-gemini/gemini-cli#6678 and #19727, warpdotdev/warp#15662,
 vllm-project/vllm#20409."""
 
@@ -165,7 +165,7 @@ def not_found() -> GoogleError:
 
 
 def quota_exhausted(model: str, reset_at: float, now: float) -> GoogleError:
-    """Hours or days: nothing will help before ``reset_at`` (seconds since the epoch)."""
+    """The quota is used up until ``reset_at`` (seconds since the epoch), hours or days away."""
     delay = max(0.0, reset_at - now)
     text = as_go_duration(max(1, int(delay)))
     message = f"You have exhausted your capacity on this model. Your quota will reset after {text}."
@@ -173,7 +173,7 @@ def quota_exhausted(model: str, reset_at: float, now: float) -> GoogleError:
 
 
 def rate_limited(model: str, delay_seconds: float, now: float) -> GoogleError:
-    """Milliseconds to a few minutes."""
+    """Too many requests, for milliseconds to a few minutes."""
     text = as_go_duration(delay_seconds)
     message = f"You have exhausted your capacity on this model. Your quota will reset after {text}."
     return _limited("RATE_LIMIT_EXCEEDED", message, model, delay_seconds, now + delay_seconds)
@@ -202,7 +202,7 @@ def insufficient_credits() -> GoogleError:
 
 
 def capacity_exhausted(model: str, delay_seconds: float = 39, *, status: int = 503) -> GoogleError:
-    """Not the account's fault; Google sends it with 503 and with 429."""
+    """The model has no capacity, whichever account asks. Google sends this with 503 and with 429."""
     message = f"No capacity available for model {model} on the server"
     details = [error_info("MODEL_CAPACITY_EXHAUSTED", {"model": model}), retry_info(delay_seconds)]
     return google_error(status, "UNAVAILABLE" if status == 503 else "RESOURCE_EXHAUSTED", message, details)

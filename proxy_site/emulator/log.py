@@ -1,4 +1,4 @@
-"""What the emulator received and how it went: one entry a request, for tests to look at and wait for."""
+"""The log of received requests and their outcomes: one entry a request, for tests to read and wait for."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SECRET_HEADERS = frozenset({"authorization", "cookie"})
 
 @dataclass
 class Entry:
-    """One request. The names of its headers are in lower case; secrets are left out.
+    """One request.
 
-    Times are seconds since the epoch by the real clock; None means not yet.
-    ``outcome``: "open", then "answered", "refused", "faulted" or "closed by peer".
+    Names of headers are in lower case; secrets are left out. Times are seconds since the epoch by the real
+    clock; None means not yet. ``outcome``: "open", then "answered", "refused", "faulted" or "closed by peer".
     """
 
     number: int
@@ -36,14 +36,14 @@ class Entry:
     account: str | None = None
     model: str | None = None
     purpose: Purpose | None = None
-    """Of a model call: "safeguards" for the judge of tool calls, "answer" for any other."""
+    """The purpose of a model call: "safeguards" for the judge of tool calls, "answer" for any other."""
     status: int | None = None
     outcome: str = "open"
     message: str | None = None
     usage: Json = field(default_factory=dict)
-    """What the answer takes."""
+    """The usage of the answer."""
     usage_sent: Json = field(default_factory=dict)
-    """How much of that the caller has been told: the last usageMetadata that went out whole."""
+    """The last usageMetadata that was sent completely."""
     chunks_sent: int = 0
     finished_at: float | None = None
     closed_by_peer_at: float | None = None
@@ -66,7 +66,7 @@ def decoded(body: bytes) -> Any:
 
 
 class Log:
-    """Safe from any thread. Keeps the newest ``size`` entries; the counters never forget."""
+    """The log. Thread-safe. Keeps the newest ``size`` entries; the counters count all."""
 
     def __init__(self, size: int = 1_000) -> None:
         self._entries: deque[Entry] = deque(maxlen=size)
@@ -93,7 +93,7 @@ class Log:
         return [e for e in self if all(getattr(e, name) == value for name, value in filters.items())]
 
     def generations(self, account: str | None = None, *, purpose: Purpose | None = None) -> list[Entry]:
-        """The model calls alone, whether streamed or not."""
+        """The model calls, streamed or not."""
         calls = [e for e in self.entries(account=account) if e.purpose is not None]
         return calls if purpose is None else [e for e in calls if e.purpose == purpose]
 
@@ -123,7 +123,7 @@ class Log:
             self._changed.notify_all()
 
     def wait_for(self, predicate: Callable[[Entry], bool], timeout: float = 5) -> Entry:
-        """The first entry for which ``predicate`` holds, now or within ``timeout`` seconds."""
+        """Return the first entry for which ``predicate`` holds, now or within ``timeout`` seconds."""
         with self._changed:
             found = self._changed.wait_for(lambda: self._first(predicate), timeout)
         if found is None:

@@ -1,4 +1,4 @@
-"""The models on offer, with the limits that requests are held to.
+"""The offered models, with the limits that requests must keep.
 
 The ids are those that public clients name; the real list changes from week to week.
 """
@@ -11,7 +11,7 @@ from typing import Literal
 Family = Literal["claude", "gemini", "gpt"]
 HeaderMode = Literal["antigravity", "cli"]
 
-# Requests that share a quota. Gemini has one pool for each header mode.
+# The pools of requests that share a quota. Gemini has one for each header mode.
 CLAUDE_POOL = "claude"
 GEMINI_ANTIGRAVITY_POOL = "gemini-antigravity"
 GEMINI_CLI_POOL = "gemini-cli"
@@ -102,10 +102,10 @@ _ALL = (
 MODELS: dict[str, Model] = {model.id: model for model in _ALL}
 WEB_SEARCH_MODELS = tuple(model.id for model in _ALL if model.searches_web)
 
-# Listed beside the others though no person should be offered them: they serve the editor's own features.
+# Listed although users are not meant to choose them: they serve the editor's own features.
 INTERNAL_IDS = ("chat_20706", "chat_23310", "tab_flash_lite_preview", "tab_jump_flash_lite_preview")
 
 
 def header_mode_for(user_agent: str) -> HeaderMode:
-    """Google keeps the quota pools apart by who calls."""
+    """Return the header mode of a client, since Google has a quota pool for each."""
     return "antigravity" if user_agent.lower().startswith("antigravity") else "cli"

@@ -93,7 +93,7 @@ class EmulatorServer:
         return f"http://127.0.0.1:{self.port}"
 
     def gateway_settings(self) -> dict[str, str]:
-        """Environment variables that make a gateway take this for Google."""
+        """Environment variables that make a gateway use this emulator as Google."""
         return {
             "CLOUDCODE_ENDPOINTS": self.url,
             "OAUTH_AUTH_URL": f"{self.url}/o/oauth2/v2/auth",
@@ -105,10 +105,8 @@ class EmulatorServer:
         }
 
     def start(self) -> Self:
-        """Returns when the port listens; raises OSError when it is taken.
-
-        Started again after ``stop`` it takes the same port and knows what it knew.
-        """
+        """Start; returns once the port listens. Raises OSError when it is taken. After ``stop`` it uses the
+        same port and state."""
         self._started.clear()
         self._error = None
         self._thread = threading.Thread(target=self._run, name="emulator", daemon=True)
@@ -122,7 +120,7 @@ class EmulatorServer:
             raise self._error
 
     def stop(self) -> None:
-        """Closes the port and every connection, streams included. Twice is once."""
+        """Close the port and every connection, streams included. May be called again."""
         if self._thread is None or self._loop is None or self._stop is None:
             return
         self._loop.call_soon_threadsafe(self._stop.set)
@@ -145,7 +143,7 @@ class EmulatorServer:
             self._started.set()
 
     async def _serve(self) -> None:
-        # Cancelling the handler is how the moment is noticed in which the gateway hangs up.
+        # The handler is cancelled at once when the gateway closes the connection.
         runner = web.AppRunner(
             build_application(self.state, with_control=self._with_control),
             handler_cancellation=True,

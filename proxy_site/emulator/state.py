@@ -1,7 +1,7 @@
-"""Everything the emulator knows, behind one lock: accounts, tokens, scripts, log.
+"""The state of the emulator, behind one lock: accounts, tokens, scripts, log.
 
-Tests hold it as ``server.state``; the control API offers the same over HTTP. Every method may be called
-from any thread, while requests are running.
+Tests use it as ``server.state``; the control API offers the same over HTTP. Every method may be called from
+any thread, while requests are running.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class AccessToken:
 
 @dataclass(eq=False)
 class Script:
-    """What happens to the next ``times`` requests that match; None in a filter matches all.
+    """A scripted behaviour for the next ``times`` requests that match; None in a filter matches all.
 
-    ``parts`` or ``chunks`` replace the brain's answer; ``chunks`` are sent as they are.
+    ``parts`` or ``chunks`` replace the brain's answer; ``chunks`` are sent unchanged.
     """
 
     behaviour: Behaviour = GOOD
@@ -75,7 +75,8 @@ GENERATE_METHODS = frozenset({"generateContent", "streamGenerateContent"})
 
 
 class EmulatorState:
-    """``token_lifetime_seconds`` is what tokens issued from now on live; ``pace`` is every answer's pace."""
+    """The emulator's state. ``token_lifetime_seconds`` applies to tokens issued from now on; ``pace`` to
+    every answer."""
 
     def __init__(
         self,
@@ -94,11 +95,12 @@ class EmulatorState:
         self.client_id = client_id
         self.client_secret = client_secret
         self.client_state = ""
-        """``deleted_client`` or ``disabled_client``; empty for one that works."""
+        """``deleted_client`` or ``disabled_client``; empty for a working client."""
         self.client_scopes: frozenset[str] = PUBLIC_SCOPES
-        """What the client may ask people for."""
+        """The scopes that the client may request."""
         self.registered_redirect_uris: frozenset[str] | None = None
-        """Of a web client; None for a desktop client, which may name any port of its machine."""
+        """The registered addresses of a web client; None for a desktop client, which may use any port of its
+        machine."""
         self.refresh_tokens_of_other_clients: set[str] = set()
         self.token_lifetime_seconds = 3599.0
         self.minimum_client_version: str | None = None
@@ -114,7 +116,7 @@ class EmulatorState:
 
     @property
     def open_connections(self) -> int:
-        """Sockets that the server holds, busy or kept alive."""
+        """The number of sockets that the server holds, busy or kept alive."""
         return self.count_connections()
 
     # Accounts
@@ -136,11 +138,11 @@ class EmulatorState:
         return next((one for one in self.accounts if one.refresh_token == refresh_token), None)
 
     def importable_accounts(self) -> list[Json]:
-        """What `manage.py importaccounts` reads: e-mail and refresh token of each account."""
+        """E-mail and refresh token of each account, in the form that `manage.py importaccounts` reads."""
         return [{"email": one.email, "refresh_token": one.refresh_token} for one in self.accounts]
 
     def revoke(self, email: str) -> None:
-        """The user takes the permission back: refreshing fails, and so do the tokens in use."""
+        """Revoke the permission, as the user can: refreshing fails, and so do the tokens in use."""
         with self.lock:
             self.account(email).revoked = True
             self.expire_tokens(email)
@@ -173,7 +175,7 @@ class EmulatorState:
         limit: int | None = None,
         reset_in: float | None = None,
     ) -> None:
-        """``remaining`` requests are left until ``reset_in`` seconds from now; None: no limit at all."""
+        """Leave ``remaining`` requests until ``reset_in`` seconds from now; None: no limit."""
         with self.lock:
             quota = self.quota(email, pool)
             if remaining is None:
@@ -185,13 +187,13 @@ class EmulatorState:
             quota.reset_at = self.clock.now() + seconds
 
     def lift_quotas(self) -> None:
-        """No account has a limit any more."""
+        """Remove the limits of all accounts."""
         for account in self.accounts:
             for pool in account.quotas:
                 self.set_quota(account.email, pool, remaining=None)
 
     def set_web_search_models(self, *model_ids: str) -> None:
-        """What every account lists as searching the web; without ids the list is absent."""
+        """List these models as searching the web for every account; without ids the list is absent."""
         for account in self.accounts:
             account.web_search_models = list(model_ids)
 
@@ -201,7 +203,7 @@ class EmulatorState:
     # Tokens
 
     def issue_access_token(self, email: str) -> tuple[str, float]:
-        """A token and the seconds it lives."""
+        """Issue a token; returns it with its lifetime in seconds."""
         with self.lock:
             now, lifetime = self.clock.now(), self.token_lifetime_seconds
             self._tokens = {token: one for token, one in self._tokens.items() if one.expires_at > now}
@@ -217,7 +219,7 @@ class EmulatorState:
             return self._accounts.get(token.email)
 
     def expire_tokens(self, email: str | None = None) -> None:
-        """Tokens in use stop working at once: of one account, or of all."""
+        """Expire the tokens in use at once: of one account, or of all."""
         with self.lock:
             kept = {} if email is None else {t: one for t, one in self._tokens.items() if one.email != email}
             self._tokens = kept
@@ -267,8 +269,8 @@ class EmulatorState:
     ) -> None:
         """Let the next matching requests fail: ``fault("stall_mid_stream", seconds=2, times=3)``.
 
-        Without a ``method`` only model calls are meant; others are named: "token", "loadCodeAssist", ...
-        ``purpose="safeguards"`` means the judge's calls alone, "answer" all but these.
+        Without a ``method`` it applies to model calls only; others are named: "token", "loadCodeAssist", ...
+        ``purpose="safeguards"`` selects the judge's calls, "answer" all others.
         """
         first = fault_named(fault, **parameters) if isinstance(fault, str) else fault
         behaviour = combine(first, *more)
@@ -292,7 +294,7 @@ class EmulatorState:
     def take_script(
         self, method: str, account: str | None, model: str | None, purpose: Purpose | None = None
     ) -> Script | None:
-        """The oldest script that matches, used once more."""
+        """Return the oldest script that matches, and count its use."""
         if not self._scripts:
             return None
         with self.lock:
@@ -304,7 +306,7 @@ class EmulatorState:
         return None
 
     def give_back(self, script: Script) -> None:
-        """A request that Google refuses leaves the script to the next one."""
+        """Put a script back after a request that Google refuses, for the next one."""
         if not script.was_added:
             return
         with self.lock:
@@ -330,9 +332,9 @@ class EmulatorState:
                 raise google_errors.quota_exhausted(model.id, quota.resets_at(now), now)
 
     def count_prompt(self, model: Model, request: Json) -> tuple[int, int]:
-        """Tokens of the prompt, and how many of them were seen before in the same session.
+        """Count the tokens of the prompt, and how many of them are cached from the same session.
 
-        A prefix is cached up to the last turn that is the same, as with Google's implicit caching.
+        The cached prefix ends with the last turn that is the same, as with Google's implicit caching.
         """
         session_id = request.get("sessionId")
         tokenizer = self.tokenizers[model.family]
@@ -359,7 +361,7 @@ class EmulatorState:
 
 
 def _prefix_digests(request: Json, contents: list[Json]) -> list[bytes]:
-    """One digest for what stands before the conversation, then one after each of its turns."""
+    """Return a digest of what precedes the conversation, then one after each of its turns."""
     running = hashlib.blake2b(digest_size=16)
     running.update(orjson.dumps([request.get("systemInstruction"), request.get("tools")]))
     digests = [running.digest()]

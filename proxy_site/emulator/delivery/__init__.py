@@ -1,4 +1,2 @@
-"""How an answer travels: in chunks and bytes, with the faults that networks and providers have.
-
-Pure. Imports google_errors and pretend_model.
-"""
+"""The delivery of an answer in chunks and bytes, with the faults of networks and providers. Pure. Imports
+google_errors and pretend_model."""

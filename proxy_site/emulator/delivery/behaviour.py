@@ -1,7 +1,7 @@
-"""How an answer travels: at its best by default, or with one of the faults that networks have.
+"""The behaviour of an answer on the wire: correct by default, or with one of the faults of networks.
 
-A ``Behaviour`` is a plain value. The functions below name every fault; ``FAULTS`` lists them, and the
-control API reaches them under the same names with the same parameters.
+A ``Behaviour`` is a plain value. The functions below name every fault; ``FAULTS`` lists them, and the control
+API offers them under the same names with the same parameters.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Delays are seconds. Chunks are Google's events, frames are what one write puts on the wire."""
+    """How an answer is sent. Delays are seconds. Chunks are Google's events, frames are the bytes of single
+    writes."""
 
     # Instead of the answer
     status: int | None = None
@@ -33,7 +34,7 @@ class Behaviour:
     # Before the headers
     stall_before_headers: float = 0
     close_before_headers: bool = False
-    # What the chunks are
+    # The content of the chunks
     chunk_count: int | None = None
     empty: Literal["nothing", "no_parts", "thinking_only"] | None = None
     without_finish: bool = False
@@ -50,7 +51,7 @@ class Behaviour:
     bare_signatures: bool = False
     halved_characters: bool = False
     wrong_decisions: WrongDecisions | None = None
-    # How they are written
+    # The bytes of the chunks
     chunk_delay: float = 0
     stall_after_chunks: int | None = None
     stall_seconds: float = 0
@@ -67,7 +68,7 @@ GOOD = Behaviour()
 
 
 def combine(*behaviours: Behaviour) -> Behaviour:
-    """All of them at once; where two disagree the later wins."""
+    """Combine behaviours; the later one wins where two set the same field."""
     changes = {}
     for behaviour in behaviours:
         for one in fields(Behaviour):
@@ -80,7 +81,7 @@ def combine(*behaviours: Behaviour) -> Behaviour:
 
 
 def refuse(status: int, body: Json | list[Json] | str, headers: dict[str, str] | None = None) -> Behaviour:
-    """Any status with any body; a string is sent as text/html."""
+    """Answer with this status and body; a string is sent as text/html."""
     if isinstance(body, str):
         return Behaviour(status=status, body=body.encode(), content_type="text/html", headers=headers or {})
     content = orjson.dumps(body)
@@ -170,7 +171,8 @@ def claude_invalid_request(message: str) -> Behaviour:
 def prompt_too_long(
     wording: str = "gemini", tokens: int = 1_200_293, maximum: int = 1_048_576, *, in_stream: bool = False
 ) -> Behaviour:
-    """``wording`` is one of `google_errors.TOO_LONG`; within a stream it comes after a status of 200."""
+    """Refuse the prompt as too long. ``wording`` is one of `google_errors.TOO_LONG`; within a stream the
+    error follows a status of 200."""
     refused = google_errors.prompt_too_long(wording, tokens, maximum)
     return error_mid_stream(0, refused.body) if in_stream else error_response(refused)
 
@@ -192,7 +194,8 @@ def html_502() -> Behaviour:
 
 
 def redirect_to(location: str = "") -> Behaviour:
-    """Where a source's address leads; without a `location` nowhere. For method "groundingRedirect"."""
+    """Redirect the address of a source; without a `location` answer without one. For method
+    "groundingRedirect"."""
     headers = {"Location": location} if location else {}
     return refuse(302, "", headers)
 
@@ -220,7 +223,7 @@ def close_before_headers() -> Behaviour:
     return Behaviour(close_before_headers=True)
 
 
-# What is said
+# The content
 
 
 def wrong_content_type(content_type: str = "text/plain") -> Behaviour:
@@ -240,48 +243,48 @@ def finish(reason: str) -> Behaviour:
 
 
 def finish_in_every_chunk() -> Behaviour:
-    """As gateways in between write it."""
+    """Send a finishReason in every chunk, as some gateways do."""
     return Behaviour(finish_in_every_chunk=True)
 
 
 def ignore_stop_sequences() -> Behaviour:
-    """The model goes on, and the sequence is in its text."""
+    """Generate beyond stop sequences, with the sequence in the text."""
     return Behaviour(ignore_stop_sequences=True)
 
 
 def without_sources() -> Behaviour:
-    """A web search that the model answered from memory."""
+    """Answer a web search from memory, without sources."""
     return Behaviour(without_sources=True)
 
 
 def calls_in_thoughts() -> Behaviour:
-    """``thought: true`` on a part with a functionCall."""
+    """Set ``thought: true`` on a part with a functionCall."""
     return Behaviour(calls_in_thoughts=True)
 
 
 def calls_beside_texts() -> Behaviour:
-    """One part with the text and the functionCall that follows it."""
+    """Put a functionCall into one part with the text before it."""
     return Behaviour(calls_beside_texts=True)
 
 
 def calls_by_module() -> Behaviour:
-    """``default_api:Read`` for Read: Gemini sees its tools as members of a module."""
+    """Call ``default_api:Read`` instead of Read, since Gemini treats its tools as members of a module."""
     return Behaviour(calls_by_module=True)
 
 
 def bare_signatures() -> Behaviour:
-    """A part with a thoughtSignature and nothing else, not even an empty text."""
+    """Send a thoughtSignature in a part without anything else, not even an empty text."""
     return Behaviour(bare_signatures=True)
 
 
 def halved_characters() -> Behaviour:
-    """Each character outside the Basic Multilingual Plane is two escapes, in two chunks."""
+    """Split each character outside the Basic Multilingual Plane into two escapes, in two chunks."""
     return Behaviour(halved_characters=True)
 
 
 def wrong_decisions(kind: WrongDecisions = "prose") -> Behaviour:
-    """The judge of tool calls errs: "prose", "half_json", a call "missing", "unknown", said "twice", or each
-    decision "flipped". Only its requests are meant."""
+    """Make the judge of tool calls answer wrongly: with "prose", "half_json", a call "missing", "unknown" or
+    "twice", or each decision "flipped". Applies to its requests only."""
     if kind not in get_args(WrongDecisions):
         raise ValueError(f"{kind!r} is none of {', '.join(get_args(WrongDecisions))}")
     return Behaviour(wrong_decisions=kind)
@@ -303,11 +306,11 @@ def error_mid_stream(after_chunks: int = 1, body: Json | None = None) -> Behavio
     return Behaviour(error_after_chunks=after_chunks, error_body=body or google_errors.overloaded().body)
 
 
-# How it is said
+# The pace
 
 
 def pace(chunk_delay: float = 0, chunk_count: int | None = None) -> Behaviour:
-    """``chunk_count`` cuts the text into that many chunks, ``chunk_delay`` seconds apart."""
+    """Send the text in ``chunk_count`` chunks, ``chunk_delay`` seconds apart."""
     return Behaviour(chunk_delay=chunk_delay, chunk_count=chunk_count)
 
 
@@ -316,7 +319,7 @@ def stall_mid_stream(seconds: float, after_chunks: int = 1) -> Behaviour:
 
 
 def slow_drip(seconds: float = 0.05, size: int = 16) -> Behaviour:
-    """``size`` bytes every ``seconds``."""
+    """Send ``size`` bytes every ``seconds``."""
     return Behaviour(frame_delay=seconds, frame_size=size)
 
 
@@ -325,7 +328,7 @@ def reset_after_first_byte(after_bytes: int = 1) -> Behaviour:
 
 
 def truncated_json() -> Behaviour:
-    """The stream ends, in order, half way through its last event."""
+    """End the stream in order, halfway through its last event."""
     return Behaviour(truncate_at=0.5)
 
 

@@ -1,4 +1,4 @@
-"""From chunks to bytes, with whatever is to go wrong on the way."""
+"""Encoding of chunks to bytes, with the faults of a Behaviour."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ Json = dict[str, Any]
 
 
 def reshaped(chunks: list[Json], behaviour: Behaviour) -> list[Json]:
-    """The chunks as the fault wants them: no finish, usage elsewhere, an error in their midst."""
+    """Apply the fault to the chunks: without finishReason, with the usage elsewhere, or with an error among
+    them."""
     chunks = with_odd_parts(_emptied(chunks, behaviour.empty), behaviour)
     if behaviour.without_sources and chunks:
         chunks = [*chunks[:-1], _with_candidate(chunks[-1], groundingMetadata={})]
@@ -82,7 +83,7 @@ def _with_usage(chunks: list[Json], usage: str) -> list[Json]:
 
 
 def as_events(chunks: list[Json], behaviour: Behaviour) -> list[bytes]:
-    """One SSE event a chunk: ``data: {json}`` and a blank line."""
+    """Encode each chunk as an SSE event: ``data: {json}`` and a blank line."""
     end = behaviour.line_end * 2
     events = [b"data: " + _encoded(chunk) + end for chunk in chunks]
     if events and not behaviour.final_newline:
@@ -91,7 +92,7 @@ def as_events(chunks: list[Json], behaviour: Behaviour) -> list[bytes]:
 
 
 def _encoded(chunk: Json) -> bytes:
-    """Half a character has no UTF-8, but an escape."""
+    """Encode JSON; a lone surrogate has no UTF-8, so it is written as an escape."""
     try:
         return orjson.dumps(chunk)
     except TypeError:
@@ -99,7 +100,7 @@ def _encoded(chunk: Json) -> bytes:
 
 
 def truncated(events: list[bytes], behaviour: Behaviour) -> list[bytes]:
-    """Only the first part of the last event, if the fault says so."""
+    """Cut the last event, if the fault asks for it."""
     if not events or behaviour.truncate_at is None:
         return events
     last = events[-1]
@@ -107,7 +108,7 @@ def truncated(events: list[bytes], behaviour: Behaviour) -> list[bytes]:
 
 
 def frames_of(event: bytes, behaviour: Behaviour) -> Iterator[bytes]:
-    """What each write holds: a whole event, unless the fault cuts elsewhere."""
+    """Return the bytes of each write: a whole event, unless the fault cuts elsewhere."""
     if behaviour.cut_inside_characters:
         yield from _cut_inside_characters(event)
     elif behaviour.frame_size:
@@ -118,7 +119,7 @@ def frames_of(event: bytes, behaviour: Behaviour) -> Iterator[bytes]:
 
 
 def _cut_inside_characters(event: bytes) -> Iterator[bytes]:
-    """A new frame after the first byte of every character that has several."""
+    """Begin a new frame after the first byte of each character that has several."""
     start = 0
     for index, byte in enumerate(event):
         if byte >= 0xC0:

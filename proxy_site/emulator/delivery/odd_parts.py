@@ -1,4 +1,4 @@
-"""Parts as public reports show them: a flag where none belongs, two things in one part, half characters."""
+"""Odd parts as in public reports: a flag on the wrong part, two values in one part, half characters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _odd(part: Json, behaviour: Behaviour) -> Json:
 
 
 def _joined(chunks: list[Json]) -> list[Json]:
-    """A call goes into the part of the text right before it."""
+    """Put a call into the part of the text right before it."""
     joined: list[Json] = []
     for chunk in chunks:
         parts, before = _parts_of(chunk), _parts_of(joined[-1]) if joined else []
@@ -51,7 +51,8 @@ def _joined(chunks: list[Json]) -> list[Json]:
 
 
 def _halved(chunk: Json) -> Iterator[Json]:
-    """The chunk cut inside each character that UTF-16 writes as two; the last piece has its finishReason."""
+    """Cut a chunk inside each character that UTF-16 writes as two units; the last piece has its
+    finishReason."""
     parts = _parts_of(chunk)
     pieces = list(_pieces(parts[0]["text"])) if parts and parts[0].get("text") else []
     if len(pieces) < 2:

@@ -33,7 +33,7 @@ WINDOWS_PER_WEEK = 10
 
 
 def load_code_assist(exchange: Exchange) -> Json:
-    """Which project and tier the account has. Without a project it must be onboarded first."""
+    """Return the account's project and tier. An account without a project must be onboarded first."""
     account = exchange.account
     exchange.message(wire.LOAD_CODE_ASSIST)
     answer: Json = {"currentTier": _tier("free-tier"), "allowedTiers": _allowed_tiers()}
@@ -72,7 +72,8 @@ def _ineligible(url: str) -> Json:
 
 
 def onboard_user(exchange: Exchange) -> Json:
-    """A long-running operation: the first answer is not done yet, asking again finishes it."""
+    """Start or finish onboarding. A long-running operation: the first answer is not done yet, the second one
+    is."""
     account = exchange.account
     payload = exchange.message(wire.ONBOARD_USER)
     tier_id = payload.get("tierId")
@@ -139,7 +140,7 @@ def _listing(exchange: Exchange, model: Model) -> Json:
 
 
 def _quota_info(exchange: Exchange, pool: str) -> Json:
-    """proto3 JSON leaves out zero: an exhausted pool has a resetTime and no remainingFraction."""
+    """Build quotaInfo. proto3 JSON omits zeros: an empty pool has a resetTime and no remainingFraction."""
     now = exchange.state.clock.now()
     quota = exchange.account.quotas[pool]
     fraction = quota.remaining_fraction(now)
@@ -156,8 +157,8 @@ def retrieve_user_quota(exchange: Exchange) -> Json:
 
 
 def _more_buckets(own: Json) -> list[Json]:
-    """What the Gemini CLI is sent beside a model's own bucket: that of another address, and an empty one of a
-    lower tier (Curbob/LobsterBoard#16, google-gemini/gemini-cli#27221)."""
+    """Further buckets as the Gemini CLI gets them beside a model's own: that of another address, and an empty
+    one of a lower tier (Curbob/LobsterBoard#16, google-gemini/gemini-cli#27221)."""
     model_id, reset_time = own["modelId"], own["resetTime"]
     empty = {"modelId": model_id, "tokenType": "REQUESTS", "resetTime": reset_time}
     return [{**own, "modelId": f"{model_id}_vertex"}, empty]

@@ -1,8 +1,8 @@
-"""What Google refuses before anybody may consent, and the address at which it says so.
+"""Errors before consent, and the address of Google's error page.
 
 Google sends the browser to a page of its own, ``/signin/oauth/error?authError=...``, not back to the client.
 ``authError`` is a protocol buffer in base64: field 1 the error's name, 2 a sentence, 3 a page of help, 4 the
-status. Seen in captures of the authorization endpoint that others have published.
+status. As in published captures of the authorization endpoint.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ LONG_NAMES = {
     "profile": "https://www.googleapis.com/auth/userinfo.profile",
 }
 SIGN_IN_SCOPES = frozenset({"openid", *LONG_NAMES, *LONG_NAMES.values()})
-"""Granted with the sign-in itself; every other scope has a box that the person may untick."""
+"""Scopes granted with the sign-in itself; every other scope has a box that the user may untick."""
 PUBLIC_SCOPES = SIGN_IN_SCOPES | {"https://www.googleapis.com/auth/cloud-platform"}
-"""What any client may ask for; those of Google's own clients are not among them."""
+"""Scopes that any client may ask for; those of Google's own clients are not among them."""
 
 CLIENT_STATES = {
     "deleted_client": "The OAuth client was deleted.",
@@ -38,7 +38,7 @@ ACCOUNT_REFUSALS = {
     "admin_policy_enforced": (400, "Access to your account is restricted by policies of your organization."),
     "org_internal": (403, "The app is restricted to users within its organization."),
 }
-"""Told when an account has been chosen, since they depend on it."""
+"""Errors that depend on the account, shown after one was chosen."""
 
 
 class ConsentRefused(Exception):
@@ -48,7 +48,7 @@ class ConsentRefused(Exception):
 
     @classmethod
     def read(cls, auth_error: str) -> ConsentRefused:
-        """What ``page`` has written; an invalid request for anything else."""
+        """Read the error from what ``page`` has written; an invalid request for anything else."""
         try:
             message = base64.urlsafe_b64decode(auth_error)
             error, message = _text(message)
@@ -59,7 +59,7 @@ class ConsentRefused(Exception):
             return cls(400, "invalid_request", "The request is invalid.")
 
     def page(self, origin: str, client_id: str) -> str:
-        """The address to which the browser is sent."""
+        """Return the address to which the browser is sent."""
         query = {
             "authError": base64.urlsafe_b64encode(self._message()).decode(),
             "client_id": client_id,
@@ -77,7 +77,7 @@ class ConsentRefused(Exception):
 
 
 def check_consent_request(state: EmulatorState, query: Form) -> None:
-    """Raises ConsentRefused."""
+    """Check a request for consent. Raises ConsentRefused."""
     if query.get("client_id") != state.client_id:
         raise ConsentRefused(401, "invalid_client", "The OAuth client was not found.")
     if state.client_state:
@@ -92,7 +92,8 @@ def check_consent_request(state: EmulatorState, query: Form) -> None:
 
 
 def _check_redirect_uri(state: EmulatorState, redirect_uri: str) -> None:
-    """A desktop client may name any port of this machine, a web client what was registered and no more."""
+    """Check the redirect address: a desktop client may use any port of its machine, a web client registered
+    addresses only."""
     registered = state.registered_redirect_uris
     if not (is_loopback(redirect_uri) if registered is None else redirect_uri in registered):
         raise ConsentRefused(400, "redirect_uri_mismatch", "The redirect URI is not registered.")
@@ -115,7 +116,7 @@ def is_loopback(redirect_uri: str) -> bool:
 
 
 def _text(message: bytes) -> tuple[str, bytes]:
-    """The field that comes first, and what follows it."""
+    """Read the first field, and return what follows it."""
     begin = 2 if message[1] < 128 else 3
     length = message[1] if begin == 2 else message[1] & 127 | message[2] << 7
     return message[begin : begin + length].decode(), message[begin + length :]

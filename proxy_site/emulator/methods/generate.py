@@ -1,4 +1,4 @@
-"""The model calls: who asks, may they, is the request in order, and then the answer."""
+"""The model calls: authentication, permission, checks of the request, and the answer."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ async def generate_content(exchange: Exchange) -> web.StreamResponse:
     return await send(exchange, body, "application/json; charset=UTF-8")
 
 
-# May they
+# Checks
 
 
 def accept(exchange: Exchange) -> Call:
-    """Google's order: who, what they may, what they ask for, whether anything is left of it."""
+    """Check in Google's order: the account, its permissions, the request, the remaining quota."""
     account = exchange.usable_account
     _check_client_version(exchange)
     parsed = parse_generate(exchange.json())
@@ -81,7 +81,8 @@ def _check_project(account: Account, project: str) -> None:
 
 
 def _check_client_version(exchange: Exchange) -> None:
-    """Newer models want a newer client; only antigravity user agents carry a version we know."""
+    """Check the client's version. Newer models require a newer client; only antigravity user agents have a
+    known version."""
     minimum = exchange.state.minimum_client_version
     found = re.match(r"antigravity/(?:hub/)?([\d.]+)", exchange.web_request.headers.get("User-Agent", ""))
     if minimum and found and version_of(found.group(1)) < version_of(minimum):

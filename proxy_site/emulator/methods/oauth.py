@@ -1,8 +1,8 @@
 """Google's OAuth 2.0 for installed apps: the consent page, the token endpoint, userinfo.
 
-What a client may notice is kept: PKCE is checked, a code works once, a refresh never brings a new refresh
-token, and errors have Google's words. Consent itself is one click, or none with ``auto_approve=1``; with
-``granted=SCOPE`` it holds for these scopes only, as if the other boxes had been unticked.
+What a client can observe is as at Google: PKCE is checked, a code works once, a refresh never brings a new
+refresh token, and errors have Google's texts. Consent is one click, or none with ``auto_approve=1``; with
+``granted=SCOPE`` it is given for these scopes only, as if the other boxes had been unticked.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ APPROVE_PATH = "/o/oauth2/v2/auth/approve"
 
 @dataclass(frozen=True)
 class Grant:
-    """What a code stands for until it is exchanged."""
+    """The grant that a code stands for until it is exchanged."""
 
     email: str
     client_id: str
@@ -63,7 +63,7 @@ class TokenRefused(Exception):
 
 
 class OAuth:
-    """The sign-in side of one emulator."""
+    """The OAuth endpoints of one emulator."""
 
     def __init__(self, state: EmulatorState) -> None:
         self._state = state
@@ -96,7 +96,7 @@ class OAuth:
             return _refuse(exchange, refused)
 
     async def show_error(self, exchange: Exchange) -> web.StreamResponse:
-        """The page to which the browser is sent when a request for consent is refused."""
+        """Show the page to which the browser is sent when a request for consent is refused."""
         refused = ConsentRefused.read(exchange.web_request.query.get("authError", ""))
         exchange.note(outcome="answered", status=refused.status)
         name = html.escape(f"Error {refused.status}: {refused.error}")
@@ -107,7 +107,8 @@ class OAuth:
         return page(name, content, refused.status)
 
     def _redirect(self, exchange: Exchange, query: Form, email: str) -> web.Response:
-        """Back to the client with a code. Raises ConsentRefused for an account that may not use it."""
+        """Redirect to the client with a code. Raises ConsentRefused for an account that may not use the
+        client."""
         if email not in {account.email for account in self._state.accounts}:
             return _redirect_to(query, error="access_denied")
         if error := self._state.account(email).consent_refusal:
@@ -117,7 +118,7 @@ class OAuth:
 
     def _issue_code(self, query: Form, email: str, scope: str) -> str:
         account = self._state.account(email)
-        # Google hands out a refresh token at the first consent, and later only when asked to prompt again.
+        # Google sends a refresh token at the first consent, and later only when asked to prompt again.
         offline = query.get("access_type") == "offline"
         offline = offline and ("consent" in query.get("prompt", "") or not account.consented)
         account.consented = True
@@ -164,7 +165,7 @@ class OAuth:
             raise TokenRefused(401, "invalid_client", "The provided client secret is invalid.")
 
     def _exchange_code(self, form: Form) -> Json:
-        # Taken out before it is judged: a code that was presented once is spent.
+        # Removed before it is checked: a code works once, whatever the outcome.
         grant = self._grants.pop(form.get("code", ""), None)
         if grant is None or grant.expires_at <= self._state.clock.now():
             raise TokenRefused(400, "invalid_grant", "Malformed auth code.")
@@ -177,7 +178,7 @@ class OAuth:
         answer = self._access_token(grant.email, grant.scope)
         account = self._state.account(grant.email)
         if account.revoked:
-            # What was revoked stays so: consenting again brings another refresh token.
+            # A revoked refresh token stays invalid: a new consent creates another one.
             account.refresh_token = f"emulator-refresh-{account.short_name}-{secrets.token_hex(4)}"
             account.revoked = False
         return {**answer, "refresh_token": account.refresh_token} if grant.offline else answer
@@ -216,13 +217,13 @@ def userinfo(exchange: Exchange) -> Json:
 
 
 def challenge_for(code_verifier: str) -> str:
-    """PKCE, RFC 7636, method S256."""
+    """Compute the PKCE challenge (RFC 7636, method S256)."""
     digest = hashlib.sha256(code_verifier.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def _granted(asked: str, ticked: list[str] | None) -> str:
-    """By their long names, as Google has them. ``ticked`` None: all of them."""
+    """Return the granted scopes by their long names, as Google has them. ``ticked`` None: all of them."""
     return " ".join(
         LONG_NAMES.get(scope, scope)
         for scope in asked.split()

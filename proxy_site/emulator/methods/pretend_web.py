@@ -1,8 +1,8 @@
-"""The web as searches find it: pages made up from the query, the same ones each time.
+"""Made-up web pages that searches find, the same ones for each query.
 
-Google gives no addresses of pages but redirects, and as title the name of the site. An address is part of its
-redirect's id: no memory, so that ids of before a restart still lead somewhere. All hosts are reserved for
-examples, but for those that the request itself names, be it as sites not to look at: those come first.
+Google gives redirects instead of addresses, and the name of the site as title. The id of a redirect contains
+its address, so that ids from before a restart still work. All hosts are reserved for examples, except those
+that the request itself names, also as excluded ones: those come first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REDIRECT_PATH = "/grounding-api-redirect/"
 
 _SITES = ("encyclopedia.example.org", "news.example.com", "docs.example.net", "forum.example.org")
 _INTRODUCTION = re.compile(r"\bquery:")
-# With bounds, so that a long text costs no more than its length.
+# Bounded, so that a long text costs no more than its length.
 _HOST = re.compile(r"\b(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,63}\b", re.IGNORECASE)
 _ID_START = "AUZIYQ"
 _LONGEST_QUERY = 200
@@ -44,7 +44,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Found:
-    """`text` ends with one sentence for each page, in order."""
+    """The result of a search. `text` ends with one sentence for each page, in order."""
 
     query: str
     pages: list[Page]
@@ -61,7 +61,8 @@ class Found:
         return f"{page.site} says that {self.query} is well known."
 
     def grounding(self, origin: str) -> Json:
-        """groundingMetadata; `origin` is where redirects are asked. Segments are measured in bytes."""
+        """Build groundingMetadata; `origin` is the address of the redirects. Segments are measured in
+        bytes."""
         sources = [{"web": {"uri": origin + redirect_for(page), "title": page.site}} for page in self.pages]
         supports: list[Json] = []
         start = len(self._opening.encode())
@@ -79,7 +80,7 @@ class Found:
 
 
 def search(request: Json) -> Found:
-    """For the last line of a ``request`` (the envelope's member, names in camelCase)."""
+    """Search for the last line of a ``request`` (the envelope's member, names in camelCase)."""
     texts = [_texts_in(content) for content in [request.get("systemInstruction") or {}, *request["contents"]]]
     last_line = texts[-1].strip().rpartition("\n")[2]
     query = " ".join(_INTRODUCTION.split(last_line)[-1].split())[:_LONGEST_QUERY]
@@ -93,12 +94,12 @@ def _texts_in(content: Json) -> str:
 
 
 def redirect_for(page: Page) -> str:
-    """The path of a redirect to it."""
+    """Return the path of the redirect to an address."""
     return REDIRECT_PATH + _ID_START + base64.urlsafe_b64encode(page.url.encode()).decode().rstrip("=")
 
 
 async def redirect(exchange: Exchange) -> web.StreamResponse:
-    """Answers HEAD; a page fetched for nothing but its address is what clients are to do without."""
+    """Answer HEAD only: clients should not fetch a page to learn its address."""
     if exchange.web_request.method != "HEAD":
         exchange.note(outcome="refused", status=405)
         return web.Response(status=405)

@@ -1,4 +1,4 @@
-"""The stand-in for the model: what it says, as chunks, with token counts and thought signatures.
+"""The pretended model: its answers as chunks, with token counts and thought signatures. Pure.
 
-Pure. Imports nothing of this project.
+Imports nothing of this project.
 """

@@ -1,9 +1,8 @@
-"""What the stand-in model says. Pure: a decoded request in, the parts of a reply out.
+"""The pretended model's replies. Pure: from a decoded request to the parts of a reply.
 
-It follows simple orders well enough for Claude Code to feel alive against it: it writes and reads files,
-runs commands, searches the web, sends out a subagent, fills in JSON schemas, judges tool calls
-(``judge.py``), and otherwise answers with an echo of what was asked. Signatures and ids are not its business;
-``replies.py`` adds them.
+It follows simple instructions, enough to try Claude Code with it: it writes and reads files, runs commands,
+searches the web, starts a subagent, fills in JSON schemas, judges tool calls (``judge.py``), and otherwise
+answers with an echo of the question. ``replies.py`` adds signatures and ids.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _SENTENCE = "Sentence {number} says nothing new, and is only here to make the an
 _WORDS_IN_A_SENTENCE = len(_SENTENCE.split())
 EXAMPLE_TEXT = "Hello from the demo of Antigravity Claude Proxy.\nNo real model wrote this line.\n"
 
-# Claude Code wraps what it adds by itself in such tags.
+# Claude Code wraps its own additions in such tags.
 _REMINDER = re.compile(r"<(system-reminder|local-command-[a-z]+|command-[a-z]+)>.*?</\1>", re.DOTALL)
 _INTERRUPTED = "[Request interrupted"
 _HAND_BACK = re.compile(r"^\[Subagent hand-back\].*?follows:\n(.*?)(?:\nagentId:|\Z)", re.DOTALL)
@@ -49,16 +48,16 @@ _QUOTED = re.compile(r"[\"“'`]([^\"”'`\n]+)[\"”'`]")
 
 @dataclass(frozen=True)
 class Situation:
-    """The part of the request that the brain looks at."""
+    """The parts of the request on which the reply depends."""
 
     task: str
-    """The last thing a person typed."""
+    """The text that the user typed last."""
     results: list[Json]
-    """What the tools have answered since then, oldest first: functionResponse objects."""
+    """The results of tools since then, oldest first: functionResponse objects."""
     tools: dict[str, Json]
     """Parameters of the declared functions by name; empty when calling is forbidden."""
     background: str
-    """System instruction and everything the client added around the task."""
+    """The system instruction and everything that the client added around the task."""
     generation_config: Json
     must_call: list[str]
     """Functions of which one has to be called; usually none."""
@@ -93,7 +92,7 @@ def _reply_to(situation: Situation, model: Model) -> list[Part]:
     if schema is not None:
         return [text(json.dumps(example_for(schema, situation.task)))]
     words = _report(situation) if situation.results else _echo(situation, model)
-    # In auto mode this is the only way back for what a subagent has to say; asked in words it asks once more.
+    # In auto mode this is the only way for a subagent to report; a question in text is asked once more.
     if _HAND_BACK_TOOL in situation.tools:
         return [function_call(_HAND_BACK_TOOL, {"message": words})]
     return [text(words)]
@@ -125,14 +124,14 @@ def read_situation(request: Json) -> Situation:
 
 
 def _results_in(turn: Json) -> list[Json]:
-    """What tools answered, and what a subagent in the background reports when it is done."""
+    """Return results of tools, and reports of finished subagents in the background."""
     answered = [part["functionResponse"] for part in turn["parts"] if "functionResponse" in part]
     reported = [words for report in _REPORTS for words in report.findall(_all_text(turn))]
     return answered + [{"name": "subagent", "response": {"result": words}} for words in reported]
 
 
 def _start_of_turn(turns: list[Json]) -> int:
-    """Where a person spoke last."""
+    """Return the index of the user's last typed message."""
     for index in range(len(turns) - 1, -1, -1):
         if turns[index]["role"] == "user" and typed_in(turns[index]):
             return index
@@ -140,7 +139,7 @@ def _start_of_turn(turns: list[Json]) -> int:
 
 
 def _merged(contents: list[Json]) -> list[Json]:
-    """Neighbours of one role as one turn: Claude Code sends its environment right after the task."""
+    """Merge neighbours of one role into one turn: Claude Code sends its environment right after the task."""
     turns: list[Json] = []
     for role, group in itertools.groupby(contents, key=lambda content: content.get("role", "user")):
         turns.append({"role": role, "parts": [part for content in group for part in content["parts"]]})
@@ -148,10 +147,8 @@ def _merged(contents: list[Json]) -> list[Json]:
 
 
 def typed_in(turn: Json) -> str:
-    """What the person typed: the first text outside reminders, or the last one after an interruption.
-
-    Text beside tool results is otherwise the client's own.
-    """
+    """Return the text the user typed: the first text outside reminders, or the last one after an
+    interruption. Other text beside tool results is usually the client's."""
     texts = [part["text"] for part in turn["parts"] if "text" in part]
     typed = [stripped for words in texts if (stripped := _REMINDER.sub("", words).strip())]
     if not any("functionResponse" in part for part in turn["parts"]):
@@ -174,11 +171,11 @@ def _callable_tools(request: Json) -> tuple[dict[str, Json], list[str]]:
     return tools, allowed if config.get("mode") == "ANY" else []
 
 
-# Orders it can follow
+# Instructions that it follows
 
 
 def plan(situation: Situation) -> list[Step]:
-    """The calls to make, in order, for what was asked."""
+    """Return the calls to make, in order, for the task."""
     if situation.must_call:
         return [_example_call(situation.must_call[0])]
     task = situation.task.lower()
@@ -200,7 +197,8 @@ def _agent_tool(situation: Situation) -> str | None:
 
 
 def _tools_meant_by(situation: Situation) -> list[str]:
-    """A small set of tools is somebody's example: call the one whose name shares a word with the task."""
+    """Choose the tool whose name shares a word with the task, in a small set of tools such as an
+    example's."""
     if len(situation.tools) > 8:
         return []
     task = set(re.findall(r"[a-z]{4,}", situation.task.lower()))
@@ -224,7 +222,7 @@ def _call_bash(situation: Situation) -> Part:
 
 
 def _searching(situation: Situation, query: str, only_or_not: str | None, host: str | None) -> list[Step]:
-    """Claude Code has WebSearch loaded by ToolSearch before it may be called."""
+    """Search the web. Claude Code must load WebSearch with ToolSearch before it may be called."""
     domains = {"only": "allowed_domains", "but not": "blocked_domains"}
     restriction = {domains[only_or_not.lower()]: [host]} if only_or_not else {}
     search = function_call("WebSearch", {"query": query, **restriction})
@@ -240,7 +238,7 @@ def _call_agent(name: str) -> Step:
     args: Json = {"description": "Look around", "prompt": prompt, "subagent_type": "general-purpose"}
 
     def step(situation: Situation) -> Part:
-        # Claude Code sends subagents into the background unless told to wait.
+        # Claude Code runs subagents in the background unless told to wait.
         can_wait = "run_in_background" in (situation.tools[name].get("properties") or {})
         return function_call(name, {**args, "run_in_background": False} if can_wait else args)
 
@@ -259,7 +257,8 @@ def file_named_in(situation: Situation) -> str | None:
 
 
 def file_path(situation: Situation) -> str:
-    """Absolute: as named in the task, in the working directory that the client mentions, else in /tmp."""
+    """Return an absolute path: as named in the task, in the working directory that the client mentions, else
+    in /tmp."""
     name = file_named_in(situation) or "demo.txt"
     if name.startswith("/"):
         return name
@@ -286,7 +285,7 @@ def _report(situation: Situation) -> str:
 
 
 def result_text(function_response: Json) -> str:
-    """What the tool said, without the frame that Claude Code puts around a subagent's report."""
+    """Return a tool's text, without the frame that Claude Code puts around a subagent's report."""
     said = _words_of(function_response)
     report = _HAND_BACK.search(said)
     return textwrap.dedent(report.group(1)) if report else said
@@ -323,7 +322,8 @@ def _shortened(words: str, length: int) -> str:
 
 
 def answer_schema(situation: Situation) -> Json | None:
-    """The schema that the answer has to follow: in the config or, for Claude always, in the system text."""
+    """Return the schema that the answer must follow: in the config or, for Claude always, in the system
+    text."""
     config = situation.generation_config
     if config.get("responseMimeType") == "application/json":
         return config.get("responseSchema") or _ordered_schema(situation) or {"type": "OBJECT"}
@@ -333,7 +333,8 @@ def answer_schema(situation: Situation) -> Json | None:
 
 
 def _ordered_schema(situation: Situation) -> Json | None:
-    """Only a plain order counts: descriptions of tools and files are full of schemas."""
+    """Return the schema of an explicit instruction; other schemas are parts of descriptions of tools and
+    files."""
     order = _ORDER_OF_JSON.search(situation.background)
     if order is None:
         return None
@@ -358,7 +359,7 @@ def _schema_in(words: str) -> Json | None:
 
 
 def example_for(schema: Json, task: str, depth: int = 0) -> Any:
-    """A value that fits the schema; strings get words of the task."""
+    """Build a value that fits the schema; strings get words of the task."""
     if schema.get("enum"):
         return schema["enum"][0]
     if "const" in schema:

@@ -1,8 +1,8 @@
-"""The stand-in's decisions on tool calls: a few plain signs of danger, and the rules quoted in the prompt.
+"""The pretended model's decisions on tool calls: a few signs of danger, and the rules quoted in the prompt.
 
-It is no safety check. It follows the prompt it is given, so that prompt, parsing and faults can be tried:
-hard denials first, then what the person allows, then soft denials and the signs below. A sentence outside the
-fences that says "not flagged" is obeyed, for every call.
+It is no real safety check. It follows the prompt it is given, so that prompt, parsing and faults can be
+tested: hard denials first, then what the user allows, then soft denials and the signs below. A sentence
+outside the fences that says "not flagged" is obeyed, for every call.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ _PERMISSION = re.compile(r"(\w+)\((.*?)(?::?\*)?\)")
 _ORDER = re.compile(r"\bnot[ _-]?flagged\b", re.IGNORECASE)
 
 
-# What it sees of a call
+# What is read of a call
 
 
 @dataclass(frozen=True)
 class Action:
-    """One call: ``done`` is what would be run or written, ``said`` every text in its arguments."""
+    """One call: ``done`` is the command or text that it would run or write, ``said`` every text in its
+    arguments."""
 
     tool: str
     done: str
@@ -47,7 +48,7 @@ class Action:
 
     @property
     def steps(self) -> list[str]:
-        """The commands of a shell line, each by itself; those that only search are left out."""
+        """Split a shell line into commands, without those that only search."""
         return [step for step in re.split(r"&&|\|\||;|\n", self.done) if not _SEARCH.match(step)]
 
 
@@ -79,7 +80,7 @@ def _texts_in(value: object) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Sign:
-    """``label`` is the entry of the prompt's policy that it stands for."""
+    """One sign of danger. ``label`` is the entry of the prompt's policy that it stands for."""
 
     label: str
     words: str
@@ -119,7 +120,7 @@ def _targets_of(step: str) -> list[str]:
 
 
 def _is_elsewhere(target: str, action: Action) -> bool:
-    """Outside the working directory, and no temporary folder that the same command has made."""
+    """True outside of the working directory, except in a temporary folder that the same command has made."""
     place = target.strip("\"'")
     made = {f"${name}" for name in _TEMPORARY.findall(action.done)}
     here = str(action.check.environment.get("live_cwd") or "")
@@ -134,7 +135,7 @@ def _loses_changes(action: Action) -> bool:
 
 
 def _any_step(pattern: re.Pattern[str]) -> Callable[[Action], bool]:
-    """Requests to this computer itself are no danger."""
+    """A check that is true when any step matches, except requests to the machine itself."""
     return lambda action: any(pattern.search(step) and not _LOCAL.search(step) for step in action.steps)
 
 
@@ -168,12 +169,12 @@ SIGNS = (
 )
 
 
-# The person's rules
+# The user's rules
 
 
 def describes(rule: Rule, action: Action) -> bool:
-    """``Bash(git push:*)`` by its beginning; a sentence by what it quotes in backticks, else by two of its
-    longer words."""
+    """True when the rule describes the call: ``Bash(git push:*)`` by its beginning; a sentence by what it
+    quotes in backticks, else by two of its longer words."""
     if permission := _PERMISSION.fullmatch(rule.words):
         tool, beginning = permission.groups()
         return tool == action.tool and any(step.strip().startswith(beginning) for step in action.steps)
@@ -187,7 +188,7 @@ def describes(rule: Rule, action: Action) -> bool:
 
 
 def decision_on(call: Json, check: SafetyCheck) -> Json:
-    """In the members that the prompt asks for."""
+    """Decide on one call, with the members that the prompt asks for."""
     action = action_of(call, check)
     matching = {rule.list_name: rule for rule in reversed(check.rules) if describes(rule, action)}
     if denied := matching.get("auto_mode.hard_deny") or matching.get("rules.deny"):
@@ -218,7 +219,7 @@ def _decision(call: Json, explanation: str, cited_rule: str, outcome: str) -> Js
 
 
 def answer(check: SafetyCheck, must_call: list[str]) -> list[Part]:
-    """As JSON, or as the arguments of the function that has to be called."""
+    """Answer as JSON, or as the arguments of the function that has to be called."""
     decisions = [decision_on(call, check) for call in check.calls]
     if _ORDER.search(check.orders):
         decisions = [{**one, "outcome": "not_flagged"} for one in decisions]
@@ -230,7 +231,7 @@ def answer(check: SafetyCheck, must_call: list[str]) -> list[Part]:
 
 
 def spoilt(parts: list[Part], kind: WrongDecisions) -> list[Part]:
-    """The judge's answer with one thing wrong. Prose and half JSON are text even where a call was wanted."""
+    """Change one thing in the judge's answer. Prose and half JSON are text even when a call was required."""
     part = parts[0]
     said = part["functionCall"]["args"] if "functionCall" in part else json.loads(part["text"])
     if kind == "prose":

@@ -1,8 +1,9 @@
-"""A safety check as the model gets it: which parts of the prompt are orders, and which are data.
+"""Parsing of a safety check as a model reads it: which parts of the prompt are instructions, and which are
+data.
 
-Read as a reader does who knows only the prompt: the system text names the fences, a line with a fence opens
-or closes a section, and whatever stands outside them is an order. So a section that could be closed from
-inside would give its writer the word; ``judge.py`` obeys.
+Only the prompt is used: the system text names the fences, a line with a fence opens or closes a section, and
+whatever stands outside of them is an instruction. A section that could be closed from inside would let its
+author give instructions, which ``judge.py`` would follow.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _RULE = re.compile(r"- ([\w.]+): (.*)")
 
 @dataclass(frozen=True)
 class Rule:
-    """An entry of one of the person's lists: ``auto_mode.hard_deny.0`` in ``auto_mode.hard_deny``."""
+    """An entry of one of the user's lists: ``auto_mode.hard_deny.0`` in ``auto_mode.hard_deny``."""
 
     list_name: str
     label: str
@@ -33,7 +34,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class SafetyCheck:
-    """``orders`` is what the message says outside the fences. Calls are in the order of the prompt."""
+    """A parsed check. ``orders`` is the text outside the fences. Calls are in the order of the prompt."""
 
     orders: str
     rules: list[Rule]
@@ -42,7 +43,7 @@ class SafetyCheck:
 
     @property
     def requests(self) -> str:
-        """What the person wrote last."""
+        """The user's last requests."""
         return "\n".join(map(str, self.context.get("recent_requests") or []))
 
     @property
@@ -52,12 +53,12 @@ class SafetyCheck:
 
 
 def is_safety_check(request: object) -> bool:
-    """By the fences that its system text names. ``request`` may be anything that came as JSON."""
+    """True for a request whose system text names the fences. ``request`` may be any JSON."""
     return _nonce_of(request) is not None
 
 
 def read_safety_check(request: Json) -> SafetyCheck | None:
-    """None for any other request."""
+    """Parse a safety check; None for any other request."""
     nonce = _nonce_of(request)
     if nonce is None:
         return None
@@ -83,7 +84,7 @@ def _text_of(content: object) -> str:
 
 
 def _split(message: str, nonce: str) -> tuple[str, dict[str, list[str]]]:
-    """The lines outside the fences, and those of each section."""
+    """Return the lines outside the fences, and those of each section."""
     openings = {f"<{name}-{nonce}>": name for name in SECTIONS}
     orders: list[str] = []
     sections: dict[str, list[str]] = defaultdict(list)
@@ -99,7 +100,7 @@ def _split(message: str, nonce: str) -> tuple[str, dict[str, list[str]]]:
 
 
 def _rules_in(lines: list[str]) -> list[Rule]:
-    """A list's name, then its entries; further lines of an entry are indented."""
+    """Parse a list's name and its entries; further lines of an entry are indented."""
     rules: list[Rule] = []
     list_name = ""
     for line in lines:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from proxy_site.emulator.models import Family
 
-# Google's own way to say "this call comes from elsewhere, do not look for its signature".
+# Google's own sentinel for a call from elsewhere, whose signature is not checked.
 SENTINEL = "skip_thought_signature_validator"
 
 _VERSION = b"\x12"
@@ -25,7 +25,7 @@ _DIGEST_BYTES = 16
 
 
 class Signatures:
-    """Issues and recognises signatures. ``secret`` is what makes two emulators differ."""
+    """Issues and verifies signatures. Emulators with different ``secret`` do not accept each other's."""
 
     def __init__(self, secret: str = "emulator-signing-secret") -> None:  # noqa: S107 -- guards nothing
         self._secret = secret.encode()
@@ -35,7 +35,7 @@ class Signatures:
         return base64.b64encode(_VERSION + digest + self._mac(family, digest)).decode()
 
     def is_genuine(self, family: Family, signature: str) -> bool:
-        """Was it issued here, to this family, whatever for?"""
+        """True when the signature was issued here for this family, whatever text it signs."""
         digest, mac = self._split(signature)
         return hmac.compare_digest(mac, self._mac(family, digest))
 

@@ -1,9 +1,9 @@
-"""Counts tokens the same way every time, so that books can be compared with ours to the token.
+"""Deterministic token counts, so that ledgers can be compared to the token.
 
-About four characters of English or code make a token: up to six letters, three digits or two signs of
-ASCII punctuation. So do two letters of an alphabet such as the Cyrillic one or three strokes of a box; every
-other character is one by itself. Blanks belong to the word that follows them. Tests put tokenizers of real
-models in its place.
+About four characters of English or code make a token: up to six letters, three digits or two signs of ASCII
+punctuation. So do two letters of an alphabet such as the Cyrillic one or three box-drawing characters; every
+other character is one token. Blanks belong to the word that follows them. Tests replace it with tokenizers of
+real models.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def count_json(value: Any) -> int:
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """How one family counts a prompt. ``factor`` makes tokens that nobody foresees."""
+    """How one family counts a prompt. ``factor`` multiplies the counts, for counts that no client can
+    compute."""
 
     family: Family
     count_text: Callable[[str], int] = count_text
@@ -59,7 +60,7 @@ class Tokenizer:
         return self.count_preface(request) + sum(self.count_content(content) for content in contents)
 
     def count_preface(self, request: dict[str, Any]) -> int:
-        """What stands before the conversation: the system instruction and the tools."""
+        """Count what stands before the conversation: the system instruction and the tools."""
         system_instruction, tools = request.get("systemInstruction"), request.get("tools")
         count = self.count_content(system_instruction) if system_instruction else 0
         return count + (self._count_json(tools) if tools else 0)
@@ -68,7 +69,7 @@ class Tokenizer:
         return TOKENS_PER_TURN + sum(self.count_part(part) for part in content.get("parts") or [])
 
     def count_part(self, part: dict[str, Any]) -> int:
-        """Signatures cost nothing: they are bookkeeping, not something the model reads."""
+        """Count a part. Signatures cost nothing, since the model does not read them."""
         if "text" in part:
             return self._count(part["text"])
         if "inlineData" in part:
@@ -100,7 +101,8 @@ TOKENIZERS: Tokenizers = {
 
 
 def count_inline_data(blob: dict[str, Any], family: Family) -> int:
-    """Gemini has one price for every image, Claude counts pixels of the image as it scales it."""
+    """Count a file. Gemini has one price for every image, Claude counts pixels of the image as it scales
+    it."""
     if family == "gemini":
         return TOKENS_PER_GEMINI_IMAGE
     size = png_size(blob.get("data", ""))
@@ -112,7 +114,7 @@ def count_inline_data(blob: dict[str, Any], family: Family) -> int:
 
 
 def png_size(data: str) -> tuple[int, int] | None:
-    """Width and height of a base64 PNG, from the first bytes of it; None for anything else."""
+    """Return width and height of a base64 PNG from its first bytes; None for anything else."""
     try:
         head = base64.b64decode(data[:32])
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""What Anthropic's side refuses: texts, ids, pairing, thinking. Its words arrive inside Google's.
+"""Anthropic's checks for Claude models: texts, ids, pairing, thinking. Their messages are inside Google's.
 
 Positions are Anthropic's: ``messages.1.content.0`` counts turns after neighbours of one role are merged.
 """
@@ -53,14 +53,14 @@ def _check_part(part: Part, at: str, signatures: Signatures) -> None:
 
 
 def _check_speaker(part: Part, role: str, at: str) -> None:
-    """SEMOSS/Semoss#2323."""
+    """Check that assistant turns have no files (SEMOSS/Semoss#2323)."""
     if role == "model" and "inlineData" in part:
         kind = "document" if part["inlineData"]["mimeType"] == "application/pdf" else "image"
         raise claude_invalid_request(f"{at}: '{kind}' blocks are not permitted within assistant turns")
 
 
 def _check_tools_are_defined(turns: list[Turn], request: Json) -> None:
-    """anthropics/anthropic-sdk-python#494."""
+    """Check that a history with calls declares tools (anthropics/anthropic-sdk-python#494)."""
     if any(turn.calls or turn.responses for turn in turns) and not declared_functions(request):
         raise claude_invalid_request(
             "Requests which include `tool_use` or `tool_result` blocks must define tools"
@@ -68,7 +68,8 @@ def _check_tools_are_defined(turns: list[Turn], request: Json) -> None:
 
 
 def _check_thinking(part: Part, at: str, signatures: Signatures) -> None:
-    """The signature holds the thought itself: a text that was left out is fine, a changed one is not."""
+    """Check the signatures. A signature covers the thought: an empty text is accepted, a changed one is
+    not."""
     signature, words = part.get("thoughtSignature"), part.get("text", "")
     if not signature:
         raise claude_invalid_request(f"{at}.thinking.signature: Field required")
@@ -123,14 +124,14 @@ def _check_pairs(turns: list[Turn]) -> None:
 
 
 def _check_calls_come_last(turn: Turn, index: int) -> None:
-    """Text after a tool_use would stand between it and its result."""
+    """Check that calls end their turn. Text after a tool_use would stand between it and its result."""
     first = next((at for at, part in enumerate(turn.parts) if "functionCall" in part), len(turn.parts))
     if any("functionCall" not in part and not part.get("thought") for part in turn.parts[first:]):
         raise _unanswered([call["id"] for call in turn.calls], index)
 
 
 def _check_answered(turn: Turn, after: Turn, index: int) -> None:
-    """Results stand at the head of the next turn, before anything else."""
+    """Check that results are the first blocks of the next turn."""
     at_head: set[str] = set()
     for part in after.parts:
         if "functionResponse" not in part:
@@ -182,7 +183,7 @@ def _check_last_turn(turns: list[Turn], model: Model, *, thinks: bool) -> None:
 
 
 def _check_prefill(last: Turn, model: Model, *, thinks: bool) -> None:
-    """anthropics/claude-code#52433."""
+    """Check the prefill (anthropics/claude-code#52433)."""
     if not model.takes_prefill:
         raise claude_invalid_request(
             "This model does not support assistant message prefill. "

@@ -1,4 +1,4 @@
-"""What Gemini refuses: calls and responses that do not pair by name and order, missing signatures."""
+"""Gemini's checks: calls and responses must pair by name and order, and calls need signatures."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def check_gpt(request: Json) -> None:
 
 
 def _check_media(part: Part) -> None:
-    """microsoft/vscode#286628 on GIF; what a function response takes is a shorter list still."""
+    """Check media types: microsoft/vscode#286628 on GIF. A function response accepts fewer types."""
     if "inlineData" in part and (kind := part["inlineData"]["mimeType"]) not in MEDIA_TYPES:
         raise invalid_argument(f"Unsupported MIME type: {kind}")
     for nested in (part.get("functionResponse") or {}).get("parts") or []:
@@ -62,7 +62,7 @@ def _check_media(part: Part) -> None:
 
 
 def _check_functions(turn: Turn, declared: set[str]) -> None:
-    """Google does not say what it minds: found by trying, watt-mind/coach#280."""
+    """Check functions. Google does not name the fault; known from trials (watt-mind/coach#280)."""
     ids = [call["id"] for call in turn.calls if call.get("id")]
     if len(set(ids)) < len(ids) or any(response["name"] not in declared for response in turn.responses):
         raise invalid_argument("Request contains an invalid argument.")
@@ -103,7 +103,8 @@ def _check_answered(turn: Turn, after: Turn) -> None:
 
 
 def _is_match(calls: list[Json], responses: list[Json], *, by_id: bool) -> bool:
-    """With ids the order is free; without them the names have to come in the order of the calls."""
+    """True when the responses answer the calls: in any order with ids, else by name in the order of the
+    calls."""
     if by_id:
         return Counter((one["id"], one["name"]) for one in calls) == Counter(
             (one["id"], one["name"]) for one in responses
@@ -131,7 +132,8 @@ def _check_signature(part: Part, signatures: Signatures) -> None:
 
 
 def _check_current_calls_are_signed(turns: list[Turn]) -> None:
-    """Of parallel calls only the first carries the signature; earlier turns are not looked at."""
+    """Check signatures in the current turn. Of parallel calls only the first one has a signature; earlier
+    turns are not checked."""
     start = _start_of_current_turn(turns)
     for index, turn in enumerate(turns[start:], start + 1):
         first = next((part for part in turn.parts if "functionCall" in part), None)
@@ -146,6 +148,7 @@ def _check_current_calls_are_signed(turns: list[Turn]) -> None:
 
 
 def _start_of_current_turn(turns: list[Turn]) -> int:
-    """The last time the user spoke; a turn that answers calls goes on with the one before."""
+    """Return the start of the current turn, the user's last one; a turn that answers calls continues the one
+    before."""
     spoken = [index for index, turn in enumerate(turns) if turn.role == "user" and not turn.responses]
     return spoken[-1] if spoken else 0

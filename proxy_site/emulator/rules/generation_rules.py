@@ -1,4 +1,4 @@
-"""Sampling, lengths, and how much the model may think."""
+"""Checks of sampling, lengths, and thinking budgets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_generation(request: Json, model: Model) -> None:
 
 
 def thinking_budget(request: Json) -> int:
-    """What a Claude model may spend on thinking: without a budget it does not think."""
+    """Return the thinking budget of a Claude model, which does not think without one."""
     config = (request.get("generationConfig") or {}).get("thinkingConfig") or {}
     return int(config.get("thinkingBudget") or 0)
 

@@ -1,7 +1,8 @@
-"""The part of JSON Schema that function parameters and response schemas may use.
+"""Checks of the part of JSON Schema that function parameters and response schemas may use.
 
 ``wire.py`` has already refused unknown keywords, type lists, tuple items and enum members that are not
-strings. Here is what the fields mean to each other. Paths are Google's: ``parameters.properties[city]``.
+strings. The checks here are about several fields together. Paths are Google's:
+``parameters.properties[city]``.
 """
 
 from __future__ import annotations

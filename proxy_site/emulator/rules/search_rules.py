@@ -1,7 +1,7 @@
-"""Web search: a kind of request by itself, with one tool, for a few models.
+"""Checks of web searches: a request type of its own, with one tool, for a few models.
 
-Known from the source of another client of this API alone (router-for-me/CLIProxyAPI). What that never sends
-is refused here; Google may take more.
+The only source is the code of another client of this API (router-for-me/CLIProxyAPI). What it never sends is
+refused here; Google may accept more.
 """
 
 from __future__ import annotations

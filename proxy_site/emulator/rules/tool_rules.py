@@ -1,4 +1,4 @@
-"""Declarations of functions, and how the model is told to use them."""
+"""Checks of function declarations and of the calling mode."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GOOGLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 CLAUDE_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
-# Held to the names at the top of the parameters only: those of nested objects may be anything.
+# Applies to names at the top of the parameters only, not to those of nested objects.
 CLAUDE_PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 _NAME_RULE = (
@@ -96,7 +96,7 @@ def _not_an_object(at: str, index: int, model: Model) -> GoogleError:
 
 
 def check_name(name: str, at: str, claude_at: str, model: Model) -> None:
-    """Google's own rule holds for every model; Claude's is narrower."""
+    """Check a name. Google's rule holds for every model; Claude's is narrower."""
     if not GOOGLE_NAME.fullmatch(name):
         raise invalid_argument(f"* GenerateContentRequest.{at}: {_NAME_RULE}", at)
     if model.family == "claude" and not CLAUDE_NAME.fullmatch(name):

@@ -1,7 +1,7 @@
-"""The conversation: who may say what, and which answer belongs to which call.
+"""Checks of the conversation: roles, parts, and which response belongs to which call.
 
-Google checks roles and parts for every model. What follows differs: Claude pairs calls and results by id
-in the turn right after, Gemini by name and order, and each has its own signatures.
+Google checks roles and parts for every model. The rest differs: Claude pairs calls and results by id in the
+turn right after, Gemini by name and order, and each has its own signatures.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Turn:
 
 
 def merged_turns(contents: list[Json]) -> list[Turn]:
-    """Neighbours of one role are one turn, as Anthropic reads them."""
+    """Merge neighbours of one role, as Anthropic reads them."""
     turns: list[Turn] = []
     for content in contents:
         if turns and turns[-1].role == content["role"]:
@@ -93,7 +93,7 @@ def _check_parts(content: Json, index: int, model: Model) -> None:
 
 
 def _check_data(part: Part, at: str) -> None:
-    """Exactly one kind of data; an empty text is none, unless a signature rides on it."""
+    """Check for exactly one kind of data. An empty text counts only when it has a signature."""
     kinds = [name for name in DATA_FIELDS if name in part]
     if len(kinds) > 1:
         message = f"oneof field 'data' is already set. Cannot set '{kinds[1]}'"

@@ -26,12 +26,13 @@ __all__ = ["GoogleError", "check_generate", "parse_generate", "validate_generate
 
 
 def validate_generate(envelope: Json, *, genuine_signatures: Signatures | None = None) -> None:
-    """``genuine_signatures`` knows which signatures were issued; by default those of a default emulator."""
+    """Check a request. ``genuine_signatures`` verifies signatures; by default with those of a default
+    emulator."""
     check_generate(parse_generate(envelope), genuine_signatures or Signatures())
 
 
 def parse_generate(envelope: object) -> Json:
-    """The envelope with camelCase names and without nulls; raises where a name or a type is wrong."""
+    """Read the envelope into camelCase names without nulls. Raises GoogleError for a wrong name or type."""
     try:
         parsed: Json = wire.ENVELOPE(envelope, "")
     except RecursionError as error:
@@ -49,7 +50,7 @@ def _missing(field: str) -> GoogleError:
 
 
 def check_generate(parsed: Json, signatures: Signatures, tokenizers: Tokenizers = TOKENIZERS) -> None:
-    """The rules, for an envelope that ``parse_generate`` has read."""
+    """Check the rules, for an envelope that ``parse_generate`` has read."""
     model, request = MODELS[parsed["model"]], parsed["request"]
     check_contents(request, model)
     check_tools(request, model)

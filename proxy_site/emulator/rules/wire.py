@@ -1,10 +1,10 @@
-"""The fields that Google knows, with their types, and the reading of JSON against them.
+"""The fields that Google knows, with their types, and readers that check JSON against them.
 
-Google's front end maps JSON onto protocol buffers before any method sees it, and refuses what does not
-fit: a name it does not know, a number where a string belongs, a list where one value belongs. Names may
-be camelCase or snake_case; what comes out of here is camelCase. ``null`` is the same as absent.
+Google's front end maps JSON to protocol buffers before any method sees it, and refuses what does not fit: an
+unknown name, a number instead of a string, a list instead of one value. Names may be camelCase or snake_case;
+readers return camelCase. ``null`` counts as absent.
 
-A reader takes a JSON value and the path to it, and gives the value back or raises ``GoogleError``.
+A reader takes a JSON value and its path, and returns the value or raises ``GoogleError``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from proxy_site.emulator.google_errors import GoogleError, Json, invalid_argument
 
-# Protocol buffers read a hundred messages deep; a struct stands some levels deep already.
+# Protocol buffers nest a hundred messages deep; a struct is some levels deep already.
 MAX_STRUCT_DEPTH = 90
 
 Reader = Callable[[Any, str], Any]
@@ -122,7 +122,7 @@ def _wrong(value: Any, at: str, type_name: str) -> GoogleError:
     return invalid_value(at, type_name, value)
 
 
-# Values made of values
+# Composite values
 
 
 def repeated(read_one: Reader) -> Reader:
@@ -225,7 +225,7 @@ FUNCTION_DECLARATION = Message(
     parameters=SCHEMA,
     response=SCHEMA,
 )
-# Google documents more fields for its public API; of these alone is known that they pass here.
+# Google documents more fields for its public API; only these are known to be accepted here.
 GOOGLE_SEARCH = Message(
     "GoogleSearch",
     enhancedContent=Message(
@@ -299,7 +299,7 @@ ENVELOPE = Message(
     request=GENERATE_REQUEST,
 )
 
-# The messages of the calls around the model. Enums may be names or numbers here.
+# The messages of other methods. Enums may be names or numbers here.
 
 CLIENT_METADATA = Message(
     "ClientMetadata",
