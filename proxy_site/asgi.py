@@ -58,14 +58,15 @@ def _is_page(path: str, method: str) -> bool:
 
 
 def _is_our_host(scope: Scope) -> bool:
-    """Whether the Host header is allowed. The API refuses other hosts, too, and without a traceback in the
-    log as Django's pages do."""
+    """Whether the Host header is allowed. The API checks it, too; this check spares the log Django's
+    traceback."""
     host = dict(scope["headers"]).get(b"host", b"").decode("latin1")
     return validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
 
 
 class BoundedPages:
-    """Reads bodies of page requests under the gateway's limits; Django would store any size on disk."""
+    """ASGI middleware that reads bodies of page requests under the gateway's limits; Django would write any
+    size to disk."""
 
     def __init__(self, pages: Any, limits: BodyLimits) -> None:
         self._pages = pages
@@ -89,7 +90,7 @@ class BoundedPages:
 
 
 def _as_read(scope: Scope, message: dict[str, Any]) -> list[tuple[bytes, bytes]]:
-    """The request's headers, adjusted to the body after its content encoding was decoded."""
+    """The request's headers, adjusted to the decoded body."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     if not any(name == b"content-encoding" for name, _ in headers):
         return headers

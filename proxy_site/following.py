@@ -1,7 +1,7 @@
-"""Wait until the running servers use a change of accounts, keys, routes or settings.
+"""Waiting until the running servers use a change of accounts, keys, routes or settings.
 
 Each server stores the revision it has loaded (accounts.models.Revision), at most half a second after a
-change, and a sign of life (gateway.models.ServerInstance), so this works from any process and machine.
+change, and renews its lease (gateway.models.ServerInstance), so this works from any process and machine.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FollowedChanges:
 
 
 def have_taken_changes_of_this_process() -> bool:
-    """As `wait_for_servers`; True at once when this process has changed nothing."""
+    """Wait for servers after this process has changed something; True at once when it has not."""
     return not Revision.made_here or wait_for_servers()
 
 

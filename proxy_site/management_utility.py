@@ -70,7 +70,7 @@ def run(is_server: bool, temporary_folders: list[str]) -> None:
             _use_demo(is_server, temporary_folders)
         if "--debug" in sys.argv[1:]:
             os.environ["DEBUG"] = "true"
-        # Its import reads the environment. A bad setting shows here, before any command hides it.
+        # The import reads the environment, so a bad setting is reported before a command can hide it.
         warnings: list[str] = import_module("proxy_site.settings").SETTING_WARNINGS
     except SettingError as error:
         sys.exit(_refuse(str(error)))
@@ -84,7 +84,7 @@ def run(is_server: bool, temporary_folders: list[str]) -> None:
 
 
 def _use_demo(is_server: bool, temporary_folders: list[str]) -> None:
-    """A server makes one, the other commands use the one that runs."""
+    """Prepare the demo: a serving command starts one, other commands use the running one."""
     if is_server:
         temporary_folders.append(str(prepare_environment()))
         return

@@ -24,7 +24,7 @@ UNSET = ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCO
 @cache
 def emulator() -> EmulatorServer:
     """The emulator of this process, started on first use; it ends with the process."""
-    from proxy_site.emulator import server  # large, and only for a demo
+    from proxy_site.emulator import server  # imported only for a demo, since it is large
 
     return server.EmulatorServer().start()
 

@@ -180,7 +180,8 @@ def _lost(
 
 
 def put_back(database: BaseDatabaseWrapper) -> None:
-    """Restore kept rows and columns whose tables have them again; others stay kept. The newest copy wins."""
+    """Restore kept rows and columns whose tables have them again; others stay kept. Of several copies of a
+    value the newest one is restored."""
     for kept, what, _, table in sorted(_kept(database), key=_turn):
         with database.cursor() as cursor:
             tables = database.introspection.table_names(cursor)
@@ -192,8 +193,8 @@ def put_back(database: BaseDatabaseWrapper) -> None:
 
 
 def _turn(kept: tuple[str, str, int, str]) -> tuple[bool, int]:
-    """Sort key of the order of restoring: rows newest first, since existing rows are not replaced; columns
-    oldest first, since they overwrite."""
+    """The order of restoring. Rows: newest first, since existing rows are not replaced. Columns: oldest
+    first, since they overwrite."""
     _, what, number, _ = kept
     return (False, -number) if what == "rows" else (True, number)
 

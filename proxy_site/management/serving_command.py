@@ -110,8 +110,8 @@ class ServingCommand(GatewayCommand, ABC):
                 self._leave_threads_behind(1 if asgi.gateway.ledger.waiting else 0)
 
     def _leave_threads_behind(self, status: int) -> NoReturn:
-        """They wait for a database that does not answer, and Python would wait for them. What they hold is
-        lost either way; the log says how much."""
+        """Exit without waiting for threads, which wait for a database that does not answer. What they hold
+        cannot be stored; the log has the numbers."""
         logging.shutdown()
         self.stdout.flush()
         self.stderr.flush()
@@ -127,7 +127,7 @@ class ServingCommand(GatewayCommand, ABC):
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
-        self.stdout.flush()  # a pipe would show nothing otherwise
+        self.stdout.flush()  # else nothing would appear in a pipe
 
     def _stop(self, sentence: str) -> NoReturn:
         self.stderr.write(escape_controls_but_line_ends(sentence))

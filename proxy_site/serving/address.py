@@ -1,9 +1,9 @@
-"""Where the gateway listens, as operators write it: `8672`, `127.0.0.1:8672`, `[::1]:8672`."""
+"""The address that the gateway listens on, as operators write it: `8672`, `127.0.0.1:8672`, `[::1]:8672`."""
 
 from __future__ import annotations
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # looked for, not listened on
-"""Addresses that stand for all of a machine's own, and the one that reaches them from the machine itself."""
+"""Wildcard addresses, and the address that reaches them from the machine itself."""
 
 
 class NotAnAddress(ValueError):
@@ -26,5 +26,5 @@ def url_of(host: str, port: int) -> str:
 
 
 def url_on_this_machine(host: str, port: int) -> str:
-    """The same for a browser on the gateway's own machine, also when it listens on all addresses."""
+    """The address for a browser on the gateway's own machine, also when it listens on a wildcard address."""
     return url_of(WILDCARDS.get(host, host), port)

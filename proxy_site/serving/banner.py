@@ -1,4 +1,5 @@
-"""What `runserver` prints once it accepts connections: where it is, how to use it, and what is missing."""
+"""The text that a serving command prints once it accepts connections: addresses, usage, and what is
+missing."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ from proxy_site.serving.reachability import INDENT, is_wildcard, network_lines
 
 
 def banner(host: str, port: int) -> str:
-    """For the address that is bound, which may be a wildcard. Reads the database, and may store a new set-up
-    link there."""
+    """The banner for the bound address, which may be a wildcard. Reads the database, and may store a new
+    set-up link."""
     url = url_on_this_machine(host, port)
     token = "<the AUTH_TOKEN of this gateway>" if settings.AUTH_TOKEN else "anything"
     lines = [
@@ -47,8 +48,7 @@ def banner(host: str, port: int) -> str:
 
 
 def _set_up_lines(host: str, port: int) -> list[str]:
-    """The link is for whoever is at the terminal. Output that goes anywhere else is a log, which others
-    may read."""
+    """Lines with a set-up link, at a terminal only. Other output is a log, which more people can read."""
     if passwords.has_operator():
         return []
     url = url_on_this_machine(host, port)

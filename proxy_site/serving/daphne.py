@@ -1,7 +1,7 @@
 """Daphne, with what a gateway needs beyond a web site.
 
 A request reaches the application with its headers, and its body as the application reads it, so that limits
-hold there (gateway/bodies/arrival.py); a burst of connections finds a backlog; a slow reader slows its sender
+hold there (gateway/bodies/arrival.py). A burst of connections finds a backlog; a slow reader slows its sender
 instead of filling our memory; errors of the protocol are JSON.
 """
 
@@ -54,21 +54,24 @@ WEBSOCKET_HANDSHAKE_SECONDS = 5
 
 
 class GatewayChannel(HTTPChannel):
-    """One connection. What cannot be read as HTTP is refused in the envelope, too; headers have a deadline,
-    however slowly they trickle in; a body that nobody wants any more is dropped, not taken for a request."""
+    """One connection.
+
+    Malformed HTTP gets a JSON error, too. Headers have a deadline, however slowly they arrive. The rest of a
+    body that nobody reads is dropped, instead of being parsed as the next request.
+    """
 
     _host: Any = None
     _is_leaving = False
     has_refused = False
-    """What the application still says is no answer to anybody then."""
+    """True once an error has been sent; the application's response is then dropped."""
     headers_due: float | None = None
-    """While headers are coming in: by when they must be complete, on the loop's clock."""
+    """The deadline of unfinished headers, on the loop's clock; None between headers."""
     MAX_LENGTH = MAX_HEADER_BYTES
     totalHeadersSize = MAX_HEADER_BYTES  # noqa: N815  # Twisted's name
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802  # Twisted's name
         super().dataReceived(data)
-        # Twisted's own clock starts anew with each byte.
+        # Twisted's own timeout begins anew with each byte.
         if self.is_idle_or_busy():
             self.headers_due = None
         elif self.headers_due is None:
@@ -76,7 +79,7 @@ class GatewayChannel(HTTPChannel):
             self.factory.server.unfinished_heads.add(self)
 
     def is_idle_or_busy(self) -> bool:
-        """Not in the middle of headers."""
+        """True outside of headers."""
         is_between_requests = not self._buffer and not hasattr(self, "_command")
         return is_between_requests or not self.line_mode
 
@@ -91,7 +94,7 @@ class GatewayChannel(HTTPChannel):
         self.loseConnection()
 
     def host(self) -> Any:
-        """Our end of the connection. Twisted asks the kernel each time, and it never changes."""
+        """The local address, cached: Twisted asks the kernel each time."""
         if self._host is None:
             self._host = self.getHost()
         return self._host
@@ -100,8 +103,9 @@ class GatewayChannel(HTTPChannel):
         self._respondToBadRequestAndDisconnect()
 
     def requestDone(self, request: GatewayRequest) -> None:  # noqa: N802
-        """An answer may be complete before the body is: then the connection ends with it. The rest is read
-        and dropped for a while, as a client that is cut off while it writes never reads the answer."""
+        """End a request. When its response is complete before its body, the connection is closed afterwards.
+        The rest of the body is read and dropped for LINGER_SECONDS, because a client whose connection is
+        closed while it writes never reads the response."""
         if request.is_body_complete:
             super().requestDone(request)
             return
@@ -117,22 +121,22 @@ class GatewayChannel(HTTPChannel):
             super().allContentReceived()
 
     def _send100Continue(self) -> None:  # noqa: N802
-        """Sent when the application asks for the body, which it may never do."""
+        """Do nothing: `allow_body` sends 100 Continue once the application reads the body."""
 
 
 REASON_PHRASES = {
     **{status.value: status.phrase.encode("ascii") for status in HTTPStatus},
-    # As RFC 9110 has them, whatever the version of Python; and Anthropic's own.
+    # The names of RFC 9110, whatever the version of Python; 529 is Anthropic's.
     413: b"Content Too Large",
     422: b"Unprocessable Content",
     529: b"Overloaded",
 }
-"""Twisted's own table has no 429 and names others as they were called in 1999."""
+"""Twisted's own table lacks 429 and has names of 1999."""
 
 
 class GatewayRequest(WebRequest):
-    """Goes to the application with its headers and hands on the body as it comes, no faster than it is read;
-    tells its sender when the reader is slow."""
+    """A request that the application gets with its headers. Its body is passed on as it arrives, no faster
+    than the application reads it; the application is slowed when the client reads slowly."""
 
     is_body_complete = False
     awaits_continue = False
@@ -161,7 +165,7 @@ class GatewayRequest(WebRequest):
             self._mailbox.put_body(data, is_last=False)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
-        """Twisted's own would parse form bodies here, of any size; nobody reads them."""
+        """End the body. Twisted's own method would parse form bodies of any size."""
         self.is_body_complete = True
         if self._mailbox is not None:
             self._mailbox.put_body(b"", is_last=True)
@@ -170,7 +174,7 @@ class GatewayRequest(WebRequest):
 
     def _begin(self, command: bytes, path: bytes, version: bytes) -> None:
         self.method, self.uri, self.clientproto = command, path, version
-        # Daphne would take it for its own setting: any client could move every path of this site.
+        # Daphne takes it for the root path: any client could move every path of this site.
         self.requestHeaders.removeHeader(b"daphne-root-path")
         if path.startswith((b"http://", b"https://")):
             self._use_absolute_form(path)
@@ -182,13 +186,13 @@ class GatewayRequest(WebRequest):
         self.process()
 
     def _use_absolute_form(self, path: bytes) -> None:
-        """`GET http://host/path`: the address counts, not the Host header (RFC 9112, 3.2.2)."""
+        """Use the host of `GET http://host/path` instead of the Host header (RFC 9112, 3.2.2)."""
         authority, _, rest = path.partition(b"://")[2].partition(b"/")
         self.uri = b"/" + rest
         self.requestHeaders.setRawHeaders(b"host", [authority])
 
     def mailbox(self) -> Mailbox:
-        """For the application. Daphne reads the body once the application is there, and it comes later."""
+        """Create the application's mailbox, which gets the body as it arrives."""
         mailbox = Mailbox()
         if not self.is_body_complete:
             mailbox.expect_body(self)
@@ -196,13 +200,13 @@ class GatewayRequest(WebRequest):
         return mailbox
 
     def allow_body(self) -> None:
-        """The application waits for it."""
+        """Send 100 Continue, once the application waits for the body."""
         if self.awaits_continue and self.channel is not None:
             self.awaits_continue = False
             self.channel.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def slow_down(self, *, is_full: bool) -> None:
-        """Stops or lets go on who sends the body."""
+        """Pause or resume reading the body from the connection."""
         if self.channel is None:
             return
         if is_full:
@@ -211,12 +215,12 @@ class GatewayRequest(WebRequest):
             self.channel._networkProducer.resumeProducing()
 
     def _request_id(self) -> str:
-        """The client's own, if it has sent one that can be used."""
+        """The client's own request id if it is usable, else a new one."""
         asked = self.requestHeaders.getRawHeaders(b"x-request-id", [b""])[0]
         return accepted_or_new(asked.decode("latin1"))
 
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
-        """What Daphne itself refuses, in the envelope that clients can read."""
+        """Send an error of Daphne's own as JSON."""
         error = InvalidRequest(body) if status < 500 else GatewayError(body)
         request_id = self._request_id()
         headers = [(b"content-type", b"application/json"), (b"request-id", request_id.encode("ascii"))]
@@ -225,7 +229,8 @@ class GatewayRequest(WebRequest):
         self.handle_reply({"type": "http.response.body", "body": envelope})
 
     def handle_exception(self, exception: Exception) -> None:
-        """An application failed. With its answer half sent, only a broken connection says so."""
+        """Answer for an application that failed. A response that is half sent can only be ended by closing
+        the connection."""
         if not self._response_started:
             super().handle_exception(exception)
         elif self.channel is not None:
@@ -247,7 +252,7 @@ class GatewayRequest(WebRequest):
     def finish(self) -> None:
         if self.producer is not None:
             self.unregisterProducer()
-        self._mailbox = None  # what still comes of the body is dropped
+        self._mailbox = None  # the rest of the body is dropped
         super().finish()
 
     def connectionLost(self, reason: Any) -> None:  # noqa: N802
@@ -262,7 +267,7 @@ class GatewayRequest(WebRequest):
 
     def resumeProducing(self) -> None:  # noqa: N802
         if self.drained is not None:
-            if not self.drained.done():  # the sender may have been cancelled
+            if not self.drained.done():  # the sending task may have been cancelled
                 self.drained.set_result(None)
             self.drained = None
 
@@ -279,11 +284,11 @@ class GatewayFactory(HTTPFactory):
         return protocol
 
     def log(self, request: Any) -> None:
-        """Twisted would write an access log, whose lines nobody reads."""
+        """Do nothing, since Twisted would write an access log."""
 
 
 class WebSocket(WebSocketProtocol):
-    """Daphne's, which knows its server from a handshake that is one; any other has ended before it began."""
+    """Daphne's protocol, also for handshakes that fail before it has a server."""
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:  # noqa: N802, N803
         if hasattr(self, "server"):
@@ -291,7 +296,7 @@ class WebSocket(WebSocketProtocol):
 
 
 class GatewayWebSocketFactory(WebSocketFactory):
-    """With the bounds that Daphne sets in its own `run`; Autobahn has none by itself."""
+    """Factory with the limits that Daphne sets in its own `run`; Autobahn has none by default."""
 
     protocol = WebSocket
 
@@ -306,8 +311,8 @@ class GatewayWebSocketFactory(WebSocketFactory):
 
 
 class PromptConnection(tcp.Server):
-    """Writes at the end of the current turn of the loop, all that has come together until then. Twisted
-    would ask the kernel for permission first, which comes a turn later, and take leave afterwards."""
+    """A connection that writes once at the end of the current turn of the event loop, all that was written in
+    the turn. Twisted would wait for the kernel to report the socket as writable, one turn later."""
 
     _is_flush_due = False
 
@@ -326,21 +331,21 @@ class PromptConnection(tcp.Server):
 
 
 class Mailbox:
-    """What Daphne has to tell one application. An asyncio.Queue would take 4 kB, and every stream has one."""
+    """The queue of ASGI messages for one application. An asyncio.Queue would take 4 kB for each stream."""
 
     def __init__(self) -> None:
         self._messages: list[dict[str, Any]] = []
         self._reader: asyncio.Future[None] | None = None
         self._request: GatewayRequest | None = None
-        """Whose body is on its way."""
+        """The request whose body is still arriving, else None."""
         self._unread = bytearray()
-        """Of the body, in one: a sender may cut it into a million chunks."""
+        """The unread part of the body, in one buffer: a sender may cut it into a million chunks."""
 
     def expect_body(self, request: GatewayRequest) -> None:
         self._request = request
 
     def put_nowait(self, message: dict[str, Any]) -> None:
-        """Daphne's own message of the body is none while that is on its way."""
+        """Add a message. Daphne's own message with the body is ignored while the body is still arriving."""
         if self._request is None or message["type"] != "http.request":
             self._put(message)
 
@@ -380,7 +385,7 @@ class Mailbox:
 
 
 class GatewayServer(Server):
-    """Serves one listening socket until its lifecycle ends. `header_seconds` bounds the time for headers."""
+    """Serves one listening socket until its lifecycle ends. `header_seconds` is the deadline of headers."""
 
     def __init__(
         self, application: Any, listener: socket.socket, lifecycle: Lifecycle, *, header_seconds: float
@@ -405,7 +410,7 @@ class GatewayServer(Server):
         self.listener.listen(BACKLOG)
         self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
         self._port.transport = PromptConnection
-        self.listener.close()  # the reactor has a copy; ours would go on accepting when that one stops
+        self.listener.close()  # the reactor has a copy; this one would still accept when that one has stopped
         reactor.callLater(1, self.application_checker)
         reactor.callLater(2, self.timeout_checker)
         serving = twisted_loop.create_task(self._serve())
@@ -422,7 +427,8 @@ class GatewayServer(Server):
         self._port.stopListening()
 
     def has_unsent(self) -> bool:
-        """`handle_reply` waits until a response has left, so that its request is in flight until then."""
+        """Always False: `handle_reply` waits until a response has been sent, so its request is in flight
+        until then."""
         return False
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Mailbox:
@@ -434,7 +440,7 @@ class GatewayServer(Server):
         return mailbox
 
     def timeout_checker(self) -> None:
-        """Every two seconds."""
+        """Check the deadlines of headers. Daphne calls this every two seconds."""
         super().timeout_checker()
         now = twisted_loop.time()
         for channel in list(self.unfinished_heads):
@@ -453,20 +459,20 @@ class GatewayServer(Server):
             self._forget(protocol)
 
     def _forget(self, protocol: Any) -> None:
-        """A request that is over, at once: Daphne looks once a second, and until then it keeps all bodies of
-        that second in memory. What failed is left to Daphne, which reports it."""
+        """Drop an ended request at once. Daphne does so once a second, and keeps all bodies in memory until
+        then. Failed requests are left to Daphne, which logs them."""
         details = self.connections.get(protocol, {})
         if "disconnected" in details and _ended_well(details.get("application_instance")):
             del self.connections[protocol]
 
     async def handle_reply(self, protocol: GatewayRequest, message: dict[str, Any]) -> None:
         await super().handle_reply(protocol, message)
-        drained = getattr(protocol, "drained", None)  # a WebSocket has no such thing
+        drained = getattr(protocol, "drained", None)  # a WebSocket has none
         if drained is not None:
             await drained
 
     def kill_all_applications(self) -> None:
-        """Daphne's own way to end them; here they have ended by now."""
+        """Do nothing: all applications have ended before Daphne calls this."""
 
 
 def _ended_well(application: asyncio.Task[None] | None) -> bool:

@@ -32,30 +32,30 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 FAREWELL_SECONDS = 1.0
-"""For cancelled requests to tell their clients why they end."""
+"""How long cancelled requests may take to send their clients an error."""
 STOP_SECONDS = 5.0
-"""For the gateway to store what it holds."""
+"""How long the gateway may take to store what it holds."""
 QUIET_SECONDS = 1.0
 FEW_OBJECTS = 1_000
 M_MMAP_THRESHOLD = -3
-"""Of malloc.h."""
+"""From malloc.h."""
 LARGE_MEMORY_BYTES = 1024 * 1024
 
 
 class Server(Protocol):
-    """What a lifecycle asks of the server that it belongs to."""
+    """The interface of a server for its lifecycle."""
 
     def stop_accepting(self) -> None:
-        """Close the listening socket. Connections that are open stay open while they are in use."""
+        """Close the listening socket. Open connections stay open while they are in use."""
 
     def has_unsent(self) -> bool:
-        """Whether bytes of a complete response still wait for their reader."""
+        """Whether bytes of a complete response have not been sent yet."""
 
 
 class RequestsInFlight:
-    """Around the ASGI application for HTTP: the requests that run now, under any server.
+    """ASGI middleware for HTTP that knows the running requests, under any server.
 
-    A shutdown waits for those whose bodies are whole; until then nothing has been done for a request.
+    A shutdown waits for those whose bodies are complete; nothing has been done yet for the others.
     """
 
     def __init__(self, application: Any) -> None:
@@ -64,7 +64,7 @@ class RequestsInFlight:
         self._whole: set[asyncio.Task[Any]] = set()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Called in the task of the request. A coroutine of its own would be resumed at every wait."""
+        """Run the application in the task of the request. A coroutine here would be resumed at every wait."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -84,11 +84,11 @@ class RequestsInFlight:
         self._whole.discard(task)
 
     def __len__(self) -> int:
-        """Without requests whose bodies are still arriving."""
+        """The number of running requests whose bodies are complete."""
         return len(self._whole)
 
     async def cancel(self) -> None:
-        """Cancel all of them, and wait FAREWELL_SECONDS at most until they have ended."""
+        """Cancel all of them, and wait at most FAREWELL_SECONDS for their end."""
         if not self._tasks:
             return
         for task in self._tasks:
@@ -97,8 +97,8 @@ class RequestsInFlight:
 
 
 class Lifecycle:
-    """Of one gateway in one process. `start` and `serve` run in the event loop; `on_ready` is called there
-    once connections are accepted."""
+    """The lifecycle of one gateway in one process. `start` and `serve` run in the event loop; `on_ready` is
+    called there once connections are accepted."""
 
     def __init__(
         self,
@@ -115,15 +115,15 @@ class Lifecycle:
         self._told_to_stop = asyncio.Event()
 
     async def start(self) -> None:
-        """Before connections are accepted."""
+        """Start the gateway, before connections are accepted."""
         await self._gateway.start()
         _settle_garbage_collector()
         _give_back_large_memory()
 
     async def serve(self, server: Server) -> None:
-        """Run until a signal comes and everything has ended and is stored."""
+        """Run until a signal arrives, all requests have ended, and everything is stored."""
         loop = asyncio.get_running_loop()
-        # Under --reload this is another thread, and the reloader handles the signals in the main one.
+        # Under --reload this is another thread, and the reloader handles signals in the main one.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._on_signal)
@@ -158,9 +158,9 @@ class Lifecycle:
             logger.exception("Not everything could be stored at the end")
 
     def _free_memory_when_quiet(self, was_quiet: bool) -> None:
-        """Under load the collector comes seldom (`_settle_garbage_collector`), and objects in cycles pile up,
-        such as errors with tracebacks; malloc keeps what was freed. All of it is given back when no request
-        has run for QUIET_SECONDS."""
+        """Free memory when no request has run for QUIET_SECONDS. Under load the garbage collector runs seldom
+        (`_settle_garbage_collector`), so objects in cycles accumulate, such as errors with tracebacks; and
+        malloc keeps what was freed."""
         is_quiet = not self._gateway.recorder.in_flight
         youngest, *older = gc.get_count()
         if is_quiet and was_quiet and (youngest > FEW_OBJECTS or any(older)):
@@ -190,7 +190,8 @@ class Lifespan:
                 await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self, stack: contextlib.ExitStack) -> str:
-        """Returns why it has failed. The lock of DATA_DIR is held until `stack` ends."""
+        """Start the gateway; returns why that failed, or "". The lock of DATA_DIR is held until `stack`
+        ends."""
         try:
             if connection.vendor == "sqlite":
                 stack.enter_context(sole_server(settings.DATA_DIR))
@@ -205,7 +206,7 @@ class Lifespan:
         return ""
 
     async def _stop(self) -> str:
-        """Returns why not everything could be stored."""
+        """Stop the gateway; returns why not everything could be stored, or ""."""
         self._gateway.is_stopping = True
         try:
             await self._gateway.close_listeners()
@@ -217,22 +218,22 @@ class Lifespan:
 
 
 def _settle_garbage_collector() -> None:
-    """What is there now stays: leave it out of every later collection, and collect less often. Cuts the
-    longest pauses under load to a tenth (docs/performance.md)."""
+    """Exclude present objects from garbage collection, and collect less often. Cuts the longest pauses under
+    load to a tenth (docs/performance.md)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
 
 
 def _give_back_large_memory() -> None:
-    """glibc keeps the memory of large bodies for the next ones, unless it is told from which size on to give
-    it back. Other C libraries have no such call."""
+    """Make glibc return the memory of large bodies at once; by default it keeps it for later use. Other C
+    libraries have no such call."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_MEMORY_BYTES)
 
 
 def give_back_free_memory() -> None:
-    """Give the system what glibc keeps between pieces in use: after a burst most of its memory. A gigabyte
-    takes 0.15 s. Other C libraries have no such call."""
+    """Return free memory between used pieces to the system: after a burst most of what glibc holds. A
+    gigabyte takes 0.15 s. Other C libraries have no such call."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,5 @@
-"""Limits that a server must keep before the application sees a request, and the answers to what breaks them.
+"""Limits that a server must keep before the application sees a request, and the responses when they are
+exceeded.
 
 The application keeps all others (gateway/bodies/arrival.py, proxy_headers.py).
 """
@@ -13,9 +14,9 @@ from gateway.telemetry.request_ids import accepted_or_new
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 500
-"""Of one request; all of them, with the request line, have at most MAX_HEADER_BYTES."""
+"""The most headers of one request; with the request line they have at most MAX_HEADER_BYTES."""
 MANY_PIECES, SMALL_PIECE_BYTES = 2_000, 64
-"""A body in more pieces than that, on average smaller than that, costs more to take apart than to read."""
+"""A body of more pieces than this, on average smaller than that, costs more to parse than to read."""
 LINGER_SECONDS = 5.0
 """How long the rest of a body is read and dropped after the answer."""
 IDLE_SECONDS = 60

@@ -44,7 +44,8 @@ def _how_to_find_holder(port: int, command: str) -> str:
 
 
 def raise_open_files_limit() -> str | None:
-    """Raise it to the hard limit: each stream holds two sockets. Returns a warning when that is still low."""
+    """Raise the limit to the hard limit: each stream holds two sockets. Returns a warning when that is still
+    low."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

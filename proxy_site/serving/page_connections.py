@@ -1,4 +1,4 @@
-"""Connections to the database that pages open end with the page.
+"""Closing of the database connections of pages.
 
 Django's ASGI handler gives each request a thread of its own. `CONN_MAX_AGE` keeps a connection for the next
 request of the same thread, which never comes: it would stay open until the garbage collector finds it.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ClosingConnections:
-    """Around the ASGI application of the pages, whose thread it shares."""
+    """ASGI middleware around the pages that closes the connections of their thread when they end."""
 
     def __init__(self, pages: Any) -> None:
         self._pages = pages

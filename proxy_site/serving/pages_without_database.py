@@ -1,5 +1,8 @@
-"""Pages and their numbers come from the database. While it is not there they say so at once: a page that
-waits would hold a thread for as long, and one that opens a SQLite file anew would make an empty one."""
+"""Immediate errors for pages and the operator API while the database is unreachable.
+
+A page that waits would hold a thread for as long, and one that opens a removed SQLite file would create an
+empty one.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ body {{ font: 16px/1.55 system-ui, sans-serif; margin: 12vh auto; max-width: 34r
 
 
 class WhileDatabaseAnswers:
-    """Around the ASGI application of the pages."""
+    """ASGI middleware around the pages, which all read the database."""
 
     def __init__(self, pages: Any, database: DatabaseWatch) -> None:
         self._pages = pages
@@ -43,7 +46,8 @@ class WhileDatabaseAnswers:
             await _say_so(scope, send, self._database.problem)
 
     async def _has_begun_to_answer(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """False: the database has gone before anything was sent, and nothing will be sent any more."""
+        """Run the page. False when the database became unreachable before anything was sent; nothing will be
+        sent then."""
         has_begun = has_given_up = False
 
         async def send_unless_given_up(message: dict[str, Any]) -> None:
@@ -65,7 +69,7 @@ class WhileDatabaseAnswers:
             down.cancel()
             if not page.done():
                 page.cancel()
-                # Its thread waits for the database, and ends with it.
+                # Its thread waits for the database, and ends when that answers.
                 self._given_up.add(page)
                 page.add_done_callback(self._forget)
 

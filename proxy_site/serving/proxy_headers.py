@@ -1,7 +1,8 @@
-"""Checks the Host and forwarding headers of each request, before anything else looks at it.
+"""Check of the Host and forwarding headers of each request, before anything else uses it.
 
-A reverse proxy on this machine would make everybody look like a program on this machine. Behind one that
-TRUSTED_PROXIES names, the client's own address and scheme count; what any other sender says of them does not.
+Behind a reverse proxy on this machine every client would seem to be a program on this machine. Behind a proxy
+that TRUSTED_PROXIES names, the client's own address and scheme are used; such headers of other senders are
+not.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ FORWARDING = {
     *(b"x-envoy-external-address", b"fastly-client-ip", b"fly-client-ip", b"x-appengine-user-ip"),
     *(b"x-azure-clientip", b"x-azure-socketip", b"wl-proxy-client-ip", b"cdn-loop"),
 }
-"""What reverse proxies add; one of them is enough to know."""
+"""Headers that reverse proxies add. A request with any of them came through a proxy."""
 
 
 class ProxyHeaders:
@@ -62,7 +63,7 @@ class ProxyHeaders:
             await self._application(scope, receive, send)
 
     def _admitted(self, scope: Scope) -> Scope:
-        """The scope as the application shall see it. Raises GatewayError."""
+        """The scope with the client's own address and scheme. Raises GatewayError."""
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         names = [name for name, _ in headers]
         hosts = names.count(b"host")
@@ -78,14 +79,14 @@ class ProxyHeaders:
                     "This request came through a proxy, and this gateway has no AUTH_TOKEN. The operator "
                     "must set AUTH_TOKEN, or name the proxy in TRUSTED_PROXIES."
                 )
-            # Somebody behind that proxy: not this machine, whatever the proxy's address is.
+            # A client behind that proxy is not on this machine, whatever the proxy's address is.
             return {**scope, "client": [f"proxy-at-{(scope['client'] or ['?'])[0]}", 0]}
         scheme = _last(headers, b"x-forwarded-proto")
         return {**scope, "client": [client, 0], "scheme": scheme if scheme == "https" else scope["scheme"]}
 
     def _client_behind(self, peer: Any, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-        """The last address of X-Forwarded-For that is no proxy of ours; None when nobody we trust says so.
-        What stands before it the client may have written itself."""
+        """The last address of X-Forwarded-For that is no trusted proxy; None when the sender is not trusted.
+        Earlier addresses may have been made up by the client."""
         if peer is None or not self._is_trusted(peer[0]):
             return None
         chain = ",".join(value.decode("latin1") for name, value in headers if name == b"x-forwarded-for")
@@ -104,7 +105,7 @@ class ProxyHeaders:
 
 
 def _without_port(text: str) -> str:
-    """Some proxies write 192.0.2.1:4711 or [2001:db8::1]:4711."""
+    """The address without the port, which some proxies add: 192.0.2.1:4711 or [2001:db8::1]:4711."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text

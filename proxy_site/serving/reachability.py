@@ -1,4 +1,4 @@
-"""From where the bound address can be reached, and under which names requests are taken there."""
+"""Who can reach the bound address, and which host names are accepted there."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ INDENT = " " * 26
 
 
 def allow_bound_address(host: str, listener: socket.socket) -> str:
-    """Take requests for what is bound, whatever ALLOWED_HOSTS says. Returns the host to show: as it was
-    given, or the wildcard address that it stands for.
+    """Add the bound address to ALLOWED_HOSTS. Returns the host to show: as it was given, or the wildcard
+    address it stands for.
 
-    A wildcard allows nothing by itself: which of the machine's addresses are meant is the operator's to say.
+    A wildcard adds nothing: only the operator knows which of the machine's addresses are meant.
     """
     bound = str(listener.getsockname()[0])
     if ipaddress.ip_address(bound).is_unspecified:
@@ -38,7 +38,8 @@ def allow_bound_address(host: str, listener: socket.socket) -> str:
 
 
 def in_host_header(host: str) -> str:
-    """As clients write it in the Host header, without the port: IPv6 in brackets, and short."""
+    """The address as clients write it in the Host header, without the port: IPv6 in brackets and
+    compressed."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -47,7 +48,7 @@ def in_host_header(host: str) -> str:
 
 
 def machine_addresses(wildcard: str) -> list[str]:
-    """Addresses by which other machines reach one that listens on `wildcard`; `::` listens to IPv4, too."""
+    """The addresses at which other machines reach a server on `wildcard`; `::` listens to IPv4, too."""
     versions = {4} if ipaddress.ip_address(wildcard).version == 4 else {4, 6}
     found = [ipaddress.ip_address(text) for text in _interface_addresses()]
     return list(dict.fromkeys(str(one) for one in found if one.version in versions and _is_reachable(one)))
@@ -64,7 +65,7 @@ def _is_reachable(address: Address) -> bool:
 
 
 def network_lines(host: str, port: int) -> list[str]:
-    """For the banner: who else can reach the gateway, and what that means. Empty on loopback."""
+    """Lines of the banner about who else can reach the gateway. Empty on loopback."""
     if is_loopback(host):
         return []
     return [*(_wildcard_lines(host, port) if is_wildcard(host) else []), *_warning_lines()]

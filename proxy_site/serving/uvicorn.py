@@ -1,9 +1,9 @@
 """uvicorn's protocol on httptools and uvloop, with what a gateway needs beyond a web site.
 
-Bounds that uvicorn does not have: size, number and time of headers, framing of bodies, pipelined requests. A
-response that comes before the end of a body is followed by the end of the connection, late enough for its
-reader. Errors of the protocol are JSON. Flow control is uvicorn's own: a client waits while more than 64 KiB
-of its body are unread, and the application while more than 64 KiB of its response are unsent.
+It adds limits that uvicorn lacks: size, number and time of headers, framing of bodies, pipelined requests.
+After a response that precedes the end of a body the connection is closed, late enough for the client to read
+it. Errors of the protocol are JSON. Flow control is uvicorn's own: a client waits while more than 64 KiB of
+its body are unread, and the application while more than 64 KiB of its response are unsent.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ MOST_PIPELINED = 100
 
 @dataclass(slots=True)
 class IncomingMessage:
-    """A request of which bytes are still to come. Sizes are in bytes."""
+    """A request that is still arriving. Sizes are in bytes."""
 
     has_head: bool = False
     headers: int = 0
@@ -58,17 +58,17 @@ class IncomingMessage:
     pieces: int = 0
     body_bytes: int = 0
     received: int = 0
-    """Since its first read, of which an earlier request may have been a part."""
+    """Bytes since its first read, which may include the end of an earlier request."""
 
     def add_to_head(self, size: int, *, headers: int = 0) -> None:
-        """Raises HttpParserError."""
+        """Count a part of the head. Raises HttpParserError."""
         self.headers += headers
         self.header_bytes += size
         if self.headers > MAX_HEADERS or self.header_bytes > MAX_HEADER_BYTES:
             raise httptools.HttpParserError("the headers are too large")
 
     def add_piece(self, size: int) -> None:
-        """Raises HttpParserError."""
+        """Count a piece of the body. Raises HttpParserError."""
         self.pieces += 1
         self.body_bytes += size
         if is_cut_too_small(self.pieces, self.body_bytes):
@@ -80,7 +80,8 @@ class IncomingMessage:
 
 
 class LingeringTransport(asyncio.Transport):
-    """The connection of a request whose body is incomplete: `close` leaves the client time to read."""
+    """The transport of a request whose body is incomplete: `close` leaves the client time to read the
+    response."""
 
     def __init__(self, transport: asyncio.Transport, linger: Callable[[], None]) -> None:
         super().__init__()
@@ -104,14 +105,14 @@ class GatewayProtocol(HttpToolsProtocol):
         self._message: IncomingMessage | None = None
         self._running: RequestResponseCycle | None = None
         self._may_keep_alive = False
-        """After the response to the request whose body is incomplete, if its end comes first."""
+        """True when the connection may be kept after the response, if the body ends before it."""
         self._is_lingering = False
         self._error_response = b""
-        """A response to what cannot be read: it follows the responses to the requests before it."""
+        """The error for malformed data, sent after the responses to earlier requests."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # uvicorn's own clock begins after the first response.
+        # uvicorn's own timeout begins after the first response.
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
@@ -119,7 +120,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_header_deadline()
         self._unset_keepalive_if_required()
-        if self._running is not None:  # uvicorn tells the latest request only
+        if self._running is not None:  # uvicorn notifies the latest request only
             self._disconnect(self._running)
         super().connection_lost(exc)
 
@@ -134,7 +135,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._refuse(unreadable_response())
             return
         if self.transport.get_protocol() is not self:
-            return  # a WebSocket now
+            return  # a WebSocket by now
         if self._message is None:
             is_in_head = message is None and self.cycle is cycle  # only line ends
         else:
@@ -148,8 +149,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self._header_deadline = self.loop.call_later(self._header_seconds, self._refuse_slow_headers)
 
     def _feed(self, data: bytes) -> None:
-        """Upgrades to anything but a WebSocket are ignored (RFC 9110, 7.8); httptools would drop the body of
-        such a request. Raises HttpParserError."""
+        """Parse data. Upgrades to anything but a WebSocket are ignored (RFC 9110, 7.8); httptools would drop
+        the body of such a request. Raises HttpParserError."""
         while True:
             try:
                 self.parser.feed_data(data)
@@ -171,7 +172,8 @@ class GatewayProtocol(HttpToolsProtocol):
         return b"%s %s HTTP/%s\r\n%s\r\n" % (method, self.url, version.encode(), b"".join(headers))
 
     def _should_upgrade(self) -> bool:
-        """A WebSocket begins with a GET without a body, after the responses to all earlier requests."""
+        """Whether to switch to a WebSocket, which begins with a GET without a body, after the responses to
+        all earlier requests."""
         if self.parser.get_method() != b"GET" or self._response_is_due() or not super()._should_upgrade():
             return False
         return all(
@@ -179,7 +181,7 @@ class GatewayProtocol(HttpToolsProtocol):
             for name, value in self.headers
         )
 
-    # What the parser calls. An exception becomes an HttpParserError.
+    # Callbacks of the parser. An exception becomes an HttpParserError.
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -191,7 +193,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Trailers are counted and dropped: the request has been judged by its headers."""
+        """Count a header. Trailers are counted and dropped: the headers have been checked by then."""
         assert self._message is not None
         self._message.add_to_head(len(name) + len(value), headers=1)
         if self._message.has_head:
@@ -207,7 +209,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if version not in {"1.0", "1.1"} or len(self.pipeline) >= MOST_PIPELINED:
             raise httptools.HttpParserError("another version, or too many requests at once")
         if self.parser.should_upgrade() and not self._should_upgrade():
-            return  # to be read anew
+            return  # parsed again
         if not self.url.startswith((b"/", b"*")):
             self._use_absolute_form()
         if version == "1.0":
@@ -232,7 +234,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self.cycle.transport = self.transport
 
     def _use_absolute_form(self) -> None:
-        """`GET http://host/path`: the address counts, not the Host header (RFC 9112, 3.2.2)."""
+        """Use the host of `GET http://host/path` instead of the Host header (RFC 9112, 3.2.2)."""
         authority, _, rest = self.url.partition(b"://")[2].partition(b"/")
         self.url = b"/" + rest
         self.headers[:] = [(b"host", authority), *(pair for pair in self.headers if pair[0] != b"host")]
@@ -244,7 +246,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, partial(self._answer, cycle))
 
     async def _answer(self, cycle: RequestResponseCycle, scope: Any, receive: Any, send: Any) -> None:
-        """Run the application. Its failures are logged and answered here, since uvicorn answers in text."""
+        """Run the application, and log and answer its failures, since uvicorn would answer in text."""
         if cycle.more_body:
             self._may_keep_alive = cycle.keep_alive
             cycle.keep_alive = False
@@ -259,7 +261,7 @@ class GatewayProtocol(HttpToolsProtocol):
                 await send_error(GatewayError(OUR_FAULT), scope, send)
         if not (cycle.response_complete or cycle.disconnected):
             cycle.disconnected = True
-            self.transport.abort()  # a response that is half sent has no other end
+            self.transport.abort()  # a response that is half sent can only be ended so
 
     def on_response_complete(self) -> None:
         if self._error_response and not self.pipeline:
@@ -273,8 +275,8 @@ class GatewayProtocol(HttpToolsProtocol):
         )
 
     def _linger(self) -> None:
-        """Read and drop the rest of the body for a while: a client that is cut off while it writes never
-        reads the response."""
+        """Read and drop the rest of the body for LINGER_SECONDS, because a client whose connection is closed
+        while it writes never reads the response."""
         self._is_lingering = True
         self.flow.resume_reading()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
@@ -283,7 +285,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._refuse(slow_headers_response(self._header_seconds))
 
     def _refuse(self, response: bytes) -> None:
-        """End the connection with it, once the requests before the one that cannot be read have theirs."""
+        """Send this error after the responses to earlier requests, and close the connection."""
         self._clear_header_deadline()
         self._error_response = response
         if self._message is not None and self._message.has_head:
@@ -302,13 +304,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _disconnect(self, cycle: RequestResponseCycle) -> None:
-        """Tell the application that the client is gone."""
+        """Tell the application that the client has disconnected."""
         if not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
 
     def shutdown(self) -> None:
-        """No further request on this connection."""
+        """Accept no further request on this connection."""
         self._may_keep_alive = False
         super().shutdown()
 
@@ -319,7 +321,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
 
 class GatewayServer:
-    """Serves one listening socket until its lifecycle ends. `header_seconds` bounds the time for headers."""
+    """Serves one listening socket until its lifecycle ends. `header_seconds` is the deadline of headers."""
 
     def __init__(
         self, application: Any, listener: socket.socket, lifecycle: Lifecycle, *, header_seconds: float
@@ -329,7 +331,7 @@ class GatewayServer:
             interface="asgi3",
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # proxy_headers.py decides whom to believe
+            proxy_headers=False,  # proxy_headers.py decides which senders to trust
             timeout_keep_alive=IDLE_SECONDS,
             ws="websockets-sansio",
             ws_max_size=LARGEST_WEBSOCKET_MESSAGE,
@@ -351,7 +353,7 @@ class GatewayServer:
             loop.close()
 
     async def serve(self) -> None:
-        """In an event loop that is there already."""
+        """Serve inside a running event loop."""
         await self._lifecycle.start()
         self._accepting = await asyncio.get_running_loop().create_server(
             self._connection, sock=self._listener, backlog=BACKLOG
@@ -372,7 +374,7 @@ class GatewayServer:
         return any(connection.transport.get_write_buffer_size() for connection in self._state.connections)
 
     async def _close_connections(self) -> None:
-        """What they hold is sent first, within FAREWELL_SECONDS."""
+        """Close all connections, after sending what they hold within FAREWELL_SECONDS."""
         for connection in list(self._state.connections):
             connection.transport.close()
         waited = 0.0
