@@ -1,1 +1,2 @@
-"""How fast the gateway is, beside a relay that does nothing. docs/performance.md explains and has figures."""
+"""Benchmarks of the gateway beside a relay that only passes bytes on. docs/performance.md explains them and
+has figures."""

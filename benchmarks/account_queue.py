@@ -1,10 +1,10 @@
-"""What one event costs the queue: 1,000 requests wait, 50 accounts are busy.
+"""The cost of one event in the queue: 1,000 requests wait, 50 accounts are busy.
 
-uv run benchmarks/account_queue.py [--waiting 1000] [--accounts 50] [--events 2000]
+    uv run benchmarks/account_queue.py [--waiting 1000] [--accounts 50] [--events 2000]
 
-An event is a request that comes, an account that becomes free, a client that hangs up, a refusal, or the
-wake-up timer. Each is done so often, and the queue is filled up again outside the measured time. It is CPU
-time, which other programs on the machine disturb little.
+An event is a new request, an account that becomes free, a client that hangs up, a refused request, or the
+wake-up timer. Each is repeated, and the queue is refilled outside of the measured time. The unit is CPU time,
+on which other programs have little influence.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Bench:
             self.held.append(lease)
 
     def excluded(self) -> set[int]:
-        """One request in five was refused by an account already."""
+        """Exclude an account for one request in five."""
         return {self.came % 7 + 1} if self.came % 5 == 0 else set()
 
     # The events
@@ -80,7 +80,7 @@ class Bench:
     def an_account_refuses(self) -> None:
         from accounts.failures import FailureKind
 
-        self.now += 3  # failures of one moment count once
+        self.now += 3  # concurrent failures count once
         self.turn += 1
         self.pool.failed(self.held[self.turn % len(self.held)], FailureKind.RATE_LIMIT, 1)
 

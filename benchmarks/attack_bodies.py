@@ -1,4 +1,5 @@
-"""Bodies made to stop a gateway that reads them in its event loop, and one that is as large and honest."""
+"""Bodies that would block a gateway which reads them in its event loop, and a legitimate one of the same
+size."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def many_lists(count: int) -> bytes:
 
 
 def a_history_with_images(count: int = 31) -> bytes:
-    """Of a megabyte each, in base64."""
+    """A history with images of a megabyte each, in base64."""
     data = base64.b64encode(PIXEL + bytes(MIB * 3 // 4 - len(PIXEL))).decode()
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
     messages = [{"role": "user", "content": [image]}] * count
@@ -53,7 +54,7 @@ def a_history_with_images(count: int = 31) -> bytes:
 
 
 def maps_in_maps(count: int, depth: int = 12) -> bytes:
-    """Each map is read twice, and so is what is in it."""
+    """Nested maps: each map is read twice, and so is what is in it."""
     schema = b'{"additionalProperties":' * depth + b"{}" + b"}" * depth
     tool = b'{"name":"t%d","input_schema":{"type":"object","properties":{"a":%b}}}'
     return _with_tools(b",".join(tool % (number, schema) for number in range(count)))
@@ -78,4 +79,4 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], int]] = {
     "99,000 lists": (lambda: many_lists(99_000), 200),
     "a history with 31 MiB of images": (a_history_with_images, 200),
 }
-"""What is sent, and the status of the answer."""
+"""The bodies, and the expected status of the answer."""

@@ -1,4 +1,4 @@
-"""What the canned upstream says, as Google would: model answers as event streams, account calls as JSON.
+"""Answers of the canned upstream in Google's format: model answers as event streams, account calls as JSON.
 
 The shapes are those of proxy_site/emulator, which also has the list of models.
 """

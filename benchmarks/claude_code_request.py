@@ -71,7 +71,7 @@ CLAUDE_CODE_HEADERS = {
 
 
 class _Writer:
-    """Texts of a wished length, the same in each run."""
+    """Generates texts of a given length, the same in each run."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -83,7 +83,7 @@ class _Writer:
         return " ".join(words)[:length]
 
     def code(self, length: int) -> str:
-        """As the Read tool shows a file."""
+        """A file as the Read tool shows it."""
         lines: list[str] = []
         while sum(map(len, lines)) < length:
             lines.append(f"{len(lines) + 1:6}\t{self._random.choice(CODE)}\n")
@@ -130,7 +130,8 @@ def _tool(writer: _Writer, name: str) -> dict[str, Any]:
 
 
 def _messages(writer: _Writer) -> list[dict[str, Any]]:
-    """A question, calls and their results, and a reminder at the end, as newer models get it."""
+    """The conversation: a question, calls and their results, and a reminder at the end, as newer models get
+    it."""
     question = {"role": "user", "content": [{"type": "text", "text": writer.prose(900)}]}
     calls = [message for number in range(CALLS) for message in _call_and_result(writer, number)]
     return [question, *calls, {"role": "system", "content": writer.prose(300)}]

@@ -1,4 +1,4 @@
-"""What must not go wrong: many requests without an error, many idle streams without much memory."""
+"""Endurance: many requests without an error, many idle streams without much memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLIENTS = 16
 SETTLING_STREAMS = 10
 SETTLING_SECONDS = 1.0
 SAMPLE_SECONDS = 0.25
-# One after the other, as people start to work: a burst needs more for a moment, and malloc keeps it.
+# Opened one by one, like sessions of users: a burst needs more memory for a short time, and malloc keeps it.
 OPENING_PAUSE_SECONDS = 0.005
 
 
@@ -46,7 +46,7 @@ class HeldStreams:
 
 
 def send_many(stage: Stage, plan: PreparedRequest) -> ManyRequests:
-    """W2 through the gateway; each answer must be whole."""
+    """Send many requests of workload W2 through the gateway; each answer must be complete."""
     workload = WORKLOADS["W2"]
     with stage.canned_targets(workload.name, workload.headers, workload.body) as (_, gateway):
         say(f"{plan.requests} requests")
@@ -54,7 +54,7 @@ def send_many(stage: Stage, plan: PreparedRequest) -> ManyRequests:
 
 
 async def _send_many(target: Target, count: int) -> int:
-    """How many went wrong."""
+    """Send requests; returns how many failed."""
     to_do = iter(range(count))
 
     async def client() -> int:
@@ -76,7 +76,7 @@ async def _send_many(target: Target, count: int) -> int:
 
 
 def hold_idle(stage: Stage, plan: PreparedRequest) -> HeldStreams:
-    """Two events with nothing between them for as long as the streams are held."""
+    """Hold streams open, with two events and nothing between them."""
     pause_ms = round(plan.held_seconds * 1000)
     with stage.paced_targets(2, pause_ms, SDK_HEADERS, STREAM_REQUEST) as (_, gateway):
         say(f"{plan.streams} idle streams for {plan.held_seconds:g} s")
@@ -100,7 +100,8 @@ async def _hold(target: Target, plan: PreparedRequest) -> HeldStreams:
 
 
 async def _open_and_leave(target: Target) -> None:
-    """What the first requests ever leave behind in memory is no stream's."""
+    """Open and close streams first, since the memory that the first requests allocate for good belongs to no
+    stream."""
     streams = [asyncio.create_task(one_stream(target)) for _ in range(SETTLING_STREAMS)]
     await asyncio.sleep(SETTLING_SECONDS)
     for stream in streams:

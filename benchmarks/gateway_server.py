@@ -1,4 +1,4 @@
-"""The gateway as its users run it: `manage.py runserver` or `serve`, with a DATA_DIR of its own."""
+"""The gateway as users run it: `manage.py runserver` or `serve`, with a DATA_DIR of its own."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ACCOUNTS = [
 
 
 def import_accounts(folder: Path, accounts: Sequence[Mapping[str, str]] = ACCOUNTS) -> None:
-    """Into a new database, which the gateways started with this folder use one after the other."""
+    """Import accounts into a new database, which the gateways started with this folder use in turn."""
     _manage(folder, "migrate", "--verbosity", "0")
     _manage(folder, "importaccounts", "-", "--accept-terms", stdin=json.dumps(accounts).encode())
 
 
 def gateway(folder: Path, base_url: str, token_url: str, server: str = SERVERS[0], **settings: str) -> Server:
-    """`base_url` stands for Google."""
+    """Run a gateway; `base_url` is the stand-in for Google."""
     port = free_port()
     command = [sys.executable, str(PROJECT / "manage.py"), server, str(port)]
     env = {
@@ -38,7 +38,7 @@ def gateway(folder: Path, base_url: str, token_url: str, server: str = SERVERS[0
         "OAUTH_TOKEN_URL": token_url,
         "OAUTH_CLIENT_ID": "benchmark",
         "OAUTH_CLIENT_SECRET": "benchmark",
-        "MAX_CONCURRENT_REQUESTS": "0",  # no limit: the gateway is measured, not its patience
+        "MAX_CONCURRENT_REQUESTS": "0",  # no limit, so that waiting does not end requests
         "LOG_LEVEL": "warn",
         **settings,
     }
@@ -46,7 +46,7 @@ def gateway(folder: Path, base_url: str, token_url: str, server: str = SERVERS[0
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Nothing of the developer's own settings but what a .env file in the project adds."""
+    """The environment without the developer's own settings, except those in a .env file of the project."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),

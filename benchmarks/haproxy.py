@@ -1,4 +1,4 @@
-"""The two HAProxies: one that answers from memory, one that passes on and does nothing else."""
+"""Two HAProxies: one answers from memory, one only passes requests on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.workloads import WORKLOADS
 if TYPE_CHECKING:
     from pathlib import Path
 
-# An answer from memory has to fit into one buffer, and so has a request that is read before it is answered.
+# An answer from memory has to fit into one buffer, and so does a request that is read before it is answered.
 BUFFER_BYTES = 256 * 1024
 
 COMMON = """\
@@ -28,7 +28,7 @@ def model_call(base_path: str) -> str:
 
 
 def canned_upstream(folder: Path) -> Server:
-    """Serves workload W1 under the base path /W1, and so on."""
+    """Serve workload W1 under the base path /W1, and so on."""
     port = free_port()
     config = folder / "canned.cfg"
     config.write_text(_canned_config(port, folder))
@@ -36,8 +36,8 @@ def canned_upstream(folder: Path) -> Server:
 
 
 def relay(folder: Path, canned_port: int, paced_port: int) -> Server:
-    """A plain reverse proxy on one core: kept-alive connections like ours, bytes passed on as they come, and
-    all else by default."""
+    """A plain reverse proxy on one core, with kept-alive connections like the gateway's and defaults for the
+    rest."""
     port = free_port()
     config = folder / "relay.cfg"
     config.write_text(_relay_config(port, canned_port, paced_port))

@@ -1,4 +1,5 @@
-"""An HTTP/1.1 client that notes when each piece of an answer came. For timing, not for general use."""
+"""An HTTP/1.1 client that records when each piece of an answer arrived. For measurements, not for general
+use."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ class Disconnected(Exception):
 
 
 def post_request(port: int, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """The whole request as it goes over the wire."""
+    """The bytes of a whole request."""
     lines = [
         f"POST {path} HTTP/1.1",
         f"Host: {LOOPBACK}:{port}",
@@ -32,14 +33,14 @@ def post_request(port: int, path: str, headers: Mapping[str, str], body: bytes) 
 
 
 class Answer:
-    """Grows while pieces come. Times are of time.monotonic, which all processes of a machine share."""
+    """An answer while it arrives. Times are of time.monotonic, which all processes of a machine share."""
 
     def __init__(self) -> None:
         self.sent_at = time.monotonic()
         self.first_body_at: float | None = None
         self.status = 0
         self.pieces: list[tuple[float, bytes]] = []
-        self.body = bytearray()  # with the marks between chunks, if it comes in chunks
+        self.body = bytearray()  # with the framing of chunks, if it is chunked
         self._head = b""
         self._length: int | None = None
 
@@ -53,7 +54,7 @@ class Answer:
             return False
         if self._length is not None:
             return len(self.body) >= self._length
-        return self.body.endswith(b"0\r\n\r\n")  # no event of ours ends like this
+        return self.body.endswith(b"0\r\n\r\n")  # no event of the gateway ends like this
 
     def receive(self, at: float, data: bytes) -> None:
         if not self.status:
@@ -66,7 +67,7 @@ class Answer:
         self.body += data
 
     def _receive_head(self, data: bytes) -> bytes:
-        """Returns what belongs to the body."""
+        """Read the head; returns the bytes behind it."""
         head, end, rest = (self._head + data).partition(b"\r\n\r\n")
         if not end:
             self._head = head
@@ -81,14 +82,14 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """Kept alive; one request at a time."""
+    """A kept-alive connection for one request at a time."""
 
     def __init__(self) -> None:
         self._answer = Answer()
         self._done: asyncio.Future[None] | None = None
 
     async def exchange(self, request: bytes) -> Answer:
-        """Raises Disconnected."""
+        """Send a request and read its answer. Raises Disconnected."""
         self._done = asyncio.get_running_loop().create_future()
         self._answer = Answer()
         self._transport.write(request)

@@ -1,8 +1,9 @@
-"""What large bodies cost other requests, and in memory: `uv run benchmarks/large_bodies.py`, two minutes.
+"""The effect of large bodies on other requests and on memory: `uv run benchmarks/large_bodies.py`, two
+minutes.
 
-The gateway stands before an upstream that answers from memory. First each body by itself: its answer, and the
-memory of gateway and workers together, in times of the body. Then a small request every few milliseconds,
-alone and while the bodies are sent in turns.
+The upstream of the gateway answers from memory. First each body is sent by itself: its answer, and the memory
+of gateway and workers together, as a multiple of the body's size. Then a small request is sent every few
+milliseconds, alone and while the bodies are sent in turns.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Cost:
     status: int
     seconds: float
     peak_mib: float
-    """Above what gateway and workers had before, the workers that are started for it included."""
+    """Memory above that of gateway and workers before; workers started for the body count."""
 
     @property
     def times(self) -> float:
@@ -133,17 +134,17 @@ async def _cost(server: Server, name: str, request: bytes) -> Cost:
 
 
 def _memory_kb(server: Server) -> int:
-    """Of the gateway and its workers."""
+    """The memory of the gateway and its workers."""
     total = server.memory_kb()
     for pid in server.children():
-        with suppress(OSError, IndexError):  # it has just ended
+        with suppress(OSError, IndexError):  # the process has just ended
             pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
             total += int(pages) * os.sysconf("SC_PAGE_SIZE") // 1024
     return total
 
 
 async def _send(port: int, request: bytes) -> int:
-    """The status; 0 when the connection broke off."""
+    """Send a body; returns the status, 0 when the connection broke."""
     connection = await connect(port)
     try:
         return (await connection.exchange(request)).status

@@ -1,8 +1,8 @@
-"""What the ledger costs and what it stands: `uv run benchmarks/ledger.py cost | size | locked`.
+"""The cost of the ledger, and its limits: `uv run benchmarks/ledger.py cost | size | locked`.
 
-cost     one gateway takes the same load with the ledger and without, in turns
-size     a million rows in SQLite: statistics of a week, and pages of the list of requests
-locked   another process holds the database's lock under 200 requests a second; afterwards each has its row
+cost      one gateway under the same load with the ledger and without, in turns
+size      a million rows in SQLite: statistics of a week, and pages of the list of requests
+locked    another process holds the database's lock under 200 requests a second; each must have its row
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ change(sys.argv[1], sys.argv[2], by="benchmark")
 
 @dataclass
 class Side:
-    """One gateway on one workload, with its ledger or without; a figure a round."""
+    """One gateway on one workload, with its ledger or without; one figure a round."""
 
     target: Target
     retention_days: int
@@ -75,8 +75,7 @@ class Side:
 
 
 def measure_cost(arguments: argparse.Namespace) -> str:
-    """One process does both: two of them differ by some percent for no other reason than where things lie
-    in memory."""
+    """Measure both in one process: two processes differ by some percent because of their memory layout."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="gateway-benchmark-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -108,7 +107,7 @@ def measure_cost(arguments: argparse.Namespace) -> str:
 
 
 def _set_retention(folder: Path, days: int) -> None:
-    """As the operator would; the running server follows within a second."""
+    """Set the retention as the operator would; the running server uses it within a second."""
     env = {**environment(folder), "DJANGO_SETTINGS_MODULE": "proxy_site.settings"}
     command = [sys.executable, "-c", CHANGE_SCRIPT, "LEDGER_RETENTION_DAYS", str(days)]
     subprocess.run(command, cwd=PROJECT, env=env, check=True)
@@ -128,8 +127,8 @@ def _target(folder: Path, workload: str, upstream_port: int, servers: ExitStack)
 
 
 def _cost_row(workload: str, kept: Side, unkept: Side) -> list[str]:
-    """Single rounds differ by a quarter on a machine with other work to do; what counts is all of them, and
-    what it might have been with other ones of them."""
+    """A row of the table: the ratio over all rounds and its spread by resampling, since single rounds differ
+    by a quarter on a busy machine."""
     rounds = list(zip(kept.requests_per_second, unkept.requests_per_second, strict=True))
     choice = random.Random(6)
     resampled = [_ratio(choice.choices(rounds, k=len(rounds))) for _ in range(RESAMPLINGS)]
@@ -229,7 +228,7 @@ def _seconds_of(command: list[str], env: dict[str, str]) -> float:
 
 
 def _fill(database: Path, count: int) -> None:
-    """As the gateway would have written them, with their attempts and sums."""
+    """Fill the tables as the gateway would have, with attempts and sums."""
     connection = sqlite3.connect(database, isolation_level=None)
     now, step = time.time(), DAYS * 86_400 / count
     choice = random.Random(6)

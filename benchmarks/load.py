@@ -1,4 +1,5 @@
-"""Throughput: wrk with the request of one workload. One thread of it outruns everything measured here."""
+"""Throughput: wrk with the request of one workload. One thread of wrk is faster than everything measured
+here."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class Load:
     requests: int
     seconds: float
     errors: int
-    """Connections that failed, answers that did not come in time, and those with a status of 400 or more."""
+    """The number of failed connections, of answers that timed out, and of those with a status of 400 or
+    more."""
 
 
 def run_load(target: Target, connections: int, seconds: int) -> Load:
@@ -36,7 +38,7 @@ def run_load(target: Target, connections: int, seconds: int) -> Load:
 
 @contextmanager
 def background_load(target: Target, connections: int, seconds: int) -> Iterator[None]:
-    """The company in which a probe is measured."""
+    """A load that runs while a probe is measured."""
     if connections == 0:
         yield
         return

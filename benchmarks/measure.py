@@ -1,4 +1,4 @@
-"""Relay and gateway in turns: throughput, time to the first event, CPU and memory."""
+"""Measurements of relay and gateway in turns: throughput, time to the first event, CPU and memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.workloads import Workload
 
 WARM_UP_SECONDS = 1
-# A load in the background outlives its probe, which then ends it.
+# A background load continues until its probe ends it.
 LOAD_MARGIN_SECONDS = 5
 PACED_EVENTS = 200
 PACED_PAUSE_MS = 5
@@ -28,7 +28,8 @@ PACED_PAUSE_MS = 5
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One target in one round. Times in seconds; the peak of memory is that of the process so far."""
+    """One target in one round. Times in seconds; the peak of memory is that of the process since its
+    start."""
 
     target: str
     requests_per_second: float
@@ -47,7 +48,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """All rounds of a workload with so many clients at once."""
+    """All rounds of a workload with this number of concurrent clients."""
 
     workload: str
     at_once: int
@@ -56,7 +57,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class PacedMeasurement:
-    """`delay`: from the upstream's hand to the client's, each event of each stream."""
+    """The delay of each event of each stream, from the upstream's write to the client's read."""
 
     target: str
     first_event_p50: float
@@ -75,7 +76,7 @@ class PacedRound:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The smallest value that so many of a hundred do not exceed; not a number when there is none."""
+    """The smallest value that `share` percent of the values do not exceed; NaN without values."""
     if not values:
         return float("nan")
     ordered = sorted(values)
@@ -86,7 +87,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def measure_workload(stage: Stage, workload: Workload, plan: PreparedRequest) -> list[Throughput]:
-    """With all its clients at once, then with one."""
+    """Measure with all concurrent clients, then with one."""
     with stage.canned_targets(workload.name, workload.headers, workload.body) as (relay, gateway):
         for target in (relay, gateway):
             run_load(target, workload.at_once, WARM_UP_SECONDS)
@@ -114,7 +115,7 @@ def _measure(target: Target, at_once: int, seconds: int) -> Measurement:
     cpu_before = target.server.cpu_seconds()
     load = run_load(target, at_once, seconds)
     cpu_seconds = target.server.cpu_seconds() - cpu_before
-    # The probe is one of the clients: wrk is the others.
+    # The probe is one of the clients, wrk the others.
     with background_load(target, at_once - 1, seconds + LOAD_MARGIN_SECONDS):
         times, failures = run(_probe(target, seconds / 2))
     return Measurement(
@@ -129,7 +130,7 @@ def _measure(target: Target, at_once: int, seconds: int) -> Measurement:
 
 
 async def _probe(target: Target, seconds: float) -> tuple[list[float], int]:
-    """Times to first event of one request after the other, and how many had no good answer."""
+    """Send one request after the other; returns the times to the first event, and the number of failures."""
     times: list[float] = []
     failures = 0
     connection = await connect(target.server.port)
@@ -186,7 +187,7 @@ def _measure_paced(target: Target, streams: int) -> PacedMeasurement:
 
 
 async def _streams(target: Target, count: int) -> list[Answer | None]:
-    """All at once, each on a connection of its own; None for one that broke."""
+    """Open all streams at once, each on its own connection; None for one that broke."""
     return await asyncio.gather(*(one_stream(target) for _ in range(count)))
 
 

@@ -1,5 +1,7 @@
-"""A round of requests of every kind that a gateway meets: good ones, wrong ones, clients who hang up, and an
-upstream that fails. Each round is the same but for its names, so that no answer can come from a cache.
+"""A round of requests of every kind that a gateway meets: valid ones, invalid ones, clients that hang up, and
+an upstream that fails.
+
+Each round is the same except for its names, so that no answer can come from a cache.
 """
 
 from __future__ import annotations
@@ -36,11 +38,11 @@ FAILING = "claude-opus-4-6-thinking"
 LIMITED = "claude-sonnet-4-5-thinking"
 SILENT = "claude-sonnet-4-5"
 STALLING = "gemini-3.1-pro-low"
-"""Models that only some kinds use, so that what is wrong with them happens to no others."""
+"""Models that only some kinds use, so that their faults affect no other requests."""
 PATIENCE_SECONDS = 60
 SILENCE_SECONDS = 120.0
 HUNG_UP = 0
-"""Stands for a status where the client did not wait for one."""
+"""Used as the status when the client did not wait for one."""
 SEED = 13
 
 JSON_HEADERS = {"Content-Type": "application/json", "x-api-key": AUTH_TOKEN}
@@ -61,16 +63,17 @@ LONG_TEXT = "A line of a file that somebody has read into the conversation.\n" *
 
 @dataclass(slots=True)
 class Clients:
-    """Those of one worker. `kept` is its connection for requests that leave one open."""
+    """The clients of one worker. `kept` is its connection for requests that keep it open."""
 
     port: int
     google: EmulatorState
     browser: asyncio.Lock
-    """Of the one operator, who looks at one page at a time."""
+    """Held by the operator's browser, which opens one page at a time."""
     kept: Connection | None = None
 
     async def ask(self, raw: bytes) -> int:
-        """The status of the whole answer. A kept connection may have been closed meanwhile: then another."""
+        """Send a request; returns the status of the whole answer. A kept connection that was closed meanwhile
+        is replaced."""
         for _ in range(2):
             if self.kept is None:
                 self.kept = await connect(self.port)
@@ -81,7 +84,7 @@ class Clients:
         raise Disconnected
 
     async def ask_once(self, raw: bytes) -> int:
-        """On a connection of its own."""
+        """Send a request on a new connection."""
         connection = await connect(self.port)
         try:
             return (await connection.exchange(raw)).status
@@ -89,8 +92,8 @@ class Clients:
             connection.close()
 
     async def leave(self, raw: bytes, name: str, *, at: str, reset: bool = False) -> int:
-        """Hangs up once the bytes are sent ("sent"), Google has been asked ("asked"), or the answer has
-        begun ("begun")."""
+        """Hang up once the bytes are sent ("sent"), Google has been asked ("asked"), or the answer has begun
+        ("begun")."""
         reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
         writer.write(raw)
         await writer.drain()
@@ -113,7 +116,7 @@ class Clients:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`allowed` are the statuses of its answers."""
+    """One kind of request. `allowed` are the statuses of its answers."""
 
     name: str
     count: int
@@ -123,7 +126,7 @@ class Kind:
 
 @dataclass(slots=True)
 class Outcome:
-    """Of one round. `wrong` says which answers no kind allows."""
+    """The result of one round. `wrong` lists answers with a status that is not allowed."""
 
     requests: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -131,7 +134,7 @@ class Outcome:
 
 
 async def send_round(number: int, port: int, google: EmulatorState, at_once: int) -> Outcome:
-    """All kinds, mixed in the same order each time. Every request has ended when it returns."""
+    """Send all kinds, mixed in the same order each time. Every request has ended when it returns."""
     to_do = [kind for kind in KINDS for _ in range(kind.count)]
     random.Random(SEED).shuffle(to_do)
     numbered = iter(enumerate(to_do))
@@ -187,7 +190,7 @@ def a_body(content: Any, **fields: Any) -> dict[str, Any]:
 
 
 def with_tools(name: str, **fields: Any) -> dict[str, Any]:
-    """Each session of Claude Code has its own."""
+    """A request with tools; each session of Claude Code has its own."""
     body = claude_code_request()
     body["metadata"] = {"user_id": json.dumps({"session_id": name})}
     body["messages"][0]["content"][0]["text"] += name
@@ -195,7 +198,7 @@ def with_tools(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def with_call(name: str) -> dict[str, Any]:
-    """A Gemini model's call that comes back without its signature, from a client that keeps none."""
+    """A request with a Gemini model's call without its signature, from a client that keeps none."""
     call = {
         "type": "tool_use",
         "id": f"toolu_{name.replace('-', '_')}",
@@ -219,7 +222,7 @@ def a_search(name: str) -> dict[str, Any]:
     return a_body(f"search the web for {name}", tools=[tool])
 
 
-# How each is sent
+# Sending each kind
 
 
 def asked(build: Build) -> Send:
@@ -235,7 +238,7 @@ def left(build: Build, at: str, *, reset: bool = False) -> Send:
 
 
 def failing(fault: Behaviour, model: str = FAILING, *, stream: bool = True) -> Send:
-    """Google fails one request for this model, most often this one."""
+    """Send a request while Google fails one request for this model, usually this one."""
 
     async def send(clients: Clients, name: str) -> int:
         clients.google.fault(fault, model=model)
@@ -245,7 +248,7 @@ def failing(fault: Behaviour, model: str = FAILING, *, stream: bool = True) -> S
 
 
 def stalling(fault: Behaviour, model: str, at: str, *, stream: bool = True) -> Send:
-    """Google goes silent, and the client loses patience."""
+    """Send a request that gets no data from Google, and hang up."""
 
     async def send(clients: Clients, name: str) -> int:
         clients.google.fault(fault, model=model)
@@ -264,7 +267,7 @@ def looked_at(path: str) -> Send:
 
 
 def answered_slowly(clients: Clients, name: str) -> Awaitable[int]:
-    """A long answer on its way when the client leaves."""
+    """Hang up in the middle of a long answer."""
     clients.google.reply(replies.text("word " * 2000), behaviour=pace(chunk_delay=0.02), model=STALLING)
     body = a_body(f"Hello, {name}", model=STALLING, stream=True)
     return clients.leave(messages(body), name, at="begun")
@@ -275,7 +278,7 @@ def kind(name: str, count: int, send: Send, *allowed: int) -> Kind:
 
 
 ANYTHING = (200, 429, 502, 503, 529)
-"""For requests to a model whose upstream fails now and then: most often another account answers."""
+"""Statuses of requests to a model whose upstream fails at times; usually another account answers."""
 COUNT = "/v1/messages/count_tokens"
 SILENT_AT_ONCE = fault_named("stall_before_headers", seconds=SILENCE_SECONDS)
 SILENT_LATER = fault_named("stall_mid_stream", seconds=SILENCE_SECONDS)

@@ -1,7 +1,7 @@
-"""An upstream that takes its time: events at a steady pace, each with the moment it was sent.
+"""An upstream with a steady pace: each event contains the time at which it was sent.
 
-`python -m benchmarks.paced_upstream PORT`. The base URL says how: `/paced/200/5` answers with 200 events,
-5 ms apart. Two events a minute apart are a stream that is held open.
+`python -m benchmarks.paced_upstream PORT`. The base URL sets the pace: `/paced/200/5` answers with 200
+events, 5 ms apart. Two events a minute apart are a stream that is held open.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def base_path(events: int, pause_ms: int) -> str:
 
 
 def delays_in(data: bytes, arrived_at: float) -> list[float]:
-    """Seconds from the upstream's hand to ours, for each event in these bytes."""
+    """The seconds from the upstream's write to now, for each event in these bytes."""
     return [arrived_at - int(nanoseconds) / 1e9 for nanoseconds in SENT_AT.findall(data)]
 
 
@@ -58,7 +58,7 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     started = time.monotonic()
     for number in range(events):
-        # By the clock and not by sleeps alone, which would add up to a slower pace.
+        # By the clock, since sleeps alone would add up to a slower pace.
         await asyncio.sleep(max(0.0, started + number * pause_seconds - time.monotonic()))
         await response.write(text_event(number, events, f"word @{time.monotonic_ns()}@ "))
     await response.write_eof()

@@ -1,4 +1,4 @@
-"""How much is measured: the default takes minutes, the quick one shows that everything works."""
+"""The amount of measuring: the default takes minutes, the quick one only shows that everything works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class PreparedRequest:
     rounds: int = 3
     seconds: int = 2
-    """Of throughput, each time (wrk counts in whole seconds); the first event is probed for half of that."""
+    """Seconds of each throughput measurement (wrk counts in whole seconds); the first event is probed for
+    half of that."""
     requests: int = 10_000
     streams: int = 500
     held_seconds: float = 60.0
@@ -22,5 +23,5 @@ QUICK = PreparedRequest(rounds=1, seconds=1, requests=1000, streams=100, held_se
 
 
 def say(line: str) -> None:
-    """Progress, apart from the tables: those may be going into a file."""
+    """Print progress, apart from the tables, which may be redirected to a file."""
     print(line, file=sys.stderr, flush=True)

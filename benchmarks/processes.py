@@ -1,4 +1,4 @@
-"""A server as a child process: started, waited for, measured from outside, and ended whatever happens."""
+"""A server as a child process: started, awaited, measured from outside, and always ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class DidNotStart(Exception):
-    """The text holds what the process has printed."""
+    """The server did not start; the text is what the process has printed."""
 
 
 def free_port() -> int:
@@ -82,12 +82,12 @@ class Server:
             self._process.kill()
             self._process.wait()
 
-    # What it has taken so far (man 5 proc)
+    # Resources used so far (man 5 proc)
 
     def cpu_seconds(self) -> float:
-        """Of all its threads, user and system; counted in hundredths of a second."""
+        """CPU time of all its threads, user and system, in seconds with a resolution of a hundredth."""
         stat = self._proc("stat").read_text()
-        fields = stat.rpartition(")")[2].split()  # the name before it may hold blanks
+        fields = stat.rpartition(")")[2].split()  # the name before it may contain blanks
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
     def memory_kb(self) -> int:
@@ -97,20 +97,21 @@ class Server:
         return self._status("VmHWM")
 
     def children(self) -> list[int]:
-        """Process ids."""
+        """The ids of its child processes."""
         threads = Path(f"/proc/{self._process.pid}/task").iterdir()
         return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
 
     def own_memory_kb(self) -> int:
-        """Which holds no page of any file (man 5 proc_pid_smaps, "Anonymous"). Whether pages of programs and
-        libraries are private depends on who else runs the same at that moment: here they made up to 4 MB."""
+        """Anonymous memory, which belongs to no file (man 5 proc_pid_smaps). Whether pages of programs and
+        libraries are private depends on which other processes run the same: that made a difference of up to 4
+        MB here."""
         for line in self._proc("smaps_rollup").read_text().splitlines():
             if line.startswith("Anonymous:"):
                 return int(line.split()[1])
         raise KeyError("Anonymous")
 
     def open_files(self) -> int:
-        """Descriptors of any kind."""
+        """The number of open descriptors of any kind."""
         return len(list(self._proc("fd").iterdir()))
 
     def threads(self) -> int:
@@ -128,7 +129,7 @@ class Server:
 
 
 def _ending_with_us(command: list[str]) -> list[str]:
-    """Even when we are killed and can clean up nothing: the kernel tells the child."""
+    """Have the kernel end the child when this process ends, even when it is killed."""
     if shutil.which("setpriv") is None:
         return command
     return ["setpriv", "--pdeathsig", "TERM", "--", *command]

@@ -86,7 +86,7 @@ def _ratios(relays: list[Measurement], gateways: list[Measurement]) -> list[str]
 
 
 def _ratio(relay: list[float], gateway: list[float]) -> str:
-    """Two figures that count; a dash where the relay took too little to be counted."""
+    """The ratio of two figures; a dash where the relay's is too small to be measured."""
     if not all(relay):
         return "-"
     ratio = median(ours / theirs for ours, theirs in zip(gateway, relay, strict=True))

@@ -1,8 +1,8 @@
-"""Whether memory and descriptors stay flat: `uv run benchmarks/rounds.py`.
+"""Whether memory and descriptors stay constant: `uv run benchmarks/rounds.py`.
 
-Equal rounds of mixed requests (benchmarks/mixed_requests.py) go to one gateway, as its users start it, with
-the emulator in Google's place. After each round all clients have gone, Google has closed its connections, and
-what the gateway holds then is read from the kernel: memory of its own, open descriptors, threads.
+Equal rounds of mixed requests (benchmarks/mixed_requests.py) go to one gateway, started as users start it,
+with the emulator in place of Google. After each round, when all clients have gone and Google has closed its
+connections, the gateway's memory, descriptors and threads are read from the kernel.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 
 ROUNDS = 6
 SETTLED_AFTER = 3
-"""Rounds until caches are full and malloc has what it needs."""
+"""The number of rounds until caches are full and malloc has grown."""
 CLIENTS = 12
 QUIET_SECONDS = 3.2
-"""As long as no descriptor has come or gone: the last rows of the ledger are written by then, too."""
+"""The time without a change of descriptors that ends a round; the ledger's last rows are written by then,
+too."""
 PATIENCE_SECONDS = 15.0
 ENTRIES_KEPT = 200
-"""Of what the emulator has received."""
+"""The number of requests that the emulator's log keeps."""
 SETTINGS = {
     "AUTH_TOKEN": AUTH_TOKEN,
     "WEBUI_PASSWORD": PASSWORD,
@@ -50,7 +51,7 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What the gateway holds when the round is over and all is quiet, and how its requests were answered."""
+    """The gateway's resources after a round, and how its requests were answered."""
 
     requests: int
     seconds: float
@@ -62,7 +63,8 @@ class Round:
 
 
 def growth_a_round(rounds: list[Round]) -> float:
-    """Of memory, on average over those after the first SETTLED_AFTER: 0.01 is one per cent."""
+    """The growth of memory a round, on average over those after the first SETTLED_AFTER: 0.01 is one per
+    cent."""
     settled, last = rounds[SETTLED_AFTER - 1], rounds[-1]
     return float((last.memory_kb / settled.memory_kb) ** (1 / (len(rounds) - SETTLED_AFTER)) - 1)
 
@@ -87,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def measure(rounds: int = ROUNDS, **settings: str) -> list[Round]:
-    """Raises processes.DidNotStart."""
+    """Run the rounds. Raises processes.DidNotStart."""
     state = EmulatorState(log_size=ENTRIES_KEPT)
     state.lift_quotas()
     with tempfile.TemporaryDirectory(prefix="gateway-benchmark-") as name, EmulatorServer(state) as google:

@@ -1,6 +1,7 @@
-"""The one command: `uv run benchmarks/run.py` starts everything, measures, and prints tables.
+"""The main benchmark: `uv run benchmarks/run.py` starts everything, measures, and prints tables.
 
-What is measured: benchmarks/workloads.py. How: measure.py. What it said on one machine: docs/performance.md.
+What is measured is in benchmarks/workloads.py, how in measure.py. Figures of one machine are in
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
         sys.exit(f"{' and '.join(missing)} cannot be found. On Debian: apt install {' '.join(missing)}")
-    # A polite kill must stop the servers, too: SystemExit leaves through their `with` blocks.
+    # SIGTERM must stop the servers, too: SystemExit leaves through their `with` blocks.
     signal.signal(signal.SIGTERM, _leave)
     try:
         results = _run(arguments.only, _plan(arguments), arguments.server)

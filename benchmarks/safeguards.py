@@ -1,8 +1,9 @@
-"""What the safety check adds to a reply: `uv run benchmarks/safeguards.py`.
+"""The time that the safety check adds to a reply: `uv run benchmarks/safeguards.py`.
 
 One gateway gives the same reply to the same request of Claude Code, with `safeguards` in the request and
-without, in turns. Google is the emulator in this process; its judge thinks of nothing, and what it takes to
-read and write is told apart, so the rest is the gateway's. Tokens are the emulator's count of real prompts.
+without, in turns. Google is the emulator in this process; its judge takes no time to think, and the time to
+read and write its answer is reported separately, so the rest is the gateway's. Tokens are the emulator's
+count of real prompts.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 MODEL, JUDGE = "claude-sonnet-4-6", "gemini-3-flash"
 ROUNDS = 5
 REQUESTS = 40
-"""In each round, of either kind."""
+"""The number of requests of either kind in each round."""
 WARM_UP = 10
 FILE_LINES = 500
 REQUEST = "Make the shop's login last for thirty minutes, and run the tests."
@@ -65,11 +66,12 @@ CASES: dict[str, list[replies.Part]] = {
 
 @dataclass
 class Side:
-    """The requests of one kind. Milliseconds, one a request; CPU of the gateway, milliseconds a request."""
+    """The requests of one kind. Times in milliseconds, one a request; CPU of the gateway, milliseconds a
+    request."""
 
     body: bytes
     proof: bytes
-    """How often it is in the answer is the number of calls judged; for a plain reply it is never there."""
+    """How often it occurs in the answer is the number of calls judged; in a plain reply it never occurs."""
     judged: int
     milliseconds: list[float] = field(default_factory=list)
     cpu_milliseconds: list[float] = field(default_factory=list)
@@ -93,12 +95,12 @@ class Case:
     plain: Side
     checked: Side
     prompt_tokens: float = 0
-    """Of the judge, for one check."""
+    """Tokens of the judge's prompt, for one check."""
     answer_tokens: float = 0
     judge_milliseconds: float = 0
 
     def as_figures(self) -> dict[str, Any]:
-        """Milliseconds and tokens."""
+        """The result in milliseconds and tokens."""
         return {
             "case": self.name,
             "plain_median": statistics.median(self.plain.milliseconds),
@@ -219,7 +221,7 @@ def _seconds_of(check: Entry) -> float:
 
 
 def _body(**more: Any) -> bytes:
-    """The tools and the system text of a session; the reply does not depend on the conversation."""
+    """The request: tools and system text of a session. The reply does not depend on the conversation."""
     left_out = ("thinking", "context_management")
     asked = {name: value for name, value in claude_code_request().items() if name not in left_out}
     asked |= {"model": MODEL, "messages": [{"role": "user", "content": REQUEST}], **more}
@@ -227,7 +229,7 @@ def _body(**more: Any) -> bytes:
 
 
 def _safeguards() -> list[dict[str, Any]]:
-    """What Claude Code says of the computer, as in the calls that a judge is tried with."""
+    """The safeguards of the request, with the context of the known calls."""
     known = json.loads((PROJECT / "tests" / "safeguards" / "forty_calls.json").read_bytes())
     return [{"type": "dangerous_tool_use", "classifier_context": known["context"]}]
 

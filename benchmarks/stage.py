@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 SHOWN_BYTES = 300
 
-# Each says it only at the end of a whole answer.
+# Occurs only at the end of a complete answer.
 PROOFS = {"relay": b'"finishReason":"STOP"', "gateway": b'"stop_reason":"'}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server that is measured, and the request it gets."""
+    """A measured server, and the request sent to it."""
 
     name: Literal["relay", "gateway"]
     server: Server
@@ -40,7 +40,7 @@ class Target:
     request_file: Path
 
     def has_answered(self, answer: Answer) -> bool:
-        """Whole and without an error; otherwise it is shown."""
+        """True for a complete answer without an error; others are printed."""
         is_good = (
             answer.status == 200 and PROOFS[self.name] in answer.body and b"event: error" not in answer.body
         )
@@ -50,7 +50,7 @@ class Target:
 
 
 class Stage:
-    """A context manager: when it is left, nothing runs any more and no file is left behind. `server` is the
+    """A context manager that starts all servers; after it nothing runs and no file is left. `server` is the
     command that runs the gateway."""
 
     def __init__(self, server: str = SERVERS[0]) -> None:
@@ -73,7 +73,7 @@ class Stage:
     def canned_targets(
         self, name: str, headers: Mapping[str, str], body: bytes
     ) -> Iterator[tuple[Target, Target]]:
-        """Relay and gateway in front of what is canned for the workload of this name."""
+        """Relay and gateway in front of the canned answers for the workload of this name."""
         with self._targets(self._canned.port, f"/{name}", headers, body) as targets:
             yield targets
 
@@ -81,7 +81,7 @@ class Stage:
     def paced_targets(
         self, events: int, pause_ms: int, headers: Mapping[str, str], body: bytes
     ) -> Iterator[tuple[Target, Target]]:
-        """The same in front of the paced upstream."""
+        """Relay and gateway in front of the paced upstream."""
         base_path = paced_upstream.base_path(events, pause_ms)
         with self._targets(self._paced.port, base_path, headers, body) as targets:
             yield targets

@@ -50,18 +50,20 @@ if TYPE_CHECKING:
 TRIES = 200
 WARM_UP = 20
 COOLDOWN_SECONDS = 3.5
-"""Shorter limits are waited out with the same account (gateway/relay/model_call.py)."""
+"""The cooldown in the 429. Shorter limits are waited out with the same account
+(gateway/relay/model_call.py)."""
 PAUSE_SECONDS = 0.2
-"""Each try uses up one of three accounts for one model: by its next turn two are back at least."""
+"""The pause between two tries. Each try puts one of three accounts into a cooldown; at least two are back by
+the next."""
 SHARED = re.compile("gemini-3")
-"""Some of these names stand for one model with one quota."""
+"""Names that share one model and one quota."""
 EVENTS = 3
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
 
 
 @dataclass
 class Google:
-    """Refuses the first of two calls. Times are of time.monotonic."""
+    """A stand-in for Google that refuses the first of two calls. Times are of time.monotonic."""
 
     refuse_next: bool = False
     refused_at: float = 0.0
@@ -102,7 +104,7 @@ class Results:
 
     @property
     def total(self) -> list[float]:
-        """From the 429 to the first byte at the client, without the upstream's own time."""
+        """The time from the 429 to the first byte at the client, without the upstream's own."""
         return [switch + relay for switch, relay in zip(self.switch, self.relay, strict=True)]
 
     def as_figures(self) -> dict[str, object]:
@@ -208,7 +210,7 @@ async def _try_again_and_again(google: Google, port: int, tries: int) -> Results
 
 
 async def _try_once(google: Google, connection: Connection, port: int, model_id: str) -> tuple[float, float]:
-    # Without a word on thinking each name stands for itself, and has a quota of its own.
+    # Without thinking in the request each name is a model of its own, with its own quota.
     asked = {key: value for key, value in claude_code_request().items() if key != "thinking"}
     body = json.dumps({**asked, "model": model_id}).encode()
     headers = {**CLAUDE_CODE_HEADERS, "X-Claude-Code-Session-Id": secrets.token_hex(8)}

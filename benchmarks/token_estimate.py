@@ -47,7 +47,7 @@ LEARNT_FROM = 20
 MEASURED = 30
 MESSAGES = (3, 11)
 CHARACTERS = (500, 6_000)
-"""Of a message."""
+"""The length of a message, in characters."""
 
 Body = dict[str, Any]
 
@@ -61,16 +61,16 @@ class Row(NamedTuple):
     after_twenty: float
 
 
-# What is said
+# Texts
 
 
 def english() -> str:
-    """Python's reference manual, as it comes with Python."""
+    """Python's reference manual, from Python's own documentation strings."""
     return "\n".join(topics.values())
 
 
 def markdown() -> str:
-    """The pages that installed packages have on their index."""
+    """The descriptions of installed packages."""
     return "\n".join(sorted(str(facts.get("description", "")) for facts in metadata()))
 
 
@@ -79,7 +79,7 @@ def metadata() -> list[dict[str, Any]]:
 
 
 def translations(language: str) -> str:
-    """Of Django's own sentences."""
+    """Translations of Django's messages."""
     page = Path(django.__file__).parent / f"conf/locale/{language}/LC_MESSAGES/django.po"
     quoted = re.findall(r'^msgstr(?:\[\d\])? ((?:".*"\n?)+)', page.read_text("utf-8"), re.MULTILINE)[1:]
     sentences = ["".join(json.loads(line) for line in lines.splitlines()) for lines in quoted]
@@ -91,7 +91,7 @@ def code() -> str:
 
 
 def json_values() -> str:
-    """What is written about installed packages, as JSON."""
+    """Metadata of installed packages, as JSON."""
     return "\n".join(sorted(json.dumps({**facts, "description": ""}) for facts in metadata()))
 
 
@@ -110,7 +110,7 @@ def boxes() -> str:
 
 
 def of_text(text: str) -> Callable[[random.Random], Body]:
-    """A conversation that is made of pieces of it."""
+    """A conversation made of pieces of a text."""
 
     def piece(chance: random.Random) -> str:
         length = min(len(text), chance.randint(*CHARACTERS))
@@ -137,7 +137,7 @@ def of_images(chance: random.Random) -> Body:
 
 
 def of_tools(chance: random.Random) -> Body:
-    """The documented functions of some modules, as tools."""
+    """Tools made of the documented functions of some modules."""
     functions = [
         (f"{module.__name__}_{name}".replace(".", "_"), function)
         for module in (random, statistics, base64, inspect, re, json)
@@ -177,11 +177,11 @@ def kinds() -> dict[str, Callable[[random.Random], Body]]:
     }
 
 
-# How far off
+# Errors
 
 
 class Counts(NamedTuple):
-    """Of one request: ours before the ratio is applied, and the tokenizer's."""
+    """Counts of one request: the gateway's before the ratio is applied, and the tokenizer's."""
 
     estimate: int
     counted: int
@@ -194,7 +194,7 @@ def count(body: Body, model: UpstreamModel, tokenizer: Tokenizer) -> Counts:
 
 
 def error(counts: Counts, ratio: float) -> float:
-    """In percent."""
+    """The error in percent."""
     return 100 * abs(counts.estimate * ratio - counts.counted) / counts.counted
 
 
@@ -245,7 +245,7 @@ def main() -> None:
 
 
 def table(rows: list[Row]) -> str:
-    """For docs/translation.md as well."""
+    """Print the table, in the form of docs/translation.md."""
     lines = [
         "| kind | Claude, first | after twenty | Gemini, first | after twenty |",
         "| --- | --- | --- | --- | --- |",

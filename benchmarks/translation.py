@@ -93,7 +93,7 @@ def answer_chunks() -> list[bytes]:
 
 
 class Work:
-    """The pieces of one request, each to be timed by itself."""
+    """The steps for one request, each to be timed by itself."""
 
     def __init__(self, model: UpstreamModel) -> None:
         self._model = model
@@ -144,7 +144,7 @@ class Work:
 
 
 def medians(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """In turn, so that a slow moment of the machine is shared by all."""
+    """Time the steps in turn, so that a slow phase of the machine affects all of them."""
     times: dict[str, list[int]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():

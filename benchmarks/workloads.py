@@ -1,4 +1,4 @@
-"""What clients do: a request, what the upstream answers to it, and how many clients do it at once."""
+"""Workloads: a request, the upstream's answer to it, and the number of concurrent clients."""
 
 from __future__ import annotations
 
