@@ -22,6 +22,7 @@ from django.db import DatabaseError
 from accounts import live_settings
 from accounts.credentials.access_tokens import AccessTokens, sealed_credentials
 from accounts.database.watch import DatabaseDown, DatabaseWatch
+from accounts.failures import FailureKind
 from accounts.google.code_assist import CodeAssistFailed, ModelOffer
 from accounts.inspection import AccountErrors, inspect_account, store_inspection
 from accounts.kinds.base import Inspection, OutOfUse
@@ -256,8 +257,11 @@ class AccountsService:
         finally:
             self._leaving.discard(account.id)
 
-    async def rediscover_project(self, account: PooledAccount) -> None:
-        """Forget the project, which Google refused, and make the account due for inspection."""
+    async def prepare_retry(self, account: PooledAccount, kind: FailureKind) -> None:
+        """Prepare another call with the account after a failure of this kind: forget a refused project, which
+        the next inspection then finds. For refused tokens see `forget_access`."""
+        if kind is not FailureKind.WRONG_PROJECT:
+            return
         await self.database.unless_down(self._forget_project(account))
         self._next_inspection.pop(account.id, None)
         self._inspected_at.pop(account.id, None)

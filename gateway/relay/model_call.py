@@ -79,9 +79,8 @@ class ModelCaller:
                     raise error from None
 
     async def _mended(self, prepared: PreparedRequest, lease: Lease, kind: FailureKind) -> PreparedRequest:
-        """The access token was forgotten when it was refused."""
-        if kind is FailureKind.WRONG_PROJECT:
-            await self._accounts.rediscover_project(lease.account)
+        """Return the request for another call with the account; a refused access was forgotten already."""
+        await self._accounts.prepare_retry(lease.account, kind)
         if kind is not FailureKind.BAD_SIGNATURE or prepared.translated.request_type != "agent":
             return prepared
         translated = await self._translator.translate(prepared.request, prepared.model, without_thinking=True)
