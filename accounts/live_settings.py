@@ -42,6 +42,8 @@ class Current:
     source: str
     is_fixed: bool
     choices: tuple[str, ...]
+    allowed: str = ""
+    """The range of a number, as text."""
     changed_by: str = ""
     stored: str | None = None
     """The operator's stored text, also when the environment wins over it."""
@@ -119,6 +121,7 @@ def _current(spec: Any, row: LiveSetting | None) -> Current:
         source=source,
         is_fixed=spec.is_fixed,
         choices=spec.choices,
+        allowed=spec.allowed,
         changed_by=row.changed_by if row else "",
         stored=row.value if row else None,
     )

@@ -21,4 +21,8 @@ class Entry:
         return reverse(f"dashboard:{self.url_name}")
 
 
-MENU: tuple[Entry, ...] = (Entry("Overview", "overview", "o", "monitoring"),)
+MENU: tuple[Entry, ...] = (
+    Entry("Overview", "overview", "o", "monitoring"),
+    Entry("Settings", "settings", "s", "tune"),
+    Entry("System", "system", "y", "vital_signs"),
+)

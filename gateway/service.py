@@ -38,12 +38,14 @@ class Gateway:
         self.recorder = RequestRecorder(self.ledger, self.activity, self.token_ratios)
         self._heartbeat = Heartbeat(self.accounts, self.ledger, self.activity, self.recorder)
         self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
-        upstreams = make_upstreams(self._transport)
+        self.upstreams = make_upstreams(self._transport)
         self.routes = Routes()
         self.signatures = StoredSignatures(self.ledger.keep_signature)
         self._workers = TranslationWorkers()
         self.translator = RequestTranslator(self.signatures, self.token_ratios, self._workers)
-        self.relay = Relay(self.accounts, upstreams, lambda: self.routes, self.signatures, self.translator)
+        self.relay = Relay(
+            self.accounts, self.upstreams, lambda: self.routes, self.signatures, self.translator
+        )
         self.judge = Judge(self.relay, self.recorder, lambda: self.is_stopping)
         live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.web_searches = WebSearches(self.relay, self._transport)

@@ -223,6 +223,8 @@ class LiveSetting:
     meaning: str
     read: Callable[[str], Any]
     choices: tuple[str, ...]
+    allowed: str
+    """The range of a number, as text: "0 to 0.99"; empty for other settings."""
     start_value: Any
     """From the environment, else the default."""
     is_fixed: bool
@@ -240,22 +242,34 @@ class LiveSettings:
         self._add(name, meaning, lambda env: env.boolean(name, default), ("true", "false"))
 
     def integer(self, name: str, default: int, *, between: tuple[int, int], meaning: str) -> None:
-        self._add(name, meaning, lambda env: env.integer(name, default, between=between))
+        low, high = between
+        self._add(
+            name,
+            meaning,
+            lambda env: env.integer(name, default, between=between),
+            allowed=f"{low:,} to {high:,}",
+        )
 
     def fraction(self, name: str, default: float, *, meaning: str) -> None:
-        self._add(name, meaning, lambda env: env.fraction(name, default))
+        self._add(name, meaning, lambda env: env.fraction(name, default), allowed="0 to 0.99")
 
     def text(self, name: str, default: str = "", *, one_of: tuple[str, ...] = (), meaning: str) -> None:
         self._add(name, meaning, lambda env: env.text(name, default, one_of=one_of), one_of)
 
     def _add(
-        self, name: str, meaning: str, read: Callable[[Environment], Any], choices: tuple[str, ...] = ()
+        self,
+        name: str,
+        meaning: str,
+        read: Callable[[Environment], Any],
+        choices: tuple[str, ...] = (),
+        allowed: str = "",
     ) -> None:
         self.by_name[name] = LiveSetting(
             name=name,
             meaning=meaning,
             read=lambda text: read(Environment(values={name: text})),
             choices=choices,
+            allowed=allowed,
             start_value=read(self._env),
             is_fixed=self._env.has(name),
         )

@@ -2,8 +2,10 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 urlpatterns = [
+    path("admin/accounts/livesetting/", RedirectView.as_view(pattern_name="dashboard:settings")),
     path("admin/", admin.site.urls),
     path("", include("gateway.operator_api.urls")),
     path("", include("dashboard.urls")),

@@ -19,9 +19,9 @@ from unfold.decorators import action, display
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from accounts.admin import columns, settings
+from accounts.admin import columns
 from accounts.inspection import check_all, refresh_quota, verify
-from accounts.models import THRESHOLD_RULES, Account, ClientProblem, LiveSetting
+from accounts.models import THRESHOLD_RULES, Account, ClientProblem
 from accounts.operators import audit
 from accounts.quota.pools import QuotaPool, pools_of
 from accounts.quota.snapshots import history_lines
@@ -294,15 +294,6 @@ def _quota_rows(account: Account, pools: list[QuotaPool]) -> list[dict[str, Any]
         }
         for pool in pools
     ]
-
-
-@admin.register(LiveSetting)
-class LiveSettingAdmin(ModelAdmin):
-    """All settings on one page."""
-
-    def get_urls(self) -> list[URLPattern]:
-        page = self.admin_site.admin_view(settings.settings_page)
-        return [path("", page, name="accounts_livesetting_changelist")]
 
 
 @admin.register(LogEntry)

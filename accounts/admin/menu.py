@@ -9,7 +9,6 @@ MENU: dict[str, list[tuple[str, str, str]]] = {
         ("Add an account", "person_add", "admin:accounts_account_add"),
     ],
     "Gateway": [
-        ("Settings", "tune", "admin:accounts_livesetting_changelist"),
         ("Audit log", "history", "admin:admin_logentry_changelist"),
     ],
 }

@@ -1,4 +1,4 @@
 """Filters and tags of the dashboard's templates.
 
-Imports formats, and gateway for the meaning of token counts.
+Imports formats and gateway.
 """

@@ -1,4 +1,4 @@
 """One file a page: reads what it shows, in a bounded number of queries, and renders its template.
 
-Imports gateway, accounts and the pure modules of dashboard.
+Imports accounts, attention, gateway, pages, presets and status_line.
 """

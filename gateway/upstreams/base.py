@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from accounts.failures import FailureKind, UpstreamError
-from gateway.upstreams.endpoint_health import EndpointHealth
+from gateway.upstreams.endpoint_health import EndpointHealth, FailingEndpoint
 from gateway.upstreams.transport import Response, Transport, TransportFailed
 
 if TYPE_CHECKING:
@@ -77,6 +77,9 @@ class Upstream(ABC):
     def addresses(self, model: UpstreamModel) -> list[str]:
         """Return the base URLs in the order to try them: those that keep failing come last."""
         return self._health.in_order(self.addresses_of(model))
+
+    def failing(self) -> list[FailingEndpoint]:
+        return self._health.failing()
 
     async def open_stream(self, call: ModelCall, address: str) -> Response:
         """Open a stream. Raises UpstreamError or TransportFailed."""

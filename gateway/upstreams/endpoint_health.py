@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,17 @@ logger = logging.getLogger(__name__)
 
 FAILURES_TO_AVOID = 5
 AVOIDED_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class FailingEndpoint:
+    """A base URL whose last call failed."""
+
+    base: str
+    failures: int
+    """In a row."""
+    avoided_seconds: float
+    """For how long it is tried last; 0 when it is not."""
 
 
 class EndpointHealth:
@@ -32,6 +44,13 @@ class EndpointHealth:
             return bases
         now = self._now()
         return sorted(bases, key=lambda base: self._avoided_until.get(base, 0.0) > now)
+
+    def failing(self) -> list[FailingEndpoint]:
+        now = self._now()
+        return [
+            FailingEndpoint(base, failures, max(0.0, self._avoided_until.get(base, 0.0) - now))
+            for base, failures in self._failures.items()
+        ]
 
     def succeeded(self, base: str) -> None:
         if self._failures:

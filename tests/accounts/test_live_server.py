@@ -97,7 +97,7 @@ def test_a_setting_changed_in_the_admin_counts_for_the_next_request(
         _log_in(browser, gateway, PASSWORD)
         form = {"name": "SYSTEM_PREAMBLE", "value": "Speak like a pirate."}
         token = {"csrfmiddlewaretoken": browser.cookies["gateway_csrf"]}
-        page = browser.post(f"{gateway.url}/admin/accounts/livesetting/", data=form | token)
+        page = browser.post(f"{gateway.url}/settings", data=form | token)
 
         assert ask(gateway).status_code == 200
 

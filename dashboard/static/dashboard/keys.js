@@ -32,7 +32,7 @@ function help() {
     dialog.dataset.keys = "";
     dialog.setAttribute("aria-label", "Keys");
     const list = document.createElement("dl");
-    for (const [key, meaning] of [["/", "search"], ["g, then o r a m u l c s", "go to a page"], ["j k", "next, previous row"],
+    for (const [key, meaning] of [["/", "search"], ["g, then o r a m u l c s y", "go to a page"], ["j k", "next, previous row"],
       ["Enter", "open it"], ["p", "hold what is live"], ["1 to 5", "span of time"], ["?", "this help"], ["Esc", "close"]]) {
       const name = document.createElement("dt"), text = document.createElement("dd");
       name.textContent = key;

@@ -35,3 +35,13 @@ function onFailed(event) {
 document.body.addEventListener("htmx:responseError", onFailed);
 document.body.addEventListener("htmx:sendError", onFailed);
 document.body.addEventListener("htmx:afterSwap", () => { failed.hidden = true; });
+
+// The difference of the two clocks, on the page that shows the server's.
+const clock = document.querySelector("[data-server-now]");
+if (clock) {
+  const difference = Math.round(Date.now() / 1000 - Number(clock.dataset.serverNow));
+  if (Math.abs(difference) > 5) {
+    clock.textContent = ` this browser's clock is ${Math.abs(difference)} s ${difference > 0 ? "ahead" : "behind"}`;
+    clock.hidden = false;
+  }
+}

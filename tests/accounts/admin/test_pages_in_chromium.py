@@ -105,7 +105,7 @@ def test_an_account_is_added_by_pasting_on_a_phone_in_the_dark(
         page.get_by_text("That was not it").wait_for()
         paste(page, consent(google, "linus@example.com"))
         page.get_by_text("Completed: linus@example.com").wait_for()
-        for path in ("account/", "account/add/", "livesetting/"):
+        for path in ("account/", "account/add/"):
             page.goto(f"{gateway.url}/admin/accounts/{path}", wait_until="load")
             assert is_as_wide_as_the_window(page), path
 

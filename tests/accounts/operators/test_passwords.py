@@ -180,6 +180,6 @@ def test_many_addresses_do_not_evict_a_lock_out(client: Client) -> None:
 
 
 def test_pages_require_a_login(client: Client) -> None:
-    for path in ("/admin/accounts/account/", "/admin/accounts/account/add/", "/admin/accounts/livesetting/"):
+    for path in ("/admin/accounts/account/", "/admin/accounts/account/add/", "/settings"):
         answer = client.get(path)
         assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (302, "/admin/login/")
