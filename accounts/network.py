@@ -1,7 +1,7 @@
 """Outgoing connections: proxies, certificates, and the HTTP client for account calls.
 
-Proxy and certificate settings are passed to the libraries explicitly: they would read the environment, each
-in its own way and httpx at import, without `.env`, and would send loopback addresses to a proxy.
+Proxy and certificate settings are passed to aiohttp explicitly: it would read the environment, without
+`.env`, and would send loopback addresses to a proxy.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ import ssl
 import zlib
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
 
+import aiohttp
 import certifi
-import httpx
 from django.conf import settings
+from yarl import URL
 
 from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
 
 TIMEOUT_SECONDS = 30.0
 """The total time of one call, including the reading of its answer."""
@@ -85,10 +86,13 @@ class WholeAnswer:
 
 
 class AccountsClient:
-    """HTTP client for account calls: OAuth and Code Assist. Model calls: gateway/upstreams/transport.py."""
+    """HTTP client for account calls: OAuth and Code Assist. Model calls: gateway/upstreams/transport.py.
+
+    Used in one event loop, in which it is closed.
+    """
 
     def __init__(self) -> None:
-        self._clients: dict[str | None, httpx.AsyncClient] = {}
+        self._session: aiohttp.ClientSession | None = None
 
     async def post(self, url: str, **kwargs: Any) -> WholeAnswer:
         """Send a POST and return the answer, of any status. Raises CallFailed."""
@@ -99,40 +103,56 @@ class AccountsClient:
         return await self._ask("GET", url, **kwargs)
 
     async def close(self) -> None:
-        for client in self._clients.values():
-            await client.aclose()
-        self._clients.clear()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def _ask(self, method: str, url: str, **kwargs: Any) -> WholeAnswer:
-        client = self._client(proxy_for(url))
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS), client.stream(method, url, **kwargs) as response:
+            async with asyncio.timeout(TIMEOUT_SECONDS), self._request(method, url, **kwargs) as response:
                 raw = await _read(response)
         except TimeoutError as error:
             raise CallFailed(f"has not answered within {TIMEOUT_SECONDS:.0f} s") from error
-        except httpx.HTTPError as error:
-            raise CallFailed(f"cannot be reached ({truncate(repr(error), 200)})") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise CallFailed(f"cannot be reached: {truncate(in_words(error), 200)}") from None
         encoding = response.headers.get("content-encoding", "")
-        return WholeAnswer(response.status_code, response.headers, _unpacked(raw, encoding))
+        return WholeAnswer(response.status, response.headers, _unpacked(raw, encoding))
 
-    def _client(self, proxy: str | None) -> httpx.AsyncClient:
-        if proxy not in self._clients:
-            self._clients[proxy] = httpx.AsyncClient(
-                proxy=proxy,
-                verify=tls_context(),
-                timeout=TIMEOUT_SECONDS,
-                trust_env=False,
+    def _request(
+        self, method: str, url: str, **kwargs: Any
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=tls_context()),
+                timeout=aiohttp.ClientTimeout(total=None),
                 headers={"Accept-Encoding": "gzip"},
-                # httpx would send cookies that Google set for one account with the calls of the next.
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                # Cookies that Google set for one account would be sent with the calls of the next.
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # aiohttp would decompress without a limit.
+                auto_decompress=False,
             )
-        return self._clients[proxy]
+        return self._session.request(
+            method, URL(url, encoded=True), proxy=proxy_for(url), allow_redirects=False, **kwargs
+        )
 
 
-async def _read(response: httpx.Response) -> bytes:
-    """The body still compressed: httpx decompresses a chunk whole, and 64 KiB may hold 64 MiB."""
+def in_words(error: Exception) -> str:
+    """An error of aiohttp for people and logs. What has this text is raised `from None`: aiohttp's own may
+    hold the proxy's password."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return f"the certificate or TLS was refused ({error})"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        is_proxys = isinstance(error, aiohttp.ClientProxyConnectionError)
+        what = "the connection to the proxy" if is_proxys else "the connection"
+        return f"{what} could not be made ({error.os_error.strerror or error})"
+    return f"the connection broke ({type(error).__name__})"
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
     raw = bytearray()
-    async for piece in response.aiter_raw():
+    async for piece in response.content.iter_any():
         raw += piece
         if len(raw) > ANSWER_BYTES:
             raise _too_large()

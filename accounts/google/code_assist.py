@@ -162,7 +162,7 @@ async def _call(
         try:
             answer = await client.post(
                 f"{base}/v1internal:{method}",
-                content=orjson.dumps(request),
+                data=orjson.dumps(request),
                 headers={**headers(mode), "Authorization": f"Bearer {access_token}"},
             )
         except CallFailed as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
-from accounts.network import proxy_for, tls_context
+from accounts.network import in_words, proxy_for, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -62,7 +62,7 @@ class Response:
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            raise TransportFailed(_in_words(error)) from error
+            raise TransportFailed(in_words(error)) from None
 
     async def read_error_body(self, timeout_seconds: float) -> bytes:
         """Read at most ERROR_BODY_BYTES of an error's body. What has not arrived within the timeout is left
@@ -126,7 +126,7 @@ class Transport:
             raise TransportTimedOut(f"no answer within {first_byte_seconds:.0f} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: a header that cannot be sent.
-            raise TransportFailed(_in_words(error)) from error
+            raise TransportFailed(in_words(error)) from None
 
     async def location_of(self, url: str) -> str | None:
         """Return the Location of the redirect that a HEAD gets, without following it; None for any other
@@ -142,7 +142,7 @@ class Transport:
             ) as response:
                 return response.headers.get("Location") if response.status in REDIRECTS else None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise TransportFailed(_in_words(error)) from error
+            raise TransportFailed(in_words(error)) from None
 
     async def _send(
         self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: list[bytes]
@@ -185,11 +185,3 @@ async def _note_reuse(
     session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceConnectionReuseconnParams
 ) -> None:
     context.trace_request_ctx.reuses_connection = True
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return f"the certificate or TLS was refused ({error})"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"the connection could not be made ({error.os_error.strerror or error})"
-    return f"the connection broke ({type(error).__name__})"

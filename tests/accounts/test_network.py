@@ -1,17 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import itertools
 import resource
+import ssl
 import threading
 import time
+import traceback
 import zlib
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from accounts import network
 from accounts.network import ANSWER_BYTES, AccountsClient, CallFailed, WholeAnswer
@@ -19,6 +28,9 @@ from tests.hostile_server import answering, http
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
+
+    from pytest_django import Settings
 
 MIB = 1024 * 1024
 
@@ -26,14 +38,16 @@ MIB = 1024 * 1024
 @asynccontextmanager
 async def a_client() -> AsyncIterator[AccountsClient]:
     client = AccountsClient()
-    yield client
-    await client.close()
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 async def answer_to(pieces: Iterable[bytes], pause_seconds: float = 0.0) -> WholeAnswer:
     with answering(pieces, pause_seconds) as url:
         async with a_client() as client:
-            return await client.post(url, content=b"{}")
+            return await client.post(url, data=b"{}")
 
 
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "503 Service Unavailable"])
@@ -120,11 +134,78 @@ async def test_a_slow_answer_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_cancelling_a_call_raises_no_timeout() -> None:
     with answering(endless(b"a"), pause_seconds=0.05) as url:
         async with a_client() as client:
-            call = asyncio.create_task(client.post(url, content=b"{}"))
+            call = asyncio.create_task(client.post(url, data=b"{}"))
             await asyncio.sleep(0.2)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
+
+
+# Proxies and certificates
+
+
+@asynccontextmanager
+async def a_server(
+    answer: bytes, certificate: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """Its port, and the heads of the requests that came."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=certificate) as server:
+        yield server.sockets[0].getsockname()[1], heads
+
+
+async def test_the_proxy_is_given_its_password_and_no_token(settings: Settings) -> None:
+    async with a_server(http(b"", status="407 Wrong")) as (port, heads), a_client() as client:
+        settings.HTTPS_PROXY = f"http://ada:pass%40word@127.0.0.1:{port}"
+        with pytest.raises(CallFailed) as failed:
+            await client.get("https://google.example.com/", headers={"Authorization": "Bearer secret"})
+
+    assert str(failed.value) == "cannot be reached: the proxy answered 407"
+    assert "word@" not in "".join(traceback.format_exception(failed.value))
+    assert heads[0].startswith(b"CONNECT google.example.com:443 HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic " + base64.b64encode(b"ada:pass@word") in heads[0]
+    assert b"Bearer" not in heads[0]
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_only_trusted_certificates_are_accepted(
+    is_trusted: bool, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_certificate(tmp_path / "server.pem")
+    certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.load_cert_chain(file)
+    settings.SSL_CERT_FILE = str(file) if is_trusted else ""
+    monkeypatch.setattr(network, "tls_context", network.tls_context.__wrapped__)
+    refused = pytest.raises(CallFailed, match="cannot be reached: the certificate or TLS was refused")
+
+    async with a_server(http(b"hello"), certificate) as (port, heads), a_client() as client:
+        with nullcontext() if is_trusted else refused:
+            await client.get(f"https://localhost:{port}/")
+
+    assert len(heads) == is_trusted
+
+
+def write_certificate(file: Path) -> Path:
+    """A key and its own certificate for localhost."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(pem + certificate.public_bytes(Encoding.PEM))
+    return file
 
 
 class SetsACookie(BaseHTTPRequestHandler):

@@ -138,7 +138,7 @@ def test_a_web_client_is_told_from_a_desktop_client(google: EmulatorServer) -> N
 def test_without_the_token_endpoint_no_sign_in_starts(settings: Settings) -> None:
     settings.OAUTH_TOKEN_URL = "http://127.0.0.1:9/token"
 
-    with pytest.raises(TokenEndpointDown, match=r"cannot be reached .*Check the network"):
+    with pytest.raises(TokenEndpointDown, match=r"cannot be reached: .*Check the network"):
         attempts.check(start())
 
 
