@@ -17,6 +17,7 @@ from django.conf import settings
 
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.oauth_errors import CLIENT_ERRORS, GUIDE, REMEDIES, explain, read_error_page
+from accounts.google.sign_in import code_form, new_code_verifier
 from accounts.network import AccountsClient, CallFailed
 from accounts.values.outside import parse_object
 
@@ -47,14 +48,9 @@ async def _check(address: str, redirect_uri: str) -> str:
 
 
 async def _check_secret(client: AccountsClient, redirect_uri: str) -> None:
-    form = {
-        "client_id": settings.OAUTH_CLIENT_ID,
-        "client_secret": settings.OAUTH_CLIENT_SECRET,
-        "grant_type": "authorization_code",
-        "code": f"4/made-up-{secrets.token_hex(8)}",
-        "code_verifier": secrets.token_urlsafe(32),
-        "redirect_uri": redirect_uri,
-    }
+    form = code_form(
+        code=f"4/made-up-{secrets.token_hex(8)}", code_verifier=new_code_verifier(), redirect_uri=redirect_uri
+    )
     try:
         answer = await client.post(settings.OAUTH_TOKEN_URL, data=form)
     except CallFailed as error:

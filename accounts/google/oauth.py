@@ -9,6 +9,7 @@ from django.conf import settings
 
 from accounts.google.oauth_errors import CLIENT_ERRORS, GUIDE, explain
 from accounts.network import AccountsClient, CallFailed
+from accounts.values.emails import parse_email
 from accounts.values.outside import number, parse_object, word
 from accounts.values.sanitize import truncate
 
@@ -33,12 +34,18 @@ class TokenEndpointDown(Exception):
     """No usable answer of the token endpoint. It says nothing about the account, so try again later."""
 
 
+class OwnerNotNamed(Exception):
+    """Google does not say which account an access token belongs to."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
     access_token: str = field(repr=False)
     lifetime_seconds: float
     refresh_token: str | None = field(repr=False)
     """Usually absent in the answer to a refresh; when present, the old refresh token may stop working."""
+    scopes: tuple[str, ...] = ()
+    """Empty when Google names none."""
 
 
 async def refresh_access_token(client: AccountsClient, refresh_token: str) -> TokenGrant:
@@ -52,6 +59,12 @@ async def refresh_access_token(client: AccountsClient, refresh_token: str) -> To
     }
     if not settings.OAUTH_CLIENT_ID:
         raise ClientSecretWrong(f"OAUTH_CLIENT_ID is not set. {GUIDE}")
+    return await request_token(client, form)
+
+
+async def request_token(client: AccountsClient, form: dict[str, str]) -> TokenGrant:
+    """Ask the token endpoint. Raises SignInExpired, also for a refused code, ClientSecretWrong or
+    TokenEndpointDown."""
     try:
         answer = await client.post(settings.OAUTH_TOKEN_URL, data=form)
     except CallFailed as error:
@@ -61,6 +74,20 @@ async def refresh_access_token(client: AccountsClient, refresh_token: str) -> To
         return _grant(said)
     error_name = said.get("error")
     raise _refresh_error(answer.status, error_name if isinstance(error_name, str) else "")
+
+
+async def fetch_email(client: AccountsClient, access_token: str) -> str:
+    """Whose token it is. Raises OwnerNotNamed, also for an address that Google has not verified."""
+    bearer = {"Authorization": f"Bearer {access_token}"}
+    try:
+        answer = await client.get(settings.OAUTH_USERINFO_URL, headers=bearer)
+    except CallFailed as error:
+        raise OwnerNotNamed(f"Google did not say whose account it is: its userinfo {error}.") from error
+    person = parse_object(answer.content) if answer.status == 200 else {}
+    email = parse_email(person.get("email"))
+    if email is None or person.get("verified_email") is False:
+        raise OwnerNotNamed("Google did not say whose account it is.")
+    return email
 
 
 def _grant(answer: dict[str, Any]) -> TokenGrant:
@@ -74,6 +101,7 @@ def _grant(answer: dict[str, Any]) -> TokenGrant:
         access_token=access_token,
         lifetime_seconds=DEFAULT_LIFETIME_SECONDS if lifetime is None else lifetime,
         refresh_token=word(answer.get("refresh_token"), LONGEST_TOKEN),
+        scopes=tuple(scope.split()) if isinstance(scope := answer.get("scope"), str) else (),
     )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from django.conf import settings
-
 from accounts.failures import ACCOUNT_POLICIES, AccountCheckFailed, FailureKind
 from accounts.google.code_assist import (
     Assignment,
@@ -18,16 +16,21 @@ from accounts.google.code_assist import (
     onboard_user,
     retrieve_cli_quota,
 )
-from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
+from accounts.google.oauth import (
+    ClientSecretWrong,
+    OwnerNotNamed,
+    SignInExpired,
+    TokenEndpointDown,
+    fetch_email,
+    refresh_access_token,
+)
 from accounts.kinds.access import Access
 from accounts.kinds.base import Inspection, Kind, OutOfUse, OwnerUnknown
 from accounts.models import Account
-from accounts.network import AccountsClient, CallFailed
-from accounts.values.emails import parse_email
-from accounts.values.outside import parse_object
 
 if TYPE_CHECKING:
     from accounts.credentials.access_tokens import AccessTokens
+    from accounts.network import AccountsClient
 
 logger = logging.getLogger(__name__)
 
@@ -77,10 +80,9 @@ class Google(Kind):
     async def find_owner(self, client: AccountsClient, secret: str) -> tuple[str, str]:
         try:
             grant = await refresh_access_token(client, secret)
-        except (SignInExpired, ClientSecretWrong, TokenEndpointDown) as error:
+            return await fetch_email(client, grant.access_token), grant.refresh_token or secret
+        except (SignInExpired, ClientSecretWrong, TokenEndpointDown, OwnerNotNamed) as error:
             raise OwnerUnknown(str(error)) from error
-        email = await _ask_userinfo(client, grant.access_token)
-        return email, grant.refresh_token or secret
 
 
 async def _project_and_tier(
@@ -126,17 +128,3 @@ def _as_out_of_use(error: CodeAssistFailed) -> AccountCheckFailed:
     if error.error is not None and (state := ACCOUNT_POLICIES[error.error.kind].state):
         return OutOfUse(Account.State(state), error.error.message, error.error.link)
     return error
-
-
-async def _ask_userinfo(client: AccountsClient, access_token: str) -> str:
-    """Look up the e-mail address at OAUTH_USERINFO_URL. Raises OwnerUnknown."""
-    bearer = {"Authorization": f"Bearer {access_token}"}
-    try:
-        answer = await client.get(settings.OAUTH_USERINFO_URL, headers=bearer)
-    except CallFailed as error:
-        raise OwnerUnknown(f"Google's userinfo {error}.") from error
-    person = parse_object(answer.content) if answer.status == 200 else {}
-    email = parse_email(person.get("email"))
-    if email is None:
-        raise OwnerUnknown("Google did not say whose account it is.")
-    return email

@@ -81,12 +81,10 @@ def test_a_missing_client_id_names_the_remedy(settings: Settings) -> None:
 
 
 def test_plain_http_is_used_for_loopback_only(settings: Settings) -> None:
-    settings.OAUTH_TOKEN_URL = settings.OAUTH_AUTH_URL = "http://google.example.com/"
+    settings.OAUTH_AUTH_URL = "http://google.example.com/"
 
     with pytest.raises(ClientSecretWrong, match="must begin with https"):
         start()
-    with pytest.raises(ClientSecretWrong, match="must begin with https"):
-        exchange_code(code="4/some-code", code_verifier="v" * 43, redirect_uri="http://localhost:1/x")
     assert "OAUTHLIB_INSECURE_TRANSPORT" not in os.environ
 
 
@@ -465,6 +463,15 @@ def test_an_account_name_that_is_no_address_is_refused(
     assert not Account.objects.exists()
 
 
+def test_an_address_that_google_has_not_verified_is_refused(consent: Consent, google: EmulatorServer) -> None:
+    attempt = start()
+    google.state.fault(refuse(200, {"email": "ada@example.com", "verified_email": False}), method="userinfo")
+
+    finish_from_paste(attempt, consent(google_address(attempt)))
+
+    assert (attempt.status, attempt.reason) == ("failed", "Google did not say whose account it is.")
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -491,31 +498,34 @@ def exchange() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "sentence"),
     [
-        http(b"{}", "Location: http://127.0.0.1:9/", status="302 Found"),
-        http(gzip.compress(b'{"access_token": "' + b"a" * 10_000_000 + b'"}'), "Content-Encoding: gzip"),
-        http(b"{").replace(b"length: 1", b"length: 9"),
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
-        b"hello",
+        (http(b"{}", "Location: http://127.0.0.1:9/", status="302 Found"), r"answered 302\."),
+        (http(gzip.compress(b'{"access_token": "' + b"a" * 10_000_000 + b'"}'), "Content-Encoding: gzip"),
+         "more than 1 MiB"),
+        (http(b"{").replace(b"length: 1", b"length: 9"), "connection broke"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "connection broke"),
+        (b"hello", "connection broke"),
     ],
     ids=["elsewhere", "packed", "half", "chunks that are none", "no HTTP"],
-)
-def test_an_answer_that_is_not_read_fails_the_sign_in(answer: bytes, settings: Settings) -> None:
+)  # fmt: skip
+def test_an_answer_that_is_not_read_fails_the_sign_in(
+    answer: bytes, sentence: str, settings: Settings
+) -> None:
     with answering([answer]) as url:
         settings.OAUTH_TOKEN_URL = url
 
-        with pytest.raises(SignInFailed, match="no usable answer"):
+        with pytest.raises(SignInFailed, match=f"^Google's token endpoint .*{sentence}"):
             exchange()
 
 
 def test_a_slow_token_endpoint_times_out(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accounts.google.sign_in.TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("accounts.network.TIMEOUT_SECONDS", 0.3)
     started = time.monotonic()
 
     with answering(itertools.chain([b"HTTP/1.1 200 OK\r\n\r\n"], itertools.repeat(b" ")), 0.05) as url:
         settings.OAUTH_TOKEN_URL = url
-        with pytest.raises(SignInFailed, match="Timeout"):
+        with pytest.raises(SignInFailed, match="has not answered within"):
             exchange()
 
     assert time.monotonic() - started < 3
@@ -525,8 +535,20 @@ def test_the_exchange_goes_through_the_proxy_of_the_settings(settings: Settings)
     settings.OAUTH_TOKEN_URL = "https://tokens.example.com/token"
     settings.HTTPS_PROXY = "http://127.0.0.1:9"
 
-    with pytest.raises(SignInFailed, match="ProxyError"):
-        exchange_code(code="4/some-code", code_verifier="v" * 43, redirect_uri="http://localhost:1/x")
+    with pytest.raises(SignInFailed, match="connection to the proxy could not be made"):
+        exchange()
+
+
+@pytest.mark.parametrize("setting", ["OAUTH_TOKEN_URL", "OAUTH_USERINFO_URL"])
+def test_no_code_is_sent_while_an_address_is_plain_http(
+    setting: str, settings: Settings, google: EmulatorServer
+) -> None:
+    setattr(settings, setting, "http://google.example.com/")
+
+    with pytest.raises(ClientSecretWrong, match=f"^{setting} must begin with https"):
+        exchange()
+
+    assert not google.state.log.entries("token")
 
 
 # The listener
