@@ -131,11 +131,8 @@ async def verify(account: Account, client: AccountsClient, tokens: AccessTokens)
         inspection = await kind.inspect(client, access, with_tier=True)
         if account.state in {Account.State.NEEDS_VERIFICATION, Account.State.DISABLED_BY_PROVIDER}:
             await kind.try_a_model(client, access, inspection)
-    except OutOfUse as error:
-        await database_sync_to_async(enter_state)(account.pk, error.state, str(error), error.link)
-        return await _result(account.pk, str(error))
     except AccountErrors as error:
-        return await _result(account.pk, str(error), is_unreachable=_is_unreachable(error))
+        return await _failed(account.pk, error)
     await database_sync_to_async(store_inspection)(account.pk, inspection)
     await database_sync_to_async(enter_state)(account.pk, Account.State.OK)
     return await _result(account.pk, models=len(inspection.offers))
@@ -146,15 +143,22 @@ async def refresh_quota(account: Account, client: AccountsClient, tokens: Access
     try:
         inspection = await inspect_account(client, tokens, account)
     except AccountErrors as error:
-        return await _result(account.pk, str(error), is_unreachable=_is_unreachable(error))
+        return await _failed(account.pk, error)
     await database_sync_to_async(store_inspection)(account.pk, inspection)
     return await _result(account.pk, models=len(inspection.offers))
 
 
+async def _failed(account_id: int, error: Exception) -> CheckResult:
+    """Store the state that the provider requires, if it does."""
+    if isinstance(error, OutOfUse):
+        await database_sync_to_async(enter_state)(account_id, error.state, str(error), error.link)
+    return await _result(account_id, str(error), is_unreachable=_is_unreachable(error))
+
+
 def _is_unreachable(error: Exception) -> bool:
-    if isinstance(error, TokenEndpointDown):
-        return True
-    return isinstance(error, AccountCheckFailed) and error.error is None
+    if isinstance(error, AccountCheckFailed):
+        return error.error is None and not isinstance(error, OutOfUse)
+    return isinstance(error, TokenEndpointDown)
 
 
 async def _result(

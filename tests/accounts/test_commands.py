@@ -271,6 +271,35 @@ def test_refreshing_the_quota_shows_both_header_modes(ada: Account, say: Callabl
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_refresh_takes_an_account_to_be_verified_out_of_use(
+    ada: Account, google: EmulatorServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    google.state.require_verification("ada@example.com")
+
+    with pytest.raises(CommandError, match=r"^The quota of some accounts .*manage\.py listaccounts$"):
+        call_command("refreshquota")
+
+    assert "ada@example.com: Google asks to verify the account" in capsys.readouterr().err
+    ada.refresh_from_db()
+    assert ada.state == Account.State.NEEDS_VERIFICATION
+    assert ada.state_link.startswith("https://accounts.google.com/")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refresh_that_nobody_answers_leaves_the_state(
+    ada: Account, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.OAUTH_TOKEN_URL = "http://127.0.0.1:9/token"
+
+    with pytest.raises(CommandError, match=r"^The quota of some accounts could not be read; what is shown"):
+        call_command("refreshquota")
+
+    assert "ada@example.com: Google's token endpoint cannot be reached" in capsys.readouterr().err
+    ada.refresh_from_db()
+    assert ada.state == Account.State.OK
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_list_says_what_to_do(ada: Account, capsys: pytest.CaptureFixture[str]) -> None:
     ada.enter_state(Account.State.INVALID, "Google says the sign-in has expired.")
     ada.save()

@@ -31,7 +31,10 @@ class Command(OperatorCommand):
         lines = [line for row in rows for line in _lines(row)]
         self.report([{"email": row["email"], "quotas": row["quotas"]} for row in rows], *lines)
         if any(result.problem for result in results):
-            raise CommandError("Some accounts did not answer; what is shown for them is the last known.")
+            raise CommandError(
+                "The quota of some accounts could not be read; what is shown for them is the last known. "
+                f"What to do about each: {manage('listaccounts')}"
+            )
 
 
 def _lines(row: dict[str, Any]) -> list[str]:
