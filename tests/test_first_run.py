@@ -534,6 +534,7 @@ def test_commands_reach_the_demo_that_runs(bare: dict[str, str], tmp_path: Path)
         logs = manage("logs", "--demo", env=real)
         listed = manage("listaccounts", "--demo", "--json", env=real)
         checked = manage("verifyaccounts", "--demo", env=real)
+        used = manage("stats", "client", "--demo", "--json", env=real)
         server.process.kill()
         server.process.wait()
         afterwards = manage("stats", "--demo", env=real)
@@ -541,7 +542,8 @@ def test_commands_reach_the_demo_that_runs(bare: dict[str, str], tmp_path: Path)
     assert "manage.py logs -f --demo" in banner
     assert request_id in logs.stdout.decode()
     assert [one["email"] for one in orjson.loads(listed.stdout)["rows"]] == EMULATOR_ACCOUNTS
-    assert checked.returncode == 0, checked.stderr.decode()
+    assert b"2 work, 1 do not" in checked.stdout, checked.stderr.decode()
+    assert sum(one["requests"] for one in orjson.loads(used.stdout)["rows"]) > 500
     assert_one_sentence(afterwards, 1, "No demo is running.", "manage.py runserver --demo")
     assert not (tmp_path / "home").exists()
 

@@ -1,5 +1,5 @@
-"""`runserver --demo`: the real gateway with the built-in emulator in place of Google, and how other commands
-find it.
+"""`runserver --demo`: the real gateway with the built-in emulator in place of Google, with a day of history.
+Other commands find the demo that runs.
 
-Imports data_dir and emulator.
+Imports accounts, data_dir, emulator and gateway.
 """

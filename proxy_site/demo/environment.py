@@ -24,14 +24,13 @@ UNSET = ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCO
 @cache
 def emulator() -> EmulatorServer:
     """The emulator of this process, started on first use; it ends with the process."""
-    from proxy_site.emulator import server  # imported only for a demo, since it is large
+    # Imported only for a demo, since they are large.
+    from proxy_site.demo import quotas
+    from proxy_site.emulator import server
 
-    return server.EmulatorServer().start()
-
-
-def accounts() -> list[tuple[str, str]]:
-    """E-mail and refresh token of each account that the emulator has."""
-    return [(account.email, account.refresh_token) for account in emulator().state.accounts]
+    running_emulator = server.EmulatorServer().start()
+    quotas.prepare(running_emulator)
+    return running_emulator
 
 
 def prepare_environment() -> Path:
@@ -40,7 +39,13 @@ def prepare_environment() -> Path:
     atexit.register(shutil.rmtree, data_dir, ignore_errors=True)
     # Empty, not absent: a .env file would set an absent one.
     unset = dict.fromkeys(UNSET, "")
-    settings = {**unset, **emulator().gateway_settings(), "DATA_DIR": str(data_dir), "DEMO": "true"}
+    settings = {
+        **unset,
+        **emulator().gateway_settings(),
+        "DATA_DIR": str(data_dir),
+        "DEMO": "true",
+        "UPSTREAM_FIRST_BYTE_TIMEOUT_MS": "30000",
+    }
     running.describe(data_dir, settings)
     os.environ.update(settings)
     return data_dir

@@ -22,11 +22,9 @@ from accounts.credentials.key_rotation import check_keys
 from accounts.management.gateway_command import GatewayCommand
 from accounts.network import is_loopback
 from accounts.operators import passwords
-from accounts.transfer.importing import store
-from accounts.transfer.rows import Row
 from accounts.values.sanitize import escape_controls_but_line_ends
 from proxy_site.data_dir import AlreadyServing, sole_server
-from proxy_site.demo.environment import accounts
+from proxy_site.demo.environment import emulator
 from proxy_site.serving.address import NotAnAddress, parse_address
 from proxy_site.serving.banner import banner
 from proxy_site.serving.lifecycle import Lifecycle
@@ -120,7 +118,9 @@ class ServingCommand(GatewayCommand, ABC):
     def _prepare_database(self) -> None:
         call_command("migrate", verbosity=0, interactive=False)
         if settings.DEMO:
-            store([Row(*account) for account in accounts()], terms_accepted=True)
+            from proxy_site.demo.example_data import write_example_data  # with the emulator, which is large
+
+            write_example_data(emulator().state)
         check_keys()
         if settings.WEBUI_PASSWORD:
             passwords.set_password(settings.WEBUI_PASSWORD)

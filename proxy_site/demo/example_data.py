@@ -1,0 +1,40 @@
+"""What a demo shows from its first moment on: accounts, their quotas, and a day of requests."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from accounts.models import Account
+from gateway.ledger import instances, tables
+from gateway.models import ServerInstance
+from proxy_site.demo.accounts import store_accounts
+from proxy_site.demo.history import Day
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.ledger.record import RequestRecord
+    from proxy_site.emulator.state import EmulatorState
+
+
+def write_example_data(google: EmulatorState) -> None:
+    """Into a new database, for the accounts that the emulator has."""
+    store_accounts(google)
+    records = Day(time.time()).records()
+    _store_requests(records)
+    last_used = {record.account: record.started_at for record in records}
+    for email, at in last_used.items():
+        Account.objects.filter(email=email).update(last_used_at=datetime.fromtimestamp(at, UTC))
+
+
+def _store_requests(records: Sequence[RequestRecord]) -> None:
+    """As a server that has died since: the ledger closes what it has left open."""
+    server = instances.register("")
+    started_at = datetime.fromtimestamp(records[0].started_at, UTC)
+    ServerInstance.objects.filter(pk=server.pk).update(started_at=started_at)
+    for record_id, record in enumerate(records, server.first_request_id + 1):
+        record.id = record_id
+    tables.store([tables.entry_of(record, server.pk) for record in records], server.pk)
+    instances.end(server.pk)

@@ -1,0 +1,77 @@
+"""What the demo's Google has left of each account, and how it came to that over the last hours.
+
+ada is running out of Claude, and has had nothing left of Gemini for an hour; linus has plenty; Google asks to
+verify grace.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from proxy_site.emulator.accounts import WINDOW_SECONDS, Quota
+from proxy_site.emulator.methods.verification import verification_url
+from proxy_site.emulator.models import CLAUDE_POOL, GEMINI_CLI_POOL
+
+if TYPE_CHECKING:
+    from proxy_site.emulator.server import EmulatorServer
+
+ADA, GRACE, LINUS = "ada@example.com", "grace@example.com", "linus@example.com"
+MINUTE = 60.0
+GRACE_UNVERIFIED_SECONDS = 55 * MINUTE
+"""How long ago Google has first asked to verify grace. Nothing of hers has been used or seen since."""
+ADA_WITHOUT_GEMINI_SECONDS = 70 * MINUTE
+"""How long ago ada's quota for Gemini ran out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How a quota was used: down to the fraction `left` in the window that is open now, and to `left_before`
+    in each one before it. Times are seconds."""
+
+    left: float
+    left_before: float
+    resets_in: float
+    idle_for: float = 0.0
+    """Nothing has been used for so long."""
+
+    def fraction(self, ago: float) -> float:
+        """What was left so many seconds ago. The longer a window is open, the faster it is used."""
+        end = self.window_end(ago)
+        start = end - WINDOW_SECONDS
+        left, last_use = (self.left, -self.idle_for) if end > 0 else (self.left_before, end)
+        done = min(1.0, (-ago - start) / (last_use - start))
+        return 1 - (1 - left) * math.pow(done, 1.3)
+
+    def window_end(self, ago: float) -> float:
+        """Of the window that was open so many seconds ago, in seconds from now; negative for an earlier
+        one."""
+        return self.resets_in - (self.resets_in + ago) // WINDOW_SECONDS * WINDOW_SECONDS
+
+
+USES: dict[tuple[str, str], Use] = {
+    (ADA, CLAUDE_POOL): Use(0.2, 0.35, resets_in=100 * MINUTE),
+    (ADA, GEMINI_CLI_POOL): Use(0.0, 0.55, resets_in=20 * MINUTE, idle_for=ADA_WITHOUT_GEMINI_SECONDS),
+    (GRACE, CLAUDE_POOL): Use(0.78, 0.12, resets_in=150 * MINUTE, idle_for=GRACE_UNVERIFIED_SECONDS),
+    (GRACE, GEMINI_CLI_POOL): Use(0.7, 0.5, resets_in=80 * MINUTE, idle_for=GRACE_UNVERIFIED_SECONDS),
+    (LINUS, CLAUDE_POOL): Use(0.74, 0.6, resets_in=130 * MINUTE),
+    (LINUS, GEMINI_CLI_POOL): Use(0.86, 0.8, resets_in=200 * MINUTE),
+}
+"""By account and pool; nobody uses the others."""
+
+
+def prepare(server: EmulatorServer) -> None:
+    """Give the emulator's accounts what is left of them now."""
+    now = server.state.clock.now()
+    for (email, pool), use in USES.items():
+        quota = server.state.quota(email, pool)
+        quota.used, quota.reset_at = requests_used(quota, use.left), now + use.resets_in
+    grace = server.state.account(GRACE)
+    grace.project = f"emulator-project-{grace.short_name}"  # she has been used before
+    server.state.require_verification(GRACE, verification_url(server.url, GRACE))
+
+
+def requests_used(quota: Quota, left: float) -> int:
+    """Requests, of those that the quota allows, until the fraction is left."""
+    return round((quota.limit or 0) * (1 - left))

@@ -1,0 +1,85 @@
+"""What is left of the demo's accounts, as a gateway that has measured it, and as the emulator says it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from asgiref.sync import sync_to_async
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.inspection import check_all, refresh_quota, verify
+from accounts.models import Account, Cooldown, QuotaSnapshot
+from accounts.quota.pools import pools_of
+from proxy_site.demo.quotas import ADA, GRACE, LINUS, USES, Use
+
+if TYPE_CHECKING:
+    from proxy_site.emulator.server import EmulatorServer
+
+
+def sentences() -> dict[tuple[str, str], str]:
+    accounts = Account.objects.in_bulk()
+    return {
+        (accounts[account_id].email, pool.name): pool.sentence
+        for account_id, pools in pools_of(list(accounts)).items()
+        for pool in pools
+    }
+
+
+@pytest.mark.usefixtures("demo")
+def test_one_account_will_be_empty_and_one_is() -> None:
+    forecasts = sentences()
+
+    assert re.fullmatch(r"empty at \d\d:\d\d \w+, back at \d\d:\d\d \w+", forecasts[ADA, "Claude, GPT"])
+    assert re.fullmatch(r"empty until \d\d:\d\d \w+", forecasts[ADA, "Gemini (cli)"])
+    for pool in ("Claude, GPT", "Gemini (cli)"):
+        assert forecasts[LINUS, pool].startswith("lasts until ")
+
+
+@pytest.mark.usefixtures("demo")
+def test_the_quota_that_ran_out_cools_down() -> None:
+    cooldown = Cooldown.lasting().get()
+
+    assert (cooldown.account.email, cooldown.kind) == (ADA, "QUOTA")
+    assert cooldown.model_key == "gemini-3.1-pro-preview:cli"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_asking_google_changes_no_forecast(demo: EmulatorServer) -> None:
+    before, rows = await sync_to_async(sentences)(), await QuotaSnapshot.objects.acount()
+    accounts = [one async for one in Account.objects.usable()]
+
+    results = await check_all(accounts, refresh_quota)
+
+    assert [result.problem for result in results] == ["", ""]
+    assert await QuotaSnapshot.objects.acount() == rows
+    assert await sync_to_async(sentences)() == before
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_grace_can_be_verified_at_the_emulator(demo: EmulatorServer) -> None:
+    grace = await Account.objects.aget(email=GRACE)
+    link = grace.state_link
+    assert link.startswith(demo.url)
+
+    await check_all([grace], verify)
+    grace = await Account.objects.aget(email=GRACE)
+    assert (grace.state, grace.state_link) == (Account.State.NEEDS_VERIFICATION, link)
+
+    async with httpx.AsyncClient() as browser:
+        await browser.post(link)
+    await check_all([grace], verify)
+    assert (await Account.objects.aget(email=GRACE)).state == Account.State.OK
+
+
+@given(use=st.sampled_from(list(USES.values())), ago=st.floats(60, 12 * 3600))
+def test_a_fraction_falls_until_its_window_ends(use: Use, ago: float) -> None:
+    later = ago - 60
+
+    assert 0 <= use.fraction(ago) <= 1
+    assert use.window_end(ago) > -ago
+    if use.window_end(ago) == use.window_end(later):
+        assert use.fraction(later) <= use.fraction(ago)
