@@ -21,6 +21,8 @@ ADA, GRACE, LINUS = "ada@example.com", "grace@example.com", "linus@example.com"
 MINUTE = 60.0
 GRACE_UNVERIFIED_SECONDS = 55 * MINUTE
 """How long ago Google has first asked to verify grace. Nothing of hers has been used or seen since."""
+WINDOW_OF_FORECAST = 120 * MINUTE
+"""As in accounts/quota/forecast.py."""
 ADA_WITHOUT_GEMINI_SECONDS = 70 * MINUTE
 """How long ago ada's quota for Gemini ran out."""
 
@@ -67,9 +69,17 @@ def prepare(server: EmulatorServer) -> None:
     for (email, pool), use in USES.items():
         quota = server.state.quota(email, pool)
         quota.used, quota.reset_at = requests_used(quota, use.left), now + use.resets_in
+    _go_on(server.state.quota(ADA, CLAUDE_POOL), USES[ADA, CLAUDE_POOL], now)
     grace = server.state.account(GRACE)
     grace.project = f"emulator-project-{grace.short_name}"  # she has been used before
     server.state.require_verification(GRACE, verification_url(server.url, GRACE))
+
+
+def _go_on(quota: Quota, use: Use, now: float) -> None:
+    """Use it as fast as in the last hours, so that the forecast comes true, whatever the gateway sends."""
+    per_hour = (use.fraction(WINDOW_OF_FORECAST) - use.left) / WINDOW_OF_FORECAST * 3600
+    quota.used_elsewhere_per_hour = per_hour * (quota.limit or 0)
+    quota.counted_elsewhere_until = now
 
 
 def requests_used(quota: Quota, left: float) -> int:

@@ -30,10 +30,25 @@ class Quota:
     window_seconds: float = WINDOW_SECONDS
     used: int = 0
     reset_at: float | None = None
+    used_elsewhere_per_hour: float = 0.0
+    """What other programs of the same person use, evenly."""
+    counted_elsewhere_until: float = 0.0
+    """Until when that is part of ``used``."""
 
     def refresh(self, now: float) -> None:
         if self.reset_at is not None and now >= self.reset_at:
+            self.counted_elsewhere_until = max(self.counted_elsewhere_until, self.reset_at)
             self.used, self.reset_at = 0, None
+        if self.used_elsewhere_per_hour and self.limit is not None:
+            self._count_elsewhere(now, self.limit)
+
+    def _count_elsewhere(self, now: float, limit: int) -> None:
+        seconds_each = 3600 / self.used_elsewhere_per_hour
+        count = int((now - self.counted_elsewhere_until) / seconds_each)
+        if count > 0:
+            self.counted_elsewhere_until += count * seconds_each
+            self.used = min(limit, self.used + count)
+            self.reset_at = self.reset_at or now + self.window_seconds
 
     def take(self, now: float) -> bool:
         """Count one request; False when none is left."""

@@ -12,11 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.inspection import check_all, refresh_quota, verify
-from accounts.models import Account, Cooldown, QuotaSnapshot
+from accounts.models import Account, Cooldown
 from accounts.quota.pools import pools_of
+from accounts.quota.snapshots import quota_forecasts
+from proxy_site.demo import quotas
 from proxy_site.demo.quotas import ADA, GRACE, LINUS, USES, Use
+from proxy_site.emulator.models import CLAUDE_POOL
 
 if TYPE_CHECKING:
+    from accounts.quota.snapshots import QuotaForecast
     from proxy_site.emulator.server import EmulatorServer
 
 
@@ -49,14 +53,20 @@ def test_the_quota_that_ran_out_cools_down() -> None:
 
 @pytest.mark.django_db(transaction=True)
 async def test_asking_google_changes_no_forecast(demo: EmulatorServer) -> None:
-    before, rows = await sync_to_async(sentences)(), await QuotaSnapshot.objects.acount()
+    before = await sync_to_async(quota_forecasts)()
     accounts = [one async for one in Account.objects.usable()]
 
     results = await check_all(accounts, refresh_quota)
 
     assert [result.problem for result in results] == ["", ""]
-    assert await QuotaSnapshot.objects.acount() == rows
-    assert await sync_to_async(sentences)() == before
+    after = await sync_to_async(quota_forecasts)()
+    for one, other in zip(before, after, strict=True):
+        assert other.remaining_fraction == pytest.approx(one.remaining_fraction, abs=0.005)
+        assert empty_at(other) == pytest.approx(empty_at(one), abs=120)
+
+
+def empty_at(forecast: QuotaForecast) -> float:
+    return (forecast.forecast and forecast.forecast.empty_at) or 0.0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -73,6 +83,18 @@ async def test_grace_can_be_verified_at_the_emulator(demo: EmulatorServer) -> No
         await browser.post(link)
     await check_all([grace], verify)
     assert (await Account.objects.aget(email=GRACE)).state == Account.State.OK
+
+
+def test_the_quota_that_runs_out_does_so_in_time(emulator: EmulatorServer) -> None:
+    quotas.prepare(emulator)
+    now = emulator.state.clock.now()
+    quota, use = emulator.state.quota(ADA, CLAUDE_POOL), USES[ADA, CLAUDE_POOL]
+    left = [quota.remaining_fraction(now + minutes * 60) for minutes in range(0, 100, 10)]
+
+    assert left[0] == pytest.approx(use.left)
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0
+    assert 0.9 < quota.remaining_fraction(now + use.resets_in + 600) < 1, "full again, and used at once"
 
 
 @given(use=st.sampled_from(list(USES.values())), ago=st.floats(60, 12 * 3600))
