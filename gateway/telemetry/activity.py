@@ -175,6 +175,11 @@ class Listener:
         await self._layer.group_send(SOURCES, {"type": "activity.listen"})
 
 
+def has_listener_here() -> bool:
+    """Return True while this process has a listener. `Activity.has_listeners` notices its end later."""
+    return bool(_listening)
+
+
 async def close_listeners() -> None:
     """Close the listeners of this process before it ends, since they would wait for ever."""
     for listener in list(_listening):

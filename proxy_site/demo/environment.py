@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from proxy_site.emulator.server import EmulatorServer
 
+CHUNK_DELAY_SECONDS = 0.06
+"""So that one can see answers being streamed."""
 UNSET = ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCODE_USER_AGENT")
 
 
@@ -27,8 +29,10 @@ def emulator() -> EmulatorServer:
     # Imported only for a demo, since they are large.
     from proxy_site.demo import quotas
     from proxy_site.emulator import server
+    from proxy_site.emulator.delivery.behaviour import pace
 
     running_emulator = server.EmulatorServer().start()
+    running_emulator.state.pace = pace(chunk_delay=CHUNK_DELAY_SECONDS)
     quotas.prepare(running_emulator)
     return running_emulator
 

@@ -33,6 +33,9 @@ from proxy_site.serving.reachability import allow_bound_address
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable, Coroutine
+
+    from gateway.service import Gateway
 
 
 class ServingCommand(GatewayCommand, ABC):
@@ -101,7 +104,11 @@ class ServingCommand(GatewayCommand, ABC):
             on_ready = partial(self._say, banner(shown_host, self._port))
             grace_seconds = settings.SHUTDOWN_GRACE_SECONDS
             lifecycle = Lifecycle(
-                asgi.gateway, asgi.requests_in_flight, grace_seconds=grace_seconds, on_ready=on_ready
+                asgi.gateway,
+                asgi.requests_in_flight,
+                grace_seconds=grace_seconds,
+                on_ready=on_ready,
+                while_serving=_traffic(asgi.gateway) if settings.DEMO else None,
             )
             self.run_server(asgi.application, listener, lifecycle)
             if connection.vendor == "postgresql" and asgi.gateway.accounts.database.problem:
@@ -132,3 +139,9 @@ class ServingCommand(GatewayCommand, ABC):
     def _stop(self, sentence: str) -> NoReturn:
         self.stderr.write(escape_controls_but_line_ends(sentence))
         sys.exit(1)
+
+
+def _traffic(gateway: Gateway) -> Callable[[], Coroutine[Any, Any, None]]:
+    from proxy_site.demo.traffic import Traffic  # its parts read the database
+
+    return Traffic(gateway, emulator().state).run

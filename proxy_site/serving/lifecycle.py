@@ -23,7 +23,7 @@ from accounts.command_line import manage
 from proxy_site.data_dir import AlreadyServing, sole_server
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from gateway.service import Gateway
     from proxy_site.serving.proxy_headers import Receive, Scope, Send
@@ -98,7 +98,7 @@ class RequestsInFlight:
 
 class Lifecycle:
     """The lifecycle of one gateway in one process. `start` and `serve` run in the event loop; `on_ready` is
-    called there once connections are accepted."""
+    called there once connections are accepted, and `while_serving` runs from then on until the signal."""
 
     def __init__(
         self,
@@ -107,11 +107,13 @@ class Lifecycle:
         *,
         grace_seconds: float,
         on_ready: Callable[[], None],
+        while_serving: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._gateway = gateway
         self._requests = requests
         self._grace_seconds = grace_seconds
         self._on_ready = on_ready
+        self._while_serving = while_serving
         self._told_to_stop = asyncio.Event()
 
     async def start(self) -> None:
@@ -129,8 +131,12 @@ class Lifecycle:
                 loop.add_signal_handler(number, self._on_signal)
         loop.call_later(QUIET_SECONDS, self._free_memory_when_quiet, False)
         loop.call_soon(self._on_ready)
+        beside = asyncio.create_task(self._while_serving()) if self._while_serving is not None else None
         await self._told_to_stop.wait()
         server.stop_accepting()
+        if beside is not None:
+            beside.cancel()
+            await asyncio.wait({beside})
         await self._gateway.close_listeners()
         await self._drain(server)
         await self._stop()

@@ -218,3 +218,29 @@ async def test_what_cannot_be_stored_at_the_end_is_logged(caplog: pytest.LogCapt
     await lifecycle.serve(Listening([]))
 
     assert "Not everything could be stored" in caplog.text
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_runs_while_it_serves_ends_before_the_gateway(fails: bool) -> None:
+    gateway = StandIn()
+
+    async def run() -> None:
+        gateway.calls.append("runs")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            gateway.calls.append("ended")
+            if fails:
+                raise RuntimeError("it cannot end")
+
+    lifecycle = Lifecycle(
+        cast("Gateway", gateway),
+        RequestsInFlight(None),
+        grace_seconds=0,
+        on_ready=lambda: asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGINT),
+        while_serving=run,
+    )
+
+    await lifecycle.serve(Listening(gateway.calls))
+
+    assert gateway.calls == ["runs", "stop_accepting", "ended", "close_listeners", "stop"]
