@@ -20,6 +20,7 @@ from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import Judge
 from gateway.telemetry.activity import Activity, close_listeners
 from gateway.telemetry.heartbeat import Heartbeat
+from gateway.telemetry.log_ring import LogRing
 from gateway.upstreams.registry import make_upstreams
 from gateway.upstreams.transport import Transport
 
@@ -33,6 +34,7 @@ class Gateway:
         self.accounts = AccountsService()
         self.ledger = Ledger()
         self.activity = Activity()
+        self.log_ring = LogRing(self.activity)
         self.token_ratios = TokenRatios()
         self.ledger.also_store.append(lambda: store_token_ratios(self.token_ratios))
         self.recorder = RequestRecorder(self.ledger, self.activity, self.token_ratios)
@@ -52,6 +54,7 @@ class Gateway:
         self.accounts.also_reload.append(self._read_routes)
 
     async def start(self) -> None:
+        self.log_ring.start()
         await self._transport.start()
         await self.accounts.start()
         await self.ledger.start()
@@ -82,6 +85,7 @@ class Gateway:
             await self.activity.stop()
             await self.accounts.stop()
             await self._transport.close()
+            self.log_ring.stop()
 
 
 _running: list[Gateway] = []

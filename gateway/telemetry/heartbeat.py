@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from accounts.status.pool_status import pool_status
-from gateway.telemetry.log_format import RequestIdFilter, SafeFormatter
 
 if TYPE_CHECKING:
     from accounts.service import AccountsService
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 60.0
-LOGGERS = ("accounts", "gateway", "dashboard", "proxy_site")
 
 
 class Heartbeat:
@@ -30,18 +28,13 @@ class Heartbeat:
         self._ledger = ledger
         self._activity = activity
         self._recorder = recorder
-        self._log_lines = LogLines(activity)
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._accounts.on_changed = self._tell_of_accounts
-        for name in LOGGERS:
-            logging.getLogger(name).addHandler(self._log_lines)
         self._beating = asyncio.create_task(self._keep_beating())
 
     async def stop(self) -> None:
-        for name in LOGGERS:
-            logging.getLogger(name).removeHandler(self._log_lines)
         if self._beating is not None:
             self._beating.cancel()
             with suppress(asyncio.CancelledError):
@@ -65,28 +58,3 @@ class Heartbeat:
             now = pool_status(self._accounts)
             accounts = [{"account": one.email, **one.as_json()} for one in now.accounts]
             self._activity.publish("accounts_changed", {"total": now.total, "accounts": accounts})
-
-
-class LogLines(logging.Handler):
-    """Publishes log lines as events, redacted like the log itself."""
-
-    def __init__(self, activity: Activity) -> None:
-        super().__init__()
-        self._activity = activity
-        self._format = SafeFormatter()
-        self.addFilter(RequestIdFilter())
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if not self._activity.has_listeners:
-            return
-        try:
-            line = {
-                "level": record.levelname.lower(),
-                "logger": record.name,
-                "request_id": getattr(record, "request_id", ""),
-                "message": self._format.message_of(record),
-            }
-        except Exception:
-            self.handleError(record)
-        else:
-            self._activity.publish("log", line)

@@ -73,7 +73,11 @@ class SafeFormatter(logging.Formatter):
     """Base of the formatters: `message_of` and `traceback_of` return what may be shown of a record."""
 
     def message_of(self, record: logging.LogRecord) -> str:
-        return escape_controls(redacted(record.getMessage()))
+        """Return the message. It is made once and kept on the record, since several handlers show it."""
+        safe = getattr(record, "safe_message", None)
+        if safe is None:
+            safe = record.safe_message = escape_controls(redacted(record.getMessage()))
+        return str(safe)
 
     def traceback_of(self, record: logging.LogRecord) -> str:
         """Return the traceback, with the error's message only where it cannot contain a part of a prompt."""

@@ -54,9 +54,17 @@ def log_unauthenticated(
 
 
 class NoiseFilter(logging.Filter):
-    """Handler filter for records of libraries. Our own lines are few, or go through `log_unauthenticated`."""
+    """Handler filter for records of libraries. Our own lines are few, or go through `log_unauthenticated`.
+
+    Each record is judged once, and has the same result at every handler."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        passes = getattr(record, "passes_noise_filter", None)
+        if passes is None:
+            passes = record.passes_noise_filter = self._passes(record)
+        return bool(passes)
+
+    def _passes(self, record: logging.LogRecord) -> bool:
         if record.name.partition(".")[0] in OURS:
             return True
         request = getattr(record, "request", None)

@@ -1,0 +1,86 @@
+"""The newest log lines in memory, for pages that are opened after something has happened.
+
+ring.lines()     # oldest first, at most MOST_LINES
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.telemetry.log_format import RequestIdFilter, SafeFormatter
+from gateway.telemetry.noise import NoiseFilter
+
+if TYPE_CHECKING:
+    from gateway.telemetry.activity import Activity
+
+MOST_LINES = 1_000
+LONGEST_LINE = 4_000
+"""In characters, the traceback included; the log itself has the whole."""
+
+
+class LogLine(NamedTuple):
+    """A line as the log has it: redacted, without control characters. A traceback follows a line end."""
+
+    number: int
+    """Counts the lines of this process from 1."""
+    at: float
+    """Seconds since the epoch."""
+    level: str
+    """debug, info, warning, error or critical."""
+    request_id: str
+    text: str
+
+
+class LogRing(logging.Handler):
+    """Handler of the root logger: keeps the newest lines, and publishes each while a page listens."""
+
+    def __init__(self, activity: Activity) -> None:
+        super().__init__()
+        self._activity = activity
+        self._format = SafeFormatter()
+        self._lines: deque[LogLine] = deque(maxlen=MOST_LINES)
+        self._count = 0
+        self.addFilter(RequestIdFilter())
+        self.addFilter(NoiseFilter())
+
+    def start(self) -> None:
+        logging.getLogger().addHandler(self)
+
+    def stop(self) -> None:
+        logging.getLogger().removeHandler(self)
+
+    def lines(self) -> list[LogLine]:
+        self.acquire()
+        try:
+            return list(self._lines)
+        finally:
+            self.release()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self._line_of(record)
+        except Exception:
+            self.handleError(record)
+            return
+        self._lines.append(line)
+        if self._activity.has_listeners:
+            self._activity.publish(
+                "log",
+                {
+                    "at": line.at,
+                    "number": line.number,
+                    "level": line.level,
+                    "logger": record.name,
+                    "request_id": line.request_id,
+                    "message": line.text,
+                },
+            )
+
+    def _line_of(self, record: logging.LogRecord) -> LogLine:
+        self._count += 1
+        text, traceback = self._format.message_of(record), self._format.traceback_of(record)
+        text = f"{text}\n{traceback}" if traceback else text
+        request_id = str(getattr(record, "request_id", ""))
+        return LogLine(self._count, record.created, record.levelname.lower(), request_id, text[:LONGEST_LINE])
