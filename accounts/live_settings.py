@@ -77,6 +77,11 @@ def reload() -> None:
     _values = read
 
 
+def stored() -> dict[str, Any]:
+    """The operator's values by name, as of the last `reload`; not to be changed."""
+    return _values
+
+
 def parse(name: str, text: str) -> Any:
     """The value of the text. Raises NotAllowed."""
     spec = settings.LIVE_SETTINGS.get(name)

@@ -95,6 +95,10 @@ class AccountsService:
         """Further functions to call when Revision has changed; each reads the database."""
         self.on_changed: Callable[[], None] = lambda: None
         """Called when an account is added or removed, and when a cooldown begins or ends."""
+        self.on_settings_changed: Callable[[], None] = lambda: None
+        """Called when the operator's live settings were read again and differ."""
+        self.on_quota_read: Callable[[], None] = lambda: None
+        """Called when the quotas of an account were read at its provider and stored."""
         self._leaving: set[int] = set()
         """Accounts taken out of use whose new state is not stored yet: a reload must not add them again."""
         self._poller: asyncio.Task[None] | None = None
@@ -297,7 +301,10 @@ class AccountsService:
         revision = await database_sync_to_async(Revision.current)()
         if revision == self._revision:
             return
+        live_settings_before = live_settings.stored()
         await database_sync_to_async(live_settings.reload)()
+        if live_settings.stored() != live_settings_before:
+            self.on_settings_changed()
         for reload in self.also_reload:
             await database_sync_to_async(reload)()
         usable = await database_sync_to_async(read_usable_accounts)()
@@ -435,6 +442,7 @@ class AccountsService:
             },
         )
         self.pool.recheck()
+        self.on_quota_read()
 
 
 _running: list[AccountsService] = []

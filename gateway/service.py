@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from channels.db import database_sync_to_async
 from django.conf import settings
 
@@ -23,6 +25,9 @@ from gateway.telemetry.heartbeat import Heartbeat
 from gateway.telemetry.log_ring import LogRing
 from gateway.upstreams.registry import make_upstreams
 from gateway.upstreams.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 class Gateway:
@@ -52,6 +57,8 @@ class Gateway:
         live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.web_searches = WebSearches(self.relay, self._transport)
         self.accounts.also_reload.append(self._read_routes)
+        self.also_close: list[Callable[[], Awaitable[None]]] = []
+        """Further functions to call before the drain, for connections that would never end."""
 
     async def start(self) -> None:
         self.log_ring.start()
@@ -66,10 +73,14 @@ class Gateway:
         _running.append(self)
 
     def _read_routes(self) -> None:
-        self.routes = read_routes()
+        before, self.routes = self.routes, read_routes()
+        if self.routes != before:
+            self.activity.publish("routes_changed", {})
 
     async def close_listeners(self) -> None:
-        """Close live event streams, which would never end; requests may finish."""
+        """Close live event streams and sockets, which would never end; requests may finish."""
+        for close in self.also_close:
+            await close()
         await close_listeners()
 
     async def stop(self) -> None:

@@ -1,10 +1,12 @@
-"""The heartbeat: a log line every minute, and an event for the pages when an account changes."""
+"""The heartbeat: a log line every minute, and events for the pages when accounts, quotas or settings
+change."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from accounts.status.pool_status import pool_status
@@ -32,6 +34,8 @@ class Heartbeat:
 
     async def start(self) -> None:
         self._accounts.on_changed = self._tell_of_accounts
+        self._accounts.on_quota_read = partial(self._activity.publish, "quota_read", {})
+        self._accounts.on_settings_changed = partial(self._activity.publish, "settings_changed", {})
         self._beating = asyncio.create_task(self._keep_beating())
 
     async def stop(self) -> None:
