@@ -294,6 +294,15 @@ class WebSocket(WebSocketProtocol):
         if hasattr(self, "server"):
             super().onClose(wasClean, code, reason)
 
+    def serverSend(self, content: str, binary: bool = False) -> None:  # noqa: N802
+        """Autobahn would hold what is sent to the limit of what is received."""
+        if self.state == self.STATE_OPEN:
+            self.sendFrame(opcode=1, payload=content.encode())
+
+    def serverClose(self, code: int | None = None) -> None:  # noqa: N802
+        """With any code; Autobahn lets an application say 1000 and private ones only."""
+        self.sendCloseFrame(code=code or 1000)
+
 
 class GatewayWebSocketFactory(WebSocketFactory):
     """Factory with the limits that Daphne sets in its own `run`; Autobahn has none by default."""
@@ -303,6 +312,7 @@ class GatewayWebSocketFactory(WebSocketFactory):
     def __init__(self, server: Any) -> None:
         super().__init__(server, server="")
         self.setProtocolOptions(
+            failByDrop=False,  # a page learns from the code what it did wrong
             openHandshakeTimeout=WEBSOCKET_HANDSHAKE_SECONDS,
             autoPingTimeout=server.ping_timeout,
             maxMessagePayloadSize=LARGEST_WEBSOCKET_MESSAGE,

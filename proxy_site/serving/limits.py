@@ -21,7 +21,8 @@ LINGER_SECONDS = 5.0
 """How long the rest of a body is read and dropped after the answer."""
 IDLE_SECONDS = 60
 """How long a connection may be open without a request."""
-LARGEST_WEBSOCKET_MESSAGE = 1024 * 1024
+LARGEST_WEBSOCKET_MESSAGE = 4 * 1024
+"""Of a page; those to it may be larger."""
 UNREADABLE = "This is not a readable HTTP/1.1 request, or its headers are too large, or its chunks too small."
 
 

@@ -43,7 +43,7 @@ FORWARDING = {
 
 
 class ProxyHeaders:
-    """ASGI middleware for HTTP. `has_key` returns whether there is an AUTH_TOKEN."""
+    """ASGI middleware for HTTP and WebSockets. `has_key` returns whether there is an AUTH_TOKEN."""
 
     def __init__(self, application: Any, trusted_proxies: Iterable[str], has_key: Callable[[], bool]) -> None:
         self._application = application
@@ -58,7 +58,7 @@ class ProxyHeaders:
             log_unauthenticated(
                 logger, logging.WARNING, address, "%s was refused: %s", address, error.message
             )
-            await send_error(error, scope, send)
+            await _refuse(error, scope, receive, send)
         else:
             await self._application(scope, receive, send)
 
@@ -67,7 +67,7 @@ class ProxyHeaders:
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         names = [name for name, _ in headers]
         hosts = names.count(b"host")
-        if hosts > 1 or (not hosts and scope["http_version"] != "1.0"):
+        if hosts > 1 or (not hosts and scope.get("http_version") != "1.0"):
             # RFC 9112, 3.2
             raise InvalidRequest("Host: HTTP/1.1 requires this header, once.")
         if FORWARDING.isdisjoint(names):
@@ -82,7 +82,9 @@ class ProxyHeaders:
             # A client behind that proxy is not on this machine, whatever the proxy's address is.
             return {**scope, "client": [f"proxy-at-{(scope['client'] or ['?'])[0]}", 0]}
         scheme = _last(headers, b"x-forwarded-proto")
-        return {**scope, "client": [client, 0], "scheme": scheme if scheme == "https" else scope["scheme"]}
+        # Daphne names no scheme for a WebSocket.
+        own = scope.get("scheme", "ws")
+        return {**scope, "client": [client, 0], "scheme": scheme if scheme == "https" else own}
 
     def _client_behind(self, peer: Any, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """The last address of X-Forwarded-For that is no trusted proxy; None when the sender is not trusted.
@@ -102,6 +104,14 @@ class ProxyHeaders:
             return False
         address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in self._trusted)
+
+
+async def _refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close"})
+    else:
+        await send_error(error, scope, send)
 
 
 def _without_port(text: str) -> str:

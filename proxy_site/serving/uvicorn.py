@@ -368,7 +368,8 @@ class GatewayServer:
         assert self._accepting is not None
         self._accepting.close()
         for connection in list(self._state.connections):
-            connection.shutdown()
+            if isinstance(connection, GatewayProtocol):  # the application ends WebSockets itself
+                connection.shutdown()
 
     def has_unsent(self) -> bool:
         return any(connection.transport.get_write_buffer_size() for connection in self._state.connections)

@@ -150,11 +150,11 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 async def test_a_websocket_message_is_bounded(compression: str | None) -> None:
     """Also one that is small only as long as it is compressed, or that comes in fragments."""
     async with serving(echo) as (_, port):
-        for fragments in ([MIB + 1], [MIB // 2, MIB // 2 + 1]):
+        for fragments in ([4 * KIB + 1], [2 * KIB, 2 * KIB + 1]):
             address = f"ws://127.0.0.1:{port}"
             async with connect(address, compression=cast("Any", compression), proxy=None) as websocket:
-                await websocket.send("x" * MIB)
-                assert await websocket.recv() == str(MIB)
+                await websocket.send("x" * 4 * KIB)
+                assert await websocket.recv() == str(4 * KIB)
                 await websocket.send(["x" * size for size in fragments])
                 with pytest.raises(ConnectionClosed) as closed:
                     await websocket.recv()
