@@ -1,4 +1,4 @@
-"""The ASGI application: paths of pages go to Django, all others to the API."""
+"""The ASGI application: paths of pages go to Django, `/ws/live` to the live pages, all others to the API."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from django.conf import settings  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
 from django.http.request import split_domain_port, validate_host  # noqa: E402
 
+from dashboard.live.consumer import Live  # noqa: E402
+from dashboard.live.hub import Hub  # noqa: E402
 from gateway.api.application import Api, send_error  # noqa: E402
 from gateway.bodies.arrival import BodyLimits, ClientGone, IncomingBody  # noqa: E402
 from gateway.errors import GatewayError  # noqa: E402
@@ -36,6 +38,7 @@ PAGES_UNDER = {
 """The first segment of their paths; those of the second line are the dashboard's."""
 PAGES_OF_API_UNDER = ("/api/stats/", "/api/requests/")
 PAGES_OF_API = {"/api/requests", "/api/activity"}
+LIVE_PATH = "/ws/live"
 
 
 class ApiOrPages:
@@ -99,13 +102,23 @@ def _as_read(scope: Scope, message: dict[str, Any]) -> list[tuple[bytes, bytes]]
     return [*(pair for pair in headers if pair[0] not in replaced), (b"content-length", length)]
 
 
-async def refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Close any WebSocket: no page uses one yet."""
-    await receive()
-    await send({"type": "websocket.close"})
+class LiveSockets:
+    """The WebSocket of the pages; at any other path it is refused."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == LIVE_PATH:
+            await self._live(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close"})
 
 
 gateway = Gateway()
+hub = Hub(gateway)
+gateway.also_close.append(hub.stop)
 body_limits = BodyLimits(
     body_bytes=settings.REQUEST_BODY_LIMIT_BYTES,
     total_bytes=settings.BODIES_IN_FLIGHT_BYTES,
@@ -119,7 +132,9 @@ requests_in_flight = RequestsInFlight(
 application = ProtocolTypeRouter(
     {
         "http": requests_in_flight,
-        "websocket": refuse_websocket,
+        "websocket": ProxyHeaders(
+            LiveSockets(Live(hub)), settings.TRUSTED_PROXIES, lambda: bool(settings.AUTH_TOKEN)
+        ),
         "lifespan": Lifespan(gateway),
     }
 )

@@ -14,6 +14,7 @@ from django.contrib.auth import authenticate, get_user, get_user_model, user_log
 from django.contrib.auth.backends import ModelBackend
 from django.core.cache import cache
 from django.dispatch import receiver
+from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
 from accounts.operators.passwords import guesser
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-    from django.http import HttpRequest
+    from django.contrib.sessions.backends.base import SessionBase
 
     Check = Callable[[HttpRequest, str, str], AbstractBaseUser | None]
 
@@ -53,6 +54,13 @@ def is_operator_at_health(request: HttpRequest) -> bool:
 
 def is_operator_user(user: AbstractBaseUser | AnonymousUser) -> bool:
     return user.is_active and bool(getattr(user, "is_superuser", False))
+
+
+def is_session_of_operator(session_key: str) -> bool:
+    """Whether the session is one of an active operator now. Reads the database."""
+    request = HttpRequest()
+    request.session = _session(session_key)
+    return is_operator_user(get_user(request))
 
 
 def is_locked_out(request: HttpRequest) -> bool:
@@ -103,10 +111,14 @@ def _check_quietly(request: HttpRequest, name: str, password: str) -> AbstractBa
 
 
 def _by_session(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
-    if not hasattr(request, "session"):  # API requests pass no middleware
-        engine = import_module(settings.SESSION_ENGINE)
-        request.session = engine.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    if not hasattr(request, "session"):  # an API request meets no middleware
+        request.session = _session(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     return get_user(request)
+
+
+def _session(key: str | None) -> SessionBase:
+    store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
+    return store(key)
 
 
 def _basic(request: HttpRequest) -> tuple[str, str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -21,6 +21,13 @@ LARGEST_PAGE = 500
 MOST_NAMED = 10
 LATE_BY = timedelta(minutes=3)
 """Rows may be written this long after they began, when the database was locked."""
+
+
+class HasProblem(Protocol):
+    """A row of the ledger, or one like it."""
+
+    @property
+    def problem(self) -> str | None: ...
 
 
 class NothingLikeIt(Exception):
@@ -62,8 +69,9 @@ class Search:
         }
         return {column: value for column, value in columns.items() if value}
 
-    def matches(self, row: RequestLog) -> bool:
-        """Return True when the row passes the same filters as in `rows`, apart from the times."""
+    def matches(self, row: HasProblem) -> bool:
+        """Return True when the row passes the same filters as in `rows`, apart from the times. It has the
+        columns of RequestLog."""
         has_error = row.problem not in {None, HUNG_UP}
         return (has_error or not self.errors) and all(
             getattr(row, column) == value for column, value in self._equal.items()
@@ -159,7 +167,7 @@ class Following:
         self._search = search
         self._newest = now
         self._seen: dict[int, datetime] = {}
-        self._open = set(_open_rows().values_list("pk", flat=True))
+        self._open = set(open_rows().values_list("pk", flat=True))
         list(self.ended())  # discard those that have just ended
 
     def ended(self) -> Iterator[RequestLog]:
@@ -180,7 +188,9 @@ class Following:
         self._seen = {pk: at for pk, at in self._seen.items() if at >= earliest}
 
 
-def _open_rows() -> QuerySet[RequestLog]:
+def open_rows() -> QuerySet[RequestLog]:
+    """Requests that have not ended, as far as is written. Those of a dead server are here until another
+    closes them."""
     return RequestLog.objects.filter(duration_seconds=None, problem=None)
 
 

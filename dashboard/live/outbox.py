@@ -1,0 +1,131 @@
+"""What waits for one socket: bounded, merged by id, and given out no faster than the page draws it. Pure.
+
+Times are seconds on a monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from dashboard.live.protocol import LEVELS, Changed, Delta, Row, Snapshot, Update, Watch, is_newer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+WAITING_ROWS = 200
+WAITING_LINES = 1_000
+UPDATE_ROWS = 60
+UPDATE_LINES = 200
+CHANGED_SECONDS = 2.0
+"""The shortest time between two messages of what has changed."""
+
+
+class WaitingLine(NamedTuple):
+    number: int
+    """Its number in the ring of this process; 0 for a line of another one."""
+    level: str
+    text: bytes
+
+
+class Outbox:
+    def __init__(self) -> None:
+        self.watch = Watch()
+        self.misses_rows = False
+        """Rows were left out since the last snapshot, so another one is due."""
+        self._matches: Callable[[Row], bool] = lambda row: True
+        self._is_watching = self._awaits_snapshot = False
+        self._snapshot: Snapshot | None = None
+        self._rows: dict[str, tuple[Row, bytes]] = {}
+        self._lines: deque[WaitingLine] = deque()
+        self._ring_until = 0
+        """The number of the last line of this process that a snapshot had."""
+        self._more = self._skipped = 0
+        self._totals: Mapping[str, float] = {}
+        self._has_new_totals = False
+        self._changed: set[str] = set()
+        self._changed_at = -CHANGED_SECONDS
+
+    def begin(self, watch: Watch, matches: Callable[[Row], bool]) -> None:
+        """Watch something else: what waits for the old is dropped, and a snapshot is due."""
+        self.watch, self._matches = watch, matches
+        self._is_watching = self._awaits_snapshot = True
+        self._snapshot = None
+        self._rows.clear()
+        self._lines.clear()
+        self._more = self._skipped = 0
+
+    # What comes in
+
+    def put_snapshot(self, snapshot: Snapshot, ring_until: int = 0) -> None:
+        """`ring_until` is the number of the newest line in it."""
+        self._awaits_snapshot = False
+        self._snapshot, self._totals = snapshot, snapshot.totals
+        self.misses_rows = False
+        self._ring_until = ring_until
+        waiting, self._lines = self._lines, deque()
+        self.put_lines(waiting)
+
+    def put_rows(self, rows: Iterable[tuple[Row, bytes]]) -> None:
+        if "requests" not in self.watch.topics:
+            return
+        for row, text in rows:
+            known = self._rows.get(row.id)
+            if self._matches(row) and is_newer(row, known[0] if known else None):
+                self._rows[row.id] = (row, text)
+        while len(self._rows) > WAITING_ROWS:
+            del self._rows[next(iter(self._rows))]
+            self._more += 1
+            self.misses_rows = True
+
+    def put_lines(self, lines: Iterable[WaitingLine]) -> None:
+        if "log" not in self.watch.topics:
+            return
+        lowest, until = LEVELS[self.watch.level], self._ring_until
+        self._lines.extend(
+            line
+            for line in lines
+            if LEVELS.get(line.level, lowest) >= lowest and not 0 < line.number <= until
+        )
+        while len(self._lines) > WAITING_LINES:
+            self._lines.popleft()
+            self._skipped += 1
+
+    def put_totals(self, totals: Mapping[str, float]) -> None:
+        self._has_new_totals |= self._is_watching and totals != self._totals
+        self._totals = totals
+
+    def put_changed(self, what: Iterable[str]) -> None:
+        if self._is_watching:
+            self._changed.update(what)
+
+    # What goes out
+
+    def due_in(self, now: float) -> float | None:
+        """Seconds until the next update may go; None without one, and while a snapshot is being made."""
+        if self._awaits_snapshot:
+            return None
+        if self._snapshot is not None or self._rows or self._lines or self._has_new_totals:
+            return 0.0
+        return max(0.0, self._changed_at + CHANGED_SECONDS - now) if self._changed else None
+
+    def take(self, now: float) -> Update | None:
+        """The next update, which is then no longer here."""
+        if self._snapshot is not None:
+            taken, self._snapshot, self._has_new_totals = self._snapshot, None, False
+            return taken
+        if self._changed and now - self._changed_at >= CHANGED_SECONDS:
+            what, self._changed, self._changed_at = frozenset(self._changed), set(), now
+            return Changed(what)
+        return self._take_delta()
+
+    def _take_delta(self) -> Delta | None:
+        if not (self._rows or self._lines or self._has_new_totals):
+            return None
+        rows = [self._rows.pop(key)[1] for key in list(self._rows)[-UPDATE_ROWS:]]
+        self._skipped += max(0, len(self._lines) - UPDATE_LINES)
+        lines = [line.text for line in self._lines][-UPDATE_LINES:]
+        self._lines.clear()
+        delta = Delta(rows, self._more, self._totals, lines, self._skipped)
+        self._more, self._skipped, self._has_new_totals = 0, 0, False
+        return delta

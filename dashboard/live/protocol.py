@@ -1,0 +1,293 @@
+"""The messages of `/ws/live`, as values and as JSON. Pure.
+
+From the server: hello, snapshot, delta, changed, now, bye. From the page: watch, ack. A row is a list in the
+order of COLUMNS; its `rev` grows with each stage of the request, so a page ignores a row with a lower one
+than it shows, and snapshots and deltas may overlap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gateway.models import RequestLog
+    from gateway.telemetry.log_ring import LogLine
+
+VERSION = 1
+LARGEST_MESSAGE = 4096
+"""In bytes, of one from the page."""
+"""In bytes, of one from the page."""
+TOPICS = frozenset({"requests", "log"})
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+FILTERS = {
+    "request_id": str,
+    "account": str,
+    "model": str,
+    "client": str,
+    "request_class": str,
+    "session": str,
+    "status": int,
+    "errors": bool,
+}
+"""Those of gateway.ledger.search.Search."""
+LONGEST_FILTER = 254
+OPEN, ANSWERED = "open", "answered"
+STARTED, TRY_FAILED, BEGUN, ENDED = range(4)
+REVISIONS = {
+    "request_started": STARTED,
+    "attempt_failed": TRY_FAILED,
+    "first_event": BEGUN,
+    "request_finished": ENDED,
+}
+"""By the kind of the event (gateway/telemetry/activity.py)."""
+WHAT_CHANGED = {
+    "accounts_changed": "accounts",
+    "quota_read": "quota",
+    "routes_changed": "routes",
+    "settings_changed": "settings",
+}
+
+
+class BadMessage(ValueError):
+    """A message that this protocol does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A request as the list shows it. Names are those of RequestLog, except for tokens."""
+
+    id: str
+    """Unique, also for requests whose ids are the client's."""
+    rev: int
+    request_id: str
+    started_at: float
+    """Seconds since the epoch."""
+    client: str
+    request_class: str
+    session_id: str
+    client_model: str
+    upstream_model: str
+    account: str
+    outcome: str
+    """open, answered, or the problem."""
+    status: int | None
+    stop_reason: str
+    attempts: int
+    fallback: bool
+    waited_seconds: float
+    input_tokens: int
+    """All of them, the cached ones included."""
+    cached_tokens: int
+    output_tokens: int
+    first_event_seconds: float | None
+    duration_seconds: float | None
+    detail: str
+    """The error, or what became of the last try that failed while the request is open."""
+
+    @property
+    def problem(self) -> str | None:
+        return None if self.outcome in {OPEN, ANSWERED} else self.outcome
+
+    @property
+    def is_open(self) -> bool:
+        return self.outcome == OPEN
+
+
+COLUMNS = tuple(one.name for one in fields(Row))
+_values = attrgetter(*COLUMNS)
+
+
+def row_of_event(event: Mapping[str, Any]) -> Row:
+    """`event` is one of a request, of the kinds that REVISIONS lists."""
+    attempt = event.get("attempt")
+    detail = f"{attempt['reason']} → {attempt['decision']}" if attempt else ""
+    return row_of_facts(event["request"], REVISIONS[event["kind"]], detail)
+
+
+def row_of_facts(facts: Mapping[str, Any], rev: int, detail: str = "") -> Row:
+    """`facts` is what gateway.ledger.recorder.facts returns."""
+    named = {name: facts[name] for name in COLUMNS if name not in {"id", "rev", "detail"}}
+    # Without a ledger requests have no number.
+    key = str(facts["id"] or f"{facts['request_id']}@{facts['started_at']}")
+    named["started_at"] = round(facts["started_at"], 6)  # as a database keeps it
+    return Row(id=key, rev=rev, detail=facts["error"] or detail, **named)
+
+
+def row_of_log(log: RequestLog) -> Row:
+    """The row as it is in the ledger."""
+    is_begun = log.first_event_seconds is not None
+    return Row(
+        id=str(log.pk),
+        rev=ENDED if log.outcome != OPEN else BEGUN if is_begun else STARTED,
+        request_id=log.request_id,
+        started_at=log.started_at.timestamp(),
+        client=log.client,
+        request_class=log.request_class,
+        session_id=log.session_id,
+        client_model=log.client_model,
+        upstream_model=log.upstream_model,
+        account=log.account,
+        outcome=log.outcome,
+        status=log.status,
+        stop_reason=log.stop_reason,
+        attempts=log.attempts,
+        fallback=log.fallback,
+        waited_seconds=round(log.waited_seconds, 3),
+        input_tokens=log.input_tokens + log.cache_read_tokens,
+        cached_tokens=log.cache_read_tokens,
+        output_tokens=log.output_tokens,
+        first_event_seconds=_rounded(log.first_event_seconds),
+        duration_seconds=_rounded(log.duration_seconds),
+        detail=log.error,
+    )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def is_newer(row: Row, known: Row | None) -> bool:
+    """Whether the row replaces the known one with the same id."""
+    return known is None or row.rev >= known.rev
+
+
+def merge(rows: dict[str, Row], more: Iterable[Row]) -> None:
+    """Add rows by id. Of two with one id the higher rev stays, and of equal ones the later."""
+    for row in more:
+        if is_newer(row, rows.get(row.id)):
+            rows[row.id] = row
+
+
+# From the server. Rows and lines come encoded, since they are the same for all sockets.
+
+
+def row_text(row: Row) -> bytes:
+    return orjson.dumps(_values(row))
+
+
+def line_text(line: LogLine) -> bytes:
+    return orjson.dumps((round(line.at, 3), line.level, line.request_id, line.text))
+
+
+def hello(*, build: str, server: str, now: float, demo: bool) -> str:
+    message = {"v": VERSION, "build": build, "server": server, "now": now, "columns": COLUMNS, "demo": demo}
+    return _text({"t": "hello", **message})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that is watched; it replaces what the page has."""
+
+    rows: list[bytes]
+    totals: Mapping[str, float]
+    lines: list[bytes]
+
+    def as_text(self, number: int) -> str:
+        parts = (b",".join(self.rows), orjson.dumps(self.totals), b",".join(self.lines))
+        return (b'{"t":"snapshot","n":%d,"rows":[%b],"totals":%b,"lines":[%b]}' % (number, *parts)).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What has happened since. `more` and `skipped` count rows and lines that are left out for good."""
+
+    rows: list[bytes]
+    more: int
+    totals: Mapping[str, float]
+    lines: list[bytes]
+    skipped: int
+
+    def as_text(self, number: int) -> str:
+        text = b'{"t":"delta","n":%d,"rows":[%b],"more":%d,"totals":%b,"lines":[%b],"skipped":%d}'
+        rows, lines = b",".join(self.rows), b",".join(self.lines)
+        return (text % (number, rows, self.more, orjson.dumps(self.totals), lines, self.skipped)).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Parts of pages that a page should load anew: accounts, quota, routes, settings."""
+
+    what: frozenset[str]
+
+    def as_text(self, number: int) -> str:
+        return _text({"t": "changed", "n": number, "what": sorted(self.what)})
+
+
+Update = Snapshot | Delta | Changed
+
+
+def now_message(now: float) -> str:
+    return _text({"t": "now", "now": now})
+
+
+def bye(why: str) -> str:
+    return _text({"t": "bye", "why": why})
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    return orjson.dumps(message).decode()
+
+
+# From the page
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the page shows. `filter` has names of FILTERS; `level` is the lowest of its log lines."""
+
+    topics: frozenset[str] = frozenset()
+    filter: Mapping[str, Any] = field(default_factory=dict)
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    number: int
+
+
+def parse(text: str) -> Watch | Ack:
+    """Raises BadMessage."""
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadMessage("the message is no JSON") from error
+    match message:
+        case {"t": "ack", "n": int(number)}:
+            return Ack(number)
+        case {"t": "watch", "topics": list(topics), **others}:
+            return Watch(_topics(topics), _filter(others.get("filter") or {}), _level(others.get("level")))
+    raise BadMessage("the message is neither watch nor ack")
+
+
+def _topics(topics: list[Any]) -> frozenset[str]:
+    if not all(isinstance(one, str) and one in TOPICS for one in topics):
+        raise BadMessage("topics: unknown")
+    return frozenset(topics)
+
+
+def _filter(given: Any) -> Mapping[str, Any]:
+    if not isinstance(given, dict):
+        raise BadMessage("filter: not an object")
+    if not all(type(value) is FILTERS.get(name) and _is_sane(value) for name, value in given.items()):
+        raise BadMessage("filter: unknown, or not a value of its kind")
+    return given
+
+
+def _is_sane(value: Any) -> bool:
+    """Whether a database can be asked for it."""
+    return (
+        (len(value) <= LONGEST_FILTER and "\0" not in value) if isinstance(value, str) else 0 <= value < 1000
+    )
+
+
+def _level(given: Any) -> str:
+    level = given or "info"
+    if not isinstance(level, str) or level not in LEVELS:
+        raise BadMessage("level: unknown")
+    return level
