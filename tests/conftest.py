@@ -9,6 +9,7 @@ import pytest
 from django.db.models.signals import post_migrate
 from hypothesis import HealthCheck, settings
 
+from accounts.quota.snapshots import forecasts
 from proxy_site.emulator.server import EmulatorServer
 from tests.live_gateway import SERVER, LiveGateway
 
@@ -89,6 +90,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def django_db_setup(django_db_setup: None) -> None:
     """Without permissions: nothing asks for them, and Django makes them anew after each test that commits."""
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+
+
+@pytest.fixture(autouse=True)
+def forget_quotas_of_other_tests() -> None:
+    forecasts.forget()
 
 
 @pytest.fixture

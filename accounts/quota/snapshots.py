@@ -6,16 +6,17 @@ They are taken in the background; pages and commands read the stored ones withou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import QuotaSnapshot
+from accounts.models import Account, QuotaSnapshot
 from accounts.quota import forecast
 from accounts.quota.forecast import Forecast, Measurement, forecast_of
+from accounts.quota.histories import HISTORY_SECONDS, Histories, History, QuotaKey, seen_since
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from accounts.google.code_assist import ModelOffer
 
 HISTORY = timedelta(days=14)
-FORECAST_HISTORY = timedelta(hours=12)
+FORECASTS_KEPT_SECONDS = 5.0
 SAME_RESET = timedelta(minutes=2)
 """Google computes the reset time anew for each answer; times closer than this are the same reset."""
 INTERNAL_MODELS = ("chat_", "tab_")
@@ -65,39 +66,74 @@ def forget_old_quotas() -> int:
     return QuotaSnapshot.objects.filter(seen_at__lt=timezone.now() - HISTORY).delete()[0]
 
 
+class _Newest(NamedTuple):
+    """What a QuotaForecast says beside the quota's names."""
+
+    remaining_fraction: float | None
+    reset_at: datetime | None
+    seen_at: datetime
+    forecast: Forecast | None
+
+
+class _Made(NamedTuple):
+    at: float
+    of: dict[QuotaKey, History]
+    forecasts: list[QuotaForecast]
+
+
+class Forecasts:
+    """The forecasts of all accounts, kept in memory for FORECASTS_KEPT_SECONDS, or until a process stores a
+    snapshot."""
+
+    def __init__(self) -> None:
+        self._histories = Histories()
+        self._made: _Made | None = None
+
+    def forget(self) -> None:
+        """Have rows read again that were changed other than by `store_quotas`."""
+        self._histories.forget()
+        self._made = None
+
+    def read(self) -> list[QuotaForecast]:
+        now = timezone.now().timestamp()
+        histories, made = self._histories.read(now), self._made
+        if made is None or made.of is not histories or abs(now - made.at) > FORECASTS_KEPT_SECONDS:
+            made = self._made = _Made(now, histories, _forecasts_of(histories, now))
+        return made.forecasts
+
+
+forecasts = Forecasts()
+
+
 def quota_forecasts(account_ids: Collection[int] | None = None) -> list[QuotaForecast]:
-    """The forecast of each account, model and header mode seen within FORECAST_HISTORY; of all accounts when
-    `account_ids` is None."""
-    rows = QuotaSnapshot.objects.filter(seen_at__gte=timezone.now() - FORECAST_HISTORY)
-    if account_ids is not None:
-        rows = rows.filter(account_id__in=account_ids)
-    pools = groupby(rows, key=lambda row: (row.account_id, row.model_id, row.header_mode))
-    return [_quota_forecast(list(history)) for _, history in pools]
+    """Return the forecast of each account, model and header mode seen within HISTORY_SECONDS; of all
+    accounts when `account_ids` is None."""
+    wanted = Account.objects.values_list("pk", flat=True) if account_ids is None else account_ids
+    those = set(wanted)
+    return [one for one in forecasts.read() if one.account_id in those]
 
 
 def history_lines(account_id: int) -> dict[tuple[str, str], str]:
-    """Points of an SVG polyline in a box of 100 by 20 for the last FORECAST_HISTORY, by model and header
+    """Points of an SVG polyline in a box of 100 by 20 for the last HISTORY_SECONDS, by model and header
     mode."""
-    start = (timezone.now() - FORECAST_HISTORY).timestamp()
-    rows = QuotaSnapshot.objects.filter(account_id=account_id, seen_at__gte=timezone.now() - FORECAST_HISTORY)
-    pools = groupby(rows, key=lambda row: (row.model_id, row.header_mode))
-    return {pool: _points(_measurements(list(history)), start) for pool, history in pools}
+    start = timezone.now().timestamp() - HISTORY_SECONDS
+    pools = groupby(
+        seen_since(start).filter(account_id=account_id), key=lambda row: (row.model_id, row.header_mode)
+    )
+    return {pool: _points(_measurements(history), start) for pool, history in pools}
 
 
 def _points(measurements: list[Measurement], start: float) -> str:
-    seconds = FORECAST_HISTORY.total_seconds()
     return " ".join(
-        f"{max(0.0, one.at - start) / seconds * 100:.1f},{1 + (1 - one.remaining) * 18:.1f}"
+        f"{max(0.0, one.at - start) / HISTORY_SECONDS * 100:.1f},{1 + (1 - one.remaining) * 18:.1f}"
         for one in measurements
     )
 
 
 def _newest(account_id: int, header_mode: str) -> Iterable[QuotaSnapshot]:
     """Recent rows, oldest first, so that a dict by model keeps the newest of each."""
-    recent = timezone.now() - FORECAST_HISTORY
-    return QuotaSnapshot.objects.filter(
-        account_id=account_id, header_mode=header_mode, seen_at__gte=recent
-    ).order_by("taken_at")
+    recent = seen_since(timezone.now().timestamp() - HISTORY_SECONDS)
+    return recent.filter(account_id=account_id, header_mode=header_mode).order_by("taken_at")
 
 
 def _store_quota(
@@ -125,25 +161,43 @@ def _says_the_same(known: QuotaSnapshot, offer: ModelOffer) -> bool:
     return abs(known.reset_at - offer.reset_at) < SAME_RESET
 
 
-def _quota_forecast(history: list[QuotaSnapshot]) -> QuotaForecast:
-    newest = history[-1]
-    reset_at = newest.reset_at.timestamp() if newest.reset_at else None
-    return QuotaForecast(
-        account_id=newest.account_id,
-        model_id=newest.model_id,
-        header_mode=newest.header_mode,
-        remaining_fraction=newest.remaining_fraction,
-        reset_at=newest.reset_at,
-        seen_at=newest.seen_at,
-        forecast=forecast_of(_measurements(history), reset_at, timezone.now().timestamp()),
+def _forecasts_of(histories: dict[QuotaKey, History], now: float) -> list[QuotaForecast]:
+    """Models that share a quota have equal histories, which are read once."""
+    read: dict[History, _Newest | None] = {}
+    found = []
+    for key, history in sorted(histories.items()):
+        if history not in read:
+            read[history] = _newest_of(history, now)
+        if newest := read[history]:
+            fraction, reset_at, seen_at, forecast_now = newest
+            found.append(QuotaForecast(*key, fraction, reset_at, seen_at, forecast_now))
+    return found
+
+
+def _newest_of(history: History, now: float) -> _Newest | None:
+    recent = [row for row in history if row.seen_at >= now - HISTORY_SECONDS]
+    if not recent:
+        return None
+    newest = recent[-1]
+    measured = [
+        Measurement(at, row.remaining_fraction)
+        for row in recent
+        if row.remaining_fraction is not None
+        for at in (row.taken_at, row.seen_at)
+    ]
+    return _Newest(
+        newest.remaining_fraction,
+        newest.reset_at if newest.reset_at is None else datetime.fromtimestamp(newest.reset_at, UTC),
+        datetime.fromtimestamp(newest.seen_at, UTC),
+        forecast_of(measured, newest.reset_at, now),
     )
 
 
-def _measurements(history: list[QuotaSnapshot]) -> list[Measurement]:
+def _measurements(rows: Iterable[QuotaSnapshot]) -> list[Measurement]:
     """Two measurements for each row: when its numbers were first seen, and when they were last seen."""
     return [
         Measurement(at.timestamp(), row.remaining_fraction)
-        for row in history
+        for row in rows
         if row.remaining_fraction is not None
         for at in (row.taken_at, row.seen_at)
     ]
