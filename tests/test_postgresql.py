@@ -23,7 +23,7 @@ from tests.builders import a_tool, a_tool_result
 from tests.clients.raw_http import Wire, request_bytes
 from tests.faults.load import Load
 from tests.gateway.conftest import a_body
-from tests.live_gateway import LiveGateway, manage
+from tests.live_gateway import LiveGateway, clean_environment, manage
 from tests.postgresql import empty, run, running_postgresql
 
 if TYPE_CHECKING:
@@ -34,6 +34,31 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("postgresql")
 
 REQUESTS = "gateway_requestlog"
+PLANS = """
+import json
+from datetime import timedelta
+from django.db import connection
+from django.utils import timezone
+from gateway.ledger.search import Search
+from gateway.models import RequestLog
+now = timezone.now()
+RequestLog.objects.bulk_create(
+    RequestLog(id=n, instance_id=1, request_id=f"r{n}", started_at=now - timedelta(seconds=n),
+               client=f"c{n % 40}", session_id=f"s{n % 90}", account=f"a{n % 40}", upstream_model=f"m{n % 40}",
+               problem="api_error" if n % 50 == 0 else None, status=502 if n % 50 == 0 else 200,
+               attempts=1, duration_seconds=1.0)
+    for n in range(1, 5001)
+)
+with connection.cursor() as cursor:
+    cursor.execute("ANALYZE")
+wanted = [{}, {"account": "a1"}, {"model": "m1"}, {"client": "c1"}, {"session": "s1"}, {"request_id": "r1"},
+          {"errors": True}, {"status": 502}]
+print(json.dumps([Search(**one).at_first(now).rows()[:50].explain() for one in wanted]))
+"""
+INDEXES = [
+    *("request_newest", "request_by_account", "request_by_model", "request_by_client"),
+    *("request_by_session", "request_by_id", "request_with_problem", "request_with_problem"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +88,15 @@ def test_requests_are_answered_and_cooldowns_survive_a_kill(
     assert (first.status_code, second.status_code) == (200, 200)
     assert "ada@example.com" not in {entry.account for entry in emulator.state.log.generations()}
     assert not (tmp_path / "proxy.sqlite3").exists()
+
+
+def test_a_page_is_read_from_the_index_of_its_filter(empty_database: str, tmp_path: Path) -> None:
+    env = clean_environment(tmp_path, DATABASE_URL=empty_database)
+    assert manage("migrate", "-v0", env=env).returncode == 0
+
+    plans = orjson.loads(manage("shell", "-v0", "-c", PLANS, env=env).stdout)
+
+    assert [index in plan for index, plan in zip(INDEXES, plans, strict=True)] == [True] * len(INDEXES), plans
 
 
 @pytest.fixture

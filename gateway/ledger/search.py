@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from django.db.models import Q, QuerySet
+from django.db import connection
+from django.db.models import Q, QuerySet, Subquery
 from django.utils import timezone
 
 from gateway.ledger.record import ANSWERED, HUNG_UP, TOKEN_COLUMNS, tokens_of
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 LARGEST_PAGE = 500
 MOST_NAMED = 10
+FIRST_SPAN = timedelta(days=7)
 LATE_BY = timedelta(minutes=3)
 """Rows may be written this long after they began, when the database was locked."""
 
@@ -69,6 +72,12 @@ class Search:
         }
         return {column: value for column, value in columns.items() if value}
 
+    def at_first(self, now: datetime) -> Search:
+        """Return the search within the newest FIRST_SPAN, unless it has a time, a session or an id already:
+        without a match it would read the whole ledger."""
+        is_bounded = self.since or self.until or self.session or self.request_id
+        return replace(self, since=now - FIRST_SPAN) if self.is_narrow and not is_bounded else self
+
     def matches(self, row: HasProblem) -> bool:
         """Return True when the row passes the same filters as in `rows`, apart from the times. It has the
         columns of RequestLog."""
@@ -80,6 +89,8 @@ class Search:
     def rows(self) -> QuerySet[RequestLog]:
         """Return the matching rows, newest first."""
         rows = RequestLog.objects.order_by("-started_at", "-id").filter(**self._equal)
+        if any("\0" in value for value in astuple(self) if isinstance(value, str)):
+            return rows.none()  # PostgreSQL refuses to look for it
         if self.errors or (self.status or 0) >= 400:
             rows = rows.filter(problem__isnull=False)  # served by a partial index
         if self.errors:
@@ -99,8 +110,28 @@ def page(search: Search, *, before: int | None = None, limit: int = 50) -> list[
         last = RequestLog.objects.filter(pk=before).values_list("started_at", flat=True).first()
         if last is None:
             return []
-        rows = rows.filter(started_at__lte=last).exclude(Q(started_at=last) & Q(pk__gte=before))
+        rows = _before(rows, last, before)
     return list(rows[: max(0, min(limit, LARGEST_PAGE + 1))])
+
+
+def _before(rows: QuerySet[RequestLog], started_at: datetime, pk: int) -> QuerySet[RequestLog]:
+    return rows.filter(started_at__lte=started_at).exclude(Q(started_at=started_at) & Q(pk__gte=pk))
+
+
+def neighbours(row: RequestLog) -> tuple[RequestLog | None, RequestLog | None]:
+    """Return the previous and the next request of the row's session; None where there is none."""
+    if not row.session_id:
+        return None, None
+    session = RequestLog.objects.filter(session_id=row.session_id)
+    before = _before(session, row.started_at, row.pk).order_by("-started_at", "-pk")
+    after = session.filter(started_at__gte=row.started_at).exclude(
+        Q(started_at=row.started_at) & Q(pk__lte=row.pk)
+    )
+    sides = [before.values("pk")[:1], after.order_by("started_at", "pk").values("pk")[:1]]
+    found = RequestLog.objects.filter(Q(pk=Subquery(sides[0])) | Q(pk=Subquery(sides[1])))
+    key = (row.started_at, row.pk)
+    by_side = {(one.started_at, one.pk) > key: one for one in found}
+    return by_side.get(False), by_side.get(True)
 
 
 def attempts_of(row: RequestLog) -> list[RequestAttempt]:
@@ -140,16 +171,36 @@ def full_name(column: str, text: str) -> str:
     return str(found[0])
 
 
+def ids_like(beginning: str) -> list[str]:
+    """Return the one id that equals the text, or else those that begin with it, MOST_NAMED + 1 at most."""
+    ids = RequestLog.objects.filter(_id_begins(beginning)).values_list("request_id", flat=True)
+    found = list(ids.order_by("request_id").distinct()[: MOST_NAMED + 1])
+    return [beginning] if beginning in found else found
+
+
+def _id_begins(text: str) -> Q:
+    """SQLite compares ids byte by byte, so those that begin alike are a range of the index, for which LIKE
+    does not use it. In a database with a language's order they need not be."""
+    if connection.vendor != "sqlite":
+        return Q(request_id__startswith=text.replace("\0", "\ufffd"))
+    end = _after(text)
+    return Q(request_id__gte=text) & (Q(request_id__lt=end) if end else Q())
+
+
+def _after(text: str) -> str:
+    """Return the first text behind all that begin with this one; empty when there is none."""
+    kept = text.rstrip(chr(sys.maxunicode))
+    if not kept:
+        return ""
+    following = ord(kept[-1]) + 1
+    return kept[:-1] + chr(0xE000 if following == 0xD800 else following)  # between them lie surrogates
+
+
 def whole_id(beginning: str) -> str:
     """Return the one id that equals the text, or else begins with it. Raises NothingLikeIt."""
-    ids = RequestLog.objects.filter(request_id__gte=beginning).values_list("request_id", flat=True)
-    if ids.filter(request_id=beginning).exists():
-        return beginning
-    found = list(
-        ids.filter(request_id__startswith=beginning).order_by("request_id").distinct()[: MOST_NAMED + 1]
-    )
+    found = ids_like(beginning)
     if len(found) == 1:
-        return str(found[0])
+        return found[0]
     shown = repr(beginning[:64])
     if not found:
         raise NothingLikeIt(

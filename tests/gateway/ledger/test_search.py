@@ -13,7 +13,9 @@ from django.utils import timezone
 
 from gateway.ledger import instances, usage
 from gateway.ledger.search import (
+    FIRST_SPAN,
     LARGEST_PAGE,
+    MOST_NAMED,
     Following,
     NothingLikeIt,
     Search,
@@ -21,6 +23,8 @@ from gateway.ledger.search import (
     attempt_as_json,
     attempts_of,
     full_name,
+    ids_like,
+    neighbours,
     page,
 )
 from gateway.models import HourlyUsage, RequestLog
@@ -166,7 +170,57 @@ def test_a_span_is_from_its_beginning_to_before_its_end() -> None:
     assert ids(page(search)) == [records[2].id, records[1].id]
 
 
+@pytest.mark.parametrize("wanted", [{"errors": True}, {"account": "ada@example.com"}, {"status": 502}])
+def test_a_search_with_a_filter_begins_with_seven_days(wanted: dict[str, Any]) -> None:
+    assert Search(**wanted).at_first(MORNING) == Search(**wanted, since=MORNING - FIRST_SPAN)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{}, {"session": "s"}, {"request_id": "r"}, {"errors": True, "since": MORNING}, {"until": MORNING}],
+)
+def test_a_search_that_reads_little_has_all_times(wanted: dict[str, Any]) -> None:
+    assert Search(**wanted).at_first(MORNING) == Search(**wanted)
+
+
+@pytest.mark.parametrize("column", ["request_id", "account", "model", "client", "request_class", "session"])
+def test_nothing_has_a_name_that_no_database_can_store(column: str) -> None:
+    keep(a_record())
+
+    assert page(Search(**{column: "a\0b"})) == []
+
+
 # One request
+
+
+def test_neighbours_are_those_of_the_same_session() -> None:
+    one, two, three = (a_record(**at_minute(minute, session_id="mine")) for minute in (1, 3, 5))
+    others = [a_record(**at_minute(minute, session_id="another")) for minute in (2, 4)]
+    keep(one, two, three, *others)
+
+    found = {
+        record.id: [row and row.pk for row in neighbours(row_of(record))] for record in (one, two, three)
+    }
+
+    assert found == {one.id: [None, two.id], two.id: [one.id, three.id], three.id: [two.id, None]}
+
+
+def test_neighbours_of_one_moment_are_in_the_order_of_pages() -> None:
+    records = [a_record(session_id="mine") for _ in range(3)]
+    keep(*records)
+
+    before, after = neighbours(row_of(records[1]))
+
+    assert before is not None
+    assert after is not None
+    assert (before.pk, after.pk) == (records[0].id, records[2].id)
+
+
+def test_a_request_without_a_session_has_no_neighbours() -> None:
+    records = [a_record(session_id="") for _ in range(2)]
+    keep(*records)
+
+    assert neighbours(row_of(records[0])) == (None, None)
 
 
 def test_a_request_has_its_attempts_in_order() -> None:
@@ -249,6 +303,62 @@ def test_where_none_fits_it_says_which_there_are(names: None) -> None:
 def test_where_there_are_none_at_all_it_says_so() -> None:
     with pytest.raises(NothingLikeIt, match=r"no model like 'pro' in the ledger: none yet\.$"):
         full_name("model", "pro")
+
+
+# Ids
+
+
+NAMES_OF_REQUESTS = [
+    "req_01",
+    "req_01a",
+    "req_01b",
+    "REQ_01A",
+    "req_02",
+    "r%q",
+    "r_q",
+    "ré\ud7ff!",
+    "ré\uffff",
+    "é\U0010ffffz",
+]
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        "",
+        "r",
+        "req_01",
+        "req_01a",
+        "REQ_",
+        "Req",
+        "r%",
+        "r_",
+        "ré",
+        "ré\ud7ff",
+        "é\U0010ffff",
+        "x",
+        "\U0010ffff",
+        "a\0",
+    ],
+)
+def test_ids_are_found_by_any_beginning(beginning: str) -> None:
+    keep(*(a_record(request_id=name) for name in NAMES_OF_REQUESTS))
+
+    expected = sorted(name for name in NAMES_OF_REQUESTS if name.startswith(beginning))
+    assert ids_like(beginning) == ([beginning] if beginning in expected else expected)
+
+
+def test_an_id_used_twice_is_one_id_and_two_requests() -> None:
+    keep(a_record(request_id="mine"), a_record(request_id="mine"))
+
+    assert ids_like("mi") == ["mine"]
+    assert len(page(Search(request_id="mine"))) == 2
+
+
+def test_of_many_ids_the_first_few_are_named() -> None:
+    keep(*(a_record(request_id=f"many-{number:03}") for number in range(30)))
+
+    assert ids_like("many") == [f"many-{number:03}" for number in range(MOST_NAMED + 1)]
 
 
 # Following
@@ -408,6 +518,28 @@ def test_a_page_is_never_the_beginning_of_all_rows_sorted(wanted: dict[str, Any]
 
     assert "SCAN gateway_requestlog\n" not in plan
     assert "USE TEMP B-TREE FOR ORDER BY" not in plan or index == "request_by_id"
+
+
+@ON_SQLITE
+def test_the_beginning_of_an_id_is_a_range_of_its_index() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        ids_like("req_10")
+
+    (plan,) = plans_of(queries)
+    assert "USING COVERING INDEX request_by_id (request_id>? AND request_id<?)" in plan
+
+
+@ON_SQLITE
+def test_neighbours_are_read_from_the_index_of_sessions() -> None:
+    record = a_record()
+    keep(record)
+    row = row_of(record)
+    with CaptureQueriesContext(connection) as queries:
+        neighbours(row)
+
+    (plan,) = plans_of(queries)
+    assert plan.count("INDEX request_by_session (session_id=? AND started_at") == 2
+    assert "SCAN" not in plan
 
 
 @ON_SQLITE
