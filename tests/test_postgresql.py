@@ -44,7 +44,8 @@ from gateway.models import RequestLog
 now = timezone.now()
 RequestLog.objects.bulk_create(
     RequestLog(id=n, instance_id=1, request_id=f"r{n}", started_at=now - timedelta(seconds=n),
-               client=f"c{n % 40}", session_id=f"s{n % 90}", account=f"a{n % 40}", upstream_model=f"m{n % 40}",
+               client=f"c{n % 40}", session_id=f"s{n % 90}",
+               account=f"a{n % 40}", upstream_model=f"m{n % 40}",
                problem="api_error" if n % 50 == 0 else None, status=502 if n % 50 == 0 else 200,
                attempts=1, duration_seconds=1.0)
     for n in range(1, 5001)

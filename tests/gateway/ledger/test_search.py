@@ -187,7 +187,8 @@ def test_a_search_that_reads_little_has_all_times(wanted: dict[str, Any]) -> Non
 def test_nothing_has_a_name_that_no_database_can_store(column: str) -> None:
     keep(a_record())
 
-    assert page(Search(**{column: "a\0b"})) == []
+    wanted: dict[str, Any] = {column: "a\0b"}
+    assert page(Search(**wanted)) == []
 
 
 # One request

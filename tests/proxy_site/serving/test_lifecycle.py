@@ -233,11 +233,14 @@ async def test_what_runs_while_it_serves_ends_before_the_gateway(fails: bool) ->
             if fails:
                 raise RuntimeError("it cannot end")
 
+    def interrupt_soon() -> None:
+        asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGINT)
+
     lifecycle = Lifecycle(
         cast("Gateway", gateway),
         RequestsInFlight(None),
         grace_seconds=0,
-        on_ready=lambda: asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGINT),
+        on_ready=interrupt_soon,
         while_serving=run,
     )
 
