@@ -62,7 +62,8 @@ async def serve(dialect: Dialect, request: ApiRequest) -> HttpResponseBase:
             return await exchange.stream(read, context)
         response = await exchange.whole(read, context)
     except BaseException as error:
-        exchange.note_failure(error)
+        if not exchange.is_hang_up(error):
+            exchange.note_failure(error)
         gateway.recorder.close(record)
         raise
     record.succeed()
@@ -129,21 +130,22 @@ class _Exchange:
                     del piece
             self._record.succeed()
         except (asyncio.CancelledError, Exception) as error:
-            if isinstance(error, asyncio.CancelledError) and not self._gateway.is_stopping:
+            if self.is_hang_up(error):
                 raise
             if not isinstance(error, asyncio.CancelledError | GatewayError):
                 logger.exception("the gateway failed while it streamed")
             yield self._dialect.error_event(self.note_failure(error), self._record.request_id)
 
+    def is_hang_up(self, error: BaseException) -> bool:
+        """Whether nobody is left to be told. The record notes that by itself."""
+        return isinstance(error, asyncio.CancelledError) and not self._gateway.is_stopping
+
     def note_failure(self, error: BaseException) -> GatewayError:
-        """Record the error that is sent to the client. For a client that has hung up the record shows that
-        instead."""
+        """Record the error that is sent to the client."""
         if isinstance(error, GatewayError):
             sent = error
         elif isinstance(error, asyncio.CancelledError):
             sent = Overloaded(STOPPING)
-            if not self._gateway.is_stopping:
-                return sent
         else:
             sent = GatewayError(OUR_FAULT)
         self._record.fail(sent)
