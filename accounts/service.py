@@ -52,7 +52,7 @@ TIER_GOOD_FOR_SECONDS = 3600.0
 RETRY_SECONDS = 30.0
 ASK_AGAIN_SECONDS = 5.0
 """The shortest time between two inspections of an account that requests or used-up quotas cause."""
-HOUSEKEEPING_SECONDS = 30.0
+MAINTENANCE_SECONDS = 30.0
 JUST_CHANGED_SECONDS = 2.0
 
 
@@ -81,7 +81,7 @@ class AccountsService:
         self._next_tier: dict[int, float] = {}
         self._inspected_at: dict[int, float] = {}
         """When the last inspection of each account ended, successful or not, by the monotonic clock."""
-        self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
+        self._next_maintenance = time.monotonic() + MAINTENANCE_SECONDS
         self._preparations: dict[int, asyncio.Task[None]] = {}
         self._inspection_slots = asyncio.Semaphore(CONCURRENT_INSPECTIONS)
         self._revision = -1
@@ -360,8 +360,8 @@ class AccountsService:
             logger.exception("Cooldowns could not be stored yet; a restart now would forget them")
 
     async def _maintain(self) -> None:
-        if time.monotonic() >= self._next_housekeeping:
-            self._next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
+        if time.monotonic() >= self._next_maintenance:
+            self._next_maintenance = time.monotonic() + MAINTENANCE_SECONDS
             await self._store_cooldowns()
             await self._store_last_used()
             await self.tokens.store_unsaved()

@@ -126,7 +126,7 @@ class OperatorCommand(GatewayCommand, ABC):
         self.stdout.write(as_json({"rows": [row]}, in_one_line=True))
         self._is_printed = True
 
-    def say(self, text: str = "", ending: str = "\n") -> None:
+    def info(self, text: str = "", ending: str = "\n") -> None:
         # Django would print all of it in red.
         self.stderr.write(escape_controls_but_line_ends(text), style_func=str, ending=ending)
         self.stderr.flush()
@@ -151,25 +151,25 @@ class OperatorCommand(GatewayCommand, ABC):
     def confirm(self, question: str) -> bool:
         """Ask for yes or no at a terminal; False in a script and at the end of input."""
         while self.is_interactive:
-            self.say(f"{question} (y/n) ", ending="")
+            self.info(f"{question} (y/n) ", ending="")
             line = sys.stdin.readline()
             if not line:
-                self.say()
+                self.info()
                 break
             answer = line.strip().lower()
             if answer in ANSWERS:
                 return ANSWERS[answer]
-            self.say("Please answer y or n.")
+            self.info("Please answer y or n.")
         return False
 
     def terms_are_accepted(self, by_option: bool) -> bool:
         """Whether the operator accepts the terms: by --accept-terms, or by an answer after the notice."""
         if by_option:
             return True
-        self.say(textwrap.fill(NOTICE, min(shutil.get_terminal_size().columns, 110)))
+        self.info(textwrap.fill(NOTICE, min(shutil.get_terminal_size().columns, 110)))
         if self.confirm("Do you accept it?"):
             return True
-        self.say("Not accepted: what is added is kept but not used, until --accept-terms is given.")
+        self.info("Not accepted: what is added is kept but not used, until --accept-terms is given.")
         return False
 
     # Accounts
@@ -187,11 +187,11 @@ class OperatorCommand(GatewayCommand, ABC):
             )
         return [known[email] for email in dict.fromkeys(wanted)]
 
-    def say_if_there_is_none(self) -> bool:
+    def report_missing_accounts(self) -> bool:
         """True when there is no account; tells the operator how to add one."""
         if Account.objects.exists():
             return False
-        self.say(f"There is no account yet. Add one: {manage('addaccount')}")
+        self.info(f"There is no account yet. Add one: {manage('addaccount')}")
         return True
 
     def check_all(self, accounts: Sequence[Account], check: Check) -> list[CheckResult]:
@@ -199,6 +199,6 @@ class OperatorCommand(GatewayCommand, ABC):
         done = count(1)
 
         def report(result: CheckResult) -> None:
-            self.say(f"[{next(done)}/{len(accounts)}] {result.email}: {result.problem or 'works'}")
+            self.info(f"[{next(done)}/{len(accounts)}] {result.email}: {result.problem or 'works'}")
 
         return asyncio.run(check_all(accounts, check, report))

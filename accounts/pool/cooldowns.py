@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LONGEST_DOUBLED_SECONDS = 60.0
 SHORT_HINTS_IN_A_ROW = 3
 """How many short waits in a row are used exactly as the upstream named them."""
-SAME_MOMENT_SECONDS = 2.0
+CONCURRENT_SECONDS = 2.0
 """Failures for one key within this time count once: they are of concurrent requests."""
 
 LONG_HINT_SECONDS = 24 * 3600.0
@@ -120,11 +120,11 @@ class Cooldowns:
             reason, hint_seconds = f"failed {times} times in a row", None
         return self._begin(key, kind, cooldown_seconds(kind, hint_seconds, times, default_seconds), reason)
 
-    def is_same_moment(self, key: Key) -> bool:
+    def has_just_failed(self, key: Key) -> bool:
         """True within 2 s of a failure that began a cooldown for this key, so that concurrent failures count
         once."""
         cooldown = self.get(key)
-        return cooldown is not None and 0 <= self._now() - cooldown.since < SAME_MOMENT_SECONDS
+        return cooldown is not None and 0 <= self._now() - cooldown.since < CONCURRENT_SECONDS
 
     def succeeded(self, key: Key, asked_at: float) -> bool:
         """End the cooldown and the model's backoff; True if there was one. A cooldown that began after

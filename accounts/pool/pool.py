@@ -370,7 +370,7 @@ class Pool:
         known = self.cooldowns.get(key)
         # A limit replaces the present cooldown, however short ago that began.
         weighs_less = known is not None and (known.is_limit or kind not in LIMITS)
-        if weighs_less and self.cooldowns.is_same_moment(key):
+        if weighs_less and self.cooldowns.has_just_failed(key):
             return known
         self.state.change_score(account.id, self._now(), health=ACCOUNT_POLICIES[kind].health, tokens=1)
         cooldown = self.cooldowns.failed(key, kind, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)

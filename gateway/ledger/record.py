@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from accounts.values.sanitize import truncate
 from gateway.models import MESSAGES
-from gateway.relay.error_messages import FORESEEN, NOBODY_LEFT_TO_TELL, TOLD_THE_CLIENT, Attempt
+from gateway.relay.error_messages import CLIENT_GONE, FORESEEN, TOLD_THE_CLIENT, Attempt
 from gateway.translation.response.usage import NO_TOKENS, Tokens
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class RequestRecord:
             if attempt.decision in FORESEEN:
                 attempt.decision = attempt.came_next(following)
         if self.attempts and self.attempts[-1].decision in FORESEEN:
-            told = NOBODY_LEFT_TO_TELL if self.problem == HUNG_UP else TOLD_THE_CLIENT
+            told = CLIENT_GONE if self.problem == HUNG_UP else TOLD_THE_CLIENT
             self.attempts[-1].decision = told
 
     def _hide_unknown_names(self, names: set[str]) -> None:

@@ -159,8 +159,8 @@ def sessions(since: datetime, limit: int = MOST_SESSIONS) -> list[SessionUsage]:
 
 
 def _sums_of_hours() -> dict[str, Aggregate]:
-    nobody_asked = Case(When(model="", then=F("requests")), default=F("interrupted"))
-    return {**{f"sum_{name}": Sum(name) for name in SUMMED}, "sum_unattempted": Sum(nobody_asked)}
+    unattempted = Case(When(model="", then=F("requests")), default=F("interrupted"))
+    return {**{f"sum_{name}": Sum(name) for name in SUMMED}, "sum_unattempted": Sum(unattempted)}
 
 
 def _hour_of(at: datetime) -> datetime:

@@ -70,16 +70,16 @@ def copy_first(database: BaseDatabaseWrapper, before: str) -> None:
         path = keep_copy(database, before)
     except CopyFailed as error:
         if isinstance(error.__cause__, ProgramFailed):
-            _say(f"No copy of the database was made before this: {error}.")
+            _print(f"No copy of the database was made before this: {error}.")
             return
         raise CommandError(
             f"The database cannot be copied to {settings.DATA_DIR}/copies before it is changed: {error}. "
             "Nothing was changed."
         ) from error
-    _say(f"A copy of the database as it was: {path}")
+    _print(f"A copy of the database as it was: {path}")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 

@@ -101,7 +101,7 @@ class ServingCommand(GatewayCommand, ABC):
                 self.stderr.write(warning)
             from proxy_site import asgi  # late: the gateway reads the database
 
-            on_ready = partial(self._say, banner(shown_host, self._port))
+            on_ready = partial(self._print, banner(shown_host, self._port))
             grace_seconds = settings.SHUTDOWN_GRACE_SECONDS
             lifecycle = Lifecycle(
                 asgi.gateway,
@@ -132,7 +132,7 @@ class ServingCommand(GatewayCommand, ABC):
         if settings.WEBUI_PASSWORD:
             passwords.set_password(settings.WEBUI_PASSWORD)
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()  # else nothing would appear in a pipe
 

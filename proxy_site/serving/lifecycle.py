@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
-FAREWELL_SECONDS = 1.0
+CANCEL_SECONDS = 1.0
 """How long cancelled requests may take to send their clients an error."""
 STOP_SECONDS = 5.0
 """How long the gateway may take to store what it holds."""
@@ -88,12 +88,12 @@ class RequestsInFlight:
         return len(self._whole)
 
     async def cancel(self) -> None:
-        """Cancel all of them, and wait at most FAREWELL_SECONDS for their end."""
+        """Cancel all of them, and wait at most CANCEL_SECONDS for their end."""
         if not self._tasks:
             return
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(set(self._tasks), timeout=FAREWELL_SECONDS)
+        await asyncio.wait(set(self._tasks), timeout=CANCEL_SECONDS)
 
 
 class Lifecycle:
@@ -114,7 +114,7 @@ class Lifecycle:
         self._grace_seconds = grace_seconds
         self._on_ready = on_ready
         self._while_serving = while_serving
-        self._told_to_stop = asyncio.Event()
+        self._stop_requested = asyncio.Event()
 
     async def start(self) -> None:
         """Start the gateway, before connections are accepted."""
@@ -132,7 +132,7 @@ class Lifecycle:
         loop.call_later(QUIET_SECONDS, self._free_memory_when_quiet, False)
         loop.call_soon(self._on_ready)
         beside = asyncio.create_task(self._while_serving()) if self._while_serving is not None else None
-        await self._told_to_stop.wait()
+        await self._stop_requested.wait()
         server.stop_accepting()
         if beside is not None:
             beside.cancel()
@@ -142,9 +142,9 @@ class Lifecycle:
         await self._stop()
 
     def _on_signal(self) -> None:
-        if self._told_to_stop.is_set():
+        if self._stop_requested.is_set():
             self._grace_seconds = 0
-        self._told_to_stop.set()
+        self._stop_requested.set()
 
     async def _drain(self, server: Server) -> None:
         waited = 0.0

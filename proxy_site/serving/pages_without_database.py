@@ -37,49 +37,49 @@ class WhileDatabaseAnswers:
     def __init__(self, pages: Any, database: DatabaseWatch) -> None:
         self._pages = pages
         self._database = database
-        self._given_up: set[asyncio.Task[None]] = set()
+        self._abandoned: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith(WITHOUT_DATABASE):
             await self._pages(scope, receive, send)
         elif self._database.problem or not await self._has_begun_to_answer(scope, receive, send):
-            await _say_so(scope, send, self._database.problem)
+            await _send_unavailable(scope, send, self._database.problem)
 
     async def _has_begun_to_answer(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Run the page. False when the database became unreachable before anything was sent; nothing will be
         sent then."""
-        has_begun = has_given_up = False
+        has_begun = has_abandoned = False
 
-        async def send_unless_given_up(message: dict[str, Any]) -> None:
+        async def send_unless_abandoned(message: dict[str, Any]) -> None:
             nonlocal has_begun
-            if not has_given_up:
+            if not has_abandoned:
                 has_begun = True
                 await send(message)
 
-        page = asyncio.ensure_future(self._pages(scope, receive, send_unless_given_up))
+        page = asyncio.ensure_future(self._pages(scope, receive, send_unless_abandoned))
         down = asyncio.ensure_future(self._database.wait_until_down())
         try:
             await asyncio.wait({page, down}, return_when=asyncio.FIRST_COMPLETED)
             if page.done() or has_begun:
                 await page
                 return True
-            has_given_up = True
+            has_abandoned = True
             return False
         finally:
             down.cancel()
             if not page.done():
                 page.cancel()
                 # Its thread waits for the database, and ends when that answers.
-                self._given_up.add(page)
+                self._abandoned.add(page)
                 page.add_done_callback(self._forget)
 
     def _forget(self, page: asyncio.Task[None]) -> None:
-        self._given_up.discard(page)
+        self._abandoned.discard(page)
         if not page.cancelled():
             page.exception()
 
 
-async def _say_so(scope: Scope, send: Send, problem: str) -> None:
+async def _send_unavailable(scope: Scope, send: Send, problem: str) -> None:
     if not (scope["path"] == "/" or scope["path"].startswith("/admin")):
         await send_error(Unavailable(problem, retry_after_seconds=RETRY_AFTER_SECONDS), scope, send)
         return

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 
 from gateway.api.application import send_error
 from gateway.errors import OUR_FAULT, GatewayError
-from proxy_site.serving.lifecycle import FAREWELL_SECONDS, POLL_SECONDS
+from proxy_site.serving.lifecycle import CANCEL_SECONDS, POLL_SECONDS
 from proxy_site.serving.limits import (
     IDLE_SECONDS,
     LARGEST_WEBSOCKET_MESSAGE,
@@ -375,10 +375,10 @@ class GatewayServer:
         return any(connection.transport.get_write_buffer_size() for connection in self._state.connections)
 
     async def _close_connections(self) -> None:
-        """Close all connections, after sending what they hold within FAREWELL_SECONDS."""
+        """Close all connections, after sending what they hold within CANCEL_SECONDS."""
         for connection in list(self._state.connections):
             connection.transport.close()
         waited = 0.0
-        while self._state.connections and waited < FAREWELL_SECONDS:
+        while self._state.connections and waited < CANCEL_SECONDS:
             await asyncio.sleep(POLL_SECONDS)
             waited += POLL_SECONDS

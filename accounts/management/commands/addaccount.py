@@ -61,7 +61,7 @@ class Command(OperatorCommand):
             raise CommandError(f"Not signed in: {attempt.reason}")
         record_command("Signed in at Google", attempt.account, ADDITION)
         if attempt.reason:
-            self.say(attempt.reason)
+            self.info(attempt.reason)
         self._finish(attempt.account)
 
     # The two ways
@@ -70,9 +70,9 @@ class Command(OperatorCommand):
         with CallbackListener() as listener:
             attempt = self._start(listener.port, login_hint, terms_accepted)
             address = attempts.google_address(attempt)
-            self.say("Sign in at Google. If no browser opens, open this address in one on this machine:")
-            self.say(f"\n{address}\n")
-            self.say(REFUSED_AT_GOOGLE)
+            self.info("Sign in at Google. If no browser opens, open this address in one on this machine:")
+            self.info(f"\n{address}\n")
+            self.info(REFUSED_AT_GOOGLE)
             # In a thread: a browser in the terminal, or the one in BROWSER, blocks until it is closed.
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             self._wait(attempt)
@@ -80,12 +80,12 @@ class Command(OperatorCommand):
 
     def _with_paste(self, login_hint: str, terms_accepted: bool) -> SignIn:
         attempt = self._start(attempts.callback_ports()[0], login_hint, terms_accepted)
-        self.say("Open this address in any browser and sign in:")
-        self.say(f"\n{attempts.google_address(attempt)}\n")
-        self.say("The browser then ends at a page that it cannot open. Copy the address of that page.")
-        self.say(REFUSED_AT_GOOGLE)
+        self.info("Open this address in any browser and sign in:")
+        self.info(f"\n{attempts.google_address(attempt)}\n")
+        self.info("The browser then ends at a page that it cannot open. Copy the address of that page.")
+        self.info(REFUSED_AT_GOOGLE)
         while True:
-            self.say("Paste it here (or the code alone): ", ending="")
+            self.info("Paste it here (or the code alone): ", ending="")
             pasted = _read_pasted()
             if not pasted:
                 raise CommandError("Not signed in: nothing was pasted.")
@@ -94,7 +94,7 @@ class Command(OperatorCommand):
             except AnswerUnusable as error:
                 if attempts.refresh_status(attempt).status not in SignIn.WAITING:
                     raise CommandError(f"Not signed in: {attempt.reason or error}") from error
-                self.say(str(error))
+                self.info(str(error))
 
     def _start(self, port: int, login_hint: str, terms_accepted: bool) -> SignIn:
         """Start an attempt and check the OAuth client. Raises ClientSecretWrong or TokenEndpointDown."""
@@ -102,7 +102,7 @@ class Command(OperatorCommand):
             port=port, started_by="command-line", terms_accepted=terms_accepted, login_hint=login_hint
         )
         if note := attempts.check(attempt):
-            self.say(note)
+            self.info(note)
         return attempt
 
     def _wait(self, attempt: SignIn) -> None:
@@ -121,7 +121,7 @@ class Command(OperatorCommand):
         result = self.check_all([account], verify)[0]
         account.refresh_from_db()
         if result.problem:
-            self.say("docs/google-oauth.md says what Google's refusals mean.")
+            self.info("docs/google-oauth.md says what Google's refusals mean.")
         action = required_action(account)
         status = f"{action.problem}. {action.what_to_do}" if action else "ready"
         self.report([asdict(result)], f"{account.email} ({result.tier}): {result.problem or status}")

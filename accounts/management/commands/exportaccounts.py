@@ -52,7 +52,7 @@ class Command(OperatorCommand):
         if json:
             self.set_result([{"file": file, "accounts": len(accounts), "encrypted": bool(passphrase)}])
         else:
-            self.say(f"Exported, {how}: {', '.join(account.email for account in accounts)}")
+            self.info(f"Exported, {how}: {', '.join(account.email for account in accounts)}")
 
 
 def _passphrase(ask: bool, path: str | None) -> str:

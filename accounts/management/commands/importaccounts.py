@@ -88,7 +88,7 @@ class Command(OperatorCommand):
         failed = sum(outcome.result == FAILED for outcome in outcomes)
         if failed == len(outcomes):
             raise CommandError("Nothing could be imported.")
-        self.say(f"Whether they work shows: {manage('verifyaccounts')}")
+        self.info(f"Whether they work shows: {manage('verifyaccounts')}")
         if failed:
             raise CommandError("Some could not be imported; the others are in.")
 
@@ -130,7 +130,7 @@ class Command(OperatorCommand):
             raise CommandError(
                 f"{nameless:,} rows have no e-mail. Google is asked for {MOST_ASKED:,} at most; import fewer."
             )
-        self.say(f"Asking Google for the e-mail of {_counted(nameless, 'sign-in')} …")
+        self.info(f"Asking Google for the e-mail of {_counted(nameless, 'sign-in')} …")
         done: list[Row] = []
 
         def on_done(row: Row) -> None:
@@ -147,12 +147,12 @@ class Command(OperatorCommand):
         line."""
         line = f"[{number}/{total}] {text}"
         if not self.is_interactive:
-            self.say(line)
+            self.info(line)
             return
         self.show_progress(line)
         if is_over:
             self.end_progress()
-            self.say(line)
+            self.info(line)
 
     def _end_progress(self) -> None:
         if self.is_interactive:
@@ -163,9 +163,9 @@ class Command(OperatorCommand):
     def _confirm_preview(self, rows: list[Row]) -> None:
         outcomes = preview(rows)
         for outcome in outcomes[:PREVIEWED]:
-            self.say(_line(outcome))
+            self.info(_line(outcome))
         if len(outcomes) > PREVIEWED:
-            self.say(f"… and {len(outcomes) - PREVIEWED} more")
+            self.info(f"… and {len(outcomes) - PREVIEWED} more")
         if not self.confirm(f"{_summary(outcomes, EXPECTED)}. Import them?"):
             raise CommandError("Nothing was imported.")
 

@@ -26,9 +26,9 @@ class Command(OperatorCommand):
             self.set_result(rows)
             return
         if problem := ClientProblem.objects.first():
-            self.say(f"Since {minute(problem.since)}: {problem.reason} No account is to blame.")
+            self.info(f"Since {minute(problem.since)}: {problem.reason} No account is to blame.")
         if not rows:
-            self.say_if_there_is_none()
+            self.report_missing_accounts()
             return
         cells = [_cells(row) for row in rows]
         layout = Layout(COLUMNS, cells, names=3, optional=("TIER",), whole=("STATE", "TIER"), enough=20)

@@ -22,8 +22,8 @@ class Command(OperatorCommand):
 
     def act(self, *, emails: list[str], **options: Any) -> None:
         accounts = self.accounts(emails) if emails else list(Account.objects.usable())
-        if not accounts and not self.say_if_there_is_none():
-            self.say(f"No account can be used now. What to do about each: {manage('listaccounts')}")
+        if not accounts and not self.report_missing_accounts():
+            self.info(f"No account can be used now. What to do about each: {manage('listaccounts')}")
         results = self.check_all(accounts, refresh_quota)
         for account in accounts:
             record_command("Refreshed the quota", account)

@@ -35,4 +35,4 @@ class Command(OperatorCommand):
         rows = [{"encrypted_anew": encrypted, "keys": len(keys())}]
         self.report(rows, f"{encrypted} secrets encrypted anew, {len(keys())} keys kept")
         if forget_old and not keys_are_in_a_file():
-            self.say("The old keys can now be taken out of CREDENTIALS_KEYS.")
+            self.info("The old keys can now be taken out of CREDENTIALS_KEYS.")

@@ -32,7 +32,7 @@ class Command(OperatorCommand):
         accounts = self.accounts(emails)
         if not emails:
             accounts = [one for one in accounts if one.state != Account.State.DISABLED_BY_PROVIDER]
-        self.say_if_there_is_none()
+        self.report_missing_accounts()
         results = self.check_all(accounts, verify)
         for result, account in zip(results, accounts, strict=True):
             record_command(f"Verified: {result.problem or 'works'}", account)

@@ -82,7 +82,7 @@ class Command(OperatorCommand):
 
         def report(trial: Trial) -> None:
             trials.append(trial)
-            self.say(f"[{next(done)}/{len(known)}] {trial.call.name}: {trial.result}")
+            self.info(f"[{next(done)}/{len(known)}] {trial.call.name}: {trial.result}")
 
         async def run() -> None:
             async with relay_of_accounts() as relay:

@@ -101,7 +101,7 @@ class Command(OperatorCommand):
         if rows or following is not None:
             self._print(rows, None if json else layout, with_head=True)
         else:
-            self.say("Nothing matches." if search.is_narrow else "The ledger has no request yet.")
+            self.info("Nothing matches." if search.is_narrow else "The ledger has no request yet.")
         while following is not None:
             time.sleep(POLL_SECONDS)
             self._print(list(following.ended()), None if json else layout)
@@ -135,7 +135,7 @@ class Command(OperatorCommand):
             for line in ([layout.head] if with_head else []) + list(layout.lines(_cells_of(rows))):
                 self.stdout.write(line)
             if with_head and layout.left_out:
-                self.say(layout.left_out)
+                self.info(layout.left_out)
         self.stdout.flush()
 
     # One

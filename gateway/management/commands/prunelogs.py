@@ -47,7 +47,7 @@ class Command(OperatorCommand):
             raise CommandError("Nothing was removed. In a script, say --yes.")
         removed = self._remove(before, old)
         if vacuum and connection.vendor == "sqlite":
-            self.say("Shrinking the file ...")
+            self.info("Shrinking the file ...")
             with connection.cursor() as cursor:
                 cursor.execute("VACUUM")
         self._report(removed, kept, "removed")
@@ -57,7 +57,7 @@ class Command(OperatorCommand):
         while step := prune_step(before):
             removed += step
             if removed % (20 * STEP_ROWS) == 0:
-                self.say(f"{removed:,} of {old:,}")
+                self.info(f"{removed:,} of {old:,}")
         return removed
 
     def _report(self, count: int, kept: int, what: str) -> None:

@@ -78,9 +78,9 @@ class Command(OperatorCommand):
             [{what: name, **one.as_json()} for name, one in totals.items()], since=begin
         ):
             return
-        self.say(f"Since {minute(begin)}:")
+        self.info(f"Since {minute(begin)}:")
         if not totals:
-            self.say("No request has ended since then. --since 30d looks further back.")
+            self.info("No request has ended since then. --since 30d looks further back.")
             return
         lines = [(name or "(none)", *_numbers(one)) for name, one in totals.items()]
         if len(totals) > 1:
@@ -95,9 +95,9 @@ class Command(OperatorCommand):
     def _print_sessions(self, sessions: list[usage.SessionUsage], begin: datetime) -> None:
         if self._is_for_programs([one.as_json() for one in sessions], since=begin):
             return
-        self.say(f"Since {minute(begin)}, the one used last first:")
+        self.info(f"Since {minute(begin)}, the one used last first:")
         if not sessions:
-            self.say("No client has named a session since then; Claude Code does.")
+            self.info("No client has named a session since then; Claude Code does.")
             return
         lines = [
             (
@@ -126,13 +126,13 @@ class Command(OperatorCommand):
         ):
             return
         if not found:
-            self.say_if_there_is_none()
+            self.report_missing_accounts()
             return
         for one in found:
             if one.action is not None:
-                self.say(f"{one.account.email}: {one.action.problem}. {manage(one.action.command)}")
+                self.info(f"{one.account.email}: {one.action.problem}. {manage(one.action.command)}")
         if all(pool.newest is None for one in found for pool in one.pools):
-            self.say(f"Nothing is known yet of what is left. To ask Google: {manage('refreshquota')}")
+            self.info(f"Nothing is known yet of what is left. To ask Google: {manage('refreshquota')}")
         layout = Layout(limits.COLUMNS, rows, names=2, whole=("QUOTA",), has_text=True)
         for line in (layout.head, *layout.lines(rows)):
             self.stdout.write(line)

@@ -58,7 +58,7 @@ class Command(OperatorCommand):
             return
         self.stdout.write(f"{file}: {path.stat().st_size:,} bytes, {what}")
         if not passphrase and keys_are_in_a_file():
-            self.say(
+            self.info(
                 "Keep a copy of the file credentials_keys in DATA_DIR, in another place: without it nobody "
                 "can use the accounts in this backup. With --keys it is in the backup, under a passphrase."
             )

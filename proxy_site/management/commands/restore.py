@@ -58,7 +58,7 @@ class Command(OperatorCommand):
         of = _of_when(restored.made_at)
         self.stdout.write(f"Restored{of}. Accounts: {restored.accounts:,}, requests: {restored.requests:,}")
         for note in restored.notes:
-            self.say(note)
+            self.info(note)
 
 
 def _of_when(made_at: str) -> str:
