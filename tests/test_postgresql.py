@@ -184,7 +184,7 @@ def test_two_servers_keep_one_ledger(
     assert sums == (len(asked), len(asked))
 
 
-def test_a_server_closes_only_the_rows_of_a_dead_one(
+def test_only_rows_of_expired_servers_are_closed(
     two_gateways: tuple[LiveGateway, LiveGateway], emulator: EmulatorServer, empty_database: str
 ) -> None:
     one, two = two_gateways

@@ -188,7 +188,7 @@ class OperatorCommand(GatewayCommand, ABC):
         return [known[email] for email in dict.fromkeys(wanted)]
 
     def report_missing_accounts(self) -> bool:
-        """True when there is no account; tells the operator how to add one."""
+        """True when there is no account; then prints how to add one."""
         if Account.objects.exists():
             return False
         self.info(f"There is no account yet. Add one: {manage('addaccount')}")

@@ -286,7 +286,7 @@ def test_a_refresh_takes_an_account_to_be_verified_out_of_use(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refresh_that_nobody_answers_leaves_the_state(
+def test_a_refresh_without_an_answer_leaves_the_state(
     ada: Account, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.OAUTH_TOKEN_URL = "http://127.0.0.1:9/token"

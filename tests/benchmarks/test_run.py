@@ -61,7 +61,7 @@ def test_it_leaves_no_process_behind(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_it_says_which_part_it_does_not_know() -> None:
+def test_an_unknown_part_is_named() -> None:
     finished = run_benchmarks("--only", "W9")
 
     assert finished.returncode == 2

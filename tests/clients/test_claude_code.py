@@ -81,7 +81,7 @@ def test_a_failed_tool_is_told_to_the_model(claude: ClaudeCode, google: Emulator
     assert "does not exist" in str(response["response"])
 
 
-def test_its_event_lines_tell_the_whole_story(claude: ClaudeCode, google: EmulatorServer) -> None:
+def test_its_event_lines_cover_the_whole_run(claude: ClaudeCode, google: EmulatorServer) -> None:
     run = claude.ask(
         'Write "line by line" into story.txt',
         *("--output-format", "stream-json", "--verbose"),

@@ -46,7 +46,7 @@ def turn(claude: ClaudeCode, number: int, model: str) -> Run:
     ],
     ids=lambda models: ", ".join(name.split("-")[0] for name in models),
 )
-def test_it_goes_on_through_every_switch_of_the_model(
+def test_it_continues_after_each_switch_of_the_model(
     claude: ClaudeCode, google: EmulatorServer, models: tuple[str, ...]
 ) -> None:
     for number, model in enumerate(models, 1):

@@ -171,7 +171,7 @@ FAILURES: dict[str, Failure] = {
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_in_a_tool_loop_nobody_notices_that(
+def test_a_tool_loop_continues_when(
     failure: str, two_accounts: EmulatorServer, start_client: StartClient
 ) -> None:
     here = start_client(two_accounts)
@@ -205,7 +205,7 @@ def failing_during_the_first_answer(state: EmulatorState, failure: Failure) -> I
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-def test_one_bad_moment_of_google_goes_unnoticed(
+def test_one_failure_of_google_is_retried(
     status: int, two_accounts: EmulatorServer, start_client: StartClient
 ) -> None:
     here = start_client(two_accounts)

@@ -172,7 +172,7 @@ tries = st.lists(
     tries, st.none() | moments, st.none() | st.floats(0, 200), st.booleans(), st.none() | st.floats(0, 200)
 )
 @settings(max_examples=300)
-def test_whatever_clocks_say_bars_stay_inside(
+def test_bars_stay_inside_whatever_the_clocks(
     found: list[tuple[float, float, float, str]],
     first_event: float | None,
     duration: float | None,

@@ -1,4 +1,4 @@
-"""Each package says what it imports of this project; that stays true."""
+"""Each package's docstring names what it imports of this project."""
 
 from __future__ import annotations
 

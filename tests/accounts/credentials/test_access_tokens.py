@@ -205,9 +205,7 @@ async def test_invalid_grant_puts_the_account_in_state_invalid(ada: Account, goo
     )
 
 
-async def test_somebody_who_signed_in_meanwhile_has_the_last_word(
-    ada: Account, google: EmulatorServer
-) -> None:
+async def test_a_sign_in_meanwhile_keeps_its_token(ada: Account, google: EmulatorServer) -> None:
     google.state.fault(INVALID_GRANT, Behaviour(stall_before_headers=0.3), method="token")
 
     async with tokens_of_a_process() as tokens:

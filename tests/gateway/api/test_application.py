@@ -100,7 +100,7 @@ async def test_a_model_says_when_it_came_out_and_who_answers(client: httpx.Async
 
 
 @pytest.mark.parametrize("name", ["gemini-9-pro", "my-own-model", "gemini-2.5-flash-preview-tts"])
-def test_a_model_nobody_told_us_of_has_the_epoch(name: str) -> None:
+def test_a_model_without_a_known_date_has_the_epoch(name: str) -> None:
     assert released_at(name).isoformat() == "1970-01-01T00:00:00+00:00"
 
 

@@ -175,9 +175,7 @@ async def test_without_an_account_any_name_is_counted_for() -> None:
         assert await count(client, a_body(model="anything")) > 0
 
 
-async def test_twenty_five_counts_at_once_ask_nobody(
-    client: httpx.AsyncClient, google: EmulatorServer
-) -> None:
+async def test_concurrent_counts_make_no_call(client: httpx.AsyncClient, google: EmulatorServer) -> None:
     received = google.state.log.received
 
     counts = await asyncio.gather(*[count(client, a_body()) for _ in range(25)])

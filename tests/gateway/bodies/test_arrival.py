@@ -292,7 +292,7 @@ async def test_a_body_that_trickles_is_refused_in_time() -> None:
     assert error.message == "The body took longer than 0.2 s."
 
 
-async def test_a_client_that_leaves_while_it_writes_is_nobody_to_answer() -> None:
+async def test_a_client_that_leaves_while_writing_gets_no_answer() -> None:
     messages: Iterator[dict[str, Any]] = iter(
         [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
     )

@@ -123,7 +123,7 @@ def test_two_sweeps_close_once() -> None:
     assert counts() == {"requests": 1, "interrupted": 1}
 
 
-def test_a_server_that_has_ended_is_not_dead() -> None:
+def test_a_server_that_has_ended_has_no_expired_lease() -> None:
     server = a_server(silent_for=61)
     instances.end(server)
 
@@ -172,7 +172,7 @@ def test_interrupted_requests_are_added_to_the_sums_of_their_hour() -> None:
     assert counts() == {"requests": 2, "interrupted": 1, "attempts": 1}
 
 
-# Who was taken for dead, and lives
+# Running servers whose lease has expired
 
 
 def test_a_write_renews_an_expired_lease() -> None:
@@ -184,7 +184,7 @@ def test_a_write_renews_an_expired_lease() -> None:
     assert ServerInstance.objects.get(pk=server).ended_at is None
 
 
-def test_a_touch_says_that_all_is_well() -> None:
+def test_a_touch_renews_the_lease() -> None:
     server = a_server(silent_for=59)
 
     instances.touch(server)

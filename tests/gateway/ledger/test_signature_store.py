@@ -118,7 +118,7 @@ async def test_only_what_the_client_cannot_carry_is_written() -> None:
     assert store.get("toolu_1") == store.get(key_of_text("signed words")) == SIGNED
 
 
-async def test_a_start_knows_the_newest(reads: list[list[str]]) -> None:
+async def test_a_start_loads_the_newest_signatures(reads: list[list[str]]) -> None:
     await in_database(table.store)({"toolu_1": SIGNED})
 
     async with a_store() as store:

@@ -189,7 +189,7 @@ def test_sums_are_corrected_also_for_another_last_account() -> None:
 
 
 def test_it_is_put_right_also_after_news_in_between() -> None:
-    """Its first content came when it had been taken for dead already."""
+    """Its first content arrives after its lease has expired."""
     instance_id, record = an_instance(), an_open_record()
     keep(record, instance_id=instance_id)
     expire_lease(instance_id)

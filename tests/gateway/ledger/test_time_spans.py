@@ -87,6 +87,6 @@ def test_any_other_text_is_none(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
 def test_a_moment_that_utc_does_not_have_is_none(text: str) -> None:
-    """Whoever compares it with rows of the database would fail."""
+    """A comparison with rows of the database would fail."""
     with pytest.raises(NotATime):
         parse_time(text, NOW)

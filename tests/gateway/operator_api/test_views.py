@@ -216,7 +216,7 @@ def test_a_lock_out_is_said_in_json(browser: Client) -> None:
     assert answer.headers["content-type"] == "application/json"
 
 
-def test_a_right_password_forgives_the_wrong_ones_before(browser: Client) -> None:
+def test_a_right_password_resets_the_count_of_wrong_ones(browser: Client) -> None:
     passwords.set_password(PASSWORD)
 
     typed = ["a", "b", "c", PASSWORD, "d", "e", "f", PASSWORD]
@@ -738,7 +738,9 @@ async def test_health_knows_the_session_of_the_pages(client: httpx.AsyncClient) 
     assert "ada@example.com" in response.text
 
 
-async def test_wrong_passwords_at_health_lock_nobody_out(client: httpx.AsyncClient, browser: Client) -> None:
+async def test_wrong_passwords_at_health_do_not_lock_the_login(
+    client: httpx.AsyncClient, browser: Client
+) -> None:
     await in_database(passwords.set_password)(PASSWORD)
     for number in range(6):
         await client.get("/health", headers=basic(f"guess {number}"))

@@ -377,7 +377,7 @@ async def test_who_has_waited_too_long_is_told_to_come_back(
     assert not any(isinstance(one, Exception) for one in answered)
 
 
-async def test_a_client_that_leaves_disturbs_nobody(workers: TranslationWorkers) -> None:
+async def test_a_client_that_hangs_up_affects_no_other(workers: TranslationWorkers) -> None:
     leaving = [asyncio.create_task(workers.run(jobs.what_is_kept, BODY, PARSER)) for _ in range(5)]
     await asyncio.sleep(0.01)
     for one in leaving:

@@ -106,7 +106,7 @@ BROKEN_SET_UP = CodeAssistFailed("loadCodeAssist: 400 odd", parse_error(400, b"{
         (EmptyAnswer("SOMETHING_NEW"), 502, None, "answered with nothing (SOMETHING_NEW)"),
     ],
 )
-def test_a_failure_as_the_client_hears_it(
+def test_each_failure_has_its_error_for_the_client(
     error: Exception, status: int, should_retry: bool | None, words: str
 ) -> None:
     heard = failure_of(error).as_error(ADA)

@@ -483,7 +483,7 @@ async def test_without_capacity_nobody_waits_for_the_busy_ones(
     assert tried(google) == [ADA]
 
 
-async def test_a_passing_failure_does_not_become_somebody_elses_limit(
+async def test_a_transient_failure_is_not_reported_as_a_limit(
     client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     google.state.fault("quota_exhausted", account=ADA, times=None)

@@ -462,7 +462,7 @@ def system_of(entry: Entry) -> str:
 
 
 @pytest.mark.parametrize("model", ["claude-sonnet-4-6", "gemini-3-flash"])
-async def test_where_no_model_searches_the_client_hears_so_first_and_the_model_too(
+async def test_without_a_search_model_client_and_model_are_informed(
     model: str, google: EmulatorServer
 ) -> None:
     google.state.set_web_search_models()
@@ -712,7 +712,7 @@ async def test_a_search_that_fails_is_told_and_the_model_that_was_named_goes_on(
     assert CANNOT_SEARCH in str(last["request"]["systemInstruction"])
 
 
-async def test_the_books_say_what_became_of_a_search_that_broke_off(google: EmulatorServer) -> None:
+async def test_the_ledger_records_a_search_that_broke_off(google: EmulatorServer) -> None:
     google.state.pace = pace(chunk_delay=0.05)  # the beginning is there before the end is known
     google.state.fault(error_mid_stream(2), model=SEARCHER, times=None)
 

@@ -88,7 +88,7 @@ def test_the_form_refuses_a_cycle_and_shows_it() -> None:
         ModelRoute(client_name="b", fallback="a").full_clean()
 
 
-def test_a_running_server_hears_of_routes_that_are_deleted_together(admin_client: Client) -> None:
+def test_a_running_server_drops_routes_deleted_together(admin_client: Client) -> None:
     routes = [ModelRoute.objects.create(client_name=name, upstream_model="gone") for name in "ab"]
     before = Revision.current()
 

@@ -152,7 +152,7 @@ async def test_each_call_is_judged(
 
 
 @SHAPES
-async def test_a_reply_without_calls_asks_nobody(
+async def test_a_reply_without_calls_needs_no_judge(
     stream: bool, checks_are_on: None, client: httpx.AsyncClient, google: EmulatorServer
 ) -> None:
     google.state.reply("Good morning.")

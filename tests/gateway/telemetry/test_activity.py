@@ -1,4 +1,4 @@
-"""What those who watch are told, through the real channel layer."""
+"""Activity events for listeners, through the real channel layer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def until_heard(source: Activity) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_nothing_is_gathered_while_nobody_listens(source: Activity) -> None:
+async def test_without_listeners_nothing_is_collected(source: Activity) -> None:
     source.publish("log", {"message": "into the void"})
 
     async with Listener() as listener:
@@ -103,7 +103,7 @@ async def test_a_listener_that_does_not_read_sees_the_gap(
     assert after == 131
 
 
-async def test_each_listener_hears_everything(source: Activity) -> None:
+async def test_each_listener_gets_all_events(source: Activity) -> None:
     async with Listener() as one, Listener() as other:
         await until_heard(source)
         source.publish("log", {"message": "for all"})
@@ -119,7 +119,7 @@ async def test_it_may_be_told_from_another_thread(source: Activity) -> None:
         assert "from afar" in (await next_batch(listener)).events
 
 
-async def test_after_a_listener_has_gone_it_falls_silent(
+async def test_without_a_listener_nothing_is_published(
     source: Activity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activity, "LISTENER_SECONDS", 0.1)

@@ -286,7 +286,7 @@ def test_errors_of_the_machine_keep_their_message(error: Exception, in_a_request
     assert "in a_failure" in shown
 
 
-def test_outside_of_requests_every_error_speaks() -> None:
+def test_errors_outside_of_requests_keep_their_messages() -> None:
     assert PLAIN.format(a_failure(ValueError("a bad setting"))).endswith("ValueError: a bad setting")
 
 
@@ -334,7 +334,7 @@ def test_warnings_and_errors_go_to_standard_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_json_goes_the_same_ways(tmp_path: Path) -> None:
+def test_json_lines_go_to_the_same_streams(tmp_path: Path) -> None:
     out, err = spoken(tmp_path, LOG_FORMAT="json")
 
     assert [orjson.loads(line)["message"] for line in out] == ["it is info"]

@@ -44,7 +44,7 @@ def test_each_has_one_line_a_minute() -> None:
     assert later == ""
 
 
-def test_a_crowd_has_ten_lines_a_minute_and_takes_no_memory() -> None:
+def test_many_networks_share_ten_lines_a_minute() -> None:
     clock = Clock()
     budget = Budget(clock)
 

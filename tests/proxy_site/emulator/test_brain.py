@@ -52,7 +52,7 @@ def test_an_answer_is_as_long_as_asked(asked: str, least: int, most: int) -> Non
     assert least <= len(said.split()) <= most
 
 
-def test_it_hears_the_person_and_not_the_reminders_around() -> None:
+def test_it_answers_the_typed_text_without_reminders() -> None:
     parts = answer(request(user(text(REMINDER), text("Good morning"), text(REMINDER))), CLAUDE)
 
     assert calls_in(parts) == []

@@ -287,7 +287,7 @@ def test_a_refused_request_costs_no_quota(google: EmulatorServer, http: httpx.Cl
     assert google.state.quota(ADA, "claude").used == 0
 
 
-def test_the_others_are_not_asked_when_one_runs_dry(google: EmulatorServer, http: httpx.Client) -> None:
+def test_an_empty_pool_of_one_account_leaves_the_others(google: EmulatorServer, http: httpx.Client) -> None:
     google.state.set_quota(ADA, "claude", remaining=0)
     linus, _ = google.state.issue_access_token("linus@example.com")
     request = changed(a_text_request(), "project", "emulator-project-linus")

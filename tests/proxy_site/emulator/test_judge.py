@@ -77,7 +77,7 @@ def test_it_answers_through_the_function_that_has_to_be_called() -> None:
     assert len(part["functionCall"]["args"]["decisions"]) == 2
 
 
-def test_it_says_the_same_each_time() -> None:
+def test_it_is_deterministic() -> None:
     assert answer(a_check(), MODELS[GEMINI]) == answer(a_check(), MODELS[GEMINI])
 
 

@@ -30,7 +30,7 @@ def test_one_click_verifies_the_account(google: EmulatorServer, http: httpx.Clie
     assert "<form" not in http.get(link).text
 
 
-def test_an_account_that_nobody_has_is_not_found(google: EmulatorServer, http: httpx.Client) -> None:
+def test_an_unknown_account_is_not_found(google: EmulatorServer, http: httpx.Client) -> None:
     for email in ("", "nobody@example.com", "<script>"):
         assert http.get(verification_url(google.url, email)).status_code == 404
         assert http.post(verification_url(google.url, email)).status_code == 404

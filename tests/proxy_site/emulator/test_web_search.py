@@ -228,7 +228,7 @@ def test_pages_are_not_fetched_through_a_redirect(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("id_", ["AUZIYQ!", "nonsense", "AUZIYQ_w"])
-def test_a_redirect_nobody_gave_leads_nowhere(id_: str, google: EmulatorServer) -> None:
+def test_an_unknown_redirect_is_not_found(id_: str, google: EmulatorServer) -> None:
     assert httpx.head(f"{google.url}/grounding-api-redirect/{id_}").status_code == 404
 
 

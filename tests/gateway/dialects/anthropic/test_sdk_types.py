@@ -60,7 +60,7 @@ NO_REQUIREMENT = {
     "ToolTextEditor*Param.type": "the same",
     "*ComputerUse*Param.type": "the same",
 }
-NEWER_KINDS = "newer kinds come without notice, and one that is not known is passed over or told in words"
+NEWER_KINDS = "newer kinds come without notice, and an unknown one is ignored or described in words"
 NEWER_WORDS = "newer words come with newer models; a 400 makes Claude Code send everything six times"
 SERVERS_WORDS = "said by Anthropic's servers, which say new ones without notice"
 OPEN = {

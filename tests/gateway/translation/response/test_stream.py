@@ -327,7 +327,7 @@ def test_an_answer_that_is_not_wrapped_is_understood() -> None:
         {"usageMetadata": "much", "promptFeedback": "bad", "responseId": 5},
     ],
 )
-def test_what_makes_no_sense_is_passed_over(response: Any) -> None:
+def test_malformed_parts_are_ignored(response: Any) -> None:
     events = events_of(a_stream(), {"response": response}, {"response": None}, a_chunk({"text": "x"}))
 
     assert as_the_sdk_reads(events)["content"] == [a_block("text", "x")]

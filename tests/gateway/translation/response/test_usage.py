@@ -55,5 +55,5 @@ def test_usage_that_runs_backwards_is_still_no_less_than_nothing() -> None:
 
 
 @pytest.mark.parametrize("odd", ["many", 1.5, None, [1]])
-def test_what_is_no_number_is_passed_over(odd: Any) -> None:
+def test_a_count_that_is_no_number_is_ignored(odd: Any) -> None:
     assert usage_after({"promptTokenCount": odd}).input_tokens == 7
