@@ -91,7 +91,7 @@ def authorization_url(*, state: str, code_verifier: str, redirect_uri: str, logi
 
 
 def code_form(*, code: str, code_verifier: str, redirect_uri: str) -> dict[str, str]:
-    """What the token endpoint is sent for a code."""
+    """The form fields of a code for the token endpoint."""
     body = WebApplicationClient(settings.OAUTH_CLIENT_ID).prepare_request_body(
         code=code,
         code_verifier=code_verifier,

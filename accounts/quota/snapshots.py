@@ -67,7 +67,7 @@ def forget_old_quotas() -> int:
 
 
 class _Newest(NamedTuple):
-    """What a QuotaForecast says beside the quota's names."""
+    """The values of a QuotaForecast, without the names of the quota."""
 
     remaining_fraction: float | None
     reset_at: datetime | None

@@ -143,7 +143,7 @@ class GatewayRequest(WebRequest):
     drained: asyncio.Future[None] | None = None
     _mailbox: Mailbox | None = None
     _pieces = _piece_bytes = 0
-    """Of the body."""
+    """Counts of the body's pieces and of their bytes."""
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802  # Twisted's name
         self.content: io.BytesIO = io.BytesIO()  # Twisted would put more than 100 kB into a temporary file
@@ -300,7 +300,7 @@ class WebSocket(WebSocketProtocol):
             self.sendFrame(opcode=1, payload=content.encode())
 
     def serverClose(self, code: int | None = None) -> None:  # noqa: N802
-        """With any code; Autobahn lets an application say 1000 and private ones only."""
+        """Close with any code; Autobahn allows applications only 1000 and private codes."""
         self.sendCloseFrame(code=code or 1000)
 
 

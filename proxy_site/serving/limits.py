@@ -22,7 +22,7 @@ LINGER_SECONDS = 5.0
 IDLE_SECONDS = 60
 """How long a connection may be open without a request."""
 LARGEST_WEBSOCKET_MESSAGE = 4 * 1024
-"""Of a page; those to it may be larger."""
+"""The limit of a message from a page, in bytes; messages to it may be larger."""
 UNREADABLE = "This is not a readable HTTP/1.1 request, or its headers are too large, or its chunks too small."
 
 
