@@ -176,7 +176,7 @@ def line(
 def round_steps(top: float, most: int = 4, *, whole: bool = True) -> list[float]:
     """Return the round numbers of an axis from 0 to `top` or just above it: 1, 2 or 5 times a power of ten
     apart, `most` of them beside the zero. `whole`: nothing between whole numbers."""
-    if top <= 0:
+    if top / most <= 0:
         return [0.0, 1.0]
     power = 10.0 ** floor(log10(top / most))
     step = next(factor * power for factor in STEPS if factor * power * most >= top * (1 - 1e-9))

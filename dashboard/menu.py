@@ -23,6 +23,8 @@ class Entry:
 
 MENU: tuple[Entry, ...] = (
     Entry("Overview", "overview", "o", "monitoring"),
+    Entry("Models", "models", "m", "alt_route"),
+    Entry("Usage", "usage", "u", "bar_chart"),
     Entry("Settings", "settings", "s", "tune"),
     Entry("System", "system", "y", "vital_signs"),
 )

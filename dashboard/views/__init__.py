@@ -1,4 +1,4 @@
 """One file a page: reads what it shows, in a bounded number of queries, and renders its template.
 
-Imports accounts, attention, gateway, pages, presets and status_line.
+Imports account_pools, accounts, attention, gateway, model_rows, pages, presets, spans and status_line.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,12 @@ from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Account, ClientProblem
-from accounts.quota.pools import is_in_use, pools_of
+from accounts.models import ClientProblem
 from accounts.status.required_action import required_action
 from dashboard import attention
+from dashboard.account_pools import read_account_pools
 from dashboard.pages import operator_page, render_page
+from dashboard.spans import SPANS, span_of
 from dashboard.status_line import FamilyStatus, status_of_families
 from gateway.ledger import search, usage
 from gateway.ledger.record import HUNG_UP
@@ -28,36 +28,22 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+    from accounts.models import Account
     from accounts.quota.pools import QuotaPool
+    from dashboard.account_pools import AccountPools
     from dashboard.attention import Notice
 
-SPANS = {
-    "1h": timedelta(hours=1),
-    "6h": timedelta(hours=6),
-    "24h": timedelta(days=1),
-    "7d": timedelta(days=7),
-    "30d": timedelta(days=30),
-}
 DEFAULT_SPAN = "24h"
 NEWEST = 8
 MOST_QUOTAS = 8
 RECENT = timedelta(minutes=5)
 
 
-@dataclass(frozen=True, slots=True)
-class AccountPools:
-    account: Account
-    pools: list[QuotaPool]
-    """Those that requests use now."""
-
-
 @operator_page
 def overview(request: HttpRequest) -> HttpResponse:
-    span = request.GET.get("span", DEFAULT_SPAN)
-    if span not in SPANS:
-        span = DEFAULT_SPAN
+    span = span_of(request, DEFAULT_SPAN)
     now = timezone.now()
-    accounts = _accounts()
+    accounts = read_account_pools()
     families = status_of_families((one.account.is_usable, one.pools) for one in accounts)
     context = {
         "span": span,
@@ -70,15 +56,6 @@ def overview(request: HttpRequest) -> HttpResponse:
         **_in_flight(),
     }
     return render_page(request, "overview.html", context)
-
-
-def _accounts() -> list[AccountPools]:
-    accounts = list(Account.objects.all())
-    pools = pools_of([account.pk for account in accounts])
-    return [
-        AccountPools(account, [pool for pool in pools[account.pk] if is_in_use(pool.header_mode, pool.name)])
-        for account in accounts
-    ]
 
 
 def _notices(accounts: list[AccountPools], families: list[FamilyStatus], now: datetime) -> list[Notice]:

@@ -1,0 +1,28 @@
+"""Accounts with the quota pools that requests use now, as several pages show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from accounts.models import Account
+from accounts.quota.pools import is_in_use, pools_of
+
+if TYPE_CHECKING:
+    from accounts.quota.pools import QuotaPool
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPools:
+    account: Account
+    pools: list[QuotaPool]
+
+
+def read_account_pools() -> list[AccountPools]:
+    """All accounts, in the order of their priority."""
+    accounts = list(Account.objects.all())
+    pools = pools_of([account.pk for account in accounts])
+    return [
+        AccountPools(account, [pool for pool in pools[account.pk] if is_in_use(pool.header_mode, pool.name)])
+        for account in accounts
+    ]

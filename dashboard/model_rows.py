@@ -1,0 +1,100 @@
+"""Rows of the page of models: a name, what answers, its fallbacks, and what is left of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.routing import resolution
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from accounts.quota.pools import QuotaPool
+    from gateway.routing.routes import Routes
+
+ASKED_BY_CLAUDE_CODE = ("opus", "sonnet", "haiku")
+"""The kinds that Claude Code offers by name, and asks for in some version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a model's quota over the usable accounts. `share` is the mean of those that are known,
+    None when none is."""
+
+    share: float | None
+    available: int
+    accounts: int
+    back_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    name: str
+    answered_by: str
+    """An upstream id; the name itself when nothing offered fits it."""
+    fallbacks: Sequence[str]
+    is_offered: bool
+    is_routed: bool
+    """The operator has mapped the name."""
+    is_pinned: bool
+    is_hidden: bool
+    left: Left
+    requests: int
+    """Those that the model answered within the span of the page."""
+
+
+def model_rows(
+    offered: Collection[str],
+    routes: Routes,
+    accounts: Iterable[Sequence[QuotaPool]],
+    requests: Mapping[str, int],
+) -> list[ModelRow]:
+    """`accounts`: of each usable one the quota pools that requests use. Claude Code's names come first, then
+    pinned ones."""
+    pools = list(accounts)
+    listed = [
+        name for name in {*resolution.visible(offered), *routes.by_name} if name not in ASKED_BY_CLAUDE_CODE
+    ]
+    listed.sort(key=lambda name: (not routes.route(name).pinned, routes.route(name).hidden, name))
+    names = [*ASKED_BY_CLAUDE_CODE, *listed]
+    return [_row(name, offered, routes, pools, requests) for name in names]
+
+
+def _row(
+    name: str,
+    offered: Collection[str],
+    routes: Routes,
+    accounts: list[Sequence[QuotaPool]],
+    requests: Mapping[str, int],
+) -> ModelRow:
+    route = routes.route(name)
+    model_id = route.upstream_model or resolution.resolve(name, offered, thinking=None)
+    fallbacks = routes.fallback_chain(name, model_id, offered) or resolution.fallback_chain(
+        model_id, offered, thinking=None
+    )
+    return ModelRow(
+        name=name,
+        answered_by=model_id,
+        fallbacks=fallbacks,
+        is_offered=model_id in offered,
+        is_routed=bool(route.upstream_model or route.fallback),
+        is_pinned=route.pinned,
+        is_hidden=route.hidden,
+        left=_left(model_id, accounts),
+        requests=requests.get(model_id, 0),
+    )
+
+
+def _left(model_id: str, accounts: list[Sequence[QuotaPool]]) -> Left:
+    own = [pool for pools in accounts for pool in pools if model_id in pool.models]
+    known = [pool.remaining_fraction for pool in own if pool.remaining_fraction is not None]
+    available = sum(not pool.is_empty for pool in own)
+    returns = [pool.back_at for pool in own if pool.is_empty and pool.back_at is not None]
+    return Left(
+        share=sum(known) / len(known) if known else None,
+        available=available,
+        accounts=len(own),
+        back_at=min(returns, default=None) if not available else None,
+    )

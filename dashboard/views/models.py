@@ -1,0 +1,99 @@
+"""`/models`: each name, the model that answers, what is left of it; pin, hide and map."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponseRedirect
+from django.utils import timezone
+
+from accounts.operators import audit
+from dashboard.account_pools import read_account_pools
+from dashboard.model_rows import model_rows
+from dashboard.pages import operator_page, render_page
+from gateway.ledger import usage
+from gateway.models import ModelRoute, read_routes
+from gateway.service import running_gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from django.http import HttpRequest, HttpResponse
+
+SPAN = timedelta(days=7)
+
+
+class RouteForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    class Meta:
+        model = ModelRoute
+        fields = ("client_name", "upstream_model", "fallback")
+
+
+@operator_page
+def models(request: HttpRequest) -> HttpResponse:
+    form = RouteForm()
+    if request.method == "POST":
+        form = _changed(request)
+        if not form.errors:
+            return HttpResponseRedirect(request.path)
+    offered = _offered()
+    # From a whole hour on, which spares the queries for a part of one.
+    since = timezone.now().replace(minute=0, second=0, microsecond=0) - SPAN
+    used = usage.totals_by("model", since)
+    accounts = [one.pools for one in read_account_pools() if one.account.is_usable]
+    context = {
+        "rows": model_rows(
+            offered, read_routes(), accounts, {name: total.requests for name, total in used.items()}
+        ),
+        "offered": sorted(offered),
+        "form": form,
+    }
+    return render_page(request, "models.html", context, status=400 if form.errors else 200)
+
+
+def _offered() -> Collection[str]:
+    gateway = running_gateway()
+    return gateway.accounts.offered_models() if gateway is not None else ()
+
+
+def _changed(request: HttpRequest) -> RouteForm:
+    """The form after what it asks for was done; with errors when it could not be."""
+    name = request.POST.get("client_name", "").strip()
+    route = ModelRoute.objects.filter(client_name=name).first() or ModelRoute(client_name=name)
+    act = request.POST.get("act", "map")
+    if act == "map":
+        form = RouteForm(request.POST, instance=route)
+        if form.is_valid():
+            target = route.upstream_model or "the default"
+            _store(request, form.save(commit=False), f"Mapped {name} to {target}")
+        return form
+    form = RouteForm()
+    if act in {"pin", "unpin"}:
+        route.pinned = act == "pin"
+    elif act in {"hide", "show"}:
+        route.hidden = act == "hide"
+    else:
+        route.upstream_model = route.fallback = ""
+    try:
+        route.full_clean(validate_unique=False)
+    except ValidationError as error:
+        messages.error(request, f"{name[:100]}: {' '.join(error.messages)}")
+    else:
+        _store(request, route, f"{act.capitalize()}: {name}")
+    return form
+
+
+def _store(request: HttpRequest, route: ModelRoute, what: str) -> None:
+    """Save the route, or delete one that says nothing any more."""
+    if route.upstream_model or route.fallback or route.hidden or route.pinned:
+        route.save()
+        audit.record(request.user, what, route)
+    else:
+        audit.record(request.user, what)
+        if route.pk:
+            route.delete()
+    messages.success(request, f"{what}.")

@@ -1,0 +1,125 @@
+"""`/usage`: who or what has used how much, by model, account, client or session; as CSV, too."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.http import HttpResponse
+from django.utils import timezone
+
+from dashboard.pages import operator_page, render_page
+from dashboard.spans import SPANS, span_of
+from gateway.ledger import usage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.http import HttpRequest
+
+    from gateway.ledger.usage import SessionUsage, Totals
+
+BY = (*usage.DIMENSIONS, "session")
+DEFAULT_BY = "client"
+ROWS_SHOWN = 200
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a text begins that spreadsheets run as a formula."""
+COLUMNS = ("name", "requests", "failed", "hung_up", "input_tokens", "cached_tokens", "output_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """`name` is empty for requests without one: no account was asked, or no session was sent."""
+
+    name: str
+    requests: int
+    failed: int
+    hung_up: int
+    input_tokens: int
+    """All input, the cached part included."""
+    cached_tokens: int
+    output_tokens: int
+    mean_first_event_seconds: float | None = None
+    client: str = ""
+
+    @property
+    def failed_share(self) -> float | None:
+        return self.failed / self.requests if self.requests else None
+
+    @property
+    def cached_share(self) -> float | None:
+        return self.cached_tokens / self.input_tokens if self.input_tokens else None
+
+
+@operator_page
+def usage_page(request: HttpRequest) -> HttpResponse:
+    by = request.GET.get("by", DEFAULT_BY)
+    by = by if by in BY else DEFAULT_BY
+    span = span_of(request, "7d" if by != "session" else "24h")
+    rows = usage_rows(by, timezone.now() - SPANS[span])
+    if request.GET.get("format") == "csv":
+        return _as_csv(rows, f"usage-by-{by}-{span}.csv")
+    context = {
+        "by": by,
+        "dimensions": BY,
+        "span": span,
+        "spans": list(SPANS),
+        "rows": rows[:ROWS_SHOWN],
+        "left_out": max(0, len(rows) - ROWS_SHOWN),
+        "most": max((row.requests for row in rows), default=0),
+    }
+    return render_page(request, "usage.html", context)
+
+
+def usage_rows(by: str, since: datetime) -> list[UsageRow]:
+    """The most requests first. `by` is one of BY."""
+    if by == "session":
+        rows = [_of_session(one) for one in usage.sessions(since)]
+    else:
+        rows = [_of_total(name, total) for name, total in usage.totals_by(by, since).items()]
+    return sorted(rows, key=lambda row: -row.requests)
+
+
+def _of_total(name: str, total: Totals) -> UsageRow:
+    tokens = total.tokens
+    return UsageRow(
+        name=name,
+        requests=total.requests,
+        failed=total.failed,
+        hung_up=total.hung_up,
+        input_tokens=tokens.all_input,
+        cached_tokens=total.cache_read_tokens,
+        output_tokens=total.output_tokens,
+        mean_first_event_seconds=total.mean_first_event_seconds,
+    )
+
+
+def _of_session(session: SessionUsage) -> UsageRow:
+    return UsageRow(
+        name=session.session_id,
+        requests=session.requests,
+        failed=session.failed,
+        hung_up=session.hung_up,
+        input_tokens=session.input_tokens + session.cache_read_tokens,
+        cached_tokens=session.cache_read_tokens,
+        output_tokens=session.output_tokens,
+        client=session.client,
+    )
+
+
+def _as_csv(rows: list[UsageRow], file_name: str) -> HttpResponse:
+    response = HttpResponse(
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
+    )
+    writer = csv.writer(response)
+    writer.writerow(COLUMNS)
+    writer.writerows([_harmless(getattr(row, column)) for column in COLUMNS] for row in rows)
+    return response
+
+
+def _harmless(value: object) -> object:
+    """A text that a spreadsheet would run as a formula, with an apostrophe before it (owasp.org, CSV
+    Injection)."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

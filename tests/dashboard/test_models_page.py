@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from django.contrib.admin.models import LogEntry
+
+from accounts.quota.pools import QuotaPool
+from dashboard.model_rows import ModelRow, model_rows
+from gateway.models import ModelRoute
+from gateway.routing.routes import Route, Routes
+
+if TYPE_CHECKING:
+    from django.test import Client
+    from pytest_django.fixtures import DjangoAssertNumQueries
+
+OFFERED = ["claude-opus-4-6-thinking", "claude-sonnet-4-6", "gemini-3-flash", "gemini-3-pro-high"]
+SOON = datetime.now(UTC) + timedelta(hours=1)
+
+
+def rows_by_name(routes: dict[str, Route], *accounts: list[QuotaPool]) -> dict[str, ModelRow]:
+    return {row.name: row for row in model_rows(OFFERED, Routes(routes), accounts, {"gemini-3-flash": 7})}
+
+
+def test_the_first_row_says_what_answers_opus() -> None:
+    first = model_rows(OFFERED, Routes(), [], {})[0]
+    assert (first.name, first.answered_by, first.is_offered) == ("opus", "claude-opus-4-6-thinking", True)
+    assert first.fallbacks[0] == "gemini-3-pro-high"
+
+
+def test_a_mapped_name_is_answered_by_its_model() -> None:
+    row = rows_by_name({"haiku": Route("gemini-3-flash", pinned=True)})["haiku"]
+    assert (row.answered_by, row.is_routed, row.is_pinned, row.requests) == ("gemini-3-flash", True, True, 7)
+
+
+def test_a_model_nobody_offers_is_marked() -> None:
+    assert not rows_by_name({"old": Route("claude-2")})["old"].is_offered
+
+
+def test_what_is_left_is_the_mean_of_known_accounts() -> None:
+    pools = [
+        [QuotaPool("Claude, GPT", "antigravity", ("claude-sonnet-4-6",), refused_until=SOON)],
+        [QuotaPool("Claude, GPT", "antigravity", ("claude-sonnet-4-6",))],
+    ]
+    left = rows_by_name({}, *pools)["claude-sonnet-4-6"].left
+    assert (left.share, left.available, left.accounts, left.back_at) == (0.0, 1, 2, None)
+    left = rows_by_name({}, pools[0])["claude-sonnet-4-6"].left
+    assert (left.available, left.back_at) == (0, SOON)
+
+
+def test_an_unknown_quota_has_no_share() -> None:
+    assert rows_by_name({})["claude-sonnet-4-6"].left.share is None
+
+
+def act(operator: Client, name: str, act: str, **fields: str) -> str:
+    data = {"client_name": name, "act": act, **fields}
+    return operator.post("/models", data, follow=True).content.decode()
+
+
+@pytest.mark.parametrize(("there", "back", "field"), [("pin", "unpin", "pinned"), ("hide", "show", "hidden")])
+def test_a_name_is_marked_and_unmarked(operator: Client, there: str, back: str, field: str) -> None:
+    act(operator, "opus", there)
+    assert ModelRoute.objects.get(client_name="opus").__dict__[field] is True
+    act(operator, "opus", back)
+    assert not ModelRoute.objects.exists()
+    assert LogEntry.objects.count() == 2
+
+
+def test_a_name_is_mapped_and_unmapped(operator: Client) -> None:
+    page = act(operator, "opus", "map", upstream_model="gemini-3-pro-high", fallback="claude-sonnet-4-6")
+    assert "Mapped opus to gemini-3-pro-high." in page
+    assert ModelRoute.objects.get().fallback == "claude-sonnet-4-6"
+    act(operator, "opus", "unmap")
+    assert not ModelRoute.objects.exists()
+
+
+def test_fallbacks_in_a_cycle_are_refused_beside_the_form(operator: Client) -> None:
+    ModelRoute.objects.create(client_name="b", fallback="a")
+    assert "These fallbacks form a cycle" in act(operator, "a", "map", fallback="b")
+
+
+def test_a_hostile_name_stays_text(operator: Client) -> None:
+    page = act(operator, '"><script>alert(1)</script>', "pin")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+@pytest.mark.parametrize("name", ["", "x" * 201])
+def test_a_name_that_cannot_be_stored_is_refused(operator: Client, name: str) -> None:
+    act(operator, name, "pin")
+    act(operator, name, "map", upstream_model="gemini-3-flash")
+    assert not ModelRoute.objects.exists()
+
+
+def test_few_queries_make_the_page(
+    operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_max_num_queries(8):
+        operator.get("/models")

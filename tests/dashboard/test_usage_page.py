@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+from django.utils import timezone
+
+from gateway.models import HourlyUsage, RequestLog
+
+if TYPE_CHECKING:
+    from django.test import Client
+    from pytest_django.fixtures import DjangoAssertNumQueries
+
+
+@pytest.fixture
+def used(db: None) -> None:
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    for client, requests in (("alice", 30), ("=cmd|'/c calc'!A1", 20), ("<b>bob</b>", 10)):
+        HourlyUsage.objects.create(
+            hour=hour, model="claude-sonnet-4-6", account="ada@example.com", client=client,
+            requests=requests, failed=1, input_tokens=100, cache_read_tokens=900, output_tokens=50,
+        )  # fmt: skip
+    RequestLog.objects.create(
+        id=1, instance_id=1, request_id="req_1", started_at=timezone.now(), client="alice",
+        session_id="3f1c", input_tokens=10, cache_read_tokens=30, duration_seconds=1.0, status=200,
+    )  # fmt: skip
+
+
+def test_the_largest_user_comes_first(operator: Client, used: None) -> None:
+    page = operator.get("/usage").content.decode()
+    assert page.index("alice") < page.index("bob")
+    assert "&lt;b&gt;bob&lt;/b&gt;" in page
+    assert "90\N{NO-BREAK SPACE}%" in page
+
+
+@pytest.mark.parametrize("by", ["model", "account", "client", "session"])
+def test_each_dimension_has_a_table(operator: Client, used: None, by: str) -> None:
+    page = operator.get("/usage", {"by": by, "span": "24h"}).content.decode()
+    names = {"model": "claude-sonnet-4-6", "account": "ada@example.com", "client": "alice", "session": "3f1c"}
+    assert names[by] in page
+
+
+def test_csv_runs_no_formula(operator: Client, used: None) -> None:
+    answer = operator.get("/usage", {"by": "client", "format": "csv"})
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+    assert [row["name"] for row in rows] == ["alice", "'=cmd|'/c calc'!A1", "<b>bob</b>"]
+    assert rows[0]["input_tokens"] == "1000"
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+
+
+@pytest.mark.parametrize("query", [{"by": "<script>"}, {"span": "9y"}, {"by": "password", "span": "-1"}])
+def test_unknown_values_mean_the_default(operator: Client, query: dict[str, str]) -> None:
+    page = operator.get("/usage", query).content.decode()
+    assert "Usage by client" in page
+    assert "<script>" not in page
+
+
+def test_few_queries_make_the_page(
+    operator: Client, used: None, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for by in ("client", "session"):
+        with django_assert_max_num_queries(7):
+            operator.get("/usage", {"by": by})
