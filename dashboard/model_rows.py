@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.routing import resolution
+from gateway.routing.upstream_model import upstream_model
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from accounts.quota.pools import QuotaPool
     from gateway.routing.routes import Routes
+    from gateway.routing.upstream_model import HeaderMode
 
 ASKED_BY_CLAUDE_CODE = ("opus", "sonnet", "haiku")
 """The kinds that Claude Code offers by name, and asks for in some version."""
@@ -50,6 +52,7 @@ def model_rows(
     routes: Routes,
     accounts: Iterable[Sequence[QuotaPool]],
     requests: Mapping[str, int],
+    header_mode: HeaderMode,
 ) -> list[ModelRow]:
     """`accounts`: of each usable one the quota pools that requests use. Claude Code's names come first, then
     pinned ones."""
@@ -59,7 +62,7 @@ def model_rows(
     ]
     listed.sort(key=lambda name: (not routes.route(name).pinned, routes.route(name).hidden, name))
     names = [*ASKED_BY_CLAUDE_CODE, *listed]
-    return [_row(name, offered, routes, pools, requests) for name in names]
+    return [_row(name, offered, routes, pools, requests, header_mode) for name in names]
 
 
 def _row(
@@ -68,6 +71,7 @@ def _row(
     routes: Routes,
     accounts: list[Sequence[QuotaPool]],
     requests: Mapping[str, int],
+    header_mode: HeaderMode,
 ) -> ModelRow:
     route = routes.route(name)
     model_id = route.upstream_model or resolution.resolve(name, offered, thinking=None)
@@ -82,13 +86,15 @@ def _row(
         is_routed=bool(route.upstream_model or route.fallback),
         is_pinned=route.pinned,
         is_hidden=route.hidden,
-        left=_left(model_id, accounts),
+        left=_left(model_id, header_mode, accounts),
         requests=requests.get(model_id, 0),
     )
 
 
-def _left(model_id: str, accounts: list[Sequence[QuotaPool]]) -> Left:
-    own = [pool for pools in accounts for pool in pools if model_id in pool.models]
+def _left(model_id: str, header_mode: HeaderMode, accounts: list[Sequence[QuotaPool]]) -> Left:
+    # In header mode cli a quota has the name that is sent.
+    ids = {model_id, upstream_model(model_id, header_mode=header_mode).sent_id}
+    own = [pool for pools in accounts for pool in pools if not ids.isdisjoint(pool.models)]
     known = [pool.remaining_fraction for pool in own if pool.remaining_fraction is not None]
     available = sum(not pool.is_empty for pool in own)
     returns = [pool.back_at for pool in own if pool.is_empty and pool.back_at is not None]

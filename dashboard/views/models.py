@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpResponseRedirect
 from django.utils import timezone
 
+from accounts.live_settings import live
 from accounts.operators import audit
 from dashboard.account_pools import read_account_pools
 from dashboard.model_rows import model_rows
@@ -47,7 +48,11 @@ def models(request: HttpRequest) -> HttpResponse:
     accounts = [one.pools for one in read_account_pools() if one.account.is_usable]
     context = {
         "rows": model_rows(
-            offered, read_routes(), accounts, {name: total.requests for name, total in used.items()}
+            offered,
+            read_routes(),
+            accounts,
+            {name: total.requests for name, total in used.items()},
+            header_mode=live("GEMINI_HEADER_MODE"),
         ),
         "offered": sorted(offered),
         "form": form,

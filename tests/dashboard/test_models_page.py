@@ -20,11 +20,13 @@ SOON = datetime.now(UTC) + timedelta(hours=1)
 
 
 def rows_by_name(routes: dict[str, Route], *accounts: list[QuotaPool]) -> dict[str, ModelRow]:
-    return {row.name: row for row in model_rows(OFFERED, Routes(routes), accounts, {"gemini-3-flash": 7})}
+    return {
+        row.name: row for row in model_rows(OFFERED, Routes(routes), accounts, {"gemini-3-flash": 7}, "cli")
+    }
 
 
 def test_the_first_row_says_what_answers_opus() -> None:
-    first = model_rows(OFFERED, Routes(), [], {})[0]
+    first = model_rows(OFFERED, Routes(), [], {}, "cli")[0]
     assert (first.name, first.answered_by, first.is_offered) == ("opus", "claude-opus-4-6-thinking", True)
     assert first.fallbacks[0] == "gemini-3-pro-high"
 
@@ -47,6 +49,11 @@ def test_what_is_left_is_the_mean_of_known_accounts() -> None:
     assert (left.share, left.available, left.accounts, left.back_at) == (0.0, 1, 2, None)
     left = rows_by_name({}, pools[0])["claude-sonnet-4-6"].left
     assert (left.available, left.back_at) == (0, SOON)
+
+
+def test_a_quota_is_found_under_the_name_that_is_sent() -> None:
+    pools = [QuotaPool("Gemini (cli)", "cli", ("gemini-3-pro-preview",), refused_until=SOON)]
+    assert rows_by_name({}, pools)["gemini-3-pro-high"].left.accounts == 1
 
 
 def test_an_unknown_quota_has_no_share() -> None:
