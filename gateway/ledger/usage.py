@@ -30,6 +30,7 @@ SPENT = ("attempts", *TOKEN_COLUMNS)
 DIMENSIONS = {"model": "upstream_model", "account": "account", "client": "client"}
 """Dimensions, which are columns of HourlyUsage, each with its column in RequestLog."""
 MOST_SESSIONS = 1000
+MOST_TIMES = 10_000
 
 
 @dataclass(slots=True)
@@ -106,6 +107,18 @@ class SessionUsage:
         return {**facts, **tokens_of(self).as_shown(), "wall_seconds": round(self.wall_seconds, 3)}
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds to the first event and to the end of requests that have ended, in no order.
+
+    `is_complete` is False when there are more requests than were read.
+    """
+
+    first_event_seconds: list[float]
+    duration_seconds: list[float]
+    is_complete: bool
+
+
 def beginning(since: datetime) -> datetime:
     """Return where a span begins, given that rows of a part of an hour may have been deleted."""
     oldest = oldest_kept()
@@ -156,6 +169,18 @@ def sessions(since: datetime, limit: int = MOST_SESSIONS) -> list[SessionUsage]:
     )
     found: list[dict[str, Any]] = [dict(row) for row in grouped.order_by("-last_at")[:limit]]
     return [SessionUsage(client=row.pop("last_client"), **row) for row in found]
+
+
+def newest_times(since: datetime, limit: int = MOST_TIMES) -> Times:
+    """Return the times of the newest `limit` requests since then: the same effort whatever the span. Requests
+    that were interrupted have none."""
+    newest = RequestLog.objects.filter(started_at__gte=since).order_by("-started_at")
+    rows = list(newest.values_list("first_event_seconds", "duration_seconds")[: limit + 1])
+    return Times(
+        [first for first, _ in rows[:limit] if first is not None],
+        [duration for _, duration in rows[:limit] if duration is not None],
+        is_complete=len(rows) <= limit,
+    )
 
 
 def _sums_of_hours() -> dict[str, Aggregate]:

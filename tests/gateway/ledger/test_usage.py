@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from gateway.ledger import instances, usage
@@ -319,3 +321,56 @@ def test_the_sums_are_read_from_the_table_of_sums() -> None:
 
     assert "gateway_hourlyusage USING" in plan
     assert counts() == {"requests": 1, "attempts": 1}
+
+
+# Times of single requests
+
+
+def test_times_are_those_of_the_newest_requests() -> None:
+    now = timezone.now()
+    keep(
+        *(
+            a_record(
+                started_at=(now - timedelta(minutes=minute)).timestamp(),
+                first_event_seconds=None if minute == 2 else float(minute),
+                duration_seconds=minute * 10.0,
+            )
+            for minute in range(1, 6)
+        ),
+        an_open_record(started_at=now.timestamp()),
+    )
+
+    times = usage.newest_times(now - timedelta(minutes=4, seconds=1))
+    some = usage.newest_times(now - timedelta(hours=1), limit=3)
+
+    assert times == usage.Times([1.0, 3.0, 4.0], [10.0, 20.0, 30.0, 40.0], is_complete=True)
+    assert some == usage.Times([1.0], [10.0, 20.0], is_complete=False)
+
+
+def test_without_requests_there_are_no_times() -> None:
+    assert usage.newest_times(timezone.now()) == usage.Times([], [], is_complete=True)
+
+
+def test_times_of_10_000_requests_are_one_query() -> None:
+    now = timezone.now()
+    RequestLog.objects.bulk_create(
+        RequestLog(
+            id=number,
+            instance_id=1,
+            request_id=str(number),
+            started_at=now - timedelta(seconds=number),
+            first_event_seconds=0.5,
+            duration_seconds=1.0,
+        )
+        for number in range(1, usage.MOST_TIMES + 3)
+    )
+
+    with CaptureQueriesContext(connection) as queries:
+        times = usage.newest_times(now - timedelta(days=7))
+
+    assert (len(times.first_event_seconds), times.is_complete) == (usage.MOST_TIMES, False)
+    assert len(queries) == 1
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {queries.captured_queries[0]['sql']}")
+            assert "USING INDEX request_newest (started_at>?)" in cursor.fetchall()[0][3]
