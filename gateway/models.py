@@ -231,17 +231,13 @@ class RequestAttempt(Tokens):
         return f"{self.number}. {self.account}: {self.reason}"
 
 
-class HourlyUsage(Tokens):
-    """Sums over the requests that began in one hour, kept after their rows are deleted.
+class UsageSums(Tokens):
+    """Sums over the requests that began in one span of time, kept after their rows are deleted.
 
     A request counts for the account and model of its last attempt; attempts and tokens count where they were
     made. Sums are written in the same transaction as the rows, so they are exact at any moment.
     """
 
-    hour = models.DateTimeField()
-    model = models.CharField(max_length=200)
-    account = models.CharField(max_length=254)
-    client = models.CharField(max_length=100)
     requests = models.BigIntegerField(db_default=0)
     failed = models.BigIntegerField(db_default=0)
     hung_up = models.BigIntegerField(db_default=0)
@@ -259,12 +255,35 @@ class HourlyUsage(Tokens):
     duration_seconds = models.FloatField(db_default=0.0)
 
     class Meta:
+        abstract = True
+
+
+class HourlyUsage(UsageSums):
+    hour = models.DateTimeField()
+    model = models.CharField(max_length=200)
+    account = models.CharField(max_length=254)
+    client = models.CharField(max_length=100)
+
+    class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["hour", "model", "account", "client"], name="one_row_an_hour")
         ]
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H}:00 {self.model} {self.account} {self.client}"
+
+
+class MinuteUsage(UsageSums):
+    """For charts of the last hours, which rows of requests are too many for. Kept for a day."""
+
+    minute = models.DateTimeField()
+    model = models.CharField(max_length=200)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["minute", "model"], name="one_row_a_minute")]
+
+    def __str__(self) -> str:
+        return f"{self.minute:%Y-%m-%d %H:%M} {self.model}"
 
 
 class CallSignature(models.Model):

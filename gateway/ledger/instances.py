@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, F, QuerySet
-from django.db.models.functions import Now, TruncHour
+from django.db.models.functions import Now, TruncHour, TruncMinute
 from django.utils import timezone
 
 from accounts.models import Revision
-from gateway.models import HourlyUsage, RequestLog, ServerInstance
+from gateway.ledger.tables import HOUR_KEY, MINUTE_KEY
+from gateway.models import HourlyUsage, MinuteUsage, RequestLog, ServerInstance
 
 LEASE = timedelta(seconds=60)
 
@@ -63,10 +65,20 @@ def _close_rows_of_one(instance_id: int, running: QuerySet[ServerInstance]) -> i
 
 
 def _count_interrupted(rows: QuerySet[RequestLog]) -> None:
-    per_hour = rows.annotate(hour=TruncHour("started_at"))
-    counts = per_hour.values_list("hour", "upstream_model", "account", "client").annotate(count=Count("pk"))
-    for hour, model, account, client, count in counts.order_by("hour", "upstream_model", "account", "client"):
-        usage, _ = HourlyUsage.objects.get_or_create(hour=hour, model=model, account=account, client=client)
-        HourlyUsage.objects.filter(pk=usage.pk).update(
-            requests=F("requests") + count, interrupted=F("interrupted") + count
+    """Add to both tables of sums, in the order in which tables.py writes them: servers cannot deadlock."""
+    model = F("upstream_model")
+    by_hour = rows.values("account", "client", hour=TruncHour("started_at"), model=model)
+    _count_in(HourlyUsage, by_hour, HOUR_KEY)
+    _count_in(MinuteUsage, rows.values(minute=TruncMinute("started_at"), model=model), MINUTE_KEY)
+
+
+def _count_in(
+    table: type[HourlyUsage | MinuteUsage],
+    groups: QuerySet[RequestLog, Any],
+    columns: tuple[str, ...],
+) -> None:
+    for group in groups.annotate(count=Count("pk")).order_by(*columns):
+        usage, _ = table.objects.get_or_create(**{column: group[column] for column in columns})
+        table.objects.filter(pk=usage.pk).update(
+            requests=F("requests") + group["count"], interrupted=F("interrupted") + group["count"]
         )

@@ -1,5 +1,5 @@
-"""Deletion of old rows: requests after LEDGER_RETENTION_DAYS, hourly sums much later. Each step is small
-enough that concurrent writers need not wait."""
+"""Deletion of old rows: requests after LEDGER_RETENTION_DAYS, sums by minute after a day, sums by hour much
+later. Each step is small enough that concurrent writers need not wait."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.live_settings import live
-from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
+from gateway.models import HourlyUsage, MinuteUsage, RequestAttempt, RequestLog, ServerInstance
 
 STEP_ROWS = 500
 SUMS_KEPT = timedelta(days=400)
+MINUTES_KEPT = timedelta(days=1)
 
 
 def oldest_kept() -> datetime | None:
@@ -31,6 +32,7 @@ def prune_step(before: datetime) -> int:
         RequestLog.objects.filter(pk__in=ids).delete()
     if len(ids) < STEP_ROWS:
         HourlyUsage.objects.filter(hour__lt=timezone.now() - SUMS_KEPT).delete()
+        MinuteUsage.objects.filter(minute__lt=timezone.now() - MINUTES_KEPT).delete()
         # An instance that ended a moment ago may still renew its lease.
         ServerInstance.objects.filter(ended_at__lt=before - timedelta(days=1)).delete()
     return len(ids)

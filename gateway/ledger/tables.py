@@ -1,4 +1,4 @@
-"""Records into rows: requests, their attempts and the hourly sums, all in one transaction.
+"""Records into rows: requests, their attempts, and the sums by hour and minute, all in one transaction.
 
 Written as SQL for many rows at once: at a thousand requests a second the ORM's bulk_create costs more than
 the rest of the ledger (docs/performance.md). SQLite and PostgreSQL accept the same text. Storing is
@@ -18,11 +18,11 @@ from django.db.models import Model, Q
 
 from accounts.values.sanitize import truncate
 from gateway.ledger.record import HUNG_UP, RequestRecord
-from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
+from gateway.models import HourlyUsage, MinuteUsage, RequestAttempt, RequestLog, ServerInstance
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS, Attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 VALUES_A_STATEMENT = 6_500
@@ -174,7 +174,9 @@ def store(entries: Sequence[Entry], instance_id: int, *, is_replay: bool = False
     with transaction.atomic():
         had_expired = _renew_lease(instance_id)
         is_replay = is_replay or had_expired
-        _write_sums(_sums_of(ended, _known_to_have_ended(ended) if is_replay else {}))
+        sums = _sums_of(ended, _known_to_have_ended(ended) if is_replay else {})
+        _write_sums(HourlyUsage, HOUR_KEY, _added_up(sums, _hour_key))
+        _write_sums(MinuteUsage, MINUTE_KEY, _added_up(sums, _minute_key))
         _write_requests([entry.request for entry in entries])
         _write_attempts([attempt for entry in ended for attempt in entry.attempts])
     return had_expired
@@ -193,7 +195,7 @@ def _renew_lease(instance_id: int) -> bool:
 
 @dataclass(slots=True)
 class Sums:
-    """Increments for a row of HourlyUsage; the names are its columns."""
+    """Increments for a row of UsageSums; the names are its columns."""
 
     requests: int = 0
     failed: int = 0
@@ -239,38 +241,65 @@ class Sums:
         self.cache_read_tokens += row.cache_read_tokens
         self.thinking_tokens += row.thinking_tokens
 
+    def add_sums(self, other: Sums) -> None:
+        for name in SUMMED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def take_back_interrupted(self) -> None:
         self.requests -= 1
         self.interrupted -= 1
 
 
-UsageKey = tuple[str, str, str, str]
-USAGE_KEY = ("hour", "model", "account", "client")
+class UsageKey(NamedTuple):
+    """What sums are made by: both tables have a part of it."""
+
+    minute: str
+    model: str
+    account: str
+    client: str
+
+
+HOUR_KEY = ("hour", "model", "account", "client")
+MINUTE_KEY = ("minute", "model")
+"""Columns, and below their values."""
 SUMMED = tuple(field.name for field in fields(Sums))
+
+
+def _hour_key(key: UsageKey) -> tuple[str, ...]:
+    return f"{key.minute[:13]}:00:00", *key[1:]
+
+
+def _minute_key(key: UsageKey) -> tuple[str, ...]:
+    return key.minute, key.model
 
 
 def _sums_of(ended: Iterable[Entry], known: dict[int, RequestLog]) -> dict[UsageKey, Sums]:
     """Return the increments. `known` are rows that already record how their request ended."""
     sums: defaultdict[UsageKey, Sums] = defaultdict(Sums)
     for request, attempts in ended:
-        hour, client = _hour_of(request.started_at), request.client
+        minute, client = f"{request.started_at[:16]}:00", request.client
         if request.id in known:
             row = known[request.id]
             if row.problem != RequestLog.INTERRUPTED:
                 continue
             # The lease expired, for example because the database was unreachable from here.
-            sums[hour, row.upstream_model, row.account, client].take_back_interrupted()
-        whole = sums[hour, request.upstream_model, request.account, client]
+            sums[UsageKey(minute, row.upstream_model, row.account, client)].take_back_interrupted()
+        whole = sums[UsageKey(minute, request.upstream_model, request.account, client)]
         whole.add_request(request)
         if was_answered_at_once(request):
             whole.add_attempt(request)
         for attempt in attempts:
-            sums[hour, attempt.model, attempt.account, client].add_attempt(attempt)
+            sums[UsageKey(minute, attempt.model, attempt.account, client)].add_attempt(attempt)
     return sums
 
 
-def _hour_of(at: str) -> str:
-    return f"{at[:13]}:00:00"
+def _added_up(
+    sums: dict[UsageKey, Sums], key_of: Callable[[UsageKey], tuple[str, ...]]
+) -> dict[tuple[str, ...], Sums]:
+    added: defaultdict[tuple[str, ...], Sums] = defaultdict(Sums)
+    for key, one in sums.items():
+        added[key_of(key)].add_sums(one)
+    return added
 
 
 def _known_to_have_ended(ended: Sequence[Entry]) -> dict[int, RequestLog]:
@@ -281,12 +310,12 @@ def _known_to_have_ended(ended: Sequence[Entry]) -> dict[int, RequestLog]:
 # SQL
 
 
-def _write_sums(sums: dict[UsageKey, Sums]) -> None:
+def _write_sums(model: type[Model], key: tuple[str, ...], sums: dict[tuple[str, ...], Sums]) -> None:
     """Write sums in a fixed order, so that two servers cannot deadlock."""
-    table = _table(HourlyUsage)
+    table = _table(model)
     added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in SUMMED)
-    rows = [(*key, *astuple(sums[key])) for key in sorted(sums)]
-    _insert(HourlyUsage, (*USAGE_KEY, *SUMMED), rows, f"({', '.join(USAGE_KEY)}) DO UPDATE SET {added}")
+    rows = [(*values, *astuple(sums[values])) for values in sorted(sums)]
+    _insert(model, (*key, *SUMMED), rows, f"({', '.join(key)}) DO UPDATE SET {added}")
 
 
 def _write_requests(rows: Sequence[RequestRow]) -> None:

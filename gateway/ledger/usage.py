@@ -16,7 +16,7 @@ from django.db.models import Aggregate, Case, Count, F, Max, Min, Q, QuerySet, S
 from gateway.ledger.record import HUNG_UP, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.retention import oldest_kept
 from gateway.ledger.tables import ANSWERED_AT_ONCE, SUMMED, Sums
-from gateway.models import HourlyUsage, RequestAttempt, RequestLog
+from gateway.models import HourlyUsage, MinuteUsage, RequestAttempt, RequestLog
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def totals_by(dimension: str, since: datetime) -> dict[str, Totals]:
     first_whole_hour = since if since == _hour_of(since) else _hour_of(since) + HOUR
     totals: defaultdict[str, Totals] = defaultdict(Totals)
     sums = HourlyUsage.objects.filter(hour__gte=first_whole_hour)
-    _add(totals, sums.values(dimension).annotate(**_sums_of_hours()), dimension)
+    _add(totals, sums.values(dimension).annotate(**_sums()), dimension)
     if since < first_whole_hour:
         rows = RequestLog.objects.filter(started_at__gte=since, started_at__lt=first_whole_hour)
         _add_rows(totals, rows, DIMENSIONS[dimension])
@@ -147,12 +147,22 @@ def totals(since: datetime) -> Totals:
 
 def history(since: datetime) -> dict[datetime, dict[str, Totals]]:
     """Return totals by hour and model, oldest first; hours without a request are left out."""
-    sums = HourlyUsage.objects.filter(hour__gte=_hour_of(since)).values("hour", "model").order_by("hour")
-    by_hour: dict[datetime, dict[str, Totals]] = {}
-    for row in sums.annotate(**_sums_of_hours()):
-        one = by_hour.setdefault(row["hour"], {}).setdefault(row["model"], Totals())
-        one.add(_summed(dict(row)))
-    return by_hour
+    return _history(HourlyUsage.objects.filter(hour__gte=_hour_of(since)), "hour")
+
+
+def history_by_minute(since: datetime) -> dict[datetime, dict[str, Totals]]:
+    """Return the same by minute, for the last day."""
+    return _history(MinuteUsage.objects.filter(minute__gte=since.replace(second=0, microsecond=0)), "minute")
+
+
+def _history(
+    sums: QuerySet[HourlyUsage] | QuerySet[MinuteUsage], moment: str
+) -> dict[datetime, dict[str, Totals]]:
+    found: dict[datetime, dict[str, Totals]] = {}
+    for row in sums.values(moment, "model").order_by(moment, "model").annotate(**_sums()):
+        total = found.setdefault(row[moment], {}).setdefault(row["model"], Totals())
+        total.add(_summed(dict(row)))
+    return found
 
 
 def sessions(since: datetime, limit: int = MOST_SESSIONS) -> list[SessionUsage]:
@@ -183,7 +193,7 @@ def newest_times(since: datetime, limit: int = MOST_TIMES) -> Times:
     )
 
 
-def _sums_of_hours() -> dict[str, Aggregate]:
+def _sums() -> dict[str, Aggregate]:
     unattempted = Case(When(model="", then=F("requests")), default=F("interrupted"))
     return {**{f"sum_{name}": Sum(name) for name in SUMMED}, "sum_unattempted": Sum(unattempted)}
 

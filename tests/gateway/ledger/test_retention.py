@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from gateway.ledger import instances, retention
 from gateway.ledger.retention import STEP_ROWS, oldest_kept, prune_step
-from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
+from gateway.models import HourlyUsage, MinuteUsage, RequestAttempt, RequestLog, ServerInstance
 from tests.gateway.ledger.builders import (
     a_record,
     a_refused_attempt,
@@ -65,6 +65,15 @@ def test_hourly_sums_stay() -> None:
 
     assert not RequestLog.objects.exists()
     assert counts() == {"requests": 1, "attempts": 2}
+
+
+def test_sums_of_minutes_are_kept_for_a_day() -> None:
+    moments = [days_ago(0.99), days_ago(1.01), days_ago(31)]
+    keep(*[a_record_of(at) for at in moments])
+
+    prune_step(days_ago(30))
+
+    assert [row.minute for row in MinuteUsage.objects.all()] == [moments[0].replace(second=0, microsecond=0)]
 
 
 def test_hourly_sums_go_much_later() -> None:

@@ -320,6 +320,18 @@ def test_batches_of_all_sizes_need_few_statements(monkeypatch: pytest.MonkeyPatc
     assert len(statements) <= 3 * len([1, 2, 4, 8, 16, 32, 64, 128, 256])
 
 
+def test_a_batch_costs_a_statement_for_each_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    statements: list[str] = []
+    monkeypatch.setattr(tables, "_execute", lambda sql, _: statements.append(sql.split(" ")[2]))
+    moments = [(MORNING + timedelta(seconds=number)).timestamp() for number in range(128)]
+
+    keep(*[a_record(started_at=at) for at in moments])
+
+    assert statements == [
+        f'"gateway_{name}"' for name in ("hourlyusage", "minuteusage", "minuteusage", "requestlog")
+    ]
+
+
 STRANGE = ["\x00", "a\x00b", "\ud800", "\x1b[2J", "\n\r\u2028", "\u202e", "é" * 700, "\x00" * 700, "😀" * 700]
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from gateway.ledger import instances, usage
 from gateway.ledger.search import attempts_of
 from gateway.ledger.usage import DIMENSIONS, Totals
-from gateway.models import HourlyUsage, RequestAttempt, RequestLog
+from gateway.models import HourlyUsage, MinuteUsage, RequestAttempt, RequestLog
 from gateway.translation.response.usage import Tokens
 from tests.gateway.ledger.builders import (
     a_failed_record,
@@ -321,6 +321,56 @@ def test_the_sums_are_read_from_the_table_of_sums() -> None:
 
     assert "gateway_hourlyusage USING" in plan
     assert counts() == {"requests": 1, "attempts": 1}
+
+
+# Sums by minute
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_minutes_add_up_to_the_hours(seed: int) -> None:
+    a_crowd(seed)
+    since = beginning_of_now() - timedelta(hours=HOURS)
+    by_hour: defaultdict[datetime, defaultdict[str, Totals]] = defaultdict(lambda: defaultdict(Totals))
+    for minute, models in usage.history_by_minute(since).items():
+        for model, total in models.items():
+            by_hour[minute.replace(minute=0)][model].add(asdict(total))
+
+    hours = usage.history(since)
+
+    assert by_hour.keys() == hours.keys()
+    for hour, models in hours.items():
+        assert {model: in_short(total) for model, total in by_hour[hour].items()} == {
+            model: in_short(total) for model, total in models.items()
+        }
+
+
+def in_short(total: Totals) -> dict[str, float]:
+    return {name: round(number, 6) for name, number in asdict(total).items()}
+
+
+def test_a_request_counts_in_the_minute_it_began_in() -> None:
+    begun = beginning_of_now() - timedelta(seconds=0.5)
+    keep(a_record(started_at=begun.timestamp(), duration_seconds=300.0))
+
+    ((minute, models),) = usage.history_by_minute(begun).items()
+
+    assert minute == begun.replace(second=0, microsecond=0)
+    assert {model: total.requests for model, total in models.items()} == {"gemini-3-flash": 1}
+
+
+def test_a_history_of_10_000_requests_reads_sums_only() -> None:
+    now = beginning_of_now()
+    MinuteUsage.objects.bulk_create(
+        MinuteUsage(minute=now - timedelta(minutes=minute), model=model, requests=14)
+        for minute in range(360)
+        for model in ("claude-sonnet-4-6", "gemini-3-flash")
+    )
+
+    with CaptureQueriesContext(connection) as queries:
+        found = usage.history_by_minute(now - timedelta(hours=6))
+
+    assert len(queries) == 1
+    assert sum(total.requests for models in found.values() for total in models.values()) == 10_080
 
 
 # Times of single requests
