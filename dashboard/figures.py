@@ -2,12 +2,143 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from statistics import quantiles
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.routing.upstream_model import family_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import tzinfo
+
+    from gateway.ledger.usage import Totals
+
+    Models = Mapping[str, Totals]
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+FAMILIES = ("claude", "gemini", "other")
+OTHERS = "others"
+MOST_MODELS = 6
+
+
+class Grain(NamedTuple):
+    """How a span is drawn: `step` is what a column stands for, `sums` the step of the sums it is made of."""
+
+    span: timedelta
+    step: timedelta
+    sums: timedelta
+
+
+GRAINS = {
+    "1h": Grain(timedelta(hours=1), MINUTE, MINUTE),
+    "6h": Grain(timedelta(hours=6), 5 * MINUTE, MINUTE),
+    "24h": Grain(timedelta(days=1), HOUR, HOUR),
+    "7d": Grain(timedelta(days=7), 6 * HOUR, HOUR),
+    "30d": Grain(timedelta(days=30), 24 * HOUR, HOUR),
+}
+"""By the name of a span. Minutes are those of usage.history_by_minute, hours those of usage.history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Columns for charts.stacked_bars, oldest first: when each begins, and its numbers by series.
+
+    `series` are those that occur, the first at the bottom.
+    """
+
+    columns: list[tuple[datetime, dict[str, float]]]
+    series: list[str]
+
+
+def by_family(
+    history: Mapping[datetime, Models],
+    grain: Grain,
+    now: datetime,
+    zone: tzinfo,
+    number: Callable[[Totals], float],
+) -> Volume:
+    """Return a number of the totals, stacked by family of models. Columns of an hour and more begin at round
+    times of the zone's clock; the first and the last may be incomplete."""
+    columns = _columns(history, grain, now, zone, number, _family)
+    return Volume(columns, [name for name in FAMILIES if any(name in numbers for _, numbers in columns)])
+
+
+def by_model(
+    history: Mapping[datetime, Models],
+    grain: Grain,
+    now: datetime,
+    zone: tzinfo,
+    number: Callable[[Totals], float],
+) -> Volume:
+    """Return the same stacked by model, the largest at the bottom; from MOST_MODELS on they are "others"."""
+    sums: Counter[str] = Counter()
+    for _, numbers in _columns(history, grain, now, zone, number, str):
+        sums.update(numbers)
+    ranked = sorted(sums, key=lambda name: (-sums[name], name))
+    named = ranked if len(ranked) <= MOST_MODELS else ranked[: MOST_MODELS - 1]
+    columns = _columns(history, grain, now, zone, number, lambda model: model if model in named else OTHERS)
+    return Volume(columns, named if len(named) == len(ranked) else [*named, OTHERS])
+
+
+def _family(model: str) -> str:
+    family = family_of(model)
+    return family if family in FAMILIES else "other"
+
+
+def _columns(
+    history: Mapping[datetime, Models],
+    grain: Grain,
+    now: datetime,
+    zone: tzinfo,
+    number: Callable[[Totals], float],
+    name_of: Callable[[str], str],
+) -> list[tuple[datetime, dict[str, float]]]:
+    columns = []
+    for _, moments in groupby(_moments(grain, now, zone), key=itemgetter(0)):
+        times = [at for _, at in moments]
+        numbers: dict[str, float] = {}
+        for at in times:
+            for model, total in history.get(at, {}).items():
+                if (one := number(total)) > 0:
+                    numbers[name_of(model)] = numbers.get(name_of(model), 0) + one
+        columns.append((times[0], numbers))
+    return columns
+
+
+def _moments(grain: Grain, now: datetime, zone: tzinfo) -> list[tuple[datetime, datetime]]:
+    """The beginnings of the sums up to now, each behind that of its column on the zone's clock."""
+    newest = _floor(now.astimezone(UTC), grain.sums)
+    times = [newest - index * grain.sums for index in reversed(range(grain.span // grain.sums))]
+    if grain.step == grain.sums:
+        return [(at, at) for at in times]
+    return [(_floor(at.astimezone(zone), grain.step), at) for at in times]
+
+
+def _floor(moment: datetime, step: timedelta) -> datetime:
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + (moment - midnight) // step * step
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """`rows` are Monday to Sunday, each with a number for every hour of the day; `most` is the largest."""
+
+    rows: list[list[float]]
+    most: float
+
+
+def week(history: Mapping[datetime, Models], zone: tzinfo, number: Callable[[Totals], float]) -> Week:
+    """Return a number of the totals by weekday and hour of the zone's clock, added up over all weeks."""
+    rows = [[0.0] * 24 for _ in range(7)]
+    for at, models in history.items():
+        local = at.astimezone(zone)
+        rows[local.weekday()][local.hour] += sum(map(number, models.values()))
+    return Week(rows, max(map(max, rows)))
 
 
 @dataclass(frozen=True, slots=True)

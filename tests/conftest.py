@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from django.core.cache import cache
 from django.db.models.signals import post_migrate
 from hypothesis import HealthCheck, settings
 
@@ -93,8 +94,9 @@ def django_db_setup(django_db_setup: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def forget_quotas_of_other_tests() -> None:
+def forget_what_other_tests_have_read() -> None:
     forecasts.forget()
+    cache.clear()
 
 
 @pytest.fixture

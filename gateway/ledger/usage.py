@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from django.core.cache import cache
 from django.db.models import Aggregate, Case, Count, F, Max, Min, Q, QuerySet, Sum, When
+from django.utils import timezone
 
 from gateway.ledger.record import HUNG_UP, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.retention import oldest_kept
@@ -20,7 +22,7 @@ from gateway.models import HourlyUsage, MinuteUsage, RequestAttempt, RequestLog
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gateway.translation.response.usage import Tokens
 
@@ -31,6 +33,10 @@ DIMENSIONS = {"model": "upstream_model", "account": "account", "client": "client
 """Dimensions, which are columns of HourlyUsage, each with its column in RequestLog."""
 MOST_SESSIONS = 1000
 MOST_TIMES = 10_000
+LONG_SPAN = timedelta(days=7)
+KEPT_SECONDS = 30
+
+Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
@@ -123,6 +129,16 @@ def beginning(since: datetime) -> datetime:
     """Return where a span begins, given that rows of a part of an hour may have been deleted."""
     oldest = oldest_kept()
     return since if oldest is None or since > oldest else _hour_of(since)
+
+
+def over(span: timedelta, name: str, read: Callable[[datetime], Found]) -> Found:
+    """Return `read(since)` for the span up to now; of a LONG_SPAN what was read under this name in the last
+    KEPT_SECONDS, for pages that many watch. The caller changes nothing in it."""
+    since = timezone.now() - span
+    if span < LONG_SPAN:
+        return read(since)
+    key = f"usage:{name}:{span.total_seconds():.0f}"
+    return cast("Found", cache.get_or_set(key, lambda: read(since), KEPT_SECONDS))
 
 
 def totals_by(dimension: str, since: datetime) -> dict[str, Totals]:

@@ -373,6 +373,30 @@ def test_a_history_of_10_000_requests_reads_sums_only() -> None:
     assert sum(total.requests for models in found.values() for total in models.values()) == 10_080
 
 
+# Spans
+
+
+@pytest.mark.parametrize(("days", "counted"), [(1, [1, 2]), (7, [1, 1]), (30, [1, 1])])
+def test_a_long_span_is_kept_for_a_while(days: int, counted: list[int]) -> None:
+    found = []
+    for _ in range(2):
+        keep(a_record(started_at=time.time()))
+        found.append(usage.over(timedelta(days=days), "totals", usage.totals).requests)
+
+    assert found == counted
+
+
+def test_a_kept_span_costs_no_query() -> None:
+    keep(a_record(started_at=time.time()))
+    read = [usage.over(timedelta(days=7), "history", usage.history)]
+
+    with CaptureQueriesContext(connection) as queries:
+        read.append(usage.over(timedelta(days=7), "history", usage.history))
+
+    assert read[0] == read[1] != {}
+    assert not queries.captured_queries
+
+
 # Times of single requests
 
 
