@@ -17,7 +17,7 @@ from gateway.translation.tokens.text_tokens import text_tokens
 from gateway.translation.web_search.notes import unsealed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.routing.upstream_model import Family
@@ -49,8 +49,7 @@ def estimate_input(request: MessagesRequest, family: Family) -> InputEstimate:
     gathered = Gathered(family)
     gathered.add_content(request.system)
     gathered.add_tools(request)
-    for message in request.messages:
-        gathered.add_message(message)
+    gathered.add_messages(request.messages)
     return InputEstimate(1 + gathered.tokens, gathered.media)
 
 
@@ -68,7 +67,7 @@ def estimate_preface(request: MessagesRequest, family: Family) -> int:
 
 def estimate_message(message: Mapping[str, Any], family: Family) -> int:
     gathered = Gathered(family)
-    gathered.add_message(message)
+    gathered.add_messages([message])
     return gathered.tokens
 
 
@@ -83,8 +82,9 @@ class Gathered:
 
     @property
     def tokens(self) -> int:
-        together = "".join([text for text in self._texts if len(text) < APART_CHARACTERS])
-        apart = [text for text in self._texts if len(text) >= APART_CHARACTERS]
+        sized = list(zip(self._texts, map(len, self._texts), strict=True))
+        together = "".join([text for text, size in sized if size < APART_CHARACTERS])
+        apart = [text for text, size in sized if size >= APART_CHARACTERS]
         return (
             self._tokens
             + self.media
@@ -98,24 +98,22 @@ class Gathered:
         if request.tools:
             self._texts.append(as_json(request.tools))
 
-    def add_message(self, message: Mapping[str, Any]) -> None:
-        self._tokens += TOKENS_PER_MESSAGE
-        self.add_content(message["content"])
+    def add_messages(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        self._tokens += TOKENS_PER_MESSAGE * len(messages)
+        for message in messages:
+            self.add_content(message["content"])
 
-    def add_content(self, content: object) -> None:
+    def add_content(self, content: Any) -> None:
         """Add a string, a list of blocks, or nothing."""
-        if isinstance(content, str):
-            self._texts.append(content)
-        elif isinstance(content, list):
+        if isinstance(content, list):
             for block in content:
-                self._add_block(block)
-
-    def _add_block(self, block: object) -> None:
-        kind = block.get("type") if isinstance(block, dict) else None
-        if isinstance(block, dict) and isinstance(kind, str) and kind in _BLOCKS:
-            _BLOCKS[kind](self, block)
+                try:
+                    add = _BLOCKS[block["type"]]
+                except (TypeError, KeyError):  # an unknown type, or no block at all
+                    add = Gathered._add_unknown
+                add(self, block)
         else:
-            self._add_unknown(block)
+            self._add_words(content)
 
     def _add_words(self, words: object) -> None:
         if isinstance(words, str):
@@ -180,7 +178,7 @@ class Gathered:
         return None if isinstance(value, str) and _PAYLOAD.fullmatch(value) else value
 
 
-_BLOCKS: dict[str, Callable[[Gathered, Mapping[str, Any]], None]] = {
+_BLOCKS: dict[str, Callable[[Gathered, Any], None]] = {
     "text": Gathered._add_text,
     "thinking": Gathered._add_thinking,
     "tool_use": Gathered._add_tool_use,
