@@ -12,8 +12,8 @@ import io
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from functools import partial
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -32,6 +32,7 @@ from gateway.telemetry.request_ids import accepted_or_new, current_request_id
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
+    from django.urls import ResolverMatch
 
     from gateway.bodies.shape import Body
     from gateway.dialects.base import Dialect, RequestParser
@@ -48,6 +49,8 @@ Answering = Callable[[], "Awaitable[HttpResponseBase]"]
 
 URLCONF = "gateway.api.urls"
 LONGEST_PATH_SHOWN = 200
+KEPT_PATHS = 32
+"""So many paths are not looked up again. Most requests have one of two."""
 API_PATH_AT_THE_END = re.compile(r"(?:.*/)?(messages(?:/+count_tokens)?|models(?:/+[^/]+)?)/*", re.IGNORECASE)
 """The end of the path of a request whose client has a wrong base URL."""
 JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
@@ -63,9 +66,20 @@ class ApiRequest(ASGIRequest):
 
     def __init__(self, scope: Scope, gateway: Gateway) -> None:
         super().__init__(scope, io.BytesIO())
+        self._scope_headers = scope["headers"]
         self.raw_body: Body = b""
         self.gateway = gateway
         self.request_id = accepted_or_new(self.headers.get("x-request-id", ""))
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:  # type: ignore[override]
+        """By names in lower case; values of one name joined by commas. Django's own translates each name to
+        that of a CGI variable and back."""
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in self._scope_headers:
+            name, value = raw_name.decode("latin1"), raw_value.decode("latin1")
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        return headers
 
     async def parse_body(self, parser: RequestParser) -> ReadRequest:
         """Parse the body. Raises GatewayError."""
@@ -163,11 +177,17 @@ def _judged(request: ApiRequest) -> Answering:
     """Check the headers, and return the view with its arguments. Raises GatewayError."""
     check_host(request)
     try:
-        view, args, kwargs = resolve(request.path_info, URLCONF)
+        view, args, kwargs = _view_of(request.path_info)
     except Resolver404 as error:
         raise _path_unknown(request) from error
     view.judge_head(request)
     return partial(view, request, *args, **kwargs)
+
+
+@lru_cache(maxsize=KEPT_PATHS)
+def _view_of(path: str) -> ResolverMatch:
+    """Raises Resolver404, which is not kept."""
+    return resolve(path, URLCONF)
 
 
 async def _respond(request: ApiRequest, answer: Answering) -> HttpResponseBase:

@@ -46,6 +46,7 @@ from proxy_site.serving.listener import BACKLOG
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable
 
     from proxy_site.serving.lifecycle import Lifecycle
 
@@ -144,6 +145,13 @@ class GatewayRequest(WebRequest):
     _mailbox: Mailbox | None = None
     _pieces = _piece_bytes = 0
     """Counts of the body's pieces and of their bytes."""
+    # By identity, as Daphne's own are, but without a call of Python: it looks each request up many times.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+    def isSecure(self) -> bool:  # noqa: N802  # Twisted's name
+        """The listener speaks plain HTTP; Twisted would look at each connection for an adapter to TLS."""
+        return False
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802  # Twisted's name
         self.content: io.BytesIO = io.BytesIO()  # Twisted would put more than 100 kB into a temporary file
@@ -330,6 +338,10 @@ class PromptConnection(tcp.Server):
         if not self._is_flush_due:
             self._is_flush_due = True
             twisted_loop.call_soon(self._flush)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:  # noqa: N802
+        """Twisted would check and keep each piece of the headers by itself."""
+        self.write(b"".join(iovec))
 
     def _flush(self) -> None:
         self._is_flush_due = False
