@@ -2,6 +2,9 @@
 
 A part is one of ``{"text"}``, ``{"inlineData"}``, ``{"functionCall"}``, ``{"functionResponse"}``; ``thought``
 marks a text as thinking, ``thoughtSignature`` has to be sent back on the next turn.
+
+What is read of each chunk of each answer tells types by ``type(value) is``, which is no call: JSON has no
+subclasses.
 """
 
 from __future__ import annotations
@@ -34,25 +37,25 @@ def inline_data_part(mime_type: str, data: str) -> Part:
 def unwrap(chunk: Chunk) -> Chunk:
     """Return the answer in Cloud Code's ``response``, or the chunk itself when it has none."""
     response = chunk.get("response")
-    return response if isinstance(response, dict) else chunk
+    return response if type(response) is dict else chunk
 
 
 def first_candidate(response: Chunk) -> dict[str, Any] | None:
     """Return the first candidate. The request asks for one; others would be alternatives, not
     continuations."""
     candidates = response.get("candidates")
-    if not isinstance(candidates, list):
+    if type(candidates) is not list:
         return None
     for candidate in candidates:
-        if isinstance(candidate, dict) and candidate.get("index") in (None, 0):
+        if type(candidate) is dict and candidate.get("index") in (None, 0):
             return candidate
     return None
 
 
 def parts_of(candidate: dict[str, Any]) -> list[Any]:
     content = candidate.get("content")
-    parts = content.get("parts") if isinstance(content, dict) else None
-    return parts if isinstance(parts, list) else []
+    parts = content.get("parts") if type(content) is dict else None
+    return parts if type(parts) is list else []
 
 
 def has_content(chunk: Chunk) -> bool:

@@ -133,6 +133,8 @@ def _objects_in(data: bytes) -> list[dict[str, Any]]:
         value = _with_lone_surrogates(data)
         if value is None:
             raise MalformedStream(f"the upstream sent no valid JSON: {problem}") from None
+    if isinstance(value, dict):
+        return [value]
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(item, dict) for item in values):
         raise MalformedStream("the upstream sent JSON that is no object")

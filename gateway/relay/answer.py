@@ -188,11 +188,13 @@ class Answer:
         data = await self._response.read(timeout_seconds)
         self._received_bytes += len(data)
         events: list[StreamEvent] = []
+        has_come = False
         try:
             for chunk in self._reader.receive(data) if data else self._reader.close():
                 events += self._stream.receive(chunk)
-                if events or has_content(chunk):
-                    self._content_at = time.monotonic()
+                has_come = has_come or bool(events) or has_content(chunk)
+            if has_come:
+                self._content_at = time.monotonic()
             if not data or self._stream.is_complete:
                 events += self._stream.close()
                 self._ended, self._was_read_to_its_end = True, not data

@@ -26,8 +26,8 @@ _HEADS = {
 
 
 def encode_events(events: list[StreamEvent]) -> bytes:
-    return b"".join([encode_event(event) for event in events])
+    return b"".join([b"%b%b\n\n" % (_HEADS[event["type"]], orjson.dumps(event)) for event in events])
 
 
 def encode_event(event: StreamEvent) -> bytes:
-    return b"%b%b\n\n" % (_HEADS[event["type"]], orjson.dumps(event))
+    return encode_events([event])
