@@ -47,6 +47,7 @@ class ModelName:
     thinking: bool = False
 
 
+@lru_cache(maxsize=1024)
 def plain_name(client_name: str) -> str:
     """Return the name without the client's own parts: a suffix such as [1m], and the prefix of an alias."""
     return strip_client_suffix(client_name).removeprefix(ALIAS_PREFIX)

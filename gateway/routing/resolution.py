@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gateway.routing.names import ModelName, Version, parse_model_name, plain_name
@@ -62,8 +63,11 @@ def resolve(client_name: str, offered: Collection[str], thinking: bool | None) -
     name = plain_name(client_name)
     if name in offered:
         return name if thinking is None else _sibling(name, offered, thinking)
-    if len(name) > LONGEST_NAME:
-        return name
+    return name if len(name) > LONGEST_NAME else _stand_in(name, tuple(offered), thinking)
+
+
+@lru_cache(maxsize=256)
+def _stand_in(name: str, offered: tuple[str, ...], thinking: bool | None) -> str:
     asked = parse_model_name(name)
     wants_thinking = asked.thinking if thinking is None else thinking
     if same := _those(offered, lambda one: one.canonical == asked.canonical):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Family = Literal["claude", "gemini", "gpt", "unknown"]
@@ -111,6 +112,7 @@ def is_thinking_model(model_id: str) -> bool:
     return family == "gemini" and ("thinking" in model_id.lower() or gemini_version(model_id) >= (3, 0))
 
 
+@lru_cache(maxsize=256)
 def upstream_model(
     model_id: str,
     *,
