@@ -7,9 +7,11 @@ Its errors are converted here, so that callers do not depend on the library.
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -19,6 +21,8 @@ from accounts.network import in_words, proxy_for, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from aiohttp.connector import AddrInfoType
 
 KEEP_WARM_SECONDS = 75.0
 MAX_CONNECTIONS = 10_000
@@ -35,6 +39,15 @@ class TransportFailed(Exception):
 
 class TransportTimedOut(TransportFailed):
     """No data arrived within the timeout."""
+
+
+@dataclass(slots=True)
+class _Call:
+    reuses_connection: bool = True
+    """Until a socket is made for it."""
+
+
+_current_call: ContextVar[_Call | None] = ContextVar("current_call", default=None)
 
 
 class Response:
@@ -91,12 +104,12 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        reuse = aiohttp.TraceConfig()
-        reuse.on_connection_reuseconn.append(_note_reuse)
         self._session = aiohttp.ClientSession(
-            trace_configs=[reuse],
             connector=aiohttp.TCPConnector(
-                limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_WARM_SECONDS, ssl=tls_context()
+                limit=MAX_CONNECTIONS,
+                keepalive_timeout=KEEP_WARM_SECONDS,
+                ssl=tls_context(),
+                socket_factory=_new_socket,
             ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -135,10 +148,7 @@ class Transport:
             raise TransportFailed("the gateway is stopping")
         try:
             async with self._session.head(
-                URL(url, encoded=True),
-                proxy=proxy_for(url),
-                allow_redirects=False,
-                trace_request_ctx=SimpleNamespace(reuses_connection=False),
+                URL(url, encoded=True), proxy=proxy_for(url), allow_redirects=False
             ) as response:
                 return response.headers.get("Location") if response.status in REDIRECTS else None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -147,17 +157,11 @@ class Transport:
     async def _send(
         self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: list[bytes]
     ) -> aiohttp.ClientResponse:
-        call = SimpleNamespace(reuses_connection=False)
+        call = _Call()
+        _current_call.set(call)
         if size := _size_in_pieces(body):
             headers = {**headers, "Content-Length": str(size)}
-        post = partial(
-            session.post,
-            url,
-            headers=headers,
-            proxy=proxy_for(url),
-            allow_redirects=False,
-            trace_request_ctx=call,
-        )
+        post = partial(session.post, url, headers=headers, proxy=proxy_for(url), allow_redirects=False)
         try:
             return await post(data=_pieces(body) if size else body[0])
         except aiohttp.ServerDisconnectedError:
@@ -181,7 +185,11 @@ async def _pieces(body: list[bytes]) -> AsyncIterator[memoryview]:
             yield part[start : start + PIECE_BYTES]
 
 
-async def _note_reuse(
-    session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceConnectionReuseconnParams
-) -> None:
-    context.trace_request_ctx.reuses_connection = True
+def _new_socket(address: AddrInfoType) -> socket.socket:
+    """Make the socket of a new connection, in the context of the call that needs it. aiohttp's tracing would
+    tell the same, for forty function calls a request."""
+    call = _current_call.get()
+    if call is not None:
+        call.reuses_connection = False
+    family, kind, protocol, _, _ = address
+    return socket.socket(family, kind, protocol)
