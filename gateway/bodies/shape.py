@@ -29,13 +29,15 @@ PIECE_BYTES = 256 * 1024
 
 _SIGNS = b"{}[],:"
 _ALL_BUT_SIGNS_AND_QUOTES = bytes(set(range(256)) - set(_SIGNS + b'"'))
+_ALL_BUT_ONE_SIGN_A_VALUE = bytes(set(range(256)) - set(b"{[,"))
 
 
 def has_few_values(body: Body) -> bool:
     """Estimate quickly; characters within strings count, too, so a result of False may be wrong."""
     if len(body) <= FEW_VALUES:
         return True
-    return body.count(b",") + body.count(b"{") + body.count(b"[") <= FEW_VALUES
+    # One pass over bytes: three counts, or one over a bytearray, take twice as long.
+    return len(bytes(body).translate(None, _ALL_BUT_ONE_SIGN_A_VALUE)) <= FEW_VALUES
 
 
 async def count_structure(body: Body) -> int:

@@ -245,7 +245,7 @@ def offered_tools(request: MessagesRequest) -> list[dict[str, Any]]:
     Google accepts one list a request, so the state at the end of the conversation counts.
     """
     tools = _tools_after(list(tool_changes(request.messages)), request.tools or [])
-    if not any(tool.get("defer_loading") for tool in tools) or _is_search_impossible(tools):
+    if not [tool for tool in tools if tool.get("defer_loading")] or _is_search_impossible(tools):
         return tools
     loaded = loaded_tools(request.messages, request.tool_choice)
     return [tool for tool in tools if not tool.get("defer_loading") or _name_of(tool, 0) in loaded]
@@ -354,7 +354,7 @@ def _schema_of_client_tool(tool_type: str) -> object:
 
 def is_web_search(tool: Mapping[str, Any]) -> bool:
     """Return True for Anthropic's web search tool of any version."""
-    return _is_server_tool(tool) and str(tool["type"]).startswith(WEB_SEARCH_PREFIX)
+    return "type" in tool and _is_server_tool(tool) and str(tool["type"]).startswith(WEB_SEARCH_PREFIX)
 
 
 def _can_be_called(tool: Mapping[str, Any]) -> bool:

@@ -15,7 +15,6 @@ from gateway.translation.request.content_blocks import (
     announced_tool,
     as_arguments,
     block_to_parts,
-    blocks_to_parts,
     described,
     text_of,
     text_with_images,
@@ -173,20 +172,21 @@ class ContentsBuilder:
                 _name_file(part, kept)
         return kept
 
-    def _parts_of_result(self, content: str | list[Block] | None) -> list[Part]:
-        if isinstance(content, list):
-            return [part for block in content for part in self._parts_of(block)]
-        return blocks_to_parts(content)
+    def _text_and_files_of_result(self, content: str | list[Block] | None) -> tuple[str, list[Part]]:
+        if isinstance(content, str):  # as in most results
+            return content if content.strip() else "", []
+        parts = self._with_files_it_takes([part for block in content or () for part in self._parts_of(block)])
+        files = [part for part in parts if "text" not in part]
+        if files and self._family == "gpt":
+            parts, files = _split_files(parts)[0], []
+        return text_of(parts), files
 
     def _function_response(self, block: Block) -> tuple[Part, list[Part]]:
         """Return the response, and those of its files that cannot be nested in it."""
         tool_use_id, name = self._calls[block["tool_use_id"]]
-        parts = self._with_files_it_takes(self._parts_of_result(block.get("content")))
-        files = [part for part in parts if "text" not in part]
-        if files and self._family == "gpt":
-            parts, files = _split_files(parts)[0], []
+        text, files = self._text_and_files_of_result(block.get("content"))
         key = "error" if block.get("is_error") else "result"
-        response: dict[str, Any] = {"id": tool_use_id, "name": name, "response": {key: text_of(parts)}}
+        response: dict[str, Any] = {"id": tool_use_id, "name": name, "response": {key: text}}
         nested = [file for file in files if file["inlineData"]["mimeType"] in self._nested_media_types]
         if nested:
             response["parts"] = nested
