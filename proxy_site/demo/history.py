@@ -42,9 +42,8 @@ LAST_MINUTE = 2
 """Before now: by then each request has ended."""
 BY_HOUR = (2, 1, 1, 1, 1, 2, 6, 14, 30, 44, 48, 40, 28, 40, 48, 46, 40, 32, 22, 16, 14, 12, 8, 4)
 """How busy each hour of the day is, on the machine's clock."""
-RECENT_MINUTES = 180
-RECENTLY = 50
-"""How busy these last minutes are at least, whatever the hour."""
+AT_LEAST = {15: 120, 180: 50}
+"""How busy so many minutes before now are at least, whatever the hour."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +134,8 @@ class Day:
 
     def _busyness(self, minutes_ago: int) -> int:
         hour = datetime.fromtimestamp(self._now - minutes_ago * MINUTE, settings.LOCAL_TIME_ZONE).hour
-        return max(BY_HOUR[hour], RECENTLY) if minutes_ago < RECENT_MINUTES else BY_HOUR[hour]
+        least = next((least for minutes, least in AT_LEAST.items() if minutes_ago < minutes), 0)
+        return max(BY_HOUR[hour], least)
 
     # One request
 
