@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -26,6 +27,7 @@ class StandIn:
 
     def __init__(self, start: Exception | None = None, stop: Exception | None = None) -> None:
         self.is_stopping = False
+        self.recorder = SimpleNamespace(in_flight=set())
         self._failures = {"start": start, "stop": stop}
         self.calls: list[str] = []
 
