@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -89,7 +89,7 @@ class Search:
     def rows(self) -> QuerySet[RequestLog]:
         """Return the matching rows, newest first."""
         rows = RequestLog.objects.order_by("-started_at", "-id").filter(**self._equal)
-        if any("\0" in value for value in astuple(self) if isinstance(value, str)):
+        if any("\0" in value for value in self._equal.values() if isinstance(value, str)):
             return rows.none()  # PostgreSQL refuses to look for it
         if self.errors or (self.status or 0) >= 400:
             rows = rows.filter(problem__isnull=False)  # served by a partial index

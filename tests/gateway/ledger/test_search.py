@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from zoneinfo import TZPATH, ZoneInfo
 
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
@@ -189,6 +191,17 @@ def test_nothing_has_a_name_that_no_database_can_store(column: str) -> None:
 
     wanted: dict[str, Any] = {column: "a\0b"}
     assert page(Search(**wanted)) == []
+
+
+def test_a_time_may_have_the_zone_of_the_machine() -> None:
+    """Read from a file it cannot be copied."""
+    keep(record := a_record())
+    berlin = next(file for folder in TZPATH if (file := Path(folder) / "Europe" / "Berlin").is_file())
+    with berlin.open("rb") as file:
+        zone = ZoneInfo.from_file(file)
+    began = datetime.fromtimestamp(record.started_at, zone)
+
+    assert len(page(Search(since=began - timedelta(minutes=1), until=began + timedelta(minutes=1)))) == 1
 
 
 # One request
