@@ -10,9 +10,10 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import orjson
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 STOPPED_WITHIN_SECONDS = 2.0
 EMULATOR_ACCOUNTS = ["ada@example.com", "grace@example.com", "linus@example.com"]
 with_each_command = pytest.mark.parametrize("command", SERVERS)
+PASSWORD = "a long and good one"
 HELLO = {
     "model": "claude-opus-5-5",
     "max_tokens": 100,
@@ -527,7 +529,8 @@ def test_commands_reach_the_demo_that_runs(bare: dict[str, str], tmp_path: Path)
     somebody_elses.mkdir()
     somebody_elses.chmod(0o777)
     real = {**bare, "HOME": str(tmp_path / "home"), "AUTH_TOKEN": "open sesame"}
-    with sole_server(somebody_elses), Server(str(port), "--demo", env=bare) as server:
+    running = Server(str(port), "--demo", env={**bare, "WEBUI_PASSWORD": PASSWORD})
+    with sole_server(somebody_elses), running as server:
         banner = server.banner()
         request_id = post(f"http://127.0.0.1:{port}", HELLO).headers["request-id"]
         time.sleep(1)  # the ledger is written behind
@@ -535,6 +538,8 @@ def test_commands_reach_the_demo_that_runs(bare: dict[str, str], tmp_path: Path)
         listed = manage("listaccounts", "--demo", "--json", env=real)
         checked = manage("verifyaccounts", "--demo", env=real)
         used = manage("stats", "client", "--demo", "--json", env=real)
+        with watching(f"http://127.0.0.1:{port}"):
+            live = newest_of_claude_cli(real)
         server.process.kill()
         server.process.wait()
         afterwards = manage("stats", "--demo", env=real)
@@ -544,8 +549,27 @@ def test_commands_reach_the_demo_that_runs(bare: dict[str, str], tmp_path: Path)
     assert [one["email"] for one in orjson.loads(listed.stdout)["rows"]] == EMULATOR_ACCOUNTS
     assert b"2 work, 1 do not" in checked.stdout, checked.stderr.decode()
     assert sum(one["requests"] for one in orjson.loads(used.stdout)["rows"]) > 500
+    assert {one["status"] for one in live} <= {200, None}
     assert_one_sentence(afterwards, 1, "No demo is running.", "manage.py runserver --demo")
     assert not (tmp_path / "home").exists()
+
+
+@contextmanager
+def watching(url: str) -> Iterator[None]:
+    """As a page does that shows what happens."""
+    with httpx.stream("GET", f"{url}/api/activity", auth=("admin", PASSWORD), timeout=30) as stream:
+        assert stream.status_code == 200
+        yield
+
+
+def newest_of_claude_cli(env: dict[str, str]) -> list[dict[str, Any]]:
+    """Requests that the demo has sent to itself: those of its history are older."""
+    give_up_at = time.monotonic() + 40
+    while time.monotonic() < give_up_at:
+        found = manage("logs", "--client", "claude-cli", "--since", "1m", "--demo", "--json", env=env)
+        if rows := orjson.loads(found.stdout)["rows"]:
+            return list(rows)
+    raise AssertionError("the demo has sent no request")
 
 
 def test_a_missing_demo_is_an_error_in_json_too(bare: dict[str, str]) -> None:
