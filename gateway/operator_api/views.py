@@ -18,16 +18,15 @@ from gateway.api.operator_access import is_locked_out, is_operator
 from gateway.errors import (
     AuthenticationFailed,
     GatewayError,
-    InvalidRequest,
     MethodNotAllowed,
     NotFound,
     RateLimited,
     Unavailable,
 )
 from gateway.ledger import search, usage
-from gateway.ledger.time_arguments import NotATime, parse_time
 from gateway.models import ServerInstance
 from gateway.operator_api import limits
+from gateway.operator_api.arguments import before_of, moment_of, number_of, search_of
 from gateway.telemetry.activity import Listener
 
 if TYPE_CHECKING:
@@ -190,20 +189,9 @@ def account_limits(request: HttpRequest) -> HttpResponse:
 @for_operator
 def requests(request: HttpRequest) -> HttpResponse:
     given = request.GET
-    wanted = search.Search(
-        request_id=given.get("request_id", ""),
-        account=given.get("account", ""),
-        model=given.get("model", ""),
-        client=given.get("client", ""),
-        request_class=given.get("class", ""),
-        session=given.get("session", ""),
-        status=_number(request, "status", 100, 599),
-        errors=given.get("errors") == "true",
-        since=_moment(request, "since"),
-        until=_moment(request, "until"),
-    )
-    limit = _number(request, "limit", 1, search.LARGEST_PAGE) or DEFAULT_PAGE
-    rows = search.page(wanted, before=_number(request, "before", 0, 2**63 - 1), limit=limit + 1)
+    wanted = search_of(given)
+    limit = number_of(given, "limit", 1, search.LARGEST_PAGE) or DEFAULT_PAGE
+    rows = search.page(wanted, before=before_of(given), limit=limit + 1)
     more = rows[limit - 1].pk if len(rows) > limit else None
     return JsonResponse({"requests": [search.as_json(row) for row in rows[:limit]], "before": more})
 
@@ -256,23 +244,4 @@ def nothing_here(request: HttpRequest) -> HttpResponse:
 
 
 def _since(request: HttpRequest, default: timedelta = DEFAULT_SPAN) -> datetime:
-    return _moment(request, "since") or timezone.now() - default
-
-
-def _moment(request: HttpRequest, name: str) -> datetime | None:
-    text = request.GET.get(name, "")
-    if not text:
-        return None
-    try:
-        return parse_time(text, timezone.localtime())
-    except NotATime as error:
-        raise InvalidRequest(f"{name}: {error}") from error
-
-
-def _number(request: HttpRequest, name: str, low: int, high: int) -> int | None:
-    text = request.GET.get(name, "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
-        raise InvalidRequest(f"{name}: must be a whole number from {low} to {high}.")
-    return int(text)
+    return moment_of(request.GET, "since") or timezone.now() - default
