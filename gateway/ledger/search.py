@@ -16,7 +16,7 @@ from gateway.ledger.tables import was_answered_at_once
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 LARGEST_PAGE = 500
@@ -102,10 +102,12 @@ class Search:
         return rows
 
 
-def page(search: Search, *, before: int | None = None, limit: int = 50) -> list[RequestLog]:
+def page(
+    search: Search, *, before: int | None = None, limit: int = 50, also: Q | None = None
+) -> list[RequestLog]:
     """Return one page. `before` is the id of the last row of the previous page; a deleted id gives an empty
-    page."""
-    rows = search.rows()
+    page. `also` is a further condition."""
+    rows = search.rows().filter(also or Q())
     if before is not None:
         last = RequestLog.objects.filter(pk=before).values_list("started_at", flat=True).first()
         if last is None:
@@ -135,9 +137,18 @@ def neighbours(row: RequestLog) -> tuple[RequestLog | None, RequestLog | None]:
 
 
 def attempts_of(row: RequestLog) -> list[RequestAttempt]:
-    if was_answered_at_once(row):
-        return [_only_attempt(row)]
-    return list(RequestAttempt.objects.filter(request_id=row.pk).order_by("number"))
+    return attempts_of_all([row])[row.pk]
+
+
+def attempts_of_all(rows: Iterable[RequestLog]) -> dict[int, list[RequestAttempt]]:
+    """Return the attempts of each request, by its key, with one query at most."""
+    attempts: dict[int, list[RequestAttempt]] = {
+        row.pk: [_only_attempt(row)] if was_answered_at_once(row) else [] for row in rows
+    }
+    others = [pk for pk, known in attempts.items() if not known]
+    for attempt in RequestAttempt.objects.filter(request_id__in=others).order_by("request_id", "number"):
+        attempts[attempt.request_id].append(attempt)
+    return attempts
 
 
 def _only_attempt(row: RequestLog) -> RequestAttempt:

@@ -4,12 +4,13 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import TZPATH, ZoneInfo
 
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -24,6 +25,7 @@ from gateway.ledger.search import (
     as_json,
     attempt_as_json,
     attempts_of,
+    attempts_of_all,
     full_name,
     ids_like,
     neighbours,
@@ -42,6 +44,9 @@ from tests.gateway.ledger.builders import (
     keep,
     row_of,
 )
+
+if TYPE_CHECKING:
+    from pytest_django import DjangoAssertNumQueries
 
 pytestmark = pytest.mark.django_db
 
@@ -244,6 +249,30 @@ def test_a_request_has_its_attempts_in_order() -> None:
     tries = attempts_of(row_of(record))
 
     assert [(one.number, one.reason) for one in tries] == [(1, "quota"), (2, "quota"), (3, "answered")]
+
+
+def test_attempts_of_several_requests_take_one_query(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    records = [a_record(attempts=[a_refused_attempt(), an_attempt()]) for _ in range(3)]
+    at_once = a_record()
+    keep(*records, at_once)
+    rows = [row_of(record) for record in (*records, at_once)]
+
+    with django_assert_num_queries(1):
+        found = attempts_of_all(rows)
+
+    assert {pk: len(tries) for pk, tries in found.items()} == {
+        **{record.id: 2 for record in records},
+        at_once.id: 1,
+    }
+
+
+def test_a_page_may_have_a_further_condition() -> None:
+    slow, quick = a_record(duration_seconds=9.0), a_record(duration_seconds=1.0)
+    keep(slow, quick)
+
+    assert ids(page(Search(), also=Q(duration_seconds__gt=5))) == [slow.id]
 
 
 def test_a_single_attempt_is_derived_from_its_request() -> None:
