@@ -51,6 +51,11 @@ def seconds(number: float | None) -> str:
     return f"{whole}{SPACE}s"
 
 
+def age(number: float) -> str:
+    """What a page counts up: "4 s", and from a minute on as `seconds`."""
+    return f"{max(0, int(number))}{SPACE}s" if number < 60 else seconds(number)
+
+
 def size(number: float | None) -> str:
     """Bytes: "812 B", "126 kB", "1.3 MB"."""
     if number is None:

@@ -23,6 +23,7 @@ class Entry:
 
 MENU: tuple[Entry, ...] = (
     Entry("Overview", "overview", "o", "monitoring"),
+    Entry("Requests", "requests", "r", "list_alt"),
     Entry("Models", "models", "m", "alt_route"),
     Entry("Usage", "usage", "u", "bar_chart"),
     Entry("Settings", "settings", "s", "tune"),

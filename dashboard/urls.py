@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from dashboard.views import models, overview, settings, system, usage
+from dashboard.views import models, overview, request, requests, settings, system, usage
 
 app_name = "dashboard"
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("requests", requests.requests, name="requests"),
+    path("requests/<str:request_id>", request.request, name="request"),
     path("models", models.models, name="models"),
     path("usage", usage.usage_page, name="usage"),
     path("settings", settings.settings_page, name="settings"),

@@ -1,4 +1,4 @@
 """Filters and tags of the dashboard's templates.
 
-Imports formats and gateway.
+Imports formats, gateway and requests.
 """

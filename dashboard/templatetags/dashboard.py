@@ -9,12 +9,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from dashboard import formats
+from dashboard.requests.outcomes import outcome_of
 from gateway.ledger.record import tokens_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from gateway.models import Tokens
+    from dashboard.requests.outcomes import Outcome
+    from gateway.models import RequestLog, Tokens
 
 register = template.Library()
 for name, function in formats.FORMATS.items():
@@ -22,22 +24,26 @@ for name, function in formats.FORMATS.items():
 
 
 @register.simple_tag
-def moment(at: datetime | None, form: str = "clock") -> str:
-    """A `<time>`: `form` is "clock" (14:59:47, or 24 Nov 14:59 on another day), "short" (14:59), or
-    "countdown" and "ago", which static/dashboard/times.js fills ("in 20 min", "40 min ago")."""
+def moment(at: datetime | None, form: str = "clock", late: int | None = None) -> str:
+    """A `<time>`: `form` is "clock" (14:59:47, or 24 Nov 14:59 on another day), "short" (14:59), "age" (4 s),
+    or "countdown" and "ago", which static/dashboard/times.js fills ("in 20 min", "40 min ago"). What contains
+    an age gets the class `late` after so many seconds."""
     if at is None:
         return formats.NONE
     local = timezone.localtime(at)
     return format_html(
-        '<time datetime="{}" data-form="{}" title="{}">{}</time>',
+        '<time datetime="{}" data-form="{}"{} title="{}">{}</time>',
         at.isoformat(),
         form,
+        "" if late is None else format_html(' data-late="{}"', late),
         f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}",
         _as_text(local, form),
     )
 
 
 def _as_text(local: datetime, form: str) -> str:
+    if form == "age":
+        return formats.age((timezone.now() - local).total_seconds())
     if local.date() != timezone.localtime().date():
         return f"{local.day} {local:%b %H:%M}"
     return f"{local:%H:%M}" if form == "short" else f"{local:%H:%M:%S}"
@@ -50,9 +56,20 @@ def all_input(row: Tokens) -> int:
 
 
 @register.filter
+def outcome(row: RequestLog) -> Outcome:
+    return outcome_of(row, timezone.now())
+
+
+@register.filter
 def percent(fraction: float | None) -> str:
     """A fraction as a length out of 100, for SVG."""
     return f"{(fraction or 0) * 100:.2f}"
+
+
+@register.filter
+def of_thousand(length: float) -> str:
+    """A length out of 1000 as a percentage, for an SVG that has no viewBox: texts in it keep their size."""
+    return f"{length / 10:.2f}%"
 
 
 @register.simple_tag

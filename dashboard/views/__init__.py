@@ -1,4 +1,5 @@
 """One file a page: reads what it shows, in a bounded number of queries, and renders its template.
 
-Imports account_pools, accounts, attention, gateway, model_rows, pages, presets, spans and status_line.
+Imports account_pools, accounts, attention, gateway, model_rows, pages, presets, requests, spans, status_line
+and waterfall.
 """

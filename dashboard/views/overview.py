@@ -53,6 +53,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         **_volume(now - SPANS[span]),
         "quotas": _least_first(accounts)[:MOST_QUOTAS],
         "rows": search.page(search.Search(), limit=NEWEST),
+        "live_max": NEWEST,
         **_in_flight(),
     }
     return render_page(request, "overview.html", context)

@@ -1,9 +1,11 @@
 // Shows <time data-form> in the browser's zone, or in UTC after a click on the zone in the foot of the menu. Forms:
-// "clock" (14:59:47, or 24 Nov 14:59 on another day), "short" (14:59), "countdown" ("in 20 min") and "ago"
-// ("40 min ago"), which run on. Until this module runs, the server's text stands there.
+// "clock" (14:59:47, or 24 Nov 14:59 on another day), "short" (14:59), "countdown" ("in 20 min"), "ago"
+// ("40 min ago") and "age" ("4 s", "2 min 3 s"), which run on; after data-late seconds what contains an age is late.
+// Until this module runs, the server's text stands there.
 import { seconds } from "./formats.js";
 
 const STORED = "gateway.zone";
+const RUNNING = ["countdown", "ago", "age"].map((form) => `time[data-form="${form}"]`).join();
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
 let zone = localStorage.getItem(STORED) === "UTC" ? "UTC" : own;
 let offset = 0;
@@ -27,6 +29,7 @@ function prepare() {
 
 export function text(at, form) {
   const date = new Date(at * 1000);
+  if (form === "age") return age(Math.max(0, now() - at));
   if (form === "countdown") return at > now() ? `in ${about(at - now())}` : "now";
   if (form === "ago") return now() - at < 1 ? "now" : `${about(now() - at)} ago`;
   const isToday = formats.day.format(date) === formats.day.format(new Date(now() * 1000));
@@ -34,13 +37,17 @@ export function text(at, form) {
 }
 
 // The larger unit alone: "20 min", "2 h".
-function about(length) { return length < 60 ? `${Math.floor(length)}\u00a0s` : seconds(length).split(" ")[0]; }
+function about(length) { return age(length).split(" ")[0]; }
+
+function age(length) { return length < 60 ? `${Math.floor(length)}\u00a0s` : seconds(length); }
 
 export function show(element) {
   const at = Date.parse(element.dateTime) / 1000;
   if (Number.isNaN(at)) return;
   const shown = text(at, element.dataset.form);
   if (element.textContent !== shown) element.textContent = shown;
+  const late = element.dataset.late;
+  if (late) element.parentElement.classList.toggle("late", now() - at > Number(late));
   element.title = formats.exact.format(new Date(at * 1000));
 }
 
@@ -70,6 +77,6 @@ export function start() {
   });
   document.body.addEventListener("htmx:afterSwap", (event) => showAll(event.target));
   setInterval(() => {
-    for (const element of document.querySelectorAll('time[data-form="countdown"], time[data-form="ago"]')) show(element);
+    for (const element of document.querySelectorAll(RUNNING)) show(element);
   }, 1000);
 }

@@ -1,0 +1,153 @@
+"""One sentence on what became of a request and why it took so long, and what to do about a failure. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from dashboard.formats import seconds
+from gateway.ledger.record import HUNG_UP
+from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gateway.models import RequestAttempt, RequestLog
+
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+ENDINGS = {1: "st", 2: "nd", 3: "rd"}
+MOST = 0.5
+"""More than this share of the time to the first event is most of it."""
+NOT_STORED = "Google's own words went to the client and are not stored, since they may quote the request."
+ADVICE = {
+    "invalid_request_error": "The same request fails again: the client has to change it.",
+    "authentication_error": "Check the key of the client.",
+    "permission_error": "The client's key does not allow this.",
+    "not_found_error": "Ask for a model that an account offers, or add a route for this name.",
+    "request_too_large": "Send less: shorten the conversation, or leave out large files and images.",
+    "rate_limit_error": "Wait until then, add an account, or let another model answer (setting FALLBACK).",
+    "timeout_error": "Try again. When it happens often, Google is slow for this model: use another one.",
+    "overloaded_error": "Try again in a moment, or use another model.",
+    "api_error": "Try again. When it happens again, the log lines of this request say more.",
+}
+"""By error type of the Messages API."""
+TOO_LONG = "prompt too long"
+SHORTEN = "Shorten the conversation (`/compact` in Claude Code), or ask a model that takes more."
+OPERATOR_MUST_ACT = "The accounts page says what each account needs."
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`detail` is the gateway's own message to the client, `advice` what can be done."""
+
+    sentence: str
+    detail: str = ""
+    advice: str = ""
+    needs_account: bool = False
+    """The operator must do something about an account."""
+    is_limited: bool = False
+    """It works again at some time."""
+
+
+class _Span(NamedTuple):
+    """A part of the time to the first event."""
+
+    name: str
+    seconds: float
+
+
+def explain(row: RequestLog, attempts: Sequence[RequestAttempt], age: float) -> Explanation:
+    """`attempts` are those that the ledger knows; `age` is how many seconds ago the request began."""
+    if row.outcome == "open":
+        return Explanation(_open(row, age))
+    if row.problem is None:
+        return Explanation(_answered(row, attempts))
+    if row.problem == HUNG_UP:
+        return Explanation(
+            _hung_up(row), advice="Esc in Claude Code does this, and so does a client's timeout."
+        )
+    if row.problem == row.INTERRUPTED:
+        return Explanation(
+            "The server stopped while this request was under way, so its end is unknown.",
+            advice="Send it again.",
+        )
+    return _failed(row, attempts)
+
+
+def _open(row: RequestLog, age: float) -> str:
+    if row.first_event_seconds is None:
+        return f"Under way for {seconds(age)}, without an event so far."
+    return f"Under way for {seconds(age)}; {seconds(row.first_event_seconds)} to the first event."
+
+
+def _answered(row: RequestLog, attempts: Sequence[RequestAttempt]) -> str:
+    by = f" by the fallback {row.upstream_model}" if row.fallback else ""
+    text = f"Answered{by}{_at_try(row)} after {seconds(row.duration_seconds)}"
+    if row.first_event_seconds is None:
+        return f"{text}."
+    cause = _cause(row, attempts)
+    return f"{text}; {seconds(row.first_event_seconds)} to the first event{cause}."
+
+
+def _at_try(row: RequestLog) -> str:
+    return f" at the {ordinal(row.attempts)} try" if row.attempts else ""
+
+
+def ordinal(number: int) -> str:
+    """ "first" to "tenth", then "11th"."""
+    if 0 < number <= len(ORDINALS):
+        return ORDINALS[number - 1]
+    ending = "th" if number % 100 in {11, 12, 13} else ENDINGS.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def _hung_up(row: RequestLog) -> str:
+    text = f"The client closed the connection after {seconds(row.duration_seconds)}"
+    if row.first_event_seconds is None:
+        return f"{text}, before the first event."
+    return f"{text}, while the answer was under way; {seconds(row.first_event_seconds)} to the first event."
+
+
+def _cause(row: RequestLog, attempts: Sequence[RequestAttempt]) -> str:
+    """What took most of the time to the first event, when more than one thing did."""
+    spans = list(_spans(row, attempts))
+    longest = max(spans, key=lambda span: span.seconds, default=None)
+    if longest is None or len(spans) < 2 or longest.seconds <= MOST * (row.first_event_seconds or 0.0):
+        return ""
+    return f", most of it {longest.name}"
+
+
+def _spans(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Iterator[_Span]:
+    for number, attempt in enumerate(attempts, 1):
+        if attempt.waited_seconds >= NOTICEABLE_WAIT_SECONDS:
+            yield _Span(f"waiting before the {ordinal(number)} try", attempt.waited_seconds)
+        if number < len(attempts):
+            yield _Span(f"the {ordinal(number)} try, which failed: {attempt.reason}", attempt.took_seconds)
+        elif row.first_event_seconds is not None:
+            began = (attempt.started_at - row.started_at).total_seconds()
+            yield _Span(f"the {ordinal(number)} try itself", max(0.0, row.first_event_seconds - began))
+
+
+def _failed(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanation:
+    last = attempts[-1].reason if attempts else ""
+    after = "" if row.duration_seconds is None else f" after {seconds(row.duration_seconds)}"
+    what = f"Failed with {row.status}"
+    if row.first_event_seconds is not None:
+        what, after = "Broke off", f"{after}, {seconds(row.first_event_seconds)} of them to the first event"
+    because = f": {last}" if last else " before an account was asked"
+    needs_account = row.status == 503 and "operator" in row.error.lower()
+    return Explanation(
+        f"{what}{_at_try(row)}{after}{because}.",
+        row.error or NOT_STORED,
+        _advice(row, last, needs_account=needs_account),
+        needs_account,
+        row.problem == "rate_limit_error",
+    )
+
+
+def _advice(row: RequestLog, reason: str, *, needs_account: bool) -> str:
+    if needs_account:
+        return OPERATOR_MUST_ACT
+    if reason.startswith(TOO_LONG):
+        return SHORTEN
+    return ADVICE.get(row.problem or "", ADVICE["api_error"])

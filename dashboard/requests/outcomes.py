@@ -1,0 +1,58 @@
+"""How a request ended, or is going, in a sign, a word and a colour. Pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.ledger.record import HUNG_UP
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.models import RequestLog
+
+LATE_AFTER = timedelta(seconds=60)
+"""A request without an event for so long is worth a look."""
+WORDS = {
+    "invalid_request_error": "invalid",
+    "authentication_error": "wrong key",
+    "permission_error": "not allowed",
+    "not_found_error": "not found",
+    "request_too_large": "too large",
+    "rate_limit_error": "limit",
+    "timeout_error": "timed out",
+    "overloaded_error": "overloaded",
+    "api_error": "failed",
+}
+"""Of the error types of the Messages API (gateway/errors.py)."""
+
+
+class Outcome(NamedTuple):
+    """`level` is a colour: busy, late, good, none or bad."""
+
+    level: str
+    sign: str
+    text: str
+
+
+def outcome_of(row: RequestLog, now: datetime) -> Outcome:
+    if row.outcome == "open":
+        return _of_open(row, now)
+    if row.problem is None:
+        return Outcome("good", "●", str(row.status))
+    if row.problem == HUNG_UP:
+        return Outcome("none", "○", "hung up")
+    if row.problem == row.INTERRUPTED:
+        return Outcome("bad", "✕", "interrupted")
+    return Outcome("bad", "✕", f"{row.status} {WORDS.get(row.problem, row.problem)}")
+
+
+def _of_open(row: RequestLog, now: datetime) -> Outcome:
+    if row.first_event_seconds is not None:
+        return Outcome("busy", "◌", "streaming")
+    return Outcome("late" if is_late(row, now) else "busy", "◌", "waiting")
+
+
+def is_late(row: RequestLog, now: datetime) -> bool:
+    return row.outcome == "open" and row.first_event_seconds is None and now - row.started_at > LATE_AFTER

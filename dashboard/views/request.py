@@ -1,0 +1,106 @@
+"""`/requests/ID`: what became of a request, what was tried for it, and the same request for a shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import Min
+from django.utils import timezone
+
+from accounts.models import Cooldown
+from dashboard.pages import operator_page, render_page
+from dashboard.requests.curl import curl
+from dashboard.requests.explanation import Explanation, explain
+from dashboard.waterfall import Waterfall, waterfall
+from gateway.ledger import search
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from django.http import HttpRequest, HttpResponse
+
+    from gateway.models import RequestAttempt, RequestLog
+
+MOST_WITH_ONE_ID = 20
+NOT_FOUND = "The ledger has no such request"
+NOT_FOUND_ADVICE = (
+    "Only requests for messages are in it, from clients with a valid key, and only for as long as "
+    "LEDGER_RETENTION_DAYS says. A request is there half a second after it has begun."
+)
+LEGEND = {
+    "waited": "waited",
+    "in line": "in line",
+    "failed": "failed",
+    "unknown": "under way",
+    "until first event": "until the first event",
+    "stream": "stream",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One request as the page shows it."""
+
+    row: RequestLog
+    attempts: Sequence[RequestAttempt]
+    explanation: Explanation
+    waterfall: Waterfall
+    curl: str
+
+    @property
+    def legend(self) -> list[tuple[str, str]]:
+        drawn = {segment.kind for line in self.waterfall.rows for segment in line.segments}
+        return [(kind, text) for kind, text in LEGEND.items() if kind in drawn]
+
+    @property
+    def has_many_models(self) -> bool:
+        return len({attempt.model for attempt in self.attempts}) > 1
+
+
+@operator_page
+def request(request: HttpRequest, request_id: str) -> HttpResponse:
+    """All requests with this id: ids chosen by a client need not be unique, and a safety check has the id of
+    the request whose answer it checks."""
+    rows = search.page(search.Search(request_id=request_id), limit=MOST_WITH_ONE_ID + 1)
+    if not rows:
+        return render_page(
+            request, "error.html", {"heading": NOT_FOUND, "advice": NOT_FOUND_ADVICE}, status=404
+        )
+    now, is_whole = timezone.now(), bool(request.GET.get("whole"))
+    attempts = search.attempts_of_all(rows)
+    base_url = f"{request.scheme}://{request.get_host()}"
+    shown = [
+        _shown(row, attempts[row.pk], now, base_url, is_whole=is_whole) for row in rows[:MOST_WITH_ONE_ID]
+    ]
+    context = {
+        "request_id": request_id,
+        "shown": shown,
+        "first": shown[0],
+        "is_whole": is_whole,
+        "has_more": len(rows) > MOST_WITH_ONE_ID,
+        "neighbours": search.neighbours(rows[0]),
+        "back_at": _back_at(rows[0]) if shown[0].explanation.is_limited else None,
+    }
+    return render_page(request, "requests/request.html", context)
+
+
+def _shown(
+    row: RequestLog, attempts: Sequence[RequestAttempt], now: datetime, base_url: str, *, is_whole: bool
+) -> Shown:
+    age = (now - row.started_at).total_seconds()
+    return Shown(
+        row,
+        attempts,
+        explain(row, attempts, age),
+        waterfall(row, attempts, whole=is_whole, age=age),
+        curl(base_url, row.client_model, is_stream=row.is_stream),
+    )
+
+
+def _back_at(row: RequestLog) -> datetime | None:
+    """When the first limit for its model ends; None when no account has one now."""
+    lasting = Cooldown.lasting().filter(model_key__startswith=f"{row.upstream_model}:")
+    found: datetime | None = lasting.aggregate(at=Min("until"))["at"]
+    return found

@@ -1,0 +1,196 @@
+"""`/requests`: open requests on top, then the others, newest first, with filters in the address."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from django.core.cache import cache
+from django.db.models import F, Q, Sum
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django_htmx.http import HttpResponseClientRedirect, push_url
+
+from dashboard.pages import operator_page, render_page
+from dashboard.requests.filters import TextSearch, readable_filters
+from gateway.ledger import search, usage
+from gateway.ledger.retention import oldest_kept
+from gateway.models import HourlyUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from django.http import HttpRequest, HttpResponse
+
+    from dashboard.requests.filters import Filters
+    from gateway.models import RequestLog
+
+PAGE = 50
+MOST_OPEN = 200
+NAMES_SECONDS = 60
+NAMES_KEY = "dashboard:names-of-requests"
+MENUS = ("account", "model", "client")
+STATUSES = ("200", "400", "404", "408", "413", "429", "499", "500", "502", "503", "504", "529")
+SPANS = ("1h", "24h", "7d", "30d")
+HAS_ENDED = Q(duration_seconds__isnull=False) | Q(problem__isnull=False)
+
+
+class Used(NamedTuple):
+    """A combination of names that requests have had, and how many there were in the last seven days."""
+
+    account: str
+    model: str
+    client: str
+    requests: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One of all, failed and open. `count` is None where it is unknown."""
+
+    name: str
+    count: int | None
+    address: str
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`older` is the query of the page after this one; empty on the last. `is_recent`: only the first days of
+    what there is were looked at."""
+
+    still_open: list[RequestLog] = field(default_factory=list)
+    ended: list[RequestLog] = field(default_factory=list)
+    older: str = ""
+    is_recent: bool = False
+
+
+@operator_page
+def requests(request: HttpRequest) -> HttpResponse:
+    filters, problem = readable_filters(request.GET)
+    ids = search.ids_like(filters.text) if filters.text else []
+    if filters.before is None and ids == [filters.text]:
+        return _to_page_of(request, filters.text)
+    used = _used_names()
+    text = TextSearch(filters.text, ids, _names_with(filters.text, used))
+    found = Found() if problem else _find(filters, text, timezone.now())
+    context = {
+        "filters": filters,
+        "problem": problem,
+        "found": found,
+        "rows": [*found.still_open, *found.ended],
+        "chips": _chips(filters, used, None if filters.before else len(found.still_open)),
+        "menus": [(name, _menu(name, used), filters.given.get(name, "")) for name in MENUS],
+        "statuses": STATUSES,
+        "spans": SPANS,
+        "live_max": PAGE if filters.is_live and not problem else 0,
+        "live_filter": json.dumps(filters.as_live),
+    }
+    response = render_page(request, "requests/list.html", context)
+    return push_url(response, _address(filters)) if _is_from_htmx(request) and not problem else response
+
+
+def _address(filters: Filters) -> str:
+    """Without the empty fields of the form."""
+    return reverse("dashboard:requests") + filters.address(before=str(filters.before or "")).rstrip("?")
+
+
+def _is_from_htmx(request: HttpRequest) -> bool:
+    return bool(request.htmx)  # type: ignore[attr-defined]  # set by HtmxMiddleware
+
+
+def _to_page_of(request: HttpRequest, request_id: str) -> HttpResponse:
+    url = reverse("dashboard:request", args=[request_id])
+    return HttpResponseClientRedirect(url) if _is_from_htmx(request) else redirect(url)
+
+
+# Rows
+
+
+def _find(filters: Filters, text: TextSearch, now: datetime) -> Found:
+    still_open = [] if filters.before else _open(filters, text)
+    if filters.only_open:
+        return Found(still_open)
+    recent = filters.at_first(now)
+    is_recent = recent is not filters
+    also = HAS_ENDED & text.condition()
+    rows = search.page(recent.search, before=filters.before, limit=PAGE + 1, also=also)
+    if len(rows) > PAGE:
+        older = filters.address(before=str(rows[PAGE - 1].pk))
+    else:
+        older = filters.address(until=f"{recent.search.since:%Y-%m-%dT%H:%M:%SZ}") if is_recent else ""
+    return Found(still_open, rows[:PAGE], older, is_recent)
+
+
+def _open(filters: Filters, text: TextSearch) -> list[RequestLog]:
+    """The oldest first: the one that hangs is on top."""
+    # There are few. With a condition or an order the database would choose another index than theirs.
+    rows = [row for row in search.open_rows()[:MOST_OPEN] if filters.matches(row) and text.matches(row)]
+    return sorted(rows, key=lambda row: (row.started_at, row.pk))
+
+
+# Names and counts
+
+
+def _used_names() -> list[Used]:
+    return cache.get_or_set(NAMES_KEY, _read_used_names, NAMES_SECONDS) or []
+
+
+def _read_used_names() -> list[Used]:
+    since = Q(hour__gte=timezone.now() - search.FIRST_SPAN)
+    oldest = oldest_kept()
+    kept = HourlyUsage.objects.filter(requests__gt=0)
+    if oldest is not None:
+        kept = kept.filter(hour__gt=oldest - timedelta(hours=1))
+    sums = kept.values_list(*MENUS).annotate(
+        of_all=Sum("requests", filter=since, default=0),
+        of_failed=Sum(F("failed") + F("interrupted"), filter=since, default=0),
+    )
+    return [Used(*row) for row in sums]
+
+
+def _names_with(text: str, used: Iterable[Used]) -> dict[str, list[str]]:
+    """By column of RequestLog."""
+    return {
+        column: [one for one in _menu(name, used) if text.lower() in one.lower()]
+        for name, column in usage.DIMENSIONS.items()
+    }
+
+
+def _menu(name: str, used: Iterable[Used]) -> list[str]:
+    return sorted({getattr(one, name) for one in used} - {""})
+
+
+def _chips(filters: Filters, used: Iterable[Used], still_open: int | None) -> list[Chip]:
+    total = _counts(filters, used)
+    is_failed = filters.search.errors
+    return [
+        Chip(
+            "all",
+            total.get("requests"),
+            filters.address(errors="", open=""),
+            not is_failed and not filters.only_open,
+        ),
+        Chip("failed", total.get("failed"), filters.address(errors="1", open=""), is_failed),
+        Chip(
+            "open", None if is_failed else still_open, filters.address(errors="", open="1"), filters.only_open
+        ),
+    ]
+
+
+def _counts(filters: Filters, used: Iterable[Used]) -> dict[str, int]:
+    """From the hourly sums, which know account, model and client only."""
+    given = {name: value for name, value in filters.given.items() if name not in {"errors", "open"}}
+    if not given.keys() <= set(MENUS):
+        return {}
+    counts: Counter[str] = Counter(requests=0, failed=0)
+    for one in used:
+        if all(getattr(one, name) == value for name, value in given.items()):
+            counts.update(requests=one.requests, failed=one.failed)
+    return dict(counts)

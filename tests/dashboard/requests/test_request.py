@@ -1,0 +1,163 @@
+"""`/requests/ID`: everything about one request, or about all that have its id."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import pytest
+from django.utils import timezone
+from django.utils.html import strip_tags
+
+from accounts.models import Account, Cooldown
+from dashboard.views.request import MOST_WITH_ONE_ID
+from tests.gateway.ledger.builders import (
+    a_failed_record,
+    a_record,
+    a_refused_attempt,
+    an_attempt,
+    an_open_record,
+    keep,
+)
+
+if TYPE_CHECKING:
+    from django.test import Client
+    from pytest_django import DjangoAssertMaxNumQueries
+
+SLOW = "req_slow"
+
+
+def text_of(client: Client, request_id: str = SLOW, query: str = "") -> str:
+    page = client.get(f"/requests/{request_id}{query}")
+    assert page.status_code == HTTPStatus.OK
+    return re.sub(r"\s+", " ", strip_tags(page.content.decode()).replace("\u00a0", " "))
+
+
+def keep_slow_one() -> None:
+    at = time.time() - 60
+    tries = [
+        a_refused_attempt(email="grace@example.com", started_at=at, took_seconds=1.2),
+        a_refused_attempt(
+            started_at=at + 1.2,
+            took_seconds=4.1,
+            reason="answered with nothing",
+            decision="same account again",
+        ),
+        an_attempt(started_at=at + 5.3, took_seconds=35.7),
+    ]
+    keep(
+        a_record(
+            request_id=SLOW, started_at=at, attempts=tries, first_event_seconds=6.0, duration_seconds=41.0
+        )
+    )
+
+
+def test_a_slow_request_is_explained(operator: Client) -> None:
+    keep_slow_one()
+
+    text = text_of(operator)
+
+    assert "Answered at the third try after 41 s; 6.0 s to the first event, most of it the second try" in text
+    assert "1 grace@example.com 1.2 s quota → next account" in text
+    assert "2 ada@example.com 4.1 s answered with nothing → same account again" in text
+    assert "3 ada@example.com 36 s answered ▶ streamed 35 s" in text
+
+
+def test_bars_are_drawn_on_the_scale_that_is_asked_for(operator: Client) -> None:
+    keep_slow_one()
+    bar = r'<rect class="failed" x="0.00%" width="([\d.]+)%"'
+
+    widths = [
+        float(re.findall(bar, operator.get(f"/requests/{SLOW}{query}").content.decode())[0])
+        for query in ("", "?whole=1")
+    ]
+
+    assert widths == [pytest.approx(20.0), pytest.approx(100 * 1.2 / 41, abs=0.1)]
+
+
+def test_a_request_answered_at_once_has_one_bar(operator: Client) -> None:
+    keep(a_record(request_id=SLOW))
+    assert "1 ada@example.com" in text_of(operator)
+
+
+def test_a_request_without_attempt_says_so(operator: Client) -> None:
+    keep(a_failed_record(request_id=SLOW, attempts=[], duration_seconds=0.01))
+    assert "No account was asked." in text_of(operator)
+
+
+def test_an_open_request_has_a_page(operator: Client) -> None:
+    keep(an_open_record(request_id=SLOW, started_at=time.time() - 30))
+    assert re.search(r"Under way for 3\d s, without an event so far.", text_of(operator))
+
+
+def test_all_requests_with_one_id_are_listed(operator: Client) -> None:
+    keep(a_record(request_id=SLOW), a_record(request_id=SLOW, request_class="safeguards"))
+
+    text = text_of(operator)
+
+    assert "2 requests with this id" in text
+    assert "[safeguards] Answered at the first try" in text
+
+
+def test_of_very_many_the_newest_are_shown(operator: Client) -> None:
+    keep(*(a_record(request_id=SLOW) for _ in range(MOST_WITH_ONE_ID + 1)))
+    assert f"Only the newest {MOST_WITH_ONE_ID} are shown." in text_of(operator)
+
+
+def test_a_session_leads_to_its_neighbours(operator: Client) -> None:
+    now = time.time()
+    for n, request_id in enumerate(["before", SLOW, "after"]):
+        keep(a_record(request_id=request_id, session_id="s 1&2", started_at=now - 60 + n))
+
+    page = operator.get(f"/requests/{SLOW}").content.decode()
+
+    assert '<a href="/requests/before" rel="prev">' in page
+    assert '<a href="/requests/after" rel="next">' in page
+    assert 'href="/requests?session=s%201%262"' in page
+
+
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_a_limit_says_when_it_ends(is_limited: bool, operator: Client) -> None:
+    keep(a_failed_record(request_id=SLOW, problem="rate_limit_error", status=429, error="Limits."))
+    if is_limited:
+        account = Account.objects.create(email="ada@example.com")
+        until = timezone.now() + timedelta(hours=1)
+        Cooldown.objects.create(account=account, model_key="gemini-3-flash:cli", until=until)
+
+    text = text_of(operator)
+
+    assert ("The first limit for this model ends at" in text) == is_limited
+    assert ("No limit for this model is in force now" in text) != is_limited
+
+
+def test_an_account_that_needs_the_operator_has_a_button(operator: Client) -> None:
+    keep(a_failed_record(request_id=SLOW, status=503, error="The operator must sign it in again."))
+    assert b"See the accounts" in operator.get(f"/requests/{SLOW}").content
+
+
+@pytest.mark.parametrize("request_id", ["nothing", "x" * 5000, "a%00b", "%22%3E%3Cscript%3E", "%F0%9F%98%80"])
+def test_an_unknown_id_has_no_page(request_id: str, operator: Client) -> None:
+    answer = operator.get(f"/requests/{request_id}")
+    assert answer.status_code == HTTPStatus.NOT_FOUND
+    assert b"The ledger has no such request" in answer.content
+    assert b"><script>" not in answer.content
+
+
+@pytest.mark.parametrize("tries", [1, 50])
+def test_a_page_takes_six_queries_at_most(
+    tries: int, operator: Client, django_assert_max_num_queries: DjangoAssertMaxNumQueries
+) -> None:
+    for _ in range(tries):
+        keep(
+            a_failed_record(
+                request_id=SLOW,
+                problem="rate_limit_error",
+                status=429,
+                attempts=[a_refused_attempt() for _ in range(tries)],
+            )
+        )
+    with django_assert_max_num_queries(6):
+        operator.get(f"/requests/{SLOW}")
