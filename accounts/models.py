@@ -125,6 +125,13 @@ class Account(Followed):
         if self.state == self.State.OK:
             self.state_reason = ""
 
+    def set_project(self, project_id: str) -> None:
+        """Set the Cloud project, which ends the state NEEDS_PROJECT; the caller saves `project_id` and
+        STATE_FIELDS."""
+        self.project_id = project_id
+        if project_id and self.state == self.State.NEEDS_PROJECT:
+            self.enter_state(self.State.OK)
+
     STATE_FIELDS: ClassVar = ["state", "state_reason", "state_link", "state_since"]
 
 

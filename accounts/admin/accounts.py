@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
-from django.core.exceptions import ValidationError
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from accounts import actions
 from accounts.admin import columns
-from accounts.inspection import check_all, refresh_quota, verify
-from accounts.models import THRESHOLD_RULES, Account, ClientProblem
-from accounts.operators import audit
+from accounts.models import Account, ClientProblem
 from accounts.quota.pools import QuotaPool, pools_of
 from accounts.quota.snapshots import history_lines
 from accounts.sign_in import pages
@@ -33,6 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from django.db.models import QuerySet
+
+    from accounts.inspection import CheckResult
+
+    Check = Callable[[actions.Operator, Sequence[Account]], list[CheckResult]]
 
 
 # There is one operator, so users and groups need no pages.
@@ -47,15 +47,7 @@ class AccountForm(ModelForm):  # type: ignore[type-arg]  # not subscriptable at 
         fields = ("label", "enabled", "priority", "project_id", "quota_threshold", "model_quota_thresholds")
 
     def clean_model_quota_thresholds(self) -> dict[str, float]:
-        thresholds = self.cleaned_data["model_quota_thresholds"] or {}
-        if not isinstance(thresholds, dict):
-            raise ValidationError('It must have the form {"model": 0.2}.')
-        for model_id, threshold in thresholds.items():
-            if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-                raise ValidationError(f"{model_id}: must be a number from 0 to 0.99.")
-            for rule in THRESHOLD_RULES:
-                rule(threshold)
-        return thresholds
+        return actions.checked_thresholds(self.cleaned_data["model_quota_thresholds"] or {})
 
 
 class UsableFilter(admin.SimpleListFilter):
@@ -160,8 +152,8 @@ class AccountAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
         """Save only the form's fields, because the server may have changed others meanwhile."""
         fields = list(form.changed_data)
-        if obj.project_id and obj.state == Account.State.NEEDS_PROJECT:
-            obj.enter_state(Account.State.OK)
+        if obj.state == Account.State.NEEDS_PROJECT:
+            obj.set_project(obj.project_id)
             fields += Account.STATE_FIELDS
         if "enabled" in fields and obj.enabled:
             obj.switch_on()
@@ -181,11 +173,11 @@ class AccountAdmin(ModelAdmin):
 
     @action(description="Verify", icon="verified_user", url_path="verify")
     def verify_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._check_one(request, object_id, verify, "Verify", "Verified")
+        return self._check_one(request, object_id, actions.verify, "Verify")
 
     @action(description="Refresh quota", icon="refresh", url_path="refresh")
     def refresh_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._check_one(request, object_id, refresh_quota, "Refresh quota", "Refreshed the quota")
+        return self._check_one(request, object_id, actions.refresh_quota, "Refresh quota")
 
     @action(description="Sign in again", icon="login", url_path="sign-in-again")
     def sign_in_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -193,32 +185,28 @@ class AccountAdmin(ModelAdmin):
 
     @action(description="Verify at Google")
     def verify_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
-        self._check(request, queryset, verify, "Verified")
+        self._tell(request, actions.verify(request.user, queryset))
 
     @action(description="Refresh quota")
     def refresh_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
-        self._check(request, queryset, refresh_quota, "Refreshed the quota")
+        self._tell(request, actions.refresh_quota(request.user, queryset))
 
     @action(description="Enable")
     def enable_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
-        self._change_all(request, queryset, "Enabled", enabled=True)
+        actions.enable(request.user, queryset)
+        self.message_user(request, "Enabled.", messages.SUCCESS)
 
     @action(description="Disable")
     def disable_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
-        self._change_all(request, queryset, "Disabled", enabled=False)
+        actions.disable(request.user, queryset)
+        self.message_user(request, "Disabled.", messages.SUCCESS)
 
     @action(description="Accept Google's terms notice for them")
     def accept_terms_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
-        self._change_all(
-            request,
-            queryset.filter(terms_accepted_at__isnull=True),
-            "Accepted the notice about Google's terms",
-            terms_accepted_at=timezone.now(),
-        )
+        actions.accept_terms(request.user, queryset)
+        self.message_user(request, "Accepted the notice about Google's terms.", messages.SUCCESS)
 
-    def _check_one(
-        self, request: HttpRequest, object_id: str, check: Callable[..., Any], button: str, what: str
-    ) -> HttpResponse:
+    def _check_one(self, request: HttpRequest, object_id: str, check: Check, button: str) -> HttpResponse:
         """Show a confirmation page on GET and check on POST, since Unfold's buttons are links and a GET must
         not change anything."""
         account = self.get_object(request, object_id)
@@ -232,31 +220,13 @@ class AccountAdmin(ModelAdmin):
                 "back": request.headers.get("referer", ""),
             }
             return render(request, "accounts/confirm.html", context)
-        self._check(request, Account.objects.filter(pk=account.pk), check, what)
+        self._tell(request, check(request.user, [account]))
         return self._back(request)
 
-    def _check(
-        self, request: HttpRequest, queryset: QuerySet[Account], check: Callable[..., Any], what: str
-    ) -> None:
-        accounts: Sequence[Account] = list(queryset)
-        for result, account in zip(async_to_sync(check_all)(accounts, check), accounts, strict=True):
-            audit.record(request.user, f"{what}: {result.problem or 'works'}", account)
+    def _tell(self, request: HttpRequest, results: list[CheckResult]) -> None:
+        for result in results:
             level = messages.WARNING if result.problem else messages.SUCCESS
-            self.message_user(request, f"{result.email}: {result.problem or 'works'}", level)
-
-    def _change_all(
-        self, request: HttpRequest, queryset: QuerySet[Account], what: str, **changes: Any
-    ) -> None:
-        for account in queryset:
-            for name, value in changes.items():
-                setattr(account, name, value)
-            fields = list(changes)
-            if changes.get("enabled"):
-                account.switch_on()
-                fields.append("state_reason")
-            account.save(update_fields=fields)
-            audit.record(request.user, what, account)
-        self.message_user(request, f"{what}.", messages.SUCCESS)
+            self.message_user(request, f"{result.email}: {result.problem or actions.WORKS}", level)
 
     def _back(self, request: HttpRequest) -> HttpResponse:
         """Redirect to the page of the button: the list or the account."""
