@@ -1,10 +1,9 @@
-"""Pages to add an account: start a sign-in, show its status, paste the redirect address."""
+"""Pages of the admin to add an account: start a sign-in, show its status, paste the redirect address."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -13,40 +12,27 @@ from django.views.decorators.cache import never_cache
 from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES
 
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
-from accounts.models import Account, SignIn
-from accounts.operators import audit
+from accounts.models import SignIn
 from accounts.sign_in import attempts
-from accounts.sign_in.callback_server import NoPortFree, shared_listener
 from accounts.sign_in.pasted_address import AnswerUnusable
+from accounts.sign_in.starting import StartForm, account_to_sign_in_again
 from accounts.terms import NOTICE
 
-TEXT = " ".join(INPUT_CLASSES)
-CHECKBOX = " ".join(CHECKBOX_CLASSES)
 
-
-class StartForm(forms.Form):
-    email = forms.EmailField(
-        label="Account",
-        required=False,
-        help_text="Optional: Google offers this one first.",
-        widget=forms.EmailInput({"class": TEXT, "placeholder": "you@gmail.com"}),
-    )
-    accept_terms = forms.BooleanField(
-        label="I have read this and accept the risk for this account",
-        required=False,
-        widget=forms.CheckboxInput({"class": CHECKBOX}),
-    )
+class UnfoldForm(StartForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].widget.attrs["class"] = " ".join(INPUT_CLASSES)
+        self.fields["accept_terms"].widget.attrs["class"] = " ".join(CHECKBOX_CLASSES)
 
 
 @never_cache
 def start(request: HttpRequest) -> HttpResponse:
-    known = _known_account(request)
-    initial = {"email": known.email if known else "", "accept_terms": bool(known and known.terms_accepted_at)}
-    form = StartForm(request.POST or None, initial=initial)
+    form = UnfoldForm.of(request, account_to_sign_in_again(request))
     problem = ""
     if request.method == "POST" and form.is_valid():
         try:
-            attempt = _start(request, form.cleaned_data)
+            attempt = form.start(request)
         except (ClientSecretWrong, TokenEndpointDown) as error:
             problem = str(error)
         else:
@@ -78,28 +64,6 @@ def status(request: HttpRequest, number: int) -> HttpResponse:
     if current.status not in SignIn.WAITING:
         response.headers["HX-Refresh"] = "true"  # reload the page, whose other parts change, too
     return response
-
-
-def _start(request: HttpRequest, cleaned: dict[str, Any]) -> SignIn:
-    """Raises ClientSecretWrong or TokenEndpointDown."""
-    try:
-        port = shared_listener().port
-    except NoPortFree:
-        port = attempts.callback_ports()[0]  # without a callback server the address must be pasted
-    current = attempts.start(
-        port=port,
-        started_by=request.user.get_username(),
-        terms_accepted=cleaned["accept_terms"],
-        login_hint=cleaned["email"].lower(),
-    )
-    attempts.check(current)
-    audit.record(request.user, "Started a sign-in at Google")
-    return current
-
-
-def _known_account(request: HttpRequest) -> Account | None:
-    account_id = request.GET.get("account", "")
-    return Account.objects.filter(pk=account_id).first() if account_id.isdecimal() else None
 
 
 def _context(current: SignIn) -> dict[str, Any]:
