@@ -25,7 +25,7 @@ from tests.gateway.ledger.builders import (
 
 if TYPE_CHECKING:
     from django.test import Client
-    from pytest_django import DjangoAssertMaxNumQueries
+    from pytest_django.fixtures import DjangoAssertNumQueries
 
 SLOW = "req_slow"
 
@@ -148,7 +148,7 @@ def test_an_unknown_id_has_no_page(request_id: str, operator: Client) -> None:
 
 @pytest.mark.parametrize("tries", [1, 50])
 def test_a_page_takes_six_queries_at_most(
-    tries: int, operator: Client, django_assert_max_num_queries: DjangoAssertMaxNumQueries
+    tries: int, operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(tries):
         keep(

@@ -202,8 +202,8 @@ def test_a_time_may_have_the_zone_of_the_machine() -> None:
     """Read from a file it cannot be copied."""
     keep(record := a_record())
     berlin = next(file for folder in TZPATH if (file := Path(folder) / "Europe" / "Berlin").is_file())
-    with berlin.open("rb") as file:
-        zone = ZoneInfo.from_file(file)
+    with berlin.open("rb") as content:
+        zone = ZoneInfo.from_file(content)
     began = datetime.fromtimestamp(record.started_at, zone)
 
     assert len(page(Search(since=began - timedelta(minutes=1), until=began + timedelta(minutes=1)))) == 1
