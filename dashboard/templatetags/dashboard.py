@@ -73,6 +73,17 @@ def of_thousand(length: float) -> str:
 
 
 @register.simple_tag
+def share_of(part: float, whole: float) -> str:
+    """ "41.67%": a place in an SVG without a viewBox, where text keeps its size."""
+    return f"{part / whole * 100:.2f}%"
+
+
+@register.filter
+def colour(series: str, colours: dict[str, str]) -> str:
+    return colours.get(series, "other")
+
+
+@register.simple_tag
 def icon(name: str) -> str:
     """One of the symbols in `dashboard/_icons.html`, as decoration: a word stands beside it."""
     return format_html('<svg class="icon" aria-hidden="true"><use href="#icon-{}"/></svg>', name)

@@ -13,9 +13,11 @@ from accounts.models import ClientProblem
 from accounts.status.required_action import required_action
 from dashboard import attention
 from dashboard.account_pools import read_account_pools
+from dashboard.figures import percentiles
 from dashboard.pages import operator_page, render_page
 from dashboard.spans import SPANS, span_of
 from dashboard.status_line import FamilyStatus, status_of_families
+from dashboard.volume import STACKS, volume_chart
 from gateway.ledger import search, usage
 from gateway.ledger.record import HUNG_UP
 from gateway.ledger.writer import LARGEST_BATCH
@@ -42,6 +44,7 @@ RECENT = timedelta(minutes=5)
 @operator_page
 def overview(request: HttpRequest) -> HttpResponse:
     span = span_of(request, DEFAULT_SPAN)
+    stack = "model" if request.GET.get("stack") == "model" else "family"
     now = timezone.now()
     accounts = read_account_pools()
     families = status_of_families((one.account.is_usable, one.pools) for one in accounts)
@@ -51,6 +54,10 @@ def overview(request: HttpRequest) -> HttpResponse:
         "families": families,
         "notices": attention.in_order(_notices(accounts, families, now)),
         **_volume(now - SPANS[span]),
+        **_first_events(now - SPANS[span]),
+        "stacks": list(STACKS),
+        "stack": stack,
+        "chart": volume_chart(span, stack, now),
         "quotas": _least_first(accounts)[:MOST_QUOTAS],
         "rows": search.page(search.Search(), limit=NEWEST),
         "live_max": NEWEST,
@@ -73,7 +80,8 @@ def _notices(accounts: list[AccountPools], families: list[FamilyStatus], now: da
     recent = RequestLog.objects.filter(started_at__gte=now - RECENT).aggregate(
         requests=Count("pk"), failed=Count("pk", filter=Q(problem__isnull=False) & ~Q(problem=HUNG_UP))
     )
-    notices += attention.of_failures(recent["failed"], recent["requests"], reverse("dashboard:overview"))
+    failed_page = f"{reverse('dashboard:requests')}?errors=1"
+    notices += attention.of_failures(recent["failed"], recent["requests"], failed_page)
     gateway = running_gateway()
     waiting = gateway.ledger.waiting if gateway is not None else 0
     notices += attention.of_ledger(waiting if waiting > LARGEST_BATCH else 0, reverse("dashboard:overview"))
@@ -108,6 +116,11 @@ def _volume(since: datetime) -> Mapping[str, Any]:
         "failed_share": total.failed / total.requests if total.requests else None,
         "cached_share": total.cache_read_tokens / all_input if all_input else None,
     }
+
+
+def _first_events(since: datetime) -> Mapping[str, Any]:
+    times = usage.newest_times(since)
+    return {"first": percentiles(times.first_event_seconds), "first_is_complete": times.is_complete}
 
 
 def _in_flight() -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 // Shows <time data-form> in the browser's zone, or in UTC after a click on the zone in the foot of the menu. Forms:
 // "clock" (14:59:47, or 24 Nov 14:59 on another day), "short" (14:59), "countdown" ("in 20 min"), "ago"
 // ("40 min ago") and "age" ("4 s", "2 min 3 s"), which run on; after data-late seconds what contains an age is late.
+// "axis" (14:00) and "date" (24 Nov) name places of a chart, in its SVG with data-at instead of datetime.
 // Until this module runs, the server's text stands there.
 import { seconds } from "./formats.js";
 
@@ -32,6 +33,8 @@ export function text(at, form) {
   if (form === "age") return age(Math.max(0, now() - at));
   if (form === "countdown") return at > now() ? `in ${about(at - now())}` : "now";
   if (form === "ago") return now() - at < 1 ? "now" : `${about(now() - at)} ago`;
+  if (form === "axis") return formats.short.format(date);
+  if (form === "date") return formats.far.format(date);
   const isToday = formats.day.format(date) === formats.day.format(new Date(now() * 1000));
   return isToday ? formats[form].format(date) : `${formats.far.format(date)} ${formats.short.format(date)}`;
 }
@@ -42,17 +45,17 @@ function about(length) { return age(length).split(" ")[0]; }
 function age(length) { return length < 60 ? `${Math.floor(length)}\u00a0s` : seconds(length); }
 
 export function show(element) {
-  const at = Date.parse(element.dateTime) / 1000;
+  const at = Date.parse(element.dateTime ?? element.dataset.at) / 1000;
   if (Number.isNaN(at)) return;
   const shown = text(at, element.dataset.form);
   if (element.textContent !== shown) element.textContent = shown;
   const late = element.dataset.late;
   if (late) element.parentElement.classList.toggle("late", now() - at > Number(late));
-  element.title = formats.exact.format(new Date(at * 1000));
+  if (element.dateTime) element.title = formats.exact.format(new Date(at * 1000));
 }
 
 export function showAll(root = document) {
-  for (const element of root.querySelectorAll("time[data-form]")) show(element);
+  for (const element of root.querySelectorAll("[data-form]")) show(element);
 }
 
 function nameZone() {

@@ -1,0 +1,57 @@
+"""The chart of requests over a span, as the overview draws it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from dashboard import charts, figures
+from gateway.ledger import usage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.ledger.usage import Totals
+
+STACKS = {"family": figures.by_family, "model": figures.by_model}
+PALETTE = ("claude", "gemini", "third", "fourth", "fifth", "other")
+"""Names of colours in dashboard.css, for models in the order of their size."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLabel:
+    """`share` is the place on the axis, from 0 to 1."""
+
+    at: datetime
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeChart:
+    bars: charts.StackedBars[datetime]
+    labels: list[TimeLabel]
+    colours: dict[str, str]
+    """By series."""
+
+
+def volume_chart(span: str, stack: str, now: datetime) -> VolumeChart:
+    """`span` is a key of figures.GRAINS, `stack` one of STACKS. One query."""
+    grain, zone = figures.GRAINS[span], timezone.get_current_timezone()
+    read = usage.history_by_minute if grain.sums == figures.MINUTE else usage.history
+    volume = STACKS[stack](read(now - grain.span), grain, now, zone, _requests)
+    bars = charts.stacked_bars(volume.columns, volume.series)
+    moments = [at for at, _ in volume.columns]
+    labels = [TimeLabel(moments[index], index / len(moments)) for index in charts.round_times(moments, zone)]
+    return VolumeChart(bars, labels, _colours(volume.series, stack))
+
+
+def _requests(total: Totals) -> float:
+    return total.requests
+
+
+def _colours(series: list[str], stack: str) -> dict[str, str]:
+    if stack == "family":
+        return {name: name for name in series}
+    return dict(zip(series, PALETTE, strict=False))

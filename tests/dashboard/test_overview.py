@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Account, ClientProblem, QuotaSnapshot
+from gateway.models import HourlyUsage, MinuteUsage, RequestLog
+
+if TYPE_CHECKING:
+    from django.test import Client
+    from pytest_django.fixtures import DjangoAssertNumQueries
+
+
+def add_accounts(count: int) -> None:
+    now = timezone.now()
+    for number in range(count):
+        account = Account.objects.create(email=f"a{number}@example.com", terms_accepted_at=now)
+        for model in ("claude-sonnet-4-6", "gemini-3-flash"):
+            mode = "cli" if model.startswith("gemini") else "antigravity"
+            QuotaSnapshot.objects.create(
+                account=account, model_id=model, header_mode=mode, remaining_fraction=number / count,
+                reset_at=now + timedelta(hours=2), taken_at=now, seen_at=now,
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize("accounts", [0, 3, 50])
+@pytest.mark.parametrize("span", ["1h", "24h"])
+def test_queries_do_not_grow_with_accounts(
+    operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries, accounts: int, span: str
+) -> None:
+    add_accounts(accounts)
+    with django_assert_max_num_queries(14):
+        operator.get("/", {"span": span})
+
+
+def test_the_first_line_tells_how_it_stands(operator: Client) -> None:
+    add_accounts(3)
+    page = operator.get("/").content.decode()
+    assert "Claude: 2 of 3 accounts." in page
+    assert "◐ Claude ◐ Gemini" in page
+
+
+def test_without_accounts_the_page_says_what_to_do(operator: Client) -> None:
+    page = operator.get("/").content.decode()
+    assert "Add an account" in page
+    assert "ANTHROPIC_BASE_URL=http://testserver" in page
+
+
+def test_what_needs_the_operator_comes_with_a_button(operator: Client) -> None:
+    ClientProblem.note("invalid_client <script>")
+    Account.objects.create(
+        email="grace@example.com", terms_accepted_at=timezone.now(), state=Account.State.NEEDS_VERIFICATION,
+        state_link="https://accounts.google.com/verify",
+    )  # fmt: skip
+    page = operator.get("/").content.decode()
+    assert "invalid_client &lt;script&gt;" in page
+    assert 'href="https://accounts.google.com/verify" target="_blank" rel="noreferrer"' in page
+
+
+def test_the_emptiest_quota_comes_first(operator: Client) -> None:
+    add_accounts(3)
+    page = operator.get("/").content.decode()
+    left = page[page.index("What is left") :]
+    assert left.index("a0@example.com") < left.index("a1@example.com") < left.index("a2@example.com")
+
+
+@pytest.mark.parametrize(("span", "stack"), [("1h", "family"), ("24h", "model"), ("30d", "family")])
+def test_volume_is_drawn_with_its_numbers(operator: Client, span: str, stack: str) -> None:
+    now = timezone.now()
+    sums = {"model": "claude-sonnet-4-6", "requests": 7}
+    MinuteUsage.objects.create(minute=now.replace(second=0, microsecond=0), **sums)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    HourlyUsage.objects.create(hour=hour, account="a", client="c", **sums)
+    page = operator.get("/", {"span": span, "stack": stack}).content.decode()
+    assert ": 7, claude" in page
+
+
+@pytest.mark.parametrize("query", [{"span": "1y"}, {"stack": "<b>"}, {"span": "", "stack": ""}])
+def test_unknown_values_mean_the_default(operator: Client, query: dict[str, str]) -> None:
+    assert b'aria-label="In 24h"' in operator.get("/", query).content
+
+
+def test_many_failures_are_told_with_the_way_to_them(operator: Client) -> None:
+    now = timezone.now()
+    for number in range(12):
+        RequestLog.objects.create(
+            id=number, instance_id=1, request_id=f"r{number}", started_at=now,
+            problem="api_error" if number < 5 else None, status=502, duration_seconds=1.0,
+        )  # fmt: skip
+    page = operator.get("/").content.decode()
+    assert "5 of 12 requests failed in the last five minutes." in page
+    assert 'href="/requests?errors=1"' in page
