@@ -1,9 +1,15 @@
-// What every page does: times in the browser's zone, copy buttons, failed loads, and keys.
+// What every page does: times in the browser's zone, copy buttons, failed loads, keys, and what is live.
 import * as times from "./times.js";
 import * as keys from "./keys.js";
+import * as live from "./live.js";
+import * as rows from "./rows.js";
 
 times.start();
 keys.start();
+if (document.querySelector("[data-live-state]")) {
+  rows.start();
+  live.start();
+}
 
 // <button data-copy="#id"> copies the text of that element.
 document.addEventListener("click", async (event) => {

@@ -1,0 +1,176 @@
+// The tail of the log: newest at the bottom, followed until somebody scrolls up, selects, or holds. The page has
+//
+//   <div data-log data-level="info">      scrolls; its children are the lines, all made here
+//   <template data-log-line>              one line: data-cell="at" (a <time data-form>), level, id, text; its root gets
+//                                         data-level. Without content-visibility: 10,000 of these made a frame
+//                                         fifteen times as long as plain lines do (Chromium 150)
+//   <button data-log-level="warning">     shows lines from this level on; aria-pressed
+//   <input data-log-filter>               a regular expression, or else plain text
+//   <button data-log-wrap>, -clear, -download, -hold
+//   <p data-log-held hidden>              "held since 14:59:50, 31 new lines", with a button of its own inside
+//   <p data-log-skipped hidden>           how many lines came too fast to be shown
+import * as live from "./live.js";
+import * as times from "./times.js";
+
+const MOST_LINES = 10_000, NEAR_END = 8;
+const ORDER = ["debug", "info", "warning", "error", "critical"];
+let place, template, matches = () => true;
+let lines = [], waiting = [], heldSince = 0, isHeldByHand = false, isScrolledUp = false, lastTop = 0, skipped = 0;
+
+const find = (name) => document.querySelector(`[data-log-${name}]`);
+const isLoud = (line) => ORDER.indexOf(line.level) >= ORDER.indexOf(place.dataset.level);
+
+function isHeld() {
+  const selection = getSelection();
+  return isHeldByHand || isScrolledUp || (!selection.isCollapsed && place.contains(selection.anchorNode));
+}
+
+// Lines may grow, when they are wrapped, so the end may lie below what was the end: only a move up counts.
+function noteScroll() {
+  const isAtEnd = place.scrollTop + place.clientHeight >= place.scrollHeight - NEAR_END;
+  isScrolledUp = !isAtEnd && (isScrolledUp || place.scrollTop < lastTop - 1);
+  lastTop = place.scrollTop;
+  goOnUnlessHeld();
+}
+
+function toEnd() {
+  place.scrollTop = place.scrollHeight;
+  lastTop = place.scrollTop;
+  isScrolledUp = false;
+}
+
+// What comes in
+
+function take(message) {
+  skipped += message.skipped ?? 0;
+  waiting.push(...message.lines.map(([at, level, id, text]) => ({ at, level, id, text })));
+  waiting.splice(0, waiting.length - MOST_LINES);
+  goOnUnlessHeld();
+}
+
+// A snapshot has what the server still knows; older lines stay.
+function replace(message) {
+  if (!message.lines.length) return;
+  const from = message.lines[0][0];
+  for (const line of lines) if (line.at >= from) line.element.remove();
+  lines = lines.filter((line) => line.at < from);
+  waiting = waiting.filter((line) => line.at < from);
+  take(message);
+}
+
+// What is shown
+
+function goOnUnlessHeld() {
+  if (!isHeld()) goOn();
+  else heldSince ||= times.now();
+  showHeld();
+}
+
+function goOn() {
+  const fresh = document.createDocumentFragment();
+  for (const line of waiting) fresh.append(line.element = made(line));
+  for (const line of [...lines, ...waiting].slice(0, -MOST_LINES)) line.element.remove();
+  lines = [...lines, ...waiting].slice(-MOST_LINES);
+  place.append(fresh);
+  waiting = [];
+  heldSince = 0;
+  toEnd();
+}
+
+function made(line) {
+  const element = template.content.firstElementChild.cloneNode(true);
+  element.dataset.level = line.level;
+  for (const part of element.querySelectorAll("[data-cell]")) {
+    if (part instanceof HTMLTimeElement) {
+      part.dateTime = new Date(line.at * 1000).toISOString();
+      times.show(part);
+    } else {
+      part.textContent = line[part.dataset.cell];
+    }
+  }
+  element.hidden = !isLoud(line) || !matches(line);
+  return element;
+}
+
+function showHeld() {
+  const held = find("held"), lost = find("skipped");
+  if (held) {
+    const text = held.querySelector("[data-text]") ?? held;
+    held.hidden = !heldSince;
+    if (heldSince) text.textContent = `held since ${times.text(heldSince, "clock")}, ${waiting.length} new lines`;
+  }
+  if (lost && skipped) {
+    lost.hidden = false;
+    lost.textContent = `${skipped} lines came too fast and are only in the log itself.`;
+  }
+}
+
+function filter(text) {
+  const plain = text.toLowerCase();
+  let pattern;
+  try { pattern = new RegExp(text, "i"); } catch { /* plain text then */ }
+  matches = (line) => {
+    const whole = `${line.id} ${line.text}`;
+    return pattern ? pattern.test(whole) : whole.toLowerCase().includes(plain);
+  };
+  sift();
+}
+
+function sift() {
+  for (const line of lines) line.element.hidden = !isLoud(line) || !matches(line);
+  goOnUnlessHeld();
+}
+
+function setLevel(level) {
+  place.dataset.level = level;
+  for (const button of document.querySelectorAll("[data-log-level]")) button.ariaPressed = String(button.dataset.logLevel === level);
+  sift();
+  live.watch({ level });
+}
+
+function clear() {
+  for (const line of lines) line.element.remove();
+  lines = [];
+  waiting = [];
+  skipped = heldSince = 0;
+  goOnUnlessHeld();
+}
+
+function download() {
+  const shown = [...lines, ...waiting].filter((line) => isLoud(line) && matches(line));
+  const text = shown.map((line) => `${new Date(line.at * 1000).toISOString()} ${line.level.toUpperCase()} ${line.id} ${line.text}\n`);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(text, { type: "text/plain" }));
+  link.download = "gateway.log";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+function hold(isWanted) {
+  isHeldByHand = isWanted;
+  const button = find("hold");
+  if (button) button.ariaPressed = String(isWanted);
+  goOnUnlessHeld();
+}
+
+function start() {
+  place = document.querySelector("[data-log]");
+  template = document.querySelector("template[data-log-line]");
+  if (!place || !template) return;
+  live.on("snapshot", replace);
+  live.on("delta", take);
+  live.watch({ topics: ["log"] });
+  setLevel(place.dataset.level || "info");
+  place.addEventListener("scroll", noteScroll, { passive: true });
+  document.addEventListener("selectionchange", goOnUnlessHeld);
+  document.addEventListener("live:toggle-hold", () => hold(!isHeldByHand));
+  for (const button of document.querySelectorAll("[data-log-level]")) button.addEventListener("click", () => setLevel(button.dataset.logLevel));
+  find("filter")?.addEventListener("input", (event) => filter(event.target.value));
+  find("wrap")?.addEventListener("click", (event) => { event.currentTarget.ariaPressed = String(place.classList.toggle("wrap")); });
+  find("clear")?.addEventListener("click", clear);
+  find("download")?.addEventListener("click", download);
+  find("hold")?.addEventListener("click", () => hold(!isHeldByHand));
+  find("held")?.querySelector("button")?.addEventListener("click", () => { hold(false); goOn(); showHeld(); });
+}
+
+start();

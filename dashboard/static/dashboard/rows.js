@@ -1,0 +1,144 @@
+// A live list of requests. The page has
+//
+//   <table data-live-rows>                with a tbody, or any element whose children are the rows
+//     data-live-filter='{"account":"…"}'    of these requests only (docs/dashboard-live.md has the names)
+//     data-live-max="50"                    rows shown; those still open come on top of that
+//     data-live-only="open"                 of rows in this state only
+//   <template data-live-row>              one row, of which each clone is filled:
+//     data-cell="account"                   a column, or model, models, tries, result, age; "–" for an empty column
+//     data-format="count"                   by this function of formats.js; a <time data-form> by times.js
+//     data-when="open failed"               shown in these states only: open, good, hung, failed
+//     data-href="/requests/{request_id}"    an address with columns in braces
+//   <p data-live-empty>                   shown while the list is empty
+//   <button data-live-hold>               holds and lets go, as the event live:toggle-hold (key p) does
+//
+// A row's root gets data-id and data-state. Text is put in by textContent alone. The list holds still while the
+// pointer is over it, focus or a selection is in it, or its top is scrolled away; then its rows are kept in memory.
+import * as formats from "./formats.js";
+import * as live from "./live.js";
+import * as times from "./times.js";
+
+const STATES = { open: "open", answered: "good", hung_up: "hung" };
+const CELLS = {
+  model: (row) => row.upstream_model || row.client_model,
+  models: (row) => [...new Set([row.client_model, row.upstream_model].filter(Boolean))].join(" → "),
+  tries: (row) => (row.attempts > 1 ? `${row.attempts} tries` : " "),
+  result: (row) => ({ open: "open", hung_up: "hung up" })[row.outcome] ?? row.status ?? row.outcome,
+  age: (row) => (row.outcome === "open" ? formats.seconds(Math.max(0, Math.floor(times.now() - row.started_at))) : " "),
+};
+const drawn = new Map();
+let place, list, template, max, known = new Map(), isHeldByHand = false, isHovered = false;
+
+const stateOf = (row) => STATES[row.outcome] ?? "failed";
+
+function note(message) {
+  for (const row of message.rows.map(live.asRow)) {
+    if (row.rev >= (known.get(row.id)?.rev ?? 0)) known.set(row.id, row);
+  }
+  drawUnlessHeld();
+}
+
+// Newest first: as many as there is room for, and all that are open. Others are forgotten.
+function rowsToShow() {
+  const only = place.dataset.liveOnly;
+  const rows = [...known.values()].filter((row) => !only || stateOf(row) === only)
+    .sort((one, other) => other.started_at - one.started_at)
+    .filter((row, index) => index < max || row.outcome === "open");
+  known = new Map(rows.map((row) => [row.id, row]));
+  return rows;
+}
+
+// Holding still
+
+function isHeld() {
+  const selection = getSelection();
+  return isHeldByHand || isHovered || list.contains(document.activeElement) || list.getBoundingClientRect().top < 0
+    || (!selection.isCollapsed && list.contains(selection.anchorNode));
+}
+
+function drawUnlessHeld() {
+  const rows = rowsToShow();
+  if (!isHeld()) {
+    draw(rows);
+    live.sayHeld();
+  } else {
+    live.sayHeld(rows.filter((row) => !drawn.has(row.id)).length, letGo);
+  }
+}
+
+function letGo() {
+  hold(false);
+  draw(rowsToShow());
+  drawUnlessHeld();
+}
+
+function hold(isWanted) {
+  isHeldByHand = isWanted;
+  for (const button of document.querySelectorAll("[data-live-hold]")) button.ariaPressed = String(isWanted);
+  drawUnlessHeld();
+}
+
+// Drawing
+
+function draw(rows) {
+  const ids = new Set(rows.map((row) => row.id));
+  for (const id of drawn.keys()) if (!ids.has(id)) drawn.delete(id);
+  let next = null;
+  for (const row of rows.reverse()) {
+    let one = drawn.get(row.id);
+    if (!one) drawn.set(row.id, one = { element: template.content.firstElementChild.cloneNode(true) });
+    if (one.row !== row) fill(one.element, one.row = row);
+    if (one.element.parentNode !== list || one.element.nextElementSibling !== next) list.insertBefore(one.element, next);
+    next = one.element;
+  }
+  const ours = new Set([...drawn.values()].map((one) => one.element));
+  for (const child of [...list.children]) if (!ours.has(child) && child !== template) child.remove();
+  for (const empty of document.querySelectorAll("[data-live-empty]")) empty.hidden = rows.length > 0;
+}
+
+function fill(element, row) {
+  element.dataset.id = row.id;
+  element.dataset.state = stateOf(row);
+  for (const part of [element, ...element.querySelectorAll("[data-cell], [data-when], [data-href]")]) {
+    const { cell, format, when, href } = part.dataset;
+    if (cell) fillCell(part, Object.hasOwn(CELLS, cell) ? CELLS[cell](row) : row[cell], format);
+    if (when) part.hidden = !when.split(" ").includes(stateOf(row));
+    if (href) part.href = href.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(row[name]));
+  }
+}
+
+function fillCell(part, value, format) {
+  if (part instanceof HTMLTimeElement) {
+    part.dateTime = new Date(value * 1000).toISOString();
+    times.show(part);
+  } else {
+    part.textContent = format ? formats[format](value) : value == null || value === "" ? "–" : value;
+  }
+}
+
+function tick() {
+  for (const { element, row } of drawn.values()) {
+    if (row.outcome !== "open") continue;
+    for (const part of element.querySelectorAll('[data-cell="age"]')) part.textContent = CELLS.age(row);
+  }
+  drawUnlessHeld();
+}
+
+export function start() {
+  place = document.querySelector("[data-live-rows]");
+  template = document.querySelector("template[data-live-row]");
+  if (!place || !template) return;
+  list = place.tBodies?.[0] ?? place;
+  max = Number(place.dataset.liveMax) || 50;
+  live.on("snapshot", (message) => { known = new Map(); note(message); });
+  live.on("delta", note);
+  live.watch({ topics: ["requests"], filter: JSON.parse(place.dataset.liveFilter || "{}") });
+  list.addEventListener("pointerenter", (event) => { isHovered = event.pointerType === "mouse"; });
+  list.addEventListener("pointerleave", () => { isHovered = false; });
+  for (const kind of ["pointerenter", "pointerleave"]) list.addEventListener(kind, drawUnlessHeld);
+  for (const kind of ["focusin", "focusout"]) list.addEventListener(kind, () => setTimeout(drawUnlessHeld));
+  for (const kind of ["selectionchange", "scroll"]) document.addEventListener(kind, drawUnlessHeld, { passive: true });
+  document.addEventListener("live:toggle-hold", () => hold(!isHeldByHand));
+  for (const button of document.querySelectorAll("[data-live-hold]")) button.addEventListener("click", () => hold(!isHeldByHand));
+  setInterval(tick, 1000);
+}
