@@ -149,7 +149,7 @@ class Api:
                 response.opening.add_done_callback(lambda _: body.release())
             else:
                 body.release()
-            await _send(response, send, watch)
+            await _send(response, send, request_id, watch)
         except ClientGone:
             return
         except asyncio.CancelledError:
@@ -158,7 +158,9 @@ class Api:
             elif not self._gateway.is_stopping:
                 raise
             elif response is None:
-                await _send(_error_response(Overloaded(STOPPING), request_id, request.dialect), send)
+                await _send(
+                    _error_response(Overloaded(STOPPING), request_id, request.dialect), send, request_id
+                )
             # Otherwise the response has begun: a second one would be read as a part of it.
         finally:
             body.release()
@@ -198,8 +200,6 @@ async def _respond(request: ApiRequest, answer: Answering) -> HttpResponseBase:
         raise
     except Exception as error:
         response = _error_response(_as_gateway_error(error), request.request_id, request.dialect)
-    response.headers["request-id"] = request.request_id
-    response.headers["x-content-type-options"] = "nosniff"
     if logger.isEnabledFor(logging.DEBUG):
         took = time.monotonic() - started
         path = request.path_info[:LONGEST_PATH_SHOWN]
@@ -235,20 +235,23 @@ def _path_unknown(request: ApiRequest) -> NotFound:
 
 
 def _error_response(error: GatewayError, request_id: str, dialect: Dialect = ANTHROPIC) -> JsonResponse:
-    headers = {**error.as_headers(), "request-id": request_id}
-    return JsonResponse(dialect.error_body(error, request_id), status=error.status, headers=headers)
+    body = dialect.error_body(error, request_id)
+    return JsonResponse(body, status=error.status, headers=error.as_headers())
 
 
 async def send_error(error: GatewayError, scope: Scope, send: Send) -> None:
     """Send an error as a whole response, for ASGI applications around the API."""
     asked = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin1")
-    await _send(_error_response(error, accepted_or_new(asked)), send)
+    request_id = accepted_or_new(asked)
+    await _send(_error_response(error, request_id), send, request_id)
 
 
-async def _send(response: HttpResponseBase, send: Send, watch: asyncio.Task[None] | None = None) -> None:
+async def _send(
+    response: HttpResponseBase, send: Send, request_id: str, watch: asyncio.Task[None] | None = None
+) -> None:
     if isinstance(response, EventStream):
         try:
-            await send(_start(response))
+            await send(_start(response, request_id))
             async for piece in response.pieces:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 del piece
@@ -257,7 +260,7 @@ async def _send(response: HttpResponseBase, send: Send, watch: asyncio.Task[None
             await response.clean_up()
         content = b""
     else:
-        await send(_start(response))
+        await send(_start(response, request_id))
         content = response.content if isinstance(response, HttpResponse) else b""
     # The server reports the end of the response as a disconnect, too.
     if watch is not None:
@@ -265,11 +268,7 @@ async def _send(response: HttpResponseBase, send: Send, watch: asyncio.Task[None
     await send({"type": "http.response.body", "body": content})
 
 
-def _start(response: HttpResponseBase) -> Message:
-    return {
-        "type": "http.response.start",
-        "status": response.status_code,
-        "headers": [
-            (name.lower().encode("latin1"), value.encode("latin1")) for name, value in response.items()
-        ],
-    }
+def _start(response: HttpResponseBase, request_id: str) -> Message:
+    headers = [(name.lower().encode("latin1"), value.encode("latin1")) for name, value in response.items()]
+    headers += [(b"request-id", request_id.encode("latin1")), (b"x-content-type-options", b"nosniff")]
+    return {"type": "http.response.start", "status": response.status_code, "headers": headers}

@@ -62,6 +62,7 @@ class GatewayChannel(HTTPChannel):
     """
 
     _host: Any = None
+    _peer: Any = None
     _is_leaving = False
     has_refused = False
     """True once an error has been sent; the application's response is then dropped."""
@@ -94,11 +95,17 @@ class GatewayChannel(HTTPChannel):
             self.transport.write(unreadable_response())
         self.loseConnection()
 
-    def host(self) -> Any:
+    def getHost(self) -> Any:  # noqa: N802
         """The local address, cached: Twisted asks the kernel each time."""
         if self._host is None:
-            self._host = self.getHost()
+            self._host = super().getHost()
         return self._host
+
+    def getPeer(self) -> Any:  # noqa: N802
+        """The other end, which never changes either."""
+        if self._peer is None:
+            self._peer = super().getPeer()
+        return self._peer
 
     def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802
         self._respondToBadRequestAndDisconnect()
@@ -188,7 +195,7 @@ class GatewayRequest(WebRequest):
             self._use_absolute_form(path)
         self.path = self.uri.partition(b"?")[0]
         self.args: dict[bytes, list[bytes]] = {}
-        self.client, self.host = self.channel.getPeer(), self.channel.host()
+        self.client, self.host = self.channel.getPeer(), self.channel.getHost()
         if not self.is_body_complete and self.requestHeaders.hasHeader(b"upgrade"):
             self.requestHeaders.removeHeader(b"upgrade")  # a WebSocket begins without a body
         self.process()
