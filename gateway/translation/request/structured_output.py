@@ -49,8 +49,8 @@ _OPENING = re.compile(r"[\[{]")
 
 
 def requested_schema(request: MessagesRequest) -> Any:
-    output_format = (request.output_config or {}).get("format")
-    if isinstance(output_format, dict) and output_format.get("type") == "json_schema":
+    output_format = request.output_config.get("format") if request.output_config else None
+    if output_format and isinstance(output_format, dict) and output_format.get("type") == "json_schema":
         return output_format["schema"]
     return None
 
