@@ -26,6 +26,8 @@ MENU: tuple[Entry, ...] = (
     Entry("Requests", "requests", "r", "list_alt"),
     Entry("Models", "models", "m", "alt_route"),
     Entry("Usage", "usage", "u", "bar_chart"),
+    Entry("Logs", "logs", "l", "terminal"),
+    Entry("Connect", "connect", "c", "power"),
     Entry("Settings", "settings", "s", "tune"),
     Entry("System", "system", "y", "vital_signs"),
 )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from dashboard.views import models, overview, request, requests, settings, system, usage
+from dashboard.views import connect, logs, models, overview, request, requests, settings, system, usage
 
 app_name = "dashboard"
 
@@ -12,6 +12,10 @@ urlpatterns = [
     path("requests/<str:request_id>", request.request, name="request"),
     path("models", models.models, name="models"),
     path("usage", usage.usage_page, name="usage"),
+    path("logs", logs.logs, name="logs"),
+    path("connect", connect.connect, name="connect"),
+    path("connect/arrived", connect.arrived, name="arrived"),
+    path("connect/try", connect.try_it, name="try"),
     path("settings", settings.settings_page, name="settings"),
     path("system", system.system, name="system"),
 ]

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from accounts.live_settings import live
-from gateway.api.application import ApiRequest, EventStream
+from gateway.api.application import EventStream
 from gateway.api.authentication import Client
-from gateway.api.serve import SESSION_HEADER, serve
+from gateway.api.own_requests import own_request
+from gateway.api.serve import serve
 from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import GatewayError
 from gateway.routing.upstream_model import upstream_model
@@ -131,25 +130,13 @@ class Traffic:
             conversation.is_waiting = False
 
     async def _send(self, body: dict[str, Any], conversation: Conversation) -> None:
-        request = self._request(body, conversation.session_id)
+        request = own_request(self._gateway, CLIENT, body, session_id=conversation.session_id)
         current_request_id.set(request.request_id)
         logger.debug("The demo sends a request for %s", conversation.model.asked_for)
         self._arrange_answer(conversation.model)
         response = await serve(ANTHROPIC, request)
         if isinstance(response, EventStream):
             await _read(response)
-
-    def _request(self, body: dict[str, Any], session_id: str) -> ApiRequest:
-        headers = {"content-type": "application/json", SESSION_HEADER: session_id}
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/v1/messages",
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        }
-        request = ApiRequest(scope, self._gateway)
-        request.client, request.raw_body = CLIENT, orjson.dumps(body)
-        return request
 
     def _arrange_answer(self, model: Model) -> None:
         """Let the model take its time, and now and then fail first."""

@@ -1,0 +1,81 @@
+"""Lines that point Claude Code at this gateway, for each shell and editor. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+from gateway.routing import resolution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+MODEL_VARIABLES = {
+    "opus": "ANTHROPIC_DEFAULT_OPUS_MODEL",
+    "sonnet": "ANTHROPIC_DEFAULT_SONNET_MODEL",
+    "haiku": "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+}
+"""Claude Code's settings for what it asks for, by kind (code.claude.com, Environment variables)."""
+KEY_PLACEHOLDER = "your-key"
+
+
+def environment(address: str, *, has_key: bool, models: Mapping[str, str]) -> dict[str, str]:
+    """Variables by name. `models`: by kind, as chosen_models returns them."""
+    token = KEY_PLACEHOLDER if has_key else "anything"
+    variables = {"ANTHROPIC_BASE_URL": address, "ANTHROPIC_AUTH_TOKEN": token}
+    return variables | {MODEL_VARIABLES[kind]: name for kind, name in models.items()}
+
+
+def chosen_models(asked: Mapping[str, str], offered: Collection[str]) -> dict[str, str]:
+    """The offered models among those asked for, by kind."""
+    return {kind: asked[kind] for kind in MODEL_VARIABLES if asked.get(kind) in offered}
+
+
+def gemini_models(offered: Collection[str]) -> dict[str, str]:
+    """A Gemini model for each kind; empty when none is offered."""
+    pro = resolution.resolve("gemini-pro", offered, thinking=None)
+    flash = resolution.resolve("gemini-flash", offered, thinking=None)
+    return chosen_models({"opus": pro, "sonnet": pro, "haiku": flash}, offered)
+
+
+def _bash(variables: Mapping[str, str]) -> str:
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+
+
+def _fish(variables: Mapping[str, str]) -> str:
+    return "\n".join(f"set -gx {name} {_in_quotes(value)}" for name, value in variables.items())
+
+
+def _powershell(variables: Mapping[str, str]) -> str:
+    doubled = {name: value.replace("'", "''") for name, value in variables.items()}
+    return "\n".join(f"$env:{name} = '{value}'" for name, value in doubled.items())
+
+
+def _settings_json(variables: Mapping[str, str]) -> str:
+    return json.dumps({"env": dict(variables)}, indent=2)
+
+
+def _vs_code(variables: Mapping[str, str]) -> str:
+    pairs = [{"name": name, "value": value} for name, value in variables.items()]
+    return json.dumps({"claudeCode.environmentVariables": pairs}, indent=2)
+
+
+def _in_quotes(value: str) -> str:
+    """Fish's single quotes, in which only a quote and a backslash are escaped."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+FORMS: dict[str, tuple[str, str, Callable[[Mapping[str, str]], str]]] = {
+    "bash": ("bash, zsh", "In a terminal, before `claude`; in ~/.bashrc or ~/.zshrc for good.", _bash),
+    "fish": ("fish", "In a terminal, before `claude`; in ~/.config/fish/config.fish for good.", _fish),
+    "powershell": ("PowerShell", "In a terminal, before `claude`; in $PROFILE for good.", _powershell),
+    "settings": (
+        "settings.json",
+        "In ~/.claude/settings.json: for every terminal and editor.",
+        _settings_json,
+    ),
+    "vscode": ("VS Code", "In the settings of VS Code, for its Claude Code extension.", _vs_code),
+}
+"""By the name in the address: title, where it goes, and the text."""

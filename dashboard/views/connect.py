@@ -1,0 +1,144 @@
+"""`/connect`: how to point Claude Code at this gateway, whether it has arrived, and a test message."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.http import JsonResponse, StreamingHttpResponse
+from django.views.decorators.http import require_POST
+
+from dashboard import connecting
+from dashboard.pages import operator_page, render_page
+from gateway.api.application import EventStream
+from gateway.api.authentication import Client
+from gateway.api.own_requests import own_request
+from gateway.api.serve import serve
+from gateway.dialects.anthropic.dialect import ANTHROPIC
+from gateway.errors import GatewayError
+from gateway.models import RequestLog
+from gateway.service import running_gateway
+from gateway.telemetry.request_ids import current_request_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection
+
+    from django.http import HttpRequest, HttpResponse
+    from django.http.response import HttpResponseBase
+
+    from gateway.api.application import ApiRequest
+
+OPERATOR = Client("operator")
+"""Sends the test messages; the ledger has them under this name."""
+LONGEST_MESSAGE = 2000
+LONGEST_ANSWER_TOKENS = 2000
+PRESETS = ("claude", "gemini", "own")
+
+_under_way: WeakSet[EventStream] = WeakSet()
+"""The test message that is being answered. One whose browser has gone before the first piece is collected."""
+
+
+@operator_page
+def connect(request: HttpRequest) -> HttpResponse:
+    offered = sorted(_offered())
+    form = request.GET.get("for", "bash")
+    form = form if form in connecting.FORMS else "bash"
+    preset = request.GET.get("models", "claude")
+    preset = preset if preset in PRESETS else "claude"
+    models = {
+        "claude": {},
+        "gemini": connecting.gemini_models(offered),
+        "own": connecting.chosen_models(request.GET.dict(), offered),
+    }[preset]
+    variables = connecting.environment(
+        f"{request.scheme}://{request.get_host()}", has_key=bool(settings.AUTH_TOKEN), models=models
+    )
+    title, place, text_of = connecting.FORMS[form]
+    context = {
+        "forms": [(name, known[0]) for name, known in connecting.FORMS.items()],
+        "form": form,
+        "form_title": title,
+        "place": place,
+        "lines": text_of(variables),
+        "has_key": bool(settings.AUTH_TOKEN),
+        "preset": preset,
+        "presets": PRESETS,
+        "kinds": [(kind, models.get(kind, "")) for kind in connecting.MODEL_VARIABLES],
+        "offered": offered,
+        "arrived": _newest_of_clients(),
+    }
+    return render_page(request, "connect.html", context)
+
+
+@operator_page
+def arrived(request: HttpRequest) -> HttpResponse:
+    """The part of the page that waits for the first request; polled until it has come."""
+    return render_page(request, "_arrived.html", {"arrived": _newest_of_clients()})
+
+
+@operator_page
+@require_POST
+def try_it(request: HttpRequest) -> HttpResponseBase:
+    """Answer a test message through the relay, as Anthropic's server-sent events."""
+    gateway = running_gateway()
+    message = request.POST.get("message", "").strip()
+    if gateway is None:
+        return _refused(503, "No gateway runs in this process.")
+    if not 0 < len(message) <= LONGEST_MESSAGE:
+        return _refused(400, f"A message of 1 to {LONGEST_MESSAGE} characters, please.")
+    if _under_way:
+        return _refused(429, "One test message at a time: the one before it is still being answered.")
+    own = own_request(gateway, OPERATOR, _body(request.POST.get("model", ""), message))
+    try:
+        answer = async_to_sync(_serve)(own)
+    except GatewayError as error:
+        return _refused(error.status, error.message, own.request_id)
+    _under_way.add(answer)
+    return StreamingHttpResponse(
+        _pieces(answer),
+        content_type=answer.headers["content-type"],
+        headers={"X-Accel-Buffering": "no", "X-Request-Id": own.request_id},
+    )
+
+
+async def _serve(own: ApiRequest) -> EventStream:
+    current_request_id.set(own.request_id)
+    answer = await serve(ANTHROPIC, own)
+    assert isinstance(answer, EventStream)
+    return answer
+
+
+async def _pieces(answer: EventStream) -> AsyncIterator[bytes]:
+    try:
+        async with aclosing(answer.pieces) as pieces:
+            async for piece in pieces:
+                yield piece
+    finally:
+        _under_way.discard(answer)
+        await answer.clean_up()
+
+
+def _body(model: str, message: str) -> dict[str, object]:
+    return {
+        "model": model.strip()[:200] or "sonnet",
+        "max_tokens": LONGEST_ANSWER_TOKENS,
+        "stream": True,
+        "messages": [{"role": "user", "content": message}],
+    }
+
+
+def _refused(status: int, text: str, request_id: str = "") -> JsonResponse:
+    return JsonResponse({"error": text, "request_id": request_id}, status=status)
+
+
+def _offered() -> Collection[str]:
+    gateway = running_gateway()
+    return gateway.accounts.offered_models() if gateway is not None else ()
+
+
+def _newest_of_clients() -> RequestLog | None:
+    """The newest request that is no test message."""
+    return RequestLog.objects.exclude(client=OPERATOR.name).order_by("-started_at").first()
