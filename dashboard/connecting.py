@@ -68,9 +68,9 @@ def _in_quotes(value: str) -> str:
 
 
 FORMS: dict[str, tuple[str, str, Callable[[Mapping[str, str]], str]]] = {
-    "bash": ("bash, zsh", "In a terminal, before `claude`; in ~/.bashrc or ~/.zshrc for good.", _bash),
-    "fish": ("fish", "In a terminal, before `claude`; in ~/.config/fish/config.fish for good.", _fish),
-    "powershell": ("PowerShell", "In a terminal, before `claude`; in $PROFILE for good.", _powershell),
+    "bash": ("bash, zsh", "In a terminal, before claude starts; in ~/.bashrc or ~/.zshrc for good.", _bash),
+    "fish": ("fish", "In a terminal, before claude starts; in ~/.config/fish/config.fish for good.", _fish),
+    "powershell": ("PowerShell", "In a terminal, before claude starts; in $PROFILE for good.", _powershell),
     "settings": (
         "settings.json",
         "In ~/.claude/settings.json: for every terminal and editor.",
