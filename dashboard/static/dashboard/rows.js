@@ -4,15 +4,17 @@
 //     data-live-filter='{"account":"…"}'    of these requests only (docs/dashboard-live.md has the names)
 //     data-live-max="50"                    rows shown; those still open come on top of that
 //     data-live-only="open"                 of rows in this state only
+//     data-live-open-first                  those still open on top, the oldest first
 //   <template data-live-row>              one row, of which each clone is filled:
-//     data-cell="account"                   a column, or model, models, tries, result, age; "–" for an empty column
+//     data-cell="account"                   a column, or a name of CELLS; "–" when it is empty
 //     data-format="count"                   by this function of formats.js; a <time data-form> by times.js
 //     data-when="open failed"               shown in these states only: open, good, hung, failed
 //     data-href="/requests/{request_id}"    an address with columns in braces
 //   <p data-live-empty>                   shown while the list is empty
 //   <button data-live-hold>               holds and lets go, as the event live:toggle-hold (key p) does
 //
-// A row's root gets data-id and data-state. Text is put in by textContent alone. The list holds still while the
+// A row's root gets data-id and data-state, and the class late after a minute without an event. A list that htmx puts in
+// the place of another is followed from then on. Text is put in by textContent alone. The list holds still while the
 // pointer is over it, focus or a selection is in it, or its top is scrolled away; then its rows are kept in memory.
 import * as formats from "./formats.js";
 import * as live from "./live.js";
@@ -24,25 +26,41 @@ const CELLS = {
   models: (row) => [...new Set([row.client_model, row.upstream_model].filter(Boolean))].join(" → "),
   tries: (row) => (row.attempts > 1 ? `${row.attempts} tries` : " "),
   result: (row) => ({ open: "open", hung_up: "hung up" })[row.outcome] ?? row.status ?? row.outcome,
-  age: (row) => (row.outcome === "open" ? formats.seconds(Math.max(0, Math.floor(times.now() - row.started_at))) : " "),
+  in: (row) => row.input_tokens || null,
+  out: (row) => row.output_tokens || null,
+  note: (row) => (row.detail ? `${row.attempts > 1 ? "· " : ""}${row.detail}` : " "),
+  stage: (row) => (row.outcome !== "open" ? " " : row.first_event_seconds == null ? "waiting" : "streaming"),
+  age: (row) => (row.outcome === "open" ? times.age(ageOf(row)) : " "),
 };
+const LATE_SECONDS = 60;
 const drawn = new Map();
 let place, list, template, max, known = new Map(), isHeldByHand = false, isHovered = false;
 
+const ageOf = (row) => Math.max(0, times.now() - row.started_at);
+const isLate = (row) => row.outcome === "open" && row.first_event_seconds == null && ageOf(row) > LATE_SECONDS;
 const stateOf = (row) => STATES[row.outcome] ?? "failed";
 
 function note(message) {
+  if (!list) return;
   for (const row of message.rows.map(live.asRow)) {
     if (row.rev >= (known.get(row.id)?.rev ?? 0)) known.set(row.id, row);
   }
   drawUnlessHeld();
 }
 
-// Newest first: as many as there is room for, and all that are open. Others are forgotten.
+function byTime(one, other) { return other.started_at - one.started_at; }
+
+function openFirst(one, other) {
+  const isOpen = one.outcome === "open";
+  if (isOpen !== (other.outcome === "open")) return isOpen ? -1 : 1;
+  return isOpen ? -byTime(one, other) : byTime(one, other);
+}
+
+// As many as there is room for, and all that are open. Others are forgotten.
 function rowsToShow() {
   const only = place.dataset.liveOnly;
   const rows = [...known.values()].filter((row) => !only || stateOf(row) === only)
-    .sort((one, other) => other.started_at - one.started_at)
+    .sort("liveOpenFirst" in place.dataset ? openFirst : byTime)
     .filter((row, index) => index < max || row.outcome === "open");
   known = new Map(rows.map((row) => [row.id, row]));
   return rows;
@@ -57,6 +75,7 @@ function isHeld() {
 }
 
 function drawUnlessHeld() {
+  if (!list) return;
   const rows = rowsToShow();
   if (!isHeld()) {
     draw(rows);
@@ -68,6 +87,7 @@ function drawUnlessHeld() {
 
 function letGo() {
   hold(false);
+  if (!list) return;
   draw(rowsToShow());
   drawUnlessHeld();
 }
@@ -99,6 +119,7 @@ function draw(rows) {
 function fill(element, row) {
   element.dataset.id = row.id;
   element.dataset.state = stateOf(row);
+  element.classList.toggle("late", isLate(row));
   for (const part of [element, ...element.querySelectorAll("[data-cell], [data-when], [data-href]")]) {
     const { cell, format, when, href } = part.dataset;
     if (cell) fillCell(part, Object.hasOwn(CELLS, cell) ? CELLS[cell](row) : row[cell], format);
@@ -119,24 +140,35 @@ function fillCell(part, value, format) {
 function tick() {
   for (const { element, row } of drawn.values()) {
     if (row.outcome !== "open") continue;
+    element.classList.toggle("late", isLate(row));
     for (const part of element.querySelectorAll('[data-cell="age"]')) part.textContent = CELLS.age(row);
   }
   drawUnlessHeld();
 }
 
-export function start() {
-  place = document.querySelector("[data-live-rows]");
+function follow() {
+  const found = document.querySelector("[data-live-rows]");
+  if (place && found === place) return;
+  place = found;
   template = document.querySelector("template[data-live-row]");
-  if (!place || !template) return;
-  list = place.tBodies?.[0] ?? place;
+  list = place && template && (place.tBodies?.[0] ?? place);
+  known = new Map();
+  drawn.clear();
+  if (!list) return;
   max = Number(place.dataset.liveMax) || 50;
-  live.on("snapshot", (message) => { known = new Map(); note(message); });
-  live.on("delta", note);
-  live.watch({ topics: ["requests"], filter: JSON.parse(place.dataset.liveFilter || "{}") });
+  isHovered = list.matches(":hover");
   list.addEventListener("pointerenter", (event) => { isHovered = event.pointerType === "mouse"; });
   list.addEventListener("pointerleave", () => { isHovered = false; });
   for (const kind of ["pointerenter", "pointerleave"]) list.addEventListener(kind, drawUnlessHeld);
   for (const kind of ["focusin", "focusout"]) list.addEventListener(kind, () => setTimeout(drawUnlessHeld));
+  live.watch({ topics: ["requests"], filter: JSON.parse(place.dataset.liveFilter || "{}") });
+}
+
+export function start() {
+  live.on("snapshot", (message) => { known = new Map(); note(message); });
+  live.on("delta", note);
+  follow();
+  document.body.addEventListener("htmx:afterSwap", follow);
   for (const kind of ["selectionchange", "scroll"]) document.addEventListener(kind, drawUnlessHeld, { passive: true });
   document.addEventListener("live:toggle-hold", () => hold(!isHeldByHand));
   for (const button of document.querySelectorAll("[data-live-hold]")) button.addEventListener("click", () => hold(!isHeldByHand));

@@ -42,7 +42,8 @@ export function text(at, form) {
 // The larger unit alone: "20 min", "2 h".
 function about(length) { return age(length).split(" ")[0]; }
 
-function age(length) { return length < 60 ? `${Math.floor(length)}\u00a0s` : seconds(length); }
+// What counts up: whole seconds, and from a minute on as formats.js has it.
+export function age(length) { return length < 60 ? `${Math.floor(length)}\u00a0s` : seconds(length); }
 
 export function show(element) {
   const at = Date.parse(element.dateTime ?? element.dataset.at) / 1000;

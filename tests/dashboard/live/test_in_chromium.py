@@ -100,7 +100,7 @@ def test_a_row_appears_ticks_and_settles(
     shared_emulator.state.fault("stall_before_headers", seconds=2.5)
     asking = threading.Thread(target=ask, args=(watched, "req-slow"))
     asking.start()
-    row(page, "req-slow", "open").get_by_text("open 1.0\u00a0s").wait_for()
+    row(page, "req-slow", "open").get_by_text("open 1\u00a0s").wait_for()
     assert page.locator('[data-live="in_flight"]').text_content() == "1"
     assert page.locator("[data-live-badge]").text_content() == "1"
     row(page, "req-slow", "good").get_by_text("200", exact=True).wait_for()
@@ -111,6 +111,31 @@ def test_a_row_appears_ticks_and_settles(
     assert page.get_by_role("link", name="req-slow").get_attribute("href") == "/requests/req-slow"
     assert page.get_by_text("from the server").count() == 0
     assert page.get_by_text("No request yet.").is_hidden()
+
+
+SWAP_LIST = """() => {
+  const list = document.querySelector("[data-live-rows]"), other = list.cloneNode(true);
+  other.dataset.liveOpenFirst = "";
+  list.replaceWith(other);
+  document.body.dispatchEvent(new Event("htmx:afterSwap"));
+}"""
+
+
+def test_a_list_in_place_of_another_is_followed(
+    page: Page, watched: LiveGateway, shared_emulator: EmulatorServer
+) -> None:
+    page.evaluate(SWAP_LIST)
+    shared_emulator.state.fault("stall_before_headers", seconds=2.5)
+    asking = threading.Thread(target=ask, args=(watched, "req-hangs"))
+    asking.start()
+    row(page, "req-hangs", "open").wait_for()
+    ask(watched, "req-later")
+    row(page, "req-later", "good").wait_for()
+    assert shown_ids(page)[:2] == ["req-hangs", "req-later"]
+
+    row(page, "req-hangs", "good").wait_for()
+    asking.join()
+    assert shown_ids(page)[:2] == ["req-later", "req-hangs"]
 
 
 def test_texts_of_clients_stay_text(page: Page, watched: LiveGateway) -> None:
