@@ -67,6 +67,14 @@ def percent(fraction: float | None) -> str:
 
 
 @register.filter
+def axis_seconds(number: float) -> str:
+    """A tick: "0", "5 ms", and from a tenth of a second on as `seconds`."""
+    if number >= 0.1 or not number:
+        return formats.seconds(number) if number else "0"
+    return f"{number * 1000:g}{formats.SPACE}ms"
+
+
+@register.filter
 def of_thousand(length: float) -> str:
     """A length out of 1000 as a percentage, for an SVG that has no viewBox: texts in it keep their size."""
     return f"{length / 10:.2f}%"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.db.models import Min
 from django.utils import timezone
@@ -14,16 +15,18 @@ from dashboard.requests.curl import curl
 from dashboard.requests.explanation import Explanation, explain
 from dashboard.waterfall import Waterfall, waterfall
 from gateway.ledger import search
+from gateway.models import MESSAGES
+from gateway.service import running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from django.http import HttpRequest, HttpResponse
 
     from gateway.models import RequestAttempt, RequestLog
 
 MOST_WITH_ONE_ID = 20
+MOST_LINES = 100
 NOT_FOUND = "The ledger has no such request"
 NOT_FOUND_ADVICE = (
     "Only requests for messages are in it, from clients with a valid key, and only for as long as "
@@ -59,6 +62,14 @@ class Shown:
         return len({attempt.model for attempt in self.attempts}) > 1
 
 
+class Line(NamedTuple):
+    """A line of the log."""
+
+    at: datetime
+    level: str
+    text: str
+
+
 @operator_page
 def request(request: HttpRequest, request_id: str) -> HttpResponse:
     """All requests with this id: ids chosen by a client need not be unique, and a safety check has the id of
@@ -68,6 +79,7 @@ def request(request: HttpRequest, request_id: str) -> HttpResponse:
         return render_page(
             request, "error.html", {"heading": NOT_FOUND, "advice": NOT_FOUND_ADVICE}, status=404
         )
+    rows.sort(key=lambda row: row.request_class != MESSAGES)  # a safety check after what it checks
     now, is_whole = timezone.now(), bool(request.GET.get("whole"))
     attempts = search.attempts_of_all(rows)
     base_url = f"{request.scheme}://{request.get_host()}"
@@ -81,6 +93,7 @@ def request(request: HttpRequest, request_id: str) -> HttpResponse:
         "is_whole": is_whole,
         "has_more": len(rows) > MOST_WITH_ONE_ID,
         "neighbours": search.neighbours(rows[0]),
+        "lines": _log_lines(request_id),
         "back_at": _back_at(rows[0]) if shown[0].explanation.is_limited else None,
     }
     return render_page(request, "requests/request.html", context)
@@ -104,3 +117,13 @@ def _back_at(row: RequestLog) -> datetime | None:
     lasting = Cooldown.lasting().filter(model_key__startswith=f"{row.upstream_model}:")
     found: datetime | None = lasting.aggregate(at=Min("until"))["at"]
     return found
+
+
+def _log_lines(request_id: str) -> list[Line]:
+    """The newest of those that this process still has in memory, oldest first."""
+    gateway = running_gateway()
+    lines = gateway.log_ring.lines() if gateway is not None else []
+    of_request = [line for line in lines if line.request_id == request_id]
+    return [
+        Line(datetime.fromtimestamp(line.at, UTC), line.level, line.text) for line in of_request[-MOST_LINES:]
+    ]
