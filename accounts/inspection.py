@@ -19,7 +19,7 @@ from accounts.kinds.base import Inspection, OutOfUse
 from accounts.kinds.registry import KINDS
 from accounts.models import Account
 from accounts.network import AccountsClient
-from accounts.quota.snapshots import store_quotas
+from accounts.quota.snapshots import store_quotas, store_windows
 from accounts.status.state_changes import enter_state
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def store_inspection(account_id: int, inspection: Inspection) -> None:
         return
     store_quotas(account_id, "antigravity", inspection.offers.values())
     store_quotas(account_id, "cli", inspection.cli_offers.values())
+    store_windows(account_id, inspection.windows)
     tier = inspection.tier if inspection.tier != "unknown" else account.tier
     if (account.project_id, account.tier) != (inspection.project_id, tier):
         account.project_id, account.tier = inspection.project_id, tier

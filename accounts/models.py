@@ -216,13 +216,9 @@ class SignIn(models.Model):
         return max(0, int((self.expires_at - timezone.now()).total_seconds()))
 
 
-class QuotaSnapshot(models.Model):
-    """The remaining quota of one model for one account, and the time for which Google reported it. Gemini
-    models have a quota in each header mode."""
+class QuotaNumbers(models.Model):
+    """The remaining quota, and the time for which Google reported it."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="quota_snapshots")
-    model_id = models.CharField("model", max_length=100)
-    header_mode = models.CharField(max_length=20)
     remaining_fraction = models.FloatField(null=True)
     """None when Google reports none."""
     reset_at = models.DateTimeField("full again", null=True)
@@ -230,6 +226,17 @@ class QuotaSnapshot(models.Model):
     """When these numbers were first reported; the next row of the same pool begins where they changed."""
     seen_at = models.DateTimeField()
     """When they were last reported."""
+
+    class Meta:
+        abstract = True
+
+
+class QuotaSnapshot(QuotaNumbers):
+    """The remaining quota of one model for one account. Gemini models have a quota in each header mode."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="quota_snapshots")
+    model_id = models.CharField("model", max_length=100)
+    header_mode = models.CharField(max_length=20)
 
     class Meta:
         ordering: ClassVar = ["account_id", "model_id", "header_mode", "taken_at"]
@@ -240,6 +247,30 @@ class QuotaSnapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_id} ({self.header_mode}) of account {self.account_id}"
+
+
+class QuotaWindow(QuotaNumbers):
+    """The remaining quota of a family of models over one of several spans, in header mode antigravity.
+
+    Google reports it for some accounts only. The fraction of single models (QuotaSnapshot) is that of five
+    hours.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="quota_windows")
+    family = models.CharField(max_length=20)
+    """ "claude" (with GPT) or "gemini"."""
+    span = models.CharField(max_length=20)
+    """ "5h" or "weekly"."""
+
+    class Meta:
+        ordering: ClassVar = ["account_id", "family", "span", "taken_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["account", "family", "span", "-taken_at"], name="window_newest"),
+            models.Index(fields=["seen_at"], name="window_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.family} ({self.span}) of account {self.account_id}"
 
 
 class Cooldown(models.Model):

@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.db.models.signals import post_migrate
 from hypothesis import HealthCheck, settings
 
-from accounts.quota.snapshots import forecasts
+from accounts.quota.snapshots import forecasts, window_forecasts
 from proxy_site.emulator.server import EmulatorServer
 from tests.live_gateway import SERVER, LiveGateway
 
@@ -96,6 +96,7 @@ def django_db_setup(django_db_setup: None) -> None:
 @pytest.fixture(autouse=True)
 def forget_what_other_tests_have_read() -> None:
     forecasts.forget()
+    window_forecasts.forget()
     cache.clear()
 
 

@@ -46,11 +46,18 @@ def quota_bars(pools: Iterable[QuotaPool]) -> str:
 
 
 def bar_of(pool: QuotaPool) -> dict[str, object]:
-    fraction = pool.remaining_fraction
+    windows = [
+        _bar(f"{pool.name}: {window.name}", window.remaining_fraction, window.sentence)
+        for window in pool.windows
+    ]
+    return {**_bar(pool.name, pool.remaining_fraction, pool.sentence), "windows": windows}
+
+
+def _bar(name: str, fraction: float | None, sentence: str) -> dict[str, object]:
     if fraction is None:
-        return {"name": pool.name, "percent": None, "sentence": pool.sentence}
+        return {"name": name, "percent": None, "sentence": sentence}
     kind = "empty" if fraction <= 0 else "low" if fraction <= LOW else "fine"
-    return {"name": pool.name, "percent": round(fraction * 100), "kind": kind, "sentence": pool.sentence}
+    return {"name": name, "percent": round(fraction * 100), "kind": kind, "sentence": sentence}
 
 
 def cooldowns(account: Account) -> str:

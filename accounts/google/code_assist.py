@@ -27,6 +27,12 @@ LONGEST_MODEL_ID = 100
 LONGEST_NAME = 200
 MOST_TOKENS = 2**31
 VERTEX_SUFFIX = "_vertex"
+WINDOWS = {
+    f"{prefix}-{span}": (family, span)
+    for prefix, family in {"gemini": "gemini", "3p": "claude"}.items()
+    for span in ("5h", "weekly")
+}
+"""Google's ids of limits: the family of models and the span."""
 ONBOARDING_TRIES = 10
 ONBOARDING_PAUSE_SECONDS = 5.0
 CLOSED_API_REMARK = (
@@ -63,6 +69,16 @@ class ModelOffer:
     remaining_fraction: float | None
     reset_at: datetime | None
     searches_web: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOffer:
+    """One limit of a family of models, "claude" or "gemini", over a span, "5h" or "weekly"."""
+
+    family: str
+    span: str
+    remaining_fraction: float | None
+    reset_at: datetime | None
 
 
 async def load_code_assist(client: AccountsClient, access_token: str, project_id: str = "") -> Assignment:
@@ -131,6 +147,34 @@ async def retrieve_cli_quota(
     return {offer.id: offer for offer in fullest_last if not offer.id.endswith(VERTEX_SUFFIX)}
 
 
+async def retrieve_quota_windows(
+    client: AccountsClient, access_token: str, project_id: str
+) -> list[WindowOffer]:
+    """What is left of five hours and of a week for each family of models, in header mode antigravity.
+
+    {"groups": [{"displayName", "buckets": [{"bucketId", "window", "remainingFraction", "resetTime"}]}]}, with
+    the bucketIds gemini-5h, gemini-weekly, 3p-5h and 3p-weekly (router-for-me/CLIProxyAPI#3876,
+    Wei-Shaw/sub2api#7295). Each address has its own numbers: those of the one that serves requests count
+    (Javis603/token-monitor#722). Many accounts are refused with 403 or 404. Raises CodeAssistFailed.
+    """
+    request = {"project": project_id} if project_id else {}
+    answer = await _call(
+        client, "retrieveUserQuotaSummary", request, access_token, final=frozenset({400, 401, 403, 404})
+    )
+    groups = [as_object(group) for group in as_list(answer.get("groups"))]
+    buckets = [as_object(bucket) for group in groups for bucket in as_list(group.get("buckets"))]
+    _check_length("retrieveUserQuotaSummary", buckets)
+    found = {
+        (family, span): WindowOffer(
+            family, span, _remaining(bucket), parse_timestamp(bucket.get("resetTime"))
+        )
+        for bucket in buckets
+        for family, span in [WINDOWS.get(str(bucket.get("bucketId")), ("", ""))]
+        if family
+    }
+    return list(found.values())
+
+
 async def generate_a_token(client: AccountsClient, access_token: str, project_id: str, model_id: str) -> None:
     """Generate a single token, to check whether a model answers this account. Raises CodeAssistFailed."""
     envelope = {
@@ -155,8 +199,10 @@ async def _call(
     *,
     mode: HeaderMode = "antigravity",
     prod_first: bool = False,
+    final: frozenset[int] = frozenset({400, 401}),
 ) -> dict[str, Any]:
-    """Try each base URL in turn, until one answers or fails with an error that all would give."""
+    """Try each base URL in turn, until one answers or fails with an error that all would give: one with a
+    status of `final`."""
     failure = CodeAssistFailed(f"{method} was not tried.")
     for base in base_urls("cli" if prod_first else mode):
         try:
@@ -173,7 +219,7 @@ async def _call(
         error_answer = parse_error(answer.status, answer.content, answer.headers, now=datetime.now(UTC))
         remark = CLOSED_API_REMARK if is_closed_api(error_answer) else ""
         failure = CodeAssistFailed(f"{method}: {error_answer}{remark}", error_answer)
-        if answer.status in {400, 401}:
+        if answer.status in final:
             break
     raise failure
 

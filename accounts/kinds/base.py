@@ -10,7 +10,7 @@ from accounts.failures import AccountCheckFailed
 
 if TYPE_CHECKING:
     from accounts.credentials.access_tokens import AccessTokens
-    from accounts.google.code_assist import ModelOffer
+    from accounts.google.code_assist import ModelOffer, WindowOffer
     from accounts.kinds.access import Access
     from accounts.models import Account
     from accounts.network import AccountsClient
@@ -35,12 +35,14 @@ class Inspection:
 
     `tier` is "unknown" when it was not asked for or not answered. `offers` are the models by listed id, with
     the remaining quota of each; `cli_offers` those of Google's header mode cli, by the ids sent there.
+    `windows` are the limits over several spans, as far as the provider tells them.
     """
 
     project_id: str
     tier: str
     offers: dict[str, ModelOffer]
     cli_offers: dict[str, ModelOffer] = field(default_factory=dict)
+    windows: list[WindowOffer] = field(default_factory=list)
 
 
 class Kind(ABC):

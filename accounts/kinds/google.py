@@ -10,11 +10,13 @@ from accounts.google.code_assist import (
     Assignment,
     CodeAssistFailed,
     ModelOffer,
+    WindowOffer,
     fetch_available_models,
     generate_a_token,
     load_code_assist,
     onboard_user,
     retrieve_cli_quota,
+    retrieve_quota_windows,
 )
 from accounts.google.oauth import (
     ClientSecretWrong,
@@ -63,7 +65,13 @@ class Google(Kind):
                 offers = await fetch_available_models(client, token, project_id)
         except CodeAssistFailed as error:
             raise _as_out_of_use(error) from error
-        return Inspection(project_id, tier, offers, await _cli_offers(client, token, project_id))
+        return Inspection(
+            project_id,
+            tier,
+            offers,
+            await _cli_offers(client, token, project_id),
+            await _windows(client, token, project_id),
+        )
 
     async def try_a_model(self, client: AccountsClient, access: Access, inspection: Inspection) -> None:
         models = sorted(
@@ -122,6 +130,15 @@ async def _cli_offers(client: AccountsClient, access_token: str, project_id: str
     except CodeAssistFailed as error:
         logger.debug("no quota of header mode cli: %s", error)
         return {}
+
+
+async def _windows(client: AccountsClient, access_token: str, project_id: str) -> list[WindowOffer]:
+    """Nothing when Google does not tell: many accounts are refused, which says nothing about them."""
+    try:
+        return await retrieve_quota_windows(client, access_token, project_id)
+    except CodeAssistFailed as error:
+        logger.debug("no windows of quota: %s", error)
+        return []
 
 
 def _as_out_of_use(error: CodeAssistFailed) -> AccountCheckFailed:

@@ -9,30 +9,29 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import F, Max, QuerySet
 from django.db.models.lookups import IsNull
 
-from accounts.models import QuotaSnapshot
 from accounts.quota.forecast import WINDOW_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from accounts.models import QuotaSnapshot, QuotaWindow
 
 HISTORY_SECONDS = 12 * 3600.0
 LATE_BY_SECONDS = 10.0
 """A row may be committed this long after the time it bears."""
 
 
-class QuotaKey(NamedTuple):
-    account_id: int
-    model_id: str
-    header_mode: str
+QuotaKey = tuple[Any, ...]
+"""Values of the columns that tell one quota from another; the first is the id of the account."""
 
 
 class Numbers(NamedTuple):
-    """A row of QuotaSnapshot. Times are seconds since the epoch."""
+    """A row of QuotaNumbers. Times are seconds since the epoch."""
 
     remaining_fraction: float | None
     reset_at: float | None
@@ -53,7 +52,8 @@ class Histories:
     Thread-safe.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, table: type[QuotaSnapshot | QuotaWindow], key: tuple[str, ...]) -> None:
+        self._table, self._key = table, key
         self.forget()
         self._lock = threading.Lock()
 
@@ -70,9 +70,9 @@ class Histories:
         with self._lock:
             if not start <= self._newest <= now + LATE_BY_SECONDS:
                 self.forget()
-                self._take(_rows_needed(now, start), start)
+                self._take(self._rows_needed(now, start), start)
             else:
-                self._take(_values(seen_since(self._newest - LATE_BY_SECONDS)), start)
+                self._take(self._values(seen_since(self._table, self._newest - LATE_BY_SECONDS)), start)
             return self._histories
 
     def _take(self, found: Iterable[tuple[QuotaKey, int, Numbers]], start: float) -> None:
@@ -87,6 +87,22 @@ class Histories:
             new = {key: tuple(self._rows[key].values()) for key in changed}
             self._histories = {**self._histories, **new}
 
+    def _rows_needed(self, now: float, start: float) -> Iterator[tuple[QuotaKey, int, Numbers]]:
+        before = seen_since(self._table, now - HISTORY_SECONDS).filter(
+            seen_at__lt=datetime.fromtimestamp(start, UTC)
+        )
+        has_fraction = IsNull(F("remaining_fraction"), False)
+        last = before.order_by().values(*self._key, has_fraction=has_fraction).annotate(last=Max("pk"))
+        yield from self._values(self._table.objects.filter(pk__in=last.values("last")))
+        yield from self._values(seen_since(self._table, start))
+
+    def _values(self, rows: QuerySet[Any]) -> Iterator[tuple[QuotaKey, int, Numbers]]:
+        size = len(self._key)
+        for values in rows.order_by().values_list(*self._key, "pk", *Numbers._fields):
+            pk, fraction, reset_at, taken_at, seen_at = values[size:]
+            reset = reset_at.timestamp() if reset_at else None
+            yield values[:size], pk, Numbers(fraction, reset, taken_at.timestamp(), seen_at.timestamp())
+
 
 def _those_needed(rows: Rows, start: float) -> Rows:
     ordered = sorted(rows.items(), key=lambda row: row[1].taken_at)
@@ -98,21 +114,5 @@ def _those_needed(rows: Rows, start: float) -> Rows:
     return dict(ordered[before[-1] if before else 0 :])
 
 
-def seen_since(at: float) -> QuerySet[QuotaSnapshot]:
-    return QuotaSnapshot.objects.filter(seen_at__gte=datetime.fromtimestamp(at, UTC))
-
-
-def _rows_needed(now: float, start: float) -> Iterator[tuple[QuotaKey, int, Numbers]]:
-    before = seen_since(now - HISTORY_SECONDS).filter(seen_at__lt=datetime.fromtimestamp(start, UTC))
-    has_fraction = IsNull(F("remaining_fraction"), False)
-    quotas = before.order_by().values(*QuotaKey._fields, has_fraction=has_fraction)
-    yield from _values(QuotaSnapshot.objects.filter(pk__in=quotas.annotate(last=Max("pk")).values("last")))
-    yield from _values(seen_since(start))
-
-
-def _values(rows: QuerySet[QuotaSnapshot]) -> Iterator[tuple[QuotaKey, int, Numbers]]:
-    columns = rows.order_by().values_list(*QuotaKey._fields, "pk", *Numbers._fields)
-    for account_id, model_id, header_mode, pk, fraction, reset_at, taken_at, seen_at in columns:
-        reset = reset_at.timestamp() if reset_at else None
-        numbers = Numbers(fraction, reset, taken_at.timestamp(), seen_at.timestamp())
-        yield QuotaKey(account_id, model_id, header_mode), pk, numbers
+def seen_since(table: type[QuotaSnapshot | QuotaWindow], at: float) -> QuerySet[Any]:
+    return table.objects.filter(seen_at__gte=datetime.fromtimestamp(at, UTC))

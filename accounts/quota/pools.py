@@ -6,7 +6,7 @@ different numbers form pools of their own. A pool without any measurement is lis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,13 @@ from accounts.failures import FailureKind
 from accounts.live_settings import live
 from accounts.models import Cooldown
 from accounts.quota.forecast import empty_until
-from accounts.quota.snapshots import SAME_RESET, QuotaForecast, quota_forecasts
+from accounts.quota.snapshots import (
+    SAME_RESET,
+    QuotaForecast,
+    WindowForecast,
+    quota_forecasts,
+    window_forecasts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -36,6 +42,8 @@ class QuotaPool:
     models: tuple[str, ...] = ()
     newest: QuotaForecast | None = None
     refused_until: datetime | None = None
+    windows: tuple[WindowForecast, ...] = ()
+    """The limits over five hours and a week, for accounts that are told."""
 
     @property
     def remaining_fraction(self) -> float | None:
@@ -99,6 +107,7 @@ class QuotaPool:
             "seen_at": self.newest.seen_at if self.newest else None,
             "is_empty": self.is_empty,
             "forecast": self.sentence,
+            "windows": [window.as_json() for window in self.windows],
         }
 
 
@@ -111,7 +120,13 @@ def pools_of(account_ids: Collection[int]) -> dict[int, list[QuotaPool]]:
     cooldowns = Cooldown.lasting().filter(account_id__in=account_ids, kind=FailureKind.QUOTA.name)
     for cooldown in cooldowns:
         refused.setdefault(cooldown.account_id, {})[cooldown.model_key] = cooldown.until
-    return {key: _pools(known, refused.get(key, {})) for key, known in found.items()}
+    windows: dict[int, list[WindowForecast]] = {}
+    for window in window_forecasts.read(account_ids):
+        windows.setdefault(window.account_id, []).append(window)
+    return {
+        key: [_with_windows(pool, windows.get(key, [])) for pool in _pools(known, refused.get(key, {}))]
+        for key, known in found.items()
+    }
 
 
 def empty_quotas(pools: Iterable[QuotaPool]) -> str:
@@ -149,6 +164,14 @@ def _pools(known: list[QuotaForecast], refused: dict[str, datetime]) -> list[Quo
         }
         pools += _of_family(family, of_family, until)
     return pools
+
+
+def _with_windows(pool: QuotaPool, windows: Iterable[WindowForecast]) -> QuotaPool:
+    """Google tells windows in header mode antigravity, for a whole family."""
+    if pool.header_mode != "antigravity":
+        return pool
+    family = {OTHERS: "claude", "Gemini (antigravity)": "gemini"}.get(pool.name)
+    return replace(pool, windows=tuple(window for window in windows if window.family == family))
 
 
 def _of_family(

@@ -1,4 +1,5 @@
-"""Quota snapshots: the remaining fraction per account, model and header mode, their history and forecast.
+"""Quota snapshots: the remaining fraction per account, model and header mode, their history and forecast; and
+that of the windows of five hours and a week, for accounts that are told.
 
 They are taken in the background; pages and commands read the stored ones without a call to Google.
 """
@@ -8,20 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import Account, QuotaSnapshot
+from accounts.models import Account, QuotaNumbers, QuotaSnapshot, QuotaWindow
 from accounts.quota import forecast
 from accounts.quota.forecast import Forecast, Measurement, forecast_of
 from accounts.quota.histories import HISTORY_SECONDS, Histories, History, QuotaKey, seen_since
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
-    from accounts.google.code_assist import ModelOffer
+    from accounts.google.code_assist import ModelOffer, WindowOffer
 
 HISTORY = timedelta(days=14)
 FORECASTS_KEPT_SECONDS = 5.0
@@ -29,6 +30,9 @@ SAME_RESET = timedelta(minutes=2)
 """Google computes the reset time anew for each answer; times closer than this are the same reset."""
 INTERNAL_MODELS = ("chat_", "tab_")
 """Prefixes of models that serve the editor's own features and are not offered to clients."""
+SPANS = {"5h": "5 hours", "weekly": "the week"}
+
+Row = TypeVar("Row", QuotaSnapshot, QuotaWindow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +49,87 @@ class QuotaForecast:
 
     @property
     def sentence(self) -> str:
-        if self.forecast is None:
-            return ""
-        now, zone = timezone.now().timestamp(), timezone.get_current_timezone()
-        return forecast.sentence(self.forecast, now, zone)
+        return _sentence(self.forecast)
 
 
 def store_quotas(account_id: int, header_mode: str, offers: Iterable[ModelOffer]) -> None:
     """Add a row for each model whose numbers have changed; of the others only `seen_at` is updated."""
     now = timezone.now()
     with transaction.atomic():
-        known = {row.model_id: row for row in _newest(account_id, header_mode)}
+        known = {row.model_id: row for row in _newest(QuotaSnapshot, account_id, header_mode=header_mode)}
         for offer in offers:
             if not offer.id.startswith(INTERNAL_MODELS):
-                _store_quota(account_id, header_mode, offer, known.get(offer.id), now)
+                row = QuotaSnapshot(account_id=account_id, model_id=offer.id[:100], header_mode=header_mode)
+                row.remaining_fraction, row.reset_at = offer.remaining_fraction, offer.reset_at
+                _store(row, known.get(offer.id), now)
+
+
+def store_windows(account_id: int, windows: Iterable[WindowOffer]) -> None:
+    """Do the same for the windows of an account."""
+    now = timezone.now()
+    with transaction.atomic():
+        known = {(row.family, row.span): row for row in _newest(QuotaWindow, account_id)}
+        for window in windows:
+            row = QuotaWindow(account_id=account_id, family=window.family, span=window.span)
+            row.remaining_fraction, row.reset_at = window.remaining_fraction, window.reset_at
+            _store(row, known.get((window.family, window.span)), now)
 
 
 def forget_old_quotas() -> int:
     """Delete rows last seen more than HISTORY ago; returns their number."""
-    return QuotaSnapshot.objects.filter(seen_at__lt=timezone.now() - HISTORY).delete()[0]
+    old = {"seen_at__lt": timezone.now() - HISTORY}
+    return sum(table.objects.filter(**old).delete()[0] for table in (QuotaSnapshot, QuotaWindow))
+
+
+@dataclass(frozen=True, slots=True)
+class WindowForecast:
+    """The newest numbers of one window of a family of models, with its forecast. `remaining_fraction` is None
+    when unknown."""
+
+    account_id: int
+    family: str
+    span: str
+    remaining_fraction: float | None
+    reset_at: datetime | None
+    seen_at: datetime
+    forecast: Forecast | None
+
+    @property
+    def sentence(self) -> str:
+        return _sentence(self.forecast)
+
+    @property
+    def name(self) -> str:
+        """ "5 hours" or "the week"."""
+        return SPANS.get(self.span, self.span)
+
+    @property
+    def left(self) -> str:
+        return "unknown" if self.remaining_fraction is None else f"{self.remaining_fraction:.0%}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "window": self.span,
+            "name": self.name,
+            "left": self.left,
+            "remaining_fraction": self.remaining_fraction,
+            "full_again_at": self.reset_at,
+            "seen_at": self.seen_at,
+            "forecast": self.sentence,
+        }
+
+
+def _sentence(one: Forecast | None) -> str:
+    if one is None:
+        return ""
+    return forecast.sentence(one, timezone.now().timestamp(), timezone.get_current_timezone())
+
+
+Made = TypeVar("Made", QuotaForecast, WindowForecast)
 
 
 class _Newest(NamedTuple):
-    """The values of a QuotaForecast, without the names of the quota."""
+    """The values of a forecast, without the names of the quota."""
 
     remaining_fraction: float | None
     reset_at: datetime | None
@@ -75,42 +137,44 @@ class _Newest(NamedTuple):
     forecast: Forecast | None
 
 
-class _Made(NamedTuple):
+class _Kept(NamedTuple, Generic[Made]):
     at: float
     of: dict[QuotaKey, History]
-    forecasts: list[QuotaForecast]
+    forecasts: list[Made]
 
 
-class Forecasts:
+class Forecasts(Generic[Made]):
     """The forecasts of all accounts, kept in memory for FORECASTS_KEPT_SECONDS, or until a process stores a
     snapshot."""
 
-    def __init__(self) -> None:
-        self._histories = Histories()
-        self._made: _Made | None = None
+    def __init__(self, histories: Histories, make: Callable[..., Made]) -> None:
+        self._histories = histories
+        self._make: Callable[..., Made] = make
+        self._kept: _Kept[Made] | None = None
 
     def forget(self) -> None:
-        """Have rows read again that were changed other than by `store_quotas`."""
+        """Have rows read again that were changed other than by storing news."""
         self._histories.forget()
-        self._made = None
+        self._kept = None
 
-    def read(self) -> list[QuotaForecast]:
+    def read(self, account_ids: Collection[int] | None) -> list[Made]:
+        """Return those of these accounts; of all accounts when `account_ids` is None."""
+        those = set(Account.objects.values_list("pk", flat=True) if account_ids is None else account_ids)
         now = timezone.now().timestamp()
-        histories, made = self._histories.read(now), self._made
-        if made is None or made.of is not histories or abs(now - made.at) > FORECASTS_KEPT_SECONDS:
-            made = self._made = _Made(now, histories, _forecasts_of(histories, now))
-        return made.forecasts
+        histories, kept = self._histories.read(now), self._kept
+        if kept is None or kept.of is not histories or abs(now - kept.at) > FORECASTS_KEPT_SECONDS:
+            kept = self._kept = _Kept(now, histories, _forecasts_of(histories, now, self._make))
+        return [one for one in kept.forecasts if one.account_id in those]
 
 
-forecasts = Forecasts()
+forecasts = Forecasts(Histories(QuotaSnapshot, ("account_id", "model_id", "header_mode")), QuotaForecast)
+window_forecasts = Forecasts(Histories(QuotaWindow, ("account_id", "family", "span")), WindowForecast)
 
 
 def quota_forecasts(account_ids: Collection[int] | None = None) -> list[QuotaForecast]:
     """Return the forecast of each account, model and header mode seen within HISTORY_SECONDS; of all
     accounts when `account_ids` is None."""
-    wanted = Account.objects.values_list("pk", flat=True) if account_ids is None else account_ids
-    those = set(wanted)
-    return [one for one in forecasts.read() if one.account_id in those]
+    return forecasts.read(account_ids)
 
 
 def history_lines(account_id: int) -> dict[tuple[str, str], str]:
@@ -118,7 +182,8 @@ def history_lines(account_id: int) -> dict[tuple[str, str], str]:
     mode."""
     start = timezone.now().timestamp() - HISTORY_SECONDS
     pools = groupby(
-        seen_since(start).filter(account_id=account_id), key=lambda row: (row.model_id, row.header_mode)
+        seen_since(QuotaSnapshot, start).filter(account_id=account_id),
+        key=lambda row: (row.model_id, row.header_mode),
     )
     return {pool: _points(_measurements(history), start) for pool, history in pools}
 
@@ -130,38 +195,30 @@ def _points(measurements: list[Measurement], start: float) -> str:
     )
 
 
-def _newest(account_id: int, header_mode: str) -> Iterable[QuotaSnapshot]:
-    """Recent rows, oldest first, so that a dict by model keeps the newest of each."""
-    recent = seen_since(timezone.now().timestamp() - HISTORY_SECONDS)
-    return recent.filter(account_id=account_id, header_mode=header_mode).order_by("taken_at")
+def _newest(table: type[Row], account_id: int, **key: str) -> Iterable[Row]:
+    """Recent rows, oldest first, so that a dict keeps the newest of each quota."""
+    recent = seen_since(table, timezone.now().timestamp() - HISTORY_SECONDS)
+    return recent.filter(account_id=account_id, **key).order_by("taken_at")
 
 
-def _store_quota(
-    account_id: int, header_mode: str, offer: ModelOffer, known: QuotaSnapshot | None, now: datetime
-) -> None:
-    if known is not None and _says_the_same(known, offer):
-        QuotaSnapshot.objects.filter(pk=known.pk).update(seen_at=now, reset_at=offer.reset_at)
+def _store(row: Row, known: Row | None, now: datetime) -> None:
+    """Store the row, unless `known`, the newest of the same quota, has the same numbers."""
+    if known is not None and _says_the_same(known, row):
+        type(row)._default_manager.filter(pk=known.pk).update(seen_at=now, reset_at=row.reset_at)
         return
-    QuotaSnapshot.objects.create(
-        account_id=account_id,
-        model_id=offer.id[:100],
-        header_mode=header_mode,
-        remaining_fraction=offer.remaining_fraction,
-        reset_at=offer.reset_at,
-        taken_at=now,
-        seen_at=now,
-    )
+    row.taken_at = row.seen_at = now
+    row.save(force_insert=True)
 
 
-def _says_the_same(known: QuotaSnapshot, offer: ModelOffer) -> bool:
-    if known.remaining_fraction != offer.remaining_fraction:
+def _says_the_same(known: QuotaNumbers, row: QuotaNumbers) -> bool:
+    if known.remaining_fraction != row.remaining_fraction:
         return False
-    if offer.remaining_fraction == 1 or known.reset_at is None or offer.reset_at is None:
+    if row.remaining_fraction == 1 or known.reset_at is None or row.reset_at is None:
         return True  # a window that has not begun is full, and its end moves along with the clock
-    return abs(known.reset_at - offer.reset_at) < SAME_RESET
+    return abs(known.reset_at - row.reset_at) < SAME_RESET
 
 
-def _forecasts_of(histories: dict[QuotaKey, History], now: float) -> list[QuotaForecast]:
+def _forecasts_of(histories: dict[QuotaKey, History], now: float, make: Callable[..., Made]) -> list[Made]:
     """Models that share a quota have equal histories, which are read once."""
     read: dict[History, _Newest | None] = {}
     found = []
@@ -170,7 +227,7 @@ def _forecasts_of(histories: dict[QuotaKey, History], now: float) -> list[QuotaF
             read[history] = _newest_of(history, now)
         if newest := read[history]:
             fraction, reset_at, seen_at, forecast_now = newest
-            found.append(QuotaForecast(*key, fraction, reset_at, seen_at, forecast_now))
+            found.append(make(*key, fraction, reset_at, seen_at, forecast_now))
     return found
 
 

@@ -95,6 +95,8 @@ class Account:
     consented: bool = False
     consent_refusal: str = ""
     """The error after this account was chosen: access_denied, admin_policy_enforced or org_internal."""
+    has_quota_windows: bool = True
+    """False: retrieveUserQuotaSummary is refused with 403, as for many accounts."""
     withheld_models: list[str] = field(default_factory=list)
     """Ids that are neither listed for this account nor served to it, like models that are released to
     accounts in turn."""

@@ -300,6 +300,19 @@ def test_a_refresh_without_an_answer_leaves_the_state(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_list_shows_the_windows_that_are_told(
+    ada: Account, google: EmulatorServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    google.state.set_quota("ada@example.com", "claude", remaining=40, limit=100)
+    call_command("refreshquota")
+    capsys.readouterr()
+
+    call_command("listaccounts")
+
+    assert "    Claude, GPT: 40% of 5 hours; 94% of the week\n" in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_list_says_what_to_do(ada: Account, capsys: pytest.CaptureFixture[str]) -> None:
     ada.enter_state(Account.State.INVALID, "Google says the sign-in has expired.")
     ada.save()

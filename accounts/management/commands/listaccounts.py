@@ -37,8 +37,12 @@ class Command(OperatorCommand):
             self.stdout.write(line)
             if row["required_action"]:
                 self._print_action(row["required_action"])
-            elif row["empty"] and not _are_all_empty(row):
+                continue
+            if row["empty"] and not _are_all_empty(row):
                 self.stdout.write(f"    {row['empty']}")
+            for quota in row["quotas"]:
+                if quota["windows"]:
+                    self.stdout.write(f"    {quota['pool']}: {_of_windows(quota['windows'])}")
 
     def _print_action(self, action: dict[str, Any]) -> None:
         since = f" (since {minute(action['since'])})" if action["since"] else ""
@@ -50,7 +54,8 @@ class Command(OperatorCommand):
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     action, used = row["required_action"], row["last_used_at"]
-    known = [one["remaining_fraction"] for one in row["quotas"] if one["remaining_fraction"] is not None]
+    quotas = [one for quota in row["quotas"] for one in (quota, *quota["windows"])]
+    known = [one["remaining_fraction"] for one in quotas if one["remaining_fraction"] is not None]
     return (
         row["email"],
         action["problem"] if action else row["empty"] if _are_all_empty(row) else "OK",
@@ -63,3 +68,11 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 def _are_all_empty(row: dict[str, Any]) -> bool:
     """Whether all quotas that requests use are empty; text about a single quota begins with its name."""
     return str(row["empty"]).startswith("empty")
+
+
+def _of_windows(windows: list[dict[str, Any]]) -> str:
+    """ "60% of 5 hours, empty at 16:40 CET; 92% of the week"."""
+    return "; ".join(
+        f"{one['left']} of {one['name']}" + (f", {one['forecast']}" if one["forecast"] else "")
+        for one in windows
+    )

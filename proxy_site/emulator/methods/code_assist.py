@@ -174,22 +174,27 @@ def _bucket(exchange: Exchange, model: Model) -> Json:
 
 
 def retrieve_user_quota_summary(exchange: Exchange) -> Json:
-    _check_project_if_given(exchange.usable_account, exchange.message(wire.RETRIEVE_USER_QUOTA))
+    """Each family's limits over five hours and a week, for an account that is told."""
+    account = exchange.usable_account
+    _check_project_if_given(account, exchange.message(wire.RETRIEVE_USER_QUOTA))
+    if not account.has_quota_windows:
+        raise google_errors.permission_denied()
     gemini_pool = GEMINI_CLI_POOL if exchange.mode == "cli" else GEMINI_ANTIGRAVITY_POOL
     groups = [
-        ("Gemini models", gemini_pool),
-        ("Claude and GPT models", CLAUDE_POOL),
+        ("Gemini Models", "gemini", "Gemini Flash, Gemini Pro", gemini_pool),
+        ("Claude and GPT models", "3p", "Claude Opus, Claude Sonnet, GPT-OSS", CLAUDE_POOL),
     ]
-    return {"groups": [_group(exchange, name, pool) for name, pool in groups]}
+    return {"groups": [_group(exchange, *group) for group in groups]}
 
 
-def _group(exchange: Exchange, display_name: str, pool: str) -> Json:
-    window: Json = {"bucketId": f"{pool}-5h", "displayName": "5-hour limit", "window": "5h"}
-    week: Json = {"bucketId": f"{pool}-weekly", "displayName": "Weekly limit", "window": "weekly"}
+def _group(exchange: Exchange, display_name: str, prefix: str, models: str, pool: str) -> Json:
+    """Ids and names are those of router-for-me/CLIProxyAPI#3876."""
+    window: Json = {"bucketId": f"{prefix}-5h", "displayName": "Five Hour Limit", "window": "5h"}
+    week: Json = {"bucketId": f"{prefix}-weekly", "displayName": "Weekly Limit", "window": "weekly"}
     return {
         "displayName": display_name,
-        "description": f"Requests to {display_name}",
-        "buckets": [{**window, **_quota_info(exchange, pool)}, {**week, **_weekly_info(exchange, pool)}],
+        "description": f"Models within this group: {models}",
+        "buckets": [{**week, **_weekly_info(exchange, pool)}, {**window, **_quota_info(exchange, pool)}],
     }
 
 

@@ -159,9 +159,16 @@ def test_quota_methods_tell_the_same_by_bucket(google: EmulatorServer, http: htt
 
     claude = next(bucket for bucket in buckets if bucket["modelId"] == "claude-sonnet-4-6")
     assert (claude["remainingAmount"], claude["remainingFraction"]) == ("50", 0.25)
-    assert [group["displayName"] for group in groups] == ["Gemini models", "Claude and GPT models"]
-    assert "remainingFraction" not in groups[0]["buckets"][0]
-    assert [bucket["window"] for bucket in groups[1]["buckets"]] == ["5h", "weekly"]
+    assert [group["displayName"] for group in groups] == ["Gemini Models", "Claude and GPT models"]
+    assert "remainingFraction" not in groups[0]["buckets"][1]
+    assert [bucket["bucketId"] for bucket in groups[1]["buckets"]] == ["3p-weekly", "3p-5h"]
+    assert [bucket["remainingFraction"] for bucket in groups[1]["buckets"]] == [0.925, 0.25]
+
+
+def test_many_accounts_are_not_told_their_windows(google: EmulatorServer, http: httpx.Client) -> None:
+    google.state.account("ada@example.com").has_quota_windows = False
+
+    assert post(http, "retrieveUserQuotaSummary").status_code == 403
 
 
 def test_another_project_is_refused(http: httpx.Client) -> None:
