@@ -90,6 +90,13 @@ def test_the_menu_stands_in_the_admin_too(operator: Client) -> None:
         assert f'href="{entry.url}"' in page
 
 
+@pytest.mark.parametrize("path", ["/", "/requests", "/usage"])
+def test_names_can_be_hidden_on_each_page(path: str, operator: Client) -> None:
+    page = operator.get(path).content.decode()
+    assert "data-hide-private" in page
+    assert "private.js" in page
+
+
 def test_an_unknown_page_says_what_to_do(operator: Client) -> None:
     response = operator.get("/admin/nowhere/at/all/")
     assert response.status_code == HTTPStatus.NOT_FOUND
