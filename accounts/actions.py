@@ -3,6 +3,7 @@ written to the audit log."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
@@ -73,7 +74,8 @@ def checked_thresholds(by_model: object) -> dict[str, float]:
     if not isinstance(by_model, dict):
         raise ValidationError('It must have the form {"model": 0.2}.')
     for model_id, threshold in by_model.items():
-        if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+        if not is_number or not math.isfinite(threshold):
             raise ValidationError(f"{model_id}: must be a number from 0 to 0.99.")
         for rule in THRESHOLD_RULES:
             rule(threshold)

@@ -1,4 +1,4 @@
-"""What needs the operator, worst first, each with the one act that solves it. Pure."""
+"""What needs the operator, worst first, each with the actions that solve it. Pure."""
 
 from __future__ import annotations
 
@@ -32,17 +32,27 @@ class Rank(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Action:
+    """A button: a link to `url`, or with `post` a form that posts this action to it."""
+
+    label: str
+    url: str
+    post: str = ""
+    is_elsewhere: bool = False
+    """`url` is a page of Google's, to be opened in a window of its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
-    """`at` follows the text: since when, or until when. `url` is where `label`, a button, leads."""
+    """`at` follows the text: since when, or until when."""
 
     rank: Rank
     subject: str
     text: str
-    label: str = ""
-    url: str = ""
+    actions: tuple[Action, ...] = ()
     at: datetime | None = None
-    is_elsewhere: bool = False
-    """`url` is a page of Google's, to be opened in a window of its own."""
+    is_account: bool = False
+    """`subject` is the name of an account."""
 
     @property
     def level(self) -> str:
@@ -50,28 +60,25 @@ class Notice:
 
 
 def of_client(problem: str, url: str) -> Notice:
-    return Notice(Rank.CLIENT_REFUSED, "Google refuses the OAuth client", problem, "What to do", url)
+    return Notice(
+        Rank.CLIENT_REFUSED, "Google refuses the OAuth client", problem, (Action("What to do", url),)
+    )
 
 
-def of_account(name: str, action: RequiredAction, url: str) -> Notice:
-    """`url` is the account's page. A page of Google's comes before it."""
-    if action.link:
-        label, target = "Open Google's page", action.link
-    else:
-        label, target = "Open the account", url
+def of_account(name: str, action: RequiredAction, actions: Iterable[Action]) -> Notice:
     return Notice(
         Rank.ACCOUNT,
         name,
         f"{action.problem}. {action.what_to_do}",
-        label,
-        target,
+        tuple(actions),
         action.since,
-        bool(action.link),
+        is_account=True,
     )
 
 
 def of_no_account(url: str) -> Notice:
-    return Notice(Rank.NO_ACCOUNT, "No account yet", "Add one to get an answer.", "Add an account", url)
+    action = Action("Add an account", url)
+    return Notice(Rank.NO_ACCOUNT, "No account yet", "Add one to get an answer.", (action,))
 
 
 def of_families(families: Iterable[FamilyStatus], url: str) -> list[Notice]:
@@ -81,8 +88,7 @@ def of_families(families: Iterable[FamilyStatus], url: str) -> list[Notice]:
             Rank.FAMILY_EMPTY,
             f"{family.name} cannot be used",
             "No account can answer" + (" until" if family.back_at else " now."),
-            "See the accounts",
-            url,
+            (Action("See the accounts", url),),
             family.back_at,
         )
         for family in families
@@ -95,7 +101,7 @@ def of_failures(failed: int, requests: int, url: str) -> list[Notice]:
     if requests < FEWEST_REQUESTS or failed <= FAILED_SHARE * requests:
         return []
     text = f"{failed} of {requests} requests failed in the last five minutes."
-    return [Notice(Rank.FAILURES, "Many failures", text, "See them", url)]
+    return [Notice(Rank.FAILURES, "Many failures", text, (Action("See them", url),))]
 
 
 def of_ledger(waiting: int, url: str) -> list[Notice]:
@@ -103,7 +109,7 @@ def of_ledger(waiting: int, url: str) -> list[Notice]:
     if not waiting:
         return []
     text = f"{waiting:,} rows wait for the database. Requests go on; the log tells why."
-    return [Notice(Rank.LEDGER_WAITS, "The ledger waits", text, "See the log", url)]
+    return [Notice(Rank.LEDGER_WAITS, "The ledger waits", text, (Action("See the log", url),))]
 
 
 def of_quota(age: timedelta | None, url: str) -> list[Notice]:
@@ -111,7 +117,7 @@ def of_quota(age: timedelta | None, url: str) -> list[Notice]:
     if age is None or age.total_seconds() < OLD_QUOTA_MINUTES * 60:
         return []
     text = f"The newest quota is {int(age.total_seconds() // 60)} minutes old."
-    return [Notice(Rank.OLD_QUOTA, "Old quotas", text, "See the accounts", url)]
+    return [Notice(Rank.OLD_QUOTA, "Old quotas", text, (Action("See the accounts", url),))]
 
 
 def in_order(notices: Iterable[Notice]) -> list[Notice]:

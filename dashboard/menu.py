@@ -24,6 +24,7 @@ class Entry:
 MENU: tuple[Entry, ...] = (
     Entry("Overview", "overview", "o", "monitoring"),
     Entry("Requests", "requests", "r", "list_alt"),
+    Entry("Accounts", "accounts", "a", "group"),
     Entry("Models", "models", "m", "alt_route"),
     Entry("Usage", "usage", "u", "bar_chart"),
     Entry("Logs", "logs", "l", "terminal"),

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from dashboard.views import connect, logs, models, overview, request, requests, settings, system, usage
+from dashboard.views.accounts import acting, pages
 
 app_name = "dashboard"
 
@@ -10,6 +11,9 @@ urlpatterns = [
     path("", overview.overview, name="overview"),
     path("requests", requests.requests, name="requests"),
     path("requests/<str:request_id>", request.request, name="request"),
+    path("accounts", pages.accounts, name="accounts"),
+    path("accounts/<int:number>", pages.account, name="account"),
+    path("accounts/<int:number>/action", acting.account_action, name="account_action"),
     path("models", models.models, name="models"),
     path("usage", usage.usage_page, name="usage"),
     path("logs", logs.logs, name="logs"),

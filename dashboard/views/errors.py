@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 from django.template.loader import render_to_string
+from django.utils.cache import add_never_cache_headers
 
 from dashboard.pages import render_page
 from gateway.api.operator_access import is_operator_user
@@ -46,4 +47,6 @@ def failed(request: HttpRequest) -> HttpResponse:
 def _error(request: HttpRequest, status: int) -> HttpResponse:
     heading, advice = TOLD[status]
     template = "error.html" if is_operator_user(request.user) else "error_signed_out.html"
-    return render_page(request, template, {"heading": heading, "advice": advice}, status)
+    response = render_page(request, template, {"heading": heading, "advice": advice}, status)
+    add_never_cache_headers(response)
+    return response

@@ -17,6 +17,7 @@ from dashboard.figures import percentiles
 from dashboard.pages import operator_page, render_page
 from dashboard.spans import SPANS, span_of
 from dashboard.status_line import FamilyStatus, status_of_families
+from dashboard.views.accounts.states import solving_actions
 from dashboard.volume import STACKS, volume_chart
 from gateway.ledger import search, usage
 from gateway.ledger.record import HUNG_UP
@@ -67,13 +68,14 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 def _notices(accounts: list[AccountPools], families: list[FamilyStatus], now: datetime) -> list[Notice]:
-    accounts_page = reverse("admin:accounts_account_changelist")
+    accounts_page = reverse("dashboard:accounts")
     problem = ClientProblem.objects.first()
     notices = [attention.of_client(problem.reason, accounts_page)] if problem else []
-    for one in accounts:
-        if (action := required_action(one.account)) is not None and one.account.enabled:
-            url = reverse("admin:accounts_account_change", args=[one.account.pk])
-            notices.append(attention.of_account(str(one.account), action, url))
+    notices += [
+        attention.of_account(str(one.account), action, solving_actions(one.account))
+        for one in accounts
+        if one.account.enabled and (action := required_action(one.account)) is not None
+    ]
     if not accounts:
         notices.append(attention.of_no_account(reverse("admin:accounts_account_add")))
     notices += attention.of_families(families, accounts_page)

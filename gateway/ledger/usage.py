@@ -181,6 +181,16 @@ def _history(
     return found
 
 
+def requests_by_account(since: datetime) -> dict[str, dict[datetime, int]]:
+    """Return the number of requests by account and hour, from the hour of `since` on; an account or hour
+    without a request is left out."""
+    sums = HourlyUsage.objects.filter(hour__gte=_hour_of(since)).exclude(account="")
+    by_account: dict[str, dict[datetime, int]] = {}
+    for row in sums.values("account", "hour").annotate(sum_requests=Sum("requests")):
+        by_account.setdefault(row["account"], {})[row["hour"]] = row["sum_requests"]
+    return by_account
+
+
 def sessions(since: datetime, limit: int = MOST_SESSIONS) -> list[SessionUsage]:
     """Return the sessions used last, newest first. Requests without a session are left out."""
     rows = RequestLog.objects.filter(started_at__gte=since).exclude(session_id="")

@@ -16,7 +16,7 @@ def test_the_worst_comes_first() -> None:
         *attention.of_ledger(5000, "/logs"),
         *attention.of_failures(8, 20, "/requests"),
         *attention.of_families([FamilyStatus("Claude", 0, 2)], "/accounts"),
-        attention.of_account("ada", action, "/accounts/1"),
+        attention.of_account("ada", action, []),
         attention.of_client("invalid_client", "/accounts"),
     ]
     subjects = [notice.subject for notice in attention.in_order(notices)]
@@ -24,12 +24,6 @@ def test_the_worst_comes_first() -> None:
         *("Google refuses the OAuth client", "ada", "Claude cannot be used", "Many failures"),
         *("The ledger waits", "Old quotas"),
     ]
-
-
-def test_googles_page_comes_before_our_own() -> None:
-    action = RequiredAction("Verify", "Do it.", "verifyaccounts", link="https://accounts.google.com/x")
-    notice = attention.of_account("grace", action, "/accounts/3")
-    assert (notice.url, notice.is_elsewhere) == ("https://accounts.google.com/x", True)
 
 
 @pytest.mark.parametrize(("failed", "requests"), [(0, 0), (9, 9), (2, 10), (20, 100)])

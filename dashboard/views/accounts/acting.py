@@ -1,0 +1,105 @@
+"""`/accounts/N/action`: an action on one account, by a button. htmx gets the part of the page that the button
+stands in, with what came of the action; a browser without JavaScript is led back, and told there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponseBadRequest, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from accounts import actions
+from accounts.models import Account
+from dashboard.pages import operator_page
+from dashboard.views.accounts.cards import Said, cards_of
+from dashboard.views.accounts.forms import ThresholdsForm
+from dashboard.views.accounts.pages import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from accounts.inspection import CheckResult
+
+    Check = Callable[[actions.Operator, Iterable[Account]], list[CheckResult]]
+    Change = Callable[[actions.Operator, Iterable[Account]], None]
+
+CHECKS: dict[str, tuple[Check, str]] = {
+    "verify": (actions.verify, "Verified: it works."),
+    "refresh": (actions.refresh_quota, "Quota refreshed."),
+}
+CHANGES: dict[str, tuple[Change, str]] = {
+    "enable": (actions.enable, "Switched on."),
+    "disable": (actions.disable, "Switched off. Answers that are on their way are finished."),
+    "accept_terms": (actions.accept_terms, "Notice accepted."),
+}
+FORMS = ("project", "thresholds")
+
+
+@operator_page
+@require_POST
+def account_action(request: HttpRequest, number: int) -> HttpResponse:
+    account = get_object_or_404(Account, pk=number)
+    action = request.POST.get("action", "")
+    if action not in {*CHECKS, *CHANGES, *FORMS}:
+        return HttpResponseBadRequest("There is no such action.")
+    thresholds = ThresholdsForm(request.POST) if action == "thresholds" else None
+    said = _act(request, account, action, thresholds)
+    account = get_object_or_404(Account, pk=number)
+    if request.htmx:  # type: ignore[attr-defined]  # set by HtmxMiddleware
+        return _part(request, account, said, None if said.is_good else thresholds)
+    level = messages.SUCCESS if said.is_good else messages.WARNING
+    messages.add_message(request, level, f"{account}: {said.text}")
+    return HttpResponseRedirect(_back(request, number))
+
+
+def _act(request: HttpRequest, account: Account, action: str, thresholds: ThresholdsForm | None) -> Said:
+    if action in CHECKS:
+        check, text = CHECKS[action]
+        (result,) = check(request.user, [account])
+        return Said(result.problem or text, is_good=not result.problem)
+    if action in CHANGES:
+        change, text = CHANGES[action]
+        change(request.user, [account])
+        return Said(text)
+    try:
+        return _set(request, account, thresholds)
+    except ValidationError as error:
+        return Said(" ".join(error.messages), is_good=False)
+
+
+def _set(request: HttpRequest, account: Account, thresholds: ThresholdsForm | None) -> Said:
+    """Set what a form holds. Raises ValidationError."""
+    if thresholds is None:
+        actions.set_project(request.user, account, request.POST.get("project", "").strip())
+        return Said("Project set." if account.project_id else "The project is looked up at the next check.")
+    if not thresholds.is_valid():
+        return Said("The thresholds were not changed.", is_good=False)
+    actions.set_thresholds(request.user, account, thresholds.fraction, thresholds.cleaned_data["by_model"])
+    return Said("Thresholds set.")
+
+
+def _part(
+    request: HttpRequest, account: Account, said: Said, thresholds: ThresholdsForm | None
+) -> HttpResponse:
+    """The part of the page that the form names: a card, a row of the table, or the account's own page."""
+    part = request.POST.get("part")
+    if part == "page":
+        return render(request, "dashboard/accounts/_facts.html", facts_of(account, said, thresholds))
+    template = "_row.html" if part == "row" else "_card.html"
+    context: dict[str, Any] = {"card": cards_of([account], said)[0]}
+    return render(request, f"dashboard/accounts/{template}", context)
+
+
+def _back(request: HttpRequest, number: int) -> str:
+    part, accounts = request.POST.get("part"), reverse("dashboard:accounts")
+    if part == "overview":
+        return reverse("dashboard:overview")
+    if part == "page":
+        return reverse("dashboard:account", args=[number])
+    return f"{accounts}?as=table" if part == "row" else accounts

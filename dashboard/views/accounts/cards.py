@@ -1,0 +1,157 @@
+"""What the pages show of accounts, read in a number of queries that does not grow with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from accounts.live_settings import live
+from accounts.models import Account, Cooldown
+from accounts.quota.pools import is_in_use, pools_of
+from accounts.status.required_action import required_action
+from accounts.terms import NOTICE
+from dashboard.views.accounts import sparkline
+from dashboard.views.accounts.states import solving_actions, state_of
+from gateway.ledger import usage
+from gateway.service import running_gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from accounts.quota.pools import QuotaPool
+    from accounts.status.required_action import RequiredAction
+    from dashboard.attention import Action
+    from dashboard.views.accounts.sparkline import Bar
+    from dashboard.views.accounts.states import ShownState
+
+HOURS = 24
+OLD_QUOTA = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came of an action, for the operator."""
+
+    text: str
+    is_good: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    account: Account
+    pools: list[QuotaPool]
+    """Those that requests use now come first."""
+    cooldowns: list[Cooldown]
+    in_flight: int | None
+    """None in a process that serves no requests."""
+    hours: Sequence[int] = field(default=())
+    """Requests in each of the last HOURS hours, oldest first."""
+    said: Said | None = None
+
+    @property
+    def state(self) -> ShownState:
+        return state_of(self.account, self.pools)
+
+    @property
+    def required_action(self) -> RequiredAction | None:
+        return required_action(self.account)
+
+    @property
+    def shows_action(self) -> bool:
+        """An account that the operator switched off needs no explanation, unless something else did."""
+        action, account = self.required_action, self.account
+        is_off = not account.enabled and account.state == Account.State.OK
+        return action is not None and (not is_off or bool(action.reason))
+
+    @property
+    def links(self) -> list[Action]:
+        """Where to go to solve it; the buttons stand in each card."""
+        return [action for action in solving_actions(self.account) if not action.post]
+
+    @property
+    def needs_project(self) -> bool:
+        return self.account.state == Account.State.NEEDS_PROJECT
+
+    @property
+    def needs_terms(self) -> bool:
+        return self.account.terms_accepted_at is None
+
+    @property
+    def notice(self) -> str:
+        return NOTICE
+
+    @property
+    def quotas(self) -> list[tuple[None, QuotaPool]]:
+        """For `_quotas.html`, without the name of the account: the pools that requests use now."""
+        return [(None, pool) for pool in self.pools if is_in_use(pool.header_mode, pool.name)]
+
+    @property
+    def is_quota_known(self) -> bool:
+        return any(pool.remaining_fraction is not None for _, pool in self.quotas)
+
+    @property
+    def old_since(self) -> datetime | None:
+        """When the quotas were last told, if that is long ago."""
+        seen = [pool.newest.seen_at for pool in self.pools if pool.newest is not None]
+        newest = max(seen, default=None)
+        return newest if newest is not None and timezone.now() - newest > OLD_QUOTA else None
+
+    @property
+    def limit(self) -> int:
+        """How many requests the account has at a time; 0: any number."""
+        return int(live("MAX_CONCURRENT_REQUESTS"))
+
+    @property
+    def requests(self) -> int:
+        return sum(self.hours)
+
+    @property
+    def bars(self) -> list[Bar]:
+        return sparkline.bars(self.hours)
+
+
+def cards_of(accounts: Sequence[Account], said: Said | None = None) -> list[Card]:
+    """Make the cards with four queries: snapshots, cooldowns for the pools, cooldowns, requests by hour."""
+    numbers = [account.pk for account in accounts]
+    pools, cooldowns = pools_of(numbers), _cooldowns(numbers)
+    now = timezone.now()
+    requests = usage.requests_by_account(now - timedelta(hours=HOURS - 1))
+    return [
+        Card(
+            account,
+            pools[account.pk],
+            cooldowns.get(account.pk, []),
+            _in_flight(account),
+            _by_hour(requests.get(account.email, {}), now),
+            said,
+        )
+        for account in accounts
+    ]
+
+
+def card_of(account: Account, said: Said | None = None) -> Card:
+    """Make the card of the account's own page, which does not show requests by hour."""
+    cooldowns = _cooldowns([account.pk]).get(account.pk, [])
+    pools = pools_of([account.pk])[account.pk]
+    return Card(account, pools, cooldowns, _in_flight(account), said=said)
+
+
+def _cooldowns(numbers: Sequence[int]) -> Mapping[int, list[Cooldown]]:
+    found: dict[int, list[Cooldown]] = {}
+    for cooldown in Cooldown.lasting().filter(account_id__in=numbers):
+        found.setdefault(cooldown.account_id, []).append(cooldown)
+    return found
+
+
+def _in_flight(account: Account) -> int | None:
+    """From the memory of this process, which serves the page."""
+    gateway = running_gateway()
+    return None if gateway is None else gateway.accounts.pool.in_flight(account.pk)
+
+
+def _by_hour(requests: Mapping[datetime, int], now: datetime) -> list[int]:
+    this_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return [requests.get(this_hour - timedelta(hours=ago), 0) for ago in reversed(range(HOURS))]

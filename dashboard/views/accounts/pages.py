@@ -1,0 +1,82 @@
+"""`/accounts` and `/accounts/N`: all accounts as cards or as a table, and one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+
+from accounts.models import Account, ClientProblem
+from accounts.quota.snapshots import history_lines
+from dashboard.pages import operator_page, render_page
+from dashboard.views.accounts import sparkline
+from dashboard.views.accounts.cards import card_of, cards_of
+from dashboard.views.accounts.forms import ThresholdsForm
+from gateway.ledger import search
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from accounts.quota.pools import QuotaPool
+    from dashboard.views.accounts.cards import Card, Said
+
+NEWEST = 10
+FAILURES = 5
+
+
+@operator_page
+def accounts(request: HttpRequest) -> HttpResponse:
+    context = {
+        "cards": cards_of(list(Account.objects.all())),
+        "as_table": request.GET.get("as") == "table",
+        "client_problem": ClientProblem.objects.first(),
+    }
+    return render_page(request, "accounts/accounts.html", context)
+
+
+@operator_page
+def account(request: HttpRequest, number: int) -> HttpResponse:
+    one = get_object_or_404(Account, pk=number)
+    context = {
+        **facts_of(one),
+        "here": "accounts",
+        "rows": search.page(search.Search(account=one.email), limit=NEWEST),
+        "failures": search.page(search.Search(account=one.email, errors=True), limit=FAILURES),
+    }
+    return render_page(request, "accounts/account.html", context)
+
+
+def facts_of(
+    account: Account, said: Said | None = None, thresholds: ThresholdsForm | None = None
+) -> dict[str, Any]:
+    """The context of `accounts/_facts.html`, the part of the account's page that an action changes."""
+    card = card_of(account, said)
+    return {
+        "card": card,
+        "pools": _with_lines(card),
+        "thresholds": thresholds or ThresholdsForm.of(account),
+    }
+
+
+def _with_lines(card: Card) -> list[dict[str, Any]]:
+    """Each pool with the history of its first model, all its models having equal numbers, and what is to come
+    of it."""
+    lines = history_lines(card.account.pk)
+    return [
+        {
+            "pool": pool,
+            "line": lines.get((pool.models[0], pool.header_mode), "") if pool.models else "",
+            "to_come": _to_come(pool),
+        }
+        for pool in card.pools
+    ]
+
+
+def _to_come(pool: QuotaPool) -> str:
+    forecast = pool.newest.forecast if pool.newest else None
+    if forecast is None or pool.is_empty:
+        return ""
+    back_at = pool.back_at
+    hours = (back_at - timezone.now()).total_seconds() / 3600 if back_at else None
+    return sparkline.to_come(forecast.remaining, forecast.burned_per_hour, hours)

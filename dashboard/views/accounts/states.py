@@ -1,0 +1,63 @@
+"""The state of an account as a sign, a word and a level, and the actions that solve what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.urls import reverse
+
+from accounts.models import Account
+from accounts.quota.pools import is_in_use
+from accounts.status.required_action import required_action
+from dashboard.attention import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from accounts.quota.pools import QuotaPool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownState:
+    sign: str
+    word: str
+    level: str
+    """A class of the stylesheet: good, warn, bad or quiet."""
+
+
+def state_of(account: Account, pools: Sequence[QuotaPool]) -> ShownState:
+    action = required_action(account)
+    if action is not None:
+        if account.state != Account.State.OK:
+            return ShownState("!", action.problem, "bad")
+        if account.terms_accepted_at is None:
+            return ShownState("!", "Notice not accepted", "warn")
+        return ShownState("○", "Off", "quiet")
+    used = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
+    empty = [pool for pool in used if pool.is_empty]
+    if not empty:
+        return ShownState("●", "OK", "good")
+    if len(empty) < len(used):
+        return ShownState("◐", "Partly empty", "warn")
+    return ShownState("✕", "Empty", "bad")
+
+
+def solving_actions(account: Account) -> list[Action]:
+    """The buttons for what keeps the account from being used, the first one to be pressed first."""
+    act_url = reverse("dashboard:account_action", args=[account.pk])
+    page = reverse("dashboard:account", args=[account.pk])
+    if account.is_usable:
+        return []
+    if account.state == Account.State.INVALID:
+        return [Action("Sign in again", f"{reverse('admin:accounts_account_add')}?account={account.pk}")]
+    if account.state == Account.State.NEEDS_PROJECT:
+        return [Action("Set a project", page), Action("Check again", act_url, "verify")]
+    if account.state != Account.State.OK:
+        link = account.state_link
+        is_web_page = link.startswith("https://")
+        google = [Action("Open Google's page", link, is_elsewhere=True)] if is_web_page else []
+        return [*google, Action("Check again", act_url, "verify")]
+    if account.terms_accepted_at is None:
+        return [Action("Read the notice", page)]
+    return [Action("Switch on", act_url, "enable")]

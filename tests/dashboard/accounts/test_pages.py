@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Account, ClientProblem, Cooldown
+from gateway.models import HourlyUsage
+from tests.dashboard.accounts.builders import SCRIPT, an_account, keep_quota, keep_request, queries_of
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+SHOWN = [{}, {"as": "table"}]
+
+
+def text_of(client: Client, path: str, query: dict[str, str] | None = None) -> str:
+    return client.get(path, query or {}).content.decode()
+
+
+def test_without_accounts_the_page_says_how_to_begin(operator: Client) -> None:
+    page = text_of(operator, "/accounts")
+    assert "No account yet" in page
+    assert f'href="{reverse("admin:accounts_account_add")}"' in page
+
+
+@pytest.mark.parametrize("query", SHOWN)
+def test_quotas_requests_and_cooldowns_are_shown(operator: Client, query: dict[str, str]) -> None:
+    ada = an_account(tier="pro")
+    keep_quota(ada, 0.4)
+    until = timezone.now() + timedelta(minutes=20)
+    Cooldown.objects.create(account=ada, model_key="gemini-3-flash:cli", until=until, reason="Too fast")
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    for ago, requests in ((0, 30), (5, 1), (30, 500)):
+        HourlyUsage.objects.create(
+            hour=hour - timedelta(hours=ago), model="m", account=ada.email, client="c", requests=requests
+        )
+
+    page = text_of(operator, "/accounts", query)
+
+    for shown in ("ada@example.com", "pro", "Claude, GPT", "40\N{NO-BREAK SPACE}%", "31 requests in 24 h"):
+        assert shown in page
+    assert "gemini-3-flash:cli" in page
+    assert "Too fast" in page
+    assert page.count("<rect x=") == 2
+
+
+def test_an_unknown_quota_is_never_full(operator: Client) -> None:
+    an_account()
+    page = text_of(operator, "/accounts")
+    assert "What is left: ?" in page
+    assert "100" not in page.partition("<main")[2]
+
+
+def test_an_old_quota_says_how_old(operator: Client) -> None:
+    keep_quota(an_account(), minutes=40)
+    assert "Quota of <time" in text_of(operator, "/accounts")
+
+
+@pytest.mark.parametrize(
+    ("fields", "word", "button"),
+    [
+        ({"state": "invalid"}, "Sign-in expired", "Sign in again</a>"),
+        (
+            {"state": "needs_verification", "state_link": "https://accounts.google.com/x"},
+            "Google asks to verify it",
+            'href="https://accounts.google.com/x"',
+        ),
+        ({"state": "disabled_by_provider"}, "Disabled by Google", 'value="verify"'),
+        ({"state": "needs_project"}, "Has no Cloud project", 'value="project"'),
+        ({"terms_accepted_at": None}, "Notice not accepted", 'value="accept_terms"'),
+        ({"enabled": False}, "Off", 'value="enable"'),
+        ({}, "OK", 'value="disable"'),
+    ],
+)
+def test_each_state_has_a_word_and_a_button(
+    operator: Client, fields: dict[str, Any], word: str, button: str
+) -> None:
+    account = an_account(**fields)
+    for path in ("/accounts", f"/accounts/{account.pk}"):
+        page = text_of(operator, path)
+        assert f"</span>{word}</span>" in page
+        assert button in page
+    assert f"</span>{word}</span>" in text_of(operator, "/accounts", {"as": "table"})
+
+
+def test_an_empty_account_says_so(operator: Client) -> None:
+    keep_quota(an_account(), 0.0)
+    page = text_of(operator, "/accounts")
+    assert "</span>Empty</span>" in page
+    assert "empty until" in page
+
+
+@pytest.mark.parametrize("query", SHOWN)
+def test_the_list_costs_as_many_queries_for_fifty(operator: Client, query: dict[str, str]) -> None:
+    path = "/accounts?as=table" if query else "/accounts"
+    counts = []
+    for numbers in (range(3), range(3, 50)):
+        for number in numbers:
+            keep_quota(an_account(f"{number}@example.com"))
+        counts.append(queries_of(operator, path))
+    assert counts[0] == counts[1] <= 8
+
+
+def test_an_account_costs_nine_queries_at_most(operator: Client) -> None:
+    ada = an_account()
+    keep_quota(ada)
+    assert queries_of(operator, f"/accounts/{ada.pk}") <= 9
+
+
+def test_an_account_shows_its_own_requests_and_failures(operator: Client) -> None:
+    ada, linus = an_account(), an_account("linus@example.com")
+    keep_request(ada, 1, client_model="model-of-ada")
+    keep_request(ada, 2, client_model="failed-model", status=429, problem="rate_limit_error")
+    keep_request(linus, 3, client_model="model-of-linus")
+
+    newest, _, failures = text_of(operator, f"/accounts/{ada.pk}").partition("Newest failures")
+
+    assert "model-of-ada" in newest
+    assert "model-of-linus" not in newest
+    assert "failed-model" in failures
+    assert "model-of-ada" not in failures
+    assert "Newest failures" not in text_of(operator, f"/accounts/{linus.pk}")
+
+
+def test_an_account_shows_what_was_and_what_comes(operator: Client) -> None:
+    ada = an_account(
+        quota_threshold=0.2, model_quota_thresholds={"gemini-3-flash": 0.55}, project_id="proj-1"
+    )
+    keep_quota(ada, 0.1)
+
+    page = text_of(operator, f"/accounts/{ada.pk}")
+
+    assert page.count('class="history"') == 2
+    assert page.count('class="to-come"') == 2
+    assert 'value="20"' in page
+    assert "gemini-3-flash 55" in page
+    assert "proj-1" in page
+
+
+def test_text_from_outside_stays_text(operator: Client) -> None:
+    account = an_account(
+        label=SCRIPT, tier=SCRIPT[:20], project_id=SCRIPT, state="needs_verification", state_reason=SCRIPT
+    )
+    until = timezone.now() + timedelta(minutes=20)
+    Cooldown.objects.create(account=account, model_key=SCRIPT, until=until, reason=SCRIPT)
+    keep_request(account, client_model=SCRIPT)
+
+    for path in ("/accounts", "/accounts?as=table", f"/accounts/{account.pk}", "/"):
+        page = text_of(operator, path)
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;alert" in page
+
+
+def test_a_link_that_is_no_web_page_leads_nowhere(operator: Client) -> None:
+    an_account(state="needs_verification", state_link="javascript:alert(1)")
+    for path in ("/accounts", "/"):
+        assert "javascript:alert" not in text_of(operator, path)
+
+
+def test_a_refused_client_is_said_first(operator: Client) -> None:
+    an_account()
+    ClientProblem.note("invalid_client")
+    assert "No account is to blame" in text_of(operator, "/accounts")
+
+
+@pytest.mark.parametrize("path", ["/accounts/77", "/accounts/99999999999999999999999999"])
+def test_an_account_that_is_not_there_is_a_page_of_its_own(operator: Client, path: str) -> None:
+    response = operator.get(path)
+    assert response.status_code == 404
+    assert b"There is no such page" in response.content
+
+
+def test_the_overview_leads_to_what_solves_it(operator: Client) -> None:
+    verify = an_account(
+        "grace@example.com", state="needs_verification", state_link="https://accounts.google.com/x"
+    )
+    expired = an_account("edsger@example.com", state="invalid")
+
+    page = text_of(operator, "/")
+
+    assert 'href="https://accounts.google.com/x" target="_blank"' in page
+    assert f'action="{reverse("dashboard:account_action", args=[verify.pk])}"' in page
+    assert f"{reverse('admin:accounts_account_add')}?account={expired.pk}" in page
+
+
+def test_accounts_are_listed_in_their_order(operator: Client) -> None:
+    an_account("last@example.com", priority=9)
+    an_account("first@example.com", priority=-1)
+    page = text_of(operator, "/accounts")
+    assert page.index("first@example.com") < page.index("last@example.com")
+    assert Account.objects.count() == 2
