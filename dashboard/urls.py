@@ -3,7 +3,7 @@
 from django.urls import path
 
 from dashboard.views import connect, logs, models, overview, request, requests, settings, system, usage
-from dashboard.views.accounts import acting, pages
+from dashboard.views.accounts import acting, adding, pages
 
 app_name = "dashboard"
 
@@ -12,6 +12,9 @@ urlpatterns = [
     path("requests", requests.requests, name="requests"),
     path("requests/<str:request_id>", request.request, name="request"),
     path("accounts", pages.accounts, name="accounts"),
+    path("accounts/add", adding.add, name="account_add"),
+    path("accounts/sign-in/<int:number>", adding.sign_in, name="sign_in"),
+    path("accounts/sign-in/<int:number>/status", adding.status, name="sign_in_status"),
     path("accounts/<int:number>", pages.account, name="account"),
     path("accounts/<int:number>/action", acting.account_action, name="account_action"),
     path("models", models.models, name="models"),

@@ -52,6 +52,8 @@ class Kind(ABC):
     column of the account: empty for kinds without projects, or while it is unknown.
     """
 
+    title: ClassVar[str]
+    """What pages call an account of this kind."""
     secret_field: ClassVar[str]
     """The field of the credential that sign-in, import and export fill."""
 

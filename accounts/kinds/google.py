@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 class Google(Kind):
     """The credential is an OAuth refresh token; access is an access token and the Cloud project."""
 
+    title = "Google account, served by Cloud Code"
     secret_field = "refresh_token"  # noqa: S105  # the name of a field
 
     async def access(

@@ -77,7 +77,7 @@ def _notices(accounts: list[AccountPools], families: list[FamilyStatus], now: da
         if one.account.enabled and (action := required_action(one.account)) is not None
     ]
     if not accounts:
-        notices.append(attention.of_no_account(reverse("admin:accounts_account_add")))
+        notices.append(attention.of_no_account(reverse("dashboard:account_add")))
     notices += attention.of_families(families, accounts_page)
     recent = RequestLog.objects.filter(started_at__gte=now - RECENT).aggregate(
         requests=Count("pk"), failed=Count("pk", filter=Q(problem__isnull=False) & ~Q(problem=HUNG_UP))

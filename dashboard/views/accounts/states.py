@@ -50,7 +50,7 @@ def solving_actions(account: Account) -> list[Action]:
     if account.is_usable:
         return []
     if account.state == Account.State.INVALID:
-        return [Action("Sign in again", f"{reverse('admin:accounts_account_add')}?account={account.pk}")]
+        return [Action("Sign in again", f"{reverse('dashboard:account_add')}?account={account.pk}")]
     if account.state == Account.State.NEEDS_PROJECT:
         return [Action("Set a project", page), Action("Check again", act_url, "verify")]
     if account.state != Account.State.OK:

@@ -25,7 +25,7 @@ def text_of(client: Client, path: str, query: dict[str, str] | None = None) -> s
 def test_without_accounts_the_page_says_how_to_begin(operator: Client) -> None:
     page = text_of(operator, "/accounts")
     assert "No account yet" in page
-    assert f'href="{reverse("admin:accounts_account_add")}"' in page
+    assert f'href="{reverse("dashboard:account_add")}"' in page
 
 
 @pytest.mark.parametrize("query", SHOWN)
@@ -185,7 +185,8 @@ def test_the_overview_leads_to_what_solves_it(operator: Client) -> None:
 
     assert 'href="https://accounts.google.com/x" target="_blank"' in page
     assert f'action="{reverse("dashboard:account_action", args=[verify.pk])}"' in page
-    assert f"{reverse('admin:accounts_account_add')}?account={expired.pk}" in page
+    assert f"{reverse('dashboard:account_add')}?account={expired.pk}" in page
+    assert "/admin/accounts/account/add/" not in page
 
 
 def test_accounts_are_listed_in_their_order(operator: Client) -> None:

@@ -1,0 +1,102 @@
+"""`/accounts/add` and `/accounts/sign-in/N`: add an account, or sign in again as `?account=N`.
+
+The kind and the notice come first, then the sign-in at Google in a window of its own. The page waits for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.conf import settings
+from django.http import HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+
+from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
+from accounts.kinds.registry import KINDS
+from accounts.models import SignIn
+from accounts.sign_in import attempts
+from accounts.sign_in.pasted_address import AnswerUnusable
+from accounts.sign_in.starting import StartForm, account_to_sign_in_again
+from accounts.terms import NOTICE
+from dashboard.pages import operator_page, render_page
+from dashboard.views.accounts.forms import ThresholdsForm
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+LONGEST_PASTE = 8192
+
+
+class AddForm(StartForm):
+    kind = forms.ChoiceField(
+        label="What kind of account?",
+        required=False,
+        choices=[(name, kind.title) for name, kind in KINDS.items()],
+        initial=next(iter(KINDS)),
+        widget=forms.RadioSelect,
+    )
+
+
+@operator_page
+def add(request: HttpRequest) -> HttpResponse:
+    account = account_to_sign_in_again(request)
+    form = AddForm.of(request, account)
+    problem = ""
+    if request.method == "POST" and form.is_valid():
+        try:
+            attempt = form.start(request)
+        except (ClientSecretWrong, TokenEndpointDown) as error:
+            problem = str(error)
+        else:
+            return HttpResponseRedirect(reverse("dashboard:sign_in", args=[attempt.pk]))
+    context = {
+        "here": "accounts",
+        "account": account,
+        "form": form,
+        "problem": problem,
+        "notice": NOTICE,
+        "has_client": bool(settings.OAUTH_CLIENT_ID),
+    }
+    return render_page(request, "adding/add.html", context)
+
+
+@operator_page
+def sign_in(request: HttpRequest, number: int) -> HttpResponse:
+    """The page of one attempt; a POST finishes it with the pasted address."""
+    attempt = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
+    problem = ""
+    if request.method == "POST":
+        try:
+            attempts.finish_from_paste(attempt, request.POST.get("pasted", "")[:LONGEST_PASTE])
+        except AnswerUnusable as error:
+            problem = str(error)
+        else:
+            return HttpResponseRedirect(request.path)
+    return render_page(request, "adding/sign_in.html", {**_context(attempt), "problem": problem})
+
+
+@operator_page
+def status(request: HttpRequest, number: int) -> HttpResponse:
+    """How the attempt stands; htmx asks each second while it waits, and opens the page anew when it is over.
+    A reload would post a pasted address once more."""
+    attempt = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
+    context = _context(attempt)
+    response = render(request, "dashboard/adding/_status.html", context)
+    if not context["is_waiting"]:
+        response.headers["HX-Redirect"] = reverse("dashboard:sign_in", args=[attempt.pk])
+    return response
+
+
+def _context(attempt: SignIn) -> dict[str, Any]:
+    is_waiting = attempt.status in SignIn.WAITING
+    return {
+        "here": "accounts",
+        "attempt": attempt,
+        "is_waiting": is_waiting,
+        "google_address": attempts.google_address(attempt) if is_waiting else "",
+        "account": attempt.account,
+        "thresholds": ThresholdsForm.of(attempt.account) if attempt.account else None,
+        "notice": NOTICE,
+    }
