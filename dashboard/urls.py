@@ -3,7 +3,7 @@
 from django.urls import path
 
 from dashboard.views import connect, logs, models, overview, request, requests, settings, system, usage
-from dashboard.views.accounts import acting, adding, pages
+from dashboard.views.accounts import acting, adding, importing, pages
 
 app_name = "dashboard"
 
@@ -15,6 +15,8 @@ urlpatterns = [
     path("accounts/add", adding.add, name="account_add"),
     path("accounts/sign-in/<int:number>", adding.sign_in, name="sign_in"),
     path("accounts/sign-in/<int:number>/status", adding.status, name="sign_in_status"),
+    path("accounts/import", importing.upload, name="account_import"),
+    path("accounts/import/confirm", importing.confirm, name="account_import_confirm"),
     path("accounts/<int:number>", pages.account, name="account"),
     path("accounts/<int:number>/action", acting.account_action, name="account_action"),
     path("models", models.models, name="models"),

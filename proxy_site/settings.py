@@ -316,6 +316,9 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W005",
     "security.W021",
 ]
+# In memory only, because files of accounts hold refresh tokens: an upload of more than
+# FILE_UPLOAD_MAX_MEMORY_SIZE is dropped instead of written to a temporary file.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 # Browsers send cookies to every port of a host, so the names must differ from other programs' there.
 SESSION_COOKIE_NAME = "gateway_session"
 CSRF_COOKIE_NAME = "gateway_csrf"

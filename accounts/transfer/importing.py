@@ -37,6 +37,11 @@ class Outcome:
     reason: str = ""
 
 
+def summary(outcomes: Sequence[Outcome], results: Sequence[str] = (ADDED, UPDATED, FAILED)) -> str:
+    """ "3 added, 1 updated, 0 failed"."""
+    return ", ".join(f"{sum(one.result == result for one in outcomes)} {result}" for result in results)
+
+
 def preview(rows: Sequence[Row]) -> list[Outcome]:
     """The outcomes that `store` would have, without a write and without a call to Google."""
     rows = checked(rows)

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 TOLD = {
+    400: ("The request cannot be read", "It holds too much, or is none of this page. Go back and try again."),
     403: (
         "Not allowed",
         "The form was not sent from this page, or your session has ended. Go back, reload, and try again.",
     ),
     404: ("There is no such page", "The address may be mistyped, or what was here has been deleted."),
 }
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error(request, 400)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

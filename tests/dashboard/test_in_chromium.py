@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("chromium")
 
 PASSWORD = "a long and good one"
-PAGES = ["overview", *[entry.url_name for entry in MENU[1:]], "account_add", "an error"]
+PAGES = ["overview", *[entry.url_name for entry in MENU[1:]], "account_add", "account_import", "an error"]
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (360, 768, 1280, 1920)
 NOTE_VIOLATIONS = """

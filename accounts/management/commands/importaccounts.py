@@ -26,6 +26,7 @@ from accounts.transfer.importing import (
     checked,
     preview,
     store,
+    summary,
 )
 from accounts.transfer.owners import find_owners, lacks_owner
 from accounts.transfer.readers import parse_rows
@@ -83,7 +84,7 @@ class Command(OperatorCommand):
             self._confirm_preview(rows)
         terms_accepted = self.terms_are_accepted(accept_terms)
         outcomes = store(self._with_owners(checked(rows)), terms_accepted=terms_accepted)
-        record_command(f"Imported accounts: {_summary(outcomes, DONE)}")
+        record_command(f"Imported accounts: {summary(outcomes, DONE)}")
         self._report(outcomes, DONE)
         failed = sum(outcome.result == FAILED for outcome in outcomes)
         if failed == len(outcomes):
@@ -166,12 +167,12 @@ class Command(OperatorCommand):
             self.info(_line(outcome))
         if len(outcomes) > PREVIEWED:
             self.info(f"… and {len(outcomes) - PREVIEWED} more")
-        if not self.confirm(f"{_summary(outcomes, EXPECTED)}. Import them?"):
+        if not self.confirm(f"{summary(outcomes, EXPECTED)}. Import them?"):
             raise CommandError("Nothing was imported.")
 
     def _report(self, outcomes: list[Outcome], results: Sequence[str]) -> None:
         rows = [asdict(outcome) for outcome in outcomes]
-        self.report(rows, *map(_line, outcomes), _summary(outcomes, results))
+        self.report(rows, *map(_line, outcomes), summary(outcomes, results))
 
 
 def _line(outcome: Outcome) -> str:
@@ -179,10 +180,6 @@ def _line(outcome: Outcome) -> str:
     if outcome.reason and outcome.email and outcome.place:
         who = f"{who} ({outcome.place})"
     return f"{outcome.result:<17}{who}" + (f": {outcome.reason}" if outcome.reason else "")
-
-
-def _summary(outcomes: list[Outcome], results: Sequence[str]) -> str:
-    return ", ".join(f"{sum(one.result == result for one in outcomes)} {result}" for result in results)
 
 
 def _counted(number: int, what: str) -> str:
