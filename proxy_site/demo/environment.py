@@ -18,23 +18,15 @@ if TYPE_CHECKING:
 
     from proxy_site.emulator.server import EmulatorServer
 
-CHUNK_DELAY_SECONDS = 0.06
-"""So that one can see answers being streamed."""
 UNSET = ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCODE_USER_AGENT")
 
 
 @cache
 def emulator() -> EmulatorServer:
     """The emulator of this process, started on first use; it ends with the process."""
-    # Imported only for a demo, since they are large.
-    from proxy_site.demo import quotas
-    from proxy_site.emulator import server
-    from proxy_site.emulator.delivery.behaviour import pace
+    from proxy_site.demo import google  # large, and only for a demo
 
-    running_emulator = server.EmulatorServer().start()
-    running_emulator.state.pace = pace(chunk_delay=CHUNK_DELAY_SECONDS)
-    quotas.prepare(running_emulator)
-    return running_emulator
+    return google.start()
 
 
 def prepare_environment() -> Path:

@@ -33,9 +33,7 @@ from proxy_site.serving.reachability import allow_bound_address
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine
-
-    from gateway.service import Gateway
+    from types import ModuleType
 
 
 class ServingCommand(GatewayCommand, ABC):
@@ -108,7 +106,7 @@ class ServingCommand(GatewayCommand, ABC):
                 asgi.requests_in_flight,
                 grace_seconds=grace_seconds,
                 on_ready=on_ready,
-                while_serving=_traffic(asgi.gateway) if settings.DEMO else None,
+                while_serving=_demo().traffic(asgi.gateway, emulator().state) if settings.DEMO else None,
             )
             self.run_server(asgi.application, listener, lifecycle)
             if connection.vendor == "postgresql" and asgi.gateway.accounts.database.problem:
@@ -125,9 +123,7 @@ class ServingCommand(GatewayCommand, ABC):
     def _prepare_database(self) -> None:
         call_command("migrate", verbosity=0, interactive=False)
         if settings.DEMO:
-            from proxy_site.demo.example_data import write_example_data  # with the emulator, which is large
-
-            write_example_data(emulator().state)
+            _demo().write_example_data(emulator().state)
         check_keys()
         if settings.WEBUI_PASSWORD:
             passwords.set_password(settings.WEBUI_PASSWORD)
@@ -141,7 +137,7 @@ class ServingCommand(GatewayCommand, ABC):
         sys.exit(1)
 
 
-def _traffic(gateway: Gateway) -> Callable[[], Coroutine[Any, Any, None]]:
-    from proxy_site.demo.traffic import Traffic  # its parts read the database
+def _demo() -> ModuleType:
+    from proxy_site.demo import contents  # with the emulator, which is large
 
-    return Traffic(gateway, emulator().state).run
+    return contents

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy_site.demo import quotas
-from proxy_site.demo.example_data import write_example_data
+from proxy_site.demo.contents import write_example_data
 
 if TYPE_CHECKING:
     from pytest_django.fixtures import Settings

@@ -1,4 +1,4 @@
-"""What a demo shows from its first moment on: accounts, their quotas, and a day of requests."""
+"""What a demo shows: accounts, their quotas and a day of requests at its start, and then live requests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from gateway.ledger import instances, tables
 from gateway.models import ServerInstance
 from proxy_site.demo.accounts import store_accounts
 from proxy_site.demo.history import Day
+from proxy_site.demo.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Any
 
     from gateway.ledger.record import RequestRecord
+    from gateway.service import Gateway
     from proxy_site.emulator.state import EmulatorState
 
 
@@ -38,3 +41,8 @@ def _store_requests(records: Sequence[RequestRecord]) -> None:
         record.id = record_id
     tables.store([tables.entry_of(record, server.pk) for record in records], server.pk)
     instances.end(server.pk)
+
+
+def traffic(gateway: Gateway, google: EmulatorState) -> Callable[[], Coroutine[Any, Any, None]]:
+    """What is to run while the server does."""
+    return Traffic(gateway, google).run
