@@ -1,4 +1,4 @@
 """What the pages of requests say and show, without templates: filters, outcomes, explanations, curl. Pure.
 
-Imports gateway and formats.
+Imports charts, formats and gateway.
 """

@@ -11,14 +11,14 @@ from django.utils import timezone
 
 from accounts.models import ClientProblem
 from accounts.status.required_action import required_action
-from dashboard import attention
 from dashboard.account_pools import read_account_pools
-from dashboard.figures import percentiles
+from dashboard.charts.figures import percentiles
+from dashboard.charts.volume import STACKS, volume_chart
+from dashboard.overview import attention
+from dashboard.overview.status_line import FamilyStatus, status_of_families
 from dashboard.pages import operator_page, render_page
 from dashboard.spans import SPANS, span_of
-from dashboard.status_line import FamilyStatus, status_of_families
 from dashboard.views.accounts.states import solving_actions
-from dashboard.volume import STACKS, volume_chart
 from gateway.ledger import search, usage
 from gateway.ledger.record import HUNG_UP
 from gateway.ledger.writer import LARGEST_BATCH
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from accounts.models import Account
     from accounts.quota.pools import QuotaPool
     from dashboard.account_pools import AccountPools
-    from dashboard.attention import Notice
+    from dashboard.overview.attention import Notice
 
 DEFAULT_SPAN = "24h"
 NEWEST = 8

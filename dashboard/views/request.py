@@ -13,7 +13,7 @@ from accounts.models import Cooldown
 from dashboard.pages import operator_page, render_page
 from dashboard.requests.curl import curl
 from dashboard.requests.explanation import Explanation, explain
-from dashboard.waterfall import Waterfall, waterfall
+from dashboard.requests.waterfall import Waterfall, waterfall
 from gateway.ledger import search
 from gateway.models import MESSAGES
 from gateway.service import running_gateway

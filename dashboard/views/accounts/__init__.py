@@ -1,4 +1,4 @@
 """The pages of accounts: the list, one account, adding one, import, and the actions on them.
 
-Imports accounts, attention, gateway and pages.
+Imports accounts, gateway, overview and pages.
 """

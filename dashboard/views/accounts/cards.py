@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from accounts.quota.pools import QuotaPool
     from accounts.status.required_action import RequiredAction
-    from dashboard.attention import Action
+    from dashboard.overview.attention import Action
     from dashboard.views.accounts.sparkline import Bar
     from dashboard.views.accounts.states import ShownState
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from accounts.models import Account
 from accounts.quota.pools import is_in_use
 from accounts.status.required_action import required_action
-from dashboard.attention import Action
+from dashboard.overview.attention import Action
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.charts import stacked_bars
-from dashboard.figures import GRAINS, Grain, Percentiles, Volume, by_family, by_model, percentiles, week
+from dashboard.charts.figures import (
+    GRAINS,
+    Grain,
+    Percentiles,
+    Volume,
+    by_family,
+    by_model,
+    percentiles,
+    week,
+)
+from dashboard.charts.shapes import stacked_bars
 from gateway.ledger.usage import Totals
 
 times = st.lists(st.floats(0, 1e6, allow_nan=False), min_size=2)

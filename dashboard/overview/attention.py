@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from accounts.status.required_action import RequiredAction
-    from dashboard.status_line import FamilyStatus
+    from dashboard.overview.status_line import FamilyStatus
 
 FAILED_SHARE = 0.2
 FEWEST_REQUESTS = 10

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.charts import (
+from dashboard.charts.shapes import (
     HEIGHT,
     LEAST_HEIGHT,
     WIDTH,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from dashboard.charts import Tick, round_steps
+from dashboard.charts.shapes import Tick, round_steps
 from gateway.ledger.record import ANSWERED, HUNG_UP
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from accounts.status.required_action import RequiredAction
-from dashboard import attention
-from dashboard.status_line import FamilyStatus
+from dashboard.overview import attention
+from dashboard.overview.status_line import FamilyStatus
 
 
 def test_the_worst_comes_first() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from dashboard import charts, figures
+from dashboard.charts import figures, shapes
 from gateway.ledger import usage
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class TimeLabel:
 
 @dataclass(frozen=True, slots=True)
 class VolumeChart:
-    bars: charts.StackedBars[datetime]
+    bars: shapes.StackedBars[datetime]
     labels: list[TimeLabel]
     colours: dict[str, str]
     """By series."""
@@ -41,9 +41,9 @@ def volume_chart(span: str, stack: str, now: datetime) -> VolumeChart:
     grain, zone = figures.GRAINS[span], timezone.get_current_timezone()
     read = usage.history_by_minute if grain.sums == figures.MINUTE else usage.history
     volume = STACKS[stack](read(now - grain.span), grain, now, zone, _requests)
-    bars = charts.stacked_bars(volume.columns, volume.series)
+    bars = shapes.stacked_bars(volume.columns, volume.series)
     moments = [at for at, _ in volume.columns]
-    labels = [TimeLabel(moments[index], index / len(moments)) for index in charts.round_times(moments, zone)]
+    labels = [TimeLabel(moments[index], index / len(moments)) for index in shapes.round_times(moments, zone)]
     return VolumeChart(bars, labels, _colours(volume.series, stack))
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.waterfall import WIDTH, Row, waterfall
+from dashboard.requests.waterfall import WIDTH, Row, waterfall
 from gateway.models import RequestAttempt, RequestLog
 
 MORNING = datetime(2026, 11, 24, 10, 15, tzinfo=UTC)

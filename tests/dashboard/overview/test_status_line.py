@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from accounts.quota.pools import QuotaPool
-from dashboard.status_line import FamilyStatus, status_of_families
+from dashboard.overview.status_line import FamilyStatus, status_of_families
 
 SOON = datetime.now(UTC) + timedelta(hours=1)
 LATER = SOON + timedelta(hours=1)
