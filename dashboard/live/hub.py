@@ -29,8 +29,8 @@ from dashboard.live.protocol import (
     Snapshot,
     line_text,
     merge,
-    row_of_event,
     row_text,
+    rows_of_events,
 )
 from dashboard.live.stored_rows import newest_and_open, read_rows, row_of_record
 from gateway.ledger.search import Search
@@ -99,7 +99,7 @@ class Hub:
 
     def watch(self, socket: LiveSocket, watch: Watch) -> None:
         """Give the socket a snapshot, and from now on what matches."""
-        socket.outbox.begin(watch, Search(**watch.filter).matches)
+        socket.outbox.begin(watch, Search(**watch.filter).matches if watch.filter else None)
         self._due.add(socket)
         self._snapshot_is_due.set()
 
@@ -281,17 +281,14 @@ class Events:
     def of(self, batch: Batch) -> Happened:
         happened = Happened()
         happened.has_gap = self._is_gap(batch)
-        rows: dict[str, Row] = {}
         events: list[dict[str, Any]] = orjson.loads(batch.events)
         for event in events:
             kind = event["kind"]
-            if kind in REVISIONS:
-                merge(rows, [row_of_event(event)])
-            elif kind == "log":
+            if kind == "log":
                 happened.lines.append(_line_of(event))
             elif kind in WHAT_CHANGED:
                 happened.changed.add(WHAT_CHANGED[kind])
-        happened.rows = list(rows.values())
+        happened.rows = rows_of_events(event for event in events if event["kind"] in REVISIONS)
         self._remember(happened.rows)
         self._began.append((time.monotonic(), sum(event["kind"] == "request_started" for event in events)))
         return happened

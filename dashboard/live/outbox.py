@@ -33,7 +33,7 @@ class Outbox:
         self.watch = Watch()
         self.misses_rows = False
         """Rows were left out since the last snapshot, so another one is due."""
-        self._matches: Callable[[Row], bool] = lambda row: True
+        self._matches: Callable[[Row], bool] | None = None
         self._is_watching = self._awaits_snapshot = False
         self._snapshot: Snapshot | None = None
         self._rows: dict[str, tuple[Row, bytes]] = {}
@@ -46,8 +46,9 @@ class Outbox:
         self._changed: set[str] = set()
         self._changed_at = -CHANGED_SECONDS
 
-    def begin(self, watch: Watch, matches: Callable[[Row], bool]) -> None:
-        """Watch something else: what waits for the old is dropped, and a snapshot is due."""
+    def begin(self, watch: Watch, matches: Callable[[Row], bool] | None) -> None:
+        """Watch something else: what waits for the old is dropped, and a snapshot is due. Without `matches`
+        there is no filter."""
         self.watch, self._matches = watch, matches
         self._is_watching = self._awaits_snapshot = True
         self._snapshot = None
@@ -69,10 +70,11 @@ class Outbox:
     def put_rows(self, rows: Iterable[tuple[Row, bytes]]) -> None:
         if "requests" not in self.watch.topics:
             return
+        matches, waiting = self._matches, self._rows
         for row, text in rows:
-            known = self._rows.get(row.id)
-            if self._matches(row) and is_newer(row, known[0] if known else None):
-                self._rows[row.id] = (row, text)
+            known = waiting.get(row.id)
+            if (matches is None or matches(row)) and (known is None or is_newer(row, known[0])):
+                waiting[row.id] = (row, text)
         while len(self._rows) > WAITING_ROWS:
             del self._rows[next(iter(self._rows))]
             self._more += 1

@@ -7,9 +7,9 @@ than it shows, and snapshots and deltas may overlap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LARGEST_MESSAGE = 4096
-"""In bytes, of one from the page."""
 """In bytes, of one from the page."""
 TOPICS = frozenset({"requests", "log"})
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -58,8 +57,7 @@ class BadMessage(ValueError):
     """A message that this protocol does not have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A request as the list shows it. Names are those of RequestLog, except for tokens."""
 
     id: str
@@ -99,8 +97,19 @@ class Row:
         return self.outcome == OPEN
 
 
-COLUMNS = tuple(one.name for one in fields(Row))
-_values = attrgetter(*COLUMNS)
+COLUMNS = Row._fields
+_columns_of_facts = itemgetter(*COLUMNS[COLUMNS.index("started_at") + 1 : COLUMNS.index("detail")])
+
+
+def rows_of_events(events: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """One row for each request, of its last stage. Only that one is made: a fast request has three events."""
+    last: dict[str, Mapping[str, Any]] = {}
+    for event in events:
+        key = row_id(event["request"])
+        known = last.get(key)
+        if known is None or REVISIONS[event["kind"]] >= REVISIONS[known["kind"]]:
+            last[key] = event
+    return [row_of_event(event) for event in last.values()]
 
 
 def row_of_event(event: Mapping[str, Any]) -> Row:
@@ -112,11 +121,14 @@ def row_of_event(event: Mapping[str, Any]) -> Row:
 
 def row_of_facts(facts: Mapping[str, Any], rev: int, detail: str = "") -> Row:
     """`facts` is what gateway.ledger.recorder.facts returns."""
-    named = {name: facts[name] for name in COLUMNS if name not in {"id", "rev", "detail"}}
-    # Without a ledger requests have no number.
-    key = str(facts["id"] or f"{facts['request_id']}@{facts['started_at']}")
-    named["started_at"] = round(facts["started_at"], 6)  # as a database keeps it
-    return Row(id=key, rev=rev, detail=facts["error"] or detail, **named)
+    started_at = round(facts["started_at"], 6)  # as a database keeps it
+    head = (row_id(facts), rev, facts["request_id"], started_at)
+    return Row._make((*head, *_columns_of_facts(facts), facts["error"] or detail))
+
+
+def row_id(facts: Mapping[str, Any]) -> str:
+    """Without a ledger requests have no number."""
+    return str(facts["id"] or f"{facts['request_id']}@{facts['started_at']}")
 
 
 def row_of_log(log: RequestLog) -> Row:
@@ -168,7 +180,7 @@ def merge(rows: dict[str, Row], more: Iterable[Row]) -> None:
 
 
 def row_text(row: Row) -> bytes:
-    return orjson.dumps(_values(row))
+    return orjson.dumps(tuple(row))
 
 
 def line_text(line: LogLine) -> bytes:

@@ -55,10 +55,12 @@ class RequestRecorder:
         record.end()
         self.in_flight.discard(record)
         self._ledger.close(record)
-        if logger.isEnabledFor(logging.INFO):
-            logger.info(summary(record), extra={"request": facts(record)})
-        if self._activity.has_listeners:
-            self._tell("request_finished", record)
+        is_logged, is_watched = logger.isEnabledFor(logging.INFO), self._activity.has_listeners
+        shown = facts(record) if is_logged or is_watched else {}
+        if is_logged:
+            logger.info(summary(record), extra={"request": shown})
+        if is_watched:
+            self._activity.publish("request_finished", {"request": shown})
 
     def _learn_from(self, record: RequestRecord) -> None:
         """Update token ratios, unless more tokens were cached than the prompt had: those were counted

@@ -27,7 +27,7 @@ EMPTY = Snapshot([], {}, [])
 
 def a_watched_outbox(watch: Watch = BOTH) -> Outbox:
     outbox = Outbox()
-    outbox.begin(watch, lambda row: True)
+    outbox.begin(watch, None)
     outbox.put_snapshot(EMPTY)
     assert outbox.take(0.0) is EMPTY
     return outbox
@@ -98,7 +98,7 @@ def test_lines_below_the_level_are_left_out() -> None:
 
 def test_lines_of_a_snapshot_do_not_come_twice() -> None:
     outbox = Outbox()
-    outbox.begin(BOTH, lambda row: True)
+    outbox.begin(BOTH, None)
     outbox.put_lines(lines(3))
     outbox.put_snapshot(EMPTY, ring_until=4)
     outbox.put_lines([*lines(6), WaitingLine(0, "info", b"of another server")])
@@ -123,7 +123,7 @@ def test_nothing_goes_out_before_the_snapshot() -> None:
     outbox.put_changed(["quota"])
     assert outbox.due_in(0.0) is None
 
-    outbox.begin(BOTH, lambda row: True)
+    outbox.begin(BOTH, None)
     put(outbox, [a_row()])
     outbox.put_totals({"in_flight": 2})
     assert outbox.due_in(0.0) is None
