@@ -175,10 +175,11 @@ def test_it_holds_still_and_goes_on(page: Page, watched: LiveGateway) -> None:
 
 
 def test_changes_are_events_for_htmx(page: Page, watched: LiveGateway) -> None:
-    page.evaluate("document.body.addEventListener('live:accounts', () => { window.hasChanged = true; })")
+    noting = "() => { document.body.dataset.hasChanged = 'yes'; }"
+    page.evaluate(f"() => document.body.addEventListener('live:accounts', {noting})")
     assert manage("disableaccount", "ada@example.com", env=watched.env).returncode == 0
 
-    page.wait_for_function("window.hasChanged")
+    page.locator("body[data-has-changed]").wait_for()
 
 
 def test_the_log_follows_and_is_sifted(page: Page, watched: LiveGateway) -> None:
