@@ -11,7 +11,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db.models import F, Max, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 from django.db.models.lookups import IsNull
 
 from accounts.quota.forecast import WINDOW_SECONDS
@@ -64,13 +64,13 @@ class Histories:
         self._newest = 0.0
 
     def read(self, now: float) -> dict[QuotaKey, History]:
-        """Return the histories: another dict when any has changed since the last call. One query; two the
-        first time, and while the clock is behind the newest row."""
+        """Return the histories: another dict when any has changed since the last call. One query, which reads
+        all of it the first time, and while the clock is behind the newest row."""
         start = now - WINDOW_SECONDS
         with self._lock:
             if not start <= self._newest <= now + LATE_BY_SECONDS:
                 self.forget()
-                self._take(self._rows_needed(now, start), start)
+                self._take(self._values(self._rows_needed(now, start)), start)
             else:
                 self._take(self._values(seen_since(self._table, self._newest - LATE_BY_SECONDS)), start)
             return self._histories
@@ -87,14 +87,12 @@ class Histories:
             new = {key: tuple(self._rows[key].values()) for key in changed}
             self._histories = {**self._histories, **new}
 
-    def _rows_needed(self, now: float, start: float) -> Iterator[tuple[QuotaKey, int, Numbers]]:
-        before = seen_since(self._table, now - HISTORY_SECONDS).filter(
-            seen_at__lt=datetime.fromtimestamp(start, UTC)
-        )
+    def _rows_needed(self, now: float, start: float) -> QuerySet[Any]:
+        window_begins = datetime.fromtimestamp(start, UTC)
+        before = seen_since(self._table, now - HISTORY_SECONDS).filter(seen_at__lt=window_begins)
         has_fraction = IsNull(F("remaining_fraction"), False)
         last = before.order_by().values(*self._key, has_fraction=has_fraction).annotate(last=Max("pk"))
-        yield from self._values(self._table.objects.filter(pk__in=last.values("last")))
-        yield from self._values(seen_since(self._table, start))
+        return self._table.objects.filter(Q(seen_at__gte=window_begins) | Q(pk__in=last.values("last")))
 
     def _values(self, rows: QuerySet[Any]) -> Iterator[tuple[QuotaKey, int, Numbers]]:
         size = len(self._key)
