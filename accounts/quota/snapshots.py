@@ -104,6 +104,12 @@ class WindowForecast:
         return SPANS.get(self.span, self.span)
 
     @property
+    def empty_at(self) -> datetime | None:
+        if self.forecast is None or self.forecast.empty_at is None:
+            return None
+        return datetime.fromtimestamp(self.forecast.empty_at, UTC)
+
+    @property
     def left(self) -> str:
         return "unknown" if self.remaining_fraction is None else f"{self.remaining_fraction:.0%}"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.utils import timezone
 
-from accounts.models import Account, ClientProblem, QuotaSnapshot
+from accounts.models import Account, ClientProblem, QuotaSnapshot, QuotaWindow
 from gateway.models import HourlyUsage, MinuteUsage, RequestLog
 
 if TYPE_CHECKING:
@@ -42,6 +42,21 @@ def test_the_first_line_tells_how_it_stands(operator: Client) -> None:
     page = operator.get("/").content.decode()
     assert "Claude: 2 of 3 accounts." in page
     assert "◐ Claude ◐ Gemini" in page
+
+
+def test_windows_that_google_tells_stand_below_their_quota(operator: Client) -> None:
+    add_accounts(1)
+    now = timezone.now()
+    for span, fraction in (("5h", 0.4), ("weekly", None)):
+        QuotaWindow.objects.create(
+            account=Account.objects.get(), family="claude", span=span, remaining_fraction=fraction,
+            reset_at=now + timedelta(hours=3), taken_at=now, seen_at=now,
+        )  # fmt: skip
+
+    page = operator.get("/").content.decode()
+
+    assert "<br>5 hours: 40\N{NO-BREAK SPACE}%, full again at" in page
+    assert "<br>the week: ?, full again at" in page
 
 
 def test_without_accounts_the_page_says_what_to_do(operator: Client) -> None:
