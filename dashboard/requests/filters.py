@@ -25,6 +25,8 @@ PARAMETERS = (
 LONGEST_TEXT = 254
 LIVE = {"open", "account", "model", "client", "class", "session", "request_id", "status", "errors"}
 """Those that a page which follows what happens can have."""
+WITHOUT_CONTROL = {"class", "session", "request_id", "until"}
+CHIPS = {"errors", "open"}
 NAMES_OF_SEARCH = {"class": "request_class"}
 """Where a filter has another name in Search."""
 
@@ -83,10 +85,15 @@ class Filters:
         return "?" + urlencode({name: value for name, value in changed.items() if value})
 
     def marks(self) -> list[Mark]:
-        hidden = ("class", "session", "request_id", "until")
         return [
-            Mark(name, self.given[name], self.address(**{name: ""})) for name in hidden if name in self.given
+            Mark(name, value, self.address(**{name: ""}))
+            for name, value in self.given.items()
+            if name in WITHOUT_CONTROL
         ]
+
+    def kept(self) -> dict[str, str]:
+        """What the form has no control for, and has to keep when another filter changes."""
+        return {name: value for name, value in self.given.items() if name in {*WITHOUT_CONTROL, *CHIPS}}
 
     def matches(self, row: RequestLog) -> bool:
         """Whether a row passes, apart from the text."""

@@ -275,6 +275,23 @@ def test_a_list_is_followed_where_it_can_be(
     assert (json.loads(found[1].replace("&quot;", '"')) if found else None) == followed
 
 
+def test_the_form_keeps_filters_that_it_has_no_control_for(operator: Client) -> None:
+    query = {
+        "session": 'a"b',
+        "class": "safeguards",
+        "until": "1h",
+        "request_id": "r",
+        "errors": "1",
+        "open": "1",
+    }
+
+    page = operator.get("/requests", {**query, "account": "ada"}).content.decode()
+
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+    hidden.pop("csrfmiddlewaretoken", None)  # of the button to log out
+    assert hidden == {**query, "session": "a&quot;b"}
+
+
 def test_texts_of_clients_stay_texts(operator: Client) -> None:
     hostile = an_attempt(email=HOSTILE, model_id=HOSTILE)
     facts = {"client": HOSTILE, "session_id": HOSTILE, "client_model": HOSTILE, "request_id": "req_x"}
