@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,15 @@ def test_the_overview_leads_to_what_solves_it(operator: Client) -> None:
     assert f'action="{reverse("dashboard:account_action", args=[verify.pk])}"' in page
     assert f"{reverse('dashboard:account_add')}?account={expired.pk}" in page
     assert "/admin/accounts/account/add/" not in page
+
+
+@pytest.mark.parametrize("path", ["/accounts", "/accounts?as=table", "/accounts/{pk}"])
+def test_a_change_loads_the_accounts_anew(operator: Client, path: str) -> None:
+    here = path.format(pk=an_account().pk)
+    page = text_of(operator, here)
+    assert f'data-refresh hidden hx-get="{here}" hx-trigger="live:accounts from:body' in page
+    part = re.findall('hx-select="#([^"]+)"', page)
+    assert page.count(f'id="{part[0]}"') == len(part) == 1
 
 
 def test_accounts_are_listed_in_their_order(operator: Client) -> None:
