@@ -111,15 +111,20 @@ class QuotaPool:
         }
 
 
-def pools_of(account_ids: Collection[int]) -> dict[int, list[QuotaPool]]:
-    """The quota pools by account id; the pools that requests use now come first."""
+def pools_of(
+    account_ids: Collection[int], cooldowns: Iterable[Cooldown] | None = None
+) -> dict[int, list[QuotaPool]]:
+    """The quota pools by account id; the pools that requests use now come first. `cooldowns` are those that
+    last, where the caller has read them."""
     found: dict[int, list[QuotaForecast]] = {account_id: [] for account_id in account_ids}
     for one in quota_forecasts(account_ids):
         found[one.account_id].append(one)
     refused: dict[int, dict[str, datetime]] = {}
-    cooldowns = Cooldown.lasting().filter(account_id__in=account_ids, kind=FailureKind.QUOTA.name)
+    if cooldowns is None:
+        cooldowns = Cooldown.lasting().filter(account_id__in=account_ids, kind=FailureKind.QUOTA.name)
     for cooldown in cooldowns:
-        refused.setdefault(cooldown.account_id, {})[cooldown.model_key] = cooldown.until
+        if cooldown.kind == FailureKind.QUOTA.name:
+            refused.setdefault(cooldown.account_id, {})[cooldown.model_key] = cooldown.until
     windows: dict[int, list[WindowForecast]] = {}
     for window in window_forecasts.read(account_ids):
         windows.setdefault(window.account_id, []).append(window)

@@ -114,16 +114,17 @@ class Card:
 
 
 def cards_of(accounts: Sequence[Account], said: Said | None = None) -> list[Card]:
-    """Make the cards with four queries: snapshots, cooldowns for the pools, cooldowns, requests by hour."""
+    """Make the cards with four queries: snapshots, windows, cooldowns, requests by hour."""
     numbers = [account.pk for account in accounts]
-    pools, cooldowns = pools_of(numbers), _cooldowns(numbers)
+    lasting = _lasting(numbers)
+    pools = pools_of(numbers, lasting)
     now = timezone.now()
     requests = usage.requests_by_account(now - timedelta(hours=HOURS - 1))
     return [
         Card(
             account,
             pools[account.pk],
-            cooldowns.get(account.pk, []),
+            [cooldown for cooldown in lasting if cooldown.account_id == account.pk],
             _in_flight(account),
             _by_hour(requests.get(account.email, {}), now),
             said,
@@ -134,16 +135,13 @@ def cards_of(accounts: Sequence[Account], said: Said | None = None) -> list[Card
 
 def card_of(account: Account, said: Said | None = None) -> Card:
     """Make the card of the account's own page, which does not show requests by hour."""
-    cooldowns = _cooldowns([account.pk]).get(account.pk, [])
-    pools = pools_of([account.pk])[account.pk]
-    return Card(account, pools, cooldowns, _in_flight(account), said=said)
+    lasting = _lasting([account.pk])
+    pools = pools_of([account.pk], lasting)[account.pk]
+    return Card(account, pools, lasting, _in_flight(account), said=said)
 
 
-def _cooldowns(numbers: Sequence[int]) -> Mapping[int, list[Cooldown]]:
-    found: dict[int, list[Cooldown]] = {}
-    for cooldown in Cooldown.lasting().filter(account_id__in=numbers):
-        found.setdefault(cooldown.account_id, []).append(cooldown)
-    return found
+def _lasting(numbers: Sequence[int]) -> list[Cooldown]:
+    return list(Cooldown.lasting().filter(account_id__in=numbers))
 
 
 def _in_flight(account: Account) -> int | None:
