@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("chromium")
 
 PASSWORD = "a long and good one"
-PAGES = ["overview", *[entry.url_name for entry in MENU[1:]], "account_add", "account_import", "an error"]
+OTHERS = {
+    "a table of accounts": "/accounts?as=table",
+    "an account": "/accounts/1",
+    "an error": "/accounts/nowhere/at/all",
+}
+PAGES = ["overview", *[entry.url_name for entry in MENU[1:]], "account_add", "account_import", *OTHERS]
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (360, 768, 1280, 1920)
 NOTE_VIOLATIONS = """
@@ -63,7 +68,7 @@ def overflow(page: Page) -> int:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_sound_in_each_theme_and_width(page: Page, demo: LiveGateway, name: str) -> None:
     complaints: list[str] = []
-    path = "/accounts/nowhere/at/all" if name == "an error" else reverse(f"dashboard:{name}")
+    path = OTHERS.get(name) or reverse(f"dashboard:{name}")
     expected = "404" if name == "an error" else "no error"
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))

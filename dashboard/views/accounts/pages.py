@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from django.shortcuts import get_object_or_404
@@ -42,6 +43,8 @@ def account(request: HttpRequest, number: int) -> HttpResponse:
         **facts_of(one),
         "here": "accounts",
         "rows": search.page(search.Search(account=one.email), limit=NEWEST),
+        "live_max": NEWEST,
+        "live_filter": json.dumps({"account": one.email}),
         "failures": search.page(search.Search(account=one.email, errors=True), limit=FAILURES),
     }
     return render_page(request, "accounts/account.html", context)

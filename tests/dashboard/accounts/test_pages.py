@@ -122,6 +122,8 @@ def test_an_account_shows_its_own_requests_and_failures(operator: Client) -> Non
     newest, _, failures = text_of(operator, f"/accounts/{ada.pk}").partition("Newest failures")
 
     assert "model-of-ada" in newest
+    assert 'data-live-filter="{&quot;account&quot;: &quot;ada@example.com&quot;}"' in newest
+    assert "data-live-rows" not in failures
     assert "model-of-linus" not in newest
     assert "failed-model" in failures
     assert "model-of-ada" not in failures
