@@ -7,7 +7,7 @@ are no older than WINDOW_SECONDS.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from accounts.values.times import clock
@@ -39,6 +39,10 @@ class Forecast:
     burned_per_hour: float
     empty_at: float | None
     back_at: float | None
+
+    @property
+    def empty_moment(self) -> datetime | None:
+        return None if self.empty_at is None else datetime.fromtimestamp(self.empty_at, UTC)
 
 
 def forecast_of(measurements: Sequence[Measurement], reset_at: float | None, now: float) -> Forecast | None:

@@ -7,7 +7,6 @@ different numbers form pools of their own. A pool without any measurement is lis
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -26,6 +25,7 @@ from accounts.quota.snapshots import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from datetime import datetime
 
 
 UNKNOWN = "unknown"
@@ -67,9 +67,7 @@ class QuotaPool:
     def empty_at(self) -> datetime | None:
         """When the quota will be empty at its present rate; None when it outlasts its reset."""
         forecast = self.newest.forecast if self.newest else None
-        if forecast is None or forecast.empty_at is None:
-            return None
-        return datetime.fromtimestamp(forecast.empty_at, UTC)
+        return forecast.empty_moment if forecast else None
 
     @property
     def _reset_at(self) -> datetime | None:

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Account, ClientProblem, Cooldown
+from accounts.models import Account, ClientProblem, Cooldown, QuotaWindow
 from gateway.models import HourlyUsage
 from tests.dashboard.accounts.builders import SCRIPT, an_account, keep_quota, keep_request, queries_of
 
@@ -207,3 +207,23 @@ def test_accounts_are_listed_in_their_order(operator: Client) -> None:
     page = text_of(operator, "/accounts")
     assert page.index("first@example.com") < page.index("last@example.com")
     assert Account.objects.count() == 2
+
+
+def test_the_windows_of_five_hours_and_a_week_are_shown(operator: Client) -> None:
+    ada = an_account()
+    keep_quota(ada)
+    now = timezone.now()
+    for span, left in (("5h", 0.62), ("weekly", 0.31)):
+        QuotaWindow.objects.create(
+            account=ada,
+            family="claude",
+            span=span,
+            remaining_fraction=left,
+            reset_at=now + timedelta(hours=3),
+            taken_at=now,
+            seen_at=now,
+        )
+    for path in ("/accounts", f"/accounts/{ada.pk}", "/"):
+        page = text_of(operator, path)
+        assert "5 hours: 62\N{NO-BREAK SPACE}%, full again at <time" in page
+        assert "The week: 31\N{NO-BREAK SPACE}%" in page
