@@ -55,8 +55,8 @@ def test_windows_that_google_tells_stand_below_their_quota(operator: Client) -> 
 
     page = operator.get("/").content.decode()
 
-    assert "<br>5 hours: 40\N{NO-BREAK SPACE}%, full again at" in page
-    assert "<br>the week: ?, full again at" in page
+    assert ">5 hours: 40\N{NO-BREAK SPACE}%, full again at" in page
+    assert ">The week: ?, full again at" in page
 
 
 def test_without_accounts_the_page_says_what_to_do(operator: Client) -> None:
