@@ -210,10 +210,10 @@ def pages(first_run: FirstRun) -> str:
     return first_run.url
 
 
-def test_the_front_door_leads_to_the_admin_pages(pages: str) -> None:
+def test_the_first_page_leads_to_the_login(pages: str) -> None:
     front = get(pages, "/")
 
-    assert (front.status, front.headers["location"]) == (302, "/admin/")
+    assert (front.status, front.headers["location"]) == (302, "/admin/login/?next=/")
 
 
 def test_the_admin_page_comes_with_its_style(pages: str) -> None:
