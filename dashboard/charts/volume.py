@@ -40,7 +40,8 @@ def volume_chart(span: str, stack: str, now: datetime) -> VolumeChart:
     """`span` is a key of figures.GRAINS, `stack` one of STACKS. One query."""
     grain, zone = figures.GRAINS[span], timezone.get_current_timezone()
     read = usage.history_by_minute if grain.sums == figures.MINUTE else usage.history
-    volume = STACKS[stack](read(now - grain.span), grain, now, zone, _requests)
+    history = usage.over(grain.span, read.__name__, read)
+    volume = STACKS[stack](history, grain, now, zone, _requests)
     bars = shapes.stacked_bars(volume.columns, volume.series)
     moments = [at for at, _ in volume.columns]
     labels = [TimeLabel(moments[index], index / len(moments)) for index in shapes.round_times(moments, zone)]

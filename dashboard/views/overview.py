@@ -54,8 +54,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         "spans": list(SPANS),
         "families": families,
         "notices": attention.in_order(_notices(accounts, families, now)),
-        **_volume(now - SPANS[span]),
-        **_first_events(now - SPANS[span]),
+        **_volume(SPANS[span]),
+        **_first_events(SPANS[span]),
         "stacks": list(STACKS),
         "stack": stack,
         "chart": volume_chart(span, stack, now),
@@ -110,8 +110,8 @@ def _least_first(accounts: list[AccountPools]) -> list[tuple[Account, QuotaPool]
     )
 
 
-def _volume(since: datetime) -> Mapping[str, Any]:
-    total = usage.totals(since)
+def _volume(span: timedelta) -> Mapping[str, Any]:
+    total = usage.over(span, "totals", usage.totals)
     all_input = total.tokens.all_input
     return {
         "total": total,
@@ -120,8 +120,8 @@ def _volume(since: datetime) -> Mapping[str, Any]:
     }
 
 
-def _first_events(since: datetime) -> Mapping[str, Any]:
-    times = usage.newest_times(since)
+def _first_events(span: timedelta) -> Mapping[str, Any]:
+    times = usage.over(span, "times", usage.newest_times)
     return {"first": percentiles(times.first_event_seconds), "first_is_complete": times.is_complete}
 
 

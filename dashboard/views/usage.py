@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import calendar
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.http import HttpResponse
 from django.utils import timezone
 
+from dashboard.charts import figures
 from dashboard.pages import operator_page, render_page
 from dashboard.spans import SPANS, span_of
 from gateway.ledger import usage
@@ -52,12 +56,23 @@ class UsageRow:
         return self.cached_tokens / self.input_tokens if self.input_tokens else None
 
 
+class HourCell(NamedTuple):
+    requests: float
+    shade: float
+    """Of the busiest hour, from 0 to 1."""
+
+
+class WeekdayRow(NamedTuple):
+    day: str
+    hours: list[HourCell]
+
+
 @operator_page
 def usage_page(request: HttpRequest) -> HttpResponse:
     by = request.GET.get("by", DEFAULT_BY)
     by = by if by in BY else DEFAULT_BY
     span = span_of(request, "7d" if by != "session" else "24h")
-    rows = usage_rows(by, timezone.now() - SPANS[span])
+    rows = usage.over(SPANS[span], f"rows-by-{by}", partial(usage_rows, by))
     if request.GET.get("format") == "csv":
         return _as_csv(rows, f"usage-by-{by}-{span}.csv")
     context = {
@@ -68,8 +83,22 @@ def usage_page(request: HttpRequest) -> HttpResponse:
         "rows": rows[:ROWS_SHOWN],
         "left_out": max(0, len(rows) - ROWS_SHOWN),
         "most": max((row.requests for row in rows), default=0),
+        "hours": range(24),
+        "week": _week(SPANS[span]),
     }
     return render_page(request, "usage.html", context)
+
+
+def _week(span: timedelta) -> list[WeekdayRow]:
+    """Requests by weekday and hour of a span of weeks; empty for a shorter one."""
+    if span < timedelta(days=7):
+        return []
+    history = usage.over(span, usage.history.__name__, usage.history)
+    week = figures.week(history, timezone.get_current_timezone(), lambda total: total.requests)
+    return [
+        WeekdayRow(day, [HourCell(number, number / week.most if week.most else 0) for number in numbers])
+        for day, numbers in zip(calendar.day_name, week.rows, strict=True)
+    ]
 
 
 def usage_rows(by: str, since: datetime) -> list[UsageRow]:

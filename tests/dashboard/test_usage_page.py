@@ -57,6 +57,13 @@ def test_unknown_values_mean_the_default(operator: Client, query: dict[str, str]
     assert "<script>" not in page
 
 
+@pytest.mark.parametrize(("span", "is_shown"), [("24h", False), ("7d", True), ("30d", True)])
+def test_weeks_are_shown_by_weekday_and_hour(operator: Client, used: None, span: str, is_shown: bool) -> None:
+    page = operator.get("/usage", {"span": span}).content.decode()
+    assert ('class="week"' in page) is is_shown
+    assert (f"{timezone.localtime():%A, %-H}:00: 60" in page) is is_shown
+
+
 def test_few_queries_make_the_page(
     operator: Client, used: None, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
