@@ -24,11 +24,10 @@ class Rank(IntEnum):
 
     CLIENT_REFUSED = 0
     ACCOUNT = 1
-    NO_ACCOUNT = 2
-    FAMILY_EMPTY = 3
-    FAILURES = 4
-    LEDGER_WAITS = 5
-    OLD_QUOTA = 6
+    FAMILY_EMPTY = 2
+    FAILURES = 3
+    LEDGER_WAITS = 4
+    OLD_QUOTA = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +73,6 @@ def of_account(name: str, action: RequiredAction, actions: Iterable[Action]) -> 
         action.since,
         is_account=True,
     )
-
-
-def of_no_account(url: str) -> Notice:
-    action = Action("Add an account", url)
-    return Notice(Rank.NO_ACCOUNT, "No account yet", "Add one to get an answer.", (action,))
 
 
 def of_families(families: Iterable[FamilyStatus], url: str) -> list[Notice]:

@@ -15,10 +15,12 @@ from dashboard.account_pools import read_account_pools
 from dashboard.charts.figures import percentiles
 from dashboard.charts.volume import STACKS, volume_chart
 from dashboard.overview import attention
+from dashboard.overview.first_steps import Step, first_steps
 from dashboard.overview.status_line import FamilyStatus, status_of_families
 from dashboard.pages import operator_page, render_page
 from dashboard.spans import SPANS, span_of
 from dashboard.views.accounts.states import solving_actions
+from dashboard.views.connect import OPERATOR
 from gateway.ledger import search, usage
 from gateway.ledger.record import HUNG_UP
 from gateway.ledger.writer import LARGEST_BATCH
@@ -48,6 +50,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     stack = "model" if request.GET.get("stack") == "model" else "family"
     now = timezone.now()
     accounts = read_account_pools()
+    rows = search.page(search.Search(), limit=NEWEST)
     families = status_of_families((one.account.is_usable, one.pools) for one in accounts)
     context = {
         "span": span,
@@ -60,11 +63,19 @@ def overview(request: HttpRequest) -> HttpResponse:
         "stack": stack,
         "chart": volume_chart(span, stack, now),
         "quotas": _least_first(accounts)[:MOST_QUOTAS],
-        "rows": search.page(search.Search(), limit=NEWEST),
+        "rows": rows,
+        "steps": _steps(accounts, rows),
         "live_max": NEWEST,
         **_in_flight(),
     }
     return render_page(request, "overview.html", context)
+
+
+def _steps(accounts: list[AccountPools], newest: list[RequestLog]) -> list[Step]:
+    is_test = [row.client == OPERATOR.name for row in newest]
+    return first_steps(
+        has_account=bool(accounts), has_request=not all(is_test), has_test_message=any(is_test)
+    )
 
 
 def _notices(accounts: list[AccountPools], families: list[FamilyStatus], now: datetime) -> list[Notice]:
@@ -76,8 +87,6 @@ def _notices(accounts: list[AccountPools], families: list[FamilyStatus], now: da
         for one in accounts
         if one.account.enabled and (action := required_action(one.account)) is not None
     ]
-    if not accounts:
-        notices.append(attention.of_no_account(reverse("dashboard:account_add")))
     notices += attention.of_families(families, accounts_page)
     recent = RequestLog.objects.filter(started_at__gte=now - RECENT).aggregate(
         requests=Count("pk"), failed=Count("pk", filter=Q(problem__isnull=False) & ~Q(problem=HUNG_UP))
