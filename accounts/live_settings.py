@@ -1,8 +1,8 @@
 """Live settings: those an operator can change while the server runs.
 
 A value in the environment wins over the operator's stored value, and that over the default. All are parsed by
-the same rules (proxy_site/environment.py). Requests read from memory; a running server polls for changes
-together with the accounts, twice a second.
+the same rules (proxy_site/environment.py); proxy_site/settings.py declares them, with default and range.
+Requests read from memory; a running server polls for changes together with the accounts, twice a second.
 """
 
 from __future__ import annotations

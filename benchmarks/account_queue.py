@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accounts.pool.pool import Lease, Pool, Unavailable
+    from accounts.pool.pool import Lease, NoAccount, Pool
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -54,7 +54,7 @@ class Bench:
             request = replace(self.requests[self.came % len(self.requests)], refused=self.excluded())
             self.pool.queue(request).answer.add_done_callback(self.hold)
 
-    def hold(self, answer: asyncio.Future[Lease | Unavailable]) -> None:
+    def hold(self, answer: asyncio.Future[Lease | NoAccount]) -> None:
         from accounts.pool.pool import Lease
 
         if not answer.cancelled() and isinstance(lease := answer.result(), Lease):

@@ -31,7 +31,7 @@ from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.routing.token_ratios import TokenRatios
 from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request.request import TranslationOptions, translate_request
-from gateway.translation.signatures import SignatureCache
+from gateway.translation.signature_families import SignatureCache
 from tests.vocabularies import real_tokenizers
 
 if TYPE_CHECKING:

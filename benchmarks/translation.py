@@ -25,7 +25,7 @@ from gateway.routing.upstream_model import UpstreamModel, upstream_model
 from gateway.translation.request import tools
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.response.stream import MessageStream
-from gateway.translation.signatures import SignatureCache
+from gateway.translation.signature_families import SignatureCache
 from gateway.translation.tokens.token_estimate import estimate_input_tokens
 
 if TYPE_CHECKING:

@@ -96,10 +96,10 @@ def _use_demo(is_server: bool, temporary_folders: list[str]) -> None:
 
 def _wait_for_servers() -> None:
     """Return once the servers use what the command has changed."""
-    from proxy_site import following  # has models, so not before Django is set up
+    from proxy_site import waiting_for_servers
 
-    if not following.have_taken_changes_of_this_process():
-        sys.stderr.write(f"{following.NOT_YET}\n")
+    if not waiting_for_servers.have_taken_changes_of_this_process():
+        sys.stderr.write(f"{waiting_for_servers.NOT_YET}\n")
 
 
 def _refuse(sentence: str, status: int = 2) -> int:

@@ -265,7 +265,7 @@ MIDDLEWARE = [
     "accounts.admin.time_zone.in_readers_zone",
     "axes.middleware.AxesMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "proxy_site.following.FollowedChanges",
+    "proxy_site.waiting_for_servers.FollowedChanges",
 ]
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 ASGI_APPLICATION = "proxy_site.asgi.application"

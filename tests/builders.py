@@ -14,12 +14,12 @@ from gateway.dialects.anthropic.messages import MessagesRequest, parse_messages_
 from gateway.routing.upstream_model import UpstreamModel, upstream_model
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.response.stream import MessageStream
-from gateway.translation.signatures import SignatureCache
+from gateway.translation.signature_families import SignatureCache
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.google_api.content import Chunk
-    from gateway.translation.signatures import SignatureStore
+    from gateway.translation.signature_families import SignatureStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CLAUDE = "claude-sonnet-4-5"

@@ -18,7 +18,7 @@ import pytest
 
 from gateway.ledger.writer import SWEEP_SECONDS
 from proxy_site.emulator.pretend_model.replies import function_call
-from proxy_site.following import NOT_YET
+from proxy_site.waiting_for_servers import NOT_YET
 from tests.builders import a_tool, a_tool_result
 from tests.clients.raw_http import Wire, request_bytes
 from tests.faults.load import Load

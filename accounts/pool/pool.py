@@ -1,8 +1,8 @@
 """The account pool: the usable accounts, and the decision which of them sends a request, and when.
 
     answer = await pool.acquire(request, deadline, may_wait=True)
-    if isinstance(answer, Unavailable):
-        a snapshot of cooldowns and busy accounts, for the error message
+    if isinstance(answer, NoAccount):
+        the view it was decided on: cooldowns and busy accounts, for the error message
     ...
     answer.release()
 
@@ -33,8 +33,8 @@ from accounts.pool.labels import short_labels
 from accounts.pool.memory import MemoryState
 from accounts.pool.queue import Waiter, WaitingQueue
 from accounts.pool.request import AccountRequest, Patience
-from accounts.pool.snapshot import PooledAccount, Snapshot, Unavailable, without
 from accounts.pool.strategies import Candidate
+from accounts.pool.view import NoAccount, PooledAccount, PoolView, without
 from accounts.quota.forecast import empty_until
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     ListsModel = Callable[[int, str, str], bool | None]
     """Whether the list of an account (its id) names a model (listed id, model key); None: not known yet."""
 
-__all__ = ["AccountRequest", "Lease", "Pool", "PooledAccount", "Snapshot", "Unavailable"]
+__all__ = ["AccountRequest", "Lease", "NoAccount", "Pool", "PoolView", "PooledAccount"]
 
 logger = logging.getLogger(__name__)
 
@@ -128,8 +128,8 @@ class Pool:
         *,
         may_wait: bool = True,
         while_waiting: Callable[[int], AbstractContextManager[None]] = lambda place: nullcontext(),
-    ) -> Lease | Unavailable:
-        """Lease an account now, or as soon as one can be leased; Unavailable when that is never or too late.
+    ) -> Lease | NoAccount:
+        """Lease an account now, or as soon as one can be leased; NoAccount when that is never or too late.
 
         `deadline` is the latest end of a limit that is waited for, in seconds since the epoch; infinite: any.
         Without `may_wait` only a busy account is waited for. At the deadline the caller must cancel the wait.
@@ -164,13 +164,13 @@ class Pool:
         return waiter
 
     def _refuse_place(self, waiter: Waiter) -> None:
-        """Answer Unavailable when the queue is full, or when waiting is not allowed at all."""
-        is_full, snapshot = self.waiting > MAX_WAITING, self.snapshot(waiter.request)
-        if is_full or not without(snapshot.free, waiter.request.excluded):
+        """Answer NoAccount when the queue is full, or when waiting is not allowed at all."""
+        is_full, view = self.waiting > MAX_WAITING, self.view(waiter.request)
+        if is_full or not without(view.free, waiter.request.excluded):
             self._queue.remove(waiter)
-            waiter.answer.set_result(Unavailable(snapshot, self.waiting, is_full))
+            waiter.answer.set_result(NoAccount(view, self.waiting, is_full))
 
-    async def wait(self, waiter: Waiter) -> Lease | Unavailable:
+    async def wait(self, waiter: Waiter) -> Lease | NoAccount:
         """Wait until the pool answers; cancelling that gives the place and the lease back."""
         try:
             return await waiter.answer
@@ -187,32 +187,32 @@ class Pool:
         reports = len(request.without_capacity)
         if not reports:
             return
-        if reports >= CAPACITY_REPORTS or not without(self.snapshot(request).free, request.excluded):
+        if reports >= CAPACITY_REPORTS or not without(self.view(request).free, request.excluded):
             self.back_off(request.model_key, request.capacity_hint_seconds)
             request.without_capacity.clear()
 
     def _lease(self, request: AccountRequest) -> Lease | None:
-        snapshot = self.snapshot(request)
-        choices = (self._choose(snapshot, request, excluded) for excluded in request.preferences())
+        view = self.view(request)
+        choices = (self._choose(view, request, excluded) for excluded in request.preferences())
         account = next(filter(None, choices), None)
-        if account is None or not self.state.claim(account.id, request.conversation, _limit(), snapshot.now):
+        if account is None or not self.state.claim(account.id, request.conversation, _limit(), view.now):
             return None
-        return Lease(account, request, snapshot.now, self)
+        return Lease(account, request, view.now, self)
 
     def _choose(
-        self, snapshot: Snapshot, request: AccountRequest, excluded: Collection[int]
+        self, view: PoolView, request: AccountRequest, excluded: Collection[int]
     ) -> PooledAccount | None:
-        if snapshot.backoff is not None:
+        if view.backoff is not None:
             return None
         # Accounts in a cooldown that is no limit are used only when there is no other.
-        ready = without(snapshot.healthy, excluded) or without(snapshot.free, excluded)
+        ready = without(view.healthy, excluded) or without(view.free, excluded)
         if not ready:
-            probes = without(snapshot.probes, excluded)
+            probes = without(view.probes, excluded)
             key = request.model_key
             return next((one for one in probes if self.cooldowns.may_probe((one.id, key))), None)
         # An account with an unknown project would make this request wait for its discovery.
         ready = [one for one in ready if one.project_id] or ready
-        now = snapshot.now
+        now = view.now
         chosen = strategies.choose(
             live("ACCOUNT_STRATEGY"),
             [self._candidate(account, request, now) for account in ready],
@@ -222,12 +222,10 @@ class Pool:
         )
         return next(account for account in ready if account.id == chosen.id)
 
-    def snapshot(
-        self, request: AccountRequest | Need, accounts: list[PooledAccount] | None = None
-    ) -> Snapshot:
+    def view(self, request: AccountRequest | Need, accounts: list[PooledAccount] | None = None) -> PoolView:
         """The state of the accounts that have the model: of all, or of those in `accounts`."""
         key, limit, in_flight = request.model_key, _limit(), self.state.in_flight
-        taken = Snapshot(self._now(), self.cooldowns.backoff(key))
+        taken = PoolView(self._now(), self.cooldowns.backoff(key))
         for account in self._eligible(request, self.accounts if accounts is None else accounts):
             is_busy = in_flight.get(account.id, 0) >= limit
             cooldown = self.cooldowns.get((account.id, key))
@@ -297,8 +295,8 @@ class Pool:
         accounts = self._free(self.accounts if freed is None else [freed]) if groups else []
         if not accounts:
             return
-        snapshots = self._with_snapshots(groups, accounts)
-        servable = [group for group, one in snapshots if without(one.usable, group.need.excluded)]
+        views = self._with_views(groups, accounts)
+        servable = [group for group, one in views if without(one.leasable, group.need.excluded)]
         heapq.heapify(servable)
         while servable and (freed is None or self._free([freed])):
             group = heapq.heappop(servable)
@@ -312,24 +310,24 @@ class Pool:
             if group:
                 heapq.heappush(servable, group)
 
-    def _with_snapshots(
+    def _with_views(
         self, groups: Iterable[Group], accounts: list[PooledAccount] | None = None
-    ) -> Iterator[tuple[Group, Snapshot]]:
-        """Each group with the snapshot for its model. Each account is evaluated once for each model."""
-        snapshots: dict[tuple[str, str], Snapshot] = {}
+    ) -> Iterator[tuple[Group, PoolView]]:
+        """Each group with the view for its model. Each account is evaluated once for each model."""
+        views: dict[tuple[str, str], PoolView] = {}
         for group in groups:
             model = (group.need.model_key, group.need.listed_id)
-            if model not in snapshots:
-                snapshots[model] = self.snapshot(group.need, accounts)
-            yield group, snapshots[model]
+            if model not in views:
+                views[model] = self.view(group.need, accounts)
+            yield group, views[model]
 
     def _turn_away(self, groups: Iterable[Group]) -> None:
         """Answer the waiters for which no account will return by the latest end they accept."""
-        for group, snapshot in self._with_snapshots(groups):
-            for waiter in _leaving(group, snapshot):
+        for group, view in self._with_views(groups):
+            for waiter in _leaving(group, view):
                 self._queue.remove(waiter)
                 if not waiter.answer.done():
-                    waiter.answer.set_result(Unavailable(snapshot, self.waiting))
+                    waiter.answer.set_result(NoAccount(view, self.waiting))
         self._plan_wake_up()
 
     def _plan_wake_up(self) -> None:
@@ -391,16 +389,16 @@ class Pool:
         return backoff
 
 
-def _leaving(group: Group, snapshot: Snapshot) -> list[Waiter]:
+def _leaving(group: Group, view: PoolView) -> list[Waiter]:
     """The waiters that accept no end as late as the first return of an account. Also sets the group's
     `return_at`."""
     excluded = group.need.excluded
-    group.return_at = snapshot.return_at(excluded)
-    if snapshot.backoff is not None:
+    group.return_at = view.return_at(excluded)
+    if view.backoff is not None:
         return group.impatient(group.return_at, for_backoff=True)
-    if without(snapshot.free, excluded):  # since the clock was read last
-        group.return_at = snapshot.now
-    elif not without(snapshot.busy, excluded):
+    if without(view.free, excluded):  # since the clock was read last
+        group.return_at = view.now
+    elif not without(view.busy, excluded):
         return group.impatient(group.return_at, for_backoff=False)
     return []
 

@@ -16,7 +16,7 @@ from accounts.pool.request import Need
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from accounts.pool.pool import Lease, Unavailable
+    from accounts.pool.pool import Lease, NoAccount
     from accounts.pool.request import AccountRequest, Patience
 
 
@@ -31,7 +31,7 @@ class Waiter:
     request: AccountRequest
     group: Group
     patience: Patience
-    answer: asyncio.Future[Lease | Unavailable] = field(
+    answer: asyncio.Future[Lease | NoAccount] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 

@@ -1,4 +1,8 @@
-"""Changes of an account's state: stored, announced to running servers, and logged once."""
+"""Changes of an account's state: stored, announced to running servers, and logged once.
+
+Which failure leads to which state: accounts/failures.py for model calls and checks,
+accounts/credentials/access_tokens.py for sign-ins that have expired.
+"""
 
 from __future__ import annotations
 

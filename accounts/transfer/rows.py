@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from accounts.transfer.off_marks import off_reason
+from accounts.transfer.disabled_flags import off_reason
 from accounts.values.emails import parse_email
 from accounts.values.sanitize import truncate
 

@@ -18,7 +18,7 @@ from django.db.models.functions import Now, TruncHour, TruncMinute
 from django.utils import timezone
 
 from accounts.models import Revision
-from gateway.ledger.tables import HOUR_KEY, MINUTE_KEY
+from gateway.ledger.rows_and_sums import HOUR_KEY, MINUTE_KEY
 from gateway.models import HourlyUsage, MinuteUsage, RequestLog, ServerInstance
 
 LEASE = timedelta(seconds=60)
@@ -65,7 +65,7 @@ def _close_rows_of_one(instance_id: int, running: QuerySet[ServerInstance]) -> i
 
 
 def _count_interrupted(rows: QuerySet[RequestLog]) -> None:
-    """Add to both tables of sums, in the order in which tables.py writes them: servers cannot deadlock."""
+    """Add to both tables of sums, in the order of rows_and_sums.py: servers cannot deadlock."""
     model = F("upstream_model")
     by_hour = rows.values("account", "client", hour=TruncHour("started_at"), model=model)
     _count_in(HourlyUsage, by_hour, HOUR_KEY)

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet, Subquery
 from django.utils import timezone
 
 from gateway.ledger.record import ANSWERED, HUNG_UP, TOKEN_COLUMNS, tokens_of
-from gateway.ledger.tables import was_answered_at_once
+from gateway.ledger.rows_and_sums import was_answered_at_once
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
 
 if TYPE_CHECKING:

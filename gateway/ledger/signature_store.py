@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
-from gateway.ledger import signatures as table
+from gateway.ledger import signature_rows as table
 from gateway.ledger.writer import connected
-from gateway.translation.signatures import TEXT_KEY, SignatureCache
+from gateway.translation.signature_families import TEXT_KEY, SignatureCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from gateway.ledger.record import HUNG_UP, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.retention import oldest_kept
-from gateway.ledger.tables import ANSWERED_AT_ONCE, SUMMED, Sums
+from gateway.ledger.rows_and_sums import ANSWERED_AT_ONCE, SUMMED, Sums
 from gateway.models import HourlyUsage, MinuteUsage, RequestAttempt, RequestLog
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 
@@ -238,7 +238,7 @@ def _summed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], column: str) -> None:
-    """Add the sums that tables.py makes of requests when they end."""
+    """Add the sums that rows_and_sums.py makes of requests when they end."""
     ended = rows.exclude(duration_seconds=None, problem=None)
     # Duration and tokens of interrupted requests are unknown.
     known = Q(duration_seconds__isnull=False)

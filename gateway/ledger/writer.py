@@ -21,8 +21,8 @@ from django.db import DataError, Error, IntegrityError, InterfaceError, Programm
 
 from accounts.live_settings import live
 from gateway.errors import Unavailable
-from gateway.ledger import instances, retention, signatures, tables
-from gateway.ledger.tables import Entry, entry_of
+from gateway.ledger import instances, retention, rows_and_sums, signature_rows
+from gateway.ledger.rows_and_sums import Entry, entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -209,7 +209,7 @@ class Ledger:
         """Write signatures, once the rows, which matter more, have been written."""
         batch, self._signatures = self._signatures, {}
         try:
-            await self._in_thread(signatures.store, batch)
+            await self._in_thread(signature_rows.store, batch)
         except Exception as error:
             if not isinstance(error, Error) or isinstance(error, _about_values()):
                 logger.exception("%d signatures of tool calls are not kept", len(batch))
@@ -258,7 +258,7 @@ class Ledger:
         """Delete old rows. Returns False when some are left for the next time, since the lease must be
         renewed in between."""
         before = retention.oldest_kept()
-        expired_gone = await self._prune_with(signatures.prune_step)
+        expired_gone = await self._prune_with(signature_rows.prune_step)
         return (before is None or await self._prune_with(retention.prune_step, before)) and expired_gone
 
     async def _prune_with(self, step: Callable[..., int], *arguments: object) -> bool:
@@ -318,7 +318,7 @@ def _entries_of(records: Iterable[RequestRecord], instance_id: int) -> list[Entr
 
 def _store(entries: Sequence[Entry], instance_id: int, is_replay: bool) -> bool:
     try:
-        return tables.store(entries, instance_id, is_replay=is_replay)
+        return rows_and_sums.store(entries, instance_id, is_replay=is_replay)
     except Exception as error:
         if isinstance(error, Error) and not isinstance(error, _about_values()):
             raise  # locked, full, gone or broken: the next try may succeed

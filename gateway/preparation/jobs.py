@@ -18,14 +18,14 @@ from gateway.preparation.request import (
     summarize,
 )
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
-from gateway.translation.signatures import SignatureCache, key_of_text, unsigned_calls
+from gateway.translation.signature_families import SignatureCache, key_of_text, unsigned_calls
 from gateway.translation.web_search.request import translate_search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.routing.upstream_model import UpstreamModel
-    from gateway.translation.web_search.asked import Search
+    from gateway.translation.web_search.requested_search import Search
 
 
 class Kept(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
 from gateway.safeguards.prompt import typed_messages
-from gateway.translation.web_search.asked import Search, asked_search
+from gateway.translation.web_search.requested_search import Search, asked_search
 
 if TYPE_CHECKING:
     from gateway.bodies.shape import Body

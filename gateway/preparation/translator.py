@@ -15,7 +15,7 @@ from gateway.preparation.request import LargeRequest, RequestSummary, summarize
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.request.structured_output import requested_schema
 from gateway.translation.request.tools import are_quickly_translated, offered_tools
-from gateway.translation.signatures import SignatureCache, unsigned_calls
+from gateway.translation.signature_families import SignatureCache, unsigned_calls
 from gateway.translation.tokens.token_estimate import estimate_input_tokens
 from gateway.translation.web_search.request import translate_search
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.preparation.workers import TranslationWorkers
     from gateway.routing.token_ratios import TokenRatios
     from gateway.routing.upstream_model import Family, UpstreamModel
-    from gateway.translation.web_search.asked import Search
+    from gateway.translation.web_search.requested_search import Search
 
 LARGE_BYTES = 1024 * 1024
 MUCH_STRUCTURE = 30_000

@@ -19,7 +19,7 @@ from gateway.relay.error_messages import Attempt
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from accounts.pool.snapshot import PooledAccount
+    from accounts.pool.view import PooledAccount
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.errors import GatewayError
     from gateway.routing.upstream_model import UpstreamModel

@@ -124,7 +124,7 @@ CLEARLY_TOO_LONG = 1.3
 about 30 % at first."""
 
 
-def named_if_too_long(error: UpstreamError, estimate: int, maximum: int | None) -> UpstreamError:
+def as_prompt_too_long(error: UpstreamError, estimate: int, maximum: int | None) -> UpstreamError:
     """Return the error as PROMPT_TOO_LONG with Anthropic's message, if that is what it means.
 
     Gemini answers some prompts that are too long with 500 INTERNAL (ai.google.dev, Troubleshooting): then the

@@ -18,7 +18,7 @@ from django.conf import settings
 from accounts.failures import ACCOUNT_POLICIES, FailureKind
 from accounts.live_settings import live
 from accounts.models import Account
-from accounts.pool.snapshot import Unavailable, without
+from accounts.pool.view import NoAccount, without
 from gateway.relay.error_messages import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT
 from gateway.relay.error_policy import FAILURES, Failure, failure_of
 from gateway.relay.final_error import final_error
@@ -62,7 +62,7 @@ class Failover:
             lease = await self.accounts.pool.acquire(
                 self.learned.request, context.deadline, may_wait=may_wait, while_waiting=context.in_queue
             )
-            if isinstance(lease, Unavailable):
+            if isinstance(lease, NoAccount):
                 raise final_error(context, self.learned, lease)
             answer = await self._try_account(lease)
             if not isinstance(answer, Failure):
@@ -138,12 +138,12 @@ class Failover:
         GatewayError."""
         context, request, pool = self.context, self.learned.request, self.accounts.pool
         context.passing_failures += 1
-        why = Unavailable(pool.snapshot(request), pool.waiting)
-        if not without(why.snapshot.ready, request.excluded):
+        why = NoAccount(pool.view(request), pool.waiting)
+        if not without(why.view.not_limited, request.excluded):
             return  # the pool then decides whether to wait for a limit
         if context.passing_failures >= settings.UPSTREAM_CALL_LIMIT:
             raise final_error(context, self.learned, why)
-        has_another = bool(without(why.snapshot.free, request.excluded.union(request.failed)))
+        has_another = bool(without(why.view.free, request.excluded.union(request.failed)))
         has_another |= bool(context.attempt.endpoint) and self._has_untried_base()
         if has_another and context.passing_failures < _calls_without_pause() and not context.rounds:
             return

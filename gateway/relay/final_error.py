@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.pool.snapshot import without
+from accounts.pool.view import without
 from gateway.errors import GatewayError, OperatorMustAct, Overloaded, RateLimited
 from gateway.relay.error_messages import Attempt, next_try, sentence
 from gateway.relay.error_policy import ACCOUNTS_PAGE
@@ -14,7 +14,7 @@ from gateway.relay.error_policy import ACCOUNTS_PAGE
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from accounts.pool.snapshot import Snapshot, Unavailable
+    from accounts.pool.view import NoAccount, PoolView
     from gateway.relay.context import Learned, RequestContext
 
 RETRY_BY_ITSELF_SECONDS = 60.0
@@ -23,21 +23,21 @@ BUSY_RETRY_SECONDS = 5.0
 SHORT_BACKOFF_SECONDS = 3.0
 
 
-def final_error(context: RequestContext, learned: Learned, why: Unavailable) -> GatewayError:
+def final_error(context: RequestContext, learned: Learned, why: NoAccount) -> GatewayError:
     """Build the error of a request that no account will answer. The first that applies of: a backoff of the
     model, busy accounts, transient failures of the upstream, limits."""
     if why.is_queue_full:
         return Overloaded("Too many requests wait already.", retry_after_seconds=10)
-    snapshot, excluded = why.snapshot, learned.request.excluded
-    now, model_id = snapshot.now, learned.request.listed_id
-    if snapshot.backoff is not None:
-        return _without_capacity(model_id, snapshot.backoff.until, now)
-    busy = without(snapshot.busy, excluded)
-    if busy and not without(snapshot.free, excluded):
+    view, excluded = why.view, learned.request.excluded
+    now, model_id = view.now, learned.request.listed_id
+    if view.backoff is not None:
+        return _without_capacity(model_id, view.backoff.until, now)
+    busy = without(view.busy, excluded)
+    if busy and not without(view.free, excluded):
         return RateLimited(_all_busy(len(busy), why.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
     last_of_each = {one.email: one for one in context.attempts if one.model_id == model_id}
-    attempts = [*last_of_each.values(), *_not_asked(model_id, snapshot, last_of_each)]
-    if learned.last_error is not None and learned.last_is_passing and snapshot.ready:
+    attempts = [*last_of_each.values(), *_not_asked(model_id, view, last_of_each)]
+    if learned.last_error is not None and learned.last_is_passing and view.not_limited:
         return _with_all_attempts(learned.last_error, model_id, attempts, now)
     returns = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
     if returns:
@@ -72,11 +72,11 @@ def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:
     )
 
 
-def _not_asked(model_id: str, snapshot: Snapshot, asked: Container[str]) -> list[Attempt]:
+def _not_asked(model_id: str, view: PoolView, asked: Container[str]) -> list[Attempt]:
     """The accounts that were not asked because they are at their limit."""
     return [
         Attempt(account.label, account.email, model_id, cooldown.reason, cooldown.until)
-        for account, cooldown in snapshot.limited
+        for account, cooldown in view.limited
         if account.email not in asked
     ]
 

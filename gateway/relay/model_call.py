@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from accounts.failures import LIMITS, FailureKind, UpstreamError
 from gateway.relay.answer import Answer
 from gateway.relay.error_messages import NEXT_ADDRESS, SAME_ACCOUNT
-from gateway.relay.error_policy import ERROR_POLICIES, failure_of, named_if_too_long
+from gateway.relay.error_policy import ERROR_POLICIES, as_prompt_too_long, failure_of
 from gateway.translation.response.stream import MessageStream
 from gateway.upstreams.base import ModelCall, Upstream
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from accounts.service import AccountsService
     from gateway.preparation.translator import RequestTranslator
     from gateway.relay.context import PreparedRequest, RequestContext
-    from gateway.translation.signatures import SignatureStore
+    from gateway.translation.signature_families import SignatureStore
 
 SHORT_LIMIT_SECONDS = 3.0
 """Limits up to this length are waited out with the same account, which has the prompt cached."""
@@ -59,7 +59,7 @@ class ModelCaller:
             try:
                 return await self._send_once(lease, prepared, context, upstream, bases[0])
             except UpstreamError as as_it_came:
-                error = named_if_too_long(
+                error = as_prompt_too_long(
                     as_it_came, prepared.translated.input_token_estimate, prepared.model.max_input_tokens
                 )
                 policy = ERROR_POLICIES[error.kind]

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gateway.preparation.translator import RequestTranslator
     from gateway.relay.answer import Answer
     from gateway.routing.routes import Routes
-    from gateway.translation.web_search.asked import Search
+    from gateway.translation.web_search.requested_search import Search
     from gateway.upstreams.base import Upstream
 
     Offers = Mapping[str, ModelOffer]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gateway.relay.answer import Answer
     from gateway.relay.context import RequestContext
     from gateway.relay.relay import Relay
-    from gateway.translation.web_search.asked import Search
+    from gateway.translation.web_search.requested_search import Search
     from gateway.upstreams.transport import Transport
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from accounts.models import Account
-from gateway.ledger import instances, tables
+from gateway.ledger import instances, rows_and_sums
 from gateway.models import ServerInstance
 from proxy_site.demo.accounts import store_accounts
 from proxy_site.demo.history import Day
@@ -39,7 +39,7 @@ def _store_requests(records: Sequence[RequestRecord]) -> None:
     ServerInstance.objects.filter(pk=server.pk).update(started_at=started_at)
     for record_id, record in enumerate(records, server.first_request_id + 1):
         record.id = record_id
-    tables.store([tables.entry_of(record, server.pk) for record in records], server.pk)
+    rows_and_sums.store([rows_and_sums.entry_of(record, server.pk) for record in records], server.pk)
     instances.end(server.pk)
 
 

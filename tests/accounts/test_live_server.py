@@ -15,7 +15,7 @@ import orjson
 import pytest
 from cryptography.fernet import Fernet
 
-from proxy_site.following import NOT_YET, PATIENCE_SECONDS
+from proxy_site.waiting_for_servers import NOT_YET, PATIENCE_SECONDS
 from tests.live_gateway import LiveGateway, clean_environment, free_port, manage
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from accounts.terms import NOTICE
 from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.importing import FAILED, WOULD_FAIL, Outcome, checked, preview, store, summary
 from accounts.transfer.owners import find_owners, lacks_owner
-from accounts.transfer.previewed import PreviewUnusable, seal_rows, unseal_rows
 from accounts.transfer.readers import parse_rows
 from accounts.transfer.rows import Row
+from accounts.transfer.sealed_preview import PreviewUnusable, seal_rows, unseal_rows
 from dashboard.pages import operator_page, render_page
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from gateway.translation.request.binary_data import (
     take_out_binaries,
     text_in,
 )
-from gateway.translation.web_search.notes import unsealed
+from gateway.translation.web_search.encrypted_content import unsealed
 
 Block = Mapping[str, Any]
 

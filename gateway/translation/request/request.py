@@ -19,7 +19,7 @@ from gateway.translation.request.tools import (
     translate_tools,
 )
 from gateway.translation.request.turns import ContentsBuilder
-from gateway.translation.schemas.json_schema import response_schema
+from gateway.translation.schemas.tool_schemas import response_schema
 from gateway.translation.tokens.context_limit import keep_newest_turns
 from gateway.translation.tokens.token_estimate import InputEstimate, estimate_input
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.schemas.restoration import Restoration
-    from gateway.translation.signatures import SignatureStore
+    from gateway.translation.signature_families import SignatureStore
     from gateway.translation.tool_names import ToolNames
 
 ATTRIBUTION_PREFIX = "x-anthropic-billing-header:"

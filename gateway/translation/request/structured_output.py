@@ -19,9 +19,9 @@ import orjson
 from gateway.errors import InvalidRequest
 from gateway.translation.request.answer_rules import asks_for_thinking
 from gateway.translation.request.tools import offered_tools, translate_tools
-from gateway.translation.schemas.dialects import with_null_types, without_unreadable
-from gateway.translation.schemas.json_schema import response_schema
+from gateway.translation.schemas.older_drafts import with_null_types, without_unreadable
 from gateway.translation.schemas.schema_size import objects_in, unfolded_size
+from gateway.translation.schemas.tool_schemas import response_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

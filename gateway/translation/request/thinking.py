@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.anthropic.request_shapes import MIN_THINKING_BUDGET
-from gateway.translation.signatures import own_signature_for, signature_for
+from gateway.translation.signature_families import own_signature_for, signature_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,8 +17,8 @@ from gateway.dialects.anthropic.tool_changes import (
     name_of_tool,
     tool_changes,
 )
-from gateway.translation.schemas.json_schema import MOST_NODES_IN_ALL, parameters_schema
 from gateway.translation.schemas.reading import BudgetSpent, NodeBudget
+from gateway.translation.schemas.tool_schemas import MOST_NODES_IN_ALL, parameters_schema
 from gateway.translation.tool_names import ToolNames
 
 if TYPE_CHECKING:

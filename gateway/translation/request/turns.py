@@ -21,7 +21,13 @@ from gateway.translation.request.content_blocks import (
 )
 from gateway.translation.request.history import Block, Message, interrupted_result, open_calls_of
 from gateway.translation.request.thinking import claude_thought
-from gateway.translation.signatures import SignatureStore, key_of_text, own_signature_for, signature_for, tag
+from gateway.translation.signature_families import (
+    SignatureStore,
+    key_of_text,
+    own_signature_for,
+    signature_for,
+    tag,
+)
 from gateway.translation.tool_names import ToolNames, ToolUseIds, without_namespace
 
 if TYPE_CHECKING:

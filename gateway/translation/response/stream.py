@@ -29,7 +29,7 @@ from gateway.translation.response.stop_reason import (
 )
 from gateway.translation.response.stop_sequences import StopSequenceFinder
 from gateway.translation.response.usage import TokenUsage
-from gateway.translation.signatures import SIGNING_FAMILIES, SignatureStore, key_of_text, tag
+from gateway.translation.signature_families import SIGNING_FAMILIES, SignatureStore, key_of_text, tag
 from gateway.translation.tool_names import without_namespace
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import orjson
 from gateway.errors import InvalidRequest
 from gateway.translation.tokens.media_tokens import image_tokens, pdf_tokens
 from gateway.translation.tokens.text_tokens import text_tokens
-from gateway.translation.web_search.notes import unsealed
+from gateway.translation.web_search.encrypted_content import unsealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

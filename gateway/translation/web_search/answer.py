@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.anthropic import stream_events
 from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
-from gateway.translation.web_search.notes import sealed
+from gateway.translation.web_search.encrypted_content import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from gateway.dialects.anthropic.stream_events import StreamEvent
-    from gateway.translation.web_search.asked import ErrorCode, Search
+    from gateway.translation.web_search.requested_search import ErrorCode, Search
     from gateway.translation.web_search.sources import Source
 
 Block = dict[str, Any]

@@ -17,7 +17,7 @@ from gateway.translation.tool_names import ToolNames
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.routing.upstream_model import UpstreamModel
-    from gateway.translation.web_search.asked import Search
+    from gateway.translation.web_search.requested_search import Search
 
 DEFAULT_RESULTS = 5
 MOST_RESULTS = 20

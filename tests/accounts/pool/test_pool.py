@@ -15,7 +15,7 @@ from accounts.pool.cooldowns import ActiveCooldown
 from accounts.pool.memory import MemoryState
 from accounts.pool.pool import Lease, Pool, PooledAccount
 from accounts.pool.request import AccountRequest, Patience
-from accounts.pool.snapshot import Unavailable
+from accounts.pool.view import NoAccount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -214,7 +214,7 @@ def test_stored_cooldowns_count_from_the_start(clock: Clock) -> None:
     pool.replace([PooledAccount(1, "user1@example.com", "project-1")])
 
     assert pool.lease(SONNET) is None
-    assert pool.snapshot(SONNET).return_at() == clock.now + 600
+    assert pool.view(SONNET).return_at() == clock.now + 600
 
 
 # The model itself
@@ -251,9 +251,9 @@ def test_no_account_exceeds_its_concurrent_requests(pool: Pool, live_setting: Se
     leases = [pool.lease(SONNET) for _ in range(7)]
 
     assert [lease.account.id for lease in leases if lease] == [1, 1, 2, 2, 3, 3]
-    snapshot = pool.snapshot(SONNET)
-    assert [account.id for account in snapshot.busy] == [1, 2, 3]
-    assert snapshot.free == []
+    view = pool.view(SONNET)
+    assert [account.id for account in view.busy] == [1, 2, 3]
+    assert view.free == []
 
 
 async def test_requests_are_served_in_order_of_arrival(clock: Clock, live_setting: Set) -> None:
@@ -361,7 +361,7 @@ async def test_the_queue_length_is_bounded(clock: Clock, monkeypatch: pytest.Mon
     pool.queue(SONNET)
 
     answer = await pool.acquire(replace(SONNET))
-    assert isinstance(answer, Unavailable)
+    assert isinstance(answer, NoAccount)
     assert (answer.is_queue_full, answer.waiting) == (True, 2)
 
 
@@ -379,9 +379,9 @@ async def test_a_model_backs_off_after_two_reports_or_all(
 
     answer = await pool.acquire(request, clock.now + 60)
 
-    assert isinstance(answer, Unavailable) is backs_off
-    if isinstance(answer, Unavailable):
-        assert answer.snapshot.return_at() == clock.now + 7
+    assert isinstance(answer, NoAccount) is backs_off
+    if isinstance(answer, NoAccount):
+        assert answer.view.return_at() == clock.now + 7
         assert request.without_capacity == set()
     else:
         assert answer.account.id == 2
@@ -399,7 +399,7 @@ async def test_a_backoff_is_waited_for_once(clock: Clock) -> None:
 
     assert isinstance(await waiting, Lease)
     request.report_no_capacity(1, 2.0, clock.now + 5)
-    assert isinstance(await pool.acquire(request, clock.now + 60), Unavailable)
+    assert isinstance(await pool.acquire(request, clock.now + 60), NoAccount)
 
 
 @pytest.mark.parametrize("deadline", [0, 60, 3600])
@@ -432,8 +432,8 @@ async def test_a_busy_account_is_always_waited_for_before_the_deadline(
     held.release()
     answer = await asking
 
-    assert isinstance(answer, Lease if deadline else Unavailable)
-    assert isinstance(answer, Lease) or [account.id for account in answer.snapshot.busy] == [1]
+    assert isinstance(answer, Lease if deadline else NoAccount)
+    assert isinstance(answer, Lease) or [account.id for account in answer.view.busy] == [1]
 
 
 @pytest.mark.parametrize(
@@ -481,7 +481,7 @@ async def test_an_account_that_returns_while_it_is_looked_at_is_leased(
     async with asyncio.timeout(0.5):
         answer = await pool.acquire(replace(SONNET), clock.now)
 
-    assert isinstance(answer, Lease) or not answer.snapshot.free
+    assert isinstance(answer, Lease) or not answer.view.free
 
 
 def test_a_probe_is_allowed_once(pool: Pool, clock: Clock) -> None:
@@ -629,8 +629,8 @@ async def test_waiters_recheck_when_their_account_is_removed(clock: Clock, live_
     pool.replace([])
 
     answer = await waiter.answer
-    assert isinstance(answer, Unavailable)
-    assert (answer.snapshot.ready, answer.snapshot.limited) == ([], [])
+    assert isinstance(answer, NoAccount)
+    assert (answer.view.not_limited, answer.view.limited) == ([], [])
 
 
 async def test_waiters_are_served_before_a_new_request_when_a_cooldown_ends(

@@ -15,13 +15,13 @@ from accounts.failures import FailureKind
 from accounts.live_settings import live
 from accounts.pool.pool import Lease, Pool, PooledAccount
 from accounts.pool.request import AccountRequest, Patience
-from accounts.pool.snapshot import without
+from accounts.pool.view import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from accounts.pool.queue import Waiter
-    from accounts.pool.snapshot import Unavailable
+    from accounts.pool.view import NoAccount
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool = Pool(lambda: self.now)
         self.pool.lists_model = lambda account_id, listed_id, _: account_id in OWNERS[listed_id]
         self.held: list[Lease] = []
-        self.waiters: list[tuple[Waiter, asyncio.Task[Lease | Unavailable]]] = []
+        self.waiters: list[tuple[Waiter, asyncio.Task[Lease | NoAccount]]] = []
 
     @initialize(count=st.integers(1, 4))
     def accounts_are_there(self, count: int) -> None:
@@ -107,7 +107,7 @@ class PoolMachine(RuleBasedStateMachine):
         elif deadline > self.now:
             self.check_turned_away(request, request.patience(deadline, may_wait=may_wait), answer)
         else:
-            assert not without(answer.snapshot.usable, refused), "an account was free"
+            assert not without(answer.view.leasable, refused), "an account was free"
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), kind=st.sampled_from([*LIMITS, FailureKind.SERVER_ERROR]), hint=HINTS)
@@ -152,10 +152,10 @@ class PoolMachine(RuleBasedStateMachine):
         for waiter, task in self.waiters:
             if waiter.answer.done() or task.done():
                 continue
-            snapshot, excluded = self.pool.snapshot(waiter.request), waiter.request.excluded
-            assert not without(snapshot.usable, excluded)
-            if snapshot.backoff is None and not without(snapshot.ready, excluded):
-                return_at = snapshot.return_at(excluded)
+            view, excluded = self.pool.view(waiter.request), waiter.request.excluded
+            assert not without(view.leasable, excluded)
+            if view.backoff is None and not without(view.not_limited, excluded):
+                return_at = view.return_at(excluded)
                 assert return_at is not None
                 assert return_at <= waiter.patience.limit_until
 
@@ -209,13 +209,13 @@ class PoolMachine(RuleBasedStateMachine):
         owners = OWNERS[request.listed_id] & known if request.listed_id else known
         assert lease.account.id in (owners or known)
 
-    def check_turned_away(self, request: AccountRequest, patience: Patience, why: Unavailable) -> None:
-        snapshot, excluded = why.snapshot, request.excluded
-        if snapshot.backoff is not None:
-            assert snapshot.backoff.until > patience.backoff_until
+    def check_turned_away(self, request: AccountRequest, patience: Patience, why: NoAccount) -> None:
+        view, excluded = why.view, request.excluded
+        if view.backoff is not None:
+            assert view.backoff.until > patience.backoff_until
         else:
-            assert not without(snapshot.ready, excluded), "turned away though an account could answer"
-            return_at = snapshot.return_at(excluded)
+            assert not without(view.not_limited, excluded), "turned away though an account could answer"
+            return_at = view.return_at(excluded)
             assert return_at is None or return_at > patience.limit_until
 
     def take_held(self, data: st.DataObject) -> Lease:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from accounts.transfer.disabled_flags import OFF_WHEN, off_reason
 from accounts.transfer.documents import ImportFileUnusable
-from accounts.transfer.off_marks import OFF_WHEN, off_reason
 from accounts.transfer.owners import find_owners
 from accounts.transfer.readers import READERS, parse_rows
 from accounts.transfer.rows import Row

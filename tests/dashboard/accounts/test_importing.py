@@ -12,7 +12,7 @@ from django.test import Client
 
 from accounts.models import Account
 from accounts.operators import passwords
-from accounts.transfer import previewed
+from accounts.transfer import sealed_preview
 from accounts.transfer.exporting import export
 from tests.dashboard.accounts.builders import SCRIPT, an_account, logged
 
@@ -181,7 +181,7 @@ def test_a_preview_of_another_session_is_refused(operator: Client) -> None:
 
 
 def test_an_old_preview_is_refused(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(previewed, "LIFETIME_SECONDS", -1)
+    monkeypatch.setattr(sealed_preview, "LIFETIME_SECONDS", -1)
     rows = sealed_in(upload(operator, entries("ada@example.com")))
     assert "older than a quarter of an hour" in confirm(operator, rows)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Sum
 
 from gateway.ledger.record import RequestRecord
-from gateway.ledger.tables import SUMMED, entry_of, store
+from gateway.ledger.rows_and_sums import SUMMED, entry_of, store
 from gateway.models import HourlyUsage, RequestLog
 from gateway.relay.error_messages import Attempt
 from gateway.translation.response.usage import Tokens

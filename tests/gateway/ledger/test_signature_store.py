@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import OperationalError
 
+from gateway.ledger import signature_rows as table
 from gateway.ledger import signature_store
-from gateway.ledger import signatures as table
 from gateway.ledger.signature_store import StoredSignatures
 from gateway.ledger.writer import Ledger
 from gateway.models import CallSignature
 from gateway.preparation.translator import RequestTranslator
 from gateway.preparation.workers import TranslationWorkers
 from gateway.routing.token_ratios import TokenRatios
-from gateway.translation.signatures import key_of_text, unsigned_calls
+from gateway.translation.signature_families import key_of_text, unsigned_calls
 from proxy_site.emulator.pretend_model.replies import function_call
 from tests.builders import (
     a_messages_request,

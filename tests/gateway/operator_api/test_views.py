@@ -19,7 +19,7 @@ from django.utils import timezone
 from accounts.models import Account, Cooldown, QuotaSnapshot
 from accounts.operators import passwords
 from gateway.ledger.record import HUNG_UP, RequestRecord
-from gateway.ledger.tables import entry_of, store
+from gateway.ledger.rows_and_sums import entry_of, store
 from gateway.models import ServerInstance
 from gateway.relay.error_messages import Attempt
 from gateway.translation.response.usage import Tokens
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from gateway.ledger.tables import Entry
+    from gateway.ledger.rows_and_sums import Entry
 
 PASSWORD = "a long and good one"
 SONNET, FLASH = "claude-sonnet-4-6", "gemini-3-flash"

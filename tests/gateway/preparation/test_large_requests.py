@@ -30,11 +30,11 @@ from gateway.preparation.request import (
 from gateway.preparation.translator import MOST_MENDED_HERE
 from gateway.preparation.workers import TranslationWorkers
 from gateway.translation.request.request import TranslationOptions, translate_request
-from gateway.translation.signatures import key_of_text
+from gateway.translation.signature_families import key_of_text
 from gateway.translation.tokens.token_estimate import estimate_input_tokens
 from gateway.translation.web_search.answer import without_search
-from gateway.translation.web_search.asked import asked_search
 from gateway.translation.web_search.request import translate_search
+from gateway.translation.web_search.requested_search import asked_search
 from tests.builders import a_model, a_text, a_tool, a_tool_result, a_tool_use, assistant, user
 from tests.gateway.preparation.conftest import PARSER
 from tests.gateway.preparation.failing import fail

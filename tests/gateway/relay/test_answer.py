@@ -20,7 +20,7 @@ from gateway.relay.answer import Answer
 from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.response.stream import EmptyAnswer, MessageStream
-from gateway.translation.signatures import SignatureCache
+from gateway.translation.signature_families import SignatureCache
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 from tests.gateway.conftest import a_body
 

@@ -12,7 +12,7 @@ from accounts.google.errors import parse_error
 from accounts.pool.pool import PooledAccount
 from accounts.values.sanitize import UNSAFE
 from gateway.dialects.anthropic.dialect import ANTHROPIC
-from gateway.relay.error_policy import failure_of, named_if_too_long
+from gateway.relay.error_policy import as_prompt_too_long, failure_of
 from tests.accounts.values.any_json import ANYTHING, ERROR, HEADERS, encoded
 
 NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
@@ -30,7 +30,7 @@ NASTY = encoded({"error": {"message": "two\r\nlines \x1b]0;title\x07 \u202e \0"}
 def test_an_error_of_any_shape_reaches_the_client_safely(
     status: int, raw: bytes, headers: dict[str, str]
 ) -> None:
-    upstream_error = named_if_too_long(parse_error(status, raw, headers, NOW), 1000, 200_000)
+    upstream_error = as_prompt_too_long(parse_error(status, raw, headers, NOW), 1000, 200_000)
 
     error = failure_of(upstream_error).as_error(ADA)
 

@@ -16,7 +16,7 @@ from accounts.pool.pool import PooledAccount
 from accounts.service import NoProject
 from gateway.errors import GatewayError, RateLimited
 from gateway.google_api.sse import MalformedStream
-from gateway.relay.error_policy import ERROR_POLICIES, failure_of, named_if_too_long, without_identifiers
+from gateway.relay.error_policy import ERROR_POLICIES, as_prompt_too_long, failure_of, without_identifiers
 from gateway.translation.response.stream import EmptyAnswer
 from gateway.upstreams.transport import TransportFailed, TransportTimedOut
 
@@ -141,7 +141,7 @@ def test_the_halves_of_a_policy_agree(kind: FailureKind) -> None:
     ],
 )
 def test_a_prompt_that_is_too_long_has_its_own_kind(status: int, message: str, estimate: int) -> None:
-    failure = failure_of(named_if_too_long(refused(status, message), estimate, 200_000))
+    failure = failure_of(as_prompt_too_long(refused(status, message), estimate, 200_000))
 
     assert failure.kind is FailureKind.PROMPT_TOO_LONG
     heard = failure.as_error(ADA)
@@ -150,7 +150,7 @@ def test_a_prompt_that_is_too_long_has_its_own_kind(status: int, message: str, e
 
 
 def test_a_500_for_a_shorter_prompt_stays_one() -> None:
-    assert named_if_too_long(refused(500, "Internal"), 210_000, 200_000).kind is FailureKind.SERVER_ERROR
+    assert as_prompt_too_long(refused(500, "Internal"), 210_000, 200_000).kind is FailureKind.SERVER_ERROR
 
 
 def test_the_operator_reads_the_reason_and_the_project() -> None:

@@ -25,7 +25,7 @@ from gateway.models import RequestLog
 from gateway.relay import web_searches
 from gateway.relay.error_messages import WITHOUT_SEARCH
 from gateway.translation.web_search.answer import CANNOT_SEARCH, NOTHING_ALLOWED, NOTHING_FOUND
-from gateway.translation.web_search.notes import PREFIX
+from gateway.translation.web_search.encrypted_content import PREFIX
 from gateway.translation.web_search.sources import MAX_SOURCES
 from proxy_site.emulator import models
 from proxy_site.emulator.delivery.behaviour import (

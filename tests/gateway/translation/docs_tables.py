@@ -18,10 +18,10 @@ from gateway.routing import upstream_model
 from gateway.translation.request import thinking, tools
 from gateway.translation.response.stop_reason import STOP_REASONS
 from gateway.translation.schemas.keywords import HINTED_KEYWORDS
-from tests.gateway.translation import test_signatures
+from tests.gateway.translation import test_signature_families
 from tests.gateway.translation.request import test_content_blocks, test_thinking
 from tests.gateway.translation.response import test_errors, test_stream
-from tests.gateway.translation.schemas import test_json_schema
+from tests.gateway.translation.schemas import test_tool_schemas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,7 +63,7 @@ def blocks() -> str:
 
 
 def schemas() -> str:
-    rows = ((name, code(schema), code(converted)) for name, schema, converted in test_json_schema.ROWS)
+    rows = ((name, code(schema), code(converted)) for name, schema, converted in test_tool_schemas.ROWS)
     return table(("rule", "JSON Schema", "what Google gets"), rows)
 
 
@@ -94,7 +94,7 @@ def thinking_configs() -> str:
 
 
 def signatures() -> str:
-    rows = ((name, code(blocks), code(parts)) for name, _, blocks, parts in test_signatures.ROWS)
+    rows = ((name, code(blocks), code(parts)) for name, _, blocks, parts in test_signature_families.ROWS)
     return table(("case", "assistant blocks", "parts"), rows)
 
 

@@ -11,7 +11,7 @@ from benchmarks.claude_code_request import claude_code_request
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request.request import TranslationOptions, translate_request
-from gateway.translation.signatures import SignatureCache
+from gateway.translation.signature_families import SignatureCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from gateway.ledger.record import tokens_of
+from gateway.ledger.rows_and_sums import entry_of
 from gateway.ledger.search import attempts_of
-from gateway.ledger.tables import entry_of
 from gateway.ledger.usage import sessions, totals
 from gateway.models import RequestLog, ServerInstance
 from proxy_site.demo.history import REQUESTS, Day

@@ -15,7 +15,7 @@ from benchmarks.claude_code_request import claude_code_request
 from gateway.dialects.anthropic.messages import parse_count_tokens_request, parse_messages_request
 from gateway.errors import InvalidRequest
 from gateway.translation.request.request import TranslationOptions, translate_request
-from gateway.translation.signatures import SignatureCache
+from gateway.translation.signature_families import SignatureCache
 from gateway.translation.tokens.token_estimate import estimate_input_tokens
 from tests.builders import a_body, a_model, a_text, a_thinking, a_tool, a_tool_result, a_tool_use, an_image
 from tests.gateway.dialects.anthropic.sdk_types import places

@@ -9,7 +9,7 @@ import pytest
 from gateway.dialects.anthropic.messages import parse_count_tokens_request, parse_messages_request
 from gateway.errors import InvalidRequest
 from gateway.translation.request.request import TranslationOptions, translate_request
-from gateway.translation.signatures import SignatureCache
+from gateway.translation.signature_families import SignatureCache
 from tests.builders import (
     a_body,
     a_model,

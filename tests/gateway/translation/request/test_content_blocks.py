@@ -11,8 +11,8 @@ import pytest
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.translation.request.content_blocks import block_to_parts
 from gateway.translation.request.request import TranslationOptions, translate_request
-from gateway.translation.signatures import SignatureCache
-from gateway.translation.web_search.notes import sealed
+from gateway.translation.signature_families import SignatureCache
+from gateway.translation.web_search.encrypted_content import sealed
 from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import (
     CLAUDE,

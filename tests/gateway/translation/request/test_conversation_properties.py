@@ -13,7 +13,7 @@ from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.errors import InvalidRequest
 from gateway.translation.request.history import as_turns, pair_tools
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
-from gateway.translation.signatures import SignatureCache
+from gateway.translation.signature_families import SignatureCache
 from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import a_model, a_text, a_tool_result, a_tool_use
 from tests.gateway.translation.request.conversation_examples import Conversation, conversations

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import InvalidRequest
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
-from gateway.translation.signatures import SignatureCache
+from gateway.translation.signature_families import SignatureCache
 from tests.builders import (
     CLAUDE,
     CLAUDE_THINKING,

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.translation.request import tools as tools_module
 from gateway.translation.request.tools import MODES, loaded_tools, translate_tools
-from gateway.translation.schemas.json_schema import MOST_NODES_IN_ALL, PLACEHOLDER
 from gateway.translation.schemas.reading import NodeBudget
+from gateway.translation.schemas.tool_schemas import MOST_NODES_IN_ALL, PLACEHOLDER
 from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import (
     CLAUDE,

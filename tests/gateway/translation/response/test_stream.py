@@ -16,7 +16,7 @@ from gateway.translation.response.stream import (
     BrokenAnswer,
     EmptyAnswer,
 )
-from gateway.translation.signatures import SignatureCache
+from gateway.translation.signature_families import SignatureCache
 from tests.builders import (
     CLAUDE_THINKING,
     GEMINI_3,

@@ -9,8 +9,8 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from gateway.translation.schemas.json_schema import parameters_schema
 from gateway.translation.schemas.references import References, name_of
+from gateway.translation.schemas.tool_schemas import parameters_schema
 
 DOCUMENT: dict[str, Any] = {
     "$id": "https://example.test/base/schema.json",

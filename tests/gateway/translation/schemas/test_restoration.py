@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.translation.schemas.json_schema import PLACEHOLDER, parameters_schema
 from gateway.translation.schemas.restoration import MAX_TEXT_DEPTH
+from gateway.translation.schemas.tool_schemas import PLACEHOLDER, parameters_schema
 
 ANYTHING: dict[str, Any] = {"description": "Any JSON value"}
 LINE_OR_NAME = {

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from gateway.translation.request.structured_output import AnswerSchema
 from gateway.translation.response.message import MessageCollector
-from gateway.translation.schemas.json_schema import MAX_NODES, parameters_schema, response_schema
 from gateway.translation.schemas.restoration import Restoration
+from gateway.translation.schemas.tool_schemas import MAX_NODES, parameters_schema, response_schema
 from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import CLAUDE, GEMINI_3, GPT, a_chunk, a_stream, a_tool, events_of, translated
 from tests.gateway.translation.schemas.schema_examples import (

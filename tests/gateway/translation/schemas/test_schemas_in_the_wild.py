@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from benchmarks.claude_code_request import claude_code_request
-from gateway.translation.schemas.json_schema import parameters_schema
+from gateway.translation.schemas.tool_schemas import parameters_schema
 from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import CLAUDE, GEMINI_3, a_chunk, a_stream, a_tool, events_of, translated
 from tests.gateway.translation.schemas.test_schema_properties import an_envelope, as_json, input_of

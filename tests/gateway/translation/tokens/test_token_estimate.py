@@ -14,7 +14,7 @@ from gateway.errors import InvalidRequest
 from gateway.translation.tokens.media_tokens import image_tokens, pdf_tokens
 from gateway.translation.tokens.text_tokens import SAMPLE_CHARACTERS, text_tokens
 from gateway.translation.tokens.token_estimate import Gathered, estimate_input_tokens
-from gateway.translation.web_search.notes import sealed
+from gateway.translation.web_search.encrypted_content import sealed
 from tests.builders import (
     PNG,
     a_messages_request,

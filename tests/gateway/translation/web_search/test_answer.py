@@ -21,7 +21,7 @@ from gateway.translation.web_search.answer import (
     without_search,
     words_beside,
 )
-from gateway.translation.web_search.asked import asked_search
+from gateway.translation.web_search.requested_search import asked_search
 from gateway.translation.web_search.sources import Source
 from tests.builders import (
     PNG,

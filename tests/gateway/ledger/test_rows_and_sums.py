@@ -7,8 +7,8 @@ import pytest
 from accounts.values.sanitize import UNSAFE
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError, UpstreamFailed
-from gateway.ledger import instances, tables
-from gateway.ledger.tables import VALUES_A_STATEMENT, RequestRow, entry_of, store
+from gateway.ledger import instances, rows_and_sums
+from gateway.ledger.rows_and_sums import VALUES_A_STATEMENT, RequestRow, entry_of, store
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
 from gateway.relay.context import RequestContext
 from gateway.translation.response.usage import LARGEST_COUNT, Tokens, TokenUsage
@@ -311,7 +311,7 @@ def test_many_records_in_one_store(number: int) -> None:
 
 def test_batches_of_all_sizes_need_few_statements(monkeypatch: pytest.MonkeyPatch) -> None:
     statements: set[str] = set()
-    monkeypatch.setattr(tables, "_execute", lambda sql, _: statements.add(sql))
+    monkeypatch.setattr(rows_and_sums, "_execute", lambda sql, _: statements.add(sql))
     records = [a_record(attempts=[a_refused_attempt(), an_attempt()]) for _ in range(300)]
 
     for number in range(1, 301, 3):
@@ -322,7 +322,7 @@ def test_batches_of_all_sizes_need_few_statements(monkeypatch: pytest.MonkeyPatc
 
 def test_a_batch_costs_a_statement_for_each_table(monkeypatch: pytest.MonkeyPatch) -> None:
     statements: list[str] = []
-    monkeypatch.setattr(tables, "_execute", lambda sql, _: statements.append(sql.split(" ")[2]))
+    monkeypatch.setattr(rows_and_sums, "_execute", lambda sql, _: statements.append(sql.split(" ")[2]))
     moments = [(MORNING + timedelta(seconds=number)).timestamp() for number in range(128)]
 
     keep(*[a_record(started_at=at) for at in moments])

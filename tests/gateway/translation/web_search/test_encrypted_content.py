@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.translation.web_search.notes import LONGEST_VALUE, PREFIX, sealed, unsealed
+from gateway.translation.web_search.encrypted_content import LONGEST_VALUE, PREFIX, sealed, unsealed
 
 OF_ANTHROPIC = "EqgfCioIARgBIiQ3YTAwMjY1Mi1mZjM5LTQ1NGUtODgxNC1kNjNjNTk1ZWI3Y2IaDHTBC0ZJ"
 

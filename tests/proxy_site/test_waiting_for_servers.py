@@ -17,7 +17,7 @@ from accounts.models import Revision
 from gateway.ledger import instances
 from gateway.models import ServerInstance
 from proxy_site.data_dir import sole_server
-from proxy_site.following import NOT_YET, PATIENCE_SECONDS, wait_for_servers
+from proxy_site.waiting_for_servers import NOT_YET, PATIENCE_SECONDS, wait_for_servers
 from tests.gateway.conftest import a_body
 from tests.live_gateway import PROJECT, accounts_file, clean_environment, free_port, manage
 from tests.test_first_run import Server

@@ -1,4 +1,6 @@
-"""Thought signatures: which model family issued them, and where they are kept.
+"""Thought signatures: which model family issued them, and the interface of their store.
+
+response/stream.py keeps them; request/turns.py (Gemini) and request/thinking.py (Claude) put them back.
 
 A model requires its own signatures back and refuses those of another family. So each signature is sent to the
 client with its family as a prefix (``claude#...``), and the prefix identifies it when it comes back: no cache

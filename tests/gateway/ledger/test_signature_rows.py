@@ -9,8 +9,8 @@ import pytest
 from cryptography.fernet import Fernet
 from django.utils import timezone
 
-from gateway.ledger import signatures
-from gateway.ledger.signatures import KEPT, STEP_ROWS, find, newest, prune_step, store
+from gateway.ledger import signature_rows
+from gateway.ledger.signature_rows import KEPT, STEP_ROWS, find, newest, prune_step, store
 from gateway.models import CallSignature
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_a_signature_that_no_key_opens_counts_as_lost(settings: Settings) -> Non
 
 
 def test_a_batch_is_larger_than_one_statement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signatures, "STEP_ROWS", 10)
+    monkeypatch.setattr(signature_rows, "STEP_ROWS", 10)
 
     store({f"toolu_{number}": "gemini#c2lnbmVk" for number in range(25)})
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
-from gateway.translation.signatures import SignatureCache, key_of_text, signature_for
+from gateway.translation.signature_families import SignatureCache, key_of_text, signature_for
 from tests.builders import (
     CLAUDE,
     CLAUDE_THINKING,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import InvalidRequest
-from gateway.translation.web_search.asked import LONGEST_CONVERSATION, Search, asked_search
-from gateway.translation.web_search.notes import sealed
+from gateway.translation.web_search.encrypted_content import sealed
 from gateway.translation.web_search.request import translate_search
+from gateway.translation.web_search.requested_search import LONGEST_CONVERSATION, Search, asked_search
 from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import (
     a_messages_request,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.translation.schemas.declarations import Declarer, Schema
-from gateway.translation.schemas.dialects import with_null_types
+from gateway.translation.schemas.older_drafts import with_null_types
 from gateway.translation.schemas.reading import Expansion, NodeBudget, Reader, SchemaTooLarge
 from gateway.translation.schemas.references import References
 from gateway.translation.schemas.schema_size import objects_in

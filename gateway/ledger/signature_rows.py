@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.credentials.encryption import CredentialsUnreadable, seal, unseal
 from gateway.models import CallSignature
-from gateway.translation.signatures import tag
+from gateway.translation.signature_families import tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from gateway.translation.schemas.declarations import PLACEHOLDER_DESCRIPTION
-from gateway.translation.schemas.json_schema import PLACEHOLDER, parameters_schema, response_schema
 from gateway.translation.schemas.reading import MAX_DEPTH
 from gateway.translation.schemas.restoration import Restoration
+from gateway.translation.schemas.tool_schemas import PLACEHOLDER, parameters_schema, response_schema
 
 POINT = {"type": "object", "properties": {"x": {"type": "number"}}}
 POINT_CONVERTED = {"type": "OBJECT", "properties": {"x": {"type": "NUMBER"}}}

@@ -1,4 +1,4 @@
-"""The usable accounts, and a snapshot of their state for one model. Pure."""
+"""The usable accounts, and a view of their state for one model. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def without(accounts: list[PooledAccount], excluded: Collection[int]) -> list[Po
 
 
 @dataclass(slots=True)
-class Snapshot:
+class PoolView:
     """The accounts that have the model at one time. Each is in one of `free`, `busy` and `limited`."""
 
     now: float
@@ -55,11 +55,11 @@ class Snapshot:
     """Those of `limited` that one request may try now, if no other account can answer."""
 
     @property
-    def ready(self) -> list[PooledAccount]:
+    def not_limited(self) -> list[PooledAccount]:
         return self.free + self.busy
 
     @property
-    def usable(self) -> list[PooledAccount]:
+    def leasable(self) -> list[PooledAccount]:
         """The accounts that a request could lease now."""
         return self.free + self.probes if self.backoff is None else []
 
@@ -72,10 +72,10 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Unavailable:
+class NoAccount:
     """Why a request gets no account, for the error message."""
 
-    snapshot: Snapshot
+    view: PoolView
     """Taken when the decision was made."""
     waiting: int
     """Requests in the queue, for any model."""
