@@ -55,7 +55,7 @@ def solving_actions(account: Account) -> list[Action]:
         return [Action("Set a project", page), Action("Check again", act_url, "verify")]
     if account.state != Account.State.OK:
         link = account.state_link
-        is_web_page = link.startswith("https://")
+        is_web_page = link.startswith(("https://", "http://"))  # the second one of the demo
         google = [Action("Open Google's page", link, is_elsewhere=True)] if is_web_page else []
         return [*google, Action("Check again", act_url, "verify")]
     if account.terms_accepted_at is None:
