@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from django import template
@@ -9,7 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from dashboard import formats
-from dashboard.requests.outcomes import outcome_of
+from dashboard.requests.outcomes import WORDS, outcome_of
 from gateway.ledger.record import tokens_of
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ def all_input(row: Tokens) -> int:
 @register.filter
 def outcome(row: RequestLog) -> Outcome:
     return outcome_of(row, timezone.now())
+
+
+@register.simple_tag
+def outcome_words() -> str:
+    """The words of outcomes as JSON, for rows that are drawn by static/dashboard/rows.js."""
+    return json.dumps(WORDS)
 
 
 @register.filter

@@ -5,7 +5,8 @@
 //     data-live-max="50"                    rows shown; those still open come on top of that
 //     data-live-only="open"                 of rows in this state only
 //     data-live-open-first                  those still open on top, the oldest first
-//   <template data-live-row>              one row, of which each clone is filled:
+//   <template data-live-row               one row, of which each clone is filled:
+//     data-words={"rate_limit_error":"limit"}>  words that stand beside the status
 //     data-cell="account"                   a column, or a name of CELLS; "–" when it is empty
 //     data-format="count"                   by this function of formats.js; a <time data-form> by times.js
 //     data-when="open failed"               shown in these states only: open, good, hung, failed
@@ -25,7 +26,7 @@ const CELLS = {
   model: (row) => row.upstream_model || row.client_model,
   models: (row) => [...new Set([row.client_model, row.upstream_model].filter(Boolean))].join(" → "),
   tries: (row) => (row.attempts > 1 ? `${row.attempts} tries` : " "),
-  result: (row) => ({ open: "open", hung_up: "hung up" })[row.outcome] ?? row.status ?? row.outcome,
+  result: (row) => [row.status, words[row.outcome]].filter(Boolean).join(" ") || row.outcome,
   in: (row) => row.input_tokens || null,
   out: (row) => row.output_tokens || null,
   note: (row) => (row.detail ? `${row.attempts > 1 ? "· " : ""}${row.detail}` : " "),
@@ -34,7 +35,7 @@ const CELLS = {
 };
 const LATE_SECONDS = 60;
 const drawn = new Map();
-let place, list, template, max, known = new Map(), isHeldByHand = false, isHovered = false;
+let place, list, template, words = {}, max, known = new Map(), isHeldByHand = false, isHovered = false;
 
 const ageOf = (row) => Math.max(0, times.now() - row.started_at);
 const isLate = (row) => row.outcome === "open" && row.first_event_seconds == null && ageOf(row) > LATE_SECONDS;
@@ -151,6 +152,7 @@ function follow() {
   if (place && found === place) return;
   place = found;
   template = document.querySelector("template[data-live-row]");
+  words = JSON.parse(template?.dataset.words || "{}");
   list = place && template && (place.tBodies?.[0] ?? place);
   known = new Map();
   drawn.clear();
