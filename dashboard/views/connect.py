@@ -20,6 +20,7 @@ from gateway.api.serve import serve
 from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import GatewayError
 from gateway.models import RequestLog
+from gateway.routing import resolution
 from gateway.service import running_gateway
 from gateway.telemetry.request_ids import current_request_id
 
@@ -43,7 +44,7 @@ _under_way: WeakSet[EventStream] = WeakSet()
 
 @operator_page
 def connect(request: HttpRequest) -> HttpResponse:
-    offered = sorted(_offered())
+    offered = resolution.visible(_offered())
     form = request.GET.get("for", "bash")
     form = form if form in connecting.FORMS else "bash"
     preset = request.GET.get("models", "claude")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 SPAN = timedelta(days=7)
+DONE = {"pin": "Pinned", "unpin": "Unpinned", "hide": "Hid", "show": "Showed", "unmap": "Unmapped"}
 
 
 class RouteForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -55,6 +56,7 @@ def models(request: HttpRequest) -> HttpResponse:
             header_mode=live("GEMINI_HEADER_MODE"),
         ),
         "offered": sorted(offered),
+        "has_fallback": live("FALLBACK"),
         "form": form,
     }
     return render_page(request, "models.html", context, status=400 if form.errors else 200)
@@ -77,6 +79,9 @@ def _changed(request: HttpRequest) -> RouteForm:
             _store(request, form.save(commit=False), f"Mapped {name} to {target}")
         return form
     form = RouteForm()
+    if act not in DONE:
+        messages.error(request, "That is nothing this page can do.")
+        return form
     if act in {"pin", "unpin"}:
         route.pinned = act == "pin"
     elif act in {"hide", "show"}:
@@ -88,7 +93,7 @@ def _changed(request: HttpRequest) -> RouteForm:
     except ValidationError as error:
         messages.error(request, f"{name[:100]}: {' '.join(error.messages)}")
     else:
-        _store(request, route, f"{act.capitalize()}: {name}")
+        _store(request, route, f"{DONE[act]} {name}")
     return form
 
 

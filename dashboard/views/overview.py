@@ -122,9 +122,11 @@ def _least_first(accounts: list[AccountPools]) -> list[tuple[Account, QuotaPool]
 def _volume(span: timedelta) -> Mapping[str, Any]:
     total = usage.over(span, "totals", usage.totals)
     all_input = total.tokens.all_input
+    failed = total.failed + total.interrupted
     return {
         "total": total,
-        "failed_share": total.failed / total.requests if total.requests else None,
+        "failed": failed,
+        "failed_share": failed / total.requests if total.requests else None,
         "cached_share": total.cache_read_tokens / all_input if all_input else None,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 MOST_WITH_ONE_ID = 20
 MOST_LINES = 100
+WRITTEN_AFTER_SECONDS = 0.7
 NOT_FOUND = "The ledger has no such request"
 NOT_FOUND_ADVICE = (
     "Only requests for messages are in it, from clients with a valid key, and only for as long as "
@@ -70,11 +72,18 @@ class Line(NamedTuple):
     text: str
 
 
+def _rows(request_id: str) -> list[RequestLog]:
+    return search.page(search.Search(request_id=request_id), limit=MOST_WITH_ONE_ID + 1)
+
+
 @operator_page
 def request(request: HttpRequest, request_id: str) -> HttpResponse:
     """All requests with this id: ids chosen by a client need not be unique, and a safety check has the id of
     the request whose answer it checks."""
-    rows = search.page(search.Search(request_id=request_id), limit=MOST_WITH_ONE_ID + 1)
+    rows = _rows(request_id)
+    if not rows:
+        time.sleep(WRITTEN_AFTER_SECONDS)  # its row may have been shown live before it was written
+        rows = _rows(request_id)
     if not rows:
         return render_page(
             request, "error.html", {"heading": NOT_FOUND, "advice": NOT_FOUND_ADVICE}, status=404

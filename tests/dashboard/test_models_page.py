@@ -87,6 +87,11 @@ def test_fallbacks_in_a_cycle_are_refused_beside_the_form(operator: Client) -> N
     assert "These fallbacks form a cycle" in act(operator, "a", "map", fallback="b")
 
 
+def test_an_unknown_act_changes_nothing(operator: Client) -> None:
+    assert "nothing this page can do" in act(operator, "opus", "<b>")
+    assert not ModelRoute.objects.exists()
+
+
 def test_a_hostile_name_stays_text(operator: Client) -> None:
     page = act(operator, '"><script>alert(1)</script>', "pin")
     assert "<script>alert" not in page

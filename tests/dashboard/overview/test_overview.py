@@ -40,7 +40,7 @@ def test_queries_do_not_grow_with_accounts(
 def test_the_first_line_tells_how_it_stands(operator: Client) -> None:
     add_accounts(3)
     page = operator.get("/").content.decode()
-    assert "Claude: 2 of 3 accounts." in page
+    assert "Claude: 2 of 3 accounts ready." in page
     assert "◐ Claude ◐ Gemini" in page
 
 
