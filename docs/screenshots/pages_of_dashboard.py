@@ -1,6 +1,6 @@
 """Makes the pictures of the dashboard in docs/images: the demo in Chromium, in both themes and on a phone.
 
-uv run --group dev python -m docs.screenshots.dashboard
+uv run --group dev python -m docs.screenshots.pages_of_dashboard
 """
 
 from __future__ import annotations
