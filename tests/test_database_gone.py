@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from proxy_site.version import version
 from tests.gateway.conftest import a_body
 from tests.live_gateway import LiveGateway
 
@@ -57,7 +58,7 @@ def test_a_removed_or_replaced_sqlite_file_is_reported_everywhere(
         body = wait_for_status(gateway, "degraded")
         page = httpx.get(f"{gateway.url}/admin/login/")
         numbers = httpx.get(f"{gateway.url}/account-limits", auth=BASIC)
-        style = httpx.get(f"{gateway.url}/static/accounts/admin.css")
+        style = httpx.get(f"{gateway.url}/static/{version()}/accounts/admin.css")
         answer = httpx.post(f"{gateway.url}/v1/messages", json=a_body(), timeout=30)
         made_anew = act is remove and file.exists()
         file.unlink(missing_ok=True)
