@@ -219,7 +219,7 @@ class Hub:
                 self._snapshot_is_due.set()
 
     async def _make_snapshots(self, due: set[LiveSocket]) -> None:
-        """One read for all sockets with the same filters. Raises DatabaseDown."""
+        """Read the rows once for all sockets with the same filters. Raises DatabaseDown."""
         by_search: dict[Search, list[LiveSocket]] = {}
         for socket in due & self.sockets:
             by_search.setdefault(Search(**socket.outbox.watch.filter), []).append(socket)

@@ -52,7 +52,7 @@ class Used(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One of all, failed and open. `count` is None where it is unknown."""
+    """A link above the list that shows all, failed or open requests. `count` is None where it is unknown."""
 
     name: str
     count: int | None

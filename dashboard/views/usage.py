@@ -28,7 +28,7 @@ BY = (*usage.DIMENSIONS, "session")
 DEFAULT_BY = "client"
 ROWS_SHOWN = 200
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a text begins that spreadsheets run as a formula."""
+"""First characters of texts that spreadsheet programs run as formulas (owasp.org, CSV Injection)."""
 COLUMNS = ("name", "requests", "failed", "hung_up", "input_tokens", "cached_tokens", "output_tokens")
 
 

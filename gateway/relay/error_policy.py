@@ -183,7 +183,7 @@ class Failure:
 
 
 FAILURES = (UpstreamError, TransportFailed, EmptyAnswer, MalformedStream, *AccountErrors)
-"""The exceptions that `failure_of` accepts."""
+"""Exceptions of a failed call, which `failure_of` classifies."""
 
 
 def failure_of(error: Exception) -> Failure:

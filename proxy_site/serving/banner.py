@@ -33,7 +33,7 @@ def banner(host: str, port: int) -> str:
         f"    export ANTHROPIC_BASE_URL={url}",
         f"    export ANTHROPIC_AUTH_TOKEN={token}",
         "",
-        f"  Accounts and settings   {url}/admin/",
+        f"  Dashboard               {url}/",
         *_set_up_lines(host, port),
         *network_lines(host, port),
         f"  Data                    {settings.DATA_DIR}",
