@@ -118,7 +118,7 @@ def test_the_banner_shows_addresses_and_folders(first_run: FirstRun) -> None:
         f"Antigravity Claude Proxy {version()} is listening on {first_run.url}\n",
         f"export ANTHROPIC_BASE_URL={first_run.url}",
         "export ANTHROPIC_AUTH_TOKEN=anything",
-        f"{first_run.url}/admin/",
+        f"{first_run.url}/",
         str(first_run.data_dir),
         "There is no account yet. Add one:",
     ):
