@@ -10,7 +10,10 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 from django.db import OperationalError
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gateway.telemetry import log_format
 from gateway.telemetry.log_format import (
     HIDDEN,
     JsonFormatter,
@@ -192,6 +195,32 @@ NAMED_SECRETS = {
     "password={}": "plain:words",
     "/callback?code={}&state=1": "4%2F0abc",
 }
+
+
+SIGNS = (
+    "ya29.",
+    "1//",
+    "4/",
+    "GOCSPX-",
+    "AIza",
+    "sk-",
+    "gAAAA",
+    "/set-up/",
+    "bearer",
+    "basic",
+    "refresh_token=",
+)
+SIGNS += ("access_token=", "client_secret=", "password=", "code=")
+PIECES = st.sampled_from([*SIGNS, "AAAAbbbb0000xxxxYYYY9999"]) | st.text(max_size=30)
+
+
+@given(
+    st.lists(PIECES.flatmap(lambda piece: st.sampled_from([piece, piece.swapcase(), f"{piece} "]))).map(
+        "".join
+    )
+)
+def test_each_text_with_a_secret_is_searched(text: str) -> None:
+    assert redacted(text) == log_format.SECRETS.sub(HIDDEN, text)
 
 
 @pytest.mark.parametrize("name", SECRETS)
