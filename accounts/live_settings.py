@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.core.signals import setting_changed
 
 from accounts.models import LiveSetting, Revision
 
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _values: dict[str, Any] = {}
 """The operator's values, parsed and checked; empty until `reload` has run."""
+_known: dict[str, Any] = {}
+"""What `live` has returned since the last change, by name."""
 warnings: dict[str, Callable[[Any], str]] = {}
 """By name of a setting: a function that returns a warning about a value, empty when the value works. The code
 that uses the setting registers it."""
@@ -51,7 +54,20 @@ class Current:
 
 def live(name: str) -> Any:
     """The current value of a setting, in the unit of its name. From memory: cheap enough for each request."""
-    return _values[name] if name in _values else settings.LIVE_SETTINGS[name].start_value
+    known = _known
+    if name not in known:
+        known[name] = _values[name] if name in _values else settings.LIVE_SETTINGS[name].start_value
+    return known[name]
+
+
+def forget_known(**_: object) -> None:
+    """Let `live` look again after a change."""
+    # A new dict: another thread may just add an old value to the one before.
+    global _known
+    _known = {}
+
+
+setting_changed.connect(forget_known)
 
 
 def fix(name: str, text: str) -> None:
@@ -59,6 +75,7 @@ def fix(name: str, text: str) -> None:
     spec = settings.LIVE_SETTINGS[name]
     settings.LIVE_SETTINGS[name] = replace(spec, start_value=spec.read(text), is_fixed=True)
     _values.pop(name, None)
+    forget_known()
 
 
 def reload() -> None:
@@ -75,6 +92,7 @@ def reload() -> None:
     # In one step: requests read from another thread.
     global _values
     _values = read
+    forget_known()
 
 
 def stored() -> dict[str, Any]:

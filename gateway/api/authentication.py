@@ -59,13 +59,13 @@ def authenticate(request: HttpRequest) -> Client:
 
 
 def _authenticated(request: HttpRequest) -> Client:
-    if settings.AUTH_TOKEN:
+    if auth_token := settings.AUTH_TOKEN:
         keys = list(client_keys(request))
         if not keys:
             raise AuthenticationFailed(
                 "No API key was sent. Set ANTHROPIC_AUTH_TOKEN to the gateway's AUTH_TOKEN."
             )
-        if not any(constant_time_compare(key, settings.AUTH_TOKEN) for key in keys):
+        if not any(constant_time_compare(key, auth_token) for key in keys):
             raise AuthenticationFailed("The API key is not the gateway's AUTH_TOKEN.")
         return WITH_AUTH_TOKEN
     if is_from_a_web_page(request):

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db
 def forgotten_afterwards() -> Iterator[None]:
     yield
     live_settings._values = {}
+    live_settings.forget_known()
 
 
 def current(name: str) -> live_settings.Current:
