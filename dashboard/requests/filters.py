@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 PARAMETERS = (
     *("q", "account", "model", "client", "class", "session", "request_id", "status"),
-    *("errors", "open", "since", "until"),
+    *("slower", "errors", "open", "since", "until"),
 )
 LONGEST_TEXT = 254
-LIVE = {"open", "account", "model", "client", "class", "session", "request_id", "status", "errors"}
+LIVE = {"open", "account", "model", "client", "class", "session", "request_id", "status", "errors", "slower"}
 """Those that a page which follows what happens can have."""
 WITHOUT_CONTROL = {"class", "session", "request_id", "until"}
 CHIPS = {"errors", "open"}

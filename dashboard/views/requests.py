@@ -37,6 +37,8 @@ NAMES_KEY = "dashboard:names-of-requests"
 MENUS = ("account", "model", "client")
 STATUSES = ("200", "400", "404", "408", "413", "429", "499", "500", "502", "503", "504", "529")
 SPANS = ("1h", "24h", "7d", "30d")
+SLOWER = {"2s": "2 s", "5s": "5 s", "10s": "10 s", "30s": "30 s", "1m": "1 min"}
+"""As an address has it, and as people read it."""
 HAS_ENDED = Q(duration_seconds__isnull=False) | Q(problem__isnull=False)
 
 
@@ -89,6 +91,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         "menus": [(name, _menu(name, used), filters.given.get(name, "")) for name in MENUS],
         "statuses": STATUSES,
         "spans": SPANS,
+        "slower": SLOWER,
         "live_max": PAGE if filters.is_live and not problem else 0,
         "live_filter": json.dumps(filters.as_live),
     }

@@ -26,11 +26,17 @@ LATE_BY = timedelta(minutes=3)
 """Rows may be written this long after they began, when the database was locked."""
 
 
-class HasProblem(Protocol):
-    """A row of the ledger, or one like it."""
+class LikeRow(Protocol):
+    """A row of the ledger, or one like it: with these columns and those that are compared."""
 
     @property
     def problem(self) -> str | None: ...
+
+    @property
+    def first_event_seconds(self) -> float | None: ...
+
+    @property
+    def duration_seconds(self) -> float | None: ...
 
 
 class NothingLikeIt(Exception):
@@ -51,6 +57,9 @@ class Search:
     status: int | None = None
     errors: bool = False
     """Only failed and interrupted requests. A client that closed the connection is no error."""
+    slower: float | None = None
+    """Only those whose first event came after so many seconds or more, or that ended without one after so
+    many. One that still waits for its first event is not among them yet."""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -78,12 +87,14 @@ class Search:
         is_bounded = self.since or self.until or self.session or self.request_id
         return replace(self, since=now - FIRST_SPAN) if self.is_narrow and not is_bounded else self
 
-    def matches(self, row: HasProblem) -> bool:
+    def matches(self, row: LikeRow) -> bool:
         """Return True when the row passes the same filters as in `rows`, apart from the times. It has the
         columns of RequestLog."""
         has_error = row.problem not in {None, HUNG_UP}
-        return (has_error or not self.errors) and all(
-            getattr(row, column) == value for column, value in self._equal.items()
+        return (
+            (has_error or not self.errors)
+            and (self.slower is None or _is_slower(row, self.slower))
+            and all(getattr(row, column) == value for column, value in self._equal.items())
         )
 
     def rows(self) -> QuerySet[RequestLog]:
@@ -95,11 +106,21 @@ class Search:
             rows = rows.filter(problem__isnull=False)  # served by a partial index
         if self.errors:
             rows = rows.exclude(problem=HUNG_UP)
+        if self.slower is not None:
+            without_event = Q(first_event_seconds=None, duration_seconds__gte=self.slower)
+            rows = rows.filter(Q(first_event_seconds__gte=self.slower) | without_event)
         if self.since is not None:
             rows = rows.filter(started_at__gte=self.since)
         if self.until is not None:
             rows = rows.filter(started_at__lt=self.until)
         return rows
+
+
+def _is_slower(row: LikeRow, seconds: float) -> bool:
+    """Return True when its client heard nothing for so long, as far as is known."""
+    first, whole = row.first_event_seconds, row.duration_seconds
+    heard = whole if first is None else first
+    return heard is not None and heard >= seconds
 
 
 def page(

@@ -1,4 +1,4 @@
-"""Parsing of points in time: 7d, 36h, 90m, 2026-11-24, 2026-11-24T13:45."""
+"""Parsing of points in time (7d, 36h, 90m, 2026-11-24, 2026-11-24T13:45) and of lengths (10s, 1.5m)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 AGO = re.compile(r"([0-9]{1,6})([smhdw])")
+LENGTH = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([smh]?)")
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class NotATime(ValueError):
-    """A text that is no time; the message lists the accepted forms."""
+    """A text that is no time or no length; the message lists the accepted forms."""
 
 
 def parse_time(text: str, now: datetime) -> datetime:
@@ -35,3 +36,11 @@ def parse_time(text: str, now: datetime) -> datetime:
             f"{text[:50]!r} is no point in time: write 30m, 24h, 7d, today, 2026-11-24 or 2026-11-24T13:45."
         )
     return at
+
+
+def parse_seconds(text: str) -> float:
+    """Return the length of time in seconds; a number without a unit is one of seconds. Raises NotATime."""
+    length = LENGTH.fullmatch(text.strip())
+    if length is None:
+        raise NotATime(f"{text[:50]!r} is no length of time: write 10, 10s, 1.5m or 1h.")
+    return timedelta(**{UNITS[length[2] or "s"]: float(length[1])}).total_seconds()

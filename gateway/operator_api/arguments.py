@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from django.utils import timezone
 
 from gateway.errors import InvalidRequest
 from gateway.ledger.search import Search
-from gateway.ledger.time_arguments import NotATime, parse_time
+from gateway.ledger.time_arguments import NotATime, parse_seconds, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
+Value = TypeVar("Value")
 TRUE = {"true", "1"}
 
 
@@ -27,6 +28,7 @@ def search_of(given: Mapping[str, str]) -> Search:
         session=given.get("session", ""),
         status=number_of(given, "status", 100, 599),
         errors=given.get("errors", "") in TRUE,
+        slower=seconds_of(given, "slower"),
         since=moment_of(given, "since"),
         until=moment_of(given, "until"),
     )
@@ -38,11 +40,17 @@ def before_of(given: Mapping[str, str]) -> int | None:
 
 
 def moment_of(given: Mapping[str, str], name: str) -> datetime | None:
+    return _time_of(given, name, lambda text: parse_time(text, timezone.localtime()))
+
+
+def seconds_of(given: Mapping[str, str], name: str) -> float | None:
+    return _time_of(given, name, parse_seconds)
+
+
+def _time_of(given: Mapping[str, str], name: str, parse: Callable[[str], Value]) -> Value | None:
     text = given.get(name, "")
-    if not text:
-        return None
     try:
-        return parse_time(text, timezone.localtime())
+        return parse(text) if text else None
     except NotATime as error:
         raise InvalidRequest(f"{name}: {error}") from error
 

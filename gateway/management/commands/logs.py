@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
@@ -24,12 +24,13 @@ from gateway.ledger.search import (
     whole_id,
     with_attempts_as_json,
 )
-from gateway.ledger.time_arguments import NotATime, parse_time
+from gateway.ledger.time_arguments import NotATime, parse_seconds, parse_time
 from gateway.models import MESSAGES, SAFEGUARDS, RequestAttempt, RequestLog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+Value = TypeVar("Value")
 
 POLL_SECONDS = 0.5
 BAR_WIDTH = 24
@@ -71,6 +72,9 @@ class Command(OperatorCommand):
         )
         parser.add_argument("--errors", action="store_true", help="only what failed or was interrupted")
         parser.add_argument("--status", type=int, help="only those with this status; 499: the client hung up")
+        parser.add_argument(
+            "--slower", default="", metavar="TIME", help="only those with the first event after 10s, 1.5m …"
+        )
         parser.add_argument("--account", default="", metavar="NAME")
         parser.add_argument("--model", default="", metavar="NAME", help="the one that answered")
         parser.add_argument("--client", default="", metavar="NAME")
@@ -106,9 +110,7 @@ class Command(OperatorCommand):
             time.sleep(POLL_SECONDS)
             self._print(list(following.ended()), None if json else layout)
 
-    def _search(
-        self, account: str, model: str, client: str, session: str, since: str, until: str, **options: Any
-    ) -> Search:
+    def _search(self, account: str, model: str, client: str, session: str, **options: Any) -> Search:
         try:
             return Search(
                 account=full_name("account", account) if account else "",
@@ -118,8 +120,9 @@ class Command(OperatorCommand):
                 session=session,
                 status=options["status"],
                 errors=options["errors"],
-                since=_moment("--since", since),
-                until=_moment("--until", until),
+                slower=_read("--slower", options["slower"], parse_seconds),
+                since=_read("--since", options["since"], _moment),
+                until=_read("--until", options["until"], _moment),
             )
         except NothingLikeIt as error:
             raise CommandError(str(error)) from error
@@ -152,13 +155,15 @@ class Command(OperatorCommand):
             self.stdout.write(_story(row, attempts_of(row)))
 
 
-def _moment(name: str, text: str) -> datetime | None:
-    if not text:
-        return None
+def _read(name: str, text: str, parse: Callable[[str], Value]) -> Value | None:
     try:
-        return parse_time(text, timezone.localtime())
+        return parse(text) if text else None
     except NotATime as error:
         raise CommandError(f"{name}: {error}") from error
+
+
+def _moment(text: str) -> datetime:
+    return parse_time(text, timezone.localtime())
 
 
 def _layout(rows: list[RequestLog]) -> Layout:

@@ -79,6 +79,9 @@ FILTERS: list[dict[str, Any]] = [
     {"status": "200"},
     {"errors": "1"},
     {"errors": "1", "account": "grace@example.com"},
+    {"slower": "0.5"},
+    {"slower": "1.5s", "errors": "1"},
+    {"slower": "1h"},
     {"since": "250s"},
     {"until": "250s"},
     {"since": "450s", "until": "150s", "errors": "1"},
@@ -188,7 +191,10 @@ def test_a_page_after_a_deleted_row_is_empty(before: str, operator: Client) -> N
     assert rows_of(operator, f"?before={before}") == []
 
 
-@pytest.mark.parametrize("query", ["status=x", "status=99", "since=never", "before=-1", f"until={HOSTILE}"])
+@pytest.mark.parametrize(
+    "query",
+    ["status=x", "status=99", "slower=-1", "slower=fast", "since=never", "before=-1", f"until={HOSTILE}"],
+)
 def test_a_filter_that_is_none_is_said(query: str, operator: Client) -> None:
     keep(a_record())
 
@@ -258,9 +264,9 @@ def test_htmx_gets_an_address_without_empty_fields(operator: Client) -> None:
     [
         ("", {}),
         (
-            "account=a&model=b&client=c&class=d&session=e&status=429&errors=1",
+            "account=a&model=b&client=c&class=d&session=e&status=429&errors=1&slower=1.5m",
             {"account": "a", "model": "b", "client": "c", "request_class": "d", "session": "e"}
-            | {"status": 429, "errors": True},
+            | {"status": 429, "errors": True, "slower": 90.0},
         ),
         ("open=1", {}),
         ("q=a", None),

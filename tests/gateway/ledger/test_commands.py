@@ -426,6 +426,7 @@ def test_a_limit_keeps_the_newest(some_requests: None) -> None:
         (["--client", "lap"], ["req_flash"]),
         (["--session", "session-1"], ["req_two", "req_failed"]),
         (["--session", "session-1", "--errors"], ["req_failed"]),
+        (["--slower", "1h"], []),
         (["--since", "350s", "--until", "150s"], ["req_flash", "req_failed"]),
     ],
 )

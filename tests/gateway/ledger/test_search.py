@@ -155,6 +155,10 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({"errors": True, "status": 200}, set()),
     ({"errors": True, "client": "AUTH_TOKEN"}, set()),
     ({"client": "loopback", "model": "gemini-3-flash", "status": 200}, {"plain"}),
+    ({"slower": 0.5}, {"plain", "grace", "failed", "hung up"}),
+    ({"slower": 0.51}, {"failed"}),
+    ({"slower": 0.5, "errors": True}, {"failed"}),
+    ({"slower": 2.1}, set()),
 ]
 
 
@@ -177,7 +181,7 @@ def test_a_span_is_from_its_beginning_to_before_its_end() -> None:
     assert ids(page(search)) == [records[2].id, records[1].id]
 
 
-@pytest.mark.parametrize("wanted", [{"errors": True}, {"account": "ada@example.com"}, {"status": 502}])
+@pytest.mark.parametrize("wanted", [{"errors": True}, {"account": "ada"}, {"status": 502}, {"slower": 10.0}])
 def test_a_search_with_a_filter_begins_with_seven_days(wanted: dict[str, Any]) -> None:
     assert Search(**wanted).at_first(MORNING) == Search(**wanted, since=MORNING - FIRST_SPAN)
 
@@ -527,6 +531,7 @@ PLANS: list[tuple[dict[str, Any], str]] = [
     ({"errors": True}, "request_with_problem"),
     ({"status": 502}, "request_with_problem"),
     ({"account": "ada@example.com", "since": MORNING}, "request_by_account"),
+    ({"slower": 10.0, "since": MORNING}, "request_newest"),
 ]
 ON_SQLITE = pytest.mark.skipif(connection.vendor != "sqlite", reason="the words are SQLite's")
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from gateway.ledger.time_arguments import NotATime, parse_time
+from gateway.ledger.time_arguments import NotATime, parse_seconds, parse_time
 
 NOW = datetime(2026, 11, 24, 10, 15, 30, 500, tzinfo=UTC)
 
@@ -90,3 +90,30 @@ def test_a_moment_that_utc_does_not_have_is_none(text: str) -> None:
     """A comparison with rows of the database would fail."""
     with pytest.raises(NotATime):
         parse_time(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("10", 10.0),
+        ("0", 0.0),
+        (" 10s ", 10.0),
+        ("0.5", 0.5),
+        ("1.5m", 90.0),
+        ("2h", 7200.0),
+        ("999999h", 3.6e9),
+    ],
+)
+def test_a_text_is_a_length_of_time(text: str, length: float) -> None:
+    assert parse_seconds(text) == pytest.approx(length)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "s", "-1", "+1", "1e3", ".5", "1.", "1d", "10 s", "nan", "inf", "1,5", "٣", "9" * 100_000, "\x00"],
+)
+def test_any_other_text_is_no_length(text: str) -> None:
+    with pytest.raises(NotATime, match="is no length of time: write 10") as raised:
+        parse_seconds(text)
+
+    assert len(str(raised.value)) < 400
