@@ -3,7 +3,8 @@
 //
 //   <body data-version>                   the build that made the page
 //   <p data-live-state role="status">     filled here: live, held, not live since, signed out, a new version;
-//                                         data-state is live, held, lost, signed-out or new-version
+//                                         data-state is live, held, lost, signed-out or new-version; a button beside
+//                                         it says what can be done
 //   <b data-live="in_flight">             a total: in_flight, waiting, rate
 //   <b data-live-badge="requests" hidden> requests in flight, in the menu; shown while there are any
 //   hx-trigger="live:accounts from:body"  also live:quota, live:routes, live:settings: load that part anew
@@ -13,7 +14,7 @@ import * as times from "./times.js";
 const RETRY = [1, 2, 4, 8, 15], HIDDEN_MS = 60_000, SHOWN_AFTER = 3, SILENT_MS = 40_000;
 const wanted = { topics: new Set(), filter: {}, level: "info" };
 const listeners = {};
-let socket, columns = [], failures = 0, lostAt = 0, nextAt = 0, heardAt = 0, retry, hideTimer;
+let socket, button, columns = [], failures = 0, lostAt = 0, nextAt = 0, heardAt = 0, retry, hideTimer;
 let state = "connecting";
 
 // Calls the listener with each message of a kind ("snapshot", "delta"), before it is acknowledged.
@@ -110,7 +111,7 @@ function showTotals(totals) {
 
 const SAID = {
   live: () => ["●", "live"],
-  held: (act) => ["❚❚", "held", "Show", act],
+  held: (act) => ["❚❚", "held", "", act],
   lost: () => ["✕", `Not live since ${times.text(lostAt, "clock")}.`, "Now", retryNow],
   "signed-out": () => ["✕", "Signed out.", "Log in", () => location.reload()],
   "new-version": () => ["!", "A new version runs.", "Reload", () => location.reload()],
@@ -121,14 +122,18 @@ function become(next, act) {
   state = next;
   const place = document.querySelector("[data-live-state]");
   if (!place) return;
-  const [sign, text, label, onClick] = SAID[state](act);
+  const [sign, text, label = "", onclick] = SAID[state](act);
   place.dataset.state = state;
   place.replaceChildren(quiet(sign), ` ${text}`, quiet(""));
-  if (!label) return;
-  const button = document.createElement("button");
-  Object.assign(button, { type: "button", textContent: label });
-  button.addEventListener("click", onClick);
-  place.append(" ", button);
+  button ??= Object.assign(document.createElement("button"), { type: "button", className: "button small" });
+  if (!button.isConnected) place.after(button);
+  button.onclick = onclick;
+  offer(label);
+}
+
+function offer(label) {
+  button.hidden = !label;
+  if (button.textContent !== label) button.textContent = label;
 }
 
 function quiet(text) {
@@ -147,7 +152,7 @@ function sayMore(text) {
 export function sayHeld(fresh, act) {
   if (state !== "live" && state !== "held") return;
   become(act ? "held" : "live", act);
-  sayMore(act && fresh ? `, ${fresh} new` : "");
+  offer(fresh ? `${count(fresh)} new – show` : "");
 }
 
 function tick() {

@@ -9,6 +9,7 @@
 //   <button data-log-wrap>, -clear, -download, -hold
 //   <p data-log-held hidden>              "held since 14:59:50, 31 new lines", with a button of its own inside
 //   <p data-log-skipped hidden>           how many lines came too fast to be shown
+import { count } from "./formats.js";
 import * as live from "./live.js";
 import * as times from "./times.js";
 
@@ -97,7 +98,7 @@ function showHeld() {
   if (held) {
     const text = held.querySelector("[data-text]") ?? held;
     held.hidden = !heldSince;
-    if (heldSince) text.textContent = `held since ${times.text(heldSince, "clock")}, ${waiting.length} new lines`;
+    if (heldSince) text.textContent = `held since ${times.text(heldSince, "clock")}, ${count(waiting.length)} new line${waiting.length === 1 ? "" : "s"}`;
   }
   if (lost && skipped) {
     lost.hidden = false;

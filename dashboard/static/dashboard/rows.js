@@ -16,7 +16,8 @@
 //
 // A row's root gets data-id and data-state, and the class late after a minute without an event. A list that htmx puts in
 // the place of another is followed from then on. Text is put in by textContent alone. The list holds still while the
-// pointer is over it, focus or a selection is in it, or its top is scrolled away; then its rows are kept in memory.
+// pointer is over it, focus or a selection is in it, or its top is scrolled away: no row comes, goes or moves, but those
+// that are shown still say what becomes of them.
 import * as formats from "./formats.js";
 import * as live from "./live.js";
 import * as times from "./times.js";
@@ -44,7 +45,10 @@ const stateOf = (row) => STATES[row.outcome] ?? "failed";
 function note(message) {
   if (!list) return;
   for (const row of message.rows.map(live.asRow)) {
-    if (row.rev >= (known.get(row.id)?.rev ?? 0)) known.set(row.id, row);
+    if (row.rev < (known.get(row.id)?.rev ?? 0)) continue;
+    known.set(row.id, row);
+    const shown = drawn.get(row.id);
+    if (shown) fill(shown.element, shown.row = row);
   }
   drawUnlessHeld();
 }
@@ -69,10 +73,11 @@ function rowsToShow() {
 
 // Holding still
 
+// The server's own rows cannot say what becomes of them, so the first drawing waits for focus and selection only.
 function isHeld() {
   const selection = getSelection();
-  return isHeldByHand || isHovered || list.contains(document.activeElement) || list.getBoundingClientRect().top < 0
-    || (!selection.isCollapsed && list.contains(selection.anchorNode));
+  if (list.contains(document.activeElement) || (!selection.isCollapsed && list.contains(selection.anchorNode))) return true;
+  return drawn.size > 0 && (isHeldByHand || isHovered || list.getBoundingClientRect().top < 0);
 }
 
 function drawUnlessHeld() {
@@ -82,7 +87,8 @@ function drawUnlessHeld() {
     draw(rows);
     live.sayHeld();
   } else {
-    live.sayHeld(rows.filter((row) => !drawn.has(row.id)).length, letGo);
+    const shown = new Set([...list.children].map((child) => child.dataset.id));
+    live.sayHeld(rows.filter((row) => !shown.has(row.id)).length, letGo);
   }
 }
 
@@ -107,8 +113,10 @@ function draw(rows) {
   let next = null;
   for (const row of rows.reverse()) {
     let one = drawn.get(row.id);
-    if (!one) drawn.set(row.id, one = { element: template.content.firstElementChild.cloneNode(true) });
-    if (one.row !== row) fill(one.element, one.row = row);
+    if (!one) {
+      drawn.set(row.id, one = { row, element: template.content.firstElementChild.cloneNode(true) });
+      fill(one.element, row);
+    }
     if (one.element.parentNode !== list || one.element.nextElementSibling !== next) list.insertBefore(one.element, next);
     next = one.element;
   }
@@ -134,15 +142,18 @@ function fillCell(part, value, format) {
     part.dateTime = new Date(value * 1000).toISOString();
     times.show(part);
   } else {
-    part.textContent = format ? formats[format](value) : value == null || value === "" ? "–" : value;
+    put(part, format ? formats[format](value) : value == null || value === "" ? "–" : String(value));
   }
 }
 
+// A selection in a text that stays the same survives.
+function put(part, text) { if (part.textContent !== text) part.textContent = text; }
+
 function tick() {
   for (const { element, row } of drawn.values()) {
-    if (row.outcome !== "open") continue;
+    if (row.outcome !== "open" || !known.has(row.id)) continue;  // held while a snapshot no longer has it
     element.classList.toggle("late", isLate(row));
-    for (const part of element.querySelectorAll('[data-cell="age"]')) part.textContent = CELLS.age(row);
+    for (const part of element.querySelectorAll('[data-cell="age"]')) put(part, CELLS.age(row));
   }
   drawUnlessHeld();
 }

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("chromium")
 
 EXAMPLE = Path(__file__).with_name("example.html")
-STYLE = "[data-log] { height: 10rem; overflow-y: scroll } "
+STYLE = ".title { display: flex; height: 4rem } [data-log] { height: 10rem; overflow-y: scroll }"
 POLICY = "; ".join(
     f"{name} {' '.join(values)}" for name, values in OWN_PAGES.items() if name != "frame-ancestors"
 )
@@ -151,7 +151,7 @@ def test_it_holds_still_and_goes_on(page: Page, watched: LiveGateway) -> None:
     before = shown_ids(page)
     place = page.locator("#below").bounding_box()
     ask(watched, "req-while-held")
-    page.get_by_text("held, 1 new").wait_for()
+    page.get_by_role("button", name="1 new – show").wait_for()
     assert shown_ids(page) == before
     assert page.locator("#below").bounding_box() == place
 
@@ -160,8 +160,8 @@ def test_it_holds_still_and_goes_on(page: Page, watched: LiveGateway) -> None:
     until_state(page, "live")
     page.locator("[data-live-hold]").click()
     ask(watched, "req-held-by-hand")
-    page.get_by_text("held, 1 new").wait_for()
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="1 new – show").wait_for()
+    page.get_by_role("button", name="1 new – show").click()
     row(page, "req-held-by-hand", "good").wait_for()
     until_state(page, "live")
     page.evaluate("document.dispatchEvent(new Event('live:toggle-hold'))")
@@ -171,6 +171,24 @@ def test_it_holds_still_and_goes_on(page: Page, watched: LiveGateway) -> None:
     page.get_by_role("link", name="req-before").focus()
     until_state(page, "held")
     page.locator("#below").click()
+    until_state(page, "live")
+
+
+def test_a_held_row_says_what_became_of_it(
+    page: Page, watched: LiveGateway, shared_emulator: EmulatorServer
+) -> None:
+    ask(watched, "req-above")
+    shared_emulator.state.fault("stall_before_headers", seconds=1.5)
+    asking = threading.Thread(target=ask, args=(watched, "req-ends-while-held"))
+    asking.start()
+    row(page, "req-ends-while-held", "open").wait_for()
+    page.locator("[data-live-hold]").click()
+    before = shown_ids(page)
+    asking.join()
+    row(page, "req-ends-while-held", "good").get_by_text("200", exact=True).wait_for()
+
+    assert shown_ids(page) == before
+    page.locator("[data-live-hold]").click()
     until_state(page, "live")
 
 
@@ -209,7 +227,7 @@ def test_the_log_holds_while_it_is_scrolled(page: Page, watched: LiveGateway) ->
     page.evaluate("document.querySelector('[data-log]').scrollTop = 0")
     ask(watched, "req-unseen")
     page.get_by_text("held since").wait_for()
-    page.get_by_text(", 1 new lines").wait_for()
+    page.get_by_text(", 1 new line").wait_for()
     assert page.locator(".line", has_text="req-unseen").count() == 0
 
     page.get_by_role("button", name="Go on").click()
