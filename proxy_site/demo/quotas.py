@@ -25,6 +25,9 @@ WINDOW_OF_FORECAST = 120 * MINUTE
 """As in accounts/quota/forecast.py."""
 ADA_WITHOUT_GEMINI_SECONDS = 70 * MINUTE
 """How long ago ada's quota for Gemini ran out."""
+WEEK_RESETS_IN = 3 * 24 * 60 * MINUTE + 5 * 60 * MINUTE
+WINDOWS_USED_THIS_WEEK = 3
+"""Before the ones that are open now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ def prepare(server: EmulatorServer) -> None:
     for (email, pool), use in USES.items():
         quota = server.state.quota(email, pool)
         quota.used, quota.reset_at = requests_used(quota, use.left), now + use.resets_in
+        quota.used_before = round(WINDOWS_USED_THIS_WEEK * (1 - use.left_before) * (quota.limit or 0))
+        quota.week_reset_at = now + WEEK_RESETS_IN
     _go_on(server.state.quota(ADA, CLAUDE_POOL), USES[ADA, CLAUDE_POOL], now)
     grace = server.state.account(GRACE)
     grace.project = f"emulator-project-{grace.short_name}"  # she has been used before

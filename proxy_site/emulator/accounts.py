@@ -17,6 +17,9 @@ TIER_NAMES: dict[TierId, str] = {
 
 REQUESTS_PER_WINDOW: dict[TierId, int] = {"free-tier": 500, "g1-pro-tier": 2_000, "g1-ultra-tier": 10_000}
 WINDOW_SECONDS = 5 * 3600.0
+WEEK_SECONDS = 7 * 24 * 3600.0
+WINDOWS_PER_WEEK = 10
+"""A week allows so many times what one window does."""
 
 
 @dataclass
@@ -34,11 +37,17 @@ class Quota:
     """What other programs of the same person use, evenly."""
     counted_elsewhere_until: float = 0.0
     """Until when that is part of ``used``."""
+    used_before: int = 0
+    """In earlier windows of the week."""
+    week_reset_at: float | None = None
 
     def refresh(self, now: float) -> None:
         if self.reset_at is not None and now >= self.reset_at:
             self.counted_elsewhere_until = max(self.counted_elsewhere_until, self.reset_at)
+            self.used_before += self.used
             self.used, self.reset_at = 0, None
+        if self.week_reset_at is not None and now >= self.week_reset_at:
+            self.used_before, self.week_reset_at = 0, None
         if self.used_elsewhere_per_hour and self.limit is not None:
             self._count_elsewhere(now, self.limit)
 
@@ -72,6 +81,17 @@ class Quota:
         """The time when the quota is full again. A window that is not open yet would end one window from
         now."""
         return self.reset_at if self.reset_at is not None else now + self.window_seconds
+
+    def week(self, now: float) -> tuple[float, float]:
+        """The remaining fraction of the week, and the time when it is full again. A week begins with the
+        first look at a quota that has been used; until then its end moves with the clock."""
+        self.refresh(now)
+        used = self.used_before + self.used
+        if self.week_reset_at is None:
+            self.week_reset_at = now + WEEK_SECONDS if used else None
+        allowed = (self.limit or 0) * WINDOWS_PER_WEEK
+        fraction = max(0.0, 1 - used / allowed) if allowed else self.remaining_fraction(now)
+        return fraction, self.week_reset_at or now + WEEK_SECONDS
 
 
 @dataclass

@@ -24,10 +24,6 @@ Json = dict[str, Any]
 
 ONBOARD_USER_RESPONSE = "type.googleapis.com/google.internal.cloud.code.v1internal.OnboardUserResponse"
 
-WEEK_SECONDS = 7 * 24 * 3600.0
-# A week allows so many times what one window does.
-WINDOWS_PER_WEEK = 10
-
 
 # loadCodeAssist and onboardUser
 
@@ -199,10 +195,9 @@ def _group(exchange: Exchange, display_name: str, prefix: str, models: str, pool
 
 
 def _weekly_info(exchange: Exchange, pool: str) -> Json:
-    now = exchange.state.clock.now()
-    spent = 1 - exchange.account.quotas[pool].remaining_fraction(now)
-    fraction = 1 - spent / WINDOWS_PER_WEEK
-    return {"remainingFraction": fraction, "resetTime": as_timestamp(now + WEEK_SECONDS)}
+    fraction, reset_at = exchange.account.quotas[pool].week(exchange.state.clock.now())
+    info: Json = {"remainingFraction": fraction} if fraction else {}
+    return {**info, "resetTime": as_timestamp(reset_at)}
 
 
 # countTokens

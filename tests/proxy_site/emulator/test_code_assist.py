@@ -165,6 +165,23 @@ def test_quota_methods_tell_the_same_by_bucket(google: EmulatorServer, http: htt
     assert [bucket["remainingFraction"] for bucket in groups[1]["buckets"]] == [0.925, 0.25]
 
 
+def test_a_week_keeps_its_end_and_what_was_used(google: EmulatorServer, http: httpx.Client) -> None:
+    def week() -> tuple[float, str]:
+        answer = post(http, "retrieveUserQuotaSummary", as_=signed_in(google, "ada@example.com"))
+        bucket = answer.json()["groups"][1]["buckets"][0]
+        return bucket["remainingFraction"], bucket["resetTime"]
+
+    google.state.set_quota("ada@example.com", "claude", remaining=0, limit=200, reset_in=60)
+    told = [week()]
+    for seconds in (30, 90, 7 * 24 * 3600):
+        google.state.clock.advance(seconds)
+        told.append(week())
+
+    week_end = "2027-01-22T08:00:00Z"
+    assert told[:3] == [(0.9, week_end)] * 3, "the end of a shorter window changes nothing"
+    assert told[3] == (1.0, "2027-01-29T08:02:00Z")
+
+
 def test_many_accounts_are_not_told_their_windows(google: EmulatorServer, http: httpx.Client) -> None:
     google.state.account("ada@example.com").has_quota_windows = False
 
