@@ -1,7 +1,8 @@
 """Quota pools: the remaining quota of each account, once for the models that share it.
 
 Claude and GPT models share a quota; Gemini models have one in each header mode. Models of such a family with
-different numbers form pools of their own. A pool without any measurement is listed as unknown.
+different numbers form pools of their own. A pool without any measurement is listed as unknown. A pool is
+empty when one of its limits is, that of its models or that of a week.
 """
 
 from __future__ import annotations
@@ -47,39 +48,56 @@ class QuotaPool:
 
     @property
     def remaining_fraction(self) -> float | None:
-        """0 while Google refuses requests, whatever was measured before; None when unknown."""
-        if self.refused_until is not None:
+        """What is left of the limit that has least; 0 while Google refuses requests, whatever was measured
+        before; None when unknown."""
+        if self.is_empty:
             return 0.0
-        return self.newest.remaining_fraction if self.newest else None
+        if self.newest is not None and self.newest.remaining_fraction is None:
+            return None
+        known = [one.remaining_fraction for one in self._limits if one.remaining_fraction is not None]
+        return min(known, default=None)
 
     @property
     def is_empty(self) -> bool:
-        return self.refused_until is not None or (self._was_empty and not self._is_over)
+        return self.refused_until is not None or bool(self._empty_limits)
 
     @property
     def back_at(self) -> datetime | None:
         """When the quota is full again; of an empty pool, when it can be used again."""
-        if self.refused_until is None or self._reset_at is None or not self._was_empty:
-            return self.refused_until or self._reset_at
-        return max(self.refused_until, self._reset_at)
+        if not self.is_empty:
+            limit = self._first_empty or self.newest
+            return limit.reset_at if limit else None
+        ends = [self.refused_until] if self.refused_until else []
+        resets = [one.reset_at for one in self._empty_limits]
+        if not ends and None in resets:
+            return None
+        return max(ends + [reset for reset in resets if reset is not None])
 
     @property
     def empty_at(self) -> datetime | None:
         """When the quota will be empty at its present rate; None when it outlasts its reset."""
-        forecast = self.newest.forecast if self.newest else None
-        return forecast.empty_moment if forecast else None
+        limit = self._first_empty
+        return limit.forecast.empty_moment if limit and limit.forecast else None
 
     @property
-    def _reset_at(self) -> datetime | None:
-        return self.newest.reset_at if self.newest else None
+    def _limits(self) -> list[QuotaForecast | WindowForecast]:
+        """Requests are counted against all of these."""
+        return [*([self.newest] if self.newest else []), *self.windows]
 
     @property
-    def _was_empty(self) -> bool:
-        return self.newest is not None and self.newest.remaining_fraction == 0
+    def _empty_limits(self) -> list[QuotaForecast | WindowForecast]:
+        now = timezone.now()
+        return [
+            one
+            for one in self._limits
+            if one.remaining_fraction == 0 and not (one.reset_at is not None and one.reset_at <= now)
+        ]
 
     @property
-    def _is_over(self) -> bool:
-        return self._reset_at is not None and self._reset_at <= timezone.now()
+    def _first_empty(self) -> QuotaForecast | WindowForecast | None:
+        """The limit that will be empty first."""
+        ending = [one for one in self._limits if one.forecast and one.forecast.empty_at is not None]
+        return min(ending, key=lambda one: (one.forecast and one.forecast.empty_at) or 0.0, default=None)
 
     @property
     def left(self) -> str:
@@ -92,7 +110,8 @@ class QuotaPool:
         """The forecast as text: "empty until 18:10 CET", "lasts until 19:00 CET"; "" for an unused one."""
         if self.is_empty:
             return _empty_until(self.back_at)
-        return self.newest.sentence if self.newest else ""
+        limit = self._first_empty or self.newest
+        return limit.sentence if limit else ""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -173,8 +192,22 @@ def _with_windows(pool: QuotaPool, windows: Iterable[WindowForecast]) -> QuotaPo
     """Google tells windows in header mode antigravity, for a whole family."""
     if pool.header_mode != "antigravity":
         return pool
-    family = {OTHERS: "claude", "Gemini (antigravity)": "gemini"}.get(pool.name)
-    return replace(pool, windows=tuple(window for window in windows if window.family == family))
+    family = "gemini" if pool.name.lower().startswith("gemini") else "claude"
+    own = [_as_told_of_models(window, pool.newest) for window in windows if window.family == family]
+    return replace(pool, windows=tuple(own))
+
+
+def _as_told_of_models(window: WindowForecast, newest: QuotaForecast | None) -> WindowForecast:
+    """Five hours that end when the pool does are the same limit, told twice: they take the pool's numbers,
+    so that two series of measurements do not make two forecasts."""
+    if newest is None or window.span != "5h" or not _same_reset(window.reset_at, newest.reset_at):
+        return window
+    return replace(
+        window,
+        remaining_fraction=newest.remaining_fraction,
+        seen_at=newest.seen_at,
+        forecast=newest.forecast,
+    )
 
 
 def _of_family(
@@ -208,9 +241,11 @@ def _family(model_id: str, header_mode: str) -> tuple[str, str]:
 def _is_same(one: QuotaForecast, other: QuotaForecast) -> bool:
     if one.remaining_fraction != other.remaining_fraction:
         return False
-    if one.reset_at is None or other.reset_at is None:
-        return one.reset_at is other.reset_at
-    return abs(one.reset_at - other.reset_at) < SAME_RESET
+    return one.reset_at is other.reset_at is None or _same_reset(one.reset_at, other.reset_at)
+
+
+def _same_reset(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and abs(one - other) < SAME_RESET
 
 
 def _empty_until(moment: datetime | None) -> str:

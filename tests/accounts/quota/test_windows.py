@@ -15,7 +15,7 @@ from accounts import live_settings
 from accounts.admin.columns import quota_bars
 from accounts.google.code_assist import CodeAssistFailed, WindowOffer, retrieve_quota_windows
 from accounts.inspection import check_all, refresh_quota
-from accounts.models import Account, QuotaWindow
+from accounts.models import Account, QuotaSnapshot, QuotaWindow
 from accounts.network import AccountsClient
 from accounts.quota.pools import pools_of
 from accounts.quota.snapshots import forget_old_quotas, store_windows
@@ -84,6 +84,77 @@ def test_each_window_has_a_forecast(account: Account) -> None:
     assert five_hours.sentence.startswith("empty at ")
     assert week.sentence == ""
     assert QuotaWindow.objects.count() == 3
+
+
+def test_an_empty_week_empties_its_quota(account: Account) -> None:
+    keep_snapshot(account, 0.87, SOON)
+    week_ends = SOON + timedelta(days=3)
+    store_windows(account.pk, [a_window(0.87), WindowOffer("claude", "weekly", 0.0, week_ends)])
+
+    pool = pools_of([account.pk])[account.pk][0]
+
+    assert (pool.is_empty, pool.left, pool.back_at) == (True, "0%", week_ends)
+    assert pool.sentence.startswith("empty until ")
+
+
+def test_a_week_that_is_over_empties_nothing(account: Account) -> None:
+    keep_snapshot(account, 0.87, SOON)
+    store_windows(account.pk, [WindowOffer("claude", "weekly", 0.0, timezone.now() - timedelta(minutes=1))])
+
+    pool = pools_of([account.pk])[account.pk][0]
+
+    assert (pool.is_empty, pool.back_at) == (False, SOON)
+
+
+def test_the_limit_that_is_empty_first_counts(account: Account) -> None:
+    week_ends = SOON + timedelta(days=3)
+    ago = timezone.now() - timedelta(hours=1)
+    for fraction in (0.9, 0.1):
+        keep_snapshot(account, 0.87, SOON)
+        store_windows(account.pk, [WindowOffer("claude", "weekly", fraction, week_ends)])
+        QuotaWindow.objects.filter(remaining_fraction=0.9).update(taken_at=ago, seen_at=ago)
+
+    pool = pools_of([account.pk])[account.pk][0]
+
+    assert (pool.left, pool.back_at) == ("10%", week_ends)
+    assert pool.empty_at is not None
+    assert pool.sentence.startswith("empty at ")
+
+
+def test_models_with_quotas_of_their_own_share_the_week(account: Account) -> None:
+    keep_snapshot(account, 0.87, SOON)
+    keep_snapshot(account, 0.5, SOON, "claude-opus-4-6")
+    store_windows(account.pk, [a_window(0.0, "weekly")])
+
+    assert [pool.is_empty for pool in pools_of([account.pk])[account.pk]] == [True, True, False]
+
+
+def test_five_hours_have_the_forecast_of_their_quota(account: Account) -> None:
+    keep_snapshot(account, 0.6, SOON, ago=timedelta(hours=1))
+    keep_snapshot(account, 0.2, SOON)
+    store_windows(account.pk, [a_window(0.21), a_window(0.8, "weekly")])
+
+    pool = pools_of([account.pk])[account.pk][0]
+
+    assert pool.sentence.startswith("empty at ")
+    assert [(window.left, window.sentence) for window in pool.windows] == [
+        ("20%", pool.sentence),
+        ("80%", ""),
+    ]
+
+
+def keep_snapshot(
+    account: Account,
+    left: float,
+    reset_at: datetime,
+    model_id: str = "claude-sonnet-4-6",
+    ago: timedelta = timedelta(0),
+) -> None:
+    at = timezone.now() - ago
+    QuotaSnapshot.objects.create(
+        account=account, model_id=model_id, header_mode="antigravity", remaining_fraction=left,
+        reset_at=reset_at, taken_at=at, seen_at=at,
+    )  # fmt: skip
 
 
 def test_bars_show_both_windows(account: Account) -> None:

@@ -227,3 +227,23 @@ def test_the_windows_of_five_hours_and_a_week_are_shown(operator: Client) -> Non
         page = text_of(operator, path)
         assert "5 hours: 62\N{NO-BREAK SPACE}%, full again at <time" in page
         assert "The week: 31\N{NO-BREAK SPACE}%" in page
+
+
+def test_an_account_without_any_of_its_week_is_empty(operator: Client) -> None:
+    ada = an_account()
+    keep_quota(ada, 0.87)
+    now = timezone.now()
+    QuotaWindow.objects.create(
+        account=ada,
+        family="claude",
+        span="weekly",
+        remaining_fraction=0,
+        reset_at=now + timedelta(days=3),
+        taken_at=now,
+        seen_at=now,
+    )
+
+    assert "</span>Partly empty</span>" in text_of(operator, "/accounts")
+    overview = text_of(operator, "/")
+    assert "Claude: 0 of 1 account ready, back at" in overview
+    assert overview.count("87\N{NO-BREAK SPACE}%") == 1, "that of Gemini"
