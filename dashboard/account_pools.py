@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.utils import timezone
+
 from accounts.models import Account
+from accounts.quota.outlook import outlooks_of
 from accounts.quota.pools import is_in_use, pools_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from accounts.quota.outlook import Outlook
     from accounts.quota.pools import QuotaPool
 
 
@@ -16,6 +22,12 @@ if TYPE_CHECKING:
 class AccountPools:
     account: Account
     pools: list[QuotaPool]
+
+
+def outlooks_now(accounts: Iterable[AccountPools]) -> dict[str, Outlook]:
+    """How long the usable ones of these accounts last together, by family of models."""
+    usable = [one.pools for one in accounts if one.account.is_usable]
+    return outlooks_of(usable, timezone.now().timestamp())
 
 
 def read_account_pools() -> list[AccountPools]:

@@ -19,6 +19,8 @@ WINDOW_SECONDS = 2 * 3600.0
 """Use comes in bursts, so earlier measurements do not count."""
 SHORTEST_SECONDS = 60.0
 """Measurements must cover at least this time to give a rate."""
+FARTHEST_SECONDS = 30 * 24 * 3600.0
+"""A quota that lasts longer is not forecast to be empty."""
 UNKNOWN_END = "Google does not say till when"
 
 
@@ -33,12 +35,13 @@ class Measurement:
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """Times are seconds since the epoch, `remaining` and `burned_per_hour` fractions of the quota. `empty_at`
-    is None when the quota outlasts its reset or the rate is unknown."""
+    is None when the quota outlasts its reset or the rate is unknown, which then is 0."""
 
     remaining: float
     burned_per_hour: float
     empty_at: float | None
     back_at: float | None
+    is_rate_known: bool = True
 
     @property
     def empty_moment(self) -> datetime | None:
@@ -52,12 +55,13 @@ def forecast_of(measurements: Sequence[Measurement], reset_at: float | None, now
     if reset_at is not None and reset_at <= now:
         return Forecast(remaining=1.0, burned_per_hour=0.0, empty_at=None, back_at=None)
     newest = measurements[-1]
-    rate = _burned_per_second(_since_last_rise(measurements), now)
+    known_rate = _burned_per_second(_since_last_rise(measurements), now)
+    rate = known_rate or 0.0
     remaining = max(0.0, newest.remaining - rate * (now - newest.at))
     empty_at = _empty_at(newest, rate, now)
-    if empty_at is not None and reset_at is not None and empty_at >= reset_at:
+    if empty_at is not None and empty_at >= (now + FARTHEST_SECONDS if reset_at is None else reset_at):
         empty_at = None
-    return Forecast(remaining, rate * 3600, empty_at, reset_at)
+    return Forecast(remaining, rate * 3600, empty_at, reset_at, known_rate is not None)
 
 
 def sentence(forecast: Forecast, now: float, zone: tzinfo = UTC) -> str:
@@ -84,13 +88,13 @@ def _since_last_rise(measurements: Sequence[Measurement]) -> Sequence[Measuremen
     return measurements[start:]
 
 
-def _burned_per_second(measurements: Sequence[Measurement], now: float) -> float:
+def _burned_per_second(measurements: Sequence[Measurement], now: float) -> float | None:
     recent = [one for one in measurements if one.at >= now - WINDOW_SECONDS]
     # The last measurement before the window is the value at its beginning.
     before = [one for one in measurements if one.at < now - WINDOW_SECONDS][-1:]
     window = [Measurement(now - WINDOW_SECONDS, one.remaining) for one in before] + recent
     if len(window) < 2 or window[-1].at - window[0].at < SHORTEST_SECONDS:
-        return 0.0
+        return None
     return max(0.0, window[0].remaining - window[-1].remaining) / (window[-1].at - window[0].at)
 
 

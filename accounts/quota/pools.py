@@ -16,6 +16,7 @@ from accounts.failures import FailureKind
 from accounts.live_settings import live
 from accounts.models import Cooldown
 from accounts.quota.forecast import empty_until
+from accounts.quota.outlook import Limit, family_of, outlook_sentence, outlooks_of
 from accounts.quota.snapshots import (
     SAME_RESET,
     QuotaForecast,
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
+    from accounts.quota.outlook import AccountLimits
+
 
 UNKNOWN = "unknown"
+OWN_SPAN = "own"
+"""Of the limit that is told for each model, in a pool's limits()."""
 OTHERS = "Claude, GPT"
 
 
@@ -78,6 +83,22 @@ class QuotaPool:
         """When the quota will be empty at its present rate; None when it outlasts its reset."""
         limit = self._first_empty
         return limit.forecast.empty_moment if limit and limit.forecast else None
+
+    def limits(self) -> AccountLimits | None:
+        """The limits for the outlook of all accounts; None when nothing is known."""
+        own = self.newest.forecast if self.newest else None
+        by_span = {OWN_SPAN: own} | {
+            one.span: one.forecast for one in self.windows if one.forecast is not own
+        }
+        found = {
+            span: Limit(one.remaining, one.burned_per_hour if one.is_rate_known else None, one.back_at)
+            for span, one in by_span.items()
+            if one is not None
+        }
+        if self.is_empty:
+            back_at = self.back_at.timestamp() if self.back_at else None
+            return {**found, OWN_SPAN: Limit(0.0, None, back_at)}
+        return found if self.remaining_fraction is not None else None
 
     @property
     def _limits(self) -> list[QuotaForecast | WindowForecast]:
@@ -161,6 +182,18 @@ def empty_quotas(pools: Iterable[QuotaPool]) -> str:
     return "; ".join(f"{pool.name} {pool.sentence}" for pool in empty)
 
 
+def outlook_sentences(accounts: Iterable[tuple[bool, Iterable[QuotaPool]]]) -> list[str]:
+    """How long each family lasts, for people at a terminal. `accounts`: of each, whether it is usable, and
+    its pools."""
+    used = [
+        [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
+        for is_usable, pools in accounts
+        if is_usable
+    ]
+    now, zone = timezone.now().timestamp(), timezone.get_current_timezone()
+    return [f"{outlook_sentence(family, one, now, zone)}." for family, one in outlooks_of(used, now).items()]
+
+
 def mode_in_use(model_id: str) -> str:
     """The header mode that requests for this model use: GEMINI_HEADER_MODE for Gemini models."""
     return str(live("GEMINI_HEADER_MODE")) if model_id.startswith("gemini") else "antigravity"
@@ -192,7 +225,7 @@ def _with_windows(pool: QuotaPool, windows: Iterable[WindowForecast]) -> QuotaPo
     """Google tells windows in header mode antigravity, for a whole family."""
     if pool.header_mode != "antigravity":
         return pool
-    family = "gemini" if pool.name.lower().startswith("gemini") else "claude"
+    family = family_of(pool.name).lower()
     own = [_as_told_of_models(window, pool.newest) for window in windows if window.family == family]
     return replace(pool, windows=tuple(own))
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from accounts.quota.pools import empty_quotas, pools_of
+from accounts.models import Account
+from accounts.quota.pools import empty_quotas, outlook_sentences, pools_of
 from accounts.status.required_action import required_action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from accounts.models import Account
 
 
 def describe(accounts: Iterable[Account]) -> list[dict[str, Any]]:
@@ -25,6 +24,13 @@ def describe(accounts: Iterable[Account]) -> list[dict[str, Any]]:
         }
         for account in chosen
     ]
+
+
+def how_long_it_lasts() -> list[str]:
+    """A sentence for each family of models, over all accounts."""
+    accounts = list(Account.objects.all())
+    pools = pools_of([account.pk for account in accounts])
+    return outlook_sentences((account.is_usable, pools[account.pk]) for account in accounts)
 
 
 def _facts(account: Account) -> dict[str, Any]:

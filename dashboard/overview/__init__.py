@@ -1,4 +1,4 @@
 """The texts of the overview: how it stands, and what needs the operator. Pure.
 
-Imports nothing of this project.
+Imports accounts.
 """

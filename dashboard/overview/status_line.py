@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from accounts.quota.outlook import FAMILIES, family_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from accounts.quota.pools import QuotaPool
-
-FAMILIES = ("Claude", "Gemini")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,6 @@ class FamilyStatus:
     @property
     def sign(self) -> str:
         return {"good": "●", "warn": "◐", "bad": "✕"}[self.level]
-
-
-def family_of(pool_or_model: str) -> str:
-    """ "Claude" or "Gemini", of the name of a quota pool or model; GPT models share Claude's quota."""
-    return "Gemini" if pool_or_model.lower().startswith("gemini") else "Claude"
 
 
 def status_of_families(

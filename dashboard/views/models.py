@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.live_settings import live
 from accounts.operators import audit
-from dashboard.account_pools import read_account_pools
+from dashboard.account_pools import outlooks_now, read_account_pools
 from dashboard.model_rows import model_rows
 from dashboard.pages import operator_page, render_page
 from gateway.ledger import usage
@@ -46,12 +46,14 @@ def models(request: HttpRequest) -> HttpResponse:
     # From a whole hour on, which spares the queries for a part of one.
     since = timezone.now().replace(minute=0, second=0, microsecond=0) - SPAN
     used = usage.totals_by("model", since)
-    accounts = [one.pools for one in read_account_pools() if one.account.is_usable]
+    accounts = read_account_pools()
     context = {
+        "has_accounts": bool(accounts),
+        "outlooks": outlooks_now(accounts),
         "rows": model_rows(
             offered,
             read_routes(),
-            accounts,
+            [one.pools for one in accounts if one.account.is_usable],
             {name: total.requests for name, total in used.items()},
             header_mode=live("GEMINI_HEADER_MODE"),
         ),

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import ClientProblem
 from accounts.status.required_action import required_action
-from dashboard.account_pools import read_account_pools
+from dashboard.account_pools import outlooks_now, read_account_pools
 from dashboard.charts.figures import percentiles
 from dashboard.charts.volume import STACKS, volume_chart
 from dashboard.overview import attention
@@ -56,6 +56,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "span": span,
         "spans": list(SPANS),
         "families": families,
+        "outlooks": outlooks_now(accounts),
         "notices": attention.in_order(_notices(accounts, families, now)),
         **_volume(SPANS[span]),
         **_first_events(SPANS[span]),

@@ -309,7 +309,9 @@ def test_the_list_shows_the_windows_that_are_told(
 
     call_command("listaccounts")
 
-    assert "    Claude, GPT: 40% of 5 hours; 94% of the week\n" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "    Claude, GPT: 40% of 5 hours; 94% of the week\n" in said.out
+    assert "How long Claude lasts is not known yet. How long Gemini lasts is not known yet.\n" in said.err
 
 
 @pytest.mark.django_db(transaction=True)

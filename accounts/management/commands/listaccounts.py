@@ -6,7 +6,7 @@ from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
 from accounts.management.tables import Layout
 from accounts.models import ClientProblem
-from accounts.status.overview import describe
+from accounts.status.overview import describe, how_long_it_lasts
 from accounts.values.times import minute
 
 COLUMNS = ("E-MAIL", "STATE", "TIER", "LEFT", "LAST USED")
@@ -16,8 +16,9 @@ class Command(OperatorCommand):
     examples = ("", "--json")
     accounts_argument: ClassVar = {"nargs": "*", "help": "default: all accounts"}
     help = (
-        "Lists the accounts: state, tier, what is left of the emptiest quota, last use, and what to do about "
-        "those that cannot be used. Reads what the server has stored; asks Google nothing."
+        "Lists the accounts: state, tier, what is left of the emptiest quota, last use, how long they last "
+        "together, and what to do about those that cannot be used. Reads what the server has stored; asks "
+        "Google nothing."
     )
 
     def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
@@ -30,6 +31,8 @@ class Command(OperatorCommand):
         if not rows:
             self.report_missing_accounts()
             return
+        if not emails:
+            self.info(" ".join(how_long_it_lasts()))
         cells = [_cells(row) for row in rows]
         layout = Layout(COLUMNS, cells, names=3, optional=("TIER",), whole=("STATE", "TIER"), enough=20)
         self.stdout.write(layout.head)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.command_line import manage
 from accounts.management.operator_command import OperatorCommand
 from accounts.management.tables import Layout, duration, number, table
+from accounts.quota.pools import outlook_sentences
 from accounts.values.times import minute
 from gateway.ledger import usage
 from gateway.ledger.record import tokens_of
@@ -133,6 +134,7 @@ class Command(OperatorCommand):
                 self.info(f"{one.account.email}: {one.action.problem}. {manage(one.action.command)}")
         if all(pool.newest is None for one in found for pool in one.pools):
             self.info(f"Nothing is known yet of what is left. To ask Google: {manage('refreshquota')}")
+        self.info(" ".join(outlook_sentences((one.action is None, one.pools) for one in found)))
         layout = Layout(limits.COLUMNS, rows, names=2, whole=("QUOTA",), has_text=True)
         for line in (layout.head, *layout.lines(rows)):
             self.stdout.write(line)

@@ -47,6 +47,21 @@ def test_nothing_left_is_empty_now() -> None:
     assert sentence(forecast, NOON) == "empty until 19:00 UTC"
 
 
+def test_a_quota_that_hardly_falls_is_not_forecast_to_be_empty() -> None:
+    forecast = forecast_of([Measurement(at(-1), 0.5), Measurement(at(0), 0.499999999)], None, NOON)
+
+    assert forecast is not None
+    assert forecast.empty_at is None
+
+
+@pytest.mark.parametrize(("minutes", "is_known"), [(0.5, False), (5, True)])
+def test_a_rate_needs_a_minute(minutes: float, is_known: bool) -> None:
+    forecast = forecast_of([Measurement(at(-minutes / 60), 1.0), Measurement(at(0), 1.0)], at(5), NOON)
+
+    assert forecast is not None
+    assert forecast.is_rate_known is is_known
+
+
 def test_a_reset_on_another_day_says_which() -> None:
     assert sentence(Forecast(0.0, 1.0, NOON, at(30)), NOON) == "empty until 02 Mar 18:00 UTC"
 

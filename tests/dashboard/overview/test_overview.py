@@ -44,6 +44,27 @@ def test_the_first_line_tells_how_it_stands(operator: Client) -> None:
     assert "◐ Claude ◐ Gemini" in page
 
 
+@pytest.mark.parametrize("path", ["/", "/models"])
+def test_how_long_it_lasts_is_one_sentence_for_each_family(operator: Client, path: str) -> None:
+    add_accounts(2)
+    QuotaSnapshot.objects.filter(model_id="gemini-3-flash").update(remaining_fraction=0)
+    ago = timezone.now() - timedelta(hours=1)
+    for account in Account.objects.all():
+        QuotaSnapshot.objects.create(
+            account=account, model_id="claude-sonnet-4-6", header_mode="antigravity", remaining_fraction=1,
+            reset_at=ago + timedelta(hours=3), taken_at=ago, seen_at=ago,
+        )  # fmt: skip
+
+    page = operator.get(path).content.decode()
+
+    assert "<b>Claude</b> runs out about <time" in page
+    assert "<b>Gemini</b> is empty, back at <time" in page
+
+
+def test_without_quotas_nothing_is_said_of_how_long_it_lasts(operator: Client) -> None:
+    assert "lasts" not in operator.get("/").content.decode()
+
+
 def test_windows_that_google_tells_stand_below_their_quota(operator: Client) -> None:
     add_accounts(1)
     now = timezone.now()

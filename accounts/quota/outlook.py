@@ -1,0 +1,223 @@
+"""How long all accounts together last: when the last one will be empty, and when the first one is back.
+
+Pure. Each account is followed to its next reset at its present rate. Once one is empty, the others take over
+what it burned, in equal parts: Google does not say how much a quota is, so accounts are taken to be alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from accounts.quota.forecast import FARTHEST_SECONDS, UNKNOWN_END
+from accounts.values.times import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import tzinfo
+
+    from accounts.quota.pools import QuotaPool
+
+FAMILIES = ("Claude", "Gemini")
+NOTHING = 1e-9
+"""What rounding leaves of an empty quota."""
+
+
+class Limit(NamedTuple):
+    """What an account may still use in one span of time. `remaining` and `burned_per_hour` are fractions, the
+    rate None while it is unknown; `reset_at` is seconds since the epoch."""
+
+    remaining: float
+    burned_per_hour: float | None
+    reset_at: float | None
+
+
+AccountLimits = dict[str, Limit]
+"""By the name of the span. An account can be used while all of them have something left."""
+
+
+class Fate(Enum):
+    """What becomes of a family of models until its last reset."""
+
+    NO_ACCOUNT = "no_account"
+    UNKNOWN = "unknown"
+    EMPTY = "empty"
+    RUNS_OUT = "runs_out"
+    UNUSED = "unused"
+    LASTS = "lasts"
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """`at`: when it will be empty, or up to which reset it lasts; `back_at`: when the first account can be
+    used again. Seconds since the epoch, None when unknown. `unknown`: accounts that are not part of it,
+    because nothing is known of them."""
+
+    fate: Fate
+    at: float | None = None
+    back_at: float | None = None
+    unknown: int = 0
+
+    @property
+    def moment(self) -> datetime | None:
+        return None if self.at is None else datetime.fromtimestamp(self.at, UTC)
+
+    @property
+    def back_moment(self) -> datetime | None:
+        return None if self.back_at is None else datetime.fromtimestamp(self.back_at, UTC)
+
+
+def family_of(pool_or_model: str) -> str:
+    """ "Claude" or "Gemini", of the name of a quota pool or model; GPT models share Claude's quota."""
+    return "Gemini" if pool_or_model.lower().startswith("gemini") else "Claude"
+
+
+def outlooks_of(accounts: Iterable[Sequence[QuotaPool]], now: float) -> dict[str, Outlook]:
+    """Return the outlook of each family. `accounts`: of each usable one, the pools that requests use now; of
+    several of a family, the fullest one counts."""
+    known = list(accounts)
+    return {family: _of_family(family, known, now) for family in FAMILIES}
+
+
+def _of_family(family: str, accounts: list[Sequence[QuotaPool]], now: float) -> Outlook:
+    limits = []
+    for pools in accounts:
+        own = [pool for pool in pools if family_of(pool.name) == family]
+        limits.append(max(own, key=_fullness).limits() if own else None)
+    return outlook([one for one in limits if one is not None], limits.count(None), now)
+
+
+def _fullness(pool: QuotaPool) -> float:
+    """An unknown pool ranks between one that is known to have something and an empty one."""
+    return -1.0 if pool.is_empty else pool.remaining_fraction or 0.0
+
+
+def outlook(accounts: Sequence[AccountLimits], unknown: int, now: float) -> Outlook:
+    """`unknown`: the number of further accounts of which nothing is known."""
+    if not accounts:
+        return Outlook(Fate.UNKNOWN if unknown else Fate.NO_ACCOUNT, unknown=unknown)
+    found = replace(_followed(accounts, now), unknown=unknown)
+    if found.fate is Fate.EMPTY and unknown:
+        return replace(found, fate=Fate.UNKNOWN)
+    return found
+
+
+def outlook_sentence(family: str, found: Outlook, now: float, zone: tzinfo) -> str:
+    """ "Claude lasts past its reset at 19:00 CET", "Claude runs out about 17:40 CET, back at 19:00 CET"."""
+    at = None if found.at is None else clock(found.at, now, zone)
+    back = UNKNOWN_END if found.back_at is None else f"back at {clock(found.back_at, now, zone)}"
+    text = {
+        Fate.NO_ACCOUNT: f"{family} has no account",
+        Fate.UNKNOWN: f"How long {family} lasts is not known yet",
+        Fate.EMPTY: f"{family} is empty, {back}",
+        Fate.RUNS_OUT: f"{family} runs out about {at}, {back}",
+        Fate.UNUSED: f"{family} is not being used, so it lasts",
+        Fate.LASTS: f"{family} lasts" + (f" past its reset at {at}" if at else ""),
+    }[found.fate]
+    return f"{text} ({found.unknown} unknown)" if found.unknown and found.at else text
+
+
+# Following the accounts. Times are hours from now.
+
+
+@dataclass(slots=True)
+class _Running:
+    """A limit of the account of this number, while time passes. `reset_at` is infinite when none is known."""
+
+    account: int
+    span: str
+    remaining: float
+    rate: float
+    reset_at: float
+
+
+def _followed(accounts: Sequence[AccountLimits], now: float) -> Outlook:
+    ready = [limits for limits in accounts if _is_ready(limits)]
+    running = [
+        _begun(number, span, limit, now, is_ready=_is_ready(limits))
+        for number, limits in enumerate(accounts)
+        for span, limit in limits.items()
+    ]
+    if not ready:
+        return Outlook(Fate.EMPTY, now, _moment(_first_back(running), now))
+    rates = [limit.burned_per_hour for limits in ready for limit in limits.values()]
+    if not any(rates):
+        return Outlook(Fate.UNKNOWN if None in rates else Fate.UNUSED)
+    last_reset = _last_reset(running)
+    empty_at = _empty_at(running, min(last_reset, FARTHEST_SECONDS / 3600))
+    if empty_at is None:
+        return Outlook(Fate.LASTS, _moment(last_reset, now))
+    return Outlook(Fate.RUNS_OUT, _moment(empty_at, now), _moment(_first_back(running), now))
+
+
+def _is_ready(limits: AccountLimits) -> bool:
+    return all(limit.remaining > NOTHING for limit in limits.values())
+
+
+def _begun(number: int, span: str, limit: Limit, now: float, *, is_ready: bool) -> _Running:
+    # What an account burned that is empty now, the others burn already.
+    rate = (limit.burned_per_hour or 0.0) if is_ready else 0.0
+    reset_at = math.inf if limit.reset_at is None else max(0.0, limit.reset_at - now) / 3600
+    return _Running(number, span, limit.remaining, rate, reset_at)
+
+
+def _last_reset(limits: list[_Running]) -> float:
+    """The last one of the next resets of all accounts that are not empty; infinite when none is known."""
+    empty = _empty(limits)
+    first: dict[int, float] = {}
+    for one in limits:
+        if one.account not in empty and one.reset_at < math.inf:
+            first[one.account] = min(one.reset_at, first.get(one.account, math.inf))
+    return max(first.values(), default=math.inf)
+
+
+def _empty_at(limits: list[_Running], last_reset: float) -> float | None:
+    """Let time pass until all accounts are empty; None when that does not happen before `last_reset`."""
+    at = 0.0
+    while ready := _burning(limits):
+        until = min(one.reset_at for one in limits)
+        for one, rate in ready:
+            if rate * (until - at) > one.remaining:
+                until = at + one.remaining / rate
+        if until >= last_reset:
+            return None
+        for one, rate in ready:
+            one.remaining -= rate * (until - at)
+        for one in limits:
+            if one.reset_at <= until:
+                one.remaining, one.reset_at = 1.0, math.inf
+        at = until
+    return at
+
+
+def _burning(limits: list[_Running]) -> list[tuple[_Running, float]]:
+    """The limits of accounts that are not empty, with their rates: their own, and an equal part of what those
+    accounts burned in this span that are empty."""
+    empty = _empty(limits)
+    ready = [one for one in limits if one.account not in empty]
+    count = len({one.account for one in ready})
+    taken_over: dict[str, float] = {}
+    for one in limits:
+        if one.rate and count and one.account in empty:
+            taken_over[one.span] = taken_over.get(one.span, 0.0) + one.rate / count
+    return [(one, one.rate + taken_over.get(one.span, 0.0)) for one in ready]
+
+
+def _empty(limits: list[_Running]) -> set[int]:
+    return {one.account for one in limits if one.remaining <= NOTHING}
+
+
+def _first_back(limits: list[_Running]) -> float:
+    """All accounts are empty."""
+    back: dict[int, float] = {}
+    for one in limits:
+        if one.remaining <= NOTHING:
+            back[one.account] = max(one.reset_at, back.get(one.account, 0.0))
+    return min(back.values())
+
+
+def _moment(hours: float, now: float) -> float | None:
+    return None if hours == math.inf else now + hours * 3600
