@@ -30,9 +30,11 @@ def prepare_data_dir(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingError(f"DATA_DIR: {str(path)!r} cannot be made: {error.strerror}.") from error
+        raise SettingError(
+            f"DATA_DIR: {str(path)!r} cannot be made: {error.strerror}.", name="DATA_DIR"
+        ) from error
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise SettingError(f"DATA_DIR: {str(path)!r} is not writable for this user.")
+        raise SettingError(f"DATA_DIR: {str(path)!r} is not writable for this user.", name="DATA_DIR")
     return path
 
 

@@ -38,8 +38,19 @@ LINE = re.compile(r"\s*(?:#.*|(?:export )?\w+=.*)?", re.ASCII)
 """A line that django-environ reads: NAME=value, a comment, or blank."""
 
 
+ENVIRONMENT = "the environment"
+
+
 class SettingError(ValueError):
-    """A setting has a value that cannot be used. The text is the whole message for the operator."""
+    """A setting has a value that cannot be used. The text is the whole message for the operator.
+
+    `name` is the setting's, "" for a file that cannot be read; `source` is where it was found: ENVIRONMENT,
+    the path of a file, or "" for a default.
+    """
+
+    def __init__(self, message: str, *, name: str = "", source: str = "") -> None:
+        super().__init__(message)
+        self.name, self.source = name, source
 
 
 class Environment:
@@ -51,6 +62,10 @@ class Environment:
         """Sentences about values that are ignored or understood differently."""
         # A copy: values from files must not leak into the environment of child processes.
         self._values = dict(os.environ if values is None else values)
+        self.sources = dict.fromkeys(self._values, ENVIRONMENT)
+        """Where each value was found, by name: ENVIRONMENT, or the path of a file."""
+        self.names: set[str] = set()
+        """The names that were looked up, with a value or without."""
         for path in env_files:
             self.add_file(path)
 
@@ -60,14 +75,17 @@ class Environment:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise SettingError(f"{path} cannot be read: {error.strerror}.") from error
-        self._values = {**_parse_env_file(_decoded(content, path), path), **self._values}
+            raise SettingError(f"{path} cannot be read: {error.strerror}.", source=str(path)) from error
+        found = _parse_env_file(_decoded(content, path), path)
+        self._values = {**found, **self._values}
+        self.sources = {**dict.fromkeys(found, str(path)), **self.sources}
 
     def has(self, name: str) -> bool:
         return bool(self.text(name))
 
     def text(self, name: str, default: str = "", *, one_of: tuple[str, ...] = ()) -> str:
         # Not read by django-environ, which would take a value such as "$ecret" for another variable's name.
+        self.names.add(name)
         value = self._values.get(name, default).strip()
         if one_of and value not in one_of:
             raise self._setting_error(name, value, f"one of {', '.join(one_of)}")
@@ -178,7 +196,9 @@ class Environment:
         try:
             return Path(self.text(name) or default).expanduser()
         except RuntimeError as error:  # a user without HOME and without an entry in /etc/passwd
-            raise SettingError(f"{name}: there is no home directory for ~; name a folder.") from error
+            raise SettingError(
+                f"{name}: there is no home directory for ~; name a folder.", name=name
+            ) from error
 
     def database(self, name: str, default: str) -> dict[str, Any]:
         """Django's form of a database address such as postgres://user:password@host/name."""
@@ -194,7 +214,9 @@ class Environment:
             raise self._setting_error(name, value, allowed)
         if config["ENGINE"] == "django.db.backends.postgresql" and find_spec("psycopg") is None:
             raise SettingError(
-                f"{name}: PostgreSQL needs the package psycopg, which `uv sync --extra postgresql` installs."
+                f"{name}: PostgreSQL needs the package psycopg, which `uv sync --extra postgresql` installs.",
+                name=name,
+                source=self.sources.get(name, ""),
             )
         return config
 
@@ -208,7 +230,11 @@ class Environment:
 
     def _setting_error(self, name: str, value: str, allowed: str) -> SettingError:
         shown = "its value" if is_secret(name) else repr(value)
-        return SettingError(f"{name}: {shown} is not allowed; it must be {allowed}.")
+        return SettingError(
+            f"{name}: {shown} is not allowed; it must be {allowed}.",
+            name=name,
+            source=self.sources.get(name, ""),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +366,9 @@ def _check_certificates(path: str) -> None:
 
 
 def _unreadable(path: Path, number: int) -> SettingError:
-    return SettingError(f"{path}, line {number}: cannot be read; a line must have the form NAME=value.")
+    return SettingError(
+        f"{path}, line {number}: cannot be read; a line must have the form NAME=value.", source=str(path)
+    )
 
 
 def time_zone(name: str, machines_own: Path = Path("/etc/localtime")) -> tzinfo:

@@ -9,7 +9,7 @@ from zoneinfo import TZPATH
 import certifi
 import pytest
 
-from proxy_site.environment import Environment, SettingError, env_lines, is_secret, time_zone
+from proxy_site.environment import ENVIRONMENT, Environment, SettingError, env_lines, is_secret, time_zone
 
 if TYPE_CHECKING:
     from pytest import MonkeyPatch  # noqa: PT013
@@ -35,6 +35,25 @@ def test_the_first_file_wins_over_the_second(tmp_path: Path) -> None:
 
     assert env.text("SOME_NAME") == "first"
     assert env.text("OTHER_NAME") == "second"
+
+
+def test_it_knows_where_each_value_was_found(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("PORT=1111\nHOST=from-file\n")
+
+    env = Environment([file], values={"PORT": "2222"})
+
+    assert env.sources == {"PORT": ENVIRONMENT, "HOST": str(file)}
+
+
+def test_an_error_names_the_file_of_its_value(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("PORT=high\n")
+
+    with pytest.raises(SettingError) as error:
+        Environment([file], values={}).integer("PORT", 8672, between=(1, 65535))
+
+    assert (error.value.name, error.value.source) == ("PORT", str(file))
 
 
 def test_a_byte_order_mark_does_not_hide_the_first_line(tmp_path: Path) -> None:
