@@ -15,6 +15,8 @@ TIER_NAMES: dict[TierId, str] = {
     "g1-ultra-tier": "Google AI Ultra",
 }
 
+CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
+
 REQUESTS_PER_WINDOW: dict[TierId, int] = {"free-tier": 500, "g1-pro-tier": 2_000, "g1-ultra-tier": 10_000}
 WINDOW_SECONDS = 5 * 3600.0
 WEEK_SECONDS = 7 * 24 * 3600.0
@@ -112,6 +114,8 @@ class Account:
     disabled_by_provider: bool = False
     verification_url: str | None = None
     licensed: bool = True
+    scopes: str = CLOUD_PLATFORM
+    """What its sign-in was granted, separated by blanks."""
     consented: bool = False
     consent_refusal: str = ""
     """The error after this account was chosen: access_denied, admin_policy_enforced or org_internal."""

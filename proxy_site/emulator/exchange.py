@@ -16,6 +16,7 @@ import orjson
 from aiohttp import web
 
 from proxy_site.emulator import google_errors
+from proxy_site.emulator.accounts import CLOUD_PLATFORM
 from proxy_site.emulator.delivery.behaviour import GOOD, Behaviour, combine
 from proxy_site.emulator.delivery.framing import frames_of
 from proxy_site.emulator.google_errors import GoogleError, Json
@@ -56,11 +57,14 @@ class Exchange:
 
     @property
     def account(self) -> Account:
-        """The account of the access token. Raises 401 without one, 403 for an account disabled by Google."""
+        """The account of the access token. Raises 401 without one, 403 for an account disabled by Google or
+        signed in without the scope."""
         if self.account_or_none is None:
             raise google_errors.unauthenticated()
         if self.account_or_none.disabled_by_provider:
             raise google_errors.account_disabled()
+        if CLOUD_PLATFORM not in self.account_or_none.scopes.split():
+            raise google_errors.insufficient_scopes()
         return self.account_or_none
 
     @property

@@ -115,6 +115,14 @@ def unauthenticated() -> GoogleError:
     return google_error(401, "UNAUTHENTICATED", message, details)
 
 
+def insufficient_scopes() -> GoogleError:
+    """For a token whose sign-in was granted less than the call needs (google.rpc.ErrorReason)."""
+    details = [
+        error_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", {"service": CLOUD_CODE}, domain="googleapis.com")
+    ]
+    return google_error(403, "PERMISSION_DENIED", "Request had insufficient authentication scopes.", details)
+
+
 def verification_required(url: str) -> GoogleError:
     message = "Verify your account to continue."
     metadata = {

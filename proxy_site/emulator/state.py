@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from proxy_site.emulator import google_errors
-from proxy_site.emulator.accounts import Account, Quota, sample_accounts
+from proxy_site.emulator.accounts import CLOUD_PLATFORM, Account, Quota, sample_accounts
 from proxy_site.emulator.clock import Clock
 from proxy_site.emulator.delivery.behaviour import GOOD, Behaviour, combine, fault_named
 from proxy_site.emulator.log import Log
@@ -153,7 +153,7 @@ class EmulatorState:
             account = self.account(email)
             account.revoked = account.disabled_by_provider = False
             account.verification_url, account.licensed = None, True
-            account.consent_refusal = ""
+            account.consent_refusal, account.scopes = "", CLOUD_PLATFORM
 
     def disable_by_provider(self, email: str) -> None:
         self.account(email).disabled_by_provider = True

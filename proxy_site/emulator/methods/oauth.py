@@ -191,7 +191,7 @@ class OAuth:
         account = self._state.account_with_refresh_token(form["refresh_token"])
         if account is None or account.revoked:
             raise TokenRefused(400, "invalid_grant", "Token has been expired or revoked.")
-        return self._access_token(account.email, "https://www.googleapis.com/auth/cloud-platform")
+        return self._access_token(account.email, account.scopes)
 
     def _access_token(self, email: str, scope: str) -> Json:
         access_token, lifetime = self._state.issue_access_token(email)

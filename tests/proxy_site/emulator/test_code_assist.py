@@ -226,3 +226,15 @@ def test_without_a_good_access_token_everything_is_401(http: httpx.Client, autho
 
 def test_the_clock_of_the_tests_is_what_it_seems() -> None:
     assert NOON == 1_800_000_000
+
+
+def test_a_sign_in_without_the_scope_is_refused_by_its_reason(
+    google: EmulatorServer, http: httpx.Client
+) -> None:
+    google.state.account("ada@example.com").scopes = "https://www.googleapis.com/auth/userinfo.email"
+
+    answer = post(http, "loadCodeAssist", as_=signed_in(google, "ada@example.com"))
+
+    assert answer.status_code == 403
+    assert answer.json()["error"]["details"][0]["reason"] == "ACCESS_TOKEN_SCOPE_INSUFFICIENT"
+    google.state.restore("ada@example.com")
