@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LOCK = "server.lock"
+KEY_FILE = "auth_token"
 LOCK_TRIES = 4
 
 
@@ -49,6 +51,16 @@ def read_or_create_key(path: Path, generate: Callable[[], str]) -> str:
         raise SettingError(
             f"{str(path)!r} is damaged: it holds no text. Put the right file there."
         ) from error
+
+
+def generated_auth_token(data_dir: Path) -> str:
+    """The key that clients must send where AUTH_TOKEN is not set and other machines can reach the gateway;
+    generated on first use. Raises SettingError."""
+    path = data_dir / KEY_FILE
+    key = read_or_create_key(path, lambda: secrets.token_urlsafe(32))
+    if not key:
+        raise SettingError(f"{path} is empty. Remove it: a new key is made, which your clients then need.")
+    return key
 
 
 def make_private(path: Path | str) -> None:

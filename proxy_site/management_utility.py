@@ -28,6 +28,7 @@ GROUPS = {
     "Run": {
         "runserver": "start the gateway; --demo answers without any account",
         "serve": "the same under uvicorn, for many clients at once",
+        "showkey": "print the key that clients must send",
         "setuplink": "print a link on which the operator chooses a password",
     },
     "Accounts": {

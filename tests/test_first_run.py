@@ -376,10 +376,51 @@ def test_a_second_server_on_the_same_data_names_the_first(env: dict[str, str]) -
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:{port}", "[::]:{port}"])
-def test_it_does_not_listen_to_the_network_without_a_token(address: str, env: dict[str, str]) -> None:
-    done = manage("runserver", address.format(port=free_port()), env=env)
+def test_it_does_not_listen_to_the_network_without_a_key(address: str, env: dict[str, str]) -> None:
+    port = free_port()
+    with Server(address.format(port=port), env=env) as server:
+        banner = server.banner()
+        key = manage("showkey", env=env).stdout.decode().strip()
+        without = post(f"http://127.0.0.1:{port}", HELLO)
+        with_key = post(f"http://127.0.0.1:{port}", HELLO, x_api_key=key)
 
-    assert_one_sentence(done, 1, "AUTH_TOKEN must be set")
+    assert mode_of(Path(env["DATA_DIR"]) / "auth_token") == 0o600
+    assert (without.status, with_key.status) == (401, 503)
+    assert "This prints the key:\n" in banner
+    assert "manage.py showkey\n" in banner
+    assert key not in banner
+
+
+def test_a_key_made_for_the_network_is_not_asked_for_on_loopback(env: dict[str, str]) -> None:
+    data_dir, port = Path(env["DATA_DIR"]), free_port()
+    data_dir.mkdir()
+    (data_dir / "auth_token").write_text("made for another start\n")
+
+    with Server(str(port), env=env) as server:
+        banner = server.banner()
+        answer = post(f"http://127.0.0.1:{port}", HELLO)
+
+    assert answer.status == 503
+    assert "ANTHROPIC_AUTH_TOKEN=anything" in banner
+
+
+def test_an_empty_key_file_stops_the_start(env: dict[str, str]) -> None:
+    data_dir = Path(env["DATA_DIR"])
+    data_dir.mkdir()
+    (data_dir / "auth_token").touch()
+
+    assert_one_sentence(manage("runserver", f"0.0.0.0:{free_port()}", env=env), 1, "auth_token is empty")
+    assert_one_sentence(manage("showkey", env={**env, "HOST": "0.0.0.0"}), 1, "auth_token is empty")
+
+
+def test_showkey_says_when_there_is_none(env: dict[str, str]) -> None:
+    assert_one_sentence(manage("showkey", env=env), 1, "There is no key. On loopback clients may send any")
+
+
+def test_showkey_prints_the_key_of_the_settings(env: dict[str, str]) -> None:
+    done = manage("showkey", "--json", env={**env, "AUTH_TOKEN": "open sesame"})
+
+    assert orjson.loads(done.stdout)["rows"] == [{"key": "open sesame", "source": "AUTH_TOKEN"}]
 
 
 def test_with_a_token_it_listens_to_all(env: dict[str, str]) -> None:

@@ -23,8 +23,9 @@ from accounts.management.gateway_command import GatewayCommand
 from accounts.network import is_loopback
 from accounts.operators import passwords
 from accounts.values.sanitize import escape_controls_but_line_ends
-from proxy_site.data_dir import AlreadyServing, sole_server
+from proxy_site.data_dir import AlreadyServing, generated_auth_token, sole_server
 from proxy_site.demo.environment import emulator
+from proxy_site.environment import SettingError
 from proxy_site.serving.address import NotAnAddress, parse_address
 from proxy_site.serving.banner import banner
 from proxy_site.serving.lifecycle import Lifecycle
@@ -42,6 +43,7 @@ class ServingCommand(GatewayCommand, ABC):
     name: ClassVar[str]
     examples = ("8672", "8672 --demo")
     takes_demo_option = False
+    _has_generated_key = False
 
     @abstractmethod
     def run_server(self, application: Any, listener: socket.socket, lifecycle: Lifecycle) -> None:
@@ -69,19 +71,21 @@ class ServingCommand(GatewayCommand, ABC):
             self._stop(str(error))
         if options["fallback"]:
             live_settings.fix("FALLBACK", "true")
-        self._require_auth_token()
+        self._ensure_auth_token()
         if options["reload"]:
             autoreload.run_with_reloader(self._serve)
         else:
             self._serve()
 
-    def _require_auth_token(self) -> None:
-        if not settings.AUTH_TOKEN and not is_loopback(self._host):
-            self._stop(
-                f"{self._host} can be reached from other machines, so AUTH_TOKEN must be set: "
-                "without it anybody there could use your accounts. Put a line AUTH_TOKEN=… with a long "
-                f"random text into {settings.BASE_DIR / '.env'}, and give that text to your clients."
-            )
+    def _ensure_auth_token(self) -> None:
+        """Without a key anybody who can reach the gateway from another machine could use the accounts."""
+        if settings.AUTH_TOKEN or is_loopback(self._host):
+            return
+        try:
+            settings.AUTH_TOKEN = generated_auth_token(settings.DATA_DIR)
+        except SettingError as error:
+            self._stop(str(error))
+        self._has_generated_key = True
 
     def _serve(self) -> None:
         with ExitStack() as stack:
@@ -99,7 +103,7 @@ class ServingCommand(GatewayCommand, ABC):
                 self.stderr.write(warning)
             from proxy_site import asgi  # late: the gateway reads the database
 
-            on_ready = partial(self._print, banner(shown_host, self._port))
+            on_ready = partial(self._print, banner(shown_host, self._port, self._has_generated_key))
             grace_seconds = settings.SHUTDOWN_GRACE_SECONDS
             lifecycle = Lifecycle(
                 asgi.gateway,

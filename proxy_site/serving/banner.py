@@ -19,7 +19,7 @@ from proxy_site.serving.address import url_on_this_machine
 from proxy_site.serving.reachability import INDENT, is_wildcard, network_lines
 
 
-def banner(host: str, port: int) -> str:
+def banner(host: str, port: int, has_generated_key: bool = False) -> str:
     """The banner for the bound address, which may be a wildcard. Reads the database, and may store a new
     set-up link."""
     url = url_on_this_machine(host, port)
@@ -32,6 +32,7 @@ def banner(host: str, port: int) -> str:
         "  Point Claude Code at it:",
         f"    export ANTHROPIC_BASE_URL={url}",
         f"    export ANTHROPIC_AUTH_TOKEN={token}",
+        *(["  This prints the key:", f"    {manage('showkey')}"] if has_generated_key else []),
         "",
         f"  Dashboard               {url}/",
         *_set_up_lines(host, port),
