@@ -15,6 +15,7 @@ from gateway.ledger.writer import Ledger
 from gateway.models import read_routes, read_token_ratios, store_token_ratios
 from gateway.preparation.translator import RequestTranslator
 from gateway.preparation.workers import TranslationWorkers
+from gateway.relay.readiness import ModelReadiness
 from gateway.relay.relay import Relay
 from gateway.relay.web_searches import WebSearches
 from gateway.routing.routes import Routes
@@ -34,6 +35,9 @@ class Gateway:
     """Created outside an event loop; `start` and `stop` run inside it."""
 
     def __init__(self) -> None:
+        self.has_started = False
+        self.is_draining = False
+        """Requests in flight may end, and no further ones should be sent here."""
         self.is_stopping = False
         """Requests cancelled from now on get an error that names the shutdown."""
         self.accounts = AccountsService()
@@ -53,6 +57,7 @@ class Gateway:
         self.relay = Relay(
             self.accounts, self.upstreams, lambda: self.routes, self.signatures, self.translator
         )
+        self.readiness = ModelReadiness(self.accounts, lambda: self.routes, self.relay.known_models)
         self.judge = Judge(self.relay, self.recorder, lambda: self.is_stopping)
         live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.web_searches = WebSearches(self.relay, self._transport)
@@ -71,6 +76,7 @@ class Gateway:
         await self.activity.start(str(self.ledger.instance_id))
         await self._heartbeat.start()
         _running.append(self)
+        self.has_started = True
 
     def _read_routes(self) -> None:
         before, self.routes = self.routes, read_routes()

@@ -177,10 +177,10 @@ async def _cancel_when_gone(receive: Receive, work: asyncio.Task[Any] | None) ->
 
 def _judged(request: ApiRequest) -> Answering:
     """Check the headers, and return the view with its arguments. Raises GatewayError."""
-    check_host(request)
     try:
         view, args, kwargs = _view_of(request.path_info)
     except Resolver404 as error:
+        check_host(request)
         raise _path_unknown(request) from error
     view.judge_head(request)
     return partial(view, request, *args, **kwargs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.api.authentication import authenticate
+from gateway.api.authentication import authenticate, check_host
 from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import MethodNotAllowed
 
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
-def endpoint(*methods: str, for_clients: bool = True, dialect: Dialect = ANTHROPIC) -> Callable[[View], View]:
-    """Declare the methods of a view, whether only clients may call it, and the dialect of its errors.
+def endpoint(
+    *methods: str, for_clients: bool = True, any_host: bool = False, dialect: Dialect = ANTHROPIC
+) -> Callable[[View], View]:
+    """Declare the methods of a view, whether only clients may call it, whether any Host header will do, and
+    the dialect of its errors.
 
     The application calls the view's `judge_head` before it reads the body. That sets `request.dialect` and
     `request.client`, and raises GatewayError.
@@ -29,6 +32,8 @@ def endpoint(*methods: str, for_clients: bool = True, dialect: Dialect = ANTHROP
     def decorate(view: View) -> View:
         def judge_head(request: ApiRequest) -> None:
             request.dialect = dialect
+            if not any_host:
+                check_host(request)
             if for_clients:
                 request.client = authenticate(request)
             if request.method not in methods:

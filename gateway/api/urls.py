@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from gateway.api import messages, models, status
+from gateway.api import health, messages, models, status
 
 urlpatterns = [
     path("", status.heartbeat),
@@ -12,5 +12,7 @@ urlpatterns = [
     path("v1/models/<path:model_id>", models.model),
     path("api/hello", status.hello),
     path("api/event_logging/batch", status.event_logging),
-    path("health", status.health),
+    path("healthz", health.alive),
+    path("readyz", health.ready),
+    path("health", health.health),
 ]

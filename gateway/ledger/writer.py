@@ -119,6 +119,11 @@ class Ledger:
         """Number of rows not yet in the database."""
         return len(self._open) + len(self._ended) + len(self._in_hand)
 
+    @property
+    def is_behind(self) -> bool:
+        """True since a write has failed, until one succeeds."""
+        return self._outage.is_lasting
+
     async def open(self, record: RequestRecord) -> None:
         """Note a new record. Raises Unavailable when too many rows have been waiting for too long."""
         if not live("LEDGER_RETENTION_DAYS"):
@@ -280,6 +285,10 @@ class OutageLog:
     def __init__(self) -> None:
         self._since: float | None = None
         self._logged_at = 0.0
+
+    @property
+    def is_lasting(self) -> bool:
+        return self._since is not None
 
     def note(self, error: Exception, waiting: int) -> None:
         now = time.monotonic()

@@ -97,15 +97,16 @@ class Relay:
         if not self._pool.accounts:
             raise self._accounts_missing()
         await self._accounts.until_offers_are_known()
-        return self._offered()
+        return self.known_models()
 
     async def search_models(self) -> list[str]:
         """The models that search the web, the newest first. Raises OperatorMustAct."""
         await self.offered_models()
         return resolution.search_models(self._accounts.offered_models())
 
-    def _offered(self) -> Offers:
-        """The models offered in the present header mode; built anew only when a list changes."""
+    def known_models(self) -> Offers:
+        """The models offered in the present header mode, as far as they are known; built anew only when a
+        list changes."""
         listed, in_cli = self._accounts.offered_models(), self._accounts.cli_models()
         if live("GEMINI_HEADER_MODE") != "cli":
             return listed
@@ -118,7 +119,7 @@ class Relay:
     def counting_model(self, request: MessagesRequest) -> UpstreamModel:
         """The model that would answer, as far as is known. Raises NotFound for a name that is neither routed
         nor resolves to an offered model; while none is offered yet, any name is accepted."""
-        offered = self._offered()
+        offered = self.known_models()
         routed = self._routes().route(request.model).upstream_model
         model_id = routed or resolution.resolve(request.model, offered, _asks_for_thinking(request))
         if offered and not routed and model_id not in offered:
@@ -173,7 +174,7 @@ class Relay:
     async def _prepare(
         self, model_id: str, request: MessagesRequest, context: RequestContext
     ) -> PreparedRequest:
-        mode, offered = live("GEMINI_HEADER_MODE"), self._offered()
+        mode, offered = live("GEMINI_HEADER_MODE"), self.known_models()
         # A route may have the model's name in another header mode.
         offer = offered.get(model_id) or offered.get(upstream_model(model_id, header_mode=mode).listed_id)
         model = upstream_model(
@@ -224,13 +225,13 @@ class Relay:
         return UpstreamTimedOut(f"{waited}{': ' + tried if tried else ''}.")
 
     def _model_unknown(self, name: str) -> GatewayError:
-        if not self._offered():
+        if not self.known_models():
             return Unavailable(
                 f"model: {name} was asked for as it is, because no account has been able to say yet which "
                 "models it offers, and the upstream does not know it.",
                 retry_after_seconds=MODELS_KNOWN_SECONDS,
             )
-        offered = self._offered()
+        offered = self.known_models()
         names = ", ".join(self._routes().listed(resolution.visible(offered), offered))
         return NotFound(f"model: {name} is not known here. There is: {names or 'none yet'}.")
 

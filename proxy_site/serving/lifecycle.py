@@ -133,6 +133,7 @@ class Lifecycle:
         loop.call_soon(self._on_ready)
         beside = asyncio.create_task(self._while_serving()) if self._while_serving is not None else None
         await self._stop_requested.wait()
+        self._gateway.is_draining = True
         server.stop_accepting()
         if beside is not None:
             beside.cancel()
@@ -213,7 +214,7 @@ class Lifespan:
 
     async def _stop(self) -> str:
         """Stop the gateway; returns why not everything could be stored, or ""."""
-        self._gateway.is_stopping = True
+        self._gateway.is_draining = self._gateway.is_stopping = True
         try:
             await self._gateway.close_listeners()
             await self._gateway.stop()

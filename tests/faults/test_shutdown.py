@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = ON_EACH_SERVER
 GRACE_SECONDS = 30
 """The default of SHUTDOWN_GRACE_SECONDS."""
+REFUSED = 0
 
 
 class Reader(threading.Thread):
@@ -79,6 +80,29 @@ def test_running_streams_may_finish(emulator: EmulatorServer, tmp_path: Path, se
 
     assert status == 0
     assert reader.text.rstrip().endswith('{"type":"message_stop"}')
+
+
+def test_probes_hear_of_the_drain(emulator: EmulatorServer, tmp_path: Path, server: str) -> None:
+    """Daphne keeps idle connections during the drain; uvicorn closes them, so a probe cannot connect."""
+    emulator.state.reply("one two three four", behaviour=pace(chunk_delay=0.3, chunk_count=4))
+    with a_gateway(emulator, tmp_path, server) as gateway, httpx.Client(base_url=gateway.url) as prober:
+        before = [status_of(prober, path) for path in ("/healthz", "/readyz")]
+        Reader(gateway).begun.wait(10)
+
+        gateway.process.send_signal(signal.SIGTERM)
+        until_refused(gateway)
+        meanwhile = [status_of(prober, path) for path in ("/healthz", "/readyz")]
+        status = gateway.process.wait(10)
+
+    assert (before, status) == ([200, 200], 0)
+    assert meanwhile == ([200, 503] if server == "runserver" else [REFUSED, REFUSED])
+
+
+def status_of(prober: httpx.Client, path: str) -> int:
+    try:
+        return prober.get(path).status_code
+    except httpx.TransportError:
+        return REFUSED
 
 
 @pytest.mark.parametrize("count", [1, 100])

@@ -1,0 +1,105 @@
+"""Whether a request for a model would be answered now, from memory. Nothing is sent, and nobody waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from accounts.live_settings import live
+from accounts.pool.request import AccountRequest
+from accounts.values.sanitize import truncate
+from gateway.errors import NotFound
+from gateway.relay.error_messages import next_try
+from gateway.routing import resolution
+from gateway.routing.upstream_model import upstream_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from accounts.google.code_assist import ModelOffer
+    from accounts.pool.view import PoolView
+    from accounts.service import AccountsService
+    from gateway.routing.routes import Routes
+
+    Offers = Mapping[str, ModelOffer]
+
+LISTS_READ_SECONDS = 5.0
+"""The `retry-after` while no account's list of models is known: the time between two tries to read one."""
+LONGEST_NAME_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    model_id: str
+    """The upstream model that would answer, perhaps a fallback."""
+    problem: str = ""
+    """Why no account would answer, as a sentence that names none; empty when one would."""
+    retry_after_seconds: float | None = None
+    """When that may be different; None: not by itself, or at an unknown time."""
+
+
+class ModelReadiness:
+    def __init__(
+        self, accounts: AccountsService, routes: Callable[[], Routes], known_models: Callable[[], Offers]
+    ) -> None:
+        self._accounts = accounts
+        self._pool = accounts.pool
+        self._routes = routes
+        self._known_models = known_models
+
+    def of(self, name: str) -> Readiness:
+        """The readiness for a client's name of a model. Raises NotFound for a name that is neither routed nor
+        resolves to an offered model."""
+        if problem := self.account_problem():
+            return Readiness(name, problem)
+        offered = self._known_models()
+        routed = self._routes().route(name).upstream_model
+        if not routed and not offered:
+            return Readiness(
+                name, "No account has been able to say yet which models it offers.", LISTS_READ_SECONDS
+            )
+        model_id = routed or resolution.resolve(name, offered, thinking=None)
+        if not routed and model_id not in offered:
+            shown = truncate(name, LONGEST_NAME_SHOWN)
+            raise NotFound(f"model: {shown} is not known here. /v1/models lists those that are.")
+        ways = [model_id, *self._fallbacks(name, model_id, offered)]
+        found = [self._of_model(way) for way in ways]
+        return next((one for one in found if not one.problem), found[0])
+
+    def account_problem(self) -> str:
+        """Why no model can be answered at all; empty while an account is usable."""
+        if self._pool.accounts:
+            return ""
+        count = self._accounts.account_count
+        return f"None of the {count} accounts can be used now." if count else "There is no account yet."
+
+    def exhausted(self) -> list[Readiness]:
+        """The listed models that no account would answer now, and no fallback."""
+        offered = self._known_models()
+        found = (self.of(name) for name in self._routes().listed(resolution.visible(offered), offered))
+        return [one for one in found if one.problem]
+
+    def _fallbacks(self, name: str, model_id: str, offered: Offers) -> list[str]:
+        if not live("FALLBACK"):
+            return []
+        named = self._routes().fallback_chain(name, model_id, offered)
+        return named or resolution.fallback_chain(model_id, offered, thinking=None)
+
+    def _of_model(self, model_id: str) -> Readiness:
+        model = upstream_model(model_id, header_mode=live("GEMINI_HEADER_MODE"))
+        view = self._pool.view(AccountRequest(model.quota_key, listed_id=model.listed_id))
+        until = view.return_at()
+        if until is None or (view.backoff is None and view.not_limited):
+            return Readiness(model_id)
+        tail = next_try(until, view.now, settings.LOCAL_TIME_ZONE)
+        return Readiness(model_id, f"{_why(model_id, view)} {tail}", max(0.0, until - view.now))
+
+
+def _why(model_id: str, view: PoolView) -> str:
+    if view.backoff is not None:
+        return f"{model_id} has no capacity at the moment, whichever account asks."
+    count = len(view.limited)
+    accounts = "The account that has" if count == 1 else f"Each of the {count} accounts that have"
+    return f"{accounts} {model_id} is at its limit."
