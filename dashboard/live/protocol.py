@@ -297,7 +297,7 @@ def _is_sane(value: Any) -> bool:
     """Whether a database can be asked for it."""
     if isinstance(value, str):
         return len(value) <= LONGEST_FILTER and "\0" not in value
-    return 0 <= value < LARGEST_FILTER
+    return bool(0 <= value < LARGEST_FILTER)
 
 
 def _level(given: Any) -> str:

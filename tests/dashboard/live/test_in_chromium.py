@@ -151,7 +151,7 @@ def test_it_holds_still_and_goes_on(page: Page, watched: LiveGateway) -> None:
     before = shown_ids(page)
     place = page.locator("#below").bounding_box()
     ask(watched, "req-while-held")
-    page.get_by_role("button", name="1 new – show").wait_for()
+    page.get_by_role("button", name="1 new \u2013 show").wait_for()
     assert shown_ids(page) == before
     assert page.locator("#below").bounding_box() == place
 
@@ -160,8 +160,8 @@ def test_it_holds_still_and_goes_on(page: Page, watched: LiveGateway) -> None:
     until_state(page, "live")
     page.locator("[data-live-hold]").click()
     ask(watched, "req-held-by-hand")
-    page.get_by_role("button", name="1 new – show").wait_for()
-    page.get_by_role("button", name="1 new – show").click()
+    page.get_by_role("button", name="1 new \u2013 show").wait_for()
+    page.get_by_role("button", name="1 new \u2013 show").click()
     row(page, "req-held-by-hand", "good").wait_for()
     until_state(page, "live")
     page.evaluate("document.dispatchEvent(new Event('live:toggle-hold'))")

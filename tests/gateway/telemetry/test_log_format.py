@@ -197,20 +197,10 @@ NAMED_SECRETS = {
 }
 
 
-SIGNS = (
-    "ya29.",
-    "1//",
-    "4/",
-    "GOCSPX-",
-    "AIza",
-    "sk-",
-    "gAAAA",
-    "/set-up/",
-    "bearer",
-    "basic",
-    "refresh_token=",
-)
-SIGNS += ("access_token=", "client_secret=", "password=", "code=")
+SIGNS = [
+    *("ya29.", "1//", "4/", "GOCSPX-", "AIza", "sk-", "gAAAA", "/set-up/", "bearer", "basic"),
+    *("refresh_token=", "access_token=", "client_secret=", "password=", "code="),
+]
 PIECES = st.sampled_from([*SIGNS, "AAAAbbbb0000xxxxYYYY9999"]) | st.text(max_size=30)
 
 
