@@ -32,7 +32,7 @@ from accounts.pool import strategies
 from accounts.pool.labels import short_labels
 from accounts.pool.memory import MemoryState
 from accounts.pool.queue import Waiter, WaitingQueue
-from accounts.pool.request import AccountRequest, Patience
+from accounts.pool.request import AccountRequest, WaitLimits
 from accounts.pool.strategies import Candidate
 from accounts.pool.view import NoAccount, PooledAccount, PoolView, without
 from accounts.quota.forecast import empty_until
@@ -51,7 +51,7 @@ __all__ = ["AccountRequest", "Lease", "NoAccount", "Pool", "PoolView", "PooledAc
 
 logger = logging.getLogger(__name__)
 
-ENDLESS = Patience()
+ENDLESS = WaitLimits()
 MAX_WAITING = 1_000
 CAPACITY_REPORTS = 2
 """How many accounts must report that a model has no capacity before it is backed off."""
@@ -139,7 +139,7 @@ class Pool:
         lease = self.lease(request)
         if lease is not None:
             return lease
-        waiter = self.queue(request, request.patience(deadline, may_wait=may_wait), deadline)
+        waiter = self.queue(request, request.wait_limits(deadline, may_wait=may_wait), deadline)
         if waiter.answer.done():
             return waiter.answer.result()
         with while_waiting(waiter.place):
@@ -152,10 +152,10 @@ class Pool:
         return self._lease(request)
 
     def queue(
-        self, request: AccountRequest, patience: Patience = ENDLESS, deadline: float = math.inf
+        self, request: AccountRequest, wait_limits: WaitLimits = ENDLESS, deadline: float = math.inf
     ) -> Waiter:
         """Queue the request. It is answered at once when it need not or must not wait."""
-        waiter = self._queue.add(request, patience)
+        waiter = self._queue.add(request, wait_limits)
         self._recheck([waiter.group])
         if not waiter.answer.done():
             request.has_waited_for_backoff |= self.cooldowns.backoff(request.model_key) is not None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from accounts.pool.pool import Lease, NoAccount
-    from accounts.pool.request import AccountRequest, Patience
+    from accounts.pool.request import AccountRequest, WaitLimits
 
 
 @dataclass(eq=False, slots=True)
@@ -30,7 +30,7 @@ class Waiter:
     """Position in the queue on arrival; 1 is next."""
     request: AccountRequest
     group: Group
-    patience: Patience
+    wait_limits: WaitLimits
     answer: asyncio.Future[Lease | NoAccount] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -84,8 +84,8 @@ class Group:
 
     def add(self, waiter: Waiter) -> None:
         self._waiters[waiter.number] = waiter
-        self._limits.add(waiter.patience.limit_until, waiter)
-        self._backoffs.add(waiter.patience.backoff_until, waiter)
+        self._limits.add(waiter.wait_limits.limit_until, waiter)
+        self._backoffs.add(waiter.wait_limits.backoff_until, waiter)
 
     def remove(self, waiter: Waiter) -> None:
         del self._waiters[waiter.number]
@@ -113,14 +113,14 @@ class WaitingQueue:
             return list(self._groups.get(model_key, {}).values())
         return [group for groups in self._groups.values() for group in groups.values()]
 
-    def add(self, request: AccountRequest, patience: Patience) -> Waiter:
+    def add(self, request: AccountRequest, wait_limits: WaitLimits) -> Waiter:
         need = Need(request.model_key, request.listed_id, frozenset(request.excluded))
         groups = self._groups.setdefault(need.model_key, {})
         if need not in groups:
             groups[need] = Group(need)
         self._arrivals += 1
         self.count += 1
-        waiter = Waiter(self._arrivals, self.count, request, groups[need], patience)
+        waiter = Waiter(self._arrivals, self.count, request, groups[need], wait_limits)
         waiter.group.add(waiter)
         return waiter
 

@@ -59,18 +59,18 @@ class AccountRequest:
         self.without_capacity.add(account_id)
         self.capacity_hint_seconds, self.backoff_deadline = hint_seconds, deadline
 
-    def patience(self, deadline: float, *, may_wait: bool) -> Patience:
+    def wait_limits(self, deadline: float, *, may_wait: bool) -> WaitLimits:
         """What the request waits for. `deadline` is that of the first content; infinite: it waits for any end
         of a limit or backoff."""
         if not may_wait:
-            return Patience(-math.inf, -math.inf)
+            return WaitLimits(-math.inf, -math.inf)
         if math.isinf(deadline):
-            return Patience()
+            return WaitLimits()
         backoff_deadline = -math.inf if self.has_waited_for_backoff else self.backoff_deadline
-        return Patience(deadline, min(backoff_deadline, deadline))
+        return WaitLimits(deadline, min(backoff_deadline, deadline))
 
 
-class Patience(NamedTuple):
+class WaitLimits(NamedTuple):
     """The latest end a request waits for, in seconds since the epoch: of an account's limit, and of the
     model's backoff. A request always waits for an account that is only busy."""
 

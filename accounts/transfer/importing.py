@@ -16,7 +16,7 @@ from accounts.models import Account, Revision, SharedToken
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from accounts.transfer.rows import Row
+    from accounts.transfer.rows import ImportedRow
 
 BATCH = 500
 """Rows per transaction: few enough not to block a running server's writes."""
@@ -42,7 +42,7 @@ def summary(outcomes: Sequence[Outcome], results: Sequence[str] = (ADDED, UPDATE
     return ", ".join(f"{sum(one.result == result for one in outcomes)} {result}" for result in results)
 
 
-def preview(rows: Sequence[Row]) -> list[Outcome]:
+def preview(rows: Sequence[ImportedRow]) -> list[Outcome]:
     """The outcomes that `store` would have, without a write and without a call to Google."""
     rows = checked(rows)
     known = {account.email: account for account in Account.objects.all()}
@@ -54,7 +54,7 @@ def preview(rows: Sequence[Row]) -> list[Outcome]:
     ]
 
 
-def store(rows: Sequence[Row], *, terms_accepted: bool) -> list[Outcome]:
+def store(rows: Sequence[ImportedRow], *, terms_accepted: bool) -> list[Outcome]:
     """Store rows, each with an e-mail or a problem: one whose e-mail is known updates that account, any other
     adds one."""
     rows = checked(rows)
@@ -69,13 +69,13 @@ def store(rows: Sequence[Row], *, terms_accepted: bool) -> list[Outcome]:
 # Checks of rows against each other
 
 
-def checked(rows: Sequence[Row]) -> list[Row]:
+def checked(rows: Sequence[ImportedRow]) -> list[ImportedRow]:
     """The rows, with a problem added to those of another OAuth client and to duplicates. Idempotent."""
-    first: dict[str, Row] = {}
+    first: dict[str, ImportedRow] = {}
     return [_unless_seen(_of_our_client(row), first) for row in rows]
 
 
-def _of_our_client(row: Row) -> Row:
+def _of_our_client(row: ImportedRow) -> ImportedRow:
     """Add a problem to a row of another OAuth client, since Google refreshes a sign-in for its own client
     only."""
     ours = settings.OAUTH_CLIENT_ID
@@ -85,7 +85,7 @@ def _of_our_client(row: Row) -> Row:
     return replace(row, problem=problem)
 
 
-def _unless_seen(row: Row, first: dict[str, Row]) -> Row:
+def _unless_seen(row: ImportedRow, first: dict[str, ImportedRow]) -> ImportedRow:
     """Add a problem unless it is the first row of its account; `first` has those by e-mail or token."""
     if row.problem:
         return row
@@ -94,11 +94,11 @@ def _unless_seen(row: Row, first: dict[str, Row]) -> Row:
     return row if seen is row else replace(row, problem=f"the same {what} as in {_place(seen)}")
 
 
-def _place(row: Row) -> str:
+def _place(row: ImportedRow) -> str:
     return ", ".join(part for part in (row.file, row.place) if part)
 
 
-def _expected(row: Row, reason: str) -> str:
+def _expected(row: ImportedRow, reason: str) -> str:
     if row.email or row.problem:
         return reason
     return ". ".join(part for part in (OWNER_IS_ASKED, reason) if part)
@@ -107,7 +107,7 @@ def _expected(row: Row, reason: str) -> str:
 # Storing
 
 
-def _store_batch(rows: list[Row], terms_accepted: bool) -> list[Outcome]:
+def _store_batch(rows: list[ImportedRow], terms_accepted: bool) -> list[Outcome]:
     emails = [row.email for row in rows if not row.problem]
     known = {account.email: account for account in Account.objects.filter(email__in=emails)}
     outcomes = [_outcome(row, known.get(row.email)) for row in rows]
@@ -124,7 +124,7 @@ UPDATED_FIELDS = [
 ]  # fmt: skip
 
 
-def _fill(account: Account | None, row: Row, terms_accepted: bool) -> Account:
+def _fill(account: Account | None, row: ImportedRow, terms_accepted: bool) -> Account:
     """Apply the row to the account, or to a new one. A new refresh token resets its state to OK; a known one
     leaves the state unchanged. An account disabled here or in the file is disabled afterwards."""
     account = account or Account(email=row.email, kind=row.kind)
@@ -149,7 +149,7 @@ def _has(account: Account, credential: dict[str, str]) -> bool:
         return False
 
 
-def _outcome(row: Row, account: Account | None) -> Outcome:
+def _outcome(row: ImportedRow, account: Account | None) -> Outcome:
     """The outcome of a row; `account` is the known one with this e-mail, before the change."""
     if row.problem:
         return Outcome(row.email, _place(row), FAILED, row.problem)

@@ -15,16 +15,18 @@ from accounts.network import AccountsClient
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from accounts.transfer.rows import Row
+    from accounts.transfer.rows import ImportedRow
 
 CONCURRENT_LOOKUPS = 8
 
 
-def lacks_owner(row: Row) -> bool:
+def lacks_owner(row: ImportedRow) -> bool:
     return not row.email and not row.problem
 
 
-def find_owners(rows: Sequence[Row], on_done: Callable[[Row], None] = lambda row: None) -> list[Row]:
+def find_owners(
+    rows: Sequence[ImportedRow], on_done: Callable[[ImportedRow], None] = lambda row: None
+) -> list[ImportedRow]:
     """The rows with their e-mail addresses, or with a problem where Google gives none.
 
     Rows that have an address or a problem are unchanged, and nothing of them is sent. `on_done` is called
@@ -33,11 +35,11 @@ def find_owners(rows: Sequence[Row], on_done: Callable[[Row], None] = lambda row
     return async_to_sync(_find_all)(rows, on_done)
 
 
-async def _find_all(rows: Sequence[Row], on_done: Callable[[Row], None]) -> list[Row]:
+async def _find_all(rows: Sequence[ImportedRow], on_done: Callable[[ImportedRow], None]) -> list[ImportedRow]:
     client = AccountsClient()
     slots = asyncio.Semaphore(CONCURRENT_LOOKUPS)
 
-    async def find(row: Row) -> Row:
+    async def find(row: ImportedRow) -> ImportedRow:
         if not lacks_owner(row):
             return row
         async with slots:
@@ -51,7 +53,7 @@ async def _find_all(rows: Sequence[Row], on_done: Callable[[Row], None]) -> list
         await client.close()
 
 
-async def _find(client: AccountsClient, row: Row) -> Row:
+async def _find(client: AccountsClient, row: ImportedRow) -> ImportedRow:
     try:
         email, secret = await KINDS[row.kind].find_owner(client, row.refresh_token)
     except OwnerUnknown as error:

@@ -18,7 +18,7 @@ from accounts.transfer.formats import (
     plain_list,
     refresh_tokens,
 )
-from accounts.transfer.rows import CLOUD_CODE, WITHOUT_SIGN_IN, Entry, Row, not_yet
+from accounts.transfer.rows import CLOUD_CODE, WITHOUT_SIGN_IN, Entry, ImportedRow, not_yet
 from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Reader:
     tool: str
     kind: str
     """The kind of account of its rows."""
-    read: Callable[[Entry], Row | None]
+    read: Callable[[Entry], ImportedRow | None]
     """Returns None for an entry of another format."""
 
 
@@ -49,7 +49,7 @@ READERS = (
 """The readers in the order in which they are tried; the last one accepts any entry."""
 
 
-def parse_rows(text: bytes, ask_passphrase: Callable[[], str] = str, file: str = "") -> list[Row]:
+def parse_rows(text: bytes, ask_passphrase: Callable[[], str] = str, file: str = "") -> list[ImportedRow]:
     """Parse a file into rows. `file` is its name for messages about the rows, and may be empty.
 
     Raises ImportFileUnusable, and PassphraseWrong for a file that `exportaccounts` has encrypted.
@@ -61,7 +61,7 @@ def parse_rows(text: bytes, ask_passphrase: Callable[[], str] = str, file: str =
     return rows
 
 
-def _read(value: Any) -> Row:
+def _read(value: Any) -> ImportedRow:
     if not isinstance(value, dict):
         return refresh_tokens.read(value)
     if other := _other_provider(value):
@@ -81,7 +81,7 @@ def _other_provider(entry: Entry) -> str:
     return ""
 
 
-def _named(row: Row, place: str, file: str) -> Row:
+def _named(row: ImportedRow, place: str, file: str) -> ImportedRow:
     if file and place == THE_ONLY_ONE:
         place = ""
     return replace(row, place=truncate(place, LONGEST_PLACE), file=truncate(file, LONGEST_PLACE))

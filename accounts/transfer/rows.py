@@ -32,7 +32,7 @@ FOREIGN_TOKENS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ImportedRow:
     """One account of an import file. A row with a `problem` is not imported, and nothing of it is sent."""
 
     email: str = ""
@@ -50,13 +50,15 @@ class Row:
     file: str = ""
 
 
-def build_row(entry: Entry, *, email: Any, token: Any, project: Any = None, client_id: Any = None) -> Row:
+def build_row(
+    entry: Entry, *, email: Any, token: Any, project: Any = None, client_id: Any = None
+) -> ImportedRow:
     """Check the fields and build the row. `token` may have the form `token|project|managed project`, as some
     tools store it."""
     address = parse_email(email)
     if address is None and email not in (None, ""):
-        return Row(problem="email: must be an e-mail address")
-    row = Row(address or "")
+        return ImportedRow(problem="email: must be an e-mail address")
+    row = ImportedRow(address or "")
     if token in (None, ""):
         return _refused(row, WITHOUT_SIGN_IN)
     if not isinstance(token, str) or not token.strip() or not token.isprintable():
@@ -70,14 +72,16 @@ def build_row(entry: Entry, *, email: Any, token: Any, project: Any = None, clie
     if not isinstance(project, str) or not project.isprintable() or len(project) > LONGEST_PROJECT:
         return _refused(row, "project_id: must be a text of at most 200 characters")
     made_with = truncate(client_id, LONGEST_CLIENT_ID) if isinstance(client_id, str) else ""
-    return Row(row.email, text, project, off_reason(entry), client_id=made_with)
+    return ImportedRow(row.email, text, project, off_reason(entry), client_id=made_with)
 
 
-def not_yet(name: str, email: Any = None) -> Row:
+def not_yet(name: str, email: Any = None) -> ImportedRow:
     """The row of an account of another provider, which cannot be imported yet."""
     shown = truncate(name, 60)
-    return Row(parse_email(email) or "", problem=f"an account of {shown}: such accounts cannot be added yet")
+    return ImportedRow(
+        parse_email(email) or "", problem=f"an account of {shown}: such accounts cannot be added yet"
+    )
 
 
-def _refused(row: Row, problem: str) -> Row:
-    return Row(row.email, problem=problem)
+def _refused(row: ImportedRow, problem: str) -> ImportedRow:
+    return ImportedRow(row.email, problem=problem)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from accounts.credentials.encryption import CredentialsUnreadable, seal, unseal
-from accounts.transfer.rows import Row
+from accounts.transfer.rows import ImportedRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ class PreviewUnusable(Exception):
     """The rows cannot be kept in the form or taken from it. The text is for the operator."""
 
 
-def seal_rows(rows: Sequence[Row], session: str) -> str:
+def seal_rows(rows: Sequence[ImportedRow], session: str) -> str:
     """Raises PreviewUnusable when they are too many."""
     content = {
         "purpose": PURPOSE,
@@ -44,7 +44,7 @@ def seal_rows(rows: Sequence[Row], session: str) -> str:
     return sealed
 
 
-def unseal_rows(sealed: str, session: str) -> list[Row]:
+def unseal_rows(sealed: str, session: str) -> list[ImportedRow]:
     """Raises PreviewUnusable, also for the text of another session."""
     try:
         content = orjson.loads(zlib.decompress(b64decode(unseal(sealed), validate=True)))
@@ -54,4 +54,4 @@ def unseal_rows(sealed: str, session: str) -> list[Row]:
         raise PreviewUnusable("This preview belongs to another session. Choose the files again.")
     if content["until"] < time.time():
         raise PreviewUnusable("This preview is older than a quarter of an hour. Choose the files again.")
-    return [Row(**row) for row in content["rows"]]
+    return [ImportedRow(**row) for row in content["rows"]]

@@ -62,10 +62,10 @@ Records = dict[int, "RequestRecord"]
 class Ledger:
     """The queue and its writer. All methods run in the event loop."""
 
-    def __init__(self, queue_rows: int = QUEUE_ROWS, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, queue_rows: int = QUEUE_ROWS, longest_wait_seconds: float = PATIENCE_SECONDS) -> None:
         self.instance_id = 0
         self._queue_rows = queue_rows
-        self._patience_seconds = patience_seconds
+        self._patience_seconds = longest_wait_seconds
         self._open: Records = {}
         self._ended: Records = {}
         """Unwritten records: `_open` of requests under way, `_ended` of requests that have ended."""

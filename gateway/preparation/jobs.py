@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.routing.upstream_model import UpstreamModel
-    from gateway.translation.web_search.requested_search import Search
+    from gateway.translation.web_search.requested_search import RequestedSearch
 
 
 class Kept(NamedTuple):
@@ -81,7 +81,7 @@ def translate(
 def search(
     request: MessagesRequest,
     changes: MessagesRequest,
-    asked: Search,
+    asked: RequestedSearch,
     model: UpstreamModel,
     system_preamble: str,
 ) -> TranslatedRequest:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
 from gateway.safeguards.prompt import typed_messages
-from gateway.translation.web_search.requested_search import Search, asked_search
+from gateway.translation.web_search.requested_search import RequestedSearch, asked_search
 
 if TYPE_CHECKING:
     from gateway.bodies.shape import Body
@@ -25,7 +25,7 @@ class RequestSummary:
     message_count: int
     tool_count: int
     first_text: str = field(repr=False)
-    search: Search | None
+    search: RequestedSearch | None
     """The requested web search."""
     typed_messages: list[dict[str, Any]] = field(repr=False)
     """The messages typed by the user, for a request with a safety check."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.preparation.workers import TranslationWorkers
     from gateway.routing.token_ratios import TokenRatios
     from gateway.routing.upstream_model import Family, UpstreamModel
-    from gateway.translation.web_search.requested_search import Search
+    from gateway.translation.web_search.requested_search import RequestedSearch
 
 LARGE_BYTES = 1024 * 1024
 MUCH_STRUCTURE = 30_000
@@ -114,7 +114,7 @@ class RequestTranslator:
         )
 
     async def translate_search(
-        self, search: Search, request: MessagesRequest, model: UpstreamModel
+        self, search: RequestedSearch, request: MessagesRequest, model: UpstreamModel
     ) -> TranslatedRequest:
         """Translate a web search. Raises GatewayError."""
         preamble = live("SYSTEM_PREAMBLE")

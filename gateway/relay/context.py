@@ -40,7 +40,7 @@ class PreparedRequest:
 
 
 @dataclass(slots=True)
-class Learned:
+class ModelProgress:
     """What one client request has learned about one model and the accounts that have it."""
 
     request: AccountRequest
@@ -61,7 +61,7 @@ class RequestContext:
     """In order; the last one may still be running."""
     opened_at: float = field(default_factory=time.time)
     """When the present answer was requested; a structured answer may be requested twice."""
-    patience_seconds: float = math.inf
+    longest_wait_seconds: float = math.inf
     """The longest wait for the first content, when it is shorter than the settings allow."""
     is_subagents: bool = False
     """The request is of a subagent, whose user messages were written by the assistant."""
@@ -83,7 +83,7 @@ class RequestContext:
     """The answer comes from another model than the one asked for."""
     unknown_models: set[str] = field(default_factory=set)
     """Names that neither an account's list nor a route has."""
-    learned: dict[str, Learned] = field(default_factory=dict)
+    progress: dict[str, ModelProgress] = field(default_factory=dict)
     """What was learned, by the model's listed id."""
     is_in_queue: bool = False
     """True while the request waits for an account, and when it was cancelled while it did."""
@@ -125,13 +125,13 @@ class RequestContext:
             yield
         self.is_in_queue = False
 
-    def learned_about(self, model: UpstreamModel) -> Learned:
+    def progress_on(self, model: UpstreamModel) -> ModelProgress:
         """What was learned about the model and its accounts, prepared for a new answer."""
-        learned = self.learned.get(model.listed_id)
-        if learned is None:
-            learned = self.learned[model.listed_id] = Learned(AccountRequest("", "", model.listed_id))
-        learned.request.model_key, learned.request.conversation = model.quota_key, self.conversation
-        return learned
+        progress = self.progress.get(model.listed_id)
+        if progress is None:
+            progress = self.progress[model.listed_id] = ModelProgress(AccountRequest("", "", model.listed_id))
+        progress.request.model_key, progress.request.conversation = model.quota_key, self.conversation
+        return progress
 
     @property
     def attempt(self) -> Attempt:

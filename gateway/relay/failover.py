@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from accounts.service import AccountsService
     from gateway.errors import GatewayError
     from gateway.relay.answer import Answer
-    from gateway.relay.context import Learned, PreparedRequest, RequestContext
+    from gateway.relay.context import ModelProgress, PreparedRequest, RequestContext
     from gateway.relay.model_call import ModelCaller
 
 FIRST_PAUSE_SECONDS = 0.5
@@ -49,7 +49,7 @@ class Failover:
     """Builds the error for a model name that no account knows."""
     prepared: PreparedRequest
     context: RequestContext
-    learned: Learned
+    progress: ModelProgress
 
     async def answer(self, *, may_wait: bool, may_pause: bool = True) -> Answer:
         """Return the answer of the first account that gives one. Raises GatewayError.
@@ -60,10 +60,10 @@ class Failover:
         context = self.context
         while True:
             lease = await self.accounts.pool.acquire(
-                self.learned.request, context.deadline, may_wait=may_wait, while_waiting=context.in_queue
+                self.progress.request, context.deadline, may_wait=may_wait, while_waiting=context.in_queue
             )
             if isinstance(lease, NoAccount):
-                raise final_error(context, self.learned, lease)
+                raise final_error(context, self.progress, lease)
             answer = await self._try_account(lease)
             if not isinstance(answer, Failure):
                 return answer
@@ -92,7 +92,7 @@ class Failover:
 
     async def _learn_from(self, failure: Failure, lease: Lease) -> None:
         """Record the failure. Raises the client's error when no other account could do better."""
-        account, policy, request = lease.account, failure.policy, self.learned.request
+        account, policy, request = lease.account, failure.policy, self.progress.request
         back_at = self._cool_down(failure, lease)
         error = failure.as_error(account)
         is_unknown = failure.kind is FailureKind.NOT_FOUND and not self.accounts.pool.is_listed(request)
@@ -104,7 +104,7 @@ class Failover:
         self.context.end_attempt(failure.reason, decision, detail=failure.detail, back_at=back_at)
         if is_last:
             raise error
-        self.learned.last_error, self.learned.last_is_passing = error, policy.is_passing
+        self.progress.last_error, self.progress.last_is_passing = error, policy.is_passing
         if policy.is_passing:
             request.failed.append(account.id)
         elif failure.kind is FailureKind.CAPACITY:
@@ -136,20 +136,20 @@ class Failover:
     async def _before_next_call(self, *, may_pause: bool) -> None:
         """Decide about another call after a transient failure: return at once, or after a pause. Raises
         GatewayError."""
-        context, request, pool = self.context, self.learned.request, self.accounts.pool
+        context, request, pool = self.context, self.progress.request, self.accounts.pool
         context.passing_failures += 1
         why = NoAccount(pool.view(request), pool.waiting)
         if not without(why.view.not_limited, request.excluded):
             return  # the pool then decides whether to wait for a limit
         if context.passing_failures >= settings.UPSTREAM_CALL_LIMIT:
-            raise final_error(context, self.learned, why)
+            raise final_error(context, self.progress, why)
         has_another = bool(without(why.view.free, request.excluded.union(request.failed)))
         has_another |= bool(context.attempt.endpoint) and self._has_untried_base()
         if has_another and context.passing_failures < _calls_without_pause() and not context.rounds:
             return
         pause = min(FIRST_PAUSE_SECONDS * 2.0**context.rounds, LONGEST_PAUSE_SECONDS)
         if not may_pause or context.rounds >= live("MAX_RETRIES") or pause >= context.seconds_left:
-            raise final_error(context, self.learned, why)
+            raise final_error(context, self.progress, why)
         context.rounds += 1
         with context.waiting():
             await asyncio.sleep(pause)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from accounts.pool.view import NoAccount, PoolView
-    from gateway.relay.context import Learned, RequestContext
+    from gateway.relay.context import ModelProgress, RequestContext
 
 RETRY_BY_ITSELF_SECONDS = 60.0
 """The longest `retry-after` for which Claude Code waits; it gives up at once on a longer one."""
@@ -23,13 +23,13 @@ BUSY_RETRY_SECONDS = 5.0
 SHORT_BACKOFF_SECONDS = 3.0
 
 
-def final_error(context: RequestContext, learned: Learned, why: NoAccount) -> GatewayError:
+def final_error(context: RequestContext, progress: ModelProgress, why: NoAccount) -> GatewayError:
     """Build the error of a request that no account will answer. The first that applies of: a backoff of the
     model, busy accounts, transient failures of the upstream, limits."""
     if why.is_queue_full:
         return Overloaded("Too many requests wait already.", retry_after_seconds=10)
-    view, excluded = why.view, learned.request.excluded
-    now, model_id = view.now, learned.request.listed_id
+    view, excluded = why.view, progress.request.excluded
+    now, model_id = view.now, progress.request.listed_id
     if view.backoff is not None:
         return _without_capacity(model_id, view.backoff.until, now)
     busy = without(view.busy, excluded)
@@ -37,17 +37,17 @@ def final_error(context: RequestContext, learned: Learned, why: NoAccount) -> Ga
         return RateLimited(_all_busy(len(busy), why.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
     last_of_each = {one.email: one for one in context.attempts if one.model_id == model_id}
     attempts = [*last_of_each.values(), *_not_asked(model_id, view, last_of_each)]
-    if learned.last_error is not None and learned.last_is_passing and view.not_limited:
-        return _with_all_attempts(learned.last_error, model_id, attempts, now)
+    if progress.last_error is not None and progress.last_is_passing and view.not_limited:
+        return _with_all_attempts(progress.last_error, model_id, attempts, now)
     returns = [attempt.back_at for attempt in attempts if attempt.back_at is not None]
     if returns:
         said = sentence(model_id, attempts, now, settings.LOCAL_TIME_ZONE)
         return _limited(said, min(returns) - now)
-    if learned.last_error is None:
+    if progress.last_error is None:
         return OperatorMustAct(
             f"No account can be used now. The operator finds what each of them needs at {ACCOUNTS_PAGE}."
         )
-    return _with_all_attempts(learned.last_error, model_id, attempts, now)
+    return _with_all_attempts(progress.last_error, model_id, attempts, now)
 
 
 def _with_all_attempts(

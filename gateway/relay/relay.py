@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gateway.preparation.translator import RequestTranslator
     from gateway.relay.answer import Answer
     from gateway.routing.routes import Routes
-    from gateway.translation.web_search.requested_search import Search
+    from gateway.translation.web_search.requested_search import RequestedSearch
     from gateway.upstreams.base import Upstream
 
     Offers = Mapping[str, ModelOffer]
@@ -73,13 +73,15 @@ class Relay:
         Raises GatewayError."""
         return await self._in_time(self._open(request, context), context)
 
-    async def open_search(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
+    async def open_search(
+        self, search: RequestedSearch, request: MessagesRequest, context: RequestContext
+    ) -> Answer:
         """Return the answer of a model that searches the web, whichever model the request names; else as
         `open`."""
         return await self._in_time(self._open_search(search, request, context), context)
 
     async def _in_time(self, opening: Coroutine[Any, Any, Answer], context: RequestContext) -> Answer:
-        limit = min(_longest_wait(), context.patience_seconds)
+        limit = min(_longest_wait(), context.longest_wait_seconds)
         context.open_again(limit)
         try:
             async with asyncio.timeout(limit if 0 < limit < math.inf else None):
@@ -127,8 +129,8 @@ class Relay:
         return upstream_model(model_id, header_mode=live("GEMINI_HEADER_MODE"))
 
     def _failover(self, prepared: PreparedRequest, context: RequestContext) -> Failover:
-        learned = context.learned_about(prepared.model)
-        return Failover(self._accounts, self._caller, self._model_unknown, prepared, context, learned)
+        progress = context.progress_on(prepared.model)
+        return Failover(self._accounts, self._caller, self._model_unknown, prepared, context, progress)
 
     # Models
 
@@ -192,7 +194,9 @@ class Relay:
 
     # Models that search the web
 
-    async def _open_search(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
+    async def _open_search(
+        self, search: RequestedSearch, request: MessagesRequest, context: RequestContext
+    ) -> Answer:
         """Use the first model that is not at its limit; if all are, wait for the first one."""
         models = await self.search_models()
         plans = [await self._search_plan(one, search, request, context) for one in models]
@@ -200,14 +204,14 @@ class Relay:
             raise Unavailable("No account can search the web now.", retry_after_seconds=MODELS_KNOWN_SECONDS)
         for prepared in plans:
             model = prepared.model
-            context.learned_about(model).request.refused |= self._accounts.unable_to_search(model.listed_id)
+            context.progress_on(model).request.refused |= self._accounts.unable_to_search(model.listed_id)
         for prepared in plans if len(plans) > 1 else ():
             with suppress(RateLimited, Overloaded):
                 return await self._failover(prepared, context).answer(may_wait=False)
         return await self._failover(plans[0], context).answer(may_wait=True)
 
     async def _search_plan(
-        self, model_id: str, search: Search, request: MessagesRequest, context: RequestContext
+        self, model_id: str, search: RequestedSearch, request: MessagesRequest, context: RequestContext
     ) -> PreparedRequest:
         model = upstream_model(model_id, header_mode="antigravity")
         translated = await self._translator.translate_search(search, request, model)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gateway.relay.answer import Answer
     from gateway.relay.context import RequestContext
     from gateway.relay.relay import Relay
-    from gateway.translation.web_search.requested_search import Search
+    from gateway.translation.web_search.requested_search import RequestedSearch
     from gateway.upstreams.transport import Transport
 
 logger = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ class WebSearches:
         self._transport = transport
 
     async def planned(
-        self, request: MessagesRequest, search: Search | None
-    ) -> tuple[MessagesRequest, Search | None]:
+        self, request: MessagesRequest, search: RequestedSearch | None
+    ) -> tuple[MessagesRequest, RequestedSearch | None]:
         """Return the request and its search; or, if it cannot be made, the request with the search's error,
         and None."""
         if search is None:
@@ -67,7 +67,9 @@ class WebSearches:
             return request, search
         return without_search(request, search, error_code, _new_id()), None
 
-    async def open(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
+    async def open(
+        self, search: RequestedSearch, request: MessagesRequest, context: RequestContext
+    ) -> Answer:
         """Return the complete answer, with its sources in front. When the search fails, return the answer of
         the requested model without one. Raises GatewayError."""
         conversation = context.conversation
@@ -80,7 +82,9 @@ class WebSearches:
         context.conversation = conversation
         return await self._relay.open(without_search(request, search, "unavailable", _new_id()), context)
 
-    async def _searched(self, search: Search, request: MessagesRequest, context: RequestContext) -> Answer:
+    async def _searched(
+        self, search: RequestedSearch, request: MessagesRequest, context: RequestContext
+    ) -> Answer:
         answer = await self._relay.open_search(search, request, context)
         try:
             held = await _held(answer, context)
@@ -94,7 +98,7 @@ class WebSearches:
         answer.set_events(with_search(held, search_blocks(_new_id(), query, shown), text))
         return answer
 
-    async def _to_show(self, found: list[Source], answer: Answer, search: Search) -> list[Source]:
+    async def _to_show(self, found: list[Source], answer: Answer, search: RequestedSearch) -> list[Source]:
         """Select the sources to show. The account is released before other servers are asked."""
         answer.close()
         redirects = Redirects(self._transport, settings.WEB_SEARCH_REDIRECT_URL)

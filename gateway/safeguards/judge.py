@@ -193,7 +193,7 @@ class Judge:
         request_context = RequestContext(
             session_id=session_id_for(conversation),
             conversation=conversation,
-            patience_seconds=CHECK_SECONDS,
+            longest_wait_seconds=CHECK_SECONDS,
             may_fall_back=False,
         )
         self._recorder.describe(record, request, request_context)

@@ -13,7 +13,7 @@ from accounts.failures import FailureKind
 from accounts.google.code_assist import tier_of
 from accounts.models import Account, Cooldown, QuotaSnapshot
 from accounts.transfer.importing import store
-from accounts.transfer.rows import Row
+from accounts.transfer.rows import ImportedRow
 from gateway.routing.upstream_model import upstream_model
 from proxy_site.demo.quotas import (
     ADA,
@@ -45,7 +45,7 @@ UNUSED = Use(1.0, 1.0, resets_in=WINDOW_SECONDS)
 def store_accounts(google: EmulatorState) -> None:
     """Store the emulator's accounts, with what was measured of their quotas until now."""
     people = {one.email: one for one in google.accounts}
-    store([Row(one.email, one.refresh_token) for one in people.values()], terms_accepted=True)
+    store([ImportedRow(one.email, one.refresh_token) for one in people.values()], terms_accepted=True)
     accounts = list(Account.objects.filter(email__in=people))
     for account in accounts:
         _describe(account, people[account.email])

@@ -10,7 +10,7 @@ import pytest
 from accounts.models import Account
 from accounts.service import AccountsService, NoProject
 from accounts.transfer.importing import store
-from accounts.transfer.rows import Row
+from accounts.transfer.rows import ImportedRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ def two_accounts(transactional_db: None, google: EmulatorServer) -> None:
     google.state.account(ADA).web_search_models.clear()
     google.state.set_quota(LINUS, "gemini-antigravity", remaining=1, limit=100)
     accounts = [google.state.account(email) for email in (ADA, LINUS)]
-    rows = [Row(account.email, account.refresh_token, account.project or "") for account in accounts]
+    rows = [ImportedRow(account.email, account.refresh_token, account.project or "") for account in accounts]
     store(rows, terms_accepted=True)
 
 

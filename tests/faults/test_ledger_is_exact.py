@@ -98,12 +98,12 @@ def let_things_go_wrong(google: EmulatorServer, choice: random.Random) -> None:
 
 @dataclass(slots=True)
 class Client:
-    """Calls the application as the server does. `patience` is how many pieces of the answer it waits for
+    """Calls the application as the server does. `wait_limits` is how many pieces of the answer it waits for
     before it hangs up, not counting pings: 0 hangs up at once, None stays to the end."""
 
     name: str
     body: dict[str, Any]
-    patience: int | None
+    wait_limits: int | None
     status: int | None = None
     pieces: int = 0
     saw_error: bool = False
@@ -115,7 +115,7 @@ class Client:
         async def receive() -> dict[str, Any]:
             if to_receive:
                 return to_receive.pop()
-            if self.patience == 0:
+            if self.wait_limits == 0:
                 await asyncio.sleep(0)
             else:
                 await gone.wait()
@@ -126,7 +126,7 @@ class Client:
             if message.get("body"):
                 self.pieces += not message["body"].startswith(b"event: ping")
                 self.saw_error = self.saw_error or b"event: error" in message["body"]
-                if self.pieces == self.patience:
+                if self.pieces == self.wait_limits:
                     gone.set()
                     await asyncio.sleep(0.005)  # as long as it takes to notice
 
@@ -146,14 +146,14 @@ class Client:
 
 def a_client(number: int, choice: random.Random) -> Client:
     is_stream = choice.random() < 0.8
-    patience = None
+    wait_limits = None
     if choice.randrange(ONE_HANG_UP_IN) == 0 and is_stream:
-        patience = 1
+        wait_limits = 1
     elif choice.randrange(ONE_EARLY_HANG_UP_IN) == 0:
-        patience = 0
+        wait_limits = 0
     message = {"role": "user", "content": f"This is load-{number}. {'more ' * choice.randrange(30)}"}
     body = a_body(model=choice.choice(MODELS), stream=is_stream, messages=[message])
-    return Client(f"load-{number}", body, patience)
+    return Client(f"load-{number}", body, wait_limits)
 
 
 def told(entries: Iterable[Entry]) -> tuple[int, ...]:
@@ -192,7 +192,7 @@ async def test_ten_thousand_requests_are_accounted_for_to_the_token(
     for client in clients:
         row = rows[client.name]
         assert_the_outcome_is_what_the_client_saw(client, row)
-        if client.patience != 0:
+        if client.wait_limits != 0:
             known = {told(calls[client.name])}
             if row.problem == "hung_up":  # usage that comes last may not have been read
                 known.add(told(calls[client.name][:-1]))
@@ -212,7 +212,7 @@ async def test_ten_thousand_requests_are_accounted_for_to_the_token(
 def story(client: Client, row: RequestLog, calls: list[Entry]) -> str:
     asked = [(call.account, call.status, call.outcome, call.chunks_sent, call.usage_sent) for call in calls]
     return (
-        f"{client.name}, patience {client.patience}, saw {client.status} in {client.pieces} pieces; "
+        f"{client.name}, wait_limits {client.wait_limits}, saw {client.status} in {client.pieces} pieces; "
         f"row: {row.status} {row.outcome}, {row.attempts} attempts; Google: {asked}"
     )
 
@@ -224,12 +224,12 @@ def tokens_of(row: RequestLog) -> tuple[int, ...]:
 def assert_the_outcome_is_what_the_client_saw(client: Client, row: RequestLog) -> None:
     assert row.duration_seconds is not None
     if row.problem == "hung_up":
-        assert client.patience is not None
+        assert client.wait_limits is not None
     elif row.problem is None:
         assert (client.status, client.saw_error) == (200, False)
     else:
         assert client.status == row.status or client.saw_error
-    if client.patience is None and (client.status != 200 or client.saw_error):
+    if client.wait_limits is None and (client.status != 200 or client.saw_error):
         assert row.problem is not None
 
 

@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from accounts.transfer.importing import store
-from accounts.transfer.rows import Row
+from accounts.transfer.rows import ImportedRow
 from gateway.api.application import Api
 from gateway.bodies.arrival import BodyLimits
 from gateway.service import Gateway
@@ -42,7 +42,7 @@ def google(emulator: EmulatorServer, google_settings: Settings, transactional_db
 def add_accounts(emulator: EmulatorServer) -> None:
     store(
         [
-            Row(account.email, account.refresh_token, account.project or "")
+            ImportedRow(account.email, account.refresh_token, account.project or "")
             for account in emulator.state.accounts
         ],
         terms_accepted=True,

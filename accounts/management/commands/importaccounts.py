@@ -30,7 +30,7 @@ from accounts.transfer.importing import (
 )
 from accounts.transfer.owners import find_owners, lacks_owner
 from accounts.transfer.readers import parse_rows
-from accounts.transfer.rows import Row
+from accounts.transfer.rows import ImportedRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,7 +95,9 @@ class Command(OperatorCommand):
 
     # Reading
 
-    def _read_rows(self, paths: list[str], passphrase_file: str | None, *, recursive: bool) -> list[Row]:
+    def _read_rows(
+        self, paths: list[str], passphrase_file: str | None, *, recursive: bool
+    ) -> list[ImportedRow]:
         @cache
         def passphrase() -> str:
             return read_passphrase(passphrase_file) if passphrase_file else ask_passphrase()
@@ -108,14 +110,14 @@ class Command(OperatorCommand):
         files = [file for path in paths for file in _files(path, recursive=recursive)]
         return self._read_files(files, passphrase)
 
-    def _read_files(self, files: list[str], passphrase: Callable[[], str]) -> list[Row]:
+    def _read_files(self, files: list[str], passphrase: Callable[[], str]) -> list[ImportedRow]:
         """Read the rows of all files; one that cannot be read becomes a row with a problem."""
-        rows: list[Row] = []
+        rows: list[ImportedRow] = []
         for number, file in enumerate(files, start=1):
             try:
                 found = _parse(file, passphrase, name=Path(file).name)
             except (FileUnusable, ImportFileUnusable, PassphraseWrong) as error:
-                found = [Row(problem=_why(error), file=Path(file).name)]
+                found = [ImportedRow(problem=_why(error), file=Path(file).name)]
                 self._progress(number, len(files), f"{Path(file).name} {_why(error)}", is_over=True)
             else:
                 self._progress(number, len(files), f"{Path(file).name}: {_counted(len(found), 'account')}")
@@ -123,7 +125,7 @@ class Command(OperatorCommand):
         self._end_progress()
         return rows
 
-    def _with_owners(self, rows: list[Row]) -> list[Row]:
+    def _with_owners(self, rows: list[ImportedRow]) -> list[ImportedRow]:
         nameless = sum(map(lacks_owner, rows))
         if not nameless:
             return rows
@@ -132,9 +134,9 @@ class Command(OperatorCommand):
                 f"{nameless:,} rows have no e-mail. Google is asked for {MOST_ASKED:,} at most; import fewer."
             )
         self.info(f"Asking Google for the e-mail of {_counted(nameless, 'sign-in')} …")
-        done: list[Row] = []
+        done: list[ImportedRow] = []
 
-        def on_done(row: Row) -> None:
+        def on_done(row: ImportedRow) -> None:
             done.append(row)
             self._progress(len(done), nameless, row.email or f"{row.file} {row.place}: {row.problem}".strip())
 
@@ -161,7 +163,7 @@ class Command(OperatorCommand):
 
     # Reporting
 
-    def _confirm_preview(self, rows: list[Row]) -> None:
+    def _confirm_preview(self, rows: list[ImportedRow]) -> None:
         outcomes = preview(rows)
         for outcome in outcomes[:PREVIEWED]:
             self.info(_line(outcome))
@@ -199,7 +201,7 @@ def _files(path: str, *, recursive: bool) -> list[str]:
     return [str(file) for file in files]
 
 
-def _parse(file: str, passphrase: Callable[[], str], name: str = "") -> list[Row]:
+def _parse(file: str, passphrase: Callable[[], str], name: str = "") -> list[ImportedRow]:
     """The rows of a file, "-" for standard input. Raises FileUnusable, ImportFileUnusable and
     PassphraseWrong."""
     if file == "-":

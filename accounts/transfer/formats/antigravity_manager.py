@@ -8,12 +8,12 @@ Beside the folder is an index, `accounts.json`, without refresh tokens. The tool
 
 from __future__ import annotations
 
-from accounts.transfer.rows import Entry, Row, build_row
+from accounts.transfer.rows import Entry, ImportedRow, build_row
 
 ONLY_INDEX = "holds no sign-in: this is the tool's index; import its folder accounts instead"
 
 
-def read(entry: Entry) -> Row | None:
+def read(entry: Entry) -> ImportedRow | None:
     token = entry.get("token")
     if isinstance(token, dict):
         return build_row(
@@ -23,5 +23,5 @@ def read(entry: Entry) -> Row | None:
             project=token.get("project_id") or entry.get("project_id"),
         )
     if {"id", "email", "created_at", "last_used"} <= entry.keys() and "refresh_token" not in entry:
-        return Row(build_row(entry, email=entry["email"], token=None).email, problem=ONLY_INDEX)
+        return ImportedRow(build_row(entry, email=entry["email"], token=None).email, problem=ONLY_INDEX)
     return None

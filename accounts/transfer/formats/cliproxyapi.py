@@ -8,7 +8,7 @@ Its files of other providers lie in the same folder. Google's own application de
 
 from __future__ import annotations
 
-from accounts.transfer.rows import Entry, Row, build_row, not_yet
+from accounts.transfer.rows import Entry, ImportedRow, build_row, not_yet
 
 PROVIDER = "antigravity"
 OTHERS = {
@@ -22,7 +22,7 @@ OTHERS = {
 """Display names of other providers; one that is missing here is shown under its own name."""
 
 
-def read(entry: Entry) -> Row | None:
+def read(entry: Entry) -> ImportedRow | None:
     provider = entry.get("type")
     if not isinstance(provider, str) or not provider.strip():
         return None

@@ -7,12 +7,12 @@ Its `creds.toml` has a table for each such file, with `disabled`, `error_codes` 
 
 from __future__ import annotations
 
-from accounts.transfer.rows import Entry, Row, build_row
+from accounts.transfer.rows import Entry, ImportedRow, build_row
 
 MARKS = {"client_id", "token_uri", "user_email"}
 
 
-def read(entry: Entry) -> Row | None:
+def read(entry: Entry) -> ImportedRow | None:
     if "refresh_token" not in entry or not MARKS & entry.keys():
         return None
     return build_row(

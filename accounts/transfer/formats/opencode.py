@@ -12,15 +12,15 @@ opencode's own `auth.json` has one sign-in for each provider:
 
 from __future__ import annotations
 
-from accounts.transfer.rows import Entry, Row, build_row
+from accounts.transfer.rows import Entry, ImportedRow, build_row
 from accounts.values.sanitize import truncate
 
 
-def read_account(entry: Entry) -> Row | None:
+def read_account(entry: Entry) -> ImportedRow | None:
     source = entry.get("source")
     if isinstance(source, str) and source in {"manual", "database"} and "refreshToken" not in entry:
         what = truncate(source, 20)
-        return Row(build_row(entry, email=entry.get("email"), token=None).email,
+        return ImportedRow(build_row(entry, email=entry.get("email"), token=None).email,
                    problem=f"it is no sign-in (source: {what}): add it with addaccount")  # fmt: skip
     if "refreshToken" not in entry:
         return None
@@ -33,7 +33,7 @@ def read_account(entry: Entry) -> Row | None:
     )
 
 
-def read_auth(entry: Entry) -> Row | None:
+def read_auth(entry: Entry) -> ImportedRow | None:
     if not isinstance(entry.get("refresh"), str):
         return None
     return build_row(

@@ -7,10 +7,10 @@ antigravity2api writes `enable` and `projectId`, and no e-mail addresses in olde
 
 from __future__ import annotations
 
-from accounts.transfer.rows import Entry, Row, build_row
+from accounts.transfer.rows import Entry, ImportedRow, build_row
 
 
-def read(entry: Entry) -> Row | None:
+def read(entry: Entry) -> ImportedRow | None:
     return build_row(
         entry,
         email=entry.get("email"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from accounts.transfer.rows import Row, build_row
+from accounts.transfer.rows import ImportedRow, build_row
 
 TOKEN = re.compile(r"1//[A-Za-z0-9_-]{10,}(\|[^|\s]*){0,2}")
 """The form of Google's refresh tokens; text of another form is never sent to Google."""
@@ -18,7 +18,7 @@ def lines_of(text: str) -> list[str]:
     return filled if any(TOKEN.fullmatch(line) for line in filled) else []
 
 
-def read(value: Any) -> Row:
+def read(value: Any) -> ImportedRow:
     if not isinstance(value, str) or not TOKEN.fullmatch(value.strip()):
-        return Row(problem="it is neither an object nor a refresh token of Google")
+        return ImportedRow(problem="it is neither an object nor a refresh token of Google")
     return build_row({}, email=None, token=value)

@@ -15,7 +15,7 @@ from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.importing import FAILED, WOULD_FAIL, Outcome, checked, preview, store, summary
 from accounts.transfer.owners import find_owners, lacks_owner
 from accounts.transfer.readers import parse_rows
-from accounts.transfer.rows import Row
+from accounts.transfer.rows import ImportedRow
 from accounts.transfer.sealed_preview import PreviewUnusable, seal_rows, unseal_rows
 from dashboard.pages import operator_page, render_page
 
@@ -68,7 +68,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
     return _outcomes(request, outcomes, is_done=True)
 
 
-def _rows_of(request: HttpRequest) -> list[Row]:
+def _rows_of(request: HttpRequest) -> list[ImportedRow]:
     """The rows of all files; a file that cannot be read is a row with a problem. Raises NotTaken."""
     files = request.FILES.getlist("files")
     if not files:
@@ -87,12 +87,12 @@ def _rows_of(request: HttpRequest) -> list[Row]:
     return rows
 
 
-def _parse(file: UploadedFile[Any], passphrase: str) -> list[Row]:
+def _parse(file: UploadedFile[Any], passphrase: str) -> list[ImportedRow]:
     name = file.name or "a file"
     try:
         return parse_rows(file.read(), lambda: passphrase, name)
     except (ImportFileUnusable, PassphraseWrong) as error:
-        return [Row(problem=str(error), file=name)]
+        return [ImportedRow(problem=str(error), file=name)]
 
 
 def _form(request: HttpRequest, problem: str = "") -> HttpResponse:

@@ -187,12 +187,13 @@ class Declarer:
         schema["items"], below = self._items(facet)
         restoration.items = below if below.is_needed() else None
         for members in facet.tuples:
-            told = [self._in_words(member) for member in members]
+            described = [self._in_words(member) for member in members]
             if len(members) > 1:
-                sentences.add(f"(in this order: {', '.join(schema_in_words(one) for one, _ in told)})")
+                sentences.add(f"(in this order: {', '.join(schema_in_words(one) for one, _ in described)})")
             if len(facet.tuples) == 1:
                 restoration.first_items = tuple(
-                    below if one["type"] == "ANY" else member_restoration for one, member_restoration in told
+                    below if one["type"] == "ANY" else member_restoration
+                    for one, member_restoration in described
                 )
         return schema
 
@@ -242,8 +243,9 @@ class Declarer:
         for kind, facet in shape.excluded:
             if facet.is_detailed():
                 sentences.add(f"(in some cases: {self._facet_in_words(kind, facet)})")
-        for told in shape.told:
-            sentences.add(f"({told.label}: {schema_in_words(self._in_words(told.expression)[0])})")
+        for condition in shape.conditions:
+            words = schema_in_words(self._in_words(condition.expression)[0])
+            sentences.add(f"({condition.label}: {words})")
 
 
 class _Sentences:

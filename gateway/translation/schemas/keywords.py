@@ -8,11 +8,11 @@ from gateway.translation.schemas.references import REFERENCE_KEYWORDS
 from gateway.translation.schemas.shapes import (
     JSON_TYPES,
     KINDS,
+    DescribedCondition,
     Facet,
     Located,
-    Place,
+    SchemaPosition,
     Shape,
-    Told,
     intersection,
     unique_values,
 )
@@ -80,7 +80,7 @@ CONSTRAINING_KEYWORDS = frozenset(
 _WORDED_KEYWORDS = frozenset({*HINTED_KEYWORDS, "dependentRequired", "dependencies"})
 
 
-def own_shape(schema: Mapping[str, Any], place: Place) -> Shape:
+def own_shape(schema: Mapping[str, Any], position: SchemaPosition) -> Shape:
     """Return the shape that the keywords other than references and combinations describe."""
     description = schema.get("description")
     shape = _typed_shape(schema)
@@ -88,11 +88,11 @@ def own_shape(schema: Mapping[str, Any], place: Place) -> Shape:
     if schema.get("nullable") is True and not shape.is_unconstrained():
         shape.facets["null"] = Facet()
     if not _MEMBER_KEYWORDS.isdisjoint(schema):
-        _put_facet(shape, "object", _object_facet(schema, place))
-        _put_facet(shape, "array", _array_facet(schema, place))
+        _put_facet(shape, "object", _object_facet(schema, position))
+        _put_facet(shape, "array", _array_facet(schema, position))
     shape.hints = list(hints_of(schema))
     if not _TELLING_KEYWORDS.isdisjoint(schema):
-        shape.told = list(_told(schema, place))
+        shape.conditions = list(_described_conditions(schema, position))
     return shape
 
 
@@ -135,8 +135,8 @@ def _shape_of_values(values: list[Any], kinds: list[str]) -> Shape:
     return intersection(typed, shape)
 
 
-def _object_facet(schema: Mapping[str, Any], place: Place) -> Facet:
-    below = place.below()
+def _object_facet(schema: Mapping[str, Any], position: SchemaPosition) -> Facet:
+    below = position.below()
     facet = Facet()
     properties = schema.get("properties")
     if isinstance(properties, dict):
@@ -156,8 +156,8 @@ def _object_facet(schema: Mapping[str, Any], place: Place) -> Facet:
     return facet
 
 
-def _array_facet(schema: Mapping[str, Any], place: Place) -> Facet:
-    below = place.below()
+def _array_facet(schema: Mapping[str, Any], position: SchemaPosition) -> Facet:
+    below = position.below()
     items = schema.get("items")
     first = items if isinstance(items, list) else schema.get("prefixItems")
     rest = [items, schema.get("additionalItems"), schema.get("unevaluatedItems")]
@@ -188,8 +188,10 @@ def hints_of(schema: Mapping[str, Any]) -> Iterator[str]:
                 yield f"({keyword}: {text})"
 
 
-def _told(schema: Mapping[str, Any], place: Place) -> Iterator[Told]:
-    below = place.below()
+def _described_conditions(
+    schema: Mapping[str, Any], position: SchemaPosition
+) -> Iterator[DescribedCondition]:
+    below = position.below()
     is_conditional = "if" in schema and ("then" in schema or "else" in schema)
     for keyword in _TOLD_KEYWORDS:
         member = schema.get(keyword)
@@ -198,9 +200,9 @@ def _told(schema: Mapping[str, Any], place: Place) -> Iterator[Told]:
         if keyword == "propertyNames" and member == _TEXT:
             continue
         if isinstance(member, dict) and member:
-            yield Told(keyword, Located(schema[keyword], below))
+            yield DescribedCondition(keyword, Located(schema[keyword], below))
     for keyword in ("dependentSchemas", "dependencies"):
         members = schema.get(keyword)
         for name, member in members.items() if isinstance(members, dict) else ():
             if isinstance(member, dict):
-                yield Told(f"with {name_in_words(name)}", Located(member, below))
+                yield DescribedCondition(f"with {name_in_words(name)}", Located(member, below))

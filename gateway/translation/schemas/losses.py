@@ -16,7 +16,7 @@ def loses_values(shape: Shape) -> bool:
     Lost are all types but one, members of an enum that are no text, names that are not listed, and conditions
     on properties.
     """
-    if shape.told or shape.is_any:
+    if shape.conditions or shape.is_any:
         return True
     values = shape.values()
     if values is not None:

@@ -1,6 +1,6 @@
 """A schema as one shape: references followed, conditions combined, alternatives joined.
 
-A shape describes one place; the schemas of properties and items are kept as expressions, to be read in turn.
+A shape describes one position; the schemas of properties and items are kept as expressions, to be read later.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.translation.schemas.shapes import (
     Expression,
     Facet,
     Located,
-    Place,
+    SchemaPosition,
     Shape,
     fingerprint,
     intersection,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 MAX_DEPTH = 32
-# Limit for combinations within combinations and references to references, at one place.
+# Limit for combinations within combinations and references to references, at one position.
 MAX_NESTING = 64
 TOO_DEEP = "(nested too deeply to describe)"
 TOO_LARGE = "(too large to describe)"
@@ -71,7 +71,7 @@ class Expansion:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _ReadingPath:
     """The path to a schema within one shape: targets of references, and how many steps."""
 
     targets: frozenset[int] = frozenset()
@@ -79,7 +79,7 @@ class _Way:
     # Labels look ahead and do not mark a definition as described.
     is_label: bool = False
 
-    def deeper(self) -> _Way:
+    def deeper(self) -> _ReadingPath:
         return replace(self, nesting=self.nesting + 1)
 
 
@@ -105,55 +105,55 @@ class Reader:
         return self._nodes_left > self._expansion.max_nodes // 2
 
     def shape_of(self, expression: Expression) -> Shape:
-        shape = self._shape(expression, _Way())
+        shape = self._shape(expression, _ReadingPath())
         return shape if shape is not None else Shape({"object": Facet()})
 
     def plain_scalar(self, expression: Expression) -> Mapping[str, Any] | None:
         """Return the schema itself when it has one scalar type and no constraints, as most do."""
-        if not isinstance(expression, Located) or expression.place.described is not None:
+        if not isinstance(expression, Located) or expression.position.described is not None:
             return None
         schema = expression.schema
         if not isinstance(schema, dict) or not CONSTRAINING_KEYWORDS.isdisjoint(schema):
             return None
         kind = schema.get("type")
-        if not isinstance(kind, str) or kind not in SCALARS or expression.place.depth > MAX_DEPTH:
+        if not isinstance(kind, str) or kind not in SCALARS or expression.position.depth > MAX_DEPTH:
             return None
         return schema if self._spend() else None
 
     def looked_up(self, expression: Expression) -> Shape:
-        """Return the shape without its descriptions, for a place that is described elsewhere."""
-        return self._shape(expression, _Way(is_label=True)) or Shape(is_any=True)
+        """Return the shape without its descriptions, for a position that is described elsewhere."""
+        return self._shape(expression, _ReadingPath(is_label=True)) or Shape(is_any=True)
 
-    def _shape(self, expression: Expression, way: _Way) -> Shape | None:
+    def _shape(self, expression: Expression, path: _ReadingPath) -> Shape | None:
         """Return the shape; None for a schema that is only a reference to itself."""
         if isinstance(expression, Located):
-            return self._shape_of_located(expression.schema, expression.place, way)
+            return self._shape_of_located(expression.schema, expression.position, path)
         if isinstance(expression, AnyOf):
-            return self._union(expression.parts, way)
-        return _combined(self._shape(part, way.deeper()) for part in expression.parts)
+            return self._union(expression.parts, path)
+        return _combined(self._shape(part, path.deeper()) for part in expression.parts)
 
-    def _shape_of_located(self, schema: object, place: Place, way: _Way) -> Shape | None:
+    def _shape_of_located(self, schema: object, position: SchemaPosition, path: _ReadingPath) -> Shape | None:
         if not isinstance(schema, dict):
             return Shape(is_any=schema is not False)
         if not self._spend():
             return Shape({"object": Facet()}, hints=[TOO_LARGE])
-        if place.depth > MAX_DEPTH or way.nesting > MAX_NESTING:
+        if position.depth > MAX_DEPTH or path.nesting > MAX_NESTING:
             self._is_cut = True
             return Shape({"object": Facet()}, hints=[TOO_DEEP])
         if "$id" in schema:
-            place = replace(place, base=base_of(schema, place.base))
-        own = own_shape(schema, place)
-        if place.described is not None:
+            position = replace(position, base=base_of(schema, position.base))
+        own = own_shape(schema, position)
+        if position.described is not None:
             self._is_cut = True
-            own = _without_members(own, place.described)
+            own = _without_members(own, position.described)
         if COMBINING_KEYWORDS.isdisjoint(schema):
             return own
-        referred = list(self._referred(schema, place, way))
+        referred = list(self._referred(schema, position, path))
         if None in referred and own.is_unconstrained():
             return None
-        conditions = (self._shape(part, way.deeper()) for part in _members(schema, "allOf", place))
+        conditions = (self._shape(part, path.deeper()) for part in _members(schema, "allOf", position))
         shape = _combined([*referred, own, *conditions])
-        for joined in self._unions(schema, place, way):
+        for joined in self._unions(schema, position, path):
             description = own.description or joined.description
             shape = _combined([shape, replace(joined, description=description)])
         return shape
@@ -167,14 +167,16 @@ class Reader:
 
     # --- references ---
 
-    def _referred(self, schema: Mapping[str, Any], place: Place, way: _Way) -> Iterator[Shape | None]:
+    def _referred(
+        self, schema: Mapping[str, Any], position: SchemaPosition, path: _ReadingPath
+    ) -> Iterator[Shape | None]:
         for keyword in REFERENCE_KEYWORDS:
             ref = schema.get(keyword)
             if isinstance(ref, str):
-                yield self._target(ref, place, way)
+                yield self._target(ref, position, path)
 
-    def _target(self, ref: str, place: Place, way: _Way) -> Shape | None:
-        found = self._references.lookup(ref, place.base)
+    def _target(self, ref: str, position: SchemaPosition, path: _ReadingPath) -> Shape | None:
+        found = self._references.lookup(ref, position.base)
         if found is None:
             self._is_cut = True
             return Shape({"object": Facet()}, is_implied=True, hints=[f"(see {name_of(ref)})"])
@@ -182,45 +184,47 @@ class Reader:
         if not isinstance(target, dict):
             return Shape(is_any=target is not False)
         identity = id(target)
-        if identity in way.targets:
+        if identity in path.targets:
             return None
-        place = replace(place, base=base, targets=(*place.targets, identity))
-        if place.described is None and self._is_described(identity, place, way):
-            place = replace(place, described=name_of(ref))
-        way = replace(way.deeper(), targets=way.targets | {identity})
-        return self._shape_of_located(target, place, way)
+        position = replace(position, base=base, targets=(*position.targets, identity))
+        if position.described is None and self._is_described(identity, position, path):
+            position = replace(position, described=name_of(ref))
+        path = replace(path.deeper(), targets=path.targets | {identity})
+        return self._shape_of_located(target, position, path)
 
-    def _is_described(self, identity: int, place: Place, way: _Way) -> bool:
+    def _is_described(self, identity: int, position: SchemaPosition, path: _ReadingPath) -> bool:
         if self._expansion.is_once_in_all:
             is_described = identity in self._described
-            if not way.is_label:
+            if not path.is_label:
                 self._described.add(identity)
             return is_described
-        return place.targets.count(identity) > self._expansion.max_repeats
+        return position.targets.count(identity) > self._expansion.max_repeats
 
     # --- unions ---
 
-    def _unions(self, schema: Mapping[str, Any], place: Place, way: _Way) -> Iterator[Shape]:
+    def _unions(
+        self, schema: Mapping[str, Any], position: SchemaPosition, path: _ReadingPath
+    ) -> Iterator[Shape]:
         for keyword in ("anyOf", "oneOf"):
             if isinstance(schema.get(keyword), list) and schema[keyword]:
-                yield self._union(_members(schema, keyword, place), way)
-        branches = [Located(schema[keyword], place) for keyword in ("then", "else") if keyword in schema]
+                yield self._union(_members(schema, keyword, position), path)
+        branches = [Located(schema[keyword], position) for keyword in ("then", "else") if keyword in schema]
         if "if" in schema and branches:
             # Their properties are declared; which of them apply when is described in words.
-            yield _optional(self._union(branches, way))
+            yield _optional(self._union(branches, path))
         dependent = [
-            Located(member, place)
+            Located(member, position)
             for keyword in ("dependentSchemas", "dependencies")
             for member in _values(schema, keyword)
             if isinstance(member, dict)
         ]
         if dependent:
-            yield _optional(self._union(dependent, way))
+            yield _optional(self._union(dependent, path))
 
-    def _union(self, members: Iterable[Expression], way: _Way) -> Shape:
+    def _union(self, members: Iterable[Expression], path: _ReadingPath) -> Shape:
         shapes: list[Shape] = []
         for member in members:
-            shape = self._shape(member, way.deeper())
+            shape = self._shape(member, path.deeper())
             if shape is not None and (shape.facets or shape.is_any):
                 shapes.append(shape)
             if self.is_exhausted():
@@ -228,19 +232,19 @@ class Reader:
         if len(shapes) < 2:
             return shapes[0] if shapes else Shape(is_any=True)
         joined = union(shapes)
-        if not way.is_label:
-            joined.alternatives += self._alternatives(shapes, way)
+        if not path.is_label:
+            joined.alternatives += self._alternatives(shapes, path)
         if self.is_exhausted():
             joined.hints.append(TOO_LARGE)
         return joined
 
-    def _alternatives(self, shapes: list[Shape], way: _Way) -> list[str]:
+    def _alternatives(self, shapes: list[Shape], path: _ReadingPath) -> list[str]:
         """Return sentences with the properties of each alternative and the alternatives' own descriptions."""
         objects = [shape for shape in shapes if _is_open_object(shape)]
         sentences = []
         if len(objects) > 1:
             names = self._identifying_names([shape.facets["object"] for shape in objects])
-            described = list(dict.fromkeys(self._object_in_words(shape, names, way) for shape in objects))
+            described = list(dict.fromkeys(self._object_in_words(shape, names, path) for shape in objects))
             if len(described) > 1:
                 sentences.append(f"(One of: {' | '.join(described)})")
         if len([shape for shape in shapes if shape.non_null() or shape.is_any]) > 1:
@@ -260,13 +264,13 @@ class Reader:
                 seen.setdefault(name, set()).add(fingerprint(schema))
         return frozenset(name for name, schemas in seen.items() if len(schemas) > 1)
 
-    def _object_in_words(self, shape: Shape, identifying: frozenset[str], way: _Way) -> str:
+    def _object_in_words(self, shape: Shape, identifying: frozenset[str], path: _ReadingPath) -> str:
         facet = shape.facets["object"]
         words = []
         for name in dict.fromkeys([*facet.properties, *facet.required]):
             word = name_in_words(name) + ("" if name in facet.required else "?")
             if name in identifying and self.may_look_ahead():
-                label = replace(way, targets=frozenset(), nesting=0, is_label=True)
+                label = replace(path, targets=frozenset(), nesting=0, is_label=True)
                 member = self._shape(facet.properties[name], label) if name in facet.properties else None
                 word += f": {_label(member)}" if member is not None else ""
             words.append(word)
@@ -293,21 +297,21 @@ def _without_members(shape: Shape, name: str) -> Shape:
         kind: Facet() if kind == "object" and facet.values is None else facet
         for kind, facet in shape.facets.items()
     }
-    return replace(shape, facets=facets, told=[], hints=[*shape.hints, f"(see {name})"], excluded=[])
+    return replace(shape, facets=facets, conditions=[], hints=[*shape.hints, f"(see {name})"], excluded=[])
 
 
 def _optional(shape: Shape) -> Shape:
     """Return only a shape's properties and conditions in words, since they need not hold."""
     facet = shape.facets.get("object")
     if facet is None:
-        return Shape(is_any=True, told=shape.told, excluded=shape.excluded)
+        return Shape(is_any=True, conditions=shape.conditions, excluded=shape.excluded)
     facet = replace(facet, required=[])
-    return Shape({"object": facet}, is_implied=True, told=shape.told, excluded=shape.excluded)
+    return Shape({"object": facet}, is_implied=True, conditions=shape.conditions, excluded=shape.excluded)
 
 
-def _members(schema: Mapping[str, Any], keyword: str, place: Place) -> Iterator[Expression]:
+def _members(schema: Mapping[str, Any], keyword: str, position: SchemaPosition) -> Iterator[Expression]:
     members = schema.get(keyword)
-    return (Located(member, place) for member in (members if isinstance(members, list) else ()))
+    return (Located(member, position) for member in (members if isinstance(members, list) else ()))
 
 
 def _values(schema: Mapping[str, Any], keyword: str) -> list[Any]:

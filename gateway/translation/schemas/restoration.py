@@ -38,7 +38,7 @@ class Case:
 
 @dataclass(slots=True)
 class Restoration:
-    """What to undo in the arguments of a call, at this place and below it."""
+    """What to undo in the arguments of a call, at this position and below it."""
 
     # Name of the property added to an object without any
     placeholder: str | None = None

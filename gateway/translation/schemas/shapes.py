@@ -32,8 +32,8 @@ _EVERYTHING = frozenset({"object", "array", "string", "number", "boolean"})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A position in the document: base URI, depth, and the targets of the references on the way."""
+class SchemaPosition:
+    """A position in the document: base URI, depth, and the targets of the references on the path."""
 
     base: str = ""
     depth: int = 0
@@ -41,8 +41,8 @@ class Place:
     # Name of a definition that was described before and is not described again
     described: str | None = None
 
-    def below(self) -> Place:
-        return Place(self.base, self.depth + 1, self.targets, self.described)
+    def below(self) -> SchemaPosition:
+        return SchemaPosition(self.base, self.depth + 1, self.targets, self.described)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Located:
     """A schema as the client wrote it, and its position."""
 
     schema: Any
-    place: Place
+    position: SchemaPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ Expression = Located | AllOf | AnyOf
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DescribedCondition:
     """A condition that Google's schema has no field for, described in words after its label."""
 
     label: str
@@ -115,7 +115,7 @@ class Shape:
     # Sentences: about alternatives, about constraints
     alternatives: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
+    conditions: list[DescribedCondition] = field(default_factory=list)
     # Facets and values excluded by other conditions
     excluded: list[tuple[str, Facet]] = field(default_factory=list)
 
@@ -297,7 +297,7 @@ def _intersection_of_items(first: list[Expression], second: list[Expression]) ->
 def _add_words(shape: Shape, other: Shape) -> None:
     shape.alternatives += other.alternatives
     shape.hints += other.hints
-    shape.told += other.told
+    shape.conditions += other.conditions
     shape.excluded += other.excluded
 
 
@@ -331,8 +331,8 @@ def unique_values(values: Iterable[Any]) -> list[Any]:
 
 def _key(expression: Expression) -> Any:
     if isinstance(expression, Located):
-        place = expression.place
-        return fingerprint(expression.schema), place.base, place.described
+        position = expression.position
+        return fingerprint(expression.schema), position.base, position.described
     return type(expression), tuple(map(_key, expression.parts))
 
 

@@ -17,7 +17,7 @@ from gateway.translation.schemas.older_drafts import with_null_types
 from gateway.translation.schemas.reading import Expansion, NodeBudget, Reader, SchemaTooLarge
 from gateway.translation.schemas.references import References
 from gateway.translation.schemas.schema_size import objects_in
-from gateway.translation.schemas.shapes import Facet, Located, Place, Shape, fingerprint
+from gateway.translation.schemas.shapes import Facet, Located, SchemaPosition, Shape, fingerprint
 from gateway.translation.schemas.words import name_in_words
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _within(budget: NodeBudget, schema: object, expansion: Expansion) -> Expansi
 def _declare_within(
     reader: Reader, schema: object, placeholder: str | None, is_object: bool
 ) -> tuple[Schema, Restoration, bool]:
-    shape = reader.shape_of(Located(schema, Place()))
+    shape = reader.shape_of(Located(schema, SchemaPosition()))
     if is_object:
         shape = _as_parameters(shape)
     declarer = Declarer(reader, placeholder)

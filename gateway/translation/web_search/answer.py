@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from gateway.dialects.anthropic.stream_events import StreamEvent
-    from gateway.translation.web_search.requested_search import ErrorCode, Search
+    from gateway.translation.web_search.requested_search import ErrorCode, RequestedSearch
     from gateway.translation.web_search.sources import Source
 
 Block = dict[str, Any]
@@ -62,7 +62,7 @@ def _error(code: ErrorCode) -> dict[str, str]:
 
 
 def without_search(
-    request: MessagesRequest, search: Search, code: ErrorCode, tool_use_id: str
+    request: MessagesRequest, search: RequestedSearch, code: ErrorCode, tool_use_id: str
 ) -> MessagesRequest:
     """Return the request for an answer that begins with a failed search. The model is told so as well."""
     told = NO_SEARCH_LEFT if code == "max_uses_exceeded" else CANNOT_SEARCH

@@ -17,7 +17,7 @@ from gateway.translation.tool_names import ToolNames
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.routing.upstream_model import UpstreamModel
-    from gateway.translation.web_search.requested_search import Search
+    from gateway.translation.web_search.requested_search import RequestedSearch
 
 DEFAULT_RESULTS = 5
 MOST_RESULTS = 20
@@ -30,7 +30,7 @@ INSTRUCTION = (
 
 
 def translate_search(
-    search: Search, request: MessagesRequest, model: UpstreamModel, *, system_preamble: str = ""
+    search: RequestedSearch, request: MessagesRequest, model: UpstreamModel, *, system_preamble: str = ""
 ) -> TranslatedRequest:
     texts = [system_preamble, _instruction(search), *system_texts(request.system)]
     results = min(search.max_uses or DEFAULT_RESULTS, MOST_RESULTS)
@@ -53,7 +53,7 @@ def translate_search(
     )
 
 
-def _instruction(search: Search) -> str:
+def _instruction(search: RequestedSearch) -> str:
     """Return the system instruction. Sources of other domains are filtered out later; naming the domains
     leaves more of them."""
     sentences = [INSTRUCTION]
@@ -67,7 +67,7 @@ def _instruction(search: Search) -> str:
     return " ".join(sentences)
 
 
-def _question(search: Search) -> list[Part]:
+def _question(search: RequestedSearch) -> list[Part]:
     if not search.conversation:
         return [text_part(search.question)]
     before = f"What was said so far:\n\n{search.conversation}\n\nWhat is asked now:"

@@ -29,7 +29,7 @@ _REMINDERS = re.compile(r"(\s*<system-reminder>((?!</system-reminder>).)*+</syst
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class RequestedSearch:
     """A search to make. ``error_code``: Anthropic's code for why it cannot be made, None when it can.
     ``conversation``: the texts besides the question."""
 
@@ -51,7 +51,7 @@ class Search:
         return one_line(self.question, LONGEST_QUERY)
 
 
-def asked_search(request: MessagesRequest) -> Search | None:
+def asked_search(request: MessagesRequest) -> RequestedSearch | None:
     """Return the search of a request; None without the tool, or when ``tool_choice`` rules it out."""
     if not any(map(is_web_search, request.tools or ())):
         return None
@@ -69,7 +69,7 @@ def asked_search(request: MessagesRequest) -> Search | None:
         error_code = "max_uses_exceeded"
     if others or not question or requested_schema(request) is not None:
         error_code = "unavailable"
-    return Search(
+    return RequestedSearch(
         question=question,
         conversation=_conversation(request.messages, at),
         error_code=error_code,

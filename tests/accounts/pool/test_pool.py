@@ -14,7 +14,7 @@ from accounts.failures import ACCOUNT_POLICIES, FailureKind
 from accounts.pool.cooldowns import ActiveCooldown
 from accounts.pool.memory import MemoryState
 from accounts.pool.pool import Lease, Pool, PooledAccount
-from accounts.pool.request import AccountRequest, Patience
+from accounts.pool.request import AccountRequest, WaitLimits
 from accounts.pool.view import NoAccount
 
 if TYPE_CHECKING:
@@ -652,14 +652,14 @@ async def test_waiters_are_served_before_a_new_request_when_a_cooldown_ends(
     assert pool.lease(SONNET) is None
 
 
-@pytest.mark.parametrize(("patience", "stays"), [(Patience(limit_until=1), False), (Patience(), True)])
+@pytest.mark.parametrize(("wait_limits", "stays"), [(WaitLimits(limit_until=1), False), (WaitLimits(), True)])
 async def test_a_less_patient_waiter_is_woken_when_the_return_moves_away(
-    patience: Patience, stays: bool, clock: Clock, live_setting: Set
+    wait_limits: WaitLimits, stays: bool, clock: Clock, live_setting: Set
 ) -> None:
     live_setting("MAX_CONCURRENT_REQUESTS", 1)
     pool = a_pool(clock, 1)
     held = take(pool)
-    waiter = pool.queue(SONNET, patience=patience)
+    waiter = pool.queue(SONNET, wait_limits=wait_limits)
 
     pool.failed(held, FailureKind.QUOTA, 600)
 
@@ -667,15 +667,17 @@ async def test_a_less_patient_waiter_is_woken_when_the_return_moves_away(
     assert pool.waiting == stays
 
 
-@pytest.mark.parametrize(("patience", "stays"), [(Patience(backoff_until=1), False), (Patience(), True)])
+@pytest.mark.parametrize(
+    ("wait_limits", "stays"), [(WaitLimits(backoff_until=1), False), (WaitLimits(), True)]
+)
 async def test_a_model_backoff_wakes_waiters_without_patience_for_it(
-    patience: Patience, stays: bool, clock: Clock, live_setting: Set
+    wait_limits: WaitLimits, stays: bool, clock: Clock, live_setting: Set
 ) -> None:
     live_setting("MAX_CONCURRENT_REQUESTS", 1)
     pool = a_pool(clock, 1)
     take(pool)
-    waiter = pool.queue(SONNET, patience=patience)
-    other = pool.queue(FLASH, patience=patience)
+    waiter = pool.queue(SONNET, wait_limits=wait_limits)
+    other = pool.queue(FLASH, wait_limits=wait_limits)
 
     pool.back_off(SONNET.model_key, 30)
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from accounts.failures import FailureKind
 from accounts.live_settings import live
 from accounts.pool.pool import Lease, Pool, PooledAccount
-from accounts.pool.request import AccountRequest, Patience
+from accounts.pool.request import AccountRequest, WaitLimits
 from accounts.pool.view import without
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class PoolMachine(RuleBasedStateMachine):
         self, request: AccountRequest, excluded: set[int], limit_seconds: float, backoff_seconds: float
     ) -> None:
         async def queue() -> None:
-            patience = Patience(self.now + limit_seconds, self.now + backoff_seconds)
-            waiter = self.pool.queue(replace(request, refused=excluded), patience)
+            wait_limits = WaitLimits(self.now + limit_seconds, self.now + backoff_seconds)
+            waiter = self.pool.queue(replace(request, refused=excluded), wait_limits)
             self.waiters.append((waiter, asyncio.ensure_future(self.pool.wait(waiter))))
             await asyncio.sleep(0)
 
@@ -105,7 +105,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.check_lease(answer, request)
             self.held.append(answer)
         elif deadline > self.now:
-            self.check_turned_away(request, request.patience(deadline, may_wait=may_wait), answer)
+            self.check_turned_away(request, request.wait_limits(deadline, may_wait=may_wait), answer)
         else:
             assert not without(answer.view.leasable, refused), "an account was free"
 
@@ -148,7 +148,7 @@ class PoolMachine(RuleBasedStateMachine):
     @invariant()
     def whoever_waits_has_a_reason(self) -> None:
         """No starvation: no request waits while an account is free for it, nor while no account can return
-        within its patience."""
+        within its limits."""
         for waiter, task in self.waiters:
             if waiter.answer.done() or task.done():
                 continue
@@ -157,7 +157,7 @@ class PoolMachine(RuleBasedStateMachine):
             if view.backoff is None and not without(view.not_limited, excluded):
                 return_at = view.return_at(excluded)
                 assert return_at is not None
-                assert return_at <= waiter.patience.limit_until
+                assert return_at <= waiter.wait_limits.limit_until
 
     @invariant()
     def the_first_of_equal_needs_is_the_first_served(self) -> None:
@@ -209,14 +209,14 @@ class PoolMachine(RuleBasedStateMachine):
         owners = OWNERS[request.listed_id] & known if request.listed_id else known
         assert lease.account.id in (owners or known)
 
-    def check_turned_away(self, request: AccountRequest, patience: Patience, why: NoAccount) -> None:
+    def check_turned_away(self, request: AccountRequest, wait_limits: WaitLimits, why: NoAccount) -> None:
         view, excluded = why.view, request.excluded
         if view.backoff is not None:
-            assert view.backoff.until > patience.backoff_until
+            assert view.backoff.until > wait_limits.backoff_until
         else:
             assert not without(view.not_limited, excluded), "turned away though an account could answer"
             return_at = view.return_at(excluded)
-            assert return_at is None or return_at > patience.limit_until
+            assert return_at is None or return_at > wait_limits.limit_until
 
     def take_held(self, data: st.DataObject) -> Lease:
         return self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
@@ -240,7 +240,7 @@ class PoolMachine(RuleBasedStateMachine):
                     continue
                 answer = task.result()
                 if not isinstance(answer, Lease):
-                    self.check_turned_away(waiter.request, waiter.patience, answer)
+                    self.check_turned_away(waiter.request, waiter.wait_limits, answer)
                     continue
                 assert answer.account.id not in waiter.request.excluded
                 self.check_lease(answer, waiter.request)

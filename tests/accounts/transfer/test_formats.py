@@ -15,7 +15,7 @@ from accounts.transfer.disabled_flags import OFF_WHEN, off_reason
 from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.owners import find_owners
 from accounts.transfer.readers import READERS, parse_rows
-from accounts.transfer.rows import Row
+from accounts.transfer.rows import ImportedRow
 from proxy_site.emulator.delivery.behaviour import refuse
 from tests.accounts.values.any_json import ANYTHING, TEXTS, like
 
@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from proxy_site.emulator.server import EmulatorServer
 
 ADA, TOKEN = "ada@example.com", "1//0gFAKE_refresh-token"
-OWN = Row(ADA, TOKEN, "proj")
-NAMELESS = Row("", TOKEN, "proj")
+OWN = ImportedRow(ADA, TOKEN, "proj")
+NAMELESS = ImportedRow("", TOKEN, "proj")
 
 
-def only(content: Any) -> Row:
+def only(content: Any) -> ImportedRow:
     """The one row of a file, without where it stands."""
     (row,) = parse_rows(content if isinstance(content, bytes) else orjson.dumps(content))
-    return Row(row.email, row.refresh_token, row.project_id, row.off_reason, row.problem, row.client_id)
+    return ImportedRow(
+        row.email, row.refresh_token, row.project_id, row.off_reason, row.problem, row.client_id
+    )
 
 
 CLIPROXYAPI = {
@@ -94,9 +96,9 @@ last_success = 2026-01-01T00:00:00Z
         ([CLIPROXYAPI], OWN),
         (ANTIGRAVITY_MANAGER, OWN),
         ({"accounts": [ANTIGRAVITY_MANAGER]}, OWN),
-        ({"accounts": [{"email": ADA, "refresh_token": TOKEN}]}, Row(ADA, TOKEN)),
-        (GCLI2API, Row("", TOKEN, "proj", client_id="id.apps.googleusercontent.com")),
-        (CREDS_TOML, Row(ADA, TOKEN, "proj", client_id="id.apps.googleusercontent.com")),
+        ({"accounts": [{"email": ADA, "refresh_token": TOKEN}]}, ImportedRow(ADA, TOKEN)),
+        (GCLI2API, ImportedRow("", TOKEN, "proj", client_id="id.apps.googleusercontent.com")),
+        (CREDS_TOML, ImportedRow(ADA, TOKEN, "proj", client_id="id.apps.googleusercontent.com")),
         (OPENCODE_ACCOUNTS, OWN),
         (PROXY_ACCOUNTS, OWN),
         (
@@ -106,12 +108,12 @@ last_success = 2026-01-01T00:00:00Z
         ([{"access_token": "x", "refresh_token": TOKEN, "enable": True, "projectId": "proj"}], NAMELESS),
         ([{"email": ADA, "refresh_token": TOKEN, "project_id": "proj", "enabled": True}], OWN),
         ({"email": ADA, "refresh_token": TOKEN, "project_id": "proj"}, OWN),
-        ([TOKEN], Row("", TOKEN)),
+        ([TOKEN], ImportedRow("", TOKEN)),
         (f"# mine\n\n  {TOKEN}|proj \n".encode(), NAMELESS),
-        (f'"{TOKEN}",\r\n'.encode(), Row("", TOKEN)),
+        (f'"{TOKEN}",\r\n'.encode(), ImportedRow("", TOKEN)),
     ],
 )
-def test_each_tools_file_is_read(content: Any, row: Row) -> None:
+def test_each_tools_file_is_read(content: Any, row: ImportedRow) -> None:
     assert only(content) == row
 
 
@@ -291,13 +293,13 @@ def tokens(google: EmulatorServer) -> dict[str, str]:
 
 def test_missing_e_mails_are_looked_up_at_google(google: EmulatorServer, tokens: dict[str, str]) -> None:
     google.state.refresh_tokens_of_other_clients.add("1//of-another-client")
-    told: list[Row] = []
+    told: list[ImportedRow] = []
     rows = [
-        Row("", tokens[ADA]),
-        Row("", "1//never-seen-by-google"),
-        Row("", "1//of-another-client"),
-        Row("known@example.com", "1//known"),
-        Row("", "", problem="an account of Claude"),
+        ImportedRow("", tokens[ADA]),
+        ImportedRow("", "1//never-seen-by-google"),
+        ImportedRow("", "1//of-another-client"),
+        ImportedRow("known@example.com", "1//known"),
+        ImportedRow("", "", problem="an account of Claude"),
     ]
 
     found = find_owners(rows, told.append)
@@ -315,6 +317,6 @@ def test_an_owner_that_is_no_address_is_a_problem_of_the_row(
 ) -> None:
     google.state.fault(refuse(200, body), method="userinfo")
 
-    (row,) = find_owners([Row("", tokens[ADA])])
+    (row,) = find_owners([ImportedRow("", tokens[ADA])])
 
     assert "did not say whose account it is" in row.problem

@@ -133,7 +133,7 @@ def test_a_server_that_has_ended_has_no_expired_lease() -> None:
 
 
 def test_a_row_still_open_when_its_server_ended_does_not_stay_open() -> None:
-    """A request that outlasts the patience of a server that stops."""
+    """A request that outlasts the wait_limits of a server that stops."""
     server = a_server("here", silent_for=61)
     keep(an_open_record(), instance_id=server)
     instances.end(server)

@@ -201,7 +201,7 @@ async def test_what_is_old_goes_when_a_server_begins(keep_for_days: Callable[[in
 async def test_while_the_database_is_locked_nothing_is_lost_and_nobody_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with a_ledger(queue_rows=50, patience_seconds=0.3) as ledger:
+    async with a_ledger(queue_rows=50, longest_wait_seconds=0.3) as ledger:
         with locked_database():
             records = [await opened(ledger) for _ in range(50)]
             await until_the_failure_is_logged(caplog)
@@ -217,7 +217,7 @@ async def test_while_the_database_is_locked_nothing_is_lost_and_nobody_refused(
 
 
 async def test_when_too_many_wait_a_request_is_refused_for_a_moment() -> None:
-    async with a_ledger(queue_rows=50, patience_seconds=0.3) as ledger:
+    async with a_ledger(queue_rows=50, longest_wait_seconds=0.3) as ledger:
         with locked_database():
             for _ in range(50):
                 ledger.close(answer(await opened(ledger)))
@@ -232,7 +232,7 @@ async def test_when_too_many_wait_a_request_is_refused_for_a_moment() -> None:
 
 
 async def test_a_refused_request_is_not_in_the_ledger() -> None:
-    async with a_ledger(queue_rows=1, patience_seconds=0.05) as ledger:
+    async with a_ledger(queue_rows=1, longest_wait_seconds=0.05) as ledger:
         with locked_database():
             await opened(ledger)
             refused = an_open_record(id=0)
@@ -245,7 +245,7 @@ async def test_a_refused_request_is_not_in_the_ledger() -> None:
 
 
 async def test_a_request_that_waits_for_room_goes_on_when_there_is_some() -> None:
-    async with a_ledger(queue_rows=50, patience_seconds=5) as ledger:
+    async with a_ledger(queue_rows=50, longest_wait_seconds=5) as ledger:
         with locked_database():
             for _ in range(50):
                 await opened(ledger)
@@ -257,7 +257,7 @@ async def test_a_request_that_waits_for_room_goes_on_when_there_is_some() -> Non
 
 
 async def test_a_request_that_ends_while_it_is_being_written_takes_one_place() -> None:
-    async with a_ledger(queue_rows=50, patience_seconds=0.3) as ledger:
+    async with a_ledger(queue_rows=50, longest_wait_seconds=0.3) as ledger:
         with locked_database():
             records = [await opened(ledger) for _ in range(30)]
             await asyncio.sleep(0.5)  # the writer has them in hand

@@ -13,7 +13,11 @@ from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import InvalidRequest
 from gateway.translation.web_search.encrypted_content import sealed
 from gateway.translation.web_search.request import translate_search
-from gateway.translation.web_search.requested_search import LONGEST_CONVERSATION, Search, asked_search
+from gateway.translation.web_search.requested_search import (
+    LONGEST_CONVERSATION,
+    RequestedSearch,
+    asked_search,
+)
 from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import (
     a_messages_request,
@@ -44,12 +48,14 @@ FOUND = {
 REMINDER = a_text("<system-reminder>\nToday is Monday.\n</system-reminder>")
 
 
-def asked(*messages: dict[str, Any], tool: dict[str, Any] | None = None, **fields: Any) -> Search | None:
+def asked(
+    *messages: dict[str, Any], tool: dict[str, Any] | None = None, **fields: Any
+) -> RequestedSearch | None:
     tools = [{**SEARCH, **(tool or {})}]
     return asked_search(a_messages_request(*messages, **{"tools": tools, **fields}))
 
 
-def a_search(*messages: dict[str, Any], **fields: Any) -> Search:
+def a_search(*messages: dict[str, Any], **fields: Any) -> RequestedSearch:
     search = asked(*messages, **fields)
     assert search is not None
     return search
