@@ -57,6 +57,12 @@ def all_input(row: Tokens) -> int:
 
 
 @register.filter
+def models(row: RequestLog) -> str:
+    """The model asked for, and the one that was asked where it is another."""
+    return " → ".join(dict.fromkeys(filter(None, (row.client_model, row.upstream_model))))
+
+
+@register.filter
 def outcome(row: RequestLog) -> Outcome:
     return outcome_of(row, timezone.now())
 

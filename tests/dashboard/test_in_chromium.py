@@ -91,6 +91,21 @@ def test_the_menu_opens_on_a_phone(page: Page, demo: LiveGateway) -> None:
     page.wait_for_url("**/admin/**")
 
 
+CUT_CELLS = """() => [...document.querySelectorAll(".requests :is(.model, .account)")]
+  .filter((cell) => cell.scrollWidth > cell.clientWidth || !cell.clientWidth)
+  .map((cell) => cell.textContent)"""
+
+
+def test_a_phone_shows_models_and_accounts_whole(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto(f"{demo.url}/requests")
+    assert page.locator("tbody .account").count() >= 50
+    page.locator("[data-state=good]").first.wait_for()
+
+    assert page.evaluate(CUT_CELLS) == []
+    assert page.locator("tbody .account[title='ada@example.com']").count() > 0
+
+
 def test_keys_go_to_a_page_and_help(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{demo.url}/?span=7d")

@@ -9,6 +9,7 @@
 //     data-words={"rate_limit_error":"limit"}>  words that stand beside the status
 //     data-cell="account"                   a column, or a name of CELLS; "–" when it is empty
 //     data-format="count"                   by this function of formats.js; a <time data-form> by times.js
+//     title                                 has the text, too, where a cell may cut it
 //     data-when="open failed"               shown in these states only: open, good, hung, failed
 //     data-href="/requests/{request_id}"    an address with columns in braces
 //   <p data-live-empty>                   shown while the list is empty
@@ -30,7 +31,7 @@ const CELLS = {
   result: (row) => [row.status, words[row.outcome]].filter(Boolean).join(" ") || row.outcome,
   in: (row) => row.input_tokens || null,
   out: (row) => row.output_tokens || null,
-  note: (row) => (row.detail ? `${row.attempts > 1 ? "· " : ""}${row.detail}` : " "),
+  note: (row) => (row.detail ? `${row.attempts > 1 ? " · " : ""}${row.detail}` : " "),
   stage: (row) => (row.outcome !== "open" ? " " : row.first_event_seconds == null ? "waiting" : "streaming"),
   age: (row) => (row.outcome === "open" ? times.age(ageOf(row)) : " "),
 };
@@ -143,6 +144,7 @@ function fillCell(part, value, format) {
     times.show(part);
   } else {
     put(part, format ? formats[format](value) : value == null || value === "" ? "–" : String(value));
+    if (part.hasAttribute("title")) part.title = part.textContent;
   }
 }
 
