@@ -65,13 +65,19 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_sound_in_each_theme_and_width(page: Page, demo: LiveGateway, name: str) -> None:
+def complaints_of(page: Page) -> list[str]:
+    """What the page's console says from now on."""
     complaints: list[str] = []
-    path = OTHERS.get(name) or reverse(f"dashboard:{name}")
-    expected = "404" if name == "an error" else "no error"
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_sound_in_each_theme_and_width(page: Page, demo: LiveGateway, name: str) -> None:
+    path = OTHERS.get(name) or reverse(f"dashboard:{name}")
+    expected = "404" if name == "an error" else "no error"
+    complaints = complaints_of(page)
     for theme in THEMES:
         page.emulate_media(color_scheme=theme)
         for width in WIDTHS:
@@ -104,6 +110,23 @@ def test_a_phone_shows_models_and_accounts_whole(page: Page, demo: LiveGateway) 
 
     assert page.evaluate(CUT_CELLS) == []
     assert page.locator("tbody .account[title='ada@example.com']").count() > 0
+
+
+@pytest.mark.parametrize("wait_ms", [0, 402])
+def test_a_pasted_id_leads_to_its_page(page: Page, demo: LiveGateway, wait_ms: int) -> None:
+    """With Enter at once, or while the search that began by itself is under way."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{demo.url}/requests")
+    path = page.locator("[data-row]").nth(3).get_attribute("href") or ""
+    complaints = complaints_of(page)
+    page.locator("[data-search]").focus()
+    page.keyboard.insert_text(path.removeprefix("/requests/"))
+    page.wait_for_timeout(wait_ms)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{path}")
+    page.locator("#request-id").wait_for()
+
+    assert complaints == []
 
 
 def test_keys_go_to_a_page_and_help(page: Page, demo: LiveGateway) -> None:
