@@ -31,6 +31,7 @@ ADVICE = {
     "api_error": "Try again. When it happens again, the log lines of this request say more.",
 }
 """By error type of the Messages API."""
+BROKE_OFF = "Broke off"
 TOO_LONG = "prompt too long"
 SHORTEN = "Shorten the conversation (`/compact` in Claude Code), or ask a model that takes more."
 OPERATOR_MUST_ACT = "The accounts page says what each account needs."
@@ -128,13 +129,20 @@ def _spans(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Iterator[_Spa
             yield _Span(f"the {ordinal(number)} try itself", max(0.0, row.first_event_seconds - began))
 
 
+def has_broken_off(row: RequestLog) -> bool:
+    """Whether it failed within the answer."""
+    is_failed = row.problem not in {None, HUNG_UP, row.INTERRUPTED}
+    return is_failed and row.first_event_seconds is not None
+
+
 def _failed(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanation:
     last = attempts[-1].reason if attempts else ""
     after = "" if row.duration_seconds is None else f" after {seconds(row.duration_seconds)}"
-    what = f"Failed with {row.status}"
-    if row.first_event_seconds is not None:
-        what, after = "Broke off", f"{after}, {seconds(row.first_event_seconds)} of them to the first event"
     because = f": {last}" if last else " before an account was asked"
+    what = f"Failed with {row.status}"
+    if has_broken_off(row):
+        what, after = BROKE_OFF, f"{after}; {seconds(row.first_event_seconds)} to the first event"
+        because = "" if last == BROKE_OFF.lower() else because
     needs_account = row.status == 503 and "operator" in row.error.lower()
     return Explanation(
         f"{what}{_at_try(row)}{after}{because}.",

@@ -21,9 +21,17 @@ if TYPE_CHECKING:
 WIDTH = 1000.0
 LEAST_WIDTH = 2.0
 
-Kind = Literal["waited", "failed", "until first event", "stream", "in line", "unknown"]
+Kind = Literal[
+    "waited", "failed", "until first event", "stream", "broken stream", "in line", "under way", "not recorded"
+]
 """waited: before the attempt, in the queue or for a limit to end. in line: no attempt accounts for it, though
-all are known. unknown: attempts that the ledger does not have, since the request has not ended."""
+all are known. under way: attempts that the ledger does not have, since the request has not ended; not
+recorded: those of a request whose server stopped."""
+
+
+WELL: tuple[Kind, Kind] = ("until first event", "stream")
+FAILED: tuple[Kind, Kind] = ("failed", "broken stream")
+"""The time until the first event, and after it."""
 
 
 class Segment(NamedTuple):
@@ -103,18 +111,30 @@ def waterfall(
 def _tracks(
     request: RequestLog, attempts: Sequence[RequestAttempt], first_event: float | None, age: float | None
 ) -> Iterator[_Track]:
-    gap: Kind = "in line" if len(attempts) >= request.attempts else "unknown"
-    at = 0.0
+    gap, end, at = _gap_of(request, attempts), _end_of(request, age), 0.0
     for number, attempt in enumerate(attempts, 1):
         start = max(at, (attempt.started_at - request.started_at).total_seconds())
         waited_from = max(at, start - attempt.waited_seconds)
         yield from _gap(gap, at, waited_from)
         is_open = request.duration_seconds is None and not attempt.reason
-        at = max(start, age or 0.0) if is_open else start + max(0.0, attempt.took_seconds)
+        at = max(start, end) if is_open else start + max(0.0, attempt.took_seconds)
         is_last = number == len(attempts)
         parts = _parts_of(request, attempt, start, at, first_event, is_last=is_last)
         yield _Track(attempt, [*_some(_Part("waited", waited_from, start)), *parts])
-    yield from _gap(gap, at, (age if request.duration_seconds is None else request.duration_seconds) or 0.0)
+    yield from _gap(gap, at, end)
+
+
+def _end_of(request: RequestLog, age: float | None) -> float:
+    """When it ended, or now. Of an interrupted one the first event is the last that is known."""
+    if request.problem == request.INTERRUPTED and request.duration_seconds is None:
+        return request.first_event_seconds or 0.0
+    return (age if request.duration_seconds is None else request.duration_seconds) or 0.0
+
+
+def _gap_of(request: RequestLog, attempts: Sequence[RequestAttempt]) -> Kind:
+    if request.problem == request.INTERRUPTED:
+        return "not recorded"
+    return "in line" if len(attempts) >= request.attempts else "under way"
 
 
 def _parts_of(
@@ -126,11 +146,12 @@ def _parts_of(
     *,
     is_last: bool,
 ) -> list[_Part]:
+    has_failed = attempt.reason not in {"", ANSWERED} and not (is_last and request.problem == HUNG_UP)
+    before, stream = FAILED if has_failed else WELL
     if first_event is not None and start <= first_event and (is_last or first_event <= end):
         begun = min(first_event, end)
-        return [_Part("until first event", start, begun), *_some(_Part("stream", begun, end))]
-    has_failed = attempt.reason not in {"", ANSWERED} and not (is_last and request.problem == HUNG_UP)
-    return [_Part("failed" if has_failed else "until first event", start, end)]
+        return [_Part(before, start, begun), *_some(_Part(stream, begun, end))]
+    return [_Part(before, start, end)]
 
 
 def _gap(kind: Kind, start: float, end: float) -> Iterator[_Track]:
@@ -154,7 +175,7 @@ def _row(track: _Track, end: float) -> Row:
         goes_on=track.parts[-1].end > end,
         waited_seconds=waited,
         took_seconds=sum(seconds.values()),
-        stream_seconds=seconds.get("stream"),
+        stream_seconds=seconds.get("stream", seconds.get("broken stream")),
     )
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import Cooldown
 from dashboard.pages import operator_page, render_page
 from dashboard.requests.curl import curl
-from dashboard.requests.explanation import Explanation, explain
+from dashboard.requests.explanation import Explanation, explain, has_broken_off
 from dashboard.requests.waterfall import Waterfall, waterfall
 from gateway.ledger import search
 from gateway.models import MESSAGES
@@ -38,9 +38,11 @@ LEGEND = {
     "waited": "waited",
     "in line": "in line",
     "failed": "failed",
-    "unknown": "under way",
+    "under way": "under way",
+    "not recorded": "not recorded",
     "until first event": "until the first event",
     "stream": "stream",
+    "broken stream": "stream that broke off",
 }
 
 
@@ -89,7 +91,8 @@ def request(request: HttpRequest, request_id: str) -> HttpResponse:
             request, "error.html", {"heading": NOT_FOUND, "advice": NOT_FOUND_ADVICE}, status=404
         )
     rows.sort(key=lambda row: row.request_class != MESSAGES)  # a safety check after what it checks
-    now, is_whole = timezone.now(), bool(request.GET.get("whole"))
+    now = timezone.now()
+    is_whole = request.GET.get("whole", "1" if has_broken_off(rows[0]) else "0") == "1"
     attempts = search.attempts_of_all(rows)
     base_url = f"{request.scheme}://{request.get_host()}"
     shown = [

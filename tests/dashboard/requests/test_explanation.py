@@ -113,8 +113,9 @@ def test_a_failure_before_any_account_says_so() -> None:
 def test_a_broken_stream_broke_off() -> None:
     row = a_failed_row(first_event_seconds=0.5, duration_seconds=9.0)
     assert sentence(row, a_try(0, 9.0, "broke off")) == (
-        "Broke off at the first try after 9.0 s, 0.50 s of them to the first event: broke off."
+        "Broke off at the first try after 9.0 s; 0.50 s to the first event."
     )
+    assert sentence(row, a_try(0, 9.0, "quota")).endswith("to the first event: quota.")
 
 
 def test_words_of_google_are_not_stored() -> None:

@@ -18,6 +18,7 @@ from accounts.models import Account, Cooldown
 from dashboard.formats import SPACE
 from dashboard.templatetags.dashboard import axis_seconds
 from dashboard.views.request import MOST_WITH_ONE_ID
+from gateway.models import RequestLog
 from gateway.telemetry.activity import Activity
 from gateway.telemetry.log_ring import LogRing
 from tests.gateway.ledger.builders import (
@@ -194,3 +195,24 @@ def test_without_log_lines_the_page_says_so(operator: Client) -> None:
 )
 def test_short_axes_are_in_milliseconds(seconds: float, text: str) -> None:
     assert axis_seconds(seconds).replace(SPACE, " ") == text
+
+
+def test_a_broken_answer_is_drawn_to_its_end(operator: Client) -> None:
+    broken = an_attempt(reason="broke off", took_seconds=9.0)
+    keep(a_failed_record(request_id=SLOW, first_event_seconds=0.5, duration_seconds=9.0, attempts=[broken]))
+
+    page = operator.get(f"/requests/{SLOW}").content.decode()
+
+    assert 'class="broken-stream"' in page
+    assert '<a href="?whole=1" aria-current="true">whole</a>' in page
+    assert 'class="broken-stream"' not in operator.get(f"/requests/{SLOW}?whole=0").content.decode()
+
+
+def test_an_interrupted_request_is_not_under_way(operator: Client) -> None:
+    keep(an_open_record(request_id=SLOW, first_event_seconds=1.9, attempts=[an_attempt()]))
+    RequestLog.objects.update(problem=RequestLog.INTERRUPTED)
+
+    text = text_of(operator)
+
+    assert "under way" not in text.partition("What was tried")[2]
+    assert "The server stopped before it recorded the tries" in text

@@ -112,14 +112,33 @@ def test_a_client_that_hung_up_is_no_failure(first_event: float | None) -> None:
     assert row.stream_seconds == (None if first_event is None else 1.5)
 
 
-def test_an_interrupted_request_has_nothing_to_draw() -> None:
-    request = a_request(
-        attempts=0, first_event_seconds=None, duration_seconds=None, problem=RequestLog.INTERRUPTED
-    )
+@pytest.mark.parametrize("attempts", [0, 2])
+def test_an_interrupted_request_has_nothing_to_draw(attempts: int) -> None:
+    request = an_interrupted_request(attempts=attempts, first_event_seconds=None)
 
-    found = waterfall(request, [])
+    found = waterfall(request, [], age=3600.0)
 
     assert (found.rows, found.ticks, found.seconds) == ((), (), 0)
+
+
+def an_interrupted_request(**changes: Any) -> RequestLog:
+    return a_request(duration_seconds=None, problem=RequestLog.INTERRUPTED, **changes)
+
+
+def test_an_interrupted_request_is_known_to_its_first_event() -> None:
+    found = waterfall(an_interrupted_request(first_event_seconds=1.9), [], age=3600.0)
+
+    assert [segments(row) for row in found.rows] == [[("not recorded", 0, 1000)]]
+    assert (found.seconds, found.can_be_whole) == (1.9, False)
+
+
+def test_a_stream_that_broke_off_is_a_failure() -> None:
+    request = a_request(problem="api_error", status=502)
+
+    (row,) = waterfall(request, [an_attempt(reason="broke off")], whole=True).rows
+
+    assert segments(row) == [("failed", 0, 250), ("broken stream", 250, 750)]
+    assert (row.kind, row.stream_seconds) == ("failed", 1.5)
 
 
 def test_an_open_request_lasts_until_now() -> None:
@@ -135,7 +154,7 @@ def test_an_open_request_lasts_until_now() -> None:
 def test_attempts_that_are_not_stored_yet_are_unknown() -> None:
     request = a_request(attempts=2, first_event_seconds=None, duration_seconds=None)
 
-    assert [row.kind for row in waterfall(request, [], age=4.0).rows] == ["unknown"]
+    assert [row.kind for row in waterfall(request, [], age=4.0).rows] == ["under way"]
 
 
 def test_nothing_that_took_no_time_is_hidden() -> None:
