@@ -68,7 +68,7 @@ def of_account(name: str, action: RequiredAction, actions: Iterable[Action]) -> 
     return Notice(
         Rank.ACCOUNT,
         name,
-        f"{action.problem}. {action.what_to_do}",
+        f"{action.problem}. {action.what_to_do}" + (" Since" if action.since else ""),
         tuple(actions),
         action.since,
         is_account=True,
