@@ -27,7 +27,7 @@ WORKS = "works"
 
 def verify(who: Operator, accounts: Iterable[Account]) -> list[CheckResult]:
     """Check the accounts at their provider, each with a new access."""
-    return _check(who, list(accounts), inspection.verify, "Verified")
+    return _check(who, list(accounts), inspection.verify, "Checked")
 
 
 def refresh_quota(who: Operator, accounts: Iterable[Account]) -> list[CheckResult]:

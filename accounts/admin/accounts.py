@@ -171,9 +171,9 @@ class AccountAdmin(ModelAdmin):
 
     # Actions
 
-    @action(description="Verify", icon="verified_user", url_path="verify")
+    @action(description="Check", icon="verified_user", url_path="verify")
     def verify_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._check_one(request, object_id, actions.verify, "Verify")
+        return self._check_one(request, object_id, actions.verify, "Check")
 
     @action(description="Refresh quota", icon="refresh", url_path="refresh")
     def refresh_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -183,7 +183,7 @@ class AccountAdmin(ModelAdmin):
     def sign_in_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return HttpResponseRedirect(f"{reverse('admin:accounts_account_add')}?account={object_id}")
 
-    @action(description="Verify at Google")
+    @action(description="Check at Google")
     def verify_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
         self._tell(request, actions.verify(request.user, queryset))
 

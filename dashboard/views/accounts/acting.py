@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 
 from accounts import actions
 from accounts.models import Account
+from accounts.status.required_action import required_action
 from dashboard.pages import operator_page
 from dashboard.views.accounts.cards import Said, cards_of
 from dashboard.views.accounts.forms import ThresholdsForm
@@ -29,16 +30,18 @@ if TYPE_CHECKING:
     Check = Callable[[actions.Operator, Iterable[Account]], list[CheckResult]]
     Change = Callable[[actions.Operator, Iterable[Account]], None]
 
-CHECKS: dict[str, tuple[Check, str]] = {
-    "verify": (actions.verify, "Verified: it works."),
-    "refresh": (actions.refresh_quota, "Quota refreshed."),
+CHECKS: dict[str, tuple[Check, str, str]] = {
+    "verify": (actions.verify, "Checked: it works.", "Checked: it cannot be used."),
+    "refresh": (actions.refresh_quota, "Quota refreshed.", "The quota could not be read."),
 }
+"""With what is said of a success, and of a failure before its reason."""
 CHANGES: dict[str, tuple[Change, str]] = {
     "enable": (actions.enable, "Switched on."),
     "disable": (actions.disable, "Switched off. Answers that are on their way are finished."),
     "accept_terms": (actions.accept_terms, "Notice accepted."),
 }
 FORMS = ("project", "thresholds")
+TRY_AGAIN = "Try again in a minute; if it fails again, the page Logs says more."
 
 
 @operator_page
@@ -60,9 +63,9 @@ def account_action(request: HttpRequest, number: int) -> HttpResponse:
 
 def _act(request: HttpRequest, account: Account, action: str, thresholds: ThresholdsForm | None) -> Said:
     if action in CHECKS:
-        check, text = CHECKS[action]
+        check, success, failure = CHECKS[action]
         (result,) = check(request.user, [account])
-        return Said(result.problem or text, is_good=not result.problem)
+        return _failed(result, failure) if result.problem else Said(success)
     if action in CHANGES:
         change, text = CHANGES[action]
         change(request.user, [account])
@@ -71,6 +74,16 @@ def _act(request: HttpRequest, account: Account, action: str, thresholds: Thresh
         return _set(request, account, thresholds)
     except ValidationError as error:
         return Said(" ".join(error.messages), is_good=False)
+
+
+def _failed(result: CheckResult, failure: str) -> Said:
+    """What happened, why, and what to do about it."""
+    account = Account.objects.filter(pk=result.account_id).first()
+    action = required_action(account) if account is not None else None
+    reason = f"{result.problem.rstrip('.')}."
+    if result.is_unreachable:
+        return Said(f"It could not be checked, and is as it was. {reason} {TRY_AGAIN}", is_good=False)
+    return Said(f"{failure} {reason} {action.what_to_do if action else TRY_AGAIN}", is_good=False)
 
 
 def _set(request: HttpRequest, account: Account, thresholds: ThresholdsForm | None) -> Said:

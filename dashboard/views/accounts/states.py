@@ -52,12 +52,12 @@ def solving_actions(account: Account) -> list[Action]:
     if account.state == Account.State.INVALID:
         return [Action("Sign in again", f"{reverse('dashboard:account_add')}?account={account.pk}")]
     if account.state == Account.State.NEEDS_PROJECT:
-        return [Action("Set a project", page), Action("Check again", act_url, "verify")]
+        return [Action("Set a project", page), Action("Check", act_url, "verify")]
     if account.state != Account.State.OK:
         link = account.state_link
         is_web_page = link.startswith(("https://", "http://"))  # the second one of the demo
         google = [Action("Open Google's page", link, is_elsewhere=True)] if is_web_page else []
-        return [*google, Action("Check again", act_url, "verify")]
+        return [*google, Action("Check", act_url, "verify")]
     if account.terms_accepted_at is None:
         return [Action("Read the notice", page)]
     return [Action("Switch on", act_url, "enable")]

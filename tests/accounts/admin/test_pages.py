@@ -211,7 +211,7 @@ def test_accounts_are_verified_and_the_result_shown(
     ada.refresh_from_db()
     assert ada.state == Account.State.DISABLED_BY_PROVIDER
     assert "has been disabled" in page
-    assert log_lines()[0].startswith("admin: Verified: ")
+    assert log_lines()[0].startswith("admin: Checked: ")
 
 
 def test_the_button_checks_an_account_again(

@@ -63,9 +63,9 @@ def test_verifying_ends_what_the_operator_has_solved(operator: Client, ada: Acco
 
     ada.refresh_from_db()
     assert ada.state == Account.State.OK
-    assert "Verified: it works." in card
+    assert "Checked: it works." in card
     assert "Verify your account." not in card
-    assert logged() == ["Verified: works"]
+    assert logged() == ["Checked: works"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -77,8 +77,24 @@ def test_the_error_of_an_action_is_said_beside_it(
     card = act(operator, ada, "verify")
 
     assert 'class="said warn"' in card
+    assert "Checked: it cannot be used. " in card
     assert "has been disabled" in card
+    assert card.count("have it checked again; else remove it.") == 1, "what to do"
     assert "</span>Disabled by Google</span>" in card
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("action", ["verify", "refresh"])
+def test_a_check_that_reaches_nobody_says_that_nothing_changed(
+    operator: Client, ada: Account, google: EmulatorServer, action: str
+) -> None:
+    google.state.fault("refuse", status=503, body={}, method="token", times=None)
+
+    card = act(operator, ada, action)
+
+    assert "It could not be checked, and is as it was." in card
+    assert "Try again in a minute" in card
+    assert "</span>OK</span>" in card
 
 
 @pytest.mark.django_db(transaction=True)
