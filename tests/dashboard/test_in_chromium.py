@@ -133,13 +133,42 @@ def test_keys_go_to_a_page_and_help(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{demo.url}/?span=7d")
     page.keyboard.press("?")
-    page.get_by_role("dialog", name="Keys").wait_for()
+    help_of_keys = page.get_by_role("dialog", name="Keys")
+    help_of_keys.wait_for()
+    assert help_of_keys.get_by_role("heading").all_inner_texts() == [
+        "Keys",
+        "On each page",
+        "In a list",
+        "To a page: g, then a letter",
+    ]
+    assert "Overview" in help_of_keys.inner_text()
+    assert violations(page) == []
+    page.get_by_role("button", name="Turn these keys off").click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    assert page.url.endswith("/?span=7d"), "they are off"
+    page.get_by_role("button", name="Keys", exact=True).click()
+    page.get_by_role("button", name="Turn these keys on").click()
     page.keyboard.press("Escape")
     page.keyboard.press("1")
     page.wait_for_url("**/?span=1h")
     page.keyboard.press("g")
     page.keyboard.press("o")
     page.wait_for_url(demo.url + "/")
+
+
+def test_the_chart_fills_the_height_beside_the_quotas(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1920, "height": 900})
+    page.goto(demo.url)
+
+    chart, quotas = page.locator(".with-side > .card").evaluate_all(
+        "cards => cards.map(card => card.getBoundingClientRect().height)"
+    )
+    assert chart == quotas
+    card, legend = page.locator(".with-side .legend, .with-side > .card:first-child").evaluate_all(
+        "parts => parts.map(part => part.getBoundingClientRect().bottom)"
+    )
+    assert abs(card - legend) < 30, "nothing but the card's own edge below the chart"
 
 
 def test_times_are_in_the_browsers_zone_or_utc(page: Page, demo: LiveGateway) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from accounts.status.required_action import RequiredAction
 from dashboard.overview import attention
@@ -24,6 +25,15 @@ def test_the_worst_comes_first() -> None:
         *("Google refuses the OAuth client", "ada", "Claude cannot be used", "Many failures"),
         *("The ledger waits", "Old quotas"),
     ]
+
+
+def test_a_time_is_said_to_be_since_when() -> None:
+    since = timezone.now()
+    action = RequiredAction("Sign-in expired", "Sign in again.", "addaccount", since)
+
+    notice = attention.of_account("ada", action, [])
+
+    assert (notice.text, notice.at) == ("Sign-in expired. Sign in again. Since", since)
 
 
 @pytest.mark.parametrize(("failed", "requests"), [(0, 0), (9, 9), (2, 10), (20, 100)])
