@@ -25,7 +25,7 @@ from django.utils.http import is_same_domain
 
 from accounts.database.watch import DatabaseDown
 from dashboard.live import protocol
-from dashboard.live.outbox import Outbox
+from dashboard.live.outbox import Outbox, seconds_between_updates
 from dashboard.live.protocol import Ack, BadMessage
 from gateway.api.operator_access import is_session_of_operator
 from gateway.telemetry.noise import log_unauthenticated
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SESSION_SECONDS = 60.0
-UPDATE_SECONDS = 0.2
 ACK_SECONDS = 30.0
 QUIET_SECONDS = 15.0
 """After so long without a message the page is told the time."""
@@ -264,7 +263,8 @@ class LiveSocket:
             sent_at = time.monotonic()
             await self._send_text(update.as_text(number))
             await self._until_acknowledged()
-            await asyncio.sleep(sent_at + UPDATE_SECONDS - time.monotonic())
+            pause = seconds_between_updates(len(self._hub.sockets))
+            await asyncio.sleep(sent_at + pause - time.monotonic())
 
     async def _until_acknowledged(self) -> None:
         try:

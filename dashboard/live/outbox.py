@@ -13,12 +13,20 @@ from dashboard.live.protocol import LEVELS, Changed, Delta, Row, Snapshot, Updat
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+UPDATE_SECONDS, SLOWEST_UPDATE_SECONDS = 0.2, 1.0
+UPDATES_A_SECOND = 20
+"""To all sockets of a process together: one with its acknowledgement costs a tenth of a small request."""
 WAITING_ROWS = 200
 WAITING_LINES = 1_000
 UPDATE_ROWS = 60
 UPDATE_LINES = 200
 CHANGED_SECONDS = 2.0
 """The shortest time between two messages of what has changed."""
+
+
+def seconds_between_updates(sockets: int) -> float:
+    """The shortest time between two updates of one socket, when there are so many."""
+    return min(max(UPDATE_SECONDS, sockets / UPDATES_A_SECOND), SLOWEST_UPDATE_SECONDS)
 
 
 class WaitingLine(NamedTuple):
