@@ -76,6 +76,11 @@ class CallFailed(Exception):
     The text continues a sentence that begins with the name of the server: `cannot be reached (…)`.
     """
 
+    def __init__(self, message: str, error: Exception | None = None) -> None:
+        super().__init__(message)
+        self.error = error
+        """What the connection failed with. Never shown: it may hold the proxy's password."""
+
 
 @dataclass(frozen=True, slots=True)
 class WholeAnswer:
@@ -114,7 +119,7 @@ class AccountsClient:
         except TimeoutError as error:
             raise CallFailed(f"has not answered within {TIMEOUT_SECONDS:.0f} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise CallFailed(f"cannot be reached: {truncate(in_words(error), 200)}") from None
+            raise CallFailed(f"cannot be reached: {truncate(in_words(error), 200)}", error) from None
         encoding = response.headers.get("content-encoding", "")
         return WholeAnswer(response.status, response.headers, _unpacked(raw, encoding))
 

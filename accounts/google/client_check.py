@@ -33,18 +33,23 @@ def check_client(address: str, redirect_uri: str) -> str:
 
     Raises ClientSecretWrong when Google refuses the client, TokenEndpointDown when it cannot be reached.
     """
-    if not settings.OAUTH_CLIENT_SECRET:
-        raise ClientSecretWrong(SECRET_MISSING)
     return async_to_sync(_check)(address, redirect_uri)
 
 
 async def _check(address: str, redirect_uri: str) -> str:
     client = AccountsClient()
     try:
-        await _check_secret(client, redirect_uri)
-        return await _check_page(client, address)
+        return await check_client_with(client, address, redirect_uri)
     finally:
         await client.close()
+
+
+async def check_client_with(client: AccountsClient, address: str, redirect_uri: str) -> str:
+    """The same as `check_client`, inside an event loop."""
+    if not settings.OAUTH_CLIENT_SECRET:
+        raise ClientSecretWrong(SECRET_MISSING)
+    await _check_secret(client, redirect_uri)
+    return await _check_page(client, address)
 
 
 async def _check_secret(client: AccountsClient, redirect_uri: str) -> None:
