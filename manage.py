@@ -25,6 +25,10 @@ def main() -> None:
     try:
         try:
             # Only now: the imports take long enough to be interrupted.
+            if sys.argv[1:2] == ["doctor"]:
+                from proxy_site.doctor.run import run_before_django  # needs no package: it reports them
+
+                run_before_django(sys.argv[2:])
             from proxy_site.management_utility import run
 
             run(is_server, _temporary_folders)

@@ -30,6 +30,7 @@ GROUPS = {
         "serve": "the same under uvicorn, for many clients at once",
         "showkey": "print the key that clients must send",
         "setuplink": "print a link on which the operator chooses a password",
+        "doctor": "find out what is wrong, and what to do about it",
     },
     "Accounts": {
         "addaccount": "sign in at Google with a browser",

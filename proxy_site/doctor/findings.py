@@ -1,0 +1,70 @@
+"""What a check finds: a state, a sentence, and the next step. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class State(Enum):
+    OK = "ok"
+    WARNING = "warning"
+    """Something to know or to mend, which keeps nothing from working."""
+    PROBLEM = "problem"
+    SKIPPED = "skipped"
+    """Not checked, or not there; neither good nor bad."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check. `details` are further lines. None of the texts has a secret or a whole e-mail
+    address."""
+
+    name: str
+    state: State
+    sentence: str
+    next_step: str = ""
+    details: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "state": self.state.value,
+            "sentence": self.sentence,
+            "next_step": self.next_step,
+            "details": list(self.details),
+        }
+
+
+if TYPE_CHECKING:
+    Report = Callable[[Finding], None]
+
+
+def ok(name: str, sentence: str, details: tuple[str, ...] = ()) -> Finding:
+    return Finding(name, State.OK, sentence, details=details)
+
+
+def warning(name: str, sentence: str, next_step: str, details: tuple[str, ...] = ()) -> Finding:
+    return Finding(name, State.WARNING, sentence, next_step, details)
+
+
+def problem(name: str, sentence: str, next_step: str, details: tuple[str, ...] = ()) -> Finding:
+    return Finding(name, State.PROBLEM, sentence, next_step, details)
+
+
+def skipped(name: str, sentence: str, next_step: str = "") -> Finding:
+    return Finding(name, State.SKIPPED, sentence, next_step)
+
+
+def unexpected(name: str, error: BaseException) -> Finding:
+    """The finding for a check that failed by itself."""
+    return problem(
+        name,
+        f"The check itself failed: {type(error).__name__}.",
+        "Please report it as an issue, with the version and with what is unusual about this machine.",
+        (str(error).partition("\n")[0][:200],),
+    )

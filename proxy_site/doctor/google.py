@@ -1,0 +1,229 @@
+"""What Google says: of the OAuth client, of each account, of header modes and models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from accounts.command_line import manage
+from accounts.credentials.access_tokens import AccessTokens
+from accounts.credentials.encryption import CredentialsUnreadable
+from accounts.failures import AccountCheckFailed
+from accounts.google.client_check import check_client_with
+from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
+from accounts.google.sign_in import NEEDED_SCOPES, SCOPE_PREFIX, authorization_url, new_code_verifier
+from accounts.inspection import AT_ONCE, AccountErrors, inspect_account
+from accounts.kinds.base import Inspection, OutOfUse
+from accounts.live_settings import live
+from accounts.status.required_action import STATES, required_action
+from gateway.routing import resolution
+from gateway.routing.upstream_model import family_of
+from proxy_site.doctor.findings import Finding, ok, problem, skipped, warning
+from proxy_site.doctor.network import SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from accounts.google.code_assist import ModelOffer
+    from accounts.models import Account
+    from accounts.network import AccountsClient
+
+ACCOUNT_SECONDS = 4.5
+"""An inspection makes five calls, one after the other."""
+SCOPE_MISSING = "ACCESS_TOKEN_SCOPE_INSUFFICIENT"
+"""The reason in Google's error for a token without the scope that a call needs (google.rpc.ErrorReason)."""
+SIGN_IN_AGAIN = "Sign in again as this account"
+OTHER_MODE = {"cli": "antigravity", "antigravity": "cli"}
+FAMILY_NAMES = {"claude": "Claude", "gemini": "Gemini", "gpt": "GPT", "unknown": "other"}
+
+
+# The OAuth client
+
+
+async def check_client(client: AccountsClient) -> Finding:
+    """Whether Google knows OAUTH_CLIENT_ID and its secret, and lets it ask for the scopes."""
+    if missing := sorted(NEEDED_SCOPES - set(settings.OAUTH_SCOPES)):
+        short = " and ".join(scope.removeprefix(SCOPE_PREFIX) for scope in missing)
+        step = "Take OAUTH_SCOPES out: its default has what is needed. Then sign the accounts in again."
+        return problem("OAuth client", f"OAUTH_SCOPES lacks {short}, which every account needs.", step)
+    redirect_uri = f"http://127.0.0.1:{settings.OAUTH_CALLBACK_PORT}/oauth-callback"
+    try:
+        address = authorization_url(
+            state="doctor", code_verifier=new_code_verifier(), redirect_uri=redirect_uri
+        )
+        async with asyncio.timeout(SECONDS):
+            note = await check_client_with(client, address, redirect_uri)
+    except ClientSecretWrong as error:
+        return problem(
+            "OAuth client",
+            str(error),
+            "Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET to what Google's page shows, and restart.",
+        )
+    except (TokenEndpointDown, TimeoutError):
+        return skipped("OAuth client", "Not checked: the token endpoint does not answer")
+    return warning("OAuth client", note, "Sign-ins may still work in a browser.") if note else ok(
+        "OAuth client", "Google knows it, and lets it ask for the scopes"
+    )  # fmt: skip
+
+
+# Accounts
+
+
+def no_account() -> Finding:
+    file = settings.DATA_DIR / "accounts.json"
+    command = f"importaccounts {file}" if file.is_file() else "addaccount"
+    return warning("Accounts", "There is no account yet, so that no request is answered.", manage(command))
+
+
+async def check_accounts(client: AccountsClient, accounts: Sequence[Account]) -> list[Finding]:
+    """One finding for each account, then the header mode and the models of those that work."""
+    tokens = AccessTokens(client)
+    few_at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def inspect(number: int, account: Account) -> tuple[Finding, Inspection | None]:
+        async with few_at_once:
+            return await _inspect(client, tokens, f"Account {number}", account)
+
+    pairs = await asyncio.gather(*(inspect(number, one) for number, one in enumerate(accounts, 1)))
+    inspections = [inspection for _, inspection in pairs if inspection is not None]
+    findings = [finding for finding, _ in pairs]
+    return [*findings, *([about_header_mode(inspections), about_models(inspections)] if inspections else [])]
+
+
+async def _inspect(
+    client: AccountsClient, tokens: AccessTokens, name: str, account: Account
+) -> tuple[Finding, Inspection | None]:
+    who = hidden(account.email)
+    if not account.is_usable:
+        return _about_unusable(name, who, account), None
+    try:
+        async with asyncio.timeout(ACCOUNT_SECONDS):
+            inspection = await inspect_account(client, tokens, account)
+    except TimeoutError:
+        sentence = f"{who}: Google has not answered within {ACCOUNT_SECONDS:.0f} s"
+        return warning(name, sentence, f"Try it alone: {manage('verifyaccounts')}"), None
+    except AccountErrors as error:
+        return _about_failure(name, who, account, error), None
+    models = _served(inspection)
+    sentence = f"{who}: signed in, tier {inspection.tier}, {len(models)} models"
+    if not models:
+        return problem(name, f"{who}: Google offers it no model.", _other_tier(inspection)), inspection
+    return ok(name, sentence), inspection
+
+
+def _other_tier(inspection: Inspection) -> str:
+    return f"Its tier is {inspection.tier}: look at what Google offers for it, or add an account of another."
+
+
+def _about_unusable(name: str, who: str, account: Account) -> Finding:
+    action = required_action(account)
+    assert action is not None
+    sentence = f"{who}: {action.problem}. {action.reason}".strip().replace(account.email, who)
+    if account.state in STATES:
+        return problem(name, sentence, _act(action.what_to_do))
+    return skipped(name, sentence, action.what_to_do)
+
+
+def _about_failure(name: str, who: str, account: Account, error: Exception) -> Finding:
+    sentence = f"{who}: {error}".replace(account.email, who)
+    if isinstance(error, ClientSecretWrong):
+        return skipped(name, f"{who}: not checked, because the OAuth client is refused")
+    if isinstance(error, CredentialsUnreadable):
+        return skipped(name, f"{who}: not checked, because its credential does not open")
+    if isinstance(error, TokenEndpointDown):
+        return skipped(name, sentence)
+    if isinstance(error, SignInExpired):
+        return problem(name, sentence, f"{SIGN_IN_AGAIN}: {manage('addaccount')}")
+    if isinstance(error, OutOfUse):
+        return problem(name, sentence, _act(STATES[error.state][0]))
+    if isinstance(error, AccountCheckFailed) and error.error is None:
+        return skipped(name, sentence)
+    if isinstance(error, AccountCheckFailed) and error.error and SCOPE_MISSING in error.error.reason:
+        return problem(
+            name,
+            f"{who}: the sign-in lacks the scope cloud-platform, so Google refuses its calls.",
+            f"{SIGN_IN_AGAIN}, and tick every box that Google shows: {manage('addaccount')}",
+        )
+    return problem(
+        name, sentence, f"{manage('verifyaccounts')} tries it again; docs/google-oauth.md has more."
+    )
+
+
+def _act(what_to_do: str) -> str:
+    """Without Google's page for it, whose address may name the account."""
+    return f"{what_to_do} {manage('listaccounts')} has the page and the command."
+
+
+def hidden(email: str) -> str:
+    """The address for a report that may be shared: a…@example.com, never more than half of the name."""
+    local, _, domain = email.partition("@")
+    return f"{local[: min(2, len(local) // 2)]}…@{domain}"
+
+
+# Header mode and models
+
+
+def about_header_mode(inspections: Sequence[Inspection]) -> Finding:
+    """Whether the other header mode would serve Gemini models that this one does not."""
+    mode = str(live("GEMINI_HEADER_MODE"))
+    other = OTHER_MODE[mode]
+    here, there = _gemini(inspections, mode), _gemini(inspections, other)
+    change = f"Set GEMINI_HEADER_MODE={other}, on the page /settings or in .env."
+    if there and not here:
+        return problem(
+            "Header mode",
+            f"GEMINI_HEADER_MODE is {mode}, for which Google offers these accounts no Gemini model; "
+            f"for {other} it offers {len(there)}.",
+            change,
+        )
+    if any(there.values()) and not any(here.values()):
+        return warning("Header mode", f"{mode} has no Gemini quota left; {other} has some.", change)
+    return ok("Header mode", f"{mode}: {len(here)} Gemini models; {other} would have {len(there)}")
+
+
+def _gemini(inspections: Iterable[Inspection], mode: str) -> dict[str, float]:
+    """The Gemini models of a header mode, with the most that an account has left. An unknown rest is 1."""
+    left: dict[str, float] = {}
+    for one in inspections:
+        offers = one.cli_offers if mode == "cli" else one.offers
+        for model_id in resolution.visible(offers):
+            if family_of(model_id) == "gemini":
+                left[model_id] = max(left.get(model_id, 0.0), _remaining(offers[model_id]))
+    return left
+
+
+def _remaining(offer: ModelOffer) -> float:
+    return 1.0 if offer.remaining_fraction is None else offer.remaining_fraction
+
+
+def about_models(inspections: Sequence[Inspection]) -> Finding:
+    """The models by tier, counted by family."""
+    by_tier: dict[str, set[str]] = {}
+    for one in inspections:
+        by_tier.setdefault(one.tier, set()).update(_served(one))
+    lines = tuple(f"{tier}: {_counted(models)}" for tier, models in sorted(by_tier.items()))
+    every = set().union(*by_tier.values())
+    if not any(family_of(model_id) == "claude" for model_id in every):
+        return warning(
+            "Models",
+            "No account has a Claude model; names such as opus and sonnet get a Gemini model.",
+            "Claude models depend on the tier, and are released to accounts in turn: GET /v1/models lists "
+            "what there is.",
+            lines,
+        )
+    return ok("Models", f"{len(every)}, by tier:", lines)
+
+
+def _served(inspection: Inspection) -> list[str]:
+    offers = inspection.offers
+    if live("GEMINI_HEADER_MODE") == "cli":
+        return resolution.visible(resolution.offered_in_cli(offers, inspection.cli_offers))
+    return resolution.visible(offers)
+
+
+def _counted(models: Iterable[str]) -> str:
+    count = Counter(FAMILY_NAMES[family_of(model_id)] for model_id in models)
+    return ", ".join(f"{number} {family}" for family, number in sorted(count.items()))

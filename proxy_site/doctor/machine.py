@@ -1,0 +1,93 @@
+"""The disk under DATA_DIR, and which process listens on a port."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proxy_site.doctor.findings import Finding, ok, problem, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MIB = 1024 * 1024
+LITTLE_BYTES = 200 * MIB
+TRIED_BYTES = 256 * 1024
+LISTENING = "0A"
+"""The state of a listening socket in /proc/net/tcp (Linux, include/net/tcp_states.h)."""
+FREE_SPACE = "Free space there, or move DATA_DIR to another disk. The ledger shrinks by `prunelogs`."
+
+
+def check_disk(data_dir: Path) -> Finding:
+    """Write a file of TRIED_BYTES and remove it: quotas and read-only mounts show in nothing else."""
+    try:
+        free = shutil.disk_usage(data_dir).free
+        with tempfile.TemporaryFile(dir=data_dir) as file:
+            file.write(b"\0" * TRIED_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        sentence = f"{data_dir} cannot be written: {error.strerror}."
+        return problem("Disk", sentence, f"{FREE_SPACE} Does the folder belong to this user?")
+    sentence = f"{free / MIB:,.0f} MiB are free in {data_dir}"
+    if free < LITTLE_BYTES:
+        return warning("Disk", f"Only {sentence}.", FREE_SPACE)
+    return ok("Disk", sentence)
+
+
+def holder(port: int) -> tuple[int, str] | None:
+    """Id and name of the process that listens on the port; None when the system does not tell: another user's
+    process, or neither /proc nor lsof."""
+    return _from_proc(port) if sys.platform == "linux" else _from_lsof(port)
+
+
+def ports_of(process_id: int) -> list[int]:
+    """The ports on which the process listens; empty when the system does not tell."""
+    sockets = {target for _, target in _descriptors(str(process_id))}
+    return sorted({port for port, socket in _listening_sockets() if socket in sockets})
+
+
+def _from_proc(port: int) -> tuple[int, str] | None:
+    wanted = {socket for one, socket in _listening_sockets() if one == port}
+    for process, target in _descriptors("[0-9]*") if wanted else ():
+        if target in wanted:
+            with suppress(OSError):
+                return int(process.name), (process / "comm").read_text().strip()
+    return None
+
+
+def _descriptors(processes: str) -> Iterator[tuple[Path, str]]:
+    """Folder in /proc and target of each descriptor of the matching processes that this user may see."""
+    for descriptor in Path("/proc").glob(f"{processes}/fd/*"):
+        with suppress(OSError):
+            yield descriptor.parent.parent, str(descriptor.readlink())
+
+
+def _listening_sockets() -> Iterator[tuple[int, str]]:
+    """Port and name, as descriptors have it, of each listening socket (proc_pid_fd(5), proc_pid_net(5))."""
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        with suppress(OSError):
+            for line in table.read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == LISTENING:
+                    yield int(fields[1].rpartition(":")[2], 16), f"socket:[{fields[9]}]"
+
+
+def _from_lsof(port: int) -> tuple[int, str] | None:
+    """macOS has lsof; with -F it prints one field a line, `p` the process and `c` its command (lsof(8))."""
+    program = shutil.which("lsof")
+    if program is None:
+        return None
+    command = [program, "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
+    with suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3, check=False)  # noqa: S603
+        fields = {line[:1]: line[1:] for line in done.stdout.splitlines()}
+        if "p" in fields:
+            return int(fields["p"]), fields.get("c", "")
+    return None
