@@ -42,6 +42,24 @@ def test_each_dimension_has_a_table(operator: Client, used: None, by: str) -> No
     assert names[by] in page
 
 
+@pytest.mark.parametrize("by", ["model", "account", "client", "session"])
+def test_a_row_leads_to_its_requests(operator: Client, used: None, by: str) -> None:
+    page = operator.get("/usage", {"by": by, "span": "24h"}).content.decode()
+    names = {
+        "model": "claude-sonnet-4-6",
+        "account": "ada%40example.com",
+        "client": "alice",
+        "session": "3f1c",
+    }
+    assert f'href="/requests?{by}={names[by]}&amp;since=24h"' in page
+    assert (f'href="/requests?{by}={names[by]}&amp;errors=1&amp;since=24h"' in page) == (by != "session")
+
+
+def test_a_name_cannot_leave_its_link(operator: Client, used: None) -> None:
+    page = operator.get("/usage?by=client").content.decode()
+    assert "client=%3Dcmd%7C%27%2Fc%20calc%27%21A1&amp;since=7d" in page
+
+
 def test_csv_runs_no_formula(operator: Client, used: None) -> None:
     answer = operator.get("/usage", {"by": "client", "format": "csv"})
     rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
