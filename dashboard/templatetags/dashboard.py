@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
 from dashboard import formats
 from dashboard.requests.outcomes import WORDS, outcome_of
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
     from dashboard.requests.outcomes import Outcome
     from gateway.models import RequestLog, Tokens
+
+PRIVATE = "|".join(
+    (
+        r"^[^→]{1,100}?(?= (?:\[\w+\] )?\S+ → \S+, [^:]+: \d{3} )",
+        r"[^\s@<>()\",;:=]{1,64}@[A-Za-z0-9.-]{1,190}\.[A-Za-z]{2,}",
+        r"\b\d{1,3}(?:\.\d{1,3}){3}\b",
+    )
+)
+"""In a line of the log: the client of a request that has ended (gateway/ledger/recorder.py), e-mail and IPv4
+addresses. Also read by JavaScript."""
 
 register = template.Library()
 for name, function in formats.FORMATS.items():
@@ -71,6 +82,22 @@ def outcome(row: RequestLog) -> Outcome:
 def outcome_words() -> str:
     """The words of outcomes as JSON, for rows that are drawn by static/dashboard/rows.js."""
     return json.dumps(WORDS)
+
+
+@register.simple_tag
+def private_texts() -> str:
+    return PRIVATE
+
+
+@register.filter
+def mark_private(line: str) -> str:
+    """A line of the log, in which names and addresses can be hidden."""
+    pieces = re.split(f"({PRIVATE})", line)
+    return format_html_join("", "{}{}", zip(pieces[::2], [*map(_marked, pieces[1::2]), ""], strict=True))
+
+
+def _marked(text: str) -> str:
+    return format_html("<span data-private>{}</span>", text)
 
 
 @register.filter

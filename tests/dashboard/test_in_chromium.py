@@ -112,6 +112,24 @@ def test_a_phone_shows_models_and_accounts_whole(page: Page, demo: LiveGateway) 
     assert page.locator("tbody .account[title='ada@example.com']").count() > 0
 
 
+def test_a_log_line_leads_to_its_request_and_hides_names(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{demo.url}/logs")
+    address = page.locator("[data-log] [data-private]", has_text="@example.com").first
+    address.wait_for()
+    page.get_by_role("button", name="Hide names").click()
+    assert address.evaluate("(element) => getComputedStyle(element).webkitTextSecurity") == "disc"
+
+    page.locator("[data-log] .line", has_text="end_turn").locator("a").first.click()
+    page.locator("#request-id").wait_for()
+    page.goto(f"{demo.url}/requests")
+    account = page.locator("[data-state=good] .account").first
+    assert "@example.com" in (account.get_attribute("title") or "")
+    account.hover()
+    assert account.get_attribute("title") == ""
+    page.get_by_role("button", name="Show names").click()
+
+
 @pytest.mark.parametrize("wait_ms", [0, 402])
 def test_a_pasted_id_leads_to_its_page(page: Page, demo: LiveGateway, wait_ms: int) -> None:
     """With Enter at once, or while the search that began by itself is under way."""

@@ -1,9 +1,11 @@
 // The tail of the log: newest at the bottom, followed until somebody scrolls up, selects, or holds. The page has
 //
 //   <div data-log data-level="info">      scrolls; its children are the lines, all made here
+//     data-private-texts="…"                a regular expression without groups: names and addresses in lines
 //   <template data-log-line>              one line: data-cell="at" (a <time data-form>), level, id, text; its root gets
-//                                         data-level. Without content-visibility: 10,000 of these made a frame
-//                                         fifteen times as long as plain lines do (Chromium 150)
+//                                         data-level; <a data-href="/requests/{id}"> leads to the request, and is
+//                                         hidden where there is none. Without content-visibility: 10,000 of these
+//                                         made a frame fifteen times as long as plain lines do (Chromium 150)
 //   <button data-log-level="warning">     shows lines from this level on; aria-pressed
 //   <input data-log-filter>               a regular expression, or else plain text
 //   <button data-log-wrap>, -clear, -download, -hold
@@ -15,7 +17,7 @@ import * as times from "./times.js";
 
 const MOST_LINES = 10_000, NEAR_END = 8;
 const ORDER = ["debug", "info", "warning", "error", "critical"];
-let place, template, matches = () => true;
+let place, template, privateTexts, matches = () => true;
 let lines = [], waiting = [], heldSince = 0, isHeldByHand = false, isScrolledUp = false, lastTop = 0, skipped = 0;
 
 const find = (name) => document.querySelector(`[data-log-${name}]`);
@@ -86,11 +88,26 @@ function made(line) {
       part.dateTime = new Date(line.at * 1000).toISOString();
       times.show(part);
     } else {
-      part.textContent = line[part.dataset.cell];
+      part.replaceChildren(...parts(line[part.dataset.cell]));
+    }
+    if (part.dataset.href) {
+      part.href = part.dataset.href.replace("{id}", encodeURIComponent(line.id));
+      part.hidden = !line.id;
     }
   }
   element.hidden = !isLoud(line) || !matches(line);
   return element;
+}
+
+// The text, with names and addresses in elements of their own, which private.js can hide.
+function parts(text) {
+  return text.split(privateTexts).map((piece, index) => {
+    if (index % 2 === 0) return piece;
+    const hidden = document.createElement("span");
+    hidden.dataset.private = "";
+    hidden.textContent = piece;
+    return hidden;
+  });
 }
 
 function showHeld() {
@@ -158,6 +175,7 @@ function start() {
   place = document.querySelector("[data-log]");
   template = document.querySelector("template[data-log-line]");
   if (!place || !template) return;
+  privateTexts = new RegExp(`(${place.dataset.privateTexts || "(?!)"})`);
   live.on("snapshot", replace);
   live.on("delta", take);
   live.watch({ topics: ["log"] });
