@@ -17,6 +17,8 @@ _temporary_folders: list[str] = []
 def main() -> None:
     if sys.platform == "win32":
         _refuse_windows()
+    if sys.version_info < (3, 11):  # noqa: UP036  # this file alone must be readable by older ones
+        _refuse(f"The gateway needs Python 3.11 or newer, and this is {sys.version.split()[0]}.")
     is_server = sys.argv[1:2] in (["runserver"], ["serve"])
     if is_server and "--reload" not in sys.argv:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -34,6 +36,8 @@ def main() -> None:
             run(is_server, _temporary_folders)
         finally:
             sys.stdout.flush()
+    except ModuleNotFoundError as error:
+        _name_missing_package(error)
     except BrokenPipeError:
         # The reader of the pipe has closed it; nothing must be written to it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -62,13 +66,27 @@ def _stop_at_once(number: int, frame: object) -> None:
     os._exit(128 + number)
 
 
+def _name_missing_package(error: ModuleNotFoundError) -> None:
+    """After an update of Python, or without `uv run`, packages are missing. Raises the error for a module of
+    ours."""
+    package = str(error.name).partition(".")[0]
+    if Path(__file__).with_name(package).is_dir():
+        raise error
+    _refuse(
+        f"The package {package} is not installed for {sys.executable}. {sys.argv[0]} doctor says more.", 1
+    )
+
+
 def _refuse_windows() -> None:
     """Before any import of ours: some need what only POSIX has."""
-    sentence = "The gateway does not run on Windows, but in WSL: `wsl --install` sets it up."
+    _refuse("The gateway does not run on Windows, but in WSL: `wsl --install` sets it up.")
+
+
+def _refuse(sentence: str, status: int = 2) -> None:
     if "--json" in sys.argv[1:]:
         sys.stdout.write(json.dumps({"ok": False, "error": sentence, "rows": []}, indent=2) + "\n")
     sys.stderr.write(f"{sentence}\n")
-    sys.exit(2)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

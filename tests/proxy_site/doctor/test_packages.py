@@ -48,6 +48,19 @@ def test_a_package_that_this_python_cannot_load_is_named(
 
 
 @pytest.mark.slow
+def test_other_commands_name_the_missing_package_and_doctor() -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "manage.py", "listaccounts"],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"The package django is not installed for {sys.executable}. manage.py doctor says more.\n"
+    )
+
+
+@pytest.mark.slow
 def test_it_runs_without_any_package() -> None:
     done = subprocess.run(
         [sys.executable, "-S", "manage.py", "doctor"],
@@ -57,3 +70,16 @@ def test_it_runs_without_any_package() -> None:
     assert (done.returncode, done.stderr) == (1, "")
     assert "PROBLEM  Packages        Not installed: aiohttp" in done.stdout
     assert "uv sync --reinstall" in done.stdout
+
+
+@pytest.mark.slow
+def test_an_old_python_is_named_before_anything_is_imported() -> None:
+    start = "runpy.run_path('manage.py', run_name='__main__')"
+    script = f"import runpy, sys; sys.version_info = (3, 10, 0); {start}"
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("The gateway needs Python 3.11 or newer, and this is ")
