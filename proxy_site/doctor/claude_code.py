@@ -11,16 +11,18 @@ import asyncio
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
 
 from django.conf import settings
 
 from accounts.command_line import manage
 from accounts.network import AccountsClient, CallFailed, is_loopback
+from accounts.values.sanitize import truncate
 from proxy_site.data_dir import KEY_FILE
 from proxy_site.doctor.findings import Finding, ok, problem, skipped, warning
 from proxy_site.doctor.server import SECONDS, health_at
@@ -37,6 +39,14 @@ MANAGED = {
 ADDRESS, TOKEN, API_KEY = "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"
 THE_SHELL = "the environment"
 LONGEST_FILE = 1024 * 1024
+MODELS = (
+    "ANTHROPIC_MODEL",
+    "ANTHROPIC_DEFAULT_OPUS_MODEL",
+    "ANTHROPIC_DEFAULT_SONNET_MODEL",
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+    "CLAUDE_CODE_SUBAGENT_MODEL",
+)
+"""Variables with names of models. A name without a hyphen is Claude Code's own, such as `opusplan`."""
 
 
 class Unreadable(Exception):
@@ -69,7 +79,8 @@ def settings_files() -> Iterator[Path]:
     if sys.platform in MANAGED:
         yield MANAGED[sys.platform]
     folder = os.environ.get("CLAUDE_CONFIG_DIR") or "~/.claude"
-    yield Path(folder).expanduser() / "settings.json"
+    with suppress(RuntimeError):  # a user without a home directory
+        yield Path(folder).expanduser() / "settings.json"
 
 
 def pointing(environment: Mapping[str, str]) -> Pointing:
@@ -115,7 +126,7 @@ async def check_claude_code(
     ours = url_on_this_machine(host, port)
     try:
         found = pointing(os.environ)
-    except (Unreadable, RuntimeError) as error:
+    except Unreadable as error:
         return problem(NAME, str(error), "Correct the file; docs/clients.md has its form.")
     address = found.values.get(ADDRESS, "").rstrip("/")
     if not address:
@@ -215,7 +226,32 @@ async def _about_key(client: AccountsClient, found: Pointing, address: str) -> F
     if answer.status in {400, 403}:
         step = "Set AUTH_TOKEN at the gateway, and allow the address in ALLOWED_HOSTS (docs/server.md)."
         return problem(NAME, f"{_shown(address)} refuses it ({answer.status}).", step)
-    return ok(NAME, f"It leads to {_shown(address)} ({found.sources[ADDRESS]}), and its key is accepted")
+    return await _about_models(client, found, address)
+
+
+async def _about_models(client: AccountsClient, found: Pointing, address: str) -> Finding:
+    """Whether the gateway knows the models that are set by name."""
+    named = {name: found.values[name] for name in MODELS if "-" in found.values.get(name, "")}
+    answers = await asyncio.gather(*(_knows(client, found, address, one) for one in named.values()))
+    unknown = [name for name, is_known in zip(named, answers, strict=True) if not is_known]
+    if not unknown:
+        return ok(NAME, f"It leads to {_shown(address)} ({found.sources[ADDRESS]}), and its key is accepted")
+    first = unknown[0]
+    return warning(
+        NAME,
+        f"Its {first}, {truncate(named[first], 80)}, is no model of the gateway ({found.sources[first]}).",
+        "GET /v1/models lists what there is, which depends on the accounts' tiers and on GEMINI_HEADER_MODE.",
+    )
+
+
+async def _knows(client: AccountsClient, found: Pointing, address: str, model: str) -> bool:
+    """False for a 404 only."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            url = f"{address}/v1/models/{quote(model, safe='')}"
+            return (await client.get(url, headers=found.headers)).status != 404
+    except (CallFailed, TimeoutError):
+        return True
 
 
 def _stale(found: Pointing) -> Finding:

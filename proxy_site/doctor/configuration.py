@@ -111,9 +111,10 @@ def _unwritable(error: OSError) -> Finding:
 
 
 def check_live_settings() -> Finding:
-    """What the operator has changed while the server runs. Reads the database."""
+    """What the operator has changed while the server runs; it counts for the checks after this one, too."""
     from accounts import live_settings  # late: with models
 
+    live_settings.reload()
     stored = [one for one in live_settings.all_settings() if one.stored is not None]
     lines = tuple(_line(one) for one in stored)
     unused = [one.name for one in stored if one.source != "operator"]

@@ -189,7 +189,7 @@ def remedy(failure: CallFailed, url: str) -> str:
         return f"The proxy answers {error.status}: look at its rules, and at the password in HTTPS_PROXY."
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return "Correct HTTPS_PROXY, or take it out if this network needs no proxy."
-    if is_loopback(urlsplit(url).hostname or ""):
+    if isinstance(error, aiohttp.ClientConnectorError) and is_loopback(urlsplit(url).hostname or ""):
         return "Nothing listens there: start it, or correct CLOUDCODE_ENDPOINTS and the settings OAUTH_…_URL."
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return (

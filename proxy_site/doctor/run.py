@@ -133,7 +133,6 @@ def check_with_django(options: Options, report: Report) -> None:
     """The checks that need settings."""
     from django.conf import settings
 
-    from accounts import live_settings
     from proxy_site.doctor import configuration, database, machine
 
     _report_all(_guarded("Disk", lambda: machine.check_disk(settings.DATA_DIR)), report)
@@ -141,7 +140,6 @@ def check_with_django(options: Options, report: Report) -> None:
     _report_all(found, report)
     has_tables = all(one.state is State.OK for one in found)
     if has_tables:
-        live_settings.reload()
         _report_all(_guarded("Live settings", configuration.check_live_settings), report)
         _report_all(_guarded("Keys", database.check_keys), report)
     else:
@@ -215,7 +213,16 @@ def _run_in_a_loop(work: Coroutine[None, None, None]) -> None:
     try:
         loop.run_until_complete(work)
     finally:
+        loop.run_until_complete(_cancel_all())
         loop.close()
+
+
+async def _cancel_all() -> None:
+    """End what an interruption has left."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def _report_all(found: Iterable[Finding], report: Report) -> None:

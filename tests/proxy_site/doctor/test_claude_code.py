@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from accounts.network import AccountsClient
 from proxy_site.doctor.claude_code import Unreadable, check_claude_code, pointing
@@ -143,3 +147,34 @@ async def test_a_generated_key_counts_where_other_machines_can_reach_it(
 
     assert found.state is State.PROBLEM
     assert "manage.py showkey" in found.next_step
+
+
+async def test_a_machine_without_a_home_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
+    monkeypatch.setattr("pathlib.Path.expanduser", no_home)
+
+    assert "PATH" in pointing({"PATH": "/bin"}).values
+
+
+def no_home(path: Path) -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["env", "ANTHROPIC_BASE_URL", "x"]), inner)
+    ),
+)
+
+
+@given(raw=st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+@hypothesis_settings(max_examples=300)
+def test_any_file_is_read_or_named(raw: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.getbasetemp() / "claude"
+    folder.mkdir(exist_ok=True)
+    (folder / "settings.json").write_bytes(raw)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLAUDE_CONFIG_DIR", str(folder))
+        with suppress(Unreadable):
+            assert all(isinstance(value, str) for value in pointing({}).values.values())

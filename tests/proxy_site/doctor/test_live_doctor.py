@@ -30,9 +30,9 @@ def gateway(
         yield gateway
 
 
-def doctor(gateway: LiveGateway, *arguments: str, key: str = KEY) -> tuple[int, str]:
-    """Exit status and output."""
-    claude_code = {"ANTHROPIC_BASE_URL": gateway.url, "ANTHROPIC_AUTH_TOKEN": key}
+def doctor(gateway: LiveGateway, *arguments: str, key: str = KEY, **more: str) -> tuple[int, str]:
+    """Exit status and output. `more`: further variables of Claude Code."""
+    claude_code = {"ANTHROPIC_BASE_URL": gateway.url, "ANTHROPIC_AUTH_TOKEN": key, **more}
     done = manage("doctor", str(gateway.port), *arguments, env={**gateway.env, **claude_code})
     assert done.stderr == b""
     return done.returncode, done.stdout.decode()
@@ -74,6 +74,15 @@ def test_a_stale_key_of_claude_code_is_found_by_asking(gateway: LiveGateway) -> 
     assert status == 1
     assert "ANTHROPIC_AUTH_TOKEN in the environment, is not the key of this gateway" in said
     assert "last-week" not in said
+
+
+def test_a_model_that_claude_code_asks_for_in_vain_is_named(gateway: LiveGateway) -> None:
+    status, said = doctor(
+        gateway, "--offline", ANTHROPIC_MODEL="gpt-9/none", CLAUDE_CODE_SUBAGENT_MODEL="opus"
+    )
+
+    assert status == 3
+    assert "Its ANTHROPIC_MODEL, gpt-9/none, is no model of the gateway (the environment)." in said
 
 
 def test_another_port_leads_to_the_server_that_has_the_folder(gateway: LiveGateway) -> None:

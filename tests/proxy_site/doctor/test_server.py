@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,17 @@ async def test_an_address_of_another_machine_is_a_problem() -> None:
 def test_the_process_on_a_port_is_named(host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as listener:
+        found = holder(listener.getsockname()[1])
+
+    assert found is not None
+    assert found[0] == os.getpid()
+
+
+@pytest.mark.skipif(shutil.which("lsof") is None, reason="macOS has lsof, other systems may not")
+def test_the_process_is_named_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         found = holder(listener.getsockname()[1])
 
     assert found is not None
