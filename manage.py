@@ -20,6 +20,11 @@ def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036  # this file alone must be readable by older ones
         _refuse(f"The gateway needs Python 3.11 or newer, and this is {sys.version.split()[0]}.")
     is_server = sys.argv[1:2] in (["runserver"], ["serve"])
+    if os.environ.get("IN_CONTAINER") == "true":
+        from proxy_site.container.user import give_up_root
+
+        data_dir = Path(os.environ.get("DATA_DIR") or "~/.config/antigravity-proxy").expanduser()
+        give_up_root(data_dir, sys.orig_argv, is_server=is_server)
     if is_server and "--reload" not in sys.argv:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop_at_once)

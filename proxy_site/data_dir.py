@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -35,9 +36,22 @@ def prepare_data_dir(path: Path) -> Path:
         raise SettingError(
             f"DATA_DIR: {str(path)!r} cannot be made: {error.strerror}.", name="DATA_DIR"
         ) from error
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise SettingError(f"DATA_DIR: {str(path)!r} is not writable for this user.", name="DATA_DIR")
-    return path
+    if os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        return path
+    raise SettingError(f"DATA_DIR: {str(path)!r} {_why_not_writable(path)}.", name="DATA_DIR")
+
+
+def _why_not_writable(path: Path) -> str:
+    """The end of a sentence."""
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return (
+            "is mounted read-only, but the database is in it: leave out `:ro` at the end of a container's mount"
+        )
+    whose = _not_ours(path) or (
+        f" although it is its owner: its mode is {stat.S_IMODE(path.stat().st_mode):04o}. If that is not the "
+        "reason, SELinux may be: for a container, end the mount with `:z`"
+    )
+    return f"is not writable for user {os.geteuid()}{whose}"
 
 
 def read_or_create_key(path: Path, generate: Callable[[], str]) -> str:
@@ -71,7 +85,18 @@ def make_private(path: Path | str) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         Path(path).chmod(0o600)
     except OSError as error:
-        raise SettingError(f"{str(path)!r} cannot be made private to its owner: {error.strerror}.") from error
+        raise SettingError(
+            f"{str(path)!r} cannot be made private to its owner: {error.strerror}{_not_ours(Path(path))}."
+        ) from error
+
+
+def _not_ours(path: Path) -> str:
+    """The end of a sentence about a file of another user; empty for one of this user's, and a missing one."""
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return ""
+    return f", and belongs to user {owner}" if owner != os.geteuid() else ""
 
 
 def _create_once(path: Path, text: str) -> None:

@@ -171,6 +171,9 @@ LIVE_SETTINGS = live.by_name
 # Set by `runserver --demo`, together with the emulator's addresses
 DEMO = env.boolean("DEMO", default=False)
 
+# Set in the image, see proxy_site/container/user.py
+IN_CONTAINER = env.boolean("IN_CONTAINER", default=False)
+
 # Logging. Django's DEBUG would show source code and settings on error pages, so it is always off.
 DEBUG = False
 DEBUG_LOG = env.boolean("DEBUG", default=False, foreign_is_false=True)

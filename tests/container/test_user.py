@@ -1,0 +1,106 @@
+"""As which user a command goes on that the container's engine has started as root."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy_site.container.user import IMAGES_USER
+from tests.live_gateway import PROJECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        sys.platform != "linux" or os.geteuid() != 0, reason="only root can become another user"
+    ),
+]
+
+SHOW_USER = "echo $(id -u):$(id -g) groups $(id -G) $(grep -E 'CapEff|NoNewPrivs' /proc/self/status)"
+NO_PRIVILEGES = "CapEff: 0000000000000000 NoNewPrivs: 1"
+GIVE_UP = (
+    "import sys; from pathlib import Path; from proxy_site.container.user import give_up_root;"
+    "give_up_root(Path(sys.argv[1]), sys.argv[2:], is_server=True);"
+    "print('nothing to give up')"
+)
+
+
+def give_up_root(folder: Path, *around: str) -> subprocess.CompletedProcess[str]:
+    """By a process of its own, which then shows its user; started by the command `around`."""
+    return subprocess.run(
+        [*around, sys.executable, "-c", GIVE_UP, str(folder), "/bin/sh", "-c", SHOW_USER],
+        cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+def test_root_becomes_the_owner_of_the_mounted_folder(tmp_path: Path) -> None:
+    os.chown(tmp_path, 1234, 4321)
+
+    done = give_up_root(tmp_path)
+
+    assert done.stdout == f"1234:4321 groups 4321 {NO_PRIVILEGES}\n"
+
+
+@pytest.mark.parametrize("left", ["", "lost+found"])
+def test_an_empty_folder_of_root_gets_the_images_user(left: str, tmp_path: Path) -> None:
+    (tmp_path / left).mkdir(exist_ok=True)
+
+    done = give_up_root(tmp_path)
+
+    assert done.stdout == f"{IMAGES_USER}:{IMAGES_USER} groups {IMAGES_USER} {NO_PRIVILEGES}\n"
+    assert (tmp_path.stat().st_uid, tmp_path.stat().st_mode & 0o777) == (IMAGES_USER, 0o700)
+
+
+def test_a_missing_folder_is_made_for_the_images_user(tmp_path: Path) -> None:
+    done = give_up_root(tmp_path / "new" / "folder")
+
+    assert done.stdout.startswith(f"{IMAGES_USER}:{IMAGES_USER} ")
+
+
+def test_files_of_root_stay_as_they_are(tmp_path: Path) -> None:
+    other = tmp_path / "accounts.json"
+    other.write_text("{}")
+    before = other.stat(), tmp_path.stat().st_mtime_ns
+
+    done = give_up_root(tmp_path)
+
+    assert done.stdout == f"0:0 groups 0 {NO_PRIVILEGES}\n"
+    assert "belongs to root, so the gateway runs as root, but without root's privileges" in done.stderr
+    assert (other.stat(), tmp_path.stat().st_mtime_ns) == before
+
+
+def test_root_without_privileges_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "accounts.json").touch()
+
+    done = give_up_root(tmp_path, "setpriv", "--bounding-set=-all", "--inh-caps=-all")
+
+    assert done.stdout == "nothing to give up\n"
+
+
+def test_root_that_may_not_become_the_owner_says_what_to_do(tmp_path: Path) -> None:
+    os.chown(tmp_path, 1234, 4321)
+
+    done = give_up_root(tmp_path, "setpriv", "--bounding-set=-setuid")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "start it with `--user 1234:4321`, or with `--cap-add SETUID --cap-add SETGID`." in done.stderr
+
+
+def test_another_user_has_nothing_to_give_up(tmp_path: Path) -> None:
+    """By the module alone, because a checkout of root's may be closed to other users."""
+    source = (PROJECT / "proxy_site" / "container" / "user.py").read_text()
+    start = (
+        f"give_up_root(Path({str(tmp_path)!r}), ['/bin/false'], is_server=True); print('nothing to give up')"
+    )
+    done = subprocess.run(
+        ["setpriv", "--reuid=1234", "--clear-groups", "/usr/bin/python3", "-"],
+        input=f"{source}\n{start}\n", capture_output=True, text=True, timeout=30, check=False, cwd="/",
+    )  # fmt: skip
+
+    assert (done.stdout, done.stderr) == ("nothing to give up\n", "")
