@@ -46,6 +46,16 @@ def is_loopback(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
+def is_private(host: str) -> bool:
+    """True for addresses that no machine on the Internet has. A container sees the requests of its host, to a
+    published port, under such an address of the engine's network."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_private
+
+
 @lru_cache(maxsize=64)
 def proxy_for(url: str) -> str | None:
     """The proxy for this URL; None for a direct connection."""

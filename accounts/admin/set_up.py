@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import login
 from django.contrib.auth.password_validation import validate_password
@@ -15,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import INPUT_CLASSES
 
-from accounts.network import is_loopback
+from accounts.network import is_loopback, is_private
 from accounts.operators import audit, passwords
 
 
@@ -42,8 +43,10 @@ class PasswordForm(forms.Form):
 @never_cache
 @sensitive_post_parameters()
 def set_up(request: HttpRequest, token: str) -> HttpResponse:
-    """The page, on loopback only, while the link is valid and there is no operator; else 404."""
-    if not is_loopback(request.META.get("REMOTE_ADDR") or "") or not passwords.is_set_up_token(token):
+    """The page, on this machine only, while the link is valid and there is no operator; else 404."""
+    address = request.META.get("REMOTE_ADDR") or ""
+    is_near = is_private(address) if settings.IN_CONTAINER else is_loopback(address)
+    if not is_near or not passwords.is_set_up_token(token):
         raise Http404
     form = PasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():

@@ -76,6 +76,12 @@ def is_wildcard(host: str) -> bool:
 
 
 def _wildcard_lines(wildcard: str, port: int) -> list[str]:
+    if settings.IN_CONTAINER:
+        return [
+            "  From other machines     by names and addresses of the container's host, if its",
+            f"{INDENT}port is published for them and they are named in a line",
+            f"{INDENT}ALLOWED_HOSTS=… in {settings.DATA_DIR / '.env'}",
+        ]
     addresses = machine_addresses(wildcard)
     if not addresses:
         return ["  From other machines     this machine has no address but its own loopback"]

@@ -106,6 +106,20 @@ def test_adding_an_account_by_pasting(env: dict[str, str], emulator: EmulatorSer
     assert "linus@example.com (ultra): ready" in terminal.text
 
 
+def test_in_a_container_the_address_is_pasted(env: dict[str, str], emulator: EmulatorServer) -> None:
+    data_dir = Path(env["DATA_DIR"])
+    data_dir.mkdir(exist_ok=True)
+    (data_dir / ".env").write_text("IN_CONTAINER=true\n")
+    with Terminal("addaccount", "--accept-terms", env=env) as terminal:
+        address = terminal.read_until(r"\n(http://\S+)\n").group(1)
+        terminal.read_until("Paste it here")
+        terminal.type(consent_at(address, "linus@example.com"))
+        status = terminal.wait()
+
+    assert status == 0
+    assert "linus@example.com (ultra): ready" in terminal.text
+
+
 def consent_at(address: str, email: str) -> str:
     query = {**httpx.URL(address).params, "auto_approve": "1", "login_hint": email}
     return str(httpx.get(address, params=query).headers["location"])

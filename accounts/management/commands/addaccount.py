@@ -8,6 +8,7 @@ import webbrowser
 from dataclasses import asdict
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
@@ -51,7 +52,8 @@ class Command(OperatorCommand):
         try:
             require_client_id()
             terms_accepted = self.terms_are_accepted(accept_terms or _has_accepted(login_hint))
-            if no_browser:
+            # In a container there is no browser, and one outside does not reach the port of the callback.
+            if no_browser or settings.IN_CONTAINER:
                 attempt = self._with_paste(login_hint, terms_accepted)
             else:
                 attempt = self._with_browser(login_hint, terms_accepted)

@@ -98,6 +98,19 @@ def test_it_is_for_this_machine_only() -> None:
     assert set_up(Client(REMOTE_ADDR="203.0.113.7"), token) == 404
 
 
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("172.17.0.1", 302), ("::ffff:10.0.2.2", 302), ("8.8.8.8", 404), ("proxy-at-172.17.0.1", 404)],
+)
+def test_a_container_sees_this_machine_at_a_private_address(
+    address: str, status: int, settings: Settings
+) -> None:
+    settings.IN_CONTAINER = True
+    token = passwords.new_set_up_token() or ""
+
+    assert set_up(Client(REMOTE_ADDR=address), token) == status
+
+
 def test_with_an_operator_there_is_no_link(client: Client) -> None:
     token = passwords.new_set_up_token() or ""
     passwords.set_password(PASSWORD)

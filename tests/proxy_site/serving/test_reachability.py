@@ -79,6 +79,17 @@ def test_a_wildcard_says_which_line_allows_the_addresses_of_the_machine(tmp_path
     assert "ALLOWED_HOSTS" not in allowed
 
 
+def test_a_container_does_not_show_its_own_addresses(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("IN_CONTAINER=true\n")
+    env = clean_environment(tmp_path, HOST="0.0.0.0", PORT=str(free_port()))
+    with Server(env=env) as server:
+        banner = server.banner()
+
+    assert "From other machines     by names and addresses of the container's host" in banner
+    assert f"ALLOWED_HOSTS=… in {tmp_path / '.env'}\n" in banner
+    assert not [one for one in machine_addresses("0.0.0.0") if one in banner]
+
+
 def test_a_specific_address_offers_no_link_that_would_not_work(tmp_path: Path) -> None:
     addresses = machine_addresses("0.0.0.0")
     if not addresses:
