@@ -120,6 +120,7 @@ install_clients() {
 lint() {
   $UV run --group lint ruff check .
   $UV run --group lint ruff format --check .
+  $UV run --group lint hadolint Dockerfile
 }
 
 types() {

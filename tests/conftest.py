@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
 
 TESTS = Path(__file__).parent
-STAGES = ("fast", "clients", "pages", "rest", "properties")
+STAGES = ("fast", "clients", "pages", "rest", "properties", "image")
 SLOW_FOLDERS = ("benchmarks", "faults", "smoke")
 
 PROGRAMS = {
+    "apt": "apt-get",
     "chromium": "chromium",
     "haproxy": "haproxy",
     "node": "npm",
@@ -50,6 +51,8 @@ def stage_of(item: pytest.Item) -> str:
     programs = {mark.args[0] for mark in item.iter_markers("needs")}
     if item.get_closest_marker("hypothesis"):
         return "properties"
+    if "apt" in programs:
+        return "image"
     if folder == "clients" or "node" in programs:
         return "clients"
     if "chromium" in programs:
