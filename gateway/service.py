@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from channels.db import database_sync_to_async
 from django.conf import settings
+from django.utils import timezone
 
 from accounts import live_settings
 from accounts.service import AccountsService
@@ -29,13 +30,15 @@ from gateway.upstreams.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
 
 class Gateway:
     """Created outside an event loop; `start` and `stop` run inside it."""
 
     def __init__(self) -> None:
-        self.has_started = False
+        self.started_at: datetime | None = None
+        """When the start was complete; None before."""
         self.is_draining = False
         """Requests in flight may end, and no further ones should be sent here."""
         self.is_stopping = False
@@ -76,7 +79,7 @@ class Gateway:
         await self.activity.start(str(self.ledger.instance_id))
         await self._heartbeat.start()
         _running.append(self)
-        self.has_started = True
+        self.started_at = timezone.now()
 
     def _read_routes(self) -> None:
         before, self.routes = self.routes, read_routes()

@@ -12,6 +12,7 @@ import secrets
 import stat
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -129,7 +130,7 @@ def sole_server(data_dir: Path) -> Iterator[None]:
         try:
             _lock(lock)
         except BlockingIOError as error:
-            holder = lock.read().strip() or "unknown"
+            holder = lock.readline().strip() or "unknown"
             raise AlreadyServing(
                 f"Another server (process {holder}) already uses {data_dir}. "
                 "Stop it, or set DATA_DIR to another folder."
@@ -138,6 +139,34 @@ def sole_server(data_dir: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def note_address(data_dir: Path, url: str) -> None:
+    """Write below the process id where the server that holds the lock can be reached, for commands."""
+    with (data_dir / LOCK).open("a", encoding="utf-8") as lock:
+        lock.write(f"\n{url}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """The holder of a DATA_DIR's lock. `process_id` is 0 when it is not known, `url` empty while the server
+    starts, and under other ASGI servers."""
+
+    process_id: int
+    url: str
+
+
+def running_server(data_dir: Path) -> RunningServer | None:
+    if not is_served(data_dir):
+        return None
+    try:
+        lines = (data_dir / LOCK).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    number = lines[0] if lines else ""
+    return RunningServer(
+        int(number) if number.isascii() and number.isdigit() else 0, lines[1] if len(lines) > 1 else ""
+    )
 
 
 def is_served(data_dir: Path) -> bool:

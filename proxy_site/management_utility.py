@@ -31,6 +31,7 @@ GROUPS = {
         "showkey": "print the key that clients must send",
         "setuplink": "print a link on which the operator chooses a password",
         "doctor": "find out what is wrong, and what to do about it",
+        "status": "the running server in ten lines",
     },
     "Accounts": {
         "addaccount": "sign in at Google with a browser",

@@ -49,7 +49,7 @@ async def ready(request: ApiRequest) -> HttpResponseBase:
     if "model" in request.GET:
         return _ready_for(gateway, request.GET["model"])
     now = pool_status(gateway.accounts)
-    body = {"status": "ok", "degraded": _shortcomings(gateway, now), **_load(gateway, now)}
+    body = {"status": "ok", "degraded": _shortcomings(gateway, now), **_facts(gateway, now)}
     return JsonResponse(body, headers=UNCACHED)
 
 
@@ -68,10 +68,9 @@ async def health(request: ApiRequest) -> HttpResponseBase:
     body = {
         "status": "degraded" if shortcomings else "ok",
         "degraded": shortcomings,
-        "version": settings.VERSION,
         "timestamp": datetime.now(UTC),
         "latencyMs": round((time.monotonic() - started) * 1000),
-        **_load(gateway, now),
+        **_facts(gateway, now),
         "accounts": accounts,
     }
     return JsonResponse(body, headers=UNCACHED)
@@ -81,7 +80,7 @@ def _not_serving(gateway: Gateway) -> str:
     """Why requests should go elsewhere; empty while they should not."""
     if gateway.is_draining:
         return "The gateway is shutting down."
-    return "" if gateway.has_started else "The gateway has not started yet."
+    return "" if gateway.started_at else "The gateway has not started yet."
 
 
 def _ready_for(gateway: Gateway, name: str) -> JsonResponse:
@@ -110,8 +109,10 @@ def _shortcomings(gateway: Gateway, now: PoolStatus) -> list[str]:
     return list(dict.fromkeys(filter(None, found)))
 
 
-def _load(gateway: Gateway, now: PoolStatus) -> dict[str, Any]:
+def _facts(gateway: Gateway, now: PoolStatus) -> dict[str, Any]:
     return {
+        "version": settings.VERSION,
+        "startedAt": gateway.started_at,
         "database": gateway.accounts.database.problem or "ok",
         "summary": now.sentence,
         "counts": {

@@ -14,7 +14,7 @@ from accounts.command_line import manage
 from accounts.network import CallFailed
 from accounts.values.outside import as_list, parse_object
 from accounts.values.sanitize import truncate
-from proxy_site.data_dir import LOCK, is_served
+from proxy_site.data_dir import running_server
 from proxy_site.doctor.findings import Finding, ok, problem, skipped, warning
 from proxy_site.doctor.machine import holder, ports_of
 from proxy_site.serving.address import url_on_this_machine
@@ -49,11 +49,8 @@ async def health_at(client: AccountsClient, url: str) -> dict[str, Any] | None:
 
 def process_with_lock() -> int | None:
     """The process that serves this DATA_DIR; None when there is none. 0 when it is not known."""
-    if not is_served(settings.DATA_DIR):
-        return None
-    with suppress(OSError, ValueError):
-        return int((settings.DATA_DIR / LOCK).read_text(encoding="ascii"))
-    return 0
+    server = running_server(settings.DATA_DIR)
+    return server.process_id if server is not None else None
 
 
 def _about_our_port(host: str, port: int, lock_holder: int | None) -> Finding:

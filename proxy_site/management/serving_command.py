@@ -23,10 +23,10 @@ from accounts.management.gateway_command import GatewayCommand
 from accounts.network import is_loopback
 from accounts.operators import passwords
 from accounts.values.sanitize import escape_controls_but_line_ends
-from proxy_site.data_dir import AlreadyServing, generated_auth_token, sole_server
+from proxy_site.data_dir import AlreadyServing, generated_auth_token, note_address, sole_server
 from proxy_site.demo.environment import emulator
 from proxy_site.environment import SettingError
-from proxy_site.serving.address import NotAnAddress, parse_address
+from proxy_site.serving.address import NotAnAddress, parse_address, url_on_this_machine
 from proxy_site.serving.banner import banner
 from proxy_site.serving.lifecycle import Lifecycle
 from proxy_site.serving.listener import PortTaken, bind, raise_open_files_limit
@@ -103,7 +103,8 @@ class ServingCommand(GatewayCommand, ABC):
                 self.stderr.write(warning)
             from proxy_site import asgi  # late: the gateway reads the database
 
-            on_ready = partial(self._print, banner(shown_host, self._port, self._has_generated_key))
+            url = url_on_this_machine(shown_host, self._port)
+            on_ready = partial(self._announce, banner(shown_host, self._port, self._has_generated_key), url)
             grace_seconds = settings.SHUTDOWN_GRACE_SECONDS
             lifecycle = Lifecycle(
                 asgi.gateway,
@@ -132,7 +133,9 @@ class ServingCommand(GatewayCommand, ABC):
         if settings.WEBUI_PASSWORD:
             passwords.set_password(settings.WEBUI_PASSWORD)
 
-    def _print(self, text: str) -> None:
+    def _announce(self, text: str, url: str) -> None:
+        if connection.vendor == "sqlite":
+            note_address(settings.DATA_DIR, url)
         self.stdout.write(text)
         self.stdout.flush()  # else nothing would appear in a pipe
 

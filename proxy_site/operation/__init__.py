@@ -1,0 +1,4 @@
+"""What an operator learns of a server from outside.
+
+Imports accounts, dashboard and gateway.
+"""

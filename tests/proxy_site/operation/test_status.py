@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING
+
+import httpx
+import orjson
+import pytest
+from django.core.management import CommandError, call_command
+
+from proxy_site.data_dir import LOCK, RunningServer, note_address, running_server, sole_server
+from proxy_site.operation.running_server import ask, where_the_log_is
+from proxy_site.version import version
+from tests.gateway.conftest import a_body
+from tests.live_gateway import LiveGateway, free_port, manage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_django.fixtures import Settings
+
+NOT_RUNNING = 3
+NOT_KNOWN = 4
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, settings: Settings) -> Path:
+    settings.DATA_DIR = tmp_path
+    settings.PORT = free_port()
+    return tmp_path
+
+
+@contextmanager
+def program(content: bytes, status: int = 200) -> Iterator[str]:
+    """An HTTP server that answers everything with `content`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.slow
+def test_the_running_server_in_ten_lines(shared_gateway: LiveGateway) -> None:
+    httpx.post(f"{shared_gateway.url}/v1/messages", json={"model": "claude-sonnet-4-6"})
+    httpx.post(f"{shared_gateway.url}/v1/messages", json=a_body())
+
+    done = manage("status", env=shared_gateway.env)
+    as_json = orjson.loads(manage("status", "--json", env=shared_gateway.env).stdout)
+
+    lines = done.stdout.decode().splitlines()
+    assert (done.returncode, len(lines)) == (0, 10)
+    assert lines[0] == f"Antigravity Claude Proxy {version()} runs at {shared_gateway.url}"
+    assert lines[1].startswith(f"  Process     {shared_gateway.process.pid}, since 20")
+    assert lines[2] == "  Ready       yes"
+    assert any("400 invalid_request_error req_" in line for line in lines)
+    [row] = as_json["rows"]
+    assert (as_json["ok"], row["ready"], row["counts"]["total"]) == (True, True, 3)
+    assert row["process_id"] == shared_gateway.process.pid
+    assert row["errors"][0]["status"] == 400
+
+
+@pytest.mark.slow
+def test_a_server_is_asked_by_its_address(shared_gateway: LiveGateway, tmp_path: Path) -> None:
+    elsewhere = {**shared_gateway.env, "DATA_DIR": str(tmp_path)}
+
+    done = manage("status", str(shared_gateway.port), env=elsewhere)
+
+    assert done.returncode == 0
+    assert shared_gateway.url in done.stdout.decode()
+    assert "Database" not in done.stdout.decode()
+
+
+def test_without_a_server_the_status_is_that_of_systemctl(data_dir: Path) -> None:
+    with pytest.raises(CommandError, match="No server runs") as error:
+        call_command("status")
+
+    assert error.value.returncode == NOT_RUNNING
+
+
+@pytest.mark.parametrize(
+    "content", [b"<h1>It works!</h1>", b'{"status":"ok"}', b"[]", b"\xff" * 4096, b"", b"[" * 100_000]
+)
+def test_another_program_is_not_taken_for_the_gateway(content: bytes, data_dir: Path) -> None:
+    with program(content) as address, pytest.raises(CommandError, match="is not this gateway") as error:
+        call_command("status", address)
+
+    assert error.value.returncode == NOT_RUNNING
+
+
+def test_a_server_that_does_not_answer_is_named_by_its_process(data_dir: Path) -> None:
+    with sole_server(data_dir), pytest.raises(CommandError, match=r"Process \d+ uses") as error:
+        call_command("status")
+
+    assert error.value.returncode == NOT_KNOWN
+
+
+def test_a_server_that_drains_is_not_ready(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = orjson.dumps({"status": "unavailable", "reason": "The gateway is shutting down."})
+
+    with program(content, 503) as address:
+        call_command("status", address)
+
+    assert "Ready       no: The gateway is shutting down." in capsys.readouterr().out
+
+
+def test_the_lock_has_the_address_of_its_server(tmp_path: Path) -> None:
+    with sole_server(tmp_path):
+        starting = running_server(tmp_path)
+        note_address(tmp_path, "http://127.0.0.1:8672")
+        serving = running_server(tmp_path)
+    with sole_server(tmp_path):
+        (tmp_path / LOCK).write_bytes(b"\xff?\n")
+        damaged = running_server(tmp_path)
+
+    assert starting is not None
+    assert starting.url == ""
+    assert serving == RunningServer(starting.process_id, "http://127.0.0.1:8672")
+    assert damaged == RunningServer(0, "")
+    assert running_server(tmp_path) is None
+
+
+def test_nothing_answers_at_a_closed_port() -> None:
+    assert ask(f"http://127.0.0.1:{free_port()}") is None
+
+
+@pytest.mark.parametrize(
+    ("target", "groups", "where"),
+    [
+        ("/var/log/gateway.log", "0::/", "/var/log/gateway.log"),
+        ("/dev/null", "0::/", "nowhere: its standard output is /dev/null"),
+        ("/dev/pts/3", "0::/user.slice/session-2.scope", "the terminal /dev/pts/3"),
+        ("socket:[81]", "0::/system.slice/gateway.service", "journalctl -u gateway.service -f"),
+        (
+            "socket:[81]",
+            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/a-proxy.service",
+            "journalctl --user -u a-proxy.service -f",
+        ),
+        ("pipe:[12]", "0::/user.slice/session-2.scope", "a pipe to another program"),
+    ],
+)
+def test_the_log_is_found_by_the_process(target: str, groups: str, where: str, tmp_path: Path) -> None:
+    (tmp_path / "4711" / "fd").mkdir(parents=True)
+    (tmp_path / "4711" / "fd" / "1").symlink_to(target)
+    (tmp_path / "4711" / "cgroup").write_text(f"{groups}\n")
+
+    assert where_the_log_is(4711, proc=tmp_path) == where
+    assert where_the_log_is(4712, proc=tmp_path) == ""
