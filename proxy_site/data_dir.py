@@ -45,9 +45,7 @@ def prepare_data_dir(path: Path) -> Path:
 def _why_not_writable(path: Path) -> str:
     """The end of a sentence."""
     if os.statvfs(path).f_flag & os.ST_RDONLY:
-        return (
-            "is mounted read-only, but the database is in it: leave out `:ro` at the end of a container's mount"
-        )
+        return "is mounted read-only, but the database is in it: leave out `:ro` at the end of the mount"
     whose = _not_ours(path) or (
         f" although it is its owner: its mode is {stat.S_IMODE(path.stat().st_mode):04o}. If that is not the "
         "reason, SELinux may be: for a container, end the mount with `:z`"

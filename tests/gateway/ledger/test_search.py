@@ -162,7 +162,7 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wanted", "names"), FILTERS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("wanted", "names"), FILTERS, ids=[str(wanted) for wanted, _ in FILTERS])
 def test_a_search_finds_exactly_the_matching_rows(wanted: dict[str, Any], names: set[str]) -> None:
     kept, search = one_of_each(), Search(**wanted)
 
