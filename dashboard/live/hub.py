@@ -13,11 +13,13 @@ import logging
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from channels.db import database_sync_to_async
 from django.contrib.auth import user_logged_out
+from django.db import DatabaseError, connection
+from django.utils import timezone
 
 from accounts.database.watch import DatabaseDown
 from dashboard.live.outbox import WaitingLine
@@ -32,13 +34,13 @@ from dashboard.live.protocol import (
     row_text,
     rows_of_events,
 )
-from dashboard.live.stored_rows import newest_and_open, read_rows, row_of_record
+from dashboard.live.stored_rows import OtherServers, newest_and_open, read_rows, row_of_record
 from gateway.ledger.search import Search
 from gateway.telemetry.activity import Listener
 from gateway.telemetry.log_ring import LogLine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from django.http import HttpRequest
 
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from dashboard.live.protocol import Watch
     from gateway.service import Gateway
     from gateway.telemetry.activity import Batch
+
+Asked = TypeVar("Asked")
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +59,8 @@ LATE_SECONDS = 1.5
 """After a snapshot: rows reach the database up to half a second late, so it is read once more."""
 RETRY_SECONDS = 1.0
 TOTALS_SECONDS = 2.0
+OTHERS_SECONDS = 2.0
+"""How often rows of other servers are read, where there can be some: SQLite allows one server."""
 RATE_SECONDS = 10.0
 RECENT_ROWS = 300
 """Rows of events, kept in memory until the ledger has them."""
@@ -69,6 +75,7 @@ class Hub:
         self.sockets: set[LiveSocket] = set()
         self.is_stopping = False
         self._events = Events()
+        self._others = OtherServers(0)
         self._due: set[LiveSocket] = set()
         """Sockets that wait for a snapshot."""
         self._snapshot_is_due = asyncio.Event()
@@ -130,8 +137,9 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._events = Events()
         self._gap_at = None
-        for work in (self._listen(), self._keep_totals(), self._keep_making_snapshots()):
-            self._start(asyncio.create_task(work))
+        self._others = OtherServers(self.gateway.ledger.instance_id)
+        for work in (self._listen, self._keep_totals, self._keep_making_snapshots, self._follow_others):
+            self._start(asyncio.create_task(work()))
 
     def _end(self) -> None:
         self._have_left.set()
@@ -180,7 +188,7 @@ class Hub:
 
     def totals(self) -> dict[str, float]:
         return {
-            "in_flight": len(self.gateway.recorder.in_flight),
+            "in_flight": len(self.gateway.recorder.in_flight) + self._others.in_flight,
             "waiting": self.gateway.accounts.pool.waiting,
             "rate": self._events.rate(),
         }
@@ -188,10 +196,30 @@ class Hub:
     async def _keep_totals(self) -> None:
         while True:
             await asyncio.sleep(TOTALS_SECONDS)
-            totals = self.totals()
-            for socket in self.sockets:
-                socket.outbox.put_totals(totals)
-                socket.wake()
+            self._put_totals()
+
+    def _put_totals(self) -> None:
+        totals = self.totals()
+        for socket in self.sockets:
+            socket.outbox.put_totals(totals)
+            socket.wake()
+
+    async def _follow_others(self) -> None:
+        while connection.vendor != "sqlite":
+            await asyncio.sleep(OTHERS_SECONDS)
+            with suppress(DatabaseDown, DatabaseError):
+                self._put_rows(self.sockets, await self._read(self._others.news, timezone.now()))
+                self._put_totals()
+
+    async def _read(self, read: Callable[[Asked], list[Row]], asked: Asked) -> list[Row]:
+        """Raises DatabaseDown."""
+        return await self.gateway.accounts.database.unless_down(database_sync_to_async(read)(asked))
+
+    def _put_rows(self, sockets: Iterable[LiveSocket], rows: Iterable[Row]) -> None:
+        encoded = [(row, row_text(row)) for row in rows]
+        for socket in sockets:
+            socket.outbox.put_rows(encoded)
+            socket.wake()
 
     # Snapshots
 
@@ -242,7 +270,7 @@ class Hub:
 
     async def _rows(self, search: Search) -> list[Row]:
         """Raises DatabaseDown."""
-        stored = await self.gateway.accounts.database.unless_down(database_sync_to_async(read_rows)(search))
+        stored = await self._read(read_rows, search)
         recent = filter(search.matches, self._events.recent.values())
         here = filter(search.matches, map(row_of_record, self.gateway.recorder.in_flight))
         return newest_and_open(stored, here, recent)
@@ -253,10 +281,7 @@ class Hub:
         await asyncio.sleep(LATE_SECONDS)
         with suppress(DatabaseDown):
             rows = [row for row in await self._rows(search) if known.get(row.id, -1) < row.rev]
-            encoded = [(row, row_text(row)) for row in rows]
-            for socket in self.sockets.intersection(sockets):
-                socket.outbox.put_rows(encoded)
-                socket.wake()
+            self._put_rows(self.sockets.intersection(sockets), rows)
 
 
 class Happened:

@@ -19,12 +19,14 @@ from accounts.models import Account
 from dashboard.live import hub as hub_module
 from dashboard.live.protocol import Row
 from dashboard.live.stored_rows import NEWEST_ROWS, read_rows
+from gateway.ledger import instances
 from gateway.ledger.record import RequestRecord
 from gateway.ledger.search import Search
 from gateway.models import ModelRoute
 from gateway.telemetry.activity import LISTENERS, Activity
 from tests.dashboard.live.conftest import Page
 from tests.gateway.conftest import a_body, in_database
+from tests.gateway.ledger.builders import an_open_record, keep
 
 if TYPE_CHECKING:
     import httpx
@@ -320,3 +322,20 @@ async def test_two_thousand_random_requests_end_as_in_the_ledger(
 def newest(page: Page) -> dict[str, Row]:
     rows = sorted((Row(**row) for row in page.rows.values()), key=lambda row: -row.started_at)
     return {row.id: row for row in rows[:NEWEST_ROWS]}
+
+
+async def test_rows_of_another_server_come_too(
+    hub: Hub, page: Page, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "OTHERS_SECONDS", 0.05)
+    monkeypatch.setattr(hub_module, "connection", Mock(vendor="postgresql"))
+    another = await in_database(instances.register)("")
+    async with page:
+        await page.watch("requests", filter={"client": "loopback"})
+        theirs = an_open_record(started_at=time.time())
+        await in_database(keep)(
+            theirs, an_open_record(client="not asked for", started_at=time.time()), instance_id=another.pk
+        )
+        await page.until(lambda page: page.row(theirs.request_id) and page.totals["in_flight"] == 2)
+
+    assert len(page.rows) == 1
