@@ -22,8 +22,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
@@ -153,6 +157,8 @@ def _ratio(rounds: list[tuple[float, float]]) -> float:
 # Size
 
 ROWS_A_STEP = 50_000
+AT_ONCE, REQUESTS_A_SHIFT = 8, 1200
+"""Conversations stay with their accounts: so many are in use at a time, for so many requests."""
 DAYS = 10
 ACCOUNTS = [f"account-{number}@example.com" for number in range(5)]
 MODELS = ["claude-sonnet-4-6", "claude-opus-4-6-thinking", "gemini-3-flash", "gemini-2.5-pro"]
@@ -196,7 +202,7 @@ def measure_size(arguments: argparse.Namespace) -> str:
         folder = Path(name)
         import_accounts(folder)
         database = folder / "data" / "proxy.sqlite3"
-        _fill(database, arguments.rows)
+        fill(database, arguments.rows)
         megabytes = database.stat().st_size / 1e6
         env = {**environment(folder), "DJANGO_SETTINGS_MODULE": "proxy_site.settings"}
         asked = subprocess.run(
@@ -227,22 +233,23 @@ def _seconds_of(command: list[str], env: dict[str, str]) -> float:
     return statistics.median(times)
 
 
-def _fill(database: Path, count: int) -> None:
+def fill(database: Path, count: int, days: int = DAYS, accounts: Sequence[str] = ACCOUNTS) -> None:
     """Fill the tables as the gateway would have, with attempts and sums."""
     connection = sqlite3.connect(database, isolation_level=None)
-    now, step = time.time(), DAYS * 86_400 / count
+    now, step = time.time(), days * 86_400 / count
     choice = random.Random(6)
     for start in range(0, count, ROWS_A_STEP):
         numbers = range(start, min(start + ROWS_A_STEP, count))
         connection.execute("BEGIN")
         connection.executemany(
             f"INSERT INTO gateway_requestlog ({', '.join(REQUEST)}) VALUES ({', '.join('?' * len(REQUEST))})",
-            (_request(number, now - (count - number) * step, choice) for number in numbers),
+            (_request(number, now - (count - number) * step, choice, accounts) for number in numbers),
         )
         connection.execute("COMMIT")
         say(f"{numbers[-1] + 1:,} of {count:,} rows")
     connection.execute(ATTEMPTS_THAT_FAILED)
-    connection.execute(SUMS_OF_ALL)
+    for sums in (SUMS_BY_HOUR, SUMS_BY_MINUTE):
+        connection.execute(sums)
     connection.close()
 
 
@@ -260,24 +267,31 @@ ATTEMPTS_THAT_FAILED = """
         'told the client', input_tokens, output_tokens, cache_read_tokens, thinking_tokens
     FROM gateway_requestlog WHERE problem IS NOT NULL
 """
-SUMS_OF_ALL = """
-    INSERT INTO gateway_hourlyusage (hour, model, account, client, requests, failed, attempts, begun,
-        first_event_seconds, duration_seconds, input_tokens, output_tokens, cache_read_tokens)
-    SELECT substr(started_at, 1, 13) || ':00:00', upstream_model, account, client, count(*), count(problem),
-        count(*), count(*), sum(first_event_seconds), sum(duration_seconds), sum(input_tokens),
-        sum(output_tokens), sum(cache_read_tokens)
+SUMMED = """count(*), count(problem), count(*), count(*), sum(first_event_seconds), sum(duration_seconds),
+    sum(input_tokens), sum(output_tokens), sum(cache_read_tokens)"""
+SUMS = """requests, failed, attempts, begun, first_event_seconds, duration_seconds,
+    input_tokens, output_tokens, cache_read_tokens"""
+SUMS_BY_HOUR = f"""
+    INSERT INTO gateway_hourlyusage (hour, model, account, client, {SUMS})
+    SELECT substr(started_at, 1, 13) || ':00:00', upstream_model, account, client, {SUMMED}
     FROM gateway_requestlog GROUP BY 1, 2, 3, 4
+"""
+SUMS_BY_MINUTE = f"""
+    INSERT INTO gateway_minuteusage (minute, model, {SUMS})
+    SELECT substr(started_at, 1, 16) || ':00', upstream_model, {SUMMED}
+    FROM gateway_requestlog WHERE started_at > datetime('now', '-1 day') GROUP BY 1, 2
 """
 
 
-def _request(number: int, at: float, choice: random.Random) -> tuple[object, ...]:
+def _request(number: int, at: float, choice: random.Random, accounts: Sequence[str]) -> tuple[object, ...]:
+    account = accounts[(number // REQUESTS_A_SHIFT * AT_ONCE + choice.randrange(AT_ONCE)) % len(accounts)]
     model = "claude-old" if number < 1000 else choice.choice(MODELS)
     problem = "rate_limit_error" if choice.random() < 0.01 else None
     return (
         (1 << 32) + number, 1, f"req_{number:012d}",
         datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(" "),
         "AUTH_TOKEN" if number % 3 else "loopback", f"session-{number // 150}", model, model,
-        choice.choice(ACCOUNTS), "https://cloudcode-pa.googleapis.com", True, False,
+        account, "https://cloudcode-pa.googleapis.com", True, False,
         problem, 429 if problem else 200, "", "end_turn", 1, 0.0, 0.8,
         choice.uniform(1, 30), 90_000, 12_000, 800, 400, 22_000, 0,
     )  # fmt: skip
