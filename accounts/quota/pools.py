@@ -8,6 +8,7 @@ empty when one of its limits is, that of its models or that of a week.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -38,7 +39,7 @@ OWN_SPAN = "own"
 OTHERS = "Claude, GPT"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class QuotaPool:
     """`models` share one quota; `newest` is its last measurement, None when there is none. `refused_until` is
     the end of a cooldown that began because Google refused a request for lack of quota."""
@@ -51,7 +52,7 @@ class QuotaPool:
     windows: tuple[WindowForecast, ...] = ()
     """The limits over five hours and a week, for accounts that are told."""
 
-    @property
+    @cached_property
     def remaining_fraction(self) -> float | None:
         """What is left of the limit that has least; 0 while Google refuses requests, whatever was measured
         before; None when unknown."""
@@ -62,11 +63,11 @@ class QuotaPool:
         known = [one.remaining_fraction for one in self._limits if one.remaining_fraction is not None]
         return min(known, default=None)
 
-    @property
+    @cached_property
     def is_empty(self) -> bool:
         return self.refused_until is not None or bool(self._empty_limits)
 
-    @property
+    @cached_property
     def back_at(self) -> datetime | None:
         """When the quota is full again; of an empty pool, when it can be used again."""
         if not self.is_empty:
@@ -78,7 +79,7 @@ class QuotaPool:
             return None
         return max(ends + [reset for reset in resets if reset is not None])
 
-    @property
+    @cached_property
     def empty_at(self) -> datetime | None:
         """When the quota will be empty at its present rate; None when it outlasts its reset."""
         limit = self._first_empty
@@ -100,12 +101,12 @@ class QuotaPool:
             return {**found, OWN_SPAN: Limit(0.0, None, back_at)}
         return found if self.remaining_fraction is not None else None
 
-    @property
+    @cached_property
     def _limits(self) -> list[QuotaForecast | WindowForecast]:
         """Requests are counted against all of these."""
         return [*([self.newest] if self.newest else []), *self.windows]
 
-    @property
+    @cached_property
     def _empty_limits(self) -> list[QuotaForecast | WindowForecast]:
         now = timezone.now()
         return [
@@ -114,7 +115,7 @@ class QuotaPool:
             if one.remaining_fraction == 0 and not (one.reset_at is not None and one.reset_at <= now)
         ]
 
-    @property
+    @cached_property
     def _first_empty(self) -> QuotaForecast | WindowForecast | None:
         """The limit that will be empty first."""
         ending = [one for one in self._limits if one.forecast and one.forecast.empty_at is not None]

@@ -9,7 +9,6 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponseRedirect
-from django.utils import timezone
 
 from accounts.live_settings import live
 from accounts.operators import audit
@@ -22,6 +21,7 @@ from gateway.service import running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from django.http import HttpRequest, HttpResponse
 
@@ -43,9 +43,7 @@ def models(request: HttpRequest) -> HttpResponse:
         if not form.errors:
             return HttpResponseRedirect(request.path)
     offered = _offered()
-    # From a whole hour on, which spares the queries for a part of one.
-    since = timezone.now().replace(minute=0, second=0, microsecond=0) - SPAN
-    used = usage.totals_by("model", since)
+    used = usage.over(SPAN, "models", _by_model)
     accounts = read_account_pools()
     context = {
         "has_accounts": bool(accounts),
@@ -62,6 +60,11 @@ def models(request: HttpRequest) -> HttpResponse:
         "form": form,
     }
     return render_page(request, "models.html", context, status=400 if form.errors else 200)
+
+
+def _by_model(since: datetime) -> dict[str, usage.Totals]:
+    """From a whole hour on, which spares the queries for a part of one."""
+    return usage.totals_by("model", since.replace(minute=0, second=0, microsecond=0))
 
 
 def _offered() -> Collection[str]:

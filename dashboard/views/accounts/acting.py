@@ -115,4 +115,4 @@ def _back(request: HttpRequest, number: int) -> str:
         return reverse("dashboard:overview")
     if part == "page":
         return reverse("dashboard:account", args=[number])
-    return f"{accounts}?as=table" if part == "row" else accounts
+    return f"{accounts}?as={'table' if part == 'row' else 'cards'}"

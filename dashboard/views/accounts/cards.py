@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.live_settings import live
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from accounts.quota.pools import QuotaPool
     from accounts.status.required_action import RequiredAction
     from dashboard.overview.attention import Action
-    from dashboard.views.accounts.sparkline import Bar
     from dashboard.views.accounts.states import ShownState
 
 HOURS = 24
@@ -39,8 +40,10 @@ class Said:
     is_good: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Card:
+    """What its templates ask for more than once is computed once."""
+
     account: Account
     pools: list[QuotaPool]
     """Those that requests use now come first."""
@@ -51,11 +54,24 @@ class Card:
     """Requests in each of the last HOURS hours, oldest first."""
     said: Said | None = None
 
+    @cached_property
+    def number(self) -> str:
+        """As text, which a template needs not format."""
+        return str(self.account.pk)
+
+    @cached_property
+    def name(self) -> str:
+        return str(self.account)
+
+    @cached_property
+    def act_url(self) -> str:
+        return reverse("dashboard:account_action", args=[self.account.pk])
+
     @property
     def state(self) -> ShownState:
         return state_of(self.account, self.pools)
 
-    @property
+    @cached_property
     def required_action(self) -> RequiredAction | None:
         return required_action(self.account)
 
@@ -66,7 +82,7 @@ class Card:
         is_off = not account.enabled and account.state == Account.State.OK
         return action is not None and (not is_off or bool(action.reason))
 
-    @property
+    @cached_property
     def links(self) -> list[Action]:
         """Where to go to solve it; the buttons stand in each card."""
         return [action for action in solving_actions(self.account) if not action.post]
@@ -83,7 +99,7 @@ class Card:
     def notice(self) -> str:
         return NOTICE
 
-    @property
+    @cached_property
     def quotas(self) -> list[tuple[None, QuotaPool]]:
         """For `_quotas.html`, without the name of the account: the pools that requests use now."""
         return [(None, pool) for pool in self.pools if is_in_use(pool.header_mode, pool.name)]
@@ -99,17 +115,17 @@ class Card:
         newest = max(seen, default=None)
         return newest if newest is not None and timezone.now() - newest > OLD_QUOTA else None
 
-    @property
+    @cached_property
     def limit(self) -> int:
         """How many requests the account has at a time; 0: any number."""
         return int(live("MAX_CONCURRENT_REQUESTS"))
 
-    @property
+    @cached_property
     def requests(self) -> int:
         return sum(self.hours)
 
     @property
-    def bars(self) -> list[Bar]:
+    def bars(self) -> str:
         return sparkline.bars(self.hours)
 
 

@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 
 NEWEST = 10
 FAILURES = 5
+MOST_CARDS = 12
+"""More accounts are a table, unless cards are asked for."""
 
 
 @operator_page
 def accounts(request: HttpRequest) -> HttpResponse:
+    cards = cards_of(list(Account.objects.all()))
+    shown_as = request.GET.get("as")
     context = {
-        "cards": cards_of(list(Account.objects.all())),
-        "as_table": request.GET.get("as") == "table",
+        "cards": cards,
+        "as_table": shown_as == "table" or (shown_as != "cards" and len(cards) > MOST_CARDS),
         "client_problem": ClientProblem.objects.first(),
     }
     return render_page(request, "accounts/accounts.html", context)

@@ -45,10 +45,10 @@ def state_of(account: Account, pools: Sequence[QuotaPool]) -> ShownState:
 
 def solving_actions(account: Account) -> list[Action]:
     """The buttons for what keeps the account from being used, the first one to be pressed first."""
-    act_url = reverse("dashboard:account_action", args=[account.pk])
-    page = reverse("dashboard:account", args=[account.pk])
     if account.is_usable:
         return []
+    act_url = reverse("dashboard:account_action", args=[account.pk])
+    page = reverse("dashboard:account", args=[account.pk])
     if account.state == Account.State.INVALID:
         return [Action("Sign in again", f"{reverse('dashboard:account_add')}?account={account.pk}")]
     if account.state == Account.State.NEEDS_PROJECT:

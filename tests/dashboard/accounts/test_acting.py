@@ -173,10 +173,10 @@ def test_thresholds_out_of_range_are_refused_beside_the_field(
 @pytest.mark.parametrize(
     ("part", "back"),
     [
-        ("card", "/accounts"),
+        ("card", "/accounts?as=cards"),
         ("row", "/accounts?as=table"),
         ("overview", "/"),
-        ("https://evil.example/", "/accounts"),
+        ("https://evil.example/", "/accounts?as=cards"),
     ],
 )
 def test_without_javascript_an_action_leads_back_and_is_told(operator: Client, part: str, back: str) -> None:

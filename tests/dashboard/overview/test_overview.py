@@ -33,7 +33,7 @@ def test_queries_do_not_grow_with_accounts(
     operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries, accounts: int, span: str
 ) -> None:
     add_accounts(accounts)
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(14):
         operator.get("/", {"span": span})
 
 
