@@ -17,7 +17,9 @@ MODEL_VARIABLES = {
     "haiku": "ANTHROPIC_DEFAULT_HAIKU_MODEL",
 }
 """Claude Code's settings for what it asks for, by kind (code.claude.com, Environment variables)."""
+VARIABLES = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", *MODEL_VARIABLES.values())
 KEY_PLACEHOLDER = "your-key"
+PRESETS = ("claude", "gemini", "own")
 
 
 def environment(address: str, *, has_key: bool, models: Mapping[str, str]) -> dict[str, str]:
@@ -25,6 +27,13 @@ def environment(address: str, *, has_key: bool, models: Mapping[str, str]) -> di
     token = KEY_PLACEHOLDER if has_key else "anything"
     variables = {"ANTHROPIC_BASE_URL": address, "ANTHROPIC_AUTH_TOKEN": token}
     return variables | {MODEL_VARIABLES[kind]: name for kind, name in models.items()}
+
+
+def models_of(preset: str, asked: Mapping[str, str], offered: Collection[str]) -> dict[str, str]:
+    """Models by kind; none where Claude Code's own choice is to stay. `asked` counts for "own"."""
+    if preset == "gemini":
+        return gemini_models(offered)
+    return chosen_models(asked, offered) if preset == "own" else {}
 
 
 def chosen_models(asked: Mapping[str, str], offered: Collection[str]) -> dict[str, str]:

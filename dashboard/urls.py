@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from dashboard.views import connect, logs, models, overview, request, requests, settings, system, usage
+from dashboard.views import (
+    claude_settings,
+    connect,
+    logs,
+    models,
+    overview,
+    request,
+    requests,
+    settings,
+    system,
+    usage,
+)
 from dashboard.views.accounts import acting, adding, importing, pages
 
 app_name = "dashboard"
@@ -24,6 +35,7 @@ urlpatterns = [
     path("logs", logs.logs, name="logs"),
     path("connect", connect.connect, name="connect"),
     path("connect/arrived", connect.arrived, name="arrived"),
+    path("connect/claude-settings", claude_settings.claude_settings, name="claude_settings"),
     path("connect/try", connect.try_it, name="try"),
     path("settings", settings.settings_page, name="settings"),
     path("system", system.system, name="system"),

@@ -26,7 +26,7 @@ def record(who: User | AnonymousUser, what: str, subject: Model | None = None, f
     for all accounts."""
     LogEntry.objects.create(
         user_id=who.pk or 0,
-        content_type=ContentType.objects.get_for_model(type(subject) if subject else Account),
+        content_type=ContentType.objects.get_for_model(subject or Account),
         object_id=str(subject.pk) if subject else None,
         object_repr=str(subject)[:200] if subject else "all accounts",
         action_flag=flag,

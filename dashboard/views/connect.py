@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from dashboard import connecting
 from dashboard.pages import operator_page, render_page
+from dashboard.views.claude_settings import offered_models, refusal
 from gateway.api.application import EventStream
 from gateway.api.authentication import Client
 from gateway.api.own_requests import own_request
@@ -25,7 +26,7 @@ from gateway.service import running_gateway
 from gateway.telemetry.request_ids import current_request_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncIterator
 
     from django.http import HttpRequest, HttpResponse
     from django.http.response import HttpResponseBase
@@ -36,7 +37,6 @@ OPERATOR = Client("operator")
 """Sends the test messages; the ledger has them under this name."""
 LONGEST_MESSAGE = 2000
 LONGEST_ANSWER_TOKENS = 2000
-PRESETS = ("claude", "gemini", "own")
 
 _under_way: WeakSet[EventStream] = WeakSet()
 """The test message that is being answered. One whose browser has gone before the first piece is collected."""
@@ -44,16 +44,12 @@ _under_way: WeakSet[EventStream] = WeakSet()
 
 @operator_page
 def connect(request: HttpRequest) -> HttpResponse:
-    offered = resolution.visible(_offered())
+    offered = resolution.visible(offered_models())
     form = request.GET.get("for", "bash")
     form = form if form in connecting.FORMS else "bash"
     preset = request.GET.get("models", "claude")
-    preset = preset if preset in PRESETS else "claude"
-    models = {
-        "claude": {},
-        "gemini": connecting.gemini_models(offered),
-        "own": connecting.chosen_models(request.GET.dict(), offered),
-    }[preset]
+    preset = preset if preset in connecting.PRESETS else "claude"
+    models = connecting.models_of(preset, request.GET.dict(), offered)
     variables = connecting.environment(
         f"{request.scheme}://{request.get_host()}", has_key=bool(settings.AUTH_TOKEN), models=models
     )
@@ -66,7 +62,7 @@ def connect(request: HttpRequest) -> HttpResponse:
         "lines": text_of(variables),
         "has_key": bool(settings.AUTH_TOKEN),
         "preset": preset,
-        "presets": PRESETS,
+        "can_write": not refusal(request),
         "kinds": [(kind, models.get(kind, "")) for kind in connecting.MODEL_VARIABLES],
         "offered": offered,
         "arrived": _newest_of_clients(),
@@ -133,11 +129,6 @@ def _body(model: str, message: str) -> dict[str, object]:
 
 def _refused(status: int, text: str, request_id: str = "") -> JsonResponse:
     return JsonResponse({"error": text, "request_id": request_id}, status=status)
-
-
-def _offered() -> Collection[str]:
-    gateway = running_gateway()
-    return gateway.accounts.offered_models() if gateway is not None else ()
 
 
 def _newest_of_clients() -> RequestLog | None:

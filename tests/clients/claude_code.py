@@ -46,7 +46,8 @@ class Session(Terminal):
 
 
 class ClaudeCode:
-    def __init__(self, program: Path, folder: Path, base_url: str) -> None:
+    def __init__(self, program: Path, folder: Path, base_url: str = "") -> None:
+        """Without `base_url` it knows no address and no token, apart from its settings in `folder`/claude."""
         self.work = folder / "work"
         self.work.mkdir()
         self._program = program
@@ -54,13 +55,13 @@ class ClaudeCode:
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "CLAUDE_CONFIG_DIR": str(folder / "claude"),
-            "ANTHROPIC_BASE_URL": base_url,
-            "ANTHROPIC_AUTH_TOKEN": "anything",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_ERROR_REPORTING": "1",
             "DISABLE_TELEMETRY": "1",
         }
+        if base_url:
+            self._environment |= {"ANTHROPIC_BASE_URL": base_url, "ANTHROPIC_AUTH_TOKEN": "anything"}
 
     def ask(self, prompt: str, *arguments: str, **environment: str) -> Run:
         """`claude -p PROMPT`; the settings of `environment` come on top."""

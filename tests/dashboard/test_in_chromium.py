@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -26,6 +27,7 @@ OTHERS = {
     "a table of accounts": "/accounts?as=table",
     "an account": "/accounts/1",
     "an error": "/accounts/nowhere/at/all",
+    "Claude Code's settings": "/connect/claude-settings?models=gemini",
 }
 PAGES = ["overview", *[entry.url_name for entry in MENU[1:]], "account_add", "account_import", *OTHERS]
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -37,7 +39,8 @@ addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${eve
 
 @pytest.fixture(scope="module")
 def demo(shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
-    gateway = LiveGateway(shared_emulator, tmp_path_factory.mktemp("data"), "--demo", WEBUI_PASSWORD=PASSWORD)
+    settings = {"WEBUI_PASSWORD": PASSWORD, "CLAUDE_CONFIG_DIR": str(tmp_path_factory.mktemp("claude"))}
+    gateway = LiveGateway(shared_emulator, tmp_path_factory.mktemp("data"), "--demo", **settings)
     gateway.start()
     yield gateway
     gateway.stop()
@@ -173,6 +176,22 @@ def test_keys_go_to_a_page_and_help(page: Page, demo: LiveGateway) -> None:
     page.keyboard.press("g")
     page.keyboard.press("o")
     page.wait_for_url(demo.url + "/")
+
+
+def test_claude_codes_settings_are_written_and_put_back(page: Page, demo: LiveGateway) -> None:
+    file = Path(demo.env["CLAUDE_CONFIG_DIR"]) / "settings.json"
+    file.write_text('{"model": "opus"}')
+    page.goto(f"{demo.url}/connect?models=gemini")
+    page.get_by_role("link", name="Write them into Claude Code's settings").click()
+    assert "ANTHROPIC_DEFAULT_HAIKU_MODEL" in (page.get_by_label("What changes").text_content() or "")
+    page.get_by_role("button", name="Write it").click()
+    page.get_by_text("Wrote this gateway into").wait_for()
+    assert demo.url in file.read_text()
+    page.get_by_role("link", name="Write them into Claude Code's settings").click()
+    page.get_by_role("link", name="settings.json.before-gateway").click()
+    page.get_by_role("button", name="Restore it").click()
+    page.get_by_text("Put an older copy").wait_for()
+    assert file.read_text() == '{"model": "opus"}'
 
 
 def test_the_chart_fills_the_height_beside_the_quotas(page: Page, demo: LiveGateway) -> None:
