@@ -220,7 +220,11 @@ def test_the_off_reason_has_mark_and_reason(entry: dict[str, Any], mark: str) ->
     assert off_reason(entry) == f"Switched off in the imported file ({mark})"
 
 
-@pytest.mark.parametrize("until", [SOON, SOON * 1000, float(SOON), "2999-01-01T00:00:00Z", "2999-01-01"])
+@pytest.mark.parametrize(
+    "until",
+    [SOON, SOON * 1000, float(SOON), "2999-01-01T00:00:00Z", "2999-01-01"],
+    ids=["seconds", "milliseconds", "a float", "a time", "a date"],
+)
 def test_a_limit_of_the_whole_account_counts_until_it_ends(until: Any) -> None:
     told = off_reason({"coolingDownUntil": until, "cooldownReason": "auth-failure"})
 
