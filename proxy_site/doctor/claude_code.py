@@ -91,10 +91,9 @@ def pointing(environment: Mapping[str, str]) -> Pointing:
     for path in settings_files():
         said = _read(path)
         has_helper = has_helper or bool(said.get("apiKeyHelper"))
-        variables = said.get("env") if isinstance(said.get("env"), dict) else {}
-        for name, value in (variables or {}).items():
+        for name, value in variables_in(said).items():
             if name not in values:
-                values[name], sources[name] = str(value).strip(), str(path)
+                values[name], sources[name] = value, str(path)
     for name, value in environment.items():
         if name not in values:
             values[name], sources[name] = value.strip(), THE_SHELL
@@ -105,18 +104,31 @@ def _read(path: Path) -> dict[str, Any]:
     """The object in the file; empty when there is no file. Raises Unreadable."""
     try:
         with path.open("rb") as file:
-            raw = file.read(LONGEST_FILE)
-        said = json.loads(raw.decode("utf-8-sig")) if raw.strip() else {}
+            return parse_settings(file.read(LONGEST_FILE), path)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def parse_settings(raw: bytes, path: Path) -> dict[str, Any]:
+    """The object in the text of a settings file; empty for no text. Raises Unreadable."""
+    try:
+        said = json.loads(raw.decode("utf-8-sig")) if raw.strip() else {}
     except (ValueError, RecursionError) as error:
         line = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise Unreadable(f"{path} is no valid JSON{line}, so Claude Code does not use it.") from error
     if not isinstance(said, dict):
         raise Unreadable(f"{path} holds no JSON object, so Claude Code does not use it.")
     return said
+
+
+def variables_in(said: Mapping[str, Any]) -> dict[str, str]:
+    """The environment variables that a settings file sets."""
+    variables = said.get("env")
+    if not isinstance(variables, dict):
+        return {}
+    return {name: str(value).strip() for name, value in variables.items()}
 
 
 async def check_claude_code(
