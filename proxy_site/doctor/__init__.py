@@ -3,5 +3,6 @@
 run.py has their order. It runs before Django, because it is to report a missing package and a setting that
 cannot be read.
 
-Imports accounts, data_dir, demo, environment, gateway, serving and version.
+Imports accounts, data_dir, demo, environment, gateway, operation, serving
+and version.
 """

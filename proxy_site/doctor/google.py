@@ -11,7 +11,7 @@ from django.conf import settings
 from accounts.command_line import manage
 from accounts.credentials.access_tokens import AccessTokens
 from accounts.credentials.encryption import CredentialsUnreadable
-from accounts.failures import AccountCheckFailed
+from accounts.failures import AccountCheckFailed, UpstreamError
 from accounts.google.client_check import check_client_with
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown
 from accounts.google.sign_in import NEEDED_SCOPES, SCOPE_PREFIX, authorization_url, new_code_verifier
@@ -49,24 +49,25 @@ async def check_client(client: AccountsClient) -> Finding:
         short = " and ".join(scope.removeprefix(SCOPE_PREFIX) for scope in missing)
         step = "Take OAUTH_SCOPES out: its default has what is needed. Then sign the accounts in again."
         return problem("OAuth client", f"OAUTH_SCOPES lacks {short}, which every account needs.", step)
-    redirect_uri = f"http://127.0.0.1:{settings.OAUTH_CALLBACK_PORT}/oauth-callback"
     try:
-        address = authorization_url(
-            state="doctor", code_verifier=new_code_verifier(), redirect_uri=redirect_uri
-        )
         async with asyncio.timeout(SECONDS):
-            note = await check_client_with(client, address, redirect_uri)
+            note = await _try_client(client)
     except ClientSecretWrong as error:
-        return problem(
-            "OAuth client",
-            str(error),
-            "Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET to what Google's page shows, and restart.",
-        )
+        step = "Set OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET to what Google's page shows, and restart."
+        return problem("OAuth client", str(error), step)
     except (TokenEndpointDown, TimeoutError):
         return skipped("OAuth client", "Not checked: the token endpoint does not answer")
-    return warning("OAuth client", note, "Sign-ins may still work in a browser.") if note else ok(
-        "OAuth client", "Google knows it, and lets it ask for the scopes"
-    )  # fmt: skip
+    if note:
+        return warning("OAuth client", note, "Sign-ins may still work in a browser.")
+    return ok("OAuth client", "Google knows it, and lets it ask for the scopes")
+
+
+async def _try_client(client: AccountsClient) -> str:
+    """Raises ClientSecretWrong and TokenEndpointDown; returns a note, or ""."""
+    redirect_uri = f"http://127.0.0.1:{settings.OAUTH_CALLBACK_PORT}/oauth-callback"
+    verifier = new_code_verifier()
+    address = authorization_url(state="doctor", code_verifier=verifier, redirect_uri=redirect_uri)
+    return await check_client_with(client, address, redirect_uri)
 
 
 # Accounts
@@ -133,22 +134,23 @@ def _about_failure(name: str, who: str, account: Account, error: Exception) -> F
         return skipped(name, f"{who}: not checked, because the OAuth client is refused")
     if isinstance(error, CredentialsUnreadable):
         return skipped(name, f"{who}: not checked, because its credential does not open")
-    if isinstance(error, TokenEndpointDown):
-        return skipped(name, sentence)
     if isinstance(error, SignInExpired):
         return problem(name, sentence, f"{SIGN_IN_AGAIN}: {manage('addaccount')}")
     if isinstance(error, OutOfUse):
         return problem(name, sentence, _act(STATES[error.state][0]))
-    if isinstance(error, AccountCheckFailed) and error.error is None:
-        return skipped(name, sentence)
-    if isinstance(error, AccountCheckFailed) and error.error and SCOPE_MISSING in error.error.reason:
-        return problem(
-            name,
-            f"{who}: the sign-in lacks the scope cloud-platform, so Google refuses its calls.",
-            f"{SIGN_IN_AGAIN}, and tick every box that Google shows: {manage('addaccount')}",
-        )
+    if isinstance(error, AccountCheckFailed) and error.error is not None:
+        return _about_refusal(name, who, sentence, error.error)
+    return skipped(name, sentence)  # nothing has answered, which Endpoint has
+
+
+def _about_refusal(name: str, who: str, sentence: str, error: UpstreamError) -> Finding:
+    if SCOPE_MISSING not in error.reason:
+        step = f"{manage('verifyaccounts')} tries it again; docs/google-oauth.md has more."
+        return problem(name, sentence, step)
     return problem(
-        name, sentence, f"{manage('verifyaccounts')} tries it again; docs/google-oauth.md has more."
+        name,
+        f"{who}: the sign-in lacks the scope cloud-platform, so Google refuses its calls.",
+        f"{SIGN_IN_AGAIN}, and tick every box that Google shows: {manage('addaccount')}",
     )
 
 

@@ -47,24 +47,18 @@ def holder(port: int) -> tuple[int, str] | None:
     return _from_proc(port) if sys.platform == "linux" else _from_lsof(port)
 
 
-def ports_of(process_id: int) -> list[int]:
-    """The ports on which the process listens; empty when the system does not tell."""
-    sockets = {target for _, target in _descriptors(str(process_id))}
-    return sorted({port for port, socket in _listening_sockets() if socket in sockets})
-
-
 def _from_proc(port: int) -> tuple[int, str] | None:
     wanted = {socket for one, socket in _listening_sockets() if one == port}
-    for process, target in _descriptors("[0-9]*") if wanted else ():
+    for process, target in _descriptors() if wanted else ():
         if target in wanted:
             with suppress(OSError):
                 return int(process.name), (process / "comm").read_text().strip()
     return None
 
 
-def _descriptors(processes: str) -> Iterator[tuple[Path, str]]:
-    """Folder in /proc and target of each descriptor of the matching processes that this user may see."""
-    for descriptor in Path("/proc").glob(f"{processes}/fd/*"):
+def _descriptors() -> Iterator[tuple[Path, str]]:
+    """Folder in /proc and target of each descriptor of the processes that this user may see."""
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):
             yield descriptor.parent.parent, str(descriptor.readlink())
 

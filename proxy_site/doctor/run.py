@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from accounts.network import AccountsClient
     from proxy_site.doctor.findings import Report
 
+    Checks = dict[str, Coroutine[None, None, Finding | list[Finding]]]
+
 HELP = (
     "Checks this machine, the settings, the database, the way to Google, the accounts, Claude Code and a "
     "running server, and says what to do about each problem. It changes nothing, except that it marks an "
@@ -53,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         type=_address_text,
         metavar="[HOST:]PORT",
-        help="where the gateway listens; default: the settings HOST and PORT",
+        help="where it listens; default: the server of this DATA_DIR, or the settings HOST and PORT",
     )
 
 
@@ -150,35 +152,40 @@ def check_with_django(options: Options, report: Report) -> None:
 async def check_network(options: Options, report: Report, *, with_accounts: bool) -> None:
     """The checks that wait for other processes and machines, all at once; each is reported as it ends."""
     from accounts.network import AccountsClient
-    from proxy_site.doctor import claude_code, google, network, server
 
-    host, port = _address(options)
     client = AccountsClient()
-    checks: dict[str, Coroutine[None, None, Finding | list[Finding]]] = {
-        "Server": server.check_server(client, host, port),
-        "Claude Code": claude_code.check_claude_code(client, host, port, offline=options.offline),
-    }
+    checks = _of_this_machine(client, options)
     if options.offline:
         report(findings.skipped("Google", "Not asked, because of --offline"))
     else:
-        checks |= {
-            "Proxy": network.check_proxy(),
-            "Endpoints": network.check_endpoints(client),
-            "OAuth client": google.check_client(client),
-        }
+        checks |= _of_google(client, with_accounts=with_accounts)
     try:
-        if with_accounts and not options.offline:
-            checks["Accounts"] = _accounts(client)
         for done in asyncio.as_completed([_settled(name, check) for name, check in checks.items()]):
             _report_all(await done, report)
     finally:
         await client.close()
 
 
-def _address(options: Options) -> tuple[str, int]:
-    from django.conf import settings
+def _of_this_machine(client: AccountsClient, options: Options) -> Checks:
+    from proxy_site.doctor import claude_code, server
 
-    return parse_address(options.address, settings.HOST, settings.PORT)
+    host, port = server.address(options.address)
+    return {
+        "Server": server.check_server(client, host, port),
+        "Claude Code": claude_code.check_claude_code(client, host, port, offline=options.offline),
+    }
+
+
+def _of_google(client: AccountsClient, *, with_accounts: bool) -> Checks:
+    from proxy_site.doctor import google, network
+
+    accounts: Checks = {"Accounts": _accounts(client)} if with_accounts else {}
+    return {
+        "Proxy": network.check_proxy(),
+        "Endpoints": network.check_endpoints(client),
+        "OAuth client": google.check_client(client),
+        **accounts,
+    }
 
 
 async def _accounts(client: AccountsClient) -> list[Finding]:

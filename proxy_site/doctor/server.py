@@ -6,35 +6,48 @@ import asyncio
 import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
 
-from accounts.command_line import manage
+from accounts.command_line import container_engine, manage
 from accounts.network import CallFailed
 from accounts.values.outside import as_list, parse_object
 from accounts.values.sanitize import truncate
 from proxy_site.data_dir import running_server
 from proxy_site.doctor.findings import Finding, ok, problem, skipped, warning
-from proxy_site.doctor.machine import holder, ports_of
-from proxy_site.serving.address import url_on_this_machine
+from proxy_site.doctor.machine import holder
+from proxy_site.operation.running_server import where_the_log_is
+from proxy_site.serving.address import parse_address, url_on_this_machine
 from proxy_site.serving.listener import PortTaken, bind
 
 if TYPE_CHECKING:
     from accounts.network import AccountsClient
+    from proxy_site.data_dir import RunningServer
 
 SECONDS = 2.0
 OUR_HEALTH = {"status", "version", "summary"}
 """Fields by which the answer of a gateway's /health is known."""
 
 
+def address(text: str) -> tuple[str, int]:
+    """Host and port of the server to look at: as given, else of the one that serves this DATA_DIR, else of
+    the settings."""
+    server = running_server(settings.DATA_DIR)
+    at = urlsplit(server.url) if server and not text else None
+    if at and at.hostname and at.port:
+        return at.hostname, at.port
+    return parse_address(text, settings.HOST, settings.PORT)
+
+
 async def check_server(client: AccountsClient, host: str, port: int) -> list[Finding]:
     """The findings about port and server."""
     health = await health_at(client, url_on_this_machine(host, port))
-    lock_holder = process_with_lock()
+    server = running_server(settings.DATA_DIR)
     if health is not None:
-        return [_about_our_port(host, port, lock_holder), _about_health(health)]
-    return [_about_port(host, port, lock_holder), _about_silence(host, port, lock_holder)]
+        return [_about_our_port(host, port, server), _about_health(health)]
+    return [_about_port(host, port, server), _about_silence(host, port, server)]
 
 
 async def health_at(client: AccountsClient, url: str) -> dict[str, Any] | None:
@@ -47,14 +60,8 @@ async def health_at(client: AccountsClient, url: str) -> dict[str, Any] | None:
     return None
 
 
-def process_with_lock() -> int | None:
-    """The process that serves this DATA_DIR; None when there is none. 0 when it is not known."""
-    server = running_server(settings.DATA_DIR)
-    return server.process_id if server is not None else None
-
-
-def _about_our_port(host: str, port: int, lock_holder: int | None) -> Finding:
-    if lock_holder is None and connection.vendor == "sqlite":
+def _about_our_port(host: str, port: int, server: RunningServer | None) -> Finding:
+    if server is None and connection.vendor == "sqlite":
         return warning(
             "Port",
             f"{host}:{port} belongs to another gateway, with another DATA_DIR{_by(port)}.",
@@ -82,21 +89,21 @@ def _about_health(health: dict[str, Any]) -> Finding:
     return ok("Server", f"version {version}, healthy; accounts: {summary}")
 
 
-def _about_port(host: str, port: int, lock_holder: int | None) -> Finding:
+def _about_port(host: str, port: int, server: RunningServer | None) -> Finding:
     try:
         bind(host, port, "runserver").close()
     except PortTaken as error:
-        return _about_taken_port(host, port, lock_holder, error)
+        return _about_taken_port(host, port, server, error)
     return ok("Port", f"{host}:{port} is free")
 
 
-def _about_taken_port(host: str, port: int, lock_holder: int | None, error: PortTaken) -> Finding:
+def _about_taken_port(host: str, port: int, server: RunningServer | None, error: PortTaken) -> Finding:
     cause = error.__cause__
     if not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE:
         step = "Choose an address of this machine, and a port from 1024 up: HOST and PORT."
         return problem("Port", str(error), step)
     found = holder(port)
-    if found and found[0] == lock_holder:
+    if found and server and found[0] == server.process_id:
         return ok("Port", f"{host}:{port} is this gateway's{_by(port)}")
     who = f"process {found[0]} ({truncate(found[1], 40)})" if found else "a process of another user"
     return problem(
@@ -106,21 +113,19 @@ def _about_taken_port(host: str, port: int, lock_holder: int | None, error: Port
     )
 
 
-def _about_silence(host: str, port: int, lock_holder: int | None) -> Finding:
-    if lock_holder is None:
+def _about_silence(host: str, port: int, server: RunningServer | None) -> Finding:
+    if server is None:
         return skipped("Server", "It does not run", f"Start it: {manage('runserver')}")
-    found = holder(port)
-    if found and found[0] == lock_holder:
+    process = f"Process {server.process_id or '(unknown)'}"
+    if server.url in {"", url_on_this_machine(host, port)}:
+        log = where_the_log_is(server.process_id, engine=container_engine())
         return problem(
             "Server",
-            f"Process {lock_holder} listens, and has not answered /health within {SECONDS:.0f} s.",
-            "Look at the last lines of its log. If it stays so, stop it by SIGTERM and start it again.",
+            f"{process} serves this DATA_DIR, and has not answered /health within {SECONDS:.0f} s.",
+            f"Look at the end of its log{f' ({log})' if log else ''}. If it stays so, start it anew.",
         )
-    ports = ports_of(lock_holder)
-    known = ports[0] if len(ports) == 1 else "HOST:PORT"
-    where = f"on port {' and '.join(map(str, ports))}, " if ports else ""
     return warning(
         "Server",
-        f"Process {lock_holder or '(unknown)'} serves this DATA_DIR {where}not on {host}:{port}.",
-        f"Name its address, to have it checked: {manage(f'doctor {known}')}",
+        f"{process} serves this DATA_DIR at {server.url}, not on {host}:{port}.",
+        f"To have it checked: {manage('doctor')}",
     )

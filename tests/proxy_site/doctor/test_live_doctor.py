@@ -33,7 +33,7 @@ def gateway(
 def doctor(gateway: LiveGateway, *arguments: str, key: str = KEY, **more: str) -> tuple[int, str]:
     """Exit status and output. `more`: further variables of Claude Code."""
     claude_code = {"ANTHROPIC_BASE_URL": gateway.url, "ANTHROPIC_AUTH_TOKEN": key, **more}
-    done = manage("doctor", str(gateway.port), *arguments, env={**gateway.env, **claude_code})
+    done = manage("doctor", *arguments, env={**gateway.env, **claude_code})
     assert done.stderr == b""
     return done.returncode, done.stdout.decode()
 
@@ -91,6 +91,6 @@ def test_another_port_leads_to_the_server_that_has_the_folder(gateway: LiveGatew
 
     assert done.returncode == 3
     assert (
-        f"Process {gateway.process.pid} serves this DATA_DIR on port {gateway.port}, not on 127.0.0.1:{port}"
+        f"Process {gateway.process.pid} serves this DATA_DIR at {gateway.url}, not on 127.0.0.1:{port}"
         in done.stdout.decode()
     )
