@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -35,10 +36,24 @@ def check_disk(data_dir: Path) -> Finding:
     except OSError as error:
         sentence = f"{data_dir} cannot be written: {error.strerror}."
         return problem("Disk", sentence, f"{FREE_SPACE} Does the folder belong to this user?")
+    if (owner := data_dir.stat().st_uid) != os.geteuid():
+        return warning(
+            "Disk",
+            f"{data_dir} belongs to {_user(owner)}, and doctor runs as {_user(os.geteuid())}.",
+            f"Run commands as the server's user, so that files have one owner: sudo -u {_user(owner)} …",
+        )
     sentence = f"{free / MIB:,.0f} MiB are free in {data_dir}"
     if free < LITTLE_BYTES:
         return warning("Disk", f"Only {sentence}.", FREE_SPACE)
     return ok("Disk", sentence)
+
+
+def _user(number: int) -> str:
+    """The user's name, else `#1000`, which sudo takes, too."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"#{number}"
 
 
 def holder(port: int) -> tuple[int, str] | None:

@@ -100,7 +100,8 @@ def _broken() -> Iterable[tuple[str, str]]:
 
 def _other_versions(names: Iterable[str]) -> Iterable[str]:
     pinned: dict[str, set[str]] = {}
-    for name, pin in PIN.findall((PROJECT / "requirements.txt").read_text(encoding="utf-8")):
+    file = PROJECT / "requirements.txt"
+    for name, pin in PIN.findall(file.read_text(encoding="utf-8") if file.is_file() else ""):
         pinned.setdefault(name, set()).add(pin)
     for name in names:
         if name in pinned and (here := _installed(name)) not in pinned[name]:
