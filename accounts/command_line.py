@@ -55,9 +55,12 @@ def program(
 ) -> str:
     """The words before a command's name. `started_with` is the interpreter and its arguments. The interpreter
     itself is used for a process that is not `manage.py`, such as another ASGI server, and outside of the
-    project's folder, where uv would not find the project."""
+    project's folder, where uv would not find the project. The name alone is enough where PATH finds the
+    script, as in the image."""
     interpreter, *arguments = started_with
     script = _up_to_script(arguments) or [SCRIPT]
+    if script == [shutil.which(SCRIPT, path=environment.get("PATH", ""))]:
+        return shlex.join([*prefix, SCRIPT])
     uv = environment.get("UV")
     if not uv or not Path.cwd().is_relative_to(project):
         return shlex.join([*prefix, interpreter, *script])

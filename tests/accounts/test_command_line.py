@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PYTHON = "/srv/gateway/.venv/bin/python3"
-RUNS = re.compile(r"(\.uv/bin/uv run|\.venv/bin/python|docker exec \S+ python) manage\.py ")
+RUNS = re.compile(r"(\.uv/bin/uv run|\.venv/bin/python|docker exec(?: -it)? \S+) manage\.py ")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,17 @@ RUNS = re.compile(r"(\.uv/bin/uv run|\.venv/bin/python|docker exec \S+ python) m
 )
 def test_the_command_is_the_one_it_was_started_with(started_with: list[str], printed: str) -> None:
     assert program(started_with, {}) == printed
+
+
+def test_a_script_in_path_is_printed_by_its_name(tmp_path: Path) -> None:
+    script = tmp_path / "manage.py"
+    script.touch(mode=0o755)
+
+    docker = ["docker", "exec", "-it", "4f1b"]
+
+    printed = program(["python", str(script), "logs"], {"PATH": f"/bin:{tmp_path}"}, docker)
+
+    assert printed == "docker exec -it 4f1b manage.py"
 
 
 def test_uv_run_is_printed_with_the_uv_that_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
