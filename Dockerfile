@@ -7,7 +7,8 @@ COPY requirements.txt ./
 # Wheels alone: what needs a compiler fails here. Of this stage nothing but the two folders is kept, so no cache either.
 # hadolint ignore=DL3042
 RUN python -m venv /opt/venv \
-    && /opt/venv/bin/pip install --require-hashes --only-binary :all: -r requirements.txt
+    && /opt/venv/bin/pip install --require-hashes --only-binary :all: -r requirements.txt \
+    && /opt/venv/bin/pip uninstall --yes pip
 COPY manage.py pyproject.toml ./
 COPY accounts accounts
 COPY dashboard dashboard

@@ -122,6 +122,11 @@ def test_the_gateway_is_the_first_process_of_the_mounts_owner(container: Contain
         assert status["NSpid"].split()[-1] == "1"
 
 
+def test_nothing_to_install_with_is_in_the_environment(engine: Engine) -> None:
+    assert not (engine.root / "opt/venv/bin/pip").exists()
+    assert (engine.root / "opt/venv/bin/uvicorn").exists()
+
+
 def test_the_log_names_the_commands_and_no_secret(container: Container) -> None:
     key = key_of(container)
 
@@ -151,6 +156,7 @@ def test_accounts_of_another_tool_answer_after_an_import(container: Container, m
     without = httpx.post(f"{url_of(container)}/v1/messages", json=HELLO)
 
     assert imported.returncode == 0, imported.stderr
+    assert "python /usr" not in imported.stderr
     assert (with_key.status_code, without.status_code) == (200, 401)
     assert with_key.json()["content"]
     assert (other.read_bytes(), other.stat().st_mtime_ns) == (before[0], before[1].st_mtime_ns)
