@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,7 @@ from proxy_site.container.user import IMAGES_USER
 from tests.live_gateway import PROJECT
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 pytestmark = [
     pytest.mark.slow,
@@ -104,3 +106,51 @@ def test_another_user_has_nothing_to_give_up(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert (done.stdout, done.stderr) == ("nothing to give up\n", "")
+
+
+# What that user says of a folder it cannot use
+
+CHECK_AS_1234 = """
+import os, sys
+from pathlib import Path
+from proxy_site.data_dir import prepare_data_dir, read_or_create_key
+
+os.setgroups([])
+os.setresgid(1234, 1234, 1234)
+os.setresuid(1234, 1234, 1234)
+read_or_create_key(prepare_data_dir(Path(sys.argv[1])) / "secret_key", lambda: "secret")
+"""
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that other users reach; those above tmp_path are closed to them."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "sentence"),
+    [
+        (1500, 0o755, "is not writable for user 1234, and belongs to user 1500."),
+        (1234, 0o500, "is not writable for user 1234 although it is its owner: its mode is 0500."),
+        (
+            1234,
+            0o700,
+            "secret_key' cannot be made private to its owner: Permission denied, and belongs to user 0",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_used_names_the_reason(
+    owner: int, mode: int, sentence: str, reachable: Path
+) -> None:
+    (reachable / "secret_key").touch(mode=0o600)
+    reachable.chmod(mode)
+    os.chown(reachable, owner, owner)
+
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK_AS_1234, str(reachable)],
+        cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+    assert sentence in done.stderr
