@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy_site.container.health import problem
 from proxy_site.container.user import IMAGES_USER
-from tests.live_gateway import PROJECT
+from tests.live_gateway import PROJECT, clean_environment, free_port
+from tests.test_first_run import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +110,21 @@ def test_another_user_has_nothing_to_give_up(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert (done.stdout, done.stderr) == ("nothing to give up\n", "")
+
+
+@pytest.mark.skipif(PROJECT.stat().st_uid != 0, reason="root without privileges reads root's files only")
+def test_the_server_gives_up_root_and_stays_the_same_process(tmp_path: Path) -> None:
+    (tmp_path / "accounts.json").write_text("{}")
+    env = clean_environment(tmp_path, IN_CONTAINER="true", HOST="0.0.0.0", PORT=str(free_port()))
+    with Server(env=env) as server:
+        banner = server.banner()
+        healthy = problem(int(env["PORT"]))
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        ended, _ = server.stop(signal.SIGTERM)
+
+    assert re.findall(r"CapEff:\s(\w+)|NoNewPrivs:\s(\d)", status) == [("0" * 16, ""), ("", "1")]
+    assert banner.startswith(f"{tmp_path} belongs to root, so the gateway runs as root, but without root's")
+    assert (healthy, ended) == ("", 0)
 
 
 # What that user says of a folder it cannot use
