@@ -42,8 +42,7 @@ COPY --from=build /app /app
 WORKDIR /app
 VOLUME /root/.config/antigravity-proxy
 EXPOSE 8672
-HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --start-interval=2s \
-    CMD ["python", "-m", "proxy_site.container.health"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "-m", "proxy_site.container.health"]
 # It starts as root, and goes on as the owner of DATA_DIR (proxy_site/container/user.py).
 ENTRYPOINT ["python", "manage.py"]
 CMD ["runserver"]
