@@ -205,6 +205,7 @@ def full_name(column: str, text: str) -> str:
 
 def ids_like(beginning: str) -> list[str]:
     """Return the one id that equals the text, or else those that begin with it, MOST_NAMED + 1 at most."""
+    beginning = beginning.encode("utf-8", "replace").decode()  # arguments that are not UTF-8 have surrogates
     ids = RequestLog.objects.filter(_id_begins(beginning)).values_list("request_id", flat=True)
     found = list(ids.order_by("request_id").distinct()[: MOST_NAMED + 1])
     return [beginning] if beginning in found else found

@@ -30,6 +30,7 @@ from gateway.ledger.search import (
     ids_like,
     neighbours,
     page,
+    whole_id,
 )
 from gateway.models import HourlyUsage, RequestLog
 from gateway.translation.response.usage import Tokens
@@ -619,3 +620,9 @@ def test_open_rows_are_found_without_reading_the_others() -> None:
         Following(Search(), timezone.now())
 
     assert "SCAN gateway_requestlog\n" not in plans_of(queries)[0] + "\n"
+
+
+@pytest.mark.parametrize("text", ["\udcff", "req_\udcff"])
+def test_an_id_that_is_not_utf_8_is_no_id(text: str) -> None:
+    with pytest.raises(NothingLikeIt, match="The ledger has no request"):
+        whole_id(text)
