@@ -32,6 +32,7 @@ GROUPS = {
         "setuplink": "print a link on which the operator chooses a password",
         "doctor": "find out what is wrong, and what to do about it",
         "status": "the running server in ten lines",
+        "diagnose": "one request as a file that can be passed on",
     },
     "Accounts": {
         "addaccount": "sign in at Google with a browser",

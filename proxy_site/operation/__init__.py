@@ -1,4 +1,4 @@
 """What an operator learns of a server from outside.
 
-Imports accounts, dashboard and gateway.
+Imports accounts, dashboard, environment, gateway and settings.
 """

@@ -51,6 +51,15 @@ def _parsed(status: int, content: bytes) -> Answer:
     return Answer(status == 200, body if is_ours else {})
 
 
+def log_file(process_id: int, proc: Path = Path("/proc")) -> Path | None:
+    """The file that the process writes its standard output to; None when that is no file."""
+    try:
+        target = (proc / str(process_id) / "fd" / "1").readlink()
+    except OSError:
+        return None
+    return target if target.is_file() else None
+
+
 def where_the_log_is(process_id: int, *, engine: str = "", proc: Path = Path("/proc")) -> str:
     """Where the process writes its log, in words or as a command; "" where that cannot be found out, as on
     macOS. `engine`: of the container around the process, such as docker."""

@@ -1,0 +1,73 @@
+"""Texts without secrets and addresses, for a file that is passed on.
+
+Accounts are numbered, so that their attempts can still be told apart. What was not recognised stays, so texts
+of clients must not come here as they are.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+from accounts.pool.labels import short_labels
+from gateway.telemetry.log_format import redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ADDRESS = "[address]"
+EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+|\w{0,2}…\w?@\w?…(?: #\d+)?")
+"""An address, or the label of an account (accounts/pool/labels.py)."""
+URL = re.compile(r"(\w+)://([^\s/\"'<>?#]*)[^\s\"'<>]*")
+IP = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*::?[0-9A-Fa-f:.]*[0-9A-Fa-f:])(?!\w)")
+QUOTED = re.compile(r"(?<!\w)(['\"])(?:(?!\1).){1,2000}\1(?!\w)")
+PUBLIC_HOSTS = ("googleapis.com", "google.com")
+SHORTEST_WORD = 3
+
+
+class Anonymizer:
+    """`accounts` are addresses by account id, `words` further texts with what stands for them."""
+
+    def __init__(self, accounts: Mapping[int, str], words: Mapping[str, str]) -> None:
+        labels = short_labels(accounts)
+        self._accounts = {
+            text.lower(): f"account {number}"
+            for number, (key, email) in enumerate(sorted(accounts.items()), 1)
+            for text in (email, labels[key])
+        }
+        self._words = {word: shown for word, shown in words.items() if len(word) >= SHORTEST_WORD}
+        longest_first = sorted(self._words, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def account(self, email: str) -> str:
+        """The account's number; one that was removed since has none."""
+        return self._accounts.get(email.lower(), "an account") if email else ""
+
+    def text(self, text: str) -> str:
+        if self._pattern is not None:
+            text = self._pattern.sub(lambda found: self._words[found[0]], text)
+        text = URL.sub(_origin, redacted(text))
+        return IP.sub(_without_ip, EMAIL.sub(lambda found: self.account(found[0]), text))
+
+    def message(self, text: str) -> str:
+        """As `text`, without what stands in quotes, which may be a client's."""
+        return QUOTED.sub("'…'", self.text(text))
+
+
+def is_public(host: str) -> bool:
+    return any(host == one or host.endswith(f".{one}") for one in PUBLIC_HOSTS)
+
+
+def _origin(found: re.Match[str]) -> str:
+    """The origin of a public address or of this machine; nothing of any other."""
+    host = found[2].rpartition("@")[2].partition(":")[0].lower()
+    return f"{found[1]}://{host}" if is_public(host) or host == "localhost" else ADDRESS
+
+
+def _without_ip(found: re.Match[str]) -> str:
+    try:
+        address = ipaddress.ip_address(found[0])
+    except ValueError:
+        return found[0]
+    return found[0] if address.is_loopback or address.is_unspecified else ADDRESS

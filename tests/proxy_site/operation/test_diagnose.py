@@ -1,0 +1,208 @@
+"""The bundle of a request: enough for an issue, and nothing that should not leave the machine."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import orjson
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import Account, QuotaSnapshot
+from gateway.models import RequestAttempt, RequestLog
+from proxy_site.operation.anonymous import Anonymizer
+from proxy_site.operation.log_lines import MOST_LINES, lines_of
+from proxy_site.settings import env
+from tests.gateway.conftest import a_body
+from tests.live_gateway import LiveGateway, manage
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import Settings
+
+REQUEST = "req_01a2159937ef7a7b7757c249"
+STARTED = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MODEL = "claude-sonnet-4-6"
+PLANTED = [
+    *("ada@example.com", "ad…@e…", "stranger@elsewhere.example", "203.0.113.7", "2001:db8::7"),
+    *("ya29.canary-token", "1//canary-refresh-token", "GOCSPX-canary-secret", "sk-canary-key-0123456789"),
+    *("canary-auth-token", "canary-client-id", "canary-proxy.example", "canary-project", "canary-prompt"),
+    *("canary-session", "canary-preamble", "db-canary.internal", "/home/canary"),
+]
+"""Secrets, addresses and a prompt."""
+EVERYTHING = (
+    f"{' '.join(PLANTED[:-5])} from {socket.gethostname()} for http://canary-proxy.example:3128/x?key=canary "
+    f"'canary-prompt' \"canary-prompt\" db-canary.internal /home/canary/.config canary-preamble"
+)
+
+
+@pytest.fixture
+def planted(db: None, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> RequestLog:
+    """A request that failed, with everything that must not be shown in each text that is stored."""
+    settings.ALLOWED_HOSTS = ["localhost", "db-canary.internal"]
+    values = {
+        "AUTH_TOKEN": "canary-auth-token", "OAUTH_CLIENT_ID": "canary-client-id", "MAX_RETRIES": "3",
+        "HTTPS_PROXY": "http://user:pw@canary-proxy.example:3128", "SYSTEM_PREAMBLE": "canary-preamble",
+        "LOG_LEVEL": "debug",
+    }  # fmt: skip
+    for name, value in values.items():
+        monkeypatch.setitem(env._values, name, value)
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/canary"))
+    account = Account.objects.create(email="ada@example.com", project_id="canary-project")
+    QuotaSnapshot.objects.create(account=account, model_id=MODEL, taken_at=STARTED, seen_at=STARTED)
+    row = RequestLog.objects.create(
+        id=1, instance_id=1, request_id=REQUEST, started_at=STARTED, client="loopback",
+        session_id="canary-session", client_model="canary-prompt", upstream_model=MODEL,
+        account="ada@example.com", endpoint="http://canary-proxy.example:3128/v1internal",
+        problem="rate_limit_error", status=429, error=EVERYTHING, attempts=2, duration_seconds=0.5,
+    )  # fmt: skip
+    for number, email in enumerate(("ada@example.com", "stranger@elsewhere.example"), 1):
+        RequestAttempt.objects.create(
+            request=row, number=number, account=email, model=MODEL, started_at=STARTED, took_seconds=0.2,
+            endpoint="https://cloudcode-pa.googleapis.com", reason=EVERYTHING[:200], decision="next account",
+        )  # fmt: skip
+    return row
+
+
+def diagnosed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, dict[str, Any]]:
+    call_command("diagnose", REQUEST, *arguments)
+    text = capsys.readouterr().out
+    return text, orjson.loads(text)
+
+
+def a_log(tmp_path: Path) -> str:
+    stamp = "2026-11-24 13:45:01.123 CET"
+    as_json = {
+        "time": "2026-11-24T12:45:01.124+00:00", "level": "warning", "logger": "gateway",
+        "message": EVERYTHING, "request_id": REQUEST, "request": {"account": "ada@example.com"},
+    }  # fmt: skip
+    lines = [
+        f"{stamp} WARNING {REQUEST}: {EVERYTHING}",
+        '  File "/home/canary/gateway/relay.py", line 3, in open',
+        "OSError: 203.0.113.7 refused",
+        f"canary-prompt of another program, {REQUEST}",
+        f"{stamp} DEBUG   {REQUEST}: the tool canary-prompt",
+        f"{stamp} INFO    req_000000000000000000000000: canary-prompt",
+        f"Nov 24 13:45:01 host gateway[7]: {orjson.dumps(as_json).decode()}",
+        f'{{"time":"", "request_id": "{REQUEST}"',
+        f"{stamp} INFO    {REQUEST}: waits for an account, place 3",
+    ]
+    (tmp_path / "log").write_bytes("\n".join(lines).encode() + b"\n\xff\n")
+    return str(tmp_path / "log")
+
+
+def test_nothing_that_was_planted_is_in_the_bundle(
+    planted: RequestLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, made = diagnosed(capsys, "--log", a_log(tmp_path))
+
+    assert [one for one in PLANTED if one in text] == []
+    assert "canary" not in text
+    assert len(socket.gethostname()) < 3 or socket.gethostname() not in text
+    assert [line["level"] for line in made["log"]] == ["warning", "traceback", "traceback", "warning", "info"]
+
+
+def test_the_bundle_tells_what_an_issue_needs(
+    planted: RequestLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, made = diagnosed(capsys, "--log", a_log(tmp_path))
+
+    [one] = made["requests"]
+    assert (made["request_id"], one["status"], one["problem"]) == (REQUEST, 429, "rate_limit_error")
+    assert (one["upstream_model"], one["client_model"]) == (MODEL, "(a name of 13 characters)")
+    assert [attempt["account"] for attempt in one["tries"]] == ["account 1", "an account"]
+    assert one["tries"][0]["endpoint"] == "https://cloudcode-pa.googleapis.com"
+    assert one["explanation"][0].startswith("Failed with 429 at the second try after 0.5")
+    assert made["accounts"] == {"account 1": {"kind": "google", "state": "ok", "enabled": True}}
+    assert made["settings"]["MAX_RETRIES"] == "3"
+    assert made["settings"]["LOG_LEVEL"] == "debug"
+    assert made["settings"]["AUTH_TOKEN"] == made["settings"]["SYSTEM_PREAMBLE"] == "(set)"
+    assert {"gateway", "python", "database", "django", "uvicorn"} <= made["versions"].keys()
+    assert made["log"][-1]["message"] == "waits for an account, place 3"
+
+
+def test_the_beginning_of_an_id_is_enough(planted: RequestLog, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("diagnose", REQUEST[:12])
+
+    assert orjson.loads(capsys.readouterr().out)["request_id"] == REQUEST
+
+
+@pytest.mark.parametrize("request_id", ["req_nothing", "", "\0", "%", "\udcff"])
+def test_an_unknown_id_is_a_sentence(request_id: str, db: None) -> None:
+    with pytest.raises(CommandError, match="The ledger has no request"):
+        call_command("diagnose", request_id)
+
+
+def test_the_bundle_goes_to_a_new_file(planted: RequestLog, tmp_path: Path) -> None:
+    file = tmp_path / "a bundle.json"
+
+    call_command("diagnose", REQUEST, "--output", str(file))
+
+    assert orjson.loads(file.read_bytes())["request_id"] == REQUEST
+    assert file.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(CommandError, match="exists already"):
+        call_command("diagnose", REQUEST, "--output", str(file))
+    with pytest.raises(CommandError, match="cannot be written"):
+        call_command("diagnose", REQUEST, "--output", str(tmp_path / "none" / "bundle.json"))
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("diagnose", REQUEST, "--log", str(tmp_path / "none"))
+
+
+def test_an_id_that_the_client_chose_is_not_shown(db: None, capsys: pytest.CaptureFixture[str]) -> None:
+    RequestLog.objects.create(
+        id=1, instance_id=1, request_id="ada-lovelace-7", started_at=STARTED, error="of ada-lovelace-7"
+    )  # fmt: skip
+
+    call_command("diagnose", "ada-lovelace-7")
+
+    assert "ada" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at 12:50:20 and 2026-11-24T12:50:20", "at 12:50:20 and 2026-11-24T12:50:20"),
+        ("version 2.9.1 on 127.0.0.1:8672 and ::1", "version 2.9.1 on 127.0.0.1:8672 and ::1"),
+        ("from [fe80::1]:443 and ::ffff:10.0.0.1.", "from [[address]]:443 and [address]."),
+        (
+            "https://x.googleapis.com/v1?key=1 http://googleapis.com.evil/",
+            "https://x.googleapis.com [address]",
+        ),
+        ("https://me:secret@oauth2.googleapis.com:443", "https://oauth2.googleapis.com"),
+        ("Ada@Example.com, gr…@e…, li…@x… #7", "account 1, account 2, an account"),
+    ],
+)
+def test_addresses_are_replaced_and_numbers_are_not(text: str, shown: str) -> None:
+    anonymizer = Anonymizer({1: "ada@example.com", 7: "grace@example.com"}, {"a": "[too short a word]"})
+
+    assert anonymizer.text(text) == shown
+
+
+def test_a_huge_log_is_read_to_a_limit() -> None:
+    line = f"2026-11-24 13:45:01.123 CET INFO    {REQUEST}: again\n"
+
+    assert len(lines_of(REQUEST, [line] * (MOST_LINES + 10))) == MOST_LINES
+    assert lines_of(REQUEST, ["x" * 10_000_000, REQUEST]) == []
+
+
+@pytest.mark.slow
+def test_a_real_request_is_diagnosed_from_a_pipe(shared_gateway: LiveGateway) -> None:
+    refused = httpx.post(
+        f"{shared_gateway.url}/v1/messages",
+        json=a_body(model="no-such-model", messages=[{"role": "user", "content": "canary-prompt"}]),
+    )
+    request_id = refused.headers["request-id"]
+
+    done = manage(
+        "diagnose", request_id, "--log", "-", env=shared_gateway.env, stdin=shared_gateway.output.encode()
+    )
+
+    made = orjson.loads(done.stdout)
+    assert (refused.status_code, done.returncode, done.stderr) == (404, 0, b"")
+    assert made["requests"][0]["status"] == 404
+    assert made["log"]
+    assert "canary" not in done.stdout.decode()
+    assert "@example.com" not in done.stdout.decode()
