@@ -33,6 +33,7 @@ GROUPS = {
         "doctor": "find out what is wrong, and what to do about it",
         "status": "the running server in ten lines",
         "diagnose": "one request as a file that can be passed on",
+        "installservice": "start the gateway with the machine",
     },
     "Accounts": {
         "addaccount": "sign in at Google with a browser",

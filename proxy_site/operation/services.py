@@ -1,0 +1,130 @@
+"""Service units of the user who runs the gateway: systemd's on Linux, launchd's on macOS. Only their texts.
+
+The gateway reads `.env` itself, so a unit has no setting but those that say where that is.
+Facts: systemd.service(5), whose "Command Lines" has the quoting, systemd.exec(5), launchd.plist(5).
+"""
+
+from __future__ import annotations
+
+import plistlib
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+MARK = "Written by manage.py installservice"
+"""In each unit of ours, as a comment."""
+STOP_MARGIN_SECONDS = 15
+"""Beyond SHUTDOWN_GRACE_SECONDS, for cancelled requests and for what is stored at the end."""
+OPEN_FILES = 65_536
+INVALID_SETTING = 2
+"""Exit status that no restart mends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    name: str
+    command: Sequence[str]
+    """The whole command line, the interpreter's path first."""
+    folder: Path
+    environment: Mapping[str, str]
+    stop_seconds: int
+    log: Path
+    """For launchd, which has no journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit's file, and the command lines for the operator."""
+
+    path: Path
+    text: str
+    start: Sequence[str]
+    stop: Sequence[str]
+
+
+def systemd_unit(service: Service, home: Path) -> Unit:
+    """`home` is XDG_CONFIG_HOME or ~/.config."""
+    environment = [f"Environment={_quoted(f'{name}={value}')}" for name, value in service.environment.items()]
+    lines = [
+        f"# {MARK}",
+        "[Unit]",
+        "Description=Antigravity Claude Proxy",
+        "StartLimitIntervalSec=300",
+        "StartLimitBurst=10",
+        "",
+        "[Service]",
+        f"WorkingDirectory={_percent(str(service.folder))}",
+        *environment,
+        f"ExecStart={_command_line(*service.command)}",
+        "Restart=on-failure",
+        "RestartSec=2",
+        f"RestartPreventExitStatus={INVALID_SETTING}",
+        "KillMode=mixed",
+        f"TimeoutStopSec={service.stop_seconds}",
+        f"LimitNOFILE={OPEN_FILES}",
+        "NoNewPrivileges=yes",
+        "",
+        "[Install]",
+        "WantedBy=default.target",
+    ]
+    file = f"{service.name}.service"
+    return Unit(
+        home / "systemd" / "user" / file,
+        "".join(f"{line}\n" for line in lines),
+        start=(
+            "systemctl --user daemon-reload",
+            f"systemctl --user enable --now {file}",
+            "loginctl enable-linger  # so that it also runs while you are not logged in",
+            f"journalctl --user -u {file} -f",
+        ),
+        stop=(f"systemctl --user disable --now {file}",),
+    )
+
+
+def launchd_unit(service: Service, home: Path, user_id: int) -> Unit:
+    """`home` is the user's folder."""
+    label = f"local.{service.name}"
+    facts: dict[str, Any] = {
+        "Label": label,
+        "ProgramArguments": list(service.command),
+        "WorkingDirectory": str(service.folder),
+        "EnvironmentVariables": dict(service.environment),
+        "RunAtLoad": True,
+        "KeepAlive": {"SuccessfulExit": False},
+        "ThrottleInterval": 10,
+        "ExitTimeOut": service.stop_seconds,
+        "SoftResourceLimits": {"NumberOfFiles": OPEN_FILES},
+        "StandardOutPath": str(service.log),
+        "StandardErrorPath": str(service.log),
+    }
+    text = plistlib.dumps(facts, sort_keys=False).decode()
+    path = home / "Library" / "LaunchAgents" / f"{label}.plist"
+    return Unit(
+        path,
+        text.replace("<plist ", f"<!-- {MARK} -->\n<plist ", 1),
+        start=(f"launchctl bootstrap gui/{user_id} {_shell(path)}", f"tail -f {_shell(service.log)}"),
+        stop=(f"launchctl bootout gui/{user_id}/{label}",),
+    )
+
+
+def _command_line(program: str, *arguments: str) -> str:
+    """Variables are expanded in the arguments, not in the program."""
+    return " ".join([_quoted(program), *(_quoted(one).replace("$", "$$") for one in arguments)])
+
+
+def _percent(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _quoted(text: str) -> str:
+    """A word of a unit, in quotes: C escapes hold within them, and % begins a specifier."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{_percent(escaped)}"'
+
+
+def _shell(path: Path) -> str:
+    return shlex.quote(str(path))
