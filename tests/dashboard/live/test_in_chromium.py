@@ -303,6 +303,31 @@ def test_a_hidden_page_is_not_live_after_a_minute(another_page: Page, watched: L
     assert (server.opened, server.closed) == (2, 1)
 
 
+def test_after_an_hour_asleep_the_list_is_what_the_server_has(
+    another_page: Page, watched: LiveGateway
+) -> None:
+    server = PretendedServer(another_page)
+    another_page.clock.install()
+    show_example(another_page, watched)
+    until_state(another_page, "live")
+    facts = {
+        "id": "1",
+        "rev": 0,
+        "request_id": "req-before",
+        "started_at": 0,
+        "outcome": "open",
+        "attempts": 1,
+    }
+    server.send("delta", rows=[[facts.get(name) for name in COLUMNS]])
+    another_page.get_by_role("link", name="req-before").wait_for()
+
+    another_page.clock.fast_forward("01:00:00")
+    another_page.clock.run_for(3_000)
+    another_page.get_by_role("link", name="req-before").wait_for(state="detached")
+    until_state(another_page, "live")
+    assert (server.opened, server.closed) == (2, 1)
+
+
 def set_visibility(page: Page, state: str) -> None:
     page.evaluate(
         """(hidden) => {
