@@ -18,6 +18,8 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "
 ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 MOST = 0.5
 """More than this share of the time to the first event is most of it."""
+LONG_SECONDS = 5.0
+"""A first event later than this is worth a reason."""
 NOT_STORED = "Google's own words went to the client and are not stored, since they may quote the request."
 ADVICE = {
     "invalid_request_error": "The same request fails again: the client has to change it.",
@@ -110,8 +112,10 @@ def _hung_up(row: RequestLog) -> str:
 
 
 def _cause(row: RequestLog, attempts: Sequence[RequestAttempt]) -> str:
-    """What took most of the time to the first event, when more than one thing did."""
+    """What took most of the time to the first event, when more than one thing did or it was long."""
     spans = list(_spans(row, attempts))
+    if len(spans) == 1 and len(attempts) == 1 and (row.first_event_seconds or 0.0) >= LONG_SECONDS:
+        return ", all of it the provider's time"
     longest = max(spans, key=lambda span: span.seconds, default=None)
     if longest is None or len(spans) < 2 or longest.seconds <= MOST * (row.first_event_seconds or 0.0):
         return ""

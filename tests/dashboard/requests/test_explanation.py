@@ -50,6 +50,13 @@ def test_a_slow_answer_names_what_took_longest() -> None:
     )
 
 
+def test_a_slow_first_try_was_the_providers() -> None:
+    row = a_row(first_event_seconds=8.6, duration_seconds=13.0)
+    assert sentence(row, a_try(0, 13.0, "answered")).endswith(
+        "8.6 s to the first event, all of it the provider's time."
+    )
+
+
 def test_a_wait_can_be_what_took_longest() -> None:
     row = a_row(first_event_seconds=5.5, waited_seconds=5.0, duration_seconds=7.0)
     assert sentence(row, a_try(5.0, 2.0, "answered", waited=5.0)).endswith(

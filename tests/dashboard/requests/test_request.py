@@ -142,7 +142,19 @@ def test_a_limit_says_when_it_ends(is_limited: bool, operator: Client) -> None:
 
 def test_an_account_that_needs_the_operator_has_a_button(operator: Client) -> None:
     keep(a_failed_record(request_id=SLOW, status=503, error="The operator must sign it in again."))
-    assert b"See the accounts" in operator.get(f"/requests/{SLOW}").content
+    assert b'href="/accounts">See the accounts' in operator.get(f"/requests/{SLOW}").content
+
+
+def test_an_unknown_name_leads_to_the_map_of_names(operator: Client) -> None:
+    keep(a_failed_record(request_id=SLOW, status=404, problem="not_found_error", error="No such model."))
+    assert b'href="/models#map"' in operator.get(f"/requests/{SLOW}").content
+
+
+def test_a_request_without_a_model_has_no_curl(operator: Client) -> None:
+    keep(a_failed_record(request_id=SLOW, client_model="", attempts=[], status=400))
+    text = text_of(operator)
+    assert "As curl" not in text
+    assert "Failed with 400" in text
 
 
 @pytest.mark.parametrize("request_id", ["nothing", "x" * 5000, "a%00b", "%22%3E%3Cscript%3E", "%F0%9F%98%80"])
