@@ -130,3 +130,18 @@ def test_many_failures_are_told_with_the_way_to_them(operator: Client) -> None:
     page = operator.get("/").content.decode()
     assert "5 of 12 requests failed in the last five minutes." in page
     assert 'href="/requests?errors=1"' in page
+
+
+def test_the_first_event_leads_to_the_slowest_requests(operator: Client) -> None:
+    now = timezone.now()
+    for number in range(20):
+        RequestLog.objects.create(
+            id=number + 1, instance_id=1, request_id=f"req_{number}", started_at=now - timedelta(minutes=5),
+            client="alice", first_event_seconds=number, duration_seconds=30.0, status=200,
+        )  # fmt: skip
+
+    found = re.search(r'href="(/requests\?slower=[^"]*)"', operator.get("/?span=6h").content.decode())
+
+    assert found is not None
+    assert found[1] == "/requests?slower=18.1&amp;since=6h"
+    assert operator.get(found[1].replace("&amp;", "&")).content.count(b"<tr data-id") == 1
