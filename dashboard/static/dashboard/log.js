@@ -85,8 +85,7 @@ function made(line) {
   element.dataset.level = line.level;
   for (const part of element.querySelectorAll("[data-cell]")) {
     if (part instanceof HTMLTimeElement) {
-      part.dateTime = new Date(line.at * 1000).toISOString();
-      times.show(part);
+      times.put(part, line.at);
     } else {
       part.replaceChildren(...parts(line[part.dataset.cell]));
     }

@@ -140,8 +140,7 @@ function fill(element, row) {
 
 function fillCell(part, value, format) {
   if (part instanceof HTMLTimeElement) {
-    part.dateTime = new Date(value * 1000).toISOString();
-    times.show(part);
+    times.put(part, value);
   } else {
     put(part, format ? formats[format](value) : value == null || value === "" ? "–" : String(value));
     if (part.hasAttribute("title")) part.title = part.textContent;

@@ -55,6 +55,12 @@ export function show(element) {
   if (element.dateTime) element.title = formats.exact.format(new Date(at * 1000));
 }
 
+// Puts a moment, in seconds since the epoch, into a <time>.
+export function put(element, at) {
+  element.dateTime = new Date(at * 1000).toISOString();
+  show(element);
+}
+
 export function showAll(root = document) {
   for (const element of root.querySelectorAll("[data-form]")) show(element);
 }
