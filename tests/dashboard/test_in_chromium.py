@@ -208,6 +208,27 @@ def test_the_chart_fills_the_height_beside_the_quotas(page: Page, demo: LiveGate
     assert abs(card - legend) < 30, "nothing but the card's own edge below the chart"
 
 
+def test_the_overview_loads_what_has_changed_once_it_is_seen(page: Page, demo: LiveGateway) -> None:
+    complaints = complaints_of(page)
+    page.goto(f"{demo.url}/?span=6h")
+    mark = "for (const id of ['now', 'heading']) document.getElementById(id).dataset.old = ''"
+    hide = "hidden => Object.defineProperty(document, 'hidden', {get: () => hidden, configurable: true})"
+    page.evaluate(mark)
+
+    page.evaluate(hide, True)
+    page.evaluate("document.body.dispatchEvent(new Event('live:quota'))")
+    page.wait_for_timeout(300)
+    assert page.locator("[data-old]").count() == 2
+
+    page.evaluate(hide, False)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.locator("#now:not([data-old])").wait_for()
+    assert page.locator("[data-old]").count() == 0
+    assert page.get_by_text("in 6h").is_visible()
+    assert page.get_by_role("heading", name="Claude:").is_visible()
+    assert complaints == []
+
+
 def test_times_are_in_the_browsers_zone_or_utc(page: Page, demo: LiveGateway) -> None:
     page.goto(demo.url)
     zone = page.get_by_role("button", name="Times in")

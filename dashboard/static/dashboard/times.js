@@ -86,6 +86,7 @@ export function start() {
     nameZone();
   });
   document.body.addEventListener("htmx:afterSwap", (event) => showAll(event.target));
+  document.body.addEventListener("htmx:oobAfterSwap", () => showAll(document));
   setInterval(() => {
     for (const element of document.querySelectorAll(RUNNING)) show(element);
   }, 1000);
