@@ -36,6 +36,7 @@ urlpatterns = [
     path("connect", connect.connect, name="connect"),
     path("connect/arrived", connect.arrived, name="arrived"),
     path("connect/claude-settings", claude_settings.claude_settings, name="claude_settings"),
+    path("connect/choices", connect.model_choices, name="model_choices"),
     path("connect/try", connect.try_it, name="try"),
     path("settings", settings.settings_page, name="settings"),
     path("system", system.system, name="system"),

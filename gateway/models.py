@@ -286,6 +286,27 @@ class MinuteUsage(UsageSums):
         return f"{self.minute:%Y-%m-%d %H:%M} {self.model}"
 
 
+class ModelChoice(models.Model):
+    """Models for what Claude Code asks for, which an operator keeps under a name; empty: as it asks."""
+
+    name = models.CharField(max_length=50, unique=True)
+    opus = models.CharField(max_length=200, blank=True)
+    sonnet = models.CharField(max_length=200, blank=True)
+    haiku = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if not self.name.isprintable():
+            raise ValidationError({"name": "This name has characters that cannot be seen."})
+        if not (self.opus or self.sonnet or self.haiku):
+            raise ValidationError("Choose a model first.")
+
+
 class CallSignature(models.Model):
     """Gemini's signature of a tool call, for a client that has no thinking block to carry it in."""
 

@@ -1,16 +1,23 @@
-"""`/connect`: how to point Claude Code at this gateway, whether it has arrived, and a test message."""
+"""`/connect`: how to point Claude Code at this gateway, choices of models kept under names, whether it has
+arrived, and a test message."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 from weakref import WeakSet
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import JsonResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from accounts.operators import audit
 from dashboard import connecting
 from dashboard.pages import operator_page, render_page
 from dashboard.views.claude_settings import offered_models, refusal
@@ -20,13 +27,13 @@ from gateway.api.own_requests import own_request
 from gateway.api.serve import serve
 from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import GatewayError
-from gateway.models import RequestLog
+from gateway.models import ModelChoice, RequestLog
 from gateway.routing import resolution
 from gateway.service import running_gateway
 from gateway.telemetry.request_ids import current_request_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection, Mapping
 
     from django.http import HttpRequest, HttpResponse
     from django.http.response import HttpResponseBase
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
 
 OPERATOR = Client("operator")
 """Sends the test messages; the ledger has them under this name."""
+MOST_CHOICES = 20
 LONGEST_MESSAGE = 2000
 LONGEST_ANSWER_TOKENS = 2000
 
@@ -63,6 +71,8 @@ def connect(request: HttpRequest) -> HttpResponse:
         "has_key": bool(settings.AUTH_TOKEN),
         "preset": preset,
         "can_write": not refusal(request),
+        "has_models": bool(models),
+        "choices": [_shown_choice(choice, models, offered) for choice in ModelChoice.objects.all()],
         "kinds": [(kind, models.get(kind, "")) for kind in connecting.MODEL_VARIABLES],
         "offered": offered,
         "arrived": _newest_of_clients(),
@@ -74,6 +84,59 @@ def connect(request: HttpRequest) -> HttpResponse:
 def arrived(request: HttpRequest) -> HttpResponse:
     """The part of the page that waits for the first request; polled until it has come."""
     return render_page(request, "_arrived.html", {"arrived": _newest_of_clients()})
+
+
+@operator_page
+@require_POST
+def model_choices(request: HttpRequest) -> HttpResponse:
+    """Keep the models under a name, or forget a name."""
+    models = connecting.chosen_models(request.POST.dict(), resolution.visible(offered_models()))
+    try:
+        done = _forget(request.POST["forget"]) if "forget" in request.POST else _keep(request, models)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        audit.record(request.user, done)
+        messages.success(request, f"{done}.")
+    shown = {"for": request.POST.get("for", ""), "models": "own", **models}
+    return redirect(f"{reverse('dashboard:connect')}?{urlencode(shown)}")
+
+
+def _keep(request: HttpRequest, models: Mapping[str, str]) -> str:
+    """What was done. Raises ValidationError."""
+    every = {kind: models.get(kind, "") for kind in connecting.MODEL_VARIABLES}
+    choice = ModelChoice(name=request.POST.get("name", "").strip(), **every)
+    choice.full_clean(validate_unique=False)
+    others = ModelChoice.objects.exclude(name=choice.name)
+    if others.count() >= MOST_CHOICES:
+        raise ValidationError(f"At most {MOST_CHOICES} are kept. Forget one first.")
+    ModelChoice.objects.update_or_create(name=choice.name, defaults=every)
+    return f"Kept the models as {choice.name}"
+
+
+def _forget(number: str) -> str:
+    """What was done. Raises ValidationError."""
+    choice = (
+        ModelChoice.objects.filter(pk=number).first() if number.isdecimal() and len(number) < 19 else None
+    )
+    if choice is None:
+        raise ValidationError("There is no such choice any more.")
+    choice.delete()
+    return f"Forgot the models kept as {choice.name}"
+
+
+def _shown_choice(
+    choice: ModelChoice, shown: Mapping[str, str], offered: Collection[str]
+) -> dict[str, object]:
+    kept = {kind: getattr(choice, kind) for kind in connecting.MODEL_VARIABLES if getattr(choice, kind)}
+    return {
+        "number": choice.pk,
+        "name": choice.name,
+        "kept": kept,
+        "query": urlencode({"models": "own", **kept}),
+        "missing": sorted({name for name in kept.values() if name not in offered}),
+        "is_shown": kept == shown,
+    }
 
 
 @operator_page

@@ -6,14 +6,16 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
 from dashboard import connecting
 from dashboard.connecting import FORMS
-from gateway.models import RequestLog
+from gateway.models import ModelChoice, RequestLog
 
 if TYPE_CHECKING:
     from django.test import Client
+    from pytest_django import DjangoAssertNumQueries
     from pytest_django.fixtures import Settings
 
 HOSTILE = {"ANTHROPIC_BASE_URL": "http://[::1]:8672/$(id)'\"\\`x`", "ANTHROPIC_AUTH_TOKEN": "a b"}
@@ -88,3 +90,95 @@ def test_the_tick_waits_for_a_request_of_a_client(operator: Client) -> None:
 def test_a_test_message_needs_a_gateway(operator: Client) -> None:
     assert operator.post("/connect/try", {"message": "Hello"}).status_code == 503
     assert operator.get("/connect/try").status_code == 405
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Without a gateway in this process no models would be offered."""
+    names = [*OFFERED]
+    monkeypatch.setattr("dashboard.views.connect.offered_models", lambda: names)
+    return names
+
+
+def keep_choice(operator: Client, name: str, **models: str) -> str:
+    """The page afterwards."""
+    return operator.post("/connect/choices", {"name": name, **models}, follow=True).content.decode()
+
+
+OWN = {"opus": "gemini-3-pro-high", "haiku": "gemini-3-flash"}
+
+
+def test_models_are_kept_under_a_name(operator: Client, offered: list[str]) -> None:
+    page = keep_choice(operator, " Night shift ", **OWN, sonnet="made-up", place="unknown")
+
+    assert ModelChoice.objects.values_list("name", "opus", "sonnet", "haiku").get() == (
+        "Night shift", "gemini-3-pro-high", "", "gemini-3-flash",
+    )  # fmt: skip
+    assert "Kept the models as Night shift" in page
+    assert "export ANTHROPIC_DEFAULT_OPUS_MODEL=gemini-3-pro-high" in page
+    assert LogEntry.objects.get().change_message == "Kept the models as Night shift"
+
+
+def test_a_kept_choice_is_one_link(operator: Client, offered: list[str]) -> None:
+    keep_choice(operator, "Night shift", **OWN)
+    link = "?for=fish&amp;models=own&amp;opus=gemini-3-pro-high&amp;haiku=gemini-3-flash"
+    assert link in operator.get("/connect", {"for": "fish"}).content.decode()
+
+
+def test_the_same_name_replaces_and_forget_removes(operator: Client, offered: list[str]) -> None:
+    keep_choice(operator, "mine", **OWN)
+    keep_choice(operator, "mine", opus="claude-sonnet-4-6")
+    choice = ModelChoice.objects.get()
+    assert (choice.opus, choice.haiku) == ("claude-sonnet-4-6", "")
+
+    forget = {"forget": str(choice.pk)}
+    assert b"Forgot the models kept as mine" in operator.post("/connect/choices", forget, follow=True).content
+    assert not ModelChoice.objects.exists()
+    assert b"no such choice any more" in operator.post("/connect/choices", forget, follow=True).content
+
+
+@pytest.mark.parametrize(
+    ("name", "models", "why"),
+    [
+        ("", OWN, "cannot be blank"),
+        ("x" * 51, OWN, "at most 50 characters"),
+        ("a\0b\u202e", OWN, "cannot be seen"),
+        ("mine", {"opus": "made-up"}, "Choose a model first"),
+        ("mine", {}, "Choose a model first"),
+    ],
+)
+def test_a_bad_choice_is_refused_with_a_sentence(
+    operator: Client, offered: list[str], name: str, models: dict[str, str], why: str
+) -> None:
+    assert why in keep_choice(operator, name, **models)
+    assert not ModelChoice.objects.exists()
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("number", ["", "x", "-1", "9" * 30, "\0", "²"])
+def test_what_is_no_choice_cannot_be_forgotten(operator: Client, number: str) -> None:
+    answer = operator.post("/connect/choices", {"forget": number}, follow=True)
+    assert b"no such choice any more" in answer.content
+
+
+def test_a_bounded_number_of_choices_is_kept(operator: Client, offered: list[str]) -> None:
+    ModelChoice.objects.bulk_create(ModelChoice(name=f"{number}", opus="x") for number in range(20))
+    assert "At most 20 are kept" in keep_choice(operator, "one more", **OWN)
+    assert "Kept the models as 7" in keep_choice(operator, "7", **OWN)
+
+
+def test_a_choice_names_what_is_not_offered_now(operator: Client, offered: list[str]) -> None:
+    keep_choice(operator, "<b>mine</b>", **OWN)
+    offered.remove("gemini-3-flash")
+    page = operator.get("/connect").content.decode()
+    assert "Not offered now: gemini-3-flash." in page
+    assert "<b>mine" not in page
+
+
+@pytest.mark.parametrize("choices", [0, 20])
+def test_the_page_takes_few_queries(
+    operator: Client, choices: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    ModelChoice.objects.bulk_create(ModelChoice(name=f"{number}", opus="x") for number in range(choices))
+    with django_assert_num_queries(4):
+        operator.get("/connect")

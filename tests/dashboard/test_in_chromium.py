@@ -229,6 +229,20 @@ def test_the_overview_loads_what_has_changed_once_it_is_seen(page: Page, demo: L
     assert complaints == []
 
 
+def test_a_choice_of_models_is_kept_used_and_forgotten(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto(f"{demo.url}/connect?models=own&opus=gemini-3-flash")
+    page.get_by_label("Keep these models as").fill("Night shift, with a name as long as one may be, 50")
+    page.keyboard.press("Enter")
+    page.get_by_text("Kept the models as").wait_for()
+    assert (overflow(page), violations(page)) == (0, [])
+    page.goto(f"{demo.url}/connect")
+    page.get_by_role("link", name="Night shift").click()
+    assert "OPUS_MODEL=gemini-3-flash" in (page.locator("#lines").text_content() or "")
+    page.get_by_role("button", name="Forget Night shift").click()
+    page.get_by_text("Forgot the models kept as").wait_for()
+
+
 def test_times_are_in_the_browsers_zone_or_utc(page: Page, demo: LiveGateway) -> None:
     page.goto(demo.url)
     zone = page.get_by_role("button", name="Times in")
