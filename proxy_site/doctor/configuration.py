@@ -108,27 +108,3 @@ def _unwritable(error: OSError) -> Finding:
         f"{where} cannot be written: {error.strerror}.",
         "Free space on that disk and look at who owns the folder, or set DATA_DIR to another one.",
     )
-
-
-def check_live_settings() -> Finding:
-    """What the operator has changed while the server runs; it counts for the checks after this one, too."""
-    from accounts import live_settings  # late: with models
-
-    live_settings.reload()
-    stored = [one for one in live_settings.all_settings() if one.stored is not None]
-    lines = tuple(_line(one) for one in stored)
-    unused = [one.name for one in stored if one.source != "operator"]
-    if unused:
-        return warning(
-            "Live settings",
-            f"Stored in the database, but not used: {', '.join(unused)}.",
-            "A value in the environment or in .env wins: take it out there, or reset the stored one on "
-            "/settings.",
-            lines,
-        )
-    return ok("Live settings", f"{len(stored)} changed by the operator" + (":" if stored else ""), lines)
-
-
-def _line(one: Any) -> str:
-    value = "(set)" if one.name in UNSHOWN else truncate(str(one.value), LONGEST_VALUE)
-    return f"{one.name} = {value}  ({'the database' if one.source == 'operator' else one.source})"

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class State(Enum):
@@ -68,3 +68,19 @@ def unexpected(name: str, error: BaseException) -> Finding:
         "Please report it as an issue, with the version and with what is unusual about this machine.",
         (str(error).partition("\n")[0][:200],),
     )
+
+
+def guarded(name: str, check: Callable[[], Finding]) -> list[Finding]:
+    try:
+        return [check()]
+    except Exception as error:  # the other checks go on
+        return [unexpected(name, error)]
+
+
+def report_all(found: Iterable[Finding], report: Report) -> None:
+    for finding in found:
+        report(finding)
+
+
+def is_good(found: Iterable[Finding]) -> bool:
+    return all(finding.state is not State.PROBLEM for finding in found)

@@ -1,29 +1,28 @@
-"""The checks in their order: each stage begins only when the one before lets it.
+"""The stages in their order: each begins only when the one before lets it.
 
-Modules that need packages, settings or the database are imported late, because their absence is what this
-command reports.
+The modules of a stage are imported by name when it begins, because what they need (packages, settings, the
+database) may be what is missing.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 import sys
 import threading
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from proxy_site.doctor import findings, packages
-from proxy_site.doctor.findings import Finding, State
+from proxy_site.doctor.findings import Finding, guarded, is_good, report_all
 from proxy_site.doctor.report import Reporter
 from proxy_site.serving.address import NotAnAddress, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Coroutine, Sequence
 
-    from accounts.network import AccountsClient
     from proxy_site.doctor.findings import Report
 
     Checks = dict[str, Coroutine[None, None, Finding | list[Finding]]]
@@ -94,32 +93,31 @@ def examine(options: Options) -> int:
     """Run all checks and print what they find. Returns the exit status."""
     logging.disable(logging.CRITICAL)  # the findings say it
     reporter = Reporter(as_json=options.as_json)
-    if _can_set_up(options, reporter.add):
-        check_with_django(options, reporter.add)
+    if _has_packages(reporter.add) and _has_settings(options, reporter.add):
+        checks = import_module("proxy_site.doctor.checks")
+        checks.check_all(reporter.add, address=options.address, offline=options.offline)
     return reporter.end()
 
 
-def _can_set_up(options: Options, report: Report) -> bool:
-    """Check packages and settings, and set Django up. False when something lacks; that is reported."""
-    found = [*_guarded("Python", packages.check_python), *_guarded("Packages", packages.check_packages)]
-    if not _may_go_on(found, report):
-        return False
+def _has_packages(report: Report) -> bool:
+    found = [*guarded("Python", packages.check_python), *guarded("Packages", packages.check_packages)]
+    return _may_go_on(found, report)
+
+
+def _has_settings(options: Options, report: Report) -> bool:
+    """Read the settings and set Django up. False when that fails; the reason is reported."""
     try:
-        import django  # late, as all imports below
-
-        from proxy_site.doctor import configuration
-
-        found = configuration.load(demo=options.demo)
-        if _is_good(found):
-            django.setup()
+        found = import_module("proxy_site.doctor.configuration").load(demo=options.demo)
+        if is_good(found):
+            import_module("django").setup()
     except Exception as error:  # a broken package can raise anything
         found = [_broken_set_up(error)]
     return _may_go_on(found, report)
 
 
 def _may_go_on(found: Sequence[Finding], report: Report) -> bool:
-    _report_all(found, report)
-    if _is_good(found):
+    report_all(found, report)
+    if is_good(found):
         return True
     report(findings.skipped("Everything else", NOT_REACHED))
     return False
@@ -129,113 +127,3 @@ def _broken_set_up(error: Exception) -> Finding:
     if isinstance(error, ImportError):
         return findings.problem("Packages", f"A package cannot be loaded: {error}.", packages.REINSTALL)
     return findings.unexpected("Configuration", error)
-
-
-def check_with_django(options: Options, report: Report) -> None:
-    """The checks that need settings."""
-    from django.conf import settings
-
-    from proxy_site.doctor import configuration, database, machine
-
-    _report_all(_guarded("Disk", lambda: machine.check_disk(settings.DATA_DIR)), report)
-    found = _guarded("Database", database.check_database)
-    _report_all(found, report)
-    has_tables = all(one.state is State.OK for one in found)
-    if has_tables:
-        _report_all(_guarded("Live settings", configuration.check_live_settings), report)
-        _report_all(_guarded("Keys", database.check_keys), report)
-    else:
-        report(findings.skipped("Accounts", "Not checked: they are in the database"))
-    _run_in_a_loop(check_network(options, report, with_accounts=has_tables))
-
-
-async def check_network(options: Options, report: Report, *, with_accounts: bool) -> None:
-    """The checks that wait for other processes and machines, all at once; each is reported as it ends."""
-    from accounts.network import AccountsClient
-
-    client = AccountsClient()
-    checks = _of_this_machine(client, options)
-    if options.offline:
-        report(findings.skipped("Google", "Not asked, because of --offline"))
-    else:
-        checks |= _of_google(client, with_accounts=with_accounts)
-    try:
-        for done in asyncio.as_completed([_settled(name, check) for name, check in checks.items()]):
-            _report_all(await done, report)
-    finally:
-        await client.close()
-
-
-def _of_this_machine(client: AccountsClient, options: Options) -> Checks:
-    from proxy_site.doctor import claude_code, server
-
-    host, port = server.address(options.address)
-    return {
-        "Server": server.check_server(client, host, port),
-        "Claude Code": claude_code.check_claude_code(client, host, port, offline=options.offline),
-    }
-
-
-def _of_google(client: AccountsClient, *, with_accounts: bool) -> Checks:
-    from proxy_site.doctor import google, network
-
-    accounts: Checks = {"Accounts": _accounts(client)} if with_accounts else {}
-    return {
-        "Proxy": network.check_proxy(),
-        "Endpoints": network.check_endpoints(client),
-        "OAuth client": google.check_client(client),
-        **accounts,
-    }
-
-
-async def _accounts(client: AccountsClient) -> list[Finding]:
-    from channels.db import database_sync_to_async
-
-    from accounts.models import Account
-    from proxy_site.doctor import google
-
-    accounts = await database_sync_to_async(lambda: list(Account.objects.all()))()
-    return await google.check_accounts(client, accounts) if accounts else [google.no_account()]
-
-
-async def _settled(name: str, check: Coroutine[None, None, Finding | list[Finding]]) -> list[Finding]:
-    """The findings of the check; one about itself when it fails."""
-    try:
-        found = await check
-    except Exception as error:  # the other checks go on
-        found = findings.unexpected(name, error)
-    return found if isinstance(found, list) else [found]
-
-
-def _guarded(name: str, check: Callable[[], Finding]) -> list[Finding]:
-    try:
-        return [check()]
-    except Exception as error:  # the other checks go on
-        return [findings.unexpected(name, error)]
-
-
-def _run_in_a_loop(work: Coroutine[None, None, None]) -> None:
-    """Like asyncio.run, but without waiting at the end for threads that look up names."""
-    loop = asyncio.new_event_loop()
-    try:
-        loop.run_until_complete(work)
-    finally:
-        loop.run_until_complete(_cancel_all())
-        loop.close()
-
-
-async def _cancel_all() -> None:
-    """End what an interruption has left."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-
-
-def _report_all(found: Iterable[Finding], report: Report) -> None:
-    for finding in found:
-        report(finding)
-
-
-def _is_good(found: Iterable[Finding]) -> bool:
-    return all(finding.state is not State.PROBLEM for finding in found)

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from accounts import live_settings
 from accounts.models import Account
+from proxy_site.doctor.checks import check_all
 from proxy_site.doctor.findings import Finding, State
-from proxy_site.doctor.run import Options, check_with_django
 from tests.live_gateway import free_port
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class SetUp:
 
     def examine(self, *, offline: bool = False) -> list[Finding]:
         found: list[Finding] = []
-        check_with_django(Options(offline=offline, address=f"127.0.0.1:{self.port}"), found.append)
+        check_all(found.append, address=f"127.0.0.1:{self.port}", offline=offline)
         return found
 
     def problems(self) -> list[Finding]:
