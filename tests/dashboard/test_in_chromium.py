@@ -236,6 +236,7 @@ def test_a_choice_of_models_is_kept_used_and_forgotten(page: Page, demo: LiveGat
     page.keyboard.press("Enter")
     page.get_by_text("Kept the models as").wait_for()
     assert (overflow(page), violations(page)) == (0, [])
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{demo.url}/connect")
     page.get_by_role("link", name="Night shift").click()
     assert "OPUS_MODEL=gemini-3-flash" in (page.locator("#lines").text_content() or "")
