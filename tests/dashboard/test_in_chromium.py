@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -113,6 +114,17 @@ def test_a_phone_shows_models_and_accounts_whole(page: Page, demo: LiveGateway) 
 
     assert page.evaluate(CUT_CELLS) == []
     assert page.locator("tbody .account[title='ada@example.com']").count() > 0
+
+
+def test_a_phone_shows_all_of_a_model(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto(f"{demo.url}/models")
+
+    table = page.locator(".scroll")
+    assert table.evaluate("one => one.scrollWidth - one.clientWidth") == 0
+    assert re.search(r"\d+\s%", table.locator(".left").first.inner_text())
+    widths = page.locator("#map label").evaluate_all("all => all.map(one => one.clientWidth)")
+    assert min(widths) > 200
 
 
 def test_a_log_line_leads_to_its_request_and_hides_names(page: Page, demo: LiveGateway) -> None:
