@@ -5,7 +5,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from gateway.telemetry import heartbeat
-from tests.gateway.conftest import a_body, started_gateway
+from gateway.telemetry.log_format import formatter
+from tests.gateway.conftest import a_body, a_client, started_gateway
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +31,24 @@ async def test_the_heartbeat_logs_a_line(
         "Heartbeat: 0 requests in flight, 0 waiting for an account; accounts: 3 total, 3 available, "
         "0 rate-limited, 0 unusable; 0 rows of the ledger to be written"
     )
+
+
+async def test_grep_leaves_the_heartbeat_out_in_both_formats(
+    google: EmulatorServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "gateway")
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.05)
+
+    async with started_gateway() as gateway, a_client(gateway) as client:
+        await client.post("/v1/messages", json=a_body())
+        await asyncio.sleep(0.1)
+
+    for log_format in ("text", "json"):
+        written = [formatter(log_format, "stdout").format(record) for record in caplog.records]
+        left = [line for line in "\n".join(written).split("\n") if "Heartbeat" not in line]
+        assert len(left) < len(written)
+        assert [line for line in left if "200 end_turn; " in line]
+        assert not [line for line in left if "in flight" in line]
 
 
 async def test_requests_under_way_are_counted_and_forgotten_when_they_end(
