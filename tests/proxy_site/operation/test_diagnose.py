@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,15 @@ from tests.gateway.conftest import a_body
 from tests.live_gateway import LiveGateway, manage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_django.fixtures import Settings
 
 REQUEST = "req_01a2159937ef7a7b7757c249"
 STARTED = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MODEL = "claude-sonnet-4-6"
+WRITTEN_SECONDS = 1.0
+"""Twice the time after which the ledger writes a row."""
 PLANTED = [
     *("ada@example.com", "ad…@e…", "stranger@elsewhere.example", "203.0.113.7", "2001:db8::7"),
     *("ya29.canary-token", "1//canary-refresh-token", "GOCSPX-canary-secret", "sk-canary-key-0123456789"),
@@ -65,6 +70,13 @@ def planted(db: None, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Re
             endpoint="https://cloudcode-pa.googleapis.com", reason=EVERYTHING[:200], decision="next account",
         )  # fmt: skip
     return row
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def diagnosed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, dict[str, Any]]:
@@ -195,6 +207,8 @@ def test_a_real_request_is_diagnosed_from_a_pipe(shared_gateway: LiveGateway) ->
         json=a_body(model="no-such-model", messages=[{"role": "user", "content": "canary-prompt"}]),
     )
     request_id = refused.headers["request-id"]
+    wait_until(lambda: f"{request_id}: " in shared_gateway.output)
+    time.sleep(WRITTEN_SECONDS)
 
     done = manage(
         "diagnose", request_id, "--log", "-", env=shared_gateway.env, stdin=shared_gateway.output.encode()
