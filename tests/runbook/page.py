@@ -51,7 +51,7 @@ def _blocks(page: str) -> Iterator[Block]:
 
 def fences(page: str) -> int:
     """How many lines begin or end a block, also within lists and quotes."""
-    return len(re.findall(r"^[ >]*```", page, re.MULTILINE))
+    return len(re.findall(r"^[ >]*(?:```|~~~)", page, re.MULTILINE))
 
 
 def missing_lines(expected: str, output: str) -> list[str]:

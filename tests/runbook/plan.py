@@ -40,6 +40,11 @@ docker run -p 8672:8672 -v ~/.config/antigravity-proxy:/root/.config/antigravity
 docker compose exec gateway manage.py addaccount
 docker compose exec gateway manage.py setuplink""": NO_ENGINE,
     """\
+docker compose exec gateway manage.py backup /root/.config/antigravity-proxy/gateway.backup --keys
+docker compose stop
+docker compose run --rm gateway restore /root/.config/antigravity-proxy/gateway.backup --keys
+docker compose up -d""": NO_ENGINE,
+    """\
 docker tag antigravity-proxy antigravity-proxy:before
 git pull && docker compose build && docker compose up -d""": NO_ENGINE,
     "xdg-open http://127.0.0.1:8672 || open http://127.0.0.1:8672": NO_BROWSER,
@@ -59,11 +64,15 @@ UNTIL_CTRL_C: dict[str, str] = {
 }
 """Commands that end with Ctrl-C, and the text after which the operator presses it."""
 
-ENDS_WITH = {f"{MANAGE} doctor": 3}
+VERIFY_LINUS = f"{MANAGE} verifyaccounts linus@example.com"
+ENDS_WITH = {f"{MANAGE} doctor": 3, VERIFY_LINUS: 1}
 """Exit statuses other than 0. doctor warns of the limits that the section before has brought about."""
 
-ADD_ACCOUNT = f"{MANAGE} addaccount --no-browser --accept-terms"
-"""It waits for the address at which the browser ends."""
+SIGN_IN = {
+    f"{MANAGE} addaccount --no-browser --accept-terms",
+    f"{MANAGE} addaccount --email linus@example.com --no-browser --accept-terms",
+}
+"""Commands that wait for the address at which the browser ends."""
 
 
 ASK_CLAUDE = """\
@@ -77,6 +86,10 @@ def add_a_secret(google: EmulatorState) -> None:
     google.client_secret = SECOND_SECRET
 
 
+def revoke_linus(google: EmulatorState) -> None:
+    google.revoke("linus@example.com")
+
+
 def use_up_claude(google: EmulatorState) -> None:
     for account in google.accounts:
         google.set_quota(account.email, "claude", remaining=0, reset_in=7200)
@@ -85,5 +98,6 @@ def use_up_claude(google: EmulatorState) -> None:
 BEFORE: dict[str, Callable[[EmulatorState], None]] = {
     f"OAUTH_CLIENT_SECRET={SECOND_SECRET}": add_a_secret,
     ASK_CLAUDE: use_up_claude,
+    VERIFY_LINUS: revoke_linus,
 }
 """What happens at Google before the block."""

@@ -20,12 +20,12 @@ from tests.live_gateway import free_port
 from tests.runbook.clone import install_uv, make_clone
 from tests.runbook.page import Block, missing_lines
 from tests.runbook.plan import (
-    ADD_ACCOUNT,
     BEFORE,
     CLIENT_KEY,
     ENDS_WITH,
     NOT_RUN,
     PORT_OF_THE_PAGE,
+    SIGN_IN,
     UNTIL_CTRL_C,
 )
 
@@ -36,7 +36,12 @@ if TYPE_CHECKING:
     from proxy_site.emulator.server import EmulatorServer
 
 PATIENCE_SECONDS = 60.0
-STOPPED_BY_CTRL_C = {0, 130, -signal.SIGINT}
+POLL_SECONDS = 0.05
+STOPPED_BY_CTRL_C = {0, 130}
+TERMINAL = """trap 'echo $? > "$0"; wait' EXIT\n"""
+"""The shell stays, as the one in a terminal does, until the programs have ended that the block has started in
+the background: where the machine's first process does not collect them, `kill -0` would find them for ever.
+Its exit status goes to the file that $0 names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,10 @@ class Walk:
         self.folder = folder / "project"
         self._home = folder / "home"
         self._origin = folder / "origin.git"
-        self._output = folder / "output"
+        self._output, self._status = folder / "output", folder / "status"
         self._google = google
         self._port = free_port()
-        self._groups: list[int] = []
+        self._shells: list[subprocess.Popen[bytes]] = []
         self._env = self._environment()
 
     def __enter__(self) -> Walk:
@@ -70,11 +75,10 @@ class Walk:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for group in self._groups:
-            try:
-                os.killpg(group, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        for shell in self._shells:
+            if shell.poll() is None:
+                os.killpg(shell.pid, signal.SIGKILL)
+                shell.wait()
 
     def run(self, blocks: Iterable[Block]) -> Iterator[Outcome]:
         shown = ""
@@ -99,40 +103,36 @@ class Walk:
 
     def _run(self, block: Block) -> Outcome:
         began = time.monotonic()
+        self._status.unlink(missing_ok=True)
         with self._output.open("wb") as output:
-            process = subprocess.Popen(
-                ["bash", "-e", "-c", self._here(block.text)],
+            shell = subprocess.Popen(
+                ["bash", "-e", "-c", TERMINAL + self._here(block.text), str(self._status)],
                 cwd=self.folder, env=self._env, stdin=subprocess.PIPE, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        self._groups.append(process.pid)
-        self._act_as_the_operator(block, process)
-        status = process.wait(PATIENCE_SECONDS)
-        text = self._printed()
+        self._shells.append(shell)
+        self._act_as_the_operator(block, shell)
+        status = int(self._wait_for(self._status, r"\d+(?=\n)"))
         allowed = STOPPED_BY_CTRL_C if block.text in UNTIL_CTRL_C else {ENDS_WITH.get(block.text, 0)}
         problem = "" if status in allowed else f"exit status {status}"
-        return Outcome(block, str(status), time.monotonic() - began, text, problem)
+        return Outcome(block, str(status), time.monotonic() - began, _text_of(self._output), problem)
 
-    def _act_as_the_operator(self, block: Block, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None
+    def _act_as_the_operator(self, block: Block, shell: subprocess.Popen[bytes]) -> None:
+        assert shell.stdin is not None
         if block.text in UNTIL_CTRL_C:
-            self._wait_for(UNTIL_CTRL_C[block.text], process)
-            os.killpg(process.pid, signal.SIGINT)
-        if block.text == ADD_ACCOUNT:
-            address = self._wait_for(r"http://\S+/o/oauth2/\S+", process)
-            process.stdin.write(sign_in(address).encode() + b"\n")
-        process.stdin.close()
+            self._wait_for(self._output, UNTIL_CTRL_C[block.text])
+            os.killpg(shell.pid, signal.SIGINT)
+        if block.text in SIGN_IN:
+            address = self._wait_for(self._output, r"http://\S+/o/oauth2/\S+(?=\n)")
+            shell.stdin.write(sign_in(address).encode() + b"\n")
+        shell.stdin.close()
 
-    def _wait_for(self, pattern: str, process: subprocess.Popen[bytes]) -> str:
+    def _wait_for(self, file: Path, pattern: str) -> str:
         give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while (found := re.search(pattern, self._printed())) is None:
-            assert process.poll() is None, self._printed()
-            assert time.monotonic() < give_up_at, self._printed()
-            time.sleep(0.05)
+        while (found := re.search(pattern, _text_of(file))) is None:
+            assert time.monotonic() < give_up_at, _text_of(self._output)
+            time.sleep(POLL_SECONDS)
         return found.group()
-
-    def _printed(self) -> str:
-        return self._output.read_text(errors="replace")
 
     def _here(self, text: str) -> str:
         return text.replace(PORT_OF_THE_PAGE, str(self._port))
@@ -171,10 +171,15 @@ class Walk:
         (data_dir / "accounts.json").write_bytes(orjson.dumps(found))
 
 
+def _text_of(file: Path) -> str:
+    return file.read_text(errors="replace") if file.exists() else ""
+
+
 def sign_in(address: str) -> str:
-    """Agree on Google's page as ada. Returns the address at which the browser ends."""
+    """Agree on Google's page, as the account that it offers, or as ada. Returns the address at which the
+    browser ends."""
     asked = dict(parse_qsl(urlsplit(address).query))
-    query = urlencode({**asked, "login_hint": "ada@example.com", "auto_approve": "1"})
+    query = urlencode({"login_hint": "ada@example.com", **asked, "auto_approve": "1"})
     answer = httpx.get(urlsplit(address)._replace(query=query).geturl())
     return str(answer.headers["location"])
 
