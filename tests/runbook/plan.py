@@ -26,6 +26,7 @@ NO_BROWSER = "needs a browser"
 NOT_RUN: dict[str, str] = {
     "python3 -m venv .uv && .uv/bin/pip install -q uv && .uv/bin/uv sync": DOWNLOADS,
     "wsl --install": "needs Windows",
+    f"{MANAGE} installservice": "needs systemd and a user who is not root; its own tests run it",
     """\
 export ANTHROPIC_BASE_URL=http://127.0.0.1:8672
 export ANTHROPIC_AUTH_TOKEN=anything
@@ -47,6 +48,7 @@ docker compose up -d""": NO_ENGINE,
     """\
 docker tag antigravity-proxy antigravity-proxy:before
 git pull && docker compose build && docker compose up -d""": NO_ENGINE,
+    "docker tag antigravity-proxy:before antigravity-proxy\ndocker compose up -d --no-build": NO_ENGINE,
     "xdg-open http://127.0.0.1:8672 || open http://127.0.0.1:8672": NO_BROWSER,
     f"{MANAGE} addaccount": f"{NO_BROWSER}; the same without one is run",
     """\
