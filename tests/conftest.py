@@ -72,6 +72,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out folders that have no fast test: importing them takes longer than the tests of a small one."""
+    folders = {TESTS / name for name in ("clients", *SLOW_FOLDERS)}
+    return True if config.getoption("stage") == ["fast"] and collection_path in folders else None
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Runs after Hypothesis has marked its tests."""
