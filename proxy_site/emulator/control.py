@@ -23,7 +23,7 @@ Json = dict[str, Any]
 # The function of each path: from the state and the decoded body to the answer.
 Action = Callable[[EmulatorState, Json], Json]
 
-_MATCH = ("account", "model", "method", "purpose", "times")
+_MATCH = ("account", "model", "method", "purpose", "provider", "times")
 
 
 def add_routes(router: web.UrlDispatcher, state: EmulatorState) -> None:

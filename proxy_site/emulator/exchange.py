@@ -4,101 +4,77 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import orjson
 from aiohttp import web
 
-from proxy_site.emulator import google_errors
-from proxy_site.emulator.accounts import CLOUD_PLATFORM
 from proxy_site.emulator.delivery.behaviour import GOOD, Behaviour, combine
 from proxy_site.emulator.delivery.framing import frames_of
-from proxy_site.emulator.google_errors import GoogleError, Json
 from proxy_site.emulator.log import decoded
-from proxy_site.emulator.models import HeaderMode, header_mode_for
-from proxy_site.emulator.pretend_model.safety_check import is_safety_check
-from proxy_site.emulator.state import GENERATE_METHODS, EmulatorState, Script
+from proxy_site.emulator.refusal import Json, Refusal
+from proxy_site.emulator.state import EmulatorState, Script
 
 if TYPE_CHECKING:
-    from proxy_site.emulator.accounts import Account
-    from proxy_site.emulator.log import Entry, Purpose
-    from proxy_site.emulator.rules import wire
+    from proxy_site.emulator.log import Entry
 
-Handler = Callable[["Exchange"], Awaitable[web.StreamResponse]]
-JsonHandler = Callable[["Exchange"], Json]
+JSON = "application/json; charset=UTF-8"
 
 
 @dataclass
 class Exchange:
-    """One request and its response, for a handler. ``script`` is the behaviour that a test has set for it."""
+    """One request and its response, for a handler. Each provider has a subclass, which says who asks.
+
+    ``script`` is the behaviour that a test has set for the request.
+    """
+
+    provider: ClassVar[str]
 
     state: EmulatorState
     web_request: web.Request
     method: str
     body: bytes
-    payload: Any
     entry: Entry
-    account_or_none: Account | None
-    script: Script
+    script: Script = field(default_factory=Script)
+    response_headers: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def mode(self) -> HeaderMode:
-        return header_mode_for(self.web_request.headers.get("User-Agent", ""))
+    @cached_property
+    def payload(self) -> Any:
+        """The decoded body; None when it is no JSON."""
+        return decoded(self.body)
 
     @property
     def behaviour(self) -> Behaviour:
         return self.script.behaviour
 
-    @property
-    def account(self) -> Account:
-        """The account of the access token. Raises 401 without one, 403 for an account disabled by Google or
-        signed in without the scope."""
-        if self.account_or_none is None:
-            raise google_errors.unauthenticated()
-        if self.account_or_none.disabled_by_provider:
-            raise google_errors.account_disabled()
-        if CLOUD_PLATFORM not in self.account_or_none.scopes.split():
-            raise google_errors.insufficient_scopes()
-        return self.account_or_none
+    def identify(self) -> None:
+        """Note in the log who asks for which model, before the script is chosen by it."""
 
-    @property
-    def usable_account(self) -> Account:
-        """The account, if Google allows it to use models. loadCodeAssist answers other accounts as well."""
-        account = self.account
-        if account.verification_url is not None:
-            raise google_errors.verification_required(account.verification_url)
-        if not account.licensed:
-            raise google_errors.no_licence()
-        return account
-
-    def json(self) -> Json:
-        """The decoded body; an empty one is an empty message."""
-        if not self.body:
-            return {}
-        if not isinstance(self.payload, dict):
-            raise google_errors.invalid_argument("Invalid JSON payload received. A message is expected.")
-        return self.payload
-
-    def message(self, read: wire.Message) -> Json:
-        """The body, read as one of the messages of ``wire.py``."""
-        return read(self.json(), "")
+    def usage_in(self, event: bytes) -> Json | None:
+        """The usage that an event tells of; None without any, and for an event that was cut."""
+        return None
 
     def note(self, **changes: Any) -> None:
         self.state.log.update(self.entry, **changes)
 
 
-def endpoint(state: EmulatorState, method: str, handler: Handler) -> Callable[[web.Request], Awaitable[Any]]:
-    """Wrap a handler: log the request, let scripted faults happen, turn Google errors into responses."""
+E = TypeVar("E", bound=Exchange)
+Handler = Callable[[E], Awaitable[web.StreamResponse]]
+JsonHandler = Callable[[E], Json]
+Endpoint = Callable[[web.Request], Awaitable[Any]]
+
+
+def endpoint(kind: type[E], state: EmulatorState, method: str, handler: Handler[E]) -> Endpoint:
+    """Wrap a handler: log the request, let scripted faults happen, turn refusals into responses."""
 
     async def handle(web_request: web.Request) -> web.StreamResponse:
-        body = await web_request.read()
-        exchange = _open(state, method, web_request, body)
+        exchange = await _open(kind, state, method, web_request)
         try:
             return await _answer(exchange, handler)
         except (asyncio.CancelledError, ConnectionError):
@@ -110,39 +86,24 @@ def endpoint(state: EmulatorState, method: str, handler: Handler) -> Callable[[w
     return handle
 
 
-def json_endpoint(
-    state: EmulatorState, method: str, handler: JsonHandler
-) -> Callable[[web.Request], Awaitable[Any]]:
-    async def answer(exchange: Exchange) -> web.StreamResponse:
-        return await send(exchange, [orjson.dumps(handler(exchange))], "application/json; charset=UTF-8")
+def json_endpoint(kind: type[E], state: EmulatorState, method: str, handler: JsonHandler[E]) -> Endpoint:
+    async def answer(exchange: E) -> web.StreamResponse:
+        return await send(exchange, [orjson.dumps(handler(exchange))], JSON)
 
-    return endpoint(state, method, answer)
+    return endpoint(kind, state, method, answer)
 
 
-def _open(state: EmulatorState, method: str, web_request: web.Request, body: bytes) -> Exchange:
+async def _open(kind: type[E], state: EmulatorState, method: str, web_request: web.Request) -> E:
+    body = await web_request.read()
     entry = state.log.open(method, dict(web_request.headers), body)
-    entry.path = web_request.path
-    scheme, _, token = web_request.headers.get("Authorization", "").partition(" ")
-    account = state.account_for_token(token) if scheme.lower() == "bearer" else None
-    entry.account = account.email if account else None
-    payload = decoded(body)
-    if method in GENERATE_METHODS:
-        entry.model, entry.purpose = _model_of(payload), _purpose_of(payload)
-    script = state.take_script(method, entry.account, entry.model, entry.purpose) or Script()
-    return Exchange(state, web_request, method, body, payload, entry, account, script)
+    entry.path, entry.provider = web_request.path, kind.provider
+    exchange = kind(state, web_request, method, body, entry)
+    exchange.identify()
+    exchange.script = state.take_script(entry) or Script()
+    return exchange
 
 
-def _model_of(payload: Any) -> str | None:
-    model = payload.get("model") if isinstance(payload, dict) else None
-    return model if isinstance(model, str) else None
-
-
-def _purpose_of(payload: Any) -> Purpose:
-    request = payload.get("request") if isinstance(payload, dict) else None
-    return "safeguards" if is_safety_check(request) else "answer"
-
-
-async def _answer(exchange: Exchange, handler: Handler) -> web.StreamResponse:
+async def _answer(exchange: E, handler: Handler[E]) -> web.StreamResponse:
     behaviour = exchange.behaviour
     if behaviour.stall_before_headers:
         await asyncio.sleep(behaviour.stall_before_headers)
@@ -150,22 +111,19 @@ async def _answer(exchange: Exchange, handler: Handler) -> web.StreamResponse:
         await _hang_up(exchange)
     if behaviour.body is not None:
         exchange.note(outcome="faulted", status=behaviour.status)
-        return _ready_made(behaviour)
+        return _ready_made(exchange, behaviour)
     try:
         return await handler(exchange)
-    except GoogleError as error:
+    except Refusal as error:
         exchange.state.give_back(exchange.script)
         exchange.note(outcome="refused", status=error.status, message=error.message)
-        return web.Response(
-            status=error.status,
-            body=orjson.dumps(error.body),
-            content_type="application/json",
-            charset="UTF-8",
-        )
+        headers = {"Content-Type": JSON, **exchange.response_headers, **error.headers}
+        return web.Response(status=error.status, body=orjson.dumps(error.body), headers=headers)
 
 
-def _ready_made(behaviour: Behaviour) -> web.Response:
-    headers = {"Content-Type": behaviour.content_type or "application/json", **behaviour.headers}
+def _ready_made(exchange: Exchange, behaviour: Behaviour) -> web.Response:
+    content_type = behaviour.content_type or "application/json"
+    headers = {**exchange.response_headers, "Content-Type": content_type, **behaviour.headers}
     return web.Response(status=behaviour.status or 200, body=behaviour.body, headers=headers)
 
 
@@ -193,12 +151,12 @@ async def send(exchange: Exchange, events: list[bytes], content_type: str) -> we
     if exchange.behaviour is not GOOD:
         behaviour = combine(behaviour, exchange.behaviour)
     content_type = behaviour.content_type or content_type
+    headers = {**exchange.response_headers, "Content-Type": content_type}
     if behaviour is GOOD and len(events) == 1:
         _note_usage(exchange, events[0])
         exchange.note(outcome="answered", status=200, chunks_sent=1)
-        return web.Response(body=events[0], headers={"Content-Type": content_type})
-    trace = {"X-Cloudaicompanion-Trace-Id": secrets.token_hex(8)}
-    response = web.StreamResponse(headers={"Content-Type": content_type, **trace})
+        return web.Response(body=events[0], headers=headers)
+    response = web.StreamResponse(headers=headers)
     exchange.note(status=200)
     exchange.state.log.count_stream(1)
     try:
@@ -238,7 +196,6 @@ async def _write(
 
 
 def _note_usage(exchange: Exchange, event: bytes) -> None:
-    """Note the usage that was sent. An event that was cut is no JSON, so it does not count."""
-    chunk = decoded(event.removeprefix(b"data: ")) if b'"usageMetadata"' in event else None
-    if isinstance(chunk, dict):
-        exchange.entry.usage_sent = chunk.get("response", chunk).get("usageMetadata", {})
+    usage = exchange.usage_in(event)
+    if usage is not None:
+        exchange.entry.usage_sent = usage

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from proxy_site.emulator.clock import as_go_duration, as_timestamp
+from proxy_site.emulator.refusal import Refusal
 
 Json = dict[str, Any]
 
@@ -23,13 +24,8 @@ CLOUD_CODE = "cloudcode-pa.googleapis.com"
 COMPANION = "cloudaicompanion.googleapis.com"
 
 
-class GoogleError(Exception):
+class GoogleError(Refusal):
     """An HTTP status with Google's error body."""
-
-    def __init__(self, status: int, google_error_body: Json) -> None:
-        super().__init__(f"{status} {google_error_body['error']['message']}")
-        self.status = status
-        self.body = google_error_body
 
     @property
     def message(self) -> str:

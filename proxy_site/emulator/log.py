@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import deque
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Purpose = Literal["answer", "safeguards"]
 
-_SECRET_HEADERS = frozenset({"authorization", "cookie"})
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "x-api-key", "x-goog-api-key"})
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Entry:
     body: bytes
     received_at: float
     path: str = ""
+    provider: str = "cloud_code"
+    """Whose emulator was asked."""
     account: str | None = None
     model: str | None = None
     purpose: Purpose | None = None
@@ -53,8 +56,14 @@ class Entry:
         """The JSON body, decoded anew each time; None where it is not JSON, as at the token endpoint."""
         return decoded(self.body)
 
+    @property
+    def body_sha256(self) -> str:
+        """To compare with the body that a client sent: a relay that may not change it leaves it equal."""
+        return hashlib.sha256(self.body).hexdigest()
+
     def as_json(self, *, with_envelope: bool = True) -> Json:
         shown = {key: value for key, value in vars(self).items() if key != "body"}
+        shown["body_sha256"] = self.body_sha256
         return {**shown, "envelope": self.envelope} if with_envelope else shown
 
 
@@ -86,9 +95,14 @@ class Log:
         return self._received
 
     def entries(
-        self, method: str | None = None, *, account: str | None = None, model: str | None = None
+        self,
+        method: str | None = None,
+        *,
+        account: str | None = None,
+        model: str | None = None,
+        provider: str | None = None,
     ) -> list[Entry]:
-        wanted = {"method": method, "account": account, "model": model}
+        wanted = {"method": method, "account": account, "model": model, "provider": provider}
         filters = {name: value for name, value in wanted.items() if value is not None}
         return [e for e in self if all(getattr(e, name) == value for name, value in filters.items())]
 

@@ -19,6 +19,7 @@ from proxy_site.emulator import control
 from proxy_site.emulator.exchange import endpoint, json_endpoint
 from proxy_site.emulator.methods import code_assist, generate, oauth, pretend_web, verification
 from proxy_site.emulator.methods.consent_refusals import ERROR_PATH
+from proxy_site.emulator.methods.google_exchange import GoogleExchange
 from proxy_site.emulator.state import EmulatorState
 
 if TYPE_CHECKING:
@@ -40,19 +41,19 @@ def build_application(state: EmulatorState, *, with_control: bool = False) -> we
 
 def _add_sign_in(router: web.UrlDispatcher, state: EmulatorState) -> None:
     sign_in = oauth.OAuth(state)
-    router.add_get("/o/oauth2/v2/auth", endpoint(state, "auth", sign_in.authorize))
-    router.add_get(oauth.APPROVE_PATH, endpoint(state, "approve", sign_in.approve))
-    router.add_get(ERROR_PATH, endpoint(state, "authError", sign_in.show_error))
-    router.add_get(verification.VERIFY_PATH, endpoint(state, "verify", verification.show))
-    router.add_post(verification.VERIFY_PATH, endpoint(state, "verify", verification.verify))
-    router.add_post("/token", endpoint(state, "token", sign_in.token))
-    router.add_get("/oauth2/v1/userinfo", json_endpoint(state, "userinfo", oauth.userinfo))
+    router.add_get("/o/oauth2/v2/auth", endpoint(GoogleExchange, state, "auth", sign_in.authorize))
+    router.add_get(oauth.APPROVE_PATH, endpoint(GoogleExchange, state, "approve", sign_in.approve))
+    router.add_get(ERROR_PATH, endpoint(GoogleExchange, state, "authError", sign_in.show_error))
+    router.add_get(verification.VERIFY_PATH, endpoint(GoogleExchange, state, "verify", verification.show))
+    router.add_post(verification.VERIFY_PATH, endpoint(GoogleExchange, state, "verify", verification.verify))
+    router.add_post("/token", endpoint(GoogleExchange, state, "token", sign_in.token))
+    router.add_get("/oauth2/v1/userinfo", json_endpoint(GoogleExchange, state, "userinfo", oauth.userinfo))
 
 
 def _add_code_assist(router: web.UrlDispatcher, state: EmulatorState) -> None:
-    streamed = endpoint(state, "streamGenerateContent", generate.stream_generate_content)
+    streamed = endpoint(GoogleExchange, state, "streamGenerateContent", generate.stream_generate_content)
     router.add_post("/v1internal:streamGenerateContent", streamed)
-    whole = endpoint(state, "generateContent", generate.generate_content)
+    whole = endpoint(GoogleExchange, state, "generateContent", generate.generate_content)
     router.add_post("/v1internal:generateContent", whole)
     for method, handler in {
         "loadCodeAssist": code_assist.load_code_assist,
@@ -62,10 +63,10 @@ def _add_code_assist(router: web.UrlDispatcher, state: EmulatorState) -> None:
         "retrieveUserQuota": code_assist.retrieve_user_quota,
         "retrieveUserQuotaSummary": code_assist.retrieve_user_quota_summary,
     }.items():
-        router.add_post(f"/v1internal:{method}", json_endpoint(state, method, handler))
-    operations = json_endpoint(state, "operations", code_assist.get_operation)
+        router.add_post(f"/v1internal:{method}", json_endpoint(GoogleExchange, state, method, handler))
+    operations = json_endpoint(GoogleExchange, state, "operations", code_assist.get_operation)
     router.add_get("/v1internal/operations/{name}", operations)
-    redirect = endpoint(state, "groundingRedirect", pretend_web.redirect)
+    redirect = endpoint(GoogleExchange, state, "groundingRedirect", pretend_web.redirect)
     router.add_route("*", pretend_web.REDIRECT_PATH + "{id}", redirect)
 
 

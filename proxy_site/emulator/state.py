@@ -28,7 +28,7 @@ from proxy_site.emulator.pretend_model.tokenizer import TOKENIZERS, Tokenizers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from proxy_site.emulator.log import Purpose
+    from proxy_site.emulator.log import Entry, Purpose
     from proxy_site.emulator.models import HeaderMode, Model
 
 Json = dict[str, Any]
@@ -56,18 +56,18 @@ class Script:
     model: str | None = None
     method: str | None = None
     purpose: Purpose | None = None
+    provider: str | None = None
     times: int | None = 1
     was_added: bool = False
 
-    def matches(
-        self, method: str, account: str | None, model: str | None, purpose: Purpose | None = None
-    ) -> bool:
+    def matches(self, entry: Entry) -> bool:
         wanted = "safeguards" if self.behaviour.wrong_decisions is not None else self.purpose
         return (
-            self.method in {None, method}
-            and (self.account is None or self.account == account)
-            and (self.model is None or self.model == model)
-            and wanted in {None, purpose}
+            self.method in {None, entry.method}
+            and self.provider in {None, entry.provider}
+            and self.account in {None, entry.account}
+            and self.model in {None, entry.model}
+            and wanted in {None, entry.purpose}
         )
 
 
@@ -233,12 +233,21 @@ class EmulatorState:
         account: str | None = None,
         model: str | None = None,
         purpose: Purpose | None = None,
+        provider: str | None = None,
         times: int | None = 1,
     ) -> None:
         """Answer the next matching model call with these parts; a string is a text part."""
         said = [replies.text(part) if isinstance(part, str) else part for part in parts]
         self.add_script(
-            Script(behaviour, parts=said, account=account, model=model, purpose=purpose, times=times)
+            Script(
+                behaviour,
+                parts=said,
+                account=account,
+                model=model,
+                purpose=purpose,
+                provider=provider,
+                times=times,
+            )
         )
 
     def reply_chunks(
@@ -249,11 +258,20 @@ class EmulatorState:
         account: str | None = None,
         model: str | None = None,
         purpose: Purpose | None = None,
+        provider: str | None = None,
         times: int | None = 1,
     ) -> None:
         """Answer with exactly these chunks, whole envelopes as Google sends them."""
         self.add_script(
-            Script(behaviour, chunks=chunks, account=account, model=model, purpose=purpose, times=times)
+            Script(
+                behaviour,
+                chunks=chunks,
+                account=account,
+                model=model,
+                purpose=purpose,
+                provider=provider,
+                times=times,
+            )
         )
 
     def fault(
@@ -264,6 +282,7 @@ class EmulatorState:
         model: str | None = None,
         method: str | None = None,
         purpose: Purpose | None = None,
+        provider: str | None = None,
         times: int | None = 1,
         **parameters: Any,
     ) -> None:
@@ -275,7 +294,15 @@ class EmulatorState:
         first = fault_named(fault, **parameters) if isinstance(fault, str) else fault
         behaviour = combine(first, *more)
         self.add_script(
-            Script(behaviour, account=account, model=model, method=method, purpose=purpose, times=times)
+            Script(
+                behaviour,
+                account=account,
+                model=model,
+                method=method,
+                purpose=purpose,
+                provider=provider,
+                times=times,
+            )
         )
 
     def add_script(self, script: Script) -> None:
@@ -291,16 +318,14 @@ class EmulatorState:
     def pending_scripts(self) -> int:
         return len(self._scripts)
 
-    def take_script(
-        self, method: str, account: str | None, model: str | None, purpose: Purpose | None = None
-    ) -> Script | None:
-        """Return the oldest script that matches, and count its use."""
+    def take_script(self, entry: Entry) -> Script | None:
+        """Return the oldest script that matches a request, and count its use."""
         if not self._scripts:
             return None
         with self.lock:
             for script in self._scripts:
-                meant = script.method is not None or method in GENERATE_METHODS
-                if meant and script.matches(method, account, model, purpose):
+                meant = script.method is not None or entry.method in GENERATE_METHODS
+                if meant and script.matches(entry):
                     self._use_up(script)
                     return script
         return None

@@ -2,5 +2,5 @@
 
 Each reads and changes the emulator's state.
 
-Imports accounts, clock, delivery, exchange, google_errors, models, pretend_model and rules.
+Imports accounts, clock, delivery, exchange, google_errors, log, models, pretend_model, rules and state.
 """

@@ -18,7 +18,7 @@ from proxy_site.emulator.models import (
 from proxy_site.emulator.rules import wire
 
 if TYPE_CHECKING:
-    from proxy_site.emulator.exchange import Exchange
+    from proxy_site.emulator.methods.google_exchange import GoogleExchange
 
 Json = dict[str, Any]
 
@@ -28,7 +28,7 @@ ONBOARD_USER_RESPONSE = "type.googleapis.com/google.internal.cloud.code.v1intern
 # loadCodeAssist and onboardUser
 
 
-def load_code_assist(exchange: Exchange) -> Json:
+def load_code_assist(exchange: GoogleExchange) -> Json:
     """Return the account's project and tier. An account without a project must be onboarded first."""
     account = exchange.account
     exchange.message(wire.LOAD_CODE_ASSIST)
@@ -67,7 +67,7 @@ def _ineligible(url: str) -> Json:
     }
 
 
-def onboard_user(exchange: Exchange) -> Json:
+def onboard_user(exchange: GoogleExchange) -> Json:
     """Start or finish onboarding. A long-running operation: the first answer is not done yet, the second one
     is."""
     account = exchange.account
@@ -80,12 +80,12 @@ def onboard_user(exchange: Exchange) -> Json:
     return _operation(account, asked_before=_has_asked_before(exchange))
 
 
-def _has_asked_before(exchange: Exchange) -> bool:
+def _has_asked_before(exchange: GoogleExchange) -> bool:
     earlier = exchange.state.log.entries("onboardUser", account=exchange.account.email)
     return any(entry.number < exchange.entry.number for entry in earlier)
 
 
-def get_operation(exchange: Exchange) -> Json:
+def get_operation(exchange: GoogleExchange) -> Json:
     name = exchange.web_request.match_info["name"]
     account = exchange.account
     if name != f"onboard-{account.short_name}":
@@ -107,7 +107,7 @@ def _operation(account: Account, *, asked_before: bool) -> Json:
 # fetchAvailableModels and quota
 
 
-def fetch_available_models(exchange: Exchange) -> Json:
+def fetch_available_models(exchange: GoogleExchange) -> Json:
     _check_project_if_given(exchange.usable_account, exchange.message(wire.FETCH_AVAILABLE_MODELS))
     listed = {model.id: _listing(exchange, model) for model in _models_for(exchange)}
     internal = {id_: {"quotaInfo": {"remainingFraction": 1}} for id_ in INTERNAL_IDS}
@@ -115,7 +115,7 @@ def fetch_available_models(exchange: Exchange) -> Json:
     return {"models": {**listed, **internal}, **({"webSearchModelIds": searching} if searching else {})}
 
 
-def _models_for(exchange: Exchange) -> list[Model]:
+def _models_for(exchange: GoogleExchange) -> list[Model]:
     listed = [model for model in MODELS.values() if model.is_listed_in(exchange.mode)]
     return [model for model in listed if model.id not in exchange.account.withheld_models]
 
@@ -126,7 +126,7 @@ def _check_project_if_given(account: Account, payload: Json) -> None:
         raise google_errors.wrong_project(str(project))
 
 
-def _listing(exchange: Exchange, model: Model) -> Json:
+def _listing(exchange: GoogleExchange, model: Model) -> Json:
     return {
         "displayName": model.display_name,
         "maxTokens": model.max_tokens,
@@ -135,7 +135,7 @@ def _listing(exchange: Exchange, model: Model) -> Json:
     }
 
 
-def _quota_info(exchange: Exchange, pool: str) -> Json:
+def _quota_info(exchange: GoogleExchange, pool: str) -> Json:
     """Build quotaInfo. proto3 JSON omits zeros: an empty pool has a resetTime and no remainingFraction."""
     now = exchange.state.clock.now()
     quota = exchange.account.quotas[pool]
@@ -144,7 +144,7 @@ def _quota_info(exchange: Exchange, pool: str) -> Json:
     return {**info, "resetTime": as_timestamp(quota.resets_at(now))}
 
 
-def retrieve_user_quota(exchange: Exchange) -> Json:
+def retrieve_user_quota(exchange: GoogleExchange) -> Json:
     _check_project_if_given(exchange.usable_account, exchange.message(wire.RETRIEVE_USER_QUOTA))
     buckets = [_bucket(exchange, model) for model in _models_for(exchange)]
     if exchange.mode == "cli":
@@ -160,7 +160,7 @@ def _more_buckets(own: Json) -> list[Json]:
     return [{**own, "modelId": f"{model_id}_vertex"}, empty]
 
 
-def _bucket(exchange: Exchange, model: Model) -> Json:
+def _bucket(exchange: GoogleExchange, model: Model) -> Json:
     pool = model.pool(exchange.mode)
     quota = exchange.account.quotas[pool]
     bucket: Json = {"modelId": model.id, "tokenType": "REQUESTS", **_quota_info(exchange, pool)}
@@ -169,7 +169,7 @@ def _bucket(exchange: Exchange, model: Model) -> Json:
     return bucket
 
 
-def retrieve_user_quota_summary(exchange: Exchange) -> Json:
+def retrieve_user_quota_summary(exchange: GoogleExchange) -> Json:
     """Each family's limits over five hours and a week, for an account that is told."""
     account = exchange.usable_account
     _check_project_if_given(account, exchange.message(wire.RETRIEVE_USER_QUOTA))
@@ -183,7 +183,7 @@ def retrieve_user_quota_summary(exchange: Exchange) -> Json:
     return {"groups": [_group(exchange, *group) for group in groups]}
 
 
-def _group(exchange: Exchange, display_name: str, prefix: str, models: str, pool: str) -> Json:
+def _group(exchange: GoogleExchange, display_name: str, prefix: str, models: str, pool: str) -> Json:
     """Ids and names are those of router-for-me/CLIProxyAPI#3876."""
     window: Json = {"bucketId": f"{prefix}-5h", "displayName": "Five Hour Limit", "window": "5h"}
     week: Json = {"bucketId": f"{prefix}-weekly", "displayName": "Weekly Limit", "window": "weekly"}
@@ -194,7 +194,7 @@ def _group(exchange: Exchange, display_name: str, prefix: str, models: str, pool
     }
 
 
-def _weekly_info(exchange: Exchange, pool: str) -> Json:
+def _weekly_info(exchange: GoogleExchange, pool: str) -> Json:
     fraction, reset_at = exchange.account.quotas[pool].week(exchange.state.clock.now())
     info: Json = {"remainingFraction": fraction} if fraction else {}
     return {**info, "resetTime": as_timestamp(reset_at)}
@@ -203,7 +203,7 @@ def _weekly_info(exchange: Exchange, pool: str) -> Json:
 # countTokens
 
 
-def count_tokens(exchange: Exchange) -> Json:
+def count_tokens(exchange: GoogleExchange) -> Json:
     """``{"request": {"model": "models/<id>", "contents": [...]}}`` -> ``{"totalTokens": N}``."""
     _ = exchange.usable_account
     request = exchange.json().get("request")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import orjson
 
 from proxy_site.emulator import google_errors
 from proxy_site.emulator.delivery.framing import as_events, reshaped, truncated
-from proxy_site.emulator.exchange import Exchange, send
+from proxy_site.emulator.exchange import JSON, send
 from proxy_site.emulator.methods import pretend_web
 from proxy_site.emulator.models import MODELS, Model
 from proxy_site.emulator.pretend_model import brain, judge
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from proxy_site.emulator.accounts import Account
     from proxy_site.emulator.google_errors import Json
+    from proxy_site.emulator.methods.google_exchange import GoogleExchange
     from proxy_site.emulator.state import EmulatorState
 
 
@@ -42,24 +44,25 @@ class Call:
     request: Json
 
 
-async def stream_generate_content(exchange: Exchange) -> web.StreamResponse:
+async def stream_generate_content(exchange: GoogleExchange) -> web.StreamResponse:
     call = accept(exchange)
+    exchange.response_headers["X-Cloudaicompanion-Trace-Id"] = secrets.token_hex(8)
     behaviour = exchange.behaviour
     chunks = reshaped(_chunks(exchange, call), behaviour)
     return await send(exchange, truncated(as_events(chunks, behaviour), behaviour), "text/event-stream")
 
 
-async def generate_content(exchange: Exchange) -> web.StreamResponse:
+async def generate_content(exchange: GoogleExchange) -> web.StreamResponse:
     call = accept(exchange)
     answer = merged(_chunks(exchange, call))
     body = truncated([orjson.dumps(answer)], exchange.behaviour)
-    return await send(exchange, body, "application/json; charset=UTF-8")
+    return await send(exchange, body, JSON)
 
 
 # Checks
 
 
-def accept(exchange: Exchange) -> Call:
+def accept(exchange: GoogleExchange) -> Call:
     """Check in Google's order: the account, its permissions, the request, the remaining quota."""
     account = exchange.usable_account
     _check_client_version(exchange)
@@ -80,7 +83,7 @@ def _check_project(account: Account, project: str) -> None:
         raise google_errors.wrong_project(project)
 
 
-def _check_client_version(exchange: Exchange) -> None:
+def _check_client_version(exchange: GoogleExchange) -> None:
     """Check the client's version. Newer models require a newer client; only antigravity user agents have a
     known version."""
     minimum = exchange.state.minimum_client_version
@@ -96,7 +99,7 @@ def version_of(text: str) -> tuple[int, ...]:
 # The answer
 
 
-def _chunks(exchange: Exchange, call: Call) -> list[Json]:
+def _chunks(exchange: GoogleExchange, call: Call) -> list[Json]:
     if exchange.script.chunks is not None:
         return exchange.script.chunks
     generation_config = dict(call.request.get("generationConfig") or {})

@@ -32,7 +32,7 @@ from proxy_site.emulator.methods.html_pages import page
 
 if TYPE_CHECKING:
     from proxy_site.emulator.accounts import Account
-    from proxy_site.emulator.exchange import Exchange
+    from proxy_site.emulator.methods.google_exchange import GoogleExchange
     from proxy_site.emulator.state import EmulatorState
 
 Json = dict[str, Any]
@@ -71,7 +71,7 @@ class OAuth:
 
     # The consent page
 
-    async def authorize(self, exchange: Exchange) -> web.StreamResponse:
+    async def authorize(self, exchange: GoogleExchange) -> web.StreamResponse:
         query = dict(exchange.web_request.query)
         try:
             check_consent_request(self._state, query)
@@ -83,7 +83,7 @@ class OAuth:
         exchange.note(outcome="answered", status=200)
         return page("Sign in", _consent_page(query, self._state.accounts))
 
-    async def approve(self, exchange: Exchange) -> web.StreamResponse:
+    async def approve(self, exchange: GoogleExchange) -> web.StreamResponse:
         query = dict(exchange.web_request.query)
         email = query.pop("account", "")
         exchange.note(outcome="answered", status=302)
@@ -95,7 +95,7 @@ class OAuth:
         except ConsentRefused as refused:
             return _refuse(exchange, refused)
 
-    async def show_error(self, exchange: Exchange) -> web.StreamResponse:
+    async def show_error(self, exchange: GoogleExchange) -> web.StreamResponse:
         """Show the page to which the browser is sent when a request for consent is refused."""
         refused = ConsentRefused.read(exchange.web_request.query.get("authError", ""))
         exchange.note(outcome="answered", status=refused.status)
@@ -106,7 +106,7 @@ class OAuth:
         )
         return page(name, content, refused.status)
 
-    def _redirect(self, exchange: Exchange, query: Form, email: str) -> web.Response:
+    def _redirect(self, exchange: GoogleExchange, query: Form, email: str) -> web.Response:
         """Redirect to the client with a code. Raises ConsentRefused for an account that may not use the
         client."""
         if email not in {account.email for account in self._state.accounts}:
@@ -136,7 +136,7 @@ class OAuth:
 
     # The token endpoint
 
-    async def token(self, exchange: Exchange) -> web.StreamResponse:
+    async def token(self, exchange: GoogleExchange) -> web.StreamResponse:
         form = dict(parse_qsl(exchange.body.decode(errors="replace"), keep_blank_values=True))
         try:
             answer = self._grant(form)
@@ -203,7 +203,7 @@ class OAuth:
         }
 
 
-def userinfo(exchange: Exchange) -> Json:
+def userinfo(exchange: GoogleExchange) -> Json:
     account = exchange.account_or_none
     if account is None:
         raise google_errors.unauthenticated()
@@ -249,7 +249,7 @@ def _json(body: Json, status: int = 200) -> web.Response:
 # Pages
 
 
-def _refuse(exchange: Exchange, refused: ConsentRefused) -> web.Response:
+def _refuse(exchange: GoogleExchange, refused: ConsentRefused) -> web.Response:
     exchange.note(outcome="refused", status=302, message=refused.explanation)
     request = exchange.web_request
     location = refused.page(str(request.url.origin()), request.query.get("client_id", ""))

@@ -18,7 +18,7 @@ from aiohttp import web
 from proxy_site.emulator import google_errors
 
 if TYPE_CHECKING:
-    from proxy_site.emulator.exchange import Exchange
+    from proxy_site.emulator.methods.google_exchange import GoogleExchange
 
 Json = dict[str, Any]
 
@@ -98,7 +98,7 @@ def redirect_for(page: Page) -> str:
     return REDIRECT_PATH + _ID_START + base64.urlsafe_b64encode(page.url.encode()).decode().rstrip("=")
 
 
-async def redirect(exchange: Exchange) -> web.StreamResponse:
+async def redirect(exchange: GoogleExchange) -> web.StreamResponse:
     """Answer HEAD only: clients should not fetch a page to learn its address."""
     if exchange.web_request.method != "HEAD":
         exchange.note(outcome="refused", status=405)

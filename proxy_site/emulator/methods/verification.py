@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from proxy_site.emulator.accounts import Account
-    from proxy_site.emulator.exchange import Exchange
+    from proxy_site.emulator.methods.google_exchange import GoogleExchange
 
 VERIFY_PATH = "/signin/continue"
 
@@ -26,7 +26,7 @@ def verification_url(origin: str, email: str) -> str:
     return f"{origin}{VERIFY_PATH}?{urlencode({'Email': email})}"
 
 
-async def show(exchange: Exchange) -> web.StreamResponse:
+async def show(exchange: GoogleExchange) -> web.StreamResponse:
     account = _account(exchange)
     exchange.note(outcome="answered", status=200)
     if account.verification_url is None:
@@ -34,14 +34,14 @@ async def show(exchange: Exchange) -> web.StreamResponse:
     return page("Verify it's you", _question(account))
 
 
-async def verify(exchange: Exchange) -> web.StreamResponse:
+async def verify(exchange: GoogleExchange) -> web.StreamResponse:
     account = _account(exchange)
     account.verification_url = None
     exchange.note(outcome="answered", status=200)
     return page("Verified", _nothing_to_do(account))
 
 
-def _account(exchange: Exchange) -> Account:
+def _account(exchange: GoogleExchange) -> Account:
     """The one that the address names. Raises Refusal."""
     try:
         return exchange.state.account(exchange.web_request.query.get("Email", ""))
