@@ -13,8 +13,8 @@ import orjson
 from aiohttp import web
 
 from proxy_site.emulator.accounts import sample_account
-from proxy_site.emulator.delivery.behaviour import FAULTS, GOOD, Behaviour, combine, fault_named, pace
-from proxy_site.emulator.state import EmulatorState, Script
+from proxy_site.emulator.delivery.behaviour import GOOD, Behaviour, combine, pace
+from proxy_site.emulator.state import ALL_FAULTS, EmulatorState, Script, any_fault_named
 
 if TYPE_CHECKING:
     from proxy_site.emulator.log import Entry
@@ -52,7 +52,7 @@ def _json(body: Json, status: int = 200) -> web.Response:
 
 def index(state: EmulatorState, given: Json) -> Json:
     paths = [f"{verb} /_control{path}" for verb, path in ACTIONS]
-    return {"paths": paths, "faults": list(FAULTS), "pending_scripts": state.pending_scripts}
+    return {"paths": paths, "faults": list(ALL_FAULTS), "pending_scripts": state.pending_scripts}
 
 
 # Scripts
@@ -88,7 +88,7 @@ def _behaviour(given: Json) -> Behaviour:
     if "fault" in given:
         reserved = {*_MATCH, "parts", "chunks", "faults"}
         faults.insert(0, {name: value for name, value in given.items() if name not in reserved})
-    named = [fault_named(**{"name": one["fault"], **_without_name(one)}) for one in faults]
+    named = [any_fault_named(**{"name": one["fault"], **_without_name(one)}) for one in faults]
     return combine(*named) if named else GOOD
 
 

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from proxy_site.emulator import control
 from proxy_site.emulator.exchange import endpoint, json_endpoint
+from proxy_site.emulator.gemini_api import methods as gemini
 from proxy_site.emulator.methods import code_assist, generate, oauth, pretend_web, verification
 from proxy_site.emulator.methods.consent_refusals import ERROR_PATH
 from proxy_site.emulator.methods.google_exchange import GoogleExchange
@@ -34,6 +35,7 @@ def build_application(state: EmulatorState, *, with_control: bool = False) -> we
     application = web.Application(client_max_size=LARGEST_BODY_BYTES)
     _add_sign_in(application.router, state)
     _add_code_assist(application.router, state)
+    gemini.add_routes(application.router, state)
     if with_control:
         control.add_routes(application.router, state)
     return application
@@ -92,6 +94,11 @@ class EmulatorServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def gemini_api_url(self) -> str:
+        """Stands for ``https://generativelanguage.googleapis.com``."""
+        return self.url + gemini.PREFIX
 
     def gateway_settings(self) -> dict[str, str]:
         """Environment variables that make a gateway use this emulator as Google."""

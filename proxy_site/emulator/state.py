@@ -18,7 +18,9 @@ import orjson
 from proxy_site.emulator import google_errors
 from proxy_site.emulator.accounts import CLOUD_PLATFORM, Account, Quota, sample_accounts
 from proxy_site.emulator.clock import Clock
-from proxy_site.emulator.delivery.behaviour import GOOD, Behaviour, combine, fault_named
+from proxy_site.emulator.delivery.behaviour import FAULTS, GOOD, Behaviour, combine
+from proxy_site.emulator.gemini_api.faults import GEMINI_FAULTS
+from proxy_site.emulator.keyed.keys import Keys, sample_keys
 from proxy_site.emulator.log import Log
 from proxy_site.emulator.methods.consent_refusals import PUBLIC_SCOPES
 from proxy_site.emulator.pretend_model import replies
@@ -73,6 +75,15 @@ class Script:
 
 GENERATE_METHODS = frozenset({"generateContent", "streamGenerateContent"})
 
+ALL_FAULTS: dict[str, Callable[..., Behaviour]] = {**FAULTS, **GEMINI_FAULTS}
+
+
+def any_fault_named(name: str, **parameters: Any) -> Behaviour:
+    """A fault of the delivery or of any provider."""
+    if name not in ALL_FAULTS:
+        raise ValueError(f"no fault is called {name!r}; there are {', '.join(ALL_FAULTS)}")
+    return ALL_FAULTS[name](**parameters)
+
 
 class EmulatorState:
     """The emulator's state. ``token_lifetime_seconds`` applies to tokens issued from now on; ``pace`` to
@@ -82,6 +93,7 @@ class EmulatorState:
         self,
         *,
         accounts: Iterable[Account] | None = None,
+        keys: Keys | None = None,
         clock: Clock | None = None,
         signatures: Signatures | None = None,
         tokenizers: Tokenizers | None = None,
@@ -90,6 +102,7 @@ class EmulatorState:
         log_size: int = 1_000,
     ) -> None:
         self.clock = clock or Clock()
+        self.keys = sample_keys() if keys is None else keys
         self.signatures = signatures or Signatures()
         self.tokenizers = tokenizers or TOKENIZERS
         self.client_id = client_id
@@ -291,7 +304,7 @@ class EmulatorState:
         Without a ``method`` it applies to model calls only; others are named: "token", "loadCodeAssist", ...
         ``purpose="safeguards"`` selects the judge's calls, "answer" all others.
         """
-        first = fault_named(fault, **parameters) if isinstance(fault, str) else fault
+        first = any_fault_named(fault, **parameters) if isinstance(fault, str) else fault
         behaviour = combine(first, *more)
         self.add_script(
             Script(

@@ -39,6 +39,7 @@ class Behaviour:
     empty: Literal["nothing", "no_parts", "thinking_only"] | None = None
     without_finish: bool = False
     finish_reason: str | None = None
+    block_reason: str | None = None
     usage: Literal["every", "last", "twice", "none"] = "every"
     error_after_chunks: int | None = None
     error_body: Json | None = None
@@ -242,6 +243,11 @@ def finish(reason: str) -> Behaviour:
     return Behaviour(finish_reason=reason)
 
 
+def prompt_blocked(reason: str = "SAFETY") -> Behaviour:
+    """Answer with nothing but Google's promptFeedback."""
+    return Behaviour(block_reason=reason)
+
+
 def finish_in_every_chunk() -> Behaviour:
     """Send a finishReason in every chunk, as some gateways do."""
     return Behaviour(finish_in_every_chunk=True)
@@ -384,6 +390,7 @@ FAULTS: dict[str, Callable[..., Behaviour]] = {
         empty_answer,
         without_finish,
         finish,
+        prompt_blocked,
         finish_in_every_chunk,
         ignore_stop_sequences,
         without_sources,

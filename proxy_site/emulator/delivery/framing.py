@@ -20,6 +20,8 @@ Json = dict[str, Any]
 def reshaped(chunks: list[Json], behaviour: Behaviour) -> list[Json]:
     """Apply the fault to the chunks: without finishReason, with the usage elsewhere, or with an error among
     them."""
+    if behaviour.block_reason is not None:
+        return _blocked(chunks, behaviour.block_reason)
     chunks = with_odd_parts(_emptied(chunks, behaviour.empty), behaviour)
     if behaviour.without_sources and chunks:
         chunks = [*chunks[:-1], _with_candidate(chunks[-1], groundingMetadata={})]
@@ -32,6 +34,12 @@ def reshaped(chunks: list[Json], behaviour: Behaviour) -> list[Json]:
     if behaviour.error_after_chunks is not None:
         chunks = [*chunks[: behaviour.error_after_chunks], behaviour.error_body or {}]
     return chunks
+
+
+def _blocked(chunks: list[Json], reason: str) -> list[Json]:
+    last = chunks[-1]["response"]
+    response = {name: value for name, value in last.items() if name != "candidates"}
+    return [{**chunks[-1], "response": {"promptFeedback": {"blockReason": reason}, **response}}]
 
 
 def _emptied(chunks: list[Json], empty: str | None) -> list[Json]:

@@ -51,8 +51,10 @@ class Signatures:
 
     @staticmethod
     def _split(signature: str) -> tuple[bytes, bytes]:
+        # Google's own SDK sends bytes back in the URL-safe alphabet.
+        signature = signature.replace("+", "-").replace("/", "_")
         try:
-            raw = base64.b64decode(signature, validate=True)
+            raw = base64.b64decode(signature, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return b"", b""
         if raw[:1] != _VERSION:
