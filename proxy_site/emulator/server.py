@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from proxy_site.emulator import control
+from proxy_site.emulator.anthropic_api import methods as anthropic
 from proxy_site.emulator.exchange import endpoint, json_endpoint
 from proxy_site.emulator.gemini_api import methods as gemini
 from proxy_site.emulator.methods import code_assist, generate, oauth, pretend_web, verification
@@ -36,6 +37,7 @@ def build_application(state: EmulatorState, *, with_control: bool = False) -> we
     _add_sign_in(application.router, state)
     _add_code_assist(application.router, state)
     gemini.add_routes(application.router, state)
+    anthropic.add_routes(application.router, state)
     if with_control:
         control.add_routes(application.router, state)
     return application
@@ -99,6 +101,11 @@ class EmulatorServer:
     def gemini_api_url(self) -> str:
         """Stands for ``https://generativelanguage.googleapis.com``."""
         return self.url + gemini.PREFIX
+
+    @property
+    def anthropic_api_url(self) -> str:
+        """Stands for ``https://api.anthropic.com``."""
+        return self.url + anthropic.PREFIX
 
     def gateway_settings(self) -> dict[str, str]:
         """Environment variables that make a gateway use this emulator as Google."""

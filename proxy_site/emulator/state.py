@@ -17,6 +17,7 @@ import orjson
 
 from proxy_site.emulator import google_errors
 from proxy_site.emulator.accounts import CLOUD_PLATFORM, Account, Quota, sample_accounts
+from proxy_site.emulator.anthropic_api.faults import ANTHROPIC_FAULTS
 from proxy_site.emulator.clock import Clock
 from proxy_site.emulator.delivery.behaviour import FAULTS, GOOD, Behaviour, combine
 from proxy_site.emulator.gemini_api.faults import GEMINI_FAULTS
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 SESSIONS_REMEMBERED = 1_000
+THOUGHTS_REMEMBERED = 10_000
 
 
 @dataclass
@@ -73,9 +75,9 @@ class Script:
         )
 
 
-GENERATE_METHODS = frozenset({"generateContent", "streamGenerateContent"})
+GENERATE_METHODS = frozenset({"generateContent", "streamGenerateContent", "messages"})
 
-ALL_FAULTS: dict[str, Callable[..., Behaviour]] = {**FAULTS, **GEMINI_FAULTS}
+ALL_FAULTS = {**FAULTS, **GEMINI_FAULTS, **ANTHROPIC_FAULTS}
 
 
 def any_fault_named(name: str, **parameters: Any) -> Behaviour:
@@ -125,6 +127,7 @@ class EmulatorState:
         self._accounts = {account.email: account for account in chosen}
         self._tokens: dict[str, AccessToken] = {}
         self._scripts: list[Script] = []
+        self._bound_thoughts: OrderedDict[str, set[str]] = OrderedDict()
         self._prefixes: OrderedDict[tuple[str, str], set[bytes]] = OrderedDict()
 
     @property
@@ -358,6 +361,21 @@ class EmulatorState:
             script.times -= 1
             if script.times <= 0:
                 self._scripts.remove(script)
+
+    # Thoughts
+
+    def bind_thought(self, signature: str, conversation: str) -> None:
+        """Remember after which conversation a thought was issued. The same thought may have several."""
+        with self.lock:
+            self._bound_thoughts.setdefault(signature, set()).add(conversation)
+            if len(self._bound_thoughts) > THOUGHTS_REMEMBERED:
+                self._bound_thoughts.popitem(last=False)
+
+    def may_follow(self, signature: str | None, conversation: str) -> bool:
+        """True unless the thought is known, and for other conversations only."""
+        with self.lock:
+            bound = self._bound_thoughts.get(signature or "")
+            return bound is None or conversation in bound
 
     # Quota and caching
 

@@ -40,6 +40,8 @@ class Behaviour:
     without_finish: bool = False
     finish_reason: str | None = None
     block_reason: str | None = None
+    stop_details: Json | None = None
+    pings: int = 1
     usage: Literal["every", "last", "twice", "none"] = "every"
     error_after_chunks: int | None = None
     error_body: Json | None = None
