@@ -17,6 +17,7 @@ from aiohttp import web
 
 from proxy_site.emulator import control
 from proxy_site.emulator.anthropic_api import methods as anthropic
+from proxy_site.emulator.compatible import methods as compatible
 from proxy_site.emulator.exchange import endpoint, json_endpoint
 from proxy_site.emulator.gemini_api import methods as gemini
 from proxy_site.emulator.methods import code_assist, generate, oauth, pretend_web, verification
@@ -26,6 +27,8 @@ from proxy_site.emulator.state import EmulatorState
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from proxy_site.emulator.compatible.modes import ModeName
 
 # Requests with images are large; the limit is the emulator's own, not Google's.
 LARGEST_BODY_BYTES = 64 * 1024 * 1024
@@ -38,6 +41,7 @@ def build_application(state: EmulatorState, *, with_control: bool = False) -> we
     _add_code_assist(application.router, state)
     gemini.add_routes(application.router, state)
     anthropic.add_routes(application.router, state)
+    compatible.add_routes(application.router, state)
     if with_control:
         control.add_routes(application.router, state)
     return application
@@ -106,6 +110,15 @@ class EmulatorServer:
     def anthropic_api_url(self) -> str:
         """Stands for ``https://api.anthropic.com``."""
         return self.url + anthropic.PREFIX
+
+    def compatible_url(self, mode: ModeName) -> str:
+        """The base address of a server that speaks Anthropic's format."""
+        return f"{self.url}{compatible.PREFIX}/{mode}"
+
+    @property
+    def trap_url(self) -> str:
+        """Another origin than ``url``, where a redirect may lead: no key may arrive there."""
+        return f"http://localhost:{self.port}{compatible.TRAP_PATH}"
 
     def gateway_settings(self) -> dict[str, str]:
         """Environment variables that make a gateway use this emulator as Google."""

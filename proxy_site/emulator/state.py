@@ -19,6 +19,8 @@ from proxy_site.emulator import google_errors
 from proxy_site.emulator.accounts import CLOUD_PLATFORM, Account, Quota, sample_accounts
 from proxy_site.emulator.anthropic_api.faults import ANTHROPIC_FAULTS
 from proxy_site.emulator.clock import Clock
+from proxy_site.emulator.compatible.faults import COMPATIBLE_FAULTS
+from proxy_site.emulator.compatible.modes import MODES
 from proxy_site.emulator.delivery.behaviour import FAULTS, GOOD, Behaviour, combine
 from proxy_site.emulator.gemini_api.faults import GEMINI_FAULTS
 from proxy_site.emulator.keyed.keys import Keys, sample_keys
@@ -77,7 +79,7 @@ class Script:
 
 GENERATE_METHODS = frozenset({"generateContent", "streamGenerateContent", "messages"})
 
-ALL_FAULTS = {**FAULTS, **GEMINI_FAULTS, **ANTHROPIC_FAULTS}
+ALL_FAULTS = {**FAULTS, **GEMINI_FAULTS, **ANTHROPIC_FAULTS, **COMPATIBLE_FAULTS}
 
 
 def any_fault_named(name: str, **parameters: Any) -> Behaviour:
@@ -105,6 +107,10 @@ class EmulatorState:
     ) -> None:
         self.clock = clock or Clock()
         self.keys = sample_keys() if keys is None else keys
+        self.modes = dict(MODES)
+        """What each compatible server does; a test may replace one."""
+        self.leaks: list[str] = []
+        """Headers with credentials that arrived where a redirect led."""
         self.signatures = signatures or Signatures()
         self.tokenizers = tokenizers or TOKENIZERS
         self.client_id = client_id

@@ -88,7 +88,8 @@ class Answer:
         if not behaviour.without_finish:
             events += self._end(behaviour)
         if behaviour.error_after_chunks is not None:
-            return [*events[: behaviour.error_after_chunks], behaviour.error_body or {}]
+            error = [behaviour.error_body] if behaviour.error_body else []
+            return [*events[: behaviour.error_after_chunks], *error]
         return [one for event in events for one in _with_pings(event, behaviour.pings)]
 
     def _end(self, behaviour: Behaviour) -> list[Json]:

@@ -21,6 +21,8 @@ class ClaudeModel:
     line: str
     is_retired: bool = False
     binds_thinking: bool = False
+    takes_system_messages: bool = False
+    """Amid the conversation; older models answer 400 (anthropics/claude-code#61412)."""
 
     def listed(self) -> Json:
         ended = "2026-01-05T00:00:00Z" if self.is_retired else None
@@ -65,6 +67,7 @@ _ALL = (
         "2026-08-05T00:00:00Z",
         "opus",
         binds_thinking=True,
+        takes_system_messages=True,
     ),
     ClaudeModel(_model("claude-opus-4-8", "Claude Opus 4.8", *_LARGE), "2026-05-28T00:00:00Z", "opus"),
     ClaudeModel(_model("claude-sonnet-4-6", "Claude Sonnet 4.6", *_SMALL), "2026-02-17T00:00:00Z", "sonnet"),

@@ -51,7 +51,7 @@ def check(
     check_fields(body, betas)
     if version == WITHOUT_SAMPLING:
         _check_version_2026(body)
-    _check_breakpoints(body)
+    check_breakpoints(body)
     _check_tools(body.get("tools") or [])
     request = as_google_reads(body)
     try:
@@ -78,6 +78,8 @@ def check_frame(body: Any) -> ClaudeModel:
     if model is None:
         raise errors.model_not_found(body["model"])
     check_messages(body["messages"])
+    if not model.takes_system_messages and any(one["role"] == "system" for one in body["messages"]):
+        raise errors.invalid_request("role 'system' is not supported on this model")
     return model
 
 
@@ -132,7 +134,7 @@ def _check_version_2026(body: Json) -> None:
                 raise errors.extra_input(f"{at}.text.citations")
 
 
-def _check_breakpoints(body: Json) -> None:
+def check_breakpoints(body: Json) -> None:
     system = body.get("system")
     blocks = [*(system if isinstance(system, list) else []), *(body.get("tools") or [])]
     for message in body["messages"]:

@@ -232,7 +232,12 @@ ACCEPTED: list[tuple[str, str, list[str], Json]] = [
         [],
         a_request(model=HAIKU, messages=[HELLO, {"role": "assistant", "content": "{"}]),
     ),
-    ("a system message", NEW, [], a_request(messages=[HELLO, {"role": "system", "content": "Be brief."}])),
+    (
+        "a system message",
+        NEW,
+        [],
+        a_request(model="claude-opus-5-5", messages=[HELLO, {"role": "system", "content": "Be brief."}]),
+    ),
     ("four breakpoints", NEW, [], with_user(*[BREAKPOINT] * 4)),
     ("a field with its beta", NEW, ["context-management-2025-06-27"], a_request(context_management={})),
     ("safeguards", NEW, ["dangerous-tool-use-2026-09-03,afk-mode-2026-01-31"], a_request(safeguards={})),

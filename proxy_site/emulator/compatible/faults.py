@@ -1,0 +1,69 @@
+"""What compatible servers answer instead of a message, each under the name of its function."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy_site.emulator.delivery.behaviour import Behaviour, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def compatible_no_credit(asked: int = 8192, affordable: int = 1775) -> Behaviour:
+    """OpenRouter's 402 (continuedev/continue#10705)."""
+    message = (
+        f"This request requires more credits, or fewer max_tokens. You requested up to {asked} tokens, but "
+        f"can only afford {affordable}. To increase, visit https://openrouter.ai/settings/credits and "
+        "upgrade to a paid account"
+    )
+    return refuse(402, {"error": {"message": message, "code": 402}})
+
+
+def compatible_provider_error(status: int = 429, raw: str = '{"error":{"message":"slow down"}}') -> Behaviour:
+    """An error of the provider behind OpenRouter, which wraps it (hotovo/aider-desk#513)."""
+    metadata = {"raw": raw, "provider_name": "Anthropic"}
+    return refuse(
+        status, {"error": {"message": "Provider returned error", "code": status, "metadata": metadata}}
+    )
+
+
+def compatible_context_size(tokens: int = 20_480, maximum: int = 16_384) -> Behaviour:
+    """A prompt that is too long for llama.cpp."""
+    message = "the request exceeds the available context size, try increasing it"
+    error = {"code": 400, "message": message, "type": "exceed_context_size_error"}
+    return refuse(400, {"error": {**error, "n_prompt_tokens": tokens, "n_ctx": maximum}})
+
+
+def compatible_detail(status: int = 422, detail: str = "Unprocessable Entity") -> Behaviour:
+    """FastAPI's own errors."""
+    return refuse(status, {"detail": detail})
+
+
+def compatible_plain_text(status: int = 404, text: str = "404 page not found") -> Behaviour:
+    return Behaviour(status=status, body=text.encode(), content_type="text/plain")
+
+
+def compatible_openai_answer() -> Behaviour:
+    """A chat completion with status 200, from an address that is not Anthropic's format at all."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+    return refuse(200, {"id": "chatcmpl-1", "object": "chat.completion", "choices": [choice]})
+
+
+def compatible_redirect(location: str, status: int = 307) -> Behaviour:
+    """Send the client, with its key, somewhere else."""
+    return Behaviour(status=status, body=b"", content_type="text/plain", headers={"Location": location})
+
+
+COMPATIBLE_FAULTS: dict[str, Callable[..., Behaviour]] = {
+    fault.__name__: fault
+    for fault in (
+        compatible_no_credit,
+        compatible_provider_error,
+        compatible_context_size,
+        compatible_detail,
+        compatible_plain_text,
+        compatible_openai_answer,
+        compatible_redirect,
+    )
+}
