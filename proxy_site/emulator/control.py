@@ -14,6 +14,7 @@ from aiohttp import web
 
 from proxy_site.emulator.accounts import sample_account
 from proxy_site.emulator.delivery.behaviour import GOOD, Behaviour, combine, pace
+from proxy_site.emulator.keyed.control import KEY_ACTIONS
 from proxy_site.emulator.state import ALL_FAULTS, EmulatorState, Script, any_fault_named
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def show_counters(state: EmulatorState, given: Json) -> Json:
         "received": state.log.received,
         "open_streams": state.log.open_streams,
         "open_connections": state.open_connections,
+        "leaks": state.leaks,
         "pending_scripts": state.pending_scripts,
     }
 
@@ -224,4 +226,5 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("GET", "/log"): show_log,
     ("DELETE", "/log"): clear_log,
     ("GET", "/counters"): show_counters,
+    **KEY_ACTIONS,
 }
