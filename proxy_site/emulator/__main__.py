@@ -17,8 +17,9 @@ from proxy_site.emulator.server import EmulatorServer
 from proxy_site.emulator.state import EmulatorState
 
 DESCRIPTION = """\
-Stands in for Google on a loopback port: OAuth, the v1internal methods, several accounts with quotas,
-and a small brain that answers. Prints the settings that make a gateway use it, then serves until Ctrl-C.
+Stands in for providers on a loopback port: Google's OAuth and v1internal methods, the Gemini API, the
+Anthropic API, and servers that speak Anthropic's format; with accounts, keys, quotas and a small brain that
+answers. Prints the settings that make a gateway use it, addresses and keys, then serves until Ctrl-C.
 """
 EPILOG = """\
 The file of --accounts is a JSON list of objects: email, and optionally name, tier (free-tier, g1-pro-tier,
@@ -79,6 +80,9 @@ def describe(server: EmulatorServer) -> str:
     lines = [f"The emulator listens on {server.url}", ""]
     lines += [f"{name}={value}" for name, value in server.gateway_settings().items()]
     lines += ["", orjson.dumps(server.state.importable_accounts()).decode(), ""]
+    lines += [f"Gemini API: {server.gemini_api_url}", f"Anthropic API: {server.anthropic_api_url}"]
+    lines += [f"Anthropic's format: {server.compatible_url(mode)}" for mode in server.state.modes]
+    lines += ["", *(f"{key.name:<18} {key.secret}" for key in server.state.keys), ""]
     return "\n".join(lines)
 
 

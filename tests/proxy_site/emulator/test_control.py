@@ -148,6 +148,8 @@ def test_it_runs_as_a_process_and_prints_the_settings(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         printed = process.stdout.read()
         assert f"CLOUDCODE_ENDPOINTS={url}" in printed
+        assert f"Gemini API: {url}/gemini" in printed
+        assert "AIza-emulator-ada" in printed
         assert process.wait(timeout=5) == 0
     finally:
         process.kill()
