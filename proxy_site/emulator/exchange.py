@@ -60,6 +60,10 @@ class Exchange:
         """The usage that an event tells of; None without any, and for an event that was cut."""
         return None
 
+    def error_as_sent(self, body: bytes) -> bytes:
+        """The body of an error, with what a provider adds to each."""
+        return body
+
     def note(self, **changes: Any) -> None:
         self.state.log.update(self.entry, **changes)
 
@@ -118,13 +122,16 @@ async def _answer(exchange: E, handler: Handler[E]) -> web.StreamResponse:
         exchange.state.give_back(exchange.script)
         exchange.note(outcome="refused", status=error.status, message=error.message)
         headers = {"Content-Type": JSON, **exchange.response_headers, **error.headers}
-        return web.Response(status=error.status, body=orjson.dumps(error.body), headers=headers)
+        return web.Response(
+            status=error.status, body=exchange.error_as_sent(orjson.dumps(error.body)), headers=headers
+        )
 
 
 def _ready_made(exchange: Exchange, behaviour: Behaviour) -> web.Response:
     content_type = behaviour.content_type or "application/json"
     headers = {**exchange.response_headers, "Content-Type": content_type, **behaviour.headers}
-    return web.Response(status=behaviour.status or 200, body=behaviour.body, headers=headers)
+    body = exchange.error_as_sent(behaviour.body or b"")
+    return web.Response(status=behaviour.status or 200, body=body, headers=headers)
 
 
 def _note_closed(exchange: Exchange) -> None:

@@ -16,6 +16,7 @@ from proxy_site.emulator.anthropic_api.rate_headers import rate_headers
 from proxy_site.emulator.anthropic_api.reading import as_google_reads, blocks_of
 from proxy_site.emulator.anthropic_api.validator import VERSIONS, check, check_frame
 from proxy_site.emulator.exchange import endpoint, json_endpoint
+from proxy_site.emulator.log import decoded
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -88,6 +89,13 @@ class AnthropicExchange(MessagesExchange):
         signature = self.state.signatures.issue("claude", thought)
         self.state.bind_thought(signature, conversation(self.payload["messages"]))
         return signature
+
+    def error_as_sent(self, body: bytes) -> bytes:
+        """With the id of the request, as its header says."""
+        error = decoded(body)
+        if not isinstance(error, dict) or error.get("type") != "error":
+            return body
+        return orjson.dumps({**error, "request_id": self.response_headers["request-id"]})
 
     def json(self) -> Any:
         if self.payload is None:

@@ -15,6 +15,7 @@ from proxy_site.emulator.anthropic_api import errors
 from proxy_site.emulator.anthropic_api.catalogue import ClaudeModel, claude_model_named
 from proxy_site.emulator.anthropic_api.fields import betas_in, check_betas, check_fields, required
 from proxy_site.emulator.anthropic_api.reading import ROLES, as_google_reads, blocks_of
+from proxy_site.emulator.anthropic_api.shapes import check_shapes
 from proxy_site.emulator.google_errors import GoogleError
 from proxy_site.emulator.pretend_model.signatures import Signatures
 from proxy_site.emulator.pretend_model.tokenizer import TOKENIZERS, Tokenizers
@@ -77,21 +78,24 @@ def check_frame(body: Any) -> ClaudeModel:
     model = claude_model_named(body["model"])
     if model is None:
         raise errors.model_not_found(body["model"])
-    check_messages(body["messages"])
+    check_messages(body)
     if not model.takes_system_messages and any(one["role"] == "system" for one in body["messages"]):
         raise errors.invalid_request("role 'system' is not supported on this model")
     return model
 
 
-def check_messages(messages: Any) -> None:
+def check_messages(body: Json) -> None:
+    """Check what can be read at all: messages with roles and content, and the types of all fields."""
+    messages = body.get("messages")
     if not isinstance(messages, list):
         raise errors.invalid_request("messages: Input should be a valid list")
     if not messages:
         raise errors.invalid_request("messages: at least one message is required")
     for index, message in enumerate(messages):
-        if not isinstance(message, dict) or message.get("role") not in ROLES:
+        if not isinstance(message, dict) or str(message.get("role")) not in ROLES:
             raise errors.invalid_request(f"messages.{index}.role: Input should be 'user' or 'assistant'")
         _check_content(message, index)
+    check_shapes(body)
 
 
 def _check_content(message: Json, index: int) -> None:

@@ -110,7 +110,7 @@ def _prompt(exchange: CompatibleExchange) -> Prompt:
 def _read(mode: Mode, body: Json) -> Json:
     """Read the conversation; what Anthropic would say is said in the server's shape."""
     try:
-        check_messages(body.get("messages"))
+        check_messages(body)
         if mode.signs:
             check_breakpoints(body)
         for index, message in enumerate(body["messages"]):

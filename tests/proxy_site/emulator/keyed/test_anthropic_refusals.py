@@ -309,6 +309,7 @@ def test_wrong_headers_are_refused(
 
     assert answer.status_code == status
     assert answer.json()["type"] == "error"
+    assert answer.json()["request_id"] == answer.headers["request-id"]
     assert words in answer.json()["error"]["message"]
 
 

@@ -221,6 +221,8 @@ def test_a_fault_is_the_error_of_the_sdk(
     assert error.error_code == code
     assert error.request_id is not None
     assert error.request_id.startswith("req_01")
+    assert isinstance(error.body, dict)
+    assert error.body["request_id"] == error.request_id
     assert error.response.headers.get("retry-after") == retry_after
     assert error.type is not None
 
