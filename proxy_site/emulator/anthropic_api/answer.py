@@ -84,7 +84,8 @@ class Answer:
         if behaviour.empty == "thinking_only":
             shown = [block for block in shown if block["type"] == "thinking"]
         for index, block in enumerate(shown):
-            events += _block_events(block, index, self._size(chunk_count))
+            of_block = _block_events(block, index, self._size(chunk_count))
+            events += _signed_late(of_block) if behaviour.late_signature else of_block
         if not behaviour.without_finish:
             events += self._end(behaviour)
         if behaviour.error_after_chunks is not None:
@@ -117,6 +118,12 @@ def _block_events(block: Json, index: int, size: int) -> list[Json]:
     start: Json = {"type": "content_block_start", "index": index, "content_block": empty}
     middle = [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
     return [start, *middle, {"type": "content_block_stop", "index": index}]
+
+
+def _signed_late(events: list[Json]) -> list[Json]:
+    """The signature of a thinking block after the block's end."""
+    signatures = [one for one in events if one.get("delta", {}).get("type") == "signature_delta"]
+    return [*(one for one in events if one not in signatures), *signatures]
 
 
 def _text_deltas(block: Json, size: int) -> tuple[Json, list[Json]]:

@@ -55,6 +55,16 @@ def compatible_redirect(location: str, status: int = 307) -> Behaviour:
     return Behaviour(status=status, body=b"", content_type="text/plain", headers={"Location": location})
 
 
+def compatible_late_signature() -> Behaviour:
+    """The signature of a thought after its block, as OpenRouter sends it (rikkahub/rikkahub#1075)."""
+    return Behaviour(late_signature=True)
+
+
+def compatible_wrong_usage() -> Behaviour:
+    """Usage of wrong types, with numbers that cannot be."""
+    return Behaviour(usage_instead={"input_tokens": None, "output_tokens": "many", "total_tokens": -1})
+
+
 COMPATIBLE_FAULTS: dict[str, Callable[..., Behaviour]] = {
     fault.__name__: fault
     for fault in (
@@ -65,5 +75,7 @@ COMPATIBLE_FAULTS: dict[str, Callable[..., Behaviour]] = {
         compatible_plain_text,
         compatible_openai_answer,
         compatible_redirect,
+        compatible_late_signature,
+        compatible_wrong_usage,
     )
 }

@@ -81,6 +81,8 @@ class CompatibleExchange(MessagesExchange):
         return self.usage_at_end(tokens)
 
     def usage_at_end(self, tokens: Tokens) -> Json:
+        if self.behaviour.usage_instead is not None:
+            return self.behaviour.usage_instead
         if self.mode.tells_of_caching:
             return tokens.usage()
         return {"input_tokens": tokens.prompt, "output_tokens": tokens.visible + tokens.thoughts}

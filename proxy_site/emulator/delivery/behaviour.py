@@ -42,6 +42,8 @@ class Behaviour:
     block_reason: str | None = None
     stop_details: Json | None = None
     pings: int = 1
+    late_signature: bool = False
+    usage_instead: Json | None = None
     usage: Literal["every", "last", "twice", "none"] = "every"
     error_after_chunks: int | None = None
     error_body: Json | None = None
