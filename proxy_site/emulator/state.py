@@ -33,6 +33,7 @@ from proxy_site.emulator.pretend_model.tokenizer import TOKENIZERS, Tokenizers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from proxy_site.emulator.compatible.peer import Peer
     from proxy_site.emulator.log import Entry, Purpose
     from proxy_site.emulator.models import HeaderMode, Model
 
@@ -109,6 +110,8 @@ class EmulatorState:
         self.keys = sample_keys() if keys is None else keys
         self.modes = dict(MODES)
         """What each compatible server does; a test may replace one."""
+        self.peer: Peer | None = None
+        """Where the compatible server "gateway" passes requests on to, if it answers none itself."""
         self.leaks: list[str] = []
         """Headers with credentials that arrived where a redirect led."""
         self.signatures = signatures or Signatures()

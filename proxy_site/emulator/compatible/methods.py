@@ -9,6 +9,7 @@ from proxy_site.emulator.anthropic_api.errors import AnthropicError
 from proxy_site.emulator.anthropic_api.messages import MessagesExchange, Prompt, respond
 from proxy_site.emulator.anthropic_api.reading import as_google_reads, blocks_of
 from proxy_site.emulator.anthropic_api.validator import check_breakpoints, check_messages
+from proxy_site.emulator.compatible.peer import pass_on
 from proxy_site.emulator.exchange import Exchange, endpoint, json_endpoint
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class CompatibleExchange(MessagesExchange):
 
 async def create_message(exchange: CompatibleExchange) -> web.StreamResponse:
     exchange.check_headers()
+    if exchange.mode.name == "gateway" and exchange.state.peer is not None:
+        return await pass_on(exchange, exchange.state.peer, INSTANCE)
     return await respond(exchange, _prompt(exchange))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from proxy_site.emulator.compatible.methods import INSTANCE
 from proxy_site.emulator.compatible.modes import MODES, ModeName
+from proxy_site.emulator.compatible.peer import Peer
 
 if TYPE_CHECKING:
     from proxy_site.emulator.server import EmulatorServer
@@ -159,6 +160,30 @@ def test_a_newer_server_takes_system_messages(emulator: EmulatorServer) -> None:
     emulator.state.modes["ollama"] = MODES["ollama"]
 
     assert answer.status_code == 200
+
+
+def test_a_peer_passes_a_request_on_without_its_headers(emulator: EmulatorServer) -> None:
+    emulator.state.peer = Peer(emulator.compatible_url("vllm"), "its own")
+    body = a_request("vllm")
+
+    answer = post(emulator, "gateway", body, **{**BEARER, "Via": "1.1 somebody", "X-Hops": "1"})
+    emulator.state.peer = None
+
+    arrived = emulator.state.log.entries("messages", provider="vllm")[0]
+    assert answer.json()["model"] == body["model"]
+    assert arrived.envelope == body
+    assert not {"via", "x-hops"} & set(arrived.headers)
+
+
+def test_a_loop_through_a_peer_that_keeps_headers_ends(emulator: EmulatorServer) -> None:
+    emulator.state.peer = Peer(emulator.compatible_url("gateway"), KEY, keeps_headers=True)
+
+    answer = post(emulator, "gateway", a_request("gateway"), **{**BEARER, "Via": "1.1 somebody"})
+    emulator.state.peer = None
+
+    assert answer.status_code == 508
+    first, second = emulator.state.log.entries("messages", provider="gateway")
+    assert (first.outcome, second.headers["via"]) == ("passed on", f"1.1 somebody, 1.1 {INSTANCE}")
 
 
 @pytest.mark.parametrize(("mode", "is_told"), [("ollama", False), ("vllm", True)])
