@@ -69,6 +69,18 @@ _ALL = (
         binds_thinking=True,
         takes_system_messages=True,
     ),
+    ClaudeModel(
+        _model("claude-sonnet-5-5", "Claude Sonnet 5.5", *_LARGE),
+        "2026-08-05T00:00:00Z",
+        "sonnet",
+        takes_system_messages=True,
+    ),
+    ClaudeModel(
+        _model("claude-haiku-5-5", "Claude Haiku 5.5", *_LARGE),
+        "2026-08-05T00:00:00Z",
+        "haiku",
+        takes_system_messages=True,
+    ),
     ClaudeModel(_model("claude-opus-4-8", "Claude Opus 4.8", *_LARGE), "2026-05-28T00:00:00Z", "opus"),
     ClaudeModel(_model("claude-sonnet-4-6", "Claude Sonnet 4.6", *_SMALL), "2026-02-17T00:00:00Z", "sonnet"),
     ClaudeModel(

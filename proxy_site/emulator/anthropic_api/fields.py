@@ -29,6 +29,7 @@ FIELDS_OF_BETAS = {
     "compaction": ("compact",),
     "safeguards": ("dangerous-tool-use", "afk-mode"),
     "output_format": ("structured-outputs",),
+    "tags": ("request-tags",),
 }
 BLOCK_FIELDS = {
     "text": {"text", "cache_control", "citations"},

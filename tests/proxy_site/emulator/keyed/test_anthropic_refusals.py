@@ -265,6 +265,53 @@ def test_a_right_body_is_taken(version: str, betas: list[str], body: Json) -> No
     assert validate(body, version=version, betas=betas)["contents"]
 
 
+CLAUDE_CODE_BETAS = (
+    "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,effort-2025-11-24,"
+    "thinking-token-count-2026-05-13,advanced-tool-use-2025-11-20,per-turn-control-2026-07-01,"
+    "mid-conversation-tool-changes-2026-07-01,extended-cache-ttl-2025-04-11,context-1m-2025-08-07"
+)
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"])
+def test_a_request_of_claude_code_is_taken(model: str) -> None:
+    """The main request of version 2.1.330, in the middle of a tool search."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {"-A": {}},
+    }
+    found = {
+        "type": "tool_result",
+        "tool_use_id": "toolu_01",
+        "content": [{"type": "tool_reference", "tool_name": "Read"}],
+    }
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "Hello"}]},
+        {"role": "system", "content": [BREAKPOINT]},
+        {"role": "assistant", "content": [thought(GENUINE), {**CALL, "name": "ToolSearch"}]},
+        {"role": "user", "content": [found]},
+        {"role": "system", "content": "A reminder."},
+    ]
+    system = [{"type": "text", "text": "x-anthropic-billing-header: a"}, BREAKPOINT, BREAKPOINT]
+    body = a_request(
+        model=model,
+        max_tokens=128_000,
+        messages=messages,
+        system=system,
+        tools=[
+            {"name": "ToolSearch", "input_schema": schema},
+            {"name": "Read", "input_schema": schema, "defer_loading": True},
+        ],
+        metadata={"user_id": '{"device_id":"0"}'},
+        thinking={"type": "adaptive", "display": "omitted"},
+        context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        output_config={"effort": "medium"},
+        stream=True,
+    )
+
+    assert validate(body, betas=[CLAUDE_CODE_BETAS])["contents"]
+
+
 def test_an_unknown_beta_is_named() -> None:
     with pytest.raises(AnthropicError, match=r"Unexpected value\(s\) `earthquake-2026-01-01`, `x` for the"):
         validate(a_request(), betas=["effort-2025-11-24, earthquake-2026-01-01", "x"])

@@ -130,7 +130,7 @@ def test_images_are_taken_and_counted(client: anthropic.Anthropic) -> None:
 def test_models_are_listed_page_by_page(client: anthropic.Anthropic) -> None:
     listed = list(client.models.list(limit=2))
 
-    assert [model.id for model in listed][:2] == [OPUS, "claude-opus-4-8"]
+    assert [model.id for model in listed][:2] == [OPUS, "claude-sonnet-5-5"]
     assert {model.lifecycle for model in listed} == {"active", "retired"}
     assert client.models.retrieve(SONNET).max_input_tokens == 200_000
     capabilities = client.models.retrieve(OPUS).capabilities
