@@ -102,13 +102,20 @@ def _answer(exchange: MessagesExchange, prompt: Prompt) -> Answer:
     stop_reason = _stop_reason(kept, finish_reason, stop_sequence)
     return Answer(
         model=str(exchange.payload.get("model")),
-        blocks=blocks_from(kept, exchange.sign),
+        blocks=_displayed(blocks_from(kept, exchange.sign), exchange.payload),
         stop_reason=behaviour.finish_reason or stop_reason,
         stop_sequence=stop_sequence,
         usage_at_start=exchange.usage_at_start(tokens),
         usage=usage,
         stop_details=behaviour.stop_details,
     )
+
+
+def _displayed(blocks: list[Json], body: Json) -> list[Json]:
+    """Without the words of thoughts where ``thinking.display`` omits them; the signature stays."""
+    if (body.get("thinking") or {}).get("display") != "omitted":
+        return blocks
+    return [{**block, "thinking": ""} if block["type"] == "thinking" else block for block in blocks]
 
 
 def _stop_reason(parts: list[Part], finish_reason: str, stop_sequence: str | None) -> str:

@@ -116,6 +116,17 @@ def test_a_thought_belongs_to_its_conversation(client: anthropic.Anthropic) -> N
     assert dropped.content
 
 
+def test_an_omitted_thought_keeps_its_signature(client: anthropic.Anthropic) -> None:
+    omitted: Any = {"type": "adaptive", "display": "omitted"}
+    first = client.messages.create(model=OPUS, max_tokens=999, messages=[HELLO], thinking=omitted)
+    said: MessageParam = {"role": "assistant", "content": first.content}
+
+    thought = first.content[0]
+    assert thought.type == "thinking"
+    assert (thought.thinking, bool(thought.signature)) == ("", True)
+    assert client.messages.create(model=OPUS, max_tokens=999, messages=[HELLO, said, HELLO]).content
+
+
 def test_images_are_taken_and_counted(client: anthropic.Anthropic) -> None:
     source: Any = {"type": "base64", "media_type": "image/png", "data": PNG}
     picture: MessageParam = {
