@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy_site.emulator.clock import Clock
+from proxy_site.emulator.compatible.modes import MODES
 from proxy_site.emulator.keyed.keys import sample_keys
 from proxy_site.emulator.server import EmulatorServer
 from proxy_site.emulator.state import EmulatorState
@@ -26,6 +27,8 @@ def running() -> Iterator[EmulatorServer]:
 def emulator(running: EmulatorServer) -> EmulatorServer:
     """The emulator as it was at the start: with its sample keys, without scripts, with an empty log."""
     running.state.keys = sample_keys()
+    running.state.modes, running.state.peer = dict(MODES), None
+    running.state.leaks.clear()
     running.state.clear_scripts()
     running.state.log.clear()
     return running
