@@ -10,6 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
+from proxy_site.container.user import give_up_root
+
 _temporary_folders: list[str] = []
 """Removed with this process."""
 
@@ -21,8 +23,6 @@ def main() -> None:
         _refuse(f"The gateway needs Python 3.11 or newer, and this is {sys.version.split()[0]}.")
     is_server = sys.argv[1:2] in (["runserver"], ["serve"])
     if os.environ.get("IN_CONTAINER") == "true":
-        from proxy_site.container.user import give_up_root
-
         data_dir = Path(os.environ.get("DATA_DIR") or "~/.config/antigravity-proxy").expanduser()
         give_up_root(data_dir, sys.orig_argv, is_server=is_server)
     if is_server and "--reload" not in sys.argv:
@@ -83,7 +83,7 @@ def _name_missing_package(error: ModuleNotFoundError) -> None:
 
 
 def _refuse_windows() -> None:
-    """Before any import of ours: some need what only POSIX has."""
+    """Before most imports of ours, which need what only POSIX has."""
     _refuse("The gateway does not run on Windows, but in WSL: `wsl --install` sets it up.")
 
 

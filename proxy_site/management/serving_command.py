@@ -8,6 +8,7 @@ import sys
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from django.conf import settings
@@ -101,8 +102,7 @@ class ServingCommand(GatewayCommand, ABC):
                 self._stop(f"The database cannot be used: {str(error).strip()}")
             if warning := raise_open_files_limit():
                 self.stderr.write(warning)
-            from proxy_site import asgi  # late: the gateway reads the database
-
+            asgi = import_module("proxy_site.asgi")  # only now: the gateway reads the database
             url = url_on_this_machine(shown_host, self._port)
             on_ready = partial(self._announce, banner(shown_host, self._port, self._has_generated_key), url)
             grace_seconds = settings.SHUTDOWN_GRACE_SECONDS
@@ -145,6 +145,4 @@ class ServingCommand(GatewayCommand, ABC):
 
 
 def _demo() -> ModuleType:
-    from proxy_site.demo import contents  # with the emulator, which is large
-
-    return contents
+    return import_module("proxy_site.demo.contents")  # with the emulator, which is large
