@@ -1,4 +1,4 @@
-"""The operator's pages: how it stands, each request, the accounts, usage and settings, live.
+"""The operator's pages, live: state of the gateway, each request, the accounts, usage and settings.
 
 Imports gateway and accounts; only proxy_site imports it.
 """

@@ -1,4 +1,4 @@
-"""The database as a whole: whether it can be reached, and which version of the code may use it.
+"""Whether the database can be reached, and which version of the code may use it.
 
 Imports command_line and models.
 """

@@ -65,10 +65,11 @@ def forecast_of(measurements: Sequence[Measurement], reset_at: float | None, now
 
 
 def sentence(forecast: Forecast, now: float, zone: tzinfo = UTC) -> str:
-    """ "empty at 16:40 CET, back at 19:00 CET", "lasts until 19:00 CET", "empty until 18:10 CET"."""
+    """ "empty at 16:40 CET, back at 19:00 CET", "lasts past its reset at 19:00 CET", "empty until 18:10 CET";
+    "" for an unused one."""
     if forecast.empty_at is None:
         if forecast.burned_per_hour > 0 and forecast.back_at is not None:
-            return f"lasts until {clock(forecast.back_at, now, zone)}"
+            return f"lasts past its reset at {clock(forecast.back_at, now, zone)}"
         return ""
     if forecast.empty_at <= now:
         return empty_until(forecast.back_at, now, zone)

@@ -129,7 +129,7 @@ class QuotaPool:
 
     @property
     def sentence(self) -> str:
-        """The forecast as text: "empty until 18:10 CET", "lasts until 19:00 CET"; "" for an unused one."""
+        """The forecast as text, as `forecast.sentence` has it."""
         if self.is_empty:
             return _empty_until(self.back_at)
         limit = self._first_empty or self.newest

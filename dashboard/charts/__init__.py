@@ -1,4 +1,4 @@
-"""Charts: numbers of the ledger as columns and lines, and those as geometry for SVG templates.
+"""Charts: numbers of the ledger as columns and lines, and their geometry for SVG templates.
 
 Imports gateway.
 """

@@ -1,4 +1,5 @@
-"""Claude Code's own settings file on this machine: what is in it, what we would write, and its copies.
+"""Claude Code's own settings file on this machine: what it has, the change that the page offers,
+and older copies.
 
 Imports connecting.
 """

@@ -1,4 +1,4 @@
-"""The texts of the overview: how it stands, and what needs the operator. Pure.
+"""The texts of the overview: which models can be used now, and what needs the operator. Pure.
 
 Imports accounts.
 """

@@ -1,4 +1,5 @@
-"""What an operator learns of a server from outside.
+"""What commands tell of a running server (`status`), of one request (`diagnose`), and the service units of
+`installservice`.
 
 Imports accounts, dashboard, environment, gateway and settings.
 """

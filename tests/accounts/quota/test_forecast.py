@@ -37,7 +37,7 @@ def test_what_outlasts_its_reset_is_not_empty_before_it() -> None:
 
     assert forecast is not None
     assert forecast.empty_at is None
-    assert sentence(forecast, NOON) == "lasts until 14:00 UTC"
+    assert sentence(forecast, NOON) == "lasts past its reset at 14:00 UTC"
 
 
 def test_nothing_left_is_empty_now() -> None:

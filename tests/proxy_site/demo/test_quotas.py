@@ -40,7 +40,7 @@ def test_one_account_will_be_empty_and_one_is() -> None:
     assert re.fullmatch(r"empty at \d\d:\d\d \w+, back at \d\d:\d\d \w+", forecasts[ADA, "Claude, GPT"])
     assert re.fullmatch(r"empty until \d\d:\d\d \w+", forecasts[ADA, "Gemini (cli)"])
     for pool in ("Claude, GPT", "Gemini (cli)"):
-        assert forecasts[LINUS, pool].startswith("lasts until ")
+        assert forecasts[LINUS, pool].startswith("lasts past its reset at ")
 
 
 @pytest.mark.usefixtures("demo")
