@@ -71,7 +71,8 @@ def _own_secrets() -> list[str]:
 
 
 @receiver(setting_changed)
-def _forget_own_secrets(**_: object) -> None:
+def forget_own_secrets(**_: object) -> None:
+    """Look at the settings again: one has got its value since the start."""
     _own_secrets.cache_clear()
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
+from django.conf import settings as django_settings
 from django.db import OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -252,6 +253,16 @@ def test_the_secrets_of_the_settings_are_hidden(name: str, settings: Settings) -
     setattr(settings, name, "correct horse")
 
     assert redacted("it is correct horse, twice: correct horse") == f"it is {HIDDEN}, twice: {HIDDEN}"
+
+
+def test_a_key_that_is_generated_at_the_start_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert redacted("before it") == "before it"
+
+    monkeypatch.setattr(django_settings, "AUTH_TOKEN", "generated-just-now")  # as a start does
+    log_format.forget_own_secrets()
+
+    assert redacted("the key generated-just-now") == f"the key {HIDDEN}"
+    log_format.forget_own_secrets()
 
 
 def test_a_short_secret_setting_is_not_redacted(settings: Settings) -> None:
