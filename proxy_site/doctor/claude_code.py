@@ -104,11 +104,14 @@ def _read(path: Path) -> dict[str, Any]:
     """The object in the file; empty when there is no file. Raises Unreadable."""
     try:
         with path.open("rb") as file:
-            return parse_settings(file.read(LONGEST_FILE), path)
+            raw = file.read(LONGEST_FILE + 1)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror}.") from error
+    if len(raw) > LONGEST_FILE:
+        raise Unreadable(f"{path} is larger than 1 MiB, which is no file of settings.")
+    return parse_settings(raw, path)
 
 
 def parse_settings(raw: bytes, path: Path) -> dict[str, Any]:

@@ -21,17 +21,15 @@ from proxy_site.doctor.report import Reporter
 from proxy_site.serving.address import NotAnAddress, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Sequence
 
     from proxy_site.doctor.findings import Report
 
-    Checks = dict[str, Coroutine[None, None, Finding | list[Finding]]]
-
 HELP = (
     "Checks this machine, the settings, the database, the way to Google, the accounts, Claude Code and a "
-    "running server, and says what to do about each problem. It changes nothing, except that it marks an "
-    "account which Google refuses, as the server does. Exit status 0: nothing wrong; 1: a problem; 3: no "
-    "problem, but a warning."
+    "running server, and says what to do about each problem. It changes nothing, except that it makes "
+    "DATA_DIR and its keys where they are missing, and marks an account which Google refuses, as the server "
+    "does. Exit status 0: nothing wrong; 1: a problem; 3: no problem, but a warning."
 )
 NOT_REACHED = "Not checked: first solve the problem above"
 

@@ -46,17 +46,23 @@ async def check_server(client: AccountsClient, host: str, port: int) -> list[Fin
     health = await health_at(client, url_on_this_machine(host, port))
     server = running_server(settings.DATA_DIR)
     if health is not None:
-        return [_about_our_port(host, port, server), _about_health(health)]
-    return [_about_port(host, port, server), _about_silence(host, port, server)]
+        return [await asyncio.to_thread(_about_our_port, host, port, server), _about_health(health)]
+    about_port = await asyncio.to_thread(_about_port, host, port, server)
+    return [about_port, _about_silence(host, port, server)]
 
 
 async def health_at(client: AccountsClient, url: str) -> dict[str, Any] | None:
-    """What a gateway says at /health; None when something else answers there, or nothing."""
-    with suppress(CallFailed, TimeoutError):
-        async with asyncio.timeout(SECONDS):
-            answer = await client.get(f"{url}/health")
-        said = parse_object(answer.content)
-        return said if said.keys() >= OUR_HEALTH else None
+    """What a gateway says at /health; None when something else answers there, or nothing.
+
+    /readyz has the same fields, and answers where ALLOWED_HOSTS leaves this address out.
+    """
+    for path in ("/health", "/readyz"):
+        with suppress(CallFailed, TimeoutError):
+            async with asyncio.timeout(SECONDS):
+                answer = await client.get(f"{url}{path}")
+            said = parse_object(answer.content)
+            if said.keys() >= OUR_HEALTH:
+                return said
     return None
 
 

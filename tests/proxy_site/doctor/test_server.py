@@ -8,13 +8,14 @@ import shutil
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
 from accounts.network import AccountsClient
 from proxy_site.doctor.findings import Finding, State
 from proxy_site.doctor.machine import holder
-from proxy_site.doctor.server import check_server
+from proxy_site.doctor.server import check_server, health_at
 from tests.hostile_server import answering, http
 from tests.live_gateway import free_port
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-HEALTHY = {"status": "ok", "version": "0.2.0.dev0", "summary": "1 total", "database": "ok", "degraded": []}
+VERSION = "0.2.0.dev0"
+HEALTHY = {"status": "ok", "version": VERSION, "summary": "1 total", "database": "ok", "degraded": []}
 
 
 async def check(port: int, host: str = "127.0.0.1") -> list[Finding]:
@@ -44,6 +46,16 @@ async def server_that_says(health: Any) -> Finding:
 @pytest.fixture(autouse=True)
 def data_dir(settings: Settings, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
+
+
+async def test_a_gateway_that_allows_other_hosts_is_known_by_readyz() -> None:
+    client = Mock(AccountsClient)
+    client.get = AsyncMock(
+        side_effect=[Mock(content=b'{"type": "error"}'), Mock(content=json.dumps(HEALTHY))]
+    )
+
+    assert await health_at(client, "http://127.0.0.1:8672") == HEALTHY
+    assert [call.args[0].rpartition("/")[2] for call in client.get.call_args_list] == ["health", "readyz"]
 
 
 @pytest.mark.parametrize(
