@@ -47,7 +47,8 @@ def give_up_root(data_dir: Path, command: Sequence[str], *, is_server: bool) -> 
                 f"{data_dir} belongs to root, so the gateway runs as root, but without root's privileges. "
                 "docs/container.md says how to give the folder to another user.\n"
             )
-        _replace_by(["--bounding-set=-all", "--inh-caps=-all", "--clear-groups"], command)
+        groups = ["--clear-groups"] if allowed & SETGID else []
+        _replace_by(["--bounding-set=-all", "--inh-caps=-all", *groups], command)
 
 
 def _owner(data_dir: Path) -> tuple[int, int]:
