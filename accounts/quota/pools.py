@@ -60,7 +60,8 @@ class QuotaPool:
             return 0.0
         if self.newest is not None and self.newest.remaining_fraction is None:
             return None
-        known = [one.remaining_fraction for one in self._limits if one.remaining_fraction is not None]
+        limits = [one for one in self._limits if one is self.newest or _lasts(one)]
+        known = [one.remaining_fraction for one in limits if one.remaining_fraction is not None]
         return min(known, default=None)
 
     @cached_property
@@ -108,12 +109,7 @@ class QuotaPool:
 
     @cached_property
     def _empty_limits(self) -> list[QuotaForecast | WindowForecast]:
-        now = timezone.now()
-        return [
-            one
-            for one in self._limits
-            if one.remaining_fraction == 0 and not (one.reset_at is not None and one.reset_at <= now)
-        ]
+        return [one for one in self._limits if one.remaining_fraction == 0 and _lasts(one)]
 
     @cached_property
     def _first_empty(self) -> QuotaForecast | WindowForecast | None:
@@ -148,6 +144,11 @@ class QuotaPool:
             "forecast": self.sentence,
             "windows": [window.as_json() for window in self.windows],
         }
+
+
+def _lasts(limit: QuotaForecast | WindowForecast) -> bool:
+    """False after its reset: what is left of the next one has not been read yet."""
+    return limit.reset_at is None or limit.reset_at > timezone.now()
 
 
 def pools_of(

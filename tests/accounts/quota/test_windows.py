@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -279,3 +280,10 @@ async def asked(google: EmulatorServer) -> list[WindowOffer]:
         return await retrieve_quota_windows(client, token, "emulator-project-ada")
     finally:
         await client.close()
+
+
+def test_a_window_counts_until_its_reset(account: Account) -> None:
+    over = replace(a_window(0.0, "weekly"), reset_at=SOON - timedelta(hours=4))
+    store_windows(account.pk, [over, a_window(0.5)])
+
+    assert pools_of([account.pk])[account.pk][0].remaining_fraction == 0.5
