@@ -5,6 +5,12 @@
   const isHidden = () => localStorage.getItem(STORED) === "hidden";
   const show = () => {
     root.classList.toggle("hide-private", isHidden());
+    if (!isHidden()) {
+      for (const titled of document.querySelectorAll("[data-title]")) {
+        titled.title = titled.dataset.title;
+        delete titled.dataset.title;
+      }
+    }
     for (const button of document.querySelectorAll("[data-hide-private]")) {
       button.hidden = false;
       button.textContent = isHidden() ? "Show names and addresses" : "Hide names and addresses";
@@ -13,8 +19,8 @@
   show();
   document.addEventListener("DOMContentLoaded", show);
   document.addEventListener("pointerover", (event) => {
-    const titled = isHidden() && event.target.closest("[data-private][title], [data-private] [title]");
-    if (titled) titled.title = "";
+    const titled = isHidden() && event.target.closest("[data-private][title]:not([title='']), [data-private] [title]:not([title=''])");
+    if (titled) [titled.dataset.title, titled.title] = [titled.title, ""];
   });
   document.addEventListener("click", (event) => {
     if (!event.target.closest("[data-hide-private]")) return;
