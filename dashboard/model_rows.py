@@ -1,4 +1,5 @@
-"""Rows of the page of models: a name, what answers, its fallbacks, and what is left of it. Pure."""
+"""Rows of the page of models: a name, what answers, its fallbacks, and what is left of it. Pure but for
+`offered_models`."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.routing import resolution
 from gateway.routing.upstream_model import upstream_model
+from gateway.service import running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 
 ASKED_BY_CLAUDE_CODE = ("opus", "sonnet", "haiku")
 """The kinds that Claude Code offers by name, and asks for in some version."""
+
+
+def offered_models() -> Collection[str]:
+    """Listed ids of the models that the accounts of this process have now."""
+    gateway = running_gateway()
+    return gateway.accounts.offered_models() if gateway is not None else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class SettingsFile:
 def settings_path() -> Path:
     """Where Claude Code looks (code.claude.com, Settings). Raises Refused."""
     try:
-        folder = Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude")
+        folder = Path(os.environ.get("CLAUDE_CONFIG_DIR") or "~/.claude").expanduser()
     except RuntimeError:
         raise Refused("The user that runs this server has no home folder.") from None
     return folder.absolute() / "settings.json"

@@ -16,13 +16,13 @@ from accounts.operators import audit
 from dashboard import connecting
 from dashboard.claude_settings import change, file
 from dashboard.claude_settings.change import Refused
+from dashboard.model_rows import offered_models
 from dashboard.pages import operator_page, render_page
 from gateway.api.authentication import is_local
 from gateway.routing import resolution
-from gateway.service import running_gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from django.http import HttpRequest, HttpResponse
 
@@ -82,11 +82,6 @@ def refusal(request: HttpRequest) -> str:
             "http://127.0.0.1 or http://localhost and without a proxy."
         )
     return ""
-
-
-def offered_models() -> Collection[str]:
-    gateway = running_gateway()
-    return gateway.accounts.offered_models() if gateway is not None else ()
 
 
 def _plan(request: HttpRequest, asked: Mapping[str, str]) -> Plan:

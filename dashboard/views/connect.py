@@ -19,8 +19,9 @@ from django.views.decorators.http import require_POST
 
 from accounts.operators import audit
 from dashboard import connecting
+from dashboard.model_rows import offered_models
 from dashboard.pages import operator_page, render_page
-from dashboard.views.claude_settings import offered_models, refusal
+from dashboard.views.claude_settings import refusal
 from gateway.api.application import EventStream
 from gateway.api.authentication import Client
 from gateway.api.own_requests import own_request
@@ -96,7 +97,8 @@ def model_choices(request: HttpRequest) -> HttpResponse:
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        audit.record(request.user, done)
+        assert request.user.is_authenticated
+        audit.record(request.user, done, request.user)
         messages.success(request, f"{done}.")
     shown = {"for": request.POST.get("for", ""), "models": "own", **models}
     return redirect(f"{reverse('dashboard:connect')}?{urlencode(shown)}")

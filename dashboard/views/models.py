@@ -13,14 +13,12 @@ from django.http import HttpResponseRedirect
 from accounts.live_settings import live
 from accounts.operators import audit
 from dashboard.account_pools import outlooks_now, read_account_pools
-from dashboard.model_rows import model_rows
+from dashboard.model_rows import model_rows, offered_models
 from dashboard.pages import operator_page, render_page
 from gateway.ledger import usage
 from gateway.models import ModelRoute, read_routes
-from gateway.service import running_gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from datetime import datetime
 
     from django.http import HttpRequest, HttpResponse
@@ -42,7 +40,7 @@ def models(request: HttpRequest) -> HttpResponse:
         form = _changed(request)
         if not form.errors:
             return HttpResponseRedirect(request.path)
-    offered = _offered()
+    offered = offered_models()
     used = usage.over(SPAN, "models", _by_model)
     accounts = read_account_pools()
     context = {
@@ -65,11 +63,6 @@ def models(request: HttpRequest) -> HttpResponse:
 def _by_model(since: datetime) -> dict[str, usage.Totals]:
     """From a whole hour on, which spares the queries for a part of one."""
     return usage.totals_by("model", since.replace(minute=0, second=0, microsecond=0))
-
-
-def _offered() -> Collection[str]:
-    gateway = running_gateway()
-    return gateway.accounts.offered_models() if gateway is not None else ()
 
 
 def _changed(request: HttpRequest) -> RouteForm:

@@ -35,6 +35,8 @@ def test_it_is_where_claude_code_looks(path: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", "")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert file.settings_path() == tmp_path / ".claude" / "settings.json"
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", "~/own")
+    assert file.settings_path() == tmp_path / "own" / "settings.json"
 
 
 def test_a_missing_file_and_folder_are_made_for_the_owner_only(path: Path) -> None:
