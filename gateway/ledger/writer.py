@@ -2,7 +2,7 @@
 
 A record is noted when its request is accepted, when its first content arrives, and when it has ended; what
 happens within half a second becomes one row written once. While the database accepts no rows, they wait in
-memory; when too many wait, new requests wait, too, and after PATIENCE_SECONDS they are refused.
+memory; when too many wait, new requests wait, too, and after LONGEST_WAIT_SECONDS they are refused.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ BATCH_SECONDS = 0.5
 BATCH_ROWS = 1000
 LARGEST_BATCH = 1000
 QUEUE_ROWS = 20_000
-PATIENCE_SECONDS = 10.0
+LONGEST_WAIT_SECONDS = 10.0
 RETRY_AFTER_SECONDS = 5.0
-PATIENCE = {
+LOCK_WAITS = {
     "sqlite": ["PRAGMA busy_timeout = 2000"],
     "postgresql": ["SET lock_timeout = '2s'", "SET statement_timeout = '20s'"],
 }
@@ -62,10 +62,12 @@ Records = dict[int, "RequestRecord"]
 class Ledger:
     """The queue and its writer. All methods run in the event loop."""
 
-    def __init__(self, queue_rows: int = QUEUE_ROWS, longest_wait_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, queue_rows: int = QUEUE_ROWS, longest_wait_seconds: float = LONGEST_WAIT_SECONDS
+    ) -> None:
         self.instance_id = 0
         self._queue_rows = queue_rows
-        self._patience_seconds = longest_wait_seconds
+        self._longest_wait_seconds = longest_wait_seconds
         self._open: Records = {}
         self._ended: Records = {}
         """Unwritten records: `_open` of requests under way, `_ended` of requests that have ended."""
@@ -160,7 +162,7 @@ class Ledger:
 
     async def _wait_for_room(self) -> None:
         try:
-            async with asyncio.timeout(self._patience_seconds):
+            async with asyncio.timeout(self._longest_wait_seconds):
                 while self.waiting >= self._queue_rows:
                     self._room.clear()
                     await self._room.wait()
@@ -370,7 +372,7 @@ def connected(work: Callable[..., Result], *arguments: object) -> Result:
 
 def _connect() -> None:
     with connection.cursor() as cursor:
-        for statement in PATIENCE[connection.vendor]:
+        for statement in LOCK_WAITS[connection.vendor]:
             cursor.execute(statement)
 
 
