@@ -60,8 +60,8 @@ NOTE = (
 )
 
 
-def bundle(request_id: str, log: Iterable[str]) -> dict[str, Any]:
-    """The bundle of the request with this whole id, as JSON values."""
+def bundle(request_id: str, logs: Iterable[Iterable[str]]) -> dict[str, Any]:
+    """The bundle of the request with this whole id, as JSON values. `logs` have its lines among others."""
     rows = page(Search(request_id=request_id), limit=LARGEST_PAGE)[:MOST_REQUESTS]
     attempts = attempts_of_all(rows)
     models = _known_models()
@@ -82,7 +82,7 @@ def bundle(request_id: str, log: Iterable[str]) -> dict[str, Any]:
         },
         "log": [
             {**line._asdict(), "message": anonymizer.message(line.message)}
-            for line in lines_of(request_id, log)
+            for line in lines_of(request_id, *logs)
         ],
     }
 

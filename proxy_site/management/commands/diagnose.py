@@ -42,7 +42,7 @@ class Command(OperatorCommand):
             raise CommandError(str(error)) from error
         with ExitStack() as stack:
             try:
-                made = bundle(found, self._lines(log, stack))
+                made = bundle(found, [self._lines(log, stack)])
             except OSError as error:
                 raise CommandError(f"{log or 'The log'} cannot be read: {error.strerror}.") from error
         text = orjson.dumps(made, option=orjson.OPT_INDENT_2).decode()

@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from accounts.models import Account, QuotaSnapshot
 from gateway.models import RequestAttempt, RequestLog
 from proxy_site.operation.anonymous import Anonymizer
-from proxy_site.operation.log_lines import MOST_LINES, lines_of
+from proxy_site.operation.log_lines import LONGEST_LINE, LONGEST_READ, MOST_LINES, lines_of
 from proxy_site.settings import env
 from tests.gateway.conftest import a_body
 from tests.live_gateway import LiveGateway, manage
@@ -191,6 +191,67 @@ def test_addresses_are_replaced_and_numbers_are_not(text: str, shown: str) -> No
     anonymizer = Anonymizer({1: "ada@example.com", 7: "grace@example.com"}, {"a": "[too short a word]"})
 
     assert anonymizer.text(text) == shown
+
+
+FRAMES = ['  File "/srv/gateway/relay.py", line 3, in open', "    raise failure", "    ^^^^^^^^^^^^^"]
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "Nov 24 13:45:01 gw.example gateway[712]: ", "2026-11-24T13:45:01.123456789Z ", "gateway-1  | "],
+)
+@pytest.mark.parametrize(
+    "error",
+    [
+        ["KeyError (message left out: it may quote the request)"],
+        ["psycopg.OperationalError: refused", "caused by psycopg.errors.ConnectionTimeout: 5 s"],
+        ["asyncio.exceptions.CancelledError"],
+        ["answer.<locals>.Größe (message left out: it may quote the request)", "caused by StopIteration"],
+    ],
+)
+def test_a_traceback_is_whole_behind_any_prefix(prefix: str, error: list[str]) -> None:
+    ours = f"2026-11-24 13:45:01.123 CET ERROR   {REQUEST}: the gateway failed"
+    shown = [*FRAMES, "  [Previous line repeated 900 more times]", *error]
+    log = [f"{prefix}{line}\n" for line in (ours, *shown, "Another", "  File canary")]
+
+    lines = lines_of(REQUEST, log)
+
+    assert [line.message for line in lines] == ["the gateway failed", *shown]
+    assert {line.time for line in lines} == {"2026-11-24 13:45:01.123 CET"}
+    assert {line.level for line in lines[1:]} == {"traceback"}
+
+
+def test_lines_of_another_program_are_no_traceback() -> None:
+    ours = f"Nov 24 13:45:01 host gateway[7]: 2026-11-24 13:45:01.123 CET ERROR   {REQUEST}: failed"
+    others = [
+        'Nov 24 13:45:01 host another[7]:   File "/canary"',
+        '  File "/canary"',
+        "Nov 24 13:45:01 host gateway[8]: canary.Error: no frame before it",
+    ]
+
+    assert len(lines_of(REQUEST, [ours, *others])) == 1
+
+
+def test_a_long_line_of_json_is_read_whole() -> None:
+    record = {
+        "time": "2026-11-24T12:45:01.124+00:00", "level": "error", "message": "x" * 5_000,
+        "request_id": REQUEST, "traceback": "\n".join([*FRAMES * 50, "KeyError", "caused by ValueError"]),
+    }  # fmt: skip
+
+    lines = lines_of(REQUEST, [f"Nov 24 host gateway[7]: {orjson.dumps(record).decode()}\n"])
+
+    assert len(lines[0].message) == LONGEST_LINE
+    assert [line.message for line in lines[1:]] == [*FRAMES * 50, "KeyError", "caused by ValueError"]
+    assert lines_of(REQUEST, [orjson.dumps(record | {"message": "x" * LONGEST_READ}).decode()]) == []
+
+
+def test_two_logs_are_merged_by_time() -> None:
+    output = [f"2026-11-24 13:45:0{second}.123 CET INFO    {REQUEST}: {second}" for second in (1, 3, 5)]
+    errors = [f"2026-11-24 13:45:0{second}.123 CET ERROR   {REQUEST}: {second}" for second in (2, 4)]
+
+    lines = lines_of(REQUEST, output, [errors[0], *FRAMES, "KeyError", errors[1]])
+
+    assert [line.message for line in lines] == ["1", "2", *FRAMES, "KeyError", "3", "4", "5"]
 
 
 def test_a_huge_log_is_read_to_a_limit() -> None:
