@@ -1,5 +1,5 @@
 """What commands tell of a running server (`status`), of one request (`diagnose`), and the service units of
 `installservice`.
 
-Imports accounts, dashboard, environment, gateway and settings.
+Imports accounts, dashboard, data_dir, environment, gateway and settings.
 """

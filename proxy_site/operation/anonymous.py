@@ -21,9 +21,31 @@ EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+|\w{0,2}…\w?@\w?…(?: #\d+)
 """An address, or the label of an account (accounts/pool/labels.py)."""
 URL = re.compile(r"(\w+)://([^\s/\"'<>?#]*)[^\s\"'<>]*")
 IP = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*::?[0-9A-Fa-f:.]*[0-9A-Fa-f:])(?!\w)")
-QUOTED = re.compile(r"(?<!\w)(['\"])(?:(?!\1).){1,2000}\1(?!\w)")
+HOST = re.compile(
+    r"(?i)\b(host(?:name)?:? )((?!\d+(?:\.\d+){3})[\w-]+(?:(?:\.[\w-]+)*:\d{1,5}\b|(?:\.[\w-]+)+))"
+)
+"""As in aiohttp's "Cannot connect to host NAME:PORT ssl:default"."""
+USER = re.compile(r"(?i)([/\\](?:home|users)[/\\]+)[^/\\\s'\"`<>|:,;()\[\]]+")
 PUBLIC_HOSTS = ("googleapis.com", "google.com")
 SHORTEST_WORD = 3
+
+
+def _between(opening: str, closing: str) -> str:
+    """A quotation with its marks, also one whose end was cut off. A closing mark before a letter is taken for
+    an apostrophe."""
+    return rf"{opening}(?:\\.?+|[^{closing}\\]|{closing}(?=\w))*+{closing}?"
+
+
+QUOTED = re.compile(
+    "|".join(
+        [
+            _between(r"(?<!\w)[bru]{0,2}'", "'"),
+            *map(_between, '"“„«\u2018', '"”“»\u2019'),
+            r"(?P<ticks>`+)(?:(?!(?P=ticks)).)*+(?P=ticks)?",
+        ]
+    ),
+    re.DOTALL | re.IGNORECASE,
+)
 
 
 class Anonymizer:
@@ -38,7 +60,7 @@ class Anonymizer:
         }
         self._words = {word: shown for word, shown in words.items() if len(word) >= SHORTEST_WORD}
         longest_first = sorted(self._words, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._pattern = re.compile("|".join(map(_as_pattern, longest_first))) if longest_first else None
 
     def account(self, email: str) -> str:
         """The account's number; one that was removed since has none."""
@@ -47,12 +69,18 @@ class Anonymizer:
     def text(self, text: str) -> str:
         if self._pattern is not None:
             text = self._pattern.sub(lambda found: self._words[found[0]], text)
-        text = URL.sub(_origin, redacted(text))
+        text = HOST.sub(_without_host, URL.sub(_origin, redacted(text)))
+        text = USER.sub(r"\1[user]", text)
         return IP.sub(_without_ip, EMAIL.sub(lambda found: self.account(found[0]), text))
 
     def message(self, text: str) -> str:
         """As `text`, without what stands in quotes, which may be a client's."""
         return QUOTED.sub("'…'", self.text(text))
+
+
+def _as_pattern(word: str) -> str:
+    """The folder /home/ada is not in /home/adalovelace."""
+    return re.escape(word) + (r"(?!\w)" if word.startswith("/") else "")
 
 
 def is_public(host: str) -> bool:
@@ -63,6 +91,11 @@ def _origin(found: re.Match[str]) -> str:
     """The origin of a public address or of this machine; nothing of any other."""
     host = found[2].rpartition("@")[2].partition(":")[0].lower()
     return f"{found[1]}://{host}" if is_public(host) or host == "localhost" else ADDRESS
+
+
+def _without_host(found: re.Match[str]) -> str:
+    host = found[2].partition(":")[0].lower()
+    return found[0] if is_public(host) or host == "localhost" else f"{found[1]}{ADDRESS}"
 
 
 def _without_ip(found: re.Match[str]) -> str:

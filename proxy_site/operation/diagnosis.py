@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import re
 import socket
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from gateway.ledger.record import tokens_of
 from gateway.ledger.search import LARGEST_PAGE, Search, attempts_of_all, page
 from gateway.models import ModelRoute
 from gateway.telemetry.log_format import HIDDEN
+from proxy_site.data_dir import KEY_FILE
 from proxy_site.environment import is_secret
 from proxy_site.operation.anonymous import ADDRESS, Anonymizer, is_public
 from proxy_site.operation.log_lines import lines_of
@@ -144,13 +146,20 @@ def _words(request_id: str, rows: Iterable[RequestLog], models: set[str]) -> dic
         str(Path.home()): "~",
         socket.gethostname(): ADDRESS,
         **dict.fromkeys(_hosts(), ADDRESS),
-        **dict.fromkeys(encryption.keys(), HIDDEN),
+        **dict.fromkeys((*encryption.keys(), _generated_key()), HIDDEN),
         **{env.text(name): HIDDEN for name in env.names if is_secret(name) or name in PRIVATE},
     }
     for row in rows:
         names = (row.client_model, row.upstream_model, row.session_id)
         words |= {name: _model(name, models) for name in names if name not in models}
     return words | {request_id: _shown_id(request_id)}
+
+
+def _generated_key() -> str:
+    """The key that the server generated for clients, which is no setting here; empty without one."""
+    with suppress(OSError, UnicodeDecodeError):
+        return (Path(settings.DATA_DIR) / KEY_FILE).read_text(encoding="utf-8").strip()
+    return ""
 
 
 def _hosts() -> set[str]:

@@ -29,23 +29,29 @@ if TYPE_CHECKING:
 REQUEST = "req_01a2159937ef7a7b7757c249"
 STARTED = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MODEL = "claude-sonnet-4-6"
+WORDS = {"a": "[too short a word]", "/srv/home": "[here]"}
 WRITTEN_SECONDS = 1.0
 """Twice the time after which the ledger writes a row."""
 PLANTED = [
     *("ada@example.com", "ad…@e…", "stranger@elsewhere.example", "203.0.113.7", "2001:db8::7"),
     *("ya29.canary-token", "1//canary-refresh-token", "GOCSPX-canary-secret", "sk-canary-key-0123456789"),
     *("canary-auth-token", "canary-client-id", "canary-proxy.example", "canary-project", "canary-prompt"),
-    *("canary-session", "canary-preamble", "db-canary.internal", "/home/canary"),
+    *("canary-session", "canary-preamble", "db-canary.internal", "/home/canary", "canary-generated-key"),
+    *("gw.canary.example", "canary-host", "canaryneighbour", "canary-colleague"),
 ]
-"""Secrets, addresses and a prompt."""
+"""Secrets, addresses, names and a prompt."""
 EVERYTHING = (
-    f"{' '.join(PLANTED[:-5])} from {socket.gethostname()} for http://canary-proxy.example:3128/x?key=canary "
-    f"'canary-prompt' \"canary-prompt\" db-canary.internal /home/canary/.config canary-preamble"
+    f"{' '.join(PLANTED[:13])} from {socket.gethostname()} for http://canary-proxy.example:3128/x?key=canary "
+    f"'canary-prompt' \"canary-prompt\" db-canary.internal /home/canary/.config canary-preamble "
+    "Cannot connect to host gw.canary.example:3128 ssl:default, or host canary-host:80 canary-generated-key "
+    r"/home/canaryneighbour/x /Users/canary-colleague/y C:\Users\canary-colleague\z "
+    r"b'canary-prompt' `canary-prompt` “canary-prompt” „canary-prompt“ 'it isn\'t, don't, canary-prompt' "
+    f'"say \\"canary-prompt\\" again" \'{"long " * 1_000}canary-prompt\' "a canary-prompt that was cut'
 )
 
 
 @pytest.fixture
-def planted(db: None, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> RequestLog:
+def planted(db: None, monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path) -> RequestLog:
     """A request that failed, with everything that must not be shown in each text that is stored."""
     settings.ALLOWED_HOSTS = ["localhost", "db-canary.internal"]
     values = {
@@ -55,6 +61,8 @@ def planted(db: None, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Re
     }  # fmt: skip
     for name, value in values.items():
         monkeypatch.setitem(env._values, name, value)
+    settings.DATA_DIR = tmp_path
+    (tmp_path / "auth_token").write_text("canary-generated-key\n")
     monkeypatch.setattr(Path, "home", lambda: Path("/home/canary"))
     account = Account.objects.create(email="ada@example.com", project_id="canary-project")
     QuotaSnapshot.objects.create(account=account, model_id=MODEL, taken_at=STARTED, seen_at=STARTED)
@@ -184,13 +192,35 @@ def test_an_id_that_the_client_chose_is_not_shown(db: None, capsys: pytest.Captu
             "https://x.googleapis.com [address]",
         ),
         ("https://me:secret@oauth2.googleapis.com:443", "https://oauth2.googleapis.com"),
+        ("host x.googleapis.com:443, host localhost:1", "host x.googleapis.com:443, host localhost:1"),
+        (
+            "Cannot connect to host 10.0.0.1:80 or host a-b.c",
+            "Cannot connect to host [address]:80 or host [address]",
+        ),
+        ("host 127.0.0.1:80, the host was, relay.py:3", "host 127.0.0.1:80, the host was, relay.py:3"),
+        ("/home/adam/x /srv/home, /srv/home2", "/home/[user]/x [here], /srv/home2"),
         ("Ada@Example.com, gr…@e…, li…@x… #7", "account 1, account 2, an account"),
     ],
 )
 def test_addresses_are_replaced_and_numbers_are_not(text: str, shown: str) -> None:
-    anonymizer = Anonymizer({1: "ada@example.com", 7: "grace@example.com"}, {"a": "[too short a word]"})
+    anonymizer = Anonymizer({1: "ada@example.com", 7: "grace@example.com"}, WORDS)
 
     assert anonymizer.text(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the accounts' limit, and it's 'one'", "the accounts' limit, and it's '…'"),
+        (r"""'a\'b' "c\"d" b'e' rb"f" 'isn't'.""", "'…' '…' '…' rb'…' '…'."),
+        ("`a` “b” „c“ \u2018don\u2019t\u2019 «d»", "'…' '…' '…' '…' '…'"),
+        (f"'{'x' * 5_000}' and 'x\ny", "'…' and '…'"),
+        ("``a`b`` ``` and `c", "'…' '…'"),
+        ("a '" + "'a" * 50_000 + "\\", "a '…'"),
+    ],
+)
+def test_what_stands_in_quotes_is_left_out(text: str, shown: str) -> None:
+    assert Anonymizer({}, {}).message(text) == shown
 
 
 FRAMES = ['  File "/srv/gateway/relay.py", line 3, in open', "    raise failure", "    ^^^^^^^^^^^^^"]
