@@ -30,13 +30,32 @@ CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
 def manage(arguments: str = "") -> str:
     """The whole command line for `arguments`, such as `.uv/bin/uv run manage.py addaccount`; with `--demo`
     in a demo and in commands that were given it."""
-    is_demos = os.environ.get("DEMO") == "true" and arguments and "--demo" not in arguments.split()
-    return f"{_program()} {arguments}{' --demo' if is_demos else ''}".rstrip()
+    return _words(_program(), arguments)
+
+
+def manage_in_pipe(arguments: str) -> str:
+    """As `manage`, with standard input from a pipe, which `docker exec -t` refuses. In a container it is run
+    from outside of it, where the engine's log is."""
+    engine = container_engine()
+    if not engine:
+        return manage(arguments)
+    prefix = [engine, "exec", "-i", container_name(socket.gethostname())]
+    return _words(program(sys.orig_argv, os.environ, prefix), arguments)
 
 
 def container_engine() -> str:
     """`docker` or `podman` inside one of their containers, else empty."""
     return next((engine for mark, engine in CONTAINER_MARKS.items() if Path(mark).exists()), "")
+
+
+def container_name(host_name: str) -> str:
+    """The container's id, its host name by default; where that is another, CONTAINER, to be filled in."""
+    return host_name if CONTAINER_ID.fullmatch(host_name) else "CONTAINER"
+
+
+def _words(program: str, arguments: str) -> str:
+    is_demos = os.environ.get("DEMO") == "true" and arguments and "--demo" not in arguments.split()
+    return f"{program} {arguments}{' --demo' if is_demos else ''}".rstrip()
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -11,8 +12,11 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from accounts.command_line import container_name
+
 ANSWER_SECONDS = 3.0
 LARGEST_ANSWER = 1024 * 1024
+PROC = Path("/proc")
 TELETYPES = ("/dev/pts/", "/dev/tty", "/dev/console")
 
 
@@ -51,37 +55,64 @@ def _parsed(status: int, content: bytes) -> Answer:
     return Answer(status == 200, body if is_ours else {})
 
 
-def log_file(process_id: int, proc: Path = Path("/proc")) -> Path | None:
-    """The file that the process writes its standard output to; None when that is no file."""
-    try:
-        target = (proc / str(process_id) / "fd" / "1").readlink()
-    except OSError:
-        return None
-    return target if target.is_file() else None
+def log_files(process_id: int, proc: Path = PROC) -> list[Path]:
+    """The files that the process writes its log to, each once: INFO goes to standard output, warnings and
+    errors to standard error. Empty when neither is a file."""
+    targets = (Path(one) for one in _targets(process_id, proc))
+    return [path for path in targets if path.is_absolute() and path.is_file()]
 
 
-def where_the_log_is(process_id: int, *, engine: str = "", proc: Path = Path("/proc")) -> str:
+def where_the_log_is(process_id: int, *, engine: str = "", proc: Path = PROC) -> str:
     """Where the process writes its log, in words or as a command; "" where that cannot be found out, as on
     macOS. `engine`: of the container around the process, such as docker."""
-    try:
-        target = str((proc / str(process_id) / "fd" / "1").readlink())
-        groups = (proc / str(process_id) / "cgroup").read_text()
-    except OSError:
-        return ""
-    if target.startswith("/"):
-        return _in_file(target)
-    if unit := _unit_of(groups):
-        return f"journalctl {'--user ' if '/user@' in groups else ''}-u {unit} -f"
-    return f"{engine} logs -f {socket.gethostname()}" if engine else "a pipe to another program"
+    return "; warnings and errors: ".join(log_places(process_id, engine=engine, proc=proc))
+
+
+def log_places(process_id: int, *, engine: str = "", proc: Path = PROC) -> list[str]:
+    """The place of standard output and, if it is another, that of standard error."""
+    reader = _reader(process_id, engine, proc, is_live=True) or "a pipe to another program"
+    targets = _targets(process_id, proc)
+    return list(dict.fromkeys(_in_file(one) if one.startswith("/") else reader for one in targets))
+
+
+def log_command(process_id: int, *, engine: str = "", proc: Path = PROC) -> str:
+    """The command that prints the log so far, to be read from a pipe; "" where there is none."""
+    is_file = all(one.startswith("/") for one in _targets(process_id, proc))
+    return "" if is_file else _reader(process_id, engine, proc, is_live=False)
+
+
+def _targets(process_id: int, proc: Path) -> list[str]:
+    """What standard output and standard error are: a path, or such as `pipe:[81]`. Each once."""
+    with suppress(OSError):
+        links = (proc / str(process_id) / "fd" / number for number in ("1", "2"))
+        return list(dict.fromkeys(str(link.readlink()) for link in links))
+    return []
 
 
 def _in_file(path: str) -> str:
     if path == "/dev/null":
-        return "nowhere: its standard output is /dev/null"
+        return "nowhere (/dev/null)"
     return f"the terminal {path}" if path.startswith(TELETYPES) else path
 
 
-def _unit_of(groups: str) -> str:
-    """The systemd service of a process, from /proc/PID/cgroup: `0::/system.slice/gateway.service`."""
+def _reader(process_id: int, engine: str, proc: Path, *, is_live: bool) -> str:
+    """The command that prints what goes to systemd or to the container's engine. `is_live`: for a terminal,
+    and on and on."""
+    unit, is_users = _unit_of(process_id, proc)
+    if unit:
+        return f"journalctl {'--user ' if is_users else ''}-u {unit}{' -f' if is_live else ''}"
+    if not engine:
+        return ""
+    name = container_name(socket.gethostname())
+    return f"{engine} logs -f {name}" if is_live else f"{engine} logs {name} 2>&1"
+
+
+def _unit_of(process_id: int, proc: Path) -> tuple[str, bool]:
+    """The systemd service of a process, and whether it is a user's, from /proc/PID/cgroup:
+    `0::/system.slice/gateway.service`."""
+    try:
+        groups = (proc / str(process_id) / "cgroup").read_text()
+    except OSError:
+        return "", False
     last = groups.strip().rpartition("/")[2]
-    return last if last.endswith(".service") else ""
+    return (last if last.endswith(".service") else ""), "/user@" in groups

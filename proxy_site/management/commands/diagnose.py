@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,12 @@ import orjson
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from accounts.command_line import manage
+from accounts.command_line import container_engine, manage, manage_in_pipe
 from accounts.management.operator_command import OperatorCommand
 from gateway.ledger.search import NothingLikeIt, whole_id
 from proxy_site.data_dir import running_server
 from proxy_site.operation.diagnosis import bundle
-from proxy_site.operation.running_server import log_file, where_the_log_is
+from proxy_site.operation.running_server import log_command, log_files, log_places, where_the_log_is
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +43,7 @@ class Command(OperatorCommand):
             raise CommandError(str(error)) from error
         with ExitStack() as stack:
             try:
-                made = bundle(found, [self._lines(log, stack)])
+                made = bundle(found, self._logs(log, stack))
             except OSError as error:
                 raise CommandError(f"{log or 'The log'} cannot be read: {error.strerror}.") from error
         text = orjson.dumps(made, option=orjson.OPT_INDENT_2).decode()
@@ -53,23 +54,31 @@ class Command(OperatorCommand):
         self.report([{"file": output}])
         self.info(f"Written to {output}. Look through it before you pass it on.")
 
-    def _lines(self, log: str, stack: ExitStack) -> Iterable[str]:
+    def _logs(self, log: str, stack: ExitStack) -> list[Iterable[str]]:
         if log == "-":
-            return sys.stdin
-        path = Path(log) if log else self._log_of_server()
-        return stack.enter_context(path.open(encoding="utf-8", errors="replace")) if path else ()
+            return [_standard_input()]
+        paths = [Path(log)] if log else self._logs_of_server()
+        return [stack.enter_context(path.open(encoding="utf-8", errors="replace")) for path in paths]
 
-    def _log_of_server(self) -> Path | None:
-        """The file that the running server writes its log to; None, with a hint, when there is none."""
-        server = running_server(settings.DATA_DIR)
+    def _logs_of_server(self) -> list[Path]:
+        """The files that the running server writes its log to, with a hint when that is not all of it."""
+        server, engine = running_server(settings.DATA_DIR), container_engine()
         process_id = server.process_id if server is not None else 0
-        if (path := log_file(process_id)) is not None:
-            return path
-        where = where_the_log_is(process_id)
-        source = where.removesuffix(" -f") if where.startswith("journalctl") else "…"
-        again = manage("diagnose REQUEST-ID --log -")
-        self.info(f"Without lines of the log, which is no file. To have them: {source} | {again}")
-        return None
+        paths = log_files(process_id)
+        if not paths:
+            source = log_command(process_id, engine=engine)
+            again = (manage_in_pipe if source else manage)("diagnose REQUEST-ID --log -")
+            self.info(f"Without lines of the log, which is no file. To have them: {source or '…'} | {again}")
+        elif len(paths) < len(log_places(process_id, engine=engine)):
+            where = where_the_log_is(process_id, engine=engine)
+            self.info(f"With lines of {paths[0]} alone, which is not the whole log: that goes to {where}.")
+        return paths
+
+
+def _standard_input() -> Iterable[str]:
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+    return sys.stdin
 
 
 def _write_new(path: Path, text: str) -> None:

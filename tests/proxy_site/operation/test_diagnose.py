@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import socket
+import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +16,17 @@ import orjson
 import pytest
 from django.core.management import CommandError, call_command
 
+from accounts import command_line
 from accounts.models import Account, QuotaSnapshot
 from gateway.models import RequestAttempt, RequestLog
+from proxy_site.data_dir import RunningServer
+from proxy_site.management.commands import diagnose
 from proxy_site.operation.anonymous import Anonymizer
 from proxy_site.operation.log_lines import LONGEST_LINE, LONGEST_READ, MOST_LINES, lines_of
 from proxy_site.settings import env
 from tests.gateway.conftest import a_body
 from tests.live_gateway import LiveGateway, manage
+from tests.proxy_site.operation.test_status import a_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -289,6 +296,83 @@ def test_a_huge_log_is_read_to_a_limit() -> None:
 
     assert len(lines_of(REQUEST, [line] * (MOST_LINES + 10))) == MOST_LINES
     assert lines_of(REQUEST, ["x" * 10_000_000, REQUEST]) == []
+
+
+@pytest.fixture
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder like /proc, for the server of process 4711."""
+    monkeypatch.setattr(diagnose, "running_server", lambda data_dir: RunningServer(4711, ""))
+    for name in ("log_command", "log_files", "log_places", "where_the_log_is"):
+        monkeypatch.setattr(diagnose, name, partial(getattr(diagnose, name), proc=tmp_path))
+    return tmp_path
+
+
+def test_standard_output_and_standard_error_are_both_read(
+    planted: RequestLog, proc: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (proc / "out").write_text(f"2026-11-24 13:45:02.123 CET INFO    {REQUEST}: ended\n")
+    (proc / "err").write_text(f"2026-11-24 13:45:01.123 CET WARNING {REQUEST}: slow\n")
+    a_process(proc, (str(proc / "out"), str(proc / "err")))
+
+    call_command("diagnose", REQUEST)
+
+    said = capsys.readouterr()
+    assert [line["message"] for line in orjson.loads(said.out)["log"]] == ["slow", "ended"]
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("other", ["/dev/null", "pipe:[7]", "/dev/pts/77"])
+@pytest.mark.parametrize("is_output", [True, False])
+def test_what_of_the_log_is_no_file_is_said(
+    other: str, is_output: bool, planted: RequestLog, proc: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (proc / "log").write_text(f"2026-11-24 13:45:02.123 CET INFO    {REQUEST}: ended\n")
+    a_process(proc, (str(proc / "log"), other) if is_output else (other, str(proc / "log")))
+
+    call_command("diagnose", REQUEST)
+
+    said = capsys.readouterr()
+    assert len(orjson.loads(said.out)["log"]) == 1
+    assert f"With lines of {proc / 'log'} alone" in said.err
+
+
+@pytest.mark.parametrize(("host", "name"), [("4f1b0c9d2e7a",) * 2, ("gateway", "CONTAINER")])
+def test_in_a_container_the_printed_pipe_needs_no_terminal(
+    host: str, name: str, planted: RequestLog, proc: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(command_line, "CONTAINER_MARKS", {str(proc): "docker"})
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    monkeypatch.setattr(sys, "orig_argv", ["python", "manage.py", "diagnose"])
+    a_process(proc, ("pipe:[1]", "pipe:[2]"))
+
+    call_command("diagnose", REQUEST)
+
+    pipe = f"docker logs {name} 2>&1 | docker exec -i {name} python manage.py diagnose REQUEST-ID --log -"
+    assert pipe in capsys.readouterr().err
+
+
+def test_the_printed_pipe_reads_the_journal(
+    planted: RequestLog, proc: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_process(proc, ("socket:[8]", "socket:[8]"), "0::/system.slice/gateway.service")
+
+    call_command("diagnose", REQUEST)
+
+    assert "To have them: journalctl -u gateway.service | " in capsys.readouterr().err
+
+
+def test_standard_input_that_is_no_text_is_read(
+    planted: RequestLog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = f"\udcff\n2026-11-24 13:45:02.123 CET INFO    {REQUEST}: Größe\udcff\n".encode(
+        errors="surrogateescape"
+    )
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(log), encoding="ascii"))
+
+    _, made = diagnosed(capsys, "--log", "-")
+
+    assert made["log"][0]["message"] == "Größe\ufffd"
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from proxy_site.data_dir import LOCK, RunningServer, note_address, running_server, sole_server
-from proxy_site.operation.running_server import ask, where_the_log_is
+from proxy_site.operation.running_server import ask, log_files, where_the_log_is
 from proxy_site.version import version
 from tests.gateway.conftest import a_body
 from tests.live_gateway import LiveGateway, free_port, manage
@@ -31,6 +31,14 @@ def data_dir(tmp_path: Path, settings: Settings) -> Path:
     settings.DATA_DIR = tmp_path
     settings.PORT = free_port()
     return tmp_path
+
+
+def a_process(proc: Path, targets: tuple[str, str], groups: str = "0::/") -> None:
+    """Process 4711 in a folder like /proc, with what its standard output and standard error are."""
+    (proc / "4711" / "fd").mkdir(parents=True)
+    for number, target in enumerate(targets, 1):
+        (proc / "4711" / "fd" / str(number)).symlink_to(target)
+    (proc / "4711" / "cgroup").write_text(f"{groups}\n")
 
 
 @contextmanager
@@ -145,7 +153,7 @@ def test_nothing_answers_at_a_closed_port() -> None:
     ("target", "groups", "where"),
     [
         ("/var/log/gateway.log", "0::/", "/var/log/gateway.log"),
-        ("/dev/null", "0::/", "nowhere: its standard output is /dev/null"),
+        ("/dev/null", "0::/", "nowhere (/dev/null)"),
         ("/dev/pts/3", "0::/user.slice/session-2.scope", "the terminal /dev/pts/3"),
         ("socket:[81]", "0::/system.slice/gateway.service", "journalctl -u gateway.service -f"),
         (
@@ -157,9 +165,26 @@ def test_nothing_answers_at_a_closed_port() -> None:
     ],
 )
 def test_the_log_is_found_by_the_process(target: str, groups: str, where: str, tmp_path: Path) -> None:
-    (tmp_path / "4711" / "fd").mkdir(parents=True)
-    (tmp_path / "4711" / "fd" / "1").symlink_to(target)
-    (tmp_path / "4711" / "cgroup").write_text(f"{groups}\n")
+    a_process(tmp_path, (target, target), groups)
 
     assert where_the_log_is(4711, proc=tmp_path) == where
     assert where_the_log_is(4712, proc=tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("output", "errors", "where"),
+    [
+        ("/log/out", "/log/err", "/log/out; warnings and errors: /log/err"),
+        ("/log/out", "/dev/pts/3", "/log/out; warnings and errors: the terminal /dev/pts/3"),
+        ("pipe:[1]", "/dev/null", "docker logs -f 4f1b0c9d2e7a; warnings and errors: nowhere (/dev/null)"),
+        ("pipe:[1]", "pipe:[2]", "docker logs -f 4f1b0c9d2e7a"),
+    ],
+)
+def test_standard_error_may_go_to_another_place(
+    output: str, errors: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "4f1b0c9d2e7a")
+    a_process(tmp_path, (output, errors))
+
+    assert where_the_log_is(4711, engine="docker", proc=tmp_path) == where
+    assert log_files(4711, tmp_path) == []
