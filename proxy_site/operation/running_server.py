@@ -5,24 +5,30 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
 
 from accounts.command_line import container_name
 
+if TYPE_CHECKING:
+    from collections.abc import Set
+
 ANSWER_SECONDS = 3.0
 LARGEST_ANSWER = 1024 * 1024
 PROC = Path("/proc")
+OLD_HEALTH = frozenset({"status", "timestamp", "summary", "counts", "requests", "ledger"})
+"""Fields of `/health` since 0.1."""
 TELETYPES = ("/dev/pts/", "/dev/tty", "/dev/console")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What `/readyz` answered. `facts` is empty for a program that is not this gateway."""
+    """What `/readyz` answered, or `/health` of an older version. `facts` is empty for another program."""
 
     is_ready: bool
     facts: dict[str, Any]
@@ -33,26 +39,38 @@ class Answer:
 
 
 def ask(url: str) -> Answer | None:
-    """Ask the server at `url`, which is plain HTTP, how it is; None when nothing answers HTTP there."""
+    """Ask the server at `url`, which is plain HTTP, how it is; None when nothing answers HTTP there. Versions
+    before 0.2 have no `/readyz`, and say it at `/health`."""
+    try:
+        status, content = _get(url, "/readyz")
+        if status == HTTPStatus.NOT_FOUND:
+            return _parsed(*_get(url, "/health"), signs=OLD_HEALTH)
+    except (OSError, HTTPException):
+        return None
+    return _parsed(status, content)
+
+
+def _get(url: str, path: str) -> tuple[int, bytes]:
+    """Status and body. Raises OSError and HTTPException."""
     address = urlsplit(url)
     connection = HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_SECONDS)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", path)
         response = connection.getresponse()
-        return _parsed(response.status, response.read(LARGEST_ANSWER))
-    except (OSError, HTTPException):
-        return None
+        return response.status, response.read(LARGEST_ANSWER)
     finally:
         connection.close()
 
 
-def _parsed(status: int, content: bytes) -> Answer:
+def _parsed(status: int, content: bytes, signs: Set[str] = frozenset()) -> Answer:
+    """`signs`: fields that the answer of a gateway has; by default those of `/readyz`."""
     try:
         body = orjson.loads(content)
     except ValueError:
         body = None
-    is_ours = isinstance(body, dict) and bool({"startedAt", "reason"} & body.keys())
-    return Answer(status == 200, body if is_ours else {})
+    names = body.keys() if isinstance(body, dict) else set()
+    is_ours = signs <= names if signs else bool({"startedAt", "reason"} & names)
+    return Answer(status == HTTPStatus.OK, body if is_ours else {})
 
 
 def log_files(process_id: int, proc: Path = PROC) -> list[Path]:

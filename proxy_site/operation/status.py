@@ -77,7 +77,7 @@ def as_lines(url: str, process_id: int, answer: Answer, stored: Stored | None) -
         "Requests": _requests(facts),
         **(_stored_lines(process_id, facts, stored) if stored is not None else {}),
     }
-    head = f"Antigravity Claude Proxy {_version(facts)} runs at {url}"
+    head = " ".join(["Antigravity Claude Proxy", *_version(facts), f"runs at {url}"])
     return [head, *(f"  {name:<11} {value}" for name, value in lines.items())]
 
 
@@ -98,11 +98,13 @@ def database_name() -> str:
     return f"SQLite {Path(name).name}" if connection.vendor == "sqlite" else f"PostgreSQL {name}"
 
 
-def _version(facts: dict[str, Any]) -> str:
-    running = str(facts.get("version", ""))
-    if running in {"", settings.VERSION}:
-        return running
-    return f"{running} (this code is {settings.VERSION}: restart it to use that)"
+def _version(facts: dict[str, Any]) -> list[str]:
+    """In words; none while the server shuts down."""
+    if "reason" in facts:
+        return []
+    running = str(facts.get("version") or "before 0.2")
+    restart = f"(this code is {settings.VERSION}: restart it to use that)"
+    return [running] if running == settings.VERSION else [running, restart]
 
 
 def _process(process_id: int, facts: dict[str, Any]) -> str:
@@ -115,7 +117,7 @@ def _process(process_id: int, facts: dict[str, Any]) -> str:
 
 def _ready(answer: Answer) -> str:
     if not answer.is_ready:
-        return f"no: {answer.facts['reason']}"
+        return f"no: {answer.facts.get('reason') or 'it does not say why'}"
     degraded = answer.facts.get("degraded") or []
     more = f" And {len(degraded) - 1} more: see /health." if len(degraded) > 1 else ""
     return f"yes, but degraded: {degraded[0]}{more}" if degraded else "yes"

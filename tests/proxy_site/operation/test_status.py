@@ -42,12 +42,12 @@ def a_process(proc: Path, targets: tuple[str, str], groups: str = "0::/") -> Non
 
 
 @contextmanager
-def program(content: bytes, status: int = 200) -> Iterator[str]:
-    """An HTTP server that answers everything with `content`."""
+def program(content: bytes, status: int = 200, only_at: str = "/") -> Iterator[str]:
+    """An HTTP server that answers with `content`, by default at every path."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(status)
+            self.send_response(status if self.path.startswith(only_at) else 404)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -126,7 +126,36 @@ def test_a_server_that_drains_is_not_ready(data_dir: Path, capsys: pytest.Captur
     with program(content, 503) as address:
         call_command("status", address)
 
-    assert "Ready       no: The gateway is shutting down." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Ready       no: The gateway is shutting down." in said
+    assert said.startswith("Antigravity Claude Proxy runs at http")
+
+
+HEALTH_OF_0_1 = {
+    "status": "ok", "timestamp": "2026-11-24T12:00:00Z", "summary": "3 total, 3 available",
+    "counts": {"total": 3}, "requests": {"inFlight": 2, "waiting": 1}, "ledger": {"unwritten": 0},
+    "accounts": [],
+}  # fmt: skip
+
+
+def test_a_server_of_0_1_is_asked_for_its_health(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with program(orjson.dumps(HEALTH_OF_0_1), only_at="/health") as address:
+        call_command("status", address)
+
+    said = capsys.readouterr().out
+    assert f"Proxy before 0.2 (this code is {version()}: restart it to use that) runs at http" in said
+    assert "  Ready       yes\n" in said
+    assert "  Accounts    3 total, 3 available\n" in said
+    assert "2 in flight, 1 waiting" in said
+
+
+@pytest.mark.parametrize("content", [b'{"status":"ok"}', b"[]", b'"status"', b""])
+def test_the_health_of_another_program_is_not_ours(content: bytes, data_dir: Path) -> None:
+    with (
+        program(content, only_at="/health") as address,
+        pytest.raises(CommandError, match="is not this gateway"),
+    ):
+        call_command("status", address)
 
 
 def test_the_lock_has_the_address_of_its_server(tmp_path: Path) -> None:
