@@ -20,6 +20,8 @@ MARK = "Written by manage.py installservice"
 STOP_MARGIN_SECONDS = 15
 """Beyond SHUTDOWN_GRACE_SECONDS, for cancelled requests and for what is stored at the end."""
 OPEN_FILES = 65_536
+RESTART_SECONDS = 15
+"""Ten failures, after which systemd gives up, take at least two and a half minutes."""
 INVALID_SETTING = 2
 """Exit status that no restart mends."""
 
@@ -43,7 +45,13 @@ class Unit:
     path: Path
     text: str
     start: Sequence[str]
+    restart: Sequence[str]
+    """Once the file has other contents."""
     stop: Sequence[str]
+    """While the file is there."""
+    stop_removed: Sequence[str]
+    link: Path | None = None
+    """By which the service starts with the session; left behind when the file is removed."""
 
 
 def systemd_unit(service: Service, home: Path) -> Unit:
@@ -61,7 +69,7 @@ def systemd_unit(service: Service, home: Path) -> Unit:
         *environment,
         f"ExecStart={_command_line(*service.command)}",
         "Restart=on-failure",
-        "RestartSec=2",
+        f"RestartSec={RESTART_SECONDS}",
         f"RestartPreventExitStatus={INVALID_SETTING}",
         "KillMode=mixed",
         f"TimeoutStopSec={service.stop_seconds}",
@@ -72,16 +80,26 @@ def systemd_unit(service: Service, home: Path) -> Unit:
         "WantedBy=default.target",
     ]
     file = f"{service.name}.service"
+    folder = home / "systemd" / "user"
+    systemctl, log = "systemctl --user", f"journalctl --user -u {file} -f"
     return Unit(
-        home / "systemd" / "user" / file,
+        folder / file,
         "".join(f"{line}\n" for line in lines),
         start=(
-            "systemctl --user daemon-reload",
-            f"systemctl --user enable --now {file}",
+            f"{systemctl} daemon-reload",
+            f"{systemctl} enable --now {file}",
             "loginctl enable-linger  # so that it also runs while you are not logged in",
-            f"journalctl --user -u {file} -f",
+            log,
         ),
-        stop=(f"systemctl --user disable --now {file}",),
+        restart=(
+            f"{systemctl} daemon-reload",
+            f"{systemctl} enable {file}",
+            f"{systemctl} restart {file}",
+            log,
+        ),
+        stop=(f"{systemctl} disable --now {file}",),
+        stop_removed=(f"{systemctl} stop {file}", f"{systemctl} daemon-reload"),
+        link=folder / "default.target.wants" / file,
     )
 
 
@@ -103,11 +121,16 @@ def launchd_unit(service: Service, home: Path, user_id: int) -> Unit:
     }
     text = plistlib.dumps(facts, sort_keys=False).decode()
     path = home / "Library" / "LaunchAgents" / f"{label}.plist"
+    start = f"launchctl bootstrap gui/{user_id} {_shell(path)}"
+    stop = f"launchctl bootout gui/{user_id}/{label}"
+    log = f"tail -f {_shell(service.log)}"
     return Unit(
         path,
         text.replace("<plist ", f"<!-- {MARK} -->\n<plist ", 1),
-        start=(f"launchctl bootstrap gui/{user_id} {_shell(path)}", f"tail -f {_shell(service.log)}"),
-        stop=(f"launchctl bootout gui/{user_id}/{label}",),
+        start=(start, log),
+        restart=(f"{stop}  # and wait until it has ended", start, log),
+        stop=(stop,),
+        stop_removed=(stop,),
     )
 
 

@@ -82,7 +82,10 @@ class Command(OperatorCommand):
             self._show(unit, (manage("installservice --write"),), "is not written", written=False)
             return
         _write(unit)
-        self._show(unit, unit.start, "is written", written=True)
+        if present is None:
+            self._show(unit, unit.start, "is written", written=True)
+        else:
+            self._show(unit, unit.restart, "is replaced. So that the service uses it", written=True)
 
     def _remove(self, unit: Unit, *, write: bool) -> None:
         present = _read(unit.path)
@@ -95,8 +98,8 @@ class Command(OperatorCommand):
                 unit, (*unit.stop, manage("installservice --remove --write")), "is not removed", written=True
             )
             return
-        unit.path.unlink()
-        self._show(unit, unit.stop, "is removed. If it still runs", written=False)
+        _unlink(unit)
+        self._show(unit, unit.stop_removed, "is removed. If it still runs", written=False)
 
     def _warn_of_settings(self) -> None:
         """Name the settings that this shell has and the service would not."""
@@ -175,6 +178,16 @@ def _read(path: Path) -> str | None:
         return None
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _unlink(unit: Unit) -> None:
+    """The unit and its link, which `systemctl disable` would no longer find."""
+    try:
+        unit.path.unlink()
+        if unit.link is not None and unit.link.is_symlink():
+            unit.link.unlink()
+    except OSError as error:
+        raise CommandError(f"{error.filename} cannot be removed: {error.strerror}.") from error
 
 
 def _differs(unit: Unit, present: str) -> str:

@@ -38,6 +38,10 @@ def machine(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch)
     return tmp_path / "config" / "systemd" / "user"
 
 
+def commands_in(said: str) -> list[str]:
+    return [line.strip() for line in said.splitlines() if line.startswith("  ")]
+
+
 def test_a_unit_is_shown_and_not_written(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("installservice", "127.0.0.1:9000")
 
@@ -85,18 +89,49 @@ def test_a_unit_of_another_program_stays(machine: Path) -> None:
     assert (machine / "antigravity-proxy.service").read_text() == "[Unit]\n"
 
 
+def test_a_replaced_unit_comes_with_a_restart(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("installservice", "--write")
+    capsys.readouterr()
+
+    call_command("installservice", "8999", "--write", "--replace")
+
+    assert commands_in(capsys.readouterr().err) == [
+        "systemctl --user daemon-reload",
+        "systemctl --user enable antigravity-proxy.service",
+        "systemctl --user restart antigravity-proxy.service",
+        "journalctl --user -u antigravity-proxy.service -f",
+    ]
+
+
 def test_a_unit_is_removed_when_that_is_confirmed(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("installservice", "--write")
+    wanted = machine / "default.target.wants"
+    wanted.mkdir()
+    (wanted / "antigravity-proxy.service").symlink_to(machine / "antigravity-proxy.service")
+    capsys.readouterr()
 
     call_command("installservice", "--remove")
-    asked = list(machine.iterdir())
+    asked, first = len(list(machine.iterdir())), commands_in(capsys.readouterr().err)
     call_command("installservice", "--remove", "--write")
 
-    assert len(asked) == 1
-    assert list(machine.iterdir()) == []
-    assert "systemctl --user disable --now antigravity-proxy.service" in capsys.readouterr().err
+    assert asked == 2
+    assert first[0] == "systemctl --user disable --now antigravity-proxy.service"
+    assert first[1].endswith("manage.py installservice --remove --write")
+    assert list(machine.rglob("*")) == [wanted]
+    assert commands_in(capsys.readouterr().err) == [
+        "systemctl --user stop antigravity-proxy.service",
+        "systemctl --user daemon-reload",
+    ]
     with pytest.raises(CommandError, match="There is no "):
         call_command("installservice", "--remove", "--write")
+
+
+def test_systemd_does_not_give_up_within_a_minute(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("installservice")
+
+    unit = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines() if "=" in line)
+    assert int(unit["RestartSec"]) * int(unit["StartLimitBurst"]) > 60
+    assert int(unit["StartLimitIntervalSec"]) > int(unit["RestartSec"]) * int(unit["StartLimitBurst"])
 
 
 def test_settings_of_this_shell_alone_are_named(
@@ -191,6 +226,8 @@ def test_launchd_gets_a_property_list(tmp_path: Path) -> None:
     assert facts["EnvironmentVariables"] == {"DATA_DIR": "/<&>"}
     assert (facts["KeepAlive"], facts["ExitTimeOut"]) == ({"SuccessfulExit": False}, 45)
     assert unit.start[1] == "tail -f '/a log'"
+    assert unit.restart == (f"{unit.stop[0]}  # and wait until it has ended", *unit.start)
+    assert unit.stop == unit.stop_removed == ("launchctl bootout gui/501/local.a-proxy",)
 
 
 def test_a_unit_of_systemd_quotes_its_words(tmp_path: Path) -> None:
