@@ -26,6 +26,8 @@ HOST = re.compile(
 )
 """As in aiohttp's "Cannot connect to host NAME:PORT ssl:default"."""
 USER = re.compile(r"(?i)([/\\](?:home|users)[/\\]+)[^/\\\s'\"`<>|:,;()\[\]]+")
+PROGRAM_FILE = re.compile(r'(?<=^  File )"(?:[^"]*?/)?((?:\[project\]|python3\.\d+|site-packages)/[\w./-]+)"')
+"""A file of this project, of Python or of a package, in a line of a traceback."""
 PUBLIC_HOSTS = ("googleapis.com", "google.com")
 SHORTEST_WORD = 3
 
@@ -76,6 +78,10 @@ class Anonymizer:
     def message(self, text: str) -> str:
         """As `text`, without what stands in quotes, which may be a client's."""
         return QUOTED.sub("'…'", self.text(text))
+
+    def traceback(self, text: str) -> str:
+        """As `message`, but with the names of the program's files."""
+        return QUOTED.sub("'…'", PROGRAM_FILE.sub(r"\1", self.text(text)))
 
 
 def _as_pattern(word: str) -> str:

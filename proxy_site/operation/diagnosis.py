@@ -31,13 +31,14 @@ from gateway.telemetry.log_format import HIDDEN
 from proxy_site.data_dir import KEY_FILE
 from proxy_site.environment import is_secret
 from proxy_site.operation.anonymous import ADDRESS, Anonymizer, is_public
-from proxy_site.operation.log_lines import lines_of
+from proxy_site.operation.log_lines import TRACEBACK, lines_of
 from proxy_site.settings import env
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gateway.models import RequestAttempt, RequestLog
+    from proxy_site.operation.log_lines import Line
 
 VERSION = 1
 """Of the bundle's form."""
@@ -82,10 +83,7 @@ def bundle(request_id: str, logs: Iterable[Iterable[str]]) -> dict[str, Any]:
             anonymizer.account(one.email): {"kind": one.kind, "state": one.state, "enabled": one.enabled}
             for one in accounts.values()
         },
-        "log": [
-            {**line._asdict(), "message": anonymizer.message(line.message)}
-            for line in lines_of(request_id, *logs)
-        ],
+        "log": [_line(line, anonymizer) for line in lines_of(request_id, *logs)],
     }
 
 
@@ -121,6 +119,11 @@ def _attempt(
         "decision": attempt.decision,
         **tokens_of(attempt).as_shown(),
     }
+
+
+def _line(line: Line, anonymizer: Anonymizer) -> dict[str, str]:
+    shown = anonymizer.traceback if line.level == TRACEBACK else anonymizer.message
+    return {**line._asdict(), "message": shown(line.message)}
 
 
 def _known_models() -> set[str]:

@@ -31,10 +31,11 @@ ERROR = re.compile(r"(?:[^\W\d]\w*|<locals>)(?:\.(?:[^\W\d]\w*|<locals>))*(?:: .
 """The last line of a traceback: the error's name, with its message where that may be logged."""
 CAUSE = "caused by "
 DIGIT = re.compile(r"\d")
+TRACEBACK = "traceback"
 
 
 class Line(NamedTuple):
-    """A line of a traceback has the time of its record, and the level `traceback`."""
+    """A line of a traceback has the time of its record, and the level TRACEBACK."""
 
     time: str
     level: str
@@ -74,7 +75,7 @@ class _Traceback:
         if STAMP.search(text) or DIGIT.sub("0", text[:offset]) != self._prefix:
             return None
         rest = text[offset:]
-        return Line(self._time, "traceback", rest[:LONGEST_LINE]) if self._is_part(rest) else None
+        return Line(self._time, TRACEBACK, rest[:LONGEST_LINE]) if self._is_part(rest) else None
 
     def _is_part(self, text: str) -> bool:
         if self._has_error:
@@ -108,5 +109,5 @@ def _from_json(request_id: str, text: str) -> Sequence[Line]:
     traceback = str(record.get("traceback") or "").splitlines()
     return (
         Line(time, record["level"], str(record.get("message", ""))[:LONGEST_LINE]),
-        *(Line(time, "traceback", line[:LONGEST_LINE]) for line in traceback),
+        *(Line(time, TRACEBACK, line[:LONGEST_LINE]) for line in traceback),
     )

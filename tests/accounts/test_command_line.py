@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PYTHON = "/srv/gateway/.venv/bin/python3"
-RUNS = re.compile(r"(\.uv/bin/uv run|\.venv/bin/python|docker (compose )?exec(?: -it)? \S+) manage\.py ")
+RUNS = re.compile(r"(\.uv/bin/uv run|\.venv/bin/python|docker (compose )?exec(?: -it?)? \S+) manage\.py ")
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,28 @@ def test_what_stands_in_quotes_is_left_out(text: str, shown: str) -> None:
     assert Anonymizer({}, {}).message(text) == shown
 
 
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [
+        ("/srv/home/gateway/relay.py", "[project]/gateway/relay.py"),
+        (
+            "/srv/home/.venv/lib/python3.11/site-packages/a-b/c.py",
+            "python3.11/site-packages/a-b/c.py",
+        ),
+        ("/opt/ada/lib/python3.11/ssl.py", "python3.11/ssl.py"),
+        ("/opt/ada/site-packages/ada's own.py", "'…'"),
+        ("/opt/ada/relay.py", "'…'"),
+        ("<string>", "'…'"),
+    ],
+)
+def test_a_traceback_names_the_files_of_the_program(file: str, shown: str) -> None:
+    anonymizer = Anonymizer({}, {"/srv/home": "[project]"})
+
+    assert anonymizer.traceback(f'  File "{file}", line 3, in open') == f"  File {shown}, line 3, in open"
+    assert anonymizer.message(f'  File "{file}", line 3') == "  File '…', line 3"
+    assert anonymizer.traceback(f'    raise X("{file}")') == "    raise X('…')"
+
+
 FRAMES = ['  File "/srv/gateway/relay.py", line 3, in open', "    raise failure", "    ^^^^^^^^^^^^^"]
 
 
