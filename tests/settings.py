@@ -19,3 +19,5 @@ from proxy_site.settings import *  # noqa: E402, F403
 
 DATABASES["default"]["TEST"] = {"NAME": str(Path(_data_dir) / "test.sqlite3")}  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Each test client makes its own middleware, which would look at all files of all apps else.
+WHITENOISE_AUTOREFRESH = True
