@@ -39,6 +39,7 @@ def sealed(account: Account) -> str:
     return account.sealed_credential
 
 
+@pytest.mark.slow
 def test_a_refresh_token_becomes_a_field_and_comes_back(account: Account) -> None:
     MIGRATION.to_fields(apps, EDITOR)
     assert unseal(sealed(account)) == '{"refresh_token":"1//ada"}'

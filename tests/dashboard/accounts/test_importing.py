@@ -125,6 +125,7 @@ def test_a_hostile_file_is_told_and_stays_text(operator: Client, content: bytes)
     assert 'name="rows"' not in page
 
 
+@pytest.mark.slow
 def test_as_many_accounts_as_the_page_takes(operator: Client) -> None:
     emails = [f"{number}@example.com" for number in range(1001)]
     assert "1,001 accounts are more than the page takes" in upload(operator, entries(*emails))

@@ -187,6 +187,7 @@ def some_moments(crowd: Crowd) -> list[datetime]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_totals_are_the_sums_of_all_requests_since_then(seed: int) -> None:
     crowd = a_crowd(seed)
@@ -202,6 +203,7 @@ def test_totals_are_the_sums_of_all_requests_since_then(seed: int) -> None:
         assert rounded(usage.totals(since)) == rounded(summed(by_hand("client", expected).values()))
 
 
+@pytest.mark.slow
 def test_hourly_sums_are_the_sums_of_the_rows() -> None:
     a_crowd(99)
     rows = RequestLog.objects.exclude(duration_seconds=None, problem=None)
@@ -358,6 +360,7 @@ def test_a_request_counts_in_the_minute_it_began_in() -> None:
     assert {model: total.requests for model, total in models.items()} == {"gemini-3-flash": 1}
 
 
+@pytest.mark.slow
 def test_a_history_of_10_000_requests_reads_sums_only() -> None:
     now = beginning_of_now()
     MinuteUsage.objects.bulk_create(
@@ -425,6 +428,7 @@ def test_without_requests_there_are_no_times() -> None:
     assert usage.newest_times(timezone.now()) == usage.Times([], [], is_complete=True)
 
 
+@pytest.mark.slow
 def test_times_of_10_000_requests_are_one_query() -> None:
     now = timezone.now()
     RequestLog.objects.bulk_create(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("demo")
 def test_the_ledger_has_a_day_whose_sums_are_exact() -> None:
     rows = {row.request_id: row for row in RequestLog.objects.all()}
