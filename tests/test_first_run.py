@@ -232,7 +232,8 @@ def test_health_has_the_state_of_the_accounts(pages: str) -> None:
 
     assert answer.status == 200
     health = orjson.loads(answer.body)
-    assert (health["status"], health["accounts"]) == ("ok", [])
+    assert (health["status"], health["accounts"]) == ("degraded", [])
+    assert len(health["degraded"]) == 1
     assert health["counts"] == {"total": 0, "available": 0, "rateLimited": 0, "unusable": 0}
 
 
