@@ -79,7 +79,7 @@ def test_the_cache_helps_all_sessions_but_one() -> None:
     poor = [one for one in sessions(since) if one.requests > 10 and share_from_cache(one) < 0.2]
     whole = totals(since)
 
-    assert [(one.client, one.requests > 30) for one in poor] == [("ci", True)]
+    assert [one.client for one in poor] == ["ci"]
     assert share_from_cache(whole) > 0.8
 
 

@@ -366,6 +366,7 @@ def test_in_a_container_the_printed_pipe_needs_no_terminal(
     monkeypatch.setattr(command_line, "CONTAINER_MARKS", {str(proc): "docker"})
     monkeypatch.setattr("socket.gethostname", lambda: host)
     monkeypatch.setattr(sys, "orig_argv", ["python", "manage.py", "diagnose"])
+    monkeypatch.delenv("UV", raising=False)
     a_process(proc, ("pipe:[1]", "pipe:[2]"))
 
     call_command("diagnose", REQUEST)
