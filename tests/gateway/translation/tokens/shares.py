@@ -19,7 +19,7 @@ class Shares:
         self._counts.update({trait: int(is_there) for trait, is_there in traits.items()})
 
     def check(self) -> None:
-        """Prints the share of examples with each trait (see ``pytest -s``); in CI each must be LEAST_SHARE."""
+        """Prints the share of examples with each trait (see ``pytest -s``); in CI at least LEAST_SHARE."""
         shares = {trait: count / self._examples for trait, count in self._counts.items()}
         listed = ", ".join(f"{trait} {share:.0%}" for trait, share in shares.items())
         print(f"\n{self._examples} examples: {listed}")  # noqa: T201
