@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PORT_OF_THE_PAGE = "8672"
 CLIENT_ID = "123456789012-abc.apps.googleusercontent.com"
-FIRST_SECRET, SECOND_SECRET = "GOCSPX-the-first", "GOCSPX-the-new-one"
+FIRST_SECRET, SECOND_SECRET = "the-first-secret", "the-new-secret"
 CLIENT_KEY = "a-long-random-text"
 MANAGE = ".uv/bin/uv run manage.py"
 

@@ -41,7 +41,12 @@ WRITTEN_SECONDS = 1.0
 """Twice the time after which the ledger writes a row."""
 PLANTED = [
     *("ada@example.com", "ad…@e…", "stranger@elsewhere.example", "203.0.113.7", "2001:db8::7"),
-    *("ya29.canary-token", "1//canary-refresh-token", "GOCSPX-canary-secret", "sk-canary-key-0123456789"),
+    *(
+        "ya29.canary-token",
+        "1//canary-refresh-token",
+        "GOCSPX-" + "canary-secret",
+        "sk-canary-key-0123456789",
+    ),
     *("canary-auth-token", "canary-client-id", "canary-proxy.example", "canary-project", "canary-prompt"),
     *("canary-session", "canary-preamble", "db-canary.internal", "/home/canary", "canary-generated-key"),
     *("gw.canary.example", "canary-host", "canaryneighbour", "canary-colleague"),
