@@ -34,7 +34,7 @@ ENV PATH="/opt/venv/bin:${PATH}" \
 # A new volume takes over owner and mode of the folder it is mounted on. The number is in proxy_site/container/user.py, too.
 RUN groupadd --gid 10001 gateway \
     && useradd --uid 10001 --gid gateway --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin gateway \
-    && install -d -m 711 /root /root/.config \
+    && install -d -m 711 ~root ~root/.config \
     && install -d -m 700 -o gateway -g gateway "$DATA_DIR" \
     && ln -s /app/manage.py /usr/local/bin/manage.py
 COPY --from=build /opt/venv /opt/venv
