@@ -56,8 +56,33 @@ class Unit:
 
 def systemd_unit(service: Service, home: Path) -> Unit:
     """`home` is XDG_CONFIG_HOME or ~/.config."""
+    file = f"{service.name}.service"
+    folder = home / "systemd" / "user"
+    systemctl, log = "systemctl --user", f"journalctl --user -u {file} -f"
+    return Unit(
+        folder / file,
+        "".join(f"{line}\n" for line in _systemd_lines(service)),
+        start=(
+            f"{systemctl} daemon-reload",
+            f"{systemctl} enable --now {file}",
+            "loginctl enable-linger  # so that it also runs while you are not logged in",
+            log,
+        ),
+        restart=(
+            f"{systemctl} daemon-reload",
+            f"{systemctl} enable {file}",
+            f"{systemctl} restart {file}",
+            log,
+        ),
+        stop=(f"{systemctl} disable --now {file}",),
+        stop_removed=(f"{systemctl} stop {file}", f"{systemctl} daemon-reload"),
+        link=folder / "default.target.wants" / file,
+    )
+
+
+def _systemd_lines(service: Service) -> list[str]:
     environment = [f"Environment={_quoted(f'{name}={value}')}" for name, value in service.environment.items()]
-    lines = [
+    return [
         f"# {MARK}",
         "[Unit]",
         "Description=Antigravity Claude Proxy",
@@ -79,28 +104,6 @@ def systemd_unit(service: Service, home: Path) -> Unit:
         "[Install]",
         "WantedBy=default.target",
     ]
-    file = f"{service.name}.service"
-    folder = home / "systemd" / "user"
-    systemctl, log = "systemctl --user", f"journalctl --user -u {file} -f"
-    return Unit(
-        folder / file,
-        "".join(f"{line}\n" for line in lines),
-        start=(
-            f"{systemctl} daemon-reload",
-            f"{systemctl} enable --now {file}",
-            "loginctl enable-linger  # so that it also runs while you are not logged in",
-            log,
-        ),
-        restart=(
-            f"{systemctl} daemon-reload",
-            f"{systemctl} enable {file}",
-            f"{systemctl} restart {file}",
-            log,
-        ),
-        stop=(f"{systemctl} disable --now {file}",),
-        stop_removed=(f"{systemctl} stop {file}", f"{systemctl} daemon-reload"),
-        link=folder / "default.target.wants" / file,
-    )
 
 
 def launchd_unit(service: Service, home: Path, user_id: int) -> Unit:
