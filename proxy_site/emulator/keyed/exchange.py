@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from proxy_site.emulator.exchange import Exchange
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from proxy_site.emulator.keyed.keys import ApiKey, ProviderName
 
 
-class KeyedExchange(Exchange):
+class KeyedExchange(Exchange, ABC):
     """``key_or_none`` is the key that the request sends, if it is known."""
 
     keys_of: ClassVar[ProviderName]
@@ -21,6 +22,6 @@ class KeyedExchange(Exchange):
         self.key_or_none = self.state.keys.with_secret(self.keys_of, secret) if secret else None
         self.entry.account = self.key_or_none.name if self.key_or_none else None
 
+    @abstractmethod
     def secret(self) -> str | None:
         """The key as the provider reads it from the headers."""
-        raise NotImplementedError
