@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
 
 TESTS = Path(__file__).parent
-STAGES = ("fast", "clients", "pages", "rest", "properties", "image")
+STAGES = ("fast", "clients", "pages", "rest", "properties", "image", "full")
 SLOW_FOLDERS = ("benchmarks", "faults", "smoke")
 
 PROGRAMS = {
@@ -46,7 +46,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def stage_of(item: pytest.Item) -> str:
-    """The stage of `.ci/run` that a test belongs to; each belongs to one."""
+    """The stage that a test belongs to; each belongs to one. `.ci/run` has all but image and full."""
+    if item.get_closest_marker("full"):
+        return "full"
     folder = item.path.relative_to(TESTS).parts[0]
     programs = {mark.args[0] for mark in item.iter_markers("needs")}
     if item.get_closest_marker("hypothesis"):
