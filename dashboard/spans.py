@@ -15,6 +15,8 @@ SPANS = {
     "7d": timedelta(days=7),
     "30d": timedelta(days=30),
 }
+DEFAULT_SPAN = "24h"
+"""Of all pages, so that their numbers agree."""
 
 
 def span_of(request: HttpRequest, default: str) -> str:

@@ -18,7 +18,7 @@ from dashboard.overview import attention
 from dashboard.overview.first_steps import Step, first_steps
 from dashboard.overview.status_line import FamilyStatus, status_of_families
 from dashboard.pages import operator_page, render_page
-from dashboard.spans import SPANS, span_of
+from dashboard.spans import DEFAULT_SPAN, SPANS, span_of
 from dashboard.views.accounts.states import solving_actions
 from dashboard.views.connect import OPERATOR
 from gateway.ledger import search, usage
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from dashboard.account_pools import AccountPools
     from dashboard.overview.attention import Notice
 
-DEFAULT_SPAN = "24h"
 NEWEST = 8
 MOST_QUOTAS = 8
 RECENT = timedelta(minutes=5)

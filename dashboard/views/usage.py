@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from dashboard.charts import figures
 from dashboard.pages import operator_page, render_page
-from dashboard.spans import SPANS, span_of
+from dashboard.spans import DEFAULT_SPAN, SPANS, span_of
 from gateway.ledger import usage
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class UsageRow:
     name: str
     requests: int
     failed: int
+    """Those that were interrupted included."""
     hung_up: int
     input_tokens: int
     """All input, the cached part included."""
@@ -46,6 +47,10 @@ class UsageRow:
     output_tokens: int
     mean_first_event_seconds: float | None = None
     client: str = ""
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
 
     @property
     def failed_share(self) -> float | None:
@@ -71,7 +76,7 @@ class WeekdayRow(NamedTuple):
 def usage_page(request: HttpRequest) -> HttpResponse:
     by = request.GET.get("by", DEFAULT_BY)
     by = by if by in BY else DEFAULT_BY
-    span = span_of(request, "7d" if by != "session" else "24h")
+    span = span_of(request, DEFAULT_SPAN)
     rows = usage.over(SPANS[span], f"rows-by-{by}", partial(usage_rows, by))
     if request.GET.get("format") == "csv":
         return _as_csv(rows, f"usage-by-{by}-{span}.csv")
@@ -82,7 +87,7 @@ def usage_page(request: HttpRequest) -> HttpResponse:
         "spans": list(SPANS),
         "rows": rows[:ROWS_SHOWN],
         "left_out": max(0, len(rows) - ROWS_SHOWN),
-        "most": max((row.requests for row in rows), default=0),
+        "most": max((row.tokens for row in rows), default=0),
         "hours": range(24),
         "week": _week(SPANS[span]),
     }
@@ -102,12 +107,12 @@ def _week(span: timedelta) -> list[WeekdayRow]:
 
 
 def usage_rows(by: str, since: datetime) -> list[UsageRow]:
-    """The most requests first. `by` is one of BY."""
+    """The most tokens first, since they are what uses a quota up. `by` is one of BY."""
     if by == "session":
         rows = [_of_session(one) for one in usage.sessions(since)]
     else:
         rows = [_of_total(name, total) for name, total in usage.totals_by(by, since).items()]
-    return sorted(rows, key=lambda row: -row.requests)
+    return sorted(rows, key=lambda row: (-row.tokens, -row.requests))
 
 
 def _of_total(name: str, total: Totals) -> UsageRow:
@@ -115,7 +120,7 @@ def _of_total(name: str, total: Totals) -> UsageRow:
     return UsageRow(
         name=name,
         requests=total.requests,
-        failed=total.failed,
+        failed=total.failed + total.interrupted,
         hung_up=total.hung_up,
         input_tokens=tokens.all_input,
         cached_tokens=total.cache_read_tokens,

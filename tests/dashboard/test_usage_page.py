@@ -35,6 +35,38 @@ def test_the_largest_user_comes_first(operator: Client, used: None) -> None:
     assert "90\N{NO-BREAK SPACE}%" in page
 
 
+def test_tokens_decide_who_comes_first(operator: Client, used: None) -> None:
+    HourlyUsage.objects.filter(client="<b>bob</b>").update(output_tokens=5000)
+
+    page = operator.get("/usage").content.decode()
+
+    assert page.index("&lt;b&gt;bob&lt;/b&gt;") < page.index("alice")
+    assert page.index('<rect class="share" width="100"') < page.index('<rect class="share" width="18"')
+
+
+@pytest.mark.parametrize("by", ["model", "account", "client", "session"])
+def test_interrupted_requests_count_as_failed(operator: Client, db: None, by: str) -> None:
+    now = timezone.now()
+    names = {"model": "claude-sonnet-4-6", "account": "ada@example.com", "client": "alice"}
+    HourlyUsage.objects.create(
+        hour=now.replace(minute=0, second=0, microsecond=0), **names, requests=3, failed=1, interrupted=1
+    )
+    for number, problem in enumerate(("api_error", RequestLog.INTERRUPTED), 1):
+        RequestLog.objects.create(
+            id=number, instance_id=1, request_id=f"req_{number}", started_at=now, session_id="3f1c",
+            problem=problem,
+        )  # fmt: skip
+
+    answer = operator.get("/usage", {"by": by, "format": "csv", "span": "24h"})
+
+    assert [row["failed"] for row in csv.DictReader(io.StringIO(answer.content.decode()))] == ["2"]
+
+
+def test_it_opens_on_the_span_of_the_overview(operator: Client, used: None) -> None:
+    for address in ("/", "/usage", "/usage?by=session"):
+        assert 'span=24h" data-span="3" aria-current="true"' in operator.get(address).content.decode()
+
+
 @pytest.mark.parametrize("by", ["model", "account", "client", "session"])
 def test_each_dimension_has_a_table(operator: Client, used: None, by: str) -> None:
     page = operator.get("/usage", {"by": by, "span": "24h"}).content.decode()
@@ -57,7 +89,7 @@ def test_a_row_leads_to_its_requests(operator: Client, used: None, by: str) -> N
 
 def test_a_name_cannot_leave_its_link(operator: Client, used: None) -> None:
     page = operator.get("/usage?by=client").content.decode()
-    assert "client=%3Dcmd%7C%27%2Fc%20calc%27%21A1&amp;since=7d" in page
+    assert "client=%3Dcmd%7C%27%2Fc%20calc%27%21A1&amp;since=24h" in page
 
 
 def test_csv_runs_no_formula(operator: Client, used: None) -> None:
