@@ -101,13 +101,20 @@ def test_the_menu_opens_on_a_phone(page: Page, demo: LiveGateway) -> None:
     page.wait_for_url("**/admin/**")
 
 
-CUT_CELLS = """() => [...document.querySelectorAll(".requests :is(.model, .account)")]
+CUT_CELLS = """() => [...document.querySelectorAll(".requests tbody :is(.model, .account, .note:not(:empty, [hidden]))")]
+  .filter((cell) => cell.textContent.trim())
   .filter((cell) => cell.scrollWidth > cell.clientWidth || !cell.clientWidth)
   .map((cell) => cell.textContent)"""
 
 
-def test_a_phone_shows_models_and_accounts_whole(page: Page, demo: LiveGateway) -> None:
-    page.set_viewport_size({"width": 360, "height": 900})
+@pytest.mark.parametrize("width", WIDTHS)
+def test_models_accounts_and_reasons_are_whole(page: Page, demo: LiveGateway, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{demo.url}/requests?errors=1")
+    page.locator("tbody .note", has_text="broke off").wait_for()
+    page.locator("[data-state=failed]").first.wait_for()
+    assert page.evaluate(CUT_CELLS) == []
+
     page.goto(f"{demo.url}/requests")
     assert page.locator("tbody .account").count() >= 50
     page.locator("[data-state=good]").first.wait_for()
