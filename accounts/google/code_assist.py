@@ -13,7 +13,8 @@ import orjson
 
 from accounts.failures import AccountCheckFailed
 from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, headers
-from accounts.google.errors import is_closed_api, is_googles_page, parse_error, parse_timestamp
+from accounts.google.error_bodies import parse_timestamp
+from accounts.google.errors import is_closed_api, is_googles_page, parse_error
 from accounts.network import AccountsClient, CallFailed
 from accounts.values.outside import NotJson, as_list, as_object, number, parse_json, whole_number, word
 from accounts.values.sanitize import truncate

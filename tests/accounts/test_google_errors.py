@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from accounts.failures import FailureKind
-from accounts.google.errors import error_in_stream, parse_duration, parse_error
+from accounts.google.error_bodies import parse_duration
+from accounts.google.errors import error_in_stream, parse_error
 
 NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"

@@ -20,7 +20,8 @@ from accounts.google.code_assist import (
     onboard_user,
     retrieve_cli_quota,
 )
-from accounts.google.errors import MAX_WAIT_SECONDS, MIN_WAIT_SECONDS, parse_error
+from accounts.google.error_bodies import MAX_WAIT_SECONDS, MIN_WAIT_SECONDS
+from accounts.google.errors import parse_error
 from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpointDown, refresh_access_token
 from accounts.network import AccountsClient, WholeAnswer
 from accounts.values.sanitize import UNSAFE
