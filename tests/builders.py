@@ -93,6 +93,9 @@ def a_tool(name: str = "get_weather", schema: Any = None, **fields: Any) -> dict
 
 
 def a_model(model_id: str = CLAUDE, header_mode: str = "antigravity", **limits: Any) -> UpstreamModel:
+    """A model of Cloud Code in a header mode, or with "gemini" one of the Gemini API."""
+    if header_mode == "gemini":
+        return upstream_model(model_id, kind="gemini", **limits)
     return upstream_model(model_id, header_mode="cli" if header_mode == "cli" else "antigravity", **limits)
 
 

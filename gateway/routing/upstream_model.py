@@ -11,6 +11,8 @@ Family = Literal["claude", "gemini", "gpt", "unknown"]
 HeaderMode = Literal["cli", "antigravity"]
 
 FAMILIES: tuple[Family, ...] = ("claude", "gemini", "gpt")
+CLOUD_CODE = "google"
+"""The kind of account whose models have header modes, and names that differ by them."""
 
 # For models whose limit fetchAvailableModels does not report.
 DEFAULT_MAX_OUTPUT_TOKENS: dict[Family, int] = {
@@ -47,8 +49,9 @@ FIRST_CLAUDE_WITHOUT_PREFILL = (4, 6)
 
 @dataclass(frozen=True, slots=True)
 class UpstreamModel:
-    """A model. ``listed_id`` is its id in Google's list of models, which accounts, routes and the operator
-    use; ``sent_id`` is the envelope's "model". Limits are in tokens; None is unknown."""
+    """A model at one kind of account. ``listed_id`` is its id in the provider's list of models, which
+    accounts, routes and the operator use; ``sent_id`` is what a request names. Limits are in tokens; None is
+    unknown. ``header_mode`` matters for kind "google" only."""
 
     listed_id: str
     sent_id: str
@@ -58,6 +61,7 @@ class UpstreamModel:
     max_input_tokens: int | None = None
     thinking_level: str | None = None
     header_mode: HeaderMode = "antigravity"
+    kind: str = CLOUD_CODE
 
     @property
     def gemini_version(self) -> tuple[int, int]:
@@ -65,8 +69,9 @@ class UpstreamModel:
 
     @property
     def quota_key(self) -> str:
-        """The name by which Google counts: two listed models with the same ``sent_id`` share a quota."""
-        return f"{self.sent_id}:{self.header_mode}"
+        """The name by which the provider counts: two listed models with the same ``sent_id`` share a
+        quota."""
+        return f"{self.sent_id}:{self.header_mode if self.kind == CLOUD_CODE else self.kind}"
 
     @property
     def takes_prefill(self) -> bool:
@@ -116,17 +121,18 @@ def is_thinking_model(model_id: str) -> bool:
 def upstream_model(
     model_id: str,
     *,
-    header_mode: HeaderMode,
+    header_mode: HeaderMode = "antigravity",
+    kind: str = CLOUD_CODE,
     max_output_tokens: int | None = None,
     max_input_tokens: int | None = None,
 ) -> UpstreamModel:
-    """Return the model. ``header_mode`` is the operator's choice for Gemini; the other families exist in one
-    mode only."""
+    """Return the model. ``header_mode`` is the operator's choice for Gemini at Cloud Code; the other families
+    exist in one mode only."""
     model_id = strip_client_suffix(model_id)
     family = family_of(model_id)
-    if family != "gemini":
+    if family != "gemini" or kind != CLOUD_CODE:
         header_mode = "antigravity"
-    name, level = _name_in_mode(model_id, header_mode)
+    name, level = _name_in_mode(model_id, header_mode) if kind == CLOUD_CODE else (model_id, None)
     return UpstreamModel(
         listed_id=name if header_mode == "antigravity" else model_id,
         sent_id=name,
@@ -136,6 +142,7 @@ def upstream_model(
         max_input_tokens=max_input_tokens,
         thinking_level=level,
         header_mode=header_mode,
+        kind=kind,
     )
 
 

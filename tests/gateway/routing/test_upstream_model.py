@@ -135,3 +135,10 @@ def test_the_context_suffix_never_reaches_google() -> None:
 )
 def test_the_version_of_claude_is_told_by_the_name(name: str, version: tuple[int, int] | None) -> None:
     assert claude_version(name) == version
+
+
+def test_a_model_of_another_kind_is_sent_as_listed() -> None:
+    model = a_model("gemini-3-pro-high", "gemini")
+
+    assert (model.listed_id, model.sent_id, model.thinking_level) == ("gemini-3-pro-high",) * 2 + (None,)
+    assert model.quota_key == "gemini-3-pro-high:gemini"
