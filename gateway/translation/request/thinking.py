@@ -6,7 +6,7 @@
     disabled   off                    as little as possible    off, where it can   -
     absent     operator's budget      operator's level/budget  operator's budget   -
 
-Gemini 3 is given a level in cli mode and a budget in antigravity mode, where its name carries the level.
+Whether Gemini 3 is given a level or a budget, and which, is decided in gemini_thinking.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.anthropic.request_shapes import MIN_THINKING_BUDGET
+from gateway.translation.request.gemini_thinking import (
+    MIN_ANSWER_TOKENS,
+    gemini_thinking,
+    least_gemini_thinking,
+)
 from gateway.translation.signature_families import own_signature_for, signature_for
 
 if TYPE_CHECKING:
@@ -36,10 +41,6 @@ EFFORT_LEVELS = {
 DEFAULT_LEVEL = "high"
 
 ANSWER_TOKENS_BESIDE_BUDGET = 8_192
-MIN_ANSWER_TOKENS = 1_024
-MIN_GEMINI_BUDGET = 128
-GEMINI_FLASH_MAX_BUDGET = 24_576
-GEMINI_MAX_BUDGET = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ def plan_thinking(
         return _plan_claude(kind, budget, max_tokens, model.max_output_tokens)
     if model.family == "gemini" and (model.thinks or model.gemini_version >= (2, 5)):
         level = _level(request, model, kind, default_level)
-        return ThinkingPlan(
-            kind != "disabled", _gemini_config(model, kind, budget, level, max_tokens), max_tokens
-        )
+        if kind == "disabled":
+            return ThinkingPlan(False, least_gemini_thinking(model), max_tokens)
+        return ThinkingPlan(True, gemini_thinking(model, budget, level, max_tokens), max_tokens)
     return ThinkingPlan(False, None, max_tokens)
 
 
@@ -119,28 +120,6 @@ def _level(request: MessagesRequest, model: UpstreamModel, kind: str, default: s
     request."""
     of_effort = EFFORT_LEVELS.get(_effort_of(request)) if kind in ("adaptive", "absent") else None
     return model.thinking_level or of_effort or default or DEFAULT_LEVEL
-
-
-def _gemini_config(
-    model: UpstreamModel, kind: str, budget: int, level: str, max_tokens: int
-) -> dict[str, Any]:
-    is_third = model.gemini_version >= (3, 0)
-    if kind == "disabled":
-        return _least_thinking(model, is_third)
-    if is_third and model.header_mode == "cli":
-        return {"includeThoughts": True, "thinkingLevel": level}
-    limit = GEMINI_FLASH_MAX_BUDGET if not is_third and "flash" in model.sent_id else GEMINI_MAX_BUDGET
-    # Thinking is counted in maxOutputTokens: some must remain for the answer.
-    budget = min(budget, limit, max_tokens - MIN_ANSWER_TOKENS)
-    return {"includeThoughts": True, "thinkingBudget": max(budget, MIN_GEMINI_BUDGET)}
-
-
-def _least_thinking(model: UpstreamModel, is_third: bool) -> dict[str, Any]:
-    """Return the configuration with the least thinking: Gemini 3 and 2.5 Pro cannot turn it off."""
-    is_flash = "flash" in model.sent_id
-    if is_third:
-        return {"includeThoughts": False, "thinkingLevel": "minimal" if is_flash else "low"}
-    return {"includeThoughts": False, "thinkingBudget": 0 if is_flash else MIN_GEMINI_BUDGET}
 
 
 def lacks_thinking_in_tool_loop(turns: list[Message]) -> bool:
