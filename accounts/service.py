@@ -187,7 +187,7 @@ class AccountsService:
         list of its own, with sent ids, which not every account gets."""
         if account_id not in self._offers:
             return None
-        sent_id, _, header_mode = model_key.partition(":")
+        sent_id, _, header_mode = model_key.rpartition(":")
         cli_offers = self._cli_offers.get(account_id)
         if header_mode == "cli" and cli_offers:
             return sent_id in cli_offers

@@ -32,9 +32,10 @@ MODELS = ("claude-sonnet-4-6:antigravity", "claude-opus-4-6-thinking:antigravity
 
 class Bench:
     def __init__(self, waiting: int, accounts: int) -> None:
-        from accounts.pool.pool import MAX_WAITING, AccountRequest, Pool, PooledAccount
+        from accounts.pool.pool import MAX_WAITING, AccountRequest, Pool, PooledAccount, Target
 
-        self.requests = [AccountRequest(key, listed_id=key.partition(":")[0]) for key in MODELS]
+        targets = [Target(key, key.rpartition(":")[0]) for key in MODELS]
+        self.requests = [AccountRequest({"google": target}) for target in targets]
         self.now = time.time()
         self.pool: Pool = Pool(lambda: self.now)
         self.pool.lists_model = lambda account_id, listed_id, model_key: account_id % 10 != 0

@@ -19,6 +19,7 @@ import logging
 import math
 import sys
 import time
+from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ from accounts.pool import strategies
 from accounts.pool.labels import short_labels
 from accounts.pool.memory import MemoryState
 from accounts.pool.queue import Waiter, WaitingQueue
-from accounts.pool.request import AccountRequest, WaitLimits
+from accounts.pool.request import AccountRequest, Target, WaitLimits
 from accounts.pool.strategies import Candidate
 from accounts.pool.view import NoAccount, PooledAccount, PoolView, without
 from accounts.quota.forecast import empty_until
@@ -42,19 +43,19 @@ if TYPE_CHECKING:
 
     from accounts.pool.cooldowns import ActiveCooldown, ModelBackoff
     from accounts.pool.queue import Group
-    from accounts.pool.request import Need
+    from accounts.pool.request import Targets
 
     ListsModel = Callable[[int, str, str], bool | None]
     """Whether the list of an account (its id) names a model (listed id, model key); None: not known yet."""
 
-__all__ = ["AccountRequest", "Lease", "NoAccount", "Pool", "PoolView", "PooledAccount"]
+__all__ = ["AccountRequest", "Lease", "NoAccount", "Pool", "PoolView", "PooledAccount", "Target"]
 
 logger = logging.getLogger(__name__)
 
 ENDLESS = WaitLimits()
 MAX_WAITING = 1_000
 CAPACITY_REPORTS = 2
-"""How many accounts must report that a model has no capacity before it is backed off."""
+"""How many accounts of a kind must report that a model has no capacity before it is backed off."""
 LONGEST_SLEEP_SECONDS = 1.0
 """Cooldowns end by the wall clock, which may jump, so the wake-up timer never sleeps longer than this."""
 SHORTEST_SLEEP_SECONDS = 0.01
@@ -65,6 +66,8 @@ class Lease:
     """An account in use by one request. Release it however the request ends; doing so again has no effect."""
 
     account: PooledAccount
+    target: Target
+    """The request's target for this kind of account."""
     request: AccountRequest
     taken_at: float
     _pool: Pool | None
@@ -148,7 +151,7 @@ class Pool:
     def lease(self, request: AccountRequest) -> Lease | None:
         """Lease an account for this request, after waiting requests for the same model have been served; None
         when no account is free then."""
-        self._serve(self._queue.groups(request.model_key))
+        self._serve(self._queue.groups_of(*(target.model_key for target in request.targets.values())))
         return self._lease(request)
 
     def queue(
@@ -158,14 +161,17 @@ class Pool:
         waiter = self._queue.add(request, wait_limits)
         self._recheck([waiter.group])
         if not waiter.answer.done():
-            request.has_waited_for_backoff |= self.cooldowns.backoff(request.model_key) is not None
+            request.has_waited_for_backoff |= self._is_backed_off(request)
             if self.waiting > MAX_WAITING or deadline <= self._now():
                 self._refuse_place(waiter)
         return waiter
 
+    def _is_backed_off(self, request: AccountRequest) -> bool:
+        return self.view(request.targets).backoff(request.excluded) is not None
+
     def _refuse_place(self, waiter: Waiter) -> None:
         """Answer NoAccount when the queue is full, or when waiting is not allowed at all."""
-        is_full, view = self.waiting > MAX_WAITING, self.view(waiter.request)
+        is_full, view = self.waiting > MAX_WAITING, self.view(waiter.request.targets)
         if is_full or not without(view.free, waiter.request.excluded):
             self._queue.remove(waiter)
             waiter.answer.set_result(NoAccount(view, self.waiting, is_full))
@@ -183,56 +189,62 @@ class Pool:
             self._queue.remove(waiter)
 
     def _count_capacity_reports(self, request: AccountRequest) -> None:
-        """Back the model off once two accounts, or all that could be asked now, have reported no capacity."""
-        reports = len(request.without_capacity)
-        if not reports:
+        """Back the model of a kind off once two of its accounts, or all that could be asked now, have
+        reported no capacity."""
+        if not request.without_capacity:
             return
-        if reports >= CAPACITY_REPORTS or not without(self.view(request).free, request.excluded):
-            self.back_off(request.model_key, request.capacity_hint_seconds)
-            request.without_capacity.clear()
+        left = without(self.view(request.targets).free, request.excluded)
+        left_keys = {request.targets[account.kind].model_key for account in left}
+        reports = list(request.without_capacity.values())
+        for model_key, count in Counter(report.model_key for report in reports).items():
+            if count >= CAPACITY_REPORTS or model_key not in left_keys:
+                hints = [report.hint_seconds for report in reports if report.model_key == model_key]
+                self.back_off(model_key, hints[-1])
+                request.forget_reports(model_key)
 
     def _lease(self, request: AccountRequest) -> Lease | None:
-        view = self.view(request)
+        view = self.view(request.targets)
         choices = (self._choose(view, request, excluded) for excluded in request.preferences())
         account = next(filter(None, choices), None)
         if account is None or not self.state.claim(account.id, request.conversation, _limit(), view.now):
             return None
-        return Lease(account, request, view.now, self)
+        return Lease(account, request.targets[account.kind], request, view.now, self)
 
     def _choose(
         self, view: PoolView, request: AccountRequest, excluded: Collection[int]
     ) -> PooledAccount | None:
-        if view.backoff is not None:
-            return None
         # Accounts in a cooldown that is no limit are used only when there is no other.
         ready = without(view.healthy, excluded) or without(view.free, excluded)
         if not ready:
             probes = without(view.probes, excluded)
-            key = request.model_key
-            return next((one for one in probes if self.cooldowns.may_probe((one.id, key))), None)
+            keys = {one.id: request.targets[one.kind].model_key for one in probes}
+            return next((one for one in probes if self.cooldowns.may_probe((one.id, keys[one.id]))), None)
         # An account with an unknown project would make this request wait for its discovery.
         ready = [one for one in ready if one.project_id] or ready
         now = view.now
         chosen = strategies.choose(
             live("ACCOUNT_STRATEGY"),
-            [self._candidate(account, request, now) for account in ready],
+            [self._candidate(account, request.targets[account.kind], now) for account in ready],
             self.state.account_of(request.conversation),
             self.state.previous,
             now,
         )
         return next(account for account in ready if account.id == chosen.id)
 
-    def view(self, request: AccountRequest | Need, accounts: list[PooledAccount] | None = None) -> PoolView:
+    def view(self, targets: Targets, accounts: list[PooledAccount] | None = None) -> PoolView:
         """The state of the accounts that have the model: of all, or of those in `accounts`."""
-        key, limit, in_flight = request.model_key, _limit(), self.state.in_flight
-        taken = PoolView(self._now(), self.cooldowns.backoff(key))
-        for account in self._eligible(request, self.accounts if accounts is None else accounts):
+        limit, in_flight = _limit(), self.state.in_flight
+        taken = PoolView(self._now(), backoffs=self._backoffs(targets))
+        for account in self._eligible(targets, self.accounts if accounts is None else accounts):
             is_busy = in_flight.get(account.id, 0) >= limit
-            cooldown = self.cooldowns.get((account.id, key))
+            is_backed_off = account.kind in taken.backoffs
+            cooldown = self.cooldowns.get((account.id, targets[account.kind].model_key))
             if cooldown is not None and cooldown.is_limit:
                 taken.limited.append((account, cooldown))
-                if cooldown.is_probe_due(taken.now) and not is_busy:
+                if cooldown.is_probe_due(taken.now) and not is_busy and not is_backed_off:
                     taken.probes.append(account)
+            elif is_backed_off:
+                taken.backed_off.append(account)
             elif is_busy:
                 taken.busy.append(account)
             else:
@@ -242,36 +254,43 @@ class Pool:
         taken.limited.sort(key=lambda one: one[1].until)
         return taken
 
-    def _eligible(self, request: AccountRequest | Need, accounts: list[PooledAccount]) -> list[PooledAccount]:
-        """The accounts whose list names the model or is not known yet; all where no list names it."""
-        listed_id, key = request.listed_id, request.model_key
-        if not listed_id:
-            return accounts
-        eligible = [one for one in accounts if self.lists_model(one.id, listed_id, key) is not False]
-        return eligible if len(eligible) == len(accounts) or self.is_listed(request) else accounts
+    def _backoffs(self, targets: Targets) -> dict[str, ModelBackoff]:
+        found = ((kind, self.cooldowns.backoff(target.model_key)) for kind, target in targets.items())
+        return {kind: backoff for kind, backoff in found if backoff is not None}
 
-    def is_listed(self, request: AccountRequest | Need) -> bool:
+    def _eligible(self, targets: Targets, accounts: list[PooledAccount]) -> list[PooledAccount]:
+        """The accounts whose list names the model or is not known yet; all where no list names it. Accounts
+        of a kind without a target are left out."""
+        accounts = [account for account in accounts if account.kind in targets]
+        eligible = [account for account in accounts if self._lists(account, targets) is not False]
+        return eligible if len(eligible) == len(accounts) or self.is_listed(targets) else accounts
+
+    def is_listed(self, targets: Targets) -> bool:
         """True when the list of any account names the model."""
-        return any(self.lists_model(one.id, request.listed_id, request.model_key) for one in self.accounts)
+        return any(self._lists(account, targets) for account in self.accounts if account.kind in targets)
+
+    def _lists(self, account: PooledAccount, targets: Targets) -> bool | None:
+        target = targets[account.kind]
+        return not target.listed_id or self.lists_model(account.id, target.listed_id, target.model_key)
 
     def _free(self, accounts: Iterable[PooledAccount]) -> list[PooledAccount]:
         """The accounts with fewer requests in flight than MAX_CONCURRENT_REQUESTS allows."""
         limit, in_flight = _limit(), self.state.in_flight
         return [account for account in accounts if in_flight.get(account.id, 0) < limit]
 
-    def _candidate(self, account: PooledAccount, request: AccountRequest, now: float) -> Candidate:
+    def _candidate(self, account: PooledAccount, target: Target, now: float) -> Candidate:
         score = self.state.score(account.id, now)
-        threshold = account.threshold_for(request)
+        threshold = account.threshold_for(target)
         return Candidate(
             id=account.id,
             priority=account.priority,
             last_used_at=self.state.last_used.get(account.id, 0.0),
             health=score.health,
             tokens=score.tokens,
-            remaining=self._remaining.get(account.id, {}).get(request.model_key),
+            remaining=self._remaining.get(account.id, {}).get(target.model_key),
             remaining_seen_at=self._remaining_seen_at.get(account.id, 0.0),
             threshold=live("GLOBAL_QUOTA_THRESHOLD") if threshold is None else threshold,
-            empty_at=self._empty_at.get((account.id, request.model_key)),
+            empty_at=self._empty_at.get((account.id, target.model_key)),
         )
 
     def _release(self, lease: Lease) -> None:
@@ -314,11 +333,11 @@ class Pool:
         self, groups: Iterable[Group], accounts: list[PooledAccount] | None = None
     ) -> Iterator[tuple[Group, PoolView]]:
         """Each group with the view for its model. Each account is evaluated once for each model."""
-        views: dict[tuple[str, str], PoolView] = {}
+        views: dict[frozenset[tuple[str, Target]], PoolView] = {}
         for group in groups:
-            model = (group.need.model_key, group.need.listed_id)
+            model = group.need.targets
             if model not in views:
-                views[model] = self.view(group.need, accounts)
+                views[model] = self.view(group.targets, accounts)
             yield group, views[model]
 
     def _turn_away(self, groups: Iterable[Group]) -> None:
@@ -354,17 +373,17 @@ class Pool:
     def succeeded(self, lease: Lease) -> None:
         """Record that an answer has begun: raise the account's health and end its cooldown for this quota."""
         self.state.change_score(lease.account.id, self._now(), health=1)
-        model_key = lease.request.model_key
+        model_key = lease.target.model_key
         if self.cooldowns.succeeded((lease.account.id, model_key), lease.taken_at):
-            self._recheck(self._queue.groups(model_key))
+            self._recheck(self._queue.groups_of(model_key))
 
     def failed(
         self, lease: Lease, kind: FailureKind, hint_seconds: float | None = None
     ) -> ActiveCooldown | None:
         """Record a failure. `hint_seconds` is the wait that the upstream named. Returns the account's
         cooldown for this quota, if any."""
-        account, request = lease.account, lease.request
-        key = (account.id, request.model_key)
+        account, target = lease.account, lease.target
+        key = (account.id, target.model_key)
         known = self.cooldowns.get(key)
         # A limit replaces the present cooldown, however short ago that began.
         weighs_less = known is not None and (known.is_limit or kind not in LIMITS)
@@ -373,19 +392,19 @@ class Pool:
         self.state.change_score(account.id, self._now(), health=ACCOUNT_POLICIES[kind].health, tokens=1)
         cooldown = self.cooldowns.failed(key, kind, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
         if cooldown is not None:
-            what = f"{request.model_id}: {cooldown.reason}, {cooldown.until - cooldown.since:.0f} s"
+            what = f"{target.model_id}: {cooldown.reason}, {cooldown.until - cooldown.since:.0f} s"
             if kind is FailureKind.QUOTA:
                 self.on_quota_exhausted(account.id)
                 until = empty_until(cooldown.until, cooldown.since, settings.LOCAL_TIME_ZONE)
-                what = f"{request.model_id}: {cooldown.reason}, {until}"
+                what = f"{target.model_id}: {cooldown.reason}, {until}"
             logger.warning("%s cools down for %s", account.email, what)
-            self._turn_away(self._queue.groups(request.model_key))
+            self._turn_away(self._queue.groups_of(target.model_key))
         return cooldown
 
     def back_off(self, model_key: str, hint_seconds: float | None) -> ModelBackoff:
-        """Back the model off for all accounts, because it has no capacity."""
+        """Back the model off for all accounts of its kind, because it has no capacity."""
         backoff = self.cooldowns.back_off(model_key, hint_seconds)
-        self._turn_away(self._queue.groups(model_key))
+        self._turn_away(self._queue.groups_of(model_key))
         return backoff
 
 
@@ -394,7 +413,7 @@ def _leaving(group: Group, view: PoolView) -> list[Waiter]:
     `return_at`."""
     excluded = group.need.excluded
     group.return_at = view.return_at(excluded)
-    if view.backoff is not None:
+    if view.backoff(excluded) is not None:
         return group.impatient(group.return_at, for_backoff=True)
     if without(view.free, excluded):  # since the clock was read last
         group.return_at = view.now

@@ -65,6 +65,7 @@ class Group:
 
     def __init__(self, need: Need) -> None:
         self.need = need
+        self.targets = dict(need.targets)
         self.return_at: float | None = None
         self._waiters: dict[int, Waiter] = {}
         self._limits, self._backoffs = _Limits(), _Limits()
@@ -105,23 +106,27 @@ class WaitingQueue:
     def __init__(self) -> None:
         self.count = 0
         self._arrivals = 0
-        self._groups: dict[str, dict[Need, Group]] = {}
+        self._groups: dict[Need, Group] = {}
+        self._by_model: dict[str, dict[Need, Group]] = {}
+        """By model key; a group is under the key of each of its targets."""
 
-    def groups(self, model_key: str | None = None) -> list[Group]:
-        """The groups of one model, or all groups."""
-        if model_key is not None:
-            return list(self._groups.get(model_key, {}).values())
-        return [group for groups in self._groups.values() for group in groups.values()]
+    def groups(self) -> list[Group]:
+        return list(self._groups.values())
+
+    def groups_of(self, *model_keys: str) -> list[Group]:
+        """The groups that wait for one of these models, each once."""
+        found: dict[Need, Group] = {}
+        for model_key in model_keys:
+            found |= self._by_model.get(model_key, {})
+        return list(found.values())
 
     def add(self, request: AccountRequest, wait_limits: WaitLimits) -> Waiter:
-        need = Need(request.model_key, request.listed_id, frozenset(request.excluded))
-        groups = self._groups.setdefault(need.model_key, {})
-        if need not in groups:
-            groups[need] = Group(need)
+        need = Need.of(request)
+        group = self._groups.get(need) or self._add_group(need)
         self._arrivals += 1
         self.count += 1
-        waiter = Waiter(self._arrivals, self.count, request, groups[need], wait_limits)
-        waiter.group.add(waiter)
+        waiter = Waiter(self._arrivals, self.count, request, group, wait_limits)
+        group.add(waiter)
         return waiter
 
     def remove(self, waiter: Waiter) -> None:
@@ -132,7 +137,18 @@ class WaitingQueue:
         group.remove(waiter)
         self.count -= 1
         if not group:
-            groups = self._groups[group.need.model_key]
+            self._remove_group(group)
+
+    def _add_group(self, need: Need) -> Group:
+        group = self._groups[need] = Group(need)
+        for target in group.targets.values():
+            self._by_model.setdefault(target.model_key, {})[need] = group
+        return group
+
+    def _remove_group(self, group: Group) -> None:
+        del self._groups[group.need]
+        for target in group.targets.values():
+            groups = self._by_model[target.model_key]
             del groups[group.need]
             if not groups:
-                del self._groups[group.need.model_key]
+                del self._by_model[target.model_key]

@@ -1,39 +1,34 @@
-"""What one client request needs of an account, and what it knows of the accounts it has tried. Pure."""
+"""What one client request needs of an account, and what it knows of the accounts it has tried. Pure.
+
+request = AccountRequest({
+    "google": Target("claude-sonnet-4-6:antigravity", "claude-sonnet-4-6"),
+    "anthropic": Target("claude-sonnet-4-6:anthropic", "claude-sonnet-4-6"),
+})
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Targets = Mapping[str, "Target"]
+    """By the kind of account (`Account.kind`). An account whose kind has no target cannot serve the
+    request."""
 
 
-@dataclass(slots=True)
-class AccountRequest:
-    """One client request and one model. The caller adds ids of accounts as they fail; the pool reads them,
-    and notes the wait for a backoff."""
+class Target(NamedTuple):
+    """The model that accounts of one kind are asked for."""
 
     model_key: str
-    """The quota that is used: upstream model and header mode, `model:mode`."""
-    conversation: str = ""
-    """The id of the conversation. Its turns are sent with one account while that can answer, for its prompt
-    cache."""
+    """The quota that is used: the upstream's model id, and the kind or Google's header mode, `model:kind`. It
+    belongs to one kind of account only."""
     listed_id: str = ""
-    """The model's name in the accounts' model lists, which decides the eligible accounts. Empty: all are
-    eligible."""
-    refused: set[int] = field(default_factory=set)
-    """Ids of accounts that refused this request for good. Accounts at a limit are not among them, since the
-    pool knows when their limits end."""
-    without_capacity: set[int] = field(default_factory=set)
-    """Ids of accounts that have reported no capacity since the model's last backoff."""
-    failed: list[int] = field(default_factory=list)
-    """Ids of accounts with a transient failure, in order. They are used after all others, the last failed one
-    last."""
-    capacity_hint_seconds: float | None = None
-    """How long the model will lack capacity, by the last report."""
-    backoff_deadline: float = -math.inf
-    """The latest end of a backoff that is waited for, in seconds since the epoch; set by a report."""
-    has_waited_for_backoff: bool = False
-    """A request waits for a backoff once."""
+    """The model's name in the accounts' model lists, which decides the eligible accounts. Empty: all accounts
+    of the kind are eligible."""
 
     @property
     def model_id(self) -> str:
@@ -41,11 +36,47 @@ class AccountRequest:
 
     @property
     def sent_id(self) -> str:
-        return self.model_key.partition(":")[0]
+        return self.model_key.rpartition(":")[0]
+
+
+class NoCapacity(NamedTuple):
+    """An account's report that a model has no capacity."""
+
+    model_key: str
+    hint_seconds: float | None
+    """How long that will last, if the upstream named a time."""
+
+
+@dataclass(slots=True)
+class AccountRequest:
+    """One client request and one model, as each kind of account has it. The caller adds ids of accounts as
+    they fail; the pool reads them, and notes the wait for a backoff."""
+
+    targets: Targets
+    conversation: str = ""
+    """The id of the conversation. Its turns are sent with one account while that can answer, for its prompt
+    cache."""
+    refused: set[int] = field(default_factory=set)
+    """Ids of accounts that refused this request for good. Accounts at a limit are not among them, since the
+    pool knows when their limits end."""
+    without_capacity: dict[int, NoCapacity] = field(default_factory=dict)
+    """By account id: reports of no capacity since the last backoff of the model of that kind."""
+    failed: list[int] = field(default_factory=list)
+    """Ids of accounts with a transient failure, in order. They are used after all others, the last failed one
+    last."""
+    backoff_deadline: float = -math.inf
+    """The latest end of a backoff that is waited for, in seconds since the epoch; set by a report."""
+    has_waited_for_backoff: bool = False
+    """A request waits for a backoff once."""
+
+    @property
+    def model_id(self) -> str:
+        """The model's name for people: that of the first kind."""
+        return next(iter(self.targets.values())).model_id
 
     @property
     def excluded(self) -> set[int]:
-        return self.refused | self.without_capacity
+        return self.refused.union(self.without_capacity)
 
     def preferences(self) -> list[set[int]]:
         """The sets of accounts to exclude, in the order to try them."""
@@ -54,10 +85,17 @@ class AccountRequest:
             return [excluded]
         return [excluded.union(self.failed), excluded | {self.failed[-1]}, excluded]
 
-    def report_no_capacity(self, account_id: int, hint_seconds: float | None, deadline: float) -> None:
+    def report_no_capacity(self, account_id: int, report: NoCapacity, deadline: float) -> None:
         """`deadline`: the latest end of a backoff that this request waits for."""
-        self.without_capacity.add(account_id)
-        self.capacity_hint_seconds, self.backoff_deadline = hint_seconds, deadline
+        self.without_capacity[account_id] = report
+        self.backoff_deadline = deadline
+
+    def forget_reports(self, model_key: str) -> None:
+        self.without_capacity = {
+            account_id: report
+            for account_id, report in self.without_capacity.items()
+            if report.model_key != model_key
+        }
 
     def wait_limits(self, deadline: float, *, may_wait: bool) -> WaitLimits:
         """What the request waits for. `deadline` is that of the first content; infinite: it waits for any end
@@ -81,7 +119,10 @@ class WaitLimits(NamedTuple):
 class Need(NamedTuple):
     """What decides which accounts can serve a request. Requests with equal needs wait in one group."""
 
-    model_key: str
-    listed_id: str
+    targets: frozenset[tuple[str, Target]]
     excluded: frozenset[int]
     """Ids of accounts that must not serve these requests."""
+
+    @classmethod
+    def of(cls, request: AccountRequest) -> Need:
+        return cls(frozenset(request.targets.items()), frozenset(request.excluded))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from accounts.pool.cooldowns import ActiveCooldown, ModelBackoff
-    from accounts.pool.request import AccountRequest
+    from accounts.pool.request import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,10 @@ class PooledAccount:
     label: str = ""
     """Shown to clients instead of the address; unique in the pool (accounts/pool/labels.py)."""
 
-    def threshold_for(self, request: AccountRequest) -> float | None:
+    def threshold_for(self, target: Target) -> float | None:
         """The model's threshold by its listed id, else by its sent id, else the account's."""
         thresholds = self.model_quota_thresholds
-        return thresholds.get(request.model_id, thresholds.get(request.sent_id, self.quota_threshold))
+        return thresholds.get(target.model_id, thresholds.get(target.sent_id, self.quota_threshold))
 
 
 def without(accounts: list[PooledAccount], excluded: Collection[int]) -> list[PooledAccount]:
@@ -37,22 +38,25 @@ def without(accounts: list[PooledAccount], excluded: Collection[int]) -> list[Po
 
 @dataclass(slots=True)
 class PoolView:
-    """The accounts that have the model at one time. Each is in one of `free`, `busy` and `limited`."""
+    """The accounts that have the model at one time. Each is in one of `free`, `busy`, `backed_off` and
+    `limited`."""
 
     now: float
     """When it was taken, in seconds since the epoch."""
-    backoff: ModelBackoff | None
-    """Set while the model itself has no capacity."""
     free: list[PooledAccount] = field(default_factory=list)
     """At no limit, and with fewer requests in flight than MAX_CONCURRENT_REQUESTS allows."""
     healthy: list[PooledAccount] = field(default_factory=list)
     """Those of `free` that are in no cooldown at all."""
     busy: list[PooledAccount] = field(default_factory=list)
     """At no limit, with as many requests in flight as allowed."""
+    backed_off: list[PooledAccount] = field(default_factory=list)
+    """At no limit, but the model itself has no capacity for their kind."""
     limited: list[tuple[PooledAccount, ActiveCooldown]] = field(default_factory=list)
     """Accounts at a limit with its cooldown, the earliest end first."""
     probes: list[PooledAccount] = field(default_factory=list)
     """Those of `limited` that one request may try now, if no other account can answer."""
+    backoffs: dict[str, ModelBackoff] = field(default_factory=dict)
+    """The backoffs that last, by kind of account."""
 
     @property
     def not_limited(self) -> list[PooledAccount]:
@@ -61,14 +65,26 @@ class PoolView:
     @property
     def leasable(self) -> list[PooledAccount]:
         """The accounts that a request could lease now."""
-        return self.free + self.probes if self.backoff is None else []
+        return self.free + self.probes
+
+    def backoff(self, excluded: Collection[int] = ()) -> ModelBackoff | None:
+        """The backoff that ends first, when the model has no capacity for any kind of account that is left:
+        those not excluded, or all when each is."""
+        if not self.backoffs:
+            return None
+        known = [*self.free, *self.busy, *self.backed_off, *(account for account, _ in self.limited)]
+        kinds = {account.kind for account in without(known, excluded) or known}
+        if not kinds or not kinds <= self.backoffs.keys():
+            return None
+        return min((self.backoffs[kind] for kind in kinds), key=attrgetter("until"))
 
     def return_at(self, excluded: Collection[int] = ()) -> float | None:
-        """The end of the backoff, else of the first limit; None: none is known."""
-        if self.backoff is not None:
-            return self.backoff.until
-        ends = (cooldown.until for account, cooldown in self.limited if account.id not in excluded)
-        return next(ends, None)
+        """The end of the backoff, else of the first limit or backoff; None: none is known."""
+        if (backoff := self.backoff(excluded)) is not None:
+            return backoff.until
+        ends = [cooldown.until for account, cooldown in self.limited if account.id not in excluded]
+        ends += [self.backoffs[account.kind].until for account in without(self.backed_off, excluded)]
+        return min(ends, default=None)
 
 
 @dataclass(frozen=True, slots=True)

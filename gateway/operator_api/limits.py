@@ -51,7 +51,7 @@ def read_limits() -> list[AccountLimits]:
         if quota.account_id in found and quota.header_mode == mode_in_use(quota.model_id):
             found[quota.account_id].quotas[quota.model_id] = quota
     for cooldown in Cooldown.lasting().filter(kind__in=[kind.name for kind in LIMITS]):
-        model_id, _, mode = cooldown.model_key.partition(":")
+        model_id, _, mode = cooldown.model_key.rpartition(":")
         if mode == mode_in_use(model_id):
             found[cooldown.account_id].limits[model_id] = cooldown
     for account_id, pools in pools_of(list(found)).items():

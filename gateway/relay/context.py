@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.pool.request import AccountRequest
+from accounts.pool.request import AccountRequest, Target
 from accounts.values.sanitize import truncate
 from gateway.relay.error_messages import Attempt
 
@@ -129,8 +129,9 @@ class RequestContext:
         """What was learned about the model and its accounts, prepared for a new answer."""
         progress = self.progress.get(model.listed_id)
         if progress is None:
-            progress = self.progress[model.listed_id] = ModelProgress(AccountRequest("", "", model.listed_id))
-        progress.request.model_key, progress.request.conversation = model.quota_key, self.conversation
+            progress = self.progress[model.listed_id] = ModelProgress(AccountRequest({}))
+        progress.request.targets = {model.kind: Target(model.quota_key, model.listed_id)}
+        progress.request.conversation = self.conversation
         return progress
 
     @property

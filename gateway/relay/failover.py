@@ -18,6 +18,7 @@ from django.conf import settings
 from accounts.failures import ACCOUNT_POLICIES, FailureKind
 from accounts.live_settings import live
 from accounts.models import Account
+from accounts.pool.request import NoCapacity
 from accounts.pool.view import NoAccount, without
 from gateway.relay.error_messages import ANOTHER_TRY, NEXT_ACCOUNT, TOLD_THE_CLIENT
 from gateway.relay.error_policy import FAILURES, Failure, failure_of
@@ -95,9 +96,10 @@ class Failover:
         account, policy, request = lease.account, failure.policy, self.progress.request
         back_at = self._cool_down(failure, lease)
         error = failure.as_error(account)
-        is_unknown = failure.kind is FailureKind.NOT_FOUND and not self.accounts.pool.is_listed(request)
+        is_listed = self.accounts.pool.is_listed(request.targets)
+        is_unknown = failure.kind is FailureKind.NOT_FOUND and not is_listed
         if is_unknown:
-            self.context.unknown_models.add(request.listed_id)
+            self.context.unknown_models.add(lease.target.listed_id)
             error = self.model_unknown(self.prepared.request.model)
         is_last = policy.ends_request or is_unknown
         decision = TOLD_THE_CLIENT if is_last else ANOTHER_TRY if policy.is_passing else NEXT_ACCOUNT
@@ -109,7 +111,8 @@ class Failover:
             request.failed.append(account.id)
         elif failure.kind is FailureKind.CAPACITY:
             deadline = self.context.opened_at + CAPACITY_WAIT_SECONDS
-            request.report_no_capacity(account.id, failure.wait_seconds, deadline)
+            report = NoCapacity(lease.target.model_key, failure.wait_seconds)
+            request.report_no_capacity(account.id, report, deadline)
         elif back_at is None:  # the pool knows when a limit ends
             request.refused.add(account.id)
         await _take_out_of_use(self.accounts, account, failure)
@@ -138,7 +141,7 @@ class Failover:
         GatewayError."""
         context, request, pool = self.context, self.progress.request, self.accounts.pool
         context.passing_failures += 1
-        why = NoAccount(pool.view(request), pool.waiting)
+        why = NoAccount(pool.view(request.targets), pool.waiting)
         if not without(why.view.not_limited, request.excluded):
             return  # the pool then decides whether to wait for a limit
         if context.passing_failures >= settings.UPSTREAM_CALL_LIMIT:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from accounts.failures import FailureKind
 from accounts.pool.view import without
 from gateway.errors import GatewayError, OperatorMustAct, Overloaded, RateLimited
 from gateway.relay.error_messages import Attempt, next_try, sentence
@@ -29,13 +30,14 @@ def final_error(context: RequestContext, progress: ModelProgress, why: NoAccount
     if why.is_queue_full:
         return Overloaded("Too many requests wait already.", retry_after_seconds=10)
     view, excluded = why.view, progress.request.excluded
-    now, model_id = view.now, progress.request.listed_id
-    if view.backoff is not None:
-        return _without_capacity(model_id, view.backoff.until, now)
+    now, model_id = view.now, progress.request.model_id
+    if (backoff := view.backoff(excluded)) is not None:
+        return _without_capacity(model_id, backoff.until, now)
     busy = without(view.busy, excluded)
     if busy and not without(view.free, excluded):
         return RateLimited(_all_busy(len(busy), why.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
-    last_of_each = {one.email: one for one in context.attempts if one.model_id == model_id}
+    names = {target.listed_id for target in progress.request.targets.values()}
+    last_of_each = {one.email: one for one in context.attempts if one.model_id in names}
     attempts = [*last_of_each.values(), *_not_asked(model_id, view, last_of_each)]
     if progress.last_error is not None and progress.last_is_passing and view.not_limited:
         return _with_all_attempts(progress.last_error, model_id, attempts, now)
@@ -73,10 +75,15 @@ def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:
 
 
 def _not_asked(model_id: str, view: PoolView, asked: Container[str]) -> list[Attempt]:
-    """The accounts that were not asked because they are at their limit."""
+    """The accounts that were not asked because they are at their limit or the model is backed off."""
+    resting = [(account, cooldown.reason, cooldown.until) for account, cooldown in view.limited]
+    resting += [
+        (account, FailureKind.CAPACITY.value, view.backoffs[account.kind].until)
+        for account in view.backed_off
+    ]
     return [
-        Attempt(account.label, account.email, model_id, cooldown.reason, cooldown.until)
-        for account, cooldown in view.limited
+        Attempt(account.label, account.email, model_id, reason, until)
+        for account, reason, until in resting
         if account.email not in asked
     ]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from accounts.live_settings import live
-from accounts.pool.request import AccountRequest
+from accounts.pool.request import Target
 from accounts.values.sanitize import truncate
 from gateway.errors import NotFound
 from gateway.relay.error_messages import next_try
@@ -89,17 +89,17 @@ class ModelReadiness:
 
     def _of_model(self, model_id: str) -> Readiness:
         model = upstream_model(model_id, header_mode=live("GEMINI_HEADER_MODE"))
-        view = self._pool.view(AccountRequest(model.quota_key, listed_id=model.listed_id))
+        view = self._pool.view({model.kind: Target(model.quota_key, model.listed_id)})
         until = view.return_at()
-        if until is None or (view.backoff is None and view.not_limited):
+        if until is None or view.not_limited:
             return Readiness(model_id)
         tail = next_try(until, view.now, settings.LOCAL_TIME_ZONE)
         return Readiness(model_id, f"{_why(model_id, view)} {tail}", max(0.0, until - view.now))
 
 
 def _why(model_id: str, view: PoolView) -> str:
-    if view.backoff is not None:
+    if view.backoff() is not None:
         return f"{model_id} has no capacity at the moment, whichever account asks."
-    count = len(view.limited)
+    count = len(view.limited) + len(view.backed_off)
     accounts = "The account that has" if count == 1 else f"Each of the {count} accounts that have"
     return f"{accounts} {model_id} is at its limit."

@@ -14,7 +14,7 @@ from accounts.failures import ACCOUNT_POLICIES, FailureKind
 from accounts.pool.cooldowns import ActiveCooldown
 from accounts.pool.memory import MemoryState
 from accounts.pool.pool import Lease, Pool, PooledAccount
-from accounts.pool.request import AccountRequest, WaitLimits
+from accounts.pool.request import AccountRequest, NoCapacity, Target, WaitLimits
 from accounts.pool.view import NoAccount
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     Set = Callable[[str, Any], None]
 
-SONNET = AccountRequest("claude-sonnet-4-6:antigravity")
-FLASH = AccountRequest("gemini-3-flash:cli")
+SONNET_KEY, FLASH_KEY = "claude-sonnet-4-6:antigravity", "gemini-3-flash:cli"
+SONNET = AccountRequest({"google": Target(SONNET_KEY)})
+FLASH = AccountRequest({"google": Target(FLASH_KEY)})
 DAY = 24 * 3600.0
 
 
@@ -71,6 +72,10 @@ def take(pool: Pool, request: AccountRequest = SONNET) -> Lease:
     return lease
 
 
+def listed(listed_id: str) -> AccountRequest:
+    return AccountRequest({"google": Target(SONNET_KEY, listed_id)})
+
+
 async def acquired(pool: Pool, request: AccountRequest = SONNET) -> Lease:
     answer = await pool.acquire(replace(request))
     assert isinstance(answer, Lease)
@@ -91,7 +96,7 @@ def test_an_account_at_its_limit_cools_down_for_that_quota_only(pool: Pool) -> N
 
     assert take(pool).account.id == 2
     assert take(pool, FLASH).account.id == 2  # sticky: the one used last
-    assert set(pool.cooldowns.of_account(1)) == {SONNET.model_key}
+    assert set(pool.cooldowns.of_account(1)) == {SONNET_KEY}
 
 
 def test_the_servers_time_is_trusted_to_the_second(pool: Pool, clock: Clock) -> None:
@@ -161,7 +166,7 @@ def test_an_earlier_request_does_not_end_a_later_cooldown(pool: Pool, clock: Clo
 
     pool.succeeded(early)
 
-    assert SONNET.model_key in pool.cooldowns.of_account(1)
+    assert SONNET_KEY in pool.cooldowns.of_account(1)
 
 
 def test_a_cooldown_of_days_is_probed_once_an_hour(pool: Pool, clock: Clock) -> None:
@@ -204,24 +209,24 @@ def test_changes_are_taken_for_storage_once(pool: Pool) -> None:
 
     changes = pool.cooldowns.take_unsaved()
     assert told == [True]
-    assert [key for key, cooldown in changes.items() if cooldown is not None] == [(1, SONNET.model_key)]
+    assert [key for key, cooldown in changes.items() if cooldown is not None] == [(1, SONNET_KEY)]
     assert pool.cooldowns.take_unsaved() == {}
 
 
 def test_stored_cooldowns_count_from_the_start(clock: Clock) -> None:
     pool = Pool(clock)
-    pool.cooldowns.load({(1, SONNET.model_key): ActiveCooldown(clock.now + 600, FailureKind.QUOTA, "quota")})
+    pool.cooldowns.load({(1, SONNET_KEY): ActiveCooldown(clock.now + 600, FailureKind.QUOTA, "quota")})
     pool.replace([PooledAccount(1, "user1@example.com", "project-1")])
 
     assert pool.lease(SONNET) is None
-    assert pool.view(SONNET).return_at() == clock.now + 600
+    assert pool.view(SONNET.targets).return_at() == clock.now + 600
 
 
 # The model itself
 
 
 def test_a_model_without_capacity_backs_off_for_all_accounts(pool: Pool, clock: Clock) -> None:
-    pool.cooldowns.back_off(SONNET.model_key, None)
+    pool.cooldowns.back_off(SONNET_KEY, None)
 
     assert pool.lease(SONNET) is None
     assert pool.lease(FLASH) is not None
@@ -233,13 +238,13 @@ def test_a_model_without_capacity_backs_off_for_all_accounts(pool: Pool, clock: 
 def test_backoffs_grow_until_a_request_succeeds(pool: Pool, clock: Clock) -> None:
     pauses = []
     for _ in range(7):
-        backoff = pool.cooldowns.back_off(SONNET.model_key, None)
+        backoff = pool.cooldowns.back_off(SONNET_KEY, None)
         pauses.append(backoff.until - clock.now)
         clock.now = backoff.until + 1
     pool.succeeded(take(pool))
 
     assert pauses == [5, 10, 20, 30, 60, 60, 60]
-    assert pool.cooldowns.back_off(SONNET.model_key, None).times == 1
+    assert pool.cooldowns.back_off(SONNET_KEY, None).times == 1
 
 
 # Busy accounts and the queue
@@ -251,7 +256,7 @@ def test_no_account_exceeds_its_concurrent_requests(pool: Pool, live_setting: Se
     leases = [pool.lease(SONNET) for _ in range(7)]
 
     assert [lease.account.id for lease in leases if lease] == [1, 1, 2, 2, 3, 3]
-    view = pool.view(SONNET)
+    view = pool.view(SONNET.targets)
     assert [account.id for account in view.busy] == [1, 2, 3]
     assert view.free == []
 
@@ -375,22 +380,22 @@ async def test_a_model_backs_off_after_two_reports_or_all(
     count: int, reports: set[int], backs_off: bool, clock: Clock
 ) -> None:
     pool = a_pool(clock, count)
-    request = replace(SONNET, without_capacity=reports, capacity_hint_seconds=7.0)
+    request = replace(SONNET, without_capacity=dict.fromkeys(reports, NoCapacity(SONNET_KEY, 7.0)))
 
     answer = await pool.acquire(request, clock.now + 60)
 
     assert isinstance(answer, NoAccount) is backs_off
     if isinstance(answer, NoAccount):
         assert answer.view.return_at() == clock.now + 7
-        assert request.without_capacity == set()
+        assert request.without_capacity == {}
     else:
         assert answer.account.id == 2
 
 
 async def test_a_backoff_is_waited_for_once(clock: Clock) -> None:
     pool = a_pool(clock, 1)
-    request = replace(SONNET, without_capacity=set())
-    request.report_no_capacity(1, 2.0, clock.now + 5)
+    request = replace(SONNET, without_capacity={})
+    request.report_no_capacity(1, NoCapacity(SONNET_KEY, 2.0), clock.now + 5)
 
     waiting = asyncio.create_task(pool.acquire(request, clock.now + 60))
     await asyncio.sleep(0)
@@ -398,7 +403,7 @@ async def test_a_backoff_is_waited_for_once(clock: Clock) -> None:
     pool.recheck()
 
     assert isinstance(await waiting, Lease)
-    request.report_no_capacity(1, 2.0, clock.now + 5)
+    request.report_no_capacity(1, NoCapacity(SONNET_KEY, 2.0), clock.now + 5)
     assert isinstance(await pool.acquire(request, clock.now + 60), NoAccount)
 
 
@@ -487,7 +492,7 @@ async def test_an_account_that_returns_while_it_is_looked_at_is_leased(
 def test_a_probe_is_allowed_once(pool: Pool, clock: Clock) -> None:
     pool.failed(take(pool), FailureKind.QUOTA, 6 * DAY)
     clock.now += 3601
-    key = (1, SONNET.model_key)
+    key = (1, SONNET_KEY)
 
     assert [pool.cooldowns.may_probe(key) for _ in range(2)] == [True, False]
 
@@ -555,15 +560,15 @@ def test_an_account_without_a_project_is_chosen_last(clock: Clock) -> None:
 def test_only_accounts_that_have_the_model_are_asked(pool: Pool) -> None:
     pool.lists_model = lambda account_id, listed_id, _: (account_id, listed_id) == (3, "sonnet")
 
-    assert take(pool, replace(SONNET, listed_id="sonnet")).account.id == 3
-    assert take(pool, replace(SONNET, listed_id="unlisted")).account.id == 3  # sticky, of all three
+    assert take(pool, listed("sonnet")).account.id == 3
+    assert take(pool, listed("unlisted")).account.id == 3  # sticky, of all three
 
 
 async def test_an_account_that_gets_a_model_serves_waiting_requests(clock: Clock, live_setting: Set) -> None:
     live_setting("MAX_CONCURRENT_REQUESTS", 1)
     pool = a_pool(clock, 2)
     pool.lists_model = lambda account_id, *_: account_id == 1
-    sonnet = replace(SONNET, listed_id="sonnet")
+    sonnet = listed("sonnet")
     take(pool, sonnet)
     waiter = pool.queue(sonnet)
 
@@ -679,7 +684,7 @@ async def test_a_model_backoff_wakes_waiters_without_patience_for_it(
     waiter = pool.queue(SONNET, wait_limits=wait_limits)
     other = pool.queue(FLASH, wait_limits=wait_limits)
 
-    pool.back_off(SONNET.model_key, 30)
+    pool.back_off(SONNET_KEY, 30)
 
     assert waiter.answer.done() is not stays
     assert not other.answer.done()
@@ -793,7 +798,8 @@ def test_a_threshold_counts_under_the_listed_and_the_sent_name(clock: Clock, nam
     for account_id in (1, 2):
         pool.set_remaining(account_id, {"gemini-3-flash-preview:cli": 0.4})
 
-    lease = pool.lease(AccountRequest("gemini-3-flash-preview:cli", listed_id="gemini-3-flash"))
+    target = Target("gemini-3-flash-preview:cli", "gemini-3-flash")
+    lease = pool.lease(AccountRequest({"google": target}))
 
     assert lease is not None
     assert lease.account.id == 2

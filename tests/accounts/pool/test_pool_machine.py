@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from accounts.failures import FailureKind
 from accounts.live_settings import live
 from accounts.pool.pool import Lease, Pool, PooledAccount
-from accounts.pool.request import AccountRequest, WaitLimits
+from accounts.pool.request import AccountRequest, Target, WaitLimits
 from accounts.pool.view import without
 
 if TYPE_CHECKING:
@@ -28,14 +28,17 @@ T = TypeVar("T")
 LIMITS = [FailureKind.QUOTA, FailureKind.RATE_LIMIT, FailureKind.UNKNOWN_LIMIT]
 HINTS = st.none() | st.sampled_from([0.5, 3.0, 45.0, 7384.0, 6 * 24 * 3600.0])
 OWNERS = {"of all": {1, 2, 3, 4}, "of 1 and 3": {1, 3}, "of none": set()}
+KINDS = {1: "google", 2: "google", 3: "anthropic", 4: "gemini"}
+"""By account id."""
 EXCLUDED = st.sets(st.integers(1, 4), max_size=2)
-MODELS = st.sampled_from(["claude-sonnet-4-6:antigravity", "gemini-3-flash:cli"])
-WANTED = st.builds(
-    AccountRequest,
-    model_key=MODELS,
-    conversation=st.sampled_from(["", "a", "b"]),
-    listed_id=st.sampled_from(["", "of all", "of 1 and 3", "of none"]),
+MODELS = st.sampled_from(["claude-sonnet-4-6", "gemini-3-flash"])
+TARGETS = st.builds(
+    lambda model, listed_id, kinds: {kind: Target(f"{model}:{kind}", listed_id) for kind in kinds},
+    MODELS,
+    st.sampled_from(["", "of all", "of 1 and 3", "of none"]),
+    st.lists(st.sampled_from(["google", "anthropic", "gemini"]), unique=True, min_size=1),
 )
+WANTED = st.builds(AccountRequest, TARGETS, conversation=st.sampled_from(["", "a", "b"]))
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -130,9 +133,9 @@ class PoolMachine(RuleBasedStateMachine):
         task.cancel()
         self.settle()
 
-    @rule(model_key=MODELS, hint=HINTS)
-    def a_model_has_no_capacity(self, model_key: str, hint: float | None) -> None:
-        self.in_loop(lambda: self.pool.back_off(model_key, hint))
+    @rule(model=MODELS, kind=st.sampled_from(["google", "anthropic", "gemini"]), hint=HINTS)
+    def a_model_has_no_capacity(self, model: str, kind: str, hint: float | None) -> None:
+        self.in_loop(lambda: self.pool.back_off(f"{model}:{kind}", hint))
 
     @rule(seconds=st.sampled_from([0.1, 2.0, 31.0, 3601.0, 8 * 24 * 3600.0, -5.0, -4000.0]))
     def the_clock_moves(self, seconds: float) -> None:
@@ -152,9 +155,9 @@ class PoolMachine(RuleBasedStateMachine):
         for waiter, task in self.waiters:
             if waiter.answer.done() or task.done():
                 continue
-            view, excluded = self.pool.view(waiter.request), waiter.request.excluded
+            view, excluded = self.pool.view(waiter.request.targets), waiter.request.excluded
             assert not without(view.leasable, excluded)
-            if view.backoff is None and not without(view.not_limited, excluded):
+            if view.backoff(excluded) is None and not without(view.not_limited, excluded):
                 return_at = view.return_at(excluded)
                 assert return_at is not None
                 assert return_at <= waiter.wait_limits.limit_until
@@ -197,22 +200,25 @@ class PoolMachine(RuleBasedStateMachine):
         self.loop.close()
 
     def set_accounts(self, ids: list[int]) -> None:
-        accounts = [PooledAccount(n, f"user{n}@example.com", "project") for n in ids]
+        accounts = [PooledAccount(n, f"user{n}@example.com", "project", KINDS[n]) for n in ids]
         self.in_loop(lambda: self.pool.replace(accounts))
 
     def check_lease(self, lease: Lease, request: AccountRequest) -> None:
-        cooldown = self.pool.cooldowns.get((lease.account.id, request.model_key))
+        assert lease.target == request.targets[lease.account.kind]
+        cooldown = self.pool.cooldowns.get((lease.account.id, lease.target.model_key))
         is_probe = cooldown is not None and cooldown.probe_at is not None
         assert cooldown is None or not cooldown.is_limit or is_probe, "an account at its limit was used"
         assert lease.account in self.pool.accounts
-        known = {account.id for account in self.pool.accounts}
-        owners = OWNERS[request.listed_id] & known if request.listed_id else known
+        assert self.pool.cooldowns.backoff(lease.target.model_key) is None, "a backed-off model was asked"
+        known = {account.id for account in self.pool.accounts if account.kind in request.targets}
+        listed_id = lease.target.listed_id
+        owners = OWNERS[listed_id] & known if listed_id else known
         assert lease.account.id in (owners or known)
 
     def check_turned_away(self, request: AccountRequest, wait_limits: WaitLimits, why: NoAccount) -> None:
         view, excluded = why.view, request.excluded
-        if view.backoff is not None:
-            assert view.backoff.until > wait_limits.backoff_until
+        if (backoff := view.backoff(excluded)) is not None:
+            assert backoff.until > wait_limits.backoff_until
         else:
             assert not without(view.not_limited, excluded), "turned away though an account could answer"
             return_at = view.return_at(excluded)

@@ -15,7 +15,7 @@ from accounts import service
 from accounts.failures import FailureKind
 from accounts.models import Account, Cooldown, Revision
 from accounts.pool.cooldowns import ActiveCooldown
-from accounts.pool.pool import AccountRequest, Pool
+from accounts.pool.pool import AccountRequest, Pool, Target
 from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL
 from gateway.relay import failover
@@ -865,7 +865,8 @@ async def test_a_cooldown_that_ends_while_it_is_looked_at_is_no_fault(
 def hold(gateway: Gateway, email: str) -> Lease:
     """A request of somebody else that keeps the account busy."""
     others = {one.id for one in gateway.accounts.pool.accounts if one.email != email}
-    lease = gateway.accounts.pool.lease(AccountRequest("claude-sonnet-4-6:antigravity", refused=others))
+    request = AccountRequest({"google": Target("claude-sonnet-4-6:antigravity")}, refused=others)
+    lease = gateway.accounts.pool.lease(request)
     assert lease is not None
     return lease
 

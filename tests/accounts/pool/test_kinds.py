@@ -1,0 +1,165 @@
+"""One decision over accounts of several kinds: targets, backoffs of one kind, the queue."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from accounts.failures import FailureKind
+from accounts.pool.pool import Lease, Pool, PooledAccount
+from accounts.pool.request import AccountRequest, NoCapacity, Target
+from accounts.pool.view import NoAccount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NOW = 1_772_366_400.0
+GOOGLE = Target("claude-sonnet-4-6:antigravity", "claude-sonnet-4-6")
+ANTHROPIC = Target("claude-sonnet-4-6-20260101:anthropic", "claude-sonnet-4-6-20260101")
+KINDS = {1: "google", 2: "google", 3: "anthropic"}
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pool(clock: Clock) -> Pool:
+    pool = Pool(clock)
+    pool.replace([PooledAccount(n, f"user{n}@example.com", "p", kind) for n, kind in KINDS.items()])
+    return pool
+
+
+def for_both(*, refused: Iterable[int] = ()) -> AccountRequest:
+    return AccountRequest({"google": GOOGLE, "anthropic": ANTHROPIC}, refused=set(refused))
+
+
+def leased(pool: Pool, request: AccountRequest) -> Lease:
+    lease = pool.lease(request)
+    assert lease is not None
+    return lease
+
+
+def test_the_lease_names_the_target_of_its_kind(pool: Pool) -> None:
+    assert leased(pool, for_both(refused={3})).target == GOOGLE
+    assert leased(pool, for_both(refused={1, 2})).target == ANTHROPIC
+
+
+def test_a_kind_without_a_target_is_never_leased(pool: Pool) -> None:
+    request = AccountRequest({"anthropic": ANTHROPIC})
+
+    assert {leased(pool, request).account.id for _ in range(3)} == {3}
+    assert pool.lease(AccountRequest({"gemini": Target("gemini-3-flash:gemini")})) is None
+
+
+def test_each_list_is_asked_for_its_own_name(pool: Pool) -> None:
+    asked: set[tuple[int, str]] = set()
+
+    def lists_model(account_id: int, listed_id: str, model_key: str) -> bool:
+        asked.add((account_id, listed_id))
+        return True
+
+    pool.lists_model = lists_model
+    leased(pool, for_both())
+
+    assert asked == {(1, GOOGLE.listed_id), (2, GOOGLE.listed_id), (3, ANTHROPIC.listed_id)}
+
+
+def test_an_unlisted_model_is_tried_with_all_that_have_a_target(pool: Pool) -> None:
+    pool.lists_model = lambda *_: False
+
+    assert len(pool.view({"google": GOOGLE}).free) == 2
+    assert not pool.is_listed({"google": GOOGLE, "anthropic": ANTHROPIC})
+
+
+def test_a_backed_off_kind_leaves_the_others(pool: Pool, clock: Clock) -> None:
+    pool.back_off(GOOGLE.model_key, 30)
+    view = pool.view(for_both().targets)
+
+    assert leased(pool, for_both()).account.id == 3
+    assert (view.backoff(), [one.id for one in view.backed_off]) == (None, [1, 2])
+    assert view.return_at({3}) == clock.now + 30
+
+
+def test_with_all_kinds_backed_off_the_first_end_counts(pool: Pool, clock: Clock) -> None:
+    pool.back_off(GOOGLE.model_key, 30)
+    pool.back_off(ANTHROPIC.model_key, 5)
+    view = pool.view(for_both().targets)
+
+    assert pool.lease(for_both()) is None
+    assert view.return_at() == clock.now + 5
+    assert view.return_at({3}) == clock.now + 30
+
+
+def test_two_reports_of_one_kind_back_off_that_kind(pool: Pool, clock: Clock) -> None:
+    request = for_both()
+    for account_id in (1, 2):
+        request.report_no_capacity(account_id, NoCapacity(GOOGLE.model_key, 7.0), clock.now)
+
+    answer = asyncio.run(pool.acquire(request))
+
+    assert isinstance(answer, Lease)
+    assert answer.account.id == 3
+    assert pool.cooldowns.backoff(ANTHROPIC.model_key) is None
+    assert request.without_capacity == {}
+
+
+def test_one_report_backs_off_when_no_account_of_the_kind_is_left(pool: Pool, clock: Clock) -> None:
+    request = for_both()
+    request.report_no_capacity(3, NoCapacity(ANTHROPIC.model_key, None), clock.now)
+
+    asyncio.run(pool.acquire(request))
+
+    assert pool.cooldowns.backoff(ANTHROPIC.model_key) is not None
+    assert pool.cooldowns.backoff(GOOGLE.model_key) is None
+
+
+async def test_a_limit_of_one_kind_and_a_backoff_of_another_end_first_come_first(
+    pool: Pool, clock: Clock
+) -> None:
+    pool.back_off(GOOGLE.model_key, 30)
+    pool.failed(leased(pool, for_both()), FailureKind.QUOTA, 600)
+
+    asking = asyncio.create_task(pool.acquire(for_both(), clock.now + 60))
+    await asyncio.sleep(0)
+    assert not asking.done()
+    clock.now += 31
+    pool.recheck()
+    answer = await asking
+
+    assert isinstance(answer, Lease)
+    assert answer.account.kind == "google"
+
+
+async def test_whoever_cannot_wait_that_long_is_told_when(pool: Pool, clock: Clock) -> None:
+    pool.back_off(GOOGLE.model_key, 30)
+    pool.failed(leased(pool, for_both()), FailureKind.QUOTA, 600)
+
+    answer = await pool.acquire(for_both(), clock.now + 20)
+
+    assert isinstance(answer, NoAccount)
+    assert answer.view.return_at() == clock.now + 30
+
+
+async def test_a_freed_account_serves_those_that_wait_for_any_of_its_models(pool: Pool) -> None:
+    pool.replace(pool.accounts[2:])
+    held = [leased(pool, for_both()) for _ in range(3)]
+    while lease := pool.lease(for_both()):
+        held.append(lease)
+    both, one = pool.queue(for_both()), pool.queue(AccountRequest({"google": GOOGLE}))
+
+    held[0].release()
+
+    assert isinstance(await both.answer, Lease)
+    assert isinstance(await one.answer, NoAccount)
+    assert pool.waiting == 0
