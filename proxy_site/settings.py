@@ -102,6 +102,11 @@ live.text(
     one_of=("hybrid", "sticky", "round-robin"),
     meaning="How the account for a new conversation is chosen.",
 )
+live.boolean(
+    "PAID_ACCOUNTS_LAST",
+    default=True,
+    meaning="Accounts that cost money serve only while none of the same priority that costs nothing can.",
+)
 live.integer(
     "MAX_CONCURRENT_REQUESTS",
     5,

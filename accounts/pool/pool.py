@@ -284,6 +284,7 @@ class Pool:
         return Candidate(
             id=account.id,
             priority=account.priority,
+            cost_rank=int(account.is_paid and live("PAID_ACCOUNTS_LAST")),
             last_used_at=self.state.last_used.get(account.id, 0.0),
             health=score.health,
             tokens=score.tokens,
@@ -432,6 +433,9 @@ def _labelled(accounts: list[PooledAccount]) -> list[PooledAccount]:
     return [replace(account, label=labels[account.id]) for account in accounts]
 
 
+NO_COLUMNS = {"label", "is_paid"}
+
+
 def read_usable_accounts() -> list[PooledAccount]:
-    columns = [column.name for column in fields(PooledAccount) if column.name != "label"]
+    columns = [column.name for column in fields(PooledAccount) if column.name not in NO_COLUMNS]
     return [PooledAccount(**row) for row in Account.objects.usable().values(*columns)]

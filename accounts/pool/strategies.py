@@ -4,8 +4,9 @@ All three strategies share the first steps and differ only in the last:
 
 1. Accounts above their quota threshold, whose quota is not about to be empty, come before the others.
 2. Of these, the lowest number in the operator's `priority` comes first.
-3. The account that sent the conversation's last turn is kept: Google's prompt cache belongs to the account.
-4. The strategy decides: sticky, round-robin or hybrid.
+3. Of these, accounts that cost nothing come before paid ones.
+4. The account that sent the conversation's last turn is kept: the provider's prompt cache belongs to it.
+5. The strategy decides: sticky, round-robin or hybrid.
 
 The selection never fails: a single candidate is taken, whatever its health.
 """
@@ -42,6 +43,8 @@ class Candidate:
 
     id: int
     priority: int = 0
+    cost_rank: int = 0
+    """Lower comes first within a priority: 0 costs nothing, or costs do not matter; 1 is paid."""
     last_used_at: float = 0.0
     health: float = HEALTH_AT_START
     tokens: float = BUCKET_SIZE
@@ -53,6 +56,10 @@ class Candidate:
     empty_at: float | None = None
     """When the quota will be empty by its forecast; None: not before its reset, or unknown."""
 
+    @property
+    def rank(self) -> tuple[int, int]:
+        return self.priority, self.cost_rank
+
 
 def choose(
     strategy: str, candidates: Sequence[Candidate], affinity: int | None, previous: int | None, now: float
@@ -60,8 +67,8 @@ def choose(
     """Choose an account. `affinity` is the id of the account that sent the conversation's last turn,
     `previous` of the one that sent the last request of all."""
     ready = [candidate for candidate in candidates if has_reserve(candidate, now)] or candidates
-    best_priority = min(candidate.priority for candidate in ready)
-    first = [candidate for candidate in ready if candidate.priority == best_priority]
+    best = min(candidate.rank for candidate in ready)
+    first = [candidate for candidate in ready if candidate.rank == best]
     for candidate in first:
         if candidate.id == affinity:
             return candidate

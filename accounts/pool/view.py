@@ -23,6 +23,8 @@ class PooledAccount:
     """A remaining fraction; None: the setting GLOBAL_QUOTA_THRESHOLD."""
     model_quota_thresholds: Mapping[str, float] = field(default_factory=dict)
     priority: int = 0
+    is_paid: bool = False
+    """Its requests cost money, or may."""
     label: str = ""
     """Shown to clients instead of the address; unique in the pool (accounts/pool/labels.py)."""
 

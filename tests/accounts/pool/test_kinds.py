@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,22 +16,11 @@ from accounts.pool.view import NoAccount
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NOW = 1_772_366_400.0
+    from tests.accounts.pool.conftest import Clock, Set
+
 GOOGLE = Target("claude-sonnet-4-6:antigravity", "claude-sonnet-4-6")
 ANTHROPIC = Target("claude-sonnet-4-6-20260101:anthropic", "claude-sonnet-4-6-20260101")
 KINDS = {1: "google", 2: "google", 3: "anthropic"}
-
-
-class Clock:
-    now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -163,3 +153,41 @@ async def test_a_freed_account_serves_those_that_wait_for_any_of_its_models(pool
     assert isinstance(await both.answer, Lease)
     assert isinstance(await one.answer, NoAccount)
     assert pool.waiting == 0
+
+
+# What a request costs
+
+
+def paid_and_free(pool: Pool) -> None:
+    pool.replace([replace(one, is_paid=one.kind == "anthropic") for one in reversed(pool.accounts)])
+
+
+def test_a_paid_account_serves_when_no_other_can(pool: Pool) -> None:
+    paid_and_free(pool)
+    request = replace(for_both(), conversation="a")
+
+    free = leased(pool, request)
+    pool.failed(free, FailureKind.QUOTA, 600)
+    other = leased(pool, request)
+    pool.failed(other, FailureKind.QUOTA, 600)
+
+    assert {free.account.kind, other.account.kind} == {"google"}
+    assert leased(pool, request).account.kind == "anthropic"
+
+
+def test_a_conversation_leaves_the_paid_account_once_another_can_serve(pool: Pool, clock: Clock) -> None:
+    paid_and_free(pool)
+    request = replace(for_both(), conversation="a")
+    pool.back_off(GOOGLE.model_key, 30)
+    assert leased(pool, request).account.kind == "anthropic"
+
+    clock.now += 31
+
+    assert leased(pool, request).account.kind == "google"
+
+
+def test_costs_do_not_matter_when_the_operator_says_so(pool: Pool, live_setting: Set) -> None:
+    live_setting("PAID_ACCOUNTS_LAST", False)
+    paid_and_free(pool)
+
+    assert leased(pool, for_both()).account.kind == "anthropic"

@@ -20,11 +20,8 @@ from accounts.pool.view import NoAccount
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_django.fixtures import Settings
-
     from accounts.pool.queue import Waiter
-
-    Set = Callable[[str, Any], None]
+    from tests.accounts.pool.conftest import Clock, Set
 
 SONNET_KEY, FLASH_KEY = "claude-sonnet-4-6:antigravity", "gemini-3-flash:cli"
 SONNET = AccountRequest({"google": Target(SONNET_KEY)})
@@ -32,32 +29,9 @@ FLASH = AccountRequest({"google": Target(FLASH_KEY)})
 DAY = 24 * 3600.0
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_772_366_400.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def pool(clock: Clock) -> Pool:
     return a_pool(clock, 3)
-
-
-@pytest.fixture(autouse=True)
-def live_setting(settings: Settings) -> Set:
-    def change(name: str, value: Any) -> None:
-        spec = replace(settings.LIVE_SETTINGS[name], start_value=value)
-        settings.LIVE_SETTINGS = {**settings.LIVE_SETTINGS, name: spec}
-
-    change("ACCOUNT_STRATEGY", "sticky")
-    return change
 
 
 def a_pool(clock: Clock, count: int) -> Pool:

@@ -31,6 +31,21 @@ def test_the_operators_order_comes_first(strategy: str) -> None:
 
 
 @ALL
+def test_a_conversation_does_not_hold_on_to_a_paid_account(strategy: str) -> None:
+    candidates = [Candidate(1, cost_rank=1, last_used_at=NOW), Candidate(2, health=0, tokens=0)]
+
+    assert chosen(strategy, candidates, affinity=1, previous=1) == 2
+    assert chosen(strategy, [*candidates, Candidate(3, last_used_at=NOW)], affinity=2, previous=3) == 2
+
+
+@ALL
+def test_the_operators_order_counts_before_the_cost(strategy: str) -> None:
+    candidates = [Candidate(1, priority=1), Candidate(2, priority=0, cost_rank=1)]
+
+    assert chosen(strategy, candidates, affinity=1, previous=1) == 2
+
+
+@ALL
 def test_an_account_at_its_threshold_is_spared_while_another_is_above_its_own(strategy: str) -> None:
     low = Candidate(1, priority=0, remaining=0.1, remaining_seen_at=NOW, threshold=0.2)
 
