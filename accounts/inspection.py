@@ -81,6 +81,7 @@ class CheckResult:
     """The result of a check. `problem` is "" when the account works; `state` is its state after the check."""
 
     account_id: int
+    name: str
     email: str
     state: str
     problem: str = ""
@@ -111,7 +112,7 @@ async def check_all(
                 result = await check(account, client, tokens)
             except Account.DoesNotExist:
                 result = CheckResult(
-                    account.pk, account.email, account.state, "it has been removed meanwhile"
+                    account.pk, account.name, account.email, account.state, "it has been removed meanwhile"
                 )
         on_done(result)
         return result
@@ -168,6 +169,7 @@ async def _result(
     account = await Account.objects.aget(pk=account_id)
     return CheckResult(
         account_id=account_id,
+        name=account.name,
         email=account.email,
         state=account.state,
         problem=problem,

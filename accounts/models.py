@@ -49,7 +49,8 @@ class Followed(models.Model):
 class Account(Followed):
     """An account that requests are sent with. Usable: enabled, terms accepted, and in state OK.
 
-    `kind` is a key of accounts/kinds/registry.py and decides which fields the credential has.
+    `kind` is a key of accounts/kinds/registry.py and decides which fields the credential has. Of `email` and
+    `given_name` exactly one is filled: the first where the provider names the owner.
     """
 
     class State(models.TextChoices):
@@ -60,9 +61,30 @@ class Account(Followed):
         NEEDS_PROJECT = "needs_project", "Has no Cloud project"
 
     kind = models.CharField(max_length=20, default="google", db_default="google", editable=False)
-    email = models.EmailField("e-mail", unique=True)
+    email = models.EmailField("e-mail", blank=True, default="", db_default="")
+    given_name = models.CharField(max_length=100, default="", db_default="", editable=False)
+    """ "Gemini key 1": what the gateway calls an account without an e-mail address. It never changes."""
     label = models.CharField(
-        "name", max_length=100, blank=True, default="", db_default="", help_text="Empty: the e-mail."
+        "name",
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Shown on pages; empty: the e-mail, or the name that the account was given.",
+    )
+    fingerprint = models.CharField(max_length=64, default="", db_default="", editable=False)
+    """A hash of the credential and the address, by which the same key is not added twice."""
+    base_url = models.CharField(
+        "address", max_length=500, blank=True, default="", db_default="", editable=False
+    )
+    """Where the account is, for kinds whose accounts each have an address of their own."""
+    quota_group = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The same name for accounts whose keys belong to one project or organisation: a limit of "
+        "one rests them all.",
     )
     sealed_credential = models.TextField(editable=False)
     project_id = models.CharField(
@@ -95,9 +117,18 @@ class Account(Followed):
 
     class Meta:
         ordering: ClassVar = ["priority", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=[name], condition=~Q(**{name: ""}), name=f"one_account_a_{name}")
+            for name in ("email", "given_name", "fingerprint")
+        ]
 
     def __str__(self) -> str:
-        return self.label or self.email
+        return self.label or self.name
+
+    @property
+    def name(self) -> str:
+        """The e-mail address or the given name: what commands, logs and the ledger call the account."""
+        return self.email or self.given_name
 
     @property
     def is_usable(self) -> bool:

@@ -232,7 +232,7 @@ class AccountsService:
             await self.database.unless_down(asyncio.shield(preparation))
         if project_id := self._known_project(account):
             return project_id
-        raise NoProject(f"{account.email} has no Cloud project yet.")
+        raise NoProject(f"{account.name} has no Cloud project yet.")
 
     def _known_project(self, account: PooledAccount) -> str:
         """The project at the last reload; of an account disabled since, the project at its lease."""
@@ -257,7 +257,7 @@ class AccountsService:
             await database_sync_to_async(enter_state)(account.id, state, reason, link)
             await self._reload_if_changed()
         except Exception:
-            logger.exception("%s is out of use, but the database does not know: %s", account.email, reason)
+            logger.exception("%s is out of use, but the database does not know: %s", account.name, reason)
         finally:
             self._leaving.discard(account.id)
 
@@ -408,9 +408,9 @@ class AccountsService:
         except OutOfUse as error:
             await self.take_out_of_use(account, error.state, str(error), error.link)
         except AccountErrors as error:
-            logger.warning("%s is not ready: %s", account.email, error)
+            logger.warning("%s is not ready: %s", account.name, error)
         except Exception:
-            logger.exception("%s could not be prepared", account.email)
+            logger.exception("%s could not be prepared", account.name)
         else:
             self._learn(account, inspection)
             spread = random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311  # no secret

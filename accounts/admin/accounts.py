@@ -75,9 +75,9 @@ class AccountList(ChangeList):
 @admin.register(Account)
 class AccountAdmin(ModelAdmin):
     form = AccountForm
-    list_display = ("shown_email", "shown_state", "shown_tier", "quota", "cooldowns", "used")
+    list_display = ("shown_name", "shown_state", "shown_tier", "quota", "cooldowns", "used")
     list_filter = (UsableFilter, "state", "enabled", "tier")
-    search_fields = ("email", "label")
+    search_fields = ("email", "given_name", "label")
     list_per_page = 50
     list_fullwidth = True
     change_list_template = "accounts/account_list.html"
@@ -112,7 +112,7 @@ class AccountAdmin(ModelAdmin):
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     @display(description="account", ordering="email")
-    def shown_email(self, account: Account) -> str:
+    def shown_name(self, account: Account) -> str:
         return str(account)
 
     @display(description="state", ordering="state")
@@ -215,7 +215,7 @@ class AccountAdmin(ModelAdmin):
         if request.method != "POST":
             context = {
                 **self.admin_site.each_context(request),
-                "title": f"{button}: {account.email}",
+                "title": f"{button}: {account.name}",
                 "button": button,
                 "back": request.headers.get("referer", ""),
             }
@@ -226,7 +226,7 @@ class AccountAdmin(ModelAdmin):
     def _tell(self, request: HttpRequest, results: list[CheckResult]) -> None:
         for result in results:
             level = messages.WARNING if result.problem else messages.SUCCESS
-            self.message_user(request, f"{result.email}: {result.problem or actions.WORKS}", level)
+            self.message_user(request, f"{result.name}: {result.problem or actions.WORKS}", level)
 
     def _back(self, request: HttpRequest) -> HttpResponse:
         """Redirect to the page of the button: the list or the account."""

@@ -40,7 +40,7 @@ ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 
 class OperatorCommand(GatewayCommand, ABC):
     accounts_argument: ClassVar[dict[str, Any]] = {}
-    """`nargs` and `help` of the argument `emails`; empty for a command that takes none."""
+    """`nargs` and `help` of the argument `names`; empty for a command that takes none."""
     _result = NOTHING
     _is_printed = False
     _as_json = False
@@ -50,7 +50,7 @@ class OperatorCommand(GatewayCommand, ABC):
             "--json", action="store_true", help='print {"ok", "rows", "error"?} as JSON, errors too'
         )
         if self.accounts_argument:
-            parser.add_argument("emails", metavar="EMAIL", **self.accounts_argument)
+            parser.add_argument("names", metavar="ACCOUNT", **self.accounts_argument)
 
     def add_terms_argument(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -174,18 +174,18 @@ class OperatorCommand(GatewayCommand, ABC):
 
     # Accounts
 
-    def accounts(self, emails: Sequence[str]) -> list[Account]:
+    def accounts(self, names: Sequence[str]) -> list[Account]:
         """The named accounts, or all for no name. Raises CommandError for an unknown name."""
         accounts = list(Account.objects.all())
-        if not emails:
+        if not names:
             return accounts
-        wanted = [email.strip().lower() for email in emails]
-        known = {account.email: account for account in accounts}
-        if unknown := [email for email in wanted if email not in known]:
+        wanted = [name.strip().lower() for name in names]
+        known = {account.name.lower(): account for account in accounts}
+        if unknown := [name for name in wanted if name not in known]:
             raise CommandError(
                 f"There is no account {', '.join(unknown)}. To see which there are: {manage('listaccounts')}"
             )
-        return [known[email] for email in dict.fromkeys(wanted)]
+        return [known[name] for name in dict.fromkeys(wanted)]
 
     def report_missing_accounts(self) -> bool:
         """True when there is no account; then prints how to add one."""
@@ -199,6 +199,6 @@ class OperatorCommand(GatewayCommand, ABC):
         done = count(1)
 
         def report(result: CheckResult) -> None:
-            self.info(f"[{next(done)}/{len(accounts)}] {result.email}: {result.problem or 'works'}")
+            self.info(f"[{next(done)}/{len(accounts)}] {result.name}: {result.problem or 'works'}")
 
         return asyncio.run(check_all(accounts, check, report))

@@ -398,7 +398,7 @@ class Pool:
                 self.on_quota_exhausted(account.id)
                 until = empty_until(cooldown.until, cooldown.since, settings.LOCAL_TIME_ZONE)
                 what = f"{target.model_id}: {cooldown.reason}, {until}"
-            logger.warning("%s cools down for %s", account.email, what)
+            logger.warning("%s cools down for %s", account.name, what)
             self._turn_away(self._queue.groups_of(target.model_key))
         return cooldown
 
@@ -429,13 +429,16 @@ def _limit() -> int:
 
 
 def _labelled(accounts: list[PooledAccount]) -> list[PooledAccount]:
-    labels = short_labels({account.id: account.email for account in accounts})
+    labels = short_labels({account.id: account.name for account in accounts})
     return [replace(account, label=labels[account.id]) for account in accounts]
 
 
-NO_COLUMNS = {"label", "is_paid"}
+NO_COLUMNS = {"name", "label", "is_paid"}
 
 
 def read_usable_accounts() -> list[PooledAccount]:
     columns = [column.name for column in fields(PooledAccount) if column.name not in NO_COLUMNS]
-    return [PooledAccount(**row) for row in Account.objects.usable().values(*columns)]
+    return [
+        PooledAccount(name=account.name, **{column: getattr(account, column) for column in columns})
+        for account in Account.objects.usable()
+    ]

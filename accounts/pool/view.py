@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class PooledAccount:
     id: int
-    email: str
+    name: str
+    """The e-mail address or the given name, for the operator."""
     project_id: str
     kind: str = "google"
     quota_threshold: float | None = None
@@ -26,7 +27,7 @@ class PooledAccount:
     is_paid: bool = False
     """Its requests cost money, or may."""
     label: str = ""
-    """Shown to clients instead of the address; unique in the pool (accounts/pool/labels.py)."""
+    """Shown to clients instead of the name; unique in the pool (accounts/pool/labels.py)."""
 
     def threshold_for(self, target: Target) -> float | None:
         """The model's threshold by its listed id, else by its sent id, else the account's."""

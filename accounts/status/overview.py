@@ -36,7 +36,9 @@ def how_long_it_lasts() -> list[str]:
 def _facts(account: Account) -> dict[str, Any]:
     action = required_action(account)
     return {
+        "name": account.name,
         "email": account.email,
+        "kind": account.kind,
         "usable": account.is_usable,
         "state": account.state,
         "state_since": account.state_since,

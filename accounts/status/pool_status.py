@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class AccountStatus:
     """A usable account. Keys are model keys, `model:mode`."""
 
-    email: str
+    name: str
     in_flight: int
     cooldowns: Mapping[str, ActiveCooldown]
     remaining: Mapping[str, float]
@@ -72,7 +72,7 @@ def pool_status(service: AccountsService) -> PoolStatus:
         total=service.account_count,
         accounts=tuple(
             AccountStatus(
-                email=account.email,
+                name=account.name,
                 in_flight=pool.in_flight(account.id),
                 cooldowns=pool.cooldowns.of_account(account.id),
                 remaining=pool.remaining(account.id),

@@ -51,7 +51,7 @@ def required_action(account: Account) -> RequiredAction | None:
     are not accepted, and those before a disabled account."""
     if account.is_usable:
         return None
-    email = shlex.quote(account.email)
+    email = shlex.quote(account.name)
     if account.state in STATES:
         what_to_do, command = STATES[account.state]
         return RequiredAction(

@@ -37,4 +37,4 @@ def enter_state(account_id: int, state: str, reason: str = "", link: str = "") -
     action = required_action(account)
     if state != Account.State.OK and action is not None:
         what_to_do = f"{action.what_to_do} {manage(action.command)}"
-        logger.error("%s is out of use: %s. %s %s", account.email, action.problem, reason, what_to_do)
+        logger.error("%s is out of use: %s. %s %s", account.name, action.problem, reason, what_to_do)

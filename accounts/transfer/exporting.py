@@ -28,11 +28,20 @@ def export(accounts: Iterable[Account], passphrase: str = "") -> bytes:
             **account.credential,
             "project_id": account.project_id,
             "enabled": account.enabled,
+            **_further(account),
         }
         for account in accounts
     ]
     plain = orjson.dumps(rows, option=orjson.OPT_INDENT_2)
     return _encrypt(plain, passphrase) if passphrase else plain
+
+
+def _further(account: Account) -> dict[str, str]:
+    """What only accounts of other kinds than Google's have."""
+    if account.kind == "google":
+        return {}
+    facts = {"base_url": account.base_url, "quota_group": account.quota_group, "label": account.label}
+    return {"kind": account.kind, "name": account.name, "tier": account.tier, **facts}
 
 
 def is_encrypted(content: Any) -> bool:

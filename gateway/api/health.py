@@ -62,7 +62,7 @@ async def health(request: ApiRequest) -> HttpResponseBase:
     now = pool_status(gateway.accounts)
     shortcomings = [*filter(None, [_not_serving(gateway)]), *_shortcomings(gateway, now)]
     accounts = [
-        {"email": one.email if knows_names else f"account {number}", **_as_other_tools(one), **one.as_json()}
+        {"email": one.name if knows_names else f"account {number}", **_as_other_tools(one), **one.as_json()}
         for number, one in enumerate(now.accounts, 1)
     ]
     body = {

@@ -89,7 +89,7 @@ def as_json(limits: Sequence[AccountLimits]) -> dict[str, Any]:
 def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any]:
     account, action = one.account, one.action
     return {
-        "email": account.email,
+        "email": account.name,
         "source": "oauth",
         "status": one.status,
         "error": f"{action.problem}. {action.what_to_do}" if action else None,
@@ -136,10 +136,10 @@ def rows(limits: Sequence[AccountLimits]) -> list[tuple[str, str, str, str]]:
     found = []
     for one in limits:
         if one.action is not None:
-            found.append((one.account.email, "-", "-", one.action.problem))
+            found.append((one.account.name, "-", "-", one.action.problem))
         else:
             found += [
-                (one.account.email, pool.name, pool.left, _quota_forecast(one, pool)) for pool in one.pools
+                (one.account.name, pool.name, pool.left, _quota_forecast(one, pool)) for pool in one.pools
             ]
     return found
 
@@ -181,6 +181,6 @@ def as_text(limits: Sequence[AccountLimits]) -> str:
 
 def _who(one: AccountLimits) -> Iterator[str]:
     used = one.account.last_used_at
-    yield f"{one.account.email:<25} {one.empty_quotas or one.status:<22} {minute(used) if used else 'never'}"
+    yield f"{one.account.name:<25} {one.empty_quotas or one.status:<22} {minute(used) if used else 'never'}"
     if one.action is not None:
         yield f"    {one.action.problem}: {one.action.what_to_do}"

@@ -144,7 +144,7 @@ class RequestContext:
         self.attempts.append(
             Attempt(
                 account=account.label,
-                email=account.email,
+                email=account.name,
                 model_id=model_id,
                 started_at=time.time(),
                 waited_seconds=self.waited_seconds - self._waited_before,

@@ -176,7 +176,7 @@ class Failure:
             return policy.error(f"{what}. {account.label}: {self.reason}. {must}.")
         if self.error is not None:
             words = client_message(self.error.body)
-            error = policy.error(without_identifiers(words, account.project_id, account.email))
+            error = policy.error(without_identifiers(words, account.project_id, account.name))
             error.may_quote_request = True
             return error
         return policy.error(policy.sentence.format(label=account.label, reason=self.reason))

@@ -82,9 +82,9 @@ def _not_asked(model_id: str, view: PoolView, asked: Container[str]) -> list[Att
         for account in view.backed_off
     ]
     return [
-        Attempt(account.label, account.email, model_id, reason, until)
+        Attempt(account.label, account.name, model_id, reason, until)
         for account, reason, until in resting
-        if account.email not in asked
+        if account.name not in asked
     ]
 
 

@@ -60,5 +60,5 @@ class Heartbeat:
     def _tell_of_accounts(self) -> None:
         if self._activity.has_listeners:
             now = pool_status(self._accounts)
-            accounts = [{"account": one.email, **one.as_json()} for one in now.accounts]
+            accounts = [{"account": one.name, **one.as_json()} for one in now.accounts]
             self._activity.publish("accounts_changed", {"total": now.total, "accounts": accounts})

@@ -97,7 +97,7 @@ async def check_accounts(client: AccountsClient, accounts: Sequence[Account]) ->
 async def _inspect(
     client: AccountsClient, tokens: AccessTokens, name: str, account: Account
 ) -> tuple[Finding, Inspection | None]:
-    who = hidden(account.email)
+    who = hidden(account.name)
     if not account.is_usable:
         return _about_unusable(name, who, account), None
     try:
@@ -122,14 +122,14 @@ def _other_tier(inspection: Inspection) -> str:
 def _about_unusable(name: str, who: str, account: Account) -> Finding:
     action = required_action(account)
     assert action is not None
-    sentence = f"{who}: {action.problem}. {action.reason}".strip().replace(account.email, who)
+    sentence = f"{who}: {action.problem}. {action.reason}".strip().replace(account.name, who)
     if account.state in STATES:
         return problem(name, sentence, _act(action.what_to_do))
     return skipped(name, sentence, action.what_to_do)
 
 
 def _about_failure(name: str, who: str, account: Account, error: Exception) -> Finding:
-    sentence = f"{who}: {error}".replace(account.email, who)
+    sentence = f"{who}: {error}".replace(account.name, who)
     if isinstance(error, ClientSecretWrong):
         return skipped(name, f"{who}: not checked, because the OAuth client is refused")
     if isinstance(error, CredentialsUnreadable):
@@ -159,9 +159,12 @@ def _act(what_to_do: str) -> str:
     return f"{what_to_do} {manage('listaccounts')} has the page and the command."
 
 
-def hidden(email: str) -> str:
-    """The address for a report that may be shared: a…@example.com, never more than half of the name."""
-    local, _, domain = email.partition("@")
+def hidden(name: str) -> str:
+    """The name for a report that may be shared. Of an address a…@example.com, never more than half of what
+    is before the @."""
+    local, _, domain = name.partition("@")
+    if not domain:
+        return name
     return f"{local[: min(2, len(local) // 2)]}…@{domain}"
 
 

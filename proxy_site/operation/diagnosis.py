@@ -70,7 +70,7 @@ def bundle(request_id: str, logs: Iterable[Iterable[str]]) -> dict[str, Any]:
     models = _known_models()
     accounts = {account.pk: account for account in Account.objects.all()}
     words = _words(request_id, rows, models) | _projects(accounts.values())
-    anonymizer = Anonymizer({key: one.email for key, one in accounts.items()}, words)
+    anonymizer = Anonymizer({key: one.name for key, one in accounts.items()}, words)
     return {
         "bundle": VERSION,
         "note": NOTE,
@@ -80,7 +80,7 @@ def bundle(request_id: str, logs: Iterable[Iterable[str]]) -> dict[str, Any]:
         "settings": _settings(),
         "requests": [_request(row, attempts[row.pk], anonymizer, models) for row in rows],
         "accounts": {
-            anonymizer.account(one.email): {"kind": one.kind, "state": one.state, "enabled": one.enabled}
+            anonymizer.account(one.name): {"kind": one.kind, "state": one.state, "enabled": one.enabled}
             for one in accounts.values()
         },
         "log": [_line(line, anonymizer) for line in lines_of(request_id, *logs)],

@@ -218,11 +218,12 @@ def test_a_closed_output_pipe_is_no_error(env: dict[str, str], emulator: Emulato
 
 @pytest.mark.django_db(transaction=True)
 def test_an_account_is_switched_off_on_and_removed(ada: Account, say: Callable[..., Any]) -> None:
-    assert say("disableaccount", "ADA@example.com") == [{"email": "ada@example.com", "enabled": False}]
-    assert say("enableaccount", "ada@example.com") == [{"email": "ada@example.com", "usable": True}]
+    names = {"name": "ada@example.com", "email": "ada@example.com"}
+    assert say("disableaccount", "ADA@example.com") == [{**names, "enabled": False}]
+    assert say("enableaccount", "ada@example.com") == [{**names, "usable": True}]
     with pytest.raises(CommandError, match="Nothing was removed"):
         call_command("removeaccount", "ada@example.com")
-    assert say("removeaccount", "ada@example.com", "--yes") == [{"email": "ada@example.com", "removed": True}]
+    assert say("removeaccount", "ada@example.com", "--yes") == [{**names, "removed": True}]
 
     assert not Account.objects.exists()
     said = [entry.change_message.partition(" (")[0] for entry in LogEntry.objects.order_by("pk")]
@@ -247,7 +248,7 @@ def test_the_list_fits_a_terminal_and_different_addresses_stay_different(
 
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("    ")]
     assert max(map(len, lines)) <= 80
-    assert lines[0].split()[:2] == ["E-MAIL", "STATE"]
+    assert lines[0].split()[:2] == ["ACCOUNT", "STATE"]
     assert len({line.split()[0] for line in lines}) == 3
     assert all("Google asks to verify it" in line and line.endswith("UTC") for line in lines[1:])
 

@@ -118,7 +118,7 @@ async def _until_ids_are(service: AccountsService, emails: set[str]) -> dict[str
     """The ids by e-mail, once the models of exactly these accounts are known."""
     async with asyncio.timeout(10):
         while True:
-            known = {one.email: one.id for one in service.pool.accounts if one.id in service._offers}
+            known = {one.name: one.id for one in service.pool.accounts if one.id in service._offers}
             if known.keys() == emails:
                 return known
             await asyncio.sleep(0.02)

@@ -126,7 +126,7 @@ class Command(OperatorCommand):
             self.info("docs/google-oauth.md says what Google's refusals mean.")
         action = required_action(account)
         status = f"{action.problem}. {action.what_to_do}" if action else "ready"
-        self.report([asdict(result)], f"{account.email} ({result.tier}): {result.problem or status}")
+        self.report([asdict(result)], f"{account.name} ({result.tier}): {result.problem or status}")
 
 
 def _has_accepted(email: str) -> bool:

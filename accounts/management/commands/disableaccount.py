@@ -14,11 +14,11 @@ class Command(OperatorCommand):
         "way are finished. A server that runs has switched them off when the command returns."
     )
 
-    def act(self, *, emails: list[str], **options: Any) -> None:
-        accounts = self.accounts(emails)
+    def act(self, *, names: list[str], **options: Any) -> None:
+        accounts = self.accounts(names)
         for account in accounts:
             account.enabled = False
             account.save(update_fields=["enabled"])
             record_command("Disabled", account)
-        rows = [{"email": account.email, "enabled": False} for account in accounts]
-        self.report(rows, *(f"{account.email}: off" for account in accounts))
+        rows = [{"name": account.name, "email": account.email, "enabled": False} for account in accounts]
+        self.report(rows, *(f"{account.name}: off" for account in accounts))

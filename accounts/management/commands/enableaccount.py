@@ -26,11 +26,11 @@ class Command(OperatorCommand):
         super().add_arguments(parser)
         self.add_terms_argument(parser)
 
-    def act(self, *, emails: list[str], accept_terms: bool, **options: Any) -> None:
-        accounts = self.accounts(emails)
+    def act(self, *, names: list[str], accept_terms: bool, **options: Any) -> None:
+        accounts = self.accounts(names)
         for account in accounts:
             self._enable(account, accept_terms)
-        rows = [{"email": one.email, "usable": one.is_usable} for one in accounts]
+        rows = [{"name": one.name, "email": one.email, "usable": one.is_usable} for one in accounts]
         self.report(rows, *map(_line, accounts))
 
     def _enable(self, account: Account, accept_terms: bool) -> None:
@@ -43,4 +43,4 @@ class Command(OperatorCommand):
 
 def _line(account: Account) -> str:
     action = required_action(account)
-    return f"{account.email}: on" + (f", but: {action.problem}" if action else "")
+    return f"{account.name}: on" + (f", but: {action.problem}" if action else "")

@@ -30,15 +30,15 @@ class Command(OperatorCommand):
             "file", metavar="FILE", help="a new file, made readable for you only; - prints it"
         )
         # Without a default argparse would say that EMAIL is required, too.
-        parser.add_argument("emails", nargs="*", default=[], metavar="EMAIL", help="default: all accounts")
+        parser.add_argument("names", nargs="*", default=[], metavar="ACCOUNT", help="default: all accounts")
         parser.add_argument("--encrypt", action="store_true", help="encrypt with a passphrase")
         parser.add_argument("--passphrase-file", metavar="PATH", help="encrypt with the first line of PATH")
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
-    def act(self, *, file: str, emails: list[str], json: bool, **options: Any) -> None:
+    def act(self, *, file: str, names: list[str], json: bool, **options: Any) -> None:
         if json and file == "-":
             raise CommandError("--json and - exclude each other: what is exported is JSON already.")
-        accounts = self.accounts(emails)
+        accounts = self.accounts(names)
         if not options["yes"] and not self.confirm(f"Write the secrets of {len(accounts)} accounts?"):
             raise CommandError("Nothing was written. In a script, say --yes.")
         passphrase = _passphrase(options["encrypt"], options["passphrase_file"])
@@ -52,7 +52,7 @@ class Command(OperatorCommand):
         if json:
             self.set_result([{"file": file, "accounts": len(accounts), "encrypted": bool(passphrase)}])
         else:
-            self.info(f"Exported, {how}: {', '.join(account.email for account in accounts)}")
+            self.info(f"Exported, {how}: {', '.join(account.name for account in accounts)}")
 
 
 def _passphrase(ask: bool, path: str | None) -> str:

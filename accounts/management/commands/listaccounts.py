@@ -9,7 +9,7 @@ from accounts.models import ClientProblem
 from accounts.status.overview import describe, how_long_it_lasts
 from accounts.values.times import minute
 
-COLUMNS = ("E-MAIL", "STATE", "TIER", "LEFT", "LAST USED")
+COLUMNS = ("ACCOUNT", "STATE", "TIER", "LEFT", "LAST USED")
 
 
 class Command(OperatorCommand):
@@ -21,8 +21,8 @@ class Command(OperatorCommand):
         "Google nothing."
     )
 
-    def act(self, *, emails: list[str], json: bool, **options: Any) -> None:
-        rows = describe(self.accounts(emails))
+    def act(self, *, names: list[str], json: bool, **options: Any) -> None:
+        rows = describe(self.accounts(names))
         if json:
             self.set_result(rows)
             return
@@ -31,7 +31,7 @@ class Command(OperatorCommand):
         if not rows:
             self.report_missing_accounts()
             return
-        if not emails:
+        if not names:
             self.info(" ".join(how_long_it_lasts()))
         cells = [_cells(row) for row in rows]
         layout = Layout(COLUMNS, cells, names=3, optional=("TIER",), whole=("STATE", "TIER"), enough=20)
@@ -60,7 +60,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     quotas = [one for quota in row["quotas"] for one in (quota, *quota["windows"])]
     known = [one["remaining_fraction"] for one in quotas if one["remaining_fraction"] is not None]
     return (
-        row["email"],
+        row["name"],
         action["problem"] if action else row["empty"] if _are_all_empty(row) else "OK",
         row["tier"],
         f"{min(known):.0%}" if known else "unknown",

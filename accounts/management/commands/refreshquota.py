@@ -20,8 +20,8 @@ class Command(OperatorCommand):
         "every few minutes. Without names: all accounts that can be used."
     )
 
-    def act(self, *, emails: list[str], **options: Any) -> None:
-        accounts = self.accounts(emails) if emails else list(Account.objects.usable())
+    def act(self, *, names: list[str], **options: Any) -> None:
+        accounts = self.accounts(names) if names else list(Account.objects.usable())
         if not accounts and not self.report_missing_accounts():
             self.info(f"No account can be used now. What to do about each: {manage('listaccounts')}")
         results = self.check_all(accounts, refresh_quota)
@@ -29,7 +29,7 @@ class Command(OperatorCommand):
             record_command("Refreshed the quota", account)
         rows = describe(accounts)
         lines = [line for row in rows for line in _lines(row)]
-        self.report([{"email": row["email"], "quotas": row["quotas"]} for row in rows], *lines)
+        self.report([{fact: row[fact] for fact in ("name", "email", "quotas")} for row in rows], *lines)
         if any(result.problem for result in results):
             raise CommandError(
                 "The quota of some accounts could not be read; what is shown for them is the last known. "
@@ -39,4 +39,4 @@ class Command(OperatorCommand):
 
 def _lines(row: dict[str, Any]) -> list[str]:
     quotas = [f"  {one['pool']:<20} {one['left']:>7}  {one['forecast']}".rstrip() for one in row["quotas"]]
-    return [row["email"], *quotas]
+    return [row["name"], *quotas]

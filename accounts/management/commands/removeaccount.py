@@ -21,13 +21,13 @@ class Command(OperatorCommand):
         super().add_arguments(parser)
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
-    def act(self, *, emails: list[str], yes: bool, **options: Any) -> None:
-        accounts = self.accounts(emails)
-        names = ", ".join(account.email for account in accounts)
-        if not yes and not self.confirm(f"Remove {names}?"):
+    def act(self, *, names: list[str], yes: bool, **options: Any) -> None:
+        accounts = self.accounts(names)
+        all_names = ", ".join(account.name for account in accounts)
+        if not yes and not self.confirm(f"Remove {all_names}?"):
             raise CommandError("Nothing was removed. In a script, say --yes.")
         for account in accounts:
             record_command("Removed", account, DELETION)
             account.delete()
-        rows = [{"email": account.email, "removed": True} for account in accounts]
-        self.report(rows, *(f"{account.email}: removed" for account in accounts))
+        rows = [{"name": account.name, "email": account.email, "removed": True} for account in accounts]
+        self.report(rows, *(f"{account.name}: removed" for account in accounts))

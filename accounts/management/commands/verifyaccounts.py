@@ -28,9 +28,9 @@ class Command(OperatorCommand):
         "not."
     )
 
-    def act(self, *, emails: list[str], **options: Any) -> None:
-        accounts = self.accounts(emails)
-        if not emails:
+    def act(self, *, names: list[str], **options: Any) -> None:
+        accounts = self.accounts(names)
+        if not names:
             accounts = [one for one in accounts if one.state != Account.State.DISABLED_BY_PROVIDER]
         self.report_missing_accounts()
         results = self.check_all(accounts, verify)

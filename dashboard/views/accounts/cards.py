@@ -142,7 +142,7 @@ def cards_of(accounts: Sequence[Account], said: Said | None = None) -> list[Card
             pools[account.pk],
             [cooldown for cooldown in lasting if cooldown.account_id == account.pk],
             _in_flight(account),
-            _by_hour(requests.get(account.email, {}), now),
+            _by_hour(requests.get(account.name, {}), now),
             said,
         )
         for account in accounts

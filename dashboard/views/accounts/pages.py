@@ -46,10 +46,10 @@ def account(request: HttpRequest, number: int) -> HttpResponse:
     context = {
         **facts_of(one),
         "here": "accounts",
-        "rows": search.page(search.Search(account=one.email), limit=NEWEST),
+        "rows": search.page(search.Search(account=one.name), limit=NEWEST),
         "live_max": NEWEST,
-        "live_filter": json.dumps({"account": one.email}),
-        "failures": search.page(search.Search(account=one.email, errors=True), limit=FAILURES),
+        "live_filter": json.dumps({"account": one.name}),
+        "failures": search.page(search.Search(account=one.name, errors=True), limit=FAILURES),
     }
     return render_page(request, "accounts/account.html", context)
 

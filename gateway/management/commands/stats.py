@@ -131,7 +131,7 @@ class Command(OperatorCommand):
             return
         for one in found:
             if one.action is not None:
-                self.info(f"{one.account.email}: {one.action.problem}. {manage(one.action.command)}")
+                self.info(f"{one.account.name}: {one.action.problem}. {manage(one.action.command)}")
         if all(pool.newest is None for one in found for pool in one.pools):
             self.info(f"Nothing is known yet of what is left. To ask Google: {manage('refreshquota')}")
         self.info(" ".join(outlook_sentences((one.action is None, one.pools) for one in found)))

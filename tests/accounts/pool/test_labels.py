@@ -18,7 +18,8 @@ from accounts.pool.labels import short_labels
         (["acct1@example.com", "ada@example.com", "acct2@example.com"], ["ac…1@e…", "ad…@e…", "ac…2@e…"]),
         (["team.a1@example.com", "test-a1@example.com"], ["te…@e… #1", "te…@e… #2"]),
         (["ada@example.com", "ada@example.org"], ["ad…@e… #1", "ad…@e… #2"]),
-        (["", "@", "no-address"], ["…@… #1", "…@… #2", "no…@…"]),
+        (["@", "a@", "Gemini key 1", "Gemini key 2"], ["…@…", "a…@…", "Gemini key 1", "Gemini key 2"]),
+        (["same", "same"], ["same #1", "same #2"]),
     ],
 )
 def test_accounts_that_look_alike_get_labels_that_differ(emails: list[str], labels: list[str]) -> None:

@@ -60,5 +60,5 @@ def test_pool_and_list_agree(every_account: list[Account]) -> None:
     call_command("listaccounts", json=True, stdout=listed)
     rows = json.loads(listed.getvalue())["rows"]
 
-    assert {account.email for account in read_usable_accounts()} == usable_emails()
+    assert {account.name for account in read_usable_accounts()} == usable_emails()
     assert {row["email"] for row in rows if row["usable"]} == usable_emails()

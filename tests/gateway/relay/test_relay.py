@@ -864,7 +864,7 @@ async def test_a_cooldown_that_ends_while_it_is_looked_at_is_no_fault(
 
 def hold(gateway: Gateway, email: str) -> Lease:
     """A request of somebody else that keeps the account busy."""
-    others = {one.id for one in gateway.accounts.pool.accounts if one.email != email}
+    others = {one.id for one in gateway.accounts.pool.accounts if one.name != email}
     request = AccountRequest({"google": Target("claude-sonnet-4-6:antigravity")}, refused=others)
     lease = gateway.accounts.pool.lease(request)
     assert lease is not None
@@ -923,7 +923,7 @@ async def until_lists_are_known(gateway: Gateway, emails: set[str]) -> None:
     """Until just these accounts have said which models they may use."""
     accounts = gateway.accounts
     async with asyncio.timeout(10):
-        while {one.email for one in accounts.pool.accounts if one.id in accounts._offers} != emails:
+        while {one.name for one in accounts.pool.accounts if one.id in accounts._offers} != emails:
             await asyncio.sleep(0.01)
 
 
