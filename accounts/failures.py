@@ -6,7 +6,7 @@ maps its own errors to kinds. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -33,6 +33,8 @@ class FailureKind(Enum):
     FORBIDDEN = "forbidden"
     NEEDS_VERIFICATION = "needs verification"
     DISABLED = "disabled by Google"
+    KEY_REFUSED = "key refused"
+    PLACE_REFUSED = "not offered where this server is"
 
     # The connection, and the data received over it
     CONNECTION_FAILED = "connection failed, or no event stream"
@@ -46,6 +48,40 @@ class FailureKind(Enum):
     NO_PROJECT = "has no Cloud project"
     SIGN_IN_FAILED = "Google does not let it sign in just now"
     DATABASE_DOWN = "its access token cannot be renewed without the database"
+
+
+class Scope(Enum):
+    """What a failure says something about, besides the account that was asked."""
+
+    ACCOUNT = "account"
+    QUOTA_GROUP = "quota group"
+    """All accounts of its quota group: keys of one project or organisation."""
+    KIND = "kind"
+    """All accounts of its kind, wherever they belong: the provider refuses this machine's address."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaLimit:
+    """A limit that a provider names; "" and None stand for what it does not tell.
+
+    `subject` is "requests", "input_tokens" or "output_tokens", `period` "minute" or "day", `model` the
+    provider's name of the model, or "" for all.
+    """
+
+    subject: str
+    period: str
+    value: int | None
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What an answer tells of an account, besides its content. "" is unknown."""
+
+    tier: str = ""
+    quota_group: str = ""
+    """The project or organisation, by the provider's id."""
+    limits: tuple[QuotaLimit, ...] = ()
 
 
 @dataclass(eq=False)
@@ -67,6 +103,8 @@ class UpstreamError(Exception):
     reason: str = ""
     """The upstream's code for the reason, and the project that it names: identifiers alone, never its
     sentence, which may quote the request."""
+    scope: Scope = Scope.ACCOUNT
+    learned: Learned = field(default_factory=Learned)
 
     def __str__(self) -> str:
         return f"{self.status} {self.message}"
@@ -136,6 +174,8 @@ ACCOUNT_POLICIES: dict[FailureKind, AccountPolicy] = {
     FailureKind.FORBIDDEN: _REFUSED,
     FailureKind.NEEDS_VERIFICATION: AccountPolicy(state="needs_verification"),
     FailureKind.DISABLED: AccountPolicy(state="disabled_by_provider"),
+    FailureKind.KEY_REFUSED: AccountPolicy(state="invalid"),
+    FailureKind.PLACE_REFUSED: _SET_UP,
     FailureKind.CONNECTION_FAILED: _FAILED,
     FailureKind.TIMED_OUT: _FAILED,
     FailureKind.EMPTY_ANSWER: _NO_EFFECT,

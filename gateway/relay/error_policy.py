@@ -104,6 +104,11 @@ ERROR_POLICIES: dict[FailureKind, ErrorPolicy] = {
     ),
     FailureKind.NEEDS_VERIFICATION: ErrorPolicy(operator_must="verify it with Google's link"),
     FailureKind.DISABLED: ErrorPolicy(operator_must="remove it, or settle it with Google"),
+    FailureKind.KEY_REFUSED: ErrorPolicy(operator_must="replace its key"),
+    FailureKind.PLACE_REFUSED: ErrorPolicy(
+        operator_must="let this server reach the provider from a place where it is offered, or add billing "
+        "to the key's project"
+    ),
     FailureKind.CONNECTION_FAILED: _PASSING,
     FailureKind.TIMED_OUT: ErrorPolicy(UpstreamTimedOut, is_passing=True),
     FailureKind.EMPTY_ANSWER: _PASSING,
