@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 UNSHOWN = ("TOKEN", "PASS", "SECRET", "KEY", "CREDENTIAL", "DSN", "_URL", "_PROXY")
 
 ADDRESS = "an address that begins with http:// or https://"
+SAFE_ADDRESS = "an address that begins with https://; http:// is for this machine only"
 DATABASE_HOST = re.compile(r"[\w.:,-]*", re.ASCII)
 """Host names and addresses, separated by commas."""
 
@@ -173,6 +174,10 @@ class Environment:
     def url(self, name: str, default: str = "") -> str:
         value = self.text(name, default)
         return self._checked(name, value, _check_address, ADDRESS).rstrip("/") if value else ""
+
+    def safe_url(self, name: str, default: str) -> str:
+        """The address of a service that gets secrets: plain HTTP is for loopback only."""
+        return self._checked(name, self.text(name) or default, _check_safe_address, SAFE_ADDRESS).rstrip("/")
 
     def urls(self, name: str) -> list[str]:
         """A listing of addresses."""
@@ -355,6 +360,23 @@ def _check_address(value: str) -> None:
     has_host = bool(address.hostname) and address.port != 0
     if not has_host or address.scheme not in {"http", "https"} or not value.isprintable() or " " in value:
         raise ValueError("no address")
+
+
+def _check_safe_address(value: str) -> None:
+    """Raises ValueError, also for a user, a query or a fragment: paths are added to the address."""
+    _check_address(value)
+    address = urlsplit(value)
+    if address.scheme == "http" and not _is_this_machine(address.hostname or ""):
+        raise ValueError("plain HTTP")
+    if "@" in address.netloc or address.query or address.fragment:
+        raise ValueError("more than a path")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_network(value: str) -> None:

@@ -80,6 +80,12 @@ live.text(
 )
 CLOUDCODE_USER_AGENT = env.header("CLOUDCODE_USER_AGENT")
 CLOUDCODE_CLIENT_VERSION = env.header("CLOUDCODE_CLIENT_VERSION", "2.9.1")
+
+# Providers of keys
+GEMINI_API_URL = env.safe_url("GEMINI_API_URL", "https://generativelanguage.googleapis.com")
+ANTHROPIC_API_URL = env.safe_url("ANTHROPIC_API_URL", "https://api.anthropic.com")
+
+# Connections to all of them
 UPSTREAM_CONNECT_TIMEOUT_SECONDS = env.timeout("UPSTREAM_CONNECT_TIMEOUT_MS", 10_000, most=600_000)
 UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS = env.timeout("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", 120_000, most=3_600_000)
 UPSTREAM_IDLE_TIMEOUT_SECONDS = env.timeout("UPSTREAM_IDLE_TIMEOUT_MS", 300_000, most=3_600_000)

@@ -121,9 +121,11 @@ class EmulatorServer:
         return f"http://localhost:{self.port}{compatible.TRAP_PATH}"
 
     def gateway_settings(self) -> dict[str, str]:
-        """Environment variables that make a gateway use this emulator as Google."""
+        """Environment variables that make a gateway use this emulator as Google and as Anthropic."""
         return {
             "CLOUDCODE_ENDPOINTS": self.url,
+            "GEMINI_API_URL": self.gemini_api_url,
+            "ANTHROPIC_API_URL": self.anthropic_api_url,
             "OAUTH_AUTH_URL": f"{self.url}/o/oauth2/v2/auth",
             "OAUTH_TOKEN_URL": f"{self.url}/token",
             "OAUTH_USERINFO_URL": f"{self.url}/oauth2/v1/userinfo",

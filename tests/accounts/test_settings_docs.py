@@ -11,7 +11,7 @@ from tests.live_gateway import PROJECT
 
 READERS = {
     "boolean", "certificates", "database", "fraction", "header", "hosts", "integer", "keys", "listing",
-    "networks", "path", "text", "time_zone", "timeout", "url", "urls",
+    "networks", "path", "safe_url", "text", "time_zone", "timeout", "url", "urls",
 }  # fmt: skip
 
 

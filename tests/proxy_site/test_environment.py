@@ -387,3 +387,31 @@ def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.Monk
 )
 def test_secrets_are_known_by_parts_of_their_names(name: str) -> None:
     assert is_secret(name)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://api.example.com/base", "http://127.0.0.1:9/gemini", "http://[::1]:9", "http://localhost:9/"],
+)
+def test_a_service_that_gets_secrets_is_taken(address: str) -> None:
+    env = Environment(values={"GEMINI_API_URL": address})
+
+    assert env.safe_url("GEMINI_API_URL", "https://api.example.com") == address.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://api.example.com",
+        "http://10.0.0.1:8080",
+        "http://127.0.0.1.example.com",
+        "https://user@example.com",
+        "https://example.com/?key=1",
+        "https://example.com/#a",
+        "ftp://127.0.0.1",
+        "example.com",
+    ],
+)
+def test_an_address_that_would_give_secrets_away_is_refused(address: str) -> None:
+    with pytest.raises(SettingError, match="https://"):
+        Environment(values={"GEMINI_API_URL": address}).safe_url("GEMINI_API_URL", "https://api.example.com")
