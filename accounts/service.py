@@ -23,7 +23,7 @@ from accounts import live_settings
 from accounts.credentials.access_tokens import AccessTokens, sealed_credentials
 from accounts.database.watch import DatabaseDown, DatabaseWatch
 from accounts.failures import FailureKind
-from accounts.google.code_assist import CodeAssistFailed, ModelOffer
+from accounts.google.code_assist import CodeAssistFailed
 from accounts.inspection import AccountErrors, inspect_account, store_inspection
 from accounts.kinds.base import Inspection, OutOfUse
 from accounts.kinds.registry import KINDS
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from accounts.kinds.access import Access
+    from accounts.offers import ModelOffer
 
 
 logger = logging.getLogger(__name__)

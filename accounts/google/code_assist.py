@@ -16,6 +16,7 @@ from accounts.google.endpoints import CLIENT_METADATA, HeaderMode, base_urls, he
 from accounts.google.error_bodies import parse_timestamp
 from accounts.google.errors import is_closed_api, is_googles_page, parse_error
 from accounts.network import AccountsClient, CallFailed
+from accounts.offers import ModelOffer, WindowOffer
 from accounts.values.outside import NotJson, as_list, as_object, number, parse_json, whole_number, word
 from accounts.values.sanitize import truncate
 
@@ -56,30 +57,6 @@ class Assignment:
     tier: str
     onboarding_tier_id: str
     verification_link: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOffer:
-    """A model that an account may use. `remaining_fraction` is None when Google reports none; `searches_web`:
-    it accepts requests of type web_search."""
-
-    id: str
-    display_name: str
-    max_input_tokens: int | None
-    max_output_tokens: int | None
-    remaining_fraction: float | None
-    reset_at: datetime | None
-    searches_web: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WindowOffer:
-    """One limit of a family of models, "claude" or "gemini", over a span, "5h" or "weekly"."""
-
-    family: str
-    span: str
-    remaining_fraction: float | None
-    reset_at: datetime | None
 
 
 async def load_code_assist(client: AccountsClient, access_token: str, project_id: str = "") -> Assignment:

@@ -10,10 +10,10 @@ from accounts.failures import AccountCheckFailed
 
 if TYPE_CHECKING:
     from accounts.credentials.access_tokens import AccessTokens
-    from accounts.google.code_assist import ModelOffer, WindowOffer
     from accounts.kinds.access import Access
     from accounts.models import Account
     from accounts.network import AccountsClient
+    from accounts.offers import ModelOffer, WindowOffer
 
 
 class OutOfUse(AccountCheckFailed):

@@ -9,8 +9,6 @@ from accounts.failures import ACCOUNT_POLICIES, AccountCheckFailed, FailureKind
 from accounts.google.code_assist import (
     Assignment,
     CodeAssistFailed,
-    ModelOffer,
-    WindowOffer,
     fetch_available_models,
     generate_a_token,
     load_code_assist,
@@ -33,6 +31,7 @@ from accounts.models import Account
 if TYPE_CHECKING:
     from accounts.credentials.access_tokens import AccessTokens
     from accounts.network import AccountsClient
+    from accounts.offers import ModelOffer, WindowOffer
 
 logger = logging.getLogger(__name__)
 

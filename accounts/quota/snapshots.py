@@ -22,7 +22,7 @@ from accounts.quota.histories import HISTORY_SECONDS, Histories, History, QuotaK
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from accounts.google.code_assist import ModelOffer, WindowOffer
+    from accounts.offers import ModelOffer, WindowOffer
 
 HISTORY = timedelta(days=14)
 FORECASTS_KEPT_SECONDS = 5.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from django.http.response import HttpResponseBase
 
-    from accounts.google.code_assist import ModelOffer
+    from accounts.offers import ModelOffer
 
 MAX_MODELS_PAGE = 1000
 DEFAULT_MODELS_PAGE = 20

@@ -18,7 +18,7 @@ from gateway.routing.upstream_model import upstream_model
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from accounts.google.code_assist import ModelOffer
+    from accounts.offers import ModelOffer
     from accounts.pool.view import PoolView
     from accounts.service import AccountsService
     from gateway.routing.routes import Routes

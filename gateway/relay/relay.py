@@ -33,7 +33,7 @@ from gateway.routing.upstream_model import UpstreamModel, upstream_model
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from accounts.google.code_assist import ModelOffer
+    from accounts.offers import ModelOffer
     from accounts.service import AccountsService
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.ledger.signature_store import StoredSignatures

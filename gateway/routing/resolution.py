@@ -19,7 +19,7 @@ from gateway.routing.upstream_model import upstream_model
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from accounts.google.code_assist import ModelOffer
+    from accounts.offers import ModelOffer
 
 # Kind of model -> kinds used instead when no version of it is offered, best first.
 STANDS_FOR: dict[str, tuple[str, ...]] = {

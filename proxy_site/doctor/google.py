@@ -27,9 +27,9 @@ from proxy_site.doctor.network import SECONDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from accounts.google.code_assist import ModelOffer
     from accounts.models import Account
     from accounts.network import AccountsClient
+    from accounts.offers import ModelOffer
 
 ACCOUNT_SECONDS = 4.5
 """An inspection makes five calls, one after the other."""

@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import live_settings
-from accounts.google.code_assist import ModelOffer
 from accounts.models import Account, ClientProblem, LiveSetting, SharedToken, SignIn
+from accounts.offers import ModelOffer
 from accounts.operators import passwords
 from accounts.quota.snapshots import store_quotas
 from accounts.sign_in import attempts

@@ -14,8 +14,8 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts.google.code_assist import ModelOffer
 from accounts.models import Account, QuotaSnapshot
+from accounts.offers import ModelOffer
 from accounts.quota.forecast import Measurement, forecast_of
 from accounts.quota.snapshots import QuotaForecast, forecasts, quota_forecasts, store_quotas
 

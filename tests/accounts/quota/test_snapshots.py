@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 from django.utils import timezone
 
-from accounts.google.code_assist import ModelOffer
 from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import Account, QuotaSnapshot
+from accounts.offers import ModelOffer
 from accounts.quota.snapshots import forget_old_quotas, quota_forecasts, store_quotas
 from proxy_site.emulator.delivery.behaviour import refuse
 

@@ -14,10 +14,11 @@ from django.utils import timezone
 
 from accounts import live_settings
 from accounts.admin.columns import quota_bars
-from accounts.google.code_assist import CodeAssistFailed, WindowOffer, retrieve_quota_windows
+from accounts.google.code_assist import CodeAssistFailed, retrieve_quota_windows
 from accounts.inspection import check_all, refresh_quota
 from accounts.models import Account, QuotaSnapshot, QuotaWindow
 from accounts.network import AccountsClient
+from accounts.offers import WindowOffer
 from accounts.quota.pools import pools_of
 from accounts.quota.snapshots import forget_old_quotas, store_windows
 from proxy_site.emulator.google_errors import not_found, permission_denied

@@ -30,7 +30,7 @@ from tests.accounts.values.any_json import ANYTHING, ERROR, HEADERS, TEXTS, enco
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from accounts.google.code_assist import ModelOffer
+    from accounts.offers import ModelOffer
 
 NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
 

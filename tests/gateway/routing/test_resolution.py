@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.google.code_assist import ModelOffer
+from accounts.offers import ModelOffer
 from gateway.routing.names import plain_name
 from gateway.routing.resolution import fallback_chain, offered_in_cli, resolve, visible
 
