@@ -9,11 +9,10 @@ from django.conf import settings
 
 from accounts.failures import UpstreamError
 from gateway.errors import GatewayError, UpstreamFailed, UpstreamTimedOut
-from gateway.google_api.content import has_content
-from gateway.google_api.sse import ChunkReader, MalformedStream
+from gateway.google_api.sse import MalformedStream
 from gateway.relay.error_policy import Failure, failure_of
 from gateway.translation.response.message import MessageCollector
-from gateway.translation.response.stream import BrokenAnswer, MessageStream
+from gateway.translation.response.stream import BrokenAnswer
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from accounts.pool.pool import Lease, PooledAccount
     from gateway.dialects.anthropic.stream_events import StreamEvent
+    from gateway.relay.formats.base import AnswerReader
     from gateway.translation.response.usage import TokenUsage
 
 KEEP_ALIVE_SECONDS = 10.0
@@ -32,7 +32,7 @@ class Answer:
     """An answer that has begun. Made by `begin`; the caller must `close` it, read or not."""
 
     def __init__(
-        self, response: Response, stream: MessageStream, model_id: str, account: PooledAccount
+        self, response: Response, reader: AnswerReader, model_id: str, account: PooledAccount
     ) -> None:
         self.model_id = model_id
         self.lease: Lease | None = None
@@ -40,8 +40,7 @@ class Answer:
         """Called with the upstream's error in the middle of the answer."""
         self._account = account
         self._response = response
-        self._stream = stream
-        self._reader = ChunkReader()
+        self._reader = reader
         self._first: list[StreamEvent] = []
         self._ended = False
         self._was_read_to_its_end = False
@@ -53,14 +52,14 @@ class Answer:
 
     @classmethod
     async def begin(
-        cls, response: Response, stream: MessageStream, model_id: str, account: PooledAccount
+        cls, response: Response, reader: AnswerReader, model_id: str, account: PooledAccount
     ) -> Answer:
         """Read until there is content, so that an earlier failure can still be retried; at most
         UPSTREAM_FIRST_BYTE_TIMEOUT_MS in total.
 
         Raises UpstreamError, EmptyAnswer, MalformedStream or TransportFailed.
         """
-        answer = cls(response, stream, model_id, account)
+        answer = cls(response, reader, model_id, account)
         try:
             await answer._read_first_content(settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
         except BaseException:
@@ -118,21 +117,21 @@ class Answer:
     @property
     def stop_reason(self) -> str:
         """The stop_reason; empty until the answer has ended well."""
-        return self._stream.stop_reason if self._ended else ""
+        return self._reader.stop_reason if self._ended else ""
 
     @property
     def may_call_tools(self) -> bool:
         """True when the request declares tools of the client."""
-        return self._stream.declares_tools
+        return self._reader.declares_tools
 
     @property
     def grounding_metadata(self) -> dict[str, Any]:
         """Google's groundingMetadata, when sources are needed; complete at the end of the answer."""
-        return self._stream.grounding_metadata
+        return self._reader.grounding_metadata
 
     @property
     def usage(self) -> TokenUsage:
-        return self._stream.usage
+        return self._reader.usage
 
     async def hold(self, max_characters: int) -> list[StreamEvent]:
         """Read all events without sending any; ``set_events`` sets those to send. Raises GatewayError."""
@@ -188,15 +187,14 @@ class Answer:
         data = await self._response.read(timeout_seconds)
         self._received_bytes += len(data)
         events: list[StreamEvent] = []
-        has_come = False
+        self._reader.has_content = False
         try:
-            for chunk in self._reader.receive(data) if data else self._reader.close():
-                events += self._stream.receive(chunk)
-                has_come = has_come or bool(events) or has_content(chunk)
-            if has_come:
+            for some in self._reader.receive(data):
+                events += some
+            if self._reader.has_content:
                 self._content_at = time.monotonic()
-            if not data or self._stream.is_complete:
-                events += self._stream.close()
+            if not data or self._reader.is_complete:
+                events += self._reader.close()
                 self._ended, self._was_read_to_its_end = True, not data
         except (UpstreamError, MalformedStream, BrokenAnswer) as error:
             self._failure = error.with_traceback(None)  # whose frames hold this answer

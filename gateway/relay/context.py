@@ -17,26 +17,39 @@ from accounts.values.sanitize import truncate
 from gateway.relay.error_messages import Attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from accounts.pool.view import PooledAccount
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.errors import GatewayError
     from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.request.request import TranslatedRequest
+    from gateway.translation.web_search.requested_search import RequestedSearch
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """A request translated for one upstream model, the same for each account that sends it."""
+    """A request and the model that answers it at each kind of account. How it is put to an upstream is
+    decided for the account that sends it (gateway/relay/formats)."""
 
     request: MessagesRequest
-    model: UpstreamModel
-    translated: TranslatedRequest
+    models: Mapping[str, UpstreamModel]
+    """By `Account.kind`. A kind without a model cannot answer the request."""
     session_id: str
     """Google's id of the conversation."""
+    search: RequestedSearch | None = None
+    """The web search that is asked for instead of an answer."""
+    without_thinking: bool = False
+    """Thinking is left out, after a signature was refused."""
+    translations: dict[UpstreamModel, TranslatedRequest] = field(default_factory=dict)
+    """The translations made so far."""
+
+    @property
+    def model(self) -> UpstreamModel:
+        """The model by which the request is known in the log and in messages: that of the first kind."""
+        return next(iter(self.models.values()))
 
 
 @dataclass(slots=True)
@@ -73,8 +86,8 @@ class RequestContext:
     """The number of calls with a transient failure, on all accounts and addresses."""
     rounds: int = 0
     """The number of pauses after transient failures."""
-    kind: str = ""
-    """The kind of the account that was used last."""
+    addresses: list[str] = field(default_factory=list)
+    """The base URLs that serve the model for the account that was asked last."""
     failed_bases: list[str] = field(default_factory=list)
     """The base URLs of calls with a transient failure, in order."""
     waited_seconds: float = 0.0
@@ -140,7 +153,6 @@ class RequestContext:
         return self.attempts[-1]
 
     def begin_attempt(self, account: PooledAccount, model_id: str) -> None:
-        self.kind = account.kind
         self.attempts.append(
             Attempt(
                 account=account.label,

@@ -131,8 +131,7 @@ class Failover:
         return cooldown.until if cooldown is not None and cooldown.is_limit else None
 
     def _has_untried_base(self) -> bool:
-        bases = self.caller.bases(self.prepared, self.context)
-        return any(base not in self.context.failed_bases for base in bases)
+        return any(base not in self.context.failed_bases for base in self.context.addresses)
 
     # Transient failures
 

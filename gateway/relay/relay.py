@@ -26,6 +26,7 @@ from gateway.errors import (
 )
 from gateway.relay.context import PreparedRequest, RequestContext
 from gateway.relay.failover import Failover
+from gateway.relay.formats.generate_content import GenerateContent
 from gateway.relay.model_call import ModelCaller
 from gateway.routing import resolution
 from gateway.routing.upstream_model import UpstreamModel, upstream_model
@@ -63,8 +64,8 @@ class Relay:
         self._accounts = accounts
         self._pool = accounts.pool
         self._routes = routes
-        self._translator = translator
-        self._caller = ModelCaller(accounts, upstreams, signatures, translator)
+        self._generate_content = GenerateContent(translator, signatures)
+        self._caller = ModelCaller(accounts, upstreams, {"generate_content": self._generate_content})
         self._offered_in_cli: tuple[Offers, Offers, Offers] = ({}, {}, {})
         """The two lists it was built from, and the models offered in header mode cli."""
 
@@ -185,12 +186,9 @@ class Relay:
             max_output_tokens=offer.max_output_tokens if offer else None,
             max_input_tokens=offer.max_input_tokens if offer else None,
         )
-        return PreparedRequest(
-            request=request,
-            model=model,
-            translated=await self._translator.translate(request, model),
-            session_id=context.session_id,
-        )
+        prepared = PreparedRequest(request, {"google": model}, context.session_id)
+        await self._generate_content.translated(prepared, model)
+        return prepared
 
     # Models that search the web
 
@@ -214,8 +212,9 @@ class Relay:
         self, model_id: str, search: RequestedSearch, request: MessagesRequest, context: RequestContext
     ) -> PreparedRequest:
         model = upstream_model(model_id, header_mode="antigravity")
-        translated = await self._translator.translate_search(search, request, model)
-        return PreparedRequest(request, model, translated, context.session_id)
+        prepared = PreparedRequest(request, {"google": model}, context.session_id, search)
+        await self._generate_content.translated(prepared, model)
+        return prepared
 
     # Errors
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from accounts.failures import FailureKind, UpstreamError
 from gateway.upstreams.endpoint_health import EndpointHealth, FailingEndpoint
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from accounts.kinds.access import Access
     from gateway.google_api.content import RequestType
     from gateway.routing.upstream_model import UpstreamModel
+
+
+UpstreamDialect = Literal["generate_content"]
+"""What an upstream speaks: Google's generateContent, into which requests are translated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +57,16 @@ class Upstream(ABC):
     of Cloud Code has an account's models and remaining quotas.
     """
 
+    dialect: ClassVar[UpstreamDialect] = "generate_content"
+
     def __init__(self, transport: Transport, first_byte_seconds: float) -> None:
         self._transport = transport
         self._first_byte_seconds = first_byte_seconds
         self._health = EndpointHealth()
 
     @abstractmethod
-    def addresses_of(self, model: UpstreamModel) -> list[str]:
-        """Return the base URLs that serve the model, the preferred one first."""
+    def addresses_of(self, model: UpstreamModel, access: Access) -> list[str]:
+        """Return the base URLs that serve the model for the account, the preferred one first."""
 
     @abstractmethod
     def prepare(self, call: ModelCall) -> WireRequest:
@@ -74,9 +80,9 @@ class Upstream(ABC):
     def classify_in_stream(self, body: dict[str, Any]) -> UpstreamError:
         """Map an error inside a stream that has begun with 200; `body` is the decoded event."""
 
-    def addresses(self, model: UpstreamModel) -> list[str]:
+    def addresses(self, model: UpstreamModel, access: Access) -> list[str]:
         """Return the base URLs in the order to try them: those that keep failing come last."""
-        return self._health.in_order(self.addresses_of(model))
+        return self._health.in_order(self.addresses_of(model, access))
 
     def failing(self) -> list[FailingEndpoint]:
         return self._health.failing()

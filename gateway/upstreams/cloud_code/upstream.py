@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from accounts.failures import UpstreamError
+    from accounts.kinds.access import Access
     from gateway.routing.upstream_model import UpstreamModel
 
 PATH = "/v1internal:streamGenerateContent?alt=sse"
@@ -24,7 +25,7 @@ PATH = "/v1internal:streamGenerateContent?alt=sse"
 class CloudCode(Upstream):
     """The upstream of kind "google". `Access.details` has the account's "project_id"."""
 
-    def addresses_of(self, model: UpstreamModel) -> list[str]:
+    def addresses_of(self, model: UpstreamModel, access: Access) -> list[str]:
         return base_urls(model.header_mode)
 
     def prepare(self, call: ModelCall) -> WireRequest:

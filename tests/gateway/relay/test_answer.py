@@ -17,6 +17,7 @@ from gateway.dialects.anthropic.messages import parse_messages_request
 from gateway.errors import Overloaded, UpstreamFailed, UpstreamTimedOut
 from gateway.relay import answer as answer_module
 from gateway.relay.answer import Answer
+from gateway.relay.formats.generate_content import ChunkedAnswer
 from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.response.stream import EmptyAnswer, MessageStream
@@ -99,7 +100,7 @@ ADA = PooledAccount(1, "ada@example.com", "project", label="ad…@e…")
 
 
 async def begin(response: CannedResponse) -> Answer:
-    return await Answer.begin(response, a_stream(), "claude-sonnet-4-6", ADA)
+    return await Answer.begin(response, ChunkedAnswer(a_stream()), "claude-sonnet-4-6", ADA)
 
 
 async def test_an_error_that_comes_with_the_first_content_can_be_tried_elsewhere() -> None:
@@ -332,7 +333,8 @@ async def test_thinking_that_nobody_sees_is_an_answer_that_has_begun() -> None:
 async def test_a_turn_that_is_over_is_not_read_to_its_end() -> None:
     usage = b"data: %s\n\n" % orjson.dumps({"response": {"usageMetadata": {"promptTokenCount": 5}}})
     response = CannedResponse(a_chunk("one END"), usage, a_chunk("two"), a_chunk("three"))
-    answer = await Answer.begin(response, a_stream(stop_sequences=["END"]), "claude-sonnet-4-6", ADA)
+    reader = ChunkedAnswer(a_stream(stop_sequences=["END"]))
+    answer = await Answer.begin(response, reader, "claude-sonnet-4-6", ADA)
 
     message = await answer.message()
     answer.close()

@@ -118,7 +118,8 @@ async def test_only_a_broken_base_url_is_asked_last(
         with pytest.raises(UpstreamError):
             await cloud_code.open_stream(a_call(emulator), emulator.url)
 
-    assert (cloud_code.addresses(a_call(emulator).model)[0] == NOWHERE) is is_asked_last
+    call = a_call(emulator)
+    assert (cloud_code.addresses(call.model, call.access)[0] == NOWHERE) is is_asked_last
 
 
 async def test_a_base_url_that_cannot_be_reached_is_said_so(

@@ -1,0 +1,77 @@
+"""The interface of a format: a client's request as the call of one upstream, and the reader of its answer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from accounts.failures import FailureKind
+    from accounts.kinds.access import Access
+    from gateway.dialects.anthropic.stream_events import StreamEvent
+    from gateway.relay.context import PreparedRequest
+    from gateway.routing.upstream_model import UpstreamModel
+    from gateway.translation.response.usage import TokenUsage
+    from gateway.upstreams.base import ModelCall, Upstream
+
+
+class AnswerReader(Protocol):
+    """Turns the bytes of one answer into stream events."""
+
+    usage: TokenUsage
+    """The counts so far."""
+    has_content: bool
+    """True once content has come since it was last set to False, also content that makes no event."""
+
+    @property
+    def stop_reason(self) -> str: ...
+
+    @property
+    def is_complete(self) -> bool:
+        """True when the rest of the bytes need not be read."""
+
+    @property
+    def declares_tools(self) -> bool:
+        """The request declares tools of the client."""
+
+    @property
+    def grounding_metadata(self) -> dict[str, Any]:
+        """Google's groundingMetadata; empty without a web search."""
+
+    def receive(self, data: bytes) -> Iterator[list[StreamEvent]]:
+        """Read bytes that have arrived; b"" at their end. Events yielded before an error are valid.
+
+        Raises UpstreamError, MalformedStream, EmptyAnswer or BrokenAnswer.
+        """
+
+    def close(self) -> list[StreamEvent]:
+        """Return the last events, at the end or as soon as `is_complete`. Raises what `receive` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One call of an upstream, and the reader of its answer."""
+
+    call: ModelCall
+    reader: AnswerReader
+
+
+class Format(ABC):
+    """One subclass for each dialect of upstreams (`Upstream.dialect`)."""
+
+    @abstractmethod
+    async def outgoing(
+        self, prepared: PreparedRequest, model: UpstreamModel, access: Access, upstream: Upstream
+    ) -> Outgoing:
+        """Build the call. Raises GatewayError for a request that the upstream cannot be asked."""
+
+    @abstractmethod
+    async def token_estimate(self, prepared: PreparedRequest, model: UpstreamModel) -> int:
+        """Estimate the tokens of the prompt, for an error that does not name them."""
+
+    @abstractmethod
+    def mended(self, prepared: PreparedRequest, kind: FailureKind) -> PreparedRequest:
+        """The request for another call after a failure of this kind."""

@@ -1,0 +1,108 @@
+"""Google's generateContent: the request is translated once for each model, the answer chunk by chunk."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from accounts.failures import FailureKind
+from gateway.google_api.content import has_content
+from gateway.google_api.sse import ChunkReader
+from gateway.relay.formats.base import Format, Outgoing
+from gateway.translation.response.stream import MessageStream
+from gateway.upstreams.base import ModelCall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from accounts.kinds.access import Access
+    from gateway.dialects.anthropic.stream_events import StreamEvent
+    from gateway.preparation.translator import RequestTranslator
+    from gateway.relay.context import PreparedRequest
+    from gateway.routing.upstream_model import UpstreamModel
+    from gateway.translation.request.request import TranslatedRequest
+    from gateway.translation.signature_families import SignatureStore
+    from gateway.upstreams.base import Upstream
+
+
+class GenerateContent(Format):
+    def __init__(self, translator: RequestTranslator, signatures: SignatureStore) -> None:
+        self._translator = translator
+        self._signatures = signatures
+
+    async def outgoing(
+        self, prepared: PreparedRequest, model: UpstreamModel, access: Access, upstream: Upstream
+    ) -> Outgoing:
+        translated = await self.translated(prepared, model)
+        call = ModelCall(access, model, prepared.session_id, translated.request, translated.request_type)
+        return Outgoing(call, ChunkedAnswer(self._stream(prepared, translated, upstream)))
+
+    async def token_estimate(self, prepared: PreparedRequest, model: UpstreamModel) -> int:
+        return (await self.translated(prepared, model)).input_token_estimate
+
+    def mended(self, prepared: PreparedRequest, kind: FailureKind) -> PreparedRequest:
+        if kind is not FailureKind.BAD_SIGNATURE or prepared.search is not None:
+            return prepared
+        return replace(prepared, without_thinking=True, translations={})
+
+    async def translated(self, prepared: PreparedRequest, model: UpstreamModel) -> TranslatedRequest:
+        """Translate the request for the model, at the first call only. Raises GatewayError."""
+        known = prepared.translations.get(model)
+        if known is None:
+            known = prepared.translations[model] = await self._translate(prepared, model)
+        return known
+
+    async def _translate(self, prepared: PreparedRequest, model: UpstreamModel) -> TranslatedRequest:
+        request = prepared.request
+        if prepared.search is not None:
+            return await self._translator.translate_search(prepared.search, request, model)
+        return await self._translator.translate(request, model, without_thinking=prepared.without_thinking)
+
+    def _stream(
+        self, prepared: PreparedRequest, translated: TranslatedRequest, upstream: Upstream
+    ) -> MessageStream:
+        return MessageStream(
+            message_id=f"msg_{secrets.token_hex(12)}",
+            client_model=prepared.request.model,
+            translated=translated,
+            signatures=self._signatures,
+            new_tool_use_id=lambda: f"toolu_{secrets.token_hex(12)}",
+            read_error=upstream.classify_in_stream,
+            input_token_estimate=translated.input_token_estimate,
+        )
+
+
+class ChunkedAnswer:
+    """Reads Google's event stream, whose chunks may be wrapped in a member `response` (Cloud Code)."""
+
+    def __init__(self, stream: MessageStream) -> None:
+        self.usage = stream.usage
+        self.has_content = False
+        self._stream = stream
+        self._chunks = ChunkReader()
+
+    @property
+    def stop_reason(self) -> str:
+        return self._stream.stop_reason
+
+    @property
+    def is_complete(self) -> bool:
+        return self._stream.is_complete
+
+    @property
+    def declares_tools(self) -> bool:
+        return self._stream.declares_tools
+
+    @property
+    def grounding_metadata(self) -> dict[str, Any]:
+        return self._stream.grounding_metadata
+
+    def receive(self, data: bytes) -> Iterator[list[StreamEvent]]:
+        for chunk in self._chunks.receive(data) if data else self._chunks.close():
+            events = self._stream.receive(chunk)
+            self.has_content = self.has_content or bool(events) or has_content(chunk)
+            yield events
+
+    def close(self) -> list[StreamEvent]:
+        return self._stream.close()
