@@ -11,6 +11,7 @@ import orjson
 from accounts.google.endpoints import base_urls, headers
 from accounts.google.errors import error_in_stream, parse_error
 from gateway.upstreams.base import ModelCall, Upstream, WireRequest
+from gateway.upstreams.json_pieces import object_in_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,19 +40,10 @@ class CloudCode(Upstream):
 
 
 def _body(call: ModelCall) -> list[bytes]:
-    """Encode the body in pieces. The members of a large request are JSON already; joining them would block
-    the event loop."""
     envelope = _envelope(call)
-    if not any(isinstance(member, bytes) for member in call.request.values()):
-        return [orjson.dumps(envelope)]
-    request = envelope.pop("request")
-    pieces = [orjson.dumps(envelope).removesuffix(b"}")]
-    before = b',"request":{'
-    for name, member in request.items():
-        pieces.append(b"%s%s:" % (before, orjson.dumps(name)))
-        pieces.append(member if isinstance(member, bytes) else orjson.dumps(member))
-        before = b","
-    return [*pieces, b"}}"]
+    request = object_in_pieces(envelope.pop("request"))
+    pieces = [orjson.dumps(envelope).removesuffix(b"}"), b',"request":', *request, b"}"]
+    return pieces if len(request) > 1 else [b"".join(pieces)]
 
 
 def _envelope(call: ModelCall) -> dict[str, Any]:

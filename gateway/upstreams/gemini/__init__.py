@@ -1,0 +1,1 @@
+"""The Gemini API: its requests, streams and failure kinds. Imports accounts and base."""

@@ -1,0 +1,45 @@
+"""The Gemini API by key: Google's generateContent without Cloud Code's envelope."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from django.conf import settings
+
+from accounts.google.gemini_errors import gemini_error_in_stream, parse_gemini_error
+from gateway.upstreams.base import ModelCall, Upstream, WireRequest
+from gateway.upstreams.json_pieces import object_in_pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from accounts.failures import UpstreamError
+    from accounts.kinds.access import Access
+    from gateway.routing.upstream_model import UpstreamModel
+
+METHOD = "streamGenerateContent?alt=sse"
+
+
+class GeminiApi(Upstream):
+    """The upstream of kind "gemini". `Access.secret` is the key, which is sent in a header: an address ends
+    up in logs."""
+
+    def addresses_of(self, model: UpstreamModel, access: Access) -> list[str]:
+        return [settings.GEMINI_API_URL]
+
+    def prepare(self, call: ModelCall) -> WireRequest:
+        path = f"/v1beta/models/{quote(call.model.sent_id, safe='')}:{METHOD}"
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "text/event-stream",
+            "x-goog-api-key": call.access.secret,
+        }
+        return WireRequest(path, headers, object_in_pieces(call.request))
+
+    def classify(self, status: int, body: bytes, headers: Mapping[str, str]) -> UpstreamError:
+        return parse_gemini_error(status, body, headers, datetime.now(UTC))
+
+    def classify_in_stream(self, body: dict[str, Any]) -> UpstreamError:
+        return gemini_error_in_stream(body, datetime.now(UTC))

@@ -1,0 +1,21 @@
+"""Request bodies in pieces. The members of a large request are JSON already; joining them would block the
+event loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+
+def object_in_pieces(members: dict[str, Any]) -> list[bytes]:
+    """Encode an object of which members may be JSON already, as bytes. One piece when none is."""
+    if not any(isinstance(member, bytes) for member in members.values()):
+        return [orjson.dumps(members)]
+    pieces: list[bytes] = []
+    before = b"{"
+    for name, member in members.items():
+        pieces.append(b"%s%s:" % (before, orjson.dumps(name)))
+        pieces.append(member if isinstance(member, bytes) else orjson.dumps(member))
+        before = b","
+    return [*pieces, b"}"]
