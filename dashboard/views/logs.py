@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LEVELS = ("debug", "info", "warning", "error")
 SHOWN_WITHOUT_SCRIPT = 200
+LONGEST_TEXT = 254
 
 
 @operator_page
@@ -22,8 +23,14 @@ def logs(request: HttpRequest) -> HttpResponse:
     level = level if level in LEVELS else "info"
     gateway = running_gateway()
     lines = gateway.log_ring.lines() if gateway is not None else []
-    wanted = [line for line in lines if line.level not in LEVELS[: LEVELS.index(level)]]
+    text = request.GET.get("q", "")[:LONGEST_TEXT]
+    wanted = [
+        line
+        for line in lines
+        if line.level not in LEVELS[: LEVELS.index(level)] and text in f"{line.request_id} {line.text}"
+    ]
     context = {
+        "text": text,
         "level": level,
         "levels": LEVELS,
         "has_debug": settings.LOG_LEVEL == "debug",

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import logging
 import re
 from html import unescape
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from django.utils.html import strip_tags
 
 from dashboard.templatetags.dashboard import PRIVATE, mark_private
+from gateway.telemetry.activity import Activity
+from gateway.telemetry.log_ring import LogRing
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -18,6 +22,22 @@ def test_the_level_stands_in_the_address(operator: Client, asked: str, level: st
     page = operator.get("/logs", {"level": asked}).content.decode()
     assert f'data-level="{level}"' in page
     assert page.count('aria-pressed="true"') == 2  # the level, and wrapped lines
+
+
+def test_the_filter_stands_in_the_address(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = LogRing(Activity())
+    monkeypatch.setattr("dashboard.views.logs.running_gateway", lambda: SimpleNamespace(log_ring=ring))
+    for request_id in ("req_1", "req_2"):
+        record = logging.LogRecord("a", logging.INFO, "", 0, "a line of %s", (request_id,), None)
+        record.request_id = request_id
+        ring.emit(record)
+
+    page = operator.get("/logs", {"q": "req_1"}).content.decode()
+
+    assert 'data-search value="req_1"' in page
+    assert "a line of req_1" in page
+    assert "a line of req_2" not in page
+    assert 'value="&quot;&gt;&lt;b&gt;"' in operator.get("/logs", {"q": '"><b>'}).content.decode()
 
 
 LINES = [

@@ -7,7 +7,7 @@
 //                                         hidden where there is none. Without content-visibility: 10,000 of these
 //                                         made a frame fifteen times as long as plain lines do (Chromium 150)
 //   <button data-log-level="warning">     shows lines from this level on; aria-pressed
-//   <input data-log-filter>               a regular expression, or else plain text
+//   <input data-log-filter>               a regular expression or plain text
 //   <button data-log-wrap>, -clear, -download, -hold
 //   <p data-log-held hidden>              "held since 14:59:50, 31 new lines", with a button of its own inside
 //   <p data-log-skipped hidden>           how many lines came too fast to be shown
@@ -125,10 +125,10 @@ function showHeld() {
 function filter(text) {
   const plain = text.toLowerCase();
   let pattern;
-  try { pattern = new RegExp(text, "i"); } catch { /* plain text then */ }
+  try { pattern = new RegExp(text, "i"); } catch { /* plain text only */ }
   matches = (line) => {
     const whole = `${line.id} ${line.text}`;
-    return pattern ? pattern.test(whole) : whole.toLowerCase().includes(plain);
+    return pattern?.test(whole) || whole.toLowerCase().includes(plain);
   };
   sift();
 }
@@ -183,6 +183,7 @@ function start() {
   document.addEventListener("selectionchange", goOnUnlessHeld);
   document.addEventListener("live:toggle-hold", () => hold(!isHeldByHand));
   for (const button of document.querySelectorAll("[data-log-level]")) button.addEventListener("click", () => setLevel(button.dataset.logLevel));
+  filter(find("filter")?.value ?? "");
   find("filter")?.addEventListener("input", (event) => filter(event.target.value));
   find("wrap")?.addEventListener("click", (event) => { event.currentTarget.ariaPressed = String(place.classList.toggle("wrap")); });
   find("clear")?.addEventListener("click", clear);

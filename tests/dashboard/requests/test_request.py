@@ -199,7 +199,15 @@ def test_log_lines_of_this_id_are_shown(operator: Client, monkeypatch: pytest.Mo
 
 def test_without_log_lines_the_page_says_so(operator: Client) -> None:
     keep(a_record(request_id=SLOW))
-    assert "None among the newest lines" in text_of(operator)
+    assert "None among the newest 1,000 lines" in text_of(operator)
+
+
+def test_log_lines_are_a_link_away_while_a_request_runs(operator: Client) -> None:
+    keep(an_open_record(request_id="req 1&<b>"))
+
+    page = operator.get("/requests/req%201&<b>").content.decode()
+
+    assert 'href="/logs?level=debug&amp;q=req%201%26%3Cb%3E"' in page
 
 
 @pytest.mark.parametrize(
