@@ -29,11 +29,6 @@ all are known. under way: attempts that the ledger does not have, since the requ
 recorded: those of a request whose server stopped."""
 
 
-WELL: tuple[Kind, Kind] = ("until first event", "stream")
-FAILED: tuple[Kind, Kind] = ("failed", "broken stream")
-"""The time until the first event, and after it."""
-
-
 class Segment(NamedTuple):
     """Part of the request's time, in seconds since its start, and where it is drawn on a width of WIDTH."""
 
@@ -147,11 +142,11 @@ def _parts_of(
     is_last: bool,
 ) -> list[_Part]:
     has_failed = attempt.reason not in {"", ANSWERED} and not (is_last and request.problem == HUNG_UP)
-    before, stream = FAILED if has_failed else WELL
     if first_event is not None and start <= first_event and (is_last or first_event <= end):
         begun = min(first_event, end)
-        return [_Part(before, start, begun), *_some(_Part(stream, begun, end))]
-    return [_Part(before, start, end)]
+        stream: Kind = "broken stream" if has_failed else "stream"
+        return [_Part("until first event", start, begun), *_some(_Part(stream, begun, end))]
+    return [_Part("failed" if has_failed else "until first event", start, end)]
 
 
 def _gap(kind: Kind, start: float, end: float) -> Iterator[_Track]:

@@ -30,6 +30,9 @@ PRIVATE = "|".join(
 """In a line of the log: the client of a request that has ended (gateway/ledger/recorder.py), e-mail and IPv4
 addresses. Also read by JavaScript."""
 
+HATCHES = {"waited": "hatch", "in line": "hatch", "until first event": "hatch-begun"}
+"""Patterns of requests/request.html by kind of segment (dashboard/requests/waterfall.py)."""
+
 register = template.Library()
 for name, function in formats.FORMATS.items():
     register.filter(name, function)
@@ -124,6 +127,13 @@ def of_thousand(length: float) -> str:
 def share_of(part: float, whole: float) -> str:
     """ "41.67%": a place in an SVG without a viewBox, where text keeps its size."""
     return f"{part / whole * 100:.2f}%"
+
+
+@register.filter
+def hatch(kind: str) -> str:
+    """The attribute that hatches a bar of the waterfall which stands for waiting; "" for another kind."""
+    pattern = HATCHES.get(kind)
+    return format_html(' fill="url(#{})"', pattern) if pattern else ""
 
 
 @register.filter

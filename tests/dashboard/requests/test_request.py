@@ -223,7 +223,9 @@ def test_a_broken_answer_is_drawn_to_its_end(operator: Client) -> None:
 
     page = operator.get(f"/requests/{SLOW}").content.decode()
 
+    assert 'class="until-first-event" fill="url(#hatch-begun)"' in page
     assert 'class="broken-stream"' in page
+    assert 'class="failed"' not in page
     assert '<a href="?whole=1" aria-current="true">whole</a>' in page
     assert 'class="broken-stream"' not in operator.get(f"/requests/{SLOW}?whole=0").content.decode()
 

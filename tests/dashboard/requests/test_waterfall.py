@@ -137,8 +137,8 @@ def test_a_stream_that_broke_off_is_a_failure() -> None:
 
     (row,) = waterfall(request, [an_attempt(reason="broke off")], whole=True).rows
 
-    assert segments(row) == [("failed", 0, 250), ("broken stream", 250, 750)]
-    assert (row.kind, row.stream_seconds) == ("failed", 1.5)
+    assert segments(row) == [("until first event", 0, 250), ("broken stream", 250, 750)]
+    assert (row.kind, row.stream_seconds) == ("until first event", 1.5)
 
 
 def test_an_open_request_lasts_until_now() -> None:
