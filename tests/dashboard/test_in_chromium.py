@@ -134,6 +134,20 @@ def test_a_phone_shows_all_of_a_model(page: Page, demo: LiveGateway) -> None:
     assert min(widths) > 200
 
 
+def test_a_phone_shows_the_address_whole(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto(f"{demo.url}/connect")
+    assert page.locator("#lines").evaluate("one => one.scrollWidth - one.clientWidth") == 0
+
+
+def test_a_table_shows_that_it_goes_on(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto(f"{demo.url}/usage")
+    table = page.locator(".scroll").first
+    assert table.evaluate("one => one.scrollWidth - one.clientWidth") > 0
+    assert "100% 50%" in table.evaluate("one => getComputedStyle(one).backgroundPosition")
+
+
 def test_a_log_line_leads_to_its_request_and_hides_names(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{demo.url}/logs")
