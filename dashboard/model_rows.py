@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.routing import resolution
@@ -51,8 +51,8 @@ class ModelRow:
     is_pinned: bool
     is_hidden: bool
     left: Left
-    requests: int
-    """Those that the model answered within the span of the page."""
+    requests: int | None = None
+    """Those that the model answered within the span of the page; None where another row has them."""
 
 
 def model_rows(
@@ -62,15 +62,26 @@ def model_rows(
     requests: Mapping[str, int],
     header_mode: HeaderMode,
 ) -> list[ModelRow]:
-    """`accounts`: of each usable one the quota pools that requests use. Claude Code's names come first, then
-    pinned ones."""
+    """`accounts`: of each usable one the quota pools that requests use. `requests`: how many each model
+    answered. Claude Code's names come first, then pinned ones."""
     pools = list(accounts)
     listed = [
         name for name in {*resolution.visible(offered), *routes.by_name} if name not in ASKED_BY_CLAUDE_CODE
     ]
     listed.sort(key=lambda name: (not routes.route(name).pinned, routes.route(name).hidden, name))
     names = [*ASKED_BY_CLAUDE_CODE, *listed]
-    return [_row(name, offered, routes, pools, requests, header_mode) for name in names]
+    rows = [_row(name, offered, routes, pools, header_mode) for name in names]
+    return _counted_once(rows, requests)
+
+
+def _counted_once(rows: list[ModelRow], requests: Mapping[str, int]) -> list[ModelRow]:
+    """The rows, with a model's requests in the row of its own name, or else in its first one."""
+    place = {row.answered_by: row.name for row in reversed(rows)}
+    place |= {row.name: row.name for row in rows if row.name == row.answered_by}
+    return [
+        replace(row, requests=requests.get(row.answered_by, 0)) if place[row.answered_by] == row.name else row
+        for row in rows
+    ]
 
 
 def _row(
@@ -78,7 +89,6 @@ def _row(
     offered: Collection[str],
     routes: Routes,
     accounts: list[Sequence[QuotaPool]],
-    requests: Mapping[str, int],
     header_mode: HeaderMode,
 ) -> ModelRow:
     route = routes.route(name)
@@ -95,7 +105,6 @@ def _row(
         is_pinned=route.pinned,
         is_hidden=route.hidden,
         left=_left(model_id, header_mode, accounts),
-        requests=requests.get(model_id, 0),
     )
 
 

@@ -33,7 +33,20 @@ def test_the_first_row_says_what_answers_opus() -> None:
 
 def test_a_mapped_name_is_answered_by_its_model() -> None:
     row = rows_by_name({"haiku": Route("gemini-3-flash", pinned=True)})["haiku"]
-    assert (row.answered_by, row.is_routed, row.is_pinned, row.requests) == ("gemini-3-flash", True, True, 7)
+    assert (row.answered_by, row.is_routed, row.is_pinned) == ("gemini-3-flash", True, True)
+
+
+def test_a_models_requests_are_counted_once() -> None:
+    rows = rows_by_name({"haiku": Route("gemini-3-flash"), "small": Route("gemini-3-flash")})
+    assert (rows["gemini-3-flash"].requests, rows["haiku"].requests, rows["small"].requests) == (
+        7,
+        None,
+        None,
+    )
+
+    routes = Routes({"haiku": Route("gone"), "small": Route("gone")})
+    counted = [row.requests for row in model_rows(OFFERED, routes, [], {"gone": 3}, "cli") if row.requests]
+    assert counted == [3]
 
 
 def test_a_model_nobody_offers_is_marked() -> None:
