@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelOffer:
-    """A model that an account may use. None is unknown: without a `remaining_fraction` nothing is known of how
-    much is left. `searches_web`: it accepts requests of type web_search."""
+    """A model that an account may use. None is unknown: without a `remaining_fraction` nothing is known of
+    how much is left. `searches_web`: it accepts requests of type web_search."""
 
     id: str
     display_name: str
