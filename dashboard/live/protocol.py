@@ -1,4 +1,4 @@
-"""The messages of `/ws/live`, as values and as JSON. Pure.
+"""The messages of `/ws/live`, as values and as JSON.
 
 From the server: hello, snapshot, delta, changed, now, bye. From the page: watch, ack. A row is a list in the
 order of COLUMNS; its `rev` grows with each stage of the request, so a page ignores a row with a lower one
@@ -8,10 +8,14 @@ than it shows, and snapshots and deltas may overlap.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
+
+from dashboard.requests.explanation import note
+from dashboard.requests.operator_text import names_read_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -125,7 +129,9 @@ def row_of_facts(facts: Mapping[str, Any], rev: int, detail: str = "") -> Row:
     """`facts` is what gateway.ledger.recorder.facts returns."""
     started_at = round(facts["started_at"], 6)  # as a database keeps it
     head = (row_id(facts), rev, facts["request_id"], started_at)
-    return Row._make((*head, *_columns_of_facts(facts), facts["error"] or detail))
+    begun = datetime.fromtimestamp(started_at, UTC)
+    said = note(facts["outcome"], facts["status"], facts["error"], begun, names_read_before)
+    return Row._make((*head, *_columns_of_facts(facts), said or detail))
 
 
 def row_id(facts: Mapping[str, Any]) -> str:
@@ -158,7 +164,7 @@ def row_of_log(log: RequestLog) -> Row:
         output_tokens=log.output_tokens,
         first_event_seconds=_rounded(log.first_event_seconds),
         duration_seconds=_rounded(log.duration_seconds),
-        detail=log.error,
+        detail=note(log.outcome, log.status, log.error, log.started_at, names_read_before),
     )
 
 

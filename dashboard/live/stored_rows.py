@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from dashboard.live.protocol import BEGUN, ENDED, STARTED, TRY_FAILED, Row, merge, row_of_facts, row_of_log
+from dashboard.requests.operator_text import names_by_label
 from gateway.ledger import search
 from gateway.ledger.instances import LEASE
 from gateway.ledger.recorder import facts
@@ -25,7 +26,8 @@ MOST_OF_OTHERS = 200
 
 
 def read_rows(wanted: search.Search) -> list[Row]:
-    """The newest and the open rows that match. Two queries."""
+    """The newest and the open rows that match. Two queries, and one a minute for names."""
+    names_by_label()
     newest = search.page(wanted, limit=NEWEST_ROWS)
     still_open = search.open_rows().order_by("-started_at")[:MOST_OPEN]
     return [row_of_log(log) for log in (*newest, *(one for one in still_open if wanted.matches(one)))]

@@ -1,4 +1,5 @@
-"""What the pages of requests say and show, without templates: filters, outcomes, explanations, curl. Pure.
+"""What the pages of requests say and show, without templates: filters, outcomes, explanations, curl. Pure,
+but for the names of accounts in errors.
 
-Imports charts, formats and gateway.
+Imports charts, formats, gateway and accounts.
 """

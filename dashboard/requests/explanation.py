@@ -1,4 +1,4 @@
-"""One sentence on what became of a request and why it took so long, and what to do about a failure. Pure."""
+"""One sentence on what became of a request and why it took so long, and what to do about a failure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from dashboard.formats import seconds
+from dashboard.requests.operator_text import names_by_label, operator_text
 from gateway.ledger.record import HUNG_UP
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from gateway.models import RequestAttempt, RequestLog
 
@@ -33,6 +35,8 @@ ADVICE = {
     "api_error": "Try again. When it happens again, the log lines of this request say more.",
 }
 """By error type of the Messages API."""
+STOPPED = "The server stopped while this request was under way, so its end is unknown."
+SEND_AGAIN = "Send it again."
 BROKE_OFF = "Broke off"
 TOO_LONG = "prompt too long"
 SHORTEN = "Shorten the conversation (`/compact` in Claude Code), or ask a model that takes more."
@@ -70,10 +74,7 @@ def explain(row: RequestLog, attempts: Sequence[RequestAttempt], age: float) -> 
             _hung_up(row), advice="Esc in Claude Code does this, and so does a client's timeout."
         )
     if row.problem == row.INTERRUPTED:
-        return Explanation(
-            "The server stopped while this request was under way, so its end is unknown.",
-            advice="Send it again.",
-        )
+        return Explanation(STOPPED, advice=SEND_AGAIN)
     return _failed(row, attempts)
 
 
@@ -147,19 +148,38 @@ def _failed(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanation:
     if has_broken_off(row):
         what, after = BROKE_OFF, f"{after}; {seconds(row.first_event_seconds)} to the first event"
         because = "" if last == BROKE_OFF.lower() else because
-    needs_account = row.status == 503 and "operator" in row.error.lower()
     return Explanation(
         f"{what}{_at_try(row)}{after}{because}.",
-        row.error or NOT_STORED,
-        _advice(row, last, needs_account=needs_account),
-        needs_account,
+        operator_text(row.error, row.started_at) or NOT_STORED,
+        SHORTEN if last.startswith(TOO_LONG) else _advice(row.problem or "", row.status, row.error),
+        _needs_account(row.status, row.error),
         row.problem == "rate_limit_error",
     )
 
 
-def _advice(row: RequestLog, reason: str, *, needs_account: bool) -> str:
-    if needs_account:
+def note(
+    outcome: str,
+    status: int | None,
+    error: str,
+    begun: datetime,
+    names: Callable[[], Mapping[str, str]] = names_by_label,
+) -> str:
+    """What a list says of a failure: why, and what to do. "" for a request that has not failed.
+
+    `outcome` is RequestLog.outcome, `names` as in `operator_text`.
+    """
+    if outcome == "interrupted":
+        return f"{STOPPED} {SEND_AGAIN}"
+    if outcome in {"open", "answered", HUNG_UP}:
+        return ""
+    return f"{operator_text(error, begun, names)} {_advice(outcome, status, error)}".strip()
+
+
+def _needs_account(status: int | None, error: str) -> bool:
+    return status == 503 and "operator" in error.lower()
+
+
+def _advice(problem: str, status: int | None, error: str) -> str:
+    if _needs_account(status, error):
         return OPERATOR_MUST_ACT
-    if reason.startswith(TOO_LONG):
-        return SHORTEN
-    return ADVICE.get(row.problem or "", ADVICE["api_error"])
+    return ADVICE.get(problem, ADVICE["api_error"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django import template
@@ -11,12 +12,12 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
 from dashboard import formats
+from dashboard.requests import explanation
+from dashboard.requests.operator_text import INSTANT
 from dashboard.requests.outcomes import WORDS, outcome_of
 from gateway.ledger.record import tokens_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from dashboard.requests.outcomes import Outcome
     from gateway.models import RequestLog, Tokens
 
@@ -74,6 +75,20 @@ def all_input(row: Tokens) -> int:
 def models(row: RequestLog) -> str:
     """The model asked for, and the one that was asked where it is another."""
     return " → ".join(dict.fromkeys(filter(None, (row.client_model, row.upstream_model))))
+
+
+@register.filter
+def note(row: RequestLog) -> str:
+    """Why a request failed and what to do, for a list."""
+    return local_times(explanation.note(row.outcome, row.status, row.error, row.started_at))
+
+
+@register.filter
+def local_times(text: str) -> str:
+    """A text of `operator_text`, with its instants as times of the browser's zone."""
+    pieces = re.split(f"({INSTANT})", text)
+    times = [moment(datetime.fromisoformat(at), "short") for at in pieces[1::2]]
+    return format_html_join("", "{}{}", zip(pieces[::2], [*times, ""], strict=True))
 
 
 @register.filter

@@ -31,7 +31,7 @@ const CELLS = {
   result: (row) => [row.status, words[row.outcome]].filter(Boolean).join(" ") || row.outcome,
   in: (row) => row.input_tokens || null,
   out: (row) => row.output_tokens || null,
-  note: (row) => row.detail || " ",
+  note: (row) => times.local(row.detail) || " ",
   stage: (row) => (row.outcome !== "open" ? " " : row.first_event_seconds == null ? "waiting" : "streaming"),
   age: (row) => (row.outcome === "open" ? times.age(ageOf(row)) : " "),
 };

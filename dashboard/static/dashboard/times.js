@@ -39,6 +39,9 @@ export function text(at, form) {
   return isToday ? formats[form].format(date) : `${formats.far.format(date)} ${formats.short.format(date)}`;
 }
 
+// Instants within a text (dashboard/requests/operator_text.py), as times of the zone.
+export function local(said) { return said.replace(/\d{4}-\d\d-\d\dT\d\d:\d\dZ/g, (at) => text(Date.parse(at) / 1000, "short")); }
+
 // The larger unit alone: "20 min", "2 h".
 function about(length) { return age(length).split(" ")[0]; }
 

@@ -1,0 +1,67 @@
+"""A client's error message as the operator's pages show it: accounts by their whole names, times as instants.
+
+Clients get shortened addresses, and times in the server's zone (gateway/relay/error_messages.py). Pages show
+an instant in the browser's zone.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.cache import cache
+
+from accounts.models import Account
+from accounts.pool.labels import short_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\dZ"
+"""Also in static/dashboard/times.js."""
+LABEL = re.compile(r"[^\s,:…]{1,2}…[^\s,:…]?@[^\s,:…]?…(?: #\d+)?")
+DAY, HOUR = r"\d\d [A-Z][a-z]{2}", r"(?:[01]\d|2[0-3]):[0-5]\d"
+CLOCK = re.compile(rf"(?:({DAY}) )?\b({HOUR}) ([A-Z]{{3,5}}|[+-]\d\d(?:\d\d)?)\b(?:, (?:{DAY} )?{HOUR} UTC)?")
+"""A time of accounts.values.times.clock or clocks, of which the second one is the same in UTC."""
+NAMES_KEY = "dashboard:names-by-label"
+NAMES_SECONDS = 60
+
+
+def names_by_label() -> Mapping[str, str]:
+    """Names of accounts by their shortened ones. One query a minute."""
+    return cache.get_or_set(NAMES_KEY, _read_names, NAMES_SECONDS) or {}
+
+
+def names_read_before() -> Mapping[str, str]:
+    """What `names_by_label` returned, where no database may be asked."""
+    return cache.get(NAMES_KEY) or {}
+
+
+def operator_text(text: str, after: datetime, names: Callable[[], Mapping[str, str]] = names_by_label) -> str:
+    """`after` is when the request began: the times in its error are later. An instant reads
+    "2026-11-26T14:23Z", the form of INSTANT. `names` is called only for a text with a shortened name."""
+    text = CLOCK.sub(lambda found: _instant(found, after), text)
+    if not LABEL.search(text):
+        return text
+    known = names()
+    return LABEL.sub(lambda found: known.get(found[0], found[0]), text)
+
+
+def _read_names() -> dict[str, str]:
+    emails = dict(Account.objects.values_list("pk", "email"))
+    return {label: emails[key] for key, label in short_labels(emails).items()}
+
+
+def _instant(found: re.Match[str], after: datetime) -> str:
+    zone = UTC if found[3] == "UTC" else settings.LOCAL_TIME_ZONE
+    begun = after.astimezone(zone)
+    try:
+        at = datetime.strptime(f"{begun.year} {found[1] or f'{begun:%d %b}'} {found[2]}", "%Y %d %b %H:%M")
+        at = at.replace(tzinfo=zone)
+        if at < after - timedelta(minutes=1):
+            at = at.replace(year=at.year + 1) if found[1] else at + timedelta(days=1)
+    except ValueError:  # no day of that year
+        return found[0]
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
