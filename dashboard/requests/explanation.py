@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dashboard.formats import seconds
 from dashboard.requests.operator_text import names_by_label, operator_text
+from dashboard.requests.outcomes import LONG_SECONDS
 from gateway.ledger.record import HUNG_UP
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 
@@ -20,8 +21,6 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "
 ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 MOST = 0.5
 """More than this share of the time to the first event is most of it."""
-LONG_SECONDS = 5.0
-"""A first event later than this is worth a reason."""
 NOT_STORED = "Google's own words went to the client and are not stored, since they may quote the request."
 ADVICE = {
     "invalid_request_error": "The same request fails again: the client has to change it.",

@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 
 PARAMETERS = (
     *("q", "account", "model", "client", "class", "session", "request_id", "status"),
-    *("slower", "errors", "open", "since", "until"),
+    *("slower", "errors", "open", "since", "until", "sort"),
 )
 LONGEST_TEXT = 254
 LIVE = {"open", "account", "model", "client", "class", "session", "request_id", "status", "errors", "slower"}
 """Those that a page which follows what happens can have."""
 WITHOUT_CONTROL = {"class", "session", "request_id", "until"}
-CHIPS = {"errors", "open"}
+CHIPS = {"errors", "open", "sort"}
+MARKED = {**{name: name for name in sorted(WITHOUT_CONTROL)}, "slower": "slower than"}
+"""Filters that a mark beside the list shows, with the words for it."""
+SLOWEST = "slowest"
 NAMES_OF_SEARCH = {"class": "request_class"}
 """Where a filter has another name in Search."""
 
 
 class Mark(NamedTuple):
-    """A filter that no control of the page shows; `without` is the address without it."""
+    """A filter in words; `without` is the address without it."""
 
     name: str
     value: str
@@ -54,6 +57,10 @@ class Filters:
     @property
     def only_open(self) -> bool:
         return self.given.get("open", "") in TRUE
+
+    @property
+    def slowest_first(self) -> bool:
+        return self.given.get("sort", "") == SLOWEST
 
     @property
     def is_narrow(self) -> bool:
@@ -86,9 +93,9 @@ class Filters:
 
     def marks(self) -> list[Mark]:
         return [
-            Mark(name, value, self.address(**{name: ""}))
+            Mark(MARKED[name], value, self.address(**{name: ""}))
             for name, value in self.given.items()
-            if name in WITHOUT_CONTROL
+            if name in MARKED
         ]
 
     def kept(self) -> dict[str, str]:

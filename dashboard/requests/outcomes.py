@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LATE_AFTER = timedelta(seconds=60)
 """A request without an event for so long is worth a look."""
+LONG_SECONDS = 5.0
+"""A first event later than this is slow, and worth a reason. Also in static/dashboard/rows.js."""
 WORDS = {
     "invalid_request_error": "invalid",
     "authentication_error": "wrong key",
@@ -52,6 +54,12 @@ def _of_open(row: RequestLog, now: datetime) -> Outcome:
     if row.first_event_seconds is not None:
         return Outcome("busy", "◌", "streaming")
     return Outcome("late" if is_late(row, now) else "busy", "◌", "waiting")
+
+
+def is_slow(row: RequestLog) -> bool:
+    """Whether its client heard nothing for LONG_SECONDS, as the filter `slower` has it."""
+    heard = row.duration_seconds if row.first_event_seconds is None else row.first_event_seconds
+    return heard is not None and heard >= LONG_SECONDS
 
 
 def is_late(row: RequestLog, now: datetime) -> bool:

@@ -14,10 +14,12 @@ from django.utils.html import format_html, format_html_join
 from dashboard import formats
 from dashboard.requests import explanation
 from dashboard.requests.operator_text import INSTANT
-from dashboard.requests.outcomes import WORDS, outcome_of
+from dashboard.requests.outcomes import WORDS, is_slow, outcome_of
 from gateway.ledger.record import tokens_of
 
 if TYPE_CHECKING:
+    from django.template import Context
+
     from dashboard.requests.outcomes import Outcome
     from gateway.models import RequestLog, Tokens
 
@@ -77,10 +79,14 @@ def models(row: RequestLog) -> str:
     return " → ".join(dict.fromkeys(filter(None, (row.client_model, row.upstream_model))))
 
 
-@register.filter
-def note(row: RequestLog) -> str:
-    """Why a request failed and what to do, for a list."""
-    return local_times(explanation.note(row.outcome, row.status, row.error, row.started_at))
+@register.simple_tag(takes_context=True)
+def note(context: Context, row: RequestLog) -> str:
+    """Why a request failed and what to do, or its sentence on a page that has `sentences`."""
+    said = explanation.note(row.outcome, row.status, row.error, row.started_at)
+    return local_times(said or context.get("sentences", {}).get(row.pk, ""))
+
+
+register.filter(is_slow)
 
 
 @register.filter

@@ -133,7 +133,11 @@ def _volume(span: timedelta) -> Mapping[str, Any]:
 
 def _first_events(span: timedelta) -> Mapping[str, Any]:
     times = usage.over(span, "times", usage.newest_times)
-    return {"first": percentiles(times.first_event_seconds), "first_is_complete": times.is_complete}
+    return {
+        "first": percentiles(times.first_event_seconds),
+        "first_is_complete": times.is_complete,
+        "slowest": max(times.duration_seconds, default=None),
+    }
 
 
 def _in_flight() -> Mapping[str, Any]:

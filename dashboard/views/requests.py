@@ -16,7 +16,8 @@ from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect, push_url
 
 from dashboard.pages import operator_page, render_page
-from dashboard.requests.filters import TextSearch, readable_filters
+from dashboard.requests.explanation import explain
+from dashboard.requests.filters import CHIPS, SLOWEST, TextSearch, readable_filters
 from gateway.ledger import search, usage
 from gateway.ledger.retention import oldest_kept
 from gateway.models import HourlyUsage
@@ -39,6 +40,8 @@ STATUSES = ("200", "400", "404", "408", "413", "429", "499", "500", "502", "503"
 SPANS = ("1h", "24h", "7d", "30d")
 SLOWER = {"2s": "2 s", "5s": "5 s", "10s": "10 s", "30s": "30 s", "1m": "1 min"}
 """As an address has it, and as people read it."""
+CHOICES = {"all": {}, "failed": {"errors": "1"}, "open": {"open": "1"}, "slowest": {"sort": SLOWEST}}
+"""What a chip adds to the address, by its name."""
 HAS_ENDED = Q(duration_seconds__isnull=False) | Q(problem__isnull=False)
 
 
@@ -54,7 +57,8 @@ class Used(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A link above the list that shows all, failed or open requests. `count` is None where it is unknown."""
+    """A link above the list that shows all, failed, open or the slowest requests. `count` is None where it is
+    unknown."""
 
     name: str
     count: int | None
@@ -87,6 +91,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         "problem": problem,
         "found": found,
         "rows": [*found.still_open, *found.ended],
+        "sentences": _sentences(found.ended) if filters.slowest_first else {},
         "chips": _chips(filters, used, None if filters.before else len(found.still_open)),
         "menus": [(name, _menu(name, used), filters.given.get(name, "")) for name in MENUS],
         "statuses": STATUSES,
@@ -117,18 +122,26 @@ def _to_page_of(request: HttpRequest, request_id: str) -> HttpResponse:
 
 
 def _find(filters: Filters, text: TextSearch, now: datetime) -> Found:
-    still_open = [] if filters.before else _open(filters, text)
+    still_open = [] if filters.before or filters.slowest_first else _open(filters, text)
     if filters.only_open:
         return Found(still_open)
     recent = filters.at_first(now)
     is_recent = recent is not filters
     also = HAS_ENDED & text.condition()
+    if filters.slowest_first:
+        return Found([], search.slowest(recent.search, limit=PAGE, also=also), is_recent=is_recent)
     rows = search.page(recent.search, before=filters.before, limit=PAGE + 1, also=also)
     if len(rows) > PAGE:
         older = filters.address(before=str(rows[PAGE - 1].pk))
     else:
         older = filters.address(until=f"{recent.search.since:%Y-%m-%dT%H:%M:%SZ}") if is_recent else ""
     return Found(still_open, rows[:PAGE], older, is_recent)
+
+
+def _sentences(rows: list[RequestLog]) -> dict[int, str]:
+    """Why each took so long, by its key. One query."""
+    attempts = search.attempts_of_all(rows)
+    return {row.pk: explain(row, attempts[row.pk], 0.0).sentence for row in rows if row.problem is None}
 
 
 def _open(filters: Filters, text: TextSearch) -> list[RequestLog]:
@@ -171,25 +184,25 @@ def _menu(name: str, used: Iterable[Used]) -> list[str]:
 
 
 def _chips(filters: Filters, used: Iterable[Used], still_open: int | None) -> list[Chip]:
-    total = _counts(filters, used)
-    is_failed = filters.search.errors
+    total, chosen = _counts(filters, used), _chosen_chip(filters)
+    still_open = still_open if chosen in {"all", "open"} else None
+    counts = {"all": total.get("requests"), "failed": total.get("failed"), "open": still_open}
+    none = dict.fromkeys(CHIPS, "")
     return [
-        Chip(
-            "all",
-            total.get("requests"),
-            filters.address(errors="", open=""),
-            not is_failed and not filters.only_open,
-        ),
-        Chip("failed", total.get("failed"), filters.address(errors="1", open=""), is_failed),
-        Chip(
-            "open", None if is_failed else still_open, filters.address(errors="", open="1"), filters.only_open
-        ),
+        Chip(name, counts.get(name), filters.address(**none | given), name == chosen)
+        for name, given in CHOICES.items()
     ]
+
+
+def _chosen_chip(filters: Filters) -> str:
+    if filters.slowest_first:
+        return "slowest"
+    return "failed" if filters.search.errors else "open" if filters.only_open else "all"
 
 
 def _counts(filters: Filters, used: Iterable[Used]) -> dict[str, int]:
     """From the hourly sums, which know account, model and client only."""
-    given = {name: value for name, value in filters.given.items() if name not in {"errors", "open"}}
+    given = {name: value for name, value in filters.given.items() if name not in CHIPS}
     if not given.keys() <= set(MENUS):
         return {}
     counts: Counter[str] = Counter(requests=0, failed=0)

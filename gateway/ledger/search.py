@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db import connection
-from django.db.models import Q, QuerySet, Subquery
+from django.db.models import F, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from gateway.ledger.record import ANSWERED, HUNG_UP, TOKEN_COLUMNS, tokens_of
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 LARGEST_PAGE = 500
+MOST_SORTED = 10_000
 MOST_NAMED = 10
 FIRST_SPAN = timedelta(days=7)
 LATE_BY = timedelta(minutes=3)
@@ -135,6 +136,14 @@ def page(
             return []
         rows = _before(rows, last, before)
     return list(rows[: max(0, min(limit, LARGEST_PAGE + 1))])
+
+
+def slowest(search: Search, *, limit: int = 50, also: Q | None = None) -> list[RequestLog]:
+    """Return those that took longest as a whole, of the newest MOST_SORTED that match. `also` is a further
+    condition."""
+    newest = search.rows().filter(also or Q()).values("pk")[:MOST_SORTED]
+    rows = RequestLog.objects.filter(pk__in=newest)
+    return list(rows.order_by(F("duration_seconds").desc(nulls_last=True), "-started_at")[:limit])
 
 
 def _before(rows: QuerySet[RequestLog], started_at: datetime, pk: int) -> QuerySet[RequestLog]:

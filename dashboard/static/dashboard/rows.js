@@ -28,6 +28,7 @@ const CELLS = {
   model: (row) => row.upstream_model || row.client_model,
   models: (row) => [...new Set([row.client_model, row.upstream_model].filter(Boolean))].join(" → "),
   tries: (row) => (row.attempts > 1 ? `${row.attempts} tries` : " "),
+  slow: (row) => ((row.first_event_seconds ?? row.duration_seconds) >= SLOW_SECONDS ? "slow" : " "),
   result: (row) => [row.status, words[row.outcome]].filter(Boolean).join(" ") || row.outcome,
   in: (row) => row.input_tokens || null,
   out: (row) => row.output_tokens || null,
@@ -35,7 +36,7 @@ const CELLS = {
   stage: (row) => (row.outcome !== "open" ? " " : row.first_event_seconds == null ? "waiting" : "streaming"),
   age: (row) => (row.outcome === "open" ? times.age(ageOf(row)) : " "),
 };
-const LATE_SECONDS = 60;
+const LATE_SECONDS = 60, SLOW_SECONDS = 5;
 const drawn = new Map();
 let place, list, template, words = {}, max, known = new Map(), isHeldByHand = false, isHovered = false;
 

@@ -222,6 +222,32 @@ def test_counts_come_from_the_hourly_sums(operator: Client) -> None:
     }
 
 
+def test_the_slowest_say_why_they_took_so_long(
+    operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    keep(a_record(request_id="req_quick", duration_seconds=0.3))
+    keep(a_record(request_id="req_slow", first_event_seconds=8.6, duration_seconds=41.0))
+
+    with django_assert_max_num_queries(7):
+        page = page_of(operator, "?sort=slowest")
+
+    assert page.index("req_slow") < page.index("req_quick")
+    assert "Answered at the first try after 41\N{NO-BREAK SPACE}s" in page
+    assert "all of it the provider&#x27;s time" in page
+    assert re.search(r'aria-current="true">\s*slowest', page)
+    assert "the first try" not in page_of(operator, "")
+
+
+def test_slow_ones_are_marked_and_the_filter_can_go(operator: Client) -> None:
+    keep(a_record(request_id="req_quick", first_event_seconds=4.9))
+    keep(a_record(request_id="req_slow", first_event_seconds=5.0))
+
+    page = page_of(operator, "?client=loopback")
+    assert page.count(">slow</span>") == 1
+    page = page_of(operator, "?slower=5s&client=loopback")
+    assert 'slower than <b>5s</b> <a href="?client=loopback" aria-label="Without slower than">' in page
+
+
 def page_of(client: Client, query: str) -> str:
     return client.get(f"/requests{query}").content.decode()
 
