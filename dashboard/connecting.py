@@ -77,9 +77,21 @@ def _in_quotes(value: str) -> str:
 
 
 FORMS: dict[str, tuple[str, str, Callable[[Mapping[str, str]], str]]] = {
-    "bash": ("bash, zsh", "In a terminal, before claude starts; in ~/.bashrc or ~/.zshrc for good.", _bash),
-    "fish": ("fish", "In a terminal, before claude starts; in ~/.config/fish/config.fish for good.", _fish),
-    "powershell": ("PowerShell", "In a terminal, before claude starts; in $PROFILE for good.", _powershell),
+    "bash": (
+        "bash, zsh",
+        "Paste these lines into a terminal, then start claude there. To keep them: ~/.bashrc or ~/.zshrc.",
+        _bash,
+    ),
+    "fish": (
+        "fish",
+        "Paste these lines into a terminal, then start claude there. To keep them: config.fish.",
+        _fish,
+    ),
+    "powershell": (
+        "PowerShell",
+        "Paste these lines into a terminal, then start claude there. To keep them: $PROFILE.",
+        _powershell,
+    ),
     "settings": (
         "settings.json",
         "In ~/.claude/settings.json: for every terminal and editor.",

@@ -61,6 +61,41 @@ class UsageRow:
         return self.cached_tokens / self.input_tokens if self.input_tokens else None
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The table in a sentence: who used most, and who spoils the share of the cache most."""
+
+    tokens: int
+    input_tokens: int
+    cached_tokens: int
+    largest: UsageRow
+    least_cached: UsageRow | None
+    """The row without which that share would rise most; None when all have the same, or there is one row."""
+
+    @property
+    def largest_share(self) -> float:
+        return self.largest.tokens / self.tokens
+
+    @property
+    def cached_share(self) -> float:
+        return self.cached_tokens / self.input_tokens if self.input_tokens else 0.0
+
+
+def summary_of(rows: list[UsageRow]) -> Summary | None:
+    """`rows`: the largest first. None without a token."""
+    tokens = sum(row.tokens for row in rows)
+    if not tokens:
+        return None
+    all_input, cached = sum(row.input_tokens for row in rows), sum(row.cached_tokens for row in rows)
+
+    def missing(row: UsageRow) -> float:
+        """Tokens that the cache would have spared at the share of all rows."""
+        return row.input_tokens * cached / all_input - row.cached_tokens if all_input else 0.0
+
+    worst = max(rows, key=missing)
+    return Summary(tokens, all_input, cached, rows[0], worst if missing(worst) >= 1 else None)
+
+
 class HourCell(NamedTuple):
     requests: float
     shade: float
@@ -85,6 +120,7 @@ def usage_page(request: HttpRequest) -> HttpResponse:
         "dimensions": BY,
         "span": span,
         "spans": list(SPANS),
+        "summary": summary_of(rows),
         "rows": rows[:ROWS_SHOWN],
         "left_out": max(0, len(rows) - ROWS_SHOWN),
         "most": max((row.tokens for row in rows), default=0),

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 from django.utils import timezone
+from django.utils.html import strip_tags
 
+from dashboard.views.usage import Summary, UsageRow, summary_of
 from gateway.models import HourlyUsage, RequestLog
 
 if TYPE_CHECKING:
@@ -60,6 +63,34 @@ def test_interrupted_requests_count_as_failed(operator: Client, db: None, by: st
     answer = operator.get("/usage", {"by": by, "format": "csv", "span": "24h"})
 
     assert [row["failed"] for row in csv.DictReader(io.StringIO(answer.content.decode()))] == ["2"]
+
+
+def a_usage(name: str, cached_tokens: int, input_tokens: int = 1000, output_tokens: int = 10) -> UsageRow:
+    return UsageRow(name, 1, 0, 0, input_tokens, cached_tokens, output_tokens)
+
+
+def test_a_sentence_names_who_used_most_and_who_misses_the_cache(operator: Client, used: None) -> None:
+    HourlyUsage.objects.filter(client="alice").update(output_tokens=5000)
+    HourlyUsage.objects.filter(client="<b>bob</b>").update(input_tokens=1000, cache_read_tokens=0)
+
+    page = re.sub(r"\s+", " ", strip_tags(operator.get("/usage").content.decode()))
+
+    assert "alice used most: 74 % of 8,100 tokens in 24h." in page
+    assert (
+        "60 % of all input came from the cache; &lt;b&gt;bob&lt;/b&gt; lowers that most, with 0 % of 1,000."
+        in page
+    )
+    assert "In which session?" in page
+
+
+def test_who_lowers_the_share_of_the_cache_is_weighed_by_tokens() -> None:
+    rows = [a_usage("much", 80_000, 100_000), a_usage("good", 50_000, 50_000), a_usage("tiny", 0, 100)]
+    found = summary_of(rows)
+    assert found is not None
+    assert found.least_cached == rows[0]
+    assert summary_of([a_usage("one", 10)]) == Summary(1010, 1000, 10, a_usage("one", 10), None)
+    assert summary_of([a_usage("none", 0, 0, 0)]) is None
+    assert summary_of([]) is None
 
 
 def test_it_opens_on_the_span_of_the_overview(operator: Client, used: None) -> None:
