@@ -220,7 +220,7 @@ class Pool:
             keys = {one.id: request.targets[one.kind].model_key for one in probes}
             return next((one for one in probes if self.cooldowns.may_probe((one.id, keys[one.id]))), None)
         # An account with an unknown project would make this request wait for its discovery.
-        ready = [one for one in ready if one.project_id] or ready
+        ready = [one for one in ready if not one.lacks_project] or ready
         now = view.now
         chosen = strategies.choose(
             live("ACCOUNT_STRATEGY"),

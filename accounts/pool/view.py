@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from accounts.pool.cooldowns import ActiveCooldown, ModelBackoff
     from accounts.pool.request import Target
 
+KINDS_WITH_PROJECT = frozenset({"google"})
+"""Kinds whose accounts need a Cloud project, which is found out before the first request."""
+
 
 @dataclass(frozen=True, slots=True)
 class PooledAccount:
@@ -28,6 +31,10 @@ class PooledAccount:
     """Its requests cost money, or may."""
     label: str = ""
     """Shown to clients instead of the name; unique in the pool (accounts/pool/labels.py)."""
+
+    @property
+    def lacks_project(self) -> bool:
+        return not self.project_id and self.kind in KINDS_WITH_PROJECT
 
     def threshold_for(self, target: Target) -> float | None:
         """The model's threshold by its listed id, else by its sent id, else the account's."""

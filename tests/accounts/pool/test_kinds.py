@@ -52,6 +52,13 @@ def test_a_kind_without_a_target_is_never_leased(pool: Pool) -> None:
     assert pool.lease(AccountRequest({"gemini": Target("gemini-3-flash:gemini")})) is None
 
 
+def test_a_key_needs_no_project(pool: Pool) -> None:
+    key = PooledAccount(3, "", "", "anthropic")
+    pool.replace([replace(pool.accounts[0], project_id=""), key, pool.accounts[1]])
+
+    assert leased(pool, for_both(refused={2})).account.id == 3
+
+
 def test_each_list_is_asked_for_its_own_name(pool: Pool) -> None:
     asked: set[tuple[int, str]] = set()
 
