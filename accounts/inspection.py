@@ -47,14 +47,14 @@ async def inspect_account(
     Raises what AccountErrors lists.
     """
     kind = KINDS[account.kind]
-    access = await kind.access(tokens, account.id, account.project_id)
+    access = await kind.access(tokens, account)
     try:
         return await kind.inspect(client, access, with_tier=with_tier)
     except AccountCheckFailed as error:
         if error.kind is not FailureKind.ACCESS_TOKEN_REFUSED:
             raise
         kind.forget(tokens, account.id, access)
-    access = await kind.access(tokens, account.id, account.project_id)
+    access = await kind.access(tokens, account)
     return await kind.inspect(client, access, with_tier=with_tier)
 
 
@@ -64,7 +64,8 @@ def store_inspection(account_id: int, inspection: Inspection) -> None:
     account = Account.objects.filter(pk=account_id).first()
     if account is None:
         return
-    store_quotas(account_id, "antigravity", inspection.offers.values())
+    if mode := KINDS[account.kind].quota_mode:
+        store_quotas(account_id, mode, inspection.offers.values())
     store_quotas(account_id, "cli", inspection.cli_offers.values())
     store_windows(account_id, inspection.windows)
     tier = inspection.tier if inspection.tier != "unknown" else account.tier
@@ -86,7 +87,7 @@ class CheckResult:
     state: str
     problem: str = ""
     is_unreachable: bool = False
-    """Google did not answer, so the check says nothing about the account."""
+    """The provider did not answer, so the check says nothing about the account."""
     link: str = ""
     tier: str = "unknown"
     project_id: str = ""
@@ -129,7 +130,7 @@ async def verify(account: Account, client: AccountsClient, tokens: AccessTokens)
     succeed. A failure that is not the account's (no network, a wrong client secret) leaves its state."""
     try:
         kind = KINDS[account.kind]
-        access = await kind.access(tokens, account.pk, account.project_id, renewed=True)
+        access = await kind.access(tokens, account, renewed=True)
         inspection = await kind.inspect(client, access, with_tier=True)
         if account.state in {Account.State.NEEDS_VERIFICATION, Account.State.DISABLED_BY_PROVIDER}:
             await kind.try_a_model(client, access, inspection)

@@ -91,6 +91,7 @@ class Account(Followed):
         "Cloud project", max_length=200, blank=True, help_text="Found by itself; set it only to override."
     )
     tier = models.CharField(max_length=20, default="unknown")
+    """Of Google its own name for it; of a key "free", "paid" or "unknown"."""
     enabled = models.BooleanField(default=True, help_text="Requests are sent with enabled accounts only.")
     priority = models.IntegerField(default=0, help_text="Lower comes first.")
     quota_threshold = models.FloatField(
@@ -142,6 +143,12 @@ class Account(Followed):
     @credential.setter
     def credential(self, fields: Mapping[str, str]) -> None:
         self.sealed_credential = seal_fields(fields)
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether its requests cost money, or may: a key of unknown tier counts as paid at providers that
+        give nothing away for good."""
+        return self.tier == "paid" or (self.tier == "unknown" and self.kind in {"anthropic", "gemini"})
 
     def enter_state(self, state: str, reason: str = "", link: str = "") -> None:
         """Set the fields of the state; the caller saves, with STATE_FIELDS when it changes nothing else."""

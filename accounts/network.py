@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import ssl
 import zlib
 from dataclasses import dataclass, field
@@ -22,10 +23,13 @@ from django.conf import settings
 from yarl import URL
 
 from accounts.values.sanitize import truncate
+from accounts.values.server_addresses import AddressRefused, refuse_addresses, refuse_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
+
+    from aiohttp.abc import ResolveResult
 
 TIMEOUT_SECONDS = 30.0
 """The total time of one call, including the reading of its answer."""
@@ -78,6 +82,35 @@ def tls_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context
+
+
+class CarefulResolver(aiohttp.ThreadedResolver):
+    """Resolves no name to an address that must never get a key. Literal addresses do not come here: for them
+    see `addresses_of`."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await super().resolve(host, port, family)
+        try:
+            refuse_addresses(host, [one["host"] for one in found])
+        except AddressRefused as error:
+            raise OSError(str(error)) from None
+        return found
+
+
+async def addresses_of(url: str) -> set[str]:
+    """The addresses to which the URL's host resolves, in whatever form it is written (0x7f.1, 2130706433).
+
+    Raises AddressRefused for one that must never get a key, OSError when the name is not found.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    refuse_name(host)
+    found = await asyncio.get_running_loop().getaddrinfo(host, parts.port, type=socket.SOCK_STREAM)
+    addresses = {str(address[0]) for *_, address in found}
+    refuse_addresses(host, addresses)
+    return addresses
 
 
 class CallFailed(Exception):
@@ -138,7 +171,7 @@ class AccountsClient:
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=tls_context()),
+                connector=aiohttp.TCPConnector(ssl=tls_context(), resolver=CarefulResolver()),
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers={"Accept-Encoding": "gzip"},
                 # Cookies that Google set for one account would be sent with the calls of the next.

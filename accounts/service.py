@@ -215,8 +215,10 @@ class AccountsService:
 
     async def access(self, account: PooledAccount) -> Access:
         """The access that a request needs now. Raises what AccountErrors lists."""
-        project_id = await self.project_of(account)
-        return await KINDS[account.kind].access(self.tokens, account.id, project_id)
+        kind = KINDS[account.kind]
+        if kind.has_project:
+            account = replace(account, project_id=await self.project_of(account))
+        return await kind.access(self.tokens, account)
 
     def forget_access(self, account: PooledAccount, refused: Access) -> None:
         """Drop an access that the upstream refused, so that the next one is new."""
@@ -437,7 +439,10 @@ class AccountsService:
             account.id,
             {
                 f"{offer.id}:{mode}": offer.remaining_fraction
-                for mode, offers in (("antigravity", inspection.offers), ("cli", inspection.cli_offers))
+                for mode, offers in (
+                    (KINDS[account.kind].quota_mode, inspection.offers),
+                    ("cli", inspection.cli_offers),
+                )
                 for offer in offers.values()
                 if offer.remaining_fraction is not None
             },

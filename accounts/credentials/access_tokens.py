@@ -56,6 +56,8 @@ class AccessTokens:
         self._refreshes: dict[int, asyncio.Task[str]] = {}
         # Used while the database is unreachable
         self._sealed_credentials: Mapping[int, str] = {}
+        self._opened: dict[int, tuple[str, dict[str, str]]] = {}
+        """Credentials that are sent as they are: the sealed text and its fields."""
         self._lone_refreshes: dict[int, asyncio.Task[str]] = {}
         self._unsaved: dict[int, tuple[str, str]] = {}
         """Refresh tokens that Google has replaced and that are not stored yet: (the stored one, the newest
@@ -64,6 +66,7 @@ class AccessTokens:
     def remember(self, sealed_credentials: Mapping[int, str]) -> None:
         """Keep the credentials of usable accounts, still encrypted, for refreshes without the database."""
         self._sealed_credentials = sealed_credentials
+        self._opened = {key: opened for key, opened in self._opened.items() if key in sealed_credentials}
 
     async def store_unsaved(self) -> None:
         """Store the refresh tokens that Google replaced while the database was unreachable. Raises
@@ -73,6 +76,22 @@ class AccessTokens:
             _, newest = self._unsaved.pop(account_id, ("", replacement))
             if newest != replacement:  # it came meanwhile
                 self._unsaved[account_id] = replacement, newest
+
+    async def credential(self, account_id: int) -> dict[str, str]:
+        """The stored credential of an account whose kind sends it as it is. Of a usable account it is kept in
+        memory, so that requests need no database.
+
+        Raises CredentialsUnreadable, DatabaseDown, and SignInExpired for an account that was removed.
+        """
+        sealed = self._sealed_credentials.get(account_id)
+        if sealed is None:
+            read = database_sync_to_async(_sealed_credential_of)
+            sealed = await self._database.unless_down(read(account_id))
+        known, fields = self._opened.get(account_id, ("", {}))
+        if known != sealed:
+            fields = unseal_fields(sealed)
+            self._opened[account_id] = sealed, fields
+        return fields
 
     async def get(self, account_id: int) -> str:
         """Return a valid access token, refreshed if needed. Concurrent callers share one refresh: in all
@@ -244,6 +263,13 @@ def _end_claim(account_id: int, owner: str, token: AccessToken | None) -> None:
     if token is not None:
         changes |= {"sealed_access_token": seal(token.text), "good_until": token.good_until}
     SharedToken.objects.filter(account_id=account_id, claimed_by=owner).update(**changes)
+
+
+def _sealed_credential_of(account_id: int) -> str:
+    account = Account.objects.filter(pk=account_id).first()
+    if account is None:
+        raise SignInExpired("The account has been removed.")
+    return account.sealed_credential
 
 
 def _refresh_token_of(account_id: int) -> str:

@@ -1,4 +1,4 @@
 """Kinds of account, one file each, behind one interface.
 
-Imports failures, google and models; knows neither the pool nor requests.
+Imports failures, google, models, network, offers, terms and values; knows neither the pool nor requests.
 """

@@ -27,9 +27,11 @@ from accounts.google.oauth import (
 from accounts.kinds.access import Access
 from accounts.kinds.base import Inspection, Kind, OutOfUse, OwnerUnknown
 from accounts.models import Account
+from accounts.terms import NOTICE
 
 if TYPE_CHECKING:
     from accounts.credentials.access_tokens import AccessTokens
+    from accounts.kinds.base import AccountFacts
     from accounts.network import AccountsClient
     from accounts.offers import ModelOffer, WindowOffer
 
@@ -40,13 +42,18 @@ class Google(Kind):
     """The credential is an OAuth refresh token; access is an access token and the Cloud project."""
 
     title = "Google account, served by Cloud Code"
+    noun = "Google account"
+    provider = "Google"
+    terms = "Not permitted by Google's terms, at your own risk."
+    notice = NOTICE
     secret_field = "refresh_token"  # noqa: S105  # the name of a field
+    has_owner = True
+    has_project = True
+    quota_mode = "antigravity"
 
-    async def access(
-        self, tokens: AccessTokens, account_id: int, project_id: str, *, renewed: bool = False
-    ) -> Access:
-        token = await (tokens.renew(account_id) if renewed else tokens.get(account_id))
-        return Access(token, {"project_id": project_id})
+    async def access(self, tokens: AccessTokens, account: AccountFacts, *, renewed: bool = False) -> Access:
+        token = await (tokens.renew(account.id) if renewed else tokens.get(account.id))
+        return Access(token, {"project_id": account.project_id})
 
     def forget(self, tokens: AccessTokens, account_id: int, refused: Access) -> None:
         tokens.forget(account_id, refused.secret)

@@ -1,15 +1,25 @@
-"""The kinds of account by their names in `Account.kind`. A new kind adds one row."""
+"""The kinds of account by their names in `Account.kind`, those that are plainly permitted first. A new kind
+adds one row."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from accounts.kinds.anthropic import Anthropic
+from accounts.kinds.compatible import Compatible
+from accounts.kinds.gemini import Gemini
 from accounts.kinds.google import Google
+from accounts.kinds.keyed import KeyedKind
 
 if TYPE_CHECKING:
     from accounts.kinds.base import Kind
 
 KINDS: dict[str, Kind] = {
+    "gemini": Gemini(),
+    "anthropic": Anthropic(),
+    "compatible": Compatible(),
     "google": Google(),
 }
 """gateway/upstreams/registry.py has the upstream of each."""
+
+KEYED = {name: kind for name, kind in KINDS.items() if isinstance(kind, KeyedKind)}

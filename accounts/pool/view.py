@@ -27,6 +27,10 @@ class PooledAccount:
     """A remaining fraction; None: the setting GLOBAL_QUOTA_THRESHOLD."""
     model_quota_thresholds: Mapping[str, float] = field(default_factory=dict)
     priority: int = 0
+    base_url: str = ""
+    """Where it is served, for kinds whose accounts each have an address of their own."""
+    quota_group: str = ""
+    """Accounts of one kind with the same name here share their limits; empty: with no other."""
     is_paid: bool = False
     """Its requests cost money, or may."""
     label: str = ""

@@ -28,22 +28,38 @@ class RequiredAction:
 STATES: dict[str, tuple[str, str]] = {
     Account.State.INVALID: (
         "Sign in again as this account.",
-        "addaccount --email {email}",
+        "addaccount --email {name}",
     ),
     Account.State.NEEDS_VERIFICATION: (
         "Open Google's page, sign in there as this account, do what it asks, then have it checked again.",
-        "verifyaccounts {email}",
+        "verifyaccounts {name}",
     ),
     Account.State.DISABLED_BY_PROVIDER: (
         "Google has disabled this account for such use, so it is never tried again by itself. If Google has "
         "given it back to you, have it checked again; else remove it.",
-        "verifyaccounts {email}",
+        "verifyaccounts {name}",
     ),
     Account.State.NEEDS_PROJECT: (
         "Set a Cloud project of your own on the account's page, or have it checked again later.",
-        "verifyaccounts {email}",
+        "verifyaccounts {name}",
     ),
 }
+
+
+KEYED_STATES: dict[str, tuple[str, str, str]] = {
+    Account.State.INVALID: (
+        "Key refused",
+        "Enter a new key of its provider, or remove the account.",
+        "addaccount --kind {kind} --replace {name}",
+    ),
+    Account.State.DISABLED_BY_PROVIDER: (
+        "Disabled by its provider",
+        "Its provider has suspended the key's project or organisation, so it is never tried again by itself. "
+        "When that is settled, have it checked again; else remove it.",
+        "verifyaccounts {name}",
+    ),
+}
+"""For accounts that are keys: problem, what to do, command."""
 
 
 def required_action(account: Account) -> RequiredAction | None:
@@ -51,13 +67,13 @@ def required_action(account: Account) -> RequiredAction | None:
     are not accepted, and those before a disabled account."""
     if account.is_usable:
         return None
-    email = shlex.quote(account.name)
+    name = shlex.quote(account.name)
     if account.state in STATES:
-        what_to_do, command = STATES[account.state]
+        problem, what_to_do, command = _of_state(account)
         return RequiredAction(
-            problem=account.get_state_display(),
+            problem=problem,
             what_to_do=what_to_do,
-            command=command.format(email=email),
+            command=command.format(name=name, kind=account.kind),
             since=account.state_since,
             reason=account.state_reason,
             link=account.state_link,
@@ -66,8 +82,14 @@ def required_action(account: Account) -> RequiredAction | None:
         return RequiredAction(
             problem="Terms not accepted",
             what_to_do="Read the notice about Google's terms and accept it for this account.",
-            command=f"enableaccount {email} --accept-terms",
+            command=f"enableaccount {name} --accept-terms",
             reason="" if account.enabled else account.state_reason,
         )
     reason = account.state_reason
-    return RequiredAction("Switched off", "Switch it on again.", f"enableaccount {email}", reason=reason)
+    return RequiredAction("Switched off", "Switch it on again.", f"enableaccount {name}", reason=reason)
+
+
+def _of_state(account: Account) -> tuple[str, str, str]:
+    if account.kind != "google" and account.state in KEYED_STATES:
+        return KEYED_STATES[account.state]
+    return account.get_state_display(), *STATES[account.state]

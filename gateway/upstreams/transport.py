@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
-from accounts.network import in_words, proxy_for, tls_context
+from accounts.network import CarefulResolver, in_words, proxy_for, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -109,6 +109,7 @@ class Transport:
                 limit=MAX_CONNECTIONS,
                 keepalive_timeout=KEEP_WARM_SECONDS,
                 ssl=tls_context(),
+                resolver=CarefulResolver(),
                 socket_factory=_new_socket,
             ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout_seconds),

@@ -33,8 +33,8 @@ class AddForm(StartForm):
     kind = forms.ChoiceField(
         label="What kind of account?",
         required=False,
-        choices=[(name, kind.title) for name, kind in KINDS.items()],
-        initial=next(iter(KINDS)),
+        choices=[(name, kind.title) for name, kind in KINDS.items() if kind.has_owner],
+        initial="google",
         widget=forms.RadioSelect,
     )
 

@@ -29,8 +29,12 @@ async def client() -> AsyncIterator[AccountsClient]:
     await client.close()
 
 
-def test_each_kind_has_an_upstream() -> None:
-    assert KINDS.keys() == UPSTREAMS.keys()
+def test_each_upstream_has_a_kind() -> None:
+    assert UPSTREAMS.keys() <= KINDS.keys()
+
+
+def test_the_permitted_kinds_come_first() -> None:
+    assert [bool(kind.notice) for kind in KINDS.values()] == [False, False, False, True]
 
 
 def test_the_default_kind_and_those_of_imports_are_known() -> None:
@@ -49,12 +53,13 @@ def test_a_credential_is_stored_under_the_field_of_its_kind(db: None) -> None:
 @pytest.mark.django_db(transaction=True)
 async def test_a_refused_access_is_replaced_by_another(ada: Account, client: AccountsClient) -> None:
     tokens = AccessTokens(client)
-    first = await GOOGLE.access(tokens, ada.pk, "a-project")
-    assert await GOOGLE.access(tokens, ada.pk, "a-project") == first
+    ada.project_id = "a-project"
+    first = await GOOGLE.access(tokens, ada)
+    assert await GOOGLE.access(tokens, ada) == first
 
     GOOGLE.forget(tokens, ada.pk, first)
-    second = await GOOGLE.access(tokens, ada.pk, "a-project")
-    third = await GOOGLE.access(tokens, ada.pk, "a-project", renewed=True)
+    second = await GOOGLE.access(tokens, ada)
+    third = await GOOGLE.access(tokens, ada, renewed=True)
 
     assert len({one.secret for one in (first, second, third)}) == 3
     assert third.details == {"project_id": "a-project"}
@@ -63,7 +68,7 @@ async def test_a_refused_access_is_replaced_by_another(ada: Account, client: Acc
 
 @pytest.mark.django_db(transaction=True)
 async def test_an_inspection_finds_project_tier_and_models(ada: Account, client: AccountsClient) -> None:
-    access = await GOOGLE.access(AccessTokens(client), ada.pk, "")
+    access = await GOOGLE.access(AccessTokens(client), ada)
 
     inspection = await GOOGLE.inspect(client, access, with_tier=True)
 

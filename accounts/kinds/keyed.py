@@ -1,0 +1,153 @@
+"""What the kinds whose credential is an API key have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from accounts.failures import ACCOUNT_POLICIES, AccountCheckFailed, UpstreamError
+from accounts.kinds.base import Kind, OutOfUse
+from accounts.models import Account
+from accounts.network import AccountsClient, CallFailed, WholeAnswer
+from accounts.values.outside import NotJson, as_object, parse_json, whole_number, word
+from accounts.values.sanitize import truncate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from accounts.credentials.access_tokens import AccessTokens
+    from accounts.kinds.access import Access
+    from accounts.kinds.base import AccountFacts
+
+LONGEST_KEY = 1000
+LONGEST_MODEL_ID = 100
+LONGEST_NAME = 200
+LONGEST_SENTENCE = 500
+MOST_MODELS = 2000
+MOST_TOKENS = 2**31
+INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
+
+SUBSCRIPTION = (
+    "That is a token of a Claude subscription. Anthropic does not permit other programs to collect or relay "
+    "those (code.claude.com/docs/en/legal-and-compliance). Make an API key at platform.claude.com."
+)
+FOREIGN: Mapping[str, str] = {
+    "sk-ant-oat": SUBSCRIPTION,
+    "sk-ant-ort": SUBSCRIPTION,
+    "sk-ant-": "That is a key of Anthropic: the kind for it is anthropic.",
+    "sk-or-": "That is a key of OpenRouter: the kind for it is compatible, its address "
+    "https://openrouter.ai/api.",
+    "sk-": "That is a key of OpenAI or of a server like it. Of those, only such as speak Anthropic's format "
+    "can be added, as kind compatible.",
+    "AIza": "That is a key of Google: the kind for it is gemini.",
+    "auth_tokens/": "That is a token of the Live API, which serves nothing else. Make an API key at "
+    "aistudio.google.com.",
+    "ya29.": "That is an access token of Google, which ends within the hour. Make an API key at "
+    "aistudio.google.com.",
+    "1//": "That is a refresh token of Google, which importaccounts takes.",
+    **dict.fromkeys(("ghp_", "gho_", "github_pat_"), "That is a credential of GitHub, which no kind takes."),
+}
+"""By prefix: credentials of others. The longest prefix that fits decides."""
+
+
+class KeyUnusable(ValueError):
+    """The text is a sentence for the operator; it never quotes the key."""
+
+
+class KeyedKind(Kind):
+    """The credential is a key, sent with every request. Nothing renews it, and no e-mail names its owner."""
+
+    secret_field = "api_key"  # noqa: S105  # the name of a field
+    own_prefixes: ClassVar[tuple[str, ...]] = ()
+    """Of the prefixes in FOREIGN, those that keys of this kind have."""
+    name_of_server: ClassVar[str]
+    """What sentences call the server: "The Gemini API"."""
+
+    def read_key(self, text: str) -> str:
+        """The key without what a clipboard adds. Raises KeyUnusable."""
+        key = "".join(text.translate(INVISIBLE).split()).strip("\"'`")
+        if not key:
+            raise KeyUnusable("There is no key.")
+        if len(key) > LONGEST_KEY or word(key, LONGEST_KEY) is None:
+            raise KeyUnusable("That is no key: it is too long, or has characters that no key has.")
+        if foreign := _foreign(key, self.own_prefixes):
+            raise KeyUnusable(foreign)
+        return key
+
+    async def access(self, tokens: AccessTokens, account: AccountFacts, *, renewed: bool = False) -> Access:
+        return self.access_with(await tokens.credential(account.id), account.base_url)
+
+    @abstractmethod
+    def access_with(self, credential: Mapping[str, str], base_url: str = "") -> Access:
+        """The access of a credential, stored or not. Its `details` have the "base_url"."""
+
+    async def get(self, client: AccountsClient, access: Access, path: str) -> WholeAnswer:
+        """GET at the server of the access, of any status but a redirect. Raises AccountCheckFailed."""
+        return await self._ask(client.get, access, path)
+
+    async def _ask(self, send: Any, access: Access, path: str, **kwargs: Any) -> WholeAnswer:
+        """Ask with the key. A redirect is an error, because what it leads to must not get the key."""
+        url = access.details["base_url"] + path
+        try:
+            answer: WholeAnswer = await send(url, headers=self.headers(access), **kwargs)
+        except CallFailed as error:
+            raise AccountCheckFailed(f"{self.name_of_server} {error}.") from None
+        if 300 <= answer.status < 400:
+            raise AccountCheckFailed(
+                f"{self.name_of_server} answers with a redirect, which is not followed with a key. Enter the "
+                "address that it leads to."
+            )
+        return answer
+
+    @abstractmethod
+    def headers(self, access: Access) -> dict[str, str]:
+        """The headers that carry the key, and what else each call needs."""
+
+    def object_in(self, answer: WholeAnswer) -> dict[str, Any]:
+        """The JSON object of an answer of status 200. Raises AccountCheckFailed."""
+        try:
+            content = parse_json(answer.content)
+        except NotJson:
+            content = None
+        if not isinstance(content, dict):
+            raise AccountCheckFailed(f"{self.name_of_server} answers, but not with a list of models.")
+        return as_object(content)
+
+
+def _foreign(key: str, own: tuple[str, ...]) -> str:
+    fitting = [prefix for prefix in FOREIGN if key.startswith(prefix)]
+    longest = max(fitting, key=len, default="")
+    return "" if longest in own else FOREIGN.get(longest, "")
+
+
+def fingerprint(secret: str, base_url: str = "") -> str:
+    """By which the same key at the same place is known again, without being told."""
+    return hashlib.sha256(f"{base_url}\n{secret}".encode()).hexdigest()
+
+
+def refusal(error: UpstreamError, sentence: str, secret: str) -> AccountCheckFailed:
+    """What to raise for an error answer: OutOfUse where the account is refused for good. Whatever a provider
+    says, the key is not in it."""
+    text = truncate(without(secret, sentence), LONGEST_SENTENCE)
+    error.message = without(secret, error.message)
+    state = ACCOUNT_POLICIES[error.kind].state
+    return OutOfUse(Account.State(state), text, error.link) if state else AccountCheckFailed(text, error)
+
+
+def without(secret: str, text: str) -> str:
+    return text.replace(secret, "…") if secret else text
+
+
+def model_id(value: Any) -> str | None:
+    """An id that can be sent and stored."""
+    return word(value, LONGEST_MODEL_ID)
+
+
+def name_of(value: Any, otherwise: str) -> str:
+    return truncate(value.strip(), LONGEST_NAME) if isinstance(value, str) and value.strip() else otherwise
+
+
+def tokens(*values: Any) -> int | None:
+    """The first of the values that is a number of tokens."""
+    return next((found for one in values if (found := whole_number(one, 1, MOST_TOKENS))), None)

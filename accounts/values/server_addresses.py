@@ -1,0 +1,93 @@
+"""Addresses of servers that get a key: their form, and those that never get one. Pure.
+
+What a name resolves to is checked where it is resolved (accounts/network.py).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+LONGEST = 500
+ENDINGS = ("/v1/messages/count_tokens", "/v1/messages", "/v1/models", "/v1")
+"""What people paste after the address: Claude Code adds /v1 and so on itself."""
+METADATA_NAMES = {"metadata", "metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"}
+METADATA_ADDRESSES = {
+    ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")
+}
+"""Beside those that are link-local: of AWS over IPv6, Alibaba, Azure."""
+
+
+class AddressRefused(ValueError):
+    """The text is a sentence for the operator."""
+
+
+def base_address(text: str) -> str:
+    """The address without what Claude Code adds, in one spelling. Raises AddressRefused."""
+    given = "".join(text.split())
+    try:
+        parts = urlsplit(given)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError as error:
+        raise AddressRefused(f"{error}.") from None
+    if parts.scheme not in {"http", "https"} or not host or not given.isascii() or len(given) > LONGEST:
+        raise AddressRefused("The address must begin with https:// or http:// and a host.")
+    if "@" in parts.netloc or parts.query or parts.fragment or "?" in given or "#" in given:
+        raise AddressRefused("The address must have no user, no password, no ? and no #.")
+    refuse_name(host)
+    shown = f"[{host}]" if ":" in host else host
+    is_usual = port in {None, 443 if parts.scheme == "https" else 80}
+    return f"{parts.scheme}://{shown}{'' if is_usual else f':{port}'}{_path(parts.path)}"
+
+
+def _path(path: str) -> str:
+    path = path.rstrip("/")
+    for ending in ENDINGS:
+        path = path.removesuffix(ending).rstrip("/")
+    return path
+
+
+def refuse_name(host: str) -> None:
+    """Raises AddressRefused for a host that is the metadata service of a cloud by its name."""
+    if host.lower() in METADATA_NAMES:
+        raise AddressRefused(f"{host} is the metadata service of a cloud, which must never get a key.")
+
+
+def refuse_addresses(host: str, addresses: Collection[str]) -> None:
+    """Raises AddressRefused when one of the addresses to which the host resolves must never get a key."""
+    for text in addresses:
+        address = plain(text)
+        if address.is_link_local or address in METADATA_ADDRESSES:
+            what = "a link-local address or the metadata service of a cloud"
+            raise AddressRefused(f"{host} leads to {address}, {what}, which must never get a key.")
+        if address.is_unspecified or address.is_multicast:
+            raise AddressRefused(f"{host} leads to {address}, which is no address of a server.")
+
+
+def are_near(addresses: Collection[str]) -> bool:
+    """Whether all of them are of this machine or of a private network."""
+    return all(plain(text).is_private for text in addresses)
+
+
+def are_here(addresses: Collection[str]) -> bool:
+    """Whether all of them are of this machine."""
+    return all(plain(text).is_loopback for text in addresses)
+
+
+def plain(text: str) -> IPAddress:
+    """The address without its zone. One of IPv4 inside IPv6 (mapped, 6to4, NAT64) counts as that of IPv4."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
