@@ -150,6 +150,10 @@ class AccountsClient:
         """Send a GET and return the answer, of any status; redirects are not followed. Raises CallFailed."""
         return await self._ask("GET", url, **kwargs)
 
+    async def head(self, url: str, **kwargs: Any) -> WholeAnswer:
+        """Send a HEAD and return the answer, of any status; redirects are not followed. Raises CallFailed."""
+        return await self._ask("HEAD", url, **kwargs)
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
@@ -164,7 +168,8 @@ class AccountsClient:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise CallFailed(f"cannot be reached: {truncate(in_words(error), 200)}", error) from None
         encoding = response.headers.get("content-encoding", "")
-        return WholeAnswer(response.status, response.headers, _unpacked(raw, encoding))
+        content = _unpacked(raw, encoding) if raw else b""
+        return WholeAnswer(response.status, response.headers, content)
 
     def _request(
         self, method: str, url: str, **kwargs: Any

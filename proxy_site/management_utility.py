@@ -36,7 +36,7 @@ GROUPS = {
         "installservice": "start the gateway with the machine",
     },
     "Accounts": {
-        "addaccount": "sign in at Google with a browser",
+        "addaccount": "a key, or a sign-in at Google with a browser",
         "importaccounts": "add accounts from a file",
         "listaccounts": "show the accounts, and what to do about each",
         "verifyaccounts": "try each account at Google",

@@ -44,7 +44,7 @@ class Google(Kind):
     title = "Google account, served by Cloud Code"
     noun = "Google account"
     provider = "Google"
-    terms = "Not permitted by Google's terms, at your own risk."
+    terms = "Not permitted by Google's terms: at your own risk."
     notice = NOTICE
     secret_field = "refresh_token"  # noqa: S105  # the name of a field
     has_owner = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from accounts.adding.loops import PROBE_HEADER, answer_to_probe
 from gateway.api.application import ApiRequest, JsonResponse
 from gateway.api.endpoint import endpoint
 
@@ -18,7 +19,10 @@ async def heartbeat(request: ApiRequest) -> HttpResponseBase:
 
 @endpoint("HEAD", "GET", for_clients=False)
 async def hello(request: ApiRequest) -> HttpResponseBase:
-    return JsonResponse({"status": "ok"})
+    """Also shows a gateway that asks itself, through whatever address, that it does."""
+    number = request.headers.get(PROBE_HEADER)
+    headers = {} if number is None else {PROBE_HEADER: answer_to_probe(number)}
+    return JsonResponse({"status": "ok"}, headers=headers)
 
 
 @endpoint("POST", for_clients=False)

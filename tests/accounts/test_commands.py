@@ -70,6 +70,12 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
 
 def test_adding_an_account_with_the_browser(env: dict[str, str], emulator: EmulatorServer) -> None:
     with Terminal("addaccount", env=env) as terminal:
+        terminal.read_until(
+            r"1  Gemini API key[\s\S]*4  Google account[\s\S]*Which kind of account\? \(1 to 4\) "
+        )
+        terminal.type("5")
+        terminal.read_until(r"Which kind")
+        terminal.type("4")
         terminal.read_until(r"Do you accept it\? \(y/n\) ")
         terminal.type("perhaps")
         terminal.read_until("Please answer y or n")
@@ -168,8 +174,25 @@ def test_a_missing_client_id_is_one_sentence(settings: Settings) -> None:
         call_command("addaccount", "--accept-terms")
 
 
+def test_a_key_typed_at_the_terminal_is_not_echoed(env: dict[str, str]) -> None:
+    key = "AIza-emulator-ada"
+    with Terminal("addaccount", env={**env, "GEMINI_API_KEY": ""}) as terminal:
+        terminal.read_until("Which kind of account")
+        terminal.type("gemini")
+        terminal.read_until("Gemini key: ")
+        terminal.type(key)
+        terminal.read_until(r"have billing \(the paid tier\)\? \(y/n\) ")
+        terminal.type("n")
+        terminal.read_until("people may read it")
+        status = terminal.wait()
+
+    assert status == 0
+    assert "Gemini key 1 (free): works, " in terminal.text
+    assert key not in terminal.text
+
+
 def test_without_a_client_id_the_terms_are_not_asked(env: dict[str, str]) -> None:
-    with Terminal("addaccount", env={**env, "OAUTH_CLIENT_ID": ""}) as terminal:
+    with Terminal("addaccount", "--kind", "google", env={**env, "OAUTH_CLIENT_ID": ""}) as terminal:
         status = terminal.wait()
 
     assert status == 1

@@ -11,9 +11,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
+from accounts.adding.keys import NotAdded, add
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.google.sign_in import require_client_id
 from accounts.inspection import verify
+from accounts.kinds.registry import KEYED
+from accounts.management.key_input import add_key_arguments, choose_kind, given_key
 from accounts.management.operator_command import OperatorCommand
 from accounts.models import Account, SignIn
 from accounts.operators.audit import ADDITION, record_command
@@ -31,21 +34,63 @@ REFUSED_AT_GOOGLE = "If Google shows an error instead, docs/google-oauth.md says
 
 
 class Command(OperatorCommand):
-    examples = ("", "--no-browser")
+    examples = (
+        "",
+        "--kind gemini",
+        "--kind anthropic --key-file key.txt",
+        "--kind compatible --url http://127.0.0.1:11434",
+        "--kind google --no-browser",
+    )
     help = (
-        "Adds an account: opens Google's sign-in page in the browser and waits for you to come back. "
-        "Signing in again as an account that is known renews it. On a machine without a browser use "
+        "Adds an account: a key of the Gemini API or of Anthropic, a server that speaks Anthropic's format, "
+        "or a Google account. A key is checked at its provider, which costs nothing, and is never an "
+        "argument. For a Google account it opens the sign-in page in the browser and waits for you to come "
+        "back; signing in again as an account that is known renews it. On a machine without a browser use "
         "--no-browser: sign in anywhere, and paste the address the browser ends at. The server may be "
         "running; it uses the account within a second."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
+        add_key_arguments(parser)
         parser.add_argument("--no-browser", action="store_true", help="paste the address instead")
         parser.add_argument("--email", default="", help="the account to sign in as; Google offers it first")
         self.add_terms_argument(parser)
 
-    def act(self, *, no_browser: bool, email: str, accept_terms: bool, **options: Any) -> None:
+    def act(self, *, kind: str | None, **options: Any) -> None:
+        chosen = kind or self._kind(options)
+        if chosen in KEYED:
+            self._add_key(chosen, options)
+        else:
+            self._sign_in(options["no_browser"], options["email"], options["accept_terms"])
+
+    def _kind(self, options: dict[str, Any]) -> str:
+        """By the options that only one kind has, else by a question; in a script a Google account."""
+        if options["url"]:
+            return "compatible"
+        if not self.is_interactive or any(options[name] for name in ("no_browser", "email", "accept_terms")):
+            return "google"
+        return choose_kind(self)
+
+    # A key
+
+    def _add_key(self, kind: str, options: dict[str, Any]) -> None:
+        replaced = self.accounts([options["replace"]])[0] if options["replace"] else None
+        try:
+            added = add(given_key(self, kind, options), replaced=replaced, unchecked=options["unchecked"])
+        except NotAdded as error:
+            raise CommandError(f"Not added: {error}") from error
+        record_command("Replaced the key" if replaced else "Added", added.account, ADDITION)
+        for remark in added.remarks:
+            self.info(remark)
+        account, count = added.account, added.models
+        facts = {"name": account.name, "kind": kind, "tier": account.tier, "models": count}
+        found = "not checked" if count is None else f"works, {count} models"
+        self.report([facts], f"{account} ({account.tier}): {found}")
+
+    # A Google account
+
+    def _sign_in(self, no_browser: bool, email: str, accept_terms: bool) -> None:
         login_hint = parse_email(email) or ""
         if email and not login_hint:
             raise CommandError(f"--email: {email!r} is not an e-mail address.")

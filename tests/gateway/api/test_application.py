@@ -9,6 +9,7 @@ import httpx
 import orjson
 import pytest
 
+from accounts.adding.loops import PROBE_HEADER, answer_to_probe
 from gateway.api.application import Api
 from gateway.routing.release_dates import released_at
 from gateway.telemetry import noise
@@ -197,6 +198,17 @@ async def test_what_claude_code_asks_beside_is_answered_without_a_key(
     response = await client.request(method, path, content=b"anything", headers={"content-type": "text/plain"})
 
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("number", "answer"), [("abc", answer_to_probe("abc")), ("a" * 101, ""), (None, None)]
+)
+async def test_a_gateway_that_asks_itself_is_told(
+    number: str | None, answer: str | None, client: httpx.AsyncClient
+) -> None:
+    response = await client.head("/api/hello", headers={} if number is None else {PROBE_HEADER: number})
+
+    assert response.headers.get(PROBE_HEADER) == answer
 
 
 # Who may call
