@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gateway.routing.upstream_model import UpstreamModel
 
 
+SHORTEST_SECRET = 8
+
 UpstreamDialect = Literal["generate_content"]
 """What an upstream speaks: Google's generateContent, into which requests are translated."""
 
@@ -98,7 +100,7 @@ class Upstream(ABC):
                 first_byte_seconds=self._first_byte_seconds,
             )
             if response.status != 200:
-                raise await self._read_error(response)
+                raise await self._read_error(response, call.access)
         except (UpstreamError, TransportFailed) as error:
             if _is_broken(error):
                 self._health.failed(address)
@@ -108,12 +110,20 @@ class Upstream(ABC):
         self._health.succeeded(address)
         return response
 
-    async def _read_error(self, response: Response) -> UpstreamError:
+    async def _read_error(self, response: Response, access: Access) -> UpstreamError:
         try:
             body = await response.read_error_body(self._first_byte_seconds)
         finally:
             response.abort()
-        return self.classify(response.status, body, response.headers)
+        return self.classify(response.status, _without_secret(body, access.secret), response.headers)
+
+
+def _without_secret(body: bytes, secret: str) -> bytes:
+    """The body without the account's secret: some errors name the key (google/generative-ai-docs#356). A
+    shorter one is no secret, but what a local server is given in its place."""
+    if len(secret) < SHORTEST_SECRET:
+        return body
+    return body.replace(secret.encode(), "…".encode())
 
 
 def _is_broken(error: UpstreamError | TransportFailed) -> bool:

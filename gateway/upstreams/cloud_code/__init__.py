@@ -1,1 +1,4 @@
-"""Google's Cloud Code: its requests, streams and failure kinds. Imports accounts, base and transport."""
+"""Google's Cloud Code: its requests, streams and failure kinds.
+
+Imports accounts, base, json_pieces and transport.
+"""

@@ -1,1 +1,1 @@
-"""The Gemini API: its requests, streams and failure kinds. Imports accounts and base."""
+"""The Gemini API: its requests, streams and failure kinds. Imports accounts, base and json_pieces."""

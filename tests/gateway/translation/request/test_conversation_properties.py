@@ -14,12 +14,16 @@ from gateway.errors import InvalidRequest
 from gateway.translation.request.history import as_turns, pair_tools
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.signature_families import SignatureCache
+from proxy_site.emulator.gemini_api.catalogue import OFFERS
+from proxy_site.emulator.gemini_api.validator import validate
 from proxy_site.emulator.rules.validator import validate_generate
 from tests.builders import a_model, a_text, a_tool_result, a_tool_use
 from tests.gateway.translation.request.conversation_examples import Conversation, conversations
 from tests.gateway.translation.schemas.schema_examples import ANY_JSON
 from tests.gateway.translation.schemas.test_schema_properties import an_envelope
 from tests.gateway.translation.tokens.shares import Shares
+
+GEMINI_API_MODELS = [name for name, offer in OFFERS.items() if offer.model.thinking_budgets]
 
 
 @pytest.mark.hypothesis
@@ -36,6 +40,19 @@ def test_any_legal_conversation_gives_a_request_that_google_accepts() -> None:
 
     check()
     shares.check()
+
+
+@given(conversations(), st.sampled_from(GEMINI_API_MODELS))
+def test_any_legal_conversation_is_accepted_by_the_gemini_api(
+    conversation: Conversation, model_id: str
+) -> None:
+    request = parse_messages_request(conversation.body)
+
+    translated = translate_request(
+        request, a_model(model_id, "gemini"), TranslationOptions(), SignatureCache()
+    )
+
+    validate(translated.request, model_id)
 
 
 @given(conversations())
