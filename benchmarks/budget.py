@@ -1,0 +1,272 @@
+"""What a request costs, in counts: `uv run --all-groups benchmarks/budget.py` prints them and the verdict.
+
+Function calls, tasks, timers and system calls hardly vary, even on a busy machine, where times vary by half.
+Requests are sent one after another on one connection to the gateway in a process of its own
+(counted_gateway.py), with everything on: ledger, log at level info, three accounts, AUTH_TOKEN. The last
+line compares with the budgets; exit status 1 when one is exceeded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+PROJECT = Path(__file__).resolve().parent.parent
+if str(PROJECT) not in sys.path:
+    sys.path.insert(0, str(PROJECT))  # `uv run benchmarks/budget.py` puts only this folder there
+
+from benchmarks.canned_upstream import CannedUpstream  # noqa: E402
+from benchmarks.counted_gateway import ENDS_OF_WINDOWS  # noqa: E402
+from benchmarks.gateway_server import ACCOUNTS, environment, import_accounts  # noqa: E402
+from benchmarks.http_client import Answer, post_request  # noqa: E402
+from benchmarks.processes import LOOPBACK, free_port  # noqa: E402
+from benchmarks.workloads import WORKLOADS  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from benchmarks.workloads import Workload
+
+Counts = dict[str, float]
+
+BUDGETS = {
+    "W1": 750.0,
+    "W2": 950.0,
+    "W4": 2600.0,
+    "event": 12.0,
+    "tasks": 2.1,
+    "timers": 2.0,
+    "call_soon": 7.0,
+    "urandom": 0.0,
+    "pool": 1.5,
+}
+"""Function calls of one request by workload, and of one event of a long stream; tasks, timers, callbacks and
+system calls for random bytes of W2, one of whose timers is uvicorn's for the idle connection; the pool's
+calls with 20 accounts, in those with one."""
+TOLERANCE = 0.05
+"""Of one request, for what the gateway does meanwhile by the clock."""
+WARM_UP = 30
+WINDOWS = 3
+REQUESTS = 50
+"""In each window; the lowest window counts."""
+EVENTS_MORE = 380
+"""W2L has so many events more than W2."""
+SHOWN_SYSTEM_CALLS = 0.05
+
+
+class CountedGateway:
+    """A gateway that counts, and the client that sends it requests."""
+
+    def __init__(self, port: int, control: socket.socket, upstream: CannedUpstream) -> None:
+        self._port = port
+        self._socket, self._control = control, control.makefile("rw")
+        self._upstream = upstream
+        self._connection: socket.socket | None = None
+
+    def wait_until_ready(self) -> None:
+        self._control.readline()
+        self._connection = socket.create_connection((LOOPBACK, self._port))
+
+    def close(self) -> None:
+        """End the gateway, which ends when nobody can give it a command."""
+        if self._connection is not None:
+            self._connection.close()
+        self._control.close()
+        self._socket.close()
+
+    def measure(self, workload: Workload, requests: int = REQUESTS, windows: int = WINDOWS) -> Counts:
+        """The counts of one request: those of the window with the fewest."""
+        self._upstream.workload = workload
+        request = post_request(self._port, "/v1/messages?beta=true", workload.headers, workload.body)
+        self._send(request, WARM_UP)
+        found = [self._count(request, requests) for _ in range(windows)]
+        return min(found, key=lambda counts: counts.get("total", counts.get("call_soon", 0.0)))
+
+    def _count(self, request: bytes, requests: int) -> Counts:
+        self._tell("begin")
+        self._send(request, requests)
+        counts: Counts = json.loads(self._tell("end"))
+        return {name: count / requests for name, count in counts.items()}
+
+    def _tell(self, command: str) -> str:
+        self._control.write(command + "\n")
+        self._control.flush()
+        return self._control.readline()
+
+    def _send(self, request: bytes, times: int) -> None:
+        assert self._connection is not None
+        for _ in range(times):
+            self._connection.sendall(request)
+            answer = Answer()
+            while not answer.is_complete:
+                answer.receive(0.0, self._connection.recv(1 << 20))
+            if answer.status != 200 or b'"stop_reason":"' not in answer.body:
+                raise RuntimeError(f"{answer.status}: {bytes(answer.body[-300:])!r}")
+
+
+@contextmanager
+def counted_gateway(kind: str, accounts: int = 3, trace: Path | None = None) -> Iterator[CountedGateway]:
+    """Run a gateway that counts `calls`, or what its `loop` is asked for; under strace with `trace`."""
+    with (
+        tempfile.TemporaryDirectory(prefix="gateway-budget-") as folder,
+        CannedUpstream(WORKLOADS["W1"]) as upstream,
+    ):
+        import_accounts(Path(folder), _accounts(accounts))
+        port, (ours, theirs) = free_port(), socket.socketpair()
+        command = [sys.executable, "benchmarks/counted_gateway.py", kind, str(port), str(theirs.fileno())]
+        if trace is not None:
+            command = ["strace", "-f", "-qq", "-o", str(trace), *command]
+        with (Path(folder) / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=PROJECT, env=_settings(Path(folder), upstream.url),
+                stdout=log, stderr=log, pass_fds=(theirs.fileno(),),
+            )  # fmt: skip
+            theirs.close()
+            gateway = CountedGateway(port, ours, upstream)
+            try:
+                gateway.wait_until_ready()
+                yield gateway
+            finally:
+                gateway.close()
+                process.wait()
+
+
+def _accounts(count: int) -> Sequence[Mapping[str, str]]:
+    if count <= len(ACCOUNTS):
+        return ACCOUNTS[:count]
+    return [
+        {
+            "email": f"a{number}@example.com",
+            "refresh_token": f"1//a{number}",
+            "project_id": f"project-{number}",
+        }
+        for number in range(count)
+    ]
+
+
+def _settings(folder: Path, upstream: str) -> dict[str, str]:
+    return environment(folder) | {
+        "AUTH_TOKEN": "benchmark",
+        "CLOUDCODE_ENDPOINTS": upstream,
+        "OAUTH_TOKEN_URL": f"{upstream}/token",
+        "OAUTH_CLIENT_ID": "benchmark",
+        "OAUTH_CLIENT_SECRET": "benchmark",
+    }
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counts for one request. `calls` by workload and layer, `loop` by workload."""
+
+    calls: dict[str, Counts] = field(default_factory=dict)
+    loop: dict[str, Counts] = field(default_factory=dict)
+    system_calls: Counts = field(default_factory=dict)
+    pool: dict[int, float] = field(default_factory=dict)
+    """The pool's calls, by the number of accounts."""
+
+    def budgeted(self) -> dict[str, float]:
+        """What there is a budget for, by the names of BUDGETS."""
+        calls, loop = self.calls, self.loop
+        found: Counts = {name: calls[name]["total"] for name in ("W1", "W2", "W4") if name in calls}
+        if "W2L" in calls:
+            found["event"] = (calls["W2L"]["total"] - calls["W2"]["total"]) / EVENTS_MORE
+        if "W2" in loop:
+            found |= {name: loop["W2"].get(name, 0.0) for name in ("tasks", "timers", "call_soon")}
+        if "W2" in calls:
+            found["urandom"] = calls["W2"]["urandom"]
+        if len(self.pool) > 1:
+            found["pool"] = self.pool[max(self.pool)] / self.pool[min(self.pool)]
+        return found
+
+
+def count_calls(figures: Figures, workloads: Sequence[str] = tuple(WORKLOADS)) -> None:
+    with counted_gateway("calls") as gateway:
+        figures.calls = {name: gateway.measure(WORKLOADS[name]) for name in workloads}
+
+
+def count_loop(figures: Figures) -> None:
+    with counted_gateway("loop") as gateway:
+        figures.loop = {name: gateway.measure(WORKLOADS[name]) for name in ("W1", "W2")}
+
+
+def count_pool(figures: Figures) -> None:
+    for accounts in (1, 20):
+        with counted_gateway("calls", accounts) as gateway:
+            figures.pool[accounts] = gateway.measure(WORKLOADS["W1"])["pool"]
+
+
+def count_system_calls(figures: Figures) -> None:
+    """With strace, where it is installed; of W2, in the thread of the event loop."""
+    if shutil.which("strace") is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace"
+        with counted_gateway("loop", trace=trace) as gateway:
+            gateway.measure(WORKLOADS["W2"], windows=1)
+        figures.system_calls = system_calls_in(trace.read_text(errors="replace"), REQUESTS)
+
+
+def system_calls_in(trace: str, requests: int) -> Counts:
+    """The system calls of one request, from the output of strace: of the thread that marked the window."""
+    before, _, rest = trace.partition(f'"{ENDS_OF_WINDOWS}begin"')
+    thread = before.rpartition("\n")[2].split()[0]
+    window = rest.partition(f'"{ENDS_OF_WINDOWS}end"')[0]
+    called = re.findall(rf"^{thread} +(\w+)\(", window, re.MULTILINE)
+    counts = {name: count / requests for name, count in Counter(called).most_common()}
+    return {name: count for name, count in counts.items() if count >= SHOWN_SYSTEM_CALLS}
+
+
+# Report
+
+
+def is_within(name: str, count: float) -> bool:
+    return count <= BUDGETS[name] + (TOLERANCE if name in {"tasks", "timers", "urandom"} else 0.0)
+
+
+def verdict(found: Mapping[str, float]) -> str:
+    parts = [f"{name} {count:.4g}/{BUDGETS[name]:.4g}" for name, count in found.items()]
+    result = "PASS" if all(is_within(name, count) for name, count in found.items()) else "FAIL"
+    return f"budget: {' '.join(parts)} {result}"
+
+
+def table(rows: Mapping[str, Counts], last: str = "total") -> str:
+    """Counts by name, one column a workload, as Markdown."""
+    names = sorted({name for counts in rows.values() for name in counts} - {last})
+    lines = [["", *rows], ["---", *("---:" for _ in rows)]]
+    lines += [
+        [name, *(f"{counts.get(name, 0.0):,.1f}" for counts in rows.values())]
+        for name in ([*names, last] if any(last in counts for counts in rows.values()) else names)
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    figures = Figures()
+    for count in (count_calls, count_loop, count_pool, count_system_calls):
+        print(f"{count.__name__} …", file=sys.stderr)
+        count(figures)
+    print("\nFunction calls for one request, by layer\n")
+    print(table(figures.calls))
+    print("\nWhat the event loop is asked for, for one request\n")
+    print(table(figures.loop))
+    print(f"\nThe pool's calls, with 1 and 20 accounts: {figures.pool[1]:.1f}, {figures.pool[20]:.1f}")
+    if figures.system_calls:
+        shown = ", ".join(f"{name} {count:.1f}" for name, count in figures.system_calls.items())
+        print(f"System calls of W2 in the thread of the event loop: {shown}")
+    found = figures.budgeted()
+    print(verdict(found))
+    sys.exit(0 if all(is_within(name, count) for name, count in found.items()) else 1)
+
+
+if __name__ == "__main__":
+    main()
