@@ -22,6 +22,9 @@ class RequestParser(Protocol):
     def parse(self, value: object) -> MessagesRequest:
         """Check the JSON value of a body. Raises InvalidRequest."""
 
+    def parse_plain(self, value: object) -> MessagesRequest | None:
+        """Return what `parse` returns for a body of few values in a usual form, quickly; else None."""
+
 
 class Dialect(Protocol):
     ping: bytes

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from gateway.translation.web_search.requested_search import RequestedSearch
 
 LARGE_BYTES = 1024 * 1024
+PARSED_AT_ONCE_BYTES = 256 * 1024
+"""Bodies of this size are parsed before their values are counted: at worst that takes a twentieth of a
+second."""
 MUCH_STRUCTURE = 30_000
 """In characters ``{}[],:`` outside of strings; sessions of Claude Code have 25,000 a megabyte. More are
 translated in a worker: as schemas of tools so many take about a tenth of a second, and less elsewhere."""
@@ -52,6 +55,9 @@ class RequestTranslator:
 
     async def read(self, body: Body, parser: RequestParser) -> ReadRequest:
         """Parse a request, into a LargeRequest when the body is large. Raises GatewayError."""
+        request = _plain_request(body, parser)
+        if request is not None:
+            return ReadRequest(request, summarize(request))
         if await _is_large(body):
             return await self._read_large(body, parser)
         try:
@@ -139,6 +145,17 @@ class RequestTranslator:
         return known
 
 
+def _plain_request(body: Body, parser: RequestParser) -> MessagesRequest | None:
+    """Parse a request of a usual form; None for any other, valid or not."""
+    if len(body) > PARSED_AT_ONCE_BYTES and (len(body) > LARGE_BYTES or not has_few_values(body)):
+        return None
+    try:
+        request = parser.parse_plain(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return None
+    return request if request is not None and _are_quickly_translated(request) else None
+
+
 async def _is_large(body: Body) -> bool:
     """Return True for a body to be parsed in a worker. Raises InvalidRequest for impossible size or depth of
     structure."""
@@ -150,8 +167,9 @@ async def _is_large(body: Body) -> bool:
 
 def _are_quickly_translated(request: MessagesRequest) -> bool:
     """Return True when tools and answer schema, which is read as a tool, are quickly translated."""
-    schema = requested_schema(request)
-    tools = [*offered_tools(request), *([] if schema is None else [{"name": "", "input_schema": schema}])]
+    tools, schema = offered_tools(request), requested_schema(request)
+    if schema is not None:
+        tools = [*tools, {"name": "", "input_schema": schema}]
     return not tools or are_quickly_translated(tools)
 
 

@@ -25,6 +25,11 @@ def check_rules(request: MessagesRequest) -> None:
     """Check all rules. Raises InvalidRequest."""
     check_content(request.messages)
     check_tool_names(request.tools or ())
+    check_choices(request)
+
+
+def check_choices(request: MessagesRequest) -> None:
+    """Check the fields that exclude each other. Raises InvalidRequest."""
     check_tool_choice(request)
     if _budget_of(request.thinking) is not None:
         check_thinking(request)

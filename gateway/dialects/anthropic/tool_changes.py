@@ -24,7 +24,7 @@ def tool_changes(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str,
     """Yield ``tool_addition`` and ``tool_removal`` blocks in order, those in a compaction included."""
     for message in messages:
         content = message["content"]
-        for block in content if isinstance(content, list) else ():
+        for block in content if type(content) is list else ():
             if block["type"] in TOOL_CHANGES:
                 yield block
             elif block["type"] == "compaction":

@@ -17,6 +17,7 @@ from gateway.dialects.anthropic.tool_changes import (
     name_of_tool,
     tool_changes,
 )
+from gateway.dialects.anthropic.tool_lists import ToolList, content_of
 from gateway.translation.schemas.reading import BudgetSpent, NodeBudget
 from gateway.translation.schemas.tool_schemas import MOST_NODES_IN_ALL, parameters_schema
 from gateway.translation.tool_names import ToolNames
@@ -127,7 +128,7 @@ NO_TOOLS = TranslatedTools([], ToolNames(), {})
 def translate_tools(tools: list[dict[str, Any]], family: Family) -> TranslatedTools:
     if not tools:
         return NO_TOOLS
-    content = orjson.dumps(tools)
+    content = content_of(tools)
     if len(content) > MAX_KEPT_BYTES:
         return _translate(tools, family)
     return _translate_content(content, family)
@@ -146,7 +147,7 @@ def are_quickly_translated(tools: list[dict[str, Any]]) -> bool:
     The size of the JSON is no measure: some keywords are read twice, nested ones 2^n times, and a reference
     is read wherever it occurs.
     """
-    content = orjson.dumps(tools)
+    content = content_of(tools)
     return len(content) <= MAX_KEPT_BYTES and _are_quickly_translated(content)
 
 
@@ -245,10 +246,16 @@ def offered_tools(request: MessagesRequest) -> list[dict[str, Any]]:
     Google accepts one list a request, so the state at the end of the conversation counts.
     """
     tools = _tools_after(list(tool_changes(request.messages)), request.tools or [])
-    if not [tool for tool in tools if tool.get("defer_loading")] or _is_search_impossible(tools):
+    if not _are_some_deferred(tools) or _is_search_impossible(tools):
         return tools
     loaded = loaded_tools(request.messages, request.tool_choice)
     return [tool for tool in tools if not tool.get("defer_loading") or _name_of(tool, 0) in loaded]
+
+
+def _are_some_deferred(tools: list[dict[str, Any]]) -> bool:
+    if isinstance(tools, ToolList):
+        return tools.are_some_deferred
+    return any(tool.get("defer_loading") for tool in tools)
 
 
 def _is_search_impossible(tools: list[dict[str, Any]]) -> bool:

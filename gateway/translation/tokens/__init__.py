@@ -1,4 +1,4 @@
 """Token estimates for texts, images and documents, and the limit of the model's context. Pure.
 
-Imports errors and web_search.
+Imports dialects, errors and web_search.
 """

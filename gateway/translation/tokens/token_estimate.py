@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from gateway.dialects.anthropic.tool_lists import ToolList
 from gateway.errors import InvalidRequest
 from gateway.translation.tokens.media_tokens import image_tokens, pdf_tokens
 from gateway.translation.tokens.text_tokens import text_tokens
@@ -95,7 +96,9 @@ class Gathered:
         output_format = (request.output_config or {}).get("format")
         if output_format:
             self._texts.append(as_json(output_format))
-        if request.tools:
+        if isinstance(request.tools, ToolList):
+            self._texts.append(request.tools.content.decode())
+        elif request.tools:
             self._texts.append(as_json(request.tools))
 
     def add_messages(self, messages: Sequence[Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from accounts.values.outside import as_object
 from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
+from gateway.dialects.anthropic.tool_lists import ToolList
 from gateway.translation.request.answer_rules import only_reads_the_prompt
 from gateway.translation.request.content_blocks import block_to_parts, text_of
 from gateway.translation.request.structured_output import requested_schema
@@ -51,9 +52,13 @@ class RequestedSearch:
         return one_line(self.question, LONGEST_QUERY)
 
 
+def _have_web_search(tools: list[dict[str, Any]]) -> bool:
+    return not (isinstance(tools, ToolList) and tools.are_custom) and any(map(is_web_search, tools))
+
+
 def asked_search(request: MessagesRequest) -> RequestedSearch | None:
     """Return the search of a request; None without the tool, or when ``tool_choice`` rules it out."""
-    if not any(map(is_web_search, request.tools or ())):
+    if not _have_web_search(request.tools or []):
         return None
     offered = offered_tools(request)
     tool = next(filter(is_web_search, offered), None)

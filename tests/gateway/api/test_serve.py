@@ -39,6 +39,9 @@ class LineParser:
             stream=bool(value.get("stream")),
         )
 
+    def parse_plain(self, value: object) -> MessagesRequest | None:
+        return None
+
 
 class Lines:
     """A JSON object in, numbered lines out."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from benchmarks.claude_code_request import claude_code_request
-from gateway.dialects.anthropic.messages import parse_messages_request
+from gateway.dialects.anthropic.messages import MessagesParser, parse_messages_request
 from gateway.routing.upstream_model import upstream_model
 from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.signature_families import SignatureCache
@@ -26,6 +26,13 @@ def function_calls(work: Callable[[], object]) -> int:
     work()
     profile.disable()
     return sum(entry.callcount for entry in profile.getstats())
+
+
+def test_reading_a_plain_request_takes_few_calls() -> None:
+    parser = MessagesParser(only_counts=False, version="2023-06-01", betas=frozenset())
+    assert parser.parse_plain(BODY) is not None  # the tools are known from now on
+
+    assert function_calls(lambda: parser.parse_plain(BODY)) < 250
 
 
 def test_checking_a_request_takes_few_calls() -> None:
