@@ -57,6 +57,10 @@ MAINTENANCE_SECONDS = 30.0
 JUST_CHANGED_SECONDS = 2.0
 
 
+CLOUD_CODE = "google"
+"""The kind of account whose models have header modes, each with a list of its own."""
+
+
 class NoProject(CodeAssistFailed):
     """Google has made no Cloud project for the account; the operator can name one."""
 
@@ -76,6 +80,7 @@ class AccountsService:
         are missing."""
         # Merged once and kept until an account or its offers change.
         self._offered: dict[str, ModelOffer] | None = None
+        self._offered_by_kind: dict[str, dict[str, ModelOffer]] = {}
         self._offered_in_cli: dict[str, ModelOffer] = {}
         self._offered_by: list[PooledAccount] = []
         self._next_inspection: dict[int, float] = {}
@@ -164,24 +169,28 @@ class AccountsService:
         """The models of all usable accounts, by listed id. Of a model that several accounts list, the offer
         with the largest remaining fraction counts; it searches the web if it does for any of them."""
         if self._offered is None or self._offered_by is not self.pool.accounts:
-            self._offered, self._offered_by = self._merge(self._offers), self.pool.accounts
-            has_all_lists = self._cli_offers.keys() >= self._offers.keys()
-            self._offered_in_cli = self._merge(self._cli_offers) if has_all_lists else {}
+            accounts = self._offered_by = self.pool.accounts
+            self._offered = _merged(accounts, self._offers)
+            self._offered_by_kind = {
+                kind: _merged([one for one in accounts if one.kind == kind], self._offers)
+                for kind in dict.fromkeys(one.kind for one in accounts)
+            }
+            inspected = {one.id for one in accounts if one.kind == CLOUD_CODE and one.id in self._offers}
+            has_all_lists = self._cli_offers.keys() >= inspected
+            self._offered_in_cli = _merged(accounts, self._cli_offers) if has_all_lists else {}
         return self._offered
+
+    def offered_by_kind(self) -> Mapping[str, Mapping[str, ModelOffer]]:
+        """As `offered_models`, for each kind that has a usable account, in the order of their accounts. The
+        same object until accounts or offers change."""
+        self.offered_models()
+        return self._offered_by_kind
 
     def cli_models(self) -> dict[str, ModelOffer]:
         """The models of header mode cli, by the id that is sent; empty unless the list of each inspected
         account is known. The same object until accounts or offers change."""
         self.offered_models()
         return self._offered_in_cli
-
-    def _merge(self, offers: Mapping[int, Mapping[str, ModelOffer]]) -> dict[str, ModelOffer]:
-        offered: dict[str, ModelOffer] = {}
-        for account in self.pool.accounts:
-            for model_id, offer in offers.get(account.id, {}).items():
-                known = offered.get(model_id)
-                offered[model_id] = offer if known is None else _for_both(known, offer)
-        return offered
 
     def lists_model(self, account_id: int, listed_id: str, model_key: str) -> bool | None:
         """True when the account's list names the model; None while its list is unknown. Header mode cli has a
@@ -457,6 +466,17 @@ _running: list[AccountsService] = []
 def running_service() -> AccountsService | None:
     """The service of this process, for pages that show what is only in memory; None in commands."""
     return _running[-1] if _running else None
+
+
+def _merged(
+    accounts: Iterable[PooledAccount], offers: Mapping[int, Mapping[str, ModelOffer]]
+) -> dict[str, ModelOffer]:
+    offered: dict[str, ModelOffer] = {}
+    for account in accounts:
+        for model_id, offer in offers.get(account.id, {}).items():
+            known = offered.get(model_id)
+            offered[model_id] = offer if known is None else _for_both(known, offer)
+    return offered
 
 
 def _for_both(one: ModelOffer, other: ModelOffer) -> ModelOffer:

@@ -60,7 +60,7 @@ class Gateway:
         self.relay = Relay(
             self.accounts, self.upstreams, lambda: self.routes, self.signatures, self.translator
         )
-        self.readiness = ModelReadiness(self.accounts, lambda: self.routes, self.relay.known_models)
+        self.readiness = ModelReadiness(self.accounts, lambda: self.routes, self.relay.choice)
         self.judge = Judge(self.relay, self.recorder, lambda: self.is_stopping)
         live_settings.warnings["SAFEGUARDS_MODEL"] = self.judge.warning
         self.web_searches = WebSearches(self.relay, self._transport)

@@ -138,12 +138,13 @@ class RequestContext:
             yield
         self.is_in_queue = False
 
-    def progress_on(self, model: UpstreamModel) -> ModelProgress:
-        """What was learned about the model and its accounts, prepared for a new answer."""
-        progress = self.progress.get(model.listed_id)
+    def progress_on(self, models: Mapping[str, UpstreamModel]) -> ModelProgress:
+        """What was learned about a model, as each kind has it, prepared for a new answer."""
+        key = next(iter(models.values())).listed_id
+        progress = self.progress.get(key)
         if progress is None:
-            progress = self.progress[model.listed_id] = ModelProgress(AccountRequest({}))
-        progress.request.targets = {model.kind: Target(model.quota_key, model.listed_id)}
+            progress = self.progress[key] = ModelProgress(AccountRequest({}))
+        progress.request.targets = targets_of(models)
         progress.request.conversation = self.conversation
         return progress
 
@@ -175,6 +176,11 @@ class RequestContext:
         logger.warning("%s", attempt.for_operator(settings.LOCAL_TIME_ZONE))
         if self.on_failed_attempt is not None:
             self.on_failed_attempt(attempt)
+
+
+def targets_of(models: Mapping[str, UpstreamModel]) -> dict[str, Target]:
+    """What the pool chooses an account for."""
+    return {kind: Target(model.quota_key, model.listed_id) for kind, model in models.items()}
 
 
 def session_id_for(seed: str) -> str:

@@ -41,6 +41,11 @@ class ModelCaller:
     def format_of(self, kind: str) -> Format:
         return self._formats[self._upstreams[kind].dialect]
 
+    async def prepare(self, prepared: PreparedRequest) -> None:
+        """Do what can be done before an account is chosen. Raises GatewayError."""
+        for kind, model in prepared.models.items():
+            await self.format_of(kind).prepare(prepared, model)
+
     async def send(self, lease: Lease, prepared: PreparedRequest, context: RequestContext) -> Answer:
         """Call the account, with retries. Raises what error_policy.FAILURES lists; the attempt in `context`
         is then still open."""

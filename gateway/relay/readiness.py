@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from accounts.live_settings import live
-from accounts.pool.request import Target
 from accounts.values.sanitize import truncate
 from gateway.errors import NotFound
+from gateway.relay.context import targets_of
 from gateway.relay.error_messages import next_try
 from gateway.routing import resolution
-from gateway.routing.upstream_model import upstream_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
     from accounts.offers import ModelOffer
     from accounts.pool.view import PoolView
     from accounts.service import AccountsService
+    from gateway.relay.models.choice import ModelChoice
     from gateway.routing.routes import Routes
+    from gateway.routing.upstream_model import UpstreamModel
 
     Offers = Mapping[str, ModelOffer]
 
@@ -41,31 +42,31 @@ class Readiness:
 
 
 class ModelReadiness:
-    def __init__(
-        self, accounts: AccountsService, routes: Callable[[], Routes], known_models: Callable[[], Offers]
-    ) -> None:
+    def __init__(self, accounts: AccountsService, routes: Callable[[], Routes], choice: ModelChoice) -> None:
         self._accounts = accounts
         self._pool = accounts.pool
         self._routes = routes
-        self._known_models = known_models
+        self._choice = choice
 
     def of(self, name: str) -> Readiness:
         """The readiness for a client's name of a model. Raises NotFound for a name that is neither routed nor
         resolves to an offered model."""
         if problem := self.account_problem():
             return Readiness(name, problem)
-        offered = self._known_models()
+        offered = self._choice.known_models()
         routed = self._routes().route(name).upstream_model
         if not routed and not offered:
             return Readiness(
                 name, "No account has been able to say yet which models it offers.", LISTS_READ_SECONDS
             )
-        model_id = routed or resolution.resolve(name, offered, thinking=None)
-        if not routed and model_id not in offered:
+        models = self._choice.named(name, thinking=None)
+        if not models or self._choice.is_unknown(name, models):
             shown = truncate(name, LONGEST_NAME_SHOWN)
             raise NotFound(f"model: {shown} is not known here. /v1/models lists those that are.")
-        ways = [model_id, *self._fallbacks(name, model_id, offered)]
-        found = [self._of_model(way) for way in ways]
+        model_id = next(iter(models.values())).listed_id
+        fallbacks = self._fallbacks(name, model_id, offered)
+        ways = [models, *(self._choice.of_id(one, None, is_routed=True) for one in fallbacks)]
+        found = [self._of_models(way) for way in ways if way]
         return next((one for one in found if not one.problem), found[0])
 
     def account_problem(self) -> str:
@@ -77,7 +78,7 @@ class ModelReadiness:
 
     def exhausted(self) -> list[Readiness]:
         """The listed models that no account would answer now, and no fallback."""
-        offered = self._known_models()
+        offered = self._choice.known_models()
         found = (self.of(name) for name in self._routes().listed(resolution.visible(offered), offered))
         return [one for one in found if one.problem]
 
@@ -87,9 +88,9 @@ class ModelReadiness:
         named = self._routes().fallback_chain(name, model_id, offered)
         return named or resolution.fallback_chain(model_id, offered, thinking=None)
 
-    def _of_model(self, model_id: str) -> Readiness:
-        model = upstream_model(model_id, header_mode=live("GEMINI_HEADER_MODE"))
-        view = self._pool.view({model.kind: Target(model.quota_key, model.listed_id)})
+    def _of_models(self, models: Mapping[str, UpstreamModel]) -> Readiness:
+        model_id = next(iter(models.values())).listed_id
+        view = self._pool.view(targets_of(models))
         until = view.return_at()
         if until is None or view.not_limited:
             return Readiness(model_id)

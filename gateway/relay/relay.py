@@ -28,8 +28,9 @@ from gateway.relay.context import PreparedRequest, RequestContext
 from gateway.relay.failover import Failover
 from gateway.relay.formats.generate_content import GenerateContent
 from gateway.relay.model_call import ModelCaller
+from gateway.relay.models.choice import ModelChoice
 from gateway.routing import resolution
-from gateway.routing.upstream_model import UpstreamModel, upstream_model
+from gateway.routing.upstream_model import CLOUD_CODE, UpstreamModel, upstream_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -40,9 +41,10 @@ if TYPE_CHECKING:
     from gateway.ledger.signature_store import StoredSignatures
     from gateway.preparation.translator import RequestTranslator
     from gateway.relay.answer import Answer
+    from gateway.relay.formats.base import Format
     from gateway.routing.routes import Routes
     from gateway.translation.web_search.requested_search import RequestedSearch
-    from gateway.upstreams.base import Upstream
+    from gateway.upstreams.base import Upstream, UpstreamDialect
 
     Offers = Mapping[str, ModelOffer]
 
@@ -64,10 +66,9 @@ class Relay:
         self._accounts = accounts
         self._pool = accounts.pool
         self._routes = routes
-        self._generate_content = GenerateContent(translator, signatures)
-        self._caller = ModelCaller(accounts, upstreams, {"generate_content": self._generate_content})
-        self._offered_in_cli: tuple[Offers, Offers, Offers] = ({}, {}, {})
-        """The two lists it was built from, and the models offered in header mode cli."""
+        self.choice = ModelChoice(accounts, routes)
+        formats: dict[UpstreamDialect, Format] = {"generate_content": GenerateContent(translator, signatures)}
+        self._caller = ModelCaller(accounts, upstreams, formats)
 
     async def open(self, request: MessagesRequest, context: RequestContext) -> Answer:
         """Return the answer, once it has content. The caller must close it, which releases the account.
@@ -105,32 +106,24 @@ class Relay:
     async def search_models(self) -> list[str]:
         """The models that search the web, the newest first. Raises OperatorMustAct."""
         await self.offered_models()
-        return resolution.search_models(self._accounts.offered_models())
+        return resolution.search_models(self._accounts.offered_by_kind().get(CLOUD_CODE, {}))
 
     def known_models(self) -> Offers:
-        """The models offered in the present header mode, as far as they are known; built anew only when a
-        list changes."""
-        listed, in_cli = self._accounts.offered_models(), self._accounts.cli_models()
-        if live("GEMINI_HEADER_MODE") != "cli":
-            return listed
-        known_listed, known_in_cli, offered = self._offered_in_cli
-        if known_listed is not listed or known_in_cli is not in_cli:
-            offered = resolution.offered_in_cli(listed, in_cli)
-            self._offered_in_cli = (listed, in_cli, offered)
-        return offered
+        """The models offered in the present header mode, as far as they are known."""
+        return self.choice.known_models()
 
     def counting_model(self, request: MessagesRequest) -> UpstreamModel:
         """The model that would answer, as far as is known. Raises NotFound for a name that is neither routed
         nor resolves to an offered model; while none is offered yet, any name is accepted."""
-        offered = self.known_models()
-        routed = self._routes().route(request.model).upstream_model
-        model_id = routed or resolution.resolve(request.model, offered, _asks_for_thinking(request))
-        if offered and not routed and model_id not in offered:
+        models = self.choice.named(request.model, _asks_for_thinking(request))
+        if self.choice.is_unknown(request.model, models):
             raise self._model_unknown(request.model)
-        return upstream_model(model_id, header_mode=live("GEMINI_HEADER_MODE"))
+        if not models:
+            return upstream_model(request.model, header_mode=live("GEMINI_HEADER_MODE"))
+        return next(iter(models.values()))
 
     def _failover(self, prepared: PreparedRequest, context: RequestContext) -> Failover:
-        progress = context.progress_on(prepared.model)
+        progress = context.progress_on(prepared.models)
         return Failover(self._accounts, self._caller, self._model_unknown, prepared, context, progress)
 
     # Models
@@ -138,15 +131,16 @@ class Relay:
     async def _open(self, request: MessagesRequest, context: RequestContext) -> Answer:
         offered = await self.offered_models()
         thinking = _asks_for_thinking(request)
-        routes = self._routes()
-        routed = routes.route(request.model).upstream_model
-        model_id = routed or resolution.resolve(request.model, offered, thinking)
-        prepared = await self._prepare(model_id, request, context)
-        if offered and not routed and prepared.model.listed_id not in offered and model_id not in offered:
-            context.unknown_models.add(prepared.model.listed_id)
+        models = self.choice.named(request.model, thinking)
+        if not models:
+            raise self._model_unknown(request.model)
+        prepared = await self._prepare(models, request, context)
+        model_id = prepared.model.listed_id
+        if self.choice.is_unknown(request.model, models):
+            context.unknown_models.update(model.listed_id for model in models.values())
         chain: list[str] = []
         if live("FALLBACK") and context.may_fall_back:
-            chain = routes.fallback_chain(request.model, model_id, offered)
+            chain = self._routes().fallback_chain(request.model, model_id, offered)
             chain = chain or resolution.fallback_chain(model_id, offered, thinking)
         if not chain:
             return await self._failover(prepared, context).answer(may_wait=True)
@@ -164,7 +158,8 @@ class Relay:
         answers."""
         for model_id in chain:
             try:
-                prepared = await self._prepare(model_id, request, context)
+                models = self.choice.of_id(model_id, _asks_for_thinking(request), is_routed=True)
+                prepared = await self._prepare(models, request, context)
                 answer = await self._failover(prepared, context).answer(may_wait=False, may_pause=False)
             except GatewayError as failure:
                 # Without its message, which may quote the request.
@@ -175,19 +170,13 @@ class Relay:
         return None
 
     async def _prepare(
-        self, model_id: str, request: MessagesRequest, context: RequestContext
+        self, models: Mapping[str, UpstreamModel], request: MessagesRequest, context: RequestContext
     ) -> PreparedRequest:
-        mode, offered = live("GEMINI_HEADER_MODE"), self.known_models()
-        # A route may have the model's name in another header mode.
-        offer = offered.get(model_id) or offered.get(upstream_model(model_id, header_mode=mode).listed_id)
-        model = upstream_model(
-            model_id,
-            header_mode=mode,
-            max_output_tokens=offer.max_output_tokens if offer else None,
-            max_input_tokens=offer.max_input_tokens if offer else None,
-        )
-        prepared = PreparedRequest(request, {"google": model}, context.session_id)
-        await self._generate_content.translated(prepared, model)
+        """Raises GatewayError for a request that cannot be translated, when that is known before an account
+        is chosen."""
+        prepared = PreparedRequest(request, models, context.session_id)
+        if len(models) == 1:
+            await self._caller.prepare(prepared)
         return prepared
 
     # Models that search the web
@@ -201,8 +190,8 @@ class Relay:
         if not plans:
             raise Unavailable("No account can search the web now.", retry_after_seconds=MODELS_KNOWN_SECONDS)
         for prepared in plans:
-            model = prepared.model
-            context.progress_on(model).request.refused |= self._accounts.unable_to_search(model.listed_id)
+            unable = self._accounts.unable_to_search(prepared.model.listed_id)
+            context.progress_on(prepared.models).request.refused |= unable
         for prepared in plans if len(plans) > 1 else ():
             with suppress(RateLimited, Overloaded):
                 return await self._failover(prepared, context).answer(may_wait=False)
@@ -212,8 +201,8 @@ class Relay:
         self, model_id: str, search: RequestedSearch, request: MessagesRequest, context: RequestContext
     ) -> PreparedRequest:
         model = upstream_model(model_id, header_mode="antigravity")
-        prepared = PreparedRequest(request, {"google": model}, context.session_id, search)
-        await self._generate_content.translated(prepared, model)
+        prepared = PreparedRequest(request, {CLOUD_CODE: model}, context.session_id, search)
+        await self._caller.prepare(prepared)
         return prepared
 
     # Errors

@@ -48,6 +48,8 @@ INTERNAL = re.compile(r"chat_\d+|tab_.*")
 LONGEST_NAME = 200
 NEWEST: Version = (99, 0)
 THINKING_SUFFIX = "-thinking"
+UNDATED = 99_999_999
+_DATE = re.compile(r"[-@](20\d{6})(?!\d)")
 # Preference among the ids of one version, best first: for a substitute kind, and for a Gemini model named
 # without its level.
 LEVELS = ("high", "", "medium", "preview", "low", "minimal")
@@ -66,12 +68,29 @@ def resolve(client_name: str, offered: Collection[str], thinking: bool | None) -
     return name if len(name) > LONGEST_NAME else _stand_in(name, tuple(offered), thinking)
 
 
+def exact(client_name: str, offered: Collection[str], thinking: bool | None) -> str | None:
+    """Return the offered id of the very model that is named, in any spelling, with or without a date; None
+    when it is not offered. `thinking` as for `resolve`."""
+    name = plain_name(client_name)
+    if name in offered:
+        return name if thinking is None else _sibling(name, offered, thinking)
+    return None if len(name) > LONGEST_NAME else _same(name, tuple(offered), thinking)
+
+
 @lru_cache(maxsize=256)
-def _stand_in(name: str, offered: tuple[str, ...], thinking: bool | None) -> str:
+def _same(name: str, offered: tuple[str, ...], thinking: bool | None) -> str | None:
     asked = parse_model_name(name)
     wants_thinking = asked.thinking if thinking is None else thinking
-    if same := _those(offered, lambda one: one.canonical == asked.canonical):
-        return _best(same, _levels(asked), wants_thinking)
+    same = _those(offered, lambda one: one.canonical == asked.canonical)
+    return _best(same, _levels(asked), wants_thinking) if same else None
+
+
+@lru_cache(maxsize=256)
+def _stand_in(name: str, offered: tuple[str, ...], thinking: bool | None) -> str:
+    if (same := _same(name, offered, thinking)) is not None:
+        return same
+    asked = parse_model_name(name)
+    wants_thinking = asked.thinking if thinking is None else thinking
     if asked.version is not None and (near := _nearest(asked.kind, asked.version, offered)):
         return _best(near, _levels(asked), wants_thinking)
     return _newest_of((asked.kind, *STANDS_FOR.get(asked.kind, ())), offered, wants_thinking) or name
@@ -153,11 +172,17 @@ def _levels(asked: ModelName) -> tuple[str, ...]:
 
 
 def _best(model_ids: Iterable[str], levels: tuple[str, ...], thinking: bool) -> str:
-    def rank(model_id: str) -> tuple[int, bool, str]:
+    def rank(model_id: str) -> tuple[int, bool, int, str]:
         name = parse_model_name(model_id)
-        return levels.index(name.level), name.thinking != thinking, model_id
+        return levels.index(name.level), name.thinking != thinking, -_date(model_id), model_id
 
     return min(model_ids, key=rank)
+
+
+def _date(model_id: str) -> int:
+    """The date in an id of Anthropic's, such as 20250929. An id without one names the newest."""
+    found = _DATE.search(model_id)
+    return int(found[1]) if found else UNDATED
 
 
 def _sibling(model_id: str, offered: Collection[str], thinking: bool) -> str:

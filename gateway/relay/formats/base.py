@@ -63,6 +63,10 @@ class Format(ABC):
     """One subclass for each dialect of upstreams (`Upstream.dialect`)."""
 
     @abstractmethod
+    async def prepare(self, prepared: PreparedRequest, model: UpstreamModel) -> None:
+        """Do what needs no account. Raises GatewayError."""
+
+    @abstractmethod
     async def outgoing(
         self, prepared: PreparedRequest, model: UpstreamModel, access: Access, upstream: Upstream
     ) -> Outgoing:

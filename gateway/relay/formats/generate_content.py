@@ -31,6 +31,9 @@ class GenerateContent(Format):
         self._translator = translator
         self._signatures = signatures
 
+    async def prepare(self, prepared: PreparedRequest, model: UpstreamModel) -> None:
+        await self.translated(prepared, model)
+
     async def outgoing(
         self, prepared: PreparedRequest, model: UpstreamModel, access: Access, upstream: Upstream
     ) -> Outgoing:
