@@ -83,7 +83,8 @@ def models(row: RequestLog) -> str:
 def note(context: Context, row: RequestLog) -> str:
     """Why a request failed and what to do, or its sentence on a page that has `sentences`."""
     said = explanation.note(row.outcome, row.status, row.error, row.started_at)
-    return local_times(said or context.get("sentences", {}).get(row.pk, ""))
+    sentences: dict[int, str] = context.get("sentences") or {}
+    return local_times(said or sentences.get(row.pk, ""))
 
 
 register.filter(is_slow)
