@@ -25,6 +25,8 @@ class FailureKind(Enum):
     QUOTA = "quota"
     RATE_LIMIT = "rate limit"
     UNKNOWN_LIMIT = "limit"
+    SPEND_LIMIT = "spend limit"
+    OUT_OF_CREDIT = "out of credit"
     CAPACITY = "no capacity"
     SERVER_ERROR = "server error"
     ACCESS_TOKEN_REFUSED = "access token refused"  # noqa: S105
@@ -55,7 +57,7 @@ class Scope(Enum):
 
     ACCOUNT = "account"
     QUOTA_GROUP = "quota group"
-    """All accounts of its quota group: keys of one project or organisation."""
+    """All accounts of its quota group: keys of one project or organisation. A limit always has this scope."""
     KIND = "kind"
     """All accounts of its kind, wherever they belong: the provider refuses this machine's address."""
 
@@ -125,7 +127,8 @@ class AccountCheckFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccountPolicy:
-    """The effects of one failure on the account, for the quota of the model that was requested."""
+    """The effects of one failure on the account: for the quota of the model that was requested, unless
+    `is_for_all_models`. A limit concerns the account's whole quota group."""
 
     health: float = 0.0
     """Added to the account's score (accounts/pool/strategies.py)."""
@@ -137,6 +140,8 @@ class AccountPolicy:
     is_limit: bool = False
     """The account cannot answer until its cooldown has ended. Other cooldowns only rank it after accounts
     without one."""
+    is_for_all_models: bool = False
+    """The cooldown is for all models of the account."""
     state: str = ""
     """The value of Account.State that takes the account out of the pool until the operator acts; "" for
     none."""
@@ -164,6 +169,10 @@ ACCOUNT_POLICIES: dict[FailureKind, AccountPolicy] = {
     FailureKind.QUOTA: replace(_LIMIT, cooldown_steps_seconds=(60.0, 300.0, 1800.0, 7200.0)),
     FailureKind.RATE_LIMIT: replace(_LIMIT, cooldown_steps_seconds=(30.0,)),
     FailureKind.UNKNOWN_LIMIT: _LIMIT,
+    FailureKind.SPEND_LIMIT: replace(_LIMIT, cooldown_steps_seconds=(3600.0,), is_for_all_models=True),
+    FailureKind.OUT_OF_CREDIT: replace(
+        _SET_UP, cooldown_steps_seconds=(600.0, 3600.0), is_for_all_models=True
+    ),
     FailureKind.CAPACITY: AccountPolicy(
         backoff_steps_seconds=(5.0, 10.0, 20.0, 30.0, 60.0), accepts_account=True
     ),
@@ -175,7 +184,7 @@ ACCOUNT_POLICIES: dict[FailureKind, AccountPolicy] = {
     FailureKind.NEEDS_VERIFICATION: AccountPolicy(state="needs_verification"),
     FailureKind.DISABLED: AccountPolicy(state="disabled_by_provider"),
     FailureKind.KEY_REFUSED: AccountPolicy(state="invalid"),
-    FailureKind.PLACE_REFUSED: _SET_UP,
+    FailureKind.PLACE_REFUSED: replace(_SET_UP, is_for_all_models=True),
     FailureKind.CONNECTION_FAILED: _FAILED,
     FailureKind.TIMED_OUT: _FAILED,
     FailureKind.EMPTY_ANSWER: _NO_EFFECT,

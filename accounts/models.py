@@ -314,7 +314,8 @@ class QuotaWindow(QuotaNumbers):
 class Cooldown(models.Model):
     """The cooldown of an account for one quota. Read when a server starts; a running one uses memory.
 
-    `model_key` is the upstream model and the header mode: "gemini-3-flash:cli".
+    `model_key` is the upstream model and the kind of account or the header mode: "gemini-3-flash:cli"; or
+    "all models" (accounts/pool/cooldowns.py).
     """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="cooldowns")

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from accounts.failures import ACCOUNT_POLICIES, LIMITS, FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     Key = tuple[int, str]
-    """An account and one of its quotas: the account's id and a model key, `model:mode`."""
+    """An account and one of its quotas: the account's id and a model key, `model:kind` or ALL_MODELS."""
 
+ALL_MODELS = "all models"
+"""Instead of a model key: the cooldown is for all models of the account."""
 LONGEST_DOUBLED_SECONDS = 60.0
 SHORT_HINTS_IN_A_ROW = 3
 """How many short waits in a row are used exactly as the upstream named them."""
@@ -68,6 +70,10 @@ class ActiveCooldown:
         return self.probe_at is not None and self.probe_at <= now
 
 
+def _weight(cooldown: ActiveCooldown) -> tuple[bool, float]:
+    return cooldown.is_limit, cooldown.until
+
+
 @dataclass(frozen=True, slots=True)
 class ModelBackoff:
     """The time for which a model is not asked, because no account gets capacity. Times are seconds since the
@@ -100,6 +106,14 @@ class Cooldowns:
             return None
         return cooldown if cooldown.since <= self._now() < cooldown.until else None
 
+    def weightiest(self, key: Key) -> ActiveCooldown | None:
+        """The active cooldown that decides, of that for the quota and that for all models: a limit, else the
+        one that ends last."""
+        own, of_all = self.get(key), self.get((key[0], ALL_MODELS))
+        if own is None or of_all is None:
+            return own or of_all
+        return max(own, of_all, key=_weight)
+
     def of_account(self, account_id: int) -> dict[str, ActiveCooldown]:
         """The account's active cooldowns, by model key."""
         keys = [key for key in self._active if key[0] == account_id]
@@ -120,6 +134,13 @@ class Cooldowns:
             reason, hint_seconds = f"failed {times} times in a row", None
         return self._begin(key, kind, cooldown_seconds(kind, hint_seconds, times, default_seconds), reason)
 
+    def share(self, cooldown: ActiveCooldown, keys: Iterable[Key]) -> None:
+        """Begin the cooldown for other accounts too, except where one that weighs more is active."""
+        for key in keys:
+            known = self.get(key)
+            if known is None or _weight(known) < _weight(cooldown):
+                self._set(key, cooldown)
+
     def has_just_failed(self, key: Key) -> bool:
         """True within 2 s of a failure that began a cooldown for this key, so that concurrent failures count
         once."""
@@ -127,23 +148,26 @@ class Cooldowns:
         return cooldown is not None and 0 <= self._now() - cooldown.since < CONCURRENT_SECONDS
 
     def succeeded(self, key: Key, asked_at: float) -> bool:
-        """End the cooldown and the model's backoff; True if there was one. A cooldown that began after
-        `asked_at` stays."""
-        self._in_a_row.pop(key, None)
-        has_ended_backoff = self._backoffs.pop(key[1], None) is not None
-        cooldown = self._active.get(key)
-        if cooldown is None or cooldown.since > asked_at:
-            return has_ended_backoff
-        self._set(key, None)
-        return True
+        """End the cooldowns, that for all models too, and the model's backoff; True if there was one. A
+        cooldown that began after `asked_at` stays."""
+        has_ended = self._backoffs.pop(key[1], None) is not None
+        for one in (key, (key[0], ALL_MODELS)):
+            self._in_a_row.pop(one, None)
+            cooldown = self._active.get(one)
+            if cooldown is not None and cooldown.since <= asked_at:
+                self._set(one, None)
+                has_ended = True
+        return has_ended
 
     def may_probe(self, key: Key) -> bool:
         """True once in PROBE_EVERY_SECONDS, for the one request that may probe an account in a long
         cooldown."""
-        cooldown = self.get(key)
+        cooldown = self.weightiest(key)
         if cooldown is None or not cooldown.is_probe_due(self._now()):
             return False
-        self._active[key] = replace(cooldown, probe_at=self._now() + PROBE_EVERY_SECONDS)
+        for one in (key, (key[0], ALL_MODELS)):
+            if self._active.get(one) is cooldown:
+                self._active[one] = replace(cooldown, probe_at=self._now() + PROBE_EVERY_SECONDS)
         return True
 
     def _begin(self, key: Key, kind: FailureKind, seconds: float, reason: str) -> ActiveCooldown:

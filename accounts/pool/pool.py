@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.failures import ACCOUNT_POLICIES, LIMITS, FailureKind
+from accounts.failures import ACCOUNT_POLICIES, LIMITS, FailureKind, Scope
 from accounts.live_settings import live
 from accounts.models import Account
 from accounts.pool import strategies
+from accounts.pool.cooldowns import ALL_MODELS
 from accounts.pool.labels import short_labels
 from accounts.pool.memory import MemoryState
 from accounts.pool.queue import Waiter, WaitingQueue
@@ -216,9 +217,7 @@ class Pool:
         # Accounts in a cooldown that is no limit are used only when there is no other.
         ready = without(view.healthy, excluded) or without(view.free, excluded)
         if not ready:
-            probes = without(view.probes, excluded)
-            keys = {one.id: request.targets[one.kind].model_key for one in probes}
-            return next((one for one in probes if self.cooldowns.may_probe((one.id, keys[one.id]))), None)
+            return self._probe(without(view.probes, excluded), request)
         # An account with an unknown project would make this request wait for its discovery.
         ready = [one for one in ready if not one.lacks_project] or ready
         now = view.now
@@ -231,6 +230,17 @@ class Pool:
         )
         return next(account for account in ready if account.id == chosen.id)
 
+    def _probe(self, accounts: list[PooledAccount], request: AccountRequest) -> PooledAccount | None:
+        """The first account that one request may use in spite of its limit. Its quota group shares the limit,
+        so none of that is probed for a while."""
+        for account in accounts:
+            key = request.targets[account.kind].model_key
+            if self.cooldowns.may_probe((account.id, key)):
+                for other in self.others_concerned(account, Scope.QUOTA_GROUP):
+                    self.cooldowns.may_probe((other.id, key))
+                return account
+        return None
+
     def view(self, targets: Targets, accounts: list[PooledAccount] | None = None) -> PoolView:
         """The state of the accounts that have the model: of all, or of those in `accounts`."""
         limit, in_flight = _limit(), self.state.in_flight
@@ -238,7 +248,7 @@ class Pool:
         for account in self._eligible(targets, self.accounts if accounts is None else accounts):
             is_busy = in_flight.get(account.id, 0) >= limit
             is_backed_off = account.kind in taken.backoffs
-            cooldown = self.cooldowns.get((account.id, targets[account.kind].model_key))
+            cooldown = self.cooldowns.weightiest((account.id, targets[account.kind].model_key))
             if cooldown is not None and cooldown.is_limit:
                 taken.limited.append((account, cooldown))
                 if cooldown.is_probe_due(taken.now) and not is_busy and not is_backed_off:
@@ -372,19 +382,27 @@ class Pool:
     # Results of requests
 
     def succeeded(self, lease: Lease) -> None:
-        """Record that an answer has begun: raise the account's health and end its cooldown for this quota."""
-        self.state.change_score(lease.account.id, self._now(), health=1)
-        model_key = lease.target.model_key
-        if self.cooldowns.succeeded((lease.account.id, model_key), lease.taken_at):
-            self._recheck(self._queue.groups_of(model_key))
+        """Record that an answer has begun: raise the account's health and end its cooldown for this quota,
+        and that of its quota group."""
+        account, model_key = lease.account, lease.target.model_key
+        self.state.change_score(account.id, self._now(), health=1)
+        ids = [account.id, *(other.id for other in self.others_concerned(account, Scope.QUOTA_GROUP))]
+        ended = [self.cooldowns.succeeded((account_id, model_key), lease.taken_at) for account_id in ids]
+        if any(ended):
+            self.recheck()
 
     def failed(
-        self, lease: Lease, kind: FailureKind, hint_seconds: float | None = None
+        self,
+        lease: Lease,
+        kind: FailureKind,
+        hint_seconds: float | None = None,
+        scope: Scope = Scope.ACCOUNT,
     ) -> ActiveCooldown | None:
         """Record a failure. `hint_seconds` is the wait that the upstream named. Returns the account's
-        cooldown for this quota, if any."""
+        cooldown for this quota, if any. It rests all accounts that the failure concerns; the health of the
+        others does not change."""
         account, target = lease.account, lease.target
-        key = (account.id, target.model_key)
+        key = (account.id, ALL_MODELS if ACCOUNT_POLICIES[kind].is_for_all_models else target.model_key)
         known = self.cooldowns.get(key)
         # A limit replaces the present cooldown, however short ago that began.
         weighs_less = known is not None and (known.is_limit or kind not in LIMITS)
@@ -399,8 +417,31 @@ class Pool:
                 until = empty_until(cooldown.until, cooldown.since, settings.LOCAL_TIME_ZONE)
                 what = f"{target.model_id}: {cooldown.reason}, {until}"
             logger.warning("%s cools down for %s", account.name, what)
-            self._turn_away(self._queue.groups_of(target.model_key))
+            self._rest_others(account, key[1], cooldown, scope)
+            self._turn_away(self._queue.groups())
         return cooldown
+
+    def _rest_others(
+        self, account: PooledAccount, model_key: str, cooldown: ActiveCooldown, scope: Scope
+    ) -> None:
+        if cooldown.is_limit and scope is Scope.ACCOUNT:
+            scope = Scope.QUOTA_GROUP
+        others = self.others_concerned(account, scope)
+        self.cooldowns.share(cooldown, [(other.id, model_key) for other in others])
+        if others:
+            logger.warning("So do the %d other accounts of its %s", len(others), scope.value)
+
+    def others_concerned(self, account: PooledAccount, scope: Scope) -> list[PooledAccount]:
+        """The other accounts in the pool that a failure of `account` with this scope concerns."""
+        if scope is Scope.ACCOUNT or (scope is Scope.QUOTA_GROUP and not account.quota_group):
+            return []
+        return [
+            other
+            for other in self.accounts
+            if other.id != account.id
+            and other.kind == account.kind
+            and (scope is Scope.KIND or other.quota_group == account.quota_group)
+        ]
 
     def back_off(self, model_key: str, hint_seconds: float | None) -> ModelBackoff:
         """Back the model off for all accounts of its kind, because it has no capacity."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from django.db.models import Min
+from django.db.models import Min, Q
 from django.utils import timezone
 
 from accounts.models import Cooldown
+from accounts.pool.cooldowns import ALL_MODELS
 from dashboard.pages import operator_page, render_page
 from dashboard.requests.curl import curl
 from dashboard.requests.explanation import Explanation, explain, has_broken_off
@@ -126,7 +127,8 @@ def _shown(
 
 def _back_at(row: RequestLog) -> datetime | None:
     """When the first limit for its model ends; None when no account has one now."""
-    lasting = Cooldown.lasting().filter(model_key__startswith=f"{row.upstream_model}:")
+    is_for_it = Q(model_key__startswith=f"{row.upstream_model}:") | Q(model_key=ALL_MODELS)
+    lasting = Cooldown.lasting().filter(is_for_it)
     found: datetime | None = lasting.aggregate(at=Min("until"))["at"]
     return found
 

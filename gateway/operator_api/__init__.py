@@ -1,4 +1,4 @@
 """Numbers, limits and events as JSON, for the operator's scripts and pages.
 
-Imports accounts, api, errors, ledger, models and telemetry.
+Imports accounts, api, errors, ledger, models, routing and telemetry.
 """

@@ -10,11 +10,13 @@ from django.utils import timezone
 from accounts.failures import LIMITS, FailureKind
 from accounts.live_settings import live
 from accounts.models import Account, Cooldown
+from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.pools import QuotaPool, empty_quotas, is_in_use, mode_in_use, pools_of
 from accounts.quota.snapshots import QuotaForecast, quota_forecasts
 from accounts.status.required_action import RequiredAction, required_action
 from accounts.values.times import clock, minute, second
 from gateway.models import ModelRoute
+from gateway.routing.upstream_model import CLOUD_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,9 +53,12 @@ def read_limits() -> list[AccountLimits]:
         if quota.account_id in found and quota.header_mode == mode_in_use(quota.model_id):
             found[quota.account_id].quotas[quota.model_id] = quota
     for cooldown in Cooldown.lasting().filter(kind__in=[kind.name for kind in LIMITS]):
+        one = found[cooldown.account_id]
         model_id, _, mode = cooldown.model_key.rpartition(":")
-        if mode == mode_in_use(model_id):
-            found[cooldown.account_id].limits[model_id] = cooldown
+        if cooldown.model_key == ALL_MODELS:
+            one.limits[ALL_MODELS] = cooldown
+        elif one.account.kind != CLOUD_CODE or mode == mode_in_use(model_id):
+            one.limits[model_id] = cooldown
     for account_id, pools in pools_of(list(found)).items():
         found[account_id].pools = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
     return list(found.values())

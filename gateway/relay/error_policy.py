@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from accounts.command_line import manage
 from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.watch import DatabaseDown
-from accounts.failures import AccountCheckFailed, FailureKind, UpstreamError
+from accounts.failures import AccountCheckFailed, FailureKind, Scope, UpstreamError
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
 from accounts.inspection import AccountErrors
 from accounts.service import NoProject
@@ -88,6 +88,8 @@ ERROR_POLICIES: dict[FailureKind, ErrorPolicy] = {
     FailureKind.QUOTA: _LIMIT,
     FailureKind.RATE_LIMIT: _LIMIT,
     FailureKind.UNKNOWN_LIMIT: replace(_LIMIT, next_address=True),
+    FailureKind.SPEND_LIMIT: _LIMIT,
+    FailureKind.OUT_OF_CREDIT: ErrorPolicy(operator_must="add credit to it at its provider"),
     FailureKind.CAPACITY: ErrorPolicy(Overloaded),
     FailureKind.SERVER_ERROR: _PASSING,
     # Both the token in memory and the one that another server has stored may be invalid.
@@ -172,6 +174,10 @@ class Failure:
     def wait_seconds(self) -> float | None:
         """The wait that the upstream named; None when it named none."""
         return self.error.wait_seconds if self.error is not None else None
+
+    @property
+    def scope(self) -> Scope:
+        return self.error.scope if self.error is not None else Scope.ACCOUNT
 
     def as_error(self, account: PooledAccount, what: str = "No account can answer") -> GatewayError:
         """The client's error when no other account can answer. `what` begins its message."""

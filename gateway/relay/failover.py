@@ -101,6 +101,7 @@ class Failover:
         if is_unknown:
             self.context.unknown_models.add(lease.target.listed_id)
             error = self.model_unknown(self.prepared.request.model)
+        concerned = [account, *self.accounts.pool.others_concerned(account, failure.scope)]
         is_last = policy.ends_request or is_unknown
         decision = TOLD_THE_CLIENT if is_last else ANOTHER_TRY if policy.is_passing else NEXT_ACCOUNT
         self.context.end_attempt(failure.reason, decision, detail=failure.detail, back_at=back_at)
@@ -114,8 +115,8 @@ class Failover:
             report = NoCapacity(lease.target.model_key, failure.wait_seconds)
             request.report_no_capacity(account.id, report, deadline)
         elif back_at is None:  # the pool knows when a limit ends
-            request.refused.add(account.id)
-        await _take_out_of_use(self.accounts, account, failure)
+            request.refused.update(one.id for one in concerned)
+        await _take_out_of_use(self.accounts, concerned, failure)
 
     def _cool_down(self, failure: Failure, lease: Lease) -> float | None:
         """Start the account's cooldown; returns the end of a limit. A transient failure counts against the
@@ -127,7 +128,7 @@ class Failover:
                 return None
         if not failure.is_of_call:
             return None
-        cooldown = self.accounts.pool.failed(lease, failure.kind, failure.wait_seconds)
+        cooldown = self.accounts.pool.failed(lease, failure.kind, failure.wait_seconds, failure.scope)
         return cooldown.until if cooldown is not None and cooldown.is_limit else None
 
     def _has_untried_base(self) -> bool:
@@ -161,16 +162,20 @@ async def _learn_after_content(accounts: AccountsService, lease: Lease, failure:
     """Record an error in the middle of an answer. Nothing is retried, but the account may be at its limit, or
     have to leave the pool."""
     if not failure.policy.is_passing:
-        accounts.pool.failed(lease, failure.kind, failure.wait_seconds)
-    await _take_out_of_use(accounts, lease.account, failure)
+        accounts.pool.failed(lease, failure.kind, failure.wait_seconds, failure.scope)
+    concerned = [lease.account, *accounts.pool.others_concerned(lease.account, failure.scope)]
+    await _take_out_of_use(accounts, concerned, failure)
 
 
-async def _take_out_of_use(accounts: AccountsService, account: PooledAccount, failure: Failure) -> None:
-    """Take the account out of use if the failure requires the operator."""
+async def _take_out_of_use(
+    accounts: AccountsService, concerned: list[PooledAccount], failure: Failure
+) -> None:
+    """Take the accounts out of use if the failure requires the operator."""
     if state := ACCOUNT_POLICIES[failure.kind].state:
         error = failure.error
         reason, link = (error.message, error.link) if error is not None else (failure.detail, "")
-        await accounts.take_out_of_use(account, Account.State(state), reason, link)
+        for account in concerned:
+            await accounts.take_out_of_use(account, Account.State(state), reason, link)
 
 
 def _calls_without_pause() -> int:

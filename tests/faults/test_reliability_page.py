@@ -84,7 +84,8 @@ def account_after(kind: FailureKind) -> str:
     default = settings.LIVE_SETTINGS["DEFAULT_COOLDOWN_MS"].start_value / 1000
     seconds = steps(cooldown_seconds(kind, None, times, default) for times in range(1, 10))
     after = f" after {policy.cools_down_after} in a row" if policy.cools_down_after > 1 else ""
-    return f"cools down for {seconds}{after}"
+    models = ", for all models" if policy.is_for_all_models else ""
+    return f"cools down for {seconds}{after}{models}"
 
 
 def steps(seconds: Iterable[float]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from accounts.failures import FailureKind
+from accounts.failures import FailureKind, Scope
 from accounts.pool.pool import Lease, Pool, PooledAccount
 from accounts.pool.request import AccountRequest, NoCapacity, Target
 from accounts.pool.view import NoAccount
@@ -198,3 +198,113 @@ def test_costs_do_not_matter_when_the_operator_says_so(pool: Pool, live_setting:
     paid_and_free(pool)
 
     assert leased(pool, for_both()).account.kind == "anthropic"
+
+
+# Accounts that share their limits
+
+
+def grouped(pool: Pool) -> None:
+    """Accounts 1 and 2 are in a group, 4 and 5 in one of another kind with the same name."""
+    first = [replace(one, quota_group="acme") for one in pool.accounts[:2]]
+    other = [PooledAccount(n, f"Key {n}", "", "anthropic", quota_group="acme") for n in (4, 5)]
+    pool.replace([*first, pool.accounts[2], *other])
+
+
+def resting(pool: Pool, target: Target) -> set[int]:
+    """Ids of the accounts in a cooldown for the target."""
+    key = target.model_key
+    return {one.id for one in pool.accounts if pool.cooldowns.weightiest((one.id, key)) is not None}
+
+
+OPUS = Target("claude-opus-5-5:anthropic", "claude-opus-5-5")
+OF_ONE_MODEL = [FailureKind.QUOTA, FailureKind.RATE_LIMIT, FailureKind.UNKNOWN_LIMIT]
+
+
+@pytest.mark.parametrize("kind", OF_ONE_MODEL)
+def test_a_limit_rests_the_group_for_that_model(pool: Pool, kind: FailureKind) -> None:
+    grouped(pool)
+
+    pool.failed(leased(pool, for_both(refused={1, 2, 3})), kind, 60)
+
+    assert resting(pool, ANTHROPIC) == {4, 5}
+    assert resting(pool, OPUS) == set()
+
+
+def test_a_spend_limit_rests_the_group_for_all_models(pool: Pool) -> None:
+    grouped(pool)
+
+    pool.failed(leased(pool, for_both(refused={1, 2, 3})), FailureKind.SPEND_LIMIT, 9 * 24 * 3600)
+
+    assert resting(pool, ANTHROPIC) == resting(pool, OPUS) == {4, 5}
+    assert leased(pool, for_both(refused={1, 2})).account.id == 3
+
+
+def test_the_health_of_the_others_does_not_change(pool: Pool, clock: Clock) -> None:
+    grouped(pool)
+    before = [pool.state.score(n, clock.now).health for n in (4, 5)]
+
+    pool.failed(leased(pool, for_both(refused={1, 2, 3, 5})), FailureKind.QUOTA, 60)
+
+    after = [pool.state.score(n, clock.now).health for n in (4, 5)]
+    assert after == [before[0] - 10, before[1]]
+
+
+def test_a_longer_limit_of_another_stays(pool: Pool, clock: Clock) -> None:
+    grouped(pool)
+    pool.failed(leased(pool, for_both(refused={2, 3, 4, 5})), FailureKind.QUOTA, 7200)
+    pool.cooldowns.succeeded((1, GOOGLE.model_key), clock.now)
+
+    pool.failed(leased(pool, for_both(refused={2, 3, 4, 5})), FailureKind.RATE_LIMIT, 30)
+
+    view = pool.view({"google": GOOGLE})
+    assert [(one.id, limit.until - clock.now) for one, limit in view.limited] == [(1, 30), (2, 7200)]
+
+
+def test_an_answer_ends_the_rest_of_the_group(pool: Pool) -> None:
+    grouped(pool)
+    request = for_both(refused={1, 2, 3})
+    lease, other = leased(pool, request), leased(pool, request)
+    pool.failed(lease, FailureKind.QUOTA, 60)
+
+    pool.succeeded(other)
+
+    assert resting(pool, ANTHROPIC) == set()
+
+
+async def test_a_group_is_probed_by_one_request_an_hour(pool: Pool, clock: Clock) -> None:
+    grouped(pool)
+    request = for_both(refused={1, 2, 3})
+    pool.failed(leased(pool, request), FailureKind.SPEND_LIMIT, 9 * 24 * 3600)
+
+    clock.now += 3601
+
+    assert pool.lease(request) is not None
+    assert pool.lease(request) is None
+
+
+def test_what_is_wrong_for_the_kind_rests_it_but_bars_none(pool: Pool) -> None:
+    grouped(pool)
+
+    pool.failed(leased(pool, for_both(refused={1, 2})), FailureKind.PLACE_REFUSED, 30, Scope.KIND)
+
+    assert resting(pool, OPUS) == {3, 4, 5}
+    assert leased(pool, for_both()).account.kind == "google"
+    assert leased(pool, for_both(refused={1, 2})).account.kind == "anthropic"
+
+
+def test_accounts_without_a_group_rest_alone(pool: Pool) -> None:
+    pool.failed(leased(pool, for_both(refused={3})), FailureKind.QUOTA, 60, Scope.QUOTA_GROUP)
+
+    assert len(resting(pool, GOOGLE)) == 1
+
+
+def test_a_model_that_is_not_offered_is_asked_for_elsewhere_for_a_day(pool: Pool, clock: Clock) -> None:
+    grouped(pool)
+    pool.failed(
+        leased(pool, for_both(refused={2, 3, 4, 5})), FailureKind.NO_LICENCE, 24 * 3600, Scope.QUOTA_GROUP
+    )
+
+    clock.now += 23 * 3600
+
+    assert {leased(pool, for_both()).account.kind for _ in range(3)} == {"anthropic"}
+    assert leased(pool, for_both(refused={3, 4, 5})).account.kind == "google"

@@ -11,8 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from accounts.failures import FailureKind
+from accounts.failures import ACCOUNT_POLICIES, FailureKind, Scope
 from accounts.live_settings import live
+from accounts.pool.cooldowns import ALL_MODELS
 from accounts.pool.pool import Lease, Pool, PooledAccount
 from accounts.pool.request import AccountRequest, Target, WaitLimits
 from accounts.pool.view import without
@@ -30,6 +31,8 @@ HINTS = st.none() | st.sampled_from([0.5, 3.0, 45.0, 7384.0, 6 * 24 * 3600.0])
 OWNERS = {"of all": {1, 2, 3, 4}, "of 1 and 3": {1, 3}, "of none": set()}
 KINDS = {1: "google", 2: "google", 3: "anthropic", 4: "gemini"}
 """By account id."""
+GROUPS = st.dictionaries(st.integers(1, 4), st.sampled_from(["acme", "other"]))
+FAILURES = [*LIMITS, FailureKind.SPEND_LIMIT, FailureKind.PLACE_REFUSED, FailureKind.SERVER_ERROR]
 EXCLUDED = st.sets(st.integers(1, 4), max_size=2)
 MODELS = st.sampled_from(["claude-sonnet-4-6", "gemini-3-flash"])
 TARGETS = st.builds(
@@ -50,11 +53,13 @@ class PoolMachine(RuleBasedStateMachine):
         self.now = 1_772_366_400.0
         self.pool = Pool(lambda: self.now)
         self.pool.lists_model = lambda account_id, listed_id, _: account_id in OWNERS[listed_id]
+        self.groups: dict[int, str] = {}
         self.held: list[Lease] = []
         self.waiters: list[tuple[Waiter, asyncio.Task[Lease | NoAccount]]] = []
 
-    @initialize(count=st.integers(1, 4))
-    def accounts_are_there(self, count: int) -> None:
+    @initialize(count=st.integers(1, 4), groups=GROUPS)
+    def accounts_are_there(self, count: int, groups: dict[int, str]) -> None:
+        self.groups = groups
         self.set_accounts(list(range(1, count + 1)))
 
     @rule(ids=st.lists(st.integers(1, 4), unique=True))
@@ -113,11 +118,26 @@ class PoolMachine(RuleBasedStateMachine):
             assert not without(answer.view.leasable, refused), "an account was free"
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), kind=st.sampled_from([*LIMITS, FailureKind.SERVER_ERROR]), hint=HINTS)
-    def a_request_fails(self, data: st.DataObject, kind: FailureKind, hint: float | None) -> None:
+    @rule(data=st.data(), kind=st.sampled_from(FAILURES), hint=HINTS, scope=st.sampled_from(Scope))
+    def a_request_fails(
+        self, data: st.DataObject, kind: FailureKind, hint: float | None, scope: Scope
+    ) -> None:
         lease = self.take_held(data)
-        self.in_loop(lambda: self.pool.failed(lease, kind, hint))
+        before = {n: self.pool.state.score(n, self.now).health for n in KINDS}
+        known = self.pool.cooldowns.of_account(lease.account.id).values()
+        cooldown = self.in_loop(lambda: self.pool.failed(lease, kind, hint, scope))
+        assert all(
+            self.pool.state.score(n, self.now).health >= before[n] for n in KINDS if n != lease.account.id
+        )
+        if cooldown is not None and cooldown.is_limit and cooldown not in known:
+            others = self.pool.others_concerned(lease.account, Scope.QUOTA_GROUP)
+            assert all(self.is_limited(other, lease.target, kind) for other in others)
         self.in_loop(lease.release)
+
+    def is_limited(self, account: PooledAccount, target: Target, kind: FailureKind) -> bool:
+        key = ALL_MODELS if ACCOUNT_POLICIES[kind].is_for_all_models else target.model_key
+        cooldown = self.pool.cooldowns.get((account.id, key))
+        return cooldown is not None and cooldown.is_limit
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -200,12 +220,15 @@ class PoolMachine(RuleBasedStateMachine):
         self.loop.close()
 
     def set_accounts(self, ids: list[int]) -> None:
-        accounts = [PooledAccount(n, f"user{n}@example.com", "project", KINDS[n]) for n in ids]
+        accounts = [
+            PooledAccount(n, f"user{n}@example.com", "project", KINDS[n], quota_group=self.groups.get(n, ""))
+            for n in ids
+        ]
         self.in_loop(lambda: self.pool.replace(accounts))
 
     def check_lease(self, lease: Lease, request: AccountRequest) -> None:
         assert lease.target == request.targets[lease.account.kind]
-        cooldown = self.pool.cooldowns.get((lease.account.id, lease.target.model_key))
+        cooldown = self.pool.cooldowns.weightiest((lease.account.id, lease.target.model_key))
         is_probe = cooldown is not None and cooldown.probe_at is not None
         assert cooldown is None or not cooldown.is_limit or is_probe, "an account at its limit was used"
         assert lease.account in self.pool.accounts
