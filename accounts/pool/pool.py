@@ -36,6 +36,7 @@ from accounts.pool.memory import MemoryState
 from accounts.pool.queue import Waiter, WaitingQueue
 from accounts.pool.request import AccountRequest, Target, WaitLimits
 from accounts.pool.strategies import Candidate
+from accounts.pool.unpaid_keys import standing_by
 from accounts.pool.view import NoAccount, PooledAccount, PoolView, without
 from accounts.quota.forecast import empty_until
 
@@ -474,12 +475,13 @@ def _labelled(accounts: list[PooledAccount]) -> list[PooledAccount]:
     return [replace(account, label=labels[account.id]) for account in accounts]
 
 
-NO_COLUMNS = {"name", "label", "is_paid"}
-
-
 def read_usable_accounts() -> list[PooledAccount]:
-    columns = [column.name for column in fields(PooledAccount) if column.name not in NO_COLUMNS]
+    """The accounts that requests are sent with. Unpaid keys that stand by are left out."""
+    usable = list(Account.objects.usable())
+    left_out = standing_by(usable)
+    facts = [fact.name for fact in fields(PooledAccount) if fact.name != "label"]
     return [
-        PooledAccount(name=account.name, **{column: getattr(account, column) for column in columns})
-        for account in Account.objects.usable()
+        PooledAccount(**{fact: getattr(account, fact) for fact in facts})
+        for account in usable
+        if account.id not in left_out
     ]
