@@ -11,7 +11,15 @@ from accounts.failures import LIMITS, FailureKind
 from accounts.live_settings import live
 from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import ALL_MODELS
-from accounts.quota.pools import QuotaPool, empty_quotas, is_in_use, mode_in_use, pools_of
+from accounts.quota.outlook import outlooks_of
+from accounts.quota.pools import (
+    QuotaPool,
+    empty_quotas,
+    is_in_use,
+    mode_in_use,
+    outlook_sentences,
+    pools_of,
+)
 from accounts.quota.snapshots import QuotaForecast, quota_forecasts
 from accounts.status.required_action import RequiredAction, required_action
 from accounts.values.times import clock, minute, second
@@ -20,6 +28,8 @@ from gateway.routing.upstream_model import CLOUD_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from accounts.quota.outlook import Outlook
 
 
 @dataclass(slots=True)
@@ -87,8 +97,19 @@ def as_json(limits: Sequence[AccountLimits]) -> dict[str, Any]:
             for route in ModelRoute.objects.all()
         },
         "globalQuotaThreshold": live("GLOBAL_QUOTA_THRESHOLD"),
+        "outlook": {family: _outlook_as_json(one) for family, one in _outlooks(limits).items()},
         "accounts": [_account_as_json(one, models) for one in limits],
     }
+
+
+def _outlooks(limits: Sequence[AccountLimits]) -> dict[str, Outlook]:
+    usable = [one.pools for one in limits if one.action is None]
+    return outlooks_of(usable, timezone.now().timestamp())
+
+
+def _outlook_as_json(one: Outlook) -> dict[str, Any]:
+    """How long the usable accounts last together, with the names of fields as in Outlook."""
+    return {"fate": one.fate.value, "at": one.moment, "backAt": one.back_moment, "unknown": one.unknown}
 
 
 def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any]:
@@ -171,6 +192,7 @@ def as_text(limits: Sequence[AccountLimits]) -> str:
             f"Account limits, {second(timezone.now())}",
             f"{len(limits)} accounts: {len(limits) - limited - unusable} available, {limited} rate-limited, "
             f"{unusable} unusable",
+            *outlook_sentences((one.action is None, one.pools) for one in limits),
             "",
             f"{'Account':<25} {'Status':<22} Last used",
             *(line for one in limits for line in _who(one)),

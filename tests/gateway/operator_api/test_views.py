@@ -603,13 +603,26 @@ def test_limits_name_models_and_accounts(some_accounts: None, operator: Client) 
     body = read(operator, "/account-limits")
 
     assert set(body) == {
-        "timestamp", "totalAccounts", "models", "modelConfig", "globalQuotaThreshold", "accounts",
+        "timestamp", "totalAccounts", "models", "modelConfig", "globalQuotaThreshold", "outlook",
+        "accounts",
     }  # fmt: skip
     assert (body["totalAccounts"], body["models"], body["globalQuotaThreshold"]) == (5, [SONNET], 0.0)
     assert set(body["accounts"][0]) >= {
         "email", "status", "error", "enabled", "projectId", "isInvalid", "invalidReason", "verifyUrl",
         "lastUsed", "subscription", "quotaThreshold", "modelQuotaThresholds", "modelRateLimits", "limits",
     }  # fmt: skip
+
+
+def test_limits_say_how_long_all_accounts_last_together(some_accounts: None, operator: Client) -> None:
+    outlook = read(operator, "/account-limits")["outlook"]
+
+    assert outlook["Claude"] == {"fate": "unknown", "at": None, "backAt": None, "unknown": 1}
+    assert set(outlook) == {"Claude", "Gemini"}
+    table = operator.get("/account-limits?format=table").content.decode()
+    assert "How long Claude lasts is not known yet" in table
+
+    Account.objects.all().delete()
+    assert read(operator, "/account-limits")["outlook"]["Claude"]["fate"] == "no_account"
 
 
 def test_an_account_that_is_well(some_accounts: None, operator: Client) -> None:
