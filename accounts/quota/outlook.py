@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from accounts.quota.depletion import NOTHING, Running, empty_at
 from accounts.quota.forecast import FARTHEST_SECONDS, UNKNOWN_END
 from accounts.values.times import clock
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from accounts.quota.pools import QuotaPool
 
 FAMILIES = ("Claude", "Gemini")
-NOTHING = 1e-9
-"""What rounding leaves of an empty quota."""
 
 
 class Limit(NamedTuple):
@@ -123,17 +122,6 @@ def outlook_sentence(family: str, found: Outlook, now: float, zone: tzinfo) -> s
 # Following the accounts. Times are hours from now.
 
 
-@dataclass(slots=True)
-class _Running:
-    """A limit of the account of this number, while time passes. `reset_at` is infinite when none is known."""
-
-    account: int
-    span: str
-    remaining: float
-    rate: float
-    reset_at: float
-
-
 def _followed(accounts: Sequence[AccountLimits], now: float) -> Outlook:
     ready = [limits for limits in accounts if _is_ready(limits)]
     running = [
@@ -147,24 +135,24 @@ def _followed(accounts: Sequence[AccountLimits], now: float) -> Outlook:
     if not any(rates):
         return Outlook(Fate.UNKNOWN if None in rates else Fate.UNUSED)
     last_reset = _last_reset(running)
-    empty_at = _empty_at(running, min(last_reset, FARTHEST_SECONDS / 3600))
-    if empty_at is None:
+    empty = empty_at(running, min(last_reset, FARTHEST_SECONDS / 3600))
+    if empty is None:
         return Outlook(Fate.LASTS, _moment(last_reset, now))
-    return Outlook(Fate.RUNS_OUT, _moment(empty_at, now), _moment(_first_back(running), now))
+    return Outlook(Fate.RUNS_OUT, _moment(empty, now), _moment(_first_back(running), now))
 
 
 def _is_ready(limits: AccountLimits) -> bool:
     return all(limit.remaining > NOTHING for limit in limits.values())
 
 
-def _begun(number: int, span: str, limit: Limit, now: float, *, is_ready: bool) -> _Running:
+def _begun(number: int, span: str, limit: Limit, now: float, *, is_ready: bool) -> Running:
     # What an account burned that is empty now, the others burn already.
     rate = (limit.burned_per_hour or 0.0) if is_ready else 0.0
     reset_at = math.inf if limit.reset_at is None else max(0.0, limit.reset_at - now) / 3600
-    return _Running(number, span, limit.remaining, rate, reset_at)
+    return Running(number, span, limit.remaining, rate, reset_at)
 
 
-def _last_reset(limits: list[_Running]) -> float:
+def _last_reset(limits: list[Running]) -> float:
     """The last one of the next resets of all accounts that are not empty; infinite when none is known."""
     empty = _empty(limits)
     first: dict[int, float] = {}
@@ -174,43 +162,11 @@ def _last_reset(limits: list[_Running]) -> float:
     return max(first.values(), default=math.inf)
 
 
-def _empty_at(limits: list[_Running], last_reset: float) -> float | None:
-    """Let time pass until all accounts are empty; None when that does not happen before `last_reset`."""
-    at = 0.0
-    while ready := _burning(limits):
-        until = min(one.reset_at for one in limits)
-        for one, rate in ready:
-            if rate * (until - at) > one.remaining:
-                until = at + one.remaining / rate
-        if until >= last_reset:
-            return None
-        for one, rate in ready:
-            one.remaining -= rate * (until - at)
-        for one in limits:
-            if one.reset_at <= until:
-                one.remaining, one.reset_at = 1.0, math.inf
-        at = until
-    return at
-
-
-def _burning(limits: list[_Running]) -> list[tuple[_Running, float]]:
-    """The limits of accounts that are not empty, with their rates: their own, and an equal part of what those
-    accounts burned in this span that are empty."""
-    empty = _empty(limits)
-    ready = [one for one in limits if one.account not in empty]
-    count = len({one.account for one in ready})
-    taken_over: dict[str, float] = {}
-    for one in limits:
-        if one.rate and count and one.account in empty:
-            taken_over[one.span] = taken_over.get(one.span, 0.0) + one.rate / count
-    return [(one, one.rate + taken_over.get(one.span, 0.0)) for one in ready]
-
-
-def _empty(limits: list[_Running]) -> set[int]:
+def _empty(limits: list[Running]) -> set[int]:
     return {one.account for one in limits if one.remaining <= NOTHING}
 
 
-def _first_back(limits: list[_Running]) -> float:
+def _first_back(limits: list[Running]) -> float:
     """All accounts are empty."""
     back: dict[int, float] = {}
     for one in limits:
