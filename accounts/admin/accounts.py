@@ -252,7 +252,7 @@ def _facts(account: Account) -> dict[str, Any]:
 
 def _quota_rows(account: Account, pools: list[QuotaPool]) -> list[dict[str, Any]]:
     """A row for each quota pool, with the history of its first model; all its models have equal numbers."""
-    lines = history_lines(account.pk)
+    lines = history_lines(account.pk, [pool.models[0] for pool in pools if pool.models])
     return [
         {
             "bars": [columns.bar_of(pool)],

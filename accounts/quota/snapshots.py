@@ -183,14 +183,12 @@ def quota_forecasts(account_ids: Collection[int] | None = None) -> list[QuotaFor
     return forecasts.read(account_ids)
 
 
-def history_lines(account_id: int) -> dict[tuple[str, str], str]:
-    """Points of an SVG polyline in a box of 100 by 20 for the last HISTORY_SECONDS, by model and header
-    mode."""
+def history_lines(account_id: int, models: Collection[str]) -> dict[tuple[str, str], str]:
+    """Points of an SVG polyline in a box of 100 by 20 for the last HISTORY_SECONDS of these models, by model
+    and header mode."""
     start = timezone.now().timestamp() - HISTORY_SECONDS
-    pools = groupby(
-        seen_since(QuotaSnapshot, start).filter(account_id=account_id),
-        key=lambda row: (row.model_id, row.header_mode),
-    )
+    rows = seen_since(QuotaSnapshot, start).filter(account_id=account_id, model_id__in=models)
+    pools = groupby(rows, key=lambda row: (row.model_id, row.header_mode))
     return {pool: _points(_measurements(history), start) for pool, history in pools}
 
 

@@ -69,7 +69,7 @@ def facts_of(
 def _with_lines(card: Card) -> list[dict[str, Any]]:
     """Each pool with the history of its first model, all its models having equal numbers, and what is to come
     of it."""
-    lines = history_lines(card.account.pk)
+    lines = history_lines(card.account.pk, [pool.models[0] for pool in card.pools if pool.models])
     return [
         {
             "pool": pool,

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.inspection import check_all, refresh_quota, verify
 from accounts.models import Account, QuotaSnapshot
 from accounts.offers import ModelOffer
-from accounts.quota.snapshots import forget_old_quotas, quota_forecasts, store_quotas
+from accounts.quota.snapshots import forget_old_quotas, history_lines, quota_forecasts, store_quotas
 from proxy_site.emulator.delivery.behaviour import refuse
 
 if TYPE_CHECKING:
@@ -46,6 +46,18 @@ def test_the_two_header_modes_are_kept_apart(account: Account) -> None:
         ("antigravity", 0.9),
         ("cli", 0.2),
     }
+
+
+def test_lines_are_drawn_of_the_models_asked_for(account: Account) -> None:
+    for fraction in (1.0, 0.5):
+        store_quotas(account.pk, "cli", [offer(fraction, model_id=name) for name in ("gemini-a", "gemini-b")])
+
+    lines = history_lines(account.pk, ["gemini-a"])
+
+    assert list(lines) == [("gemini-a", "cli")]
+    assert [point.partition(",")[2] for point in lines["gemini-a", "cli"].split()] == ["1.0"] * 2 + [
+        "10.0"
+    ] * 2
 
 
 def test_another_reset_time_adds_a_snapshot(account: Account) -> None:
