@@ -145,6 +145,7 @@ function fillCell(part, value, format) {
   } else {
     put(part, format ? formats[format](value) : value == null || value === "" ? "–" : String(value));
     if (part.hasAttribute("title")) part.title = part.textContent;
+    if (part.dataset.cell === "note") part.toggleAttribute("data-private", part.textContent.includes("@"));
   }
 }
 

@@ -248,6 +248,13 @@ def test_slow_ones_are_marked_and_the_filter_can_go(operator: Client) -> None:
     assert 'slower than <b>5s</b> <a href="?client=loopback" aria-label="Without slower than">' in page
 
 
+def test_names_in_a_reason_can_be_hidden(operator: Client) -> None:
+    keep(a_failed_record(error="ada@example.com quota until 10:00 UTC."))
+    assert re.search(
+        r'"note quiet small" data-private>ada@example.com quota until <time', page_of(operator, "")
+    )
+
+
 def page_of(client: Client, query: str) -> str:
     return client.get(f"/requests{query}").content.decode()
 
