@@ -70,9 +70,8 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
 
 def test_adding_an_account_with_the_browser(env: dict[str, str], emulator: EmulatorServer) -> None:
     with Terminal("addaccount", env=env) as terminal:
-        terminal.read_until(
-            r"1  Gemini API key[\s\S]*4  Google account[\s\S]*Which kind of account\? \(1 to 4\) "
-        )
+        terminal.read_until(r"1  Gemini API key[\s\S]*4  Google account")
+        terminal.read_until(r"Which kind of account\? \(1 to 4\) ")
         terminal.type("5")
         terminal.read_until(r"Which kind")
         terminal.type("4")
