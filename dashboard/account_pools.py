@@ -33,7 +33,7 @@ def outlooks_now(accounts: Iterable[AccountPools]) -> dict[str, Outlook]:
 def read_account_pools() -> list[AccountPools]:
     """All accounts, in the order of their priority."""
     accounts = list(Account.objects.all())
-    pools = pools_of([account.pk for account in accounts])
+    pools = pools_of(accounts)
     return [
         AccountPools(account, [pool for pool in pools[account.pk] if is_in_use(pool.header_mode, pool.name)])
         for account in accounts

@@ -18,6 +18,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import actions
 from accounts.admin import columns
+from accounts.kinds.registry import KINDS
 from accounts.models import Account, ClientProblem
 from accounts.quota.pools import QuotaPool, pools_of
 from accounts.quota.snapshots import history_lines
@@ -44,7 +45,10 @@ class AccountForm(ModelForm):  # type: ignore[type-arg]  # not subscriptable at 
     class Meta:
         model = Account
         widgets: ClassVar = {"model_quota_thresholds": UnfoldAdminTextareaWidget({"rows": 2})}
-        fields = ("label", "enabled", "priority", "project_id", "quota_threshold", "model_quota_thresholds")
+        fields = (
+            "label", "enabled", "priority", "quota_group", "project_id", "quota_threshold",
+            "model_quota_thresholds",
+        )  # fmt: skip
 
     def clean_model_quota_thresholds(self) -> dict[str, float]:
         return actions.checked_thresholds(self.cleaned_data["model_quota_thresholds"] or {})
@@ -67,7 +71,7 @@ class AccountList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Read the quotas of all accounts that are shown with one query."""
         super().get_results(request)
-        pools = pools_of([account.pk for account in self.result_list])
+        pools = pools_of(list(self.result_list))
         for account in self.result_list:
             account.pools = pools[account.pk]
 
@@ -179,11 +183,11 @@ class AccountAdmin(ModelAdmin):
     def refresh_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._check_one(request, object_id, actions.refresh_quota, "Refresh quota")
 
-    @action(description="Sign in again", icon="login", url_path="sign-in-again")
+    @action(description="Renew its sign-in or key", icon="login", url_path="sign-in-again")
     def sign_in_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return HttpResponseRedirect(f"{reverse('admin:accounts_account_add')}?account={object_id}")
 
-    @action(description="Check at Google")
+    @action(description="Check at the provider")
     def verify_chosen(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
         self._tell(request, actions.verify(request.user, queryset))
 
@@ -238,9 +242,10 @@ class AccountAdmin(ModelAdmin):
 
 def _facts(account: Account) -> dict[str, Any]:
     """The template context of an account's page, beside its form."""
-    pools = pools_of([account.pk])[account.pk]
+    pools = pools_of([account])[account.pk]
     return {
         "account": account,
+        "kind": KINDS[account.kind],
         "required_action": required_action(account),
         "state_badge": columns.state_badge(account, pools),
         "tier_badge": columns.tier_badge(account.tier),

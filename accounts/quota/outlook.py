@@ -76,8 +76,10 @@ def family_of(pool_or_model: str) -> str:
 
 def outlooks_of(accounts: Iterable[Sequence[QuotaPool]], now: float) -> dict[str, Outlook]:
     """Return the outlook of each family. `accounts`: of each usable one, the pools that requests use now; of
-    several of a family, the fullest one counts."""
-    known = list(accounts)
+    several of a family, the fullest one counts. Accounts without any, whose provider tells none, count where
+    there are no others."""
+    given = list(accounts)
+    known = [pools for pools in given if pools] or given
     return {family: _of_family(family, known, now) for family in FAMILIES}
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
+    from accounts.models import Account
     from accounts.quota.outlook import AccountLimits
 
 
@@ -152,10 +153,11 @@ def _lasts(limit: QuotaForecast | WindowForecast) -> bool:
 
 
 def pools_of(
-    account_ids: Collection[int], cooldowns: Iterable[Cooldown] | None = None
+    accounts: Collection[Account], cooldowns: Iterable[Cooldown] | None = None
 ) -> dict[int, list[QuotaPool]]:
-    """The quota pools by account id; the pools that requests use now come first. `cooldowns` are those that
-    last, where the caller has read them."""
+    """The quota pools by account id; the pools that requests use now come first. None for accounts whose
+    provider tells no quota. `cooldowns` are those that last, where the caller has read them."""
+    account_ids = [account.pk for account in accounts if account.kind == "google"]
     found: dict[int, list[QuotaForecast]] = {account_id: [] for account_id in account_ids}
     for one in quota_forecasts(account_ids):
         found[one.account_id].append(one)
@@ -168,7 +170,7 @@ def pools_of(
     windows: dict[int, list[WindowForecast]] = {}
     for window in window_forecasts.read(account_ids):
         windows.setdefault(window.account_id, []).append(window)
-    return {
+    return {account.pk: [] for account in accounts} | {
         key: [_with_windows(pool, windows.get(key, [])) for pool in _pools(known, refused.get(key, {}))]
         for key, known in found.items()
     }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def describe(accounts: Iterable[Account]) -> list[dict[str, Any]]:
     chosen = list(accounts)
-    pools = pools_of([account.pk for account in chosen])
+    pools = pools_of(chosen)
     return [
         {
             **_facts(account),
@@ -29,7 +29,7 @@ def describe(accounts: Iterable[Account]) -> list[dict[str, Any]]:
 def how_long_it_lasts() -> list[str]:
     """A sentence for each family of models, over all accounts."""
     accounts = list(Account.objects.all())
-    pools = pools_of([account.pk for account in accounts])
+    pools = pools_of(accounts)
     return outlook_sentences((account.is_usable, pools[account.pk]) for account in accounts)
 
 

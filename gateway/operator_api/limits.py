@@ -69,7 +69,7 @@ def read_limits() -> list[AccountLimits]:
             one.limits[ALL_MODELS] = cooldown
         elif one.account.kind != CLOUD_CODE or mode == mode_in_use(model_id):
             one.limits[model_id] = cooldown
-    for account_id, pools in pools_of(list(found)).items():
+    for account_id, pools in pools_of([one.account for one in found.values()]).items():
         found[account_id].pools = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
     return list(found.values())
 

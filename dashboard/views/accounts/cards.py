@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.kinds.registry import KINDS
 from accounts.live_settings import live
 from accounts.models import Account, Cooldown
 from accounts.quota.pools import is_in_use, pools_of
@@ -23,6 +24,7 @@ from gateway.service import running_gateway
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from accounts.kinds.base import Kind
     from accounts.quota.pools import QuotaPool
     from accounts.status.required_action import RequiredAction
     from dashboard.overview.attention import Action
@@ -62,6 +64,10 @@ class Card:
     @cached_property
     def name(self) -> str:
         return str(self.account)
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.account.kind]
 
     @cached_property
     def act_url(self) -> str:
@@ -133,7 +139,7 @@ def cards_of(accounts: Sequence[Account], said: Said | None = None) -> list[Card
     """Make the cards with four queries: snapshots, windows, cooldowns, requests by hour."""
     numbers = [account.pk for account in accounts]
     lasting = _lasting(numbers)
-    pools = pools_of(numbers, lasting)
+    pools = pools_of(accounts, lasting)
     now = timezone.now()
     requests = usage.requests_by_account(now - timedelta(hours=HOURS - 1))
     return [
@@ -152,7 +158,7 @@ def cards_of(accounts: Sequence[Account], said: Said | None = None) -> list[Card
 def card_of(account: Account, said: Said | None = None) -> Card:
     """Make the card of the account's own page, which does not show requests by hour."""
     lasting = _lasting([account.pk])
-    pools = pools_of([account.pk], lasting)[account.pk]
+    pools = pools_of([account], lasting)[account.pk]
     return Card(account, pools, lasting, _in_flight(account), said=said)
 
 

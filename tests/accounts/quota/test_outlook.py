@@ -141,3 +141,13 @@ def test_of_several_quotas_of_a_family_the_fullest_counts() -> None:
 
 def test_without_accounts_no_family_lasts() -> None:
     assert {one.fate for one in outlooks_of([], NOON).values()} == {Fate.NO_ACCOUNT}
+
+
+def test_accounts_whose_quota_is_not_told_do_not_blur_the_others() -> None:
+    told = [QuotaPool("Claude, GPT", "antigravity", refused_until=datetime(2026, 3, 1, 13, tzinfo=UTC))]
+
+    with_key = outlooks_of([told, []], NOON)["Claude"]
+    alone = outlooks_of([[]], NOON)["Claude"]
+
+    assert (with_key.fate, with_key.unknown) == (Fate.EMPTY, 0)
+    assert (alone.fate, alone.unknown) == (Fate.UNKNOWN, 1)

@@ -42,7 +42,7 @@ def windows(account: Account) -> dict[str, list[tuple[str, str]]]:
     """What is left by pool, of those that are told."""
     return {
         pool.name: [(window.span, window.left) for window in pool.windows]
-        for pool in pools_of([account.pk])[account.pk]
+        for pool in pools_of([account])[account.pk]
         if pool.windows
     }
 
@@ -66,12 +66,12 @@ def test_an_unknown_window_is_unknown_and_not_full(account: Account) -> None:
     store_windows(account.pk, [WindowOffer("claude", "weekly", None, None)])
 
     assert windows(account) == {"Claude, GPT": [("weekly", "unknown")]}
-    assert "100 %" not in quota_bars(pools_of([account.pk])[account.pk])
+    assert "100 %" not in quota_bars(pools_of([account])[account.pk])
 
 
 def test_without_windows_nothing_is_said_of_them(account: Account) -> None:
     assert windows(account) == {}
-    assert [pool.as_json()["windows"] for pool in pools_of([account.pk])[account.pk]] == [[], []]
+    assert [pool.as_json()["windows"] for pool in pools_of([account])[account.pk]] == [[], []]
 
 
 def test_each_window_has_a_forecast(account: Account) -> None:
@@ -81,7 +81,7 @@ def test_each_window_has_a_forecast(account: Account) -> None:
             taken_at=timezone.now() - timedelta(hours=1), seen_at=timezone.now() - timedelta(hours=1)
         )
 
-    five_hours, week = pools_of([account.pk])[account.pk][0].windows
+    five_hours, week = pools_of([account])[account.pk][0].windows
 
     assert five_hours.sentence.startswith("empty at ")
     assert week.sentence == ""
@@ -93,7 +93,7 @@ def test_an_empty_week_empties_its_quota(account: Account) -> None:
     week_ends = SOON + timedelta(days=3)
     store_windows(account.pk, [a_window(0.87), WindowOffer("claude", "weekly", 0.0, week_ends)])
 
-    pool = pools_of([account.pk])[account.pk][0]
+    pool = pools_of([account])[account.pk][0]
 
     assert (pool.is_empty, pool.left, pool.back_at) == (True, "0%", week_ends)
     assert pool.sentence.startswith("empty until ")
@@ -103,7 +103,7 @@ def test_a_week_that_is_over_empties_nothing(account: Account) -> None:
     keep_snapshot(account, 0.87, SOON)
     store_windows(account.pk, [WindowOffer("claude", "weekly", 0.0, timezone.now() - timedelta(minutes=1))])
 
-    pool = pools_of([account.pk])[account.pk][0]
+    pool = pools_of([account])[account.pk][0]
 
     assert (pool.is_empty, pool.back_at) == (False, SOON)
 
@@ -116,7 +116,7 @@ def test_the_limit_that_is_empty_first_counts(account: Account) -> None:
         store_windows(account.pk, [WindowOffer("claude", "weekly", fraction, week_ends)])
         QuotaWindow.objects.filter(remaining_fraction=0.9).update(taken_at=ago, seen_at=ago)
 
-    pool = pools_of([account.pk])[account.pk][0]
+    pool = pools_of([account])[account.pk][0]
 
     assert (pool.left, pool.back_at) == ("10%", week_ends)
     assert pool.empty_at is not None
@@ -128,7 +128,7 @@ def test_models_with_quotas_of_their_own_share_the_week(account: Account) -> Non
     keep_snapshot(account, 0.5, SOON, "claude-opus-4-6")
     store_windows(account.pk, [a_window(0.0, "weekly")])
 
-    assert [pool.is_empty for pool in pools_of([account.pk])[account.pk]] == [True, True, False]
+    assert [pool.is_empty for pool in pools_of([account])[account.pk]] == [True, True, False]
 
 
 def test_five_hours_have_the_forecast_of_their_quota(account: Account) -> None:
@@ -136,7 +136,7 @@ def test_five_hours_have_the_forecast_of_their_quota(account: Account) -> None:
     keep_snapshot(account, 0.2, SOON)
     store_windows(account.pk, [a_window(0.21), a_window(0.8, "weekly")])
 
-    pool = pools_of([account.pk])[account.pk][0]
+    pool = pools_of([account])[account.pk][0]
 
     assert pool.sentence.startswith("empty at ")
     assert [(window.left, window.sentence) for window in pool.windows] == [
@@ -162,7 +162,7 @@ def keep_snapshot(
 def test_bars_show_both_windows(account: Account) -> None:
     store_windows(account.pk, [a_window(0.1), a_window(0.8, "weekly")])
 
-    bars = quota_bars(pools_of([account.pk])[account.pk])
+    bars = quota_bars(pools_of([account])[account.pk])
 
     assert "Claude, GPT: 5 hours" in bars
     assert "10 %" in bars
@@ -186,9 +186,9 @@ def test_windows_of_fifty_accounts_cost_as_many_queries_as_of_three(db: None) ->
         ]
         for account in accounts:
             store_windows(account.pk, [a_window(0.5), a_window(0.5, "weekly")])
-        pools_of([account.pk for account in accounts])
+        pools_of(accounts)
         with CaptureQueriesContext(connection) as queries:
-            pools_of([account.pk for account in accounts])
+            pools_of(accounts)
         counts.append(len(queries))
 
     assert counts[0] == counts[1] <= 4
@@ -287,4 +287,4 @@ def test_a_window_counts_until_its_reset(account: Account) -> None:
     over = replace(a_window(0.0, "weekly"), reset_at=SOON - timedelta(hours=4))
     store_windows(account.pk, [over, a_window(0.5)])
 
-    assert pools_of([account.pk])[account.pk][0].remaining_fraction == 0.5
+    assert pools_of([account])[account.pk][0].remaining_fraction == 0.5

@@ -28,7 +28,7 @@ def sentences() -> dict[tuple[str, str], str]:
     accounts = Account.objects.in_bulk()
     return {
         (accounts[account_id].email, pool.name): pool.sentence
-        for account_id, pools in pools_of(list(accounts)).items()
+        for account_id, pools in pools_of(list(accounts.values())).items()
         for pool in pools
     }
 
