@@ -86,7 +86,7 @@ def draft(given: GivenKey, replaced: Account | None = None) -> Account:
     """The account as it would be stored. Raises NotAdded."""
     kind = KEYED[given.kind]
     if replaced is not None and replaced.kind != given.kind:
-        raise NotAdded(f"{replaced.name} is no {kind.noun}.")
+        raise NotAdded(f"{replaced.name} is no {kind.title}.")
     try:
         key = kind.read_key(given.key)
         base_url = _base_url(given, replaced)

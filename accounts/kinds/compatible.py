@@ -39,8 +39,8 @@ class Compatible(KeyedKind):
     provider = "The server"
     name_of_server = "The server"
     terms = (
-        "As whoever runs the server says. Ollama, vLLM and llama.cpp on a machine of your own are your own "
-        "business."
+        "The terms are those of whoever runs the server. Ollama, vLLM and llama.cpp on a machine of your own "
+        "are your own business."
     )
     own_prefixes = ("sk-or-", "sk-", "ghp_", "gho_", "github_pat_")
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES
 
+from accounts.adding.forms import KeyForm, sentence
+from accounts.adding.keys import NotAdded
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
-from accounts.models import SignIn
+from accounts.kinds.registry import KEYED, KINDS
+from accounts.models import Account, SignIn
 from accounts.sign_in import attempts
 from accounts.sign_in.pasted_address import AnswerUnusable
-from accounts.sign_in.starting import StartForm, account_to_sign_in_again
+from accounts.sign_in.starting import StartForm, account_to_sign_in_again, chosen_kind
 from accounts.terms import NOTICE
 
 
@@ -26,9 +30,49 @@ class UnfoldForm(StartForm):
         self.fields["accept_terms"].widget.attrs["class"] = " ".join(CHECKBOX_CLASSES)
 
 
+class UnfoldKeyForm(KeyForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            if isinstance(field, forms.BooleanField):
+                field.widget.attrs["class"] = " ".join(CHECKBOX_CLASSES)
+            elif not isinstance(field.widget, forms.RadioSelect):
+                field.widget.attrs["class"] = " ".join(INPUT_CLASSES)
+
+
 @never_cache
 def start(request: HttpRequest) -> HttpResponse:
-    form = UnfoldForm.of(request, account_to_sign_in_again(request))
+    """The kinds, or the form of the chosen one."""
+    account = account_to_sign_in_again(request)
+    kind = chosen_kind(request, account)
+    if kind in KEYED:
+        return _start_with_key(request, kind, account)
+    if kind in KINDS:
+        return _start_sign_in(request, account)
+    context = {"kinds": KINDS.items(), "is_unknown": bool(kind), "title": "Add an account"}
+    return _page(request, "accounts/kinds.html", context)
+
+
+def _start_with_key(request: HttpRequest, kind: str, account: Account | None) -> HttpResponse:
+    form = UnfoldKeyForm(request.POST or None, kind=kind, account=account)
+    problem = ""
+    if request.method == "POST" and form.is_valid():
+        try:
+            added = form.add(request.user)
+        except NotAdded as error:
+            problem = str(error)
+        else:
+            messages.success(request, sentence(added))
+            for remark in added.remarks:
+                messages.warning(request, remark)
+            return HttpResponseRedirect(reverse("admin:accounts_account_changelist"))
+    title = f"A new key for {account}" if account else f"Add an account: {KINDS[kind].title}"
+    context = {"form": form, "problem": problem, "kind": KINDS[kind], "kind_name": kind, "title": title}
+    return _page(request, "accounts/key.html", context)
+
+
+def _start_sign_in(request: HttpRequest, account: Account | None) -> HttpResponse:
+    form = UnfoldForm.of(request, account)
     problem = ""
     if request.method == "POST" and form.is_valid():
         try:

@@ -57,6 +57,14 @@ class StartForm(forms.Form):
         return attempt
 
 
+def chosen_kind(request: HttpRequest, account: Account | None) -> str:
+    """The kind of account to add, "" while none is chosen; that of `account` where one is renewed."""
+    if account is not None:
+        return account.kind
+    kind = request.POST.get("kind") or request.GET.get("kind", "")
+    return kind or ("google" if request.method == "POST" else "")
+
+
 def account_to_sign_in_again(request: HttpRequest) -> Account | None:
     """The account that the query names by its number: `?account=3`."""
     number = request.GET.get("account", "")

@@ -1,24 +1,27 @@
-"""`/accounts/add` and `/accounts/sign-in/N`: add an account, or sign in again as `?account=N`.
+"""`/accounts/add` and `/accounts/sign-in/N`: add an account, or renew the credential of `?account=N`.
 
-The kind and the notice come first, then the sign-in at Google in a window of its own. The page waits for it.
+The kind comes first. A key is checked and stored at once. For a Google account the notice follows, then the
+sign-in at Google in a window of its own, for which the page waits.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django import forms
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
+from accounts.adding.forms import KeyForm, sentence
+from accounts.adding.keys import NotAdded
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
-from accounts.kinds.registry import KINDS
+from accounts.kinds.registry import KEYED, KINDS
 from accounts.models import SignIn
 from accounts.sign_in import attempts
 from accounts.sign_in.pasted_address import AnswerUnusable
-from accounts.sign_in.starting import StartForm, account_to_sign_in_again
+from accounts.sign_in.starting import StartForm, account_to_sign_in_again, chosen_kind
 from accounts.terms import NOTICE
 from dashboard.pages import operator_page, render_page
 from dashboard.views.accounts.forms import ThresholdsForm
@@ -26,23 +29,42 @@ from dashboard.views.accounts.forms import ThresholdsForm
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
+    from accounts.models import Account
+
 LONGEST_PASTE = 8192
-
-
-class AddForm(StartForm):
-    kind = forms.ChoiceField(
-        label="What kind of account?",
-        required=False,
-        choices=[(name, kind.title) for name, kind in KINDS.items() if kind.has_owner],
-        initial="google",
-        widget=forms.RadioSelect,
-    )
 
 
 @operator_page
 def add(request: HttpRequest) -> HttpResponse:
     account = account_to_sign_in_again(request)
-    form = AddForm.of(request, account)
+    kind = chosen_kind(request, account)
+    if kind in KEYED:
+        return _add_key(request, kind, account)
+    if kind in KINDS:
+        return _add_google(request, account)
+    context = {"here": "accounts", "kinds": KINDS.items(), "is_unknown": bool(kind)}
+    return render_page(request, "adding/kinds.html", context)
+
+
+def _add_key(request: HttpRequest, kind: str, account: Account | None) -> HttpResponse:
+    form = KeyForm(request.POST or None, kind=kind, account=account)
+    problem = ""
+    if request.method == "POST" and form.is_valid():
+        try:
+            added = form.add(request.user)
+        except NotAdded as error:
+            problem = str(error)
+        else:
+            messages.success(request, sentence(added))
+            for remark in added.remarks:
+                messages.warning(request, remark)
+            return HttpResponseRedirect(reverse("dashboard:account", args=[added.account.pk]))
+    context = {"here": "accounts", "account": account, "form": form, "problem": problem, "kind": KINDS[kind]}
+    return render_page(request, "adding/key.html", {**context, "kind_name": kind})
+
+
+def _add_google(request: HttpRequest, account: Account | None) -> HttpResponse:
+    form = StartForm.of(request, account)
     problem = ""
     if request.method == "POST" and form.is_valid():
         try:

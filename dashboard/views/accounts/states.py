@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.urls import reverse
 
+from accounts.kinds.registry import KINDS
 from accounts.models import Account
 from accounts.quota.pools import is_in_use
 from accounts.status.required_action import required_action
@@ -50,14 +51,16 @@ def solving_actions(account: Account) -> list[Action]:
     act_url = reverse("dashboard:account_action", args=[account.pk])
     page = reverse("dashboard:account", args=[account.pk])
     if account.state == Account.State.INVALID:
-        return [Action("Sign in again", f"{reverse('dashboard:account_add')}?account={account.pk}")]
+        label = "Sign in again" if account.kind == "google" else "Enter a new key"
+        return [Action(label, f"{reverse('dashboard:account_add')}?account={account.pk}")]
     if account.state == Account.State.NEEDS_PROJECT:
         return [Action("Set a project", page), Action("Check", act_url, "verify")]
     if account.state != Account.State.OK:
         link = account.state_link
         is_web_page = link.startswith(("https://", "http://"))  # the second one of the demo
-        google = [Action("Open Google's page", link, is_elsewhere=True)] if is_web_page else []
-        return [*google, Action("Check", act_url, "verify")]
+        label = f"Open {KINDS[account.kind].provider}'s page"
+        theirs = [Action(label, link, is_elsewhere=True)] if is_web_page else []
+        return [*theirs, Action("Check", act_url, "verify")]
     if account.terms_accepted_at is None:
         return [Action("Read the notice", page)]
     return [Action("Switch on", act_url, "enable")]

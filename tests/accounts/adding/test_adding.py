@@ -198,7 +198,7 @@ def test_a_refused_key_is_replaced_under_the_same_name(add: Callable[..., str]) 
     account = Account.objects.get()
     assert account.credential == {"api_key": "sk-ant-api03-emulator-grace"}
     assert (account.state, account.priority, account.label) == (Account.State.OK, 7, "At work")
-    with pytest.raises(CommandError, match="is no Gemini key"):
+    with pytest.raises(CommandError, match="is no Gemini API key"):
         add("gemini", "--replace", "Anthropic key 1", key=GEMINI_KEY)
 
 

@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.kinds.registry import KINDS
 from accounts.models import Account, SignIn
 from accounts.sign_in import attempts
 from tests.dashboard.accounts.builders import SCRIPT, an_account, logged
@@ -35,9 +36,12 @@ def begin(client: Client, path: str = ADD, **fields: str) -> SignIn:
 
 def test_the_kinds_and_the_notice_come_first(operator: Client, google: EmulatorServer) -> None:
     page = text_of(operator, ADD)
-    assert "Google account, served by Cloud Code" in page
-    assert "breach of its terms" in page
-    assert 'name="accept_terms"' in page
+    places = [page.index(f"({kind.noun})") for kind in KINDS.values()]
+    assert places == sorted(places)
+
+    google_page = text_of(operator, f"{ADD}?kind=google")
+    assert "breach of its terms" in google_page
+    assert 'name="accept_terms"' in google_page
     assert not SignIn.objects.exists()
 
 
@@ -129,7 +133,7 @@ def test_wrong_fields_start_no_sign_in(
 
 def test_without_an_oauth_client_the_page_says_what_to_do(operator: Client, settings: Settings) -> None:
     settings.OAUTH_CLIENT_ID = ""
-    page = text_of(operator, ADD)
+    page = text_of(operator, f"{ADD}?kind=google")
     assert "docs/google-oauth.md" in page
     assert "OAUTH_CLIENT_SECRET" in page
     assert "Go on" not in page

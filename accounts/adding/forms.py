@@ -1,0 +1,100 @@
+"""The form for a key, the same on the dashboard and in the admin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+
+from accounts.adding.keys import LONGEST_GROUP, LONGEST_LABEL, Added, GivenKey, add
+from accounts.kinds.compatible import AUTH_STYLES
+from accounts.kinds.registry import KEYED
+from accounts.operators import audit
+
+if TYPE_CHECKING:
+    from accounts.actions import Operator
+    from accounts.models import Account
+
+LONGEST_PASTED_KEY = 4000
+UNSPELLED = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
+STYLES = {
+    "bearer": "Authorization: Bearer",
+    "x-api-key": "x-api-key",
+    "both": "both headers",
+    "none": "no key is sent",
+}
+TIERS = (
+    ("unknown", "I do not know"),
+    ("free", "Unpaid: the key's project has no billing"),
+    ("paid", "Paid: the key's project has billing"),
+)
+FIELDS = {
+    "gemini": ("key", "tier", "quota_group", "label", "unchecked"),
+    "anthropic": ("key", "quota_group", "label", "unchecked"),
+    "compatible": ("base_url", "key", "auth", "models", "quota_group", "label", "unchecked"),
+}
+"""By kind, in the order in which they are shown."""
+
+
+class KeyForm(forms.Form):
+    base_url = forms.CharField(
+        label="Address",
+        max_length=500,
+        help_text="As Claude Code would have it in ANTHROPIC_BASE_URL.",
+        widget=forms.TextInput({**UNSPELLED, "placeholder": "http://127.0.0.1:11434"}),
+    )
+    key = forms.CharField(
+        label="API key",
+        max_length=LONGEST_PASTED_KEY,
+        strip=False,
+        widget=forms.PasswordInput(UNSPELLED),
+    )
+    tier = forms.ChoiceField(label="Tier", choices=TIERS, initial="unknown", widget=forms.RadioSelect)
+    auth = forms.ChoiceField(
+        label="How the key is sent", choices=[(style, STYLES[style]) for style in AUTH_STYLES], required=False
+    )
+    models = forms.CharField(
+        label="Models, each on a line",
+        max_length=20_000,
+        required=False,
+        help_text="Only for a server that does not list them, or to use only some.",
+        widget=forms.Textarea({**UNSPELLED, "rows": 2}),
+    )
+    quota_group = forms.CharField(
+        label="Quota group",
+        max_length=LONGEST_GROUP,
+        required=False,
+        help_text="The same name for keys of one project or organisation: they share their limits.",
+    )
+    label = forms.CharField(label="Name", max_length=LONGEST_LABEL, required=False)
+    unchecked = forms.BooleanField(
+        label="Add it without a check, for example because the server is off", required=False
+    )
+
+    def __init__(self, *args: Any, kind: str, account: Account | None = None, **kwargs: Any) -> None:
+        """For a new key, or with `account` for another key of it."""
+        super().__init__(*args, **kwargs)
+        self._kind, self._account = kind, account
+        self.fields = {name: self.fields[name] for name in FIELDS[kind]}
+        if kind == "compatible":
+            self.fields["key"].required = False
+            self.fields["key"].help_text = "Empty for a server that wants none."
+        if account is not None:
+            facts = ("base_url", "tier", "quota_group", "label")
+            self.initial = {name: getattr(account, name) for name in facts}
+
+    def add(self, who: Operator) -> Added:
+        """Add the key of the valid form. Raises NotAdded."""
+        given = {**self.cleaned_data, "models": tuple(self.cleaned_data.get("models", "").splitlines())}
+        unchecked = given.pop("unchecked")
+        added = add(GivenKey(self._kind, **given), replaced=self._account, unchecked=unchecked)
+        what = "Replaced the key" if self._account else f"Added ({KEYED[self._kind].noun})"
+        audit.record(who, what, added.account, audit.CHANGE if self._account else audit.ADDITION)
+        return added
+
+
+def sentence(added: Added) -> str:
+    """What came of it, for the page that follows."""
+    if added.models is None:
+        return f"{added.account}: kept, not checked."
+    return f"{added.account}: works, {added.models} models."
