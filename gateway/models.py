@@ -132,12 +132,24 @@ class Tokens(models.Model):
     output_tokens = models.BigIntegerField(db_default=0)
     cache_read_tokens = models.BigIntegerField(db_default=0)
     thinking_tokens = models.BigIntegerField(db_default=0)
+    unpriced = models.BigIntegerField(db_default=0)
+    """Attempts with tokens that are paid for, at a price that is not known."""
 
     class Meta:
         abstract = True
 
 
-class RequestLog(Tokens):
+class Cost(models.Model):
+    """What tokens cost, in billionths of a dollar (gateway/pricing/). Null when nothing is paid by tokens, or
+    when a price is not known (`unpriced`)."""
+
+    cost = models.BigIntegerField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class RequestLog(Tokens, Cost):
     """A request for a message, from the moment it was accepted. Contains no content."""
 
     HUNG_UP = "hung_up"
@@ -206,7 +218,7 @@ class RequestLog(Tokens):
         return self.problem or ("open" if self.duration_seconds is None else "answered")
 
 
-class RequestAttempt(Tokens):
+class RequestAttempt(Tokens, Cost):
     """An attempt to answer a request: one account, one upstream address.
 
     A request answered by its first attempt has no row here: its own row has the same facts.
@@ -238,6 +250,8 @@ class UsageSums(Tokens):
     made. Sums are written in the same transaction as the rows, so they are exact at any moment.
     """
 
+    cost = models.BigIntegerField(db_default=0)
+    """Of the attempts with a known price, in billionths of a dollar."""
     requests = models.BigIntegerField(db_default=0)
     failed = models.BigIntegerField(db_default=0)
     hung_up = models.BigIntegerField(db_default=0)

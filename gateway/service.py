@@ -16,6 +16,7 @@ from gateway.ledger.writer import Ledger
 from gateway.models import read_routes, read_token_ratios, store_token_ratios
 from gateway.preparation.translator import RequestTranslator
 from gateway.preparation.workers import TranslationWorkers
+from gateway.pricing.price_list import PriceList
 from gateway.relay.readiness import ModelReadiness
 from gateway.relay.relay import Relay
 from gateway.relay.web_searches import WebSearches
@@ -49,7 +50,7 @@ class Gateway:
         self.log_ring = LogRing(self.activity)
         self.token_ratios = TokenRatios()
         self.ledger.also_store.append(lambda: store_token_ratios(self.token_ratios))
-        self.recorder = RequestRecorder(self.ledger, self.activity, self.token_ratios)
+        self.recorder = RequestRecorder(self.ledger, self.activity, self.token_ratios, PriceList())
         self._heartbeat = Heartbeat(self.accounts, self.ledger, self.activity, self.recorder)
         self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
         self.upstreams = make_upstreams(self._transport)

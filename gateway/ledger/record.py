@@ -49,6 +49,7 @@ def tokens_of(counted: Counted) -> Tokens:
 
 
 TOKEN_COLUMNS = ("input_tokens", "output_tokens", "cache_read_tokens", "thinking_tokens")
+COST_COLUMNS = ("cost", "unpriced")
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +78,9 @@ class RequestRecord:
     stop_reason: str = ""
     response_bytes: int = 0
     tokens: Tokens = NO_TOKENS
+    cost: int | None = None
+    """As in RequestLog; set by gateway/ledger/costs.py when the record has ended."""
+    unpriced: int = 0
     _request_context: RequestContext | None = None
     _answer: Answer | None = None
     _began: float = field(default_factory=time.monotonic)
@@ -115,8 +119,9 @@ class RequestRecord:
             self._end_last_attempt(self.attempts[-1])
         self._settle_decisions()
         for attempt in self.attempts:
-            if attempt.usage is not None:
-                attempt.tokens, attempt.usage = attempt.usage.reported, None
+            if (usage := attempt.usage) is not None:
+                attempt.tokens, attempt.cache_writes = usage.reported, usage.cache_writes
+                attempt.usage = None
         tokens = [attempt.tokens for attempt in self.attempts]
         self.tokens = tokens[0] if len(tokens) == 1 else Tokens.sum(tokens)
         # The record may wait for the database: request and answer must not stay in memory meanwhile.

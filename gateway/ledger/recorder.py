@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from gateway.ledger.costs import set_costs
 from gateway.models import MESSAGES
+from gateway.pricing.prices import as_dollars, in_dollars
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.ledger.record import RequestRecord
     from gateway.ledger.writer import Ledger
+    from gateway.pricing.price_list import PriceList
     from gateway.relay.answer import Answer
     from gateway.relay.context import RequestContext
     from gateway.relay.error_messages import Attempt
@@ -21,11 +24,14 @@ logger = logging.getLogger(__name__)
 
 
 class RequestRecorder:
-    def __init__(self, ledger: Ledger, activity: Activity, token_ratios: TokenRatios) -> None:
+    def __init__(
+        self, ledger: Ledger, activity: Activity, token_ratios: TokenRatios, prices: PriceList
+    ) -> None:
         self.in_flight: set[RequestRecord] = set()
         self._ledger = ledger
         self._activity = activity
         self._token_ratios = token_ratios
+        self._prices = prices
 
     async def open(self, record: RequestRecord) -> None:
         """Accept a request. Raises Unavailable, and the request is not accepted. The caller must close the
@@ -53,6 +59,7 @@ class RequestRecorder:
             return
         self._learn_from(record)
         record.end()
+        set_costs(record, self._prices)
         self.in_flight.discard(record)
         self._ledger.close(record)
         is_logged, is_watched = logger.isEnabledFor(logging.INFO), self._activity.has_listeners
@@ -90,7 +97,14 @@ def summary(record: RequestRecord) -> str:
         f"{record.account or 'no account'}: {record.status} {record.stop_reason or record.outcome}; "
         f"{tokens.all_input} in{cached}, {tokens.output} out{thinking}; "
         f"{first}whole {record.duration_seconds or 0:.2f} s; {tries} attempt{'' if tries == 1 else 's'}"
+        f"{_cost(record)}"
     )
+
+
+def _cost(record: RequestRecord) -> str:
+    if record.unpriced:
+        return "; price not known"
+    return f"; {in_dollars(record.cost)}" if record.cost is not None else ""
 
 
 def facts(record: RequestRecord) -> dict[str, Any]:
@@ -120,6 +134,8 @@ def facts(record: RequestRecord) -> dict[str, Any]:
         "request_bytes": record.request_bytes,
         "response_bytes": record.response_bytes,
         **record.tokens.as_shown(),
+        "cost_dollars": as_dollars(record.cost),
+        "unpriced": record.unpriced,
     }
 
 

@@ -59,6 +59,8 @@ class RequestRow(NamedTuple):
     output_tokens: int
     cache_read_tokens: int
     thinking_tokens: int
+    cost: int | None
+    unpriced: int
 
 
 CHANGING = RequestRow._fields[8:]
@@ -82,6 +84,8 @@ class AttemptRow(NamedTuple):
     output_tokens: int
     cache_read_tokens: int
     thinking_tokens: int
+    cost: int | None
+    unpriced: int
 
 
 class Entry(NamedTuple):
@@ -123,6 +127,8 @@ def entry_of(record: RequestRecord, instance_id: int) -> Entry:
         record.duration_seconds,
         record.response_bytes,
         *record.tokens,
+        record.cost,
+        record.unpriced,
     )
     if not record.has_ended or was_answered_at_once(request):
         return Entry(request)
@@ -154,6 +160,8 @@ def _attempt_row(request_id: int, number: int, attempt: Attempt) -> AttemptRow:
         attempt.whole_reason[:200],
         attempt.decision,
         *attempt.tokens,
+        attempt.cost,
+        attempt.unpriced,
     )
 
 
@@ -214,6 +222,8 @@ class Sums:
     output_tokens: int = 0
     cache_read_tokens: int = 0
     thinking_tokens: int = 0
+    cost: int = 0
+    unpriced: int = 0
 
     def add_request(self, row: RequestRow) -> None:
         self.requests += 1
@@ -240,6 +250,8 @@ class Sums:
         self.output_tokens += row.output_tokens
         self.cache_read_tokens += row.cache_read_tokens
         self.thinking_tokens += row.thinking_tokens
+        self.cost += row.cost or 0
+        self.unpriced += row.unpriced
 
     def add_sums(self, other: Sums) -> None:
         for name in SUMMED:

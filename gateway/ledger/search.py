@@ -11,9 +11,10 @@ from django.db import connection
 from django.db.models import F, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from gateway.ledger.record import ANSWERED, HUNG_UP, TOKEN_COLUMNS, tokens_of
+from gateway.ledger.record import ANSWERED, COST_COLUMNS, HUNG_UP, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.rows_and_sums import was_answered_at_once
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog
+from gateway.pricing.prices import as_dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -184,7 +185,7 @@ def attempts_of_all(rows: Iterable[RequestLog]) -> dict[int, list[RequestAttempt
 def _only_attempt(row: RequestLog) -> RequestAttempt:
     """Return the attempt of a request answered at its first one: it began after the wait and lasted until the
     end."""
-    names = ("account", "endpoint", "waited_seconds", *TOKEN_COLUMNS)
+    names = ("account", "endpoint", "waited_seconds", *TOKEN_COLUMNS, *COST_COLUMNS)
     return RequestAttempt(
         request_id=row.pk,
         number=1,
@@ -303,4 +304,6 @@ def attempt_as_json(attempt: RequestAttempt) -> dict[str, Any]:
 
 def _columns(row: RequestLog | RequestAttempt) -> dict[str, Any]:
     names = [field.attname for field in row._meta.concrete_fields]
-    return {name: getattr(row, name) for name in names if name not in TOKEN_COLUMNS}
+    facts = {name: getattr(row, name) for name in names if name not in TOKEN_COLUMNS}
+    facts["cost_dollars"] = as_dollars(facts.pop("cost"))
+    return facts

@@ -15,10 +15,11 @@ from django.core.cache import cache
 from django.db.models import Aggregate, Case, Count, F, Max, Min, Q, QuerySet, Sum, When
 from django.utils import timezone
 
-from gateway.ledger.record import HUNG_UP, TOKEN_COLUMNS, tokens_of
+from gateway.ledger.record import COST_COLUMNS, HUNG_UP, TOKEN_COLUMNS, tokens_of
 from gateway.ledger.retention import oldest_kept
 from gateway.ledger.rows_and_sums import ANSWERED_AT_ONCE, SUMMED, Sums
 from gateway.models import HourlyUsage, MinuteUsage, RequestAttempt, RequestLog
+from gateway.pricing.prices import as_dollars
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gateway.translation.response.usage import Tokens
 
 HOUR = timedelta(hours=1)
-SPENT = ("attempts", *TOKEN_COLUMNS)
+SPENT = ("attempts", *TOKEN_COLUMNS, *COST_COLUMNS)
 """Counted for the account and model of each attempt; everything else where the request ended."""
 DIMENSIONS = {"model": "upstream_model", "account": "account", "client": "client"}
 """Dimensions, which are columns of HourlyUsage, each with its column in RequestLog."""
@@ -73,6 +74,7 @@ class Totals(Sums):
 
     def as_json(self) -> dict[str, Any]:
         numbers = {name: number for name, number in asdict(self).items() if name not in TOKEN_COLUMNS}
+        numbers["cost_dollars"] = as_dollars(numbers.pop("cost"))
         for name in ("waited_seconds", "first_event_seconds", "duration_seconds"):
             numbers[name] = round(numbers[name], 3)
         mean = self.mean_first_event_seconds
@@ -102,6 +104,8 @@ class SessionUsage:
     output_tokens: int
     cache_read_tokens: int
     thinking_tokens: int
+    cost: int | None
+    unpriced: int
 
     @property
     def wall_seconds(self) -> float:
@@ -110,6 +114,7 @@ class SessionUsage:
     def as_json(self) -> dict[str, Any]:
         names = [field.name for field in fields(self) if field.name not in TOKEN_COLUMNS]
         facts = {name: getattr(self, name) for name in names}
+        facts["cost_dollars"] = as_dollars(facts.pop("cost") or 0)
         return {**facts, **tokens_of(self).as_shown(), "wall_seconds": round(self.wall_seconds, 3)}
 
 

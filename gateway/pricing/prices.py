@@ -24,6 +24,24 @@ MOST_TOKENS = 10**9
 _DATE = re.compile(r"-\d{8}$")
 
 
+def as_dollars(cost: int | None) -> float | None:
+    """Return an amount in dollars, for JSON."""
+    return None if cost is None else cost / NANO_DOLLARS
+
+
+def in_dollars(cost: int) -> str:
+    """Return an amount in words: $12.35, below ten cents with four decimals ($0.0123)."""
+    dollars = Decimal(cost) / NANO_DOLLARS
+    return f"${dollars:,.2f}" if not cost or abs(dollars) >= Decimal("0.1") else f"${dollars:.4f}"
+
+
+def cost_in_words(cost: int | None, unpriced: int) -> str:
+    """Return what calls cost, `unpriced` of which have no known price: "$1.20", "≥ $1.20", "unknown"."""
+    if unpriced:
+        return f"≥ {in_dollars(cost)}" if cost else "unknown"
+    return in_dollars(cost or 0)
+
+
 class PricesUnreadable(ValueError):
     """The text names the place and the mistake, never a value."""
 

@@ -161,6 +161,8 @@ class RequestContext:
                 model_id=model_id,
                 started_at=time.time(),
                 waited_seconds=self.waited_seconds - self._waited_before,
+                kind=account.kind,
+                is_paid=account.is_paid,
             )
         )
         self._waited_before = self.waited_seconds

@@ -53,6 +53,16 @@ class Attempt:
     """The counts so far, while the answer is being read."""
     tokens: Tokens = NO_TOKENS
     """The upstream's final counts."""
+    cache_writes: tuple[int, int] = (0, 0)
+    """The part of the input that was written to a cache, for five minutes and for an hour."""
+    kind: str = ""
+    """The kind of the account."""
+    is_paid: bool = False
+    """The account's requests cost money, or may."""
+    cost: int | None = None
+    """In billionths of a dollar; None when nothing is paid by tokens, or the price is not known."""
+    unpriced: int = 0
+    """1 for tokens that are paid for, at a price that is not known."""
 
     def for_operator(self, zone: tzinfo = UTC) -> str:
         where = f" at {self.endpoint}" if self.endpoint else ""

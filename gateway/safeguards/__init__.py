@@ -3,5 +3,5 @@
 A client in Claude Code's auto mode asks for the check with ``safeguards`` and reads the decisions in
 ``safeguard_results``; it runs no tool that needs a decision without one.
 
-Imports accounts, dialects, errors, ledger, models, relay, routing, telemetry and translation.
+Imports accounts, dialects, errors, ledger, models, pricing, relay, routing, telemetry and translation.
 """

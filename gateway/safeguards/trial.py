@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.ledger.record import RequestRecord
 from gateway.ledger.recorder import RequestRecorder
 from gateway.ledger.writer import Ledger
+from gateway.pricing.price_list import PriceList
 from gateway.routing.token_ratios import TokenRatios
 from gateway.safeguards.judge import TOO_MUCH_TO_JUDGE, Judge, TooMuchToJudge
 from gateway.safeguards.prompt import FLAGGED, calls_in, check_request, rules_by_label
@@ -135,7 +136,7 @@ class _Recorder(RequestRecorder):
     """A request recorder for one request, which keeps the record out of the ledger."""
 
     def __init__(self) -> None:
-        super().__init__(Ledger(), Activity(), TokenRatios())
+        super().__init__(Ledger(), Activity(), TokenRatios(), PriceList())
 
     async def open(self, record: RequestRecord) -> None:
         self.record = record

@@ -26,6 +26,7 @@ from gateway.ledger.search import (
 )
 from gateway.ledger.time_arguments import NotATime, parse_seconds, parse_time
 from gateway.models import MESSAGES, SAFEGUARDS, RequestAttempt, RequestLog
+from gateway.pricing.prices import cost_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -230,7 +231,7 @@ def _story(row: RequestLog, attempts: list[RequestAttempt]) -> str:
         "outcome": f"{row.status or '-'} {row.stop_reason or row.outcome}"
         + (f": {row.error}" if row.error else ""),
         "tokens": f"{tokens_of(row).all_input:,} in, {row.cache_read_tokens:,} of them cached, "
-        f"{row.output_tokens:,} out, {row.thinking_tokens:,} of them thinking",
+        f"{row.output_tokens:,} out, {row.thinking_tokens:,} of them thinking" + _cost(row),
         "time": f"first event {duration(row.first_event_seconds)}, whole {duration(row.duration_seconds)}, "
         f"waited {duration(row.waited_seconds)}",
         "size": f"{row.request_bytes:,} bytes asked, {row.response_bytes:,} answered"
@@ -243,6 +244,11 @@ def _story(row: RequestLog, attempts: list[RequestAttempt]) -> str:
     if attempts:
         lines += ["", *_timeline(row, attempts)]
     return "\n".join([*lines, ""])
+
+
+def _cost(row: RequestLog) -> str:
+    is_paid = row.cost is not None or row.unpriced
+    return f"; cost {cost_in_words(row.cost, row.unpriced)}" if is_paid else ""
 
 
 def _timeline(row: RequestLog, attempts: list[RequestAttempt]) -> list[str]:

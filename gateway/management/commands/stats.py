@@ -17,6 +17,7 @@ from gateway.ledger import usage
 from gateway.ledger.record import tokens_of
 from gateway.ledger.time_arguments import NotATime, parse_time
 from gateway.operator_api import limits
+from gateway.pricing.prices import cost_in_words
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +27,8 @@ WHAT = ("model", "account", "client", "session", "limits")
 LESS_IMPORTANT = ("THINKING", "RETRIES", "FIRST EVENT", "LEFT", "CACHED")
 COUNTS = ("REQUESTS", "FAILED", "LEFT", "IN", "CACHED", "OUT")
 COLUMNS = (*COUNTS, "THINKING", "RETRIES", "FIRST EVENT")
+COST = "COST"
+"""The last column, where anything is paid by tokens."""
 
 
 class Command(OperatorCommand):
@@ -83,13 +86,14 @@ class Command(OperatorCommand):
         if not totals:
             self.info("No request has ended since then. --since 30d looks further back.")
             return
-        lines = [(name or "(none)", *_numbers(one)) for name, one in totals.items()]
-        if len(totals) > 1:
-            whole = usage.Totals()
-            for one in totals.values():
-                whole.add(asdict(one))
-            lines.append(("all", *_numbers(whole)))
-        self.stdout.write(table([what.upper(), *COLUMNS], lines, optional=LESS_IMPORTANT))
+        whole = usage.Totals()
+        for one in totals.values():
+            whole.add(asdict(one))
+        named = [*totals.items(), *([("all", whole)] if len(totals) > 1 else [])]
+        is_paid = bool(whole.cost or whole.unpriced)
+        lines = [(name or "(none)", *_numbers(one), *_cost(one, is_paid)) for name, one in named]
+        columns = [what.upper(), *COLUMNS, *([COST] if is_paid else [])]
+        self.stdout.write(table(columns, lines, optional=LESS_IMPORTANT))
 
     # Sessions
 
@@ -100,6 +104,7 @@ class Command(OperatorCommand):
         if not sessions:
             self.info("No client has named a session since then; Claude Code does.")
             return
+        is_paid = any(one.cost or one.unpriced for one in sessions)
         lines = [
             (
                 one.session_id,
@@ -107,10 +112,11 @@ class Command(OperatorCommand):
                 minute(one.last_at),
                 duration(one.wall_seconds),
                 *_counts(one, one.failed),
+                *_cost(one, is_paid),
             )
             for one in sessions
         ]
-        columns = ("SESSION", "CLIENT", "LAST USED", "WALL TIME", *COUNTS)
+        columns = ("SESSION", "CLIENT", "LAST USED", "WALL TIME", *COUNTS, *([COST] if is_paid else []))
         optional = ("WALL TIME", "CACHED", "LAST USED", "LEFT", "FAILED")
         self.stdout.write(table(columns, lines, names=2, optional=optional))
 
@@ -147,6 +153,11 @@ def _numbers(one: usage.Totals) -> tuple[str, ...]:
         number(one.retries),
         duration(one.mean_first_event_seconds),
     )
+
+
+def _cost(one: usage.Totals | usage.SessionUsage, is_paid: bool) -> tuple[str, ...]:
+    """The cell under COST, if there is one."""
+    return (cost_in_words(one.cost, one.unpriced),) if is_paid else ()
 
 
 def _counts(one: usage.Totals | usage.SessionUsage, failed: int) -> tuple[str, ...]:

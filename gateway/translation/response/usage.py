@@ -78,6 +78,12 @@ class TokenUsage:
         self.visible_tokens = 0
         self.thinking_tokens = 0
 
+    @property
+    def cache_writes(self) -> tuple[int, int]:
+        """Return the input tokens written to a cache, for five minutes and for an hour. Google's caches are
+        written without being asked, and are not paid for."""
+        return 0, 0
+
     def merge(self, usage_metadata: dict[str, Any]) -> None:
         if usage_metadata == self._latest:
             return  # unchanged, as in most chunks of a stream

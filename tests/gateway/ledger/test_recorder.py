@@ -243,5 +243,5 @@ async def test_nothing_is_kept_when_the_operator_wants_nothing(
 def test_log_and_events_use_the_ledgers_names() -> None:
     columns = {column.attname for column in RequestLog._meta.concrete_fields}
 
-    others = {"instance_id", "problem", "cache_read_tokens"}
-    assert set(facts(a_record())) == columns - others | {"outcome", "cached_tokens"}
+    others = {"instance_id", "problem", "cache_read_tokens", "cost"}
+    assert set(facts(a_record())) == columns - others | {"outcome", "cached_tokens", "cost_dollars"}

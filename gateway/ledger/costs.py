@@ -1,0 +1,34 @@
+"""What the attempts of a request cost, by the prices when it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.pricing.prices import BilledTokens
+
+if TYPE_CHECKING:
+    from gateway.ledger.record import RequestRecord
+    from gateway.pricing.price_list import PriceList
+    from gateway.relay.error_messages import Attempt
+
+
+def set_costs(record: RequestRecord, prices: PriceList) -> None:
+    """Set the costs of a record that has ended. Its own is None when that of any attempt is not known."""
+    for attempt in record.attempts:
+        if any(attempt.tokens):
+            _set_cost(attempt, prices)
+    record.unpriced = sum(attempt.unpriced for attempt in record.attempts)
+    known = [attempt.cost for attempt in record.attempts if attempt.cost is not None]
+    record.cost = sum(known) if known and not record.unpriced else None
+
+
+def _set_cost(attempt: Attempt, prices: PriceList) -> None:
+    charge = prices.charge(attempt.kind, attempt.model_id, is_paid=attempt.is_paid)
+    if charge is not None:
+        attempt.cost = charge.cost(_billed(attempt))
+        attempt.unpriced = int(attempt.cost is None)
+
+
+def _billed(attempt: Attempt) -> BilledTokens:
+    tokens, writes = attempt.tokens, attempt.cache_writes
+    return BilledTokens(max(0, tokens.input - sum(writes)), tokens.output, tokens.cache_read, *writes)
