@@ -204,14 +204,12 @@ LOGGING: dict[str, Any] = {
     },
     "handlers": {
         "stdout": {
-            "class": "logging.StreamHandler",
-            "stream": "ext://sys.stdout",
+            "class": "gateway.telemetry.request_lines.StandardOutput",
             "formatter": "stdout",
             "filters": ["request_id", "below_warning", "noise"],
         },
         "stderr": {
-            "class": "logging.StreamHandler",
-            "stream": "ext://sys.stderr",
+            "class": "gateway.telemetry.request_lines.StandardError",
             "formatter": "stderr",
             "filters": ["request_id", "noise"],
             "level": "WARNING",

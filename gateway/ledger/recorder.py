@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.ledger.costs import set_costs
 from gateway.models import MESSAGES
 from gateway.pricing.prices import as_dollars, in_dollars
+from gateway.telemetry.request_lines import log_request, safe
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
@@ -62,12 +64,10 @@ class RequestRecorder:
         set_costs(record, self._prices)
         self.in_flight.discard(record)
         self._ledger.close(record)
-        is_logged, is_watched = logger.isEnabledFor(logging.INFO), self._activity.has_listeners
-        shown = facts(record) if is_logged or is_watched else {}
-        if is_logged:
-            logger.info(summary(record), extra={"request": shown})
-        if is_watched:
-            self._activity.publish("request_finished", {"request": shown})
+        if logger.isEnabledFor(logging.INFO):
+            log_request(logger, summary(record), partial(facts, record))
+        if self._activity.has_listeners:
+            self._activity.publish("request_finished", {"request": facts(record)})
 
     def _learn_from(self, record: RequestRecord) -> None:
         """Update token ratios, unless more tokens were cached than the prompt had: those were counted
@@ -82,8 +82,8 @@ class RequestRecorder:
 
 
 def summary(record: RequestRecord) -> str:
-    """Return the log line, for example: loopback sonnet → claude-sonnet-4-6, ada@example.com: 200 end_turn;
-    120 in (100 cached), 34 out; first event 0.82 s, whole 3.41 s; 2 attempts."""
+    """Return the log line, safe to show, for example: loopback sonnet → claude-sonnet-4-6, ada@example.com:
+    200 end_turn; 120 in (100 cached), 34 out; first event 0.82 s, whole 3.41 s; 2 attempts."""
     tokens = record.tokens
     cached = f" ({tokens.cache_read} cached)" if tokens.cache_read else ""
     thinking = f" ({tokens.thinking} thinking)" if tokens.thinking else ""
@@ -92,10 +92,14 @@ def summary(record: RequestRecord) -> str:
     )
     tries = len(record.attempts)
     of_class = "" if record.request_class == MESSAGES else f"[{record.request_class}] "
-    return (
+    # All that comes from outside, the blank at its end included, so that it is what a search of the whole
+    # line would find.
+    names = safe(
         f"{record.client} {of_class}{record.client_model or '-'} → {record.upstream_model or '-'}, "
         f"{record.account or 'no account'}: {record.status} {record.stop_reason or record.outcome}; "
-        f"{tokens.all_input} in{cached}, {tokens.output} out{thinking}; "
+    )
+    return (
+        f"{names}{tokens.all_input} in{cached}, {tokens.output} out{thinking}; "
         f"{first}whole {record.duration_seconds or 0:.2f} s; {tries} attempt{'' if tries == 1 else 's'}"
         f"{_cost(record)}"
     )

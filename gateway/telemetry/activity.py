@@ -80,7 +80,8 @@ class Activity:
 
     @property
     def has_listeners(self) -> bool:
-        return self._has_listeners_until > time.monotonic()
+        until = self._has_listeners_until
+        return until > 0.0 and until > time.monotonic()
 
     def publish(self, kind: str, facts: dict[str, Any]) -> None:
         """Publish an event of JSON values. Returns at once without listeners."""

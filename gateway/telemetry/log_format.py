@@ -12,7 +12,7 @@ import re
 import sys
 import traceback
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from django.conf import settings
@@ -22,6 +22,9 @@ from django.dispatch import receiver
 
 from accounts.values.sanitize import escape_controls
 from gateway.telemetry.request_ids import current_request_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 HIDDEN = "[hidden]"
@@ -92,8 +95,41 @@ class BelowWarning(logging.Filter):
         return record.levelno < logging.WARNING
 
 
+class Line(NamedTuple):
+    """A line that is safe to show: redacted, without control characters."""
+
+    at: float
+    """Seconds since the epoch."""
+    level: str
+    """As logging names it, "INFO" for example."""
+    logger: str
+    request_id: str
+    text: str
+    facts: Callable[[], dict[str, Any]] | None = None
+    """Returns the request that has ended."""
+    traceback: str = ""
+
+
 class SafeFormatter(logging.Formatter):
     """Base of the formatters: `message_of` and `traceback_of` return what may be shown of a record."""
+
+    def text_of(self, line: Line) -> str:
+        """Return the line as it is written, without its end."""
+        raise NotImplementedError
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = getattr(record, "request", None)
+        return self.text_of(
+            Line(
+                record.created,
+                record.levelname,
+                record.name,
+                _request_id(record),
+                self.message_of(record),
+                (lambda: facts) if isinstance(facts, dict) else None,
+                self.traceback_of(record),
+            )
+        )
 
     def message_of(self, record: logging.LogRecord) -> str:
         """Return the message. It is made once and kept on the record, since several handlers show it."""
@@ -123,39 +159,38 @@ class TextFormatter(SafeFormatter):
         super().__init__()
         self._is_coloured = is_coloured
 
-    def format(self, record: logging.LogRecord) -> str:
-        seconds, microseconds = divmod(round(record.created * 1_000_000), 1_000_000)
+    def text_of(self, line: Line) -> str:
+        seconds, microseconds = divmod(round(line.at * 1_000_000), 1_000_000)
         date, zone = _local_time(seconds, settings.LOCAL_TIME_ZONE)
-        level = f"{record.levelname:<7}"
-        if self._is_coloured and record.levelname in COLOURS:
-            level = f"\x1b[{COLOURS[record.levelname]}m{level}\x1b[0m"
-        request_id = _request_id(record)
-        line = f"{date}.{microseconds // 1000:03} {zone} {level} "
-        line += f"{request_id}: {self.message_of(record)}" if request_id else self.message_of(record)
-        shown = self.traceback_of(record)
-        return f"{line}\n{shown}" if shown else line
+        level = f"{line.level:<7}"
+        if self._is_coloured and line.level in COLOURS:
+            level = f"\x1b[{COLOURS[line.level]}m{level}\x1b[0m"
+        request = f"{line.request_id}: " if line.request_id else ""
+        text = f"{date}.{microseconds // 1000:03} {zone} {level} {request}{line.text}"
+        return f"{text}\n{line.traceback}" if line.traceback else text
 
 
 class JsonFormatter(SafeFormatter):
     """One object with time, level, logger and message, and, where they exist, request_id, request (the facts
     of an ended request) and traceback."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": self.message_of(record),
+    def text_of(self, line: Line) -> str:
+        shown: dict[str, Any] = {
+            "time": datetime.fromtimestamp(line.at, UTC).isoformat(timespec="milliseconds"),
+            "level": line.level.lower(),
+            "logger": line.logger,
+            "message": line.text,
         }
-        if request_id := _request_id(record):
-            line["request_id"] = request_id
-        if (facts := getattr(record, "request", None)) is not None and isinstance(facts, dict):
-            line["request"] = {
-                name: redacted(value) if isinstance(value, str) else value for name, value in facts.items()
+        if line.request_id:
+            shown["request_id"] = line.request_id
+        if line.facts is not None:
+            shown["request"] = {
+                name: redacted(value) if isinstance(value, str) else value
+                for name, value in line.facts().items()
             }
-        if shown := self.traceback_of(record):
-            line["traceback"] = shown
-        return orjson.dumps(line, default=str).decode()
+        if line.traceback:
+            shown["traceback"] = line.traceback
+        return orjson.dumps(shown, default=str).decode()
 
 
 @functools.lru_cache(maxsize=16)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.telemetry.log_format import RequestIdFilter, SafeFormatter
+from gateway.telemetry.log_format import Line, RequestIdFilter, SafeFormatter
 from gateway.telemetry.noise import NoiseFilter
 
 if TYPE_CHECKING:
@@ -58,12 +59,22 @@ class LogRing(logging.Handler):
         finally:
             self.release()
 
+    def take(self, line: Line) -> None:
+        """Keep the line of a request, which is safe already."""
+        with self.lock or nullcontext():
+            self._count += 1
+            text = line.text[:LONGEST_LINE]
+            self._keep(LogLine(self._count, line.at, "info", line.request_id, text), line.logger)
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self._line_of(record)
         except Exception:
             self.handleError(record)
             return
+        self._keep(line, record.name)
+
+    def _keep(self, line: LogLine, logger: str) -> None:
         self._lines.append(line)
         if self._activity.has_listeners:
             self._activity.publish(
@@ -72,7 +83,7 @@ class LogRing(logging.Handler):
                     "at": line.at,
                     "number": line.number,
                     "level": line.level,
-                    "logger": record.name,
+                    "logger": logger,
                     "request_id": line.request_id,
                     "message": line.text,
                 },

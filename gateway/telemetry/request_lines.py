@@ -1,0 +1,120 @@
+"""The log line of an ended request, the only one that each request causes.
+
+logging makes a record of it, runs filters, searches the whole line for secrets and flushes: a hundred
+function calls. Here the line is safe already (`safe`), each handler takes it as it is, and standard output is
+written once for each turn of the event loop. The handlers below write waiting lines before any other, so the
+order holds. When the root logger has a handler that cannot take lines, logging gets the line as any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import sys
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+from accounts.values.sanitize import escape_controls
+from gateway.telemetry.log_format import Line, SafeFormatter, redacted
+from gateway.telemetry.request_ids import current_request_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+KEPT_TEXTS = 256
+
+
+@functools.lru_cache(maxsize=KEPT_TEXTS)
+def safe(text: str) -> str:
+    """Redact a text and escape its control characters. For texts that return, as names of models do."""
+    return escape_controls(redacted(text))
+
+
+@receiver(setting_changed)
+def forget_safe_texts(**_: object) -> None:
+    safe.cache_clear()
+
+
+def log_request(logger: logging.Logger, text: str, facts: Callable[[], dict[str, Any]]) -> None:
+    """Log a line at level info, whose text is safe already. `facts` returns the request as JSON values."""
+    takers = _takers(*logging.root.handlers)
+    if not takers:
+        logger.info(text, extra={"request": facts()})
+        return
+    line = Line(time.time(), "INFO", logger.name, current_request_id.get(), text, facts)
+    for handler in takers:
+        handler.take(line)
+
+
+@functools.lru_cache(maxsize=1)
+def _takers(*handlers: logging.Handler) -> list[TakesRequestLines]:
+    """The handlers, if all of them take such lines; else none."""
+    takers: list[TakesRequestLines] = [
+        handler for handler in handlers if isinstance(handler, TakesRequestLines)
+    ]
+    return takers if len(takers) == len(handlers) else []
+
+
+@runtime_checkable
+class TakesRequestLines(Protocol):
+    """A handler that takes lines without a record."""
+
+    def take(self, line: Line) -> None: ...
+
+
+class StandardOutput(logging.StreamHandler[Any]):
+    """Keeps lines of requests until the event loop has run what is due."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+        self._waiting: list[str] = []
+
+    def take(self, line: Line) -> None:
+        formatter = self.formatter
+        assert isinstance(formatter, SafeFormatter)
+        self._waiting.append(formatter.text_of(line))
+        if len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:  # no loop is running
+                self.flush()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write_waiting()
+        super().emit(record)
+
+    def flush(self) -> None:
+        """Write what waits. logging calls this at the end of the process, too."""
+        with self.lock or nullcontext():
+            self._write_waiting()
+            self.stream.flush()
+
+    def _write_waiting(self) -> None:
+        lines, self._waiting = self._waiting, []
+        for line in lines:
+            try:
+                self.stream.write(line + self.terminator)
+            except Exception:  # as for any other line, the request goes on without it
+                self.handleError(logging.makeLogRecord({"msg": line}))
+
+
+class StandardError(logging.StreamHandler[Any]):
+    """For warnings and errors, so none of the lines of requests are its."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+    def take(self, line: Line) -> None:
+        """Leave the line to the other handlers."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for handler in logging.root.handlers:
+            if isinstance(handler, StandardOutput):
+                handler.flush()
+        super().emit(record)
