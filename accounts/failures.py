@@ -36,6 +36,7 @@ class FailureKind(Enum):
     NEEDS_VERIFICATION = "needs verification"
     DISABLED = "disabled by Google"
     KEY_REFUSED = "key refused"
+    WRONG_ADDRESS = "no answer in Anthropic's format at its address"
     PLACE_REFUSED = "not offered where this server is"
 
     # The connection, and the data received over it
@@ -184,6 +185,7 @@ ACCOUNT_POLICIES: dict[FailureKind, AccountPolicy] = {
     FailureKind.NEEDS_VERIFICATION: AccountPolicy(state="needs_verification"),
     FailureKind.DISABLED: AccountPolicy(state="disabled_by_provider"),
     FailureKind.KEY_REFUSED: AccountPolicy(state="invalid"),
+    FailureKind.WRONG_ADDRESS: replace(_SET_UP, is_for_all_models=True),
     FailureKind.PLACE_REFUSED: replace(_SET_UP, is_for_all_models=True),
     FailureKind.CONNECTION_FAILED: _FAILED,
     FailureKind.TIMED_OUT: _FAILED,

@@ -107,6 +107,9 @@ ERROR_POLICIES: dict[FailureKind, ErrorPolicy] = {
     FailureKind.NEEDS_VERIFICATION: ErrorPolicy(operator_must="verify it with Google's link"),
     FailureKind.DISABLED: ErrorPolicy(operator_must="remove it, or settle it with Google"),
     FailureKind.KEY_REFUSED: ErrorPolicy(operator_must="replace its key"),
+    FailureKind.WRONG_ADDRESS: ErrorPolicy(
+        operator_must="correct its address, which is the one for ANTHROPIC_BASE_URL, without /v1/messages"
+    ),
     FailureKind.PLACE_REFUSED: ErrorPolicy(
         operator_must="let this server reach the provider from a place where it is offered, or add billing "
         "to the key's project"
