@@ -14,6 +14,7 @@
     ├── UpstreamFailed          502 api_error
     ├── UpstreamTimedOut        504 timeout_error
     ├── Unavailable             503 api_error, transient
+    ├── LoopDetected            508 api_error, never retried by the client
     └── OperatorMustAct         503 api_error, never retried by the client
 
 The pairs of status and type are Anthropic's (docs.anthropic.com, API, Errors). The message is
@@ -42,6 +43,8 @@ class GatewayError(Exception):
     status = 500
     error_type = "api_error"
     should_retry: bool | None = None
+    request_id = ""
+    """Anthropic's id of the request, when the error is Anthropic's own; else the gateway's is sent."""
     may_quote_request = False
     """True for a message of the upstream, which is sent to the client but neither logged nor stored."""
 
@@ -145,6 +148,13 @@ class UpstreamTimedOut(GatewayError):
 
 class Unavailable(GatewayError):
     status = 503
+
+
+class LoopDetected(GatewayError):
+    """A request that comes back to this gateway, or has passed too many of them."""
+
+    status = 508
+    should_retry = False
 
 
 class OperatorMustAct(GatewayError):

@@ -1,4 +1,5 @@
 """The Messages API over HTTP: the ASGI application, authentication and the views.
 
-Imports accounts, bodies, dialects, errors, ledger, relay, routing, safeguards, telemetry and translation.
+Imports accounts, bodies, dialects, errors, ledger, relay, routing, safeguards, telemetry, translation and
+upstreams.
 """

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.api.authentication import authenticate, check_host
 from gateway.dialects.anthropic.dialect import ANTHROPIC
-from gateway.errors import MethodNotAllowed
+from gateway.errors import LoopDetected, MethodNotAllowed
+from gateway.upstreams.hops import why_it_loops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -36,6 +37,8 @@ def endpoint(
                 check_host(request)
             if for_clients:
                 request.client = authenticate(request)
+                if why := why_it_loops(request.headers):
+                    raise LoopDetected(why)
             if request.method not in methods:
                 raise MethodNotAllowed(
                     f"{request.path_info} does not answer {request.method}.", allow=", ".join(methods)

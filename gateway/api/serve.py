@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from accounts.values.sanitize import truncate
 from gateway.api.application import ApiRequest, EventStream, JsonResponse
+from gateway.dialects.base import ClientRequest
 from gateway.errors import OUR_FAULT, STOPPING, GatewayError, Overloaded
 from gateway.ledger.record import RequestRecord
 from gateway.relay.answer import KEEP_ALIVE_SECONDS, Answer
@@ -58,9 +59,10 @@ async def serve(dialect: Dialect, request: ApiRequest) -> HttpResponseBase:
             logger.debug("asks for %s", _shape_of(request, read))
         context = _request_context(request, read.summary)
         gateway.recorder.describe(record, read.request, context)
+        client = ClientRequest(request.raw_body, request.headers, request.META.get("QUERY_STRING", ""))
         if read.request.stream:
-            return await exchange.stream(read, context)
-        response = await exchange.whole(read, context)
+            return await exchange.stream(read, context, client)
+        response = await exchange.whole(read, context, client)
     except BaseException as error:
         if not exchange.is_hang_up(error):
             exchange.note_failure(error)
@@ -79,20 +81,26 @@ class _Exchange:
         self._gateway = gateway
         self._record = record
 
-    async def whole(self, read: ReadRequest, context: RequestContext) -> HttpResponseBase:
-        answer = await self._open(read, context)
+    async def whole(
+        self, read: ReadRequest, context: RequestContext, client: ClientRequest
+    ) -> HttpResponseBase:
+        answer = await self._open(read, context, client)
         try:
-            body = self._dialect.message_body(await answer.message())
-            response = JsonResponse(body, headers=_upstream_headers(answer))
+            message = await answer.message()
+            body = self._dialect.message_body(message)
+            as_sent = answer.whole_bytes if body is message else b""
+            response = JsonResponse(body, headers=_upstream_headers(answer), encoded=as_sent)
         finally:
             answer.close()
         self._record.response_bytes = len(response.content)
         return response
 
-    async def stream(self, read: ReadRequest, context: RequestContext) -> HttpResponseBase:
+    async def stream(
+        self, read: ReadRequest, context: RequestContext, client: ClientRequest
+    ) -> HttpResponseBase:
         """Open a stream. A failure within KEEP_ALIVE_SECONDS has its own status. After that the stream is
         open, with pings until the answer begins, and a failure is its last event."""
-        opening = asyncio.create_task(self._open(read, context))
+        opening = asyncio.create_task(self._open(read, context, client))
         try:
             await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
             headers = _upstream_headers(opening.result()) if opening.done() else {}
@@ -101,16 +109,19 @@ class _Exchange:
             raise
         return EventStream(self._bytes_of(opening), headers, opening, partial(self._clean_up, opening))
 
-    async def _open(self, read: ReadRequest, context: RequestContext) -> AnyAnswer:
+    async def _open(self, read: ReadRequest, context: RequestContext, client: ClientRequest) -> AnyAnswer:
         gateway = self._gateway
         message_request, search = await gateway.web_searches.planned(read.request, read.summary.search)
+        as_sent = client if message_request is read.request else None
         if search is not None:
             answer = await gateway.web_searches.open(search, message_request, context)
         elif requested_schema(message_request) is None:
-            answer = await gateway.relay.open(message_request, context)
+            answer = await gateway.relay.open(message_request, context, as_sent)
         else:
-            answer = await open_structured(gateway.relay, message_request, context)
+            answer = await open_structured(gateway.relay, message_request, context, as_sent)
         gateway.recorder.begin(self._record, answer)
+        if answer.checks_calls:
+            return answer
         check = gateway.judge.check_for(
             read.request.safeguards, read.summary.typed_messages, self._record, context
         )
@@ -168,8 +179,12 @@ async def _cancel(opening: asyncio.Task[AnyAnswer]) -> None:
 
 
 def _upstream_headers(answer: AnyAnswer) -> dict[str, str]:
-    """The header with the model that answered; the message names the one that was requested."""
-    return {"x-upstream-model": answer.model_id}
+    """Headers with the model that answered (the message names the one that was requested), and with the
+    upstream's own id of the request."""
+    headers = {"x-upstream-model": answer.model_id}
+    if answer.upstream_request_id:
+        headers["x-upstream-request-id"] = answer.upstream_request_id
+    return headers
 
 
 def _shape_of(request: ApiRequest, read: ReadRequest) -> str:

@@ -6,6 +6,7 @@ Inside the gateway requests, messages and events of every dialect have Anthropic
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.errors import GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRequest:
+    """A request in Anthropic's format as the client sent it: the decoded body, headers by names in lower
+    case, and the query without its question mark."""
+
+    body: bytes | bytearray = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: str = ""
 
 
 class RequestParser(Protocol):

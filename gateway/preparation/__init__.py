@@ -1,4 +1,4 @@
 """Parsing, counting and translation of requests: in the event loop, or in worker processes for large ones.
 
-Imports accounts, bodies, dialects, errors, safeguards and translation.
+Imports accounts, bodies, dialects, errors, pass_through, safeguards and translation.
 """

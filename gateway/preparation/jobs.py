@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from gateway.bodies.request_json import parse_json
 from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
+from gateway.pass_through.body import Changes, changed_body
 from gateway.preparation.request import (
     STAYS_IN_THE_BODY,
     RequestSummary,
@@ -87,6 +89,13 @@ def search(
 ) -> TranslatedRequest:
     whole = completed(changes, request)
     return _with_json(translate_search(asked, whole, model, system_preamble=system_preamble))
+
+
+def changed(body: bytes, changes: Changes) -> list[PickleBuffer]:
+    """Make the changes that an upstream of Anthropic's format needs."""
+    value = parse_json(body)
+    pieces = changed_body(body, value["messages"], value.get("thinking"), changes)
+    return [PickleBuffer(piece) for piece in pieces]
 
 
 def _with_json(translated: TranslatedRequest) -> TranslatedRequest:

@@ -10,6 +10,7 @@ import orjson
 from accounts.live_settings import live
 from gateway.bodies.request_json import parse_json
 from gateway.bodies.shape import Body, count_structure, has_few_values, refuse_depth
+from gateway.pass_through.body import changed_body, may_change, thinks_too_late, with_model
 from gateway.preparation import jobs
 from gateway.preparation.request import LargeRequest, RequestSummary, summarize
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.base import RequestParser
     from gateway.ledger.signature_store import StoredSignatures
+    from gateway.pass_through.body import Changes
     from gateway.preparation.workers import TranslationWorkers
     from gateway.routing.token_ratios import TokenRatios
     from gateway.routing.upstream_model import Family, UpstreamModel
@@ -118,6 +120,19 @@ class RequestTranslator:
             without_thinking=without_thinking,
             token_ratio=ratio,
         )
+
+    async def passed_body(
+        self, body: bytes | bytearray, request: MessagesRequest, changes: Changes
+    ) -> list[bytes | bytearray]:
+        """Return the client's body, with the changes that an upstream needs, in pieces. May raise
+        GatewayError."""
+        is_large = isinstance(request, LargeRequest)
+        if not may_change(body, changes) and (is_large or not thinks_too_late(request)):
+            return [body] if request.model == changes.model else with_model(body, changes.model)
+        if is_large:
+            pieces: list[bytes | bytearray] = await self._workers.run_on_body(jobs.changed, body, changes)
+            return pieces
+        return changed_body(body, request.messages, request.thinking, changes)
 
     async def translate_search(
         self, search: RequestedSearch, request: MessagesRequest, model: UpstreamModel

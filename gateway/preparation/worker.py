@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from gateway.dialects.base import RequestParser
 
-    Job = tuple[Callable[..., Any], RequestParser, tuple[Any, ...], dict[str, Any]]
-    """A function, the parser of the request that is its first argument, and its other arguments."""
+    Job = tuple[Callable[..., Any], RequestParser | None, tuple[Any, ...], dict[str, Any]]
+    """A function, the parser of the request that is its first argument (None: it gets the body itself), and
+    its other arguments."""
 
 NICE = 5
 """Added niceness: the gateway's own process has priority."""
@@ -54,6 +55,8 @@ def _outcome(connection: Connection, job: Job) -> Any:
     """
     function, parser, args, kwargs = job
     try:
+        if parser is None:
+            return function(connection.recv_bytes(), *args, **kwargs)
         return function(parser.parse(parse_json(connection.recv_bytes())), *args, **kwargs)
     except GatewayError as error:
         return error.with_traceback(None)

@@ -65,12 +65,26 @@ class TranslationWorkers:
     ) -> T:
         """Run ``function`` in a worker on the request in ``body`` and return its result. Raises
         GatewayError."""
+        result: T = await self._run((function, parser, args, kwargs), body)
+        return result
+
+    async def run_on_body(
+        self,
+        function: Callable[Concatenate[bytes, P], Any],
+        body: Body,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Any:
+        """Run ``function`` in a worker on ``body`` itself. Raises GatewayError."""
+        return await self._run((function, None, args, kwargs), body)
+
+    async def _run(self, job: Job, body: Body) -> Any:
         async with self._turn():
             worker = self._take()
             is_well = False
             try:
                 async with asyncio.timeout(JOB_SECONDS):
-                    outcome = await worker.do((function, parser, args, kwargs), body)
+                    outcome = await worker.do(job, body)
                 is_well = True
             except TimeoutError:
                 raise InvalidRequest(
@@ -82,8 +96,7 @@ class TranslationWorkers:
             finally:
                 self._put_back(worker, is_well=is_well)
         if not isinstance(outcome, Exception):
-            result: T = outcome
-            return result
+            return outcome
         try:
             raise outcome
         finally:

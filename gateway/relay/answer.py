@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
 from accounts.failures import UpstreamError
+from gateway.dialects.anthropic.stream_events import WHOLE
 from gateway.errors import GatewayError, UpstreamFailed, UpstreamTimedOut
 from gateway.google_api.sse import MalformedStream
 from gateway.relay.error_policy import Failure, failure_of
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.translation.response.usage import TokenUsage
 
 KEEP_ALIVE_SECONDS = 10.0
+REQUEST_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 WHOLE_ANSWER_BYTES = 64 * 1024 * 1024
 """The limit on the upstream's bytes of an answer that is kept in memory until it is complete."""
 
@@ -36,6 +39,8 @@ class Answer:
     ) -> None:
         self.model_id = model_id
         self.lease: Lease | None = None
+        self.whole_bytes = b""
+        """The message as the upstream sent it, after `message`, where it is passed on so."""
         self.on_failure: Callable[[Failure], Awaitable[None]] = _forget
         """Called with the upstream's error in the middle of the answer."""
         self._account = account
@@ -120,6 +125,22 @@ class Answer:
         return self._reader.stop_reason if self._ended else ""
 
     @property
+    def passes_through(self) -> bool:
+        """True when the upstream speaks Anthropic's format, and what it says is not checked again."""
+        return self._reader.passes_through
+
+    @property
+    def checks_calls(self) -> bool:
+        """True when the upstream answers the requested safety checks by itself."""
+        return self._reader.checks_calls
+
+    @property
+    def upstream_request_id(self) -> str:
+        """Anthropic's id of the request; empty where the upstream names none."""
+        named = self._response.headers.get("request-id", "")
+        return named if REQUEST_ID.fullmatch(named) else ""
+
+    @property
     def may_call_tools(self) -> bool:
         """True when the request declares tools of the client."""
         return self._reader.declares_tools
@@ -157,6 +178,8 @@ class Answer:
                 raise UpstreamFailed(f"The answer is larger than {limit} MiB. Ask for it as a stream.")
             for event in events:
                 collector.add(event)
+                if event["type"] == WHOLE:
+                    self.whole_bytes = event["data"]
         return collector.message()
 
     def close(self) -> None:

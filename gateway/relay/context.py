@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from accounts.pool.view import PooledAccount
     from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.dialects.base import ClientRequest
     from gateway.errors import GatewayError
     from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.request.request import TranslatedRequest
@@ -41,6 +42,10 @@ class PreparedRequest:
     """Google's id of the conversation."""
     search: RequestedSearch | None = None
     """The web search that is asked for instead of an answer."""
+    client: ClientRequest | None = None
+    """The request as it was sent, unless the gateway has made or changed it."""
+    wants_events: bool = False
+    """The answer is read by the gateway itself, or written in another format: its events must be parsed."""
     without_thinking: bool = False
     """Thinking is left out, after a signature was refused."""
     translations: dict[UpstreamModel, TranslatedRequest] = field(default_factory=dict)

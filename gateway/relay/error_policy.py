@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from accounts.anthropic.errors import STATUS_OF_TYPE
 from accounts.command_line import manage
 from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.database.watch import DatabaseDown
@@ -17,6 +18,7 @@ from accounts.failures import AccountCheckFailed, FailureKind, Scope, UpstreamEr
 from accounts.google.oauth import ClientSecretWrong, SignInExpired
 from accounts.inspection import AccountErrors
 from accounts.service import NoProject
+from accounts.values.outside import as_object
 from accounts.values.sanitize import truncate
 from gateway.errors import (
     GatewayError,
@@ -151,8 +153,13 @@ def as_prompt_too_long(error: UpstreamError, estimate: int, maximum: int | None)
         kind=FailureKind.PROMPT_TOO_LONG,
         status=400,
         message=sentence,
-        body={"error": {"code": 400, "message": sentence, "status": "INVALID_ARGUMENT"}},
+        body={**_head_of(error.body), "error": {"type": "invalid_request_error", "message": sentence}},
     )
+
+
+def _head_of(body: object) -> dict[str, object]:
+    """What Anthropic's envelope has beside the error."""
+    return {name: value for name, value in as_object(body).items() if name in ("type", "request_id")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +199,25 @@ class Failure:
             words = client_message(self.error.body)
             error = policy.error(without_identifiers(words, account.project_id, account.name))
             error.may_quote_request = True
-            return error
+            return _as_anthropic_said(error, self.error) if policy.ends_request else error
         return policy.error(policy.sentence.format(label=account.label, reason=self.reason))
 
+
+def _as_anthropic_said(error: GatewayError, said: UpstreamError) -> GatewayError:
+    """Keep status, type, details and the id of the request where the upstream speaks Anthropic's format."""
+    body = as_object(said.body)
+    theirs = as_object(body.get("error"))
+    error_type, request_id = theirs.get("type"), body.get("request_id")
+    if body.get("type") != "error" or STATUS_OF_TYPE.get(str(error_type)) != said.status:
+        return error
+    error.status, error.error_type = said.status, str(error_type)
+    error.details = as_object(theirs.get("details")) or None
+    if isinstance(request_id, str) and REQUEST_ID.fullmatch(request_id):
+        error.request_id = request_id
+    return error
+
+
+REQUEST_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 
 FAILURES = (UpstreamError, TransportFailed, EmptyAnswer, MalformedStream, *AccountErrors)
 """Exceptions of a failed call, which `failure_of` classifies."""

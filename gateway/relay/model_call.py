@@ -62,7 +62,7 @@ class ModelCaller:
             except UpstreamError as as_it_came:
                 model = prepared.models[lease.account.kind]
                 error = as_prompt_too_long(
-                    as_it_came, await form.token_estimate(prepared, model), model.max_input_tokens
+                    as_it_came, await form.token_estimate(prepared, model, as_it_came), model.max_input_tokens
                 )
                 policy = ERROR_POLICIES[error.kind]
                 if short_limits < SHORT_LIMIT_TRIES and _is_short_limit(error, context):
@@ -70,6 +70,8 @@ class ModelCaller:
                     _end_attempt(error, SAME_ACCOUNT, context)
                     with context.waiting():
                         await asyncio.sleep(error.wait_seconds or 0)
+                elif self._upstreams[lease.account.kind].learns_from(error, lease.account.id):
+                    _end_attempt(error, f"{SAME_ACCOUNT}, without what it refuses", context)
                 elif policy.next_address and len(addresses) > 1:
                     _end_attempt(error, NEXT_ADDRESS, context)
                     addresses = addresses[1:]
@@ -101,7 +103,7 @@ class ModelCaller:
     ) -> Answer:
         account, model = lease.account, prepared.models[lease.account.kind]
         upstream = self._upstreams[account.kind]
-        outgoing = await self.format_of(account.kind).outgoing(prepared, model, access, upstream)
+        outgoing = await self.format_of(account.kind).outgoing(prepared, account, access, upstream)
         context.attempt.endpoint = address
         try:
             response = await upstream.open_stream(outgoing.call, address)

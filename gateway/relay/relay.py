@@ -27,6 +27,7 @@ from gateway.errors import (
 from gateway.relay.context import PreparedRequest, RequestContext
 from gateway.relay.failover import Failover
 from gateway.relay.formats.generate_content import GenerateContent
+from gateway.relay.formats.messages import Messages
 from gateway.relay.model_call import ModelCaller
 from gateway.relay.models.choice import ModelChoice
 from gateway.routing import resolution
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from accounts.offers import ModelOffer
     from accounts.service import AccountsService
     from gateway.dialects.anthropic.messages import MessagesRequest
+    from gateway.dialects.base import ClientRequest
     from gateway.ledger.signature_store import StoredSignatures
     from gateway.preparation.translator import RequestTranslator
     from gateway.relay.answer import Answer
@@ -67,13 +69,21 @@ class Relay:
         self._pool = accounts.pool
         self._routes = routes
         self.choice = ModelChoice(accounts, routes)
-        formats: dict[UpstreamDialect, Format] = {"generate_content": GenerateContent(translator, signatures)}
+        formats: dict[UpstreamDialect, Format] = {
+            "generate_content": GenerateContent(translator, signatures),
+            "messages": Messages(translator),
+        }
         self._caller = ModelCaller(accounts, upstreams, formats)
 
-    async def open(self, request: MessagesRequest, context: RequestContext) -> Answer:
+    async def open(
+        self, request: MessagesRequest, context: RequestContext, client: ClientRequest | None = None
+    ) -> Answer:
         """Return the answer, once it has content. The caller must close it, which releases the account.
-        Raises GatewayError."""
-        return await self._in_time(self._open(request, context), context)
+
+        `client` is the request as it was sent, unless the gateway has made or changed it: then the events of
+        the answer are always parsed. Raises GatewayError.
+        """
+        return await self._in_time(self._open(request, context, client), context)
 
     async def open_search(
         self, search: RequestedSearch, request: MessagesRequest, context: RequestContext
@@ -128,13 +138,15 @@ class Relay:
 
     # Models
 
-    async def _open(self, request: MessagesRequest, context: RequestContext) -> Answer:
+    async def _open(
+        self, request: MessagesRequest, context: RequestContext, client: ClientRequest | None
+    ) -> Answer:
         offered = await self.offered_models()
         thinking = _asks_for_thinking(request)
         models = self.choice.named(request.model, thinking)
         if not models:
             raise self._model_unknown(request.model)
-        prepared = await self._prepare(models, request, context)
+        prepared = await self._prepare(models, request, context, client)
         model_id = prepared.model.listed_id
         if self.choice.is_unknown(request.model, models):
             context.unknown_models.update(model.listed_id for model in models.values())
@@ -146,20 +158,24 @@ class Relay:
             return await self._failover(prepared, context).answer(may_wait=True)
         try:
             return await self._failover(prepared, context).answer(may_wait=False)
-        except (RateLimited, Overloaded) as error:
+        except (RateLimited, Overloaded):
             logger.warning("%s falls back to %s", model_id, chain[0])
-            answer = await self._try_substitutes(chain, request, context, error)
+            answer = await self._try_substitutes(chain, request, context, client)
         return answer or await self._failover(prepared, context).answer(may_wait=True)
 
     async def _try_substitutes(
-        self, chain: list[str], request: MessagesRequest, context: RequestContext, error: GatewayError
+        self,
+        chain: list[str],
+        request: MessagesRequest,
+        context: RequestContext,
+        client: ClientRequest | None,
     ) -> Answer | None:
         """Try the fallback models in order, each with the client's original request. None when none of them
         answers."""
         for model_id in chain:
             try:
                 models = self.choice.of_id(model_id, _asks_for_thinking(request), is_routed=True)
-                prepared = await self._prepare(models, request, context)
+                prepared = await self._prepare(models, request, context, client)
                 answer = await self._failover(prepared, context).answer(may_wait=False, may_pause=False)
             except GatewayError as failure:
                 # Without its message, which may quote the request.
@@ -170,11 +186,17 @@ class Relay:
         return None
 
     async def _prepare(
-        self, models: Mapping[str, UpstreamModel], request: MessagesRequest, context: RequestContext
+        self,
+        models: Mapping[str, UpstreamModel],
+        request: MessagesRequest,
+        context: RequestContext,
+        client: ClientRequest | None,
     ) -> PreparedRequest:
         """Raises GatewayError for a request that cannot be translated, when that is known before an account
         is chosen."""
-        prepared = PreparedRequest(request, models, context.session_id)
+        prepared = PreparedRequest(
+            request, models, context.session_id, client=client, wants_events=client is None
+        )
         if len(models) == 1:
             await self._caller.prepare(prepared)
         return prepared

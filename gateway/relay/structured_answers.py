@@ -24,6 +24,7 @@ from gateway.translation.request.structured_output import (
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.anthropic.stream_events import StreamEvent
+    from gateway.dialects.base import ClientRequest
     from gateway.relay.answer import Answer
     from gateway.relay.context import RequestContext
     from gateway.relay.relay import Relay
@@ -32,11 +33,15 @@ MAX_HELD_CHARACTERS = 8 * 1024 * 1024
 DOES_NOT_FIT = "answered with JSON that does not fit the schema"
 
 
-async def open_structured(relay: Relay, request: MessagesRequest, context: RequestContext) -> Answer:
-    """As ``relay.open``, for a request with a schema. The returned answer is complete. Raises
-    GatewayError."""
+async def open_structured(
+    relay: Relay, request: MessagesRequest, context: RequestContext, client: ClientRequest | None
+) -> Answer:
+    """As ``relay.open``, for a request with a schema. The returned answer is complete, unless the upstream
+    knows schemas itself. Raises GatewayError."""
     schema = AnswerSchema(requested_schema(request))
-    first = await relay.open(request, context)
+    first = await relay.open(request, context, client)
+    if first.passes_through:
+        return first
     events, problem = await _held(first, schema, context)
     if problem is None:
         first.set_events(events)

@@ -25,6 +25,8 @@ class CheckedAnswer:
 
     def __init__(self, answer: Answer, check: SafetyCheck) -> None:
         self.model_id = answer.model_id
+        self.upstream_request_id = answer.upstream_request_id
+        self.whole_bytes = b""
         self._answer = answer
         self._check = check
 

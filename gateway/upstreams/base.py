@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from accounts.failures import FailureKind, UpstreamError
+from gateway.pass_through.body import Changes
 from gateway.upstreams.endpoint_health import EndpointHealth, FailingEndpoint
 from gateway.upstreams.transport import Response, Transport, TransportFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from accounts.kinds.access import Access
     from gateway.google_api.content import RequestType
@@ -24,8 +25,19 @@ if TYPE_CHECKING:
 
 SHORTEST_SECRET = 8
 
-UpstreamDialect = Literal["generate_content"]
-"""What an upstream speaks: Google's generateContent, into which requests are translated."""
+UpstreamDialect = Literal["generate_content", "messages"]
+"""What an upstream speaks: Google's generateContent, into which requests are translated, or Anthropic's
+messages, which pass through."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedRequest:
+    """A client's request for an upstream that speaks Anthropic's messages: the body in pieces, the headers
+    that may go on, and the query with its question mark, or nothing."""
+
+    body: list[bytes | bytearray]
+    headers: Mapping[str, str] = field(repr=False)
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +50,12 @@ class ModelCall:
 
     access: Access = field(repr=False)
     model: UpstreamModel
-    session_id: str
-    request: dict[str, Any]
+    session_id: str = ""
+    request: dict[str, Any] = field(default_factory=dict)
     request_type: RequestType = "agent"
+    passed: PassedRequest | None = None
+    """For the dialect "messages", instead of `request`."""
+    account_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +64,22 @@ class WireRequest:
 
     path: str
     headers: Mapping[str, str] = field(repr=False)
-    body: list[bytes]
+    body: Sequence[bytes | bytearray]
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """What passes to an upstream of the dialect "messages", and what of its answers is trusted."""
+
+    changes: Changes
+    betas: bool = True
+    """The client's anthropic-beta is sent."""
+    tags_signatures: bool = False
+    mends_usage: bool = False
+    checks_calls: bool = True
+    """It answers the requested safety checks (`safeguards`) by itself."""
+    marks_hops: bool = False
+    """Requests carry what tells a gateway that they come back (gateway/upstreams/hops.py)."""
 
 
 class Upstream(ABC):
@@ -81,6 +111,15 @@ class Upstream(ABC):
     @abstractmethod
     def classify_in_stream(self, body: dict[str, Any]) -> UpstreamError:
         """Map an error inside a stream that has begun with 200; `body` is the decoded event."""
+
+    def passing(self, account_id: int, model: UpstreamModel) -> Passing:
+        """How requests pass to this account; for the dialect "messages" only."""
+        return Passing(Changes(model.sent_id))
+
+    def learns_from(self, error: UpstreamError, account_id: int) -> bool:
+        """Remember what the account's server has refused, when requests can do without it; True when another
+        call may succeed for that."""
+        return False
 
     def addresses(self, model: UpstreamModel, access: Access) -> list[str]:
         """Return the base URLs in the order to try them: those that keep failing come last."""

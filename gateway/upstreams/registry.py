@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from gateway.upstreams.anthropic.upstream import AnthropicApi
 from gateway.upstreams.cloud_code.upstream import CloudCode
+from gateway.upstreams.compatible.upstream import CompatibleServer
 
 if TYPE_CHECKING:
     from gateway.upstreams.base import Upstream
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 UPSTREAMS: dict[str, type[Upstream]] = {
     "google": CloudCode,
+    "anthropic": AnthropicApi,
+    "compatible": CompatibleServer,
 }
 """By `Account.kind`. accounts/kinds/registry.py has the kinds themselves."""
 

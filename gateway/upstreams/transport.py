@@ -20,9 +20,11 @@ from yarl import URL
 from accounts.network import CarefulResolver, in_words, proxy_for, tls_context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from aiohttp.connector import AddrInfoType
+
+    Body = Sequence[bytes | bytearray]
 
 KEEP_WARM_SECONDS = 75.0
 MAX_CONNECTIONS = 10_000
@@ -125,7 +127,12 @@ class Transport:
             self._session = None
 
     async def post(
-        self, url: str, *, headers: Mapping[str, str], body: list[bytes], first_byte_seconds: float
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: Sequence[bytes | bytearray],
+        first_byte_seconds: float,
     ) -> Response:
         """Send a body in pieces. Returns when the headers of the answer have arrived, whatever the status.
 
@@ -156,7 +163,11 @@ class Transport:
             raise TransportFailed(in_words(error)) from None
 
     async def _send(
-        self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: list[bytes]
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        headers: Mapping[str, str],
+        body: Sequence[bytes | bytearray],
     ) -> aiohttp.ClientResponse:
         call = _Call()
         _current_call.set(call)
@@ -173,13 +184,13 @@ class Transport:
             return await post(data=_pieces(body) if size else body[0])
 
 
-def _size_in_pieces(body: list[bytes]) -> int:
+def _size_in_pieces(body: Body) -> int:
     """Return the size of a body that is sent in pieces; 0 for a short one, which is sent whole."""
     is_short = len(body) == 1 and len(body[0]) <= PIECE_BYTES
     return 0 if is_short else sum(map(len, body))
 
 
-async def _pieces(body: list[bytes]) -> AsyncIterator[memoryview]:
+async def _pieces(body: Body) -> AsyncIterator[memoryview]:
     """Yield pieces short enough that other requests run between them."""
     for part in [memoryview(one) for one in body]:
         for start in range(0, len(part), PIECE_BYTES):

@@ -36,7 +36,7 @@ class AnthropicDialect:
         body: dict[str, Any] = {"type": error.error_type, "message": error.message}
         if error.details:
             body["details"] = error.details
-        return {"type": "error", "error": body, "request_id": request_id}
+        return {"type": "error", "error": body, "request_id": error.request_id or request_id}
 
 
 ANTHROPIC = AnthropicDialect()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from gateway.dialects.anthropic.stream_events import RAW
+
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.stream_events import StreamEvent
 
@@ -26,7 +28,14 @@ _HEADS = {
 
 
 def encode_events(events: list[StreamEvent]) -> bytes:
-    return b"".join([b"%b%b\n\n" % (_HEADS[event["type"]], orjson.dumps(event)) for event in events])
+    return b"".join(
+        [
+            event["data"]
+            if event["type"] == RAW
+            else b"%b%b\n\n" % (_HEADS[event["type"]], orjson.dumps(event))
+            for event in events
+        ]
+    )
 
 
 def encode_event(event: StreamEvent) -> bytes:

@@ -17,7 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 StreamEvent = dict[str, Any]
+RAW = "raw"
+"""The type of an event that holds the bytes of one or several events, as an upstream sent them."""
+WHOLE = "message"
+"""The type of the only event of an answer that came as a whole message."""
 Usage = dict[str, Any]
+
+
+def raw_event(data: bytes) -> StreamEvent:
+    return {"type": RAW, "data": data}
+
+
+def whole_message(message: dict[str, Any], data: bytes) -> StreamEvent:
+    """`data`: the message as it was sent."""
+    return {"type": WHOLE, "message": message, "data": data}
 
 
 def message_start(message_id: str, model: str, usage: Usage) -> StreamEvent:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from accounts.failures import FailureKind
+    from accounts.failures import FailureKind, UpstreamError
     from accounts.kinds.access import Access
+    from accounts.pool.view import PooledAccount
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.relay.context import PreparedRequest
     from gateway.routing.upstream_model import UpstreamModel
@@ -25,6 +26,11 @@ class AnswerReader(Protocol):
     """The counts so far."""
     has_content: bool
     """True once content has come since it was last set to False, also content that makes no event."""
+
+    passes_through: bool
+    """The answer is the upstream's own, in Anthropic's format."""
+    checks_calls: bool
+    """The upstream answers the requested safety checks by itself."""
 
     @property
     def stop_reason(self) -> str: ...
@@ -68,12 +74,14 @@ class Format(ABC):
 
     @abstractmethod
     async def outgoing(
-        self, prepared: PreparedRequest, model: UpstreamModel, access: Access, upstream: Upstream
+        self, prepared: PreparedRequest, account: PooledAccount, access: Access, upstream: Upstream
     ) -> Outgoing:
         """Build the call. Raises GatewayError for a request that the upstream cannot be asked."""
 
     @abstractmethod
-    async def token_estimate(self, prepared: PreparedRequest, model: UpstreamModel) -> int:
+    async def token_estimate(
+        self, prepared: PreparedRequest, model: UpstreamModel, error: UpstreamError
+    ) -> int:
         """Estimate the tokens of the prompt, for an error that does not name them."""
 
     @abstractmethod

@@ -16,7 +16,9 @@ from gateway.upstreams.base import ModelCall
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from accounts.failures import UpstreamError
     from accounts.kinds.access import Access
+    from accounts.pool.view import PooledAccount
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.preparation.translator import RequestTranslator
     from gateway.relay.context import PreparedRequest
@@ -35,13 +37,16 @@ class GenerateContent(Format):
         await self.translated(prepared, model)
 
     async def outgoing(
-        self, prepared: PreparedRequest, model: UpstreamModel, access: Access, upstream: Upstream
+        self, prepared: PreparedRequest, account: PooledAccount, access: Access, upstream: Upstream
     ) -> Outgoing:
+        model = prepared.models[account.kind]
         translated = await self.translated(prepared, model)
         call = ModelCall(access, model, prepared.session_id, translated.request, translated.request_type)
         return Outgoing(call, ChunkedAnswer(self._stream(prepared, translated, upstream)))
 
-    async def token_estimate(self, prepared: PreparedRequest, model: UpstreamModel) -> int:
+    async def token_estimate(
+        self, prepared: PreparedRequest, model: UpstreamModel, error: UpstreamError
+    ) -> int:
         return (await self.translated(prepared, model)).input_token_estimate
 
     def mended(self, prepared: PreparedRequest, kind: FailureKind) -> PreparedRequest:
@@ -78,6 +83,9 @@ class GenerateContent(Format):
 
 class ChunkedAnswer:
     """Reads Google's event stream, whose chunks may be wrapped in a member `response` (Cloud Code)."""
+
+    passes_through = False
+    checks_calls = False
 
     def __init__(self, stream: MessageStream) -> None:
         self.usage = stream.usage

@@ -33,6 +33,8 @@ class MessageCollector:
                 self._pieces = {}
             case "content_block_stop":
                 self._finish_block(self._message["content"][-1])
+            case "message":
+                self._message = event["message"]
             case "message_start":
                 self._message = {**event["message"], "content": []}
             case "message_delta":

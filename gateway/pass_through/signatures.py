@@ -1,0 +1,42 @@
+"""Whose thinking may go back to an upstream of Anthropic's format.
+
+The gateway marks the signatures of other families with a tag (``gemini#...``,
+gateway/translation/signature_families.py); Anthropic's own answers pass untagged. Those of a compatible
+server get the tag of the account, because no other server knows them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_TAG = re.compile(r"([a-z][a-z0-9-]*)#")
+THINKING = ("thinking", "redacted_thinking")
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """An upstream that signs thinking, and what it takes back."""
+
+    tag: str
+    takes_untagged: bool = False
+
+    def own(self, signature: object) -> str | None:
+        """The signature without its tag; None when this upstream must not get it back."""
+        if not isinstance(signature, str) or not signature:
+            return None
+        tag = _TAG.match(signature)
+        if tag is None:
+            return signature if self.takes_untagged else None
+        return signature[tag.end() :] or None if tag[1] == self.tag else None
+
+    def tagged(self, signature: str) -> str:
+        return f"{self.tag}#{signature}"
+
+
+ANTHROPIC = Signer("claude", takes_untagged=True)
+
+
+def signature_field(block: dict[str, Any]) -> str:
+    return "data" if block.get("type") == "redacted_thinking" else "signature"

@@ -1,0 +1,181 @@
+"""A stream of Anthropic's events, passed on as the bytes that came.
+
+Only the events are read that tell what the gateway needs: message_start and message_delta (usage, the reason
+of the end), errors, and signatures where they get a tag. Nothing leaves before there is content, so that an
+error instead of an answer can still be tried elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway.pass_through.usage import Counts, mended_usage
+
+if TYPE_CHECKING:
+    from gateway.pass_through.signatures import Signer
+
+LONGEST_EVENT = 32 * 1024 * 1024
+STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+SIGNED = ("signature", "data")
+SIGNED_TYPES = ("thinking", "redacted_thinking", "signature_delta")
+
+_END = re.compile(rb"\r?\n\r?\n|\r\r")
+_NAME = re.compile(rb"^event:[ ]?([a-z_]+)", re.MULTILINE)
+_TYPE = re.compile(rb'"type"\s*:\s*"([a-z_]+)"')
+_DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
+_CONTENT = {b"content_block_start", b"content_block_delta", b"content_block_stop"}
+
+
+class PassedStream:
+    """Give bytes to `receive`, and call `close` at their end.
+
+    `model` replaces the name of the answer's model, if given. With `signer` signatures get its tag. With
+    `is_mended` usage that clients cannot read is corrected, and `input_estimate` stands for missing input.
+    """
+
+    def __init__(
+        self, *, model: str | None, signer: Signer | None, is_mended: bool, input_estimate: int
+    ) -> None:
+        self.counts = Counts()
+        self.stop_reason = ""
+        self.error: dict[str, Any] | None = None
+        """The error event, with which the stream has ended."""
+        self.has_content = False
+        """Content has been returned; a caller may reset it."""
+        self.is_over = False
+        """message_stop has come."""
+        self._model = model
+        self._signer = signer
+        self._is_mended = is_mended
+        self._input_estimate = input_estimate
+        self.has_begun = False
+        self._has_news = False
+        """An event with content, or the end, has come since anything was let go."""
+        self._buffer = b""
+        self._held: list[bytes] = []
+        """What has come before any content."""
+
+    def receive(self, data: bytes) -> bytes:
+        """Return what can be sent. Raises ValueError for an event that is no JSON or far too long."""
+        data = self._buffer + data
+        at = 0
+        passed: list[bytes] = []
+        for end in _END.finditer(data):
+            passed.append(self._event(data[at : end.end()]))
+            at = end.end()
+            if self.error is not None:
+                break
+        self._buffer = data[at:]
+        if len(self._buffer) > LONGEST_EVENT:
+            raise ValueError("an event without an end")
+        return self._let_go(passed)
+
+    def close(self) -> bytes:
+        """Return what is left, with the last event if only that is missing."""
+        rest = self._let_go([self._event(self._buffer + b"\n\n")]) if self._buffer.strip() else b""
+        self._buffer = b""
+        if self.stop_reason and not self.is_over:
+            self.is_over = True
+            return rest + STOP
+        return rest
+
+    def _let_go(self, passed: list[bytes]) -> bytes:
+        """Hold everything back until there is content. A ping alone waits for what follows, too."""
+        self._held += [one for one in passed if one]
+        if not self.has_begun or not self._has_news:
+            return b""
+        self._has_news = False
+        self.has_content = True
+        held, self._held = self._held, []
+        return b"".join(held)
+
+    def _event(self, raw: bytes) -> bytes:
+        name = self._name_of(raw)
+        if name in _CONTENT:
+            self.has_begun = self._has_news = True
+            if self._signer is not None and (b"signature" in raw or b"redacted_thinking" in raw):
+                return self._with_tag(raw)
+        elif name == b"message_start":
+            return self._start(raw)
+        elif name == b"message_delta":
+            self.has_begun = self._has_news = True
+            return self._delta(raw)
+        elif name == b"message_stop":
+            self.is_over = self._has_news = True
+        elif name == b"error":
+            self.error = _data_of(raw)
+            return b""
+        return raw
+
+    @staticmethod
+    def _name_of(raw: bytes) -> bytes:
+        """The event's name, from its line or else from its data."""
+        found = _NAME.search(raw) or _TYPE.search(raw)
+        return found[1] if found is not None else b""
+
+    def _start(self, raw: bytes) -> bytes:
+        event = _data_of(raw)
+        message = event.get("message")
+        if not isinstance(message, dict):
+            raise ValueError("a message_start without a message")  # noqa: TRY004  # of the upstream's bytes
+        self.counts.merge(message.get("usage"))
+        changed = dict(message)
+        if self._model is not None:
+            changed["model"] = self._model
+        if self._is_mended:
+            changed["usage"] = mended_usage(message.get("usage"), self._input_estimate)
+        return raw if changed == message else _written({**event, "message": changed})
+
+    def _delta(self, raw: bytes) -> bytes:
+        event = _data_of(raw)
+        self.counts.merge(event.get("usage"))
+        delta = event.get("delta")
+        reason = delta.get("stop_reason") if isinstance(delta, dict) else None
+        if isinstance(reason, str):
+            self.stop_reason = reason
+        if not self._is_mended:
+            return raw
+        usage = mended_usage(event.get("usage"), self.counts.prompt or self._input_estimate)
+        return raw if usage == event.get("usage") else _written({**event, "usage": usage})
+
+    def with_tag(self, block: dict[str, Any]) -> dict[str, Any]:
+        """The content block, or the delta of one, with the signer's tag on its signature."""
+        for field in SIGNED:
+            if self._signer is not None and isinstance(block.get(field), str) and block[field]:
+                block = {**block, field: self._signer.tagged(block[field])}
+        return block
+
+    def _with_tag(self, raw: bytes) -> bytes:
+        event = _data_of(raw)
+        parts = {
+            part: self.with_tag(event[part])
+            for part in ("delta", "content_block")
+            if isinstance(event.get(part), dict) and _may_be_signed(event[part])
+        }
+        return _written({**event, **parts}) if parts else raw
+
+
+def _may_be_signed(block: dict[str, Any]) -> bool:
+    return block.get("type") in SIGNED_TYPES
+
+
+def _data_of(raw: bytes) -> dict[str, Any]:
+    """The event's object. Raises ValueError."""
+    event = orjson.loads(b"\n".join(_DATA.findall(raw)) or b"null")
+    if not isinstance(event, dict):
+        raise ValueError("an event that is no object")  # noqa: TRY004  # of the upstream's bytes
+    return event
+
+
+def _written(event: dict[str, Any]) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (str(event["type"]).encode(), orjson.dumps(event))
+
+
+def events_in(raw: bytes) -> list[dict[str, Any]]:
+    """The events in bytes of a PassedStream, for whoever needs to read them. Raises ValueError."""
+    found = [_data_of(one) for one in _END.split(raw) if one.strip() and _DATA.search(one)]
+    return [event for event in found if event.get("type") != "ping"]

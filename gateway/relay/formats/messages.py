@@ -1,0 +1,250 @@
+"""Anthropic's messages, which pass through: the client's own bytes out, the upstream's own bytes back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from accounts.failures import FailureKind, UpstreamError
+from gateway.dialects.anthropic import stream_events
+from gateway.dialects.anthropic.messages import MessagesRequest
+from gateway.dialects.base import ClientRequest
+from gateway.google_api.sse import MalformedStream
+from gateway.pass_through.body import with_model
+from gateway.pass_through.headers import request_headers
+from gateway.pass_through.signatures import THINKING
+from gateway.pass_through.stream import PassedStream, events_in
+from gateway.pass_through.usage import Counts, mended_usage
+from gateway.relay.formats.base import Format, Outgoing
+from gateway.translation.response.stream import BrokenAnswer, EmptyAnswer
+from gateway.translation.response.usage import TokenUsage
+from gateway.upstreams.base import ModelCall, PassedRequest
+from gateway.upstreams.hops import hop_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from accounts.kinds.access import Access
+    from accounts.pool.view import PooledAccount
+    from gateway.dialects.anthropic.stream_events import StreamEvent
+    from gateway.preparation.translator import RequestTranslator
+    from gateway.relay.context import PreparedRequest
+    from gateway.routing.upstream_model import UpstreamModel
+    from gateway.upstreams.base import Passing, Upstream
+
+QUERY = re.compile(r"[A-Za-z0-9_.~=&-]{1,200}")
+BYTES_PER_TOKEN = 4
+LONGEST_WHOLE_BYTES = 64 * 1024 * 1024
+OF_THE_GATEWAY = ("betas", "said_first", "stream")
+"""Fields of a parsed request that are no members of a body, or set apart."""
+
+
+class Messages(Format):
+    def __init__(self, translator: RequestTranslator) -> None:
+        self._translator = translator
+
+    async def prepare(self, prepared: PreparedRequest, model: UpstreamModel) -> None:
+        """The body is changed for the account that sends it."""
+
+    async def outgoing(
+        self, prepared: PreparedRequest, account: PooledAccount, access: Access, upstream: Upstream
+    ) -> Outgoing:
+        model = prepared.models[account.kind]
+        passing = upstream.passing(account.id, model)
+        client = prepared.client or _as_client_request(prepared.request)
+        is_stream = prepared.request.stream or prepared.client is None
+        changes = replace(passing.changes, drops_thinking=prepared.without_thinking)
+        body = await self._translator.passed_body(client.body, prepared.request, changes)
+        headers = request_headers(client.headers, betas=passing.betas, is_stream=is_stream)
+        if passing.marks_hops:
+            headers |= hop_headers(client.headers)
+        query = f"?{client.query}" if QUERY.fullmatch(client.query) else ""
+        passed = PassedRequest(body, headers, query)
+        call = ModelCall(access, model, passed=passed, account_id=account.id)
+        reader = PassedAnswer(prepared, model, passing, upstream, is_stream=is_stream, size=len(client.body))
+        return Outgoing(call, reader)
+
+    async def token_estimate(
+        self, prepared: PreparedRequest, model: UpstreamModel, error: UpstreamError
+    ) -> int:
+        """Only a prompt that is too long needs it: counting takes time."""
+        if error.kind is not FailureKind.PROMPT_TOO_LONG:
+            return 0
+        return await self._translator.count(prepared.request, model.family)
+
+    def mended(self, prepared: PreparedRequest, kind: FailureKind) -> PreparedRequest:
+        if kind is not FailureKind.BAD_SIGNATURE:
+            return prepared
+        return replace(prepared, without_thinking=True)
+
+
+def _as_client_request(request: MessagesRequest) -> ClientRequest:
+    """A request that the gateway has made or changed itself."""
+    values = {one.name: getattr(request, one.name) for one in fields(MessagesRequest)}
+    body = {
+        name: value
+        for name, value in values.items()
+        if name not in OF_THE_GATEWAY and value is not None and value != []
+    }
+    return ClientRequest(
+        orjson.dumps({**body, "stream": True}), {"anthropic-beta": ",".join(sorted(request.betas))}
+    )
+
+
+class PassedAnswer:
+    """Reads one answer: a stream, or a whole message for a client that asked for no stream."""
+
+    declares_tools = True
+    """Nothing is told of a request that is not translated."""
+    passes_through = True
+
+    def __init__(
+        self,
+        prepared: PreparedRequest,
+        model: UpstreamModel,
+        passing: Passing,
+        upstream: Upstream,
+        *,
+        is_stream: bool,
+        size: int,
+    ) -> None:
+        self.usage = TokenUsage(size // BYTES_PER_TOKEN)
+        self.has_content = False
+        self.grounding_metadata: dict[str, Any] = {}
+        self.checks_calls = passing.checks_calls
+        self._model = prepared.request.model if prepared.request.model != model.sent_id else None
+        self._upstream = upstream
+        self._is_stream = is_stream
+        self._mends_usage = passing.mends_usage
+        self._estimate = max(1, size // BYTES_PER_TOKEN)
+        self._wants_events = prepared.wants_events or (
+            bool(prepared.request.safeguards) and not passing.checks_calls
+        )
+        self._stream = PassedStream(
+            model=self._model,
+            signer=passing.changes.signer if passing.tags_signatures else None,
+            is_mended=passing.mends_usage,
+            input_estimate=self._estimate,
+        )
+        self._whole: bytearray | None = None if is_stream else bytearray()
+        """The bytes of an answer that is no stream."""
+        self._counts: Counts = self._stream.counts
+        self._stop_reason = ""
+
+    @property
+    def stop_reason(self) -> str:
+        return self._stop_reason or self._stream.stop_reason
+
+    @property
+    def is_complete(self) -> bool:
+        return self._stream.error is not None
+
+    def receive(self, data: bytes) -> Iterator[list[StreamEvent]]:
+        if self._whole is None and not self._stream.has_begun and _is_no_stream(data):
+            self._whole = bytearray()
+        if self._whole is not None:
+            self._whole += data
+            if len(self._whole) > LONGEST_WHOLE_BYTES:
+                raise MalformedStream("an answer without an end")
+            return
+        yield self._passed(self._stream.receive, data)
+
+    def close(self) -> list[StreamEvent]:
+        if self._whole is not None:
+            return self._whole_message(bytes(self._whole))
+        rest = self._passed(self._stream.receive, b"\n\n")
+        if self._stream.error is not None:
+            raise self._upstream.classify_in_stream(self._stream.error)
+        rest += self._passed(lambda _: self._stream.close(), b"")
+        if self._stream.is_over:
+            return rest
+        if not self._stream.has_begun:
+            raise EmptyAnswer(None)
+        raise BrokenAnswer("the server ended it before its end")
+
+    def _passed(self, read: Any, data: bytes) -> list[StreamEvent]:
+        try:
+            passed = read(data)
+        except ValueError as error:
+            raise MalformedStream("an event that is not of Anthropic's format") from error
+        self._count()
+        if not passed:
+            return []
+        self.has_content = True
+        return events_in(passed) if self._wants_events else [stream_events.raw_event(passed)]
+
+    def _count(self) -> None:
+        counts, usage = self._counts, self.usage
+        if counts.prompt:
+            usage.prompt_tokens = counts.prompt
+        usage.cached_tokens = counts.cache_read
+        usage.thinking_tokens = min(counts.thinking, counts.output)
+        usage.visible_tokens = counts.output - usage.thinking_tokens
+
+    # Answers that are no stream
+
+    def _whole_message(self, raw: bytes) -> list[StreamEvent]:
+        message = _object_in(raw)
+        if "error" in message and message.get("type") != "message":
+            raise self._upstream.classify_in_stream(message)
+        if message.get("type") != "message" or not isinstance(message.get("content"), list):
+            raise _wrong_answer(raw, message)
+        self._counts.merge(message.get("usage"))
+        self._count()
+        self._stop_reason = str(message.get("stop_reason") or "")
+        self.has_content = True
+        message, raw = self._mended_message(message, raw)
+        if self._is_stream:
+            return _as_events(message)
+        return [stream_events.whole_message(message, raw)]
+
+    def _mended_message(self, message: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
+        changed = dict(message)
+        if self._mends_usage:
+            changed["usage"] = mended_usage(message.get("usage"), self._estimate)
+            changed["content"] = [self._tagged(block) for block in message["content"]]
+        if changed != message:
+            raw = orjson.dumps(changed)
+        if self._model is not None and "model" in changed:
+            changed["model"] = self._model
+            raw = b"".join(with_model(raw, self._model))
+        return changed, raw
+
+    def _tagged(self, block: Any) -> Any:
+        is_thinking = isinstance(block, dict) and block.get("type") in THINKING
+        return self._stream.with_tag(block) if is_thinking else block
+
+
+def _is_no_stream(data: bytes) -> bool:
+    """True for a body that begins as JSON or HTML does."""
+    return data.lstrip()[:1] in (b"{", b"[", b"<", b'"')
+
+
+def _object_in(raw: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _wrong_answer(raw: bytes, value: dict[str, Any]) -> UpstreamError:
+    what = "an HTML page" if raw.lstrip()[:1] == b"<" else "no message"
+    if "choices" in value:
+        what = "OpenAI's format"
+    sentence = f"The server answers with {what} instead of a message in Anthropic's format."
+    body = {"type": "error", "error": {"type": "api_error", "message": sentence}}
+    return UpstreamError(FailureKind.WRONG_ADDRESS, 200, sentence, body, reason=what)
+
+
+def _as_events(message: dict[str, Any]) -> list[StreamEvent]:
+    """The events of a message, for a client that asked for a stream."""
+    usage = message.get("usage") or {}
+    events = [{"type": "message_start", "message": {**message, "content": [], "stop_reason": None}}]
+    for index, block in enumerate(message["content"]):
+        events += stream_events.whole_block(index, block)
+    events.append(stream_events.message_delta(message.get("stop_reason") or "end_turn", usage))
+    return [*events, stream_events.message_stop()]

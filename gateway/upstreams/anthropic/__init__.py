@@ -1,0 +1,1 @@
+"""Anthropic's API: its requests and failure kinds. Imports accounts and base."""

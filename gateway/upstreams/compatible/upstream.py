@@ -1,0 +1,110 @@
+"""Servers that speak Anthropic's format, each account's at its own address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from accounts.anthropic.compatible_errors import compatible_error_in_stream, parse_compatible_error
+from gateway.pass_through.body import Changes
+from gateway.pass_through.signatures import Signer
+from gateway.upstreams.base import (
+    ModelCall,
+    PassedRequest,
+    Passing,
+    Upstream,
+    UpstreamDialect,
+    WireRequest,
+)
+from gateway.upstreams.compatible.switches import Switches, after_refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from accounts.failures import UpstreamError
+    from accounts.kinds.access import Access
+    from gateway.routing.upstream_model import UpstreamModel
+    from gateway.upstreams.transport import Transport
+
+PATH = "/v1/messages"
+MOST_BREAKPOINTS = 4
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of one account's server."""
+
+    switches: Switches
+    style: str = "bearer"
+    """How the key was sent last."""
+
+
+class CompatibleServer(Upstream):
+    """The upstream of kind "compatible". `Access.details` has the "base_url" and the style of "auth"."""
+
+    dialect: ClassVar[UpstreamDialect] = "messages"
+
+    def __init__(self, transport: Transport, first_byte_seconds: float) -> None:
+        super().__init__(transport, first_byte_seconds)
+        self._known: dict[int, _Known] = {}
+        """By account id; what is learned is learned anew after a restart."""
+
+    def addresses_of(self, model: UpstreamModel, access: Access) -> list[str]:
+        return [access.details["base_url"]]
+
+    def switches(self, account_id: int) -> Switches:
+        return self._of(account_id).switches
+
+    def passing(self, account_id: int, model: UpstreamModel) -> Passing:
+        switches = self.switches(account_id)
+        changes = Changes(
+            model.sent_id,
+            Signer(f"other-{account_id}"),
+            never_thinks=not switches.thinking,
+            keeps_system_messages=switches.system_messages,
+            keeps_documents=switches.documents,
+            keeps_attribution=False,
+            keeps_blank_texts=switches.blank_texts,
+            keeps_fields_of_betas=switches.fields_of_betas,
+            most_breakpoints=MOST_BREAKPOINTS,
+        )
+        return Passing(
+            changes,
+            betas=switches.betas,
+            tags_signatures=True,
+            mends_usage=True,
+            checks_calls=False,
+            marks_hops=True,
+        )
+
+    def learns_from(self, error: UpstreamError, account_id: int) -> bool:
+        known = self._of(account_id)
+        switches = after_refusal(known.switches, error, known.style)
+        if switches is None:
+            return False
+        known.switches = switches
+        return True
+
+    def prepare(self, call: ModelCall) -> WireRequest:
+        passed = call.passed or PassedRequest([], {})
+        known = self._of(call.account_id)
+        known.style = known.switches.auth or call.access.details.get("auth") or "bearer"
+        return WireRequest(PATH, {**passed.headers, **_credential(known.style, call.access)}, passed.body)
+
+    def classify(self, status: int, body: bytes, headers: Mapping[str, str]) -> UpstreamError:
+        return parse_compatible_error(status, body, headers, datetime.now(UTC))
+
+    def classify_in_stream(self, body: dict[str, Any]) -> UpstreamError:
+        return compatible_error_in_stream(body)
+
+    def _of(self, account_id: int) -> _Known:
+        return self._known.setdefault(account_id, _Known(Switches()))
+
+
+def _credential(style: str, access: Access) -> dict[str, str]:
+    if not access.secret or style == "none":
+        return {}
+    headers = {"authorization": f"Bearer {access.secret}", "x-api-key": access.secret}
+    left_out = {"bearer": "x-api-key", "x-api-key": "authorization"}.get(style)
+    return {name: value for name, value in headers.items() if name != left_out}
