@@ -49,7 +49,8 @@ ANTHROPIC = [
     (errors.invalid_request("max_tokens: Field required"), K.BAD_REQUEST, None, Scope.ACCOUNT),
     (errors.invalid_request("messages.1.content.0: Invalid `signature` in `thinking` block"),
      K.BAD_SIGNATURE, None, Scope.ACCOUNT),
-    (errors.invalid_request("Expected `thinking` or `redacted_thinking`, but found `tool_use`"), K.BAD_SIGNATURE, None, Scope.ACCOUNT),
+    (errors.invalid_request("Expected `thinking` or `redacted_thinking`, but found `tool_use`"),
+     K.BAD_SIGNATURE, None, Scope.ACCOUNT),
 ]  # fmt: skip
 
 
