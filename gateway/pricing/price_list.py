@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FILE_NAME = "prices.json"
 LOOK_EVERY_SECONDS = 5.0
 MOST_BYTES = 4 * 1024 * 1024
+WITH_UNPAID_TIER = "gemini"
+"""The kind of which accounts that are not paid cost nothing. For others nothing says so but a price of 0."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +48,8 @@ class PriceList:
         tokens."""
         if kind == CLOUD_CODE:
             return None
-        return Charge(self.prices.of(kind, model_id) if is_paid else NOTHING)
+        is_free = kind == WITH_UNPAID_TIER and not is_paid
+        return Charge(NOTHING if is_free else self.prices.of(kind, model_id))
 
     def _look(self) -> None:
         try:

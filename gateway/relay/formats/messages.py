@@ -183,6 +183,7 @@ class PassedAnswer:
         usage.cached_tokens = counts.cache_read
         usage.thinking_tokens = min(counts.thinking, counts.output)
         usage.visible_tokens = counts.output - usage.thinking_tokens
+        usage.cache_writes = (max(0, counts.cache_write - counts.cache_write_1h), counts.cache_write_1h)
 
     # Answers that are no stream
 

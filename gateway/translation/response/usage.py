@@ -60,6 +60,7 @@ class TokenUsage:
     __slots__ = (
         "_estimate",
         "_latest",
+        "cache_writes",
         "cached_tokens",
         "prompt_tokens",
         "raw_estimate",
@@ -77,12 +78,9 @@ class TokenUsage:
         self.cached_tokens = 0
         self.visible_tokens = 0
         self.thinking_tokens = 0
-
-    @property
-    def cache_writes(self) -> tuple[int, int]:
-        """Return the input tokens written to a cache, for five minutes and for an hour. Google's caches are
-        written without being asked, and are not paid for."""
-        return 0, 0
+        self.cache_writes = (0, 0)
+        """The part of the prompt that was written to a cache, for five minutes and for an hour. Google takes
+        no money for writing."""
 
     def merge(self, usage_metadata: dict[str, Any]) -> None:
         if usage_metadata == self._latest:

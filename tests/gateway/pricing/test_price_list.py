@@ -66,6 +66,7 @@ def test_only_kinds_that_bill_tokens_are_charged(tmp_path: Path) -> None:
 
     assert prices.charge("google", MODEL, is_paid=False) is None
     assert prices.charge("compatible", MODEL, is_paid=True) == Charge(None)
+    assert prices.charge("compatible", MODEL, is_paid=False) == Charge(None)
     unpaid = prices.charge("gemini", MODEL, is_paid=False)
     assert unpaid is not None
     assert unpaid.cost(TOKENS) == 0
