@@ -9,15 +9,17 @@ from django.conf import settings
 from gateway.upstreams.anthropic.upstream import AnthropicApi
 from gateway.upstreams.cloud_code.upstream import CloudCode
 from gateway.upstreams.compatible.upstream import CompatibleServer
+from gateway.upstreams.gemini.upstream import GeminiApi
 
 if TYPE_CHECKING:
     from gateway.upstreams.base import Upstream
     from gateway.upstreams.transport import Transport
 
 UPSTREAMS: dict[str, type[Upstream]] = {
-    "google": CloudCode,
+    "gemini": GeminiApi,
     "anthropic": AnthropicApi,
     "compatible": CompatibleServer,
+    "google": CloudCode,
 }
 """By `Account.kind`. accounts/kinds/registry.py has the kinds themselves."""
 
