@@ -16,6 +16,7 @@ from dashboard.charts import figures
 from dashboard.pages import operator_page, render_page
 from dashboard.spans import DEFAULT_SPAN, SPANS, span_of
 from gateway.ledger import usage
+from gateway.pricing.prices import as_dollars, cost_in_words
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +30,8 @@ DEFAULT_BY = "client"
 ROWS_SHOWN = 200
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters of texts that spreadsheet programs run as formulas (owasp.org, CSV Injection)."""
-COLUMNS = ("name", "requests", "failed", "hung_up", "input_tokens", "cached_tokens", "output_tokens")
+COUNTS = ("requests", "failed", "hung_up", "input_tokens", "cached_tokens", "output_tokens")
+COLUMNS = ("name", *COUNTS, "cost_dollars")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,18 @@ class UsageRow:
     output_tokens: int
     mean_first_event_seconds: float | None = None
     client: str = ""
+    cost: int = 0
+    """Of what has a known price, in billionths of a dollar."""
+    unpriced: int = 0
+
+    @property
+    def cost_in_words(self) -> str:
+        return cost_in_words(self.cost, self.unpriced)
+
+    @property
+    def cost_dollars(self) -> float | None:
+        """None when part of it is not known."""
+        return None if self.unpriced else as_dollars(self.cost)
 
     @property
     def tokens(self) -> int:
@@ -123,6 +137,7 @@ def usage_page(request: HttpRequest) -> HttpResponse:
         "summary": summary_of(rows),
         "rows": rows[:ROWS_SHOWN],
         "left_out": max(0, len(rows) - ROWS_SHOWN),
+        "is_paid": any(row.cost or row.unpriced for row in rows),
         "most": max((row.tokens for row in rows), default=0),
         "hours": range(24),
         "week": _week(SPANS[span]),
@@ -162,6 +177,8 @@ def _of_total(name: str, total: Totals) -> UsageRow:
         cached_tokens=total.cache_read_tokens,
         output_tokens=total.output_tokens,
         mean_first_event_seconds=total.mean_first_event_seconds,
+        cost=total.cost,
+        unpriced=total.unpriced,
     )
 
 
@@ -175,6 +192,8 @@ def _of_session(session: SessionUsage) -> UsageRow:
         cached_tokens=session.cache_read_tokens,
         output_tokens=session.output_tokens,
         client=session.client,
+        cost=session.cost or 0,
+        unpriced=session.unpriced,
     )
 
 

@@ -123,6 +123,26 @@ def test_a_name_cannot_leave_its_link(operator: Client, used: None) -> None:
     assert "client=%3Dcmd%7C%27%2Fc%20calc%27%21A1&amp;since=24h" in page
 
 
+@pytest.mark.parametrize(
+    ("cost", "unpriced", "shown", "in_csv"),
+    [(1_234_567_890, 0, "$1.23", "1.23456789"), (10**9, 3, "≥ $1.00", ""), (0, 3, "unknown", "")],
+)
+def test_what_is_paid_has_a_cost(
+    operator: Client, used: None, cost: int, unpriced: int, shown: str, in_csv: str
+) -> None:
+    HourlyUsage.objects.filter(client="alice").update(cost=cost, unpriced=unpriced)
+
+    page = operator.get("/usage").content.decode()
+    rows = operator.get("/usage", {"format": "csv"}).content.decode()
+
+    assert f">{shown}</td>" in page
+    assert next(csv.DictReader(io.StringIO(rows)))["cost_dollars"] == in_csv
+
+
+def test_without_anything_paid_there_is_no_cost(operator: Client, used: None) -> None:
+    assert "Cost" not in operator.get("/usage").content.decode()
+
+
 def test_csv_runs_no_formula(operator: Client, used: None) -> None:
     answer = operator.get("/usage", {"by": "client", "format": "csv"})
     rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
