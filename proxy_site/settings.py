@@ -89,6 +89,7 @@ ANTHROPIC_API_URL = env.safe_url("ANTHROPIC_API_URL", "https://api.anthropic.com
 UPSTREAM_CONNECT_TIMEOUT_SECONDS = env.timeout("UPSTREAM_CONNECT_TIMEOUT_MS", 10_000, most=600_000)
 UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS = env.timeout("UPSTREAM_FIRST_BYTE_TIMEOUT_MS", 120_000, most=3_600_000)
 UPSTREAM_IDLE_TIMEOUT_SECONDS = env.timeout("UPSTREAM_IDLE_TIMEOUT_MS", 300_000, most=3_600_000)
+UPSTREAM_HTTP_CLIENT = env.text("UPSTREAM_HTTP_CLIENT", "gateway", one_of=("gateway", "aiohttp"))
 UPSTREAM_CALL_LIMIT = env.integer("UPSTREAM_CALL_LIMIT", 8, between=(1, 100))
 WEB_SEARCH_REDIRECT_URL = env.url(
     "WEB_SEARCH_REDIRECT_URL", "https://vertexaisearch.cloud.google.com/grounding-api-redirect/"

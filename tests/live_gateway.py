@@ -39,12 +39,15 @@ def free_port() -> int:
 
 
 def clean_environment(data_dir: Path, **settings: str) -> dict[str, str]:
-    """Nothing of the developer's own settings; warnings are errors here, too."""
+    """Nothing of the developer's own settings but UPSTREAM_HTTP_CLIENT, so that all tests can run with each
+    client; warnings are errors here, too."""
+    client = os.environ.get("UPSTREAM_HTTP_CLIENT")
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(data_dir),
         "DATA_DIR": str(data_dir),
         "PYTHONWARNINGS": "default",
+        **({"UPSTREAM_HTTP_CLIENT": client} if client else {}),
         **settings,
     }
 

@@ -1,23 +1,31 @@
 """HTTP connections for model calls.
 
-They use aiohttp, which takes a tenth of the CPU of httpx's connection pool for a call (docs/performance.md).
-Its errors are converted here, so that callers do not depend on the library.
+Their client is gateway/upstreams/connections.py or, with UPSTREAM_HTTP_CLIENT=aiohttp, aiohttp as a whole.
+Errors of aiohttp are converted here, so that callers do not depend on the library.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
+from django.conf import settings
 from yarl import URL
 
 from accounts.network import CarefulResolver, in_words, proxy_for, tls_context
+from gateway.upstreams.connections import (
+    KEEP_WARM_SECONDS,
+    PIECE_BYTES,
+    READ_BUFFER_BYTES,
+    Connections,
+    target_of,
+)
+from gateway.upstreams.response import ERROR_BODY_BYTES, Response, TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -26,21 +34,12 @@ if TYPE_CHECKING:
 
     Body = Sequence[bytes | bytearray]
 
-KEEP_WARM_SECONDS = 75.0
 MAX_CONNECTIONS = 10_000
-READ_BUFFER_BYTES = 256 * 1024
-ERROR_BODY_BYTES = 256 * 1024
-PIECE_BYTES = 256 * 1024
 REDIRECTS = (301, 302, 303, 307, 308)
+
+__all__ = ["ERROR_BODY_BYTES", "PIECE_BYTES", "Response", "Transport", "TransportFailed", "TransportTimedOut"]
+
 OUR_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-
-
-class TransportFailed(Exception):
-    """The connection failed or broke."""
-
-
-class TransportTimedOut(TransportFailed):
-    """No data arrived within the timeout."""
 
 
 @dataclass(slots=True)
@@ -52,20 +51,15 @@ class _Call:
 _current_call: ContextVar[_Call | None] = ContextVar("current_call", default=None)
 
 
-class Response:
-    """A response whose headers have arrived; the body is read piece by piece."""
+class AiohttpResponse(Response):
+    """A response of aiohttp's client."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.headers = response.headers
 
     async def read(self, timeout_seconds: float) -> bytes:
-        """Read what has arrived, at least one byte; b"" at the end.
-
-        Raises TimeoutError when nothing has arrived in that time; no data is lost, and `read` may be called
-        again. Raises TransportFailed when the connection breaks.
-        """
         content = self._response.content
         try:
             # Without a timer for data that has arrived: a short answer often comes together with its headers.
@@ -79,22 +73,10 @@ class Response:
                 raise
             raise TransportFailed(in_words(error)) from None
 
-    async def read_error_body(self, timeout_seconds: float) -> bytes:
-        """Read at most ERROR_BODY_BYTES of an error's body. What has not arrived within the timeout is left
-        out."""
-        body = bytearray()
-        with suppress(TransportFailed, TimeoutError):
-            async with asyncio.timeout(timeout_seconds):
-                while len(body) < ERROR_BODY_BYTES and (piece := await self.read(timeout_seconds)):
-                    body += piece
-        return bytes(body[:ERROR_BODY_BYTES])
-
     def release(self) -> None:
-        """Return the connection to the pool, after the body was read to its end."""
         self._response.release()
 
     def abort(self) -> None:
-        """Close the connection at once, so that the upstream stops generating."""
         self._response.close()
 
 
@@ -104,6 +86,7 @@ class Transport:
     def __init__(self, connect_timeout_seconds: float) -> None:
         self._connect_timeout_seconds = connect_timeout_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(
@@ -120,8 +103,13 @@ class Transport:
             auto_decompress=False,
             read_bufsize=READ_BUFFER_BYTES,
         )
+        if settings.UPSTREAM_HTTP_CLIENT == "gateway":
+            self._connections = Connections(self._session, self._connect_timeout_seconds)
 
     async def close(self) -> None:
+        if self._connections is not None:
+            self._connections.close()
+            self._connections = None
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -131,7 +119,7 @@ class Transport:
         url: str,
         *,
         headers: Mapping[str, str],
-        body: Sequence[bytes | bytearray],
+        body: Body,
         first_byte_seconds: float,
     ) -> Response:
         """Send a body in pieces. Returns when the headers of the answer have arrived, whatever the status.
@@ -141,8 +129,11 @@ class Transport:
         if self._session is None:
             raise TransportFailed("the gateway is stopping")
         try:
+            if self._connections is not None:
+                target = target_of(url, proxy_for(url))
+                return await self._connections.post(target, headers, body, first_byte_seconds)
             async with asyncio.timeout(first_byte_seconds):
-                return Response(await self._send(self._session, url, headers, body))
+                return AiohttpResponse(await self._send(self._session, url, headers, body))
         except TimeoutError as error:
             raise TransportTimedOut(f"no answer within {first_byte_seconds:.0f} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -167,7 +158,7 @@ class Transport:
         session: aiohttp.ClientSession,
         url: str,
         headers: Mapping[str, str],
-        body: Sequence[bytes | bytearray],
+        body: Body,
     ) -> aiohttp.ClientResponse:
         call = _Call()
         _current_call.set(call)

@@ -1,0 +1,408 @@
+"""The client of model calls: POST over HTTP/1.1, with answers that are read as they arrive.
+
+aiohttp opens each connection: names, addresses, proxies, TLS. Its machinery for requests and bodies takes
+some 240 function calls a request and 16 for each chunk of an answer, so the open connection goes on with a
+protocol of our own; llhttp (httptools), the parser of Node.js, reads the framing. It speaks only what model
+calls need: no redirects, no cookies, no compression, no pipelining, no protocol upgrades.
+
+A connection is kept after an answer whose end was read, if both sides allow it. Data or an end that come
+while it is idle close it. When the server closes a kept connection as it is used again, the request is sent
+once more on a new one; a new connection that is closed without an answer has failed, since the upstream may
+have begun to work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from base64 import b64encode
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import httptools
+from multidict import CIMultiDict
+from yarl import URL
+
+from gateway.upstreams.response import Response, TransportFailed, TransportTimedOut
+from gateway.upstreams.timeouts import NEVER, Timeouts, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+
+    from aiohttp.client_proto import ResponseHandler
+
+KEEP_WARM_SECONDS = 75.0
+READ_BUFFER_BYTES = 256 * 1024
+"""So much of an answer waits to be read; then the server waits."""
+PIECE_BYTES = 256 * 1024
+"""A longer body is written in pieces of this size, between which other requests run."""
+MAX_HEAD_BYTES = 64 * 1024
+FRAMING = (b"transfer-encoding", b"content-length")
+INFORMATION = range(100, 200)
+UNSENDABLE = re.compile(r"[\r\n\0]")
+KEPT_TARGETS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request goes. Connections are shared by requests with the same origin and proxy."""
+
+    url: URL
+    proxy: URL | None = field(repr=False)
+    origin: tuple[URL, URL | None] = field(repr=False)
+    head: str = field(repr=False)
+    """The first line of the request, the Host header, and the password of a proxy that reads the request."""
+
+
+@lru_cache(maxsize=KEPT_TARGETS)
+def target_of(url: str, proxy: str | None) -> Target:
+    """Raises ValueError for a URL that names no server."""
+    parsed, through = URL(url), None if proxy is None else URL(proxy)
+    # A proxy gets the whole address; through TLS it only passes bytes on (RFC 9112, 3.2.2).
+    whole_for = through if parsed.scheme == "http" else None
+    path = str(parsed.with_user(None).with_fragment(None)) if whole_for else parsed.raw_path_qs
+    host = parsed.host_port_subcomponent
+    if host is None:
+        raise ValueError("the URL names no server")
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\n"
+    if whole_for is not None and whole_for.user is not None:
+        password = b64encode(f"{whole_for.user}:{whole_for.password or ''}".encode()).decode()
+        head += f"Proxy-Authorization: Basic {password}\r\n"
+    return Target(parsed, through, (parsed.origin(), through), head)
+
+
+class BrokenConnection(TransportFailed):
+    """The connection ended before the answer did."""
+
+
+class ModelConnection(asyncio.Protocol, Waiting):
+    """One connection, with one request at a time. Who waits for it (`_change`) is woken by each change."""
+
+    def __init__(self, timeouts: Timeouts, opened: aiohttp.connector.Connection) -> None:
+        assert opened.protocol is not None
+        assert opened.transport is not None
+        self._timeouts = timeouts
+        self._loop = asyncio.get_running_loop()
+        self._opened = opened
+        self._aiohttps: ResponseHandler = opened.protocol
+        self._transport: asyncio.Transport = opened.transport
+        self._waiter: asyncio.Future[None] | None = None
+        self._may_write = True
+        self._is_reading = True
+        self._pool: list[ModelConnection] | None = None
+        """The idle connections it belongs to, while it is idle."""
+        self.has_been_used = False
+        self._failure: TransportFailed | None = None
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append  # called by the parser, without a call of Python for each chunk
+        self._parser = httptools.HttpResponseParser(self)
+        self._forget_answer()
+        # From here on the connection is ours; aiohttp keeps count of it until `close`.
+        self._transport.set_protocol(self)
+
+    def _forget_answer(self) -> None:
+        self.status = 0
+        self.raw_headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = self._buffered = 0
+        self.has_head = self.is_complete = self.has_answered = False
+        self._ends_with_connection = self._may_be_kept = self._was_refused = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._failure is None and not self._transport.is_closing()
+
+    # The request
+
+    async def send(self, head: bytes, body: Sequence[bytes | bytearray], deadline: float) -> None:
+        """Send a request, and wait until the head of its answer is there. Raises TimeoutError at the
+        deadline, and TransportFailed."""
+        self._pool = None
+        if len(body) == 1 and len(body[0]) <= PIECE_BYTES:
+            self._transport.write(head + body[0])
+        else:
+            self._transport.write(head)
+            await self._send_pieces(body, deadline)
+        while not self.has_head:
+            await self._change(deadline)
+
+    async def _send_pieces(self, body: Sequence[bytes | bytearray], deadline: float) -> None:
+        for part in [memoryview(one) for one in body]:
+            for start in range(0, len(part), PIECE_BYTES):
+                self._transport.write(part[start : start + PIECE_BYTES])
+                await asyncio.sleep(0)
+                while not (self._may_write or self.has_head):
+                    await self._change(deadline)
+                if self.has_head or self._failure is not None:
+                    self._was_refused = True  # before it was whole
+                    return
+
+    # The answer
+
+    async def read(self, timeout_seconds: float) -> bytes:
+        """As Response.read."""
+        if not (self._pieces or self.is_complete):
+            deadline = self._loop.time() + timeout_seconds
+            while not (self._pieces or self.is_complete):
+                await self._change(deadline)
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._buffered = 0
+        if not self._is_reading and self._failure is None:
+            self._is_reading = True
+            self._transport.resume_reading()
+        return data
+
+    async def _change(self, deadline: float) -> None:
+        """Wait for the next change. Raises TimeoutError at the deadline, or the failure of the connection."""
+        self._raise_failure()
+        self._waiter = self._loop.create_future()
+        self.deadline = deadline
+        self._timeouts.watch(self)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            self.deadline = NEVER
+        if not (self._pieces or self.is_complete):
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def expire(self) -> None:
+        if self._waiter is None:
+            self.close()  # idle for too long
+        elif not self._waiter.done():
+            self._waiter.set_exception(TimeoutError())
+
+    # Its end
+
+    def keep_in(self, pool: list[ModelConnection]) -> None:
+        """Keep the connection for the next request, if its answer has been read to the end and both sides
+        allow it; else close it."""
+        if not self._has_ended_well():
+            self.close()
+            return
+        self._forget_answer()
+        self.has_been_used = True
+        self._pool = pool
+        pool.append(self)
+        self.deadline = self._loop.time() + KEEP_WARM_SECONDS
+        self._timeouts.watch(self)
+
+    def _has_ended_well(self) -> bool:
+        is_read = self.is_complete and not self._pieces
+        return is_read and self._may_be_kept and not self._was_refused and self.is_open
+
+    def close(self) -> None:
+        """Close the connection at once. It may have been closed already."""
+        self.deadline = NEVER
+        if self._pool is not None:
+            with suppress(ValueError):
+                self._pool.remove(self)
+            self._pool = None
+        if self._failure is None:
+            self._failure = BrokenConnection("the connection was closed")
+        self._transport.abort()
+        self._opened.close()
+
+    def _fail(self, failure: TransportFailed) -> None:
+        if self._failure is None:
+            self._failure = failure
+        self.close()
+        self._wake()
+
+    # Called by the transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._pool is not None or self.is_complete:
+            self.close()  # nobody asked
+            return
+        self.has_answered = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._refuse("the answer is not HTTP")
+        if not self.has_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse("headers without an end")
+        if self._failure is not None:
+            return
+        self._buffered += len(data)
+        if self._buffered > READ_BUFFER_BYTES and not self.is_complete:
+            self._is_reading = False
+            self._transport.pause_reading()
+        self._wake()
+
+    def _refuse(self, reason: str) -> None:
+        """Close the connection, or do not keep it if the answer is there and only followed by more."""
+        self._may_be_kept = False
+        if not self.is_complete:
+            self._fail(BrokenConnection(f"the connection broke ({reason})"))
+
+    def eof_received(self) -> bool:
+        return False  # the transport closes itself
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._aiohttps.connection_lost(exc)
+        if self._ends_with_connection and exc is None:
+            self.is_complete = True
+        name = "ServerDisconnectedError" if exc is None else type(exc).__name__
+        self._fail(BrokenConnection(f"the connection broke ({name})"))
+
+    def pause_writing(self) -> None:
+        self._may_write = False
+
+    def resume_writing(self) -> None:
+        self._may_write = True
+        self._wake()
+
+    # Called by the parser, before all of `data_received` has been read
+
+    def on_message_begin(self) -> None:
+        """A second answer in the same data is none that was asked for."""
+        if self.is_complete:
+            raise httptools.HttpParserError("a second answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.has_head:  # else it is a trailer
+            self.raw_headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status in INFORMATION:
+            self.raw_headers.clear()
+            return
+        framing = [pair for name, value in self.raw_headers if (pair := (name.lower(), value))[0] in FRAMING]
+        encodings = [value.lower() for name, value in framing if name == b"transfer-encoding"]
+        if encodings not in ([], [b"chunked"]):
+            raise httptools.HttpParserError("a transfer encoding that nothing here decodes")
+        self._ends_with_connection = not framing
+        self.status, self.has_head = status, True
+
+    def on_message_complete(self) -> None:
+        if self.has_head:
+            self.is_complete = True
+            self._may_be_kept = self._parser.should_keep_alive() and not self._ends_with_connection
+
+
+class ConnectedResponse(Response):
+    """A response on a connection of ours."""
+
+    def __init__(self, connection: ModelConnection, pool: list[ModelConnection]) -> None:
+        self._connection = connection
+        self._pool = pool
+        self.status = connection.status
+
+    def read(self, timeout_seconds: float) -> Coroutine[Any, Any, bytes]:
+        return self._connection.read(timeout_seconds)
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:  # type: ignore[override]
+        raw = self._connection.raw_headers
+        return CIMultiDict((name.decode("latin1"), value.decode("latin1")) for name, value in raw)
+
+    def release(self) -> None:
+        self._connection.keep_in(self._pool)
+
+    def abort(self) -> None:
+        self._connection.close()
+
+
+class Connections:
+    """All connections of ours for model calls. Used in one event loop."""
+
+    def __init__(self, session: aiohttp.ClientSession, connect_timeout_seconds: float) -> None:
+        assert session.connector is not None
+        self._session = session
+        self._connector = session.connector
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds)
+        self._timeouts = Timeouts()
+        self._loop = asyncio.get_running_loop()
+        self._idle: dict[tuple[URL, URL | None], list[ModelConnection]] = {}
+
+    async def post(
+        self,
+        target: Target,
+        headers: Mapping[str, str],
+        body: Sequence[bytes | bytearray],
+        first_byte_seconds: float,
+    ) -> Response:
+        """Send a request; returns when the headers of its answer have arrived. Raises TransportFailed, and
+        aiohttp's errors and OSError while a connection is made."""
+        deadline = self._loop.time() + first_byte_seconds
+        idle = self._idle.setdefault(target.origin, [])
+        head = head_of(target, headers, body)
+        try:
+            if (connection := _open_one(idle)) is not None:
+                with suppress(_Stale):
+                    return await self._exchange(connection, idle, head, body, deadline)
+            async with asyncio.timeout_at(deadline):
+                connection = await self._open(target)
+            return await self._exchange(connection, idle, head, body, deadline)
+        except TimeoutError as error:
+            raise TransportTimedOut(f"no answer within {first_byte_seconds:.0f} s") from error
+
+    async def _exchange(
+        self,
+        connection: ModelConnection,
+        idle: list[ModelConnection],
+        head: bytes,
+        body: Sequence[bytes | bytearray],
+        deadline: float,
+    ) -> Response:
+        try:
+            await connection.send(head, body, deadline)
+        except BaseException as error:
+            was_closed = isinstance(error, BrokenConnection) and not connection.has_answered
+            connection.close()
+            if was_closed and connection.has_been_used:
+                raise _Stale from None
+            raise
+        return ConnectedResponse(connection, idle)
+
+    async def _open(self, target: Target) -> ModelConnection:
+        request = aiohttp.ClientRequest(
+            "POST", target.url, loop=self._loop, proxy=target.proxy, session=self._session
+        )
+        opened = await self._connector.connect(request, [], self._timeout)
+        if opened.protocol is None or opened.protocol.should_close:
+            opened.close()
+            raise BrokenConnection("the connection broke (an answer before the request)")
+        return ModelConnection(self._timeouts, opened)
+
+    def close(self) -> None:
+        for pool in self._idle.values():
+            for connection in pool.copy():
+                connection.close()
+        self._timeouts.stop()
+
+
+class _Stale(Exception):
+    """The server closed a kept connection as it was used again."""
+
+
+def _open_one(idle: list[ModelConnection]) -> ModelConnection | None:
+    """Take the connection that was used last, which is the least likely to be closed meanwhile."""
+    while idle:
+        connection = idle.pop()
+        if connection.is_open:
+            return connection
+    return None
+
+
+def head_of(target: Target, headers: Mapping[str, str], body: Sequence[bytes | bytearray]) -> bytes:
+    """Raises ValueError for a header that cannot be sent."""
+    if UNSENDABLE.search("".join(headers.values())):
+        raise ValueError("a header that cannot be sent")
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return f"{target.head}{lines}Content-Length: {sum(map(len, body))}\r\n\r\n".encode()

@@ -1,0 +1,55 @@
+"""The interface of an answer to a model call, and how a connection fails, whichever client made the call."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+
+ERROR_BODY_BYTES = 256 * 1024
+
+
+class TransportFailed(Exception):
+    """The connection failed or broke."""
+
+
+class TransportTimedOut(TransportFailed):
+    """No data arrived within the timeout."""
+
+
+class Response(ABC):
+    """A response whose headers have arrived; the body is read piece by piece."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Case-insensitive."""
+
+    @abstractmethod
+    def read(self, timeout_seconds: float) -> Coroutine[Any, Any, bytes]:
+        """Read what has arrived, at least one byte; b"" at the end.
+
+        Raises TimeoutError when nothing has arrived in that time; no data is lost, and `read` may be called
+        again. Raises TransportFailed when the connection breaks.
+        """
+
+    @abstractmethod
+    def release(self) -> None:
+        """Return the connection to the pool, after the body was read to its end."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Close the connection at once, so that the upstream stops generating."""
+
+    async def read_error_body(self, timeout_seconds: float) -> bytes:
+        """Read at most ERROR_BODY_BYTES of an error's body. What has not arrived within the timeout is left
+        out."""
+        body = bytearray()
+        with suppress(TransportFailed, TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                while len(body) < ERROR_BODY_BYTES and (piece := await self.read(timeout_seconds)):
+                    body += piece
+        return bytes(body[:ERROR_BODY_BYTES])
