@@ -47,6 +47,15 @@ class NotAdded(Exception):
     """The text is for the operator, and quotes no key."""
 
 
+class KnownKey(NotAdded):
+    """The key is that of an account."""
+
+    def __init__(self, account: Account) -> None:
+        what = "This server" if account.kind == "compatible" else "This key"
+        super().__init__(f"{what} is here already: {account}.")
+        self.account = account
+
+
 @dataclass(frozen=True, slots=True)
 class GivenKey:
     """What an operator or an import file gives. `auth` and `models` are for servers with an address."""
@@ -69,13 +78,18 @@ class Added:
     remarks: list[str]
 
 
-def add(given: GivenKey, *, replaced: Account | None = None, unchecked: bool = False) -> Added:
+def add(
+    given: GivenKey, *, replaced: Account | None = None, unchecked: bool = False, off_reason: str = ""
+) -> Added:
     """Store the key as a new account, or as the credential of `replaced`. With `unchecked` its provider is
-    not asked, but an address that must never get a key is refused all the same.
+    not asked, but an address that must never get a key is refused all the same. With `off_reason` the account
+    is switched off.
 
     Raises NotAdded.
     """
     account = draft(given, replaced)
+    if off_reason:
+        account.enabled, account.state_reason = False, off_reason
     inspection, remarks = async_to_sync(_check)(account, unchecked=unchecked)
     store(account, inspection)
     models = None if inspection is None else len(inspection.offers)
@@ -133,8 +147,7 @@ def _refuse_known(account: Account) -> None:
     others = Account.objects.exclude(pk=account.pk)
     known = others.filter(fingerprint=account.fingerprint).first()
     if known is not None:
-        what = "This server" if account.kind == "compatible" else "This key"
-        raise NotAdded(f"{what} is here already: {known}.")
+        raise KnownKey(known)
 
 
 # The check
@@ -179,7 +192,7 @@ def store(account: Account, inspection: Inspection | None = None) -> None:
     if inspection is not None and inspection.tier != "unknown":
         account.tier = inspection.tier
     account.terms_accepted_at = account.terms_accepted_at or timezone.now()
-    account.enter_state(Account.State.OK)
+    account.enter_state(Account.State.OK, account.state_reason if not account.enabled else "")
     if account.given_name:
         account.save(update_fields=REPLACED_FIELDS)
         return

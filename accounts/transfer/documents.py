@@ -7,8 +7,11 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from accounts.credentials.passphrases import unseal
 from accounts.transfer.exporting import is_encrypted
+from accounts.transfer.formats.environment import variables_of
 from accounts.transfer.formats.refresh_tokens import lines_of
 from accounts.values.outside import NotJson, is_too_deep, parse_json
 
@@ -25,6 +28,7 @@ OTHER_FILES = {
     "web": "an OAuth client, and not of the type Desktop app",
 }
 """Known files without accounts for the gateway, by a key of their top-level object."""
+LONGEST_YAML = 512 * 1024
 LONGEST_TOML = 1024 * 1024
 """Characters; tomllib takes about a second for each million."""
 THE_ONLY_ONE = "its account"
@@ -44,11 +48,14 @@ class Document:
     """False for an object, which may be another file altogether unless an entry in it is an account."""
 
 
-def parse_document(text: bytes, ask_passphrase: Callable[[], str]) -> Document:
+def parse_content(text: bytes, ask_passphrase: Callable[[], str]) -> Any:
     """Parse a file, decrypting an encrypted export. Raises ImportFileUnusable and PassphraseWrong."""
     content = _parse(text)
-    if is_encrypted(content):
-        content = _parse(unseal(content, ask_passphrase()))
+    return _parse(unseal(content, ask_passphrase())) if is_encrypted(content) else content
+
+
+def document_of(content: Any) -> Document:
+    """The entries of a file. Raises ImportFileUnusable."""
     if isinstance(content, dict):
         return _of_object(content)
     if not isinstance(content, list):
@@ -97,7 +104,7 @@ def _parse(text: bytes) -> Any:
         return parse_json(text)
     except NotJson as error:
         plain = _decoded(text)
-        content = lines_of(plain) or _parse_toml(plain)
+        content = lines_of(plain) or _parse_toml(plain) or variables_of(plain) or _parse_yaml(plain)
         if content is None:
             raise ImportFileUnusable(f"it is not JSON ({error}), nor a list of refresh tokens") from error
         return content
@@ -108,6 +115,20 @@ def _decoded(text: bytes) -> str:
         return text.decode()
     except UnicodeDecodeError:
         return ""
+
+
+def _parse_yaml(text: str) -> dict[str, Any] | None:
+    """The object in YAML, all of whose values are texts; None for other text. Aliases are refused, because a
+    few lines of them can stand for any number of values."""
+    if len(text) > LONGEST_YAML:
+        return None
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.CBaseLoader)):
+            return None
+        content = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506  # it makes texts, lists and objects only
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content and not is_too_deep(content) else None
 
 
 def _parse_toml(text: str) -> dict[str, Any] | None:

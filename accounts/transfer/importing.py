@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -12,6 +12,8 @@ from django.utils import timezone
 from accounts.credentials.encryption import CredentialsUnreadable
 from accounts.kinds.registry import KINDS
 from accounts.models import Account, Revision, SharedToken
+from accounts.transfer.imported_keys import preview_key, store_key
+from accounts.transfer.rows import ADDED, FAILED, KEYED, UPDATED, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,21 +22,9 @@ if TYPE_CHECKING:
 
 BATCH = 500
 """Rows per transaction: few enough not to block a running server's writes."""
-ADDED, UPDATED, FAILED = "added", "updated", "failed"
 WOULD_BE_ADDED, WOULD_BE_UPDATED, WOULD_FAIL = "would be added", "would be updated", "would fail"
 STAYS_OFF = "It stays switched off here"
 OWNER_IS_ASKED = "Google is asked for its e-mail"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    email: str
-    """Empty when it is not known."""
-    place: str
-    """The position of the row: "accounts.json, row 3"."""
-    result: str
-    """ADDED, UPDATED or FAILED; in a preview WOULD_BE_ADDED, WOULD_BE_UPDATED or WOULD_FAIL."""
-    reason: str = ""
 
 
 def summary(outcomes: Sequence[Outcome], results: Sequence[str] = (ADDED, UPDATED, FAILED)) -> str:
@@ -47,7 +37,10 @@ def preview(rows: Sequence[ImportedRow]) -> list[Outcome]:
     rows = checked(rows)
     known = {account.email: account for account in Account.objects.all()}
     names = {ADDED: WOULD_BE_ADDED, UPDATED: WOULD_BE_UPDATED, FAILED: WOULD_FAIL}
-    outcomes = [_outcome(row, known.get(row.email)) for row in rows]
+    outcomes = [
+        preview_key(row, _place(row)) if row.kind in KEYED else _outcome(row, known.get(row.email))
+        for row in rows
+    ]
     return [
         replace(outcome, result=names[outcome.result], reason=_expected(row, outcome.reason))
         for row, outcome in zip(rows, outcomes, strict=True)
@@ -59,11 +52,13 @@ def store(rows: Sequence[ImportedRow], *, terms_accepted: bool) -> list[Outcome]
     adds one."""
     rows = checked(rows)
     outcomes: list[Outcome] = []
-    for start in range(0, len(rows), BATCH):
+    signed_in = [row for row in rows if row.kind not in KEYED]
+    for start in range(0, len(signed_in), BATCH):
         with transaction.atomic():
-            outcomes += _store_batch(rows[start : start + BATCH], terms_accepted)
+            outcomes += _store_batch(signed_in[start : start + BATCH], terms_accepted)
             Revision.bump()
-    return outcomes
+    done = iter(outcomes)
+    return [store_key(row, _place(row)) if row.kind in KEYED else next(done) for row in rows]
 
 
 # Checks of rows against each other
@@ -89,9 +84,16 @@ def _unless_seen(row: ImportedRow, first: dict[str, ImportedRow]) -> ImportedRow
     """Add a problem unless it is the first row of its account; `first` has those by e-mail or token."""
     if row.problem:
         return row
-    key, what = (row.email, "e-mail") if row.email else (row.refresh_token, "refresh token")
+    key, what = _identity(row)
     seen = first.setdefault(key, row)
     return row if seen is row else replace(row, problem=f"the same {what} as in {_place(seen)}")
+
+
+def _identity(row: ImportedRow) -> tuple[str, str]:
+    """By what the account of a row is known, and what that is called."""
+    if row.kind in KEYED:
+        return f"{row.kind}\n{row.base_url}\n{row.key}", "key" if row.key else "address"
+    return (row.email, "e-mail") if row.email else (row.refresh_token, "refresh token")
 
 
 def _place(row: ImportedRow) -> str:
@@ -99,7 +101,7 @@ def _place(row: ImportedRow) -> str:
 
 
 def _expected(row: ImportedRow, reason: str) -> str:
-    if row.email or row.problem:
+    if row.email or row.problem or row.kind in KEYED:
         return reason
     return ". ".join(part for part in (OWNER_IS_ASKED, reason) if part)
 

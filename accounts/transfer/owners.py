@@ -11,6 +11,7 @@ from asgiref.sync import async_to_sync
 from accounts.kinds.base import OwnerUnknown
 from accounts.kinds.registry import KINDS
 from accounts.network import AccountsClient
+from accounts.transfer.rows import CLOUD_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ CONCURRENT_LOOKUPS = 8
 
 
 def lacks_owner(row: ImportedRow) -> bool:
-    return not row.email and not row.problem
+    return row.kind == CLOUD_CODE and not row.email and not row.problem
 
 
 def find_owners(

@@ -9,20 +9,33 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from accounts.transfer.documents import NO_ACCOUNTS, THE_ONLY_ONE, ImportFileUnusable, parse_document
+from accounts.transfer.documents import (
+    NO_ACCOUNTS,
+    THE_ONLY_ONE,
+    ImportFileUnusable,
+    document_of,
+    parse_content,
+)
 from accounts.transfer.formats import (
     antigravity_manager,
+    bifrost,
+    claude_code_router,
     cliproxyapi,
+    cliproxyapi_config,
+    environment,
     gcli2api,
+    litellm,
     opencode,
     plain_list,
     refresh_tokens,
 )
-from accounts.transfer.rows import CLOUD_CODE, WITHOUT_SIGN_IN, Entry, ImportedRow, not_yet
+from accounts.transfer.rows import CLOUD_CODE, KEYED, WITHOUT_SIGN_IN, Entry, ImportedRow, not_yet
 from accounts.values.sanitize import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from accounts.transfer.key_rows import Rows
 
 LONGEST_PLACE = 100
 GOOGLE_SIGN_INS = {"antigravity", "agy", "cloud-code", "cloudcode", "google", "google-antigravity"}
@@ -54,11 +67,31 @@ def parse_rows(text: bytes, ask_passphrase: Callable[[], str] = str, file: str =
 
     Raises ImportFileUnusable, and PassphraseWrong for a file that `exportaccounts` has encrypted.
     """
-    document = parse_document(text, ask_passphrase)
+    content = parse_content(text, ask_passphrase)
+    if (configured := _configured(content)) is not None:
+        return [_named(row, place, file) for place, row in configured]
+    document = document_of(content)
     rows = [_named(_read(value), place, file) for place, value in document.entries]
     if not document.is_list and all(row.problem == WITHOUT_SIGN_IN for row in rows):
         raise ImportFileUnusable(NO_ACCOUNTS)
     return rows
+
+
+CONFIGURATIONS = (
+    cliproxyapi_config.read_config,
+    litellm.read_config,
+    claude_code_router.read_config,
+    bifrost.read_config,
+    environment.read_config,
+)
+"""Readers of whole configuration files, each of which returns None for a file of another tool."""
+
+
+def _configured(content: Any) -> Rows | None:
+    """The keys of another tool's configuration; None for a file that is none."""
+    if not isinstance(content, dict):
+        return None
+    return next((rows for read in CONFIGURATIONS if (rows := read(content)) is not None), None)
 
 
 def _read(value: Any) -> ImportedRow:
@@ -68,7 +101,7 @@ def _read(value: Any) -> ImportedRow:
         return not_yet(other, value.get("email"))
     for reader in READERS:
         if (row := reader.read(value)) is not None:
-            return replace(row, kind=reader.kind)
+            return row if row.kind in KEYED else replace(row, kind=reader.kind)
     raise AssertionError("the last reader takes any entry")
 
 

@@ -1,4 +1,4 @@
-"""One account of an import file, and the checks of its fields, the same for all formats."""
+"""One account of an import file, the checks of its fields, and what became of it, for all formats."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ Entry = dict[str, Any]
 
 CLOUD_CODE = "google"
 """The kind of account that is signed in at Google and served by Cloud Code."""
+KEYED = {"gemini", "anthropic", "compatible"}
+"""The kinds of account that are keys (accounts/kinds/registry.py)."""
 
 LONGEST_TOKEN = 4096
 LONGEST_PROJECT = 200
@@ -22,8 +24,8 @@ WITHOUT_SIGN_IN = "refresh_token: there is none"
 FOREIGN_TOKENS = {
     "ya29.": "refresh_token: that is an access token, which ends within the hour",
     "4/": "refresh_token: that is a code of a sign-in, which addaccount takes",
-    "AIza": "a Gemini API key: such accounts cannot be added yet",
-    "sk-ant-": "a credential of Anthropic: such accounts cannot be added yet",
+    "AIza": "a Gemini API key, which addaccount --kind gemini takes",
+    "sk-ant-": "a credential of Anthropic; addaccount --kind anthropic takes API keys",
     "sk-": "an API key: such accounts cannot be added yet",
     "gh": "a credential of GitHub: such accounts cannot be added yet",
     "rt_": "a credential of OpenAI: such accounts cannot be added yet",
@@ -45,9 +47,33 @@ class ImportedRow:
     client_id: str = ""
     """The OAuth client that made the sign-in, where the file names it."""
     kind: str = CLOUD_CODE
+    key: str = field(default="", repr=False)
+    """The API key, of an account that is one; empty where a server wants none."""
+    base_url: str = ""
+    auth: str = ""
+    models: tuple[str, ...] = ()
+    quota_group: str = ""
+    tier: str = "unknown"
+    label: str = ""
     place: str = ""
     """The position in the file: "row 3"."""
     file: str = ""
+
+
+ADDED, UPDATED, FAILED = "added", "updated", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    email: str
+    """Empty when it is not known, or the account has none."""
+    place: str
+    """The position of the row: "accounts.json, row 3"."""
+    result: str
+    """ADDED, UPDATED or FAILED; in a preview WOULD_BE_ADDED, WOULD_BE_UPDATED or WOULD_FAIL."""
+    reason: str = ""
+    name: str = ""
+    """What an account without an e-mail is called."""
 
 
 def build_row(

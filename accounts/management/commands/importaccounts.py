@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,11 @@ from accounts.management.operator_command import OperatorCommand
 from accounts.operators.audit import record_command
 from accounts.transfer.documents import ImportFileUnusable
 from accounts.transfer.files import FileUnusable, files_in, is_folder, read_file, read_whole
+from accounts.transfer.formats.environment import NAMES, read_variables
 from accounts.transfer.importing import (
-    ADDED,
-    FAILED,
-    UPDATED,
     WOULD_BE_ADDED,
     WOULD_BE_UPDATED,
     WOULD_FAIL,
-    Outcome,
     checked,
     preview,
     store,
@@ -30,7 +28,7 @@ from accounts.transfer.importing import (
 )
 from accounts.transfer.owners import find_owners, lacks_owner
 from accounts.transfer.readers import parse_rows
-from accounts.transfer.rows import ImportedRow
+from accounts.transfer.rows import ADDED, CLOUD_CODE, FAILED, UPDATED, ImportedRow, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,19 +48,25 @@ class Command(OperatorCommand):
     help = (
         "Adds accounts from files, or updates those whose e-mail is known: what exportaccounts has written, "
         'a list of {"email", "refresh_token", "project_id"?}, a text with a refresh token on each line, and '
-        "the files of CLIProxyAPI, Antigravity-Manager, gcli2api and opencode, which are only read. What a "
-        "tool has switched off stays off. Where a file names no e-mail, Google is asked whose the sign-in "
-        "is. At a terminal the rows are shown first. A running server uses the accounts within a second. "
-        "Exit status 1: something could not be taken."
+        "the files of CLIProxyAPI, Antigravity-Manager, gcli2api and opencode; keys from the configuration "
+        "of CLIProxyAPI, LiteLLM, claude-code-router and Bifrost, and from .env files. All are only read. "
+        "What a tool has switched off stays off. Where a file names no e-mail, Google is asked whose the "
+        "sign-in is. At a terminal the rows are shown first. A running server uses the accounts within a "
+        "second. Exit status 1: something could not be taken."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
             "paths",
-            nargs="+",
+            nargs="*",
             metavar="PATH",
             help="a file, or a folder for all files in it; - is standard input",
+        )
+        parser.add_argument(
+            "--environment",
+            action="store_true",
+            help="the keys that this shell has in ANTHROPIC_API_KEY, GEMINI_API_KEY and the like",
         )
         parser.add_argument("--recursive", action="store_true", help="also the folders within a folder")
         self.add_terms_argument(parser)
@@ -76,13 +80,16 @@ class Command(OperatorCommand):
         parser.add_argument("--passphrase-file", metavar="PATH", help="for an encrypted file")
 
     def act(self, *, paths: list[str], accept_terms: bool, **options: Any) -> None:
-        rows = self._read_rows(paths, options["passphrase_file"], recursive=options["recursive"])
+        rows = self._read_environment() if options["environment"] else []
+        if paths or not rows:
+            rows += self._read_rows(paths, options["passphrase_file"], recursive=options["recursive"])
         if options["preview"]:
             self._report(preview(rows), EXPECTED)
             return
         if self.is_interactive and not options["yes"]:
             self._confirm_preview(rows)
-        terms_accepted = self.terms_are_accepted(accept_terms)
+        needs_notice = any(row.kind == CLOUD_CODE and not row.problem for row in rows)
+        terms_accepted = not needs_notice or self.terms_are_accepted(accept_terms)
         outcomes = store(self._with_owners(checked(rows)), terms_accepted=terms_accepted)
         record_command(f"Imported accounts: {summary(outcomes, DONE)}")
         self._report(outcomes, DONE)
@@ -95,6 +102,13 @@ class Command(OperatorCommand):
 
     # Reading
 
+    def _read_environment(self) -> list[ImportedRow]:
+        """Raises CommandError."""
+        rows = read_variables(os.environ)
+        if not rows:
+            raise CommandError(f"None of {', '.join(sorted(NAMES))} is set.")
+        return [replace(row, place=place) for place, row in rows]
+
     def _read_rows(
         self, paths: list[str], passphrase_file: str | None, *, recursive: bool
     ) -> list[ImportedRow]:
@@ -102,6 +116,8 @@ class Command(OperatorCommand):
         def passphrase() -> str:
             return read_passphrase(passphrase_file) if passphrase_file else ask_passphrase()
 
+        if not paths:
+            raise CommandError("Name a file, or say --environment.")
         if len(paths) == 1 and not is_folder(paths[0]):
             try:
                 return _parse(paths[0], passphrase)
@@ -178,8 +194,9 @@ class Command(OperatorCommand):
 
 
 def _line(outcome: Outcome) -> str:
-    who = outcome.email or outcome.place
-    if outcome.reason and outcome.email and outcome.place:
+    name = outcome.name or outcome.email
+    who = name or outcome.place
+    if outcome.reason and name and outcome.place:
         who = f"{who} ({outcome.place})"
     return f"{outcome.result:<17}{who}" + (f": {outcome.reason}" if outcome.reason else "")
 

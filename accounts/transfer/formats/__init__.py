@@ -1,4 +1,4 @@
-"""Readers of other tools' account files, one for each format. Pure.
+"""Readers of other tools' account files, one for each format; without network and database.
 
-Imports rows and values.
+Imports disabled_flags, key_rows, rows and values.
 """

@@ -12,10 +12,10 @@ from accounts.credentials.passphrases import PassphraseWrong
 from accounts.operators import audit
 from accounts.terms import NOTICE
 from accounts.transfer.documents import ImportFileUnusable
-from accounts.transfer.importing import FAILED, WOULD_FAIL, Outcome, checked, preview, store, summary
+from accounts.transfer.importing import WOULD_FAIL, checked, preview, store, summary
 from accounts.transfer.owners import find_owners, lacks_owner
 from accounts.transfer.readers import parse_rows
-from accounts.transfer.rows import ImportedRow
+from accounts.transfer.rows import CLOUD_CODE, FAILED, ImportedRow, Outcome
 from accounts.transfer.sealed_preview import PreviewUnusable, seal_rows, unseal_rows
 from dashboard.pages import operator_page, render_page
 
@@ -50,7 +50,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         sealed=sealed,
         importable=sum(outcome.result != WOULD_FAIL for outcome in outcomes),
         asked=sum(map(lacks_owner, rows)),
-        notice=NOTICE,
+        notice=NOTICE if any(row.kind == CLOUD_CODE and not row.problem for row in rows) else "",
     )
 
 

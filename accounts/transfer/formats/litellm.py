@@ -1,0 +1,66 @@
+"""LiteLLM's `config.yaml`: a list of models, each with its provider's key.
+
+model_list:
+  - model_name: sonnet
+    litellm_params:
+      model: anthropic/claude-sonnet-4-6
+      api_key: os.environ/ANTHROPIC_API_KEY
+
+One account is made of all models with the same key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from accounts.transfer.key_rows import of_openai, row_of_key, skipped
+from accounts.values.outside import as_object
+
+if TYPE_CHECKING:
+    from accounts.transfer.key_rows import Rows
+    from accounts.transfer.rows import Entry, ImportedRow
+
+DEFAULT_KEYS = {"gemini": "os.environ/GEMINI_API_KEY", "anthropic": "os.environ/ANTHROPIC_API_KEY"}
+SPEAKING_OPENAI = {
+    "openai",
+    "azure",
+    "groq",
+    "ollama",
+    "ollama_chat",
+    "mistral",
+    "deepseek",
+    "xai",
+    "together_ai",
+}
+
+
+def read_config(content: Entry) -> Rows | None:
+    models = content.get("model_list")
+    if not isinstance(models, list):
+        return None
+    found: dict[tuple[str, str, str], tuple[str, list[str], dict[str, Any]]] = {}
+    for number, value in enumerate(models, 1):
+        entry = as_object(value)
+        parameters = as_object(entry.get("litellm_params"))
+        provider, name = _provider_and_model(parameters.get("model"))
+        key = parameters.get("api_key") or DEFAULT_KEYS.get(provider, "")
+        mark = (provider, str(key), str(parameters.get("api_base") or ""))
+        found.setdefault(mark, (f"model {number}", [], parameters))[1].append(name)
+    return [(place, _row(*mark, names, parameters)) for mark, (place, names, parameters) in found.items()]
+
+
+def _provider_and_model(model: Any) -> tuple[str, str]:
+    """Names without a prefix are OpenAI's or Anthropic's, whom LiteLLM knows by name."""
+    text = model if isinstance(model, str) else ""
+    provider, slash, name = text.partition("/")
+    if slash:
+        return provider.lower(), name
+    return ("anthropic" if text.startswith("claude") else "openai"), text
+
+
+def _row(provider: str, key: str, base_url: str, names: list[str], parameters: Entry) -> ImportedRow:
+    if provider in DEFAULT_KEYS:
+        return row_of_key(provider, key, parameters, base_url=base_url, models=names)
+    return (
+        of_openai(provider) if provider in SPEAKING_OPENAI else skipped(provider or "a model without a name")
+    )

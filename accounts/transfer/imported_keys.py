@@ -1,0 +1,56 @@
+"""Rows of an import that are API keys. Providers are not asked: a server checks new accounts by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from accounts.adding.keys import GivenKey, KnownKey, NotAdded, add, draft
+from accounts.kinds.registry import KEYED
+from accounts.transfer.rows import ADDED, FAILED, UPDATED, Outcome
+
+if TYPE_CHECKING:
+    from accounts.models import Account
+    from accounts.transfer.rows import ImportedRow
+
+
+def preview_key(row: ImportedRow, place: str) -> Outcome:
+    """The outcome that `store_key` would have, as far as it can be told without the network."""
+    if row.problem:
+        return Outcome("", place, FAILED, row.problem)
+    try:
+        account = draft(_given(row))
+    except KnownKey as known:
+        return _kept(known.account, place)
+    except NotAdded as error:
+        return Outcome("", place, FAILED, str(error))
+    return Outcome("", place, ADDED, row.off_reason, account.label or KEYED[row.kind].title)
+
+
+def store_key(row: ImportedRow, place: str) -> Outcome:
+    if row.problem:
+        return Outcome("", place, FAILED, row.problem)
+    try:
+        added = add(_given(row), unchecked=True, off_reason=row.off_reason)
+    except KnownKey as known:
+        return _kept(known.account, place)
+    except NotAdded as error:
+        return Outcome("", place, FAILED, str(error))
+    reason = ". ".join(part for part in (row.off_reason, *added.remarks) if part)
+    return Outcome("", place, ADDED, reason, str(added.account))
+
+
+def _kept(account: Account, place: str) -> Outcome:
+    return Outcome("", place, UPDATED, "It is here already, and stays as it is", str(account))
+
+
+def _given(row: ImportedRow) -> GivenKey:
+    return GivenKey(
+        row.kind,
+        row.key,
+        base_url=row.base_url,
+        auth=row.auth,
+        models=tuple(row.models),
+        quota_group=row.quota_group,
+        tier=row.tier,
+        label=row.label,
+    )
