@@ -80,6 +80,31 @@ summary() {
   exit "$FAILED"
 }
 
+# --- the stages ---
+
+set_up_and_checks() {
+  stage "programs" install_programs
+  stage "uv" install_uv
+  stage "clients in their pinned versions" install_clients
+  stage "lint" lint
+  stage "types" types
+  stage "requirements.txt" requirements
+  stage "migrations" migrations
+}
+
+# `join` must follow: the property tests may still run.
+all_stages() {
+  beside "property tests" properties
+  stage "fast tests" fast_tests_with_coverage
+  local version
+  for version in $(other_pythons); do
+    stage "fast tests, Python $version" tests_on "$version" --stage fast
+  done
+  stage "clients" tests --stage clients
+  stage "pages" tests --stage pages
+  stage "the rest" tests --stage rest
+}
+
 # --- what the stages do ---
 
 # program:package, as Debian names them
