@@ -376,6 +376,7 @@ class AccountsService:
             self._next_maintenance = time.monotonic() + MAINTENANCE_SECONDS
             await self._store_cooldowns()
             await self._store_last_used()
+            self.pool.cooldowns.forget_past()
             await self.tokens.store_unsaved()
             await database_sync_to_async(forget_old_quotas)()
             self.pool.set_empty_at(await database_sync_to_async(_forecast_empty_at)())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from accounts.failures import ACCOUNT_POLICIES, LIMITS, FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     Key = tuple[int, str]
     """An account and one of its quotas: the account's id and a model key, `model:kind` or ALL_MODELS."""
@@ -105,6 +105,11 @@ class Cooldowns:
         if cooldown is None:
             return None
         return cooldown if cooldown.since <= self._now() < cooldown.until else None
+
+    @property
+    def keys(self) -> Collection[Key]:
+        """The keys that may have an active cooldown; no other has one."""
+        return self._active.keys()
 
     def weightiest(self, key: Key) -> ActiveCooldown | None:
         """The active cooldown that decides, of that for the quota and that for all models: a limit, else the

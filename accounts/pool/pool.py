@@ -19,10 +19,11 @@ import logging
 import math
 import sys
 import time
+from bisect import bisect_right
 from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
@@ -35,9 +36,9 @@ from accounts.pool.labels import short_labels
 from accounts.pool.memory import MemoryState
 from accounts.pool.queue import Waiter, WaitingQueue
 from accounts.pool.request import AccountRequest, Target, WaitLimits
-from accounts.pool.strategies import Candidate
+from accounts.pool.strategies import AccountScore, Candidate
 from accounts.pool.unpaid_keys import standing_by
-from accounts.pool.view import NoAccount, PooledAccount, PoolView, without
+from accounts.pool.view import Eligible, NoAccount, PooledAccount, PoolView, without
 from accounts.quota.forecast import empty_until
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ logger = logging.getLogger(__name__)
 
 ENDLESS = WaitLimits()
 MAX_WAITING = 1_000
+MODELS_REMEMBERED = 256
+ACCOUNTS_TRIED = 3
+"""How many accounts are tried one by one, with the strategy round-robin, before all are compared."""
 CAPACITY_REPORTS = 2
 """How many accounts of a kind must report that a model has no capacity before it is backed off."""
 LONGEST_SLEEP_SECONDS = 1.0
@@ -93,6 +97,8 @@ class Pool:
         self.on_quota_exhausted: Callable[[int], None] = lambda account_id: None
         """Called with the id of an account after Google refused a request because its quota is used up."""
         self.lists_model: ListsModel = lambda account_id, listed_id, model_key: None
+        self._eligible: dict[tuple[Any, ...], Eligible] = {}
+        """By all that decides it; empty after a change of the accounts or their model lists."""
         self._queue = WaitingQueue()
         self._wake_up: asyncio.TimerHandle | None = None
 
@@ -153,7 +159,8 @@ class Pool:
     def lease(self, request: AccountRequest) -> Lease | None:
         """Lease an account for this request, after waiting requests for the same model have been served; None
         when no account is free then."""
-        self._serve(self._queue.groups_of(*(target.model_key for target in request.targets.values())))
+        if self._queue.count:
+            self._serve(self._queue.groups_of(*(target.model_key for target in request.targets.values())))
         return self._lease(request)
 
     def queue(
@@ -205,12 +212,48 @@ class Pool:
                 request.forget_reports(model_key)
 
     def _lease(self, request: AccountRequest) -> Lease | None:
+        now = self._now()
+        account = self._sure_choice(request, now) or self._choice(request)
+        if account is None or not self.state.claim(account.id, request.conversation, _limit(), now):
+            return None
+        return Lease(account, request.targets[account.kind], request, now, self)
+
+    def _sure_choice(self, request: AccountRequest, now: float) -> PooledAccount | None:
+        """The account that `_choice` would choose, when that is clear without a look at all accounts: none
+        ranks before it, and it is the first of its rank that can serve."""
+        eligible = self._eligible_for(request.targets)
+        for account_id in self._in_order_of_choice(request, eligible):
+            account = eligible.by_id.get(account_id)
+            if account is not None and self._is_ready(account, request):
+                candidate = self._candidate(account, request.targets[account.kind], "", now)
+                if candidate.rank == eligible.best_rank and strategies.has_reserve(candidate, now):
+                    return account
+        return None
+
+    def _in_order_of_choice(self, request: AccountRequest, eligible: Eligible) -> Iterator[int]:
+        """The account of the conversation's last turn, then some in the order of the strategy. Hybrid has
+        none: it compares all."""
+        strategy, previous = live("ACCOUNT_STRATEGY"), self.state.previous
+        if (affinity := self.state.account_of(request.conversation)) is not None:
+            yield affinity
+        if strategy == "sticky" and previous is not None:
+            yield previous
+        elif strategy == "round-robin":
+            start = bisect_right(eligible.ids, previous) if previous is not None else 0
+            yield from (eligible.ids[start:] + eligible.ids[:start])[:ACCOUNTS_TRIED]
+
+    def _is_ready(self, account: PooledAccount, request: AccountRequest) -> bool:
+        """True for an account in the first set that `_choice` looks at."""
+        if account.id in request.excluded or account.id in request.failed or account.lacks_project:
+            return False
+        key = request.targets[account.kind].model_key
+        is_resting = self.cooldowns.backoff(key) or self.cooldowns.weightiest((account.id, key))
+        return not is_resting and not self._busy([account])
+
+    def _choice(self, request: AccountRequest) -> PooledAccount | None:
         view = self.view(request.targets)
         choices = (self._choose(view, request, excluded) for excluded in request.preferences())
-        account = next(filter(None, choices), None)
-        if account is None or not self.state.claim(account.id, request.conversation, _limit(), view.now):
-            return None
-        return Lease(account, request.targets[account.kind], request, view.now, self)
+        return next(filter(None, choices), None)
 
     def _choose(
         self, view: PoolView, request: AccountRequest, excluded: Collection[int]
@@ -221,10 +264,12 @@ class Pool:
             return self._probe(without(view.probes, excluded), request)
         # An account with an unknown project would make this request wait for its discovery.
         ready = [one for one in ready if not one.lacks_project] or ready
-        now = view.now
+        if len(ready) == 1:
+            return ready[0]
+        now, strategy, targets = view.now, live("ACCOUNT_STRATEGY"), request.targets
         chosen = strategies.choose(
-            live("ACCOUNT_STRATEGY"),
-            [self._candidate(account, request.targets[account.kind], now) for account in ready],
+            strategy,
+            [self._candidate(account, targets[account.kind], strategy, now) for account in ready],
             self.state.account_of(request.conversation),
             self.state.previous,
             now,
@@ -244,11 +289,32 @@ class Pool:
 
     def view(self, targets: Targets, accounts: list[PooledAccount] | None = None) -> PoolView:
         """The state of the accounts that have the model: of all, or of those in `accounts`."""
-        limit, in_flight = _limit(), self.state.in_flight
+        by_id = self._eligible_for(targets).by_id
+        eligible = list(by_id.values() if accounts is None else (one for one in accounts if one.id in by_id))
         taken = PoolView(self._now(), backoffs=self._backoffs(targets))
-        for account in self._eligible(targets, self.accounts if accounts is None else accounts):
-            is_busy = in_flight.get(account.id, 0) >= limit
-            is_backed_off = account.kind in taken.backoffs
+        if taken.backoffs or self._may_rest(eligible, targets):
+            self._divide(eligible, targets, taken)
+        else:
+            taken.busy = self._busy(eligible)
+            busy = {account.id for account in taken.busy}
+            taken.free = taken.healthy = without(eligible, busy)
+        return taken
+
+    def _may_rest(self, accounts: list[PooledAccount], targets: Targets) -> bool:
+        """False when none of the accounts is in a cooldown for the model."""
+        keys = self.cooldowns.keys
+        resting = [
+            account
+            for account in accounts
+            if (account.id, targets[account.kind].model_key) in keys or (account.id, ALL_MODELS) in keys
+        ]
+        return bool(resting)
+
+    def _divide(self, accounts: list[PooledAccount], targets: Targets, taken: PoolView) -> None:
+        """Put each account into its list of the view."""
+        busy = {account.id for account in self._busy(accounts)}
+        for account in accounts:
+            is_busy, is_backed_off = account.id in busy, account.kind in taken.backoffs
             cooldown = self.cooldowns.weightiest((account.id, targets[account.kind].model_key))
             if cooldown is not None and cooldown.is_limit:
                 taken.limited.append((account, cooldown))
@@ -263,18 +329,30 @@ class Pool:
                 if cooldown is None:
                     taken.healthy.append(account)
         taken.limited.sort(key=lambda one: one[1].until)
-        return taken
 
     def _backoffs(self, targets: Targets) -> dict[str, ModelBackoff]:
         found = ((kind, self.cooldowns.backoff(target.model_key)) for kind, target in targets.items())
         return {kind: backoff for kind, backoff in found if backoff is not None}
 
-    def _eligible(self, targets: Targets, accounts: list[PooledAccount]) -> list[PooledAccount]:
+    def _eligible_for(self, targets: Targets) -> Eligible:
+        key = (live("PAID_ACCOUNTS_LAST"), *targets.items())
+        known = self._eligible.get(key)
+        if known is None:
+            if len(self._eligible) >= MODELS_REMEMBERED:
+                self._eligible.clear()
+            known = self._eligible[key] = self._find_eligible(targets)
+        return known
+
+    def _find_eligible(self, targets: Targets) -> Eligible:
         """The accounts whose list names the model or is not known yet; all where no list names it. Accounts
         of a kind without a target are left out."""
-        accounts = [account for account in accounts if account.kind in targets]
+        accounts = [account for account in self.accounts if account.kind in targets]
         eligible = [account for account in accounts if self._lists(account, targets) is not False]
-        return eligible if len(eligible) == len(accounts) or self.is_listed(targets) else accounts
+        if len(eligible) < len(accounts) and not self.is_listed(targets):
+            eligible = accounts
+        ranks = [(account.priority, _cost_rank(account)) for account in eligible]
+        by_id = {account.id: account for account in eligible}
+        return Eligible(by_id, sorted(by_id), min(ranks, default=(0, 0)))
 
     def is_listed(self, targets: Targets) -> bool:
         """True when the list of any account names the model."""
@@ -284,18 +362,19 @@ class Pool:
         target = targets[account.kind]
         return not target.listed_id or self.lists_model(account.id, target.listed_id, target.model_key)
 
-    def _free(self, accounts: Iterable[PooledAccount]) -> list[PooledAccount]:
-        """The accounts with fewer requests in flight than MAX_CONCURRENT_REQUESTS allows."""
+    def _busy(self, accounts: Iterable[PooledAccount]) -> list[PooledAccount]:
+        """The accounts with as many requests in flight as MAX_CONCURRENT_REQUESTS allows."""
         limit, in_flight = _limit(), self.state.in_flight
-        return [account for account in accounts if in_flight.get(account.id, 0) < limit]
+        return [one for one in accounts if one.id in in_flight and in_flight[one.id] >= limit]
 
-    def _candidate(self, account: PooledAccount, target: Target, now: float) -> Candidate:
-        score = self.state.score(account.id, now)
+    def _candidate(self, account: PooledAccount, target: Target, strategy: str, now: float) -> Candidate:
+        """The account as the strategies see it; health and tokens are read for hybrid only."""
+        score = self.state.score(account.id, now) if strategy == "hybrid" else AccountScore()
         threshold = account.threshold_for(target)
         return Candidate(
             id=account.id,
             priority=account.priority,
-            cost_rank=int(account.is_paid and live("PAID_ACCOUNTS_LAST")),
+            cost_rank=_cost_rank(account),
             last_used_at=self.state.last_used.get(account.id, 0.0),
             health=score.health,
             tokens=score.tokens,
@@ -307,13 +386,14 @@ class Pool:
 
     def _release(self, lease: Lease) -> None:
         self.state.release(lease.account.id)
-        # only this account has become free
-        self._serve(self._queue.groups(), lease.account)
+        if self._queue.count:  # only this account has become free
+            self._serve(self._queue.groups(), lease.account)
 
     # The queue
 
     def recheck(self) -> None:
         """Evaluate all waiting requests again, after a change of accounts, of their models or of the time."""
+        self._eligible.clear()
         self._recheck(self._queue.groups())
 
     def _recheck(self, groups: list[Group]) -> None:
@@ -323,13 +403,13 @@ class Pool:
     def _serve(self, groups: list[Group], freed: PooledAccount | None = None) -> None:
         """Give leases to waiting requests in order of arrival; a group that cannot be served does not hold up
         the others. `freed`: the only account that may have become free; None means all may have."""
-        accounts = self._free(self.accounts if freed is None else [freed]) if groups else []
-        if not accounts:
+        accounts = self.accounts if freed is None else [freed]
+        if not groups or len(self._busy(accounts)) == len(accounts):
             return
         views = self._with_views(groups, accounts)
         servable = [group for group, one in views if without(one.leasable, group.need.excluded)]
         heapq.heapify(servable)
-        while servable and (freed is None or self._free([freed])):
+        while servable and (freed is None or not self._busy([freed])):
             group = heapq.heappop(servable)
             waiter = group.first
             if not waiter.answer.done():
@@ -378,7 +458,7 @@ class Pool:
 
     def _on_wake_up(self) -> None:
         self._wake_up = None
-        self.recheck()
+        self._recheck(self._queue.groups())
 
     # Results of requests
 
@@ -390,7 +470,7 @@ class Pool:
         ids = [account.id, *(other.id for other in self.others_concerned(account, Scope.QUOTA_GROUP))]
         ended = [self.cooldowns.succeeded((account_id, model_key), lease.taken_at) for account_id in ids]
         if any(ended):
-            self.recheck()
+            self._recheck(self._queue.groups())
 
     def failed(
         self,
@@ -468,6 +548,10 @@ def _leaving(group: Group, view: PoolView) -> list[Waiter]:
 def _limit() -> int:
     limit: int = live("MAX_CONCURRENT_REQUESTS")
     return limit or sys.maxsize
+
+
+def _cost_rank(account: PooledAccount) -> int:
+    return 1 if account.is_paid and live("PAID_ACCOUNTS_LAST") else 0
 
 
 def _labelled(accounts: list[PooledAccount]) -> list[PooledAccount]:

@@ -14,7 +14,7 @@ The selection never fails: a single candidate is taken, whatever its health.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ UNKNOWN_QUOTA_SCORE = 50.0
 STALE_QUOTA_FACTOR = 0.9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Candidate:
     """An account that can be leased now. Times are seconds since the epoch, fractions 0 to 1."""
 
@@ -47,6 +47,7 @@ class Candidate:
     """Lower comes first within a priority: 0 costs nothing, or costs do not matter; 1 is paid."""
     last_used_at: float = 0.0
     health: float = HEALTH_AT_START
+    """This and `tokens` matter for the strategy hybrid only."""
     tokens: float = BUCKET_SIZE
     """Tokens left in the account's bucket: one is taken per lease, BUCKET_REFILL_PER_MINUTE come back."""
     remaining: float | None = None
@@ -67,8 +68,9 @@ def choose(
     """Choose an account. `affinity` is the id of the account that sent the conversation's last turn,
     `previous` of the one that sent the last request of all."""
     ready = [candidate for candidate in candidates if has_reserve(candidate, now)] or candidates
-    best = min(candidate.rank for candidate in ready)
-    first = [candidate for candidate in ready if candidate.rank == best]
+    ranks = [candidate.rank for candidate in ready]
+    best = min(ranks)
+    first = [candidate for candidate, rank in zip(ready, ranks, strict=True) if rank == best]
     for candidate in first:
         if candidate.id == affinity:
             return candidate
@@ -133,8 +135,7 @@ STRATEGIES: dict[str, Callable[[Sequence[Candidate], int | None, float], Candida
 # How health and tokens change
 
 
-@dataclass(frozen=True, slots=True)
-class AccountScore:
+class AccountScore(NamedTuple):
     """Health (0 to 100) and bucket tokens of an account at the time `at`, in seconds since the epoch."""
 
     health: float = HEALTH_AT_START

@@ -42,12 +42,24 @@ class PooledAccount:
 
     def threshold_for(self, target: Target) -> float | None:
         """The model's threshold by its listed id, else by its sent id, else the account's."""
-        thresholds = self.model_quota_thresholds
+        if not (thresholds := self.model_quota_thresholds):
+            return self.quota_threshold
         return thresholds.get(target.model_id, thresholds.get(target.sent_id, self.quota_threshold))
 
 
 def without(accounts: list[PooledAccount], excluded: Collection[int]) -> list[PooledAccount]:
     return [account for account in accounts if account.id not in excluded] if excluded else accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Eligible:
+    """The accounts that have a model, in the order of the pool."""
+
+    by_id: dict[int, PooledAccount]
+    ids: list[int]
+    """In ascending order."""
+    best_rank: tuple[int, int]
+    """The first `Candidate.rank` among them."""
 
 
 @dataclass(slots=True)
