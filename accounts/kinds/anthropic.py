@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.conf import settings
 
-from accounts.failures import FailureKind, UpstreamError
+from accounts.anthropic.errors import parse_anthropic_error
+from accounts.failures import FailureKind
 from accounts.kinds.access import Access
 from accounts.kinds.base import Inspection
 from accounts.kinds.keyed import MOST_MODELS, KeyedKind, model_id, name_of, refusal, tokens
 from accounts.offers import ModelOffer
-from accounts.values.outside import as_list, as_object, parse_object, word
-from accounts.values.sanitize import truncate
+from accounts.values.outside import as_list, as_object, word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from accounts.failures import AccountCheckFailed
     from accounts.network import AccountsClient, WholeAnswer
 
 VERSION = "2023-06-01"
 """Of the API, for calls of our own: those of clients name theirs."""
 PAGE_SIZE = 1000
 MOST_PAGES = 10
-LONGEST_LINK = 2000
-KINDS_BY_STATUS = {
-    401: FailureKind.KEY_REFUSED,
-    402: FailureKind.QUOTA,
-    403: FailureKind.FORBIDDEN,
-    404: FailureKind.NOT_FOUND,
-    429: FailureKind.RATE_LIMIT,
-    529: FailureKind.CAPACITY,
-}
 SENTENCES = {
     FailureKind.KEY_REFUSED: "Anthropic refuses the key: it is wrong, or was disabled or deleted.",
     FailureKind.DISABLED: "Anthropic has put the organisation of this key on hold.",
@@ -91,24 +84,7 @@ def _offer(model: dict[str, Any]) -> ModelOffer | None:
     )
 
 
-def _refusal(answer: WholeAnswer, secret: str) -> Exception:
-    error = as_object(parse_object(answer.content).get("error"))
-    details = as_object(error.get("details"))
-    said = truncate(str(error.get("message") or ""), 300)
-    kind = KINDS_BY_STATUS.get(answer.status, FailureKind.BAD_REQUEST)
-    if answer.status >= 500 and kind is not FailureKind.CAPACITY:
-        kind = FailureKind.SERVER_ERROR
-    if details.get("error_code") == "organization_on_hold":
-        kind = FailureKind.DISABLED
-    sentence = SENTENCES.get(kind) or f"Anthropic answers {answer.status}" + (f": {said}" if said else ".")
-    link = _appeal_page(details.get("appeal_url"))
-    return refusal(UpstreamError(kind, answer.status, said, {}, link=link), sentence, secret)
-
-
-def _appeal_page(value: Any) -> str:
-    """The page, if it is one of Anthropic's."""
-    url = word(value, LONGEST_LINK) or ""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    is_theirs = host in {"anthropic.com", "claude.com"} or host.endswith((".anthropic.com", ".claude.com"))
-    return url if parts.scheme == "https" and is_theirs else ""
+def _refusal(answer: WholeAnswer, secret: str) -> AccountCheckFailed:
+    error = parse_anthropic_error(answer.status, answer.content, answer.headers, datetime.now(UTC))
+    otherwise = f"Anthropic answers {error.status}: {error.message}"
+    return refusal(error, SENTENCES.get(error.kind, otherwise), secret)

@@ -5,24 +5,26 @@ Where each of them differs: proxy_site/emulator/compatible/modes.py has the sour
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from accounts.failures import AccountCheckFailed, FailureKind, UpstreamError
+from accounts.anthropic.compatible_errors import parse_compatible_error, said
+from accounts.failures import AccountCheckFailed, FailureKind
 from accounts.kinds.access import Access
-from accounts.kinds.anthropic import KINDS_BY_STATUS, VERSION
+from accounts.kinds.anthropic import VERSION
 from accounts.kinds.base import Inspection
 from accounts.kinds.keyed import MOST_MODELS, KeyedKind, model_id, name_of, refusal, tokens
 from accounts.network import addresses_of
 from accounts.offers import ModelOffer
 from accounts.values.outside import as_list, as_object, parse_object
-from accounts.values.sanitize import truncate
 from accounts.values.server_addresses import AddressRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from accounts.failures import UpstreamError
     from accounts.network import AccountsClient, WholeAnswer
 
 AUTH_STYLES = ("bearer", "x-api-key", "both", "none")
@@ -73,7 +75,7 @@ class Compatible(KeyedKind):
         path = "/v1/messages/count_tokens"
         answer = await self._ask(client.post, access, path, data=orjson.dumps(body))
         content = parse_object(answer.content)
-        knows_no_model = answer.status in {400, 404} and "model" in _said(content).lower()
+        knows_no_model = answer.status in {400, 404} and "model" in said(content).lower()
         if (answer.status == 200 and "input_tokens" in content) or knows_no_model:
             if not _named(access):
                 raise AccountCheckFailed("The server does not list its models. Name those that it has.")
@@ -133,28 +135,16 @@ def _only_named(listed: dict[str, ModelOffer], access: Access) -> dict[str, Mode
 
 
 def _refusal(answer: WholeAnswer, access: Access) -> AccountCheckFailed:
-    said = truncate(_said(parse_object(answer.content)), 300)
-    kind = KINDS_BY_STATUS.get(answer.status, FailureKind.BAD_REQUEST)
-    if answer.status >= 500 and kind is not FailureKind.CAPACITY:
-        kind = FailureKind.SERVER_ERROR
-    error = UpstreamError(kind, answer.status, said, {})
-    return refusal(error, _sentence(answer.status, said, access), access.secret)
+    error = parse_compatible_error(answer.status, answer.content, answer.headers, datetime.now(UTC))
+    return refusal(error, _sentence(error, access), access.secret)
 
 
-def _sentence(status: int, said: str, access: Access) -> str:
-    because = f": {said}" if said else "."
-    if status == 401 and not access.secret:
-        return f"The server wants a key{because}"
-    if status == 401:
-        style = access.details["auth"] or "bearer"
-        return f"The server refuses the key, which was sent in the style {style}{because}"
-    if status == 404:
+def _sentence(error: UpstreamError, access: Access) -> str:
+    if error.kind is FailureKind.WRONG_ADDRESS:
         return "Nothing there speaks Anthropic's format. The address must be the one for ANTHROPIC_BASE_URL."
-    return f"The server answers {status}{because}"
-
-
-def _said(content: dict[str, Any]) -> str:
-    """The message of an error in the form of Anthropic and OpenAI, or of FastAPI."""
-    error = content.get("error")
-    message = error.get("message") if isinstance(error, dict) else error or content.get("detail")
-    return message if isinstance(message, str) else ""
+    if error.kind is FailureKind.KEY_REFUSED and not access.secret:
+        return f"The server wants a key: {error.message}"
+    if error.kind is FailureKind.KEY_REFUSED:
+        style = access.details["auth"] or "bearer"
+        return f"The server refuses the key, which was sent in the style {style}: {error.message}"
+    return f"The server answers {error.status}: {error.message}"
