@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from accounts.models import Account
 from accounts.quota.pools import empty_quotas, outlook_sentences, pools_of
 from accounts.status.required_action import required_action
+from accounts.status.unpaid_keys import keys_standing_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 def describe(accounts: Iterable[Account]) -> list[dict[str, Any]]:
     chosen = list(accounts)
-    pools = pools_of(chosen)
+    pools, standing_by = pools_of(chosen), keys_standing_by(chosen)
     return [
         {
             **_facts(account),
+            "stands_by": account.pk in standing_by,
             "empty": empty_quotas(pools[account.pk]),
             "quotas": [pool.as_json() for pool in pools[account.pk]],
         }

@@ -60,6 +60,17 @@ def test_commands_take_the_given_name(capsys: pytest.CaptureFixture[str]) -> Non
     assert "Gemini key 1" in capsys.readouterr().out
 
 
+def test_the_list_tells_which_unpaid_key_stands_by(capsys: pytest.CaptureFixture[str]) -> None:
+    a_key(1, tier="free")
+    a_key(2, tier="free")
+    a_key(3, tier="paid")
+
+    call_command("listaccounts")
+
+    lines = [line.split()[:4] for line in capsys.readouterr().out.splitlines() if line.startswith("Gemini")]
+    assert [line[3] for line in lines] == ["OK", "stands", "OK"]
+
+
 @pytest.mark.slow
 def test_older_code_gets_addresses_but_no_keys(transactional_db: None) -> None:
     account = a_key(quota_group="lab", base_url="http://127.0.0.1:8001", fingerprint="f" * 64)

@@ -7,6 +7,7 @@ from accounts.management.operator_command import OperatorCommand
 from accounts.management.tables import Layout
 from accounts.models import ClientProblem
 from accounts.status.overview import describe, how_long_it_lasts
+from accounts.status.unpaid_keys import STANDS_BY
 from accounts.values.times import minute
 
 COLUMNS = ("ACCOUNT", "STATE", "TIER", "LEFT", "LAST USED")
@@ -41,6 +42,8 @@ class Command(OperatorCommand):
             if row["required_action"]:
                 self._print_action(row["required_action"])
                 continue
+            if row["stands_by"]:
+                self.stdout.write(f"    {STANDS_BY}")
             if row["empty"] and not _are_all_empty(row):
                 self.stdout.write(f"    {row['empty']}")
             for quota in row["quotas"]:
@@ -61,11 +64,17 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     known = [one["remaining_fraction"] for one in quotas if one["remaining_fraction"] is not None]
     return (
         row["name"],
-        action["problem"] if action else row["empty"] if _are_all_empty(row) else "OK",
+        action["problem"] if action else _state_of_usable(row),
         row["tier"],
         f"{min(known):.0%}" if known else "unknown",
         minute(used) if used else "never",
     )
+
+
+def _state_of_usable(row: dict[str, Any]) -> str:
+    if row["stands_by"]:
+        return "stands by"
+    return str(row["empty"]) if _are_all_empty(row) else "OK"
 
 
 def _are_all_empty(row: dict[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from accounts.live_settings import live
 from accounts.models import Account, Cooldown
 from accounts.quota.pools import is_in_use, pools_of
 from accounts.status.required_action import required_action
+from accounts.status.unpaid_keys import STANDS_BY, keys_standing_by
 from accounts.terms import NOTICE
 from dashboard.views.accounts import sparkline
 from dashboard.views.accounts.states import solving_actions, state_of
@@ -55,6 +56,8 @@ class Card:
     hours: Sequence[int] = field(default=())
     """Requests in each of the last HOURS hours, oldest first."""
     said: Said | None = None
+    stands_by: bool = False
+    """An unpaid key that is not used, because another one is."""
 
     @cached_property
     def number(self) -> str:
@@ -75,7 +78,7 @@ class Card:
 
     @property
     def state(self) -> ShownState:
-        return state_of(self.account, self.pools)
+        return state_of(self.account, self.pools, stands_by=self.stands_by)
 
     @cached_property
     def required_action(self) -> RequiredAction | None:
@@ -100,6 +103,10 @@ class Card:
     @property
     def needs_terms(self) -> bool:
         return self.account.terms_accepted_at is None
+
+    @property
+    def why_it_stands_by(self) -> str:
+        return STANDS_BY
 
     @property
     def notice(self) -> str:
@@ -136,10 +143,11 @@ class Card:
 
 
 def cards_of(accounts: Sequence[Account], said: Said | None = None) -> list[Card]:
-    """Make the cards with four queries: snapshots, windows, cooldowns, requests by hour."""
+    """Make the cards with four queries: snapshots, windows, cooldowns, requests by hour. A fifth is for
+    unpaid keys, where there are any."""
     numbers = [account.pk for account in accounts]
     lasting = _lasting(numbers)
-    pools = pools_of(accounts, lasting)
+    pools, standing_by = pools_of(accounts, lasting), keys_standing_by(accounts)
     now = timezone.now()
     requests = usage.requests_by_account(now - timedelta(hours=HOURS - 1))
     return [
@@ -150,6 +158,7 @@ def cards_of(accounts: Sequence[Account], said: Said | None = None) -> list[Card
             _in_flight(account),
             _by_hour(requests.get(account.name, {}), now),
             said,
+            account.pk in standing_by,
         )
         for account in accounts
     ]
@@ -159,7 +168,8 @@ def card_of(account: Account, said: Said | None = None) -> Card:
     """Make the card of the account's own page, which does not show requests by hour."""
     lasting = _lasting([account.pk])
     pools = pools_of([account], lasting)[account.pk]
-    return Card(account, pools, lasting, _in_flight(account), said=said)
+    stands_by = bool(keys_standing_by([account]))
+    return Card(account, pools, lasting, _in_flight(account), said=said, stands_by=stands_by)
 
 
 def _lasting(numbers: Sequence[int]) -> list[Cooldown]:

@@ -27,7 +27,7 @@ class ShownState:
     """A class of the stylesheet: good, warn, bad or quiet."""
 
 
-def state_of(account: Account, pools: Sequence[QuotaPool]) -> ShownState:
+def state_of(account: Account, pools: Sequence[QuotaPool], *, stands_by: bool) -> ShownState:
     action = required_action(account)
     if action is not None:
         if account.state != Account.State.OK:
@@ -35,6 +35,8 @@ def state_of(account: Account, pools: Sequence[QuotaPool]) -> ShownState:
         if account.terms_accepted_at is None:
             return ShownState("!", "Notice not accepted", "warn")
         return ShownState("○", "Off", "quiet")
+    if stands_by:
+        return ShownState("◌", "Stands by", "quiet")
     used = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
     empty = [pool for pool in used if pool.is_empty]
     if not empty:

@@ -51,6 +51,9 @@ def test_the_second_unpaid_key_is_remarked(operator: Client, google: EmulatorSer
     page = operator.post(ADD, second, follow=True).content.decode()
 
     assert "stand by until you switch it off" in page
+    assert "Stands by" in page
+    assert "switch the other one off to use this one" in page
+    assert operator.get("/accounts").content.decode().count("Stands by") == 1
 
 
 @pytest.mark.parametrize(
