@@ -6,7 +6,7 @@ maps its own errors to kinds. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -87,6 +87,9 @@ class Learned:
     limits: tuple[QuotaLimit, ...] = ()
 
 
+NOTHING_LEARNED = Learned()
+
+
 @dataclass(eq=False)
 class UpstreamError(Exception):
     """An error answer of an upstream, before a stream or inside it.
@@ -107,7 +110,7 @@ class UpstreamError(Exception):
     """The upstream's code for the reason, and the project that it names: identifiers alone, never its
     sentence, which may quote the request."""
     scope: Scope = Scope.ACCOUNT
-    learned: Learned = field(default_factory=Learned)
+    learned: Learned = NOTHING_LEARNED
 
     def __str__(self) -> str:
         return f"{self.status} {self.message}"

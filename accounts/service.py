@@ -22,7 +22,7 @@ from django.db import DatabaseError
 from accounts import live_settings
 from accounts.credentials.access_tokens import AccessTokens, sealed_credentials
 from accounts.database.watch import DatabaseDown, DatabaseWatch
-from accounts.failures import FailureKind
+from accounts.failures import NOTHING_LEARNED, FailureKind
 from accounts.google.code_assist import CodeAssistFailed
 from accounts.inspection import AccountErrors, inspect_account, store_inspection
 from accounts.kinds.base import Inspection, OutOfUse
@@ -37,8 +37,10 @@ from accounts.status.state_changes import enter_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from accounts.failures import Learned
     from accounts.kinds.access import Access
     from accounts.offers import ModelOffer
+    from accounts.pool.pool import Lease
 
 
 logger = logging.getLogger(__name__)
@@ -273,6 +275,24 @@ class AccountsService:
         finally:
             self._leaving.discard(account.id)
 
+    async def learn(self, lease: Lease, learned: Learned) -> None:
+        """Note what an answer has told of the account of a lease: its limits in memory, its tier and quota
+        group in the database, unless an operator has named the group."""
+        if learned is NOTHING_LEARNED:
+            return
+        self.pool.learn(lease, learned.limits)
+        account = lease.account
+        is_new = (learned.tier == "free" and account.is_paid) or (
+            learned.quota_group and not account.quota_group
+        )
+        if is_new:
+            with suppress(DatabaseDown):  # the next answer tells it again
+                await self.database.unless_down(self._store_learned(account.id, learned))
+
+    async def _store_learned(self, account_id: int, learned: Learned) -> None:
+        await database_sync_to_async(_store_learned)(account_id, learned)
+        await self._reload_if_changed()
+
     async def prepare_retry(self, account: PooledAccount, kind: FailureKind) -> None:
         """Prepare another call with the account after a failure of this kind: forget a refused project, which
         the next inspection then finds. For refused tokens see `forget_access`."""
@@ -504,6 +524,17 @@ def _forget_project(account_id: int) -> None:
     if account is not None:
         account.project_id = ""
         account.save(update_fields=["project_id"])
+
+
+def _store_learned(account_id: int, learned: Learned) -> None:
+    account = Account.objects.filter(pk=account_id).first()
+    if account is None:
+        return
+    known = (account.tier, account.quota_group)
+    account.tier = learned.tier or account.tier
+    account.quota_group = account.quota_group or learned.quota_group
+    if known != (account.tier, account.quota_group):
+        account.save(update_fields=["tier", "quota_group"])
 
 
 def _store_last_used(last_used: dict[int, float]) -> None:

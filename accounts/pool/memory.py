@@ -12,6 +12,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from accounts.pool.cooldowns import Cooldowns
+from accounts.pool.rate_limits import RateLimits
 from accounts.pool.strategies import AccountScore
 
 if TYPE_CHECKING:
@@ -21,11 +22,12 @@ CONVERSATIONS_REMEMBERED = 10_000
 
 
 class MemoryState:
-    """Requests in flight, last use and score by account id, the account of each conversation, cooldowns and
-    backoffs. `now` gives seconds since the epoch."""
+    """Requests in flight, last use and score by account id, the account of each conversation, cooldowns,
+    backoffs, and what was used of learned limits. `now` gives seconds since the epoch."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.cooldowns = Cooldowns(now)
+        self.rate_limits = RateLimits(now)
         self.in_flight: dict[int, int] = {}
         """By account id; accounts without a request in flight are missing."""
         self.last_used: dict[int, float] = {}

@@ -44,6 +44,7 @@ from accounts.quota.forecast import empty_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from accounts.failures import QuotaLimit
     from accounts.pool.cooldowns import ActiveCooldown, ModelBackoff
     from accounts.pool.queue import Group
     from accounts.pool.request import Targets
@@ -78,6 +79,11 @@ class Lease:
     taken_at: float
     _pool: Pool | None
 
+    def count_tokens(self, input_tokens: int) -> None:
+        """Count the tokens of the prompt, once they are known, against the limits of the account."""
+        if self._pool is not None:
+            self._pool.count(self, input_tokens=input_tokens)
+
     def release(self) -> None:
         if self._pool is not None:
             self._pool._release(self)
@@ -88,6 +94,7 @@ class Pool:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self.state = MemoryState(now)
         self.cooldowns = self.state.cooldowns
+        self.rate_limits = self.state.rate_limits
         self._now = now
         self.accounts: list[PooledAccount] = []
         """The usable accounts, in the order of their priority."""
@@ -216,7 +223,9 @@ class Pool:
         account = self._sure_choice(request, now) or self._choice(request)
         if account is None or not self.state.claim(account.id, request.conversation, _limit(), now):
             return None
-        return Lease(account, request.targets[account.kind], request, now, self)
+        lease = Lease(account, request.targets[account.kind], request, now, self)
+        self.count(lease, requests=1)
+        return lease
 
     def _sure_choice(self, request: AccountRequest, now: float) -> PooledAccount | None:
         """The account that `_choice` would choose, when that is clear without a look at all accounts: none
@@ -247,7 +256,7 @@ class Pool:
         if account.id in request.excluded or account.id in request.failed or account.lacks_project:
             return False
         key = request.targets[account.kind].model_key
-        is_resting = self.cooldowns.backoff(key) or self.cooldowns.weightiest((account.id, key))
+        is_resting = self.cooldowns.backoff(key) or self._cooldown(account, key)
         return not is_resting and not self._busy([account])
 
     def _choice(self, request: AccountRequest) -> PooledAccount | None:
@@ -301,7 +310,9 @@ class Pool:
         return taken
 
     def _may_rest(self, accounts: list[PooledAccount], targets: Targets) -> bool:
-        """False when none of the accounts is in a cooldown for the model."""
+        """False when none of the accounts is in a cooldown for the model, or can be."""
+        if self.rate_limits:
+            return True
         keys = self.cooldowns.keys
         resting = [
             account
@@ -315,7 +326,7 @@ class Pool:
         busy = {account.id for account in self._busy(accounts)}
         for account in accounts:
             is_busy, is_backed_off = account.id in busy, account.kind in taken.backoffs
-            cooldown = self.cooldowns.weightiest((account.id, targets[account.kind].model_key))
+            cooldown = self._cooldown(account, targets[account.kind].model_key)
             if cooldown is not None and cooldown.is_limit:
                 taken.limited.append((account, cooldown))
                 if cooldown.is_probe_due(taken.now) and not is_busy and not is_backed_off:
@@ -329,6 +340,15 @@ class Pool:
                 if cooldown is None:
                     taken.healthy.append(account)
         taken.limited.sort(key=lambda one: one[1].until)
+
+    def _cooldown(self, account: PooledAccount, model_key: str) -> ActiveCooldown | None:
+        """The cooldown that decides: one that a failure began, or that of a learned limit, which is used
+        up."""
+        failed = self.cooldowns.weightiest((account.id, model_key))
+        full = self.rate_limits.cooldown(_sharer(account, model_key)) if self.rate_limits else None
+        if full is None or (failed is not None and failed.is_limit and failed.until > full.until):
+            return failed
+        return full
 
     def _backoffs(self, targets: Targets) -> dict[str, ModelBackoff]:
         found = ((kind, self.cooldowns.backoff(target.model_key)) for kind, target in targets.items())
@@ -460,6 +480,17 @@ class Pool:
         self._wake_up = None
         self._recheck(self._queue.groups())
 
+    # Learned limits
+
+    def learn(self, lease: Lease, limits: Iterable[QuotaLimit]) -> None:
+        """Note the limits that the provider has named to this request."""
+        self.rate_limits.learn(_sharer(lease.account, lease.target.model_key), limits)
+
+    def count(self, lease: Lease, **amounts: int) -> None:
+        """Count requests or input_tokens against the learned limits."""
+        if self.rate_limits:
+            self.rate_limits.count(_sharer(lease.account, lease.target.model_key), **amounts)
+
     # Results of requests
 
     def succeeded(self, lease: Lease) -> None:
@@ -543,6 +574,11 @@ def _leaving(group: Group, view: PoolView) -> list[Waiter]:
     elif not without(view.busy, excluded):
         return group.impatient(group.return_at, for_backoff=False)
     return []
+
+
+def _sharer(account: PooledAccount, model_key: str) -> tuple[int | str, str]:
+    """What has a limit of its own: the account's quota group, else the account."""
+    return f"{account.kind}:{account.quota_group}" if account.quota_group else account.id, model_key
 
 
 def _limit() -> int:

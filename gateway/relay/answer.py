@@ -190,6 +190,7 @@ class Answer:
         else:
             self._response.abort()
         if self.lease is not None:
+            self.lease.count_tokens(self.usage.prompt_tokens or 0)
             self.lease.release()
 
     async def _read_first_content(self, first_byte_seconds: float) -> None:

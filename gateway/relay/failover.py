@@ -163,6 +163,8 @@ async def _learn_after_content(accounts: AccountsService, lease: Lease, failure:
     have to leave the pool."""
     if not failure.policy.is_passing:
         accounts.pool.failed(lease, failure.kind, failure.wait_seconds, failure.scope)
+    if failure.error is not None:
+        await accounts.learn(lease, failure.error.learned)
     concerned = [lease.account, *accounts.pool.others_concerned(lease.account, failure.scope)]
     await _take_out_of_use(accounts, concerned, failure)
 

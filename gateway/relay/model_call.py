@@ -60,6 +60,7 @@ class ModelCaller:
                 addresses = addresses or self._addresses(lease, prepared, access, context)
                 return await self._send_once(lease, prepared, context, access, addresses[0])
             except UpstreamError as as_it_came:
+                await self._accounts.learn(lease, as_it_came.learned)
                 model = prepared.models[lease.account.kind]
                 error = as_prompt_too_long(
                     as_it_came, await form.token_estimate(prepared, model, as_it_came), model.max_input_tokens
