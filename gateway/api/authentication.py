@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
+from django.core.handlers.asgi import ASGIRequest
 from django.http.request import split_domain_port
 from django.utils.crypto import constant_time_compare
 
@@ -52,7 +53,7 @@ def authenticate(request: HttpRequest) -> Client:
     try:
         return _authenticated(request)
     except GatewayError as error:
-        address = str(request.META.get("REMOTE_ADDR", ""))
+        address = peer_of(request)
         refused = "A client at %s was refused: %d %s"
         log_unauthenticated(logger, logging.WARNING, address, refused, address, error.status, error.message)
         raise
@@ -94,7 +95,14 @@ def client_keys(request: HttpRequest) -> Iterator[str]:
 def is_local(request: HttpRequest) -> bool:
     """True when both the address of the peer and the Host header are loopback."""
     host, _ = split_domain_port(request.get_host())
-    return is_loopback(str(request.META.get("REMOTE_ADDR", ""))) and is_loopback(host)
+    return is_loopback(peer_of(request)) and is_loopback(host)
+
+
+def peer_of(request: HttpRequest) -> str:
+    """The address of the client; empty when it is not known. META has it, too, but an API request makes that
+    only when it is asked for."""
+    client = request.scope.get("client") if isinstance(request, ASGIRequest) else None
+    return str(client[0] if client else request.META.get("REMOTE_ADDR", ""))
 
 
 def is_from_a_web_page(request: HttpRequest) -> bool:

@@ -12,12 +12,10 @@ from gateway.upstreams.hops import why_it_loops
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from django.http.response import HttpResponseBase
-
-    from gateway.api.application import ApiRequest
+    from gateway.api.application import ApiRequest, ApiResponse
     from gateway.dialects.base import Dialect
 
-    View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+    View = Callable[..., Coroutine[Any, Any, ApiResponse]]
 
 
 def endpoint(

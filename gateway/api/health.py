@@ -18,14 +18,12 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from accounts.status.pool_status import pool_status
-from gateway.api.application import ApiRequest, JsonResponse
+from gateway.api.application import ApiRequest, ApiResponse, JsonResponse
 from gateway.api.endpoint import endpoint
 from gateway.api.operator_access import is_operator_at_health, may_be_operator
 from gateway.errors import InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
-    from django.http.response import HttpResponseBase
-
     from accounts.status.pool_status import AccountStatus, PoolStatus
     from gateway.service import Gateway
 
@@ -34,13 +32,13 @@ UNCACHED = {"cache-control": "no-store"}
 
 
 @endpoint("GET", "HEAD", for_clients=False, any_host=True)
-async def alive(request: ApiRequest) -> HttpResponseBase:
+async def alive(request: ApiRequest) -> ApiResponse:
     """200 while the event loop runs, also during the drain."""
     return JsonResponse({"status": "ok"}, headers=UNCACHED)
 
 
 @endpoint("GET", "HEAD", for_clients=False, any_host=True)
-async def ready(request: ApiRequest) -> HttpResponseBase:
+async def ready(request: ApiRequest) -> ApiResponse:
     """200 while this process can answer requests, 503 before its start is complete and from the drain on.
     With `?model=NAME`: 200 while an account would answer that model; 404 for an unknown name."""
     gateway = request.gateway
@@ -54,7 +52,7 @@ async def ready(request: ApiRequest) -> HttpResponseBase:
 
 
 @endpoint("GET", "HEAD", for_clients=False)
-async def health(request: ApiRequest) -> HttpResponseBase:
+async def health(request: ApiRequest) -> ApiResponse:
     """The state of the gateway, always 200. Accounts have their names for the operator only."""
     started = time.monotonic()
     gateway = request.gateway

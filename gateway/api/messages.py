@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from gateway.api.application import ApiRequest, JsonResponse
+from gateway.api.application import ApiRequest, ApiResponse, JsonResponse
 from gateway.api.endpoint import endpoint
 from gateway.api.serve import serve
 from gateway.dialects.anthropic.dialect import ANTHROPIC
 
-if TYPE_CHECKING:
-    from django.http.response import HttpResponseBase
-
 
 @endpoint("POST")
-async def messages(request: ApiRequest) -> HttpResponseBase:
+async def messages(request: ApiRequest) -> ApiResponse:
     return await serve(ANTHROPIC, request)
 
 
 @endpoint("POST")
-async def count_tokens(request: ApiRequest) -> HttpResponseBase:
+async def count_tokens(request: ApiRequest) -> ApiResponse:
     """Estimate the tokens of a request. No account is needed, so it works while all are at their limits."""
     count_request, _ = await request.parse_body(ANTHROPIC.parser(request.headers, only_counts=True))
     model = request.gateway.relay.counting_model(count_request)

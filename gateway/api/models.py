@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.api.application import ApiRequest, JsonResponse
+from gateway.api.application import ApiRequest, ApiResponse, JsonResponse
 from gateway.api.endpoint import endpoint
 from gateway.errors import InvalidRequest, NotFound
 from gateway.routing import resolution
@@ -13,8 +13,6 @@ from gateway.routing.release_dates import released_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from django.http.response import HttpResponseBase
 
     from accounts.offers import ModelOffer
 
@@ -25,7 +23,7 @@ PICKER_OF_CLAUDE_CODE = "claude-code/"
 
 
 @endpoint("GET", "HEAD")
-async def models(request: ApiRequest) -> HttpResponseBase:
+async def models(request: ApiRequest) -> ApiResponse:
     offered = await request.gateway.relay.offered_models()
     names = request.gateway.routes.listed(resolution.visible(offered), offered)
     if request.headers.get("user-agent", "").startswith(PICKER_OF_CLAUDE_CODE):
@@ -42,7 +40,7 @@ async def models(request: ApiRequest) -> HttpResponseBase:
 
 
 @endpoint("GET", "HEAD")
-async def model(request: ApiRequest, model_id: str) -> HttpResponseBase:
+async def model(request: ApiRequest, model_id: str) -> ApiResponse:
     """One model by its id or by an alias, under the name asked for."""
     offered = await request.gateway.relay.offered_models()
     offer = offered.get(_upstream_id(request, model_id, offered))

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from accounts.values.sanitize import truncate
-from gateway.api.application import ApiRequest, EventStream, JsonResponse
+from gateway.api.application import ApiRequest, ApiResponse, EventStream, JsonResponse
 from gateway.dialects.base import ClientRequest
 from gateway.errors import OUR_FAULT, STOPPING, GatewayError, Overloaded
 from gateway.ledger.record import RequestRecord
@@ -25,8 +25,6 @@ from gateway.translation.request.structured_output import requested_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-
-    from django.http.response import HttpResponseBase
 
     from gateway.dialects.base import Dialect
     from gateway.preparation.request import RequestSummary
@@ -41,7 +39,7 @@ SESSION_HEADER = "x-claude-code-session-id"
 SUBAGENT_HEADER = "x-claude-code-agent-id"
 
 
-async def serve(dialect: Dialect, request: ApiRequest) -> HttpResponseBase:
+async def serve(dialect: Dialect, request: ApiRequest) -> ApiResponse:
     """Have the relay answer the request. Raises GatewayError. Its record is closed here or, for a stream,
     after the last byte has been sent."""
     gateway = request.gateway
@@ -81,9 +79,7 @@ class _Exchange:
         self._gateway = gateway
         self._record = record
 
-    async def whole(
-        self, read: ReadRequest, context: RequestContext, client: ClientRequest
-    ) -> HttpResponseBase:
+    async def whole(self, read: ReadRequest, context: RequestContext, client: ClientRequest) -> ApiResponse:
         answer = await self._open(read, context, client)
         try:
             message = await answer.message()
@@ -95,9 +91,7 @@ class _Exchange:
         self._record.response_bytes = len(response.content)
         return response
 
-    async def stream(
-        self, read: ReadRequest, context: RequestContext, client: ClientRequest
-    ) -> HttpResponseBase:
+    async def stream(self, read: ReadRequest, context: RequestContext, client: ClientRequest) -> ApiResponse:
         """Open a stream. A failure within KEEP_ALIVE_SECONDS has its own status. After that the stream is
         open, with pings until the answer begins, and a failure is its last event."""
         opening = asyncio.create_task(self._open(read, context, client))

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from accounts.adding.loops import PROBE_HEADER, answer_to_probe
-from gateway.api.application import ApiRequest, JsonResponse
+from gateway.api.application import ApiRequest, ApiResponse, JsonResponse
 from gateway.api.endpoint import endpoint
-
-if TYPE_CHECKING:
-    from django.http.response import HttpResponseBase
 
 
 @endpoint("HEAD", "POST", for_clients=False)
-async def heartbeat(request: ApiRequest) -> HttpResponseBase:
+async def heartbeat(request: ApiRequest) -> ApiResponse:
     return JsonResponse({"status": "ok"})
 
 
 @endpoint("HEAD", "GET", for_clients=False)
-async def hello(request: ApiRequest) -> HttpResponseBase:
+async def hello(request: ApiRequest) -> ApiResponse:
     """Also shows a gateway that asks itself, through whatever address, that it does."""
     number = request.headers.get(PROBE_HEADER)
     headers = {} if number is None else {PROBE_HEADER: answer_to_probe(number)}
@@ -26,6 +21,6 @@ async def hello(request: ApiRequest) -> HttpResponseBase:
 
 
 @endpoint("POST", for_clients=False)
-async def event_logging(request: ApiRequest) -> HttpResponseBase:
+async def event_logging(request: ApiRequest) -> ApiResponse:
     """Accept Claude Code's telemetry and drop it unread."""
     return JsonResponse({"status": "ok"})

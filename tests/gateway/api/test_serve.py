@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     import httpx
-    from django.http.response import HttpResponseBase
     from pytest_django.fixtures import Settings
 
-    from gateway.api.application import ApiRequest
+    from gateway.api.application import ApiRequest, ApiResponse
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.errors import GatewayError
     from gateway.service import Gateway
@@ -75,12 +74,12 @@ LINES = Lines()
 
 
 @endpoint("POST", dialect=LINES)
-async def lines(request: ApiRequest) -> HttpResponseBase:
+async def lines(request: ApiRequest) -> ApiResponse:
     return await serve(LINES, request)
 
 
 @endpoint("POST")
-async def messages(request: ApiRequest) -> HttpResponseBase:
+async def messages(request: ApiRequest) -> ApiResponse:
     return await serve(ANTHROPIC, request)
 
 
