@@ -28,6 +28,7 @@ from django.urls import Resolver404, resolve
 from accounts.values.sanitize import escape_controls
 from gateway.api.authentication import Client, check_host
 from gateway.bodies.arrival import BodyLimits, ClientGone, IncomingBody
+from gateway.bodies.hang_up import HangUp
 from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import OUR_FAULT, STOPPING, GatewayError, InvalidRequest, NotFound, Overloaded
 from gateway.telemetry.noise import log_unauthenticated
@@ -188,16 +189,14 @@ class Api:
         request_id = request.request_id
         current_request_id.set(request_id)
         body = IncomingBody(scope, receive, self._body_limits)
-        work = asyncio.current_task()
-        watch: asyncio.Task[None] | None = None
+        hang_up = HangUp(scope, receive)
         response: ApiResponse | None = None
 
         async def answer() -> ApiResponse:
             """Answer the request. One that its headers rule out is refused before the body is read."""
-            nonlocal watch
             view = _judged(request)
             request.raw_body = await body.read()
-            watch = asyncio.create_task(_cancel_when_gone(receive, work))
+            hang_up.watch()
             return await view()
 
         try:
@@ -208,11 +207,11 @@ class Api:
                 response.opening.add_done_callback(lambda _: body.release())
             else:
                 body.release()
-            await _send(response, send, request_id, watch)
+            await _send(response, send, request_id, hang_up)
         except ClientGone:
             return
         except asyncio.CancelledError:
-            if watch is not None and watch.done():
+            if hang_up.has_come:
                 logger.debug("the client hung up")
             elif not self._gateway.is_stopping:
                 raise
@@ -223,15 +222,7 @@ class Api:
             # Otherwise the response has begun: a second one would be read as a part of it.
         finally:
             body.release()
-            if watch is not None:
-                watch.cancel()
-
-
-async def _cancel_when_gone(receive: Receive, work: asyncio.Task[Any] | None) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    if work is not None:
-        work.cancel()
+            hang_up.stop()
 
 
 def _judged(request: ApiRequest) -> Answering:
@@ -306,9 +297,7 @@ async def send_error(error: GatewayError, scope: Scope, send: Send) -> None:
     await _send(_error_response(error, request_id), send, request_id)
 
 
-async def _send(
-    response: ApiResponse, send: Send, request_id: str, watch: asyncio.Task[None] | None = None
-) -> None:
+async def _send(response: ApiResponse, send: Send, request_id: str, hang_up: HangUp | None = None) -> None:
     if isinstance(response, EventStream):
         try:
             await send(_start(response, request_id))
@@ -322,9 +311,8 @@ async def _send(
     else:
         await send(_start(response, request_id))
         content = response.content
-    # The server reports the end of the response as a disconnect, too.
-    if watch is not None:
-        watch.cancel()
+    if hang_up is not None:
+        hang_up.stop()
     await send({"type": "http.response.body", "body": content})
 
 

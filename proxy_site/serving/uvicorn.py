@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.api.application import send_error
+from gateway.bodies.hang_up import ON_GONE
 from gateway.errors import OUR_FAULT, GatewayError
 from proxy_site.serving.lifecycle import CANCEL_SECONDS, POLL_SECONDS
 from proxy_site.serving.limits import (
@@ -251,6 +252,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._may_keep_alive = cycle.keep_alive
             cycle.keep_alive = False
             cycle.transport = LingeringTransport(self.transport, self._linger)
+        scope[ON_GONE] = []
         try:
             await self.app(scope, receive, send)
         except asyncio.CancelledError:
@@ -308,6 +310,9 @@ class GatewayProtocol(HttpToolsProtocol):
         if not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
+            scope: Any = cycle.scope
+            for tell in scope.get(ON_GONE, ()):
+                tell()
 
     def shutdown(self) -> None:
         """Accept no further request on this connection."""

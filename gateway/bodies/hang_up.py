@@ -1,0 +1,53 @@
+"""The end of a client's connection before its response is complete, seen at once.
+
+A server of the gateway tells of it by a call (ON_GONE in the scope). Any other ASGI server reports it only to
+whoever waits for a message, which takes a task for each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+ON_GONE = "gateway.on_gone"
+"""A list of functions in the scope, which the server calls when the client is gone."""
+
+
+class HangUp:
+    """Cancels the running task when the client hangs up, between `watch` and `stop`. `watch` is called once
+    the body has been read."""
+
+    def __init__(self, scope: dict[str, Any], receive: Receive) -> None:
+        self.has_come = False
+        self._on_gone: list[Callable[[], None]] | None = scope.get(ON_GONE)
+        self._receive = receive
+        self._work = asyncio.current_task()
+        self._waiting: asyncio.Task[None] | None = None
+
+    def watch(self) -> None:
+        if self._on_gone is not None:
+            self._on_gone.append(self._cancel)
+        else:
+            self._waiting = asyncio.create_task(self._wait())
+
+    def stop(self) -> None:
+        """Ignore it from now on: servers report the end of the response as a disconnect, too."""
+        if self._on_gone is not None:
+            self._on_gone.clear()
+        elif self._waiting is not None:
+            self._waiting.cancel()
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._cancel()
+
+    def _cancel(self) -> None:
+        self.has_come = True
+        if self._work is not None:
+            self._work.cancel()
