@@ -5,7 +5,6 @@ beside it."""
 from __future__ import annotations
 
 import logging
-import secrets
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -23,6 +22,7 @@ from gateway.errors import (
     UpstreamTimedOut,
 )
 from gateway.relay.error_messages import TOLD_THE_CLIENT, WITHOUT_SEARCH
+from gateway.telemetry.random_ids import random_hex
 from gateway.translation.web_search.answer import search_blocks, with_search, without_search, words_beside
 from gateway.translation.web_search.sources import Source, query_in, sources_in, to_show
 from gateway.upstreams.cloud_code.redirects import Redirects
@@ -116,4 +116,4 @@ async def _held(answer: Answer, context: RequestContext) -> list[StreamEvent]:
 
 
 def _new_id() -> str:
-    return f"srvtoolu_{secrets.token_hex(12)}"
+    return f"srvtoolu_{random_hex(12)}"

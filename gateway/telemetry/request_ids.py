@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from contextvars import ContextVar
+
+from gateway.telemetry.random_ids import random_hex
 
 WELL_FORMED = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -20,4 +21,4 @@ def accepted_or_new(asked: str) -> str:
     """
     if WELL_FORMED.fullmatch(asked):
         return asked
-    return f"req_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
+    return f"req_{time.time_ns() // 1_000_000:012x}{random_hex(6)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from accounts.failures import FailureKind
 from gateway.google_api.content import has_content
 from gateway.google_api.sse import ChunkReader
 from gateway.relay.formats.base import Format, Outgoing
+from gateway.telemetry.random_ids import random_hex
 from gateway.translation.response.stream import MessageStream
 from gateway.upstreams.base import ModelCall
 
@@ -71,11 +71,11 @@ class GenerateContent(Format):
         self, prepared: PreparedRequest, translated: TranslatedRequest, upstream: Upstream
     ) -> MessageStream:
         return MessageStream(
-            message_id=f"msg_{secrets.token_hex(12)}",
+            message_id=f"msg_{random_hex(12)}",
             client_model=prepared.request.model,
             translated=translated,
             signatures=self._signatures,
-            new_tool_use_id=lambda: f"toolu_{secrets.token_hex(12)}",
+            new_tool_use_id=lambda: f"toolu_{random_hex(12)}",
             read_error=upstream.classify_in_stream,
             input_token_estimate=translated.input_token_estimate,
         )

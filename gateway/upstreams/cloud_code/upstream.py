@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import orjson
 
 from accounts.google.endpoints import base_urls, headers
 from accounts.google.errors import error_in_stream, parse_error
+from gateway.telemetry.random_ids import random_uuid
 from gateway.upstreams.base import ModelCall, Upstream, WireRequest
 from gateway.upstreams.json_pieces import object_in_pieces
 
@@ -58,7 +58,7 @@ def _envelope(call: ModelCall) -> dict[str, Any]:
     if call.request_type == "web_search":
         return {**envelope, "request": call.request}
     request = {**call.request, "sessionId": call.session_id}
-    return {**envelope, "requestId": f"agent-{uuid.uuid4()}", "request": request}
+    return {**envelope, "requestId": f"agent-{random_uuid()}", "request": request}
 
 
 def _headers(call: ModelCall) -> dict[str, str]:
