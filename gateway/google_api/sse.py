@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+from operator import methodcaller
 from typing import Any, NoReturn
+
+import orjson
 
 from accounts.values.outside import MOST_LEVELS, NotJson, is_too_deep, parse_json
 from gateway.google_api.content import first_candidate, parts_of, unwrap
@@ -27,6 +30,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b":", b"event", b"id", b"retry")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _LARGEST_INTEGER_DIGITS = 18
+_BRACES, _BRACKETS = methodcaller("count", b"{"), methodcaller("count", b"[")
 
 
 class MalformedStream(Exception):
@@ -39,6 +43,7 @@ class ChunkReader:
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
+        self._quick_bytes = min(LARGE_EVENT_BYTES, max_event_bytes - LINE_BYTES)
         self._is_at_start = True
         self._is_plain_json = False
         self._ends_with_cr = False  # a CRLF may be split between two pieces
@@ -53,7 +58,10 @@ class ChunkReader:
         if self._is_plain_json:
             self._keep(data)
             return []
-        return self._receive_lines(data) if data else []
+        chunks: list[dict[str, Any]] = []
+        if not self._data and not self._ends_with_cr:
+            data = self._receive_whole_events(data, chunks)
+        return chunks + self._receive_lines(data) if data else chunks
 
     def close(self) -> list[dict[str, Any]]:
         """Return the last chunk, if its end was never sent."""
@@ -78,6 +86,29 @@ class ChunkReader:
             self._is_at_start = False
             self._is_plain_json = start[:1] in b"{["
         return start
+
+    def _receive_whole_events(self, data: bytes, chunks: list[dict[str, Any]]) -> bytes:
+        """Read events of one line each, as nearly all are, in a few passes over all of them. Returns what
+        `_receive_lines` has to read: an event that is not complete, or everything when there is anything
+        else."""
+        end = b"\r\n\r\n" if b"\r" in data else b"\n\n"
+        if end not in data or len(self._line) + len(data) > self._quick_bytes:
+            return data
+        data = bytes(self._line) + data
+        self._line.clear()
+        events, _, rest = data.rpartition(end)
+        texts = events.removeprefix(b"data:").split(end + b"data:")
+        between = b"".join(texts)
+        if not events.startswith(b"data:") or b"\n" in between or b"\r" in between:
+            return data
+        try:
+            values = list(map(orjson.loads, texts))
+        except orjson.JSONDecodeError:
+            return data
+        if set(map(type, values)) != {dict} or _may_be_deep(texts):
+            return data
+        chunks += values
+        return rest
 
     def _receive_lines(self, data: bytes) -> list[dict[str, Any]]:
         if self._ends_with_cr:
@@ -122,6 +153,14 @@ class ChunkReader:
         self._data_size = 0
         if data.strip():
             chunks += _objects_in(data)
+
+
+def _may_be_deep(texts: list[bytes]) -> bool:
+    """Return False when no text has enough brackets for MOST_LEVELS, counted over all of them at once."""
+    if max(map(len, texts)) <= 2 * MOST_LEVELS:
+        return False
+    most: int = max(map(_BRACES, texts)) + max(map(_BRACKETS, texts))
+    return most > MOST_LEVELS
 
 
 def _objects_in(data: bytes) -> list[dict[str, Any]]:

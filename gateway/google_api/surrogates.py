@@ -13,9 +13,13 @@ from typing import Any
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+def has_surrogates(text: str) -> bool:
+    return _SURROGATE.search(text) is not None
+
+
 def join_surrogates(text: str) -> str:
     """Join adjacent surrogates to characters; replace lone ones with U+FFFD."""
-    if not _SURROGATE.search(text):
+    if not has_surrogates(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

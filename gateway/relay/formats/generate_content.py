@@ -110,10 +110,14 @@ class ChunkedAnswer:
         return self._stream.grounding_metadata
 
     def receive(self, data: bytes) -> Iterator[list[StreamEvent]]:
+        events: list[StreamEvent] = []
         for chunk in self._chunks.receive(data) if data else self._chunks.close():
-            events = self._stream.receive(chunk)
-            self.has_content = self.has_content or bool(events) or has_content(chunk)
-            yield events
+            received = self._stream.receive(chunk)
+            events += received
+            if not received and not self.has_content:
+                self.has_content = has_content(chunk)
+        self.has_content = self.has_content or bool(events)
+        yield events
 
     def close(self) -> list[StreamEvent]:
         return self._stream.close()

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from gateway.dialects.anthropic import stream_events
-from gateway.google_api.content import Chunk, first_candidate, parts_of, unwrap
-from gateway.google_api.surrogates import CharacterJoiner
+from gateway.google_api.content import Chunk, first_candidate, only_text_in, parts_of, unwrap
+from gateway.google_api.surrogates import CharacterJoiner, has_surrogates
 from gateway.translation.request.content_blocks import as_arguments
 from gateway.translation.response.stop_reason import (
     NO_FINISH_REASONS,
@@ -95,6 +95,7 @@ class MessageStream:
         self._restorations = translated.restorations
         self._rules = translated.answer_rules
         self._display = translated.answer_rules.thinking
+        self._keeps_text = self._family == "gemini"
         self._signatures = signatures
         self._new_tool_use_id = new_tool_use_id
         self._read_error = read_error
@@ -107,13 +108,15 @@ class MessageStream:
         self._tool_use_ids: set[str] = set()
         self._index = -1  # of the last block, including ``said_first``
         self._open: str | None = None  # the type of the open block
+        self._continued: str | None = None  # the same, while further text of it is sent as it comes
         self._is_signed = False  # of the open thinking block
-        self._text: list[str] = []  # of the open text block, for the store of signatures
+        self._text: list[str] = []  # of the open text block, for the store of Gemini's signatures
         self._pending_signature: str | None = None  # for the next call
         self._characters = CharacterJoiner()
         self._thought_characters = CharacterJoiner()
         stop_sequences = self._rules.stop_sequences
         self._finder = StopSequenceFinder(stop_sequences) if stop_sequences else None
+        self._sent_as_it_comes = self._types_sent_as_they_come()
 
     @property
     def stop_reason(self) -> str:
@@ -141,6 +144,19 @@ class MessageStream:
 
     def receive(self, chunk: Chunk) -> list[StreamEvent]:
         """Translate a chunk. An error in it ends the stream, and ``close`` raises it."""
+        block_type, text, usage = only_text_in(chunk)
+        holds_half = self._characters.held or self._thought_characters.held
+        if block_type != self._continued or holds_half or not (text.isascii() or not has_surrogates(text)):
+            return self._receive_any(chunk)
+        self.usage.merge(usage)
+        if block_type == "thinking":
+            return [stream_events.thinking_delta(self._index, text)]
+        if self._keeps_text:
+            self._text.append(text)
+        return [stream_events.text_delta(self._index, text)]
+
+    def _receive_any(self, chunk: Chunk) -> list[StreamEvent]:
+        """Translate a chunk that does more than continue the open block."""
         if self._is_closed:
             return []
         if "error" in chunk:
@@ -268,6 +284,7 @@ class MessageStream:
             self._start(events)
         self._turn_ended_with = stop_reason
         self._shows_parts = False
+        self._continued = None
 
     # --- parts ---
 
@@ -347,8 +364,15 @@ class MessageStream:
         if self._open != "text":
             self._open_block("text", stream_events.text_start(self._next_index(events)), events)
             self._text = []
-        self._text.append(text)
+        if self._keeps_text:
+            self._text.append(text)
         events.append(stream_events.text_delta(self._index, text))
+
+    def _types_sent_as_they_come(self) -> frozenset[str]:
+        """Return the types of blocks whose text needs no more than to be sent."""
+        if self._finder is not None or self._rules.with_sources:
+            return frozenset()
+        return frozenset({"text", "thinking"} if self._display == "text" else {"text"})
 
     def _holds_text(self) -> bool:
         return bool(self._characters.held or (self._finder is not None and self._finder.held))
@@ -438,6 +462,7 @@ class MessageStream:
 
     def _open_block(self, block_type: str, start: StreamEvent, events: list[StreamEvent]) -> None:
         self._open = block_type
+        self._continued = block_type if block_type in self._sent_as_it_comes else None
         events.append(start)
 
     def _open_thinking(self, events: list[StreamEvent]) -> None:
@@ -452,6 +477,7 @@ class MessageStream:
             events.append(stream_events.thinking_delta(self._index, rest))
         events.append(stream_events.content_block_stop(self._index))
         self._open = None
+        self._continued = None
 
     # --- signatures ---
 
@@ -466,6 +492,7 @@ class MessageStream:
             events.append(stream_events.thinking_delta(self._index, rest))
         events.append(stream_events.signature_delta(self._index, tag(self._family, signature)))
         self._is_signed = True
+        self._continued = None
 
     def _keep_pending_signature(self) -> None:
         """Store the signature of a text at the end: an empty thinking block behind it breaks some clients."""

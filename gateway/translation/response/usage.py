@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_FIELDS = (
-    ("promptTokenCount", "prompt_tokens"),
-    ("cachedContentTokenCount", "cached_tokens"),
-    ("candidatesTokenCount", "visible_tokens"),
-    ("thoughtsTokenCount", "thinking_tokens"),
-)
-
+_INTEGERS = (int, bool)
 
 LARGEST_COUNT = 2**40
 """Larger counts are an error of the upstream's and would distort every sum."""
@@ -86,10 +80,19 @@ class TokenUsage:
         if usage_metadata == self._latest:
             return  # unchanged, as in most chunks of a stream
         self._latest = usage_metadata
-        for theirs, ours in _FIELDS:
-            value = usage_metadata.get(theirs)
-            if isinstance(value, int) and value >= 0:
-                setattr(self, ours, min(value, LARGEST_COUNT))
+        for name in usage_metadata:  # without calls: the counts differ in each chunk
+            value = usage_metadata[name]
+            if type(value) not in _INTEGERS or value < 0:
+                continue
+            count = value if value < LARGEST_COUNT else LARGEST_COUNT  # noqa: FURB136
+            if name == "candidatesTokenCount":
+                self.visible_tokens = count
+            elif name == "promptTokenCount":
+                self.prompt_tokens = count
+            elif name == "cachedContentTokenCount":
+                self.cached_tokens = count
+            elif name == "thoughtsTokenCount":
+                self.thinking_tokens = count
 
     @property
     def input_tokens(self) -> int:
