@@ -1,0 +1,154 @@
+"""Requests that pass through to servers that speak Anthropic's format, each with its own lacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anthropic
+import pytest
+
+from proxy_site.emulator.compatible import faults
+from proxy_site.emulator.delivery.behaviour import refuse
+from tests.gateway.conftest import a_client
+from tests.gateway.kinds.conftest import MODELS, MODES, sdk
+
+if TYPE_CHECKING:
+    from proxy_site.emulator.server import EmulatorServer
+    from tests.gateway.kinds.conftest import OpenGateway
+
+HELLO: list[Any] = [{"role": "user", "content": "Say hello."}]
+ATTRIBUTION = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2; cch=abc"}
+DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_each_server_gets_what_it_takes(
+    mode: str, emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "Hello"}, DOCUMENT]},
+        {"role": "system", "content": "Be brief."},
+    ]
+    async with open_gateway(mode) as gateway, sdk(gateway) as client:
+        message: Any = None
+        for _ in range(2):
+            message = await client.beta.messages.create(
+                model=MODELS[mode],
+                max_tokens=1000,
+                messages=messages,
+                betas=["context-management-2025-06-27"],
+                system=[ATTRIBUTION, {"type": "text", "text": "You help."}],
+                context_management={"edits": []},
+            )  # type: ignore[call-overload]
+
+    assert message.content[0].type == "text"
+    entries = emulator.state.log.entries("messages")
+    last = entries[-1]
+    assert b"billing-header" not in last.body
+    assert "anthropic-beta" not in last.headers
+    assert last.headers["x-gateway-hops"] == "1"
+    refused = [entry for entry in entries if entry.status != 200]
+    assert len(refused) == (0 if mode == "openrouter" else 2)  # what was refused once is not sent again
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_usage_is_told_however_late_it_comes(
+    stream: bool, emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    async with open_gateway("openrouter") as gateway, a_client(gateway) as client:
+        emulator.state.reply("Hi", behaviour=faults.compatible_wrong_usage())
+        body = {"model": MODELS["openrouter"], "max_tokens": 10, "messages": HELLO, "stream": stream}
+        response = await client.post("/v1/messages", json=body)
+
+    assert response.status_code == 200, response.text
+    assert '"output_tokens":"many"' not in response.text
+    assert '"input_tokens":null' not in response.text
+
+
+async def test_a_signature_goes_back_to_its_own_server_only(
+    emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    async with open_gateway("compatible") as gateway, sdk(gateway) as client:
+        messages, message = list(HELLO), None
+        for _ in range(2):
+            async with client.messages.stream(
+                model=MODELS["compatible"],
+                max_tokens=4000,
+                messages=messages,
+                thinking={"type": "enabled", "budget_tokens": 2000},
+            ) as stream:
+                message = await stream.get_final_message()
+            messages.append(
+                {"role": "assistant", "content": [block.model_dump() for block in message.content]}
+            )
+            messages.append({"role": "user", "content": "More."})
+
+    assert message is not None
+    thoughts = [block for block in message.content if block.type == "thinking"]
+    assert thoughts
+    assert thoughts[0].signature.startswith("other-")
+    last = emulator.state.log.entries("messages")[-1]
+    assert b"other-" not in last.body
+    assert b'"signature"' in last.body
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        (faults.compatible_openai_answer(), anthropic.APIStatusError, "no answer in Anthropic's format"),
+        (
+            refuse(200, "<html><body>Welcome</body></html>"),
+            anthropic.APIStatusError,
+            "no answer in Anthropic's",
+        ),
+        (faults.compatible_plain_text(), anthropic.APIStatusError, "ANTHROPIC_BASE_URL"),
+        (faults.compatible_redirect("http://127.0.0.1:9/"), anthropic.APIStatusError, "ANTHROPIC_BASE_URL"),
+        (faults.compatible_no_credit(), anthropic.APIStatusError, "add credit"),
+        (
+            faults.compatible_context_size(),
+            anthropic.BadRequestError,
+            "too long: 20480 tokens > 16384",
+        ),
+        (faults.compatible_detail(), anthropic.APIStatusError, "Unprocessable Entity"),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_is_no_message_ends_in_a_sentence(
+    stream: bool,
+    fault: Any,
+    error: type[anthropic.APIStatusError],
+    words: str,
+    emulator: EmulatorServer,
+    open_gateway: OpenGateway,
+) -> None:
+    async with open_gateway("ollama") as gateway, sdk(gateway) as client:
+        emulator.state.fault(fault, times=None)
+        with pytest.raises(error, match=words):
+            await _ask(client, stream=stream)
+
+
+async def _ask(client: anthropic.AsyncAnthropic, *, stream: bool) -> Any:
+    options: Any = {"model": MODELS["ollama"], "max_tokens": 1000, "messages": HELLO}
+    if not stream:
+        return await client.messages.create(**options)
+    async with client.messages.stream(**options) as answer:
+        return await answer.get_final_message()
+
+
+async def test_a_redirect_gets_no_key(emulator: EmulatorServer, open_gateway: OpenGateway) -> None:
+    async with open_gateway("ollama") as gateway, sdk(gateway) as client:
+        emulator.state.fault(faults.compatible_redirect(emulator.trap_url), times=None)
+        with pytest.raises(anthropic.APIStatusError):
+            await _ask(client, stream=False)
+
+    assert emulator.state.leaks == []
+
+
+async def test_a_loop_ends_at_the_gateway_itself(open_gateway: OpenGateway) -> None:
+    async with open_gateway("ollama") as gateway, a_client(gateway) as client:
+        body = {"model": MODELS["ollama"], "max_tokens": 10, "messages": HELLO}
+        response = await client.post("/v1/messages", json=body, headers={"x-gateway-hops": "6"})
+
+    assert response.status_code == 508
+    assert response.headers["x-should-retry"] == "false"
+    assert response.json()["error"]["type"] == "api_error"
