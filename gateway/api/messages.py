@@ -6,6 +6,7 @@ from gateway.api.application import ApiRequest, ApiResponse, JsonResponse
 from gateway.api.endpoint import endpoint
 from gateway.api.serve import serve
 from gateway.dialects.anthropic.dialect import ANTHROPIC
+from gateway.dialects.base import ClientRequest
 
 
 @endpoint("POST")
@@ -15,8 +16,13 @@ async def messages(request: ApiRequest) -> ApiResponse:
 
 @endpoint("POST")
 async def count_tokens(request: ApiRequest) -> ApiResponse:
-    """Estimate the tokens of a request. No account is needed, so it works while all are at their limits."""
+    """Count the tokens of a request, exactly where only Anthropic would answer it, else by an estimate. No
+    account is needed for that, so it works while all are at their limits."""
     count_request, _ = await request.parse_body(ANTHROPIC.parser(request.headers, only_counts=True))
     model = request.gateway.relay.counting_model(count_request)
+    client = ClientRequest(request.raw_body, request.headers, request.META.get("QUERY_STRING", ""))
+    counted = await request.gateway.relay.counted_by_upstream(count_request, client)
+    if counted is not None:
+        return JsonResponse({"input_tokens": counted})
     tokens = await request.gateway.translator.count(count_request, model.family)
     return JsonResponse({"input_tokens": round(tokens * request.gateway.token_ratios.of(model.listed_id))})

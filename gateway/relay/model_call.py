@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from accounts.failures import LIMITS, FailureKind, UpstreamError
+from accounts.inspection import AccountErrors
 from gateway.relay.answer import Answer
 from gateway.relay.error_messages import NEXT_ADDRESS, SAME_ACCOUNT
 from gateway.relay.error_policy import ERROR_POLICIES, as_prompt_too_long, failure_of
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from accounts.kinds.access import Access
-    from accounts.pool.pool import Lease
+    from accounts.pool.pool import Lease, PooledAccount
     from accounts.service import AccountsService
     from gateway.relay.context import PreparedRequest, RequestContext
     from gateway.relay.formats.base import Format
@@ -85,6 +86,16 @@ class ModelCaller:
                 else:
                     raise error from None
 
+    async def count(self, account: PooledAccount, prepared: PreparedRequest) -> int | None:
+        """Have the account's upstream count the tokens; None where it cannot. May raise GatewayError."""
+        upstream = self._upstreams[account.kind]
+        try:
+            access = await self._accounts.access(account)
+        except AccountErrors:
+            return None
+        outgoing = await self.format_of(account.kind).outgoing(prepared, account, access, upstream)
+        return await upstream.count_tokens(outgoing.call, upstream.addresses(outgoing.call.model, access)[0])
+
     def _addresses(
         self, lease: Lease, prepared: PreparedRequest, access: Access, context: RequestContext
     ) -> list[str]:
@@ -112,6 +123,8 @@ class ModelCaller:
             if error.kind is FailureKind.ACCESS_TOKEN_REFUSED:
                 self._accounts.forget_access(account, access)
             raise
+        if limits := upstream.rate_limits(response.headers):
+            self._accounts.rate_limits[account.id, model.quota_key] = limits
         context.attempt.usage = outgoing.reader.usage
         return await Answer.begin(response, outgoing.reader, model.listed_id, account)
 

@@ -24,7 +24,7 @@ from gateway.errors import (
     Unavailable,
     UpstreamTimedOut,
 )
-from gateway.relay.context import PreparedRequest, RequestContext
+from gateway.relay.context import PreparedRequest, RequestContext, targets_of
 from gateway.relay.failover import Failover
 from gateway.relay.formats.generate_content import GenerateContent
 from gateway.relay.formats.messages import Messages
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ANTHROPIC = "anthropic"
+"""The kind of accounts whose upstream is Anthropic itself."""
 MODELS_KNOWN_SECONDS = 5
 """The `retry-after` when no list of models could be fetched."""
 
@@ -131,6 +133,23 @@ class Relay:
         if not models:
             return upstream_model(request.model, header_mode=live("GEMINI_HEADER_MODE"))
         return next(iter(models.values()))
+
+    def passes_through(self, request: MessagesRequest) -> bool:
+        """True when only Anthropic itself would answer: it knows every feature of its own format."""
+        models = self.choice.named(request.model, _asks_for_thinking(request))
+        return models.keys() == {ANTHROPIC}
+
+    async def counted_by_upstream(self, request: MessagesRequest, client: ClientRequest) -> int | None:
+        """Count tokens where that is free and exact: at Anthropic, if only it would answer. None otherwise.
+        May raise GatewayError."""
+        models = self.choice.named(request.model, _asks_for_thinking(request))
+        if models.keys() != {ANTHROPIC}:
+            return None
+        view = self._pool.view(targets_of(models))
+        prepared = PreparedRequest(request, models, "", client=client)
+        for account in (view.healthy or view.free)[:1]:
+            return await self._caller.count(account, prepared)
+        return None
 
     def _failover(self, prepared: PreparedRequest, context: RequestContext) -> Failover:
         progress = context.progress_on(prepared.models)

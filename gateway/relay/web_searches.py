@@ -58,7 +58,7 @@ class WebSearches:
     ) -> tuple[MessagesRequest, RequestedSearch | None]:
         """Return the request and its search; or, if it cannot be made, the request with the search's error,
         and None."""
-        if search is None:
+        if search is None or self._relay.passes_through(request):
             return request, None
         error_code = search.error_code
         if error_code is None and not await self._relay.search_models():

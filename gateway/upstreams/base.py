@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from accounts.kinds.access import Access
+    from accounts.offers import RateLimit
     from gateway.google_api.content import RequestType
     from gateway.routing.upstream_model import UpstreamModel
 
@@ -115,6 +116,14 @@ class Upstream(ABC):
     def passing(self, account_id: int, model: UpstreamModel) -> Passing:
         """How requests pass to this account; for the dialect "messages" only."""
         return Passing(Changes(model.sent_id))
+
+    def rate_limits(self, headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
+        """Read the limits that an answer tells."""
+        return ()
+
+    async def count_tokens(self, call: ModelCall, address: str) -> int | None:
+        """Have the upstream count the tokens of a request, without cost; None where it cannot or does not."""
+        return None
 
     def learns_from(self, error: UpstreamError, account_id: int) -> bool:
         """Remember what the account's server has refused, when requests can do without it; True when another

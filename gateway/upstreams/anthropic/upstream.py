@@ -6,16 +6,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from accounts.anthropic.errors import anthropic_error_in_stream, parse_anthropic_error
+from accounts.anthropic.limits import rate_limits_in
+from accounts.values.outside import parse_object, whole_number
 from gateway.upstreams.base import ModelCall, PassedRequest, Upstream, UpstreamDialect, WireRequest
+from gateway.upstreams.transport import TransportFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from accounts.failures import UpstreamError
     from accounts.kinds.access import Access
+    from accounts.offers import RateLimit
     from gateway.routing.upstream_model import UpstreamModel
 
 PATH = "/v1/messages"
+COUNT_SECONDS = 10.0
+MOST_TOKENS = 2**31
 
 
 class AnthropicApi(Upstream):
@@ -30,6 +36,25 @@ class AnthropicApi(Upstream):
         passed = call.passed or PassedRequest([], {})
         headers = {**passed.headers, "x-api-key": call.access.secret}
         return WireRequest(PATH + passed.query, headers, passed.body)
+
+    def rate_limits(self, headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
+        return rate_limits_in(headers)
+
+    async def count_tokens(self, call: ModelCall, address: str) -> int | None:
+        request = self.prepare(call)
+        try:
+            response = await self._transport.post(
+                f"{address}{PATH}/count_tokens{call.passed.query if call.passed else ''}",
+                headers=request.headers,
+                body=request.body,
+                first_byte_seconds=COUNT_SECONDS,
+            )
+            body = await response.read_error_body(COUNT_SECONDS)
+        except TransportFailed:
+            return None
+        response.abort()
+        counted = parse_object(body).get("input_tokens") if response.status == 200 else None
+        return whole_number(counted, 0, MOST_TOKENS)
 
     def classify(self, status: int, body: bytes, headers: Mapping[str, str]) -> UpstreamError:
         return parse_anthropic_error(status, body, headers, datetime.now(UTC))

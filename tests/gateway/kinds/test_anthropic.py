@@ -135,3 +135,35 @@ async def test_an_error_of_the_request_keeps_type_and_id(
     assert response.status_code == 409
     assert response.json()["error"]["type"] == "conflict_error"
     assert response.json()["request_id"].startswith("req_01")
+
+
+async def test_limits_are_learned_from_answers(emulator: EmulatorServer, open_gateway: OpenGateway) -> None:
+    async with open_gateway("anthropic") as gateway, sdk(gateway) as client:
+        response = await client.messages.with_raw_response.create(
+            model=SONNET, max_tokens=1000, messages=HELLO
+        )
+
+    assert not [name for name in response.headers if name.startswith("anthropic-")]
+    (limits,) = gateway.accounts.rate_limits.values()
+    assert {limit.subject for limit in limits} == {"requests", "input_tokens", "output_tokens", "tokens"}
+
+
+async def test_anthropic_counts_what_only_it_would_answer(
+    emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    async with open_gateway("anthropic") as gateway, sdk(gateway) as client:
+        counted = await client.messages.count_tokens(model=SONNET, messages=HELLO)
+        emulator.state.fault("anthropic_internal", times=None)
+        estimated = await client.messages.count_tokens(model=SONNET, messages=HELLO)
+
+    assert counted.input_tokens > 0
+    assert estimated.input_tokens > 0
+    assert len(emulator.state.log.entries("count_tokens", provider="anthropic")) == 2
+
+
+async def test_a_web_search_is_anthropics_own(emulator: EmulatorServer, open_gateway: OpenGateway) -> None:
+    tools: Any = [{"type": "web_search_20250305", "name": "web_search"}]
+    async with open_gateway("anthropic") as gateway, sdk(gateway) as client:
+        await client.messages.create(model=SONNET, max_tokens=1000, messages=HELLO, tools=tools)
+
+    assert b"web_search_20250305" in sent(emulator).body
