@@ -89,6 +89,11 @@ def _as_client_request(request: MessagesRequest) -> ClientRequest:
         for name, value in values.items()
         if name not in OF_THE_GATEWAY and value is not None and value != []
     }
+    if tools := [tool for tool in request.tools or () if "input_schema" in tool]:
+        body["tools"] = tools  # others are run by Anthropic's own servers
+    else:
+        body.pop("tools", None)
+        body.pop("tool_choice", None)
     return ClientRequest(
         orjson.dumps({**body, "stream": True}), {"anthropic-beta": ",".join(sorted(request.betas))}
     )
@@ -123,6 +128,7 @@ class PassedAnswer:
         self._wants_events = prepared.wants_events or (
             bool(prepared.request.safeguards) and not passing.checks_calls
         )
+        self._said_first = prepared.request.said_first if prepared.client is None else ()
         self._stream = PassedStream(
             model=self._model,
             signer=passing.changes.signer if passing.tags_signatures else None,
@@ -174,7 +180,18 @@ class PassedAnswer:
         if not passed:
             return []
         self.has_content = True
-        return events_in(passed) if self._wants_events else [stream_events.raw_event(passed)]
+        if not self._wants_events:
+            return [stream_events.raw_event(passed)]
+        return list(self._after_what_is_said(events_in(passed)))
+
+    def _after_what_is_said(self, events: list[StreamEvent]) -> Iterator[StreamEvent]:
+        """The events, behind the blocks that the gateway puts in front of the answer."""
+        for event in events:
+            is_of_block = self._said_first and "index" in event
+            yield {**event, "index": event["index"] + len(self._said_first)} if is_of_block else event
+            if event["type"] == "message_start":
+                for index, block in enumerate(self._said_first):
+                    yield from stream_events.whole_block(index, block)
 
     def _count(self) -> None:
         counts, usage = self._counts, self.usage

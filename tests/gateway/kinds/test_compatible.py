@@ -152,3 +152,39 @@ async def test_a_loop_ends_at_the_gateway_itself(open_gateway: OpenGateway) -> N
     assert response.status_code == 508
     assert response.headers["x-should-retry"] == "false"
     assert response.json()["error"]["type"] == "api_error"
+
+
+async def test_a_web_search_that_nobody_can_make_is_told(
+    emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    tools: Any = [{"type": "web_search_20250305", "name": "web_search"}]
+    async with (
+        open_gateway("ollama") as gateway,
+        sdk(gateway) as client,
+        client.messages.stream(
+            model=MODELS["ollama"],
+            max_tokens=1000,
+            tools=tools,
+            messages=[{"role": "user", "content": "Perform a web search for the query: gateways"}],
+        ) as stream,
+    ):
+        message = await stream.get_final_message()
+
+    kinds = [block.type for block in message.content]
+    assert kinds[-1] == "text"
+    assert b"web_search_20250305" not in emulator.state.log.entries("messages")[-1].body
+
+
+async def test_the_gateway_judges_calls_of_a_server_that_does_not(
+    emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    body = {
+        "model": MODELS["ollama"], "max_tokens": 1000, "messages": HELLO, "stream": True,
+        "safeguards": [{"type": "dangerous_tool_use", "classifier_context": {}}],
+    }  # fmt: skip
+    async with open_gateway("ollama") as gateway, a_client(gateway) as client:
+        headers = {"anthropic-beta": "dangerous-tool-use-2026-01-01"}
+        response = await client.post("/v1/messages", json=body, headers=headers)
+
+    assert response.status_code == 200, response.text
+    assert '"safeguard_results"' in response.text
