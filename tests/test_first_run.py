@@ -588,8 +588,10 @@ def test_commands_reach_the_demo_that_runs(bare: dict[str, str], tmp_path: Path)
 
     assert "manage.py logs -f --demo" in banner
     assert request_id in logs.stdout.decode()
-    assert [one["email"] for one in orjson.loads(listed.stdout)["rows"]] == EMULATOR_ACCOUNTS
-    assert b"2 work, 1 do not" in checked.stdout, checked.stderr.decode()
+    rows = orjson.loads(listed.stdout)["rows"]
+    assert [one["email"] for one in rows if one["email"]] == EMULATOR_ACCOUNTS
+    assert {one["kind"] for one in rows} == {"google", "gemini", "anthropic", "compatible"}
+    assert b"5 work, 1 do not" in checked.stdout, checked.stderr.decode()
     assert sum(one["requests"] for one in orjson.loads(used.stdout)["rows"]) > 500
     assert {one["status"] for one in live} <= {200, None}
     assert_one_sentence(afterwards, 1, "No demo is running.", "manage.py runserver --demo")

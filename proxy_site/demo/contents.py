@@ -11,6 +11,7 @@ from gateway.ledger import instances, rows_and_sums
 from gateway.models import ServerInstance
 from proxy_site.demo.accounts import store_accounts
 from proxy_site.demo.history import Day
+from proxy_site.demo.keys import store_keys
 from proxy_site.demo.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 def write_example_data(google: EmulatorState) -> None:
     """Into a new database, for the accounts that the emulator has."""
     store_accounts(google)
+    store_keys(google)
     records = Day(time.time()).records()
     _store_requests(records)
     last_used = {record.account: record.started_at for record in records}

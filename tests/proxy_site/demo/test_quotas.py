@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.inspection import check_all, refresh_quota, verify
+from accounts.kinds.registry import KINDS
 from accounts.models import Account, Cooldown
 from accounts.quota.pools import pools_of
 from accounts.quota.snapshots import quota_forecasts
@@ -58,7 +59,7 @@ async def test_asking_google_changes_no_forecast(demo: EmulatorServer) -> None:
 
     results = await check_all(accounts, refresh_quota)
 
-    assert [result.problem for result in results] == ["", ""]
+    assert {result.problem for result in results} == {""}
     after = await sync_to_async(quota_forecasts)()
     for one, other in zip(before, after, strict=True):
         assert other.remaining_fraction == pytest.approx(one.remaining_fraction, abs=0.005)
@@ -105,3 +106,11 @@ def test_a_fraction_falls_until_its_window_ends(use: Use, ago: float) -> None:
     assert use.window_end(ago) > -ago
     if use.window_end(ago) == use.window_end(later):
         assert use.fraction(later) <= use.fraction(ago)
+
+
+def test_there_is_an_account_of_each_kind(demo: EmulatorServer) -> None:
+    accounts = Account.objects.all()
+
+    assert {account.kind for account in accounts} == set(KINDS)
+    assert all(account.is_usable for account in accounts if account.kind != "google")
+    assert {account.kind for account in accounts if account.priority == 0} == {"google"}
