@@ -522,16 +522,20 @@ class Pool:
             return known
         self.state.change_score(account.id, self._now(), health=ACCOUNT_POLICIES[kind].health, tokens=1)
         cooldown = self.cooldowns.failed(key, kind, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
+        if kind is FailureKind.QUOTA:
+            self.on_quota_exhausted(account.id)
         if cooldown is not None:
-            what = f"{target.model_id}: {cooldown.reason}, {cooldown.until - cooldown.since:.0f} s"
-            if kind is FailureKind.QUOTA:
-                self.on_quota_exhausted(account.id)
-                until = empty_until(cooldown.until, cooldown.since, settings.LOCAL_TIME_ZONE)
-                what = f"{target.model_id}: {cooldown.reason}, {until}"
-            logger.warning("%s cools down for %s", account.name, what)
+            self._log_cooldown(account, target.model_id if key[1] == target.model_key else key[1], cooldown)
             self._rest_others(account, key[1], cooldown, scope)
-            self._turn_away(self._queue.groups())
+            is_for_all = key[1] == ALL_MODELS
+            self._turn_away(self._queue.groups() if is_for_all else self._queue.groups_of(key[1]))
         return cooldown
+
+    def _log_cooldown(self, account: PooledAccount, model: str, cooldown: ActiveCooldown) -> None:
+        how_long = f"{cooldown.until - cooldown.since:.0f} s"
+        if cooldown.kind is FailureKind.QUOTA:
+            how_long = empty_until(cooldown.until, cooldown.since, settings.LOCAL_TIME_ZONE)
+        logger.warning("%s cools down for %s: %s, %s", account.name, model, cooldown.reason, how_long)
 
     def _rest_others(
         self, account: PooledAccount, model_key: str, cooldown: ActiveCooldown, scope: Scope
@@ -541,7 +545,7 @@ class Pool:
         others = self.others_concerned(account, scope)
         self.cooldowns.share(cooldown, [(other.id, model_key) for other in others])
         if others:
-            logger.warning("So do the %d other accounts of its %s", len(others), scope.value)
+            logger.warning("Others of its %s that rest with it: %d", scope.value, len(others))
 
     def others_concerned(self, account: PooledAccount, scope: Scope) -> list[PooledAccount]:
         """The other accounts in the pool that a failure of `account` with this scope concerns."""

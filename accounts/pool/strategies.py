@@ -82,9 +82,9 @@ def has_reserve(candidate: Candidate, now: float) -> bool:
     empty within RESERVE_SECONDS."""
     if candidate.empty_at is not None and candidate.empty_at - now < RESERVE_SECONDS:
         return False
-    if candidate.remaining is None or not _is_fresh(candidate, now):
+    if candidate.remaining is None or candidate.remaining > candidate.threshold:
         return True
-    return candidate.remaining > candidate.threshold
+    return not _is_fresh(candidate, now)
 
 
 def sticky(candidates: Sequence[Candidate], previous: int | None, now: float) -> Candidate:

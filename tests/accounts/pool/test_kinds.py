@@ -235,12 +235,17 @@ def test_a_limit_rests_the_group_for_that_model(pool: Pool, kind: FailureKind) -
     assert resting(pool, OPUS) == set()
 
 
-def test_a_spend_limit_rests_the_group_for_all_models(pool: Pool) -> None:
+def test_a_spend_limit_rests_the_group_for_all_models(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
     grouped(pool)
 
     pool.failed(leased(pool, for_both(refused={1, 2, 3})), FailureKind.SPEND_LIMIT, 9 * 24 * 3600)
 
     assert resting(pool, ANTHROPIC) == resting(pool, OPUS) == {4, 5}
+    assert [record.getMessage().partition(" cools ")[2] for record in caplog.records] == [
+        "down for all models: spend limit, 777600 s",
+        "",
+    ]
+    assert caplog.messages[1] == "Others of its quota group that rest with it: 1"
     assert leased(pool, for_both(refused={1, 2})).account.id == 3
 
 
