@@ -75,7 +75,8 @@ def read_limits() -> list[AccountLimits]:
 
 
 def models_of(limits: Sequence[AccountLimits]) -> list[str]:
-    return sorted({model_id for one in limits for model_id in (*one.quotas, *one.limits)})
+    named = {model_id for one in limits for model_id in (*one.quotas, *one.limits)}
+    return sorted(named - {ALL_MODELS})
 
 
 # JSON, in the shape that scripts for other tools of this kind read

@@ -126,18 +126,18 @@ def test_a_session_leads_to_its_neighbours(operator: Client) -> None:
     assert 'href="/requests?session=s%201%262"' in page
 
 
-@pytest.mark.parametrize("is_limited", [True, False])
-def test_a_limit_says_when_it_ends(is_limited: bool, operator: Client) -> None:
+@pytest.mark.parametrize("limited", ["gemini-3-flash:cli", "all models", ""])
+def test_a_limit_says_when_it_ends(limited: str, operator: Client) -> None:
     keep(a_failed_record(request_id=SLOW, problem="rate_limit_error", status=429, error="Limits."))
-    if is_limited:
+    if limited:
         account = Account.objects.create(email="ada@example.com")
         until = timezone.now() + timedelta(hours=1)
-        Cooldown.objects.create(account=account, model_key="gemini-3-flash:cli", until=until)
+        Cooldown.objects.create(account=account, model_key=limited, until=until)
 
     text = text_of(operator)
 
-    assert ("The first limit for this model ends at" in text) == is_limited
-    assert ("No limit for this model is in force now" in text) != is_limited
+    assert ("The first limit for this model ends at" in text) == bool(limited)
+    assert ("No limit for this model is in force now" in text) != bool(limited)
 
 
 def test_an_account_that_needs_the_operator_has_a_button(operator: Client) -> None:

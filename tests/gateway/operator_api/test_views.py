@@ -599,6 +599,21 @@ def limits_of(operator: Client) -> dict[str, Any]:
     return {account["email"].partition("@")[0]: account for account in body["accounts"]}
 
 
+def test_limits_of_a_key_are_those_of_its_kind(db: None, operator: Client) -> None:
+    key = Account.objects.create(
+        kind="anthropic", given_name="Anthropic key 1", terms_accepted_at=timezone.now()
+    )
+    until = timezone.now() + timedelta(minutes=10)
+    for model_key, kind in ((f"{SONNET}:anthropic", "QUOTA"), ("all models", "SPEND_LIMIT")):
+        Cooldown.objects.create(account=key, model_key=model_key, until=until, kind=kind, reason="limit")
+
+    body = read(operator, "/account-limits")
+
+    assert body["models"] == [SONNET]
+    assert body["accounts"][0]["status"] == "rate-limited"
+    assert set(body["accounts"][0]["modelRateLimits"]) == {SONNET, "all models"}
+
+
 def test_limits_name_models_and_accounts(some_accounts: None, operator: Client) -> None:
     body = read(operator, "/account-limits")
 
