@@ -69,7 +69,7 @@ def required_action(account: Account) -> RequiredAction | None:
         return None
     name = shlex.quote(account.name)
     if account.state in STATES:
-        problem, what_to_do, command = _of_state(account)
+        problem, what_to_do, command = remedy_of(account.kind, account.state)
         return RequiredAction(
             problem=problem,
             what_to_do=what_to_do,
@@ -89,7 +89,8 @@ def required_action(account: Account) -> RequiredAction | None:
     return RequiredAction("Switched off", "Switch it on again.", f"enableaccount {name}", reason=reason)
 
 
-def _of_state(account: Account) -> tuple[str, str, str]:
-    if account.kind != "google" and account.state in KEYED_STATES:
-        return KEYED_STATES[account.state]
-    return account.get_state_display(), *STATES[account.state]
+def remedy_of(kind: str, state: str) -> tuple[str, str, str]:
+    """The problem of a state other than OK, what to do about it, and the command."""
+    if kind != "google" and state in KEYED_STATES:
+        return KEYED_STATES[state]
+    return Account.State(state).label, *STATES[state]

@@ -117,7 +117,7 @@ def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any
     account, action = one.account, one.action
     return {
         "email": account.name,
-        "source": "oauth",
+        "source": "oauth" if account.kind == CLOUD_CODE else "manual",
         "status": one.status,
         "error": f"{action.problem}. {action.what_to_do}" if action else None,
         "enabled": account.enabled,

@@ -43,7 +43,8 @@ async def _check_network(report: Report, address: str, *, offline: bool, with_ac
     if offline:
         report(findings.skipped("Google", "Not asked, because of --offline"))
     else:
-        checks |= _of_google(client, with_accounts=with_accounts)
+        kinds = await _kinds() if with_accounts else set()
+        checks |= _of_providers(client, kinds, with_accounts=with_accounts)
     try:
         for done in asyncio.as_completed([_settled(name, check) for name, check in checks.items()]):
             report_all(await done, report)
@@ -59,12 +60,16 @@ def _of_this_machine(client: AccountsClient, address: str, *, offline: bool) -> 
     }
 
 
-def _of_google(client: AccountsClient, *, with_accounts: bool) -> Checks:
+async def _kinds() -> set[str]:
+    return await database_sync_to_async(lambda: set(Account.objects.values_list("kind", flat=True)))()
+
+
+def _of_providers(client: AccountsClient, kinds: set[str], *, with_accounts: bool) -> Checks:
     accounts: Checks = {"Accounts": _accounts(client)} if with_accounts else {}
     return {
         "Proxy": network.check_proxy(),
-        "Endpoints": network.check_endpoints(client),
-        "OAuth client": google.check_client(client),
+        "Endpoints": network.check_endpoints(client, kinds),
+        "OAuth client": google.check_client(client, kinds),
         **accounts,
     }
 

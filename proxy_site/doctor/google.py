@@ -17,15 +17,16 @@ from accounts.google.oauth import ClientSecretWrong, SignInExpired, TokenEndpoin
 from accounts.google.sign_in import NEEDED_SCOPES, SCOPE_PREFIX, authorization_url, new_code_verifier
 from accounts.inspection import AT_ONCE, AccountErrors, inspect_account
 from accounts.kinds.base import Inspection, OutOfUse
+from accounts.kinds.registry import KINDS
 from accounts.live_settings import live
-from accounts.status.required_action import STATES, required_action
+from accounts.status.required_action import STATES, remedy_of, required_action
 from gateway.routing import resolution
 from gateway.routing.upstream_model import family_of
 from proxy_site.doctor.findings import Finding, ok, problem, skipped, warning
 from proxy_site.doctor.network import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from accounts.models import Account
     from accounts.network import AccountsClient
@@ -43,8 +44,11 @@ FAMILY_NAMES = {"claude": "Claude", "gemini": "Gemini", "gpt": "GPT", "unknown":
 # The OAuth client
 
 
-async def check_client(client: AccountsClient) -> Finding:
-    """Whether Google knows OAUTH_CLIENT_ID and its secret, and lets it ask for the scopes."""
+async def check_client(client: AccountsClient, kinds: Collection[str]) -> Finding:
+    """Whether Google knows OAUTH_CLIENT_ID and its secret, and lets it ask for the scopes. `kinds` are those
+    of the accounts."""
+    if kinds and "google" not in kinds and not settings.OAUTH_CLIENT_ID:
+        return skipped("OAuth client", "Not needed: there is no Google account")
     if missing := sorted(NEEDED_SCOPES - set(settings.OAUTH_SCOPES)):
         short = " and ".join(scope.removeprefix(SCOPE_PREFIX) for scope in missing)
         step = "Take OAUTH_SCOPES out: its default has what is needed. Then sign the accounts in again."
@@ -90,8 +94,14 @@ async def check_accounts(client: AccountsClient, accounts: Sequence[Account]) ->
 
     pairs = await asyncio.gather(*(inspect(number, one) for number, one in enumerate(accounts, 1)))
     inspections = [inspection for _, inspection in pairs if inspection is not None]
+    of_google = [
+        inspection
+        for account, (_, inspection) in zip(accounts, pairs, strict=True)
+        if inspection is not None and account.kind == "google"
+    ]
     findings = [finding for finding, _ in pairs]
-    return [*findings, *([about_header_mode(inspections), about_models(inspections)] if inspections else [])]
+    findings += [about_header_mode(of_google)] if of_google else []
+    return [*findings, about_models(inspections)] if inspections else findings
 
 
 async def _inspect(
@@ -104,14 +114,18 @@ async def _inspect(
         async with asyncio.timeout(ACCOUNT_SECONDS):
             inspection = await inspect_account(client, tokens, account)
     except TimeoutError:
-        sentence = f"{who}: Google has not answered within {ACCOUNT_SECONDS:.0f} s"
+        provider = KINDS[account.kind].provider
+        sentence = f"{who}: {provider} has not answered within {ACCOUNT_SECONDS:.0f} s"
         return warning(name, sentence, f"Try it alone: {manage('verifyaccounts')}"), None
     except AccountErrors as error:
         return _about_failure(name, who, account, error), None
     models = _served(inspection)
-    sentence = f"{who}: signed in, tier {inspection.tier}, {len(models)} models"
+    is_in = "signed in" if account.kind == "google" else "its key works"
+    tier = inspection.tier if inspection.tier != "unknown" else account.tier
+    sentence = f"{who}: {is_in}, tier {tier}, {len(models)} models"
     if not models:
-        return problem(name, f"{who}: Google offers it no model.", _other_tier(inspection)), inspection
+        provider = KINDS[account.kind].provider
+        return problem(name, f"{who}: {provider} offers it no model.", _other_tier(inspection)), inspection
     return ok(name, sentence), inspection
 
 
@@ -137,7 +151,7 @@ def _about_failure(name: str, who: str, account: Account, error: Exception) -> F
     if isinstance(error, SignInExpired):
         return problem(name, sentence, f"{SIGN_IN_AGAIN}: {manage('addaccount')}")
     if isinstance(error, OutOfUse):
-        return problem(name, sentence, _act(STATES[error.state][0]))
+        return problem(name, sentence, _act(remedy_of(account.kind, error.state)[1]))
     if isinstance(error, AccountCheckFailed) and error.error is not None:
         return _about_refusal(name, who, sentence, error.error)
     return skipped(name, sentence)  # nothing has answered, which Endpoint has

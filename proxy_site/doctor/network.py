@@ -20,7 +20,7 @@ from accounts.network import CallFailed, is_loopback
 from proxy_site.doctor.findings import Finding, ok, problem, skipped, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from accounts.network import AccountsClient
 
@@ -104,10 +104,17 @@ def _place(url: str) -> str:
 # Endpoints
 
 
-def endpoints() -> dict[str, str]:
-    """What each server is for, by its address without a path."""
-    uses = [(one, "models") for mode in ("cli", "antigravity") for one in base_urls(mode)]
-    uses += [(settings.OAUTH_TOKEN_URL, "tokens"), (settings.OAUTH_USERINFO_URL, "sign-in")]
+def endpoints(kinds: Collection[str]) -> dict[str, str]:
+    """What each server is for, by its address without a path. `kinds` are those of the accounts; without any,
+    a Google account is to come."""
+    uses = []
+    if "google" in kinds or not kinds:
+        uses += [(one, "models") for mode in ("cli", "antigravity") for one in base_urls(mode)]
+        uses += [(settings.OAUTH_TOKEN_URL, "tokens"), (settings.OAUTH_USERINFO_URL, "sign-in")]
+    if "gemini" in kinds:
+        uses.append((settings.GEMINI_API_URL, "the Gemini API"))
+    if "anthropic" in kinds:
+        uses.append((settings.ANTHROPIC_API_URL, "Anthropic"))
     by_origin: dict[str, str] = {}
     for url, use in uses:
         by_origin.setdefault(_origin(url), use)
@@ -119,9 +126,9 @@ def _origin(url: str) -> str:
     return f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
 
 
-async def check_endpoints(client: AccountsClient) -> list[Finding]:
+async def check_endpoints(client: AccountsClient, kinds: Collection[str]) -> list[Finding]:
     """One finding for each endpoint, and one about the clock."""
-    uses = endpoints()
+    uses = endpoints(kinds)
     answers = await asyncio.gather(*(ask(client, f"{origin}/") for origin in uses))
     works = {use for answer, use in zip(answers, uses.values(), strict=True) if answer.error is None}
     found = [
@@ -190,7 +197,7 @@ def remedy(failure: CallFailed, url: str) -> str:
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return "Correct HTTPS_PROXY, or take it out if this network needs no proxy."
     if isinstance(error, aiohttp.ClientConnectorError) and is_loopback(urlsplit(url).hostname or ""):
-        return "Nothing listens there: start it, or correct CLOUDCODE_ENDPOINTS and the settings OAUTH_…_URL."
+        return "Nothing listens there: start it, or correct CLOUDCODE_ENDPOINTS and the settings …_URL."
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return (
             "Its name is not found: look at this machine's DNS, or set HTTPS_PROXY if names are the proxy's."

@@ -12,9 +12,9 @@ from accounts.models import Account
 from accounts.operators.audit import record_command
 
 NOT_REACHED = (
-    "Google did not answer, so nothing was learnt about those accounts, and their states are as they were. "
-    "Look at this machine's network and at the settings HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE, then try "
-    "again."
+    "A provider did not answer, so nothing was learnt about those accounts, and their states are as they "
+    "were. Look at this machine's network and at the settings HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE, then "
+    "try again."
 )
 
 
@@ -22,10 +22,10 @@ class Command(OperatorCommand):
     examples = ("", "ada@example.com")
     accounts_argument: ClassVar = {"nargs": "*", "help": "default: all accounts"}
     help = (
-        "Tests accounts at Google: a new access token, the project, the models, and, where Google has "
-        "refused to serve one, an answer. One that passes is usable again, whatever state it was in. "
-        "Accounts that Google has disabled are tested only when named. Exit status 0: all work; 1: some do "
-        "not."
+        "Tests accounts at their providers: of a key its models; of a Google account a new access token, the "
+        "project, the models, and, where Google has refused to serve one, an answer. One that passes is "
+        "usable again, whatever state it was in. Accounts that their provider has disabled are tested only "
+        "when named. Exit status 0: all work; 1: some do not."
     )
 
     def act(self, *, names: list[str], **options: Any) -> None:

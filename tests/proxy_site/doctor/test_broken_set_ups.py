@@ -14,7 +14,8 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from accounts.models import DatabaseVersion
+from accounts.adding.keys import GivenKey, add
+from accounts.models import Account, DatabaseVersion
 from proxy_site.doctor.findings import State
 from tests.hostile_server import answering, http
 from tests.live_gateway import clean_environment, free_port, manage
@@ -187,3 +188,26 @@ def test_it_reports_what_every_other_command_dies_of(broken: str, tmp_path: Path
     assert next_step in lines[at + 1]
     assert lines[-1].startswith("1 problem")
     assert "my-secret" not in said
+
+
+def test_a_gateway_with_keys_alone_needs_no_oauth_client(set_up: SetUp) -> None:
+    set_up.settings.OAUTH_CLIENT_ID = ""
+    set_up.settings.CLOUDCODE_ENDPOINTS = [f"http://127.0.0.1:{free_port()}"]
+    Account.objects.all().delete()
+    add(GivenKey("gemini", "AIza-emulator-ada", tier="paid"))
+
+    found = set_up.examine()
+
+    said = [one.sentence for one in found]
+    assert [one.sentence for one in found if one.state is State.PROBLEM] == []
+    assert any("Gemini key 1: its key works, tier paid" in sentence for sentence in said)
+    assert any("(the Gemini API) answers" in sentence for sentence in said)
+
+
+def test_a_refused_key_is_a_problem_with_its_remedy(set_up: SetUp) -> None:
+    add(GivenKey("anthropic", "sk-ant-api03-wrong"), unchecked=True)
+
+    (found,) = [one for one in set_up.problems() if "Anthropic key 1" in one.sentence]
+
+    assert "Anthropic refuses the key" in found.sentence
+    assert "Enter a new key" in found.next_step
