@@ -16,6 +16,7 @@ from accounts.values.times import minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from decimal import Decimal
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 THRESHOLD_RULES = [MinValueValidator(0.0), MaxValueValidator(0.99)]
@@ -44,6 +45,19 @@ class Followed(models.Model):
         deleted = super().delete(*args, **kwargs)
         Revision.bump()
         return deleted
+
+
+def _budget(period: str) -> models.DecimalField[Decimal | None, Decimal | None]:
+    return models.DecimalField(
+        f"budget a {period}",
+        max_digits=9,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=f"In dollars. When the account has cost that much in a {period} of the server's time zone, "
+        "it rests until the next one. Calls whose price is not known do not count. Empty: none.",
+    )
 
 
 class Account(Followed):
@@ -106,6 +120,8 @@ class Account(Followed):
         blank=True,
         help_text='The same for single models, which then decides: {"gemini-3-flash": 0.2}.',
     )
+    budget_day = _budget("day")
+    budget_month = _budget("month")
     state = models.CharField(max_length=30, choices=State.choices, default=State.OK)
     state_reason = models.TextField("reason", blank=True)
     state_link = models.URLField("Google's page for it", max_length=2000, blank=True)

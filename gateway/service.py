@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts import live_settings
 from accounts.service import AccountsService
+from gateway.ledger.budgets import Budgets
 from gateway.ledger.recorder import RequestRecorder
 from gateway.ledger.signature_store import StoredSignatures
 from gateway.ledger.writer import Ledger
@@ -51,6 +52,7 @@ class Gateway:
         self.token_ratios = TokenRatios()
         self.ledger.also_store.append(lambda: store_token_ratios(self.token_ratios))
         self.recorder = RequestRecorder(self.ledger, self.activity, self.token_ratios, PriceList())
+        self.budgets = Budgets(self.accounts)
         self._heartbeat = Heartbeat(self.accounts, self.ledger, self.activity, self.recorder)
         self._transport = Transport(settings.UPSTREAM_CONNECT_TIMEOUT_SECONDS)
         self.upstreams = make_upstreams(self._transport)
@@ -79,6 +81,7 @@ class Gateway:
         self.token_ratios.load(await database_sync_to_async(read_token_ratios)())
         await self.activity.start(str(self.ledger.instance_id))
         await self._heartbeat.start()
+        await self.budgets.start()
         _running.append(self)
         self.started_at = timezone.now()
 
@@ -96,6 +99,7 @@ class Gateway:
     async def stop(self) -> None:
         """Stop everything, the ledger first: time is limited, and unwritten rows would be lost."""
         await self._heartbeat.stop()
+        await self.budgets.stop()
         if self in _running:
             _running.remove(self)
         try:

@@ -46,8 +46,8 @@ class AccountForm(ModelForm):  # type: ignore[type-arg]  # not subscriptable at 
         model = Account
         widgets: ClassVar = {"model_quota_thresholds": UnfoldAdminTextareaWidget({"rows": 2})}
         fields = (
-            "label", "enabled", "priority", "quota_group", "project_id", "quota_threshold",
-            "model_quota_thresholds",
+            "label", "enabled", "priority", "quota_group", "budget_day", "budget_month", "project_id",
+            "quota_threshold", "model_quota_thresholds",
         )  # fmt: skip
 
     def clean_model_quota_thresholds(self) -> dict[str, float]:

@@ -144,7 +144,7 @@ class Cooldowns:
         for key in keys:
             known = self.get(key)
             if known is None or _weight(known) < _weight(cooldown):
-                self._set(key, cooldown)
+                self.set(key, cooldown)
 
     def has_just_failed(self, key: Key) -> bool:
         """True within 2 s of a failure that began a cooldown for this key, so that concurrent failures count
@@ -160,7 +160,7 @@ class Cooldowns:
             self._in_a_row.pop(one, None)
             cooldown = self._active.get(one)
             if cooldown is not None and cooldown.since <= asked_at:
-                self._set(one, None)
+                self.set(one, None)
                 has_ended = True
         return has_ended
 
@@ -179,10 +179,11 @@ class Cooldowns:
         now = self._now()
         probe_at = now + PROBE_EVERY_SECONDS if seconds > LONG_HINT_SECONDS else None
         cooldown = ActiveCooldown(now + seconds, kind, reason, now, probe_at)
-        self._set(key, cooldown)
+        self.set(key, cooldown)
         return cooldown
 
-    def _set(self, key: Key, cooldown: ActiveCooldown | None) -> None:
+    def set(self, key: Key, cooldown: ActiveCooldown | None) -> None:
+        """Put a cooldown in the place of the present one; None ends that."""
         if cooldown is None:
             self._active.pop(key, None)
         else:

@@ -31,6 +31,7 @@ from accounts.failures import ACCOUNT_POLICIES, LIMITS, FailureKind, Scope
 from accounts.live_settings import live
 from accounts.models import Account
 from accounts.pool import strategies
+from accounts.pool.budget import keep_to_budget
 from accounts.pool.cooldowns import ALL_MODELS
 from accounts.pool.labels import short_labels
 from accounts.pool.memory import MemoryState
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from accounts.failures import QuotaLimit
+    from accounts.pool.budget import UsedUp
     from accounts.pool.cooldowns import ActiveCooldown, ModelBackoff
     from accounts.pool.queue import Group
     from accounts.pool.request import Targets
@@ -490,6 +492,20 @@ class Pool:
         """Count requests or input_tokens against the learned limits."""
         if self.rate_limits:
             self.rate_limits.count(_sharer(lease.account, lease.target.model_key), **amounts)
+
+    # Budgets
+
+    def keep_to_budgets(self, used_up: Mapping[int, UsedUp]) -> None:
+        """Let the accounts rest that may cost no more, by id, and no others on account of a budget."""
+        now, has_changed = self._now(), False
+        for account in self.accounts:
+            key = (account.id, ALL_MODELS)
+            if keep_to_budget(self.cooldowns, key, used_up.get(account.id), now):
+                has_changed = True
+                if account.id in used_up:
+                    logger.warning("%s rests: %s", account.name, used_up[account.id].reason)
+        if has_changed:
+            self._recheck(self._queue.groups())
 
     # Results of requests
 

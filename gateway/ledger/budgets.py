@@ -1,0 +1,106 @@
+"""Budgets of accounts: what they have cost today and this month, and which may cost no more.
+
+The ledger is asked every few seconds, as other servers may use the same accounts; so a budget may be exceeded
+by the calls of that time. Days and months are those of the server's time zone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.db import Error
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import Account
+from accounts.pool.budget import UsedUp
+from gateway.ledger import usage
+from gateway.pricing.prices import NANO_DOLLARS, in_dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from accounts.service import AccountsService
+
+CHECK_EVERY_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class Budgets:
+    """Lets accounts rest whose budget is used up, for as long as the server runs."""
+
+    def __init__(self, accounts: AccountsService) -> None:
+        self._accounts = accounts
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeping
+
+    async def check(self) -> None:
+        """Compare costs with budgets now. Raises Error."""
+        used_up = await database_sync_to_async(used_up_budgets)(timezone.now())
+        self._accounts.pool.keep_to_budgets(used_up)
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                await self.check()
+            except Error as error:
+                logger.debug("The budgets of accounts are not known now: %s", error)
+            await asyncio.sleep(CHECK_EVERY_SECONDS)
+
+
+def used_up_budgets(now: datetime) -> Mapping[int, UsedUp]:
+    """Return the accounts that may cost no more, by id. One query when none has a budget."""
+    has_budget = Q(budget_day__isnull=False) | Q(budget_month__isnull=False)
+    accounts = list(Account.objects.filter(has_budget))
+    if not accounts:
+        return {}
+    day, month = beginnings(now)
+    costs = {
+        "day": usage.totals_by("account", day),
+        "month": usage.totals_by("account", month),
+    }
+    ends = {"day": _next_day(day), "month": _next_month(month)}
+    found: dict[int, UsedUp] = {}
+    for account in accounts:
+        for period, totals in costs.items():  # the month, which lasts longer, comes last
+            budget: Decimal | None = getattr(account, f"budget_{period}")
+            spent = totals[account.name].cost if account.name in totals else 0
+            if budget is not None and spent >= budget * NANO_DOLLARS:
+                reason = f"budget of {in_dollars(int(budget * NANO_DOLLARS))} a {period} used up"
+                found[account.pk] = UsedUp(ends[period].timestamp(), reason)
+    return found
+
+
+def beginnings(now: datetime) -> tuple[datetime, datetime]:
+    """Return when the day and the month have begun, in the server's time zone."""
+    local = now.astimezone(settings.LOCAL_TIME_ZONE)
+    day = _midnight(local)
+    return day, _midnight(local.replace(day=1))
+
+
+def _midnight(local: datetime) -> datetime:
+    return datetime(local.year, local.month, local.day, tzinfo=settings.LOCAL_TIME_ZONE)
+
+
+def _next_day(day: datetime) -> datetime:
+    return _midnight(day + timedelta(days=1))
+
+
+def _next_month(month: datetime) -> datetime:
+    return _midnight((month + timedelta(days=31)).replace(day=1))
