@@ -90,7 +90,9 @@ class CountedGateway:
         request = post_request(self._port, "/v1/messages?beta=true", workload.headers, workload.body)
         self._send(request, WARM_UP)
         found = [self._count(request, requests) for _ in range(windows)]
-        return min(found, key=lambda counts: counts.get("total", counts.get("call_soon", 0.0)))
+        if "total" in found[0]:
+            return min(found, key=lambda counts: counts["total"])
+        return {name: min(counts.get(name, 0.0) for counts in found) for name in found[0]}
 
     def _count(self, request: bytes, requests: int) -> Counts:
         self._tell("begin")

@@ -1,4 +1,4 @@
 """Request bodies: received within their limits, decompressed, measured, parsed.
 
-Imports errors.
+Imports errors and timeouts.
 """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.bodies.encodings import Decoder, decoder_for
 from gateway.errors import InvalidRequest, RequestTimedOut, RequestTooLarge, Unavailable
+from gateway.timeouts import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -57,7 +58,7 @@ class IncomingBody:
         if decoder is not None:
             self._hold(decoder.memory_bytes)
         try:
-            async with asyncio.timeout(self._limits.seconds):
+            with time_limit(self._limits.seconds):
                 while await self._add(await self._receive(), decoder):
                     pass
         except TimeoutError as error:

@@ -7,7 +7,6 @@ answer. The order is: other accounts, then a fallback model, then waiting, then 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from contextlib import suppress
@@ -32,6 +31,7 @@ from gateway.relay.model_call import ModelCaller
 from gateway.relay.models.choice import ModelChoice
 from gateway.routing import resolution
 from gateway.routing.upstream_model import CLOUD_CODE, UpstreamModel, upstream_model
+from gateway.timeouts import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -98,7 +98,7 @@ class Relay:
         limit = min(_longest_wait(), context.longest_wait_seconds)
         context.open_again(limit)
         try:
-            async with asyncio.timeout(limit if 0 < limit < math.inf else None):
+            with time_limit(limit if limit > 0 else math.inf):
                 answer = await opening
         except TimeoutError as error:
             raise self._timed_out(context) from error

@@ -26,8 +26,8 @@ import httptools
 from multidict import CIMultiDict
 from yarl import URL
 
+from gateway.timeouts import NEVER, Timeouts, Waiting, timeouts
 from gateway.upstreams.response import Response, TransportFailed, TransportTimedOut
-from gateway.upstreams.timeouts import NEVER, Timeouts, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
@@ -204,7 +204,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
 
     def close(self) -> None:
         """Close the connection at once. It may have been closed already."""
-        self.deadline = NEVER
+        self._timeouts.forget(self)
         if self._pool is not None:
             with suppress(ValueError):
                 self._pool.remove(self)
@@ -326,7 +326,7 @@ class Connections:
         self._session = session
         self._connector = session.connector
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds)
-        self._timeouts = Timeouts()
+        self._timeouts = timeouts()
         self._loop = asyncio.get_running_loop()
         self._idle: dict[tuple[URL, URL | None], list[ModelConnection]] = {}
 
@@ -384,7 +384,6 @@ class Connections:
         for pool in self._idle.values():
             for connection in pool.copy():
                 connection.close()
-        self._timeouts.stop()
 
 
 class _Stale(Exception):

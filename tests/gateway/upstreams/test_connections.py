@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accounts.network import proxy_for
+from gateway.timeouts import Timeouts
 from gateway.upstreams import transport as transport_module
 from gateway.upstreams.connections import (
     MAX_HEAD_BYTES,
@@ -24,7 +25,6 @@ from gateway.upstreams.connections import (
     target_of,
 )
 from gateway.upstreams.response import Response, TransportFailed, TransportTimedOut
-from gateway.upstreams.timeouts import Timeouts
 from tests.gateway.upstreams.test_transport import OK, a_transport, hang_up, serving
 from tests.proxy_site.doctor.test_network import YEAR, self_signed
 

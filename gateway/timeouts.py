@@ -1,0 +1,130 @@
+"""Time-outs of many waits with one timer of the event loop.
+
+asyncio.timeout starts and cancels a timer for each wait, and nearly all waits end before it. Here a wait only
+notes its deadline. The timer runs at the earliest deadline that was noted; if that wait has another deadline
+by then, it is looked at again at that one.
+
+    with time_limit(seconds):       # as asyncio.timeout
+        await ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+from typing import Any
+
+NEVER = math.inf
+MANY = 256
+
+
+class Waiting:
+    """Something that waits. Times are those of the event loop's clock."""
+
+    deadline = NEVER
+    looked_at = NEVER
+    """When `deadline` is compared with the clock next; kept by Timeouts."""
+
+    def expire(self) -> None:
+        """Called once the deadline has passed."""
+
+
+class Timeouts:
+    """Those of one event loop, in which it is made and used."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._order = itertools.count()
+        self._due: list[tuple[float, int, Waiting]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._forgotten = 0
+
+    def watch(self, waiting: Waiting) -> None:
+        """Expire it at its deadline. Needed after the deadline has become earlier."""
+        if waiting.deadline < waiting.looked_at:
+            waiting.looked_at = waiting.deadline
+            heapq.heappush(self._due, (waiting.deadline, next(self._order), waiting))
+            earliest = self._due[0][0]
+            if self._timer is None or earliest < self._timer.when():
+                self._set_timer(earliest)
+
+    def forget(self, waiting: Waiting) -> None:
+        """For a wait that will not be used again. Its entry is dropped, together with others."""
+        waiting.deadline = waiting.looked_at = NEVER
+        self._forgotten += 1
+        if self._forgotten >= MANY and 2 * self._forgotten > len(self._due):
+            self._due = [entry for entry in self._due if entry[2].looked_at == entry[0]]
+            heapq.heapify(self._due)
+            self._forgotten = 0
+
+    def stop(self) -> None:
+        self._due.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        """Expire what is due. The clock may be a moment before the time of the timer."""
+        assert self._timer is not None
+        now = max(self.loop.time(), self._timer.when())
+        self._timer = None
+        while self._due and self._due[0][0] <= now:
+            at, _, waiting = heapq.heappop(self._due)
+            if waiting.looked_at == at:  # else it has an earlier entry, or none
+                waiting.looked_at = NEVER
+                if waiting.deadline <= now:
+                    waiting.expire()
+                else:
+                    self.watch(waiting)
+        if self._due and self._timer is None:
+            self._set_timer(self._due[0][0])
+
+
+_latest: Timeouts | None = None
+
+
+def timeouts() -> Timeouts:
+    """Return those of the running event loop; there is only one in a server."""
+    global _latest
+    if _latest is None or _latest.loop is not asyncio.get_running_loop():
+        _latest = Timeouts()
+    return _latest
+
+
+class time_limit(Waiting):  # noqa: N801  # named as asyncio.timeout is
+    """A context manager that cancels what the task awaits after so many seconds, and raises TimeoutError in
+    place of that cancellation, as asyncio.timeout does."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._task: asyncio.Task[Any] | None = None
+        self._has_expired = False
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        assert self._task is not None
+        self._cancelling = self._task.cancelling()
+        self._timeouts = timeouts()
+        if self._seconds < NEVER:
+            self.deadline = self._timeouts.loop.time() + self._seconds
+            self._timeouts.watch(self)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        task, self._task = self._task, None
+        self._timeouts.forget(self)
+        if self._has_expired and task is not None:
+            is_ours = task.uncancel() <= self._cancelling
+            if is_ours and kind is not None and issubclass(kind, asyncio.CancelledError):
+                raise TimeoutError
+
+    def expire(self) -> None:
+        if self._task is not None:
+            self._has_expired = True
+            self._task.cancel()

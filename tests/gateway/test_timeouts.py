@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.timeouts import MANY, NEVER, Timeouts, Waiting, time_limit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import pytest
+
+
+class Clock(asyncio.SelectorEventLoop):
+    """A loop whose clock is set by hand, and whose timers run when it is."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+class Wait(Waiting):
+    def __init__(self, loop: Clock) -> None:
+        self._loop = loop
+        self.expired: list[float] = []
+
+    def expire(self) -> None:
+        self.expired.append(self._loop.now)
+        self.deadline = NEVER
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 4), st.one_of(st.none(), st.integers(0, 20))), max_size=30)
+
+
+@settings(max_examples=300)
+@given(STEPS)
+def test_each_wait_ends_at_its_own_deadline(steps: list[tuple[int, int | None]]) -> None:
+    """Each step sets or clears the deadline of one of five waits; then a second passes."""
+    loop = Clock()
+
+    async def play() -> None:
+        timeouts = Timeouts()
+        waits = [Wait(loop) for _ in range(5)]
+        expected: dict[int, float] = {}
+        for which, seconds in [*steps, *[(0, None)] * 25]:
+            wait = waits[which]
+            expected.pop(which, None)
+            wait.deadline = NEVER if seconds is None else loop.now + seconds
+            timeouts.watch(wait)
+            if seconds is not None:
+                expected[which] = wait.deadline
+            loop.now += 1
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            for one, at in list(expected.items()):
+                if at <= loop.now:
+                    assert waits[one].expired[-1] == loop.now
+                    del expected[one]
+                else:
+                    assert waits[one].deadline == at
+        timeouts.stop()
+
+    try:
+        loop.run_until_complete(play())
+    finally:
+        loop.close()
+
+
+async def test_one_timer_serves_all_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    timers = Mock(wraps=loop.call_at)
+    monkeypatch.setattr(loop, "call_at", timers)
+    timeouts = Timeouts()
+
+    for number in range(100):
+        wait = Waiting()
+        wait.deadline = loop.time() + 10 + number
+        timeouts.watch(wait)
+        wait.deadline += 10
+        timeouts.watch(wait)
+
+    timeouts.stop()
+    assert timers.call_count == 1
+
+
+# As asyncio.timeout
+
+
+@asynccontextmanager
+async def ours(seconds: float) -> AsyncIterator[None]:
+    with time_limit(seconds):
+        yield
+
+
+class Failed(Exception):
+    pass
+
+
+async def story(limit: Any, inner: float, outer: float, work: float, *, fails: bool) -> list[str]:
+    """What a piece of work with two limits around it comes to, in tenths of a second of the loop's clock."""
+    told: list[str] = []
+    try:
+        async with limit(outer):
+            try:
+                async with limit(inner):
+                    await asyncio.sleep(work)
+                    told.append("done")
+                    if fails:
+                        raise Failed
+            except TimeoutError:
+                told.append("inner")
+                await asyncio.sleep(work)
+    except TimeoutError:
+        told.append("outer")
+    except Failed:
+        told.append("failed")
+    except asyncio.CancelledError:
+        told.append("cancelled")
+    task = asyncio.current_task()
+    assert task is not None
+    return [*told, str(task.cancelling())]
+
+
+def play(limit: Any, cancel_after: float, *seconds: float, fails: bool) -> list[str]:
+    loop = Clock()
+
+    async def run() -> list[str]:
+        task = asyncio.create_task(story(limit, *seconds, fails=fails))
+        while not task.done():
+            if loop.now >= cancel_after and not task.cancelling():
+                task.cancel()
+            for _ in range(8):
+                await asyncio.sleep(0)
+            loop.now += 1
+        return await task
+
+    try:
+        return loop.run_until_complete(run())
+    finally:
+        loop.close()
+
+
+SECONDS = st.integers(1, 6)
+
+
+@settings(max_examples=300)
+@given(SECONDS, SECONDS, SECONDS, st.integers(1, 12), st.booleans())
+def test_a_limit_ends_as_asyncios_does(
+    inner: int, outer: int, work: int, cancel_after: int, fails: bool
+) -> None:
+    halves = (inner + 0.5, outer + 0.25, work)
+
+    assert play(ours, cancel_after, *halves, fails=fails) == play(
+        asyncio.timeout, cancel_after, *halves, fails=fails
+    )
+
+
+async def test_limits_that_are_over_leave_nothing_behind() -> None:
+    for _ in range(20 * MANY):
+        with time_limit(1000):
+            pass
+
+    timeouts = time_limit(1)
+    with timeouts:
+        assert len(timeouts._timeouts._due) <= MANY + 1
