@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 SIGNING_FAMILIES: tuple[Family, ...] = ("claude", "gemini")
 
 TEXT_KEY = "text:"
+KEPT_SIGNATURES = 2_000
+"""So many are not examined again, each of a few hundred bytes."""
 # Claude's own signatures are longer. A shorter text in the field is a placeholder of another tool.
 MIN_CLAUDE_SIGNATURE_LENGTH = 50
 # Google's JSON carries a signature as bytes in base64; anything else fails the request before it reaches a
@@ -78,8 +81,12 @@ def signature_for(family: Family, signature: object) -> str | None:
 
     An untagged signature may come from Anthropic's own API, so it counts as Claude's.
     """
-    if not isinstance(signature, str):
-        return None
+    return _bare_signature(family, signature) if type(signature) is str else None
+
+
+@lru_cache(maxsize=KEPT_SIGNATURES)
+def _bare_signature(family: Family, signature: str) -> str | None:
+    """Each turn of a conversation sends the signatures of all turns before it."""
     signer, separator, bare = signature.partition("#")
     if not separator:
         signer, bare = "claude", signature

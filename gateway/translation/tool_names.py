@@ -14,6 +14,7 @@ MAX_NAME_LENGTH = 64
 _NAMESPACE = re.compile(r"default_api[:.](?=.)")
 
 _UPSTREAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_LEGAL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
 _LEGAL_START = re.compile(r"[A-Za-z_]")
 
@@ -43,8 +44,7 @@ class ToolNames:
 
     def to_upstream(self, name: str) -> str:
         """Return the upstream name, adding a name not seen before to the map."""
-        known = self._upstream_by_client.get(name)
-        return known if known is not None else self._add(name)
+        return self._upstream_by_client[name] if name in self._upstream_by_client else self._add(name)
 
     def to_client(self, name: str) -> str:
         """Return the client's name. A name the model invented stays as it is: the client answers that there
@@ -65,6 +65,8 @@ class ToolNames:
 def without_namespace(name: str) -> str:
     """Return ``Read`` for ``default_api:Read``. No client can declare a tool with a colon or a dot in its
     name."""
+    if "default_api" not in name:
+        return name
     found = _NAMESPACE.match(name)
     return name[found.end() :] if found else name
 
@@ -104,6 +106,9 @@ class ToolUseIds:
         self._next_numbers: dict[str, int] = {}
 
     def to_upstream(self, tool_use_id: str) -> str:
+        if tool_use_id not in self._taken and _LEGAL_ID.fullmatch(tool_use_id):
+            self._taken[tool_use_id] = tool_use_id
+            return tool_use_id
         legal = _ILLEGAL.sub("_", tool_use_id)[:MAX_NAME_LENGTH] or "_"
         upstream = unique(legal, self._taken, self._next_numbers)
         self._taken[upstream] = tool_use_id

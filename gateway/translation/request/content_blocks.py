@@ -156,7 +156,7 @@ def _call_in_words(tool: str, block: Block) -> list[Part]:
 def as_arguments(value: object) -> dict[str, Any]:
     """Return a call's input as an object: {} for nothing, JSON text of an object parsed, anything else under
     ``value``."""
-    if isinstance(value, dict):
+    if type(value) is dict:
         return value
     if value is None or value == "":
         return {}

@@ -30,7 +30,7 @@ def as_turns(messages: Sequence[Message]) -> list[Message]:
     """Return messages with content as blocks: blank texts dropped, neighbours of one role merged, system text
     as the user's."""
     turns: list[Message] = []
-    last_of_user = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
+    last_of_user = _last_of_user(messages)
     for at, message in enumerate(messages):
         role = "assistant" if message["role"] == "assistant" else "user"
         blocks = _blocks_of(message["content"])
@@ -46,14 +46,27 @@ def as_turns(messages: Sequence[Message]) -> list[Message]:
     return turns
 
 
-def _blocks_of(content: str | list[Block]) -> list[Block]:
-    """Return the content as a new list of blocks, which the caller may extend."""
-    if isinstance(content, str):
+def _last_of_user(messages: Sequence[Message]) -> int:
+    for at in range(len(messages) - 1, -1, -1):
+        if messages[at]["role"] == "user":
+            return at
+    return -1
+
+
+def _blocks_of(content: Any) -> list[Block]:
+    """Return the content, a text or blocks, as a new list of blocks, which the caller may extend."""
+    if type(content) is str:
         return [{"type": "text", "text": content}] if content.strip() else []
+    has_blanks = False
     for block in content:
         if block["type"] in _PIECES or "partial_json" in block:
-            content = _with_pieces_joined(content)
-            break
+            return _without_blanks(_with_pieces_joined(content))
+        if block["type"] == "text" and not block["text"].strip():
+            has_blanks = True
+    return _without_blanks(content) if has_blanks else [*content]
+
+
+def _without_blanks(content: list[Block]) -> list[Block]:
     return [block for block in content if block["type"] != "text" or block["text"].strip()]
 
 
@@ -121,7 +134,7 @@ def pair_tools(turns: Iterable[Message]) -> list[Message]:
 def _with_calls_once(turn: Message) -> tuple[Message, list[str]]:
     """Return the turn with each call once, and the ids of its calls in order."""
     ids = [block["id"] for block in turn["content"] if block["type"] == "tool_use"]
-    if len(set(ids)) == len(ids):
+    if len(ids) < 2 or len(set(ids)) == len(ids):
         return turn, ids
     seen: set[str] = set()
     blocks = []
@@ -136,8 +149,9 @@ def _with_calls_once(turn: Message) -> tuple[Message, list[str]]:
 
 def _with_answers_first(turn: Message, calls: list[str]) -> Message:
     blocks = turn["content"]
-    if not calls and not any(block["type"] == "tool_result" for block in blocks):
-        return turn
+    answered = [block["tool_use_id"] if block["type"] == "tool_result" else None for block in blocks]
+    if answered[: len(calls)] == calls and not any(answered[len(calls) :]):
+        return turn  # in order already
     asked = set(calls)
     answers: dict[str, Block] = {}
     rest: list[Block] = []
@@ -148,8 +162,8 @@ def _with_answers_first(turn: Message, calls: list[str]) -> Message:
             rest += _orphan(block)
         else:
             answers.setdefault(block["tool_use_id"], block)
-    answered = [answers.get(call) or interrupted_result(call) for call in calls]
-    return {"role": "user", "content": answered + rest}
+    results = [answers.get(call) or interrupted_result(call) for call in calls]
+    return {"role": "user", "content": results + rest}
 
 
 def interrupted_result(tool_use_id: str) -> Block:

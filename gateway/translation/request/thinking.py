@@ -130,17 +130,26 @@ def lacks_thinking_in_tool_loop(turns: list[Message]) -> bool:
     end to the last user turn that answers no call.
     """
     for turn in reversed(turns):
-        types = {block["type"] for block in turn["content"]}
         if turn["role"] == "user":
-            if "tool_result" not in types:
+            if not _has_any(turn["content"], "tool_result"):
                 return False
-        elif "tool_use" in types and not _has_valid_thinking(turn["content"]):
+        elif _has_any(turn["content"], "tool_use") and not _has_valid_thinking(turn["content"]):
+            return True
+    return False
+
+
+def _has_any(blocks: Iterable[dict[str, Any]], block_type: str) -> bool:
+    for block in blocks:  # noqa: SIM110 -- any() would take a call a block
+        if block["type"] == block_type:
             return True
     return False
 
 
 def _has_valid_thinking(blocks: Iterable[dict[str, Any]]) -> bool:
-    return any(claude_thought(block) is not None for block in blocks)
+    for block in blocks:  # noqa: SIM110
+        if "thinking" in block["type"] and claude_thought(block) is not None:
+            return True
+    return False
 
 
 def claude_thought(block: dict[str, Any]) -> tuple[str, str] | None:

@@ -65,14 +65,16 @@ class ContentsBuilder:
     def build(self, turns: list[Message], *, may_end_with_assistant: bool) -> list[Content]:
         if not may_end_with_assistant and turns and turns[-1]["role"] == "assistant":
             turns = [*turns, _closing_turn(turns)]
-        contents = _without_empty_turns([self._content(turn) for turn in turns])
+        contents = _without_empty_turns(
+            [
+                {"role": "model", "parts": self._model_parts(turn["content"])}
+                if turn["role"] == "assistant"
+                else {"role": "user", "parts": self._user_parts(turn["content"])}
+                for turn in turns
+            ]
+        )
         _end_prefill_with_a_word(contents[-1])
         return contents
-
-    def _content(self, turn: Message) -> Content:
-        if turn["role"] == "assistant":
-            return {"role": "model", "parts": self._model_parts(turn["content"])}
-        return {"role": "user", "parts": self._user_parts(turn["content"])}
 
     # --- assistant -> model ---
 
@@ -86,8 +88,8 @@ class ContentsBuilder:
                 parts.append(self._function_call(block))
             elif block["type"] not in ("thinking", "redacted_thinking"):
                 parts += self._words_of(block)
-            elif self._keeps_thinking and self._family == "claude":
-                parts += _claude_thinking(block)
+            elif self._keeps_thinking and self._family == "claude" and (thought := claude_thought(block)):
+                parts.append({"thought": True, "text": thought[0], "thoughtSignature": thought[1]})
         return _claude_order(_calls_last(parts))
 
     def _gemini_parts(self, blocks: list[Block]) -> list[Part]:
@@ -178,8 +180,8 @@ class ContentsBuilder:
                 _name_file(part, kept)
         return kept
 
-    def _text_and_files_of_result(self, content: str | list[Block] | None) -> tuple[str, list[Part]]:
-        if isinstance(content, str):  # as in most results
+    def _text_and_files_of_result(self, content: Any) -> tuple[str, list[Part]]:
+        if type(content) is str:  # as in most results
             return content if content.strip() else "", []
         parts = self._with_files_it_takes([part for block in content or () for part in self._parts_of(block)])
         files = [part for part in parts if "text" not in part]
@@ -193,6 +195,8 @@ class ContentsBuilder:
         text, files = self._text_and_files_of_result(block.get("content"))
         key = "error" if block.get("is_error") else "result"
         response: dict[str, Any] = {"id": tool_use_id, "name": name, "response": {key: text}}
+        if not files:
+            return {"functionResponse": response}, files
         nested = [file for file in files if file["inlineData"]["mimeType"] in self._nested_media_types]
         if nested:
             response["parts"] = nested
@@ -258,8 +262,8 @@ def _name_file(file: Part, parts: list[Part]) -> None:
 
 def _calls_last(parts: list[Part]) -> list[Part]:
     """Move text behind a call before the first call; thinking between calls stays in place."""
-    first_call = next((index for index, part in enumerate(parts) if "functionCall" in part), None)
-    if first_call is None:
+    first_call = _first_with("functionCall", parts)
+    if first_call is None or first_call == len(parts) - 1:
         return parts
     after = parts[first_call:]
     calls = [part for part in after if "functionCall" in part or "thought" in part]
@@ -269,19 +273,21 @@ def _calls_last(parts: list[Part]) -> list[Part]:
     return parts[:first_call] + moved + calls
 
 
-def _claude_thinking(block: Block) -> list[Part]:
-    thought = claude_thought(block)
-    if thought is None:
-        return []
-    return [{"thought": True, "text": thought[0], "thoughtSignature": thought[1]}]
+def _first_with(field: str, parts: list[Part]) -> int | None:
+    """Return the index of the first part with the field."""
+    for index, part in enumerate(parts):
+        if field in part:
+            return index
+    return None
 
 
 def _claude_order(parts: list[Part]) -> list[Part]:
     """Order a turn for Claude: thinking comes first if there is any, and does not end the turn."""
-    first = next((index for index, part in enumerate(parts) if "thought" in part), None)
+    first = _first_with("thought", parts)
     if first is None:
         return parts
-    parts = [parts[first], *parts[:first], *parts[first + 1 :]]
+    if first > 0:
+        parts = [parts[first], *parts[:first], *parts[first + 1 :]]
     if "thought" not in parts[-1]:
         return parts
     if not any("functionCall" in part for part in parts):

@@ -108,36 +108,41 @@ class Gathered:
 
     def add_content(self, content: Any) -> None:
         """Add a string, a list of blocks, or nothing."""
-        if isinstance(content, list):
-            for block in content:
-                try:
-                    add = _BLOCKS[block["type"]]
-                except (TypeError, KeyError):  # an unknown type, or no block at all
-                    add = Gathered._add_unknown
-                add(self, block)
-        else:
+        if type(content) is not list:
             self._add_words(content)
+            return
+        for block in content:
+            try:
+                kind = block["type"]
+                if kind in _WORDS:  # the most frequent kinds, without a call for each of them
+                    words = block[kind] if kind in block else None  # noqa: SIM401
+                    if type(words) is str:
+                        self._texts.append(words)
+                    continue
+                add = _BLOCKS[kind]
+            except (TypeError, KeyError):  # an unknown type, or no block at all
+                add = Gathered._add_unknown
+            add(self, block)
 
     def _add_words(self, words: object) -> None:
-        if isinstance(words, str):
+        if type(words) is str:
             self._texts.append(words)
 
     # Blocks
 
-    def _add_text(self, block: Mapping[str, Any]) -> None:
-        self._add_words(block.get("text"))
-
-    def _add_thinking(self, block: Mapping[str, Any]) -> None:
-        self._add_words(block.get("thinking"))
-
     def _add_tool_use(self, block: Mapping[str, Any]) -> None:
         self._tokens += TOKENS_PER_CALL
-        self._add_words(block.get("name"))
+        if "name" in block and type(block["name"]) is str:
+            self._texts.append(block["name"])
         self._texts.append(as_json(block.get("input")))
 
     def _add_tool_result(self, block: Mapping[str, Any]) -> None:
         self._tokens += TOKENS_PER_CALL
-        self.add_content(block.get("content"))
+        content = block.get("content")
+        if type(content) is str:  # as most are
+            self._texts.append(content)
+        else:
+            self.add_content(content)
 
     def _add_media(self, block: Mapping[str, Any]) -> None:
         source = block.get("source")
@@ -181,9 +186,9 @@ class Gathered:
         return None if isinstance(value, str) and _PAYLOAD.fullmatch(value) else value
 
 
+_WORDS = frozenset({"text", "thinking"})
+"""Kinds of blocks whose words are in the field of the same name."""
 _BLOCKS: dict[str, Callable[[Gathered, Any], None]] = {
-    "text": Gathered._add_text,
-    "thinking": Gathered._add_thinking,
     "tool_use": Gathered._add_tool_use,
     "tool_result": Gathered._add_tool_result,
     "image": Gathered._add_media,
