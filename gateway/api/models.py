@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_MODELS_PAGE = 1000
 DEFAULT_MODELS_PAGE = 20
+OWNERS = {"google": "google", "gemini": "google", "anthropic": "anthropic", "compatible": "compatible"}
 PICKER_OF_CLAUDE_CODE = "claude-code/"
 """Beginning of the User-Agent with which Claude Code fills its model picker."""
 
@@ -31,7 +32,9 @@ async def models(request: ApiRequest) -> ApiResponse:
     page = _page(names, request.GET.get("after_id"), request.GET.get("before_id"), _limit(request))
     body = {
         "object": "list",
-        "data": [_model_object(name, offered[_upstream_id(request, name, offered)]) for name in page],
+        "data": [
+            _model_object(request, name, offered[_upstream_id(request, name, offered)]) for name in page
+        ],
         "has_more": _has_more(names, page, backwards="before_id" in request.GET),
         "first_id": page[0] if page else None,
         "last_id": page[-1] if page else None,
@@ -47,7 +50,7 @@ async def model(request: ApiRequest, model_id: str) -> ApiResponse:
     if offer is None:
         there = ", ".join(request.gateway.routes.listed(resolution.visible(offered), offered))
         raise NotFound(f"model: {model_id} is not known here. There is: {there}.")
-    return JsonResponse(_model_object(model_id, offer))
+    return JsonResponse(_model_object(request, model_id, offer))
 
 
 def _upstream_id(request: ApiRequest, name: str, offered: Mapping[str, ModelOffer]) -> str:
@@ -55,7 +58,7 @@ def _upstream_id(request: ApiRequest, name: str, offered: Mapping[str, ModelOffe
     return routed or resolution.resolve(name, offered, thinking=None)
 
 
-def _model_object(model_id: str, offer: ModelOffer) -> dict[str, Any]:
+def _model_object(request: ApiRequest, model_id: str, offer: ModelOffer) -> dict[str, Any]:
     """Anthropic's and OpenAI's fields together. Claude Code shows 100 characters of `description`."""
     released = released_at(offer.id)
     return {
@@ -67,10 +70,16 @@ def _model_object(model_id: str, offer: ModelOffer) -> dict[str, Any]:
         "created_at": f"{released:%Y-%m-%dT%H:%M:%SZ}",
         "created": int(released.timestamp()),
         "lifecycle": "active",
-        "owned_by": "google",
+        "owned_by": _owner(request, offer),
         "max_input_tokens": offer.max_input_tokens,
         "max_tokens": offer.max_output_tokens,
     }
+
+
+def _owner(request: ApiRequest, offer: ModelOffer) -> str:
+    """Who serves the model: of several, the first that is asked."""
+    offers = request.gateway.relay.choice.offers()
+    return next((OWNERS[kind] for kind, listed in offers.items() if offer.id in listed), "google")
 
 
 def _description(offer: ModelOffer) -> str:

@@ -114,3 +114,26 @@ async def test_an_overload_as_first_event_is_answered_by_another_kind(
 
     assert response.status_code == 200
     assert "overloaded" not in response.text
+
+
+async def test_models_of_all_kinds_are_listed_with_their_owner(open_gateway: OpenGateway) -> None:
+    async with open_gateway("anthropic", "ollama") as gateway, a_client(gateway) as client:
+        listed = (await client.get("/v1/models?limit=100")).json()["data"]
+        readiness = (await client.get("/health")).json()
+
+    owners = {model["id"]: model["owned_by"] for model in listed}
+    assert owners["qwen3-coder:30b"] == "compatible"
+    assert owners["claude-opus-5-5"] == "anthropic"
+    assert readiness["status"] == "ok"
+
+
+async def test_a_name_that_no_kind_offers_is_unknown(
+    emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    async with open_gateway("ollama") as gateway, a_client(gateway) as client:
+        body = {"model": "my-model", "max_tokens": 10, "messages": [{"role": "user", "content": "Hello"}]}
+        response = await client.post("/v1/messages", json=body)
+
+    assert response.status_code == 404
+    assert "qwen3-coder:30b" in response.json()["error"]["message"]
+    assert not emulator.state.log.entries("messages")
