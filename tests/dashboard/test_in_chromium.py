@@ -27,6 +27,8 @@ PASSWORD = "a long and good one"
 OTHERS = {
     "a table of accounts": "/accounts?as=table",
     "an account": "/accounts/1",
+    "a form for a server": "/accounts/add?kind=compatible",
+    "a form for a sign-in": "/accounts/add?kind=google",
     "an error": "/accounts/nowhere/at/all",
     "Claude Code's settings": "/connect/claude-settings?models=gemini",
 }
