@@ -44,7 +44,7 @@ def log_in(page: Page, gateway: LiveGateway) -> None:
 
 
 def start_sign_in(page: Page, gateway: LiveGateway) -> None:
-    page.goto(f"{gateway.url}/admin/accounts/account/add/")
+    page.goto(f"{gateway.url}/admin/accounts/account/add/?kind=google")
     page.get_by_label("I have read this").check()
     page.get_by_role("button", name="Go on").click()
 
