@@ -488,6 +488,11 @@ class Pool:
         """Note the limits that the provider has named to this request."""
         self.rate_limits.learn(_sharer(lease.account, lease.target.model_key), limits)
 
+    def learned_limits(self, account_id: int) -> dict[str, dict[str, int]]:
+        """The learned limits of a minute of an account, by model key and subject."""
+        account = next((one for one in self.accounts if one.id == account_id), None)
+        return {} if account is None else self.rate_limits.learned_by_model(_sharer(account, "")[0])
+
     def count(self, lease: Lease, **amounts: int) -> None:
         """Count requests or input_tokens against the learned limits."""
         if self.rate_limits:

@@ -106,6 +106,10 @@ class RateLimits:
         """Return the limits of a minute that are known, by subject."""
         return {subject: use.limit for subject, use in self._uses.get(key, {}).items()}
 
+    def learned_by_model(self, sharer: int | str) -> dict[str, dict[str, int]]:
+        """Return the limits of an account or quota group, by model key and subject."""
+        return {key[1]: self.learned(key) for key in self._uses if key[0] == sharer}
+
     def _forget_old(self, key: Key, uses: dict[str, _Use], now: float) -> None:
         for subject in [one for one, use in uses.items() if now - use.learned_at > FORGET_AFTER_SECONDS]:
             del uses[subject]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from django import template
 from django.utils import timezone
@@ -16,12 +16,21 @@ from dashboard.requests import explanation
 from dashboard.requests.operator_text import INSTANT
 from dashboard.requests.outcomes import WORDS, is_slow, outcome_of
 from gateway.ledger.record import tokens_of
+from gateway.pricing.prices import cost_in_words, in_dollars
 
 if TYPE_CHECKING:
     from django.template import Context
 
     from dashboard.requests.outcomes import Outcome
     from gateway.models import RequestLog, Tokens
+
+
+class Priced(Protocol):
+    @property
+    def cost(self) -> int | None: ...
+    @property
+    def unpriced(self) -> int: ...
+
 
 PRIVATE = "|".join(
     (
@@ -71,6 +80,15 @@ def _as_text(local: datetime, form: str) -> str:
 def all_input(row: Tokens) -> int:
     """All input tokens of a request or an attempt, those read from the cache included."""
     return tokens_of(row).all_input
+
+
+@register.filter
+def cost(priced: Priced) -> str:
+    """What a request or a span of time has cost."""
+    return cost_in_words(priced.cost, priced.unpriced)
+
+
+register.filter("dollars", in_dollars)
 
 
 @register.filter

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from channels.db import database_sync_to_async
 from django.conf import settings
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from accounts.service import AccountsService
 
 CHECK_EVERY_SECONDS = 5.0
+PERIODS = ("day", "month")
 
 logger = logging.getLogger(__name__)
 
@@ -71,20 +72,40 @@ def used_up_budgets(now: datetime) -> Mapping[int, UsedUp]:
     if not accounts:
         return {}
     day, month = beginnings(now)
-    costs = {
-        "day": usage.totals_by("account", day),
-        "month": usage.totals_by("account", month),
-    }
-    ends = {"day": _next_day(day), "month": _next_month(month)}
+    periods = {"day": (day, _next_day(day)), "month": (month, _next_month(month))}
     found: dict[int, UsedUp] = {}
-    for account in accounts:
-        for period, totals in costs.items():  # the month, which lasts longer, comes last
-            budget: Decimal | None = getattr(account, f"budget_{period}")
-            spent = totals[account.name].cost if account.name in totals else 0
-            if budget is not None and spent >= budget * NANO_DOLLARS:
-                reason = f"budget of {in_dollars(int(budget * NANO_DOLLARS))} a {period} used up"
-                found[account.pk] = UsedUp(ends[period].timestamp(), reason)
+    for period, (since, until) in periods.items():  # the month, which lasts longer, comes last
+        totals = usage.totals_by("account", since)
+        for account in accounts:
+            spent = _cost_of(account, period, totals.get(account.name, usage.Totals()))
+            if spent.budget is not None and spent.cost >= spent.budget:
+                reason = f"budget of {in_dollars(spent.budget)} a {period} used up"
+                found[account.pk] = UsedUp(until.timestamp(), reason)
     return found
+
+
+class PeriodCost(NamedTuple):
+    """What an account has cost this day or month, and its budget, both in billionths of a dollar."""
+
+    period: str
+    cost: int
+    unpriced: int
+    budget: int | None
+
+
+def costs_of(account: Account, now: datetime) -> list[PeriodCost]:
+    """Return the account's costs of the day and the month."""
+    return [
+        _cost_of(account, period, usage.totals_by("account", since).get(account.name, usage.Totals()))
+        for period, since in zip(PERIODS, beginnings(now), strict=True)
+    ]
+
+
+def _cost_of(account: Account, period: str, total: usage.Totals) -> PeriodCost:
+    budget: Decimal | None = getattr(account, f"budget_{period}")
+    return PeriodCost(
+        period, total.cost, total.unpriced, None if budget is None else int(budget * NANO_DOLLARS)
+    )
 
 
 def beginnings(now: datetime) -> tuple[datetime, datetime]:

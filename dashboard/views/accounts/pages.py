@@ -14,7 +14,9 @@ from dashboard.pages import operator_page, render_page
 from dashboard.views.accounts import sparkline
 from dashboard.views.accounts.cards import card_of, cards_of
 from dashboard.views.accounts.forms import ThresholdsForm
-from gateway.ledger import search
+from gateway.ledger import budgets, search
+from gateway.routing.upstream_model import CLOUD_CODE
+from gateway.service import running_gateway
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -62,8 +64,17 @@ def facts_of(
     return {
         "card": card,
         "pools": _with_lines(card),
+        "costs": [] if account.kind == CLOUD_CODE else budgets.costs_of(account, timezone.now()),
+        "learned_limits": _learned_limits(account),
         "thresholds": thresholds or ThresholdsForm.of(account),
     }
+
+
+def _learned_limits(account: Account) -> list[tuple[str, dict[str, int]]]:
+    """By the model's id. From the memory of this process, which serves the page."""
+    gateway = running_gateway()
+    learned = {} if gateway is None else gateway.accounts.pool.learned_limits(account.pk)
+    return [(key.rpartition(":")[0], limits) for key, limits in sorted(learned.items())]
 
 
 def _with_lines(card: Card) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Account, ClientProblem, Cooldown, QuotaWindow
+from dashboard.views.accounts import cards, pages
 from dashboard.views.accounts.pages import MOST_CARDS
 from gateway.models import HourlyUsage
 from tests.dashboard.accounts.builders import SCRIPT, an_account, keep_quota, keep_request, queries_of
@@ -259,3 +261,34 @@ def test_an_account_without_any_of_its_week_is_empty(operator: Client) -> None:
     overview = text_of(operator, "/")
     assert "Claude: 0 of 1 account ready, back at" in overview
     assert overview.count("87\N{NO-BREAK SPACE}%") == 1, "that of Gemini"
+
+
+def test_costs_and_budgets_of_a_key_are_shown(operator: Client) -> None:
+    key = an_account("", kind="gemini", given_name="Gemini key 1", budget_day="5.00")
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    HourlyUsage.objects.create(
+        hour=hour, model="m", account=key.name, client="c", requests=1, cost=1_234_000_000, unpriced=2
+    )
+
+    page = text_of(operator, f"/accounts/{key.pk}")
+
+    assert re.search(r"<dt>Cost this day</dt><dd>≥ \$1\.23 <span class=\"quiet\">of \$5\.00</span>", page)
+    assert "<dt>Cost this month</dt><dd>≥ $1.23</dd>" in page
+
+
+def test_a_google_account_has_no_cost(operator: Client) -> None:
+    assert "Cost this" not in text_of(operator, f"/accounts/{an_account().pk}")
+
+
+def test_learned_limits_are_said_to_be_learned(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = an_account("", kind="gemini", given_name="Gemini key 1")
+    learned = {"gemini-2.5-flash:gemini": {"requests": 10, "input_tokens": 250_000}}
+    pool = SimpleNamespace(learned_limits={key.pk: learned}.get, in_flight=lambda number: 0)
+    gateway = SimpleNamespace(accounts=SimpleNamespace(pool=pool))
+    for module in (pages, cards):
+        monkeypatch.setattr(module, "running_gateway", lambda: gateway)
+
+    page = text_of(operator, f"/accounts/{key.pk}")
+
+    assert "<dt>Learned limits</dt>" in page
+    assert "gemini-2.5-flash: 10 requests, 250,000 input tokens a minute" in page

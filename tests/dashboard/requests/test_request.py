@@ -90,6 +90,18 @@ def test_a_request_answered_at_once_has_one_bar(operator: Client) -> None:
     assert "1 ada@example.com" in text_of(operator)
 
 
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({"cost": 12_300_000}, "<dt>Cost</dt><dd>$0.0123</dd>"),
+        ({"unpriced": 1}, "<dt>Cost</dt><dd>unknown</dd>"),
+    ],
+)
+def test_what_is_paid_has_its_cost(operator: Client, facts: dict[str, int], shown: str) -> None:
+    keep(a_record(request_id=SLOW, **facts))
+    assert shown in operator.get(f"/requests/{SLOW}").content.decode()
+
+
 def test_a_request_without_attempt_says_so(operator: Client) -> None:
     keep(a_failed_record(request_id=SLOW, attempts=[], duration_seconds=0.01))
     assert "No account was asked." in text_of(operator)
