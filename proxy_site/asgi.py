@@ -54,6 +54,8 @@ class ApiOrPages:
 
 
 def _is_page(path: str, method: str) -> bool:
+    if path.startswith("/v1/"):
+        return False
     if path == "/":
         return method == "GET"
     is_of_api = path in PAGES_OF_API or path.startswith(PAGES_OF_API_UNDER)

@@ -29,4 +29,5 @@ def _escaped(found: re.Match[str]) -> str:
 
 def truncate(text: str, length: int) -> str:
     """Escape control characters and cut the text to `length` characters."""
-    return escape_controls(text[:length])[:length]
+    cut = text[:length]
+    return escape_controls(cut)[:length] if UNSAFE.search(cut) else cut

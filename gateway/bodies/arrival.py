@@ -54,7 +54,8 @@ class IncomingBody:
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
             raise too_large(self._limits.body_bytes)
-        decoder = decoder_for(headers.get(b"content-encoding", b""))
+        encoding = headers.get(b"content-encoding")
+        decoder = decoder_for(encoding) if encoding else None
         if decoder is not None:
             self._hold(decoder.memory_bytes)
         try:

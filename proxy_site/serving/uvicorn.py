@@ -12,7 +12,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import httptools
 import uvicorn
@@ -61,12 +61,8 @@ class IncomingMessage:
     received: int = 0
     """Bytes since its first read, which may include the end of an earlier request."""
 
-    def add_to_head(self, size: int, *, headers: int = 0) -> None:
-        """Count a part of the head. Raises HttpParserError."""
-        self.headers += headers
-        self.header_bytes += size
-        if self.headers > MAX_HEADERS or self.header_bytes > MAX_HEADER_BYTES:
-            raise httptools.HttpParserError("the headers are too large")
+    def refuse_head(self) -> NoReturn:
+        raise httptools.HttpParserError("the headers are too large")
 
     def add_piece(self, size: int) -> None:
         """Count a piece of the body. Raises HttpParserError."""
@@ -190,17 +186,27 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         assert self._message is not None
-        self._message.add_to_head(len(url))
+        self._message.header_bytes += len(url)
+        if self._message.header_bytes > MAX_HEADER_BYTES:
+            self._message.refuse_head()
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header. Trailers are counted and dropped: the headers have been checked by then."""
-        assert self._message is not None
-        self._message.add_to_head(len(name) + len(value), headers=1)
-        if self._message.has_head:
+        """Count a header, and keep it as uvicorn's own method does. Trailers are counted and dropped: the
+        headers have been checked by then."""
+        message = self._message
+        assert message is not None
+        message.headers += 1
+        message.header_bytes += len(name) + len(value)
+        if message.headers > MAX_HEADERS or message.header_bytes > MAX_HEADER_BYTES:
+            message.refuse_head()
+        if message.has_head:
             return
-        super().on_header(name, value)
-        if self.headers[-1][0] == b"transfer-encoding" and value.lower() != b"chunked":
+        name = name.lower()
+        self.headers.append((name, value))
+        if name == b"expect":
+            self.expect_100_continue = self.expect_100_continue or value.lower() == b"100-continue"
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
             raise httptools.HttpParserError("a transfer encoding that nothing here decodes")
 
     def on_headers_complete(self) -> None:
