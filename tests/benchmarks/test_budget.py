@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REACHED: Mapping[str, float] = {
-    "W1": 1_250, "W2": 2_370, "W4": 5_690, "event": 56, "tasks": 2.1, "timers": 2.4, "call_soon": 10.2,
+    "W1": 1_260, "W2": 2_390, "W4": 5_760, "event": 56, "tasks": 2.1, "timers": 2, "call_soon": 10.2,
     "urandom": 0,
 }  # fmt: skip
-"""The counts as they are now, where the budget is not met yet, with one percent for chance."""
+"""The counts as they are now, where the budget is not met yet, with two percent for chance."""
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def test_the_verdict_names_each_count_and_its_budget() -> None:
 
 
 def test_chance_is_allowed_for_only_in_small_counts() -> None:
-    assert is_within("timers", 1.04)
-    assert not is_within("timers", 1.2)
+    assert is_within("timers", 2.08)
+    assert not is_within("timers", 2.2)
     assert not is_within("call_soon", 7.04)
 
 
