@@ -136,7 +136,8 @@ def _first_events(span: timedelta) -> Mapping[str, Any]:
     return {
         "first": percentiles(times.first_event_seconds),
         "first_is_complete": times.is_complete,
-        "slowest": max(times.duration_seconds, default=None),
+        "slowest_seconds": max(times.first_event_seconds, default=None),
+        "slowest_id": times.slowest_id,
     }
 
 

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db import connection
-from django.db.models import F, Q, QuerySet, Subquery
+from django.db.models import Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from gateway.ledger.record import ANSWERED, COST_COLUMNS, HUNG_UP, TOKEN_COLUMNS, tokens_of
@@ -140,11 +141,12 @@ def page(
 
 
 def slowest(search: Search, *, limit: int = 50, also: Q | None = None) -> list[RequestLog]:
-    """Return those that took longest as a whole, of the newest MOST_SORTED that match. `also` is a further
-    condition."""
+    """Return those whose clients heard nothing for longest, of the newest MOST_SORTED that match: the time to
+    the first event, or to the end without one. `also` is a further condition."""
     newest = search.rows().filter(also or Q()).values("pk")[:MOST_SORTED]
+    heard = Coalesce("first_event_seconds", "duration_seconds")
     rows = RequestLog.objects.filter(pk__in=newest)
-    return list(rows.order_by(F("duration_seconds").desc(nulls_last=True), "-started_at")[:limit])
+    return list(rows.order_by(heard.desc(nulls_last=True), "-started_at")[:limit])
 
 
 def _before(rows: QuerySet[RequestLog], started_at: datetime, pk: int) -> QuerySet[RequestLog]:

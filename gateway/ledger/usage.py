@@ -120,13 +120,14 @@ class SessionUsage:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds to the first event and to the end of requests that have ended, in no order.
+    """Seconds to the first event of those requests that have had one, in no order.
 
-    `is_complete` is False when there are more requests than were read.
+    `slowest_id` is the id of the request that waited longest for it; "" without one. `is_complete` is False
+    when there are more requests than were read.
     """
 
     first_event_seconds: list[float]
-    duration_seconds: list[float]
+    slowest_id: str
     is_complete: bool
 
 
@@ -213,15 +214,12 @@ def sessions(since: datetime, limit: int = MOST_SESSIONS) -> list[SessionUsage]:
 
 
 def newest_times(since: datetime, limit: int = MOST_TIMES) -> Times:
-    """Return the times of the newest `limit` requests since then: the same effort whatever the span. Requests
-    that were interrupted have none."""
+    """Return the times of the newest `limit` requests since then: the same effort whatever the span."""
     newest = RequestLog.objects.filter(started_at__gte=since).order_by("-started_at")
-    rows = list(newest.values_list("first_event_seconds", "duration_seconds")[: limit + 1])
-    return Times(
-        [first for first, _ in rows[:limit] if first is not None],
-        [duration for _, duration in rows[:limit] if duration is not None],
-        is_complete=len(rows) <= limit,
-    )
+    rows = list(newest.values_list("first_event_seconds", "request_id")[: limit + 1])
+    heard = [(first, request_id) for first, request_id in rows[:limit] if first is not None]
+    _, slowest_id = max(heard, default=(0.0, ""))
+    return Times([first for first, _ in heard], slowest_id, is_complete=len(rows) <= limit)
 
 
 def _sums() -> dict[str, Aggregate]:

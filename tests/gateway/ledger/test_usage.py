@@ -408,9 +408,9 @@ def test_times_are_those_of_the_newest_requests() -> None:
     keep(
         *(
             a_record(
+                request_id=f"req_{minute}",
                 started_at=(now - timedelta(minutes=minute)).timestamp(),
                 first_event_seconds=None if minute == 2 else float(minute),
-                duration_seconds=minute * 10.0,
             )
             for minute in range(1, 6)
         ),
@@ -420,12 +420,12 @@ def test_times_are_those_of_the_newest_requests() -> None:
     times = usage.newest_times(now - timedelta(minutes=4, seconds=1))
     some = usage.newest_times(now - timedelta(hours=1), limit=3)
 
-    assert times == usage.Times([1.0, 3.0, 4.0], [10.0, 20.0, 30.0, 40.0], is_complete=True)
-    assert some == usage.Times([1.0], [10.0, 20.0], is_complete=False)
+    assert times == usage.Times([1.0, 3.0, 4.0], "req_4", is_complete=True)
+    assert some == usage.Times([1.0], "req_1", is_complete=False)
 
 
 def test_without_requests_there_are_no_times() -> None:
-    assert usage.newest_times(timezone.now()) == usage.Times([], [], is_complete=True)
+    assert usage.newest_times(timezone.now()) == usage.Times([], "", is_complete=True)
 
 
 @pytest.mark.slow
