@@ -103,6 +103,19 @@ def test_the_menu_opens_on_a_phone(page: Page, demo: LiveGateway) -> None:
     page.wait_for_url("**/admin/**")
 
 
+def test_a_list_that_is_not_followed_says_so(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{demo.url}/requests?since=24h")
+    state, hold = page.locator("[data-live-state]"), page.get_by_role("button", name="Hold")
+
+    page.get_by_role("button", name="Reload").wait_for()
+    assert (state.text_content(), hold.is_visible()) == ("○ not live", False)
+
+    page.get_by_label("Since").select_option("")
+    page.locator("[data-live-state][data-state=live]").wait_for()
+    assert (hold.is_visible(), page.get_by_role("button", name="Reload").count()) == (True, 0)
+
+
 CUT_CELLS = """() => [...document.querySelectorAll(".requests tbody :is(.model, .account, .note)")]
   .filter((cell) => cell.textContent.trim())
   .filter((cell) => cell.scrollWidth > cell.clientWidth || !cell.clientWidth)

@@ -2,9 +2,10 @@
 // it, totals, and what has changed. rows.js draws a list of requests, log.js a log; they use on() and watch().
 //
 //   <body data-version>                   the build that made the page
-//   <p data-live-state role="status">     filled here: live, held, not live since, signed out, a new version;
-//                                         data-state is live, held, lost, signed-out or new-version; a button beside
-//                                         it says what can be done
+//   <p data-live-state role="status">     filled here: live, held, not live, not live since, signed out, a new version;
+//                                         data-state is live, held, still, lost, signed-out or new-version; a button
+//                                         beside it says what can be done
+//   data-live-still                       somewhere: what the page shows is not followed, so it is still, not live
 //   <b data-live="in_flight">             a total: in_flight, waiting, rate
 //   <b data-live-badge="requests" hidden> requests in flight, in the menu; shown while there are any
 //   hx-trigger="live:accounts from:body"  also live:quota, live:routes, live:settings: load that part anew
@@ -112,12 +113,14 @@ function showTotals(totals) {
 const SAID = {
   live: () => ["●", "live"],
   held: (act) => ["❚❚", "held", "", act],
+  still: () => ["○", "not live", "Reload", () => location.reload()],
   lost: () => ["✕", `Not live since ${times.text(lostAt, "clock")}.`, "Now", retryNow],
   "signed-out": () => ["✕", "Signed out.", "Log in", () => location.reload()],
   "new-version": () => ["!", "A new version runs.", "Reload", () => location.reload()],
 };
 
-function become(next, act) {
+function become(wanted, act) {
+  const next = wanted === "live" && document.querySelector("[data-live-still]") ? "still" : wanted;
   if (state === next) return;
   state = next;
   const place = document.querySelector("[data-live-state]");
@@ -153,6 +156,11 @@ export function sayHeld(fresh, act) {
   if (state !== "live" && state !== "held") return;
   become(act ? "held" : "live", act);
   offer(fresh ? `${count(fresh)} new – show` : "");
+}
+
+// The page shows another list, which may be followed or not.
+export function sayLiveOrStill() {
+  if (["live", "held", "still"].includes(state)) become("live");
 }
 
 function tick() {

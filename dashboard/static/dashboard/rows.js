@@ -165,6 +165,7 @@ function follow() {
   const found = document.querySelector("[data-live-rows]");
   if (place && found === place) return;
   place = found;
+  live.sayLiveOrStill();
   template = document.querySelector("template[data-live-row]");
   words = JSON.parse(template?.dataset.words || "{}");
   list = place && template && (place.tBodies?.[0] ?? place);

@@ -310,8 +310,10 @@ def test_htmx_gets_an_address_without_empty_fields(operator: Client) -> None:
 def test_a_list_is_followed_where_it_can_be(
     query: str, followed: dict[str, Any] | None, operator: Client
 ) -> None:
-    found = re.search(r"data-live-filter=\"([^\"]*)\"", page_of(operator, f"?{query}"))
+    page = page_of(operator, f"?{query}")
+    found = re.search(r"data-live-filter=\"([^\"]*)\"", page)
     assert (json.loads(found[1].replace("&quot;", '"')) if found else None) == followed
+    assert ("data-live-still" in page) == (found is None)
 
 
 def test_the_form_keeps_filters_that_it_has_no_control_for(operator: Client) -> None:
