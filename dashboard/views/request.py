@@ -103,6 +103,7 @@ def request(request: HttpRequest, request_id: str) -> HttpResponse:
         "request_id": request_id,
         "shown": shown,
         "first": shown[0],
+        "is_open": any(one.row.outcome == "open" for one in shown),
         "is_whole": is_whole,
         "has_more": len(rows) > MOST_WITH_ONE_ID,
         "neighbours": search.neighbours(rows[0]),

@@ -112,6 +112,14 @@ def test_an_open_request_has_a_page(operator: Client) -> None:
     assert re.search(r"Under way for 3\d s, without an event so far.", text_of(operator))
 
 
+def test_a_page_is_loaded_anew_while_its_request_runs(operator: Client) -> None:
+    keep(an_open_record(request_id="req_open"), a_record(request_id=SLOW))
+
+    page = operator.get("/requests/req_open").content.decode()
+    assert 'hx-get="/requests/req_open" hx-trigger="every 2s"' in page
+    assert "every 2s" not in operator.get(f"/requests/{SLOW}").content.decode()
+
+
 def test_all_requests_with_one_id_are_listed(operator: Client) -> None:
     keep(a_record(request_id=SLOW), a_record(request_id=SLOW, request_class="safeguards"))
 
@@ -211,7 +219,9 @@ def test_log_lines_of_this_id_are_shown(operator: Client, monkeypatch: pytest.Mo
 
 def test_without_log_lines_the_page_says_so(operator: Client) -> None:
     keep(a_record(request_id=SLOW))
-    assert "None among the newest 1,000 lines" in text_of(operator)
+    text = text_of(operator)
+    assert "None among the newest 1,000 lines" in text
+    assert "Follow in Logs" not in text
 
 
 def test_log_lines_are_a_link_away_while_a_request_runs(operator: Client) -> None:
