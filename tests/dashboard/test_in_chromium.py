@@ -182,6 +182,18 @@ def test_a_log_line_leads_to_its_request_and_hides_names(page: Page, demo: LiveG
     assert page.locator(".account[title='']").count() == 0
 
 
+def test_a_log_without_a_line_says_what_to_do(page: Page, demo: LiveGateway) -> None:
+    page.goto(f"{demo.url}/logs?level=warning&q=no-line-has-this")
+    page.get_by_text("No line matches “no-line-has-this” from level warning on.").wait_for()
+
+    page.get_by_role("button", name="Show all levels").click()
+    page.get_by_text("from level debug on.").wait_for()
+    page.get_by_role("button", name="Clear the filter").click()
+
+    page.locator("[data-log] .line").first.wait_for()
+    assert page.get_by_text("No line").is_hidden()
+
+
 @pytest.mark.parametrize("wait_ms", [0, 402])
 def test_a_pasted_id_leads_to_its_page(page: Page, demo: LiveGateway, wait_ms: int) -> None:
     """With Enter at once, or while the search that began by itself is under way."""

@@ -11,6 +11,9 @@
 //   <button data-log-wrap>, -clear, -download, -hold
 //   <p data-log-held hidden>              "held since 14:59:50, 31 new lines", with a button of its own inside
 //   <p data-log-skipped hidden>           how many lines came too fast to be shown
+//   <p data-log-empty>                    shown while no line is, with the filter in <b data-text>, a button
+//                                         [data-log-unfilter] that clears it, shown while there is one, and
+//                                         [data-log-lower], which shows all levels, likewise
 import { count } from "./formats.js";
 import * as live from "./live.js";
 import * as times from "./times.js";
@@ -18,7 +21,7 @@ import * as times from "./times.js";
 const MOST_LINES = 10_000, NEAR_END = 8;
 const ORDER = ["debug", "info", "warning", "error", "critical"];
 let place, template, privateTexts, matches = () => true;
-let lines = [], waiting = [], heldSince = 0, isHeldByHand = false, isScrolledUp = false, lastTop = 0, skipped = 0;
+let lines = [], waiting = [], heldSince = 0, isHeldByHand = false, isScrolledUp = false, lastTop = 0, skipped = 0, hasHeard = false;
 
 const find = (name) => document.querySelector(`[data-log-${name}]`);
 const isLoud = (line) => ORDER.indexOf(line.level) >= ORDER.indexOf(place.dataset.level);
@@ -53,7 +56,11 @@ function take(message) {
 
 // A snapshot has what the server still knows; older lines stay.
 function replace(message) {
-  if (!message.lines.length) return;
+  hasHeard = true;
+  if (!message.lines.length) {
+    showEmpty();
+    return;
+  }
   const from = message.lines[0][0];
   for (const line of lines) if (line.at >= from) line.element.remove();
   lines = lines.filter((line) => line.at < from);
@@ -67,6 +74,7 @@ function goOnUnlessHeld() {
   if (!isHeld()) goOn();
   else heldSince ||= times.now();
   showHeld();
+  showEmpty();
 }
 
 function goOn() {
@@ -120,6 +128,22 @@ function showHeld() {
     lost.hidden = false;
     lost.textContent = `${skipped} lines came too fast and are only in the log itself.`;
   }
+}
+
+// Without a line the box would be empty without a word.
+function showEmpty() {
+  const empty = find("empty");
+  if (!empty || !hasHeard) return;
+  const text = find("filter")?.value ?? "";
+  empty.hidden = lines.some((line) => !line.element.hidden);
+  empty.querySelector("[data-text]").textContent = text ? `No line matches “${text}” from level ${place.dataset.level} on.` : `No line from level ${place.dataset.level} on.`;
+  find("unfilter").hidden = !text;
+  find("lower").hidden = place.dataset.level === ORDER[0];
+}
+
+function unfilter() {
+  find("filter").value = "";
+  filter("");
 }
 
 function filter(text) {
@@ -189,6 +213,8 @@ function start() {
   find("clear")?.addEventListener("click", clear);
   find("download")?.addEventListener("click", download);
   find("hold")?.addEventListener("click", () => hold(!isHeldByHand));
+  find("unfilter")?.addEventListener("click", unfilter);
+  find("lower")?.addEventListener("click", () => setLevel(ORDER[0]));
   find("held")?.querySelector("button")?.addEventListener("click", () => { hold(false); goOn(); showHeld(); });
 }
 
