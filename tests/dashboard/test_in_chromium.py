@@ -138,6 +138,21 @@ def test_models_accounts_and_reasons_are_whole(page: Page, demo: LiveGateway, wi
     assert page.locator("tbody .account[title='ada@example.com']").count() > 0
 
 
+BROKEN_NAMES = """() => [...document.querySelectorAll(".requests tbody .model span")]
+  .filter((name) => name.getClientRects()[0].height > 30).map((name) => name.textContent)"""
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280, 1920])
+def test_a_name_of_a_model_is_on_one_line(page: Page, demo: LiveGateway, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{demo.url}/requests")
+    page.locator("[data-state=good]").first.wait_for()
+
+    two = page.locator("tbody .model", has_text="claude-opus-4-6 → claude-opus-4-6-thinking").first
+    assert two.locator("span").all_text_contents() == ["claude-opus-4-6", "→ claude-opus-4-6-thinking"]
+    assert page.evaluate(BROKEN_NAMES) == []
+
+
 def test_a_phone_shows_all_of_a_model(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 360, "height": 900})
     page.goto(f"{demo.url}/models")

@@ -142,11 +142,21 @@ function fill(element, row) {
 function fillCell(part, value, format) {
   if (part instanceof HTMLTimeElement) {
     times.put(part, value);
+  } else if (part.dataset.cell === "models") {
+    putModels(part, value || "–");
   } else {
     put(part, format ? formats[format](value) : value == null || value === "" ? "–" : String(value));
     if (part.hasAttribute("title")) part.title = part.textContent;
     if (part.dataset.cell === "note") part.toggleAttribute("data-private", part.textContent.includes("@"));
   }
+}
+
+// Each name in an element of its own, so that lines break between them, as the filter model_names has it.
+function putModels(part, text) {
+  if (part.textContent === text) return;
+  const names = text.split(/ (?=→ )/).map((name) => Object.assign(document.createElement("span"), { textContent: name }));
+  part.replaceChildren(...names.flatMap((name) => [name, " "]).slice(0, -1));
+  part.title = text;
 }
 
 // A selection in a text that stays the same survives.

@@ -333,6 +333,16 @@ def test_the_form_keeps_filters_that_it_has_no_control_for(operator: Client) -> 
     assert hidden == {**query, "session": "a&quot;b"}
 
 
+def test_names_of_models_break_at_the_arrow_only(operator: Client) -> None:
+    keep(a_record(client_model="claude-opus-4-6", attempts=[an_attempt(model_id="gemini-3-flash")]))
+    keep(a_failed_record(client_model="<b>", attempts=[]))
+
+    page = page_of(operator, "")
+
+    assert 'title="claude-opus-4-6 → gemini-3-flash"><span>claude-opus-4-6</span> <span>→ gemini-3' in page
+    assert "<span>&lt;b&gt;</span></td>" in page
+
+
 def test_texts_of_clients_stay_texts(operator: Client) -> None:
     hostile = an_attempt(email=HOSTILE, model_id=HOSTILE)
     facts = {"client": HOSTILE, "session_id": HOSTILE, "client_model": HOSTILE, "request_id": "req_x"}
