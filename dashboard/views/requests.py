@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,9 +22,10 @@ from gateway.ledger.retention import oldest_kept
 from gateway.models import HourlyUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
     from dashboard.requests.filters import Filters
@@ -42,17 +42,17 @@ SLOWER = {"2s": "2 s", "5s": "5 s", "10s": "10 s", "30s": "30 s", "1m": "1 min"}
 """As an address has it, and as people read it."""
 CHOICES = {"all": {}, "failed": {"errors": "1"}, "open": {"open": "1"}, "slowest": {"sort": SLOWEST}}
 """What a chip adds to the address, by its name."""
+COUNTS = "counts"
+"""The id of what loads the counts anew."""
 HAS_ENDED = Q(duration_seconds__isnull=False) | Q(problem__isnull=False)
 
 
 class Used(NamedTuple):
-    """A combination of names that requests have had, and how many there were in the last seven days."""
+    """A combination of names that requests have had."""
 
     account: str
     model: str
     client: str
-    requests: int
-    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ class Found:
 @operator_page
 def requests(request: HttpRequest) -> HttpResponse:
     filters, problem = readable_filters(request.GET)
+    if _is_for_counts(request):
+        return render_page(request, "requests/_chips.html", {"chips": _chips(filters, None)})
     ids = search.ids_like(filters.text) if filters.text else []
     if filters.before is None and ids == [filters.text]:
         return _to_page_of(request, filters.text)
@@ -92,7 +94,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         "found": found,
         "rows": [*found.still_open, *found.ended],
         "sentences": _sentences(found.ended) if filters.slowest_first else {},
-        "chips": _chips(filters, used, None if filters.before else len(found.still_open)),
+        "chips": _chips(filters, None if filters.before else len(found.still_open)),
         "menus": [(name, _menu(name, used), filters.given.get(name, "")) for name in MENUS],
         "statuses": STATUSES,
         "spans": SPANS,
@@ -111,6 +113,10 @@ def _address(filters: Filters) -> str:
 
 def _is_from_htmx(request: HttpRequest) -> bool:
     return bool(request.htmx)  # type: ignore[attr-defined]  # set by HtmxMiddleware
+
+
+def _is_for_counts(request: HttpRequest) -> bool:
+    return bool(request.htmx.target == COUNTS)  # type: ignore[attr-defined]
 
 
 def _to_page_of(request: HttpRequest, request_id: str) -> HttpResponse:
@@ -159,16 +165,14 @@ def _used_names() -> list[Used]:
 
 
 def _read_used_names() -> list[Used]:
-    since = Q(hour__gte=timezone.now() - search.FIRST_SPAN)
+    return [Used(*row) for row in _kept_sums().filter(requests__gt=0).values_list(*MENUS).distinct()]
+
+
+def _kept_sums() -> QuerySet[HourlyUsage]:
+    """Of the hours whose requests are still in the ledger."""
     oldest = oldest_kept()
-    kept = HourlyUsage.objects.filter(requests__gt=0)
-    if oldest is not None:
-        kept = kept.filter(hour__gt=oldest - timedelta(hours=1))
-    sums = kept.values_list(*MENUS).annotate(
-        of_all=Sum("requests", filter=since, default=0),
-        of_failed=Sum(F("failed") + F("interrupted"), filter=since, default=0),
-    )
-    return [Used(*row) for row in sums]
+    sums = HourlyUsage.objects.all()
+    return sums if oldest is None else sums.filter(hour__gt=oldest - timedelta(hours=1))
 
 
 def _names_with(text: str, used: Iterable[Used]) -> dict[str, list[str]]:
@@ -183,8 +187,8 @@ def _menu(name: str, used: Iterable[Used]) -> list[str]:
     return sorted({getattr(one, name) for one in used} - {""})
 
 
-def _chips(filters: Filters, used: Iterable[Used], still_open: int | None) -> list[Chip]:
-    total, chosen = _counts(filters, used), _chosen_chip(filters)
+def _chips(filters: Filters, still_open: int | None) -> list[Chip]:
+    total, chosen = _counts(filters), _chosen_chip(filters)
     still_open = still_open if chosen in {"all", "open"} else None
     counts = {"all": total.get("requests"), "failed": total.get("failed"), "open": still_open}
     none = dict.fromkeys(CHIPS, "")
@@ -200,13 +204,13 @@ def _chosen_chip(filters: Filters) -> str:
     return "failed" if filters.search.errors else "open" if filters.only_open else "all"
 
 
-def _counts(filters: Filters, used: Iterable[Used]) -> dict[str, int]:
-    """From the hourly sums, which know account, model and client only."""
+def _counts(filters: Filters) -> Mapping[str, int]:
+    """From the hourly sums, which know account, model and client only. One query."""
     given = {name: value for name, value in filters.given.items() if name not in CHIPS}
     if not given.keys() <= set(MENUS):
         return {}
-    counts: Counter[str] = Counter(requests=0, failed=0)
-    for one in used:
-        if all(getattr(one, name) == value for name, value in given.items()):
-            counts.update(requests=one.requests, failed=one.failed)
-    return dict(counts)
+    sums = _kept_sums().filter(hour__gte=timezone.now() - search.FIRST_SPAN, **given)
+    counted = sums.aggregate(
+        of_all=Sum("requests", default=0), of_failed=Sum(F("failed") + F("interrupted"), default=0)
+    )
+    return {"requests": counted["of_all"], "failed": counted["of_failed"]}

@@ -116,6 +116,32 @@ def test_a_list_that_is_not_followed_says_so(page: Page, demo: LiveGateway) -> N
     assert (hold.is_visible(), page.get_by_role("button", name="Reload").count()) == (True, 0)
 
 
+COUNT_IS_TRUE = """() => {
+  const open = document.querySelector("[data-live-open]").textContent;
+  return open === String(document.querySelectorAll(".requests tbody tr[data-state=open]").length);
+}"""
+
+
+def test_counts_of_tabs_stay_true(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{demo.url}/requests?client=claude-cli")
+    before = page.locator("#count-all").text_content()
+    page.locator("tbody tr[data-state=open]").first.wait_for()
+    assert page.evaluate(COUNT_IS_TRUE)
+
+    page.locator("#count-all", has_not_text=before).wait_for()
+    assert page.evaluate(COUNT_IS_TRUE)
+
+
+def test_without_a_socket_the_list_stays(page: Page, demo: LiveGateway) -> None:
+    other = page.context.new_page()
+    other.route_web_socket("**/ws/live", lambda socket: None)
+    other.goto(f"{demo.url}/requests")
+    other.wait_for_timeout(1500)
+    assert other.locator("tbody tr").count() >= 50
+    other.close()
+
+
 CUT_CELLS = """() => [...document.querySelectorAll(".requests tbody :is(.model, .account, .note)")]
   .filter((cell) => cell.textContent.trim())
   .filter((cell) => cell.scrollWidth > cell.clientWidth || !cell.clientWidth)

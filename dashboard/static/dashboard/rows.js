@@ -13,6 +13,8 @@
 //     data-when="open failed"               shown in these states only: open, good, hung, failed
 //     data-href="/requests/{request_id}"    an address with columns in braces
 //   <p data-live-empty>                   shown while the list is empty
+//   <span data-live-open>                 how many of the list's requests are open
+//   hx-trigger="live:ended from:body"     counts of requests, loaded anew when the ledger has those that have ended
 //   <button data-live-hold>               holds and lets go, as the event live:toggle-hold (key p) does
 //
 // A row's root gets data-id and data-state, and the class late after a minute without an event. A list that htmx puts in
@@ -36,9 +38,9 @@ const CELLS = {
   stage: (row) => (row.outcome !== "open" ? " " : row.first_event_seconds == null ? "waiting" : "streaming"),
   age: (row) => (row.outcome === "open" ? times.age(ageOf(row)) : " "),
 };
-const LATE_SECONDS = 60, SLOW_SECONDS = 5;
+const LATE_SECONDS = 60, SLOW_SECONDS = 5, COUNTED_MS = 2000;
 const drawn = new Map();
-let place, list, template, words = {}, max, known = new Map(), isHeldByHand = false, isHovered = false;
+let place, list, template, words = {}, max, known = new Map(), isHeldByHand = false, isHovered = false, hasHeard = false, countTimer;
 
 const ageOf = (row) => Math.max(0, times.now() - row.started_at);
 const isLate = (row) => row.outcome === "open" && row.first_event_seconds == null && ageOf(row) > LATE_SECONDS;
@@ -53,6 +55,19 @@ function note(message) {
     if (shown) fill(shown.element, shown.row = row);
   }
   drawUnlessHeld();
+}
+
+// The ledger has a request half a second after its end.
+function countSoon() {
+  countTimer ??= setTimeout(() => {
+    countTimer = undefined;
+    document.body.dispatchEvent(new Event("live:ended"));
+  }, COUNTED_MS);
+}
+
+function showOpen(rows) {
+  const open = rows.filter((row) => row.outcome === "open").length;
+  for (const place of document.querySelectorAll("[data-live-open]")) put(place, formats.count(open));
 }
 
 function byTime(one, other) { return other.started_at - one.started_at; }
@@ -83,8 +98,9 @@ function isHeld() {
 }
 
 function drawUnlessHeld() {
-  if (!list) return;
+  if (!list || !hasHeard) return;
   const rows = rowsToShow();
+  showOpen(rows);
   if (!isHeld()) {
     draw(rows);
     live.sayHeld();
@@ -96,7 +112,7 @@ function drawUnlessHeld() {
 
 function letGo() {
   hold(false);
-  if (!list) return;
+  if (!list || !hasHeard) return;
   draw(rowsToShow());
   drawUnlessHeld();
 }
@@ -180,6 +196,7 @@ function follow() {
   words = JSON.parse(template?.dataset.words || "{}");
   list = place && template && (place.tBodies?.[0] ?? place);
   known = new Map();
+  hasHeard = false;
   drawn.clear();
   if (!list) return;
   max = Number(place.dataset.liveMax) || 50;
@@ -192,8 +209,13 @@ function follow() {
 }
 
 export function start() {
-  live.on("snapshot", (message) => { known = new Map(); note(message); });
+  live.on("snapshot", (message) => {
+    known = new Map();
+    hasHeard = true;
+    note(message);
+  });
   live.on("delta", note);
+  for (const kind of ["snapshot", "delta"]) live.on(kind, countSoon);
   follow();
   document.body.addEventListener("htmx:afterSwap", follow);
   for (const kind of ["selectionchange", "scroll"]) document.addEventListener(kind, drawUnlessHeld, { passive: true });

@@ -222,6 +222,23 @@ def test_counts_come_from_the_hourly_sums(operator: Client) -> None:
     }
 
 
+def test_counts_alone_are_fresh_and_cheap(
+    operator: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    some_of_each()
+    assert 'id="counts"' in page_of(operator, "?client=laptop")
+    keep(a_record(client="laptop"))
+
+    with django_assert_num_queries(3):  # session, user, sums
+        part = operator.get("/requests?client=laptop", headers={"HX-Request": "true", "HX-Target": "counts"})
+
+    assert re.findall(r'id="count-(\w+)"[^>]*>([\d,]+)<', part.content.decode()) == [
+        ("all", "2"),
+        ("failed", "0"),
+    ]
+    assert "HX-Push-Url" not in part
+
+
 def test_the_slowest_say_why_they_took_so_long(
     operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
@@ -281,7 +298,7 @@ def test_names_are_kept_for_a_minute(
     operator: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     operator.get("/requests")
-    with django_assert_num_queries(4):  # session, user, open requests, a page
+    with django_assert_num_queries(5):  # session, user, open requests, a page, counts
         operator.get("/requests")
 
 
