@@ -1,9 +1,10 @@
-"""The first line of the overview: for how many accounts each family of models can be used now. Pure."""
+"""The first lines of the overview: for how many accounts each family of models can be used now, and which
+accounts are out of it. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from accounts.quota.outlook import FAMILIES, family_of
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from accounts.models import Account
     from accounts.quota.pools import QuotaPool
 
 
@@ -34,6 +36,25 @@ class FamilyStatus:
         return {"good": "●", "warn": "◐", "bad": "✕"}[self.level]
 
 
+class OutOfQuota(NamedTuple):
+    """A usable account without quota for a family of models."""
+
+    account: Account
+    family: str
+    back_at: datetime | None
+
+
+def out_of_quota(accounts: Iterable[tuple[Account, Sequence[QuotaPool]]]) -> list[OutOfQuota]:
+    """`accounts`: each with its quota pools that requests use now. The first one to be back comes first."""
+    found = [
+        OutOfQuota(account, family, _back_at(own))
+        for account, pools in accounts
+        for family in FAMILIES
+        if account.is_usable and (own := _pools_of(family, pools)) and all(pool.is_empty for pool in own)
+    ]
+    return sorted(found, key=lambda one: (one.back_at is None, one.back_at, str(one.account)))
+
+
 def status_of_families(
     accounts: Iterable[tuple[bool, Sequence[QuotaPool]]],
 ) -> list[FamilyStatus]:
@@ -47,10 +68,20 @@ def _status(family: str, accounts: list[tuple[bool, Sequence[QuotaPool]]]) -> Fa
     for is_usable, pools in accounts:
         if not is_usable:
             continue
-        own = [pool for pool in pools if family_of(pool.name) == family]
+        own = _pools_of(family, pools)
         if own and all(pool.is_empty for pool in own):
-            returns += [pool.back_at for pool in own if pool.back_at is not None]
+            returns.append(_back_at(own))
         else:
             available += 1
-    back_at = min(returns, default=None) if available == 0 else None
+    known = [moment for moment in returns if moment is not None]
+    back_at = min(known, default=None) if available == 0 else None
     return FamilyStatus(family, available, len(accounts), back_at)
+
+
+def _pools_of(family: str, pools: Sequence[QuotaPool]) -> list[QuotaPool]:
+    return [pool for pool in pools if family_of(pool.name) == family]
+
+
+def _back_at(pools: list[QuotaPool]) -> datetime | None:
+    """When the first of these empty pools can be used again."""
+    return min((pool.back_at for pool in pools if pool.back_at is not None), default=None)

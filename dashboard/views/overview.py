@@ -16,7 +16,7 @@ from dashboard.charts.figures import percentiles
 from dashboard.charts.volume import STACKS, volume_chart
 from dashboard.overview import attention
 from dashboard.overview.first_steps import Step, first_steps
-from dashboard.overview.status_line import FamilyStatus, status_of_families
+from dashboard.overview.status_line import FamilyStatus, out_of_quota, status_of_families
 from dashboard.pages import operator_page, render_page
 from dashboard.spans import DEFAULT_SPAN, SPANS, span_of
 from dashboard.views.accounts.states import solving_actions
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 NEWEST = 8
 MOST_QUOTAS = 8
+MOST_DRY = 3
 RECENT = timedelta(minutes=5)
 
 
@@ -51,10 +52,13 @@ def overview(request: HttpRequest) -> HttpResponse:
     accounts = read_account_pools()
     rows = search.page(search.Search(), limit=NEWEST)
     families = status_of_families((one.account.is_usable, one.pools) for one in accounts)
+    dry = out_of_quota((one.account, one.pools) for one in accounts)
     context = {
         "span": span,
         "spans": list(SPANS),
         "families": families,
+        "dry": dry[:MOST_DRY],
+        "more_dry": max(0, len(dry) - MOST_DRY),
         "outlooks": outlooks_now(accounts),
         "notices": attention.in_order(_notices(accounts, families, now)),
         **_volume(SPANS[span]),

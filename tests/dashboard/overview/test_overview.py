@@ -45,6 +45,19 @@ def test_the_first_line_tells_how_it_stands(operator: Client) -> None:
     assert "◐ Claude ◐ Gemini" in page
 
 
+def test_dry_accounts_are_named(operator: Client) -> None:
+    add_accounts(5)
+    QuotaSnapshot.objects.filter(model_id="gemini-3-flash").update(remaining_fraction=0)
+
+    page = operator.get("/").content.decode()
+
+    assert re.search(
+        r'<a href="/accounts/\d+" data-private>a0@example.com</a> is out of <b>Claude</b> until <time', page
+    )
+    assert page.count("is out of <b>Gemini</b> until") == 2
+    assert "and 3 more" in page
+
+
 @pytest.mark.parametrize("path", ["/", "/models"])
 def test_how_long_it_lasts_is_one_sentence_for_each_family(operator: Client, path: str) -> None:
     add_accounts(2)

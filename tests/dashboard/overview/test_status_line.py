@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from accounts.models import Account
 from accounts.quota.pools import QuotaPool
-from dashboard.overview.status_line import FamilyStatus, status_of_families
+from dashboard.overview.status_line import FamilyStatus, out_of_quota, status_of_families
 
 SOON = datetime.now(UTC) + timedelta(hours=1)
 LATER = SOON + timedelta(hours=1)
@@ -34,6 +35,16 @@ def test_an_empty_family_names_the_first_return() -> None:
     claude, gemini = status_of_families(accounts)
     assert (claude.level, claude.back_at) == ("bad", SOON)
     assert (gemini.level, gemini.back_at) == ("good", None)
+
+
+def test_the_account_that_is_back_first_comes_first() -> None:
+    ada, grace, linus = (Account(email=name, terms_accepted_at=SOON) for name in ("ada", "grace", "linus"))
+    linus.enabled = False
+    claude = [(ada, [empty(CLAUDE, LATER), GEMINI]), (grace, [empty(CLAUDE, SOON)])]
+
+    found = out_of_quota([*claude, (linus, [empty(CLAUDE, SOON), empty(GEMINI, SOON)])])
+
+    assert found == [(grace, "Claude", SOON), (ada, "Claude", LATER)]
 
 
 def test_one_account_with_quota_is_enough() -> None:
