@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from accounts.quota.outlook import family_of
 from gateway.routing import resolution
 from gateway.routing.upstream_model import upstream_model
 from gateway.service import running_gateway
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from gateway.routing.routes import Routes
     from gateway.routing.upstream_model import HeaderMode
 
+AccountQuotas = tuple[bool, "Sequence[QuotaPool]"]
+"""Of an account, whether it is usable, and its quota pools that requests use now."""
 ASKED_BY_CLAUDE_CODE = ("opus", "sonnet", "haiku")
 """The kinds that Claude Code offers by name, and asks for in some version."""
 
@@ -30,10 +33,11 @@ def offered_models() -> Collection[str]:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left of a model's quota over the usable accounts. `share` is the mean of those that are known,
-    None when none is."""
+    """What is left of a model's quota. `least` and `most` are of usable accounts whose quota is known, None
+    without one. `available` counts as the overview does: usable accounts that are not known to be empty."""
 
-    share: float | None
+    least: float | None
+    most: float | None
     available: int
     accounts: int
     back_at: datetime | None
@@ -58,19 +62,18 @@ class ModelRow:
 def model_rows(
     offered: Collection[str],
     routes: Routes,
-    accounts: Iterable[Sequence[QuotaPool]],
+    accounts: Iterable[AccountQuotas],
     requests: Mapping[str, int],
     header_mode: HeaderMode,
 ) -> list[ModelRow]:
-    """`accounts`: of each usable one the quota pools that requests use. `requests`: how many each model
-    answered. Claude Code's names come first, then pinned ones."""
-    pools = list(accounts)
+    """`requests`: how many each model answered. Claude Code's names come first, then pinned ones."""
+    known = list(accounts)
     listed = [
         name for name in {*resolution.visible(offered), *routes.by_name} if name not in ASKED_BY_CLAUDE_CODE
     ]
     listed.sort(key=lambda name: (not routes.route(name).pinned, routes.route(name).hidden, name))
     names = [*ASKED_BY_CLAUDE_CODE, *listed]
-    rows = [_row(name, offered, routes, pools, header_mode) for name in names]
+    rows = [_row(name, offered, routes, known, header_mode) for name in names]
     return _counted_once(rows, requests)
 
 
@@ -88,7 +91,7 @@ def _row(
     name: str,
     offered: Collection[str],
     routes: Routes,
-    accounts: list[Sequence[QuotaPool]],
+    accounts: list[AccountQuotas],
     header_mode: HeaderMode,
 ) -> ModelRow:
     route = routes.route(name)
@@ -108,16 +111,27 @@ def _row(
     )
 
 
-def _left(model_id: str, header_mode: HeaderMode, accounts: list[Sequence[QuotaPool]]) -> Left:
+def _left(model_id: str, header_mode: HeaderMode, accounts: list[AccountQuotas]) -> Left:
     # In header mode cli a quota has the name that is sent.
     ids = {model_id, upstream_model(model_id, header_mode=header_mode).sent_id}
-    own = [pool for pools in accounts for pool in pools if not ids.isdisjoint(pool.models)]
-    known = [pool.remaining_fraction for pool in own if pool.remaining_fraction is not None]
-    available = sum(not pool.is_empty for pool in own)
-    returns = [pool.back_at for pool in own if pool.is_empty and pool.back_at is not None]
+    found = [
+        (is_usable, pool) for is_usable, pools in accounts for pool in pools if _has(pool, ids, model_id)
+    ]
+    usable = [pool for is_usable, pool in found if is_usable]
+    known = [pool.remaining_fraction for pool in usable if pool.remaining_fraction is not None]
+    available = sum(not pool.is_empty for pool in usable)
+    returns = [pool.back_at for pool in usable if pool.is_empty and pool.back_at is not None]
     return Left(
-        share=sum(known) / len(known) if known else None,
+        least=min(known, default=None),
+        most=max(known, default=None),
         available=available,
-        accounts=len(own),
+        accounts=len(found),
         back_at=min(returns, default=None) if not available else None,
+    )
+
+
+def _has(pool: QuotaPool, ids: set[str], model_id: str) -> bool:
+    """Of a pool that was never read, only its family is known."""
+    return not ids.isdisjoint(pool.models) or (
+        not pool.models and family_of(pool.name) == family_of(model_id)
     )

@@ -172,6 +172,13 @@ def of_thousand(length: float) -> str:
 
 
 @register.simple_tag
+def share_range(least: float | None, most: float | None) -> str:
+    """ "20 to 74 %", or "47 %" where both read the same."""
+    low, high = formats.share(least), formats.share(most)
+    return high if low == high else f"{low.removesuffix(f'{formats.SPACE}%')} to {high}"
+
+
+@register.simple_tag
 def share_of(part: float, whole: float) -> str:
     """ "41.67%": a place in an SVG without a viewBox, where text keeps its size."""
     return f"{part / whole * 100:.2f}%"

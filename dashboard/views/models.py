@@ -45,11 +45,12 @@ def models(request: HttpRequest) -> HttpResponse:
     accounts = read_account_pools()
     context = {
         "has_accounts": bool(accounts),
+        "unusable": sum(not one.account.is_usable for one in accounts),
         "outlooks": outlooks_now(accounts),
         "rows": model_rows(
             offered,
             read_routes(),
-            [one.pools for one in accounts if one.account.is_usable],
+            [(one.account.is_usable, one.pools) for one in accounts],
             {name: total.requests for name, total in used.items()},
             header_mode=live("GEMINI_HEADER_MODE"),
         ),

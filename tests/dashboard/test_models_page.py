@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 from django.contrib.admin.models import LogEntry
 
+from accounts.models import Account
 from accounts.quota.pools import QuotaPool
+from dashboard.formats import SPACE
 from dashboard.model_rows import ModelRow, model_rows
+from dashboard.templatetags.dashboard import share_range
 from gateway.models import ModelRoute
 from gateway.routing.routes import Route, Routes
 
@@ -20,9 +23,9 @@ SOON = datetime.now(UTC) + timedelta(hours=1)
 
 
 def rows_by_name(routes: dict[str, Route], *accounts: list[QuotaPool]) -> dict[str, ModelRow]:
-    return {
-        row.name: row for row in model_rows(OFFERED, Routes(routes), accounts, {"gemini-3-flash": 7}, "cli")
-    }
+    usable = [(True, pools) for pools in accounts]
+    rows = model_rows(OFFERED, Routes(routes), usable, {"gemini-3-flash": 7}, "cli")
+    return {row.name: row for row in rows}
 
 
 def test_the_first_row_says_what_answers_opus() -> None:
@@ -53,13 +56,13 @@ def test_a_model_nobody_offers_is_marked() -> None:
     assert not rows_by_name({"old": Route("claude-2")})["old"].is_offered
 
 
-def test_what_is_left_is_the_mean_of_known_accounts() -> None:
+def test_what_is_left_is_told_of_all_known_accounts() -> None:
     pools = [
         [QuotaPool("Claude, GPT", "antigravity", ("claude-sonnet-4-6",), refused_until=SOON)],
         [QuotaPool("Claude, GPT", "antigravity", ("claude-sonnet-4-6",))],
     ]
     left = rows_by_name({}, *pools)["claude-sonnet-4-6"].left
-    assert (left.share, left.available, left.accounts, left.back_at) == (0.0, 1, 2, None)
+    assert (left.least, left.most, left.available, left.accounts, left.back_at) == (0.0, 0.0, 1, 2, None)
     left = rows_by_name({}, pools[0])["claude-sonnet-4-6"].left
     assert (left.available, left.back_at) == (0, SOON)
 
@@ -70,7 +73,35 @@ def test_a_quota_is_found_under_the_name_that_is_sent() -> None:
 
 
 def test_an_unknown_quota_has_no_share() -> None:
-    assert rows_by_name({})["claude-sonnet-4-6"].left.share is None
+    assert rows_by_name({})["claude-sonnet-4-6"].left.most is None
+
+
+def test_an_unusable_account_is_counted_but_not_ready() -> None:
+    unread = QuotaPool("Claude, GPT", "antigravity")
+    known = QuotaPool("Claude, GPT", "antigravity", ("claude-sonnet-4-6",))
+    gemini = QuotaPool("Gemini (cli)", "cli", ("gemini-3-flash",))
+    accounts = [(True, [known, gemini]), (True, [unread, gemini]), (False, [unread])]
+
+    rows = {row.name: row.left for row in model_rows(OFFERED, Routes(), accounts, {}, "cli")}
+
+    assert (rows["claude-sonnet-4-6"].available, rows["claude-sonnet-4-6"].accounts) == (2, 3)
+    assert (rows["gemini-3-flash"].available, rows["gemini-3-flash"].accounts) == (2, 2)
+
+
+def test_the_page_says_how_many_accounts_cannot_be_used(operator: Client) -> None:
+    assert "cannot be used" not in operator.get("/models").content.decode()
+    Account.objects.create(email="ada@example.com", enabled=False)
+    assert "1 account</a> cannot be used, so it is ready for no model" in (
+        operator.get("/models").content.decode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "text"),
+    [(0.2, 0.74, "20 to 74 %"), (0.47, 0.474, "47 %"), (0.0, 1.0, "0 to 100 %"), (None, None, "?")],
+)
+def test_shares_read_as_a_range(least: float | None, most: float | None, text: str) -> None:
+    assert share_range(least, most).replace(SPACE, " ") == text
 
 
 def act(operator: Client, name: str, act: str, **fields: str) -> str:
