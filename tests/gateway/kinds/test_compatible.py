@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pytest
 
+from gateway.upstreams.compatible.upstream import CompatibleServer
 from proxy_site.emulator.compatible import faults
 from proxy_site.emulator.delivery.behaviour import refuse
+from proxy_site.emulator.pretend_model.replies import thinking
 from tests.gateway.conftest import a_client
 from tests.gateway.kinds.conftest import MODELS, MODES, sdk
 
@@ -188,3 +190,35 @@ async def test_the_gateway_judges_calls_of_a_server_that_does_not(
 
     assert response.status_code == 200, response.text
     assert '"safeguard_results"' in response.text
+
+
+async def test_the_other_style_of_key_is_tried_once_and_kept(
+    emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    async with open_gateway("compatible") as gateway, a_client(gateway) as client:
+        emulator.state.fault(refuse(401, {"error": {"message": "No key", "type": "auth"}}), times=1)
+        body = {"model": MODELS["compatible"], "max_tokens": 10, "messages": HELLO}
+        responses = [await client.post("/v1/messages", json=body) for _ in range(2)]
+        server = gateway.upstreams["compatible"]
+        assert isinstance(server, CompatibleServer)
+        switches = server.switches(gateway.accounts.pool.accounts[0].id)
+
+    assert [response.status_code for response in responses] == [200, 200]
+    assert switches.auth == "x-api-key"
+    assert len(emulator.state.log.entries("messages")) == 3
+
+
+async def test_a_late_signature_and_a_missing_end_are_taken(
+    emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    async with open_gateway("openrouter") as gateway, a_client(gateway) as client:
+        emulator.state.reply(thinking("Hm."), "Hi", behaviour=faults.compatible_late_signature())
+        body = {
+            "model": MODELS["openrouter"], "max_tokens": 4000, "messages": HELLO, "stream": True,
+            "thinking": {"type": "enabled", "budget_tokens": 2000},
+        }  # fmt: skip
+        response = await client.post("/v1/messages", json=body)
+
+    assert response.status_code == 200
+    assert '"signature":"other-' in response.text
+    assert response.text.rstrip().endswith('{"type":"message_stop"}')
