@@ -59,13 +59,13 @@ class ModelReadiness:
             return Readiness(
                 name, "No account has been able to say yet which models it offers.", LISTS_READ_SECONDS
             )
-        models = self._choice.named(name, thinking=None)
-        if not models or self._choice.is_unknown(name, models):
+        models, is_unknown = self._choice.named(name, thinking=None)
+        if not models or is_unknown:
             shown = truncate(name, LONGEST_NAME_SHOWN)
             raise NotFound(f"model: {shown} is not known here. /v1/models lists those that are.")
         model_id = next(iter(models.values())).listed_id
         fallbacks = self._fallbacks(name, model_id, offered)
-        ways = [models, *(self._choice.of_id(one, None, is_routed=True) for one in fallbacks)]
+        ways = [models, *(self._choice.of_id(one, None) for one in fallbacks)]
         found = [self._of_models(way) for way in ways if way]
         return next((one for one in found if not one.problem), found[0])
 

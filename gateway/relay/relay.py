@@ -127,8 +127,8 @@ class Relay:
     def counting_model(self, request: MessagesRequest) -> UpstreamModel:
         """The model that would answer, as far as is known. Raises NotFound for a name that is neither routed
         nor resolves to an offered model; while none is offered yet, any name is accepted."""
-        models = self.choice.named(request.model, _asks_for_thinking(request))
-        if self.choice.is_unknown(request.model, models):
+        models, is_unknown = self.choice.named(request.model, _asks_for_thinking(request))
+        if is_unknown:
             raise self._model_unknown(request.model)
         if not models:
             return upstream_model(request.model, header_mode=live("GEMINI_HEADER_MODE"))
@@ -136,13 +136,13 @@ class Relay:
 
     def passes_through(self, request: MessagesRequest) -> bool:
         """True when only Anthropic itself would answer: it knows every feature of its own format."""
-        models = self.choice.named(request.model, _asks_for_thinking(request))
+        models, _ = self.choice.named(request.model, _asks_for_thinking(request))
         return models.keys() == {ANTHROPIC}
 
     async def counted_by_upstream(self, request: MessagesRequest, client: ClientRequest) -> int | None:
         """Count tokens where that is free and exact: at Anthropic, if only it would answer. None otherwise.
         May raise GatewayError."""
-        models = self.choice.named(request.model, _asks_for_thinking(request))
+        models, _ = self.choice.named(request.model, _asks_for_thinking(request))
         if models.keys() != {ANTHROPIC}:
             return None
         view = self._pool.view(targets_of(models))
@@ -162,12 +162,12 @@ class Relay:
     ) -> Answer:
         offered = await self.offered_models()
         thinking = _asks_for_thinking(request)
-        models = self.choice.named(request.model, thinking)
+        models, is_unknown = self.choice.named(request.model, thinking)
         if not models:
             raise self._model_unknown(request.model)
         prepared = await self._prepare(models, request, context, client)
         model_id = prepared.model.listed_id
-        if self.choice.is_unknown(request.model, models):
+        if is_unknown:
             context.unknown_models.update(model.listed_id for model in models.values())
         chain: list[str] = []
         if live("FALLBACK") and context.may_fall_back:
@@ -193,7 +193,7 @@ class Relay:
         answers."""
         for model_id in chain:
             try:
-                models = self.choice.of_id(model_id, _asks_for_thinking(request), is_routed=True)
+                models = self.choice.of_id(model_id, _asks_for_thinking(request))
                 prepared = await self._prepare(models, request, context, client)
                 answer = await self._failover(prepared, context).answer(may_wait=False, may_pause=False)
             except GatewayError as failure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from accounts.live_settings import live
 from gateway.routing import resolution
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     Offers = Mapping[str, ModelOffer]
 
 
+MOST_KEPT = 1000
+NONE: Mapping[str, ModelOffer] = {}
+
+
+class Chosen(NamedTuple):
+    """The models that answer a name, by kind of account; empty when no kind may be asked. `is_unknown`: the
+    name has no route, lists are known, and none has one of the models."""
+
+    models: Mapping[str, UpstreamModel]
+    is_unknown: bool
+
+
 class ModelChoice:
     def __init__(self, accounts: AccountsService, routes: Callable[[], Routes]) -> None:
         self._accounts = accounts
@@ -28,6 +40,9 @@ class ModelChoice:
         """What `_by_kind` and `_all` were built from."""
         self._by_kind: Mapping[str, Offers] = {}
         self._all: Offers = {}
+        self._chosen: dict[tuple[str, bool | None], Chosen] = {}
+        self._routes_then: Routes | None = None
+        """The routes by which `_chosen` was chosen."""
 
     def offers(self) -> Mapping[str, Offers]:
         """The models offered at each kind that has a usable account, Google's in the present header mode."""
@@ -40,30 +55,39 @@ class ModelChoice:
         self._build()
         return self._all
 
-    def named(self, name: str, thinking: bool | None) -> dict[str, UpstreamModel]:
-        """Return the model of each kind that may be asked for a client's name or, after a route, its model;
-        empty when none may. `thinking` as for `resolution.resolve`."""
-        routed = self._routes().route(name).upstream_model
-        return self.of_id(routed, thinking, is_routed=True) if routed else self.of_id(name, thinking)
+    def named(self, name: str, thinking: bool | None) -> Chosen:
+        """Choose the model of each kind that may be asked for a client's name or, after a route, its model.
+        `thinking` as for `resolution.resolve`. What was chosen is kept until lists or routes change."""
+        self._build()
+        routes = self._routes()
+        if routes is not self._routes_then or len(self._chosen) > MOST_KEPT:
+            self._chosen, self._routes_then = {}, routes
+        key = name, thinking
+        if (known := self._chosen.get(key)) is None:
+            known = self._chosen[key] = self._choose(name, thinking, routes.route(name).upstream_model)
+        return known
 
-    def of_id(
-        self, model_id: str, thinking: bool | None, *, is_routed: bool = False
-    ) -> dict[str, UpstreamModel]:
+    def _choose(self, name: str, thinking: bool | None, routed: str) -> Chosen:
+        if routed:
+            return Chosen(self.of_id(routed, thinking), is_unknown=False)
+        models = self._models(name, thinking, is_routed=False)
+        return Chosen(models, bool(self._all) and not is_offered(models.values(), self._by_kind))
+
+    def of_id(self, model_id: str, thinking: bool | None) -> dict[str, UpstreamModel]:
+        """The model with an upstream's id, as routes and fallbacks name it, at each kind that has it."""
+        return self._models(model_id, thinking, is_routed=True)
+
+    def _models(self, name: str, thinking: bool | None, *, is_routed: bool) -> dict[str, UpstreamModel]:
         mode = live("GEMINI_HEADER_MODE")
-        return models_by_kind(model_id, self.offers(), is_routed=is_routed, thinking=thinking, mode=mode)
-
-    def is_unknown(self, name: str, models: Mapping[str, UpstreamModel]) -> bool:
-        """True for a name without a route when the lists are known and none has one of the models."""
-        if self._routes().route(name).upstream_model or not self.known_models():
-            return False
-        return not is_offered(models.values(), self.offers())
+        return models_by_kind(name, self.offers(), is_routed=is_routed, thinking=thinking, mode=mode)
 
     def _build(self) -> None:
         accounts, mode = self._accounts, live("GEMINI_HEADER_MODE")
-        listed, in_cli = accounts.offered_by_kind(), accounts.cli_models()
+        listed = accounts.offered_by_kind()
+        in_cli = accounts.cli_models() if mode == "cli" else NONE
         if self._known[0] is listed and self._known[1] is in_cli and self._known[2] == mode:
             return
-        self._known, self._by_kind = (listed, in_cli, mode), listed
+        self._known, self._by_kind, self._chosen = (listed, in_cli, mode), listed, {}
         if mode == "cli" and CLOUD_CODE in listed:
             self._by_kind = {**listed, CLOUD_CODE: resolution.offered_in_cli(listed[CLOUD_CODE], in_cli)}
         self._all = {
