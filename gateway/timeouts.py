@@ -38,7 +38,9 @@ class Timeouts:
         self.loop = asyncio.get_running_loop()
         self._order = itertools.count()
         self._due: list[tuple[float, int, Waiting]] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = NEVER
+        """uvloop's handle does not tell the time when that is past already: it is no TimerHandle then."""
         self._forgotten = 0
 
     def watch(self, waiting: Waiting) -> None:
@@ -47,7 +49,7 @@ class Timeouts:
             waiting.looked_at = waiting.deadline
             heapq.heappush(self._due, (waiting.deadline, next(self._order), waiting))
             earliest = self._due[0][0]
-            if self._timer is None or earliest < self._timer.when():
+            if self._timer is None or earliest < self._timer_at:
                 self._set_timer(earliest)
 
     def forget(self, waiting: Waiting) -> None:
@@ -68,12 +70,11 @@ class Timeouts:
     def _set_timer(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_at(at, self._look)
+        self._timer, self._timer_at = self.loop.call_at(at, self._look), at
 
     def _look(self) -> None:
         """Expire what is due. The clock may be a moment before the time of the timer."""
-        assert self._timer is not None
-        now = max(self.loop.time(), self._timer.when())
+        now = max(self.loop.time(), self._timer_at)
         self._timer = None
         while self._due and self._due[0][0] <= now:
             at, _, waiting = heapq.heappop(self._due)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,8 +13,6 @@ from gateway.timeouts import MANY, NEVER, Timeouts, Waiting, time_limit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    import pytest
 
 
 class Clock(asyncio.SelectorEventLoop):
@@ -169,3 +168,29 @@ async def test_limits_that_are_over_leave_nothing_behind() -> None:
     timeouts = time_limit(1)
     with timeouts:
         assert len(timeouts._timeouts._due) <= MANY + 1
+
+
+def test_a_deadline_that_is_past_expires_on_uvloop_too() -> None:
+    """uvloop gives a handle without a time then."""
+
+    class Late(Waiting):
+        expired = 0
+
+        def expire(self) -> None:
+            self.expired += 1
+            self.deadline = NEVER
+
+    async def expired() -> tuple[int, int]:
+        timeouts, past, following = Timeouts(), Late(), Late()
+        past.deadline = timeouts.loop.time() - 1
+        timeouts.watch(past)
+        following.deadline = timeouts.loop.time() + 0.01
+        timeouts.watch(following)
+        await asyncio.sleep(0.05)
+        return past.expired, following.expired
+
+    loop = pytest.importorskip("uvloop").new_event_loop()
+    try:
+        assert loop.run_until_complete(expired()) == (1, 1)
+    finally:
+        loop.close()
