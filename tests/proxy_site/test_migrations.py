@@ -7,6 +7,7 @@ import sqlite3
 import stat
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -172,6 +173,8 @@ def a_value(field: models.Field[Any, Any], number: int) -> Any:
             return number
         case models.BooleanField():
             return number % 2 == 0
+        case models.DecimalField():
+            return Decimal(number)
         case models.FloatField():
             return number + 0.25
         case models.DateTimeField():
