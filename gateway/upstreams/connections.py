@@ -119,7 +119,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
     async def send(self, head: bytes, body: Sequence[bytes | bytearray], deadline: float) -> None:
         """Send a request, and wait until the head of its answer is there. Raises TimeoutError at the
         deadline, and TransportFailed."""
-        self._pool = None
+        self._pool, self.deadline = None, NEVER
         if len(body) == 1 and len(body[0]) <= PIECE_BYTES:
             self._transport.write(head + body[0])
         else:
