@@ -11,6 +11,7 @@ import ipaddress
 import socket
 import ssl
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,7 @@ def tls_context() -> ssl.SSLContext:
 
 class CarefulResolver(aiohttp.ThreadedResolver):
     """Resolves no name to an address that must never get a key. Literal addresses do not come here: for them
-    see `addresses_of`."""
+    see `addresses_of` and `refuse_literal`."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -111,6 +112,24 @@ async def addresses_of(url: str) -> set[str]:
     addresses = {str(address[0]) for *_, address in found}
     refuse_addresses(host, addresses)
     return addresses
+
+
+@lru_cache(maxsize=256)
+def refuse_literal(url: str) -> None:
+    """Raises AddressRefused for a URL whose host must never get a key: by its name, or as an address in any
+    form (169.254.169.254, 2852039166). Resolves nothing."""
+    host = urlsplit(url).hostname or ""
+    refuse_name(host.rstrip("."))
+    refuse_addresses(host, _literal(host))
+
+
+def _literal(host: str) -> list[str]:
+    """The address that the host is, in its usual form; none for a name."""
+    with suppress(OSError):
+        return [socket.inet_ntoa(socket.inet_aton(host))]
+    with suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]
+    return []
 
 
 class CallFailed(Exception):

@@ -17,7 +17,8 @@ import aiohttp
 from django.conf import settings
 from yarl import URL
 
-from accounts.network import CarefulResolver, in_words, proxy_for, tls_context
+from accounts.network import CarefulResolver, in_words, proxy_for, refuse_literal, tls_context
+from accounts.values.server_addresses import AddressRefused
 from gateway.upstreams.connections import (
     KEEP_WARM_SECONDS,
     PIECE_BYTES,
@@ -129,6 +130,7 @@ class Transport:
         if self._session is None:
             raise TransportFailed("the gateway is stopping")
         try:
+            refuse_literal(url)  # the resolver, which refuses such addresses of names, never sees it
             if self._connections is not None:
                 target = target_of(url, proxy_for(url))
                 return await self._connections.post(target, headers, body, first_byte_seconds)
@@ -136,6 +138,8 @@ class Transport:
                 return AiohttpResponse(await self._send(self._session, url, headers, body))
         except TimeoutError as error:
             raise TransportTimedOut(f"no answer within {first_byte_seconds:.0f} s") from error
+        except AddressRefused as error:
+            raise TransportFailed(str(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: a header that cannot be sent.
             raise TransportFailed(in_words(error)) from None

@@ -321,3 +321,26 @@ async def test_what_cannot_be_sent_in_a_header_is_a_failure_of_the_transport(tok
             await transport.post(url, headers={"Authorization": token}, body=[b"{}"], first_byte_seconds=2)
 
     assert b"".join(sent) == b""
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "2852039166",
+        "0xA9FEA9FE",
+        "0251.0376.0251.0376",
+        "[fe80::1]",
+        "[::ffff:169.254.169.254]",
+        "[fd00:ec2::254]",
+        "100.100.100.200",
+        "metadata.google.internal.",
+    ],
+)
+@pytest.mark.parametrize("proxy", ["", "http://127.0.0.1:9"])
+async def test_a_literal_metadata_address_gets_no_request(host: str, proxy: str, settings: Settings) -> None:
+    settings.HTTP_PROXY = proxy
+    proxy_for.cache_clear()
+    async with a_transport() as transport:
+        with pytest.raises(TransportFailed, match="must never get a key"):
+            await transport.post(f"http://{host}:80/v1", headers={}, body=[b"{}"], first_byte_seconds=1)
