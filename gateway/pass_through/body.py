@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from gateway.pass_through.json_spans import Text, elements, members
+from gateway.pass_through.json_spans import Text, elements, member, members
 from gateway.pass_through.signatures import ANTHROPIC, THINKING, Signer, signature_field
 
 if TYPE_CHECKING:
@@ -81,7 +81,10 @@ def thinks_too_late(request: ParsedRequest) -> bool:
 
 def with_model(body: Text, model: str) -> list[Text]:
     """Return the body with another model's name, in pieces."""
-    return _with_members(body, members(body), {"model": orjson.dumps(model)})
+    span = member(body, "model")
+    if span is None:
+        return [body]
+    return [body[: span[0]], orjson.dumps(model), body[span[1] :]]
 
 
 def changed_body(

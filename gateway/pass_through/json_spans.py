@@ -4,6 +4,10 @@ replaced and all other bytes stay as they are. The text must be valid JSON."""
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Span = tuple[int, int]
 Text = bytes | bytearray
@@ -17,15 +21,22 @@ _STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
 def members(text: Text, start: int = 0) -> dict[str, Span]:
     """The spans of the values in the object that begins at or after `start`, by their keys as written. Of a
     repeated key the last counts, as for parsers."""
-    found: dict[str, Span] = {}
+    return dict(_members(text, start))
+
+
+def member(text: Text, name: str) -> Span | None:
+    """The span of the first member of that name; what follows it is not read."""
+    return next((span for key, span in _members(text, 0) if key == name), None)
+
+
+def _members(text: Text, start: int) -> Iterator[tuple[str, Span]]:
     at = _skip(text, text.index(b"{", start) + 1)
     while text[at : at + 1] == b'"':
         end_of_key = _end_of_string(text, at)
         value = _skip(text, _skip(text, end_of_key) + 1)
         end = end_of_value(text, value)
-        found[bytes(text[at + 1 : end_of_key - 1]).decode("utf-8", "replace")] = (value, end)
+        yield bytes(text[at + 1 : end_of_key - 1]).decode("utf-8", "replace"), (value, end)
         at = _after_comma(text, end)
-    return found
 
 
 def elements(text: Text, start: int) -> list[Span]:
