@@ -139,6 +139,13 @@ class AccountAdmin(ModelAdmin):
     def used(self, account: Account) -> str:
         return columns.ago(account.last_used_at)
 
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Without the acceptance of the notice when no account needs it: those that are keys never do."""
+        found = super().get_actions(request)
+        if not Account.objects.filter(terms_accepted_at=None).exists():
+            found.pop("accept_terms_chosen", None)
+        return found
+
     # One account
 
     def change_view(

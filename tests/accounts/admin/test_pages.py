@@ -292,6 +292,14 @@ def test_switching_off_and_on_and_accepting_the_terms(admin_client: Client, ada:
     ]
 
 
+def test_the_notice_is_offered_to_accounts_that_need_it(admin_client: Client, ada: Account) -> None:
+    Account.objects.create(kind="gemini", given_name="Gemini key 1", terms_accepted_at=timezone.now())
+    assert "accept_terms_chosen" not in text_of(admin_client, LIST)
+
+    Account.objects.filter(pk=ada.pk).update(terms_accepted_at=None)
+    assert "accept_terms_chosen" in text_of(admin_client, LIST)
+
+
 def test_removing_is_confirmed_and_logged(admin_client: Client, ada: Account) -> None:
     chosen = {"action": "delete_selected", "_selected_action": [str(ada.pk)]}
 
