@@ -75,12 +75,20 @@ def family_of(pool_or_model: str) -> str:
 
 
 def outlooks_of(accounts: Iterable[Sequence[QuotaPool]], now: float) -> dict[str, Outlook]:
-    """Return the outlook of each family. `accounts`: of each usable one, the pools that requests use now; of
-    several of a family, the fullest one counts. Accounts without any, whose provider tells none, count where
-    there are no others."""
+    """Return the outlook of each family that accounts with quotas offer; without accounts, of all families.
+    `accounts`: of each usable one, the pools that requests use now; of several of a family, the fullest one
+    counts. Accounts without pools, whose provider tells no quota, do not count."""
     given = list(accounts)
-    known = [pools for pools in given if pools] or given
-    return {family: _of_family(family, known, now) for family in FAMILIES}
+    known = [pools for pools in given if pools]
+    if given and not known:
+        return {}
+    return {family: _of_family(family, known, now) for family in _offered(known)}
+
+
+def _offered(accounts: list[Sequence[QuotaPool]]) -> list[str]:
+    """All families until the models of an account are known."""
+    offered = {family_of(pool.name) for pools in accounts for pool in pools if pool.models or pool.is_empty}
+    return [family for family in FAMILIES if not offered or family in offered]
 
 
 def _of_family(family: str, accounts: list[Sequence[QuotaPool]], now: float) -> Outlook:

@@ -187,8 +187,8 @@ def empty_quotas(pools: Iterable[QuotaPool]) -> str:
 
 
 def outlook_sentences(accounts: Iterable[tuple[bool, Iterable[QuotaPool]]]) -> list[str]:
-    """How long each family lasts, for people at a terminal. `accounts`: of each, whether it is usable, and
-    its pools."""
+    """How long each family lasts, for people at a terminal; nothing of keys. `accounts`: of each, whether it
+    is usable, and its pools."""
     used = [
         [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
         for is_usable, pools in accounts

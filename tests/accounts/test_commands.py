@@ -352,6 +352,19 @@ def test_the_list_shows_the_windows_that_are_told(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("command", [["listaccounts"], ["stats", "limits"]])
+def test_nothing_is_said_of_how_long_keys_last(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Account.objects.create(kind="gemini", given_name="Gemini key 1", terms_accepted_at=timezone.now())
+
+    call_command(*command)
+
+    said = capsys.readouterr()
+    assert said.err == ""
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_list_says_what_to_do(ada: Account, capsys: pytest.CaptureFixture[str]) -> None:
     ada.enter_state(Account.State.INVALID, "Google says the sign-in has expired.")
     ada.save()

@@ -32,8 +32,8 @@ class Command(OperatorCommand):
         if not rows:
             self.report_missing_accounts()
             return
-        if not names:
-            self.info(" ".join(how_long_it_lasts()))
+        if not names and (sentences := how_long_it_lasts()):
+            self.info(" ".join(sentences))
         cells = [_cells(row) for row in rows]
         layout = Layout(COLUMNS, cells, names=3, optional=("TIER",), whole=("STATE", "TIER"), enough=20)
         self.stdout.write(layout.head)

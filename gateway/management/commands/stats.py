@@ -138,9 +138,11 @@ class Command(OperatorCommand):
         for one in found:
             if one.action is not None:
                 self.info(f"{one.account.name}: {one.action.problem}. {manage(one.action.command)}")
-        if all(pool.newest is None for one in found for pool in one.pools):
+        pools = [pool for one in found for pool in one.pools]
+        if pools and all(pool.newest is None for pool in pools):
             self.info(f"Nothing is known yet of what is left. To ask Google: {manage('refreshquota')}")
-        self.info(" ".join(outlook_sentences((one.action is None, one.pools) for one in found)))
+        if sentences := outlook_sentences((one.action is None, one.pools) for one in found):
+            self.info(" ".join(sentences))
         layout = Layout(limits.COLUMNS, rows, names=2, whole=("QUOTA",), has_text=True)
         for line in (layout.head, *layout.lines(rows)):
             self.stdout.write(line)

@@ -143,11 +143,18 @@ def test_without_accounts_no_family_lasts() -> None:
     assert {one.fate for one in outlooks_of([], NOON).values()} == {Fate.NO_ACCOUNT}
 
 
+def test_only_families_that_are_offered_are_spoken_of() -> None:
+    both = [QuotaPool("Claude, GPT", "antigravity"), a_pool("Gemini (cli)", 0.9)]
+
+    assert set(outlooks_of([both], NOON)) == {"Gemini"}
+    assert set(outlooks_of([both, [a_pool("claude", 0.1)]], NOON)) == {"Claude", "Gemini"}
+    assert set(outlooks_of([[QuotaPool("Claude, GPT", "antigravity")]], NOON)) == {"Claude", "Gemini"}
+
+
 def test_accounts_whose_quota_is_not_told_do_not_blur_the_others() -> None:
     told = [QuotaPool("Claude, GPT", "antigravity", refused_until=datetime(2026, 3, 1, 13, tzinfo=UTC))]
 
     with_key = outlooks_of([told, []], NOON)["Claude"]
-    alone = outlooks_of([[]], NOON)["Claude"]
 
     assert (with_key.fate, with_key.unknown) == (Fate.EMPTY, 0)
-    assert (alone.fate, alone.unknown) == (Fate.UNKNOWN, 1)
+    assert outlooks_of([[]], NOON) == {}

@@ -632,7 +632,7 @@ def test_limits_say_how_long_all_accounts_last_together(some_accounts: None, ope
     outlook = read(operator, "/account-limits")["outlook"]
 
     assert outlook["Claude"] == {"fate": "unknown", "at": None, "backAt": None, "unknown": 1}
-    assert set(outlook) == {"Claude", "Gemini"}
+    assert set(outlook) == {"Claude"}
     table = operator.get("/account-limits?format=table").content.decode()
     assert "How long Claude lasts is not known yet" in table
 
