@@ -341,7 +341,8 @@ class AccountsService:
             self.on_settings_changed()
         for reload in self.also_reload:
             await database_sync_to_async(reload)()
-        usable = await database_sync_to_async(read_usable_accounts)()
+        with_project = {name for name, kind in KINDS.items() if kind.has_project}
+        usable = await database_sync_to_async(read_usable_accounts)(with_project)
         accounts = [account for account in usable if account.id not in self._leaving]
         switches = await database_sync_to_async(_switches)()
         is_mended = not {one.id for one in accounts} <= {one.id for one in self.pool.accounts}

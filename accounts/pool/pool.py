@@ -620,13 +620,17 @@ def _labelled(accounts: list[PooledAccount]) -> list[PooledAccount]:
     return [replace(account, label=labels[account.id]) for account in accounts]
 
 
-def read_usable_accounts() -> list[PooledAccount]:
-    """The accounts that requests are sent with. Unpaid keys that stand by are left out."""
+def read_usable_accounts(kinds_with_project: Collection[str] = ()) -> list[PooledAccount]:
+    """The accounts that requests are sent with. Unpaid keys that stand by are left out. `kinds_with_project`:
+    those whose accounts need a Cloud project."""
     usable = list(Account.objects.usable())
     left_out = standing_by(usable)
-    facts = [fact.name for fact in fields(PooledAccount) if fact.name != "label"]
+    facts = [fact.name for fact in fields(PooledAccount) if fact.name not in {"needs_project", "label"}]
     return [
-        PooledAccount(**{fact: getattr(account, fact) for fact in facts})
+        PooledAccount(
+            **{fact: getattr(account, fact) for fact in facts},
+            needs_project=account.kind in kinds_with_project,
+        )
         for account in usable
         if account.id not in left_out
     ]

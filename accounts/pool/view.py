@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from accounts.pool.cooldowns import ActiveCooldown, ModelBackoff
     from accounts.pool.request import Target
 
-KINDS_WITH_PROJECT = frozenset({"google"})
-"""Kinds whose accounts need a Cloud project, which is found out before the first request."""
-
 
 @dataclass(frozen=True, slots=True)
 class PooledAccount:
@@ -33,12 +30,14 @@ class PooledAccount:
     """Accounts of one kind with the same name here share their limits; empty: with no other."""
     is_paid: bool = False
     """Its requests cost money, or may."""
+    needs_project: bool = False
+    """Its kind needs a Cloud project, which is found out before the first request."""
     label: str = ""
     """Shown to clients instead of the name; unique in the pool (accounts/pool/labels.py)."""
 
     @property
     def lacks_project(self) -> bool:
-        return not self.project_id and self.kind in KINDS_WITH_PROJECT
+        return self.needs_project and not self.project_id
 
     def threshold_for(self, target: Target) -> float | None:
         """The model's threshold by its listed id, else by its sent id, else the account's."""

@@ -90,6 +90,7 @@ async def test_a_missing_project_is_not_requested_each_time(
 
     for _ in range(20):
         for account in service.pool.accounts:
+            assert account.lacks_project
             with pytest.raises(NoProject):
                 await service.project_of(account)
     await service.stop()

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from accounts.failures import FailureKind, Scope
-from accounts.kinds.registry import KINDS as KINDS_OF_ACCOUNT
 from accounts.pool.pool import Lease, Pool, PooledAccount
 from accounts.pool.request import AccountRequest, NoCapacity, Target
-from accounts.pool.view import KINDS_WITH_PROJECT, NoAccount
+from accounts.pool.view import NoAccount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,13 +54,9 @@ def test_a_kind_without_a_target_is_never_leased(pool: Pool) -> None:
 
 def test_a_key_needs_no_project(pool: Pool) -> None:
     key = PooledAccount(3, "", "", "anthropic")
-    pool.replace([replace(pool.accounts[0], project_id=""), key, pool.accounts[1]])
+    pool.replace([replace(pool.accounts[0], project_id="", needs_project=True), key, pool.accounts[1]])
 
     assert leased(pool, for_both(refused={2})).account.id == 3
-
-
-def test_the_pool_knows_which_kinds_need_a_project() -> None:
-    assert {name for name, kind in KINDS_OF_ACCOUNT.items() if kind.has_project} == KINDS_WITH_PROJECT
 
 
 def test_each_list_is_asked_for_its_own_name(pool: Pool) -> None:

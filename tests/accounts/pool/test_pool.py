@@ -524,7 +524,8 @@ def test_a_conversation_moves_when_its_account_cools_down(pool: Pool) -> None:
 
 def test_an_account_without_a_project_is_chosen_last(clock: Clock) -> None:
     pool = Pool(clock)
-    pool.replace([PooledAccount(1, "new@example.com", ""), PooledAccount(2, "old@example.com", "project")])
+    new = PooledAccount(1, "new@example.com", "", needs_project=True)
+    pool.replace([new, PooledAccount(2, "old@example.com", "project")])
 
     assert take(pool).account.id == 2
     pool.replace(pool.accounts[:1])
