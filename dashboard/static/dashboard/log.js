@@ -11,9 +11,9 @@
 //   <button data-log-wrap>, -clear, -download, -hold
 //   <p data-log-held hidden>              "held since 14:59:50, 31 new lines", with a button of its own inside
 //   <p data-log-skipped hidden>           how many lines came too fast to be shown
-//   <p data-log-empty>                    shown while no line is, with the filter in <b data-text>, a button
-//                                         [data-log-unfilter] that clears it, shown while there is one, and
-//                                         [data-log-lower], which shows all levels, likewise
+//   <p data-log-empty hidden>             shown while no line is; says so in [data-text]. Buttons in it that are
+//                                         hidden where they would change nothing: [data-log-unfilter] clears the
+//                                         filter, [data-log-lower] shows all levels
 import { count } from "./formats.js";
 import * as live from "./live.js";
 import * as times from "./times.js";

@@ -102,11 +102,13 @@ def test_a_row_appears_ticks_and_settles(
     asking.start()
     row(page, "req-slow", "open").get_by_text("open 1\u00a0s").wait_for()
     assert page.locator('[data-live="in_flight"]').text_content() == "1"
+    assert page.locator("[data-live-open]").text_content() == "1"
     assert page.locator("[data-live-badge]").text_content() == "1"
     row(page, "req-slow", "good").get_by_text("200", exact=True).wait_for()
     asking.join()
 
     assert page.locator('[data-live="in_flight"]').text_content() == "0"
+    assert page.locator("[data-live-open]").text_content() == "0"
     assert page.locator("[data-live-badge]").is_hidden()
     assert page.get_by_role("link", name="req-slow").get_attribute("href") == "/requests/req-slow"
     assert page.get_by_text("from the server").count() == 0
