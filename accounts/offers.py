@@ -24,17 +24,6 @@ class ModelOffer:
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimit:
-    """A limit for a minute that an answer tells. `subject` is "requests", "input_tokens", "output_tokens" or
-    "tokens"."""
-
-    subject: str
-    limit: int
-    remaining: int
-    reset_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class WindowOffer:
     """One limit of a family of models, "claude" or "gemini", over a span, "5h" or "weekly"."""
 

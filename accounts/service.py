@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from accounts.failures import Learned
     from accounts.kinds.access import Access
-    from accounts.offers import ModelOffer, RateLimit
+    from accounts.offers import ModelOffer
     from accounts.pool.pool import Lease
 
 
@@ -85,8 +85,6 @@ class AccountsService:
         self._offered_by_kind: dict[str, dict[str, ModelOffer]] = {}
         self._offered_in_cli: dict[str, ModelOffer] = {}
         self._offered_by: list[PooledAccount] = []
-        self.rate_limits: dict[tuple[int, str], tuple[RateLimit, ...]] = {}
-        """What answers last told of limits for a minute, by account id and model key."""
         self._next_inspection: dict[int, float] = {}
         self._next_tier: dict[int, float] = {}
         self._inspected_at: dict[int, float] = {}
@@ -356,7 +354,6 @@ class AccountsService:
         self._offers = {key: offers for key, offers in self._offers.items() if key in ids}
         self._cli_offers = {key: offers for key, offers in self._cli_offers.items() if key in ids}
         self._offered = None
-        self.rate_limits = {key: limits for key, limits in self.rate_limits.items() if key[0] in ids}
         self._next_inspection = {key: at for key, at in self._next_inspection.items() if key in ids}
         self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
         self._inspected_at = {key: at for key, at in self._inspected_at.items() if key in ids}

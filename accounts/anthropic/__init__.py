@@ -1,4 +1,4 @@
 """What Anthropic's API, and servers that speak its format, answer instead of a message.
 
-Imports failures, google, offers and values.
+Imports failures, google and values.
 """

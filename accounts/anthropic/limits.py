@@ -1,42 +1,31 @@
 """The limits that Anthropic tells in the headers of each answer. Pure.
 
-``anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}``, the last one a
-time in RFC 3339; the buckets belong to an organisation and a family of models (platform.claude.com/docs/en/
-api/rate-limits).
+``anthropic-ratelimit-{requests,input-tokens}-limit``, for a minute; the buckets belong to an organisation and
+a family of models, and tokens read from the prompt cache do not count (platform.claude.com/docs/en/api/
+rate-limits).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accounts.google.error_bodies import parse_timestamp
-from accounts.offers import RateLimit
+from accounts.failures import QuotaLimit
 from accounts.values.outside import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SUBJECTS = {
-    "requests": "requests",
-    "input-tokens": "input_tokens",
-    "output-tokens": "output_tokens",
-    "tokens": "tokens",
-}
+SUBJECTS = {"requests": "requests", "input-tokens": "input_tokens"}
 MOST = 2**40
 
 
-def rate_limits_in(headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
-    """The limits for a minute; those without readable numbers are left out."""
-    found = (_limit(headers, name, subject) for name, subject in SUBJECTS.items())
-    return tuple(limit for limit in found if limit is not None)
-
-
-def _limit(headers: Mapping[str, str], name: str, subject: str) -> RateLimit | None:
-    at = f"anthropic-ratelimit-{name}"
-    limit, remaining = _number(headers.get(f"{at}-limit")), _number(headers.get(f"{at}-remaining"))
-    if limit is None or remaining is None:
-        return None
-    return RateLimit(subject, limit, min(remaining, limit), parse_timestamp(headers.get(f"{at}-reset")))
+def limits_in(headers: Mapping[str, str]) -> tuple[QuotaLimit, ...]:
+    """The limits of a minute; those without a readable number are left out."""
+    found = {
+        subject: _number(headers.get(f"anthropic-ratelimit-{name}-limit"))
+        for name, subject in SUBJECTS.items()
+    }
+    return tuple(QuotaLimit(subject, "minute", limit) for subject, limit in found.items() if limit)
 
 
 def _number(text: str | None) -> int | None:

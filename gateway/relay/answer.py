@@ -190,8 +190,15 @@ class Answer:
         else:
             self._response.abort()
         if self.lease is not None:
-            self.lease.count_tokens(self.usage.prompt_tokens or 0)
+            self.lease.count_tokens(self._limited_tokens)
             self.lease.release()
+
+    @property
+    def _limited_tokens(self) -> int:
+        """The tokens of the prompt that count against a limit. Anthropic leaves out those read from its
+        cache (accounts/anthropic/limits.py)."""
+        cached = self.usage.cached_tokens if self.passes_through else 0
+        return max(0, (self.usage.prompt_tokens or 0) - (cached or 0))
 
     async def _read_first_content(self, first_byte_seconds: float) -> None:
         deadline = time.monotonic() + first_byte_seconds

@@ -123,8 +123,8 @@ class ModelCaller:
             if error.kind is FailureKind.ACCESS_TOKEN_REFUSED:
                 self._accounts.forget_access(account, access)
             raise
-        if limits := upstream.rate_limits(response.headers):
-            self._accounts.rate_limits[account.id, model.quota_key] = limits
+        if limits := upstream.limits(response.headers):
+            self._accounts.pool.learn(lease, limits)
         context.attempt.usage = outgoing.reader.usage
         return await Answer.begin(response, outgoing.reader, model.listed_id, account)
 

@@ -18,8 +18,8 @@ from gateway.upstreams.transport import Response, Transport, TransportFailed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from accounts.failures import QuotaLimit
     from accounts.kinds.access import Access
-    from accounts.offers import RateLimit
     from gateway.google_api.content import RequestType
     from gateway.routing.upstream_model import UpstreamModel
 
@@ -117,8 +117,8 @@ class Upstream(ABC):
         """How requests pass to this account; for the dialect "messages" only."""
         return Passing(Changes(model.sent_id))
 
-    def rate_limits(self, headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
-        """Read the limits that an answer tells."""
+    def limits(self, headers: Mapping[str, str]) -> tuple[QuotaLimit, ...]:
+        """Read the limits of the account that an answer names."""
         return ()
 
     async def count_tokens(self, call: ModelCall, address: str) -> int | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from accounts.anthropic.errors import anthropic_error_in_stream, parse_anthropic_error
-from accounts.anthropic.limits import rate_limits_in
+from accounts.anthropic.limits import limits_in
 from accounts.values.outside import parse_object, whole_number
 from gateway.upstreams.base import ModelCall, PassedRequest, Upstream, UpstreamDialect, WireRequest
 from gateway.upstreams.transport import TransportFailed
@@ -14,9 +14,8 @@ from gateway.upstreams.transport import TransportFailed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from accounts.failures import UpstreamError
+    from accounts.failures import QuotaLimit, UpstreamError
     from accounts.kinds.access import Access
-    from accounts.offers import RateLimit
     from gateway.routing.upstream_model import UpstreamModel
 
 PATH = "/v1/messages"
@@ -37,8 +36,8 @@ class AnthropicApi(Upstream):
         headers = {**passed.headers, "x-api-key": call.access.secret}
         return WireRequest(PATH + passed.query, headers, passed.body)
 
-    def rate_limits(self, headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
-        return rate_limits_in(headers)
+    def limits(self, headers: Mapping[str, str]) -> tuple[QuotaLimit, ...]:
+        return limits_in(headers)
 
     async def count_tokens(self, call: ModelCall, address: str) -> int | None:
         request = self.prepare(call)
