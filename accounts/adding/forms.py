@@ -28,12 +28,13 @@ TIERS = (
     ("free", "Unpaid: the key's project has no billing"),
     ("paid", "Paid: the key's project has billing"),
 )
-FIELDS = {
+FIELDS = ("key", "quota_group", "label", "unchecked")
+"""Of a key, in the order in which they are shown."""
+OTHER_FIELDS = {
     "gemini": ("key", "tier", "quota_group", "label", "unchecked"),
-    "anthropic": ("key", "quota_group", "label", "unchecked"),
     "compatible": ("base_url", "key", "auth", "models", "quota_group", "label", "unchecked"),
 }
-"""By kind, in the order in which they are shown."""
+"""By kind, where more than a key is asked for."""
 
 
 class KeyForm(forms.Form):
@@ -75,7 +76,7 @@ class KeyForm(forms.Form):
         """For a new key, or with `account` for another key of it."""
         super().__init__(*args, **kwargs)
         self._kind, self._account = kind, account
-        self.fields = {name: self.fields[name] for name in FIELDS[kind]}
+        self.fields = {name: self.fields[name] for name in OTHER_FIELDS.get(kind, FIELDS)}
         if kind == "compatible":
             self.fields["key"].required = False
             self.fields["key"].help_text = "Empty for a server that wants none."

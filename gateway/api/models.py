@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 MAX_MODELS_PAGE = 1000
 DEFAULT_MODELS_PAGE = 20
-OWNERS = {"google": "google", "gemini": "google", "anthropic": "anthropic", "compatible": "compatible"}
+OTHER_OWNERS = {"gemini": "google"}
+"""By kind of account, where the owner of its models has another name than the kind."""
 PICKER_OF_CLAUDE_CODE = "claude-code/"
 """Beginning of the User-Agent with which Claude Code fills its model picker."""
 
@@ -79,7 +80,8 @@ def _model_object(request: ApiRequest, model_id: str, offer: ModelOffer) -> dict
 def _owner(request: ApiRequest, offer: ModelOffer) -> str:
     """Who serves the model: of several, the first that is asked."""
     offers = request.gateway.relay.choice.offers()
-    return next((OWNERS[kind] for kind, listed in offers.items() if offer.id in listed), "google")
+    kind = next((kind for kind, listed in offers.items() if offer.id in listed), "google")
+    return OTHER_OWNERS.get(kind, kind)
 
 
 def _description(offer: ModelOffer) -> str:
