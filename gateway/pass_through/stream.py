@@ -23,7 +23,11 @@ STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 SIGNED = ("signature", "data")
 SIGNED_TYPES = ("thinking", "redacted_thinking", "signature_delta")
 
+LONGEST_END = b"\r\n\r\n"
 _END = re.compile(rb"\r?\n\r?\n|\r\r")
+_ENDS = (b"\n\n", b"\r\n\r\n")
+_TOLD = (b"message_", b"error", b"ping", b"signature", b"redacted_thinking")
+"""Words of the events that are read, or are no content."""
 _NAME = re.compile(rb"^event:[ ]?([a-z_]+)", re.MULTILINE)
 _TYPE = re.compile(rb'"type"\s*:\s*"([a-z_]+)"')
 _DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
@@ -55,29 +59,53 @@ class PassedStream:
         self.has_begun = False
         self._has_news = False
         """An event with content, or the end, has come since anything was let go."""
-        self._buffer = b""
+        self._buffer = bytearray()
+        """An event without its end."""
         self._held: list[bytes] = []
         """What has come before any content."""
 
     def receive(self, data: bytes) -> bytes:
         """Return what can be sent. Raises ValueError for an event that is no JSON or far too long."""
-        data = self._buffer + data
+        # An end may have begun before, but what is older was searched already.
+        searched = max(0, len(self._buffer) - len(LONGEST_END) + 1)
+        self._buffer += data
+        if self._is_plain(searched):
+            return self._passed_whole()
         at = 0
         passed: list[bytes] = []
-        for end in _END.finditer(data):
-            passed.append(self._event(data[at : end.end()]))
+        for end in _END.finditer(self._buffer, searched):
+            passed.append(self._event(bytes(self._buffer[at : end.end()])))
             at = end.end()
             if self.error is not None:
                 break
-        self._buffer = data[at:]
+        del self._buffer[:at]
         if len(self._buffer) > LONGEST_EVENT:
             raise ValueError("an event without an end")
         return self._let_go(passed)
 
+    def _is_plain(self, searched: int) -> bool:
+        """True for bytes that end with an event and have only deltas and ends of content blocks, after
+        content has been sent: `_event` would pass each of them on. Words in a text that look like another
+        event make it False."""
+        buffer = self._buffer
+        is_whole = searched == 0 and buffer.endswith(_ENDS)
+        return (
+            is_whole
+            and self.has_begun
+            and b"content_block_" in buffer
+            and not any(map(buffer.__contains__, _TOLD))
+        )
+
+    def _passed_whole(self) -> bytes:
+        self._has_news = True
+        passed = bytes(self._buffer)
+        self._buffer.clear()
+        return self._let_go([passed])
+
     def close(self) -> bytes:
         """Return what is left, with the last event if only that is missing."""
-        rest = self._let_go([self._event(self._buffer + b"\n\n")]) if self._buffer.strip() else b""
-        self._buffer = b""
+        rest = self._let_go([self._event(bytes(self._buffer) + b"\n\n")]) if self._buffer.strip() else b""
+        self._buffer.clear()
         if self.stop_reason and not self.is_over:
             self.is_over = True
             return rest + STOP

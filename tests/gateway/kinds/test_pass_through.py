@@ -219,6 +219,42 @@ def test_a_stream_is_passed_on_byte_for_byte(cuts: list[int], line_end: bytes) -
     assert (stream.stop_reason, stream.is_over) == ("end_turn", True)
 
 
+WORD = TEXT.replace(b"Hi", b"message_stop, error, ping and signature")
+SIGNATURE_DELTA = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
+    b'{"type":"signature_delta","signature":"abc"}}\n\n'
+)
+EVENTS = [TEXT, TEXT, WORD, SIGNATURE_DELTA, PING, b": comment\n\n", TEXT.replace(b"\n", b"\r\n"), DELTA]
+
+
+@settings(max_examples=300, deadline=None)
+@given(events=st.lists(st.sampled_from(EVENTS), max_size=8), data=st.data(), tags=st.booleans())
+def test_events_that_come_together_pass_as_they_do_alone(
+    events: list[bytes], data: st.DataObject, tags: bool
+) -> None:
+    answer = START + b"".join(events) + STOP
+    cuts = data.draw(st.lists(st.integers(1, len(answer) - 1), max_size=6))
+    ends = sorted({*cuts, len(answer)})
+    signer = Signer("other-3") if tags else None
+    stream, byte_for_byte = a_stream(signer=signer), a_stream(signer=signer)
+
+    passed = b"".join(stream.receive(answer[a:b]) for a, b in zip([0, *ends], ends, strict=False))
+    expected = b"".join(byte_for_byte.receive(answer[at : at + 1]) for at in range(len(answer)))
+
+    assert passed == expected
+    assert stream.counts == byte_for_byte.counts
+    assert (stream.is_over, stream.stop_reason) == (byte_for_byte.is_over, byte_for_byte.stop_reason)
+
+
+def test_an_event_without_an_end_is_refused() -> None:
+    stream = a_stream()
+    piece = b"x" * 2**20
+
+    with pytest.raises(ValueError, match="without an end"):
+        for _ in range(40):
+            stream.receive(piece)
+
+
 def test_nothing_leaves_before_there_is_content() -> None:
     stream = a_stream()
 
@@ -247,14 +283,10 @@ def test_a_missing_last_event_is_added() -> None:
 
 
 def test_model_usage_and_signatures_are_changed_where_needed() -> None:
-    signed = (
-        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
-        b'{"type":"signature_delta","signature":"abc"}}\n\n'
-    )
     start = START.replace(b'"input_tokens":5', b'"input_tokens":null')
     stream = a_stream(model="asked-for", signer=Signer("other-3"), is_mended=True)
 
-    events = events_in(stream.receive(start + TEXT + signed + DELTA + STOP))
+    events = events_in(stream.receive(start + TEXT + SIGNATURE_DELTA + DELTA + STOP))
 
     assert events[0]["message"]["model"] == "asked-for"
     assert events[0]["message"]["usage"]["input_tokens"] == 3
