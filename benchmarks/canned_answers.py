@@ -1,4 +1,5 @@
-"""Answers of the canned upstream in Google's format: model answers as event streams, account calls as JSON.
+"""Answers of the canned upstream: model answers as event streams, in Google's format and, with the same
+content, in Anthropic's; account calls as JSON.
 
 The shapes are those of proxy_site/emulator, which also has the list of models.
 """
@@ -13,6 +14,8 @@ from proxy_site.emulator.models import INTERNAL_IDS, MODELS
 PROMPT_TOKENS = 1200
 LAST = {"finishReason": "STOP"}
 SIGNATURE = "RXFRQkNrWUlCeGdDS2tEdGhpc2lzbm9yZWFsc2lnbmF0dXJl" * 8
+PASSED_MODEL = "claude-sonnet-9-9"
+"""A model that only the stand-in for Anthropic lists."""
 
 
 def text_answer(events: int) -> bytes:
@@ -53,6 +56,76 @@ def _event(part: dict[str, Any], number: int, events: int) -> bytes:
         "responseId": "msg_vrtx_01benchmark",
     }
     return b"data: %b\r\n\r\n" % _json({"response": response, "traceId": "0123456789abcdef"})
+
+
+# The same in Anthropic's format
+
+
+def passed_message() -> bytes:
+    """A whole message with the text of `text_answer(1)`."""
+    content = [{"type": "text", "text": "0 of the words in this answer"}]
+    return _json({**_message(content), "stop_reason": "end_turn"})
+
+
+def passed_text(events: int) -> bytes:
+    """A stream with the texts of `text_answer`."""
+    texts = [f"{number} of the words in this answer" for number in range(events)]
+    return _passed_stream([({"type": "text", "text": ""}, _deltas("text_delta", "text", texts))], "end_turn")
+
+
+def passed_tool_use() -> bytes:
+    """A stream with the blocks of `tool_use_answer`."""
+    thoughts = [f"I should look at file {number} first. " for number in range(6)]
+    texts = [f"Reading file {number} of the module now. " for number in range(12)]
+    thinking = _deltas("thinking_delta", "thinking", thoughts)
+    thinking += _deltas("signature_delta", "signature", [SIGNATURE])
+    tool_use = {"type": "tool_use", "id": "toolu_01", "name": "Read", "input": {}}
+    arguments = _deltas("input_json_delta", "partial_json", ['{"file_path":"/src/app.py"}'])
+    blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
+        ({"type": "thinking", "thinking": "", "signature": ""}, thinking),
+        ({"type": "text", "text": ""}, _deltas("text_delta", "text", texts)),
+        (tool_use, arguments),
+    ]
+    return _passed_stream(blocks, "tool_use")
+
+
+def passed_models() -> bytes:
+    model = {
+        "type": "model",
+        "id": PASSED_MODEL,
+        "display_name": "Claude Sonnet 9.9",
+        "created_at": "2026-01-01T00:00:00Z",
+    }
+    return _json({"data": [model], "has_more": False, "first_id": PASSED_MODEL, "last_id": PASSED_MODEL})
+
+
+def _message(content: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": "msg_01benchmark",
+        "type": "message",
+        "role": "assistant",
+        "model": PASSED_MODEL,
+        "content": content,
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": PROMPT_TOKENS, "output_tokens": 1},
+    }
+
+
+def _deltas(kind: str, field: str, values: list[str]) -> list[dict[str, Any]]:
+    return [{"type": kind, field: value} for value in values]
+
+
+def _passed_stream(blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]], stop_reason: str) -> bytes:
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": _message([])}]
+    for index, (block, deltas) in enumerate(blocks):
+        events.append({"type": "content_block_start", "index": index, "content_block": block})
+        events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        events.append({"type": "content_block_stop", "index": index})
+    delta = {"stop_reason": stop_reason, "stop_sequence": None}
+    events.append({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 20}})
+    events.append({"type": "message_stop"})
+    return b"".join(b"event: %b\ndata: %b\n\n" % (event["type"].encode(), _json(event)) for event in events)
 
 
 # Calls about accounts, by the end of their path

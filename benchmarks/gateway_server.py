@@ -28,6 +28,13 @@ def import_accounts(folder: Path, accounts: Sequence[Mapping[str, str]] = ACCOUN
     _manage(folder, "importaccounts", "-", "--accept-terms", stdin=json.dumps(accounts).encode())
 
 
+def add_anthropic_key(folder: Path, base_url: str) -> None:
+    """Add an account that is served by the stand-in for Anthropic at `base_url`."""
+    key = folder / "key"
+    key.write_text("sk-ant-api03-benchmark")
+    _manage(folder, "addaccount", "--kind", "anthropic", "--key-file", str(key), ANTHROPIC_API_URL=base_url)
+
+
 def gateway(folder: Path, base_url: str, token_url: str, server: str = SERVERS[0], **settings: str) -> Server:
     """Run a gateway; `base_url` is the stand-in for Google."""
     port = free_port()
@@ -57,10 +64,10 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _manage(folder: Path, *arguments: str, stdin: bytes = b"") -> None:
+def _manage(folder: Path, *arguments: str, stdin: bytes = b"", **settings: str) -> None:
     finished = subprocess.run(
         [sys.executable, str(PROJECT / "manage.py"), *arguments],
-        env=environment(folder),
+        env={**environment(folder), **settings},
         input=stdin,
         capture_output=True,
         check=False,

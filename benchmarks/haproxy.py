@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.canned_answers import account_answers
+from benchmarks.canned_answers import account_answers, passed_models
 from benchmarks.processes import LOOPBACK, Server, free_port
 from benchmarks.workloads import WORKLOADS
 
@@ -27,8 +27,13 @@ def model_call(base_path: str) -> str:
     return f"{base_path}/v1internal:streamGenerateContent?alt=sse"
 
 
+def passed_path(name: str) -> str:
+    return f"/passed/{name}"
+
+
 def canned_upstream(folder: Path) -> Server:
-    """Serve workload W1 under the base path /W1, and so on."""
+    """Serve workload W1 in Google's format under the base path /W1, in Anthropic's under /passed/W1, and so
+    on."""
     port = free_port()
     config = folder / "canned.cfg"
     config.write_text(_canned_config(port, folder))
@@ -52,6 +57,10 @@ def _canned_config(port: int, folder: Path) -> str:
     rules = [
         *(_rule(folder, f"path_beg /{name}/v1internal:stream", "text/event-stream", name, workload.answer)
           for name, workload in WORKLOADS.items()),
+        *(_rule(folder, f"path_beg {passed_path(name)}/v1/messages", _type_of(workload.passed),
+                f"passed-{name}", workload.passed)
+          for name, workload in WORKLOADS.items()),
+        _rule(folder, "path_end /v1/models", "application/json", "models", passed_models()),
         *(_rule(folder, f"path_end {call}", "application/json", call, answer)
           for call, answer in account_answers().items()),
     ]  # fmt: skip
@@ -65,6 +74,10 @@ def _canned_config(port: int, folder: Path) -> str:
             '    http-request return status 404 content-type text/plain string "nothing is canned here"\n',
         ]
     )
+
+
+def _type_of(answer: bytes) -> str:
+    return "application/json" if answer.startswith(b"{") else "text/event-stream"
 
 
 def _rule(folder: Path, condition: str, content_type: str, name: str, answer: bytes) -> str:

@@ -29,6 +29,8 @@ class Workload:
     headers: Mapping[str, str]
     body: bytes
     answer: bytes
+    passed: bytes
+    """The answer in Anthropic's format."""
 
 
 def _small_request(*, stream: bool) -> bytes:
@@ -60,6 +62,7 @@ WORKLOADS = {
             headers=SDK_HEADERS,
             body=_small_request(stream=False),
             answer=canned_answers.text_answer(1),
+            passed=canned_answers.passed_message(),
         ),
         Workload(
             name="W2",
@@ -68,6 +71,7 @@ WORKLOADS = {
             headers=SDK_HEADERS,
             body=STREAM_REQUEST,
             answer=canned_answers.text_answer(20),
+            passed=canned_answers.passed_text(20),
         ),
         Workload(
             name="W2L",
@@ -76,6 +80,7 @@ WORKLOADS = {
             headers=SDK_HEADERS,
             body=STREAM_REQUEST,
             answer=canned_answers.text_answer(400),
+            passed=canned_answers.passed_text(400),
         ),
         Workload(
             name="W4",
@@ -84,6 +89,7 @@ WORKLOADS = {
             headers=CLAUDE_CODE_HEADERS,
             body=_json(claude_code_request()),
             answer=canned_answers.tool_use_answer(),
+            passed=canned_answers.passed_tool_use(),
         ),
     )
 }
