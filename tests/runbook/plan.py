@@ -50,7 +50,8 @@ docker tag antigravity-proxy antigravity-proxy:before
 git pull && docker compose build && docker compose up -d""": NO_ENGINE,
     "docker tag antigravity-proxy:before antigravity-proxy\ndocker compose up -d --no-build": NO_ENGINE,
     "xdg-open http://127.0.0.1:8672 || open http://127.0.0.1:8672": NO_BROWSER,
-    f"{MANAGE} addaccount": f"{NO_BROWSER}; the same without one is run",
+    f"{MANAGE} addaccount": "asks at a terminal; tests/accounts/test_commands.py answers",
+    f"{MANAGE} addaccount --kind google": f"{NO_BROWSER}; the same without one is run",
     """\
 rm -rf .uv .venv
 python3 -m venv .uv && .uv/bin/pip install -q uv && .uv/bin/uv sync""": DOWNLOADS,
