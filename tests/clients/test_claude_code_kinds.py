@@ -9,13 +9,11 @@ import pytest
 from proxy_site.emulator.server import EmulatorServer
 from proxy_site.emulator.state import EmulatorState
 from tests.clients.claude_code import WRITE_AND_READ, ClaudeCode
-from tests.gateway.kinds.conftest import KEYS
-from tests.live_gateway import LiveGateway, manage
+from tests.gateway.kinds.gateway_with_key import GatewayWithKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import Self
 
     from tests.clients.node_packages import NodePackages
 
@@ -28,23 +26,6 @@ MODELS = {
 }
 """Two models of each kind."""
 PNG = "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
-
-
-class GatewayWithKey(LiveGateway):
-    """With a single account, which is a key."""
-
-    kind = ""
-
-    def __enter__(self) -> Self:
-        url = ["--url", self._emulator.compatible_url("gateway")] if self.kind == "compatible" else []
-        added = manage(
-            *("addaccount", "--kind", self.kind, "--key-file", "-", *url),
-            env=self.env,
-            stdin=KEYS[self.kind].encode(),
-        )
-        assert added.returncode == 0, added.stderr.decode()
-        self.start()
-        return self
 
 
 @pytest.fixture(scope="module", params=list(MODELS))
@@ -61,7 +42,7 @@ def provider() -> Iterator[EmulatorServer]:
 @pytest.fixture(scope="module")
 def gateway_with_key(
     kind: str, provider: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LiveGateway]:
+) -> Iterator[GatewayWithKey]:
     gateway = GatewayWithKey(provider, tmp_path_factory.mktemp("data"))
     gateway.kind = kind
     with gateway:
@@ -70,7 +51,7 @@ def gateway_with_key(
 
 @pytest.fixture
 def claude(
-    node_packages: NodePackages, provider: EmulatorServer, gateway_with_key: LiveGateway, tmp_path: Path
+    node_packages: NodePackages, provider: EmulatorServer, gateway_with_key: GatewayWithKey, tmp_path: Path
 ) -> Iterator[ClaudeCode]:
     provider.state.clear_scripts()
     provider.state.log.clear()

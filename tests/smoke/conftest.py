@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from anthropic import Anthropic
 
+from tests.gateway.kinds.gateway_with_key import GatewayWithKey
 from tests.live_gateway import SERVER, LiveGateway
 
 if TYPE_CHECKING:
@@ -18,20 +19,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """`sent_as` is how `gemini-3-flash` is called where it is sent."""
+    """`sent_as` is how the second of `models` is called where it is sent."""
 
     sent_as: str
     settings: dict[str, str] = field(default_factory=dict)
     server: str = SERVER
+    kind: str = "google"
+    """Of its only account, unless they are Google accounts."""
+    models: tuple[str, str] = ("claude-sonnet-4-6", "gemini-3-flash")
 
 
 SETUPS = {
     "header mode antigravity": Setup("gemini-3-flash", {"GEMINI_HEADER_MODE": "antigravity"}),
     "uvicorn": Setup("gemini-3-flash-preview", server="serve"),
 }
+KEYS = {
+    kind: Setup(models[1], kind=kind, models=models)
+    for kind, models in {
+        "gemini": ("gemini-2.5-flash", "gemini-3-flash-preview"),
+        "anthropic": ("claude-opus-5-5", "claude-sonnet-4-6"),
+        "compatible": ("claude-sonnet-4-6", "claude-sonnet-4-6"),
+    }.items()
+}
+"""Kinds of account that are keys, for `.ci/full`."""
 
 
-@pytest.fixture(scope="module", params=SETUPS.values(), ids=list(SETUPS))
+@pytest.fixture(
+    scope="module",
+    params=[*SETUPS.values(), *(pytest.param(one, marks=pytest.mark.full) for one in KEYS.values())],
+    ids=[*SETUPS, *KEYS],
+)
 def setup(request: pytest.FixtureRequest) -> Setup:
     one: Setup = request.param
     return one
@@ -42,8 +59,30 @@ def gateway(
     setup: Setup, shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveGateway]:
     folder = tmp_path_factory.mktemp("data")
-    with LiveGateway(shared_emulator, folder, server=setup.server, **setup.settings) as gateway:
+    of_kind = LiveGateway if setup.kind == "google" else GatewayWithKey
+    one = of_kind(shared_emulator, folder, server=setup.server, **setup.settings)
+    if isinstance(one, GatewayWithKey):
+        one.kind = setup.kind
+    with one as gateway:
         yield gateway
+
+
+@pytest.fixture
+def model(request: pytest.FixtureRequest, setup: Setup) -> str:
+    """One of the setup's models, by its place."""
+    return setup.models[getattr(request, "param", 1)]
+
+
+@pytest.fixture
+def several_accounts(setup: Setup) -> None:
+    if setup.kind != "google":
+        pytest.skip("a gateway of this kind has one key here; tests/gateway/kinds/ has several")
+
+
+@pytest.fixture
+def large_context(setup: Setup) -> None:
+    if setup.kind in {"anthropic", "compatible"}:
+        pytest.skip("the models of this kind take 200,000 tokens, less than two megabytes")
 
 
 @pytest.fixture
