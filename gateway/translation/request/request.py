@@ -9,7 +9,8 @@ import orjson
 
 from gateway.google_api.content import Part, RequestType, text_part
 from gateway.translation.request.answer_rules import AnswerRules, answer_rules, only_reads_the_prompt
-from gateway.translation.request.history import Message, as_turns, pair_tools
+from gateway.translation.request.history import as_turns, pair_tools
+from gateway.translation.request.plain_history import History, plain_history
 from gateway.translation.request.structured_output import answer_tool_for, requested_schema, with_answer_tool
 from gateway.translation.request.thinking import ThinkingPlan, lacks_thinking_in_tool_loop, plan_thinking
 from gateway.translation.request.tools import (
@@ -21,13 +22,13 @@ from gateway.translation.request.tools import (
 from gateway.translation.request.turns import ContentsBuilder
 from gateway.translation.schemas.tool_schemas import response_schema
 from gateway.translation.tokens.context_limit import keep_newest_turns
-from gateway.translation.tokens.token_estimate import InputEstimate, estimate_input
+from gateway.translation.tokens.token_estimate import estimate_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.dialects.anthropic.messages import MessagesRequest
-    from gateway.routing.upstream_model import UpstreamModel
+    from gateway.routing.upstream_model import Family, UpstreamModel
     from gateway.translation.schemas.restoration import Restoration
     from gateway.translation.signature_families import SignatureStore
     from gateway.translation.tool_names import ToolNames
@@ -87,7 +88,7 @@ def translate_request(
     rules = answer_rules(request, answer_tool=answer_tool)
     if answer_tool is not None:
         request = with_answer_tool(request)
-    turns, estimate = _turns_within_context(request, model, options, token_ratio)
+    turns, estimate, lacks_thinking = _history_within_context(request, model, options, token_ratio)
     plan = plan_thinking(
         request,
         model,
@@ -95,7 +96,7 @@ def translate_request(
         default_level=options.default_thinking_level,
         may_think=not without_thinking
         and not rules.without_content
-        and not _rules_out_thinking(request, model, turns),
+        and not _rules_out_thinking(request, model, lacks_thinking),
     )
     tools = translate_tools(offered_tools(request), model.family)
     names = tools.names.copy()
@@ -126,17 +127,26 @@ def _may_prefill(
     return model.takes_prefill and not plan.is_on and not answers_with_json
 
 
-def _turns_within_context(
+def _history_within_context(
     request: MessagesRequest, model: UpstreamModel, options: TranslationOptions, token_ratio: float
-) -> tuple[list[Message], InputEstimate]:
+) -> History:
     """Return the turns to send, and the raw estimate of the request with these."""
-    turns = as_turns(request.messages)
-    estimate = estimate_input(request, model.family)
     limit = options.max_context_tokens / token_ratio
+    history = plain_history(request, model.family)
+    if history is None or 0 < limit < history.estimate.tokens:
+        return mended_history(request, model.family, limit)
+    return history
+
+
+def mended_history(request: MessagesRequest, family: Family, limit: float) -> History:
+    """Return any history, with its newest turns that fit into the limit, and repaired. 0 is no limit."""
+    turns = as_turns(request.messages)
+    estimate = estimate_input(request, family)
     if turns and 0 < limit < estimate.tokens:
-        turns = keep_newest_turns(turns, request, model.family, limit)
-        estimate = estimate_input(replace(request, messages=turns), model.family)
-    return pair_tools(turns), estimate
+        turns = keep_newest_turns(turns, request, family, limit)
+        estimate = estimate_input(replace(request, messages=turns), family)
+    turns = pair_tools(turns)
+    return History(turns, estimate, lacks_thinking_in_tool_loop(turns))
 
 
 def _around_the_contents(
@@ -157,12 +167,12 @@ def _around_the_contents(
     return around
 
 
-def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, turns: list[Message]) -> bool:
+def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, lacks_thinking: bool) -> bool:
     """Return True for a forced call, or a tool loop that began without thinking: Claude does not think in
     either."""
     if model.family != "claude" or not model.thinks:
         return False
-    return is_forced(request.tool_choice) or lacks_thinking_in_tool_loop(turns)
+    return is_forced(request.tool_choice) or lacks_thinking
 
 
 # --- system ---

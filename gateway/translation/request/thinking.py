@@ -155,7 +155,8 @@ def _has_valid_thinking(blocks: Iterable[dict[str, Any]]) -> bool:
 def claude_thought(block: dict[str, Any]) -> tuple[str, str] | None:
     """Return text and signature of a thinking block that Claude accepts, else None."""
     if block["type"] == "thinking":
-        signature = signature_for("claude", block.get("signature"))
+        signed = block["signature"] if "signature" in block else None  # noqa: SIM401 -- a call
+        signature = signature_for("claude", signed)
         return None if signature is None else (block["thinking"], signature)
     if block["type"] == "redacted_thinking":
         signature = own_signature_for("claude", block.get("data"))

@@ -36,6 +36,15 @@ if TYPE_CHECKING:
 EMPTY_TURN = "."
 GO_ON = "Continue."
 
+_IN_ORDER = frozenset(
+    (*thinking, *text, *call)
+    for thinking in ((), ("thinking",))
+    for text in ((), ("text",))
+    for call in ((), ("tool_use",))
+    if text or call
+)
+"""Kinds of blocks of an assistant turn whose parts are in order, as of nearly all turns."""
+
 
 class ContentsBuilder:
     def __init__(
@@ -83,14 +92,16 @@ class ContentsBuilder:
         if self._family == "gemini":
             return _calls_last(self._gemini_parts(blocks))
         parts: list[Part] = []
+        kinds: list[str] = []
         for block in blocks:
+            kinds += (block["type"],)
             if block["type"] == "tool_use":
-                parts.append(self._function_call(block))
+                parts += (self._function_call(block),)
             elif block["type"] not in ("thinking", "redacted_thinking"):
                 parts += self._words_of(block)
             elif self._keeps_thinking and self._family == "claude" and (thought := claude_thought(block)):
-                parts.append({"thought": True, "text": thought[0], "thoughtSignature": thought[1]})
-        return _claude_order(_calls_last(parts))
+                parts += ({"thought": True, "text": thought[0], "thoughtSignature": thought[1]},)
+        return parts if (*kinds,) in _IN_ORDER else _claude_order(_calls_last(parts))
 
     def _gemini_parts(self, blocks: list[Block]) -> list[Part]:
         parts: list[Part] = []
@@ -150,7 +161,10 @@ class ContentsBuilder:
         name = self._names.to_upstream(without_namespace(block["name"]))
         tool_use_id = self._ids.to_upstream(block["id"])
         self._calls[block["id"]] = (tool_use_id, name)
-        return {"functionCall": {"name": name, "args": as_arguments(block.get("input")), "id": tool_use_id}}
+        arguments = block["input"] if "input" in block else None  # noqa: SIM401 -- a call
+        if type(arguments) is not dict:
+            arguments = as_arguments(arguments)
+        return {"functionCall": {"name": name, "args": arguments, "id": tool_use_id}}
 
     # --- user ---
 
@@ -163,7 +177,7 @@ class ContentsBuilder:
                 rest.append({"text": block["text"]})
             elif block["type"] == "tool_result":
                 response, others = self._function_response(block)
-                responses.append(response)
+                responses += (response,)
                 files += others
             else:
                 rest += self._with_files_it_takes(self._parts_of(block))
@@ -181,8 +195,6 @@ class ContentsBuilder:
         return kept
 
     def _text_and_files_of_result(self, content: Any) -> tuple[str, list[Part]]:
-        if type(content) is str:  # as in most results
-            return content if content.strip() else "", []
         parts = self._with_files_it_takes([part for block in content or () for part in self._parts_of(block)])
         files = [part for part in parts if "text" not in part]
         if files and self._family == "gpt":
@@ -192,7 +204,12 @@ class ContentsBuilder:
     def _function_response(self, block: Block) -> tuple[Part, list[Part]]:
         """Return the response, and those of its files that cannot be nested in it."""
         tool_use_id, name = self._calls[block["tool_use_id"]]
-        text, files = self._text_and_files_of_result(block.get("content"))
+        content = block["content"] if "content" in block else None  # noqa: SIM401 -- a call
+        files: list[Part] = []
+        if type(content) is str:  # as in most results
+            text = "" if content.isspace() else content
+        else:
+            text, files = self._text_and_files_of_result(content)
         key = "error" if block.get("is_error") else "result"
         response: dict[str, Any] = {"id": tool_use_id, "name": name, "response": {key: text}}
         if not files:

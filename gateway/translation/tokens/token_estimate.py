@@ -48,10 +48,9 @@ class InputEstimate(NamedTuple):
 def estimate_input(request: MessagesRequest, family: Family) -> InputEstimate:
     """Estimate a request's input. Raises InvalidRequest for what is nested too deeply."""
     gathered = Gathered(family)
-    gathered.add_content(request.system)
-    gathered.add_tools(request)
+    gathered.add_preface(request)
     gathered.add_messages(request.messages)
-    return InputEstimate(1 + gathered.tokens, gathered.media)
+    return gathered.estimate()
 
 
 def estimate_input_tokens(request: MessagesRequest, family: Family) -> int:
@@ -61,8 +60,7 @@ def estimate_input_tokens(request: MessagesRequest, family: Family) -> int:
 def estimate_preface(request: MessagesRequest, family: Family) -> int:
     """Estimate what precedes the conversation: system and tools."""
     gathered = Gathered(family)
-    gathered.add_content(request.system)
-    gathered.add_tools(request)
+    gathered.add_preface(request)
     return gathered.tokens
 
 
@@ -73,36 +71,45 @@ def estimate_message(message: Mapping[str, Any], family: Family) -> int:
 
 
 class Gathered:
-    """Texts to be counted together, and the tokens of everything else."""
+    """Texts to be counted together, and the tokens of everything else: ``media`` those of images and
+    documents, ``fixed`` those of messages and calls, whatever is in them."""
 
     def __init__(self, family: Family) -> None:
         self._family = family
-        self._texts: list[str] = []
-        self._tokens = 0
+        self.texts: list[str] = []
+        self.fixed = 0
         self.media = 0
+
+    def estimate(self) -> InputEstimate:
+        return InputEstimate(1 + self.tokens, self.media)
 
     @property
     def tokens(self) -> int:
-        sized = list(zip(self._texts, map(len, self._texts), strict=True))
+        sized = list(zip(self.texts, map(len, self.texts), strict=True))
         together = "".join([text for text, size in sized if size < APART_CHARACTERS])
         apart = [text for text, size in sized if size >= APART_CHARACTERS]
         return (
-            self._tokens
+            self.fixed
             + self.media
             + round(sum(text_tokens(text, self._family) for text in (together, *apart)))
         )
 
-    def add_tools(self, request: MessagesRequest) -> None:
+    def add_preface(self, request: MessagesRequest) -> None:
+        """Add system and tools."""
+        self.add_content(request.system)
+        self._add_tools(request)
+
+    def _add_tools(self, request: MessagesRequest) -> None:
         output_format = (request.output_config or {}).get("format")
         if output_format:
-            self._texts.append(as_json(output_format))
+            self.texts.append(as_json(output_format))
         if isinstance(request.tools, ToolList):
-            self._texts.append(request.tools.content.decode())
+            self.texts.append(request.tools.content.decode())
         elif request.tools:
-            self._texts.append(as_json(request.tools))
+            self.texts.append(as_json(request.tools))
 
     def add_messages(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        self._tokens += TOKENS_PER_MESSAGE * len(messages)
+        self.fixed += TOKENS_PER_MESSAGE * len(messages)
         for message in messages:
             self.add_content(message["content"])
 
@@ -117,7 +124,7 @@ class Gathered:
                 if kind in _WORDS:  # the most frequent kinds, without a call for each of them
                     words = block[kind] if kind in block else None  # noqa: SIM401
                     if type(words) is str:
-                        self._texts.append(words)
+                        self.texts.append(words)
                     continue
                 add = _BLOCKS[kind]
             except (TypeError, KeyError):  # an unknown type, or no block at all
@@ -126,21 +133,21 @@ class Gathered:
 
     def _add_words(self, words: object) -> None:
         if type(words) is str:
-            self._texts.append(words)
+            self.texts.append(words)
 
     # Blocks
 
     def _add_tool_use(self, block: Mapping[str, Any]) -> None:
-        self._tokens += TOKENS_PER_CALL
+        self.fixed += TOKENS_PER_CALL
         if "name" in block and type(block["name"]) is str:
-            self._texts.append(block["name"])
-        self._texts.append(as_json(block.get("input")))
+            self.texts.append(block["name"])
+        self.texts.append(as_json(block.get("input")))
 
-    def _add_tool_result(self, block: Mapping[str, Any]) -> None:
-        self._tokens += TOKENS_PER_CALL
-        content = block.get("content")
+    def add_tool_result(self, block: Mapping[str, Any]) -> None:
+        self.fixed += TOKENS_PER_CALL
+        content = block["content"] if "content" in block else None  # noqa: SIM401 -- a call
         if type(content) is str:  # as most are
-            self._texts.append(content)
+            self.texts += (content,)
         else:
             self.add_content(content)
 
@@ -171,7 +178,7 @@ class Gathered:
     def _add_unknown(self, block: object) -> None:
         """Add results of server tools and unknown blocks as JSON, without binary or encrypted data."""
         as_json(block)  # raises for deep nesting, so that the recursion below cannot fail
-        self._texts.append(as_json(self._readable(block)))
+        self.texts.append(as_json(self._readable(block)))
 
     def _readable(self, value: Any) -> Any:
         if isinstance(value, dict):
@@ -190,7 +197,7 @@ _WORDS = frozenset({"text", "thinking"})
 """Kinds of blocks whose words are in the field of the same name."""
 _BLOCKS: dict[str, Callable[[Gathered, Any], None]] = {
     "tool_use": Gathered._add_tool_use,
-    "tool_result": Gathered._add_tool_result,
+    "tool_result": Gathered.add_tool_result,
     "image": Gathered._add_media,
     "document": Gathered._add_media,
 }
