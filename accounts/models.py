@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.credentials.encryption import seal_fields, unseal_fields
+from accounts.values.switches import Switches
 from accounts.values.times import minute
 
 if TYPE_CHECKING:
@@ -120,6 +121,18 @@ class Account(Followed):
         blank=True,
         help_text='The same for single models, which then decides: {"gemini-3-flash": 0.2}.',
     )
+    given_switches = models.JSONField(
+        "switches",
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text='What the server takes, where it is not left to be learned: {"thinking": false, "betas": '
+        '["context-1m-2025-08-07"]}. All names: docs/upstreams.md. What stands here wins.',
+    )
+    """For kind "compatible" (accounts/values/switches.py)."""
+    learned_switches = models.JSONField(
+        default=dict, db_default=models.Value({}, models.JSONField()), editable=False
+    )
     budget_day = _budget("day")
     budget_month = _budget("month")
     state = models.CharField(max_length=30, choices=State.choices, default=State.OK)
@@ -159,6 +172,10 @@ class Account(Followed):
     @credential.setter
     def credential(self, fields: Mapping[str, str]) -> None:
         self.sealed_credential = seal_fields(fields)
+
+    @property
+    def switches(self) -> Switches:
+        return Switches.of(self.learned_switches, self.given_switches)
 
     @property
     def is_paid(self) -> bool:

@@ -14,10 +14,10 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from channels.db import database_sync_to_async
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 
 from accounts import live_settings
 from accounts.credentials.access_tokens import AccessTokens, sealed_credentials
@@ -293,6 +293,16 @@ class AccountsService:
         await database_sync_to_async(_store_learned)(account_id, learned)
         await self._reload_if_changed()
 
+    async def learn_switches(self, account: PooledAccount, switches: Mapping[str, Any]) -> None:
+        """Store what the server of an account does not take. Without a database it is learned again after a
+        restart."""
+        with suppress(DatabaseDown, DatabaseError):
+            await self.database.unless_down(self._store_switches(account.id, switches))
+
+    async def _store_switches(self, account_id: int, switches: Mapping[str, Any]) -> None:
+        await database_sync_to_async(_store_switches)(account_id, switches)
+        await self._reload_if_changed()
+
     async def prepare_retry(self, account: PooledAccount, kind: FailureKind) -> None:
         """Prepare another call with the account after a failure of this kind: forget a refused project, which
         the next inspection then finds. For refused tokens see `forget_access`."""
@@ -536,6 +546,14 @@ def _store_learned(account_id: int, learned: Learned) -> None:
     account.quota_group = account.quota_group or learned.quota_group
     if known != (account.tier, account.quota_group):
         account.save(update_fields=["tier", "quota_group"])
+
+
+@transaction.atomic
+def _store_switches(account_id: int, switches: Mapping[str, Any]) -> None:
+    account = Account.objects.filter(pk=account_id).first()
+    if account is not None:
+        account.learned_switches = {**account.learned_switches, **switches}
+        account.save(update_fields=["learned_switches"])
 
 
 def _store_last_used(last_used: dict[int, float]) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 
 from accounts.adding.keys import LONGEST_GROUP, LONGEST_LABEL, Added, GivenKey, add
-from accounts.kinds.compatible import AUTH_STYLES
 from accounts.kinds.registry import KEYED
 from accounts.operators import audit
+from accounts.values.switches import AUTH_STYLES
 
 if TYPE_CHECKING:
     from accounts.actions import Operator

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
@@ -17,15 +17,15 @@ from django.utils import timezone
 
 from accounts.adding.loops import refuse_loop
 from accounts.failures import AccountCheckFailed
-from accounts.kinds.compatible import AUTH_STYLES
 from accounts.kinds.keyed import KeyUnusable, fingerprint
 from accounts.kinds.registry import KEYED
 from accounts.models import Account
 from accounts.network import AccountsClient, addresses_of
 from accounts.values.server_addresses import AddressRefused, are_here, are_near, base_address
+from accounts.values.switches import AUTH_STYLES, NoSwitches, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from accounts.kinds.base import Inspection
 
@@ -68,6 +68,8 @@ class GivenKey:
     quota_group: str = ""
     tier: str = "unknown"
     label: str = ""
+    switches: Mapping[str, Any] = field(default_factory=dict)
+    """Of kind "compatible" (accounts/values/switches.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,9 @@ def draft(given: GivenKey, replaced: Account | None = None) -> Account:
     except (KeyUnusable, AddressRefused) as error:
         raise NotAdded(str(error)) from None
     account = replaced or Account(kind=given.kind)
-    account.base_url = base_url
+    if account.base_url != base_url:
+        account.base_url, account.learned_switches = base_url, {}
+    account.given_switches = _switches(given) or account.given_switches
     account.credential = {**kind.credential(key), **_further(given)}
     account.fingerprint = fingerprint(key, base_url)
     _refuse_known(account)
@@ -133,6 +137,14 @@ def _further(given: GivenKey) -> dict[str, str]:
     if len(names) > MOST_MODELS or not all(name.isprintable() and len(name) <= 100 for name in names):
         raise NotAdded(f"At most {MOST_MODELS} models can be named, each with at most 100 characters.")
     return {"auth": given.auth or "bearer", "models": "\n".join(names)}
+
+
+def _switches(given: GivenKey) -> dict[str, Any]:
+    """Raises NotAdded."""
+    try:
+        return checked(given.switches) if given.kind == "compatible" else {}
+    except NoSwitches as error:
+        raise NotAdded(f"Switches: {error}") from None
 
 
 def _text(text: str, longest: int) -> str:
@@ -204,6 +216,7 @@ def store(account: Account, inspection: Inspection | None = None) -> None:
 
 REPLACED_FIELDS = (
     "sealed_credential", "fingerprint", "base_url", "tier", "quota_group", "label", "terms_accepted_at",
+    "given_switches", "learned_switches",
     *Account.STATE_FIELDS,
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -24,6 +25,8 @@ from accounts.quota.pools import QuotaPool, pools_of
 from accounts.quota.snapshots import history_lines
 from accounts.sign_in import pages
 from accounts.status.required_action import required_action
+from accounts.values.switches import NoSwitches
+from accounts.values.switches import checked as checked_switches
 from accounts.values.times import second
 
 if TYPE_CHECKING:
@@ -44,14 +47,23 @@ admin.site.unregister(Group)
 class AccountForm(ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
     class Meta:
         model = Account
-        widgets: ClassVar = {"model_quota_thresholds": UnfoldAdminTextareaWidget({"rows": 2})}
+        widgets: ClassVar = {
+            name: UnfoldAdminTextareaWidget({"rows": 2})
+            for name in ("model_quota_thresholds", "given_switches")
+        }
         fields = (
             "label", "enabled", "priority", "quota_group", "budget_day", "budget_month", "project_id",
-            "quota_threshold", "model_quota_thresholds",
+            "quota_threshold", "model_quota_thresholds", "given_switches",
         )  # fmt: skip
 
     def clean_model_quota_thresholds(self) -> dict[str, float]:
         return actions.checked_thresholds(self.cleaned_data["model_quota_thresholds"] or {})
+
+    def clean_given_switches(self) -> dict[str, Any]:
+        try:
+            return checked_switches(self.cleaned_data["given_switches"] or {})
+        except NoSwitches as error:
+            raise ValidationError(str(error)) from None
 
 
 class UsableFilter(admin.SimpleListFilter):
@@ -138,6 +150,10 @@ class AccountAdmin(ModelAdmin):
     @display(description="last used", ordering="last_used_at")
     def used(self, account: Account) -> str:
         return columns.ago(account.last_used_at)
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Only servers that speak Anthropic's format differ in what they take."""
+        return None if obj is not None and obj.kind == "compatible" else ["given_switches"]
 
     def get_actions(self, request: HttpRequest) -> Any:
         """Without the acceptance of the notice when no account needs it: those that are keys never do."""

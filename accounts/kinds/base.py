@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from accounts.models import Account
     from accounts.network import AccountsClient
     from accounts.offers import ModelOffer, WindowOffer
+    from accounts.values.switches import Switches
 
 
 class OutOfUse(AccountCheckFailed):
@@ -55,6 +56,8 @@ class AccountFacts(Protocol):
     def project_id(self) -> str: ...
     @property
     def base_url(self) -> str: ...
+    @property
+    def switches(self) -> Switches: ...
 
 
 class Kind(ABC):

@@ -24,10 +24,11 @@ from accounts.values.server_addresses import AddressRefused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from accounts.credentials.access_tokens import AccessTokens
     from accounts.failures import UpstreamError
+    from accounts.kinds.base import AccountFacts
     from accounts.network import AccountsClient, WholeAnswer
 
-AUTH_STYLES = ("bearer", "x-api-key", "both", "none")
 WITHOUT_LIST = {404, 405, 501}
 ONE_WORD = [{"role": "user", "content": "Hello"}]
 
@@ -52,6 +53,12 @@ class Compatible(KeyedKind):
     def access_with(self, credential: Mapping[str, str], base_url: str = "") -> Access:
         facts = {name: credential.get(name, "") for name in ("auth", "models")}
         return Access(credential[self.secret_field], {"base_url": base_url, **facts})
+
+    async def access(self, tokens: AccessTokens, account: AccountFacts, *, renewed: bool = False) -> Access:
+        access = await super().access(tokens, account, renewed=renewed)
+        if not account.switches.auth:
+            return access
+        return Access(access.secret, {**access.details, "auth": account.switches.auth})
 
     def headers(self, access: Access) -> dict[str, str]:
         return {**auth_headers(access), "anthropic-version": VERSION}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from accounts.adding.keys import GivenKey
-from accounts.kinds.compatible import AUTH_STYLES
 from accounts.kinds.registry import KEYED, KINDS
+from accounts.values.switches import AUTH_STYLES
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from accounts.values.switches import Switches
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -28,6 +30,8 @@ class PooledAccount:
     """Where it is served, for kinds whose accounts each have an address of their own."""
     quota_group: str = ""
     """Accounts of one kind with the same name here share their limits; empty: with no other."""
+    switches: Switches = field(default_factory=Switches)
+    """Of kind "compatible": what its server takes."""
     is_paid: bool = False
     """Its requests cost money, or may."""
     needs_project: bool = False

@@ -36,11 +36,15 @@ def export(accounts: Iterable[Account], passphrase: str = "") -> bytes:
     return _encrypt(plain, passphrase) if passphrase else plain
 
 
-def _further(account: Account) -> dict[str, str]:
+def _further(account: Account) -> dict[str, Any]:
     """What only accounts of other kinds than Google's have."""
     if account.kind == "google":
         return {}
-    facts = {"base_url": account.base_url, "quota_group": account.quota_group, "label": account.label}
+    facts: dict[str, Any] = {
+        "base_url": account.base_url, "quota_group": account.quota_group, "label": account.label,
+    }  # fmt: skip
+    if account.given_switches:
+        facts["switches"] = account.given_switches
     return {"kind": account.kind, "name": account.name, "tier": account.tier, **facts}
 
 

@@ -53,4 +53,5 @@ def _given(row: ImportedRow) -> GivenKey:
         quota_group=row.quota_group,
         tier=row.tier,
         label=row.label,
+        switches=row.switches,
     )

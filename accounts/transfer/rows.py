@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accounts.transfer.disabled_flags import off_reason
 from accounts.values.emails import parse_email
 from accounts.values.sanitize import truncate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Entry = dict[str, Any]
 
@@ -55,6 +58,8 @@ class ImportedRow:
     quota_group: str = ""
     tier: str = "unknown"
     label: str = ""
+    switches: Mapping[str, Any] = field(default_factory=dict)
+    """Of kind "compatible" (accounts/values/switches.py), unchecked."""
     place: str = ""
     """The position in the file: "row 3"."""
     file: str = ""

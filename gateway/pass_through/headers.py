@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 OLDEST_VERSION = "2023-06-01"
 FORWARDED = ("user-agent", "traceparent", "tracestate")
@@ -19,7 +19,9 @@ OF_SUBSCRIPTIONS = "oauth-2025-04-20"
 RETURNED = ("retry-after", "x-should-retry")
 
 
-def request_headers(client: Mapping[str, str], *, betas: bool, is_stream: bool) -> dict[str, str]:
+def request_headers(
+    client: Mapping[str, str], *, betas: bool | Collection[str], is_stream: bool
+) -> dict[str, str]:
     """`client` has names in lower case; values of one name are joined by commas."""
     kept = {
         name: value
@@ -27,16 +29,17 @@ def request_headers(client: Mapping[str, str], *, betas: bool, is_stream: bool) 
         if name in FORWARDED or name.startswith(FORWARDED_PREFIX)
     }
     kept["anthropic-version"] = client.get("anthropic-version", "").strip() or OLDEST_VERSION
-    if betas and (named := _betas(client.get("anthropic-beta", ""))):
+    if betas and (named := _betas(client.get("anthropic-beta", ""), betas)):
         kept["anthropic-beta"] = named
     kept["content-type"] = "application/json"
     kept["accept"] = "text/event-stream" if is_stream else "application/json"
     return kept
 
 
-def _betas(header: str) -> str:
-    """The header verbatim, unless it names the beta of subscriptions."""
-    if OF_SUBSCRIPTIONS not in header:
+def _betas(header: str, sent: bool | Collection[str]) -> str:
+    """The header verbatim, unless it names the beta of subscriptions or only some are sent."""
+    if sent is True and OF_SUBSCRIPTIONS not in header:
         return header
     named = (value.strip() for value in header.split(","))
-    return ",".join(value for value in named if value and value != OF_SUBSCRIPTIONS)
+    kept = (value for value in named if value and value != OF_SUBSCRIPTIONS)
+    return ",".join(value for value in kept if sent is True or (sent and value in sent))

@@ -72,7 +72,8 @@ class ModelCaller:
                     _end_attempt(error, SAME_ACCOUNT, context)
                     with context.waiting():
                         await asyncio.sleep(error.wait_seconds or 0)
-                elif self._upstreams[lease.account.kind].learns_from(error, lease.account.id):
+                elif switches := self._upstreams[lease.account.kind].learns_from(error, lease.account.id):
+                    await self._accounts.learn_switches(lease.account, switches)
                     _end_attempt(error, f"{SAME_ACCOUNT}, without what it refuses", context)
                 elif policy.next_address and len(addresses) > 1:
                     _end_attempt(error, NEXT_ADDRESS, context)

@@ -16,10 +16,11 @@ from gateway.upstreams.endpoint_health import EndpointHealth, FailingEndpoint
 from gateway.upstreams.transport import Response, Transport, TransportFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from accounts.failures import QuotaLimit
     from accounts.kinds.access import Access
+    from accounts.pool.view import PooledAccount
     from gateway.google_api.content import RequestType
     from gateway.routing.upstream_model import UpstreamModel
 
@@ -73,8 +74,8 @@ class Passing:
     """What passes to an upstream of the dialect "messages", and what of its answers is trusted."""
 
     changes: Changes
-    betas: bool = True
-    """The client's anthropic-beta is sent."""
+    betas: bool | Collection[str] = True
+    """Which values of the client's anthropic-beta are sent: all, none, or these."""
     tags_signatures: bool = False
     mends_usage: bool = False
     checks_calls: bool = True
@@ -113,7 +114,7 @@ class Upstream(ABC):
     def classify_in_stream(self, body: dict[str, Any]) -> UpstreamError:
         """Map an error inside a stream that has begun with 200; `body` is the decoded event."""
 
-    def passing(self, account_id: int, model: UpstreamModel) -> Passing:
+    def passing(self, account: PooledAccount, model: UpstreamModel) -> Passing:
         """How requests pass to this account; for the dialect "messages" only."""
         return Passing(Changes(model.sent_id))
 
@@ -125,10 +126,10 @@ class Upstream(ABC):
         """Have the upstream count the tokens of a request, without cost; None where it cannot or does not."""
         return None
 
-    def learns_from(self, error: UpstreamError, account_id: int) -> bool:
-        """Remember what the account's server has refused, when requests can do without it; True when another
-        call may succeed for that."""
-        return False
+    def learns_from(self, error: UpstreamError, account_id: int) -> Mapping[str, Any]:
+        """Remember what the account's server has refused, when requests can do without it. Returns the
+        switches (accounts/values/switches.py) for which another call may succeed."""
+        return {}
 
     def addresses(self, model: UpstreamModel, access: Access) -> list[str]:
         """Return the base URLs in the order to try them: those that keep failing come last."""

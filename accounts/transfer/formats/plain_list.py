@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from accounts.transfer.disabled_flags import off_reason
 from accounts.transfer.rows import KEYED, Entry, ImportedRow, build_row
+from accounts.values.outside import as_object
 
 
 def read(entry: Entry) -> ImportedRow | None:
@@ -37,5 +38,6 @@ def _read_key(entry: Entry) -> ImportedRow:
         quota_group=facts["quota_group"],
         tier=facts["tier"] or "unknown",
         label=facts["label"],
+        switches=as_object(entry.get("switches")),
         off_reason=off_reason(entry),
     )

@@ -66,6 +66,7 @@ def facts_of(
         "pools": _with_lines(card),
         "costs": [] if account.kind == CLOUD_CODE else budgets.costs_of(account, timezone.now()),
         "learned_limits": _learned_limits(account),
+        "switches": account.switches.told(),
         "thresholds": thresholds or ThresholdsForm.of(account),
     }
 

@@ -53,7 +53,7 @@ class Messages(Format):
         self, prepared: PreparedRequest, account: PooledAccount, access: Access, upstream: Upstream
     ) -> Outgoing:
         model = prepared.models[account.kind]
-        passing = upstream.passing(account.id, model)
+        passing = upstream.passing(account, model)
         client = prepared.client or _as_client_request(prepared.request)
         is_stream = prepared.request.stream or prepared.client is None
         changes = replace(passing.changes, drops_thinking=prepared.without_thinking)

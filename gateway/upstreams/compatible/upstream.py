@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from accounts.anthropic.compatible_errors import compatible_error_in_stream, parse_compatible_error
+from accounts.values.switches import Switches
 from gateway.pass_through.body import Changes
 from gateway.pass_through.signatures import Signer
 from gateway.upstreams.base import (
@@ -17,13 +18,14 @@ from gateway.upstreams.base import (
     UpstreamDialect,
     WireRequest,
 )
-from gateway.upstreams.compatible.switches import Switches, after_refusal
+from gateway.upstreams.compatible.refusals import learned_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from accounts.failures import UpstreamError
     from accounts.kinds.access import Access
+    from accounts.pool.view import PooledAccount
     from gateway.routing.upstream_model import UpstreamModel
     from gateway.upstreams.transport import Transport
 
@@ -35,7 +37,11 @@ MOST_BREAKPOINTS = 4
 class _Known:
     """What is known of one account's server."""
 
-    switches: Switches
+    base_url: str = ""
+    switches: Switches = field(default_factory=Switches)
+    """As of the last request."""
+    learned: dict[str, Any] = field(default_factory=dict)
+    """Since this process has begun. The account of a request may be older than what another has learned."""
     style: str = "bearer"
     """How the key was sent last."""
 
@@ -48,43 +54,41 @@ class CompatibleServer(Upstream):
     def __init__(self, transport: Transport, first_byte_seconds: float) -> None:
         super().__init__(transport, first_byte_seconds)
         self._known: dict[int, _Known] = {}
-        """By account id; what is learned is learned anew after a restart."""
+        """By account id."""
 
     def addresses_of(self, model: UpstreamModel, access: Access) -> list[str]:
         return [access.details["base_url"]]
 
-    def switches(self, account_id: int) -> Switches:
-        return self._of(account_id).switches
-
-    def passing(self, account_id: int, model: UpstreamModel) -> Passing:
-        switches = self.switches(account_id)
+    def passing(self, account: PooledAccount, model: UpstreamModel) -> Passing:
+        if self._of(account.id).base_url != account.base_url:
+            self._known[account.id] = _Known(account.base_url)
+        known = self._of(account.id)
+        switches = known.switches = account.switches.after(known.learned)
         changes = Changes(
             model.sent_id,
-            Signer(f"other-{account_id}"),
+            Signer(f"other-{account.id}"),
             never_thinks=not switches.thinking,
             keeps_system_messages=switches.system_messages,
             keeps_documents=switches.documents,
             keeps_attribution=False,
             keeps_blank_texts=switches.blank_texts,
-            keeps_fields_of_betas=switches.fields_of_betas,
+            keeps_fields_of_betas=bool(switches.betas),
             most_breakpoints=MOST_BREAKPOINTS,
         )
         return Passing(
             changes,
             betas=switches.betas,
             tags_signatures=True,
-            mends_usage=True,
+            mends_usage=not switches.trusted_usage,
             checks_calls=False,
             marks_hops=True,
         )
 
-    def learns_from(self, error: UpstreamError, account_id: int) -> bool:
+    def learns_from(self, error: UpstreamError, account_id: int) -> Mapping[str, Any]:
         known = self._of(account_id)
-        switches = after_refusal(known.switches, error, known.style)
-        if switches is None:
-            return False
-        known.switches = switches
-        return True
+        learned = learned_from(error, known.switches, known.style, known.learned)
+        known.learned |= learned
+        return learned
 
     def prepare(self, call: ModelCall) -> WireRequest:
         passed = call.passed or PassedRequest([], {})
@@ -99,7 +103,7 @@ class CompatibleServer(Upstream):
         return compatible_error_in_stream(body)
 
     def _of(self, account_id: int) -> _Known:
-        return self._known.setdefault(account_id, _Known(Switches()))
+        return self._known.setdefault(account_id, _Known())
 
 
 def _credential(style: str, access: Access) -> dict[str, str]:

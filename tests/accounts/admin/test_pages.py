@@ -187,6 +187,23 @@ def test_thresholds_are_checked(admin_client: Client, ada: Account) -> None:
     assert (ada.quota_threshold, ada.model_quota_thresholds) == (0.2, {"gemini-3-flash": 0.5})
 
 
+def test_switches_are_set_for_compatible_servers_only(admin_client: Client, ada: Account) -> None:
+    form = {"enabled": "on", "priority": "0", "given_switches": '{"thinking": false}'}
+    page = f"{LIST}{ada.pk}/change/"
+    admin_client.post(page, {**form, "model_quota_thresholds": "{}"})
+    assert Account.objects.get(pk=ada.pk).given_switches == {}
+    Account.objects.update(kind="compatible")
+
+    assert (
+        "There are auth, system_messages"
+        in admin_client.post(
+            page, {**form, "model_quota_thresholds": "{}", "given_switches": '{"thoughts": false}'}
+        ).content.decode()
+    )
+    assert admin_client.post(page, {**form, "model_quota_thresholds": "{}"}).status_code == 302
+    assert Account.objects.get(pk=ada.pk).given_switches == {"thinking": False}
+
+
 def test_setting_a_project_ends_the_state_needs_project(admin_client: Client, ada: Account) -> None:
     ada.enter_state(Account.State.NEEDS_PROJECT, "none")
     ada.save()

@@ -302,11 +302,12 @@ def test_what_was_exported_comes_back() -> None:
     port = free_port()
     store(rows_of({"accounts": [
         {"kind": "compatible", "api_key": "k", "base_url": f"http://127.0.0.1:{port}", "auth": "both",
-         "models": "a\nb", "quota_group": "lab", "label": "At work", "tier": "paid"},
+         "models": "a\nb", "quota_group": "lab", "label": "At work", "tier": "paid",
+         "switches": {"thinking": False}},
         {"kind": "gemini", "api_key": "AIza-one", "tier": "free"},
     ]}), terms_accepted=False)  # fmt: skip
     before = [
-        (one.kind, one.credential, one.base_url, one.quota_group, one.label, one.tier)
+        (one.kind, one.credential, one.base_url, one.quota_group, one.label, one.tier, one.given_switches)
         for one in Account.objects.all()
     ]
     content = export(Account.objects.all())
@@ -316,7 +317,7 @@ def test_what_was_exported_comes_back() -> None:
 
     assert [one.result for one in outcomes] == ["added", "added"]
     after = [
-        (one.kind, one.credential, one.base_url, one.quota_group, one.label, one.tier)
+        (one.kind, one.credential, one.base_url, one.quota_group, one.label, one.tier, one.given_switches)
         for one in Account.objects.all()
     ]
     assert after == before

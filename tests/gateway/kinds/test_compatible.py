@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anthropic
 import pytest
 
-from gateway.upstreams.compatible.upstream import CompatibleServer
+from accounts.models import Account
 from proxy_site.emulator.compatible import faults
 from proxy_site.emulator.delivery.behaviour import refuse
 from proxy_site.emulator.pretend_model.replies import thinking
-from tests.gateway.conftest import a_client
-from tests.gateway.kinds.conftest import MODELS, MODES, sdk
+from tests.gateway.conftest import a_client, in_database
+from tests.gateway.kinds.conftest import MODELS, MODES, add_account, sdk
 
 if TYPE_CHECKING:
     from proxy_site.emulator.server import EmulatorServer
@@ -199,13 +200,48 @@ async def test_the_other_style_of_key_is_tried_once_and_kept(
         emulator.state.fault(refuse(401, {"error": {"message": "No key", "type": "auth"}}), times=1)
         body = {"model": MODELS["compatible"], "max_tokens": 10, "messages": HELLO}
         responses = [await client.post("/v1/messages", json=body) for _ in range(2)]
-        server = gateway.upstreams["compatible"]
-        assert isinstance(server, CompatibleServer)
-        switches = server.switches(gateway.accounts.pool.accounts[0].id)
+        switches = gateway.accounts.pool.accounts[0].switches
 
     assert [response.status_code for response in responses] == [200, 200]
     assert switches.auth == "x-api-key"
     assert len(emulator.state.log.entries("messages")) == 3
+
+
+async def test_what_was_learned_outlives_a_restart(
+    emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    body = {
+        "model": MODELS["ollama"], "max_tokens": 1000,
+        "messages": [*HELLO, {"role": "system", "content": "Be brief."}],
+    }  # fmt: skip
+    for kinds in (("ollama",), ()):
+        async with open_gateway(*kinds) as gateway, a_client(gateway) as client:
+            response = await client.post("/v1/messages", json=body)
+            assert response.status_code == 200, response.text
+
+    assert [entry.status for entry in emulator.state.log.entries("messages")] == [400, 200, 200]
+    account = await Account.objects.aget()
+    assert account.learned_switches == {"system_messages": False}
+
+
+async def test_what_the_operator_sets_is_not_unlearned(
+    emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    await in_database(add_account)(emulator, "ollama")
+    await Account.objects.aupdate(
+        given_switches={"system_messages": True, "betas": ["context-1m-2025-08-07"], "trusted_usage": True}
+    )
+    emulator.state.modes["ollama"] = replace(emulator.state.modes["ollama"], takes_betas=True)
+    messages = [*HELLO, {"role": "system", "content": "Be brief."}]
+    body = {"model": MODELS["ollama"], "max_tokens": 1000, "messages": messages}
+    headers = {"anthropic-beta": "interleaved-thinking-2025-05-14,context-1m-2025-08-07"}
+    async with open_gateway() as gateway, a_client(gateway) as client:
+        response = await client.post("/v1/messages", json=body, headers=headers)
+
+    assert response.status_code == 400
+    (entry,) = emulator.state.log.entries("messages")
+    assert entry.headers["anthropic-beta"] == "context-1m-2025-08-07"
+    assert (await Account.objects.aget()).learned_switches == {}
 
 
 async def test_a_late_signature_and_a_missing_end_are_taken(

@@ -1,0 +1,108 @@
+"""What a server of kind "compatible" takes: learned from what it refuses, or set by the operator. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from accounts.values.outside import as_object, word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+AUTH_STYLES = ("bearer", "x-api-key", "both", "none")
+MOST_BETAS = 50
+LONGEST_BETA = 100
+
+
+class NoSwitches(ValueError):
+    """The text is a sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """The start values suit most servers."""
+
+    auth: str = ""
+    """One of AUTH_STYLES; empty: as the credential says."""
+    system_messages: bool = True
+    """Messages of role "system" are sent as such; else as messages of the user."""
+    documents: bool = True
+    thinking: bool = True
+    blank_texts: bool = True
+    betas: bool | tuple[str, ...] = False
+    """Which values of `anthropic-beta` are sent: all, none, or these."""
+    trusted_usage: bool = False
+    """The usage that the server tells is given to clients as it is."""
+    fixed: frozenset[str] = frozenset()
+    """The names that the operator has set: nothing is learned of them."""
+
+    @classmethod
+    def of(cls, learned: object, given: object) -> Switches:
+        """From what is stored, of which a value that is none is left out; `given` is the operator's."""
+        ours, theirs = _valid(given), _valid(learned)
+        return cls(**{**theirs, **ours}, fixed=frozenset(ours))
+
+    def after(self, learned: Mapping[str, Any]) -> Switches:
+        """With what has been learned since, where the operator has set nothing."""
+        news = {name: value for name, value in learned.items() if name not in self.fixed}
+        return replace(self, **news) if news else self
+
+    def told(self) -> list[tuple[str, str, bool]]:
+        """For people: the name, the value, and whether it is the operator's, of those that are not as at the
+        start."""
+        start = Switches()
+        return [
+            (one.name.replace("_", " "), _written(getattr(self, one.name)), one.name in self.fixed)
+            for one in fields(self)
+            if one.name != "fixed"
+            and (one.name in self.fixed or getattr(self, one.name) != getattr(start, one.name))
+        ]
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_betas(value: object) -> bool:
+    if not isinstance(value, list | tuple):
+        return _is_flag(value)
+    return len(value) <= MOST_BETAS and all(word(one, LONGEST_BETA) and "," not in one for one in value)
+
+
+FLAG = "must be true or false"
+RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "auth": (lambda value: value in AUTH_STYLES, f"must be one of {', '.join(AUTH_STYLES)}"),
+    **dict.fromkeys(
+        ("system_messages", "documents", "thinking", "blank_texts", "trusted_usage"), (_is_flag, FLAG)
+    ),
+    "betas": (_is_betas, "must be true (all), false (none) or a list of names"),
+}
+"""By name: which values are some, and how to say it."""
+
+
+def checked(values: object) -> dict[str, Any]:
+    """The operator's switches as they are stored. Raises NoSwitches."""
+    if not isinstance(values, dict):
+        raise NoSwitches('They must have the form {"thinking": false}.')
+    for name, value in values.items():
+        if name not in RULES:
+            raise NoSwitches(f"{name[:60]}: there is no such switch. There are {', '.join(RULES)}.")
+        is_valid, rule = RULES[name]
+        if not is_valid(value):
+            raise NoSwitches(f"{name}: {rule}.")
+    return values
+
+
+def _valid(stored: object) -> dict[str, Any]:
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in as_object(stored).items()
+        if name in RULES and RULES[name][0](value)
+    }
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
