@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from accounts.kinds.access import Access
     from accounts.offers import ModelOffer
     from accounts.pool.pool import Lease
+    from accounts.values.switches import Switches
 
 
 logger = logging.getLogger(__name__)
@@ -505,10 +506,22 @@ def _merged(
 ) -> dict[str, ModelOffer]:
     offered: dict[str, ModelOffer] = {}
     for account in accounts:
-        for model_id, offer in offers.get(account.id, {}).items():
+        for model_id, listed in offers.get(account.id, {}).items():
+            offer = _within(listed, account.switches)
             known = offered.get(model_id)
             offered[model_id] = offer if known is None else _for_both(known, offer)
     return offered
+
+
+def _within(offer: ModelOffer, switches: Switches) -> ModelOffer:
+    """The offer with the limits that the operator has set."""
+    if not switches.context_window and not switches.max_output_tokens:
+        return offer
+    return replace(
+        offer,
+        max_input_tokens=switches.context_window or offer.max_input_tokens,
+        max_output_tokens=switches.max_output_tokens or offer.max_output_tokens,
+    )
 
 
 def _for_both(one: ModelOffer, other: ModelOffer) -> ModelOffer:

@@ -223,7 +223,9 @@ class Pool:
     def _lease(self, request: AccountRequest) -> Lease | None:
         now = self._now()
         account = self._sure_choice(request, now) or self._choice(request)
-        if account is None or not self.state.claim(account.id, request.conversation, _limit(), now):
+        if account is None:
+            return None
+        if not self.state.claim(account.id, request.conversation, _most(account, _limit()), now):
             return None
         lease = Lease(account, request.targets[account.kind], request, now, self)
         self.count(lease, requests=1)
@@ -385,9 +387,9 @@ class Pool:
         return not target.listed_id or self.lists_model(account.id, target.listed_id, target.model_key)
 
     def _busy(self, accounts: Iterable[PooledAccount]) -> list[PooledAccount]:
-        """The accounts with as many requests in flight as MAX_CONCURRENT_REQUESTS allows."""
+        """The accounts with as many requests in flight as MAX_CONCURRENT_REQUESTS or their switches allow."""
         limit, in_flight = _limit(), self.state.in_flight
-        return [one for one in accounts if one.id in in_flight and in_flight[one.id] >= limit]
+        return [one for one in accounts if one.id in in_flight and in_flight[one.id] >= _most(one, limit)]
 
     def _candidate(self, account: PooledAccount, target: Target, strategy: str, now: float) -> Candidate:
         """The account as the strategies see it; health and tokens are read for hybrid only."""
@@ -609,6 +611,10 @@ def _sharer(account: PooledAccount, model_key: str) -> tuple[int | str, str]:
 def _limit() -> int:
     limit: int = live("MAX_CONCURRENT_REQUESTS")
     return limit or sys.maxsize
+
+
+def _most(account: PooledAccount, limit: int) -> int:
+    return min(limit, account.switches.max_requests or limit)
 
 
 def _cost_rank(account: PooledAccount) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from accounts.values.outside import as_object, word
+from accounts.values.outside import as_object, whole_number, word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +34,15 @@ class Switches:
     """Which values of `anthropic-beta` are sent: all, none, or these."""
     trusted_usage: bool = False
     """The usage that the server tells is given to clients as it is."""
+    count_tokens: bool = True
+    """The server counts tokens; else they are estimated."""
+    max_requests: int = 0
+    """The most requests at once, if that is less than MAX_CONCURRENT_REQUESTS; 0: that."""
+    first_byte_seconds: int = 0
+    """How long content may take to begin; 0: UPSTREAM_FIRST_BYTE_TIMEOUT_MS."""
+    context_window: int = 0
+    """In tokens, of each model; 0: as the server lists."""
+    max_output_tokens: int = 0
     fixed: frozenset[str] = frozenset()
     """The names that the operator has set: nothing is learned of them."""
 
@@ -70,12 +79,23 @@ def _is_betas(value: object) -> bool:
     return len(value) <= MOST_BETAS and all(word(one, LONGEST_BETA) and "," not in one for one in value)
 
 
+def _whole_from_1_to(most: int) -> tuple[Callable[[Any], bool], str]:
+    def is_one(value: Any) -> bool:
+        return whole_number(value, 1, most) is not None
+
+    return is_one, f"must be a whole number from 1 to {most}"
+
+
 FLAG = "must be true or false"
 RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "auth": (lambda value: value in AUTH_STYLES, f"must be one of {', '.join(AUTH_STYLES)}"),
     **dict.fromkeys(
-        ("system_messages", "documents", "thinking", "blank_texts", "trusted_usage"), (_is_flag, FLAG)
+        ("system_messages", "documents", "thinking", "blank_texts", "trusted_usage", "count_tokens"),
+        (_is_flag, FLAG),
     ),
+    **dict.fromkeys(("context_window", "max_output_tokens"), _whole_from_1_to(10**8)),
+    "max_requests": _whole_from_1_to(1000),
+    "first_byte_seconds": _whole_from_1_to(3600),
     "betas": (_is_betas, "must be true (all), false (none) or a list of names"),
 }
 """By name: which values are some, and how to say it."""

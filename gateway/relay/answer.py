@@ -60,13 +60,15 @@ class Answer:
         cls, response: Response, reader: AnswerReader, model_id: str, account: PooledAccount
     ) -> Answer:
         """Read until there is content, so that an earlier failure can still be retried; at most
-        UPSTREAM_FIRST_BYTE_TIMEOUT_MS in total.
+        UPSTREAM_FIRST_BYTE_TIMEOUT_MS in total, or what the account's switches say.
 
         Raises UpstreamError, EmptyAnswer, MalformedStream or TransportFailed.
         """
         answer = cls(response, reader, model_id, account)
         try:
-            await answer._read_first_content(settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS)
+            await answer._read_first_content(
+                account.switches.first_byte_seconds or settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS
+            )
         except BaseException:
             answer.close()
             raise

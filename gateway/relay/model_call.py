@@ -12,6 +12,7 @@ from accounts.inspection import AccountErrors
 from gateway.relay.answer import Answer
 from gateway.relay.error_messages import NEXT_ADDRESS, SAME_ACCOUNT
 from gateway.relay.error_policy import ERROR_POLICIES, as_prompt_too_long, failure_of
+from gateway.upstreams.counting import CannotCount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +96,12 @@ class ModelCaller:
         except AccountErrors:
             return None
         outgoing = await self.format_of(account.kind).outgoing(prepared, account, access, upstream)
-        return await upstream.count_tokens(outgoing.call, upstream.addresses(outgoing.call.model, access)[0])
+        address = upstream.addresses(outgoing.call.model, access)[0]
+        try:
+            return await upstream.count_tokens(outgoing.call, address)
+        except CannotCount:
+            await self._accounts.learn_switches(account, {"count_tokens": False})
+            return None
 
     def _addresses(
         self, lease: Lease, prepared: PreparedRequest, access: Access, context: RequestContext

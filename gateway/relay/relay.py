@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ANTHROPIC = "anthropic"
+COUNTING = ({ANTHROPIC}, {"compatible"})
+"""Kinds that count tokens, where no other would answer the request."""
 """The kind of accounts whose upstream is Anthropic itself."""
 MODELS_KNOWN_SECONDS = 5
 """The `retry-after` when no list of models could be fetched."""
@@ -140,10 +142,10 @@ class Relay:
         return models.keys() == {ANTHROPIC}
 
     async def counted_by_upstream(self, request: MessagesRequest, client: ClientRequest) -> int | None:
-        """Count tokens where that is free and exact: at Anthropic, if only it would answer. None otherwise.
-        May raise GatewayError."""
+        """Count tokens where that is free and exact: at Anthropic or a compatible server, if only that would
+        answer. None otherwise. May raise GatewayError."""
         models, _ = self.choice.named(request.model, _asks_for_thinking(request))
-        if models.keys() != {ANTHROPIC}:
+        if models.keys() not in COUNTING:
             return None
         view = self._pool.view(targets_of(models))
         prepared = PreparedRequest(request, models, "", client=client)

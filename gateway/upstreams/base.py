@@ -58,6 +58,8 @@ class ModelCall:
     passed: PassedRequest | None = None
     """For the dialect "messages", instead of `request`."""
     account_id: int = 0
+    first_byte_seconds: float = 0
+    """0: UPSTREAM_FIRST_BYTE_TIMEOUT_MS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ class Upstream(ABC):
         return ()
 
     async def count_tokens(self, call: ModelCall, address: str) -> int | None:
-        """Have the upstream count the tokens of a request, without cost; None where it cannot or does not."""
+        """Have the upstream count the tokens of a request, without cost; None where it cannot or does not.
+        Raises counting.CannotCount where it never will."""
         return None
 
     def learns_from(self, error: UpstreamError, account_id: int) -> Mapping[str, Any]:
@@ -146,7 +149,7 @@ class Upstream(ABC):
                 address + request.path,
                 headers=request.headers,
                 body=request.body,
-                first_byte_seconds=self._first_byte_seconds,
+                first_byte_seconds=call.first_byte_seconds or self._first_byte_seconds,
             )
             if response.status != 200:
                 raise await self._read_error(response, call.access)

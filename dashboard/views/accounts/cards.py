@@ -131,7 +131,8 @@ class Card:
     @cached_property
     def limit(self) -> int:
         """How many requests the account has at a time; 0: any number."""
-        return int(live("MAX_CONCURRENT_REQUESTS"))
+        limits = (int(live("MAX_CONCURRENT_REQUESTS")), self.account.switches.max_requests)
+        return min((limit for limit in limits if limit), default=0)
 
     @cached_property
     def requests(self) -> int:

@@ -63,7 +63,13 @@ class Messages(Format):
             headers |= hop_headers(client.headers)
         query = f"?{client.query}" if QUERY.fullmatch(client.query) else ""
         passed = PassedRequest(body, headers, query)
-        call = ModelCall(access, model, passed=passed, account_id=account.id)
+        call = ModelCall(
+            access,
+            model,
+            passed=passed,
+            account_id=account.id,
+            first_byte_seconds=account.switches.first_byte_seconds,
+        )
         reader = PassedAnswer(prepared, model, passing, upstream, is_stream=is_stream, size=len(client.body))
         return Outgoing(call, reader)
 

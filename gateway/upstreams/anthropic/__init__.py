@@ -1,1 +1,1 @@
-"""Anthropic's API: its requests and failure kinds. Imports accounts, base and transport."""
+"""Anthropic's API: its requests and failure kinds. Imports accounts, base and counting."""

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from accounts.anthropic.errors import anthropic_error_in_stream, parse_anthropic_error
 from accounts.anthropic.limits import limits_in
-from accounts.values.outside import parse_object, whole_number
+from gateway.upstreams import counting
 from gateway.upstreams.base import ModelCall, PassedRequest, Upstream, UpstreamDialect, WireRequest
-from gateway.upstreams.transport import TransportFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from gateway.routing.upstream_model import UpstreamModel
 
 PATH = "/v1/messages"
-COUNT_SECONDS = 10.0
-MOST_TOKENS = 2**31
 
 
 class AnthropicApi(Upstream):
@@ -40,20 +37,11 @@ class AnthropicApi(Upstream):
         return limits_in(headers)
 
     async def count_tokens(self, call: ModelCall, address: str) -> int | None:
-        request = self.prepare(call)
+        url = f"{address}{counting.PATH}{call.passed.query if call.passed else ''}"
         try:
-            response = await self._transport.post(
-                f"{address}{PATH}/count_tokens{call.passed.query if call.passed else ''}",
-                headers=request.headers,
-                body=request.body,
-                first_byte_seconds=COUNT_SECONDS,
-            )
-            body = await response.read_error_body(COUNT_SECONDS)
-        except TransportFailed:
+            return await counting.counted(self._transport, url, self.prepare(call))
+        except counting.CannotCount:
             return None
-        response.abort()
-        counted = parse_object(body).get("input_tokens") if response.status == 200 else None
-        return whole_number(counted, 0, MOST_TOKENS)
 
     def classify(self, status: int, body: bytes, headers: Mapping[str, str]) -> UpstreamError:
         return parse_anthropic_error(status, body, headers, datetime.now(UTC))

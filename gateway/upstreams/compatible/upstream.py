@@ -10,6 +10,7 @@ from accounts.anthropic.compatible_errors import compatible_error_in_stream, par
 from accounts.values.switches import Switches
 from gateway.pass_through.body import Changes
 from gateway.pass_through.signatures import Signer
+from gateway.upstreams import counting
 from gateway.upstreams.base import (
     ModelCall,
     PassedRequest,
@@ -83,6 +84,11 @@ class CompatibleServer(Upstream):
             checks_calls=False,
             marks_hops=True,
         )
+
+    async def count_tokens(self, call: ModelCall, address: str) -> int | None:
+        if not self._of(call.account_id).switches.count_tokens:
+            return None
+        return await counting.counted(self._transport, address + counting.PATH, self.prepare(call))
 
     def learns_from(self, error: UpstreamError, account_id: int) -> Mapping[str, Any]:
         known = self._of(account_id)

@@ -16,6 +16,7 @@ from accounts.pool.memory import MemoryState
 from accounts.pool.pool import Lease, Pool, PooledAccount
 from accounts.pool.request import AccountRequest, NoCapacity, Target, WaitLimits
 from accounts.pool.view import NoAccount
+from accounts.values.switches import Switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -274,6 +275,17 @@ async def test_another_model_is_not_held_up(clock: Clock, live_setting: Set) -> 
     pool.queue(SONNET)
 
     assert pool.lease(FLASH) is not None
+
+
+def test_an_account_may_allow_fewer_requests_at_once(clock: Clock, live_setting: Set) -> None:
+    live_setting("MAX_CONCURRENT_REQUESTS", 3)
+    pool = a_pool(clock, 2)
+    pool.replace([replace(pool.accounts[0], switches=Switches(max_requests=1)), pool.accounts[1]])
+
+    taken = [pool.lease(FLASH) for _ in range(5)]
+
+    assert sum(lease is not None for lease in taken) == 4
+    assert (pool.in_flight(1), pool.in_flight(2)) == (1, 3)
 
 
 async def test_a_cancelled_waiter_leaves_the_queue_without_a_lease(clock: Clock, live_setting: Set) -> None:

@@ -36,7 +36,8 @@ def test_pages_tell_what_was_learned_and_set() -> None:
     [
         [], "", None, {"thinking": 1}, {"thinking": "no"}, {"auth": "basic"}, {"auth": []}, {"betas": "all"},
         {"betas": ["a,b"]}, {"betas": ["a\r\nx: y"]},
-        {"betas": ["x"] * 51}, {"fixed": []}, {"x" * 9999: True},
+        {"betas": ["x"] * 51}, {"fixed": []}, {"max_requests": 0}, {"max_requests": True},
+        {"context_window": "1"}, {"first_byte_seconds": 3601}, {"x" * 9999: True},
     ],
 )  # fmt: skip
 def test_what_is_no_switch_is_refused(values: Any) -> None:
@@ -46,7 +47,7 @@ def test_what_is_no_switch_is_refused(values: Any) -> None:
 
 
 @given(learned=ANYTHING, ours=st.one_of(ANYTHING, st.dictionaries(st.sampled_from(list(RULES)), ANYTHING)))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_whatever_is_stored_makes_switches(learned: Any, ours: Any) -> None:
     switches = Switches.of(learned, ours)
 

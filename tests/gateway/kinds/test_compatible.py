@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from accounts.models import Account
 from proxy_site.emulator.compatible import faults
-from proxy_site.emulator.delivery.behaviour import refuse
+from proxy_site.emulator.delivery.behaviour import refuse, stall_before_headers
 from proxy_site.emulator.pretend_model.replies import thinking
 from tests.gateway.conftest import a_client, in_database
 from tests.gateway.kinds.conftest import MODELS, MODES, add_account, sdk
@@ -258,3 +259,37 @@ async def test_a_late_signature_and_a_missing_end_are_taken(
     assert response.status_code == 200
     assert '"signature":"other-' in response.text
     assert response.text.rstrip().endswith('{"type":"message_stop"}')
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked", "learned"), [("vllm", 2, {}), ("ollama", 1, {"count_tokens": False})]
+)
+async def test_a_server_that_counts_tokens_is_asked(
+    mode: str, asked: int, learned: dict[str, Any], emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    async with open_gateway(mode) as gateway, a_client(gateway) as client:
+        await client.get("/v1/models")
+        body = {"model": MODELS[mode], "messages": HELLO}
+        answers = [await client.post("/v1/messages/count_tokens", json=body) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert all(answer.json()["input_tokens"] > 0 for answer in answers)
+    assert len(emulator.state.log.entries("count_tokens")) == asked
+    assert (await Account.objects.aget()).learned_switches == learned
+
+
+async def test_limits_of_an_account_are_kept(emulator: EmulatorServer, open_gateway: OpenGateway) -> None:
+    await in_database(add_account)(emulator, "ollama")
+    limits = {"context_window": 4096, "max_output_tokens": 512, "max_requests": 1, "first_byte_seconds": 1}
+    await Account.objects.aupdate(given_switches=limits)
+    body = {"model": MODELS["ollama"], "max_tokens": 1000, "messages": HELLO}
+    emulator.state.fault(stall_before_headers(20), times=1)
+    async with open_gateway() as gateway, a_client(gateway) as client:
+        listed = (await client.get("/v1/models")).json()["data"]
+        began = time.monotonic()
+        response = await client.post("/v1/messages", json=body)
+
+    assert [(one["max_input_tokens"], one["max_tokens"]) for one in listed] == [(4096, 512)] * 2
+    assert response.status_code == 200, response.text
+    assert time.monotonic() - began < 15
+    assert len(emulator.state.log.entries("messages")) == 2
