@@ -17,6 +17,7 @@ from accounts.operators import audit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from decimal import Decimal
 
     from django.contrib.auth.models import AnonymousUser, User
 
@@ -69,6 +70,13 @@ def set_thresholds(who: Operator, account: Account, overall: float | None, by_mo
     _save(who, account, "Set the thresholds", "quota_threshold", "model_quota_thresholds")
 
 
+def set_budgets(who: Operator, account: Account, day: Decimal | None, month: Decimal | None) -> None:
+    """In dollars; None: no budget. Raises ValidationError."""
+    account.budget_day, account.budget_month = day, month
+    account.clean_fields(exclude=_all_fields_but("budget_day", "budget_month"))
+    _save(who, account, "Set the budgets", "budget_day", "budget_month")
+
+
 def checked_thresholds(by_model: object) -> dict[str, float]:
     """The thresholds of single models, from JSON or a form. Raises ValidationError."""
     if not isinstance(by_model, dict):
@@ -97,6 +105,6 @@ def _save(who: Operator, account: Account, what: str, *fields: str) -> None:
     audit.record(who, what, account)
 
 
-def _all_fields_but(name: str) -> set[str]:
+def _all_fields_but(*names: str) -> set[str]:
     fields: Iterable[Any] = Account._meta.fields
-    return {field.name for field in fields} - {name}
+    return {field.name for field in fields} - set(names)

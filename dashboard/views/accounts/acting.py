@@ -17,7 +17,7 @@ from accounts.models import Account
 from accounts.status.required_action import required_action
 from dashboard.pages import operator_page
 from dashboard.views.accounts.cards import Said, cards_of
-from dashboard.views.accounts.forms import ThresholdsForm
+from dashboard.views.accounts.forms import FORMS
 from dashboard.views.accounts.pages import facts_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from accounts.inspection import CheckResult
+    from dashboard.views.accounts.forms import AccountForm
 
     Check = Callable[[actions.Operator, Iterable[Account]], list[CheckResult]]
     Change = Callable[[actions.Operator, Iterable[Account]], None]
@@ -40,7 +41,6 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "disable": (actions.disable, "Switched off. Answers that are on their way are finished."),
     "accept_terms": (actions.accept_terms, "Notice accepted."),
 }
-FORMS = ("project", "thresholds")
 TRY_AGAIN = "Try again in a minute; if it fails again, the page Logs says more."
 
 
@@ -49,19 +49,19 @@ TRY_AGAIN = "Try again in a minute; if it fails again, the page Logs says more."
 def account_action(request: HttpRequest, number: int) -> HttpResponse:
     account = get_object_or_404(Account, pk=number)
     action = request.POST.get("action", "")
-    if action not in {*CHECKS, *CHANGES, *FORMS}:
+    if action not in {*CHECKS, *CHANGES, *FORMS, "project"}:
         return HttpResponseBadRequest("There is no such action.")
-    thresholds = ThresholdsForm(request.POST) if action == "thresholds" else None
-    said = _act(request, account, action, thresholds)
+    form = FORMS[action](request.POST) if action in FORMS else None
+    said = _act(request, account, action, form)
     account = get_object_or_404(Account, pk=number)
     if request.htmx:  # type: ignore[attr-defined]  # set by HtmxMiddleware
-        return _part(request, account, said, None if said.is_good else thresholds)
+        return _part(request, account, said, None if said.is_good else form)
     level = messages.SUCCESS if said.is_good else messages.WARNING
     messages.add_message(request, level, f"{account}: {said.text}")
     return HttpResponseRedirect(_back(request, number))
 
 
-def _act(request: HttpRequest, account: Account, action: str, thresholds: ThresholdsForm | None) -> Said:
+def _act(request: HttpRequest, account: Account, action: str, form: AccountForm | None) -> Said:
     if action in CHECKS:
         check, success, failure = CHECKS[action]
         (result,) = check(request.user, [account])
@@ -71,7 +71,7 @@ def _act(request: HttpRequest, account: Account, action: str, thresholds: Thresh
         change(request.user, [account])
         return Said(text)
     try:
-        return _set(request, account, thresholds)
+        return _set(request, account, form)
     except ValidationError as error:
         return Said(" ".join(error.messages), is_good=False)
 
@@ -86,24 +86,22 @@ def _failed(result: CheckResult, failure: str) -> Said:
     return Said(f"{failure} {reason} {action.what_to_do if action else TRY_AGAIN}", is_good=False)
 
 
-def _set(request: HttpRequest, account: Account, thresholds: ThresholdsForm | None) -> Said:
+def _set(request: HttpRequest, account: Account, form: AccountForm | None) -> Said:
     """Set what a form holds. Raises ValidationError."""
-    if thresholds is None:
+    if form is None:
         actions.set_project(request.user, account, request.POST.get("project", "").strip())
         return Said("Project set." if account.project_id else "The project is looked up at the next check.")
-    if not thresholds.is_valid():
-        return Said("The thresholds were not changed.", is_good=False)
-    actions.set_thresholds(request.user, account, thresholds.fraction, thresholds.cleaned_data["by_model"])
-    return Said("Thresholds set.")
+    if not form.is_valid():
+        return Said(f"The {form.action} were not changed.", is_good=False)
+    form.store(request.user, account)
+    return Said(f"{form.action.capitalize()} set.")
 
 
-def _part(
-    request: HttpRequest, account: Account, said: Said, thresholds: ThresholdsForm | None
-) -> HttpResponse:
+def _part(request: HttpRequest, account: Account, said: Said, form: AccountForm | None) -> HttpResponse:
     """The part of the page that the form names: a card, a row of the table, or the account's own page."""
     part = request.POST.get("part")
     if part == "page":
-        return render(request, "dashboard/accounts/_facts.html", facts_of(account, said, thresholds))
+        return render(request, "dashboard/accounts/_facts.html", facts_of(account, said, form))
     template = "_row.html" if part == "row" else "_card.html"
     context: dict[str, Any] = {"card": cards_of([account], said)[0]}
     return render(request, f"dashboard/accounts/{template}", context)

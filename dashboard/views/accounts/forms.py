@@ -1,4 +1,4 @@
-"""The form of an account's thresholds, in percent."""
+"""The forms of an account's page: its thresholds, in percent, and its budgets, in dollars."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from django import forms
 from django.core.exceptions import ValidationError
 
-from accounts.actions import checked_thresholds
+from accounts.actions import checked_thresholds, set_budgets, set_thresholds
 
 if TYPE_CHECKING:
+    from accounts.actions import Operator
     from accounts.models import Account
 
 MOST_MODELS = 100
@@ -17,6 +18,7 @@ LONGEST_LINE = 200
 
 
 class ThresholdsForm(forms.Form):
+    action = "thresholds"
     overall = forms.FloatField(
         label="Spare it from this remaining quota down, in percent",
         required=False,
@@ -38,6 +40,10 @@ class ThresholdsForm(forms.Form):
         initial = {"overall": None if overall is None else _percent(overall), "by_model": "\n".join(lines)}
         return cls(initial=initial)
 
+    def store(self, who: Operator, account: Account) -> None:
+        """Set what the valid form holds. Raises ValidationError."""
+        set_thresholds(who, account, self.fraction, self.cleaned_data["by_model"])
+
     @property
     def fraction(self) -> float | None:
         """The overall threshold of the valid form."""
@@ -49,6 +55,35 @@ class ThresholdsForm(forms.Form):
         if len(lines) > MOST_MODELS:
             raise ValidationError(f"At most {MOST_MODELS} models.")
         return checked_thresholds(dict(map(_model_and_fraction, lines)))
+
+
+class BudgetsForm(forms.Form):
+    action = "budgets"
+
+    day = forms.DecimalField(
+        label="At most this a day, in dollars", required=False, min_value=0, max_digits=9, decimal_places=2
+    )
+    month = forms.DecimalField(
+        label="At most this a month, in dollars",
+        required=False,
+        min_value=0,
+        max_digits=9,
+        decimal_places=2,
+        help_text="Then it rests until the day or the month ends in the server's time zone. Calls whose "
+        "price is not known do not count. Empty: no budget.",
+    )
+
+    @classmethod
+    def of(cls, account: Account) -> BudgetsForm:
+        return cls(initial={"day": account.budget_day, "month": account.budget_month})
+
+    def store(self, who: Operator, account: Account) -> None:
+        """Set what the valid form holds. Raises ValidationError."""
+        set_budgets(who, account, self.cleaned_data["day"], self.cleaned_data["month"])
+
+
+AccountForm = ThresholdsForm | BudgetsForm
+FORMS: dict[str, type[AccountForm]] = {form.action: form for form in (ThresholdsForm, BudgetsForm)}
 
 
 def _model_and_fraction(line: str) -> tuple[str, float]:

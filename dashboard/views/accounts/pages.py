@@ -13,7 +13,7 @@ from accounts.quota.snapshots import history_lines
 from dashboard.pages import operator_page, render_page
 from dashboard.views.accounts import sparkline
 from dashboard.views.accounts.cards import card_of, cards_of
-from dashboard.views.accounts.forms import ThresholdsForm
+from dashboard.views.accounts.forms import FORMS
 from gateway.ledger import budgets, search
 from gateway.routing.upstream_model import CLOUD_CODE
 from gateway.service import running_gateway
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from accounts.quota.pools import QuotaPool
     from dashboard.views.accounts.cards import Card, Said
+    from dashboard.views.accounts.forms import AccountForm
 
 NEWEST = 10
 FAILURES = 5
@@ -56,10 +57,9 @@ def account(request: HttpRequest, number: int) -> HttpResponse:
     return render_page(request, "accounts/account.html", context)
 
 
-def facts_of(
-    account: Account, said: Said | None = None, thresholds: ThresholdsForm | None = None
-) -> dict[str, Any]:
-    """The context of `accounts/_facts.html`, the part of the account's page that an action changes."""
+def facts_of(account: Account, said: Said | None = None, form: AccountForm | None = None) -> dict[str, Any]:
+    """The context of `accounts/_facts.html`, the part of the account's page that an action changes. `form`
+    has been filled in wrongly."""
     card = card_of(account, said)
     return {
         "card": card,
@@ -67,7 +67,8 @@ def facts_of(
         "costs": [] if account.kind == CLOUD_CODE else budgets.costs_of(account, timezone.now()),
         "learned_limits": _learned_limits(account),
         "switches": account.switches.told(),
-        "thresholds": thresholds or ThresholdsForm.of(account),
+        **{name: one.of(account) for name, one in FORMS.items()},
+        **({form.action: form} if form is not None else {}),
     }
 
 

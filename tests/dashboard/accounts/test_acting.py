@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -167,6 +168,34 @@ def test_thresholds_out_of_range_are_refused_beside_the_field(
     assert "The thresholds were not changed." in page
     assert '<p class="bad small" role="alert">' in page
     assert "<script>alert" not in page
+    assert logged() == []
+
+
+def test_budgets_are_set_and_taken_back(operator: Client) -> None:
+    key = an_account("", kind="gemini", given_name="Gemini key 1")
+
+    page = act(operator, key, "budgets", "page", day="2.50", month="40")
+
+    key.refresh_from_db()
+    assert "Budgets set." in page
+    assert (key.budget_day, key.budget_month) == (Decimal("2.50"), Decimal(40))
+    assert '<span class="quiet">of $2.50</span>' in page
+    act(operator, key, "budgets", "page", day="", month="")
+    key.refresh_from_db()
+    assert (key.budget_day, key.budget_month) == (None, None)
+    assert logged() == ["Set the budgets"] * 2
+
+
+@pytest.mark.parametrize("day", ["-1", "nan", "inf", "much", "1.234", "12345678.00", "9" * 30_000])
+def test_a_budget_that_is_none_is_refused_beside_its_field(operator: Client, day: str) -> None:
+    key = an_account("", kind="gemini", given_name="Gemini key 1", budget_day=1)
+
+    page = act(operator, key, "budgets", "page", day=day, month="")
+
+    key.refresh_from_db()
+    assert key.budget_day == 1
+    assert "The budgets were not changed." in page
+    assert '<p class="bad small" role="alert">' in page
     assert logged() == []
 
 

@@ -290,7 +290,24 @@ def test_costs_and_budgets_of_a_key_are_shown(operator: Client) -> None:
 
 
 def test_a_google_account_has_no_cost(operator: Client) -> None:
-    assert "Cost this" not in text_of(operator, f"/accounts/{an_account().pk}")
+    page = text_of(operator, f"/accounts/{an_account().pk}")
+    assert "Cost this" not in page
+    assert "Budgets" not in page
+
+
+def test_switches_are_said_to_be_learned_or_set(operator: Client) -> None:
+    server = an_account(
+        "",
+        kind="compatible",
+        given_name="Compatible server 1",
+        learned_switches={"system_messages": False},
+        given_switches={"betas": ["context-1m-2025-08-07"]},
+    )
+
+    page = text_of(operator, f"/accounts/{server.pk}")
+
+    assert 'system messages: no <span class="quiet">(learned)</span>' in page
+    assert 'betas: context-1m-2025-08-07 <span class="quiet">(set)</span>' in page
 
 
 def test_learned_limits_are_said_to_be_learned(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
