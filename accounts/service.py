@@ -35,7 +35,7 @@ from accounts.quota.snapshots import forget_old_quotas, quota_forecasts
 from accounts.status.state_changes import enter_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from accounts.failures import Learned
     from accounts.kinds.access import Access
@@ -205,6 +205,13 @@ class AccountsService:
         if header_mode == "cli" and cli_offers:
             return sent_id in cli_offers
         return listed_id in self._offers[account_id]
+
+    def models_of(self, account_id: int) -> Collection[str] | None:
+        """Listed ids of the account's models, and sent ids of those of header mode cli; None while its list
+        is unknown, as that of an unusable account is."""
+        if account_id not in self._offers:
+            return None
+        return {*self._offers[account_id], *self._cli_offers.get(account_id, {})}
 
     def unable_to_search(self, model_id: str) -> set[int]:
         """Ids of the accounts whose list is unknown or does not name the model as one that searches the web.

@@ -41,6 +41,7 @@ class Anthropic(KeyedKind):
         "Permitted: an organisation may use its own keys through a gateway of its own. Tokens of a Claude "
         "subscription may not be used so."
     )
+    families = ("Claude",)
     own_prefixes = ("sk-ant-",)
 
     def access_with(self, credential: Mapping[str, str], base_url: str = "") -> Access:

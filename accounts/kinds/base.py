@@ -82,6 +82,8 @@ class Kind(ABC):
     """The provider names the owner of a credential by an e-mail address (`find_owner`)."""
     has_project: ClassVar[bool] = False
     """Requests need the account's Cloud project."""
+    families: ClassVar[tuple[str, ...]] = ()
+    """The families of models that each of its accounts is taken to offer while its list is unknown."""
     quota_mode: ClassVar[str] = ""
     """The second part of the keys of quotas that `inspect` reports; empty when it reports none."""
 

@@ -52,6 +52,7 @@ class Gemini(KeyedKind):
         "Permitted. Google uses what is sent with keys of the unpaid tier, and people may read it; who "
         "serves users in the EEA, Switzerland or the UK must use the paid tier."
     )
+    families = ("Gemini",)
     own_prefixes = ("AIza",)
 
     def access_with(self, credential: Mapping[str, str], base_url: str = "") -> Access:

@@ -45,6 +45,7 @@ class Google(Kind):
     noun = "Google account"
     provider = "Google"
     terms = "Not permitted by Google's terms: at your own risk."
+    families = ("Claude", "Gemini")
     notice = NOTICE
     secret_field = "refresh_token"  # noqa: S105  # the name of a field
     has_owner = True

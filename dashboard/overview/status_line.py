@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from accounts.kinds.families import OTHERS
 from accounts.quota.outlook import FAMILIES, family_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class FamilyStatus:
         return {"good": "●", "warn": "◐", "bad": "✕"}[self.level]
 
 
+Standing = tuple[bool, "Sequence[str]", "Sequence[QuotaPool]"]
+"""Of an account, whether it is usable, the families it offers, and its quota pools that requests use now."""
+
+
 class OutOfQuota(NamedTuple):
     """A usable account without quota for a family of models."""
 
@@ -55,15 +60,18 @@ def out_of_quota(accounts: Iterable[tuple[Account, Sequence[QuotaPool]]]) -> lis
     return sorted(found, key=lambda one: (one.back_at is None, one.back_at, str(one.account)))
 
 
-def status_of_families(
-    accounts: Iterable[tuple[bool, Sequence[QuotaPool]]],
-) -> list[FamilyStatus]:
-    """`accounts`: of each, whether it is usable, and its quota pools that requests use now."""
+def status_of_families(accounts: Iterable[Standing]) -> list[FamilyStatus]:
+    """Each family that an account offers; without accounts, all FAMILIES."""
     known = list(accounts)
-    return [_status(family, known) for family in FAMILIES]
+    return [
+        _status(family, [(is_usable, pools) for is_usable, families, pools in known if family in families])
+        for family in (*FAMILIES, OTHERS)
+        if any(family in families for _, families, _ in known) or (not known and family != OTHERS)
+    ]
 
 
 def _status(family: str, accounts: list[tuple[bool, Sequence[QuotaPool]]]) -> FamilyStatus:
+    """`accounts`: those that offer the family."""
     available, returns = 0, []
     for is_usable, pools in accounts:
         if not is_usable:

@@ -51,7 +51,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     accounts = read_account_pools()
     rows = search.page(search.Search(), limit=NEWEST)
-    families = status_of_families((one.account.is_usable, one.pools) for one in accounts)
+    families = status_of_families(one.standing for one in accounts)
     dry = out_of_quota((one.account, one.pools) for one in accounts)
     context = {
         "span": span,
@@ -67,6 +67,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "stack": stack,
         "chart": volume_chart(span, stack, now),
         "quotas": _least_first(accounts)[:MOST_QUOTAS],
+        "without_quota": sum(one.account.is_usable and not one.pools for one in accounts),
         "rows": rows,
         "steps": _steps(accounts, rows),
         "live_max": NEWEST,

@@ -45,6 +45,16 @@ def test_the_first_line_tells_how_it_stands(operator: Client) -> None:
     assert "◐ Claude ◐ Gemini" in page
 
 
+def test_keys_count_for_their_own_models_only(operator: Client) -> None:
+    add_accounts(3)
+    for number, kind in enumerate(("gemini", "anthropic", "compatible")):
+        Account.objects.create(kind=kind, given_name=f"{kind} key {number}", terms_accepted_at=timezone.now())
+    page = operator.get("/").content.decode()
+    assert "Claude: 3 of 4 accounts ready." in page
+    assert "Other models: 1 of 1 account ready." in page
+    assert "3 keys</a> have no quota to show" in page
+
+
 def test_dry_accounts_are_named(operator: Client) -> None:
     add_accounts(5)
     QuotaSnapshot.objects.filter(model_id="gemini-3-flash").update(remaining_fraction=0)
