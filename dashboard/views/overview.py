@@ -143,6 +143,7 @@ def _first_events(span: timedelta) -> Mapping[str, Any]:
         "first_is_complete": times.is_complete,
         "slowest_seconds": max(times.first_event_seconds, default=None),
         "slowest_id": times.slowest_id,
+        "slowest_duration_seconds": times.slowest_duration_seconds,
     }
 
 
