@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
 from accounts.kinds.families import families_offered
 from accounts.models import Account
-from accounts.quota.outlook import outlooks_of
+from accounts.quota.outlook import Fate, family_of, outlooks_of
 from accounts.quota.pools import is_in_use, pools_of
 from accounts.service import running_service
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
 
     from accounts.quota.outlook import Outlook
     from accounts.quota.pools import QuotaPool
@@ -37,10 +39,37 @@ class AccountPools:
         return self.account.is_usable, self.families, self.pools
 
 
-def outlooks_now(accounts: Iterable[AccountPools]) -> dict[str, Outlook]:
+@dataclass(frozen=True, slots=True)
+class FamilyOutlook:
+    """How long a family lasts. `ends_first` is the account that will be empty at `ends_at` while `others`, of
+    which something is left, carry on."""
+
+    outlook: Outlook
+    ends_first: Account | None = None
+    ends_at: datetime | None = None
+    others: Sequence[Account] = ()
+
+
+def outlooks_now(accounts: Iterable[AccountPools]) -> dict[str, FamilyOutlook]:
     """How long the usable ones of these accounts last together, by family of models."""
-    usable = [one.pools for one in accounts if one.account.is_usable]
-    return outlooks_of(usable, timezone.now().timestamp())
+    usable = [one for one in accounts if one.account.is_usable]
+    found = outlooks_of([one.pools for one in usable], timezone.now().timestamp())
+    return {family: _with_first_end(family, one, usable) for family, one in found.items()}
+
+
+def _with_first_end(family: str, outlook: Outlook, usable: list[AccountPools]) -> FamilyOutlook:
+    ready = [
+        (one.account, pool.empty_at)
+        for one in usable
+        for pool in one.pools
+        if family_of(pool.name) == family and pool.remaining_fraction
+    ]
+    ending = [(ends_at, account) for account, ends_at in ready if ends_at is not None]
+    if outlook.fate is not Fate.LASTS or not ending:
+        return FamilyOutlook(outlook)
+    ends_at, first = min(ending, key=itemgetter(0))
+    others = list(dict.fromkeys(account for account, _ in ready if account != first))
+    return FamilyOutlook(outlook, first, ends_at, others) if others else FamilyOutlook(outlook)
 
 
 def read_account_pools() -> list[AccountPools]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from accounts.models import Account, ClientProblem, QuotaSnapshot, QuotaWindow
 from gateway.models import HourlyUsage, MinuteUsage, RequestLog
@@ -83,6 +84,24 @@ def test_how_long_it_lasts_is_one_sentence_for_each_family(operator: Client, pat
 
     assert "<b>Claude</b> runs out about <time" in page
     assert "<b>Gemini</b> is empty, back at <time" in page
+
+
+def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> None:
+    now = timezone.now()
+    for email, before, left in (("ada@example.com", 1.0, 0.5), ("linus@example.com", 0.95, 0.95)):
+        account = Account.objects.create(email=email, terms_accepted_at=now)
+        for ago, fraction in ((1, before), (0, left)):
+            at = now - timedelta(hours=ago)
+            QuotaSnapshot.objects.create(
+                account=account, model_id="claude-sonnet-4-6", header_mode="antigravity", taken_at=at,
+                remaining_fraction=fraction, reset_at=now + timedelta(hours=2), seen_at=at,
+            )  # fmt: skip
+
+    page = re.sub(r"\s+", " ", strip_tags(operator.get("/").content.decode()))
+
+    assert re.search(
+        r"✓ Claude lasts: ada@example.com's share ends at [\d:]+, linus@example.com carries on", page
+    )
 
 
 def test_without_quotas_nothing_is_said_of_how_long_it_lasts(operator: Client) -> None:
