@@ -44,6 +44,7 @@ ACCOUNTS = st.lists(
         id=IDS,
         name=st.just("user@example.com"),
         project_id=st.sampled_from(["project", "project", ""]),
+        needs_project=st.booleans(),
         kind=st.sampled_from(KINDS),
         quota_threshold=st.sampled_from([None, None, 0.3]),
         model_quota_thresholds=st.sampled_from([{}, {}, {"gemini-3-flash": 0.6}]),
@@ -152,7 +153,7 @@ class Comparison:
             free = [one for one in eligible if self.is_free(one, request.targets)]
             healthy = [one for one in free if not self.cooldowns(one, request.targets)]
             if ready := healthy or free:
-                ready = [one for one in ready if one.project_id or one.kind != "google"] or ready
+                ready = [one for one in ready if one.project_id or not one.needs_project] or ready
                 return self.first(ready, request)
         return None
 
