@@ -219,10 +219,10 @@ def newest_times(since: datetime, limit: int = MOST_TIMES) -> Times:
     """Return the times of the newest `limit` requests since then: the same effort whatever the span."""
     newest = RequestLog.objects.filter(started_at__gte=since).order_by("-started_at")
     rows = list(newest.values_list("first_event_seconds", "request_id", "duration_seconds")[: limit + 1])
-    heard = [row for row in rows[:limit] if row[0] is not None]
+    heard = [(first, row, whole) for first, row, whole in rows[:limit] if first is not None]
     _, slowest_id, duration = max(heard, key=itemgetter(0), default=(0.0, "", None))
     return Times(
-        [row[0] for row in heard],
+        [first for first, _, _ in heard],
         slowest_id,
         is_complete=len(rows) <= limit,
         slowest_duration_seconds=duration,
