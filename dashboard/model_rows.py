@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from accounts.quota.outlook import family_of
 from gateway.routing import resolution
@@ -19,8 +19,18 @@ if TYPE_CHECKING:
     from gateway.routing.routes import Routes
     from gateway.routing.upstream_model import HeaderMode
 
-AccountQuotas = tuple[bool, "Sequence[QuotaPool]"]
-"""Of an account, whether it is usable, and its quota pools that requests use now."""
+
+class Serving(NamedTuple):
+    """An account: `pools` are those that requests use now, `models` the ids that are listed for it, None
+    while its list is unknown."""
+
+    is_usable: bool
+    pools: Sequence[QuotaPool]
+    name: str = ""
+    models: Collection[str] | None = None
+
+
+MOST_ASKED = 20
 ASKED_BY_CLAUDE_CODE = ("opus", "sonnet", "haiku")
 """The kinds that Claude Code offers by name, and asks for in some version."""
 
@@ -41,6 +51,8 @@ class Left:
     available: int
     accounts: int
     back_at: datetime | None
+    ready: Sequence[str] = ()
+    """The names of the accounts that `available` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +69,33 @@ class ModelRow:
     left: Left
     requests: int | None = None
     """Those that the model answered within the span of the page; None where another row has them."""
+    asked: int = 0
+    """Requests that asked for this name, which no list has."""
 
 
 def model_rows(
     offered: Collection[str],
     routes: Routes,
-    accounts: Iterable[AccountQuotas],
+    accounts: Iterable[Serving],
     requests: Mapping[str, int],
     header_mode: HeaderMode,
+    asked: Mapping[str, int] | None = None,
 ) -> list[ModelRow]:
-    """`requests`: how many each model answered. Claude Code's names come first, then pinned ones."""
-    known = list(accounts)
+    """`requests`: how many each model answered; `asked`: how many asked for each name. Claude Code's names
+    come first, then others that were asked for, the most first, then pinned ones."""
+    known, asked = list(accounts), asked or {}
     listed = [
         name for name in {*resolution.visible(offered), *routes.by_name} if name not in ASKED_BY_CLAUDE_CODE
     ]
     listed.sort(key=lambda name: (not routes.route(name).pinned, routes.route(name).hidden, name))
-    names = [*ASKED_BY_CLAUDE_CODE, *listed]
-    rows = [_row(name, offered, routes, known, header_mode) for name in names]
-    return _counted_once(rows, requests)
+    others = [name for name in asked if name and name not in {*ASKED_BY_CLAUDE_CODE, *listed, *offered}]
+    others = sorted(others, key=lambda name: (-asked[name], name))[:MOST_ASKED]
+    rows = [
+        _row(name, offered, routes, known, header_mode) for name in (*ASKED_BY_CLAUDE_CODE, *others, *listed)
+    ]
+    others += ASKED_BY_CLAUDE_CODE
+    counted = _counted_once(rows, requests)
+    return [replace(row, asked=asked.get(row.name, 0)) if row.name in others else row for row in counted]
 
 
 def _counted_once(rows: list[ModelRow], requests: Mapping[str, int]) -> list[ModelRow]:
@@ -91,7 +112,7 @@ def _row(
     name: str,
     offered: Collection[str],
     routes: Routes,
-    accounts: list[AccountQuotas],
+    accounts: list[Serving],
     header_mode: HeaderMode,
 ) -> ModelRow:
     route = routes.route(name)
@@ -111,23 +132,30 @@ def _row(
     )
 
 
-def _left(model_id: str, header_mode: HeaderMode, accounts: list[AccountQuotas]) -> Left:
+def _left(model_id: str, header_mode: HeaderMode, accounts: list[Serving]) -> Left:
     # In header mode cli a quota has the name that is sent.
     ids = {model_id, upstream_model(model_id, header_mode=header_mode).sent_id}
-    found = [
-        (is_usable, pool) for is_usable, pools in accounts for pool in pools if _has(pool, ids, model_id)
-    ]
-    usable = [pool for is_usable, pool in found if is_usable]
+    serving = [(one, [pool for pool in one.pools if _has(pool, ids, model_id)]) for one in accounts]
+    serving = [(one, pools) for one, pools in serving if _serves(one, pools, ids)]
+    usable = [pool for one, pools in serving if one.is_usable for pool in pools]
     known = [pool.remaining_fraction for pool in usable if pool.remaining_fraction is not None]
-    available = sum(not pool.is_empty for pool in usable)
+    ready = [
+        one.name for one, pools in serving if one.is_usable and not (pools and all(p.is_empty for p in pools))
+    ]
     returns = [pool.back_at for pool in usable if pool.is_empty and pool.back_at is not None]
     return Left(
         least=min(known, default=None),
         most=max(known, default=None),
-        available=available,
-        accounts=len(found),
-        back_at=min(returns, default=None) if not available else None,
+        available=len(ready),
+        accounts=len(serving),
+        back_at=min(returns, default=None) if not ready else None,
+        ready=ready,
     )
+
+
+def _serves(account: Serving, pools: list[QuotaPool], ids: set[str]) -> bool:
+    """`pools`: those of the account that are of the model. They decide while its list is unknown."""
+    return bool(pools) if account.models is None else not ids.isdisjoint(account.models)
 
 
 def _has(pool: QuotaPool, ids: set[str], model_id: str) -> bool:

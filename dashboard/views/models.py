@@ -13,7 +13,7 @@ from django.http import HttpResponseRedirect
 from accounts.live_settings import live
 from accounts.operators import audit
 from dashboard.account_pools import outlooks_now, read_account_pools
-from dashboard.model_rows import model_rows, offered_models
+from dashboard.model_rows import Serving, model_rows, offered_models
 from dashboard.pages import operator_page, render_page
 from gateway.ledger import usage
 from gateway.models import ModelRoute, read_routes
@@ -45,14 +45,15 @@ def models(request: HttpRequest) -> HttpResponse:
     accounts = read_account_pools()
     context = {
         "has_accounts": bool(accounts),
-        "unusable": sum(not one.account.is_usable for one in accounts),
+        "unusable": [one.account for one in accounts if not one.account.is_usable],
         "outlooks": outlooks_now(accounts),
         "rows": model_rows(
             offered,
             read_routes(),
-            [(one.account.is_usable, one.pools) for one in accounts],
+            [Serving(one.account.is_usable, one.pools, str(one.account), one.models) for one in accounts],
             {name: total.requests for name, total in used.items()},
             header_mode=live("GEMINI_HEADER_MODE"),
+            asked=usage.over(SPAN, "names", usage.newest_names),
         ),
         "offered": sorted(offered),
         "has_fallback": live("FALLBACK"),

@@ -6,7 +6,7 @@ from the rows. Where those rows have been deleted, the span begins with its hour
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -227,6 +227,12 @@ def newest_times(since: datetime, limit: int = MOST_TIMES) -> Times:
         is_complete=len(rows) <= limit,
         slowest_duration_seconds=duration,
     )
+
+
+def newest_names(since: datetime, limit: int = MOST_TIMES) -> dict[str, int]:
+    """Return how many of the newest `limit` requests since then asked for each name of a model."""
+    newest = RequestLog.objects.filter(started_at__gte=since).order_by("-started_at")
+    return dict(Counter(newest.values_list("client_model", flat=True)[:limit]))
 
 
 def _sums() -> dict[str, Aggregate]:

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.utils import timezone
 
 from accounts.models import Account
 from accounts.quota.pools import QuotaPool
 from dashboard.formats import SPACE
-from dashboard.model_rows import ModelRow, model_rows
+from dashboard.model_rows import ModelRow, Serving, model_rows
 from dashboard.templatetags.dashboard import share_range
-from gateway.models import ModelRoute
+from gateway.models import ModelRoute, RequestLog
 from gateway.routing.routes import Route, Routes
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ SOON = datetime.now(UTC) + timedelta(hours=1)
 
 
 def rows_by_name(routes: dict[str, Route], *accounts: list[QuotaPool]) -> dict[str, ModelRow]:
-    usable = [(True, pools) for pools in accounts]
+    usable = [Serving(is_usable=True, pools=pools) for pools in accounts]
     rows = model_rows(OFFERED, Routes(routes), usable, {"gemini-3-flash": 7}, "cli")
     return {row.name: row for row in rows}
 
@@ -80,7 +82,7 @@ def test_an_unusable_account_is_counted_but_not_ready() -> None:
     unread = QuotaPool("Claude, GPT", "antigravity")
     known = QuotaPool("Claude, GPT", "antigravity", ("claude-sonnet-4-6",))
     gemini = QuotaPool("Gemini (cli)", "cli", ("gemini-3-flash",))
-    accounts = [(True, [known, gemini]), (True, [unread, gemini]), (False, [unread])]
+    accounts = [Serving(True, [known, gemini]), Serving(True, [unread, gemini]), Serving(False, [unread])]
 
     rows = {row.name: row.left for row in model_rows(OFFERED, Routes(), accounts, {}, "cli")}
 
@@ -88,10 +90,35 @@ def test_an_unusable_account_is_counted_but_not_ready() -> None:
     assert (rows["gemini-3-flash"].available, rows["gemini-3-flash"].accounts) == (2, 2)
 
 
-def test_the_page_says_how_many_accounts_cannot_be_used(operator: Client) -> None:
+def test_a_key_serves_the_models_that_it_lists() -> None:
+    key = Serving(True, [], "Anthropic key 1", ["claude-opus-4-6-thinking"])
+    rows = {row.name: row.left for row in model_rows(OFFERED, Routes(), [key], {}, "cli")}
+    assert (rows["opus"].ready, rows["opus"].available, rows["opus"].accounts) == (["Anthropic key 1"], 1, 1)
+    assert (rows["gemini-3-flash"].ready, rows["gemini-3-flash"].accounts) == ([], 0)
+
+
+def test_names_that_were_asked_for_have_rows() -> None:
+    asked = {"claude-opus-4-6": 184, "gemini-3-flash": 3, "opus": 2, "": 9}
+    rows = model_rows(OFFERED, Routes(), [], {"claude-opus-4-6-thinking": 186}, "cli", asked)
+    found = [(row.name, row.answered_by, row.asked) for row in rows if row.asked]
+    assert found == [
+        ("opus", "claude-opus-4-6-thinking", 2), ("claude-opus-4-6", "claude-opus-4-6-thinking", 184)
+    ]  # fmt: skip
+
+
+def test_the_page_counts_the_names_of_requests(operator: Client) -> None:
+    RequestLog.objects.create(
+        id=1, instance_id=1, request_id="req_1", started_at=timezone.now(), client_model="claude-opus-4-6"
+    )
+    page = operator.get("/models").content.decode()
+    assert re.search(r"claude-opus-4-6</td>.*?1 <span[^>]*>by this name", page, re.DOTALL)
+    assert page.count("FALLBACK</a> is off") == 1
+
+
+def test_the_page_names_accounts_that_cannot_be_used(operator: Client) -> None:
     assert "cannot be used" not in operator.get("/models").content.decode()
     Account.objects.create(email="ada@example.com", enabled=False)
-    assert "1 account</a> cannot be used, so it is ready for no model" in (
+    assert "ada@example.com</a> cannot be used, so it is ready for no model" in (
         operator.get("/models").content.decode()
     )
 
