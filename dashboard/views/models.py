@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from django import forms
@@ -43,18 +44,20 @@ def models(request: HttpRequest) -> HttpResponse:
     offered = offered_models()
     used = usage.over(SPAN, "models", _by_model)
     accounts = read_account_pools()
+    rows = model_rows(
+        offered,
+        read_routes(),
+        [Serving(one.account.is_usable, one.pools, str(one.account), one.models) for one in accounts],
+        {name: total.requests for name, total in used.items()},
+        header_mode=live("GEMINI_HEADER_MODE"),
+        asked=usage.over(SPAN, "names", usage.newest_names),
+    )
     context = {
         "has_accounts": bool(accounts),
         "unusable": [one.account for one in accounts if not one.account.is_usable],
         "outlooks": outlooks_now(accounts),
-        "rows": model_rows(
-            offered,
-            read_routes(),
-            [Serving(one.account.is_usable, one.pools, str(one.account), one.models) for one in accounts],
-            {name: total.requests for name, total in used.items()},
-            header_mode=live("GEMINI_HEADER_MODE"),
-            asked=usage.over(SPAN, "names", usage.newest_names),
-        ),
+        "rows": rows,
+        "most_asked": sorted((row for row in rows if row.asked), key=attrgetter("asked"), reverse=True)[:3],
         "offered": sorted(offered),
         "has_fallback": live("FALLBACK"),
         "form": form,

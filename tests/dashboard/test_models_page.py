@@ -113,6 +113,7 @@ def test_the_page_counts_the_names_of_requests(operator: Client) -> None:
     page = operator.get("/models").content.decode()
     assert re.search(r"claude-opus-4-6</td>.*?1 <span[^>]*>by this name", page, re.DOTALL)
     assert page.count("FALLBACK</a> is off") == 1
+    assert "Clients ask most for <b>claude-opus-4-6</b> → <b>claude-opus-4-6</b>" in page
 
 
 def test_the_page_names_accounts_that_cannot_be_used(operator: Client) -> None:
