@@ -161,7 +161,7 @@ def try_it(request: HttpRequest) -> HttpResponseBase:
     _under_way.add(answer)
     return StreamingHttpResponse(
         _pieces(answer),
-        content_type=answer.headers["content-type"],
+        content_type=answer.content_type.decode(),
         headers={"X-Accel-Buffering": "no", "X-Request-Id": own.request_id},
     )
 
