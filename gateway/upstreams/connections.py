@@ -7,8 +7,8 @@ calls need: no redirects, no cookies, no compression, no pipelining, no protocol
 
 A connection is kept after an answer whose end was read, if both sides allow it. Data or an end that come
 while it is idle close it. When the server closes a kept connection as it is used again, the request is sent
-once more on a new one; a new connection that is closed without an answer has failed, since the upstream may
-have begun to work.
+once more on a new one. A reset, or a new connection that is closed without an answer, is a failure, since the
+upstream may have begun to work.
 """
 
 from __future__ import annotations
@@ -76,6 +76,10 @@ def target_of(url: str, proxy: str | None) -> Target:
 
 class BrokenConnection(TransportFailed):
     """The connection ended before the answer did."""
+
+
+class ClosedByServer(BrokenConnection):
+    """The server closed it in order, without a reset."""
 
 
 class ModelConnection(asyncio.Protocol, Waiting):
@@ -158,6 +162,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
     async def _change(self, deadline: float) -> None:
         """Wait for the next change. Raises TimeoutError at the deadline, or the failure of the connection."""
         self._raise_failure()
+        assert self._waiter is None, "a connection has one reader"
         self._waiter = self._loop.create_future()
         self.deadline = deadline
         self._timeouts.watch(self)
@@ -256,8 +261,10 @@ class ModelConnection(asyncio.Protocol, Waiting):
         self._aiohttps.connection_lost(exc)
         if self._ends_with_connection and exc is None:
             self.is_complete = True
-        name = "ServerDisconnectedError" if exc is None else type(exc).__name__
-        self._fail(BrokenConnection(f"the connection broke ({name})"))
+        if exc is None:
+            self._fail(ClosedByServer("the connection broke (ServerDisconnectedError)"))
+        else:
+            self._fail(BrokenConnection(f"the connection broke ({type(exc).__name__})"))
 
     def pause_writing(self) -> None:
         self._may_write = False
@@ -296,26 +303,31 @@ class ModelConnection(asyncio.Protocol, Waiting):
 
 
 class ConnectedResponse(Response):
-    """A response on a connection of ours."""
+    """A response on a connection of ours, which it has for itself until it releases or aborts it."""
 
     def __init__(self, connection: ModelConnection, pool: list[ModelConnection]) -> None:
-        self._connection = connection
+        self._connection: ModelConnection | None = connection
         self._pool = pool
+        self._raw_headers = connection.raw_headers
         self.status = connection.status
 
     def read(self, timeout_seconds: float) -> Coroutine[Any, Any, bytes]:
+        assert self._connection is not None, "the connection has been released"
         return self._connection.read(timeout_seconds)
 
     @cached_property
     def headers(self) -> Mapping[str, str]:  # type: ignore[override]
-        raw = self._connection.raw_headers
-        return CIMultiDict((name.decode("latin1"), value.decode("latin1")) for name, value in raw)
+        return CIMultiDict((name.decode("latin1"), value.decode("latin1")) for name, value in self._raw_headers)
 
     def release(self) -> None:
-        self._connection.keep_in(self._pool)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.keep_in(self._pool)
 
     def abort(self) -> None:
-        self._connection.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 class Connections:
@@ -363,7 +375,7 @@ class Connections:
         try:
             await connection.send(head, body, deadline)
         except BaseException as error:
-            was_closed = isinstance(error, BrokenConnection) and not connection.has_answered
+            was_closed = isinstance(error, ClosedByServer) and not connection.has_answered
             connection.close()
             if was_closed and connection.has_been_used:
                 raise _Stale from None

@@ -38,7 +38,8 @@ class Response(ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Return the connection to the pool, after the body was read to its end."""
+        """Return the connection to the pool, after the body was read to its end. Once the connection has been
+        released or aborted, both have no effect: another request may have it."""
 
     @abstractmethod
     def abort(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -339,6 +341,49 @@ async def test_kept_connections_that_are_all_closed_cost_one_more_call() -> None
         response.release()
 
     assert requests == 5  # the fourth was not answered, and sent again on a new connection
+
+
+@pytest.mark.parametrize("again", ["release", "abort"])
+async def test_a_response_released_twice_leaves_the_connection_to_the_next_request(again: str) -> None:
+    async with answering() as (url, requests), a_transport() as transport:
+        first = await post(transport, url)
+        await body_of(first)
+        first.release()
+        second = await post(transport, url)
+        getattr(first, again)()
+        text = await body_of(second)
+        second.release()
+        third = await post(transport, url)
+        await body_of(third)
+        third.release()
+
+    assert text == b"ok"
+    assert requests == [3]
+
+
+async def test_a_reset_of_a_kept_connection_is_not_sent_again() -> None:
+    requests = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"{}"):
+                requests += 1
+                if requests == 2:
+                    connection = writer.get_extra_info("socket")
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    break
+                writer.write(OK)
+        writer.close()  # a reset, the second time
+
+    async with serving(handle) as url, a_transport() as transport:
+        response = await post(transport, url)
+        await body_of(response)
+        response.release()
+        with pytest.raises(TransportFailed, match="ConnectionResetError"):
+            await post(transport, url)
+
+    assert requests == 2
 
 
 async def test_a_call_that_is_given_up_closes_its_connection() -> None:
