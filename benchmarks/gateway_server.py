@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PROJECT = Path(__file__).resolve().parent.parent
+MANAGE = (sys.executable, str(PROJECT / "manage.py"))
+"""The command of this project's own code; that of another commit is in its worktree."""
 SERVERS = ("runserver", "serve")
 ACCOUNTS = [
     {"email": f"{name}@example.com", "refresh_token": f"1//{name}", "project_id": f"project-{name}"}
@@ -22,10 +24,16 @@ ACCOUNTS = [
 ]
 
 
-def import_accounts(folder: Path, accounts: Sequence[Mapping[str, str]] = ACCOUNTS) -> None:
+def import_accounts(
+    folder: Path,
+    accounts: Sequence[Mapping[str, str]] = ACCOUNTS,
+    manage: Sequence[str] = MANAGE,
+) -> None:
     """Import accounts into a new database, which the gateways started with this folder use in turn."""
-    _manage(folder, "migrate", "--verbosity", "0")
-    _manage(folder, "importaccounts", "-", "--accept-terms", stdin=json.dumps(accounts).encode())
+    _manage(folder, "migrate", "--verbosity", "0", manage=manage)
+    _manage(
+        folder, "importaccounts", "-", "--accept-terms", stdin=json.dumps(accounts).encode(), manage=manage
+    )
 
 
 def add_anthropic_key(folder: Path, base_url: str) -> None:
@@ -35,10 +43,17 @@ def add_anthropic_key(folder: Path, base_url: str) -> None:
     _manage(folder, "addaccount", "--kind", "anthropic", "--key-file", str(key), ANTHROPIC_API_URL=base_url)
 
 
-def gateway(folder: Path, base_url: str, token_url: str, server: str = SERVERS[0], **settings: str) -> Server:
+def gateway(
+    folder: Path,
+    base_url: str,
+    token_url: str,
+    server: str = SERVERS[0],
+    manage: Sequence[str] = MANAGE,
+    **settings: str,
+) -> Server:
     """Run a gateway; `base_url` is the stand-in for Google."""
     port = free_port()
-    command = [sys.executable, str(PROJECT / "manage.py"), server, str(port)]
+    command = [*manage, server, str(port)]
     env = {
         **environment(folder),
         "CLOUDCODE_ENDPOINTS": base_url,
@@ -64,9 +79,11 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _manage(folder: Path, *arguments: str, stdin: bytes = b"", **settings: str) -> None:
+def _manage(
+    folder: Path, *arguments: str, stdin: bytes = b"", manage: Sequence[str] = MANAGE, **settings: str
+) -> None:
     finished = subprocess.run(
-        [sys.executable, str(PROJECT / "manage.py"), *arguments],
+        [*manage, *arguments],
         env={**environment(folder), **settings},
         input=stdin,
         capture_output=True,

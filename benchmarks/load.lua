@@ -11,7 +11,8 @@ function done(summary, latency, requests)
    local errors = summary.errors
    local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
    print(string.format(
-      '{"requests": %d, "seconds": %f, "errors": %d}',
-      summary.requests, summary.duration / 1e6, failed
+      '{"requests": %d, "seconds": %f, "errors": %d, "p50": %f, "p99": %f}',
+      summary.requests, summary.duration / 1e6, failed,
+      latency:percentile(50) / 1e6, latency:percentile(99) / 1e6
    ))
 end

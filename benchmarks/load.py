@@ -27,6 +27,9 @@ class Load:
     errors: int
     """The number of failed connections, of answers that timed out, and of those with a status of 400 or
     more."""
+    p50: float
+    """Of the times from a request to the end of its answer, in seconds."""
+    p99: float
 
 
 def run_load(target: Target, connections: int, seconds: int) -> Load:
