@@ -206,7 +206,7 @@ def count_pool(figures: Figures) -> None:
 
 
 def count_system_calls(figures: Figures) -> None:
-    """With strace, where it is installed; of W2, in the thread of the event loop."""
+    """Count the system calls of W2 in the event loop's thread, where strace is installed."""
     if shutil.which("strace") is None:
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -103,8 +103,8 @@ def _is_in(path: str, part: str) -> bool:
 
 
 class CountingLoop(asyncio.SelectorEventLoop):
-    """Counts what it is asked for, but not by tasks that run by the clock, whatever the requests are.
-    asyncio's own loop, since uvloop answers itself without a method call."""
+    """An event loop that counts the calls of its methods by requests, not those by periodic tasks. It is
+    asyncio's, since uvloop's methods call each other in C."""
 
     def __init__(self) -> None:
         super().__init__()

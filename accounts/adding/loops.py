@@ -30,7 +30,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def answer_to_probe(number: str) -> str:
-    """What this gateway answers in PROBE_HEADER to a number in it; "" for what is too long to be one."""
+    """Return what this gateway answers to a number in PROBE_HEADER; "" for one that is too long."""
     return salted_hmac("loop", number, algorithm="sha256").hexdigest() if len(number) <= LONGEST_PROBE else ""
 
 

@@ -38,7 +38,8 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 MINUTE_SECONDS = 60.0
 DAY_SECONDS = 24 * 3600.0
 LOCATION_SECONDS = 3600.0
-"""The wait after "User location is not supported", which only another network or a paid project changes."""
+"""The cooldown after "User location is not supported". Waiting alone does not help: it takes another network
+or a paid project."""
 KEY = re.compile(r"(api_key:)[^\s'\"]+|\bAIza[\w-]{10,}")
 LIMIT_OF_ZERO = re.compile(r"\blimit: 0(?![.,]?\d)")
 

@@ -83,7 +83,7 @@ class KeyedKind(Kind):
         """The access of a credential, stored or not. Its `details` have the "base_url"."""
 
     async def get(self, client: AccountsClient, access: Access, path: str) -> WholeAnswer:
-        """GET at the server of the access, of any status but a redirect. Raises AccountCheckFailed."""
+        """Send a GET to the account's server; a redirect is an error. Raises AccountCheckFailed."""
         return await self._ask(client.get, access, path)
 
     async def _ask(self, send: Any, access: Access, path: str, **kwargs: Any) -> WholeAnswer:

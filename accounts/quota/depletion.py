@@ -159,7 +159,7 @@ class _Race:
                 self._start(account)
 
     def _reset(self) -> set[int]:
-        """Refill the limits that are due, and return their accounts."""
+        """Refill the limits whose reset time has come, and return the accounts that they belong to."""
         accounts = set()
         while self._resets and self._resets[0][0] <= self.at:
             one = self.limits[heappop(self._resets)[1]]

@@ -37,29 +37,30 @@ class Switches:
     count_tokens: bool = True
     """The server counts tokens; else they are estimated."""
     max_requests: int = 0
-    """The most requests at once, if that is less than MAX_CONCURRENT_REQUESTS; 0: that."""
+    """The most concurrent requests, if fewer than MAX_CONCURRENT_REQUESTS; 0 for no limit of its own."""
     first_byte_seconds: int = 0
-    """How long content may take to begin; 0: UPSTREAM_FIRST_BYTE_TIMEOUT_MS."""
+    """How long the first content may take; 0 for UPSTREAM_FIRST_BYTE_TIMEOUT_MS."""
     context_window: int = 0
-    """In tokens, of each model; 0: as the server lists."""
+    """The context window of each model in tokens; 0 for what the server's list of models says."""
     max_output_tokens: int = 0
     fixed: frozenset[str] = frozenset()
-    """The names that the operator has set: nothing is learned of them."""
+    """The names of the switches that the operator has set; what the server answers does not change them."""
 
     @classmethod
     def of(cls, learned: object, given: object) -> Switches:
-        """From what is stored, of which a value that is none is left out; `given` is the operator's."""
+        """Make the switches from stored values; `given` are the operator's and come first. Invalid values are
+        left out."""
         ours, theirs = _valid(given), _valid(learned)
         return cls(**{**theirs, **ours}, fixed=frozenset(ours))
 
     def after(self, learned: Mapping[str, Any]) -> Switches:
-        """With what has been learned since, where the operator has set nothing."""
+        """Return the switches with values learned since, except where the operator has set one."""
         news = {name: value for name, value in learned.items() if name not in self.fixed}
         return replace(self, **news) if news else self
 
     def told(self) -> list[tuple[str, str, bool]]:
-        """For people: the name, the value, and whether it is the operator's, of those that are not as at the
-        start."""
+        """Return the name, the value and whether the operator has set it, of each switch that is set or has
+        changed."""
         start = Switches()
         return [
             (one.name.replace("_", " "), _written(getattr(self, one.name)), one.name in self.fixed)
@@ -98,7 +99,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "first_byte_seconds": _whole_from_1_to(3600),
     "betas": (_is_betas, "must be true (all), false (none) or a list of names"),
 }
-"""By name: which values are some, and how to say it."""
+"""For each switch, a function that tells whether a value is valid, and the message for one that is not."""
 
 
 def checked(values: object) -> dict[str, Any]:

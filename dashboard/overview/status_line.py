@@ -50,7 +50,8 @@ class OutOfQuota(NamedTuple):
 
 
 def out_of_quota(accounts: Iterable[tuple[Account, Sequence[QuotaPool]]]) -> list[OutOfQuota]:
-    """`accounts`: each with its quota pools that requests use now. The first one to be back comes first."""
+    """Return the accounts without quota, ordered by their resets. `accounts` has each account with the quota
+    pools that requests now draw on."""
     found = [
         OutOfQuota(account, family, _back_at(own))
         for account, pools in accounts

@@ -30,7 +30,7 @@ OF_BETAS = ("context_management", "mcp_servers", "container", "fallbacks", "comp
 """Fields that a beta allows. Without their beta a strict server refuses them."""
 NO_DOCUMENT = {"type": "text", "text": "(A document was left out: this server takes none.)"}
 _TO_LOOK_AT = re.compile(rb'"(?:signature|data)"\s*:\s*"(?:[a-z][a-z0-9-]*#|")|"gateway-1-')
-"""Signatures with a tag or without content, and search results of the gateway's own."""
+"""Finds signatures that are empty or tagged with another kind, and search results that this gateway made."""
 OF_OUR_SEARCH = "gateway-1-"
 """The beginning of gateway/translation/web_search/encrypted_content.py's values."""
 

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import traceback
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -110,12 +111,12 @@ class Line(NamedTuple):
     traceback: str = ""
 
 
-class SafeFormatter(logging.Formatter):
-    """Base of the formatters: `message_of` and `traceback_of` return what may be shown of a record."""
+class SafeFormatter(ABC, logging.Formatter):
+    """Base of the formatters, which only write what may be shown."""
 
+    @abstractmethod
     def text_of(self, line: Line) -> str:
         """Return the line as it is written, without its end."""
-        raise NotImplementedError
 
     def format(self, record: logging.LogRecord) -> str:
         facts = getattr(record, "request", None)
@@ -125,31 +126,32 @@ class SafeFormatter(logging.Formatter):
                 record.levelname,
                 record.name,
                 _request_id(record),
-                self.message_of(record),
+                safe_message(record),
                 (lambda: facts) if isinstance(facts, dict) else None,
-                self.traceback_of(record),
+                safe_traceback(record),
             )
         )
 
-    def message_of(self, record: logging.LogRecord) -> str:
-        """Return the message. It is made once and kept on the record, since several handlers show it."""
-        safe = getattr(record, "safe_message", None)
-        if safe is None:
-            safe = record.safe_message = escape_controls(redacted(record.getMessage()))
-        return str(safe)
 
-    def traceback_of(self, record: logging.LogRecord) -> str:
-        """Return the traceback, with the error's message only where it cannot contain a part of a prompt."""
-        if not record.exc_info or record.exc_info[1] is None:
-            return ""
-        error = record.exc_info[1]
-        lines = traceback.format_tb(error.__traceback__)
-        lines.append(_last_line(error, is_in_request=bool(_request_id(record))))
-        if error.__cause__ is not None:
-            lines.append(f"caused by {_last_line(error.__cause__, is_in_request=bool(_request_id(record)))}")
-        return "\n".join(
-            escape_controls(redacted(line)) for text in lines for line in text.rstrip().split("\n")
-        )
+def safe_message(record: logging.LogRecord) -> str:
+    """Return the message as it may be shown. It is made once and kept on the record, since several handlers
+    show it."""
+    safe = getattr(record, "safe_message", None)
+    if safe is None:
+        safe = record.safe_message = escape_controls(redacted(record.getMessage()))
+    return str(safe)
+
+
+def safe_traceback(record: logging.LogRecord) -> str:
+    """Return the traceback, with the error's message only where it cannot contain a part of a prompt."""
+    if not record.exc_info or record.exc_info[1] is None:
+        return ""
+    error = record.exc_info[1]
+    lines = traceback.format_tb(error.__traceback__)
+    lines.append(_last_line(error, is_in_request=bool(_request_id(record))))
+    if error.__cause__ is not None:
+        lines.append(f"caused by {_last_line(error.__cause__, is_in_request=bool(_request_id(record)))}")
+    return "\n".join(escape_controls(redacted(line)) for text in lines for line in text.rstrip().split("\n"))
 
 
 class TextFormatter(SafeFormatter):

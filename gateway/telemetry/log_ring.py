@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.telemetry.log_format import Line, RequestIdFilter, SafeFormatter
+from gateway.telemetry.log_format import Line, RequestIdFilter, safe_message, safe_traceback
 from gateway.telemetry.noise import NoiseFilter
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ class LogRing(logging.Handler):
     def __init__(self, activity: Activity) -> None:
         super().__init__()
         self._activity = activity
-        self._format = SafeFormatter()
         self._lines: deque[LogLine] = deque(maxlen=MOST_LINES)
         self._count = 0
         self.addFilter(RequestIdFilter())
@@ -91,7 +90,7 @@ class LogRing(logging.Handler):
 
     def _line_of(self, record: logging.LogRecord) -> LogLine:
         self._count += 1
-        text, traceback = self._format.message_of(record), self._format.traceback_of(record)
+        text, traceback = safe_message(record), safe_traceback(record)
         text = f"{text}\n{traceback}" if traceback else text
         request_id = str(getattr(record, "request_id", ""))
         return LogLine(self._count, record.created, record.levelname.lower(), request_id, text[:LONGEST_LINE])

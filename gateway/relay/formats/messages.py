@@ -109,7 +109,7 @@ class PassedAnswer:
     """Reads one answer: a stream, or a whole message for a client that asked for no stream."""
 
     declares_tools = True
-    """Nothing is told of a request that is not translated."""
+    """Taken for granted, since a request that passes through is not examined."""
     passes_through = True
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Anthropic's API by key: the client's own request, with another credential."""
+"""Anthropic's API: the client's request is sent as it is, with the account's key in place of the client's."""
 
 from __future__ import annotations
 
