@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.contrib import messages
 
-from accounts.adding.keys import LONGEST_GROUP, LONGEST_LABEL, Added, GivenKey, add
+from accounts.adding.keys import LONGEST_GROUP, LONGEST_LABEL, Added, GivenKey, NotAdded, add
 from accounts.kinds.registry import KEYED
 from accounts.operators import audit
 from accounts.values.switches import AUTH_STYLES
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
+
     from accounts.actions import Operator
     from accounts.models import Account
 
@@ -76,6 +79,7 @@ class KeyForm(forms.Form):
         """For a new key, or with `account` for another key of it."""
         super().__init__(*args, **kwargs)
         self._kind, self._account = kind, account
+        self.problem = ""
         self.fields = {name: self.fields[name] for name in OTHER_FIELDS.get(kind, FIELDS)}
         if kind == "compatible":
             self.fields["key"].required = False
@@ -84,8 +88,22 @@ class KeyForm(forms.Form):
             facts = ("base_url", "tier", "quota_group", "label")
             self.initial = {name: getattr(account, name) for name in facts}
 
-    def add(self, who: Operator) -> Added:
-        """Add the key of the valid form. Raises NotAdded."""
+    def posted(self, request: HttpRequest) -> Account | None:
+        """Add the key that was posted, and say on the next page what came of it. Returns its account, or None
+        when nothing was posted or it cannot be added: then the form's errors or `problem` say why."""
+        if request.method != "POST" or not self.is_valid():
+            return None
+        try:
+            added = self._add(request.user)
+        except NotAdded as error:
+            self.problem = str(error)
+            return None
+        messages.success(request, _sentence(added))
+        for remark in added.remarks:
+            messages.warning(request, remark)
+        return added.account
+
+    def _add(self, who: Operator) -> Added:
         given = {**self.cleaned_data, "models": tuple(self.cleaned_data.get("models", "").splitlines())}
         unchecked = given.pop("unchecked")
         added = add(GivenKey(self._kind, **given), replaced=self._account, unchecked=unchecked)
@@ -94,8 +112,7 @@ class KeyForm(forms.Form):
         return added
 
 
-def sentence(added: Added) -> str:
-    """What came of it, for the page that follows."""
+def _sentence(added: Added) -> str:
     if added.models is None:
         return f"{added.account}: kept, not checked."
     return f"{added.account}: works, {added.models} models."

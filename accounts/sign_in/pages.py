@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES
 
-from accounts.adding.forms import KeyForm, sentence
-from accounts.adding.keys import NotAdded
+from accounts.adding.forms import KeyForm
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.kinds.registry import KEYED, KINDS
 from accounts.models import Account, SignIn
@@ -55,19 +54,10 @@ def start(request: HttpRequest) -> HttpResponse:
 
 def _start_with_key(request: HttpRequest, kind: str, account: Account | None) -> HttpResponse:
     form = UnfoldKeyForm(request.POST or None, kind=kind, account=account)
-    problem = ""
-    if request.method == "POST" and form.is_valid():
-        try:
-            added = form.add(request.user)
-        except NotAdded as error:
-            problem = str(error)
-        else:
-            messages.success(request, sentence(added))
-            for remark in added.remarks:
-                messages.warning(request, remark)
-            return HttpResponseRedirect(reverse("admin:accounts_account_changelist"))
+    if form.posted(request) is not None:
+        return HttpResponseRedirect(reverse("admin:accounts_account_changelist"))
     title = f"A new key for {account}" if account else f"Add an account: {KINDS[kind].title}"
-    context = {"form": form, "problem": problem, "kind": KINDS[kind], "kind_name": kind, "title": title}
+    context = {"form": form, "problem": form.problem, "kind": KINDS[kind], "kind_name": kind, "title": title}
     return _page(request, "accounts/key.html", context)
 
 

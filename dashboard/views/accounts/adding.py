@@ -9,13 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.contrib import messages
 from django.http import HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
-from accounts.adding.forms import KeyForm, sentence
-from accounts.adding.keys import NotAdded
+from accounts.adding.forms import KeyForm
 from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.kinds.registry import KEYED, KINDS
 from accounts.models import SignIn
@@ -48,19 +46,17 @@ def add(request: HttpRequest) -> HttpResponse:
 
 def _add_key(request: HttpRequest, kind: str, account: Account | None) -> HttpResponse:
     form = KeyForm(request.POST or None, kind=kind, account=account)
-    problem = ""
-    if request.method == "POST" and form.is_valid():
-        try:
-            added = form.add(request.user)
-        except NotAdded as error:
-            problem = str(error)
-        else:
-            messages.success(request, sentence(added))
-            for remark in added.remarks:
-                messages.warning(request, remark)
-            return HttpResponseRedirect(reverse("dashboard:account", args=[added.account.pk]))
-    context = {"here": "accounts", "account": account, "form": form, "problem": problem, "kind": KINDS[kind]}
-    return render_page(request, "adding/key.html", {**context, "kind_name": kind})
+    if (added := form.posted(request)) is not None:
+        return HttpResponseRedirect(reverse("dashboard:account", args=[added.pk]))
+    context = {
+        "here": "accounts",
+        "account": account,
+        "form": form,
+        "problem": form.problem,
+        "kind": KINDS[kind],
+        "kind_name": kind,
+    }
+    return render_page(request, "adding/key.html", context)
 
 
 def _add_google(request: HttpRequest, account: Account | None) -> HttpResponse:
