@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 EARLY_SECONDS = 60.0
 """A token is renewed this long before it expires, so that it is still valid when it arrives at Google."""
 CLAIM_SECONDS = 40.0
-"""How long a process may hold the claim on a refresh: more than one call to the token endpoint may take. A
-claim that ends later than that was made before the clock was set back, and is ignored."""
+"""How long a process may hold the claim on a refresh: more than one call to the token endpoint may take."""
+CLOCKS_APART_SECONDS = 30.0
+"""How much later than CLAIM_SECONDS from now a claim may end: the clock of another server may be ahead, and the
+own time is read a moment before the claim is tried. A claim that ends even later was made before the clock was
+set back, and is ignored."""
 CLAIM_POLL_SECONDS = 0.05
 
 
@@ -251,7 +254,7 @@ def _claim(account_id: int, owner: str, now: float) -> bool:
     if not Account.objects.filter(pk=account_id).exists():
         raise SignInExpired("The account has been removed.")
     SharedToken.objects.get_or_create(account_id=account_id)
-    has_ended = Q(claimed_until__lte=now) | Q(claimed_until__gt=now + CLAIM_SECONDS)
+    has_ended = Q(claimed_until__lte=now) | Q(claimed_until__gt=now + CLAIM_SECONDS + CLOCKS_APART_SECONDS)
     free = SharedToken.objects.filter(has_ended, account_id=account_id)
     return free.update(claimed_until=now + CLAIM_SECONDS, claimed_by=owner) == 1
 

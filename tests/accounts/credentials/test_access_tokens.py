@@ -77,6 +77,23 @@ async def test_processes_refresh_once_together(ada: Account, google: EmulatorSer
     assert refreshes(google) == 1
 
 
+async def test_a_claim_counts_for_a_process_whose_time_is_a_little_earlier(
+    ada: Account, google: EmulatorServer
+) -> None:
+    """It read its time before the other one claimed, or its clock is behind."""
+    early, late = WallClock(), WallClock()
+    early.seconds -= 0.05
+    google.state.fault(Behaviour(stall_before_headers=0.5), method="token")
+
+    async with tokens_of_a_process(late) as first, tokens_of_a_process(early) as second:
+        claiming = asyncio.ensure_future(first.get(ada.pk))
+        await asyncio.to_thread(google.state.log.wait_for, lambda entry: entry.method == "token")
+        found = [await second.get(ada.pk), await claiming]
+
+    assert len(set(found)) == 1
+    assert refreshes(google) == 1
+
+
 async def test_a_token_that_another_process_fetched_a_moment_ago_is_taken(
     ada: Account, google: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
