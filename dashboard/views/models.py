@@ -13,7 +13,7 @@ from django.http import HttpResponseRedirect
 
 from accounts.live_settings import live
 from accounts.operators import audit
-from dashboard.account_pools import outlooks_now, read_account_pools
+from dashboard.account_pools import read_account_pools
 from dashboard.model_rows import Serving, model_rows, offered_models
 from dashboard.pages import operator_page, render_page
 from gateway.ledger import usage
@@ -53,9 +53,7 @@ def models(request: HttpRequest) -> HttpResponse:
         asked=usage.over(SPAN, "names", usage.newest_names),
     )
     context = {
-        "has_accounts": bool(accounts),
         "unusable": [one.account for one in accounts if not one.account.is_usable],
-        "outlooks": outlooks_now(accounts),
         "rows": rows,
         "most_asked": sorted((row for row in rows if row.asked), key=attrgetter("asked"), reverse=True)[:3],
         "offered": sorted(offered),

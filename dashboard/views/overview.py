@@ -17,6 +17,7 @@ from dashboard.charts.volume import STACKS, volume_chart
 from dashboard.overview import attention
 from dashboard.overview.first_steps import Step, first_steps
 from dashboard.overview.status_line import FamilyStatus, out_of_quota, status_of_families
+from dashboard.overview.tonight import tonight_of
 from dashboard.pages import operator_page, render_page
 from dashboard.spans import DEFAULT_SPAN, SPANS, span_of
 from dashboard.views.accounts.states import solving_actions
@@ -53,13 +54,16 @@ def overview(request: HttpRequest) -> HttpResponse:
     rows = search.page(search.Search(), limit=NEWEST)
     families = status_of_families(one.standing for one in accounts)
     dry = out_of_quota((one.account, one.pools) for one in accounts)
+    tonight = tonight_of(outlooks_now(accounts), timezone.localtime(now))
     context = {
         "span": span,
         "spans": list(SPANS),
         "families": families,
+        "said_of": next((family.name for family in families if family.accounts), ""),
         "dry": dry[:MOST_DRY],
         "more_dry": max(0, len(dry) - MOST_DRY),
-        "outlooks": outlooks_now(accounts),
+        "tonight": tonight,
+        "ending": [one for one in tonight if one.ends_first],
         "notices": attention.in_order(_notices(accounts, families, now)),
         **_volume(SPANS[span]),
         **_first_events(SPANS[span]),

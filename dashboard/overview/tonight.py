@@ -1,0 +1,71 @@
+"""Whether each family of models lasts until tonight, as the overview's second line says it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from accounts.quota.outlook import Fate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from accounts.models import Account
+    from accounts.quota.outlook import Outlook
+    from dashboard.account_pools import FamilyOutlook
+
+SHORTEST = timedelta(hours=4)
+"""Of an evening: shortly before midnight the night that has begun is meant, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tonight:
+    """`lasts` is None while that is unknown. `gap_seconds`: how long there is nothing, of a family that runs
+    out and whose return is known."""
+
+    family: str
+    outlook: Outlook
+    lasts: bool | None
+    gap_seconds: float | None = None
+    ends_first: Account | None = None
+    ends_at: datetime | None = None
+    others: tuple[Account, ...] = ()
+    """As in `FamilyOutlook`."""
+
+
+def tonight_of(outlooks: Mapping[str, FamilyOutlook], now: datetime) -> list[Tonight]:
+    """Return the families that accounts offer. `now` is in the operator's zone, whose midnight counts."""
+    return [
+        Tonight(
+            family,
+            found.outlook,
+            _lasts(found.outlook, end_of_tonight(now)),
+            _gap(found.outlook),
+            found.ends_first,
+            found.ends_at,
+            tuple(found.others),
+        )
+        for family, found in outlooks.items()
+        if found.outlook.fate is not Fate.NO_ACCOUNT
+    ]
+
+
+def end_of_tonight(now: datetime) -> datetime:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return max(midnight, now + SHORTEST)
+
+
+def _lasts(outlook: Outlook, end: datetime) -> bool | None:
+    if outlook.fate is Fate.UNKNOWN:
+        return None
+    if outlook.fate is Fate.RUNS_OUT:
+        return outlook.moment is not None and outlook.moment >= end
+    return outlook.fate in {Fate.LASTS, Fate.UNUSED}
+
+
+def _gap(outlook: Outlook) -> float | None:
+    if outlook.fate is not Fate.RUNS_OUT or outlook.at is None or outlook.back_at is None:
+        return None
+    return max(0.0, outlook.back_at - outlook.at)

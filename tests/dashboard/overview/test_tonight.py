@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from accounts.quota.outlook import Fate, Outlook
+from dashboard.account_pools import FamilyOutlook
+from dashboard.overview.tonight import Tonight, end_of_tonight, tonight_of
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+def at(hours: float) -> float:
+    return NOON.timestamp() + hours * 3600
+
+
+def of(outlook: Outlook, now: datetime = NOON) -> Tonight:
+    (one,) = tonight_of({"Claude": FamilyOutlook(outlook)}, now)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("outlook", "lasts"),
+    [
+        (Outlook(Fate.LASTS, at(3)), True),
+        (Outlook(Fate.UNUSED), True),
+        (Outlook(Fate.UNKNOWN), None),
+        (Outlook(Fate.EMPTY, at(0), at(3)), False),
+        (Outlook(Fate.RUNS_OUT, at(11.9), at(13)), False),
+        (Outlook(Fate.RUNS_OUT, at(12.1), at(13)), True),
+    ],
+)
+def test_a_family_lasts_until_midnight(outlook: Outlook, lasts: bool | None) -> None:
+    assert of(outlook).lasts is lasts
+
+
+def test_how_long_there_is_nothing_is_known_with_the_return_alone() -> None:
+    assert of(Outlook(Fate.RUNS_OUT, at(1), at(2.5))).gap_seconds == 5400
+    assert of(Outlook(Fate.RUNS_OUT, at(1))).gap_seconds is None
+
+
+def test_families_without_an_account_have_no_sentence() -> None:
+    assert tonight_of({"Gemini": FamilyOutlook(Outlook(Fate.NO_ACCOUNT))}, NOON) == []
+
+
+def test_tonight_ends_at_the_operators_midnight_or_hours_later() -> None:
+    zone = timezone(timedelta(hours=9))
+    assert end_of_tonight(NOON.astimezone(zone)) == datetime(2026, 11, 27, 1, tzinfo=zone)
+    assert end_of_tonight(NOON) == datetime(2026, 11, 27, tzinfo=UTC)
+    late = datetime(2026, 11, 26, 23, 30, tzinfo=UTC)
+    assert end_of_tonight(late) == late + timedelta(hours=4)
