@@ -37,6 +37,8 @@ ADVICE = {
 STOPPED = "The server stopped while this request was under way, so its end is unknown."
 SEND_AGAIN = "Send it again."
 BROKE_OFF = "Broke off"
+NO_ANSWER = "no answer "
+"""How the reasons of attempts begin that ended in silence ("no answer within 30 s")."""
 TOO_LONG = "prompt too long"
 SHORTEN = "Shorten the conversation (`/compact` in Claude Code), or ask a model that takes more."
 OPERATOR_MUST_ACT = "The accounts page says what each account needs."
@@ -53,13 +55,18 @@ class Explanation:
     """The operator must do something about an account."""
     is_limited: bool = False
     """It works again at some time."""
+    cause: str = ""
+    """What took most of the time of a slow answer, without a full stop; it is part of the sentence."""
+    accounts: frozenset[str] = frozenset()
+    """The names of accounts in the sentence and the cause, for pages that can hide them."""
 
 
 class _Span(NamedTuple):
-    """A part of the time to the first event."""
+    """A part of the time to the first event. `text` says what took it, `accounts` are those it names."""
 
-    name: str
+    text: str
     seconds: float
+    accounts: frozenset[str] = frozenset()
 
 
 def explain(row: RequestLog, attempts: Sequence[RequestAttempt], age: float) -> Explanation:
@@ -67,7 +74,7 @@ def explain(row: RequestLog, attempts: Sequence[RequestAttempt], age: float) -> 
     if row.outcome == "open":
         return Explanation(_open(row, age))
     if row.problem is None:
-        return Explanation(_answered(row, attempts))
+        return _answered(row, attempts)
     if row.problem == HUNG_UP:
         return Explanation(
             _hung_up(row), advice="Esc in Claude Code does this, and so does a client's timeout."
@@ -83,13 +90,18 @@ def _open(row: RequestLog, age: float) -> str:
     return f"Under way for {seconds(age)}; {seconds(row.first_event_seconds)} to the first event."
 
 
-def _answered(row: RequestLog, attempts: Sequence[RequestAttempt]) -> str:
+def _answered(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanation:
     by = f" by the fallback {row.upstream_model}" if row.fallback else ""
+    if cause := _cause(row, attempts):
+        return Explanation(
+            f"Answered{by} after {seconds(row.duration_seconds)}: {cause.text}.",
+            cause=cause.text,
+            accounts=cause.accounts,
+        )
     text = f"Answered{by}{_at_try(row)} after {seconds(row.duration_seconds)}"
     if row.first_event_seconds is None:
-        return f"{text}."
-    cause = _cause(row, attempts)
-    return f"{text}; {seconds(row.first_event_seconds)} to the first event{cause}."
+        return Explanation(f"{text}.")
+    return Explanation(f"{text}; {seconds(row.first_event_seconds)} to the first event.")
 
 
 def _at_try(row: RequestLog) -> str:
@@ -111,26 +123,46 @@ def _hung_up(row: RequestLog) -> str:
     return f"{text}, while the answer was under way; {seconds(row.first_event_seconds)} to the first event."
 
 
-def _cause(row: RequestLog, attempts: Sequence[RequestAttempt]) -> str:
+def _cause(row: RequestLog, attempts: Sequence[RequestAttempt]) -> _Span | None:
     """What took most of the time to the first event, when more than one thing did or it was long."""
+    first_event = row.first_event_seconds or 0.0
     spans = list(_spans(row, attempts))
-    if len(spans) == 1 and len(attempts) == 1 and (row.first_event_seconds or 0.0) >= LONG_SECONDS:
-        return ", all of it the provider's time"
+    if len(spans) == 1 and len(attempts) == 1:
+        if first_event < LONG_SECONDS:
+            return None
+        return spans[0]._replace(text=f"{spans[0].text}, all of it the provider's time")
     longest = max(spans, key=lambda span: span.seconds, default=None)
-    if longest is None or len(spans) < 2 or longest.seconds <= MOST * (row.first_event_seconds or 0.0):
-        return ""
-    return f", most of it {longest.name}"
+    return longest if longest is not None and longest.seconds > MOST * first_event else None
 
 
 def _spans(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Iterator[_Span]:
+    if row.first_event_seconds is None:
+        return
     for number, attempt in enumerate(attempts, 1):
-        if attempt.waited_seconds >= NOTICEABLE_WAIT_SECONDS:
-            yield _Span(f"waiting before the {ordinal(number)} try", attempt.waited_seconds)
+        waited, name = attempt.waited_seconds, attempt.account
+        if waited >= NOTICEABLE_WAIT_SECONDS:
+            text = f"it waited {seconds(waited)} before the {ordinal(number)} try"
+            yield _Span(f"{text}, then {row.account} answered", waited, frozenset({row.account}))
         if number < len(attempts):
-            yield _Span(f"the {ordinal(number)} try, which failed: {attempt.reason}", attempt.took_seconds)
-        elif row.first_event_seconds is not None:
+            text = f"{_failed_try(attempt)}, then {'' if name == row.account else f'{row.account} '}answered"
+            yield _Span(
+                f"{text} at the {ordinal(len(attempts))} try",
+                attempt.took_seconds,
+                frozenset({name, row.account}),
+            )
+        else:
             began = (attempt.started_at - row.started_at).total_seconds()
-            yield _Span(f"the {ordinal(number)} try itself", max(0.0, row.first_event_seconds - began))
+            took = max(0.0, row.first_event_seconds - began)
+            at_try = f" at the {ordinal(number)} try" if number > 1 else ""
+            text = f"{name} took {seconds(took)} to the first event{at_try}"
+            yield _Span(text, took, frozenset({name}))
+
+
+def _failed_try(attempt: RequestAttempt) -> str:
+    took = seconds(attempt.took_seconds)
+    if attempt.reason.startswith(NO_ANSWER):
+        return f"{attempt.account} gave no answer for {took}"
+    return f"{attempt.account} failed after {took} ({attempt.reason})"
 
 
 def has_broken_off(row: RequestLog) -> bool:

@@ -19,6 +19,8 @@ from gateway.ledger.record import tokens_of
 from gateway.pricing.prices import cost_in_words, in_dollars
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from django.template import Context
 
     from dashboard.requests.outcomes import Outcome
@@ -109,8 +111,10 @@ def model_names(models: str) -> str:
 def note(context: Context, row: RequestLog) -> str:
     """Why a request failed and what to do, or its sentence on a page that has `sentences`."""
     said = explanation.note(row.outcome, row.status, row.error, row.started_at)
-    sentences: dict[int, str] = context.get("sentences") or {}
-    return local_times(said or sentences.get(row.pk, ""))
+    explained: dict[int, explanation.Explanation] = context.get("sentences") or {}
+    if said or row.pk not in explained:
+        return local_times(said)
+    return mark_names(explained[row.pk].sentence, explained[row.pk].accounts)
 
 
 register.filter(is_slow)
@@ -144,6 +148,15 @@ def private_texts() -> str:
 def mark_private(line: str) -> str:
     """A line of the log, in which names and addresses can be hidden."""
     pieces = re.split(f"({PRIVATE})", line)
+    return format_html_join("", "{}{}", zip(pieces[::2], [*map(_marked, pieces[1::2]), ""], strict=True))
+
+
+@register.filter
+def mark_names(text: str, names: Collection[str]) -> str:
+    """A text in which these names can be hidden."""
+    if not names:
+        return format_html("{}", text)
+    pieces = re.split(f"({'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})", text)
     return format_html_join("", "{}{}", zip(pieces[::2], [*map(_marked, pieces[1::2]), ""], strict=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import Count, Q
 from django.urls import reverse
@@ -19,9 +19,12 @@ from dashboard.overview.first_steps import Step, first_steps
 from dashboard.overview.status_line import FamilyStatus, out_of_quota, status_of_families
 from dashboard.overview.tonight import tonight_of
 from dashboard.pages import operator_page, render_page
+from dashboard.requests.explanation import explain
+from dashboard.requests.outcomes import LONG_SECONDS
 from dashboard.spans import DEFAULT_SPAN, SPANS, span_of
 from dashboard.views.accounts.states import solving_actions
 from dashboard.views.connect import OPERATOR
+from dashboard.views.request import MOST_WITH_ONE_ID
 from gateway.ledger import search, usage
 from gateway.ledger.record import HUNG_UP
 from gateway.ledger.writer import LARGEST_BATCH
@@ -38,11 +41,19 @@ if TYPE_CHECKING:
     from accounts.quota.pools import QuotaPool
     from dashboard.account_pools import AccountPools
     from dashboard.overview.attention import Notice
+    from dashboard.requests.explanation import Explanation
 
 NEWEST = 8
 MOST_QUOTAS = 8
 MOST_DRY = 3
 RECENT = timedelta(minutes=5)
+
+
+class Slowest(NamedTuple):
+    """The request whose client waited longest for the first event."""
+
+    row: RequestLog
+    explanation: Explanation
 
 
 @operator_page
@@ -145,10 +156,19 @@ def _first_events(span: timedelta) -> Mapping[str, Any]:
     return {
         "first": percentiles(times.first_event_seconds),
         "first_is_complete": times.is_complete,
-        "slowest_seconds": max(times.first_event_seconds, default=None),
-        "slowest_id": times.slowest_id,
-        "slowest_duration_seconds": times.slowest_duration_seconds,
+        "slowest": _slowest(times),
     }
+
+
+def _slowest(times: usage.Times) -> Slowest | None:
+    """With what it waited for; None while none was slow. Two queries."""
+    if max(times.first_event_seconds, default=0.0) < LONG_SECONDS:
+        return None
+    found = search.page(search.Search(request_id=times.slowest_id), limit=MOST_WITH_ONE_ID)
+    if not found:
+        return None
+    row = max(found, key=lambda one: one.first_event_seconds or 0.0)
+    return Slowest(row, explain(row, search.attempts_of_all([row])[row.pk], 0.0))
 
 
 def _in_flight() -> Mapping[str, Any]:

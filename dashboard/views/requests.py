@@ -15,7 +15,7 @@ from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect, push_url
 
 from dashboard.pages import operator_page, render_page
-from dashboard.requests.explanation import explain
+from dashboard.requests.explanation import Explanation, explain
 from dashboard.requests.filters import CHIPS, SLOWEST, TextSearch, readable_filters
 from gateway.ledger import search, usage
 from gateway.ledger.retention import oldest_kept
@@ -144,10 +144,10 @@ def _find(filters: Filters, text: TextSearch, now: datetime) -> Found:
     return Found(still_open, rows[:PAGE], older, is_recent)
 
 
-def _sentences(rows: list[RequestLog]) -> dict[int, str]:
+def _sentences(rows: list[RequestLog]) -> dict[int, Explanation]:
     """Why each took so long, by its key. One query."""
     attempts = search.attempts_of_all(rows)
-    return {row.pk: explain(row, attempts[row.pk], 0.0).sentence for row in rows if row.problem is None}
+    return {row.pk: explain(row, attempts[row.pk], 0.0) for row in rows if row.problem is None}
 
 
 def _open(filters: Filters, text: TextSearch) -> list[RequestLog]:

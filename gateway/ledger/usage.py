@@ -123,14 +123,13 @@ class SessionUsage:
 class Times:
     """Seconds to the first event of those requests that have had one, in no order.
 
-    `slowest_id` is the id of the request that waited longest for it, "" without one, which took
-    `slowest_duration_seconds` in all. `is_complete` is False when there are more requests than were read.
+    `slowest_id` is the id of the request that waited longest for it, "" without one. `is_complete` is False
+    when there are more requests than were read.
     """
 
     first_event_seconds: list[float]
     slowest_id: str
     is_complete: bool
-    slowest_duration_seconds: float | None = None
 
 
 def beginning(since: datetime) -> datetime:
@@ -218,15 +217,10 @@ def sessions(since: datetime, limit: int = MOST_SESSIONS) -> list[SessionUsage]:
 def newest_times(since: datetime, limit: int = MOST_TIMES) -> Times:
     """Return the times of the newest `limit` requests since then: the same effort whatever the span."""
     newest = RequestLog.objects.filter(started_at__gte=since).order_by("-started_at")
-    rows = list(newest.values_list("first_event_seconds", "request_id", "duration_seconds")[: limit + 1])
-    heard = [(first, row, whole) for first, row, whole in rows[:limit] if first is not None]
-    _, slowest_id, duration = max(heard, key=itemgetter(0), default=(0.0, "", None))
-    return Times(
-        [first for first, _, _ in heard],
-        slowest_id,
-        is_complete=len(rows) <= limit,
-        slowest_duration_seconds=duration,
-    )
+    rows = list(newest.values_list("first_event_seconds", "request_id")[: limit + 1])
+    heard = [(first, row) for first, row in rows[:limit] if first is not None]
+    _, slowest_id = max(heard, key=itemgetter(0), default=(0.0, ""))
+    return Times([first for first, _ in heard], slowest_id, is_complete=len(rows) <= limit)
 
 
 def newest_names(since: datetime, limit: int = MOST_TIMES) -> dict[str, int]:

@@ -17,7 +17,7 @@ SPACE = "\u00a0"
 
 def a_row(**changes: Any) -> RequestLog:
     """Answered at the first try."""
-    facts = {"started_at": MORNING, "status": 200, "attempts": 1, "duration_seconds": 1.9}
+    facts = {"started_at": MORNING, "status": 200, "attempts": 1, "duration_seconds": 1.9, "account": "ada"}
     return RequestLog(**{**facts, "first_event_seconds": 0.38, "upstream_model": "opus", **changes})
 
 
@@ -26,9 +26,13 @@ def a_failed_row(**changes: Any) -> RequestLog:
     return a_row(**{**facts, **changes})
 
 
-def a_try(at: float, took: float, reason: str = "quota", waited: float = 0.0) -> RequestAttempt:
+def a_try(
+    at: float, took: float, reason: str = "quota", waited: float = 0.0, account: str = "ada"
+) -> RequestAttempt:
     started_at = MORNING + timedelta(seconds=at)
-    return RequestAttempt(started_at=started_at, took_seconds=took, reason=reason, waited_seconds=waited)
+    return RequestAttempt(
+        started_at=started_at, took_seconds=took, reason=reason, waited_seconds=waited, account=account
+    )
 
 
 def sentence(row: RequestLog, *attempts: RequestAttempt, age: float = 0.0) -> str:
@@ -40,38 +44,54 @@ def test_an_answer_says_its_times() -> None:
     assert sentence(a_row(first_event_seconds=None)) == "Answered at the first try after 1.9 s."
 
 
-def test_a_slow_answer_names_what_took_longest() -> None:
-    row = a_row(attempts=3, first_event_seconds=6.0, duration_seconds=41.0)
-    tries = [a_try(0, 1.2), a_try(1.2, 4.1, "answered with nothing"), a_try(5.3, 35.7, "answered")]
+def test_a_slow_answer_names_the_account_that_took_longest() -> None:
+    row = a_row(attempts=3, first_event_seconds=32.0, duration_seconds=41.0)
+    silent = a_try(1.2, 30.0, "no answer within 30 s", account="grace")
+
+    explanation = explain(row, [a_try(0, 1.2), silent, a_try(31.2, 9.8, "answered")], 0.0)
+
+    assert explanation.sentence.replace(SPACE, " ") == (
+        "Answered after 41 s: grace gave no answer for 30 s, then ada answered at the third try."
+    )
+    assert explanation.cause in explanation.sentence
+    assert explanation.accounts == {"ada", "grace"}
+
+
+def test_a_failed_try_that_took_longest_says_why_it_failed() -> None:
+    row = a_row(attempts=2, first_event_seconds=6.0, duration_seconds=41.0)
+    tries = [a_try(0, 4.1, "empty answer"), a_try(4.1, 36.9, "answered")]
 
     assert sentence(row, *tries) == (
-        "Answered at the third try after 41 s; 6.0 s to the first event, most of it the second try, "
-        "which failed: answered with nothing."
+        "Answered after 41 s: ada failed after 4.1 s (empty answer), then answered at the second try."
     )
 
 
 def test_a_slow_first_try_was_the_providers() -> None:
     row = a_row(first_event_seconds=8.6, duration_seconds=13.0)
-    assert sentence(row, a_try(0, 13.0, "answered")).endswith(
-        "8.6 s to the first event, all of it the provider's time."
+    assert sentence(row, a_try(0, 13.0, "answered")) == (
+        "Answered after 13 s: ada took 8.6 s to the first event, all of it the provider's time."
     )
 
 
 def test_a_wait_can_be_what_took_longest() -> None:
     row = a_row(first_event_seconds=5.5, waited_seconds=5.0, duration_seconds=7.0)
-    assert sentence(row, a_try(5.0, 2.0, "answered", waited=5.0)).endswith(
-        "5.5 s to the first event, most of it waiting before the first try."
+    assert sentence(row, a_try(5.0, 2.0, "answered", waited=5.0)) == (
+        "Answered after 7.0 s: it waited 5.0 s before the first try, then ada answered."
     )
 
 
 def test_the_last_try_can_be_what_took_longest() -> None:
     row = a_row(attempts=2, first_event_seconds=5.0)
-    assert "most of it the second try itself." in sentence(row, a_try(0, 1.0), a_try(1.0, 9.0, "answered"))
+    assert sentence(row, a_try(0, 1.0), a_try(1.0, 9.0, "answered")).endswith(
+        ": ada took 4.0 s to the first event at the second try."
+    )
 
 
 def test_without_one_long_part_none_is_named() -> None:
     row = a_row(attempts=3, first_event_seconds=3.0)
-    assert "most of it" not in sentence(row, a_try(0, 1), a_try(1, 1), a_try(2, 1, "answered"))
+    assert sentence(row, a_try(0, 1), a_try(1, 1), a_try(2, 1, "answered")) == (
+        "Answered at the third try after 1.9 s; 3.0 s to the first event."
+    )
 
 
 def test_a_fallback_is_named() -> None:

@@ -67,7 +67,10 @@ def test_a_slow_request_is_explained(operator: Client) -> None:
 
     text = text_of(operator)
 
-    assert "Answered at the third try after 41 s; 6.0 s to the first event, most of it the second try" in text
+    assert (
+        "Answered after 41 s: ada@example.com failed after 4.1 s (answered with nothing), "
+        "then answered at the third try." in text
+    )
     assert "1 grace@example.com 1.2 s quota → next account" in text
     assert "2 ada@example.com 4.1 s answered with nothing → same account again" in text
     assert "3 ada@example.com 36 s answered ▶ streamed 35 s" in text
