@@ -63,7 +63,8 @@ def set_project(who: Operator, account: Account, project_id: str) -> None:
 
 
 def set_thresholds(who: Operator, account: Account, overall: float | None, by_model: object) -> None:
-    """`overall` and the values of `by_model` are fractions from 0 to 0.99. Raises ValidationError."""
+    """Set the account's thresholds; `overall` and the values of `by_model` are fractions from 0 to 0.99.
+    Raises ValidationError."""
     account.quota_threshold = overall
     account.clean_fields(exclude=_all_fields_but("quota_threshold"))
     account.model_quota_thresholds = checked_thresholds(by_model)
@@ -71,14 +72,14 @@ def set_thresholds(who: Operator, account: Account, overall: float | None, by_mo
 
 
 def set_budgets(who: Operator, account: Account, day: Decimal | None, month: Decimal | None) -> None:
-    """In dollars; None: no budget. Raises ValidationError."""
+    """Set the account's budgets in dollars; None removes one. Raises ValidationError."""
     account.budget_day, account.budget_month = day, month
     account.clean_fields(exclude=_all_fields_but("budget_day", "budget_month"))
     _save(who, account, "Set the budgets", "budget_day", "budget_month")
 
 
 def checked_thresholds(by_model: object) -> dict[str, float]:
-    """The thresholds of single models, from JSON or a form. Raises ValidationError."""
+    """Return the thresholds of single models, which come from JSON or a form. Raises ValidationError."""
     if not isinstance(by_model, dict):
         raise ValidationError('It must have the form {"model": 0.2}.')
     for model_id, threshold in by_model.items():

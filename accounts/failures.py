@@ -54,18 +54,19 @@ class FailureKind(Enum):
 
 
 class Scope(Enum):
-    """What a failure says something about, besides the account that was asked."""
+    """What else a failure applies to, besides the account that was asked."""
 
     ACCOUNT = "account"
     QUOTA_GROUP = "quota group"
-    """All accounts of its quota group: keys of one project or organisation. A limit always has this scope."""
+    """All accounts of the same quota group, which are keys of one project or organisation. Limits always have
+    this scope."""
     KIND = "kind"
-    """All accounts of its kind, wherever they belong: the provider refuses this machine's address."""
+    """All accounts of the same kind, because the provider refuses this machine's address."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaLimit:
-    """A limit that a provider names; "" and None stand for what it does not tell.
+    """A limit that a provider reports; "" and None mean that it does not say.
 
     `subject` is "requests", "input_tokens" or "output_tokens", `period` "minute" or "day", `model` the
     provider's name of the model, or "" for all.
@@ -79,11 +80,11 @@ class QuotaLimit:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What an answer tells of an account, besides its content. "" is unknown."""
+    """What an answer tells about the account, besides its content; "" means unknown."""
 
     tier: str = ""
     quota_group: str = ""
-    """The project or organisation, by the provider's id."""
+    """The provider's id of the account's project or organisation."""
     limits: tuple[QuotaLimit, ...] = ()
 
 
@@ -92,14 +93,14 @@ NOTHING_LEARNED = Learned()
 
 @dataclass(eq=False)
 class UpstreamError(Exception):
-    """An error answer of an upstream, before a stream or inside it.
+    """An error from an upstream, as an answer or inside a stream.
 
-    `message` and `link` are safe to show and to store, `body` is as it came.
+    `message` and `link` are safe to show and to store; `body` is as it was received.
     """
 
     kind: FailureKind
     status: int
-    """The status of the response; inside a stream, the code that the error object has."""
+    """The HTTP status of the response; inside a stream, the code in the error object."""
     message: str
     body: Any
     wait_seconds: float | None = None
@@ -107,8 +108,8 @@ class UpstreamError(Exception):
     link: str = ""
     """The page on which a person can resolve the error."""
     reason: str = ""
-    """The upstream's code for the reason, and the project that it names: identifiers alone, never its
-    sentence, which may quote the request."""
+    """The upstream's code for the reason, and the project that it names. These are only identifiers, never
+    the error's message, which may quote the request."""
     scope: Scope = Scope.ACCOUNT
     learned: Learned = NOTHING_LEARNED
 
@@ -137,10 +138,10 @@ class AccountPolicy:
     health: float = 0.0
     """Added to the account's score (accounts/pool/strategies.py)."""
     cools_down_after: int = 0
-    """How many failures in a row start a cooldown; 0: none does."""
+    """How many failures in a row start a cooldown; 0 for no cooldown."""
     cooldown_steps_seconds: tuple[float, ...] = ()
-    """Cooldowns by the number of failures in a row, used when the upstream names no time. Empty:
-    DEFAULT_COOLDOWN_MS, doubled each time."""
+    """Cooldowns in seconds by the number of failures in a row, used when the upstream names no time. Empty
+    for DEFAULT_COOLDOWN_MS, doubled each time."""
     is_limit: bool = False
     """The account cannot answer until its cooldown has ended. Other cooldowns only rank it after accounts
     without one."""
@@ -150,8 +151,8 @@ class AccountPolicy:
     """The value of Account.State that takes the account out of the pool until the operator acts; "" for
     none."""
     backoff_steps_seconds: tuple[float, ...] = ()
-    """Backoffs of the model by the number of reports in a row, when the failure means that it has no
-    capacity."""
+    """Backoffs of the model in seconds by the number of reports in a row, for a failure that means that the
+    model has no capacity."""
     accepts_account: bool = False
     """A model call with this failure shows that the upstream accepts the account."""
 

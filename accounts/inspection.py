@@ -87,7 +87,7 @@ class CheckResult:
     state: str
     problem: str = ""
     is_unreachable: bool = False
-    """The provider did not answer, so the check says nothing about the account."""
+    """True when the provider did not answer, so the check says nothing about the account."""
     link: str = ""
     tier: str = "unknown"
     project_id: str = ""
@@ -152,7 +152,7 @@ async def refresh_quota(account: Account, client: AccountsClient, tokens: Access
 
 
 async def _failed(account_id: int, error: Exception) -> CheckResult:
-    """Store the state that the provider requires, if it does."""
+    """Return the result of a failed check. The account enters the state that the failure requires, if any."""
     if isinstance(error, OutOfUse):
         await database_sync_to_async(enter_state)(account_id, error.state, str(error), error.link)
     return await _result(account_id, str(error), is_unreachable=_is_unreachable(error))

@@ -32,12 +32,12 @@ TIERS = (
     ("paid", "Paid: the key's project has billing"),
 )
 FIELDS = ("key", "quota_group", "label", "unchecked")
-"""Of a key, in the order in which they are shown."""
+"""The form's fields for a key, in the order in which they are shown."""
 OTHER_FIELDS = {
     "gemini": ("key", "tier", "quota_group", "label", "unchecked"),
     "compatible": ("base_url", "key", "auth", "models", "quota_group", "label", "unchecked"),
 }
-"""By kind, where more than a key is asked for."""
+"""The fields, by kind of account, for the kinds that ask for more than a key."""
 
 
 class KeyForm(forms.Form):
@@ -76,7 +76,7 @@ class KeyForm(forms.Form):
     )
 
     def __init__(self, *args: Any, kind: str, account: Account | None = None, **kwargs: Any) -> None:
-        """For a new key, or with `account` for another key of it."""
+        """Make the form for a new account, or, with `account`, for another key of that account."""
         super().__init__(*args, **kwargs)
         self._kind, self._account = kind, account
         self.problem = ""
@@ -89,8 +89,9 @@ class KeyForm(forms.Form):
             self.initial = {name: getattr(account, name) for name in facts}
 
     def posted(self, request: HttpRequest) -> Account | None:
-        """Add the key that was posted, and say on the next page what came of it. Returns its account, or None
-        when nothing was posted or it cannot be added: then the form's errors or `problem` say why."""
+        """Add the key that was posted and put messages about the result on the next page. Returns the
+        account; None when nothing was posted or the key was not added, and then the form's errors or
+        `problem` say why."""
         if request.method != "POST" or not self.is_valid():
             return None
         try:

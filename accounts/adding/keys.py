@@ -1,6 +1,6 @@
-"""Accounts whose credential is an API key: from what an operator gives to a stored account.
+"""Accounts whose credential is an API key: from the operator's input to a stored account.
 
-Nothing is stored before the key has been read, compared with those that are here, and checked at its
+A key is stored only after it has been parsed, compared with the keys of all accounts, and checked at its
 provider.
 """
 
@@ -34,7 +34,7 @@ LONGEST_LABEL = 100
 MOST_MODELS = 100
 TIERS = ("unknown", "free", "paid")
 TRIES = 5
-"""How often a name is chosen anew when another process has taken it."""
+"""How many names are tried, since another process may take one first."""
 PLAIN_HTTP = "The key and all requests go there unencrypted: use this only in a network that you trust."
 SECOND_UNPAID = (
     "{others} {is_are} of the unpaid tier as well. Unpaid keys do not take over for one another, because it "
@@ -44,11 +44,12 @@ SECOND_UNPAID = (
 
 
 class NotAdded(Exception):
-    """The text is for the operator, and quotes no key."""
+    """Raised when a key is not added as an account. The text tells the operator why and does not contain the
+    key."""
 
 
 class KnownKey(NotAdded):
-    """The key is that of an account."""
+    """Raised when an account with this key exists already."""
 
     def __init__(self, account: Account) -> None:
         what = "This server" if account.kind == "compatible" else "This key"
@@ -58,7 +59,8 @@ class KnownKey(NotAdded):
 
 @dataclass(frozen=True, slots=True)
 class GivenKey:
-    """What an operator or an import file gives. `auth` and `models` are for servers with an address."""
+    """What an operator enters or an import file has for a key. `auth` and `models` are only for servers with
+    an address."""
 
     kind: str
     key: str = field(repr=False)
@@ -69,23 +71,22 @@ class GivenKey:
     tier: str = "unknown"
     label: str = ""
     switches: Mapping[str, Any] = field(default_factory=dict)
-    """Of kind "compatible" (accounts/values/switches.py)."""
+    """The switches of an account of kind "compatible" (accounts/values/switches.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
     account: Account
     models: int | None
-    """None when the key was not checked."""
+    """The number of models that the key can use; None when the key was not checked."""
     remarks: list[str]
 
 
 def add(
     given: GivenKey, *, replaced: Account | None = None, unchecked: bool = False, off_reason: str = ""
 ) -> Added:
-    """Store the key as a new account, or as the credential of `replaced`. With `unchecked` its provider is
-    not asked, but an address that must never get a key is refused all the same. With `off_reason` the account
-    is switched off.
+    """Store the key as a new account, or as the credential of `replaced`. `unchecked` skips the check at the
+    provider, but not the check of the address. `off_reason` switches the account off.
 
     Raises NotAdded.
     """
@@ -99,7 +100,7 @@ def add(
 
 
 def draft(given: GivenKey, replaced: Account | None = None) -> Account:
-    """The account as it would be stored. Raises NotAdded."""
+    """Return the account as it would be stored. Raises NotAdded."""
     kind = KEYED[given.kind]
     if replaced is not None and replaced.kind != given.kind:
         raise NotAdded(f"{replaced.name} is no {kind.title}.")
@@ -128,7 +129,7 @@ def _base_url(given: GivenKey, replaced: Account | None) -> str:
 
 
 def _further(given: GivenKey) -> dict[str, str]:
-    """The fields of the credential that only servers with an address have. Raises NotAdded."""
+    """Return the fields of the credential that only servers with an address have. Raises NotAdded."""
     if given.kind != "compatible":
         return {}
     if given.auth and given.auth not in AUTH_STYLES:
@@ -140,7 +141,7 @@ def _further(given: GivenKey) -> dict[str, str]:
 
 
 def _switches(given: GivenKey) -> dict[str, Any]:
-    """Raises NotAdded."""
+    """Return the checked switches; none unless the kind is "compatible". Raises NotAdded."""
     try:
         return checked(given.switches) if given.kind == "compatible" else {}
     except NoSwitches as error:
@@ -148,7 +149,8 @@ def _switches(given: GivenKey) -> dict[str, Any]:
 
 
 def _text(text: str, longest: int) -> str:
-    """Raises NotAdded."""
+    """Return the text without surrounding whitespace. Raises NotAdded when it is too long or not
+    printable."""
     text = text.strip()
     if len(text) > longest or not text.isprintable():
         raise NotAdded(f"A name must be a line of at most {longest} characters.")
@@ -166,7 +168,7 @@ def _refuse_known(account: Account) -> None:
 
 
 async def _check(account: Account, *, unchecked: bool) -> tuple[Inspection | None, list[str]]:
-    """The inspection and remarks on the address. Raises NotAdded."""
+    """Return the inspection (None when `unchecked`) and remarks on the address. Raises NotAdded."""
     client = AccountsClient()
     try:
         remarks = await _check_address(client, account.base_url) if account.base_url else []
@@ -182,7 +184,7 @@ async def _check(account: Account, *, unchecked: bool) -> tuple[Inspection | Non
 
 
 async def _check_address(client: AccountsClient, base_url: str) -> list[str]:
-    """Remarks on the address. Raises AddressRefused."""
+    """Check that requests can be sent to the address, and return remarks on it. Raises AddressRefused."""
     is_plain = urlsplit(base_url).scheme == "http"
     try:
         addresses: Collection[str] = await addresses_of(base_url)
@@ -200,7 +202,8 @@ async def _check_address(client: AccountsClient, base_url: str) -> list[str]:
 
 
 def store(account: Account, inspection: Inspection | None = None) -> None:
-    """Save the account, a new one under the next free name. Use is permitted, so nothing must be accepted."""
+    """Save the account, a new one under the next free name. Keys need no acceptance of terms, so they count
+    as accepted."""
     if inspection is not None and inspection.tier != "unknown":
         account.tier = inspection.tier
     account.terms_accepted_at = account.terms_accepted_at or timezone.now()
@@ -222,7 +225,8 @@ REPLACED_FIELDS = (
 
 
 def _is_saved(account: Account) -> bool:
-    """Save it under the next name; False when another process has taken that. Raises NotAdded."""
+    """Save the account under the next name. Returns False when another process has taken that name. Raises
+    NotAdded."""
     account.given_name = next_name(account.kind)
     try:
         with transaction.atomic():
@@ -234,7 +238,7 @@ def _is_saved(account: Account) -> bool:
 
 
 def next_name(kind: str, after: int = 0) -> str:
-    """The name of the next account of a kind: its noun and a number higher than any that is taken."""
+    """Return the name of the next account of a kind: its noun and a number higher than any in use."""
     noun = KEYED[kind].noun
     names = Account.objects.filter(given_name__startswith=f"{noun} ").values_list("given_name", flat=True)
     numbers = [int(found[1]) for name in names if (found := re.fullmatch(rf"{noun} (\d{{1,9}})", name))]
@@ -242,7 +246,7 @@ def next_name(kind: str, after: int = 0) -> str:
 
 
 def remarks_on(account: Account) -> list[str]:
-    """What an operator should know of an account that was stored just now."""
+    """Return what the operator should know about an account that has just been stored."""
     if account.kind != "gemini" or account.tier != "free":
         return []
     others = Account.objects.filter(kind="gemini", tier="free").exclude(pk=account.pk)

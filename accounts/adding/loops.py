@@ -1,8 +1,8 @@
-"""Whether an address leads back to this gateway, before an account is added there.
+"""Refusal of addresses that lead back to this gateway, before an account is added there.
 
-A running server is recognised by its answer to a number that it has not seen before: it signs it with
-SECRET_KEY, which all processes of one gateway share. That also finds it behind a proxy or another name. A
-detour through another gateway shows only when requests run.
+A running server is recognised by its answer to a new random number, which it signs with SECRET_KEY; all
+processes of one gateway share that key. This also finds it behind a proxy or under another name. A loop
+through another gateway is only noticed when requests are sent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def answer_to_probe(number: str) -> str:
 
 
 async def refuse_loop(client: AccountsClient, base_url: str, addresses: Collection[str]) -> None:
-    """Raises AddressRefused when the address is this gateway's. No key is sent."""
+    """Raise AddressRefused when the address is this gateway's. No key is sent."""
     if _is_our_port(base_url) and addresses and (are_here(addresses) or _are_of_this_machine(addresses)):
         raise AddressRefused(f"{base_url} is the address of this gateway itself.")
     number = secrets.token_urlsafe(16)

@@ -152,11 +152,13 @@ class AccountAdmin(ModelAdmin):
         return columns.ago(account.last_used_at)
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Only servers that speak Anthropic's format differ in what they take."""
+        """Hide the switches, except for accounts of kind "compatible", whose servers differ in what they
+        support."""
         return None if obj is not None and obj.kind == "compatible" else ["given_switches"]
 
     def get_actions(self, request: HttpRequest) -> Any:
-        """Without the acceptance of the notice when no account needs it: those that are keys never do."""
+        """Leave out the acceptance of the terms notice when no account needs it; accounts that are keys never
+        do."""
         found = super().get_actions(request)
         if not Account.objects.filter(terms_accepted_at=None).exists():
             found.pop("accept_terms_chosen", None)
@@ -188,7 +190,7 @@ class AccountAdmin(ModelAdmin):
         obj.save(update_fields=fields)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """The accounts alone, without a line for each of their thousands of quota snapshots."""
+        """List only the accounts, without a line for each of their thousands of quota snapshots."""
         accounts = list(objs)
         return [str(account) for account in accounts], {"accounts": len(accounts)}, set(), []
 
@@ -264,7 +266,7 @@ class AccountAdmin(ModelAdmin):
 
 
 def _facts(account: Account) -> dict[str, Any]:
-    """The template context of an account's page, beside its form."""
+    """Return the template context of an account's page, apart from its form."""
     pools = pools_of([account])[account.pk]
     return {
         "account": account,
@@ -279,7 +281,8 @@ def _facts(account: Account) -> dict[str, Any]:
 
 
 def _quota_rows(account: Account, pools: list[QuotaPool]) -> list[dict[str, Any]]:
-    """A row for each quota pool, with the history of its first model; all its models have equal numbers."""
+    """Return a row for each quota pool, with the history of its first model; all its models have equal
+    numbers."""
     lines = history_lines(account.pk, [pool.models[0] for pool in pools if pool.models])
     return [
         {

@@ -60,11 +60,12 @@ class AccessTokens:
         # Used while the database is unreachable
         self._sealed_credentials: Mapping[int, str] = {}
         self._opened: dict[int, tuple[str, dict[str, str]]] = {}
-        """Credentials that are sent as they are: the sealed text and its fields."""
+        """The sealed and the decrypted credential by account id, of accounts whose credential is sent as it
+        is."""
         self._lone_refreshes: dict[int, asyncio.Task[str]] = {}
         self._unsaved: dict[int, tuple[str, str]] = {}
-        """Refresh tokens that Google has replaced and that are not stored yet: (the stored one, the newest
-        one)."""
+        """Refresh tokens that Google has replaced and that are not stored yet, by account id: (the stored
+        one, the newest one)."""
 
     def remember(self, sealed_credentials: Mapping[int, str]) -> None:
         """Keep the credentials of usable accounts, still encrypted, for refreshes without the database."""
@@ -81,8 +82,8 @@ class AccessTokens:
                 self._unsaved[account_id] = replacement, newest
 
     async def credential(self, account_id: int) -> dict[str, str]:
-        """The stored credential of an account whose kind sends it as it is. Of a usable account it is kept in
-        memory, so that requests need no database.
+        """Return the stored credential of an account whose kind sends it as it is. That of a usable account
+        is kept in memory, so that requests need no database.
 
         Raises CredentialsUnreadable, DatabaseDown, and SignInExpired for an account that was removed.
         """
@@ -222,8 +223,8 @@ class AccessTokens:
 def _shared(
     tasks: dict[int, asyncio.Task[str]], key: int, work: Callable[[int], Coroutine[Any, Any, str]]
 ) -> asyncio.Future[str]:
-    """The result of the running task for `key`, or of a new one. Cancelling one caller does not cancel the
-    task."""
+    """Return the result of the running task for `key`, or of a new one. Cancelling one caller does not cancel
+    the task."""
     task = tasks.get(key)
     if task is None:
         task = asyncio.ensure_future(work(key))
@@ -236,7 +237,7 @@ def _shared(
 
 
 def sealed_credentials() -> dict[int, str]:
-    """The encrypted credentials of usable accounts, by account id."""
+    """Return the encrypted credentials of usable accounts, by account id."""
     return dict(Account.objects.usable().values_list("pk", "sealed_credential"))
 
 
@@ -260,8 +261,8 @@ def _claim(account_id: int, owner: str, now: float) -> bool:
 
 
 def _end_claim(account_id: int, owner: str, token: AccessToken | None) -> None:
-    """Store the token and end the claim. Without effect when the claim has expired and another process holds
-    it: the stored token is then the other's, and this token is used by this process only."""
+    """Store the token and end the claim. Does nothing when the claim has expired and another process holds
+    it: that process stores its own token, and only this process uses this one."""
     changes: dict[str, str | float] = {"claimed_until": 0.0, "claimed_by": ""}
     if token is not None:
         changes |= {"sealed_access_token": seal(token.text), "good_until": token.good_until}
