@@ -1,4 +1,4 @@
-"""What Anthropic's API, and servers that speak its format, answer instead of a message.
+"""Error bodies and rate-limit headers of Anthropic's API and of servers that use its format.
 
 Imports failures, google and values.
 """

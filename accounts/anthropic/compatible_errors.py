@@ -1,8 +1,9 @@
-"""Errors of servers that speak Anthropic's format, as failure kinds. Pure: the time is an argument.
+"""Map errors of servers that use Anthropic's format to failure kinds. Pure: the time is an argument.
 
 Their bodies have five shapes: Anthropic's; OpenAI's {"error": {"message", "type", "code"}}, also with a text
-for the object; FastAPI's {"detail"}; plain text; an HTML page. OpenRouter wraps the error of the provider
-behind it (hotovo/aider-desk#513). The `body` of the errors made here always has Anthropic's shape.
+in place of the object; FastAPI's {"detail"}; plain text; an HTML page. OpenRouter wraps the error of the
+provider behind it (hotovo/aider-desk#513). The `body` of the errors made here always has Anthropic's
+shape.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def compatible_error_in_stream(body: Any) -> UpstreamError:
 
 
 def said(body: Any) -> str:
-    """The message of an error of any of the shapes; empty when it has none."""
+    """Return the error's message, whatever its shape; "" when it has none."""
     content = as_object(body)
     error = content.get("error", content.get("detail"))
     if isinstance(error, dict):
@@ -107,7 +108,8 @@ def _is_too_long(status: int, message: str) -> bool:
 
 
 def _with_numbers(message: str, error: dict[str, Any]) -> str:
-    """Anthropic's sentence, which makes clients compact, where llama.cpp tells the numbers."""
+    """Return Anthropic's message, which makes clients compact the conversation, with llama.cpp's token counts
+    if it names them."""
     tokens, maximum = error.get("n_prompt_tokens"), error.get("n_ctx")
     if isinstance(tokens, int) and isinstance(maximum, int):
         return f"prompt is too long: {tokens} tokens > {maximum} maximum"
@@ -115,7 +117,7 @@ def _with_numbers(message: str, error: dict[str, Any]) -> str:
 
 
 def _unwrapped(body: Any) -> Any:
-    """The error of the provider behind OpenRouter, as far as it can be read."""
+    """Return the error of the provider behind OpenRouter, or `body` when there is none that can be read."""
     error = as_object(as_object(body).get("error"))
     raw = as_object(error.get("metadata")).get("raw")
     if error.get("message") != PROVIDER_ERROR or not isinstance(raw, str) or not raw:

@@ -1,8 +1,8 @@
-"""Anthropic's errors as failure kinds. Pure: the time is an argument.
+"""Map Anthropic's errors to failure kinds. Pure: the time is an argument.
 
 Bodies are {"type": "error", "error": {"type", "message", "details"?}, "request_id"}; inside a stream the same
 object is the data of an event (platform.claude.com/docs/en/api/errors, .../rate-limits, the error details of
-the official SDK). Where there is an `error_code`, it decides, not the message.
+the official SDK). An `error_code`, where there is one, decides rather than the message.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ STATUS_OF_TYPE = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""For an error inside a stream, which has no status of its own."""
+"""The HTTP status by error type, for an error inside a stream, which has no status of its own."""
 CODES = {
     "enforced_spend_limit_reached": FailureKind.SPEND_LIMIT,
     "contract_spend_limit_reached": FailureKind.OUT_OF_CREDIT,
@@ -76,7 +76,7 @@ OF_THE_ORGANISATION = {
     FailureKind.OUT_OF_CREDIT,
     FailureKind.DISABLED,
 }
-"""What all keys of an organisation, or of a workspace with limits of its own, share."""
+"""The failures that apply to all keys of an organisation, or of a workspace with limits of its own."""
 _REGAINED = re.compile(r"regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d) UTC)?")
 
 
@@ -131,7 +131,8 @@ def _kind(status: int, error_type: str, message: str) -> FailureKind:
 
 
 def _until_regained(message: str, now: datetime) -> float:
-    """Seconds to the date in the message, else to the first of the next month, both in UTC."""
+    """Return the seconds until the date in the message, else until the first of the next month, both in
+    UTC."""
     found = _REGAINED.search(message[:LONGEST_MESSAGE])
     try:
         at = datetime.fromisoformat(f"{found[1]}T{found[2] or '00:00'}+00:00") if found else None
@@ -144,7 +145,7 @@ def _until_regained(message: str, now: datetime) -> float:
 
 
 def _appeal_page(value: Any) -> str:
-    """The page on which an organisation asks to be let in again, if it is one of Anthropic's."""
+    """Return the page on which an organisation can appeal; "" unless it is one of Anthropic's."""
     url = word(value, LONGEST_LINK) or ""
     try:
         parts = urlsplit(url)

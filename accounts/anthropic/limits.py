@@ -1,8 +1,8 @@
-"""The limits that Anthropic tells in the headers of each answer. Pure.
+"""The rate limits in the headers of each answer of Anthropic's. Pure.
 
-``anthropic-ratelimit-{requests,input-tokens}-limit``, for a minute; the buckets belong to an organisation and
-a family of models, and tokens read from the prompt cache do not count (platform.claude.com/docs/en/api/
-rate-limits).
+``anthropic-ratelimit-{requests,input-tokens}-limit`` are limits per minute. A limit belongs to an
+organisation and a family of models, and tokens read from the prompt cache do not count
+(platform.claude.com/docs/en/api/rate-limits).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOST = 2**40
 
 
 def limits_in(headers: Mapping[str, str]) -> tuple[QuotaLimit, ...]:
-    """The limits of a minute; those without a readable number are left out."""
+    """Return the limits per minute, without those that have no readable number."""
     found = {
         subject: _number(headers.get(f"anthropic-ratelimit-{name}-limit"))
         for name, subject in SUBJECTS.items()

@@ -1,8 +1,8 @@
-"""Google's error bodies: their parts, and when to try again. Pure: the time is an argument.
+"""Google's error bodies: their parts, and the time to wait before a retry. Pure: the time is an argument.
 
 Bodies have the shape {"error": {"code", "status", "message", "details": [...]}}, google.rpc.Status as JSON; a
-streaming call may wrap it in a list of one. What an error means differs by service: errors.py has Cloud
-Code's, gemini_errors.py those of the Gemini API.
+streaming call may wrap it in a list of one. What an error means differs by service: errors.py covers Cloud
+Code, gemini_errors.py the Gemini API.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MIN_WAIT_SECONDS = 0.5
 MAX_WAIT_SECONDS = 7 * 24 * 3600.0
 IDENTIFIER = re.compile(r"[A-Z][A-Z0-9_]{1,60}|projects/[\w.:-]{1,60}|project_number:\d{1,30}", re.ASCII)
 SANE_YEARS = range(2000, 2100)
-"""Years of plausible times; others are mistakes, and may not be representable."""
+"""The years of plausible times. A time outside them is a mistake, and may not be representable."""
 LONGEST_MESSAGE = 2000
-"""In characters, of a message that is stored and logged. A client gets the whole message from the body."""
+"""The longest message, in characters, that is stored and logged. A client gets the whole message from the
+body."""
 
 
 def parse_body(raw: bytes) -> Any:
-    """Parse a body, which may be anything, since proxies answer with their own pages. {} when it is not
-    JSON."""
+    """Parse an error body. Returns {} when it is not JSON, since proxies answer with pages of their own."""
     try:
         body = parse_json(raw)
     except NotJson:
@@ -42,32 +42,32 @@ def error_object(body: Any) -> dict[str, Any]:
 
 
 def status_in_stream(body: Any) -> int:
-    """The status of an error inside a stream that began with 200: the error's own code, else 500."""
+    """Return the status of an error inside a stream that began with 200: the error's own code, else 500."""
     code = error_object(body).get("code")
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
 def message_of(error: dict[str, Any], excerpt: str) -> str:
-    """The error's message, else the excerpt of a body that has none."""
+    """Return the error's message, or `excerpt` when it has none."""
     found = error.get("message")
     return (found if isinstance(found, str) else "") or excerpt
 
 
 def excerpt_of(raw: bytes) -> str:
-    """The beginning of a body, for one that is no error object."""
+    """Return the beginning of a body that is not an error object."""
     text = raw[:200].decode("utf-8", "replace").strip()
     return "an HTML page" if text.startswith("<") else text
 
 
 def details_of(error: dict[str, Any], type_name: str) -> Iterator[dict[str, Any]]:
-    """The details of one type, such as "ErrorInfo"."""
+    """Yield the details of one type, such as "ErrorInfo"."""
     for detail in as_list(error.get("details")):
         if isinstance(detail, dict) and str(detail.get("@type", "")).endswith(type_name):
             yield detail
 
 
 def reason_of(error: dict[str, Any]) -> str:
-    """The reason and the project as text, for example `SERVICE_DISABLED, projects/my-project`."""
+    """Return the reason and the project as text, for example `SERVICE_DISABLED, projects/my-project`."""
     for detail in details_of(error, "ErrorInfo"):
         words = (detail.get("reason"), metadata_of(detail).get("consumer"))
         return ", ".join(word for word in words if isinstance(word, str) and IDENTIFIER.fullmatch(word))
@@ -88,7 +88,8 @@ WAIT_IN_TEXT = re.compile(rf"(?:resets?|retry|try again)\s+(?:after|in)\s+({DURA
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds in a Go or protobuf duration such as `2h3m4.179915352s`; None when the whole is not one."""
+    """Return the seconds of a Go or protobuf duration such as `2h3m4.179915352s`; None when the text is not a
+    duration."""
     if len(text) > LONGEST_DURATION or not DURATION.fullmatch(text):
         return None
     return sum(float(number) * UNIT_SECONDS[unit] for number, unit in DURATION_GROUP.findall(text))
@@ -97,8 +98,8 @@ def parse_duration(text: str) -> float | None:
 def wait_seconds_of(
     error: dict[str, Any], message: str, headers: Mapping[str, str], now: datetime
 ) -> float | None:
-    """The wait by the details, else the text, else the headers, limited to between half a second and seven
-    days."""
+    """Return the seconds to wait, from the details, else the message, else the headers, limited to between
+    half a second and seven days. None when none of them names a time."""
     wait = _wait_in_details(error, now)
     if wait is None and (found := WAIT_IN_TEXT.search(message[:LONGEST_MESSAGE].lower())):
         wait = parse_duration(found.group(1))
@@ -121,7 +122,8 @@ def _wait_in_details(error: dict[str, Any], now: datetime) -> float | None:
 
 
 def parse_timestamp(text: Any) -> datetime | None:
-    """Parse an RFC 3339 time into UTC; without a zone it is UTC. None for one outside SANE_YEARS."""
+    """Parse an RFC 3339 time and return it in UTC, which is assumed when it has no zone. None for a time
+    outside SANE_YEARS."""
     try:
         moment = datetime.fromisoformat(text)
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -131,7 +133,8 @@ def parse_timestamp(text: Any) -> datetime | None:
 
 
 def _wait_in_headers(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The wait in `retry-after-ms`, else in `retry-after`: seconds, or a date (RFC 9110, 10.2.3)."""
+    """Return the seconds in `retry-after-ms`, else in `retry-after`, which may be a date (RFC 9110,
+    10.2.3)."""
     for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         if (seconds := _finite(headers.get(name))) is not None:
             return seconds * unit

@@ -148,8 +148,8 @@ def _is_daily_quota(error: dict[str, Any]) -> bool:
 
 
 def _verification_link(error: dict[str, Any]) -> str:
-    """The page on which a person must verify the account; "" unless it is one of Google's, since the operator
-    is shown it."""
+    """Return the page on which a person must verify the account; "" unless it is one of Google's, since the
+    operator is shown it."""
     for link in _links(error):
         if is_googles_page(link):
             return str(link)
@@ -166,7 +166,8 @@ def _links(error: dict[str, Any]) -> Iterator[Any]:
 
 
 def is_googles_page(link: Any) -> bool:
-    """Whether the link is a page of Google's. False for a link with a line end, which urlsplit would drop."""
+    """Return whether the link is a page of Google's. False for a link with a line break, which urlsplit would
+    drop."""
     text = word(link, LONGEST_LINK)
     try:
         address = urlsplit(text or "")

@@ -1,10 +1,10 @@
-"""Map the Gemini API's errors to failure kinds, and read what they tell of limits and tier. Pure: the time is
+"""Map the Gemini API's errors to failure kinds, and read the limits and the tier from them. Pure: the time is
 an argument.
 
 A wrong key is a 400, most 403 say nothing about the key, and a 429 names the quotas that were exceeded
-("violations"). The quota of a day comes with a `RetryInfo` of seconds, but ends at midnight in California
-(ai.google.dev/gemini-api/docs/rate-limits). Messages may contain the key in clear, so it is removed from
-every body before anything else reads it.
+("violations"). An exceeded daily quota comes with a `RetryInfo` of seconds, but is reset at midnight in
+California (ai.google.dev/gemini-api/docs/rate-limits). Messages may contain the key in clear text, so it is
+removed from every body before anything else reads it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _upstream_error(
 
 
 def without_keys(value: Any) -> Any:
-    """The JSON value with "…" for each API key in its texts."""
+    """Return the JSON value with "…" in place of each API key in its texts."""
     if isinstance(value, str):
         return KEY.sub(lambda found: f"{found[1] or ''}…", value)
     if isinstance(value, list):
@@ -133,7 +133,8 @@ SCOPES = {
     FailureKind.RATE_LIMIT: Scope.QUOTA_GROUP,
     FailureKind.NO_LICENCE: Scope.QUOTA_GROUP,
 }
-"""What rests besides the account itself: limits belong to the project, and a place to this machine."""
+"""The failures that apply to more than the account itself: limits belong to the project, a refused location
+to this machine."""
 
 
 def _classify(status: int, error: dict[str, Any], message: str, quotas: list[QuotaLimit]) -> FailureKind:
@@ -150,7 +151,8 @@ def _classify(status: int, error: dict[str, Any], message: str, quotas: list[Quo
 
 
 def _limit_kind(message: str, quotas: list[QuotaLimit]) -> FailureKind | None:
-    """The kind that lasts longest: not offered at all, then a day, then a minute."""
+    """Return the kind of the exceeded limit that lasts longest: no licence, then a daily quota, then a rate
+    limit; None for no known limit."""
     if LIMIT_OF_ZERO.search(message) or any(one.value == 0 for one in quotas):
         return FailureKind.NO_LICENCE
     periods = {one.period for one in quotas}
@@ -163,7 +165,7 @@ def _limit_kind(message: str, quotas: list[QuotaLimit]) -> FailureKind | None:
 
 
 def _wait_seconds(kind: FailureKind, named: float | None, now: datetime) -> float | None:
-    """The wait for the kind; `named` is the one that the error names."""
+    """Return the seconds to wait after a failure of this kind; `named` is the wait that the error names."""
     if kind is FailureKind.QUOTA:
         return seconds_until_midnight(now)
     if kind is FailureKind.NO_LICENCE:
@@ -176,6 +178,7 @@ def _wait_seconds(kind: FailureKind, named: float | None, now: datetime) -> floa
 
 
 def seconds_until_midnight(now: datetime) -> float:
-    """Seconds until the next midnight in California, where Google's days end: 23 to 25 hours in a day."""
+    """Return the seconds until the next midnight in California, where Google's days end. A day has 23 to 25
+    hours."""
     tomorrow = now.astimezone(PACIFIC).date() + timedelta(days=1)
     return (datetime.combine(tomorrow, time(), PACIFIC) - now).total_seconds()

@@ -22,14 +22,14 @@ from accounts.values.outside import as_list, as_object
 PROJECT = re.compile(r"projects/(\w[\w.:-]{0,60})", re.ASCII)
 FREE_TIER = re.compile(r"free_?tier", re.IGNORECASE)
 PERIODS = {"PerDay": "day", "Daily": "day", "PerMinute": "minute"}
-"""By a part of the quota's id."""
+"""The period of a limit, by a part of the quota's id."""
 SUBJECTS = {"input_token": "input_tokens", "output_token": "output_tokens", "requests": "requests"}
-"""By a part of the quota's metric."""
+"""The subject of a limit, by a part of the quota's metric."""
 MOST_DIGITS = 15
 
 
 def exceeded_quotas(error: dict[str, Any]) -> list[QuotaLimit]:
-    """The quotas that the error names as exceeded, with "" and None for what it does not tell of one."""
+    """Return the quotas that the error reports as exceeded, with "" and None for what it does not say."""
     failures = details_of(error, "QuotaFailure")
     violations = [as_object(one) for failure in failures for one in as_list(failure.get("violations"))]
     newer = [
@@ -69,7 +69,8 @@ def _model_of(violation: dict[str, Any]) -> str:
 
 
 def learned_from(error: dict[str, Any], quotas: list[QuotaLimit]) -> Learned:
-    """What the error tells of the account: the project that its metadata names, the free tier, its limits."""
+    """Return what the error tells about the account: its project, whether it is of the free tier, and its
+    limits."""
     return Learned(
         tier="free" if _is_of_free_tier(error) else "",
         quota_group=_project(error),
