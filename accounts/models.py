@@ -25,7 +25,8 @@ THRESHOLD_RULES = [MinValueValidator(0.0), MaxValueValidator(0.99)]
 
 class AccountQuerySet(models.QuerySet["Account"]):
     def usable(self) -> Self:
-        """The accounts that requests may be sent with; `Account.is_usable` is the same for one of them."""
+        """Return the accounts that requests may be sent with. `Account.is_usable` is the same test for one
+        account."""
         return self.filter(_USABLE)
 
     def unusable(self) -> Self:
@@ -62,10 +63,11 @@ def _budget(period: str) -> models.DecimalField[Decimal | None, Decimal | None]:
 
 
 class Account(Followed):
-    """An account that requests are sent with. Usable: enabled, terms accepted, and in state OK.
+    """An account that requests are sent with. It is usable when enabled, with accepted terms, and in state
+    OK.
 
-    `kind` is a key of accounts/kinds/registry.py and decides which fields the credential has. Of `email` and
-    `given_name` exactly one is filled: the first where the provider names the owner.
+    `kind` is a key of accounts/kinds/registry.py and decides which fields the credential has. Exactly one of
+    `email` and `given_name` is filled: the former where the provider names the owner.
     """
 
     class State(models.TextChoices):
@@ -78,7 +80,8 @@ class Account(Followed):
     kind = models.CharField(max_length=20, default="google", db_default="google", editable=False)
     email = models.EmailField("e-mail", blank=True, default="", db_default="")
     given_name = models.CharField(max_length=100, default="", db_default="", editable=False)
-    """ "Gemini key 1": what the gateway calls an account without an e-mail address. It never changes."""
+    """The gateway's name for an account without an e-mail address, such as "Gemini key 1". It never
+    changes."""
     label = models.CharField(
         "name",
         max_length=100,
@@ -88,11 +91,11 @@ class Account(Followed):
         help_text="Shown on pages; empty: the e-mail, or the name that the account was given.",
     )
     fingerprint = models.CharField(max_length=64, default="", db_default="", editable=False)
-    """A hash of the credential and the address, by which the same key is not added twice."""
+    """A hash of the credential and the address, so that the same key is not added twice."""
     base_url = models.CharField(
         "address", max_length=500, blank=True, default="", db_default="", editable=False
     )
-    """Where the account is, for kinds whose accounts each have an address of their own."""
+    """The server's address, for kinds whose accounts each have an address of their own."""
     quota_group = models.CharField(
         max_length=100,
         blank=True,
@@ -106,7 +109,7 @@ class Account(Followed):
         "Cloud project", max_length=200, blank=True, help_text="Found by itself; set it only to override."
     )
     tier = models.CharField(max_length=20, default="unknown")
-    """Of Google its own name for it; of a key "free", "paid" or "unknown"."""
+    """The tier in Google's words for a Google account; "free", "paid" or "unknown" for a key."""
     enabled = models.BooleanField(default=True, help_text="Requests are sent with enabled accounts only.")
     priority = models.IntegerField(default=0, help_text="Lower comes first.")
     quota_threshold = models.FloatField(
@@ -129,7 +132,7 @@ class Account(Followed):
         help_text='What the server takes, where it is not left to be learned: {"thinking": false, "betas": '
         '["context-1m-2025-08-07"]}. All names: docs/upstreams.md. What stands here wins.',
     )
-    """For kind "compatible" (accounts/values/switches.py)."""
+    """The operator's switches, for kind "compatible" (accounts/values/switches.py)."""
     learned_switches = models.JSONField(
         default=dict, db_default=models.Value({}, models.JSONField()), editable=False
     )
@@ -157,7 +160,7 @@ class Account(Followed):
 
     @property
     def name(self) -> str:
-        """The e-mail address or the given name: what commands, logs and the ledger call the account."""
+        """The e-mail address or the given name, by which commands, logs and the ledger name the account."""
         return self.email or self.given_name
 
     @property
@@ -179,19 +182,19 @@ class Account(Followed):
 
     @property
     def is_paid(self) -> bool:
-        """Whether its requests cost money, or may: a key of unknown tier counts as paid at providers that
-        give nothing away for good."""
+        """Whether its requests cost money or may do so: a key of unknown tier counts as paid, except of a
+        server of kind "compatible"."""
         return self.tier == "paid" or (self.tier == "unknown" and self.kind in {"anthropic", "gemini"})
 
     def enter_state(self, state: str, reason: str = "", link: str = "") -> None:
-        """Set the fields of the state; the caller saves, with STATE_FIELDS when it changes nothing else."""
+        """Set the fields of the state; the caller saves them, with STATE_FIELDS when nothing else changes."""
         if state != self.state:
             self.state_since = timezone.now()
         self.state, self.state_reason, self.state_link = state, reason, link
 
     def switch_on(self) -> None:
-        """Enable the account; the caller saves. In state OK, `state_reason` is why it was disabled, and is
-        cleared."""
+        """Enable the account; the caller saves. This clears `state_reason` in state OK, where it is why the
+        account was disabled."""
         self.enabled = True
         if self.state == self.State.OK:
             self.state_reason = ""
@@ -223,14 +226,14 @@ class SharedToken(models.Model):
     good_until = models.FloatField(default=0.0)
     claimed_until = models.FloatField(default=0.0)
     claimed_by = models.CharField(max_length=32, default="", db_default="", editable=False)
-    """A random id of the refresh; empty while none is running."""
+    """A random id of the running refresh; "" while none is running."""
 
     def __str__(self) -> str:
         return f"access token of account {self.account_id}"
 
 
 class ClientProblem(models.Model):
-    """A single row, present while Google refuses OAUTH_CLIENT_ID or its secret. No account is at fault
+    """A single row that exists while Google refuses OAUTH_CLIENT_ID or its secret. No account is at fault
     then."""
 
     reason = models.TextField()
@@ -291,12 +294,12 @@ class QuotaNumbers(models.Model):
     """The remaining quota, and the time for which Google reported it."""
 
     remaining_fraction = models.FloatField(null=True)
-    """None when Google reports none."""
+    """The remaining fraction, from 0 to 1; None when Google does not report it."""
     reset_at = models.DateTimeField("full again", null=True)
     taken_at = models.DateTimeField()
-    """When these numbers were first reported; the next row of the same pool begins where they changed."""
+    """When these numbers were first reported. They hold until the next row of the same quota."""
     seen_at = models.DateTimeField()
-    """When they were last reported."""
+    """When these numbers were last reported."""
 
     class Meta:
         abstract = True
@@ -329,9 +332,9 @@ class QuotaWindow(QuotaNumbers):
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="quota_windows")
     family = models.CharField(max_length=20)
-    """ "claude" (with GPT) or "gemini"."""
+    """The family: "claude", which includes GPT models, or "gemini"."""
     span = models.CharField(max_length=20)
-    """ "5h" or "weekly"."""
+    """The span of the limit: "5h" or "weekly"."""
 
     class Meta:
         ordering: ClassVar = ["account_id", "family", "span", "taken_at"]
@@ -356,9 +359,9 @@ class Cooldown(models.Model):
     since = models.DateTimeField(default=EPOCH, db_default=EPOCH)
     until = models.DateTimeField()
     kind = models.CharField(max_length=40, default="", db_default="")
-    """The name of a FailureKind."""
+    """The name of the FailureKind that started the cooldown."""
     reason = models.CharField(max_length=200)
-    """Text for people."""
+    """A text for people."""
 
     class Meta:
         ordering: ClassVar = ["until"]
@@ -390,7 +393,7 @@ class LiveSetting(models.Model):
 
 
 class SetUpLink(models.Model):
-    """A one-time link to create the operator, shown at the server's terminal while there is none."""
+    """A one-time link for creating the operator, shown at the server's terminal while there is none."""
 
     token_hash = models.CharField(max_length=64, unique=True)
     expires_at = models.DateTimeField()
@@ -412,7 +415,7 @@ class Revision(models.Model):
     made_here: ClassVar[int] = 0
     """The number of changes made by this process."""
     on_change: ClassVar[Callable[[], object]] = staticmethod(lambda: None)
-    """Called, in any thread, once a change by this process has been committed."""
+    """A function that is called, in any thread, once a change by this process has been committed."""
 
     def __str__(self) -> str:
         return str(self.number)
@@ -444,7 +447,7 @@ class Revision(models.Model):
 
 
 class DatabaseVersion(models.Model):
-    """A single row: what older code must know about a database that newer code has migrated
+    """A single row with what older code must know about a database that newer code has migrated
     (accounts/database/versions.py)."""
 
     migrated_by = models.CharField(max_length=40)

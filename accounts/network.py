@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult
 
 TIMEOUT_SECONDS = 30.0
-"""The total time of one call, including the reading of its answer."""
+"""The time limit of one call, including the reading of its answer."""
 ANSWER_BYTES = 1024 * 1024
-"""The largest answer, compressed and uncompressed; a list of all models has a twentieth of it."""
+"""The largest answer in bytes, both compressed and uncompressed. A list of all models takes a twentieth of
+it."""
 
 
 @lru_cache(maxsize=256)
@@ -52,8 +53,8 @@ def is_loopback(host: str) -> bool:
 
 
 def is_private(host: str) -> bool:
-    """True for addresses that no machine on the Internet has. A container sees the requests of its host, to a
-    published port, under such an address of the engine's network."""
+    """True for addresses that are not on the Internet. In a container, requests from the host to a published
+    port come from such an address."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -63,7 +64,7 @@ def is_private(host: str) -> bool:
 
 @lru_cache(maxsize=64)
 def proxy_for(url: str) -> str | None:
-    """The proxy for this URL; None for a direct connection."""
+    """Return the proxy for this URL; None for a direct connection."""
     address = urlsplit(url)
     host = address.hostname or ""
     proxy = settings.HTTPS_PROXY if address.scheme == "https" else settings.HTTP_PROXY
@@ -76,8 +77,8 @@ def proxy_for(url: str) -> str | None:
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """A TLS context that trusts SSL_CERT_FILE alone when it is set; else the system's and certifi's
-    certificates, because a bare container may have none of its own."""
+    """Return a TLS context that trusts only SSL_CERT_FILE when it is set; else the certificates of the system
+    and of certifi, since a bare container may have none of its own."""
     if settings.SSL_CERT_FILE:
         return ssl.create_default_context(cafile=settings.SSL_CERT_FILE)
     context = ssl.create_default_context()
@@ -86,8 +87,8 @@ def tls_context() -> ssl.SSLContext:
 
 
 class CarefulResolver(aiohttp.ThreadedResolver):
-    """Resolves no name to an address that must never get a key. Literal addresses do not come here: for them
-    see `addresses_of` and `refuse_literal`."""
+    """A resolver that refuses names of addresses that must never get a key. Literal addresses are not
+    resolved: see `addresses_of` and `refuse_literal`."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -101,7 +102,7 @@ class CarefulResolver(aiohttp.ThreadedResolver):
 
 
 async def addresses_of(url: str) -> set[str]:
-    """The addresses to which the URL's host resolves, in whatever form it is written (0x7f.1, 2130706433).
+    """Return the addresses of the URL's host, in whatever form it is written (0x7f.1, 2130706433).
 
     Raises AddressRefused for one that must never get a key, OSError when the name is not found.
     """
@@ -116,15 +117,15 @@ async def addresses_of(url: str) -> set[str]:
 
 @lru_cache(maxsize=256)
 def refuse_literal(url: str) -> None:
-    """Raises AddressRefused for a URL whose host must never get a key: by its name, or as an address in any
-    form (169.254.169.254, 2852039166). Resolves nothing."""
+    """Raise AddressRefused for a URL whose host must never get a key: by its name, or as an address in any
+    form (169.254.169.254, 2852039166). Names are not resolved."""
     host = urlsplit(url).hostname or ""
     refuse_name(host.rstrip("."))
     refuse_addresses(host, _literal(host))
 
 
 def _literal(host: str) -> list[str]:
-    """The address that the host is, in its usual form; none for a name."""
+    """Return the address that the host is, in its usual form; an empty list for a name."""
     with suppress(OSError):
         return [socket.inet_ntoa(socket.inet_aton(host))]
     with suppress(ValueError):
@@ -133,7 +134,7 @@ def _literal(host: str) -> list[str]:
 
 
 class CallFailed(Exception):
-    """No usable answer: the connection failed, the call timed out, or the answer exceeds ANSWER_BYTES.
+    """A call without a usable answer: the connection failed, timed out, or the answer exceeds ANSWER_BYTES.
 
     The text continues a sentence that begins with the name of the server: `cannot be reached (…)`.
     """
@@ -141,21 +142,22 @@ class CallFailed(Exception):
     def __init__(self, message: str, error: Exception | None = None) -> None:
         super().__init__(message)
         self.error = error
-        """What the connection failed with. Never shown: it may hold the proxy's password."""
+        """The error of the connection, or None. Never show it: it may contain the proxy's password."""
 
 
 @dataclass(frozen=True, slots=True)
 class WholeAnswer:
     status: int
     headers: Mapping[str, str]
-    """Case-insensitive."""
+    """The headers; names are case-insensitive."""
     content: bytes = field(repr=False)
 
 
 class AccountsClient:
-    """HTTP client for account calls: OAuth and Code Assist. Model calls: gateway/upstreams/transport.py.
+    """The HTTP client for calls about accounts, such as OAuth and lists of models. Model calls use
+    gateway/upstreams/transport.py.
 
-    Used in one event loop, in which it is closed.
+    It is used and closed in one event loop.
     """
 
     def __init__(self) -> None:
@@ -209,8 +211,8 @@ class AccountsClient:
 
 
 def in_words(error: Exception) -> str:
-    """An error of aiohttp for people and logs. What has this text is raised `from None`: aiohttp's own may
-    hold the proxy's password."""
+    """Return an error of aiohttp as text for people and logs. Raise what has this text `from None`, since
+    aiohttp's own may contain the proxy's password."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return f"the certificate or TLS was refused ({error})"
     if isinstance(error, aiohttp.ClientHttpProxyError):

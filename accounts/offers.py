@@ -1,4 +1,4 @@
-"""What a provider offers an account: models and what is left of them. Pure."""
+"""What a provider offers an account: models, and how much of their quotas remains. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelOffer:
-    """A model that an account may use. None is unknown: without a `remaining_fraction` nothing is known of
-    how much is left. `searches_web`: it accepts requests of type web_search."""
+    """A model that an account may use. None means unknown. `searches_web` is True for models that accept
+    requests of type web_search."""
 
     id: str
     display_name: str

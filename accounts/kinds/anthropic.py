@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from accounts.network import AccountsClient, WholeAnswer
 
 VERSION = "2023-06-01"
-"""Of the API, for calls of our own: those of clients name theirs."""
+"""The API's version for the gateway's own calls; clients name theirs in their requests."""
 PAGE_SIZE = 1000
 MOST_PAGES = 10
 SENTENCES = {
@@ -51,7 +51,7 @@ class Anthropic(KeyedKind):
         return {"x-api-key": access.secret, "anthropic-version": VERSION}
 
     async def inspect(self, client: AccountsClient, access: Access, *, with_tier: bool) -> Inspection:
-        """List the models. What is left is told in the headers of model calls only."""
+        """List the models. Remaining limits come only in the headers of model calls."""
         offers: dict[str, ModelOffer] = {}
         after: str | None = ""
         for _ in range(MOST_PAGES):
@@ -68,7 +68,7 @@ class Anthropic(KeyedKind):
 
 
 def offers_in(content: dict[str, Any]) -> dict[str, ModelOffer]:
-    """The models of one page, without retired ones."""
+    """Return the models on one page of the list, without retired ones."""
     found = (_offer(as_object(model)) for model in as_list(content.get("data")))
     return {offer.id: offer for offer in found if offer is not None}
 

@@ -27,17 +27,17 @@ class OutOfUse(AccountCheckFailed):
 
 
 class OwnerUnknown(Exception):
-    """The provider does not name the owner of a credential. The text continues a sentence about the row."""
+    """The provider does not name the owner of a credential. The text continues a sentence about the
+    account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The answer of a provider about one account.
+    """A provider's answer about one account.
 
     `tier` is "unknown" when it was not asked for or not answered. `offers` are the models by listed id, with
-    the remaining quota of each if the provider tells it; `cli_offers` those of Google's header mode cli, by
-    the ids sent there.
-    `windows` are the limits over several spans, as far as the provider tells them.
+    the remaining quota of each if the provider reports it; `cli_offers` those of Google's header mode cli, by
+    the ids sent there. `windows` are the limits over several spans, if the provider reports them.
     """
 
     project_id: str
@@ -48,7 +48,7 @@ class Inspection:
 
 
 class AccountFacts(Protocol):
-    """What a kind reads of an account: of `Account`, or of an account in the pool."""
+    """The facts that a kind reads of an account; `Account` has them, and so has an account in the pool."""
 
     @property
     def id(self) -> int: ...
@@ -67,57 +67,58 @@ class Kind(ABC):
     """
 
     title: ClassVar[str]
-    """What pages call an account of this kind."""
+    """The name of this kind of account on pages."""
     noun: ClassVar[str]
-    """What the names of its accounts begin with, where no e-mail names them: "Gemini key"."""
+    """The noun in the names of its accounts when they have no e-mail address, such as "Gemini key"."""
     provider: ClassVar[str]
-    """Who is asked about an account: "Google"."""
+    """The company or server that is asked about an account, such as "Google"."""
     terms: ClassVar[str]
-    """A sentence about what the provider's terms say of such use."""
+    """A sentence on whether the provider's terms permit this use."""
     notice: ClassVar[str] = ""
-    """What must be accepted before an account is used; empty where use is plainly permitted."""
+    """The notice that the operator must accept before an account is used; "" where the use is plainly
+    permitted."""
     secret_field: ClassVar[str]
-    """The field of the credential that sign-in, import and export fill."""
+    """The field of the credential that sign-in and import fill and export reads."""
     has_owner: ClassVar[bool] = False
-    """The provider names the owner of a credential by an e-mail address (`find_owner`)."""
+    """True when the provider names the owner of a credential by an e-mail address (`find_owner`)."""
     has_project: ClassVar[bool] = False
-    """Requests need the account's Cloud project."""
+    """True when requests need the account's Cloud project."""
     families: ClassVar[tuple[str, ...]] = ()
-    """The families of models that each of its accounts is taken to offer while its list is unknown."""
+    """The families of models that an account is assumed to offer while its list is unknown."""
     quota_mode: ClassVar[str] = ""
-    """The second part of the keys of quotas that `inspect` reports; empty when it reports none."""
+    """The second part of the keys of quotas that `inspect` reports; "" when it reports none."""
 
     def credential(self, secret: str) -> dict[str, str]:
-        """The credential's fields, as Account stores them."""
+        """Return the credential's fields, as Account stores them."""
         return {self.secret_field: secret}
 
     @abstractmethod
     async def access(self, tokens: AccessTokens, account: AccountFacts, *, renewed: bool = False) -> Access:
-        """The access that a request needs now; with `renewed`, a new one from the provider if it issues
-        them."""
+        """Return the access for a request; with `renewed`, a new one from the provider if it issues them."""
 
     def forget(self, tokens: AccessTokens, account_id: int, refused: Access) -> None:  # noqa: B027
-        """Drop an access that the provider has refused, unless it has been replaced since. A key is all there
-        is: nothing to drop."""
+        """Drop an access that the provider has refused, unless it has been replaced since. Keys have nothing
+        to drop."""
 
     @abstractmethod
     async def inspect(self, client: AccountsClient, access: Access, *, with_tier: bool) -> Inspection:
-        """Ask for models, quotas and, `with_tier`, the tier, without a call that costs anything.
+        """Ask for models, quotas and, if `with_tier`, the tier, only with calls that cost nothing.
 
-        Raises AccountCheckFailed, and OutOfUse for an account that cannot be used as it is.
+        Raises AccountCheckFailed, and OutOfUse for an account that cannot be used until a person acts.
         """
 
     async def try_a_model(  # noqa: B027
         self, client: AccountsClient, access: Access, inspection: Inspection
     ) -> None:
-        """Make the smallest model call where the inspection does not show that the account is served. Errors
-        for want of quota or capacity pass: the account was accepted.
+        """Make the smallest model call, if the inspection does not show that the provider serves the account.
+        A lack of quota or capacity is no error here, since the account was accepted.
 
         Raises AccountCheckFailed or OutOfUse.
         """
 
     async def find_owner(self, client: AccountsClient, secret: str) -> tuple[str, str]:
-        """The e-mail address of a secret from a file, and the secret, which may have been replaced.
+        """Return the e-mail address of the secret's owner, and the secret, which the provider may have
+        replaced.
 
         Raises OwnerUnknown.
         """

@@ -1,6 +1,6 @@
-"""Servers that speak Anthropic's format at an address of their own: Ollama, vLLM, llama.cpp, other gateways.
+"""Servers that use Anthropic's format at an address of their own: Ollama, vLLM, llama.cpp, other gateways.
 
-Where each of them differs: proxy_site/emulator/compatible/modes.py has the sources.
+proxy_site/emulator/compatible/modes.py lists how they differ, with sources.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ ONE_WORD = [{"role": "user", "content": "Hello"}]
 
 
 class Compatible(KeyedKind):
-    """The credential has the key, which may be empty, the `auth` style, and the names of `models` for a
-    server that does not list them."""
+    """The kind for servers with an address. The credential has the key, which may be empty, the `auth` style,
+    and the names of `models` for a server that does not list them."""
 
     title = "Server that speaks Anthropic's format"
     noun = "Compatible server"
@@ -64,8 +64,8 @@ class Compatible(KeyedKind):
         return {**auth_headers(access), "anthropic-version": VERSION}
 
     async def inspect(self, client: AccountsClient, access: Access, *, with_tier: bool) -> Inspection:
-        """List the models; a server without a list is asked to count a word, and has the models that the
-        operator has named."""
+        """List the models. A server without a list is asked to count the tokens of a word; its models are
+        those that the operator has named."""
         await _check_address(access.details["base_url"])
         answer = await self.get(client, access, "/v1/models")
         if answer.status in WITHOUT_LIST:
@@ -77,7 +77,7 @@ class Compatible(KeyedKind):
         return Inspection("", "unknown", _only_named(listed, access) or _named(access))
 
     async def _count_a_word(self, client: AccountsClient, access: Access) -> None:
-        """Raises AccountCheckFailed unless something that speaks Anthropic's format answers."""
+        """Check that the server can count tokens in Anthropic's format. Raises AccountCheckFailed."""
         body = {"model": next(iter(_named(access)), "any"), "messages": ONE_WORD}
         path = "/v1/messages/count_tokens"
         answer = await self._ask(client.post, access, path, data=orjson.dumps(body))
@@ -91,7 +91,7 @@ class Compatible(KeyedKind):
 
 
 def auth_headers(access: Access) -> dict[str, str]:
-    """The headers that carry the key, in the account's style."""
+    """Return the headers that carry the key, in the account's style."""
     style, headers = access.details["auth"] or "bearer", {}
     if style in {"bearer", "both"} and access.secret:
         headers["Authorization"] = f"Bearer {access.secret}"
@@ -110,7 +110,8 @@ async def _check_address(base_url: str) -> None:
 
 
 def _offers(content: dict[str, Any]) -> dict[str, ModelOffer]:
-    """The models of a list in Anthropic's or OpenAI's form. Limits have names of their own at each server."""
+    """Return the models of a list in Anthropic's or OpenAI's form. Servers have different names for the
+    limits."""
     found = (_offer(as_object(model)) for model in as_list(content.get("data"))[:MOST_MODELS])
     return {offer.id: offer for offer in found if offer is not None}
 
@@ -130,13 +131,14 @@ def _offer(model: dict[str, Any]) -> ModelOffer | None:
 
 
 def _named(access: Access) -> dict[str, ModelOffer]:
-    """The models that the operator has named."""
+    """Return the models that the operator has named."""
     names = [name for name in access.details["models"].split("\n") if name]
     return {name: ModelOffer(name, name, None, None) for name in names}
 
 
 def _only_named(listed: dict[str, ModelOffer], access: Access) -> dict[str, ModelOffer]:
-    """Those of the list that the operator has named, or all when none was."""
+    """Return the models that the operator has named, with the facts from the list; all listed ones when none
+    is named."""
     named = _named(access)
     return {name: listed.get(name, offer) for name, offer in named.items()} or listed
 

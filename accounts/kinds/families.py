@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 OTHERS = "Other models"
-"""What an account counts for that offers none of FAMILIES."""
+"""The family of an account that offers none of FAMILIES."""
 
 
 def families_offered(kind: str, models: Collection[str] | None) -> tuple[str, ...]:
-    """`models`: ids that the provider lists for the account. While its list is None, which is unknown, an
-    account counts for the families of its kind."""
+    """Return the families of the models that an account offers. `models` are the ids that the provider lists;
+    None while unknown, when the families of its kind are returned."""
     if models is None:
         return KINDS[kind].families or (OTHERS,)
     names = [model.lower() for model in models]

@@ -25,7 +25,7 @@ PAGE_SIZE = 1000
 MOST_PAGES = 10
 LONGEST_PAGE_TOKEN = 2000
 WITHOUT_CHAT = ("embedding", "-image", "-tts", "-live", "-audio", "aqa", "-robotics", "-computer-use")
-"""In the ids of models that say they generate content, but hold no conversation in text."""
+"""Parts of the ids of models that generate content but cannot hold a conversation in text."""
 
 REASONS = {
     "SERVICE_DISABLED": "The Gemini API is not enabled in the key's project. Enable it in the Google Cloud "
@@ -62,7 +62,7 @@ class Gemini(KeyedKind):
         return {"x-goog-api-key": access.secret}
 
     async def inspect(self, client: AccountsClient, access: Access, *, with_tier: bool) -> Inspection:
-        """List the models. Neither quota nor tier can be asked for with a key."""
+        """List the models. A key cannot be used to ask for quotas or the tier."""
         offers: dict[str, ModelOffer] = {}
         page: str | None = ""
         for _ in range(MOST_PAGES):
@@ -96,7 +96,8 @@ def _offers(models: list[Any]) -> dict[str, ModelOffer]:
 
 
 def _offer(model: dict[str, Any]) -> ModelOffer | None:
-    """None for a model that holds no conversation in text, or whose id cannot be sent."""
+    """Return the offer; None for a model that cannot hold a conversation in text, or whose id cannot be
+    sent."""
     name = model_id(model.get("name"))
     methods = as_list(model.get("supportedGenerationMethods"))
     if name is None or "generateContent" not in methods or any(part in name for part in WITHOUT_CHAT):

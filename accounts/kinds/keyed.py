@@ -1,4 +1,4 @@
-"""What the kinds whose credential is an API key have in common."""
+"""Common code of the kinds whose credential is an API key."""
 
 from __future__ import annotations
 
@@ -48,24 +48,26 @@ FOREIGN: Mapping[str, str] = {
     "1//": "That is a refresh token of Google, which importaccounts takes.",
     **dict.fromkeys(("ghp_", "gho_", "github_pat_"), "That is a credential of GitHub, which no kind takes."),
 }
-"""By prefix: credentials of others. The longest prefix that fits decides."""
+"""Messages for credentials of other kinds or providers, by prefix. The longest prefix that fits decides."""
 
 
 class KeyUnusable(ValueError):
-    """The text is a sentence for the operator; it never quotes the key."""
+    """Raised for text that is not a key of this kind. The message is for the operator and never quotes the
+    key."""
 
 
 class KeyedKind(Kind):
-    """The credential is a key, sent with every request. Nothing renews it, and no e-mail names its owner."""
+    """A kind whose credential is a key that is sent with every request. Keys are never renewed and name no
+    owner."""
 
     secret_field = "api_key"  # noqa: S105  # the name of a field
     own_prefixes: ClassVar[tuple[str, ...]] = ()
-    """Of the prefixes in FOREIGN, those that keys of this kind have."""
+    """The prefixes in FOREIGN that keys of this kind do have."""
     name_of_server: ClassVar[str]
-    """What sentences call the server: "The Gemini API"."""
+    """The name of the server in messages, such as "The Gemini API"."""
 
     def read_key(self, text: str) -> str:
-        """The key without what a clipboard adds. Raises KeyUnusable."""
+        """Return the key without characters that copying may have added. Raises KeyUnusable."""
         key = "".join(text.translate(INVISIBLE).split()).strip("\"'`")
         if not key:
             raise KeyUnusable("There is no key.")
@@ -80,14 +82,15 @@ class KeyedKind(Kind):
 
     @abstractmethod
     def access_with(self, credential: Mapping[str, str], base_url: str = "") -> Access:
-        """The access of a credential, stored or not. Its `details` have the "base_url"."""
+        """Return the access for a credential, stored or not. Its `details` have the "base_url"."""
 
     async def get(self, client: AccountsClient, access: Access, path: str) -> WholeAnswer:
         """Send a GET to the account's server; a redirect is an error. Raises AccountCheckFailed."""
         return await self._ask(client.get, access, path)
 
     async def _ask(self, send: Any, access: Access, path: str, **kwargs: Any) -> WholeAnswer:
-        """Ask with the key. A redirect is an error, because what it leads to must not get the key."""
+        """Send a request with the key. A redirect is an error, because its target must not get the key.
+        Raises AccountCheckFailed."""
         url = access.details["base_url"] + path
         try:
             answer: WholeAnswer = await send(url, headers=self.headers(access), **kwargs)
@@ -102,10 +105,10 @@ class KeyedKind(Kind):
 
     @abstractmethod
     def headers(self, access: Access) -> dict[str, str]:
-        """The headers that carry the key, and what else each call needs."""
+        """Return the headers that carry the key, and those that each call needs besides."""
 
     def object_in(self, answer: WholeAnswer) -> dict[str, Any]:
-        """The JSON object of an answer of status 200. Raises AccountCheckFailed."""
+        """Return the JSON object in an answer of status 200. Raises AccountCheckFailed."""
         try:
             content = parse_json(answer.content)
         except NotJson:
@@ -122,13 +125,13 @@ def _foreign(key: str, own: tuple[str, ...]) -> str:
 
 
 def fingerprint(secret: str, base_url: str = "") -> str:
-    """By which the same key at the same place is known again, without being told."""
+    """Return a hash that recognises the same key at the same address without storing it."""
     return hashlib.sha256(f"{base_url}\n{secret}".encode()).hexdigest()
 
 
 def refusal(error: UpstreamError, sentence: str, secret: str) -> AccountCheckFailed:
-    """What to raise for an error answer: OutOfUse where the account is refused for good. Whatever a provider
-    says, the key is not in it."""
+    """Return the exception for an error answer: OutOfUse when the account is refused for good. The key is
+    removed from the provider's text."""
     text = truncate(without(secret, sentence), LONGEST_SENTENCE)
     error.message = without(secret, error.message)
     state = ACCOUNT_POLICIES[error.kind].state
@@ -140,7 +143,7 @@ def without(secret: str, text: str) -> str:
 
 
 def model_id(value: Any) -> str | None:
-    """An id that can be sent and stored."""
+    """Return the value when it can be sent and stored as a model's id, else None."""
     return word(value, LONGEST_MODEL_ID)
 
 
@@ -149,5 +152,5 @@ def name_of(value: Any, otherwise: str) -> str:
 
 
 def tokens(*values: Any) -> int | None:
-    """The first of the values that is a number of tokens."""
+    """Return the first of the values that is a plausible number of tokens."""
     return next((found for one in values if (found := whole_number(one, 1, MOST_TOKENS))), None)

@@ -1,5 +1,5 @@
-"""The kinds of account by their names in `Account.kind`, those that are plainly permitted first. A new kind
-adds one row."""
+"""The kinds of account by their names in `Account.kind`, plainly permitted ones first. A new kind adds one
+row."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ KINDS: dict[str, Kind] = {
     "compatible": Compatible(),
     "google": Google(),
 }
-"""gateway/upstreams/registry.py has the upstream of each."""
+"""The kinds by name; gateway/upstreams/registry.py has their upstreams."""
 
 KEYED = {name: kind for name, kind in KINDS.items() if isinstance(kind, KeyedKind)}

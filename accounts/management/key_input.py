@@ -1,4 +1,4 @@
-"""An API key and what belongs to it, from the options of a command, the environment, or questions."""
+"""Reads an API key and what belongs to it, from a command's options, the environment or questions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def add_key_arguments(parser: CommandParser) -> None:
 
 
 def choose_kind(command: OperatorCommand) -> str:
-    """The kind by a short menu, permitted kinds first. Raises CommandError at the end of input."""
+    """Ask for the kind with a short menu, permitted kinds first. Raises CommandError at the end of input."""
     for number, kind in enumerate(KINDS.values(), 1):
         command.info(f"  {number}  {kind.title}. {kind.terms}")
     while True:
@@ -67,7 +67,7 @@ def choose_kind(command: OperatorCommand) -> str:
 
 
 def given_key(command: OperatorCommand, kind: str, options: dict[str, Any]) -> GivenKey:
-    """Raises CommandError."""
+    """Return the key with its facts, from options or answers to questions. Raises CommandError."""
     url = options["url"]
     if kind == "compatible" and not url and not options["replace"]:
         url = _ask(command, "Address of the server, as in ANTHROPIC_BASE_URL: ", "--url")

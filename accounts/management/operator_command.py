@@ -87,7 +87,7 @@ class OperatorCommand(GatewayCommand, ABC):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _act_or_explain(self, **options: Any) -> None:
-        """Raises CommandError."""
+        """Run the command on a migrated database. Raises CommandError with a sentence for known errors."""
         try:
             self._prepare_database()
             self.act(**options)
@@ -102,7 +102,7 @@ class OperatorCommand(GatewayCommand, ABC):
             raise CommandError(f"The database cannot be used: {str(error).strip()}") from error
 
     def _prepare_database(self) -> None:
-        """Migrate if needed: a command may run before the first start of the server."""
+        """Migrate the database if needed, since a command may run before the first start of the server."""
         refuse_newer_database(connection)
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
@@ -111,7 +111,7 @@ class OperatorCommand(GatewayCommand, ABC):
     # Output and questions
 
     def set_result(self, rows: Iterable[Any], **facts: Any) -> None:
-        """Set what --json prints at the end, also when the command fails after this; `facts` are further keys
+        """Set what --json prints at the end, even when the command fails later; `facts` are further keys
         beside the rows."""
         self._result = {"rows": list(rows), **facts}
 
@@ -163,7 +163,8 @@ class OperatorCommand(GatewayCommand, ABC):
         return False
 
     def terms_are_accepted(self, by_option: bool) -> bool:
-        """Whether the operator accepts the terms: by --accept-terms, or by an answer after the notice."""
+        """Return whether the operator accepts the terms, by --accept-terms or by an answer after the
+        notice."""
         if by_option:
             return True
         self.info(textwrap.fill(NOTICE, min(shutil.get_terminal_size().columns, 110)))
@@ -175,7 +176,8 @@ class OperatorCommand(GatewayCommand, ABC):
     # Accounts
 
     def accounts(self, names: Sequence[str]) -> list[Account]:
-        """The named accounts, or all for no name. Raises CommandError for an unknown name."""
+        """Return the named accounts, or all of them when no name is given. Raises CommandError for an unknown
+        name."""
         accounts = list(Account.objects.all())
         if not names:
             return accounts
@@ -188,14 +190,14 @@ class OperatorCommand(GatewayCommand, ABC):
         return [known[name] for name in dict.fromkeys(wanted)]
 
     def report_missing_accounts(self) -> bool:
-        """True when there is no account; then prints how to add one."""
+        """Return True when there is no account, and print how to add one."""
         if Account.objects.exists():
             return False
         self.info(f"There is no account yet. Add one: {manage('addaccount')}")
         return True
 
     def check_all(self, accounts: Sequence[Account], check: Check) -> list[CheckResult]:
-        """Check accounts concurrently, with a progress line for each; results in the order of `accounts`."""
+        """Check accounts concurrently, printing a line for each; results are in the order of `accounts`."""
         done = count(1)
 
         def report(result: CheckResult) -> None:

@@ -28,7 +28,7 @@ from accounts.values.emails import parse_email
 
 POLL_SECONDS = 0.2
 PASTE_SECONDS = 0.2
-"""Lines that follow within this time belong to the same paste."""
+"""A line that follows within this time belongs to the same paste."""
 LONGEST_PASTE = 16 * 1024
 REFUSED_AT_GOOGLE = "If Google shows an error instead, docs/google-oauth.md says what to do about each."
 
@@ -65,7 +65,7 @@ class Command(OperatorCommand):
             self._sign_in(options["no_browser"], options["email"], options["accept_terms"])
 
     def _kind(self, options: dict[str, Any]) -> str:
-        """By the options that only one kind has, else by a question; in a script a Google account."""
+        """Return the kind that the options imply, else ask; in a script it is a Google account."""
         if options["url"]:
             return "compatible"
         if not self.is_interactive or any(options[name] for name in ("no_browser", "email", "accept_terms")):
@@ -179,8 +179,8 @@ def _has_accepted(email: str) -> bool:
 
 
 def _read_pasted() -> str:
-    """A line of input; at a terminal with the further lines of the same paste, since a long address may be
-    broken."""
+    """Read a line of input. At a terminal, read further lines of the same paste, too, since a long address
+    may be broken."""
     pasted = line = sys.stdin.readline()
     while line and len(pasted) < LONGEST_PASTE and sys.stdin.isatty():
         if not select.select([sys.stdin], [], [], PASTE_SECONDS)[0]:
