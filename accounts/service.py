@@ -49,8 +49,8 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 OFFERS_GOOD_FOR_SECONDS = 300.0
 SPREAD = 0.2
-"""The time between two inspections of an account varies at random by this share, so that those of different
-accounts do not coincide."""
+"""The time between two inspections of an account varies at random by this share, so that not all accounts are
+inspected at once."""
 CONCURRENT_INSPECTIONS = 4
 TIER_GOOD_FOR_SECONDS = 3600.0
 RETRY_SECONDS = 30.0
@@ -61,11 +61,11 @@ JUST_CHANGED_SECONDS = 2.0
 
 
 CLOUD_CODE = "google"
-"""The kind of account whose models have header modes, each with a list of its own."""
+"""The kind of account whose models have header modes, with a list of models for each mode."""
 
 
 class NoProject(CodeAssistFailed):
-    """Google has made no Cloud project for the account; the operator can name one."""
+    """Raised when Google has created no Cloud project for the account; the operator can set one."""
 
 
 class AccountsService:
@@ -79,7 +79,7 @@ class AccountsService:
         """Access tokens of all accounts, usable or not."""
         self._offers: dict[int, dict[str, ModelOffer]] = {}
         self._cli_offers: dict[int, dict[str, ModelOffer]] = {}
-        """Models of header mode cli by account, under their sent ids. Accounts for which Google lists none
+        """The models of header mode cli by account id, then by sent id. Accounts for which Google lists none
         are missing."""
         # Merged once and kept until an account or its offers change.
         self._offered: dict[str, ModelOffer] | None = None
@@ -95,7 +95,7 @@ class AccountsService:
         self._inspection_slots = asyncio.Semaphore(CONCURRENT_INSPECTIONS)
         self._revision = -1
         self._switches: dict[int, bool] = {}
-        """Whether each account is enabled."""
+        """Whether each account is enabled, by account id."""
         self._accounts_changed_at = -math.inf
         self._poll_now = asyncio.Event()
         self._has_reloaded = asyncio.Event()
@@ -105,11 +105,12 @@ class AccountsService:
         self.on_changed: Callable[[], None] = lambda: None
         """Called when an account is added or removed, and when a cooldown begins or ends."""
         self.on_settings_changed: Callable[[], None] = lambda: None
-        """Called when the operator's live settings were read again and differ."""
+        """Called when the operator's live settings have changed and were read again."""
         self.on_quota_read: Callable[[], None] = lambda: None
-        """Called when the quotas of an account were read at its provider and stored."""
+        """Called when the quotas of an account have been read at its provider and stored."""
         self._leaving: set[int] = set()
-        """Accounts taken out of use whose new state is not stored yet: a reload must not add them again."""
+        """Ids of accounts that were taken out of use and whose new state is not stored yet, so that a reload
+        does not add them again."""
         self._poller: asyncio.Task[None] | None = None
         self._cooldown_writer: asyncio.Task[None] | None = None
         self._acknowledging: asyncio.Task[None] | None = None
@@ -153,8 +154,8 @@ class AccountsService:
     # For requests
 
     async def poll_now(self) -> None:
-        """Load changes since the last poll. An error of the database is left to the background poll, which
-        logs it."""
+        """Load changes since the last poll. A database error is left to the next background poll, which logs
+        it."""
         with suppress(DatabaseDown, DatabaseError):  # the next poll in the background logs it
             await self.database.unless_down(self._reload_if_changed())
 
@@ -169,8 +170,8 @@ class AccountsService:
         return time.monotonic() - self._accounts_changed_at < JUST_CHANGED_SECONDS
 
     def offered_models(self) -> dict[str, ModelOffer]:
-        """The models of all usable accounts, by listed id. Of a model that several accounts list, the offer
-        with the largest remaining fraction counts; it searches the web if it does for any of them."""
+        """Return the models of all usable accounts, by listed id. If several accounts list a model, the offer
+        with the largest remaining fraction counts; the model searches the web if it does for any of them."""
         if self._offered is None or self._offered_by is not self.pool.accounts:
             accounts = self._offered_by = self.pool.accounts
             self._offered = _merged(accounts, self._offers)
@@ -184,20 +185,20 @@ class AccountsService:
         return self._offered
 
     def offered_by_kind(self) -> Mapping[str, Mapping[str, ModelOffer]]:
-        """As `offered_models`, for each kind that has a usable account, in the order of their accounts. The
-        same object until accounts or offers change."""
+        """Return what `offered_models` does, for each kind that has a usable account, in the order of the
+        accounts. It is the same object until accounts or offers change."""
         self.offered_models()
         return self._offered_by_kind
 
     def cli_models(self) -> dict[str, ModelOffer]:
-        """The models of header mode cli, by the id that is sent; empty unless the list of each inspected
-        account is known. The same object until accounts or offers change."""
+        """Return the models of header mode cli, by the id that is sent; empty unless the list of each
+        inspected account is known. It is the same object until accounts or offers change."""
         self.offered_models()
         return self._offered_in_cli
 
     def lists_model(self, account_id: int, listed_id: str, model_key: str) -> bool | None:
-        """True when the account's list names the model; None while its list is unknown. Header mode cli has a
-        list of its own, with sent ids, which not every account gets."""
+        """Return whether the account's list names the model; None while its list is unknown. Header mode cli
+        has a list of its own, with sent ids, which not every account gets."""
         if account_id not in self._offers:
             return None
         sent_id, _, header_mode = model_key.rpartition(":")
@@ -207,15 +208,15 @@ class AccountsService:
         return listed_id in self._offers[account_id]
 
     def models_of(self, account_id: int) -> Collection[str] | None:
-        """Listed ids of the account's models, and sent ids of those of header mode cli; None while its list
-        is unknown, as that of an unusable account is."""
+        """Return the listed ids of the account's models, and the sent ids of those of header mode cli; None
+        while its list is unknown, as it is for an unusable account."""
         if account_id not in self._offers:
             return None
         return {*self._offers[account_id], *self._cli_offers.get(account_id, {})}
 
     def unable_to_search(self, model_id: str) -> set[int]:
-        """Ids of the accounts whose list is unknown or does not name the model as one that searches the web.
-        Google refuses a search with such an account in a way that would end the request."""
+        """Return the ids of accounts whose list is unknown or does not name the model as one that searches
+        the web. Google refuses a search with such an account in a way that would end the request."""
         offers = {account.id: self._offers.get(account.id, {}) for account in self.pool.accounts}
         return {
             account_id
@@ -233,20 +234,20 @@ class AccountsService:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
 
     async def access(self, account: PooledAccount) -> Access:
-        """The access that a request needs now. Raises what AccountErrors lists."""
+        """Return the access for a request. Raises what AccountErrors lists."""
         kind = KINDS[account.kind]
         if kind.has_project:
             account = replace(account, project_id=await self.project_of(account))
         return await kind.access(self.tokens, account)
 
     def forget_access(self, account: PooledAccount, refused: Access) -> None:
-        """Drop an access that the upstream refused, so that the next one is new."""
+        """Drop an access that the upstream refused, so that the next request gets a new one."""
         KINDS[account.kind].forget(self.tokens, account.id, refused)
 
     async def project_of(self, account: PooledAccount) -> str:
-        """The Cloud project of the account, discovered if it is not known yet.
+        """Return the account's Cloud project, discovered if it is not known yet.
 
-        Raises the errors that AccountErrors lists, DatabaseDown and NoProject.
+        Raises what AccountErrors lists, DatabaseDown and NoProject.
         """
         if project_id := self._known_project(account):
             return project_id
@@ -257,15 +258,16 @@ class AccountsService:
         raise NoProject(f"{account.name} has no Cloud project yet.")
 
     def _known_project(self, account: PooledAccount) -> str:
-        """The project at the last reload; of an account disabled since, the project at its lease."""
+        """Return the project as of the last reload; for an account disabled since, the project at its
+        lease."""
         current = next((known for known in self.pool.accounts if known.id == account.id), account)
         return current.project_id
 
     async def take_out_of_use(
         self, account: PooledAccount, state: Account.State, reason: str, link: str = ""
     ) -> None:
-        """Remove the account from the pool at once, then store its new state. The storing goes on when the
-        caller is cancelled."""
+        """Remove the account from the pool at once, then store its new state, even when the caller is
+        cancelled."""
         self._leaving.add(account.id)
         self.pool.replace([known for known in self.pool.accounts if known.id != account.id])
         self.on_changed()
@@ -284,8 +286,8 @@ class AccountsService:
             self._leaving.discard(account.id)
 
     async def learn(self, lease: Lease, learned: Learned) -> None:
-        """Note what an answer has told of the account of a lease: its limits in memory, its tier and quota
-        group in the database, unless an operator has named the group."""
+        """Note what an answer has told about the account of a lease: its limits in memory, its tier and quota
+        group in the database, unless the account has a group already."""
         if learned is NOTHING_LEARNED:
             return
         self.pool.learn(lease, learned.limits)
@@ -302,8 +304,8 @@ class AccountsService:
         await self._reload_if_changed()
 
     async def learn_switches(self, account: PooledAccount, switches: Mapping[str, Any]) -> None:
-        """Store what the server of an account does not take. Without a database it is learned again after a
-        restart."""
+        """Store which features the account's server refuses. If the database cannot be reached, they are
+        learned again after a restart."""
         with suppress(DatabaseDown, DatabaseError):
             await self.database.unless_down(self._store_switches(account.id, switches))
 
@@ -312,8 +314,8 @@ class AccountsService:
         await self._reload_if_changed()
 
     async def prepare_retry(self, account: PooledAccount, kind: FailureKind) -> None:
-        """Prepare another call with the account after a failure of this kind: forget a refused project, which
-        the next inspection then finds. For refused tokens see `forget_access`."""
+        """Prepare another call with the account after a failure of this kind: drop a refused project, so that
+        the next inspection finds it again. `forget_access` is for refused tokens."""
         if kind is not FailureKind.WRONG_PROJECT:
             return
         await self.database.unless_down(self._forget_project(account))
@@ -393,7 +395,7 @@ class AccountsService:
         self.on_changed()
 
     async def _keep_storing_cooldowns(self) -> None:
-        """Store cooldowns as they change. Requests use memory, so they do not wait for it."""
+        """Store cooldowns as they change. Requests use those in memory, so they do not wait for this."""
         while True:
             await self._cooldowns_changed.wait()
             self._cooldowns_changed.clear()
@@ -437,14 +439,16 @@ class AccountsService:
         self._next_inspection[account_id] = max(time.monotonic(), asked_at + ASK_AGAIN_SECONDS)
 
     def _prepare_for_request(self, account: PooledAccount) -> asyncio.Task[None] | None:
-        """The running inspection or a new one; None when the last ended less than ASK_AGAIN_SECONDS ago."""
+        """Return the running inspection or a new one; None when the last ended less than ASK_AGAIN_SECONDS
+        ago."""
         inspected_at = self._inspected_at.get(account.id, -ASK_AGAIN_SECONDS)
         if account.id not in self._preparations and time.monotonic() - inspected_at < ASK_AGAIN_SECONDS:
             return None
         return self._prepare_soon(account)
 
     def _prepare_soon(self, account: PooledAccount) -> asyncio.Task[None]:
-        """The inspection of the account in the background: at most one at a time, shared by its callers."""
+        """Return the account's running inspection or start one. There is at most one at a time, shared by its
+        callers."""
         task = self._preparations.get(account.id)
         if task is None:
             task = asyncio.create_task(self._prepare(account))
@@ -504,7 +508,7 @@ _running: list[AccountsService] = []
 
 
 def running_service() -> AccountsService | None:
-    """The service of this process, for pages that show what is only in memory; None in commands."""
+    """Return the service of this process, for pages that show what is only in memory; None in commands."""
     return _running[-1] if _running else None
 
 
@@ -521,7 +525,7 @@ def _merged(
 
 
 def _within(offer: ModelOffer, switches: Switches) -> ModelOffer:
-    """The offer with the limits that the operator has set."""
+    """Return the offer with the limits that the operator has set."""
     if not switches.context_window and not switches.max_output_tokens:
         return offer
     return replace(
@@ -542,7 +546,8 @@ def _switches() -> dict[int, bool]:
 
 
 def _forecast_empty_at() -> dict[tuple[int, str], float]:
-    """Forecast times at which quotas will be empty: by account id and model key, seconds since the epoch."""
+    """Return the forecast times at which quotas will be empty, in seconds since the epoch, by account id and
+    model key."""
     return {
         (one.account_id, f"{one.model_id}:{one.header_mode}"): one.forecast.empty_at
         for one in quota_forecasts()

@@ -1,8 +1,9 @@
-"""When accounts that take over from each other are all empty. Pure; times are hours from now.
+"""When all accounts that take over from each other will be empty. Pure; times are hours from now.
 
-The limits of one span burn at rates of their own and, in equal parts, at what the empty accounts burned. That
-part is the same for all, so only their own rates decide which has least left. A tournament finds it, whose
-nodes know until when their winner wins (a kinetic segment tree): n accounts take n log² n steps.
+In each span, every account's quota is used at a rate of its own, plus an equal part of the rates of the
+accounts that are empty. That part is the same for all, so only their own rates decide which of them has least
+left. A tournament tree finds it: each node knows until when its winner stays the winner (a kinetic segment
+tree), so n accounts take n log² n steps.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop
 
 NOTHING = 1e-9
-"""What rounding leaves of an empty quota."""
+"""A remaining fraction up to this is empty; rounding may leave that much."""
 
 
 @dataclass(slots=True)
 class Running:
-    """A limit of the account of this number, while time passes. `reset_at` is infinite when none is known."""
+    """A limit of one account while time passes. `account` is its number, `reset_at` infinite when unknown."""
 
     account: int
     span: str
@@ -27,8 +28,8 @@ class Running:
 
 
 def empty_at(limits: list[Running], last_reset: float) -> float | None:
-    """Let time pass until all accounts are empty; None when that does not happen before `last_reset`. The
-    limits are then as they are at that time."""
+    """Let time pass until all accounts are empty, and return when that is. None when it does not happen
+    before `last_reset`. Changes `limits` to their values at that time."""
     race = _Race(limits)
     while race.ready:
         until = race.next_change()
@@ -39,8 +40,8 @@ def empty_at(limits: list[Running], last_reset: float) -> float | None:
 
 
 class _Tournament:
-    """The line that is lowest now, of one line at most in each slot. A line (height, slope) is at
-    height - slope * time."""
+    """A tournament that finds the lowest of many lines at the present time; each slot holds one line or none.
+    A line (height, slope) has the value height - slope * time."""
 
     def __init__(self, size: int) -> None:
         self._first = 1 << max(0, size - 1).bit_length()
@@ -89,8 +90,8 @@ class _Tournament:
 
 @dataclass(slots=True)
 class _Span:
-    """The limits of one span, by account. `handed_over` is what the empty accounts burned in an hour, and
-    `shared` how much each of the others has burned of it so far."""
+    """The limits of one span, by account. `handed_over` is what the empty accounts used in an hour, and
+    `shared` how much of it each of the others has used so far."""
 
     tournament: _Tournament
     handed_over: float = 0.0
@@ -101,7 +102,7 @@ class _Span:
         return height - slope * at - self.shared
 
     def next_empty(self, at: float, ready: int) -> float:
-        """When the one that has least left now is empty."""
+        """Return when the account with the least left will be empty."""
         best = self.tournament.best
         if best < 0:
             return math.inf
@@ -114,7 +115,7 @@ class _Race:
     limits: list[Running]
     at: float = 0.0
     ready: set[int] = field(default_factory=set)
-    """Accounts that are not empty."""
+    """The accounts that are not empty."""
     _spans: dict[str, _Span] = field(default_factory=dict)
     _by_account: dict[int, list[Running]] = field(default_factory=dict)
     _resets: list[tuple[float, int]] = field(default_factory=list)
@@ -134,14 +135,15 @@ class _Race:
                 self._hand_over(account, 1)
 
     def next_change(self) -> float:
-        """When the next limit is reset or empty, or another one has least left."""
+        """Return when the next limit is reset or empty, or another account becomes the one with the least
+        left."""
         changes = [self._resets[0][0] if self._resets else math.inf]
         for span in self._spans.values():
             changes += [span.next_empty(self.at, len(self.ready)), span.tournament.valid_until[1]]
         return min(changes)
 
     def pass_to(self, at: float) -> None:
-        """`at` is not after `next_change`."""
+        """Let time pass to `at`, which must not be after `next_change`."""
         empty = [
             (span.tournament.best, name)
             for name, span in self._spans.items()
@@ -170,7 +172,7 @@ class _Race:
         return accounts
 
     def _stop_empty(self, empty: list[tuple[int, str]]) -> None:
-        """Stop these accounts, empty in these spans, and all others that have nothing left."""
+        """Stop these accounts, which are empty in these spans, and all others that have nothing left."""
         for account, name in empty:
             self._stop(account, name)
         for name, span in self._spans.items():

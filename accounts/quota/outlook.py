@@ -1,7 +1,7 @@
-"""How long all accounts together last: when the last one will be empty, and when the first one is back.
+"""The outlook of all accounts together: when the last one will be empty, and when the first one is back.
 
-Pure. Each account is followed to its next reset at its present rate. Once one is empty, the others take over
-what it burned, in equal parts: Google does not say how much a quota is, so accounts are taken to be alike.
+Pure. Each account is followed to its next reset at its present rate. When one is empty, the others take over
+its use in equal parts: Google does not say how large a quota is, so all accounts are assumed to be alike.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ FAMILIES = ("Claude", "Gemini")
 
 
 class Limit(NamedTuple):
-    """What an account may still use in one span of time. `remaining` and `burned_per_hour` are fractions, the
-    rate None while it is unknown; `reset_at` is seconds since the epoch."""
+    """What remains of an account's quota in one span of time. `remaining` and `burned_per_hour` are
+    fractions, the rate None while it is unknown; `reset_at` is seconds since the epoch."""
 
     remaining: float
     burned_per_hour: float | None
@@ -35,11 +35,11 @@ class Limit(NamedTuple):
 
 
 AccountLimits = dict[str, Limit]
-"""By the name of the span. An account can be used while all of them have something left."""
+"""The limits of an account, by the name of the span. It can be used while each has something left."""
 
 
 class Fate(Enum):
-    """What becomes of a family of models until its last reset."""
+    """What will happen to a family of models before its last reset."""
 
     NO_ACCOUNT = "no_account"
     UNKNOWN = "unknown"
@@ -51,9 +51,9 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """`at`: when it will be empty, or up to which reset it lasts; `back_at`: when the first account can be
-    used again. Seconds since the epoch, None when unknown. `unknown`: accounts that are not part of it,
-    because nothing is known of them."""
+    """The outlook of a family of models. `at` is when it will be empty, or the reset until which it lasts;
+    `back_at` is when the first account can be used again. Both are seconds since the epoch, None when
+    unknown. `unknown` is the number of accounts that are left out because their quota is unknown."""
 
     fate: Fate
     at: float | None = None
@@ -70,14 +70,14 @@ class Outlook:
 
 
 def family_of(pool_or_model: str) -> str:
-    """ "Claude" or "Gemini", of the name of a quota pool or model; GPT models share Claude's quota."""
+    """Return the family, "Claude" or "Gemini", of a quota pool or model; GPT models share Claude's quota."""
     return "Gemini" if pool_or_model.lower().startswith("gemini") else "Claude"
 
 
 def outlooks_of(accounts: Iterable[Sequence[QuotaPool]], now: float) -> dict[str, Outlook]:
-    """Return the outlook of each family that accounts with quotas offer; without accounts, of all families.
-    `accounts`: of each usable one, the pools that requests use now; of several of a family, the fullest one
-    counts. Accounts without pools, whose provider tells no quota, do not count."""
+    """Return the outlook of each family that accounts with quotas offer; of all families when there is no
+    account. `accounts` has, for each usable account, the pools that requests use now; if a family has
+    several, the fullest counts. Accounts without pools, whose provider reports no quota, do not count."""
     given = list(accounts)
     known = [pools for pools in given if pools]
     if given and not known:
@@ -86,7 +86,7 @@ def outlooks_of(accounts: Iterable[Sequence[QuotaPool]], now: float) -> dict[str
 
 
 def _offered(accounts: list[Sequence[QuotaPool]]) -> list[str]:
-    """All families until the models of an account are known."""
+    """Return the families that the accounts offer; all families until their models are known."""
     offered = {family_of(pool.name) for pools in accounts for pool in pools if pool.models or pool.is_empty}
     return [family for family in FAMILIES if not offered or family in offered]
 
@@ -100,12 +100,14 @@ def _of_family(family: str, accounts: list[Sequence[QuotaPool]], now: float) -> 
 
 
 def _fullness(pool: QuotaPool) -> float:
-    """An unknown pool ranks between one that is known to have something and an empty one."""
+    """Return a sort key. An unknown pool ranks between one that is known to have something left and an empty
+    one."""
     return -1.0 if pool.is_empty else pool.remaining_fraction or 0.0
 
 
 def outlook(accounts: Sequence[AccountLimits], unknown: int, now: float) -> Outlook:
-    """`unknown`: the number of further accounts of which nothing is known."""
+    """Return the outlook of the accounts. `unknown` is the number of further accounts, whose quotas are
+    unknown."""
     if not accounts:
         return Outlook(Fate.UNKNOWN if unknown else Fate.NO_ACCOUNT, unknown=unknown)
     found = replace(_followed(accounts, now), unknown=unknown)
@@ -115,7 +117,8 @@ def outlook(accounts: Sequence[AccountLimits], unknown: int, now: float) -> Outl
 
 
 def outlook_sentence(family: str, found: Outlook, now: float, zone: tzinfo) -> str:
-    """ "Claude lasts past its reset at 19:00 CET", "Claude runs out about 17:40 CET, back at 19:00 CET"."""
+    """Return the outlook as a sentence, such as "Claude lasts past its reset at 19:00 CET" or "Claude runs
+    out about 17:40 CET, back at 19:00 CET"."""
     at = None if found.at is None else clock(found.at, now, zone)
     back = UNKNOWN_END if found.back_at is None else f"back at {clock(found.back_at, now, zone)}"
     text = {
@@ -156,14 +159,15 @@ def _is_ready(limits: AccountLimits) -> bool:
 
 
 def _begun(number: int, span: str, limit: Limit, now: float, *, is_ready: bool) -> Running:
-    # What an account burned that is empty now, the others burn already.
+    # Empty accounts have no rate of their own, since the others have taken over their use.
     rate = (limit.burned_per_hour or 0.0) if is_ready else 0.0
     reset_at = math.inf if limit.reset_at is None else max(0.0, limit.reset_at - now) / 3600
     return Running(number, span, limit.remaining, rate, reset_at)
 
 
 def _last_reset(limits: list[Running]) -> float:
-    """The last one of the next resets of all accounts that are not empty; infinite when none is known."""
+    """Return the latest of the next resets of all accounts that are not empty; infinite when none is
+    known."""
     empty = _empty(limits)
     first: dict[int, float] = {}
     for one in limits:
@@ -177,7 +181,7 @@ def _empty(limits: list[Running]) -> set[int]:
 
 
 def _first_back(limits: list[Running]) -> float:
-    """All accounts are empty."""
+    """Return when the first account can be used again; all of them must be empty."""
     back: dict[int, float] = {}
     for one in limits:
         if one.remaining <= NOTHING:

@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 OWN_SPAN = "own"
-"""Of the limit that is told for each model, in a pool's limits()."""
+"""The name in a pool's limits() of the limit that is reported for single models."""
 OTHERS = "Claude, GPT"
 
 
 @dataclass(frozen=True)
 class QuotaPool:
-    """`models` share one quota; `newest` is its last measurement, None when there is none. `refused_until` is
-    the end of a cooldown that began because Google refused a request for lack of quota."""
+    """A quota that one account's `models` share. `newest` is its last measurement, None when there is none.
+    `refused_until` is the end of a cooldown that began because Google refused a request for lack of quota."""
 
     name: str
     header_mode: str
@@ -51,12 +51,12 @@ class QuotaPool:
     newest: QuotaForecast | None = None
     refused_until: datetime | None = None
     windows: tuple[WindowForecast, ...] = ()
-    """The limits over five hours and a week, for accounts that are told."""
+    """The limits over five hours and a week; empty for accounts for which Google reports none."""
 
     @cached_property
     def remaining_fraction(self) -> float | None:
-        """What is left of the limit that has least; 0 while Google refuses requests, whatever was measured
-        before; None when unknown."""
+        """The remaining fraction of the limit with the least left; 0 while Google refuses requests, whatever
+        was measured before; None when unknown."""
         if self.is_empty:
             return 0.0
         if self.newest is not None and self.newest.remaining_fraction is None:
@@ -71,7 +71,7 @@ class QuotaPool:
 
     @cached_property
     def back_at(self) -> datetime | None:
-        """When the quota is full again; of an empty pool, when it can be used again."""
+        """When the quota is full again; for an empty pool, when it can be used again."""
         if not self.is_empty:
             limit = self._first_empty or self.newest
             return limit.reset_at if limit else None
@@ -88,7 +88,7 @@ class QuotaPool:
         return limit.forecast.empty_moment if limit and limit.forecast else None
 
     def limits(self) -> AccountLimits | None:
-        """The limits for the outlook of all accounts; None when nothing is known."""
+        """Return the limits for the outlook of all accounts; None when nothing is known."""
         own = self.newest.forecast if self.newest else None
         by_span = {OWN_SPAN: own} | {
             one.span: one.forecast for one in self.windows if one.forecast is not own
@@ -105,7 +105,7 @@ class QuotaPool:
 
     @cached_property
     def _limits(self) -> list[QuotaForecast | WindowForecast]:
-        """Requests are counted against all of these."""
+        """The limits that requests count against."""
         return [*([self.newest] if self.newest else []), *self.windows]
 
     @cached_property
@@ -114,7 +114,7 @@ class QuotaPool:
 
     @cached_property
     def _first_empty(self) -> QuotaForecast | WindowForecast | None:
-        """The limit that will be empty first."""
+        """The limit that will be empty first; None when each outlasts its reset."""
         ending = [one for one in self._limits if one.forecast and one.forecast.empty_at is not None]
         return min(ending, key=lambda one: (one.forecast and one.forecast.empty_at) or 0.0, default=None)
 
@@ -126,7 +126,7 @@ class QuotaPool:
 
     @property
     def sentence(self) -> str:
-        """The forecast as text, as `forecast.sentence` has it."""
+        """The forecast as text, in the form of `forecast.sentence`."""
         if self.is_empty:
             return _empty_until(self.back_at)
         limit = self._first_empty or self.newest
@@ -148,15 +148,16 @@ class QuotaPool:
 
 
 def _lasts(limit: QuotaForecast | WindowForecast) -> bool:
-    """False after its reset: what is left of the next one has not been read yet."""
+    """Return whether the limit's numbers still hold. After its reset, the next ones have not been read
+    yet."""
     return limit.reset_at is None or limit.reset_at > timezone.now()
 
 
 def pools_of(
     accounts: Collection[Account], cooldowns: Iterable[Cooldown] | None = None
 ) -> dict[int, list[QuotaPool]]:
-    """The quota pools by account id; the pools that requests use now come first. None for accounts whose
-    provider tells no quota. `cooldowns` are those that last, where the caller has read them."""
+    """Return the quota pools by account id, those that requests use now first; none for accounts whose
+    provider reports no quota. `cooldowns` are those that have not ended, if the caller has read them."""
     account_ids = [account.pk for account in accounts if account.kind == "google"]
     found: dict[int, list[QuotaForecast]] = {account_id: [] for account_id in account_ids}
     for one in quota_forecasts(account_ids):
@@ -177,7 +178,7 @@ def pools_of(
 
 
 def empty_quotas(pools: Iterable[QuotaPool]) -> str:
-    """Text about the empty pools among those that requests use now; "" while there is none."""
+    """Return a text about the empty pools among those that requests use now; "" when none is empty."""
     used = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
     empty = [pool for pool in used if pool.is_empty]
     if used and len(empty) == len(used):
@@ -187,8 +188,8 @@ def empty_quotas(pools: Iterable[QuotaPool]) -> str:
 
 
 def outlook_sentences(accounts: Iterable[tuple[bool, Iterable[QuotaPool]]]) -> list[str]:
-    """How long each family lasts, for people at a terminal; nothing of keys. `accounts`: of each, whether it
-    is usable, and its pools."""
+    """Return a sentence on how long each family lasts, for people at a terminal; none for accounts that are
+    keys. `accounts` has, for each account, whether it is usable, and its pools."""
     used = [
         [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
         for is_usable, pools in accounts
@@ -199,7 +200,7 @@ def outlook_sentences(accounts: Iterable[tuple[bool, Iterable[QuotaPool]]]) -> l
 
 
 def mode_in_use(model_id: str) -> str:
-    """The header mode that requests for this model use: GEMINI_HEADER_MODE for Gemini models."""
+    """Return the header mode that requests for this model use: GEMINI_HEADER_MODE for Gemini models."""
     return str(live("GEMINI_HEADER_MODE")) if model_id.startswith("gemini") else "antigravity"
 
 
@@ -208,7 +209,7 @@ def is_in_use(header_mode: str, name: str) -> bool:
 
 
 def _pools(known: list[QuotaForecast], refused: dict[str, datetime]) -> list[QuotaPool]:
-    """`refused`: the end of the account's quota cooldowns, by model key."""
+    """Return the pools of an account. `refused` has the ends of its quota cooldowns, by model key."""
     mode = mode_in_use("gemini")
     families = {(OTHERS, "antigravity"), (f"Gemini ({mode})", mode)}
     families |= {_family(one.model_id, one.header_mode) for one in known}
@@ -226,7 +227,8 @@ def _pools(known: list[QuotaForecast], refused: dict[str, datetime]) -> list[Quo
 
 
 def _with_windows(pool: QuotaPool, windows: Iterable[WindowForecast]) -> QuotaPool:
-    """Google tells windows in header mode antigravity, for a whole family."""
+    """Return the pool with the windows of its family, which Google reports only in header mode
+    antigravity."""
     if pool.header_mode != "antigravity":
         return pool
     family = family_of(pool.name).lower()
@@ -235,8 +237,8 @@ def _with_windows(pool: QuotaPool, windows: Iterable[WindowForecast]) -> QuotaPo
 
 
 def _as_told_of_models(window: WindowForecast, newest: QuotaForecast | None) -> WindowForecast:
-    """Five hours that end when the pool does are the same limit, told twice: they take the pool's numbers,
-    so that two series of measurements do not make two forecasts."""
+    """Return the window, with the pool's numbers when it is the same limit: Google reports the limit of five
+    hours for the models and as a window, and two series of measurements would make two forecasts."""
     if newest is None or window.span != "5h" or not _same_reset(window.reset_at, newest.reset_at):
         return window
     return replace(

@@ -1,5 +1,5 @@
 """Quota snapshots: the remaining fraction per account, model and header mode, their history and forecast; and
-that of the windows of five hours and a week, for accounts that are told.
+those of the windows of five hours and a week, for accounts for which Google reports them.
 
 They are taken in the background; pages and commands read the stored ones without a call to Google.
 """
@@ -53,7 +53,7 @@ class QuotaForecast:
 
 
 def store_quotas(account_id: int, header_mode: str, offers: Iterable[ModelOffer]) -> None:
-    """Add a row for each model whose numbers have changed; of the others only `seen_at` is updated."""
+    """Add a row for each model whose numbers have changed; for the others update only `seen_at`."""
     now = timezone.now()
     with transaction.atomic():
         known = {row.model_id: row for row in _newest(QuotaSnapshot, account_id, header_mode=header_mode)}
@@ -65,7 +65,7 @@ def store_quotas(account_id: int, header_mode: str, offers: Iterable[ModelOffer]
 
 
 def store_windows(account_id: int, windows: Iterable[WindowOffer]) -> None:
-    """Do the same for the windows of an account."""
+    """Do the same for an account's windows."""
     now = timezone.now()
     with transaction.atomic():
         known = {(row.family, row.span): row for row in _newest(QuotaWindow, account_id)}
@@ -76,7 +76,7 @@ def store_windows(account_id: int, windows: Iterable[WindowOffer]) -> None:
 
 
 def forget_old_quotas() -> int:
-    """Delete rows last seen more than HISTORY ago; returns their number."""
+    """Delete rows last seen more than HISTORY ago, and return their number."""
     old = {"seen_at__lt": timezone.now() - HISTORY}
     return sum(table.objects.filter(**old).delete()[0] for table in (QuotaSnapshot, QuotaWindow))
 
@@ -100,7 +100,7 @@ class WindowForecast:
 
     @property
     def name(self) -> str:
-        """ "5 hours" or "the week"."""
+        """The window's name on pages: "5 hours" or "the week"."""
         return SPANS.get(self.span, self.span)
 
     @property
@@ -135,7 +135,7 @@ Made = TypeVar("Made", QuotaForecast, WindowForecast)
 
 
 class _Newest(NamedTuple):
-    """The values of a forecast, without the names of the quota."""
+    """The values of a forecast, without the fields that name the quota."""
 
     remaining_fraction: float | None
     reset_at: datetime | None
@@ -159,12 +159,12 @@ class Forecasts(Generic[Made]):
         self._kept: _Kept[Made] | None = None
 
     def forget(self) -> None:
-        """Have rows read again that were changed other than by storing news."""
+        """Read all rows again next time, because some were changed or deleted, not only added."""
         self._histories.forget()
         self._kept = None
 
     def read(self, account_ids: Collection[int] | None) -> list[Made]:
-        """Return those of these accounts; of all accounts when `account_ids` is None."""
+        """Return the forecasts of these accounts; of all accounts when `account_ids` is None."""
         those = set(Account.objects.values_list("pk", flat=True) if account_ids is None else account_ids)
         now = timezone.now().timestamp()
         histories, kept = self._histories.read(now), self._kept
@@ -184,8 +184,8 @@ def quota_forecasts(account_ids: Collection[int] | None = None) -> list[QuotaFor
 
 
 def history_lines(account_id: int, models: Collection[str]) -> dict[tuple[str, str], str]:
-    """Points of an SVG polyline in a box of 100 by 20 for the last HISTORY_SECONDS of these models, by model
-    and header mode."""
+    """Return the points of an SVG polyline in a box of 100 by 20, for the last HISTORY_SECONDS of these
+    models, by model and header mode."""
     start = timezone.now().timestamp() - HISTORY_SECONDS
     rows = seen_since(QuotaSnapshot, start).filter(account_id=account_id, model_id__in=models)
     pools = groupby(rows, key=lambda row: (row.model_id, row.header_mode))
@@ -200,13 +200,14 @@ def _points(measurements: list[Measurement], start: float) -> str:
 
 
 def _newest(table: type[Row], account_id: int, **key: str) -> Iterable[Row]:
-    """Recent rows, oldest first, so that a dict keeps the newest of each quota."""
+    """Return recent rows, oldest first, so that a dict keeps the newest of each quota."""
     recent = seen_since(table, timezone.now().timestamp() - HISTORY_SECONDS)
     return recent.filter(account_id=account_id, **key).order_by("taken_at")
 
 
 def _store(row: Row, known: Row | None, now: datetime) -> None:
-    """Store the row, unless `known`, the newest of the same quota, has the same numbers."""
+    """Store the row, unless `known`, the newest of the same quota, has the same numbers; then only its times
+    are updated."""
     if known is not None and _says_the_same(known, row):
         type(row)._default_manager.filter(pk=known.pk).update(seen_at=now, reset_at=row.reset_at)
         return
@@ -223,7 +224,8 @@ def _says_the_same(known: QuotaNumbers, row: QuotaNumbers) -> bool:
 
 
 def _forecasts_of(histories: dict[QuotaKey, History], now: float, make: Callable[..., Made]) -> list[Made]:
-    """Models that share a quota have equal histories, which are read once."""
+    """Return the forecasts of all quotas. Models that share a quota have equal histories, which are read
+    once."""
     read: dict[History, _Newest | None] = {}
     found = []
     for key, history in sorted(histories.items()):
@@ -255,7 +257,8 @@ def _newest_of(history: History, now: float) -> _Newest | None:
 
 
 def _measurements(rows: Iterable[QuotaSnapshot]) -> list[Measurement]:
-    """Two measurements for each row: when its numbers were first seen, and when they were last seen."""
+    """Return two measurements for each row: when its numbers were first seen, and when they were last
+    seen."""
     return [
         Measurement(at.timestamp(), row.remaining_fraction)
         for row in rows

@@ -1,4 +1,4 @@
-"""Sign-in at Google: attempts, the server that the browser comes back to, pasted addresses, pages.
+"""Sign-in at Google: attempts, the server for the browser's redirect, pasted addresses, pages.
 
 Imports adding, credentials, google, kinds, models, network, operators, terms and values.
 """

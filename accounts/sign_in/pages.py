@@ -41,7 +41,7 @@ class UnfoldKeyForm(KeyForm):
 
 @never_cache
 def start(request: HttpRequest) -> HttpResponse:
-    """The kinds, or the form of the chosen one."""
+    """Show the kinds of account, or the form of the chosen kind."""
     account = account_to_sign_in_again(request)
     kind = chosen_kind(request, account)
     if kind in KEYED:
@@ -77,7 +77,7 @@ def _start_sign_in(request: HttpRequest, account: Account | None) -> HttpRespons
 
 @never_cache
 def attempt(request: HttpRequest, number: int) -> HttpResponse:
-    """The page of one attempt; a POST finishes it with the pasted address."""
+    """Show the page of one attempt; a POST finishes it with the pasted address."""
     current = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
     problem = ""
     if request.method == "POST":
@@ -92,7 +92,7 @@ def attempt(request: HttpRequest, number: int) -> HttpResponse:
 
 @never_cache
 def status(request: HttpRequest, number: int) -> HttpResponse:
-    """The status part of the page, polled by htmx every second while the attempt is pending."""
+    """Show the status part of the page, which htmx polls every second while the attempt is pending."""
     current = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
     response = render(request, "accounts/sign_in_status.html", _context(current))
     if current.status not in SignIn.WAITING:

@@ -30,7 +30,7 @@ class StartForm(forms.Form):
 
     @classmethod
     def of(cls, request: HttpRequest, account: Account | None = None) -> StartForm:
-        """The form for a new account, or for signing in again as `account`."""
+        """Return the form for a new account, or for signing in again as `account`."""
         initial = {
             "email": account.email if account else "",
             "accept_terms": bool(account and account.terms_accepted_at),
@@ -58,7 +58,8 @@ class StartForm(forms.Form):
 
 
 def chosen_kind(request: HttpRequest, account: Account | None) -> str:
-    """The kind of account to add, "" while none is chosen; that of `account` where one is renewed."""
+    """Return the kind of account to add; "" while none is chosen. It is the kind of `account` when that is
+    renewed."""
     if account is not None:
         return account.kind
     kind = request.POST.get("kind") or request.GET.get("kind", "")
@@ -66,7 +67,8 @@ def chosen_kind(request: HttpRequest, account: Account | None) -> str:
 
 
 def account_to_sign_in_again(request: HttpRequest) -> Account | None:
-    """The account that the query names by its number: `?account=3`."""
+    """Return the account that the query names by its number, as in `?account=3`; None when there is no such
+    account."""
     number = request.GET.get("account", "")
     is_number = number.isascii() and number.isdecimal() and len(number) < 19
     return Account.objects.filter(pk=number).first() if is_number else None

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RequiredAction:
-    """What keeps an account from being used, and how to solve it. `command` solves it from the terminal: the
-    arguments of `manage.py`, quoted for a shell."""
+    """The reason why an account cannot be used, and what to do about it. `command` does it from the terminal:
+    the arguments of `manage.py`, quoted for a shell."""
 
     problem: str
     what_to_do: str
@@ -59,12 +59,12 @@ KEYED_STATES: dict[str, tuple[str, str, str]] = {
         "verifyaccounts {name}",
     ),
 }
-"""For accounts that are keys: problem, what to do, command."""
+"""The problem, what to do about it and the command, by state, for accounts that are keys."""
 
 
 def required_action(account: Account) -> RequiredAction | None:
-    """The action for this account, None when it can be used. A state set by Google comes before terms that
-    are not accepted, and those before a disabled account."""
+    """Return the action for this account; None when it can be used. A state other than OK comes first, then
+    terms that are not accepted, then a disabled account."""
     if account.is_usable:
         return None
     name = shlex.quote(account.name)
@@ -90,7 +90,7 @@ def required_action(account: Account) -> RequiredAction | None:
 
 
 def remedy_of(kind: str, state: str) -> tuple[str, str, str]:
-    """The problem of a state other than OK, what to do about it, and the command."""
+    """Return the problem of a state other than OK, what to do about it, and the command."""
     if kind != "google" and state in KEYED_STATES:
         return KEYED_STATES[state]
     return Account.State(state).label, *STATES[state]

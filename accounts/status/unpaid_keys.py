@@ -1,4 +1,5 @@
-"""Which accounts stand by, for pages and commands: usable, but not in the pool beside another unpaid key."""
+"""Which unpaid keys stand by, for pages and commands: usable accounts left out of the pool because another
+unpaid key is used."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ STANDS_BY = (
 
 
 def keys_standing_by(accounts: Collection[Account]) -> set[int]:
-    """Ids of those among the accounts that stand by; takes a query only when one of them may."""
+    """Return the ids of those of the accounts that stand by. Makes no query when none of them can."""
     if not any(account.kind == KIND and not account.is_paid for account in accounts):
         return set()
     return standing_by(Account.objects.usable().filter(kind=KIND)) & {account.pk for account in accounts}
