@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ZIP = b"PK\x03\x04"
 KINDS_OF_AUTH = {"oauth", "api", "wellknown"}
-"""Values of `type` in opencode's `auth.json`, where it does not name a provider."""
+"""Values of `type` in opencode's `auth.json`, which do not name a provider."""
 OTHER_FILES = {
     "claudeAiOauth": "Claude Code's own sign-in",
     "OPENAI_API_KEY": "OpenAI Codex' own sign-in",
@@ -30,22 +30,23 @@ OTHER_FILES = {
 """Known files without accounts for the gateway, by a key of their top-level object."""
 LONGEST_YAML = 512 * 1024
 LONGEST_TOML = 1024 * 1024
-"""Characters; tomllib takes about a second for each million."""
+"""In characters; tomllib takes about a second for each million."""
 THE_ONLY_ONE = "its account"
-"""The place of an entry that is the whole file, for messages."""
+"""The place, in messages, of an entry that is the whole file."""
 NO_ACCOUNTS = 'it holds neither a list of accounts nor {"accounts": [...]} nor an account'
 
 
 class ImportFileUnusable(Exception):
-    """The file as a whole cannot be read as accounts."""
+    """Raised when no account can be read from the file as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     entries: list[tuple[str, Any]]
-    """Place and value of each entry."""
+    """The place and the value of each entry."""
     is_list: bool = True
-    """False for an object, which may be another file altogether unless an entry in it is an account."""
+    """False for an object. Unless one of its entries is an account, the file may be something else
+    altogether."""
 
 
 def parse_content(text: bytes, ask_passphrase: Callable[[], str]) -> Any:
@@ -55,7 +56,7 @@ def parse_content(text: bytes, ask_passphrase: Callable[[], str]) -> Any:
 
 
 def document_of(content: Any) -> Document:
-    """The entries of a file. Raises ImportFileUnusable."""
+    """Return the entries of a file. Raises ImportFileUnusable."""
     if isinstance(content, dict):
         return _of_object(content)
     if not isinstance(content, list):
@@ -94,7 +95,8 @@ def _with_provider(name: str, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse(text: bytes) -> Any:
-    """The content of JSON or TOML, or the list of lines of a text with refresh tokens."""
+    """Return the content of JSON, TOML or YAML, the lines of a list of refresh tokens, or the variables of an
+    `.env` file. Raises ImportFileUnusable."""
     if text.startswith(ZIP):
         raise ImportFileUnusable("it is a ZIP archive: unpack it, and import the folder")
     text = text.removeprefix(codecs.BOM_UTF8)
@@ -118,8 +120,8 @@ def _decoded(text: bytes) -> str:
 
 
 def _parse_yaml(text: str) -> dict[str, Any] | None:
-    """The object in YAML, all of whose values are texts; None for other text. Aliases are refused, because a
-    few lines of them can stand for any number of values."""
+    """Return the object in YAML, with all values as texts; None for other text. Aliases are refused, because
+    a few lines of them can stand for any number of values."""
     if len(text) > LONGEST_YAML:
         return None
     try:
@@ -132,7 +134,7 @@ def _parse_yaml(text: str) -> dict[str, Any] | None:
 
 
 def _parse_toml(text: str) -> dict[str, Any] | None:
-    """The content of TOML, such as gcli2api's `creds.toml`; None for other text."""
+    """Return the content of TOML, such as gcli2api's `creds.toml`; None for other text."""
     if len(text) > LONGEST_TOML or not text.lstrip().startswith("["):
         return None
     try:

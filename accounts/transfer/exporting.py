@@ -21,7 +21,7 @@ FORMAT = "antigravity-claude-proxy accounts, scrypt and fernet"
 
 
 def export(accounts: Iterable[Account], passphrase: str = "") -> bytes:
-    """The content of the file. Raises CredentialsUnreadable."""
+    """Return the content of the file. Raises CredentialsUnreadable."""
     rows = [
         {
             "email": account.email,
@@ -37,7 +37,7 @@ def export(accounts: Iterable[Account], passphrase: str = "") -> bytes:
 
 
 def _further(account: Account) -> dict[str, Any]:
-    """What only accounts of other kinds than Google's have."""
+    """Return the fields that only accounts of other kinds than Google's have."""
     if account.kind == "google":
         return {}
     facts: dict[str, Any] = {

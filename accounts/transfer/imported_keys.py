@@ -1,4 +1,5 @@
-"""Rows of an import that are API keys. Providers are not asked: a server checks new accounts by itself."""
+"""Storing of import rows that are API keys, and its preview. Providers are not asked, since a server checks
+new accounts itself."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def preview_key(row: ImportedRow, place: str) -> Outcome:
-    """The outcome that `store_key` would have, as far as it can be told without the network."""
+    """Return the outcome that `store_key` would have, as far as it is known without the network."""
     if row.problem:
         return Outcome("", place, FAILED, row.problem)
     try:

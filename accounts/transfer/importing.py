@@ -28,12 +28,12 @@ OWNER_IS_ASKED = "Google is asked for its e-mail"
 
 
 def summary(outcomes: Sequence[Outcome], results: Sequence[str] = (ADDED, UPDATED, FAILED)) -> str:
-    """ "3 added, 1 updated, 0 failed"."""
+    """Return the counts as text: "3 added, 1 updated, 0 failed"."""
     return ", ".join(f"{sum(one.result == result for one in outcomes)} {result}" for result in results)
 
 
 def preview(rows: Sequence[ImportedRow]) -> list[Outcome]:
-    """The outcomes that `store` would have, without a write and without a call to Google."""
+    """Return the outcomes that `store` would have, without storing anything or asking Google."""
     rows = checked(rows)
     known = {account.email: account for account in Account.objects.all()}
     names = {ADDED: WOULD_BE_ADDED, UPDATED: WOULD_BE_UPDATED, FAILED: WOULD_FAIL}
@@ -48,8 +48,8 @@ def preview(rows: Sequence[ImportedRow]) -> list[Outcome]:
 
 
 def store(rows: Sequence[ImportedRow], *, terms_accepted: bool) -> list[Outcome]:
-    """Store rows, each with an e-mail or a problem: one whose e-mail is known updates that account, any other
-    adds one."""
+    """Store rows, each of which has an e-mail, a key or a problem. A row with the e-mail of an account
+    updates it; a new key or e-mail adds an account."""
     rows = checked(rows)
     outcomes: list[Outcome] = []
     signed_in = [row for row in rows if row.kind not in KEYED]
@@ -65,7 +65,8 @@ def store(rows: Sequence[ImportedRow], *, terms_accepted: bool) -> list[Outcome]
 
 
 def checked(rows: Sequence[ImportedRow]) -> list[ImportedRow]:
-    """The rows, with a problem added to those of another OAuth client and to duplicates. Idempotent."""
+    """Return the rows, with a problem added to duplicates and to those of another OAuth client.
+    Idempotent."""
     first: dict[str, ImportedRow] = {}
     return [_unless_seen(_of_our_client(row), first) for row in rows]
 
@@ -81,7 +82,8 @@ def _of_our_client(row: ImportedRow) -> ImportedRow:
 
 
 def _unless_seen(row: ImportedRow, first: dict[str, ImportedRow]) -> ImportedRow:
-    """Add a problem unless it is the first row of its account; `first` has those by e-mail or token."""
+    """Add a problem to a row unless it is the first of its account; `first` has the first rows by e-mail,
+    token or key."""
     if row.problem:
         return row
     key, what = _identity(row)
@@ -90,7 +92,7 @@ def _unless_seen(row: ImportedRow, first: dict[str, ImportedRow]) -> ImportedRow
 
 
 def _identity(row: ImportedRow) -> tuple[str, str]:
-    """By what the account of a row is known, and what that is called."""
+    """Return what identifies the account of a row, and what that is called in messages."""
     if row.kind in KEYED:
         return f"{row.kind}\n{row.base_url}\n{row.key}", "key" if row.key else "address"
     return (row.email, "e-mail") if row.email else (row.refresh_token, "refresh token")
@@ -152,7 +154,7 @@ def _has(account: Account, credential: dict[str, str]) -> bool:
 
 
 def _outcome(row: ImportedRow, account: Account | None) -> Outcome:
-    """The outcome of a row; `account` is the known one with this e-mail, before the change."""
+    """Return the outcome of a row; `account` is the known one with this e-mail, before the change."""
     if row.problem:
         return Outcome(row.email, _place(row), FAILED, row.problem)
     stays_off = STAYS_OFF if account is not None and not account.enabled else ""

@@ -1,4 +1,4 @@
-"""API keys in the configuration files of other tools: what the readers of such files share."""
+"""Common code of the readers of API keys in the configuration files of other tools."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from accounts.values.outside import as_list
 from accounts.values.sanitize import truncate
 
 Rows = list[tuple[str, ImportedRow]]
-"""Place in the file, and row."""
+"""Rows, each with its place in the file."""
 
 GEMINI_HOST = "generativelanguage.googleapis.com"
 ANTHROPIC_HOST = "api.anthropic.com"
 VARIABLE = re.compile(r"(?:os\.environ/|env\.|\$\{?)(?P<name>[A-Za-z_][A-Za-z0-9_]{0,99})\}?")
 READ_VARIABLES = re.compile(r"(?:GEMINI|GOOGLE|GENAI|ANTHROPIC|CLAUDE)[A-Z0-9_]*_KEY(?:_?[A-Z0-9]+)?")
-"""A file could name any variable of this process, to have it sent somewhere."""
+"""The variables that are read. Otherwise a file could name any variable of this process, to have it sent to a
+server of its choice."""
 MOST_MODELS = 100
 
 
 def row_of_key(
     kind: str, key: Any, entry: Entry, *, base_url: Any = "", models: Any = (), label: Any = ""
 ) -> ImportedRow:
-    """The row of a key. For kind "anthropic" with another address than Anthropic's it is of kind
-    "compatible"."""
+    """Return the row of a key. Kind "anthropic" becomes "compatible" when the address is not Anthropic's."""
     address = base_url.strip() if isinstance(base_url, str) else ""
     host = host_of(address)
     if kind == "gemini" and address and host != GEMINI_HOST:
@@ -58,7 +58,7 @@ def of_openai(what: str) -> ImportedRow:
 
 
 def host_of(address: Any) -> str:
-    """The host of an address, "" for what is none."""
+    """Return the host of an address; "" when it has none."""
     try:
         return urlsplit(address.strip()).hostname or "" if isinstance(address, str) else ""
     except ValueError:
@@ -66,7 +66,8 @@ def host_of(address: Any) -> str:
 
 
 def names_of(models: Any) -> tuple[str, ...]:
-    """Names of models, given as texts or as objects with `name`; wildcards are no names."""
+    """Return the names of models that are given as texts or as objects with `name`; wildcards are left
+    out."""
     found = (one.get("name") if isinstance(one, dict) else one for one in as_list(models))
     return tuple(name for name in found if isinstance(name, str) and name.strip() and "*" not in name)[
         :MOST_MODELS
@@ -74,7 +75,8 @@ def names_of(models: Any) -> tuple[str, ...]:
 
 
 def _value_of(key: Any, kind: str) -> tuple[str, str]:
-    """The key, from the environment where the file names a variable, or a problem."""
+    """Return (key, ""), or ("", problem). The key is read from the environment when the file names a
+    variable."""
     if key in (None, "") and kind == "compatible":
         return "", ""
     if not isinstance(key, str) or not key.strip():

@@ -39,16 +39,16 @@ if TYPE_CHECKING:
 
 LONGEST_PLACE = 100
 GOOGLE_SIGN_INS = {"antigravity", "agy", "cloud-code", "cloudcode", "google", "google-antigravity"}
-"""Values of `provider` and `platform` by which tools name this kind of account."""
+"""Values of `provider` and `platform` by which tools name accounts of kind CLOUD_CODE."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
     tool: str
     kind: str
-    """The kind of account of its rows."""
+    """The kind of account that its rows have."""
     read: Callable[[Entry], ImportedRow | None]
-    """Returns None for an entry of another format."""
+    """Parse an entry; returns None for one of another format."""
 
 
 READERS = (
@@ -88,7 +88,7 @@ CONFIGURATIONS = (
 
 
 def _configured(content: Any) -> Rows | None:
-    """The keys of another tool's configuration; None for a file that is none."""
+    """Return the keys of another tool's configuration file; None when the file is not one."""
     if not isinstance(content, dict):
         return None
     return next((rows for read in CONFIGURATIONS if (rows := read(content)) is not None), None)
@@ -106,7 +106,7 @@ def _read(value: Any) -> ImportedRow:
 
 
 def _other_provider(entry: Entry) -> str:
-    """The provider that the entry names, when it is not Google's; else ""."""
+    """Return the provider that the entry names, unless it is Google's; else ""."""
     for name in ("provider", "platform"):
         value = entry.get(name)
         if isinstance(value, str) and value.strip() and value.strip().lower() not in GOOGLE_SIGN_INS:

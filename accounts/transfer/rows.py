@@ -1,4 +1,4 @@
-"""One account of an import file, the checks of its fields, and what became of it, for all formats."""
+"""One account of an import file, the checks of its fields, and the outcome of its import, for all formats."""
 
 from __future__ import annotations
 
@@ -33,25 +33,26 @@ FOREIGN_TOKENS = {
     "gh": "a credential of GitHub: such accounts cannot be added yet",
     "rt_": "a credential of OpenAI: such accounts cannot be added yet",
 }
-"""By prefix: credentials that are no refresh tokens of Google and must not be sent there."""
+"""Messages for credentials that are not refresh tokens of Google and must not be sent there, by prefix."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedRow:
-    """One account of an import file. A row with a `problem` is not imported, and nothing of it is sent."""
+    """One account of an import file. A row with a `problem` is not imported, and nothing of it is sent
+    anywhere."""
 
     email: str = ""
-    """Empty while it is unknown: the file names none, and Google has not been asked yet."""
+    """The e-mail address; "" while the file does not name it and Google has not been asked yet."""
     refresh_token: str = field(default="", repr=False)
     project_id: str = ""
     off_reason: str = ""
-    """Why the file has the account disabled; empty when it is enabled."""
+    """Why the file has the account disabled; "" when it is enabled."""
     problem: str = ""
     client_id: str = ""
-    """The OAuth client that made the sign-in, where the file names it."""
+    """The id of the OAuth client that made the sign-in; "" when the file does not name it."""
     kind: str = CLOUD_CODE
     key: str = field(default="", repr=False)
-    """The API key, of an account that is one; empty where a server wants none."""
+    """The API key of an account that is a key; "" for a server that needs none."""
     base_url: str = ""
     auth: str = ""
     models: tuple[str, ...] = ()
@@ -59,9 +60,9 @@ class ImportedRow:
     tier: str = "unknown"
     label: str = ""
     switches: Mapping[str, Any] = field(default_factory=dict)
-    """Of kind "compatible" (accounts/values/switches.py), unchecked."""
+    """The switches of an account of kind "compatible" (accounts/values/switches.py), unchecked."""
     place: str = ""
-    """The position in the file: "row 3"."""
+    """The position in the file, such as "row 3"."""
     file: str = ""
 
 
@@ -71,14 +72,14 @@ ADDED, UPDATED, FAILED = "added", "updated", "failed"
 @dataclass(frozen=True, slots=True)
 class Outcome:
     email: str
-    """Empty when it is not known, or the account has none."""
+    """The e-mail address; "" when it is unknown or the account has none."""
     place: str
-    """The position of the row: "accounts.json, row 3"."""
+    """The position of the row, such as "accounts.json, row 3"."""
     result: str
     """ADDED, UPDATED or FAILED; in a preview WOULD_BE_ADDED, WOULD_BE_UPDATED or WOULD_FAIL."""
     reason: str = ""
     name: str = ""
-    """What an account without an e-mail is called."""
+    """The name of an account without an e-mail address."""
 
 
 def build_row(
@@ -107,7 +108,7 @@ def build_row(
 
 
 def not_yet(name: str, email: Any = None) -> ImportedRow:
-    """The row of an account of another provider, which cannot be imported yet."""
+    """Return a row with a problem, for an account of another provider, which cannot be imported yet."""
     shown = truncate(name, 60)
     return ImportedRow(
         parse_email(email) or "", problem=f"an account of {shown}: such accounts cannot be added yet"

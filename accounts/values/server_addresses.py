@@ -1,6 +1,6 @@
-"""Addresses of servers that get a key: their form, and those that never get one. Pure.
+"""Addresses of servers that get a key: their form, and addresses that must never get one. Pure.
 
-What a name resolves to is checked where it is resolved (accounts/network.py).
+accounts/network.py resolves names, and checks the result there.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 LONGEST = 500
 ENDINGS = ("/v1/messages/count_tokens", "/v1/messages", "/v1/models", "/v1")
-"""What people paste after the address: Claude Code adds /v1 and so on itself."""
+"""Endings that people paste with the address, although Claude Code adds them itself."""
 METADATA_NAMES = {"metadata", "metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"}
 METADATA_ADDRESSES = {
     ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")
 }
-"""Beside those that are link-local: of AWS over IPv6, Alibaba, Azure."""
+"""The addresses of metadata services that are not link-local: AWS over IPv6, Alibaba, Azure."""
 
 
 class AddressRefused(ValueError):
-    """The text is a sentence for the operator."""
+    """Raised for an address that must not be used. The text is a sentence for the operator."""
 
 
 def base_address(text: str) -> str:
-    """The address without what Claude Code adds, in one spelling. Raises AddressRefused."""
+    """Return the address in one spelling, without the path that Claude Code adds. Raises AddressRefused."""
     given = "".join(text.split())
     try:
         parts = urlsplit(given)
@@ -54,13 +54,13 @@ def _path(path: str) -> str:
 
 
 def refuse_name(host: str) -> None:
-    """Raises AddressRefused for a host that is the metadata service of a cloud by its name."""
+    """Raise AddressRefused for a host name of a cloud's metadata service."""
     if host.lower() in METADATA_NAMES:
         raise AddressRefused(f"{host} is the metadata service of a cloud, which must never get a key.")
 
 
 def refuse_addresses(host: str, addresses: Collection[str]) -> None:
-    """Raises AddressRefused when one of the addresses to which the host resolves must never get a key."""
+    """Raise AddressRefused when one of the addresses to which the host resolves must never get a key."""
     for text in addresses:
         address = plain(text)
         if address.is_link_local or address in METADATA_ADDRESSES:
@@ -71,17 +71,18 @@ def refuse_addresses(host: str, addresses: Collection[str]) -> None:
 
 
 def are_near(addresses: Collection[str]) -> bool:
-    """Whether all of them are of this machine or of a private network."""
+    """Return whether all addresses are of this machine or of a private network."""
     return all(plain(text).is_private for text in addresses)
 
 
 def are_here(addresses: Collection[str]) -> bool:
-    """Whether all of them are of this machine."""
+    """Return whether all addresses are of this machine."""
     return all(plain(text).is_loopback for text in addresses)
 
 
 def plain(text: str) -> IPAddress:
-    """The address without its zone. One of IPv4 inside IPv6 (mapped, 6to4, NAT64) counts as that of IPv4."""
+    """Return the address without its zone. An IPv4 address inside IPv6 (mapped, 6to4, NAT64) is returned as
+    IPv4."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv4Address):
         return address

@@ -1,4 +1,5 @@
-"""What a server of kind "compatible" takes: learned from what it refuses, or set by the operator. Pure."""
+"""The features of a server of kind "compatible": set by the operator, or learned from what it refuses.
+Pure."""
 
 from __future__ import annotations
 
@@ -16,26 +17,26 @@ LONGEST_BETA = 100
 
 
 class NoSwitches(ValueError):
-    """The text is a sentence for the operator."""
+    """Raised for switches that are not valid. The text is a sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """The start values suit most servers."""
+    """The switches of one server. The defaults suit most servers."""
 
     auth: str = ""
-    """One of AUTH_STYLES; empty: as the credential says."""
+    """How the key is sent, one of AUTH_STYLES; "" for the style in the credential."""
     system_messages: bool = True
-    """Messages of role "system" are sent as such; else as messages of the user."""
+    """True when the server accepts messages of role "system"; else they are sent as messages of the user."""
     documents: bool = True
     thinking: bool = True
     blank_texts: bool = True
     betas: bool | tuple[str, ...] = False
-    """Which values of `anthropic-beta` are sent: all, none, or these."""
+    """Which values of `anthropic-beta` are sent: True for all, False for none, or only these."""
     trusted_usage: bool = False
-    """The usage that the server tells is given to clients as it is."""
+    """True when clients get the usage that the server reports, unchanged."""
     count_tokens: bool = True
-    """The server counts tokens; else they are estimated."""
+    """True when the server counts tokens; else the gateway estimates them."""
     max_requests: int = 0
     """The most concurrent requests, if fewer than MAX_CONCURRENT_REQUESTS; 0 for no limit of its own."""
     first_byte_seconds: int = 0
@@ -59,8 +60,8 @@ class Switches:
         return replace(self, **news) if news else self
 
     def told(self) -> list[tuple[str, str, bool]]:
-        """Return the name, the value and whether the operator has set it, of each switch that is set or has
-        changed."""
+        """Return the name and the value of each switch that is set or has changed, and whether the operator
+        has set it."""
         start = Switches()
         return [
             (one.name.replace("_", " "), _written(getattr(self, one.name)), one.name in self.fixed)
@@ -103,7 +104,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def checked(values: object) -> dict[str, Any]:
-    """The operator's switches as they are stored. Raises NoSwitches."""
+    """Return the operator's switches after checking them. Raises NoSwitches."""
     if not isinstance(values, dict):
         raise NoSwitches('They must have the form {"thinking": false}.')
     for name, value in values.items():

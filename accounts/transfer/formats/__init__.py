@@ -1,4 +1,4 @@
-"""Readers of other tools' account files, one for each format; without network and database.
+"""Readers of other tools' account files, one for each format. They use neither network nor database.
 
 Imports disabled_flags, key_rows, rows and values.
 """

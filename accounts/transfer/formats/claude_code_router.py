@@ -52,7 +52,7 @@ def _rows(entry: Entry, name: str) -> list[ImportedRow]:
 
 
 def _kind(entry: Entry, address: str) -> str:
-    """ "gemini", "anthropic", "gemini_interactions", or "" for OpenAI's format."""
+    """Return "gemini", "anthropic", "gemini_interactions", or "" for OpenAI's format."""
     capabilities = [as_object(one).get("type") for one in as_list(entry.get("capabilities"))]
     types = {str(one) for one in (entry.get("type"), *capabilities) if one}
     use = {str(one).lower() for one in as_list(as_object(entry.get("transformer")).get("use"))}

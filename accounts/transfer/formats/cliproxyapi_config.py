@@ -25,7 +25,7 @@ KINDS = {"gemini-api-key": "gemini", "claude-api-key": "anthropic"}
 OF_OPENAI = ("openai-compatibility", "codex-api-key", "xai-api-key")
 OTHERS = ("vertex-api-key", "interactions-api-key", "meta-api-key")
 OLD_GEMINI = "generative-language-api-key"
-"""A list of texts, in versions before 6."""
+"""The section of Gemini keys before version 6, a list of texts."""
 MARKS = {*KINDS, *OF_OPENAI, *OTHERS, OLD_GEMINI}
 
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Z][A-Z0-9_]{2,60})\s*=\s*(?P<value>.*?)\s*")
 GEMINI = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
-"""The SDK takes the first that is set."""
+"""The variables of a Gemini key; the SDK takes the first that is set."""
 NAMES = {*GEMINI, "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"}
 
 
 def variables_of(text: str) -> dict[str, str]:
-    """The variables of a text with a NAME=value on each line; empty when none of NAMES is there."""
+    """Return the variables of a text with NAME=value on each line; empty when it sets none of NAMES."""
     found: dict[str, str] = {}
     for line in text.splitlines():
         if match := LINE.fullmatch(line):

@@ -50,7 +50,8 @@ def read_config(content: Entry) -> Rows | None:
 
 
 def _provider_and_model(model: Any) -> tuple[str, str]:
-    """Names without a prefix are OpenAI's or Anthropic's, whom LiteLLM knows by name."""
+    """Return the provider and the model's name. LiteLLM knows the names of OpenAI and Anthropic without a
+    prefix."""
     text = model if isinstance(model, str) else ""
     provider, slash, name = text.partition("/")
     if slash:
