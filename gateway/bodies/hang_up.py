@@ -1,7 +1,7 @@
-"""The end of a client's connection before its response is complete, seen at once.
+"""Detection of a client that hangs up before its response is complete.
 
-A server of the gateway tells of it by a call (ON_GONE in the scope). Any other ASGI server reports it only to
-whoever waits for a message, which takes a task for each request.
+The gateway's own servers report it at once by calling a function (ON_GONE in the scope). Other ASGI servers
+report it only to a task that waits for the next message, so each request needs such a task.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 ON_GONE = "gateway.on_gone"
-"""A list of functions in the scope, which the server calls when the client is gone."""
+"""The scope's key for a list of functions, which the server calls when the client has hung up."""
 
 
 class HangUp:
-    """Cancels the running task when the client hangs up, between `watch` and `stop`. `watch` is called once
-    the body has been read."""
+    """Cancels the running task when the client hangs up, between `watch` and `stop`. Call `watch` once the
+    body has been read."""
 
     def __init__(self, scope: dict[str, Any], receive: Receive) -> None:
         self.has_come = False
@@ -36,7 +36,8 @@ class HangUp:
             self._waiting = asyncio.create_task(self._wait())
 
     def stop(self) -> None:
-        """Ignore it from now on: servers report the end of the response as a disconnect, too."""
+        """Ignore hang-ups from now on, because servers report the end of the response as a disconnect,
+        too."""
         if self._on_gone is not None:
             self._on_gone.clear()
         elif self._waiting is not None:

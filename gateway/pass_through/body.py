@@ -1,7 +1,7 @@
 """A client's request body with the changes that one upstream needs. All other bytes stay as they came.
 
-Thinking may be bound to what precedes it, so nothing before it is changed unless the upstream cannot take it,
-and then alike on every turn.
+An upstream may check thinking together with the messages before it. So those are changed only where the
+upstream would refuse them, and in the same way on every turn.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ Message = dict[str, Any]
 ATTRIBUTION_PREFIX = "x-anthropic-billing-header:"
 THINKING_OFF = b'{"type":"disabled"}'
 OF_BETAS = ("context_management", "mcp_servers", "container", "fallbacks", "compaction", "tags")
-"""Fields that a beta allows. Without their beta a strict server refuses them."""
+"""Fields that exist only under a beta. A strict server refuses them without it."""
 NO_DOCUMENT = {"type": "text", "text": "(A document was left out: this server takes none.)"}
 _TO_LOOK_AT = re.compile(rb'"(?:signature|data)"\s*:\s*"(?:[a-z][a-z0-9-]*#|")|"gateway-1-')
-"""Finds signatures that are empty or tagged with another kind, and search results that this gateway made."""
+"""Finds signatures that are empty or tagged, and search results that the gateway made."""
 OF_OUR_SEARCH = "gateway-1-"
-"""The beginning of gateway/translation/web_search/encrypted_content.py's values."""
+"""The prefix of the search results that the gateway encrypts
+(gateway/translation/web_search/encrypted_content.py)."""
 
 
 class ParsedRequest(Protocol):
-    """What is read of a request."""
+    """The fields of a request that are read here."""
 
     @property
     def messages(self) -> list[Message]: ...
@@ -46,36 +47,38 @@ class ParsedRequest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What an upstream needs to have changed. The defaults are those of Anthropic's own API."""
+    """The changes that an upstream needs. The defaults suit Anthropic's own API."""
 
     model: str
     signer: Signer = ANTHROPIC
     drops_thinking: bool = False
-    """Thinking of earlier turns is left out, after a signature was refused."""
+    """True to leave out the thinking of earlier turns, after a signature was refused."""
     never_thinks: bool = False
-    """The model cannot be asked to think."""
+    """True when the model cannot be asked to think."""
     keeps_system_messages: bool = True
     keeps_documents: bool = True
     keeps_attribution: bool = True
     keeps_blank_texts: bool = True
     keeps_fields_of_betas: bool = True
     most_breakpoints: int = 0
-    """Of the prompt cache; 0: as many as there are."""
+    """The most breakpoints of the prompt cache; 0 for no limit."""
 
     @property
     def concern_all(self) -> bool:
-        """True when they may concern a body in which nothing is of another family."""
+        """True when the changes may apply to any body, not only to one with signatures or search results to
+        replace."""
         return self != Changes(self.model, self.signer)
 
 
 def may_change(body: Text, changes: Changes) -> bool:
-    """False when nothing but the model's name can have to change: known without parsing the body."""
+    """Return False when nothing but the model's name can have to change, which is found without parsing the
+    body."""
     return changes.concern_all or _TO_LOOK_AT.search(body) is not None
 
 
 def thinks_too_late(request: ParsedRequest) -> bool:
-    """True when thinking must be off: the last turn is in a loop of tool calls and does not begin with
-    thinking, which Anthropic refuses with "Expected `thinking` or `redacted_thinking`"."""
+    """Return True when thinking must be turned off: the last turn is in a loop of tool calls and does not
+    begin with thinking, which Anthropic refuses with "Expected `thinking` or `redacted_thinking`"."""
     return _is_in_loop_without_thinking(request.messages, request.thinking, drops_thinking=False)
 
 
@@ -90,7 +93,7 @@ def with_model(body: Text, model: str) -> list[Text]:
 def changed_body(
     body: Text, messages: Sequence[Message], thinking: Mapping[str, Any] | None, changes: Changes
 ) -> list[Text]:
-    """Return the body in pieces. `messages` and `thinking` are those in the body."""
+    """Return the changed body in pieces. `messages` and `thinking` are the parsed values in it."""
     spans = members(body)
     replaced: dict[str, bytes | None] = {"model": orjson.dumps(changes.model)}
     kept = [_changed(message, changes) for message in messages]
@@ -109,7 +112,8 @@ def changed_body(
 
 
 def _changed(message: Message, changes: Changes) -> Message | None:
-    """The message itself when nothing changes; None when nothing is left of it."""
+    """Return the message with the changes; the same object when nothing changes, None when nothing is left of
+    it."""
     if message["role"] == "system" and not changes.keeps_system_messages:
         message = {**message, "role": "user"}
     content = message.get("content")
@@ -149,7 +153,8 @@ def _changed_thinking(block: Block, changes: Changes) -> Block | None:
 
 
 def _as_text(block: Block) -> Block:
-    """Results of a search that the gateway has made. Only it can read what they hold."""
+    """Return the results of a search as text, since only this gateway can read what it has encrypted in
+    them."""
     found = [one for one in block.get("content") or () if isinstance(one, dict)]
     lines = [f"{one.get('title') or ''} {one.get('url') or ''}".strip() for one in found]
     return {"type": "text", "text": "Search results:\n" + "\n".join(lines)}
@@ -158,8 +163,8 @@ def _as_text(block: Block) -> Block:
 def _messages(
     body: Text, span: Span, kept: Sequence[Message | None], before: Sequence[Message], changes: Changes
 ) -> bytes:
-    """Those messages that change are written anew from their own bytes, so that no number or character of
-    them is lost."""
+    """Return the messages as JSON. A changed message is made from its own bytes, so that no number or
+    character in it is altered."""
     written: list[bytes] = []
     for new, old, (start, end) in zip(kept, before, elements(body, span[0]), strict=True):
         if new is old:
@@ -199,7 +204,7 @@ def _blocks(message: Message) -> list[Block]:
 
 
 def _without_thinking(body: Text, spans: Mapping[str, Span]) -> dict[str, bytes | None]:
-    """Thinking off, and no rule for context that requires it to be on."""
+    """Return the changes that turn thinking off, and remove a context rule that requires thinking."""
     replaced: dict[str, bytes | None] = {"thinking": THINKING_OFF}
     if "context_management" in spans and b"clear_thinking" in _of(body, spans["context_management"]):
         replaced["context_management"] = None
@@ -223,8 +228,8 @@ def _fields(body: Text, spans: Mapping[str, Span], changes: Changes) -> dict[str
 
 
 def _is_attribution(block: Any) -> bool:
-    """True for Claude Code's first block, which differs by conversation and would spoil the prompt cache of
-    a local server."""
+    """Return True for Claude Code's first block, which differs by conversation and would spoil the prompt
+    cache of a local server."""
     text = block.get("text") if isinstance(block, dict) else None
     return isinstance(text, str) and text.strip().startswith(ATTRIBUTION_PREFIX)
 
@@ -232,8 +237,8 @@ def _is_attribution(block: Any) -> bool:
 def _fewer_breakpoints(
     body: Text, spans: Mapping[str, Span], replaced: Mapping[str, bytes | None], most: int
 ) -> dict[str, bytes | None]:
-    """Remove breakpoints of the prompt cache, the first of the messages first: what precedes the last ones is
-    cached by them, too."""
+    """Remove breakpoints of the prompt cache, those in earlier messages first, since the last breakpoints
+    also cache everything before them."""
     values: dict[str, Any] = {}
     for name in ("messages", "system", "tools"):
         text = replaced[name] if name in replaced else _of(body, spans[name]) if name in spans else None
@@ -246,7 +251,7 @@ def _fewer_breakpoints(
 
 
 def _marked(value: Any) -> list[Block]:
-    """The blocks with a breakpoint, in order."""
+    """Return the blocks with a breakpoint, in order."""
     if isinstance(value, list):
         return [block for one in value for block in _marked(one)]
     if not isinstance(value, dict):
@@ -262,7 +267,7 @@ def _of(body: Text, span: Span) -> bytes:
 
 
 def _with_members(body: Text, spans: Mapping[str, Span], replaced: Mapping[str, bytes | None]) -> list[Text]:
-    """Replace values, or whole members by nothing (None)."""
+    """Return the body in pieces, with the values in `replaced`; None removes a member."""
     if None in replaced.values():
         left = [
             orjson.dumps(name) + b":" + (replaced.get(name) or _of(body, span))

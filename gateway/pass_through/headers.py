@@ -1,7 +1,8 @@
-"""Headers of a client that go on to an upstream of Anthropic's format, and of its answer back to the client.
+"""The headers that are passed on from a client to an upstream of Anthropic's format, and from its answer to
+the client.
 
-Credentials, cookies, what describes the client's connection or the client itself, and everything unknown stay
-here (Anthropic refuses requests with `Origin`).
+Other headers are not passed on: credentials, cookies, those about the client's connection or the client
+itself, and unknown ones (Anthropic refuses requests with `Origin`).
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ OLDEST_VERSION = "2023-06-01"
 FORWARDED = ("user-agent", "traceparent", "tracestate")
 FORWARDED_PREFIX = "x-stainless-"
 OF_SUBSCRIPTIONS = "oauth-2025-04-20"
-"""A beta of a credential that is not used here."""
+"""The beta of sign-ins with a subscription, which the gateway does not use."""
 RETURNED = ("retry-after", "x-should-retry")
 
 
 def request_headers(
     client: Mapping[str, str], *, betas: bool | Collection[str], is_stream: bool
 ) -> dict[str, str]:
-    """`client` has names in lower case; values of one name are joined by commas."""
+    """Return the headers to send. `client` has names in lower case, with the values of one name joined by
+    commas. `betas` is True for all betas of the client, False for none, or the names of those that are
+    sent."""
     kept = {
         name: value
         for name, value in client.items()
@@ -37,7 +40,8 @@ def request_headers(
 
 
 def _betas(header: str, sent: bool | Collection[str]) -> str:
-    """The header verbatim, unless it names the beta of subscriptions or only some are sent."""
+    """Return the header unchanged if all betas are sent and it does not name OF_SUBSCRIPTIONS; else only the
+    betas that are sent."""
     if sent is True and OF_SUBSCRIPTIONS not in header:
         return header
     named = (value.strip() for value in header.split(","))

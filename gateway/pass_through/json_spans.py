@@ -1,5 +1,5 @@
-"""Where the members of an object and the elements of a list lie in JSON text, so that one of them can be
-replaced and all other bytes stay as they are. The text must be valid JSON."""
+"""Finds the positions of an object's members and a list's elements in JSON text, so that one of them can be
+replaced while all other bytes stay as they are. The text must be valid JSON."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ _STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
 
 
 def members(text: Text, start: int = 0) -> dict[str, Span]:
-    """The spans of the values in the object that begins at or after `start`, by their keys as written. Of a
-    repeated key the last counts, as for parsers."""
+    """Return the spans of the values in the object that begins at or after `start`, by their keys as written.
+    The last one counts if a key is repeated, as in parsers."""
     return dict(_members(text, start))
 
 
 def member(text: Text, name: str) -> Span | None:
-    """The span of the first member of that name; what follows it is not read."""
+    """Return the span of the first member of that name, without reading the text after it; None when there is
+    none."""
     return next((span for key, span in _members(text, 0) if key == name), None)
 
 
@@ -40,7 +41,7 @@ def _members(text: Text, start: int) -> Iterator[tuple[str, Span]]:
 
 
 def elements(text: Text, start: int) -> list[Span]:
-    """The spans of the elements of the list that begins at `start`."""
+    """Return the spans of the elements of the list that begins at `start`."""
     found: list[Span] = []
     at = _skip(text, start + 1)
     while text[at : at + 1] != b"]":

@@ -1,8 +1,8 @@
-"""Whose thinking may go back to an upstream of Anthropic's format.
+"""Decides which thinking may be sent back to an upstream of Anthropic's format, by its signature.
 
-The gateway marks the signatures of other families with a tag (``gemini#...``,
-gateway/translation/signature_families.py); Anthropic's own answers pass untagged. Those of a compatible
-server get the tag of the account, because no other server knows them.
+The gateway tags the signatures of other families (``gemini#...``, gateway/translation/signature_families.py);
+those in Anthropic's own answers are not tagged. Signatures of a compatible server get the account's tag,
+because no other server knows them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ THINKING = ("thinking", "redacted_thinking")
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """An upstream that signs thinking, and what it takes back."""
+    """An upstream that signs thinking, and the signatures that it accepts."""
 
     tag: str
     takes_untagged: bool = False
 
     def own(self, signature: object) -> str | None:
-        """The signature without its tag; None when this upstream must not get it back."""
+        """Return the signature without its tag; None when it must not be sent to this upstream."""
         if not isinstance(signature, str) or not signature:
             return None
         tag = _TAG.match(signature)

@@ -1,8 +1,8 @@
 """A stream of Anthropic's events, passed on as the bytes that came.
 
-Only the events are read that tell what the gateway needs: message_start and message_delta (usage, the reason
-of the end), errors, and signatures where they get a tag. Nothing leaves before there is content, so that an
-error instead of an answer can still be tried elsewhere.
+Only some events are read: message_start and message_delta (for usage and the stop reason), errors, and
+signatures that get a tag. Bytes are held back until the first content, so that after an error instead of an
+answer the request can be tried elsewhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGEST_END = b"\r\n\r\n"
 _END = re.compile(rb"\r?\n\r?\n|\r\r")
 _ENDS = (b"\n\n", b"\r\n\r\n")
 _TOLD = (b"message_", b"error", b"ping", b"signature", b"redacted_thinking")
-"""Words of the events that are read, or are no content."""
+"""Words in the bytes of events that are read or are not content."""
 _NAME = re.compile(rb"^event:[ ]?([a-z_]+)", re.MULTILINE)
 _TYPE = re.compile(rb'"type"\s*:\s*"([a-z_]+)"')
 _DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
@@ -35,10 +35,11 @@ _CONTENT = {b"content_block_start", b"content_block_delta", b"content_block_stop
 
 
 class PassedStream:
-    """Give bytes to `receive`, and call `close` at their end.
+    """Passes a stream on. Give its bytes to `receive`, and call `close` at the end.
 
-    `model` replaces the name of the answer's model, if given. With `signer` signatures get its tag. With
-    `is_mended` usage that clients cannot read is corrected, and `input_estimate` stands for missing input.
+    `model` replaces the model's name in the answer, unless it is None. A `signer` adds its tag to signatures.
+    `is_mended` corrects usage that clients cannot read, with `input_estimate` in place of missing input
+    tokens.
     """
 
     def __init__(
@@ -47,26 +48,27 @@ class PassedStream:
         self.counts = Counts()
         self.stop_reason = ""
         self.error: dict[str, Any] | None = None
-        """The error event, with which the stream has ended."""
+        """The error event that ended the stream; None without an error."""
         self.has_content = False
-        """Content has been returned; a caller may reset it."""
+        """True when content has been returned. A caller may reset it."""
         self.is_over = False
-        """message_stop has come."""
+        """True when message_stop has arrived."""
         self._model = model
         self._signer = signer
         self._is_mended = is_mended
         self._input_estimate = input_estimate
         self.has_begun = False
         self._has_news = False
-        """An event with content, or the end, has come since anything was let go."""
+        """True when an event with content, or the end, has arrived since bytes were last returned."""
         self._buffer = bytearray()
-        """An event without its end."""
+        """The beginning of an event whose end has not arrived."""
         self._held: list[bytes] = []
-        """What has come before any content."""
+        """The events that arrived before the first content."""
 
     def receive(self, data: bytes) -> bytes:
-        """Return what can be sent. Raises ValueError for an event that is no JSON or far too long."""
-        # An end may have begun before, but what is older was searched already.
+        """Return the bytes that can be sent on. Raises ValueError for an event that is not JSON or is far too
+        long."""
+        # An event's end may have begun in the last bytes; everything before them has been searched already.
         searched = max(0, len(self._buffer) - len(LONGEST_END) + 1)
         self._buffer += data
         if self._is_plain(searched):
@@ -84,9 +86,9 @@ class PassedStream:
         return self._let_go(passed)
 
     def _is_plain(self, searched: int) -> bool:
-        """True for bytes that end with an event and have only deltas and ends of content blocks, after
-        content has been sent: `_event` would pass each of them on. Words in a text that look like another
-        event make it False."""
+        """Return True for bytes that end with an event and have only deltas and ends of content blocks, after
+        the first content; `_event` would pass them on unchanged. Returns False, too, when a text contains the
+        name of another event."""
         buffer = self._buffer
         is_whole = searched == 0 and buffer.endswith(_ENDS)
         return (
@@ -103,7 +105,7 @@ class PassedStream:
         return self._let_go([passed])
 
     def close(self) -> bytes:
-        """Return what is left, with the last event if only that is missing."""
+        """Return the remaining bytes, and add message_stop if only that is missing."""
         rest = self._let_go([self._event(bytes(self._buffer) + b"\n\n")]) if self._buffer.strip() else b""
         self._buffer.clear()
         if self.stop_reason and not self.is_over:
@@ -112,7 +114,8 @@ class PassedStream:
         return rest
 
     def _let_go(self, passed: list[bytes]) -> bytes:
-        """Hold everything back until there is content. A ping alone waits for what follows, too."""
+        """Return the bytes, unless there has been no content yet. A ping is held back until another event
+        follows."""
         self._held += [one for one in passed if one]
         if not self.has_begun or not self._has_news:
             return b""
@@ -141,7 +144,7 @@ class PassedStream:
 
     @staticmethod
     def _name_of(raw: bytes) -> bytes:
-        """The event's name, from its line or else from its data."""
+        """Return the event's name, from its `event:` line or else from its data."""
         found = _NAME.search(raw) or _TYPE.search(raw)
         return found[1] if found is not None else b""
 
@@ -171,7 +174,7 @@ class PassedStream:
         return raw if usage == event.get("usage") else _written({**event, "usage": usage})
 
     def with_tag(self, block: dict[str, Any]) -> dict[str, Any]:
-        """The content block, or the delta of one, with the signer's tag on its signature."""
+        """Return the content block, or a delta of one, with the signer's tag on its signature."""
         for field in SIGNED:
             if self._signer is not None and isinstance(block.get(field), str) and block[field]:
                 block = {**block, field: self._signer.tagged(block[field])}
@@ -192,7 +195,7 @@ def _may_be_signed(block: dict[str, Any]) -> bool:
 
 
 def _data_of(raw: bytes) -> dict[str, Any]:
-    """The event's object. Raises ValueError."""
+    """Return the event's object. Raises ValueError."""
     event = orjson.loads(b"\n".join(_DATA.findall(raw)) or b"null")
     if not isinstance(event, dict):
         raise ValueError("an event that is no object")  # noqa: TRY004  # of the upstream's bytes
@@ -204,6 +207,6 @@ def _written(event: dict[str, Any]) -> bytes:
 
 
 def events_in(raw: bytes) -> list[dict[str, Any]]:
-    """The events in bytes of a PassedStream, for whoever needs to read them. Raises ValueError."""
+    """Return the events in bytes from a PassedStream, without pings. Raises ValueError."""
     found = [_data_of(one) for one in _END.split(raw) if one.strip() and _DATA.search(one)]
     return [event for event in found if event.get("type") != "ping"]

@@ -1,4 +1,4 @@
-"""Anthropic's usage as far as it can be trusted: counts that are no whole numbers are left out."""
+"""Anthropic's usage, without counts that are not whole numbers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ LARGEST_COUNT = 2**40
 
 @dataclass(slots=True)
 class Counts:
-    """Tokens so far. `input` excludes what was read from or written to the cache."""
+    """The tokens counted so far. `input` excludes those read from or written to the cache."""
 
     input: int = 0
     cache_read: int = 0
     cache_write: int = 0
     cache_write_1h: int = 0
-    """The part of `cache_write` that is kept for an hour, which costs more."""
+    """The part of `cache_write` that is cached for an hour, which costs more."""
     output: int = 0
     thinking: int = 0
-    """The part of `output` that is thinking, where it is told."""
+    """The part of `output` that is thinking; 0 when the server does not report it."""
 
     def merge(self, usage: object) -> None:
-        """Take the counts that a usage has; in a stream each is cumulative. A server may tell 0 at first."""
+        """Take over the counts in a usage; in a stream they are cumulative. A missing count or 0 keeps the
+        earlier one, since some servers begin with 0."""
         if not isinstance(usage, dict):
             return
         self.input = count(usage, "input_tokens") or self.input
@@ -46,8 +47,8 @@ def count(usage: Any, name: str) -> int | None:
 
 
 def mended_usage(usage: object, input_estimate: int) -> dict[str, Any]:
-    """A usage whose counts are whole numbers: clients stop at others. Without input tokens, which some
-    servers tell at the end only, it has the estimate."""
+    """Return the usage with whole numbers only, because clients fail at others. `input_estimate` stands in
+    for missing input tokens, which some servers report only at the end."""
     mended: dict[str, Any] = dict(usage) if isinstance(usage, dict) else {}
     for name in [name for name in mended if name.endswith("_tokens") and count(mended, name) is None]:
         del mended[name]
