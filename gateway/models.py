@@ -60,12 +60,12 @@ def read_routes() -> Routes:
 
 
 class TokenRatio(models.Model):
-    """Google's token counts of a model, relative to our estimates (gateway/routing/token_ratios.py)."""
+    """The ratio of Google's token counts for a model to our estimates (gateway/routing/token_ratios.py)."""
 
     model = models.CharField(max_length=200, primary_key=True)
     ratio = models.FloatField()
     answers = models.FloatField()
-    """The number of answers the ratio is based on."""
+    """The number of answers on which the ratio is based."""
     changed_at = models.DateTimeField()
 
     def __str__(self) -> str:
@@ -103,8 +103,8 @@ def store_token_ratios(ratios: TokenRatios) -> None:
 
 
 class ServerInstance(models.Model):
-    """One run of a server. When it dies, another server closes the rows of its open requests. Ids of requests
-    count up from its own (`first_request_id`), so two servers never assign the same."""
+    """One run of a server. When it dies, another server closes the rows of its open requests. Each run
+    numbers its requests from its own `first_request_id`, so that two servers never assign the same id."""
 
     REQUESTS_EACH = 1 << 32
 
@@ -113,7 +113,7 @@ class ServerInstance(models.Model):
     process_id = models.PositiveIntegerField()
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
-    """By the clock of the database, which all servers share."""
+    """The time by the database's clock, which all servers share."""
     ended_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
@@ -133,15 +133,15 @@ class Tokens(models.Model):
     cache_read_tokens = models.BigIntegerField(db_default=0)
     thinking_tokens = models.BigIntegerField(db_default=0)
     unpriced = models.BigIntegerField(db_default=0)
-    """Attempts with tokens that are paid for, at a price that is not known."""
+    """The number of attempts with billed tokens whose price is unknown."""
 
     class Meta:
         abstract = True
 
 
 class Cost(models.Model):
-    """What tokens cost, in billionths of a dollar (gateway/pricing/). Null when nothing is paid by tokens, or
-    when a price is not known (`unpriced`)."""
+    """The cost of tokens in billionths of a dollar (gateway/pricing/). Null when the tokens are not billed,
+    or when a price is unknown (`unpriced`)."""
 
     cost = models.BigIntegerField(null=True)
 
@@ -159,7 +159,7 @@ class RequestLog(Tokens, Cost):
     instance_id = models.BigIntegerField()
     """Id of the ServerInstance, whose row may be deleted before this one."""
     request_id = models.CharField(max_length=64)
-    """Id sent to the client, which may have chosen it, and may use it again."""
+    """The id sent to the client. A client may choose it, and may use one more than once."""
     started_at = models.DateTimeField()
     client = models.CharField(max_length=100)
     request_class = models.CharField(max_length=20, default=MESSAGES, db_default=MESSAGES)
@@ -169,7 +169,7 @@ class RequestLog(Tokens, Cost):
     client_model = models.CharField(max_length=200, blank=True)
     upstream_model = models.CharField(max_length=200, blank=True)
     account = models.CharField(max_length=254, blank=True)
-    """The e-mail address instead of a key, since rows outlive the account."""
+    """The account's name (`Account.name`) instead of a foreign key, since rows outlive the account."""
     endpoint = models.CharField(max_length=200, blank=True)
     is_stream = models.BooleanField(default=False)
     fallback = models.BooleanField(default=False)
@@ -181,7 +181,7 @@ class RequestLog(Tokens, Cost):
     """HTTP status; for an error within a stream, the status it would have had before. 499 when the client had
     closed the connection."""
     error = models.CharField(max_length=500, blank=True)
-    """The gateway's own message; empty when it may quote the request."""
+    """The gateway's own message; "" when it may quote the request."""
     stop_reason = models.CharField(max_length=30, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     waited_seconds = models.FloatField(default=0.0)
@@ -251,20 +251,21 @@ class UsageSums(Tokens):
     """
 
     cost = models.BigIntegerField(db_default=0)
-    """Of the attempts with a known price, in billionths of a dollar."""
+    """The cost of the attempts with a known price, in billionths of a dollar."""
     requests = models.BigIntegerField(db_default=0)
     failed = models.BigIntegerField(db_default=0)
     hung_up = models.BigIntegerField(db_default=0)
     interrupted = models.BigIntegerField(db_default=0)
     attempts = models.BigIntegerField(db_default=0)
     retried = models.BigIntegerField(db_default=0)
-    """Requests with more than one attempt, and those of them that were answered."""
+    """The number of requests with more than one attempt; `retried_well` counts those of them that were
+    answered."""
     retried_well = models.BigIntegerField(db_default=0)
     fallback = models.BigIntegerField(db_default=0)
     waited = models.BigIntegerField(db_default=0)
     waited_seconds = models.FloatField(db_default=0.0)
     begun = models.BigIntegerField(db_default=0)
-    """Requests with a first event, and the sum of the seconds until then."""
+    """The number of requests with a first event; `first_event_seconds` is the sum of the times until it."""
     first_event_seconds = models.FloatField(db_default=0.0)
     duration_seconds = models.FloatField(db_default=0.0)
 
@@ -288,7 +289,8 @@ class HourlyUsage(UsageSums):
 
 
 class MinuteUsage(UsageSums):
-    """For charts of the last hours, which rows of requests are too many for. Kept for a day."""
+    """Sums for charts of the last hours, which would be too slow from the rows of requests. Kept for a
+    day."""
 
     minute = models.DateTimeField()
     model = models.CharField(max_length=200)
@@ -301,7 +303,8 @@ class MinuteUsage(UsageSums):
 
 
 class ModelChoice(models.Model):
-    """Models for what Claude Code asks for, which an operator keeps under a name; empty: as it asks."""
+    """The models that answer Claude Code's opus, sonnet and haiku, saved by an operator under a name; "" for
+    the model that Claude Code asks for."""
 
     name = models.CharField(max_length=50, unique=True)
     opus = models.CharField(max_length=200, blank=True)
@@ -322,12 +325,12 @@ class ModelChoice(models.Model):
 
 
 class CallSignature(models.Model):
-    """Gemini's signature of a tool call, for a client that has no thinking block to carry it in."""
+    """Gemini's signature of a tool call, kept for a client without a thinking block to carry it in."""
 
     tool_use_id = models.CharField(max_length=64, primary_key=True)
     family = models.CharField(max_length=20)
     sealed = models.TextField()
-    """Encrypted, as refresh tokens are."""
+    """The signature, encrypted as refresh tokens are."""
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:

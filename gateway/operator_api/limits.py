@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class AccountLimits:
-    """Quotas and cooldowns by model, for the header mode that requests use now."""
+    """An account's quotas and cooldowns by model, for the header mode that requests use now."""
 
     account: Account
     action: RequiredAction | None
@@ -44,12 +44,12 @@ class AccountLimits:
 
     @property
     def empty_quotas(self) -> str:
-        """A sentence about empty quotas. Empty when there is none, or the account is not usable."""
+        """A sentence about empty quotas; "" when no quota is empty or the account is not usable."""
         return "" if self.action is not None else empty_quotas(self.pools)
 
     @property
     def status(self) -> str:
-        """ok, rate-limited, or why the account cannot be used."""
+        """The account's status: "ok", "rate-limited", or why the account cannot be used."""
         if self.action is not None:
             return self.account.state if self.account.state != Account.State.OK else "disabled"
         return "rate-limited" if self.limits else "ok"
@@ -109,7 +109,7 @@ def _outlooks(limits: Sequence[AccountLimits]) -> dict[str, Outlook]:
 
 
 def _outlook_as_json(one: Outlook) -> dict[str, Any]:
-    """How long the usable accounts last together, with the names of fields as in Outlook."""
+    """Return how long the usable accounts last together. The fields are named as in Outlook."""
     return {"fate": one.fate.value, "at": one.moment, "backAt": one.back_moment, "unknown": one.unknown}
 
 
@@ -140,7 +140,8 @@ def _account_as_json(one: AccountLimits, models: Sequence[str]) -> dict[str, Any
 
 
 def _quota_as_json(quota: QuotaForecast | None) -> dict[str, Any] | None:
-    """None for a model without a snapshot. A fraction of None: Google reported no fraction."""
+    """Return a quota as JSON; None for a model without a snapshot. `remainingFraction` is None when Google
+    reports none."""
     if quota is None:
         return None
     fraction = quota.remaining_fraction
@@ -159,7 +160,7 @@ COLUMNS = ("ACCOUNT", "QUOTA", "LEFT", "FORECAST")
 
 
 def rows(limits: Sequence[AccountLimits]) -> list[tuple[str, str, str, str]]:
-    """As in COLUMNS: a row for each pool of a usable account, one row for any other account."""
+    """Return the rows under COLUMNS: one for each pool of a usable account, and one for any other account."""
     found = []
     for one in limits:
         if one.action is not None:
@@ -172,7 +173,7 @@ def rows(limits: Sequence[AccountLimits]) -> list[tuple[str, str, str, str]]:
 
 
 def _quota_forecast(one: AccountLimits, pool: QuotaPool) -> str:
-    """The forecast, and the shorter cooldowns that are not about the quota."""
+    """Return the forecast, followed by the cooldowns that have other reasons than the quota."""
     now, zone = timezone.now().timestamp(), timezone.get_current_timezone()
     cooldowns = [
         f"{cooldown.reason} for {model_id} until {clock(cooldown.until.timestamp(), now, zone)}"
@@ -183,7 +184,7 @@ def _quota_forecast(one: AccountLimits, pool: QuotaPool) -> str:
 
 
 def as_text(limits: Sequence[AccountLimits]) -> str:
-    """Two tables: accounts, and their quotas."""
+    """Return the limits as text: a table of accounts, and a table of their quotas."""
     limited = sum(one.status == "rate-limited" for one in limits)
     unusable = sum(one.action is not None for one in limits)
     found = rows(limits)

@@ -52,8 +52,8 @@ class JsonResponse(HttpResponse):
 
 
 def for_operator(view: View) -> View:
-    """Answer the operator's GET and HEAD only: nothing here changes anything, so no page of another site can
-    do harm with it."""
+    """Decorate a view that answers GET and HEAD of the operator only. Such views change nothing, so that
+    pages of other sites cannot do harm by calling them."""
 
     @csrf_exempt
     @wraps(view)
@@ -69,7 +69,7 @@ def for_operator(view: View) -> View:
 
 
 def _error_response(request: HttpRequest) -> HttpResponseBase | None:
-    """The error response of a request; None for a GET or HEAD by the operator."""
+    """Return the error response for a request; None for a GET or HEAD by the operator."""
     if not is_operator(request):
         if is_locked_out(request):
             return _failed(RateLimited("Too many wrong passwords came from this address. Try again later."))
@@ -84,7 +84,7 @@ def _error_response(request: HttpRequest) -> HttpResponseBase | None:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """The response to an unexpected error here. Django has logged it."""
+    """Return the response to an unexpected error here, which Django has logged."""
     return _failed(GatewayError("The gateway failed; its log has the details."))
 
 
@@ -112,7 +112,8 @@ def sessions(request: HttpRequest) -> HttpResponse:
 
 @for_operator
 def history(request: HttpRequest) -> HttpResponse:
-    """Requests by hour, family and model, in the shape of comparable tools, with totals under `models`."""
+    """Return the requests by hour, family and model, in the shape of comparable tools, with totals under
+    `models`."""
     since = _since(request, HISTORY_SPAN)
     return JsonResponse({"since": since, "history": _by_hour(since)})
 
@@ -165,7 +166,7 @@ def retries(request: HttpRequest) -> HttpResponse:
 
 @for_operator
 def servers(request: HttpRequest) -> HttpResponse:
-    """The running servers, with their uptime."""
+    """Return the running servers with their uptime."""
     now = timezone.now()
     running = ServerInstance.objects.filter(ended_at=None).order_by("started_at")
     shown = [
@@ -206,7 +207,7 @@ def requests(request: HttpRequest) -> HttpResponse:
 
 @for_operator
 def one_request(request: HttpRequest, request_id: str) -> HttpResponse:
-    """All requests with this id: ids chosen by a client need not be unique."""
+    """Return all requests with this id, since ids chosen by clients need not be unique."""
     rows = search.page(search.Search(request_id=request_id), limit=search.LARGEST_PAGE)
     if not rows:
         raise NotFound(f"The ledger has no request {request_id[:64]!r}.")
@@ -215,7 +216,7 @@ def one_request(request: HttpRequest, request_id: str) -> HttpResponse:
 
 @for_operator
 def activity(request: HttpRequest) -> HttpResponseBase:
-    """Server-sent events, each a batch of activity; a gap in `number` is a batch that was lost."""
+    """Stream server-sent events, each a batch of activity. A gap in `number` means that batches were lost."""
     if request.method == "HEAD":
         return HttpResponse(content_type="text/event-stream")
     if not connection.in_atomic_block:

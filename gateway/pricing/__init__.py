@@ -1,4 +1,5 @@
-"""Prices of tokens: as data with a date, a file of the operator's over them, and what a call costs.
+"""Prices of tokens: shipped as data with a date, overridden by a file of the operator's, and the cost of a
+call.
 
 Imports routing.
 """

@@ -1,5 +1,5 @@
-"""The prices in use: those that come with the program, and over them those of the file `prices.json` in
-DATA_DIR, which is read again when it changes."""
+"""The prices in use: the shipped ones, overridden by those of the file `prices.json` in DATA_DIR, which is
+read again when it changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILE_NAME = "prices.json"
 LOOK_EVERY_SECONDS = 5.0
 MOST_BYTES = 4 * 1024 * 1024
 WITH_UNPAID_TIER = "gemini"
-"""The kind of which accounts that are not paid cost nothing. For others nothing says so but a price of 0."""
+"""The kind of account whose unpaid tier costs nothing. Other kinds cost nothing only where the price is 0."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class PriceList:
         return self._prices
 
     def charge(self, kind: str, model_id: str, *, is_paid: bool) -> Charge | None:
-        """Return what an account of the kind pays for the model; None at Cloud Code, which is not billed by
+        """Return what an account of the kind pays for the model; None for Cloud Code, which does not bill
         tokens."""
         if kind == CLOUD_CODE:
             return None

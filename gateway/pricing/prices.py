@@ -16,45 +16,47 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NANO_DOLLARS = 10**9
-"""In a dollar."""
+"""Billionths of a dollar in a dollar."""
 _NANO_DOLLARS_A_MILLIONTH = Decimal(NANO_DOLLARS // 10**6)
 MOST_DOLLARS = 100_000
-"""For a million tokens. A higher price is a mistake."""
+"""The highest price in dollars for a million tokens. A higher one is a mistake."""
 MOST_TOKENS = 10**9
 _DATE = re.compile(r"-\d{8}$")
 
 
 def as_dollars(cost: int | None) -> float | None:
-    """Return an amount in dollars, for JSON."""
+    """Return an amount of billionths in dollars, for JSON; None stays None."""
     return None if cost is None else cost / NANO_DOLLARS
 
 
 def in_dollars(cost: int) -> str:
-    """Return an amount in words: $12.35, below ten cents with four decimals ($0.0123)."""
+    """Return an amount of billionths as text: $12.35, or with four decimals below ten cents ($0.0123)."""
     dollars = Decimal(cost) / NANO_DOLLARS
     return f"${dollars:,.2f}" if not cost or abs(dollars) >= Decimal("0.1") else f"${dollars:.4f}"
 
 
 def cost_in_words(cost: int | None, unpriced: int) -> str:
-    """Return what calls cost, `unpriced` of which have no known price: "$1.20", "≥ $1.20", "unknown"."""
+    """Return the cost of calls as text: "$1.20", "≥ $1.20", "unknown". `unpriced` is the number of calls
+    without a known price."""
     if unpriced:
         return f"≥ {in_dollars(cost)}" if cost else "unknown"
     return in_dollars(cost or 0)
 
 
 class PricesUnreadable(ValueError):
-    """The text names the place and the mistake, never a value."""
+    """Raised for a file of prices that is not valid. The text names the place and the mistake, never a
+    value."""
 
 
 class BilledTokens(NamedTuple):
-    """The tokens of a call by their price. `input` is what was neither read from the cache nor written to
-    it; `output` includes thinking."""
+    """The tokens of a call, by price. `input` is what was neither read from the cache nor written to it;
+    `output` includes thinking."""
 
     input: int = 0
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
-    """Kept for five minutes."""
+    """Tokens written to the cache for five minutes."""
     cache_write_1h: int = 0
 
     @property
@@ -64,8 +66,8 @@ class BilledTokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Dollars for a million tokens. The last three are `input` where the provider has no price of their
-    own."""
+    """Prices in dollars for a million tokens. The last three equal `input` where the provider has no price of
+    their own."""
 
     input: Decimal
     output: Decimal
@@ -76,7 +78,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """The rates of a model, and those for prompts of more than `long_prompt` tokens, if they differ."""
+    """The rates of a model, and its rates for prompts of more than `long_prompt` tokens, if those differ."""
 
     rates: Rates
     long_prompt: int | None = None
@@ -93,12 +95,13 @@ class Price:
 
 
 NOTHING = Price(Rates(*(Decimal() for _ in fields(Rates))))
-"""For accounts that pay nothing."""
+"""The price for accounts that pay nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What an account pays for a model's tokens. `price` is None when it is not known, which is not 0."""
+    """What an account pays for a model's tokens. `price` is None when it is unknown, which does not mean
+    0."""
 
     price: Price | None
 
@@ -108,18 +111,20 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """By kind of account and the model's id there. `date`: when they were checked last, "" when unknown."""
+    """Prices by kind of account, then by the model's id there. `date` is when they were last checked; "" when
+    unknown."""
 
     date: str
     by_kind: Mapping[str, Mapping[str, Price]]
 
     def of(self, kind: str, model_id: str) -> Price | None:
-        """Return the price of a model, also of one with the date of its version, or None."""
+        """Return the price of a model, whose id may end with the date of its version; None when it is
+        unknown."""
         known = self.by_kind.get(kind, {})
         return known.get(model_id) or known.get(_DATE.sub("", model_id))
 
     def under(self, other: Prices) -> Prices:
-        """Return these prices with those of `other` in their place, model by model."""
+        """Return these prices, overridden by those of `other`, model by model."""
         kinds = self.by_kind.keys() | other.by_kind.keys()
         joined = {kind: {**self.by_kind.get(kind, {}), **other.by_kind.get(kind, {})} for kind in kinds}
         return Prices(other.date or self.date, joined)

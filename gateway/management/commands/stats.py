@@ -28,7 +28,7 @@ LESS_IMPORTANT = ("THINKING", "RETRIES", "FIRST EVENT", "LEFT", "CACHED")
 COUNTS = ("REQUESTS", "FAILED", "LEFT", "IN", "CACHED", "OUT")
 COLUMNS = (*COUNTS, "THINKING", "RETRIES", "FIRST EVENT")
 COST = "COST"
-"""The last column, where anything is paid by tokens."""
+"""The last column, shown when some requests are billed by tokens."""
 
 
 class Command(OperatorCommand):
@@ -65,7 +65,8 @@ class Command(OperatorCommand):
             self._print_totals(what, usage.totals_by(what, begin), usage.beginning(begin))
 
     def _is_for_programs(self, rows: list[dict[str, Any]], **facts: Any) -> bool:
-        """Print the rows where --json or --csv ask for them; False: people read them, as a table."""
+        """Print the rows as JSON or CSV if an option asks for it. Returns False when they are to be printed
+        as a table."""
         self.set_result(rows, **facts)
         if self._as_csv and rows:
             text = io.StringIO()
@@ -158,12 +159,12 @@ def _numbers(one: usage.Totals) -> tuple[str, ...]:
 
 
 def _cost(one: usage.Totals | usage.SessionUsage, is_paid: bool) -> tuple[str, ...]:
-    """The cell under COST, if there is one."""
+    """Return the cell under COST, if the column is shown."""
     return (cost_in_words(one.cost, one.unpriced),) if is_paid else ()
 
 
 def _counts(one: usage.Totals | usage.SessionUsage, failed: int) -> tuple[str, ...]:
-    """The cells under COUNTS."""
+    """Return the cells under COUNTS."""
     requests = (one.requests, failed, one.hung_up)
     tokens = (tokens_of(one).all_input, one.cache_read_tokens, one.output_tokens)
     return tuple(map(number, requests + tokens))
