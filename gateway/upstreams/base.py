@@ -1,4 +1,4 @@
-"""The interface between the relay and the services that answer, and what all of them share.
+"""The interface between the relay and the services that answer, and the code that all of them share.
 
 Each kind of account has one Upstream (gateway/upstreams/registry.py). The relay opens streams through it and
 knows neither addresses nor headers nor request formats.
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 SHORTEST_SECRET = 8
 
 UpstreamDialect = Literal["generate_content", "messages"]
-"""What an upstream speaks: Google's generateContent, into which requests are translated, or Anthropic's
-messages, which pass through."""
+"""The wire format of an upstream: Google's generateContent, into which requests are translated, or
+Anthropic's messages, which pass through."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassedRequest:
-    """A client's request for an upstream that speaks Anthropic's messages: the body in pieces, the headers
-    that may go on, and the query with its question mark, or nothing."""
+    """A client's request for an upstream of Anthropic's format: the body in pieces, the headers that are
+    passed on, and the query with its question mark, or ""."""
 
     body: list[bytes | bytearray]
     headers: Mapping[str, str] = field(repr=False)
@@ -46,8 +46,8 @@ class PassedRequest:
 class ModelCall:
     """One request for one model, with the access of the account that sends it.
 
-    `request` is the translated request, whose members may be JSON already (of a large request); `session_id`
-    names the conversation, which lets the upstream find its prompt cache again.
+    `request` is the translated request; the members of a large one are JSON already. `session_id` identifies
+    the conversation, by which the upstream finds its prompt cache.
     """
 
     access: Access = field(repr=False)
@@ -56,15 +56,15 @@ class ModelCall:
     request: dict[str, Any] = field(default_factory=dict)
     request_type: RequestType = "agent"
     passed: PassedRequest | None = None
-    """For the dialect "messages", instead of `request`."""
+    """The request for the dialect "messages", in place of `request`; None for other dialects."""
     account_id: int = 0
     first_byte_seconds: float = 0
-    """0: UPSTREAM_FIRST_BYTE_TIMEOUT_MS."""
+    """How long the first bytes may take; 0 for UPSTREAM_FIRST_BYTE_TIMEOUT_MS."""
 
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """A POST as it is sent, without the address. `path` begins with "/"; `body` is sent in these pieces."""
+    """A POST request without the address. `path` begins with "/"; `body` is sent in these pieces."""
 
     path: str
     headers: Mapping[str, str] = field(repr=False)
@@ -73,17 +73,18 @@ class WireRequest:
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """What passes to an upstream of the dialect "messages", and what of its answers is trusted."""
+    """How requests are passed to an upstream of the dialect "messages", and how its answers are passed
+    back."""
 
     changes: Changes
     betas: bool | Collection[str] = True
-    """Which values of the client's anthropic-beta are sent: all, none, or these."""
+    """Which values of the client's anthropic-beta are sent: True for all, False for none, or only these."""
     tags_signatures: bool = False
     mends_usage: bool = False
     checks_calls: bool = True
-    """It answers the requested safety checks (`safeguards`) by itself."""
+    """True when the upstream itself answers the requested safety checks (`safeguards`)."""
     marks_hops: bool = False
-    """Requests carry what tells a gateway that they come back (gateway/upstreams/hops.py)."""
+    """True to send headers by which a gateway recognises its own requests (gateway/upstreams/hops.py)."""
 
 
 class Upstream(ABC):
@@ -106,7 +107,7 @@ class Upstream(ABC):
 
     @abstractmethod
     def prepare(self, call: ModelCall) -> WireRequest:
-        """Build the request that opens a stream. `call.model.sent_id` names the model."""
+        """Build the request that opens a stream, for the model `call.model.sent_id`."""
 
     @abstractmethod
     def classify(self, status: int, body: bytes, headers: Mapping[str, str]) -> UpstreamError:
@@ -117,25 +118,25 @@ class Upstream(ABC):
         """Map an error inside a stream that has begun with 200; `body` is the decoded event."""
 
     def passing(self, account: PooledAccount, model: UpstreamModel) -> Passing:
-        """How requests pass to this account; for the dialect "messages" only."""
+        """Return how requests are passed to this account; used only for the dialect "messages"."""
         return Passing(Changes(model.sent_id))
 
     def limits(self, headers: Mapping[str, str]) -> tuple[QuotaLimit, ...]:
-        """Read the limits of the account that an answer names."""
+        """Return the account's limits that the headers of an answer name."""
         return ()
 
     async def count_tokens(self, call: ModelCall, address: str) -> int | None:
-        """Have the upstream count the tokens of a request, without cost; None where it cannot or does not.
-        Raises counting.CannotCount where it never will."""
+        """Have the upstream count the tokens of a request at no cost; None when it cannot or does not. Raises
+        counting.CannotCount when it never will."""
         return None
 
     def learns_from(self, error: UpstreamError, account_id: int) -> Mapping[str, Any]:
-        """Remember what the account's server has refused, when requests can do without it. Returns the
-        switches (accounts/values/switches.py) for which another call may succeed."""
+        """Remember a feature that the account's server has refused and that requests can do without. Returns
+        the switches (accounts/values/switches.py) with which another call may succeed."""
         return {}
 
     def addresses(self, model: UpstreamModel, access: Access) -> list[str]:
-        """Return the base URLs in the order to try them: those that keep failing come last."""
+        """Return the base URLs in the order in which to try them; those that keep failing come last."""
         return self._health.in_order(self.addresses_of(model, access))
 
     def failing(self) -> list[FailingEndpoint]:
@@ -171,8 +172,8 @@ class Upstream(ABC):
 
 
 def _without_secret(body: bytes, secret: str) -> bytes:
-    """The body without the account's secret: some errors name the key (google/generative-ai-docs#356). A
-    shorter one is no secret, but what a local server is given in its place."""
+    """Return the body without the account's secret, since some errors quote the key
+    (google/generative-ai-docs#356). A very short one is no secret, but a placeholder for a local server."""
     if len(secret) < SHORTEST_SECRET:
         return body
     return body.replace(secret.encode(), "…".encode())

@@ -1,4 +1,4 @@
-"""Anthropic's endpoint that counts the tokens of a request, asked at whatever server has it."""
+"""Anthropic's endpoint that counts the tokens of a request, used at every server that has it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NOT_THERE = {404, 405, 501}
 
 
 class CannotCount(Exception):
-    """The server has no such endpoint."""
+    """Raised when the server does not have the endpoint."""
 
 
 async def counted(transport: Transport, url: str, request: WireRequest) -> int | None:
-    """Have the tokens counted; None when that fails now. Raises CannotCount."""
+    """Have the server count the tokens; None when it fails this time. Raises CannotCount."""
     try:
         response = await transport.post(
             url, headers=request.headers, body=request.body, first_byte_seconds=COUNT_SECONDS

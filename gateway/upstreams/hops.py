@@ -1,7 +1,8 @@
-"""Loops: a request that comes back to the gateway that sent it, directly or through others.
+"""Detection of loops: requests that come back to the gateway that sent them, directly or through others.
 
-Each request to a server of unknown make carries ``Via`` (RFC 9110, 7.6.3) with this process, and the number
-of gateways it has passed. Other programs may drop either, so each is checked by itself.
+Each request to a server that may be a gateway carries ``Via`` (RFC 9110, 7.6.3) with the id of this process,
+and the number of gateways that it has passed. Other programs may drop either header, so each is checked by
+itself.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ MOST_HOPS = 5
 
 
 def hop_headers(client: Mapping[str, str]) -> dict[str, str]:
-    """The headers of a request that goes on; `client` has those it came with, names in lower case."""
+    """Return the headers to add to a request that is passed on. `client` has the headers that it came with,
+    with names in lower case."""
     before = client.get("via", "").strip()
     own = f"1.1 {INSTANCE}"
     return {"via": f"{before}, {own}" if before else own, HOPS: str(_hops(client) + 1)}
 
 
 def why_it_loops(client: Mapping[str, str]) -> str:
-    """Why the request must not go on, as a sentence; empty when it may."""
+    """Return a sentence that explains why the request must not be passed on; "" when it may."""
     if INSTANCE in client.get("via", ""):
         return (
             "This request has come back to the gateway that sent it: the address of one of its accounts "

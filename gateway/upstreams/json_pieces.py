@@ -9,7 +9,7 @@ import orjson
 
 
 def object_in_pieces(members: dict[str, Any]) -> list[bytes]:
-    """Encode an object of which members may be JSON already, as bytes. One piece when none is."""
+    """Encode an object whose members may be JSON already, as bytes. The result is one piece when none is."""
     if not any(isinstance(member, bytes) for member in members.values()):
         return [orjson.dumps(members)]
     pieces: list[bytes] = []

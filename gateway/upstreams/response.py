@@ -1,4 +1,4 @@
-"""The interface of an answer to a model call, and how a connection fails, whichever client made the call."""
+"""The interface of an answer to a model call, and the errors of its connection, for every HTTP client."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Response(ABC):
 
     status: int
     headers: Mapping[str, str]
-    """Case-insensitive."""
+    """The headers; names are case-insensitive."""
 
     @abstractmethod
     def read(self, timeout_seconds: float) -> Coroutine[Any, Any, bytes]:
-        """Read what has arrived, at least one byte; b"" at the end.
+        """Return the bytes that have arrived, at least one; b"" at the end.
 
         Raises TimeoutError when nothing has arrived in that time; no data is lost, and `read` may be called
         again. Raises TransportFailed when the connection breaks.
@@ -38,16 +38,16 @@ class Response(ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Return the connection to the pool, after the body was read to its end. Once the connection has been
-        released or aborted, both have no effect: another request may have it."""
+        """Return the connection to the pool, after the body was read to its end. After a first `release` or
+        `abort` both do nothing, since another request may use the connection."""
 
     @abstractmethod
     def abort(self) -> None:
         """Close the connection at once, so that the upstream stops generating."""
 
     async def read_error_body(self, timeout_seconds: float) -> bytes:
-        """Read at most ERROR_BODY_BYTES of an error's body. What has not arrived within the timeout is left
-        out."""
+        """Read at most ERROR_BODY_BYTES of an error's body, without what has not arrived within the
+        timeout."""
         body = bytearray()
         with suppress(TransportFailed, TimeoutError):
             async with asyncio.timeout(timeout_seconds):

@@ -1,6 +1,6 @@
 """HTTP connections for model calls.
 
-Their client is gateway/upstreams/connections.py or, with UPSTREAM_HTTP_CLIENT=aiohttp, aiohttp as a whole.
+The HTTP client is gateway/upstreams/connections.py or, with UPSTREAM_HTTP_CLIENT=aiohttp, aiohttp's own.
 Errors of aiohttp are converted here, so that callers do not depend on the library.
 """
 
@@ -46,7 +46,7 @@ OUR_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 @dataclass(slots=True)
 class _Call:
     reuses_connection: bool = True
-    """Until a socket is made for it."""
+    """True until a new socket is made for the call."""
 
 
 _current_call: ContextVar[_Call | None] = ContextVar("current_call", default=None)
@@ -63,7 +63,8 @@ class AiohttpResponse(Response):
     async def read(self, timeout_seconds: float) -> bytes:
         content = self._response.content
         try:
-            # Without a timer for data that has arrived: a short answer often comes together with its headers.
+            # No timer is needed for data that has arrived: a short answer often comes together with its
+            # headers.
             data = content.read_nowait(-1)
             if data or content.at_eof():
                 return data
@@ -193,8 +194,8 @@ async def _pieces(body: Body) -> AsyncIterator[memoryview]:
 
 
 def _new_socket(address: AddrInfoType) -> socket.socket:
-    """Make the socket of a new connection, in the context of the call that needs it. aiohttp's tracing would
-    tell the same, for forty function calls a request."""
+    """Make the socket of a new connection, in the context of the call that needs it. aiohttp's tracing
+    reports the same, but takes forty function calls for each request."""
     call = _current_call.get()
     if call is not None:
         call.reuses_connection = False

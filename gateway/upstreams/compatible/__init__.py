@@ -1,4 +1,4 @@
-"""Servers that speak Anthropic's format: what each takes, their requests and failure kinds.
+"""Servers that use Anthropic's format: their features, requests and failure kinds.
 
 Imports accounts, base, counting and pass_through.
 """

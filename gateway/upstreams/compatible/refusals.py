@@ -1,7 +1,7 @@
-"""What a server's refusal tells of what it does not take. Pure.
+"""Recognises from a server's error which feature it does not support. Pure.
 
-Words of refusals: ollama/ollama#16372 and vllm-project/vllm#44000 (system messages), op7418/CodePilot#427
-(thinking), and the documentation that proxy_site/emulator/compatible/modes.py names.
+Sources of the messages: ollama/ollama#16372 and vllm-project/vllm#44000 (system messages),
+op7418/CodePilot#427 (thinking), and the documentation that proxy_site/emulator/compatible/modes.py names.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ OTHER_AUTH = {"bearer": "x-api-key", "x-api-key": "bearer"}
 def learned_from(
     error: UpstreamError, switches: Switches, style: str, known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The switch that explains the refusal, with its value; empty when none does, or the operator has set it.
-    `style` is how the key was sent, `known` what was learned before."""
+    """Return the switch that explains the error, with its new value; empty when none does, or the operator
+    has set it. `style` is how the key was sent, `known` the switches learned before."""
     if error.kind is FailureKind.KEY_REFUSED:
         may_learn = "auth" not in known and not switches.auth and style in OTHER_AUTH
         return {"auth": OTHER_AUTH[style]} if may_learn else {}

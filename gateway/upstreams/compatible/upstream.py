@@ -1,4 +1,4 @@
-"""Servers that speak Anthropic's format, each account's at its own address."""
+"""Servers that use Anthropic's format, one for each account, at an address of its own."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ MOST_BREAKPOINTS = 4
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of one account's server."""
+    """What this process knows about one account's server."""
 
     base_url: str = ""
     switches: Switches = field(default_factory=Switches)
-    """As of the last request."""
+    """The switches of the last request."""
     learned: dict[str, Any] = field(default_factory=dict)
-    """Since this process has begun. The account of a request may be older than what another has learned."""
+    """The switches learned since this process started. The account of a request may be older than these."""
     style: str = "bearer"
-    """How the key was sent last."""
+    """How the key was sent with the last request."""
 
 
 class CompatibleServer(Upstream):
-    """The upstream of kind "compatible". `Access.details` has the "base_url" and the style of "auth"."""
+    """The upstream of kind "compatible". `Access.details` has the "base_url" and the "auth" style."""
 
     dialect: ClassVar[UpstreamDialect] = "messages"
 
     def __init__(self, transport: Transport, first_byte_seconds: float) -> None:
         super().__init__(transport, first_byte_seconds)
         self._known: dict[int, _Known] = {}
-        """By account id."""
+        """What is known about each server, by account id."""
 
     def addresses_of(self, model: UpstreamModel, access: Access) -> list[str]:
         return [access.details["base_url"]]

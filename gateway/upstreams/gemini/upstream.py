@@ -1,4 +1,4 @@
-"""The Gemini API by key: Google's generateContent without Cloud Code's envelope."""
+"""The Gemini API, used with a key: Google's generateContent without Cloud Code's envelope."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ METHOD = "streamGenerateContent?alt=sse"
 
 
 class GeminiApi(Upstream):
-    """The upstream of kind "gemini". `Access.secret` is the key, which is sent in a header: an address ends
-    up in logs."""
+    """The upstream of kind "gemini". `Access.secret` is the key. It is sent in a header, since URLs end up in
+    logs."""
 
     def addresses_of(self, model: UpstreamModel, access: Access) -> list[str]:
         return [settings.GEMINI_API_URL]
