@@ -44,9 +44,9 @@ class GatewayError(Exception):
     error_type = "api_error"
     should_retry: bool | None = None
     request_id = ""
-    """Anthropic's id of the request, when the error is Anthropic's own; else the gateway's is sent."""
+    """Anthropic's request id, when the error comes from Anthropic; "" to send the gateway's own."""
     may_quote_request = False
-    """True for a message of the upstream, which is sent to the client but neither logged nor stored."""
+    """True for a message from the upstream, which is sent to the client but neither logged nor stored."""
 
     def __init__(
         self,
@@ -94,7 +94,8 @@ class UnsupportedEncoding(InvalidRequest):
 
 
 class AuthenticationFailed(GatewayError):
-    """Has ``x-should-retry: false``, without which Claude Code retries a 401 for about three minutes."""
+    """A missing or wrong key. ``x-should-retry: false`` keeps Claude Code from retrying a 401 for about three
+    minutes."""
 
     status = 401
     error_type = "authentication_error"
@@ -107,7 +108,7 @@ class PermissionDenied(GatewayError):
 
 
 class PromptTooLong(InvalidRequest):
-    """The prompt has more tokens than the model takes."""
+    """The prompt has more tokens than the model accepts."""
 
 
 class NotFound(GatewayError):
@@ -151,14 +152,14 @@ class Unavailable(GatewayError):
 
 
 class LoopDetected(GatewayError):
-    """A request that comes back to this gateway, or has passed too many of them."""
+    """A request that has come back to this gateway, or has passed too many gateways."""
 
     status = 508
     should_retry = False
 
 
 class OperatorMustAct(GatewayError):
-    """An error that only the operator can resolve, so a retry is pointless."""
+    """An error that only the operator can resolve, so that a retry is pointless."""
 
     status = 503
     should_retry = False

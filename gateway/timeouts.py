@@ -21,18 +21,18 @@ MANY = 256
 
 
 class Waiting:
-    """Something that waits. Times are those of the event loop's clock."""
+    """A wait with a deadline. Times are those of the event loop's clock."""
 
     deadline = NEVER
     looked_at = NEVER
-    """When `deadline` is compared with the clock next; kept by Timeouts."""
+    """When the timer compares `deadline` with the clock next; set by Timeouts."""
 
     def expire(self) -> None:
-        """Called once the deadline has passed."""
+        """Handle the end of the wait; called once the deadline has passed."""
 
 
 class Timeouts:
-    """Those of one event loop, in which it is made and used."""
+    """The deadlines of one event loop, in which the object is made and used."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -40,11 +40,12 @@ class Timeouts:
         self._due: list[tuple[float, int, Waiting]] = []
         self._timer: asyncio.Handle | None = None
         self._timer_at = NEVER
-        """uvloop's handle does not tell the time when that is past already: it is no TimerHandle then."""
+        """The time of `_timer`, which uvloop's handle does not tell when that time has passed: it is no
+        TimerHandle then."""
         self._forgotten = 0
 
     def watch(self, waiting: Waiting) -> None:
-        """Expire it at its deadline. Needed after the deadline has become earlier."""
+        """Have the wait expire at its deadline. Call this again whenever the deadline becomes earlier."""
         if waiting.deadline < waiting.looked_at:
             waiting.looked_at = waiting.deadline
             heapq.heappush(self._due, (waiting.deadline, next(self._order), waiting))
@@ -53,7 +54,7 @@ class Timeouts:
                 self._set_timer(earliest)
 
     def forget(self, waiting: Waiting) -> None:
-        """For a wait that will not be used again. Its entry is dropped, together with others."""
+        """Drop a wait that will not be used again. Entries are removed many at a time."""
         waiting.deadline = waiting.looked_at = NEVER
         self._forgotten += 1
         if self._forgotten >= MANY and 2 * self._forgotten > len(self._due):
@@ -73,7 +74,7 @@ class Timeouts:
         self._timer, self._timer_at = self.loop.call_at(at, self._look), at
 
     def _look(self) -> None:
-        """Expire what is due. The clock may be a moment before the time of the timer."""
+        """Expire the waits that are due. The clock may still be a moment before the timer's time."""
         now = max(self.loop.time(), self._timer_at)
         self._timer = None
         while self._due and self._due[0][0] <= now:
@@ -92,7 +93,7 @@ _latest: Timeouts | None = None
 
 
 def timeouts() -> Timeouts:
-    """Return those of the running event loop; there is only one in a server."""
+    """Return the Timeouts of the running event loop. A server has only one loop."""
     global _latest
     if _latest is None or _latest.loop is not asyncio.get_running_loop():
         _latest = Timeouts()

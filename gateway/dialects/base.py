@@ -1,4 +1,4 @@
-"""The interface of a dialect, which is a wire format of clients: parsing requests, and encoding messages,
+"""The interface of a dialect, which is a wire format of clients. It parses requests, and encodes messages,
 stream events, errors and pings.
 
 Inside the gateway requests, messages and events of every dialect have Anthropic's form.
@@ -28,29 +28,29 @@ class ClientRequest:
 
 
 class RequestParser(Protocol):
-    """Parses bodies under the headers of one request. Pickled when a worker process parses the body."""
+    """Parses bodies under the headers of one request. It is pickled when a worker process parses the body."""
 
     def parse(self, value: object) -> MessagesRequest:
         """Check the JSON value of a body. Raises InvalidRequest."""
 
     def parse_plain(self, value: object) -> MessagesRequest | None:
-        """Return what `parse` returns for a body of few values in a usual form, quickly; else None."""
+        """Return what `parse` returns, but quickly and only for a small body in a usual form; else None."""
 
 
 class Dialect(Protocol):
     ping: bytes
-    """Sent while a stream has nothing else to send."""
+    """The bytes that keep a stream open while it has no event to send."""
 
     def parser(self, headers: Mapping[str, str]) -> RequestParser: ...
 
     def event_encoder(self) -> Callable[[list[StreamEvent]], bytes]:
-        """Return the encoder of one stream, which is given events that arrived together, in order."""
+        """Return the encoder of one stream. It is called with events that arrived together, in order."""
 
     def error_event(self, error: GatewayError, request_id: str) -> bytes:
-        """Encode the last event of a stream that has failed."""
+        """Encode the error event that ends a stream."""
 
     def message_body(self, message: dict[str, Any]) -> dict[str, Any]:
         """Convert a whole message to the JSON value of a response."""
 
     def error_body(self, error: GatewayError, request_id: str) -> dict[str, Any]:
-        """Convert an error to the JSON value of a response, which has the error's status."""
+        """Convert an error to the JSON value of a response, whose status is the error's."""

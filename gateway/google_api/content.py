@@ -3,8 +3,8 @@
 A part is one of ``{"text"}``, ``{"inlineData"}``, ``{"functionCall"}``, ``{"functionResponse"}``; ``thought``
 marks a text as thinking, ``thoughtSignature`` has to be sent back on the next turn.
 
-What is read of each chunk of each answer tells types by ``type(value) is``, which is no call: JSON has no
-subclasses.
+Functions that run for each chunk compare ``type(value) is``, which is faster than isinstance; JSON values
+have no subclasses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Part = dict[str, Any]
 Content = dict[str, Any]
 Chunk = dict[str, Any]
 RequestType = Literal["agent", "web_search"]
-"""Values of an envelope's requestType."""
+"""The values of requestType in Cloud Code's envelope."""
 
 # Accepted by Google in place of a lost thought signature.
 NO_SIGNATURE_SENTINEL = "skip_thought_signature_validator"
@@ -62,10 +62,10 @@ def parts_of(candidate: dict[str, Any]) -> list[Any]:
 
 
 def only_text_in(chunk: Chunk) -> tuple[str, str, dict[str, Any]]:
-    """Return what a chunk of nothing but text has: "text" or "thinking", the text, the usage metadata. All
-    three are empty for a chunk with anything else that matters.
+    """Return "text" or "thinking", the text and the usage metadata of a chunk that has only text. All three
+    are empty for a chunk with anything else that matters.
 
-    An answer has hundreds of them, therefore nothing is called here.
+    An answer has hundreds of such chunks, so no function is called here.
     """
     try:
         response = chunk["response"] if "response" in chunk else chunk  # noqa: SIM401 -- a call

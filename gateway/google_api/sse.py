@@ -21,10 +21,11 @@ from gateway.google_api.surrogates import without_lone_surrogates
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 LARGE_EVENT_BYTES = 1024 * 1024
 MOST_STRUCTURE = 300_000
-"""Commas and opening brackets in an event over a megabyte, including those in texts: they make parsing
-expensive. An image has next to none, and the longest possible text, of 64,000 tokens, is below a megabyte."""
+"""The most commas and opening brackets, including those in texts, in an event of more than LARGE_EVENT_BYTES,
+since they make parsing expensive. An image has nearly none, and the longest possible text, of 64,000 tokens,
+is below a megabyte."""
 LINE_BYTES = 64
-"""Memory for a line of an event, besides its text."""
+"""The memory for a line of an event in bytes, besides its text."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b":", b"event", b"id", b"retry")
@@ -34,7 +35,8 @@ _BRACES, _BRACKETS = methodcaller("count", b"{"), methodcaller("count", b"[")
 
 
 class MalformedStream(Exception):
-    """Data that is no stream of JSON objects, or an event with too many bytes, levels or values."""
+    """Raised for data that is not a stream of JSON objects, or an event with too many bytes, levels or
+    values."""
 
 
 class ChunkReader:
@@ -64,7 +66,7 @@ class ChunkReader:
         return chunks + self._receive_lines(data) if data else chunks
 
     def close(self) -> list[dict[str, Any]]:
-        """Return the last chunk, if its end was never sent."""
+        """Return the last chunk, if the end of its event was never sent."""
         rest = bytes(self._line)
         self._line.clear()
         if self._is_plain_json:
@@ -88,9 +90,9 @@ class ChunkReader:
         return start
 
     def _receive_whole_events(self, data: bytes, chunks: list[dict[str, Any]]) -> bytes:
-        """Read events of one line each, as nearly all are, in a few passes over all of them. Returns what
-        `_receive_lines` has to read: an event that is not complete, or everything when there is anything
-        else."""
+        """Read events of one line each, as nearly all are, in a few passes over all of them. Returns the
+        bytes that `_receive_lines` has to read: an incomplete event, or all bytes when some event has another
+        form."""
         end = b"\r\n\r\n" if b"\r" in data else b"\n\n"
         if end not in data or len(self._line) + len(data) > self._quick_bytes:
             return data
@@ -156,7 +158,8 @@ class ChunkReader:
 
 
 def _may_be_deep(texts: list[bytes]) -> bool:
-    """Return False when no text has enough brackets for MOST_LEVELS, counted over all of them at once."""
+    """Return False when no text can have more than MOST_LEVELS levels, by a count of brackets over all
+    texts."""
     if max(map(len, texts)) <= 2 * MOST_LEVELS:
         return False
     most: int = max(map(_BRACES, texts)) + max(map(_BRACKETS, texts))

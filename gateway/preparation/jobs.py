@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 
 class Kept(NamedTuple):
-    """The parts of a large request that the gateway keeps beside the body: the fields outside of messages,
-    system and tools, a summary, and the ids of calls that need signatures."""
+    """The parts of a large request that the gateway keeps in memory beside the body: the fields outside of
+    messages, system and tools, a summary, and the ids of calls that need signatures."""
 
     fields: dict[str, Any]
     summary: RequestSummary
@@ -67,7 +67,7 @@ def translate(
     without_thinking: bool,
     token_ratio: float,
 ) -> TranslatedRequest:
-    """Translate a request into one whose members are JSON."""
+    """Translate a request into one whose members are encoded as JSON."""
     return _with_json(
         translate_request(
             completed(changes, request),
@@ -92,7 +92,7 @@ def search(
 
 
 def changed(body: bytes, changes: Changes) -> list[PickleBuffer]:
-    """Make the changes that an upstream of Anthropic's format needs."""
+    """Return a body, in pieces, with the changes that an upstream of Anthropic's format needs."""
     value = parse_json(body)
     pieces = changed_body(body, value["messages"], value.get("thinking"), changes)
     return [PickleBuffer(piece) for piece in pieces]

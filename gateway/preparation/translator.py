@@ -32,14 +32,15 @@ if TYPE_CHECKING:
 
 LARGE_BYTES = 1024 * 1024
 PARSED_AT_ONCE_BYTES = 256 * 1024
-"""Bodies of this size are parsed before their values are counted: at worst that takes a twentieth of a
+"""The largest body that is parsed before its values are counted, which takes at most a twentieth of a
 second."""
 MUCH_STRUCTURE = 30_000
-"""In characters ``{}[],:`` outside of strings; sessions of Claude Code have 25,000 a megabyte. More are
-translated in a worker: as schemas of tools so many take about a tenth of a second, and less elsewhere."""
+"""The most characters ``{}[],:`` outside of strings; sessions of Claude Code have 25,000 per megabyte. A
+request with more is translated in a worker: in tool schemas so many take about a tenth of a second, elsewhere
+less."""
 MOST_MENDED_HERE = 10_000
-"""Escapes that may be lone surrogates; with more a worker replaces them, which takes far longer than
-parsing."""
+"""The most escapes that may be lone surrogates. With more, a worker replaces them, which takes far longer
+than parsing."""
 
 
 class ReadRequest(NamedTuple):
@@ -124,7 +125,7 @@ class RequestTranslator:
     async def passed_body(
         self, body: bytes | bytearray, request: MessagesRequest, changes: Changes
     ) -> list[bytes | bytearray]:
-        """Return the client's body, with the changes that an upstream needs, in pieces. May raise
+        """Return the client's body in pieces, with the changes that an upstream needs. May raise
         GatewayError."""
         is_large = isinstance(request, LargeRequest)
         if not may_change(body, changes) and (is_large or not thinks_too_late(request)):

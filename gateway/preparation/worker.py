@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from gateway.dialects.base import RequestParser
 
     Job = tuple[Callable[..., Any], RequestParser | None, tuple[Any, ...], dict[str, Any]]
-    """A function, the parser of the request that is its first argument (None: it gets the body itself), and
-    its other arguments."""
+    """A function, the parser of the request that is its first argument (None when that is the body itself),
+    and its other arguments."""
 
 NICE = 5
-"""Added niceness: the gateway's own process has priority."""
+"""The niceness that is added, so that the gateway's own process has priority."""
 
 
 def main() -> None:

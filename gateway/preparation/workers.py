@@ -1,7 +1,7 @@
-"""The pool of worker processes: started when there is work, ended after a time without.
+"""The pool of worker processes, which are started on demand and ended when idle.
 
-Threads alone would not do: parsing and writing JSON hold Python's lock throughout. A thread waits for each
-process.
+Threads would not suffice, since parsing and writing JSON hold Python's global lock throughout. A thread waits
+for each process.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1024 * 1024)}
 
 
 class TranslationWorkers:
-    """A pool of worker processes. Needs no event loop and no start; `stop` ends them, also in the middle of a
-    job."""
+    """A pool of worker processes. It needs no event loop and no start; `stop` ends them even in the middle of
+    a job."""
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(min(max(2, os.cpu_count() or 1), MOST_WORKERS))
@@ -75,7 +75,8 @@ class TranslationWorkers:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Any:
-        """Run ``function`` in a worker on ``body`` itself. Raises GatewayError."""
+        """Run ``function`` in a worker on the bytes of ``body`` and return its result. Raises
+        GatewayError."""
         return await self._run((function, None, args, kwargs), body)
 
     async def _run(self, job: Job, body: Body) -> Any:

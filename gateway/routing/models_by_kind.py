@@ -1,7 +1,7 @@
-"""The model that answers a name at each kind of account. Pure: the offers of each kind are arguments.
+"""Decides which model answers a name at each kind of account. Pure: the offers of each kind are arguments.
 
-A kind is asked for the name's own model when any kind offers it; a substitute (another version or kind of
-model, gateway/routing/resolution.py) is used only when none does, and then at each kind that offers it.
+When any kind offers the named model itself, only that model is used. When none does, each kind that offers a
+substitute (another version or kind of model, gateway/routing/resolution.py) is asked for it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
     Offers = Mapping[str, ModelOffer]
 
 SERVES_ANY_NAME = "compatible"
-"""Such servers may answer to any name with whatever model they have, so they are asked for listed names."""
+"""The kind of account whose servers may answer to any name with whatever model they have, so that they are
+asked only for names in their lists."""
 
 
 def models_by_kind(
     name: str, offers: Mapping[str, Offers], *, is_routed: bool, thinking: bool | None, mode: HeaderMode
 ) -> dict[str, UpstreamModel]:
-    """Return the model of each kind that can answer; the name itself when no list has a model for it.
+    """Return the model of each kind that can answer; a model with the given name when no list has it.
 
-    `name` is the client's, or the id that a route names (`is_routed`). Empty when no kind may be asked.
+    `name` is the client's, or the id that a route names (`is_routed`). The result is empty when no kind may
+    be asked.
     """
     ids = _ids(name, offers, is_routed=is_routed, thinking=thinking)
     return {kind: _model(ids[kind], name, kind, offers[kind], mode) for kind in offers if kind in ids}
@@ -71,12 +73,13 @@ def _model(model_id: str, name: str, kind: str, offered: Offers, mode: HeaderMod
 
 
 def _with_level(model: UpstreamModel, name: str) -> UpstreamModel:
-    """A level in the client's name ("gemini-3-pro-high") is an option where it is no part of the id."""
+    """Return the model with the level in the client's name ("gemini-3-pro-high") as an option, unless the
+    model's id has a level already."""
     level = parse_model_name(name).level
     is_option = model.family == "gemini" and level in LEVELS and not parse_model_name(model.sent_id).level
     return replace(model, thinking_level=level) if is_option else model
 
 
 def is_offered(models: Iterable[UpstreamModel], offers: Mapping[str, Offers]) -> bool:
-    """True when a list names one of the models."""
+    """Return True when a list has one of the models."""
     return any(model.listed_id in offers.get(model.kind, ()) for model in models)

@@ -57,9 +57,9 @@ LEVELS_UNASKED = ("", "preview", "low", "medium", "high", "minimal")
 
 
 def resolve(client_name: str, offered: Collection[str], thinking: bool | None) -> str:
-    """Return the upstream id for a client's name; a name that no table has is returned unchanged.
+    """Return the upstream id for a client's name; an unknown name is returned unchanged.
 
-    `thinking`: True when the request turns it on, False when off, None when it does neither. An offered id
+    `thinking` is True when the request turns it on, False when off, None when it does neither. An offered id
     resolves to itself, or to its sibling with or without thinking when the request asks for that.
     """
     name = plain_name(client_name)
@@ -69,8 +69,8 @@ def resolve(client_name: str, offered: Collection[str], thinking: bool | None) -
 
 
 def exact(client_name: str, offered: Collection[str], thinking: bool | None) -> str | None:
-    """Return the offered id of the very model that is named, in any spelling, with or without a date; None
-    when it is not offered. `thinking` as for `resolve`."""
+    """Return the offered id of exactly the named model, in any spelling, with or without a date; None when it
+    is not offered. `thinking` is that of `resolve`."""
     name = plain_name(client_name)
     if name in offered:
         return name if thinking is None else _sibling(name, offered, thinking)
@@ -114,8 +114,8 @@ def visible(offered: Iterable[str]) -> list[str]:
 def offered_in_cli(
     listed: Mapping[str, ModelOffer], in_cli: Mapping[str, ModelOffer]
 ) -> Mapping[str, ModelOffer]:
-    """Return the models offered in header mode cli: Gemini models only if `in_cli` has them, also under the
-    names sent.
+    """Return the models offered in header mode cli: those of `in_cli` under their sent names, and the listed
+    ones, of which Gemini models only if `in_cli` has them.
 
     `in_cli` has no limits, so those of the listed model with the same `sent_id` are used.
     """
@@ -148,7 +148,7 @@ def _those(offered: Iterable[str], fits: Callable[[ModelName], bool]) -> list[st
 
 
 def _nearest(kind: str, version: Version, offered: Iterable[str]) -> list[str]:
-    """Return the ids of the nearest offered version; of two equally near, those of the newer."""
+    """Return the ids of the nearest offered version; of two equally near ones, those of the newer."""
     members = _those(offered, lambda one: one.kind == kind)
     numbers = {_number(parse_model_name(one).version) for one in members}
     nearest = min(numbers, key=lambda one: (abs(one - _number(version)), -one), default=0)
@@ -180,13 +180,14 @@ def _best(model_ids: Iterable[str], levels: tuple[str, ...], thinking: bool) -> 
 
 
 def _date(model_id: str) -> int:
-    """The date in an id of Anthropic's, such as 20250929. An id without one names the newest."""
+    """Return the date in an id of Anthropic's, such as 20250929. An id without a date names the newest
+    version."""
     found = _DATE.search(model_id)
     return int(found[1]) if found else UNDATED
 
 
 def _sibling(model_id: str, offered: Collection[str], thinking: bool) -> str:
-    """Return the offered model that differs in thinking only, or the model itself."""
+    """Return the offered model that differs only in thinking, or the model itself."""
     plain = model_id.removesuffix(THINKING_SUFFIX)
     wanted = plain + THINKING_SUFFIX if thinking else plain
     return wanted if wanted in offered else model_id

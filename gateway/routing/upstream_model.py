@@ -50,8 +50,8 @@ FIRST_CLAUDE_WITHOUT_PREFILL = (4, 6)
 @dataclass(frozen=True, slots=True)
 class UpstreamModel:
     """A model at one kind of account. ``listed_id`` is its id in the provider's list of models, which
-    accounts, routes and the operator use; ``sent_id`` is what a request names. Limits are in tokens; None is
-    unknown. ``header_mode`` matters for kind "google" only."""
+    accounts, routes and the operator use; ``sent_id`` is the id in requests. Limits are in tokens; None means
+    unknown. ``header_mode`` matters only for kind "google"."""
 
     listed_id: str
     sent_id: str
@@ -69,14 +69,14 @@ class UpstreamModel:
 
     @property
     def quota_key(self) -> str:
-        """The name by which the provider counts: two listed models with the same ``sent_id`` share a
-        quota."""
+        """The key by which the provider counts quotas. Two listed models with the same ``sent_id`` share
+        one."""
         return f"{self.sent_id}:{self.header_mode if self.kind == CLOUD_CODE else self.kind}"
 
     @property
     def takes_prefill(self) -> bool:
         """True for a model that can continue an assistant message. A Claude model without a version counts as
-        new."""
+        a new one, which cannot."""
         version = claude_version(self.sent_id) if self.family == "claude" else None
         return version is not None and version < FIRST_CLAUDE_WITHOUT_PREFILL
 
@@ -126,8 +126,8 @@ def upstream_model(
     max_output_tokens: int | None = None,
     max_input_tokens: int | None = None,
 ) -> UpstreamModel:
-    """Return the model. ``header_mode`` is the operator's choice for Gemini at Cloud Code; the other families
-    exist in one mode only."""
+    """Return the model. ``header_mode`` is the operator's choice for Gemini models at Cloud Code; other
+    families exist in only one mode."""
     model_id = strip_client_suffix(model_id)
     family = family_of(model_id)
     if family != "gemini" or kind != CLOUD_CODE:

@@ -1,7 +1,7 @@
-"""The safety check of tool calls: another model, the judge, decides on each before the client runs it.
+"""The safety check of tool calls: another model, the judge, decides on each call before the client runs it.
 
 A client in Claude Code's auto mode asks for the check with ``safeguards`` and reads the decisions in
-``safeguard_results``; it runs no tool that needs a decision without one.
+``safeguard_results``; without a decision it runs no tool that needs one.
 
 Imports accounts, dialects, errors, ledger, models, pricing, relay, routing, telemetry and translation.
 """

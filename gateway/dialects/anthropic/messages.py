@@ -32,7 +32,7 @@ OLDEST_VERSION = "2023-06-01"
 BODY_OF_VERSION: dict[str, Check] = {"2023-01-01": REQUEST_BODY, OLDEST_VERSION: REQUEST_BODY}
 """Values of the header ``anthropic-version``. The newest rules apply to any other."""
 MOST_VALUES = 10_000
-"""In a plain request; so many are translated within milliseconds."""
+"""The most values in a request that is parsed as plain; so many are translated within milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class MessagesRequest:
 
 @dataclass(frozen=True, slots=True)
 class MessagesParser:
-    """Parser of bodies under the headers ``anthropic-version`` and ``anthropic-beta``."""
+    """A parser of bodies, for one request's headers ``anthropic-version`` and ``anthropic-beta``."""
 
     only_counts: bool
     version: str
@@ -78,8 +78,8 @@ class MessagesParser:
         return parse(value, version=self.version, betas=self.betas)
 
     def parse_plain(self, value: object) -> MessagesRequest | None:
-        """Parse a body of few values whose messages are mostly plain, in a fraction of the time. None for any
-        other, which `parse` may accept all the same."""
+        """Parse a small body of mostly plain messages, in a fraction of the time of `parse`. Returns None for
+        any other body, which `parse` may still accept."""
         try:
             return _parse_plain(value, self)
         except (InvalidRequest, Mismatch, KeyError, TypeError):
@@ -120,8 +120,8 @@ def _parse(body: dict[str, Any], version: str, betas: frozenset[str]) -> Message
 
 
 def _parse_plain(body: Any, parser: MessagesParser) -> MessagesRequest | None:
-    """Parse a body as `_parse` does, using the table only for what is neither a plain message nor a list of
-    tools that is known. Also raises Mismatch, KeyError or TypeError for what does not fit."""
+    """Parse a body as `_parse` does, but check with the table only what is neither a plain message nor a
+    known list of tools. Also raises Mismatch, KeyError or TypeError for a body that is not valid."""
     messages, tools = body["messages"], body.get("tools")
     counts = [values_if_plain(message) for message in messages]
     others = [message for message, count in zip(messages, counts, strict=True) if not count]

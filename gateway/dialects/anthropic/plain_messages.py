@@ -1,7 +1,7 @@
-"""Plain messages: texts, thinking, calls with flat inputs, and results that are texts, as most messages are.
+"""Plain messages, as most are: texts, thinking, calls with flat inputs, and results that are texts.
 
-They are told by the types of their fields, one call a block. All others are left to the table in
-request_shapes.py; a test asserts that the table accepts whatever is plain.
+They are recognised by the types of their fields, with one function call for each block. All other messages
+are checked with the table in request_shapes.py; a test asserts that the table accepts every plain message.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 VALUES_OF_A_BLOCK = 6
-"""At most, besides the arguments of a call. The message around the blocks has fewer."""
+"""The most values in a block, apart from the arguments of a call. The message itself has fewer."""
 
 _MESSAGE_FIELDS = frozenset({"role", "content"})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class _Plain(NamedTuple):
-    """A plain block: the fields it may have, and those it must have, not empty."""
+    """A kind of plain block: the fields that it may have with their types, and those that must not be
+    empty."""
 
     types: dict[str, type]
     filled: tuple[str, ...]
@@ -33,7 +34,7 @@ _BLOCKS: dict[str, dict[str, _Plain]] = {
 
 
 def values_if_plain(message: Any) -> int:
-    """Return at least the number of values in a plain message; 0 for any other."""
+    """Return an upper bound of the number of values in a plain message; 0 for any other message."""
     try:
         plain_blocks, content = _BLOCKS[message["role"]], message["content"]
         for name in message:

@@ -75,8 +75,8 @@ def check_tool_choice(request: MessagesRequest) -> None:
 
 
 def _may_have_tool(request: MessagesRequest, wanted: str) -> bool:
-    """True when the request has the tool; deferred tools and those added by messages count. With a toolset
-    any name passes."""
+    """True when the request has the tool, which may also be deferred or added by a message. With a toolset,
+    any name counts as known."""
     added = (defined_tool(addition) or addition["tool"] for addition in _additions(request))
     names = [name_of_tool(tool) for tool in (*(request.tools or ()), *added)]
     return wanted in names or None in names
@@ -90,8 +90,8 @@ def _additions(request: MessagesRequest) -> Iterator[Mapping[str, Any]]:
 
 
 def check_thinking(request: MessagesRequest) -> None:
-    """Check what excludes thinking with a budget. Adaptive thinking is not checked: it is left out where it
-    cannot be."""
+    """Check the fields that exclude thinking with a budget. Adaptive thinking is not checked: it is left out
+    where it is not possible."""
     budget = _budget_of(request.thinking) or 0
     if request.max_tokens and budget >= request.max_tokens and not _thinks_between_calls(request):
         raise InvalidRequest("max_tokens: must be greater than `thinking.budget_tokens`")
@@ -106,7 +106,7 @@ def check_thinking(request: MessagesRequest) -> None:
 
 
 def check_empty_answer(request: MessagesRequest) -> None:
-    """Check that nothing is asked of the answer when ``max_tokens: 0`` only fills the prompt cache."""
+    """Check the fields that exclude ``max_tokens: 0``, which only fills the prompt cache."""
     if request.max_tokens:
         return
     if request.stream:

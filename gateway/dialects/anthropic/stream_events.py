@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 StreamEvent = dict[str, Any]
 RAW = "raw"
-"""The type of an event that holds the bytes of one or several events, as an upstream sent them."""
+"""The type of an event that holds the bytes of one or more events, as an upstream sent them."""
 WHOLE = "message"
-"""The type of the only event of an answer that came as a whole message."""
+"""The type of the only event of an answer that is not streamed."""
 Usage = dict[str, Any]
 
 
@@ -29,7 +29,7 @@ def raw_event(data: bytes) -> StreamEvent:
 
 
 def whole_message(message: dict[str, Any], data: bytes) -> StreamEvent:
-    """`data`: the message as it was sent."""
+    """Build the event of an answer that is not streamed. `data` is the message as the upstream sent it."""
     return {"type": WHOLE, "message": message, "data": data}
 
 
@@ -104,7 +104,7 @@ def content_block_stop(index: int) -> StreamEvent:
 
 
 def message_delta(stop_reason: str, usage: Usage, stop_sequence: str | None = None) -> StreamEvent:
-    """Build the event. ``usage`` is cumulative: clients overwrite their numbers with each one in it."""
+    """Build the event. ``usage`` is cumulative: clients overwrite their counts with those in it."""
     delta = {"stop_reason": stop_reason, "stop_sequence": stop_sequence}
     return {"type": "message_delta", "delta": delta, "usage": usage}
 

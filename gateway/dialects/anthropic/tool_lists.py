@@ -1,7 +1,7 @@
-"""Lists of tools, checked once for each content.
+"""Lists of tools, of which equal ones are checked only once.
 
-Claude Code sends the same tools on every turn, a third of its request. Their JSON, written once, is the key
-to everything known about them: that they fit, here, and their translation (translation/request/tools.py).
+Claude Code sends the same tools on every turn, and they are a third of its request. Their JSON is the cache
+key of the check, here, and of their translation (translation/request/tools.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.dialects.anthropic.request_shapes import tool
 
 KEPT_LISTS = 64
 MAX_KEPT_BYTES = 256 * 1024
-"""Larger lists are not kept: 64 of them would exhaust the memory."""
+"""The largest list that is kept, in bytes. KEPT_LISTS larger ones would use too much memory."""
 
 _check_tools = list_of(tool)
 
@@ -35,7 +35,8 @@ class ToolList(list[dict[str, Any]]):
 
 
 def content_of(tools: list[dict[str, Any]]) -> bytes:
-    """Return the JSON of tools; of a ToolList always the same object, whose hash is known."""
+    """Return the tools as JSON. For a ToolList it is always the same object, whose hash is computed only
+    once."""
     return tools.content if isinstance(tools, ToolList) else orjson.dumps(tools)
 
 
@@ -43,8 +44,8 @@ NO_TOOLS = ToolList([], b"[]")
 
 
 def checked_tools(tools: list[dict[str, Any]]) -> ToolList:
-    """Return the tools as a ToolList. Raises Mismatch or InvalidRequest when they do not fit, and TypeError
-    when they are nested too deeply, or too many to be kept."""
+    """Return the tools as a ToolList. Raises Mismatch or InvalidRequest when they are not valid, and
+    TypeError when they are nested too deeply or too large to be kept."""
     content = orjson.dumps(tools)
     if len(content) > MAX_KEPT_BYTES:
         raise TypeError("the tools are too many")
