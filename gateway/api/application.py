@@ -13,8 +13,8 @@ import io
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from functools import cached_property, lru_cache, partial
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -64,6 +64,7 @@ class ApiRequest(ASGIRequest):
 
     dialect: Dialect = ANTHROPIC
     """The dialect of errors: the endpoint's, once the path has been resolved (gateway/api/endpoint.py)."""
+    headers: Mapping[str, str]  # type: ignore[assignment]
     client: Client
     """Set by endpoints that only clients may call."""
 
@@ -71,6 +72,7 @@ class ApiRequest(ASGIRequest):
         self.scope = scope
         self.path = self.path_info = scope["path"]
         self.method = scope["method"].upper()
+        self.headers = _headers_of(scope["headers"])
         self.raw_body: Body = b""
         self.gateway = gateway
         self.request_id = accepted_or_new(self.headers.get("x-request-id", ""))
@@ -84,14 +86,11 @@ class ApiRequest(ASGIRequest):
         super().__init__(self.scope, io.BytesIO())
         return getattr(self, name)
 
-    @cached_property
-    def headers(self) -> Mapping[str, str]:  # type: ignore[override]
-        """By names in lower case; values of one name joined by commas. Django's own translates each name to
-        that of a CGI variable and back."""
-        raw = self.scope["headers"]
-        parts = b"\0".join([part for pair in raw for part in pair]).decode("latin1").split("\0")
-        headers = dict(zip(parts[::2], parts[1::2], strict=False))
-        return headers if 2 * len(headers) == 2 * len(raw) == len(parts) else _joined_headers(raw)
+    @property
+    def query(self) -> str:
+        """The query without its question mark, as META has it."""
+        query: bytes = self.scope.get("query_string", b"")
+        return query.decode(errors="replace")
 
     def get_host(self) -> str:
         """As Django's, with the names kept that are allowed. Raises DisallowedHost."""
@@ -106,6 +105,14 @@ class ApiRequest(ASGIRequest):
         if content_type and not JSON_TYPE.match(content_type):
             raise InvalidRequest("content-type: must be application/json.")
         return await self.gateway.translator.read(self.raw_body, parser)
+
+
+def _headers_of(raw: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
+    """By names in lower case; values of one name joined by commas. Django's own translates each name to that
+    of a CGI variable and back."""
+    parts = b"\0".join([part for pair in raw for part in pair]).decode("latin1").split("\0")
+    headers = dict(zip(parts[::2], parts[1::2], strict=False))
+    return headers if 2 * len(headers) == 2 * len(raw) == len(parts) else _joined_headers(raw)
 
 
 def _joined_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from secrets import compare_digest
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -11,15 +12,12 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http.request import split_domain_port
-from django.utils.crypto import constant_time_compare
 
 from accounts.network import is_loopback
 from gateway.errors import AuthenticationFailed, GatewayError, InvalidRequest, PermissionDenied
 from gateway.telemetry.noise import log_unauthenticated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from django.http import HttpRequest
 
 logger = logging.getLogger(__name__)
@@ -61,14 +59,16 @@ def authenticate(request: HttpRequest) -> Client:
 
 def _authenticated(request: HttpRequest) -> Client:
     if auth_token := settings.AUTH_TOKEN:
-        keys = list(client_keys(request))
+        keys = client_keys(request)
         if not keys:
             raise AuthenticationFailed(
                 "No API key was sent. Set ANTHROPIC_AUTH_TOKEN to the gateway's AUTH_TOKEN."
             )
-        if not any(constant_time_compare(key, auth_token) for key in keys):
-            raise AuthenticationFailed("The API key is not the gateway's AUTH_TOKEN.")
-        return WITH_AUTH_TOKEN
+        expected = auth_token.encode()
+        for key in keys:
+            if compare_digest(key.encode(), expected):
+                return WITH_AUTH_TOKEN
+        raise AuthenticationFailed("The API key is not the gateway's AUTH_TOKEN.")
     if is_from_a_web_page(request):
         raise PermissionDenied(
             "This gateway has no AUTH_TOKEN, so it does not serve pages of other sites in a browser. "
@@ -82,14 +82,16 @@ def _authenticated(request: HttpRequest) -> Client:
     return ON_THIS_MACHINE
 
 
-def client_keys(request: HttpRequest) -> Iterator[str]:
-    """The keys of a request: the bearer token before `x-api-key`, as in the precedence of Claude Code's
-    settings."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        yield token.strip()
-    if key := request.headers.get("x-api-key", "").strip():
-        yield key
+def client_keys(request: HttpRequest) -> list[str]:
+    """The keys of a request: the bearer token and `x-api-key`, of which one must be right."""
+    headers, keys = request.headers, []
+    if "authorization" in headers:
+        scheme, _, token = headers["authorization"].partition(" ")
+        if scheme.lower() == "bearer":
+            keys.append(token.strip())
+    if "x-api-key" in headers:
+        keys.append(headers["x-api-key"].strip())
+    return [key for key in keys if key]
 
 
 def is_local(request: HttpRequest) -> bool:

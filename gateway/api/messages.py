@@ -20,7 +20,7 @@ async def count_tokens(request: ApiRequest) -> ApiResponse:
     account is needed for that, so it works while all are at their limits."""
     count_request, _ = await request.parse_body(ANTHROPIC.parser(request.headers, only_counts=True))
     model = request.gateway.relay.counting_model(count_request)
-    client = ClientRequest(request.raw_body, request.headers, request.META.get("QUERY_STRING", ""))
+    client = ClientRequest(request.raw_body, request.headers, request.query)
     counted = await request.gateway.relay.counted_by_upstream(count_request, client)
     if counted is not None:
         return JsonResponse({"input_tokens": counted})

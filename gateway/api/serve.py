@@ -57,7 +57,7 @@ async def serve(dialect: Dialect, request: ApiRequest) -> ApiResponse:
             logger.debug("asks for %s", _shape_of(request, read))
         context = _request_context(request, read.summary)
         gateway.recorder.describe(record, read.request, context)
-        client = ClientRequest(request.raw_body, request.headers, request.META.get("QUERY_STRING", ""))
+        client = ClientRequest(request.raw_body, request.headers, request.query)
         if read.request.stream:
             return await exchange.stream(read, context, client)
         response = await exchange.whole(read, context, client)

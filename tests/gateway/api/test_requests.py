@@ -57,6 +57,7 @@ def test_a_request_is_what_django_makes_of_it(headers: list[tuple[bytes, bytes]]
     assert _host_of(ours) == _host_of(djangos)
     assert ours.META == djangos.META
     assert ours.GET == djangos.GET
+    assert ours.query == djangos.META["QUERY_STRING"]
     for name in ("method", "path", "path_info", "scheme", "COOKIES", "content_type", "encoding"):
         assert getattr(ours, name) == getattr(djangos, name)
 
