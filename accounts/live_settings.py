@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 
 _values: dict[str, Any] = {}
 """The operator's values, parsed and checked; empty until `reload` has run."""
-_known: dict[str, Any] = {}
-"""What `live` has returned since the last change, by name."""
 warnings: dict[str, Callable[[Any], str]] = {}
 """By name of a setting: a function that returns a warning about a value, empty when the value works. The code
 that uses the setting registers it."""
@@ -52,19 +50,29 @@ class Current:
     """The operator's stored text, also when the environment wins over it."""
 
 
+class _CurrentValues(dict[str, Any]):
+    """Values by name, each looked up when it is first asked for."""
+
+    def __missing__(self, name: str) -> Any:
+        value = self[name] = _values[name] if name in _values else settings.LIVE_SETTINGS[name].start_value
+        return value
+
+
+current = _CurrentValues()
+"""The current values by name, in the units of their names. Another object after each change, so it is read
+through this module each time. What each request asks for is read here, which is no function call."""
+
+
 def live(name: str) -> Any:
-    """The current value of a setting, in the unit of its name. From memory: cheap enough for each request."""
-    known = _known
-    if name not in known:
-        known[name] = _values[name] if name in _values else settings.LIVE_SETTINGS[name].start_value
-    return known[name]
+    """The current value of a setting, in the unit of its name. From memory."""
+    return current[name]
 
 
 def forget_known(**_: object) -> None:
-    """Let `live` look again after a change."""
-    # A new dict: another thread may just add an old value to the one before.
-    global _known
-    _known = {}
+    """Let `current` look again after a change."""
+    # A new one: another thread may just add an old value to the one before.
+    global current
+    current = _CurrentValues()
 
 
 setting_changed.connect(forget_known)

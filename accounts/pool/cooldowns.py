@@ -106,6 +106,12 @@ class Cooldowns:
             return None
         return cooldown if cooldown.since <= self._now() < cooldown.until else None
 
+    def is_clear(self, key: Key) -> bool:
+        """True when neither a cooldown of the account nor a backoff of the model can be active. Of the others
+        most have ended."""
+        active = self._active
+        return not (key in active or (key[0], ALL_MODELS) in active or key[1] in self._backoffs)
+
     @property
     def keys(self) -> Collection[Key]:
         """The keys that may have an active cooldown; no other has one."""
@@ -155,6 +161,8 @@ class Cooldowns:
     def succeeded(self, key: Key, asked_at: float) -> bool:
         """End the cooldowns, that for all models too, and the model's backoff; True if there was one. A
         cooldown that began after `asked_at` stays."""
+        if not self._in_a_row and self.is_clear(key):
+            return False
         has_ended = self._backoffs.pop(key[1], None) is not None
         for one in (key, (key[0], ALL_MODELS)):
             self._in_a_row.pop(one, None)

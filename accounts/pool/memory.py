@@ -33,7 +33,7 @@ class MemoryState:
         self.last_used: dict[int, float] = {}
         self.previous: int | None = None
         """The account that was leased last."""
-        self._newly_used: set[int] = set()
+        self._newly_used: dict[int, float] = {}
         self._conversations: OrderedDict[str, int] = OrderedDict()
         self._scores: dict[int, AccountScore] = {}
 
@@ -56,7 +56,7 @@ class MemoryState:
             return False
         self.in_flight[account_id] = in_flight + 1
         self.last_used[account_id] = now
-        self._newly_used.add(account_id)
+        self._newly_used[account_id] = now
         self.previous = account_id
         self.change_score(account_id, now, tokens=-1)
         if conversation:
@@ -73,8 +73,8 @@ class MemoryState:
 
     def take_last_used(self) -> dict[int, float]:
         """The times of last use of the accounts claimed since the previous call, by account id."""
-        taken, self._newly_used = self._newly_used, set()
-        return {account_id: self.last_used[account_id] for account_id in taken}
+        taken, self._newly_used = self._newly_used, {}
+        return taken
 
 
 _NEW = AccountScore()

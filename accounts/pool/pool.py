@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from accounts import live_settings
 from accounts.failures import ACCOUNT_POLICIES, LIMITS, FailureKind, Scope
-from accounts.live_settings import live
 from accounts.models import Account
 from accounts.pool import strategies
 from accounts.pool.budget import keep_to_budget
@@ -39,7 +39,7 @@ from accounts.pool.queue import Waiter, WaitingQueue
 from accounts.pool.request import AccountRequest, Target, WaitLimits
 from accounts.pool.strategies import AccountScore, Candidate
 from accounts.pool.unpaid_keys import standing_by
-from accounts.pool.view import Eligible, NoAccount, PooledAccount, PoolView, without
+from accounts.pool.view import Eligible, FirstRanked, NoAccount, PooledAccount, PoolView, without
 from accounts.quota.forecast import empty_until
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ class Lease:
     taken_at: float
     _pool: Pool | None
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether the tokens of the prompt matter: a limit of the account may be known."""
+        return self._pool is not None and bool(self._pool.rate_limits.uses)
+
     def count_tokens(self, input_tokens: int) -> None:
         """Count the tokens of the prompt, once they are known, against the limits of the account."""
         if self._pool is not None:
@@ -107,7 +112,9 @@ class Pool:
         """Called with the id of an account after Google refused a request because its quota is used up."""
         self.lists_model: ListsModel = lambda account_id, listed_id, model_key: None
         self._eligible: dict[tuple[Any, ...], Eligible] = {}
-        """By all that decides it; empty after a change of the accounts or their model lists."""
+        """By targets. Empty after a change of the accounts, their model lists, quotas or settings."""
+        self._eligible_by: Mapping[str, Any] = {}
+        """The live settings by which it was decided."""
         self._queue = WaitingQueue()
         self._wake_up: asyncio.TimerHandle | None = None
 
@@ -122,6 +129,7 @@ class Pool:
         """Set the remaining fraction of each quota, by model key; a missing quota is unknown, not empty."""
         self._remaining[account_id] = fractions
         self._remaining_seen_at[account_id] = self._now()
+        self._eligible.clear()
 
     def remaining(self, account_id: int) -> Mapping[str, float]:
         """The remaining fractions by model key, as last set."""
@@ -131,6 +139,7 @@ class Pool:
         """Replace the forecast times at which quotas will be empty: by account id and model key, in seconds
         since the epoch."""
         self._empty_at = times
+        self._eligible.clear()
 
     def in_flight(self, account_id: int) -> int:
         return self.state.in_flight.get(account_id, 0)
@@ -155,7 +164,8 @@ class Pool:
         Without `may_wait` only a busy account is waited for. At the deadline the caller must cancel the wait.
         `while_waiting` is entered with the place in the queue.
         """
-        self._count_capacity_reports(request)
+        if request.without_capacity:
+            self._count_capacity_reports(request)
         lease = self.lease(request)
         if lease is not None:
             return lease
@@ -209,8 +219,6 @@ class Pool:
     def _count_capacity_reports(self, request: AccountRequest) -> None:
         """Back the model of a kind off once two of its accounts, or all that could be asked now, have
         reported no capacity."""
-        if not request.without_capacity:
-            return
         left = without(self.view(request.targets).free, request.excluded)
         left_keys = {request.targets[account.kind].model_key for account in left}
         reports = list(request.without_capacity.values())
@@ -225,10 +233,11 @@ class Pool:
         account = self._sure_choice(request, now) or self._choice(request)
         if account is None:
             return None
-        if not self.state.claim(account.id, request.conversation, _most(account, _limit()), now):
+        if not self.state.claim(account.id, request.conversation, _most(account), now):
             return None
         lease = Lease(account, request.targets[account.kind], request, now, self)
-        self.count(lease, requests=1)
+        if self.rate_limits.uses:
+            self.count(lease, requests=1)
         return lease
 
     def _sure_choice(self, request: AccountRequest, now: float) -> PooledAccount | None:
@@ -236,32 +245,38 @@ class Pool:
         ranks before it, and it is the first of its rank that can serve."""
         eligible = self._eligible_for(request.targets)
         for account_id in self._in_order_of_choice(request, eligible):
-            account = eligible.by_id.get(account_id)
-            if account is not None and self._is_ready(account, request):
-                candidate = self._candidate(account, request.targets[account.kind], "", now)
-                if candidate.rank == eligible.best_rank and strategies.has_reserve(candidate, now):
-                    return account
+            if account_id in eligible.first_ranked:
+                ranked = eligible.first_ranked[account_id]
+                if self._is_ready(ranked, request) and (ranked.has_reserve or self._has_reserve(ranked, now)):
+                    return ranked.account
         return None
 
-    def _in_order_of_choice(self, request: AccountRequest, eligible: Eligible) -> Iterator[int]:
+    def _in_order_of_choice(self, request: AccountRequest, eligible: Eligible) -> list[int]:
         """The account of the conversation's last turn, then some in the order of the strategy. Hybrid has
         none: it compares all."""
-        strategy, previous = live("ACCOUNT_STRATEGY"), self.state.previous
-        if (affinity := self.state.account_of(request.conversation)) is not None:
-            yield affinity
+        strategy, previous = live_settings.current["ACCOUNT_STRATEGY"], self.state.previous
+        affinity = self.state.account_of(request.conversation)
+        order = [] if affinity is None else [affinity]
         if strategy == "sticky" and previous is not None:
-            yield previous
-        elif strategy == "round-robin":
+            return [*order, previous]
+        if strategy == "round-robin":
             start = bisect_right(eligible.ids, previous) if previous is not None else 0
-            yield from (eligible.ids[start:] + eligible.ids[:start])[:ACCOUNTS_TRIED]
+            return order + (eligible.ids[start:] + eligible.ids[:start])[:ACCOUNTS_TRIED]
+        return order
 
-    def _is_ready(self, account: PooledAccount, request: AccountRequest) -> bool:
+    def _is_ready(self, ranked: FirstRanked, request: AccountRequest) -> bool:
         """True for an account in the first set that `_choice` looks at."""
-        if account.id in request.excluded or account.id in request.failed or account.lacks_project:
+        account, model_key = ranked.account, ranked.target.model_key
+        if account.id in request.refused or account.id in request.failed:
             return False
-        key = request.targets[account.kind].model_key
-        is_resting = self.cooldowns.backoff(key) or self._cooldown(account, key)
-        return not is_resting and not self._busy([account])
+        if account.id in request.without_capacity or self.in_flight(account.id) >= _most(account):
+            return False
+        if self.cooldowns.is_clear((account.id, model_key)) and not self.rate_limits.uses:
+            return True
+        return not (self.cooldowns.backoff(model_key) or self._cooldown(account, model_key))
+
+    def _has_reserve(self, ranked: FirstRanked, now: float) -> bool:
+        return strategies.has_reserve(self._candidate(ranked.account, ranked.target, "", now), now)
 
     def _choice(self, request: AccountRequest) -> PooledAccount | None:
         view = self.view(request.targets)
@@ -279,7 +294,7 @@ class Pool:
         ready = [one for one in ready if not one.lacks_project] or ready
         if len(ready) == 1:
             return ready[0]
-        now, strategy, targets = view.now, live("ACCOUNT_STRATEGY"), request.targets
+        now, strategy, targets = view.now, live_settings.current["ACCOUNT_STRATEGY"], request.targets
         chosen = strategies.choose(
             strategy,
             [self._candidate(account, targets[account.kind], strategy, now) for account in ready],
@@ -315,7 +330,7 @@ class Pool:
 
     def _may_rest(self, accounts: list[PooledAccount], targets: Targets) -> bool:
         """False when none of the accounts is in a cooldown for the model, or can be."""
-        if self.rate_limits:
+        if self.rate_limits.uses:
             return True
         keys = self.cooldowns.keys
         resting = [
@@ -349,7 +364,7 @@ class Pool:
         """The cooldown that decides: one that a failure began, or that of a learned limit, which is used
         up."""
         failed = self.cooldowns.weightiest((account.id, model_key))
-        full = self.rate_limits.cooldown(_sharer(account, model_key)) if self.rate_limits else None
+        full = self.rate_limits.cooldown(_sharer(account, model_key)) if self.rate_limits.uses else None
         if full is None or (failed is not None and failed.is_limit and failed.until > full.until):
             return failed
         return full
@@ -359,7 +374,10 @@ class Pool:
         return {kind: backoff for kind, backoff in found if backoff is not None}
 
     def _eligible_for(self, targets: Targets) -> Eligible:
-        key = (live("PAID_ACCOUNTS_LAST"), *targets.items())
+        if self._eligible_by is not live_settings.current:
+            self._eligible_by = live_settings.current
+            self._eligible.clear()
+        key = tuple(targets.items())
         known = self._eligible.get(key)
         if known is None:
             if len(self._eligible) >= MODELS_REMEMBERED:
@@ -374,9 +392,15 @@ class Pool:
         eligible = [account for account in accounts if self._lists(account, targets) is not False]
         if len(eligible) < len(accounts) and not self.is_listed(targets):
             eligible = accounts
-        ranks = [(account.priority, _cost_rank(account)) for account in eligible]
         by_id = {account.id: account for account in eligible}
-        return Eligible(by_id, sorted(by_id), min(ranks, default=(0, 0)))
+        candidates = [self._candidate(one, targets[one.kind], "", now=0.0) for one in eligible]
+        best_rank = min((one.rank for one in candidates), default=(0, 0))
+        first_ranked = {
+            account.id: FirstRanked(account, targets[account.kind], strategies.always_has_reserve(candidate))
+            for account, candidate in zip(eligible, candidates, strict=True)
+            if candidate.rank == best_rank and not account.lacks_project
+        }
+        return Eligible(by_id, sorted(by_id), first_ranked)
 
     def is_listed(self, targets: Targets) -> bool:
         """True when the list of any account names the model."""
@@ -388,8 +412,8 @@ class Pool:
 
     def _busy(self, accounts: Iterable[PooledAccount]) -> list[PooledAccount]:
         """The accounts with as many requests in flight as MAX_CONCURRENT_REQUESTS or their switches allow."""
-        limit, in_flight = _limit(), self.state.in_flight
-        return [one for one in accounts if one.id in in_flight and in_flight[one.id] >= _most(one, limit)]
+        in_flight = self.state.in_flight
+        return [one for one in accounts if one.id in in_flight and in_flight[one.id] >= _most(one)]
 
     def _candidate(self, account: PooledAccount, target: Target, strategy: str, now: float) -> Candidate:
         """The account as the strategies see it; health and tokens are read for hybrid only."""
@@ -404,7 +428,7 @@ class Pool:
             tokens=score.tokens,
             remaining=self._remaining.get(account.id, {}).get(target.model_key),
             remaining_seen_at=self._remaining_seen_at.get(account.id, 0.0),
-            threshold=live("GLOBAL_QUOTA_THRESHOLD") if threshold is None else threshold,
+            threshold=live_settings.current["GLOBAL_QUOTA_THRESHOLD"] if threshold is None else threshold,
             empty_at=self._empty_at.get((account.id, target.model_key)),
         )
 
@@ -497,7 +521,7 @@ class Pool:
 
     def count(self, lease: Lease, **amounts: int) -> None:
         """Count requests or input_tokens against the learned limits."""
-        if self.rate_limits:
+        if self.rate_limits.uses:
             self.rate_limits.count(_sharer(lease.account, lease.target.model_key), **amounts)
 
     # Budgets
@@ -521,9 +545,11 @@ class Pool:
         and that of its quota group."""
         account, model_key = lease.account, lease.target.model_key
         self.state.change_score(account.id, self._now(), health=1)
-        ids = [account.id, *(other.id for other in self.others_concerned(account, Scope.QUOTA_GROUP))]
-        ended = [self.cooldowns.succeeded((account_id, model_key), lease.taken_at) for account_id in ids]
-        if any(ended):
+        has_ended = self.cooldowns.succeeded((account.id, model_key), lease.taken_at)
+        if account.quota_group:
+            for other in self.others_concerned(account, Scope.QUOTA_GROUP):
+                has_ended |= self.cooldowns.succeeded((other.id, model_key), lease.taken_at)
+        if has_ended:
             self._recheck(self._queue.groups())
 
     def failed(
@@ -544,7 +570,9 @@ class Pool:
         if weighs_less and self.cooldowns.has_just_failed(key):
             return known
         self.state.change_score(account.id, self._now(), health=ACCOUNT_POLICIES[kind].health, tokens=1)
-        cooldown = self.cooldowns.failed(key, kind, hint_seconds, live("DEFAULT_COOLDOWN_MS") / 1000)
+        cooldown = self.cooldowns.failed(
+            key, kind, hint_seconds, live_settings.current["DEFAULT_COOLDOWN_MS"] / 1000
+        )
         if kind is FailureKind.QUOTA:
             self.on_quota_exhausted(account.id)
         if cooldown is not None:
@@ -608,17 +636,15 @@ def _sharer(account: PooledAccount, model_key: str) -> tuple[int | str, str]:
     return f"{account.kind}:{account.quota_group}" if account.quota_group else account.id, model_key
 
 
-def _limit() -> int:
-    limit: int = live("MAX_CONCURRENT_REQUESTS")
-    return limit or sys.maxsize
-
-
-def _most(account: PooledAccount, limit: int) -> int:
-    return min(limit, account.switches.max_requests or limit)
+def _most(account: PooledAccount) -> int:
+    """The most requests in flight."""
+    limit: int = live_settings.current["MAX_CONCURRENT_REQUESTS"] or sys.maxsize
+    own = account.switches.max_requests
+    return own if 0 < own < limit else limit
 
 
 def _cost_rank(account: PooledAccount) -> int:
-    return 1 if account.is_paid and live("PAID_ACCOUNTS_LAST") else 0
+    return 1 if account.is_paid and live_settings.current["PAID_ACCOUNTS_LAST"] else 0
 
 
 def _labelled(accounts: list[PooledAccount]) -> list[PooledAccount]:

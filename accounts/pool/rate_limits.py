@@ -64,11 +64,8 @@ class RateLimits:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._uses: dict[Key, dict[str, _Use]] = {}
-
-    def __bool__(self) -> bool:
-        """True once a limit is known."""
-        return bool(self._uses)
+        self.uses: dict[Key, dict[str, _Use]] = {}
+        """What has a limit. Empty until one is known, so that callers can leave out the rest."""
 
     def learn(self, key: Key, limits: Iterable[QuotaLimit]) -> None:
         """Note the limits of a minute among those that an error named, of each subject the smallest."""
@@ -77,18 +74,18 @@ class RateLimits:
             if one.period == "minute" and one.subject in COUNTED and one.value:
                 named[one.subject] = min(one.value, named.get(one.subject, one.value))
         for subject, limit in named.items():
-            use = self._uses.setdefault(key, {}).setdefault(subject, _Use(limit, self._now()))
+            use = self.uses.setdefault(key, {}).setdefault(subject, _Use(limit, self._now()))
             use.limit, use.learned_at = limit, self._now()
 
     def count(self, key: Key, **amounts: int) -> None:
         """Add what was used now, by subject."""
-        for subject, use in self._uses.get(key, {}).items():
+        for subject, use in self.uses.get(key, {}).items():
             if amount := amounts.get(subject):
                 use.add(self._now(), amount)
 
     def cooldown(self, key: Key) -> ActiveCooldown | None:
         """Return the cooldown until there is room below each limit; None while there is."""
-        uses = self._uses.get(key)
+        uses = self.uses.get(key)
         if uses is None:
             return None
         now = self._now()
@@ -104,14 +101,14 @@ class RateLimits:
 
     def learned(self, key: Key) -> dict[str, int]:
         """Return the limits of a minute that are known, by subject."""
-        return {subject: use.limit for subject, use in self._uses.get(key, {}).items()}
+        return {subject: use.limit for subject, use in self.uses.get(key, {}).items()}
 
     def learned_by_model(self, sharer: int | str) -> dict[str, dict[str, int]]:
         """Return the limits of an account or quota group, by model key and subject."""
-        return {key[1]: self.learned(key) for key in self._uses if key[0] == sharer}
+        return {key[1]: self.learned(key) for key in self.uses if key[0] == sharer}
 
     def _forget_old(self, key: Key, uses: dict[str, _Use], now: float) -> None:
         for subject in [one for one, use in uses.items() if now - use.learned_at > FORGET_AFTER_SECONDS]:
             del uses[subject]
         if not uses:
-            del self._uses[key]
+            del self.uses[key]

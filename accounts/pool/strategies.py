@@ -82,9 +82,16 @@ def has_reserve(candidate: Candidate, now: float) -> bool:
     empty within RESERVE_SECONDS."""
     if candidate.empty_at is not None and candidate.empty_at - now < RESERVE_SECONDS:
         return False
-    if candidate.remaining is None or candidate.remaining > candidate.threshold:
-        return True
-    return not _is_fresh(candidate, now)
+    return _is_above_threshold(candidate) or not _is_fresh(candidate, now)
+
+
+def always_has_reserve(candidate: Candidate) -> bool:
+    """True when `has_reserve` is True at any time, until quotas are measured again."""
+    return candidate.empty_at is None and _is_above_threshold(candidate)
+
+
+def _is_above_threshold(candidate: Candidate) -> bool:
+    return candidate.remaining is None or candidate.remaining > candidate.threshold
 
 
 def sticky(candidates: Sequence[Candidate], previous: int | None, now: float) -> Candidate:
@@ -144,17 +151,19 @@ class AccountScore(NamedTuple):
 
     def advanced(self, now: float) -> AccountScore:
         """The score at `now`, with what has recovered since `at`; nothing when the clock was set back."""
-        seconds = max(now - self.at, 0.0)
-        health = self.health
-        if health < HEALTH_MAX and self.at:
-            health = min(health + seconds / 3600 * HEALTH_RECOVERY_PER_HOUR, HEALTH_MAX)
-        tokens = min(self.tokens + seconds / 60 * BUCKET_REFILL_PER_MINUTE, BUCKET_SIZE)
-        return AccountScore(health, tokens, now)
+        return self.changed(now)
 
     def changed(self, now: float, *, health: float = 0.0, tokens: float = 0.0) -> AccountScore:
-        current = self.advanced(now)
-        return AccountScore(
-            min(max(current.health + health, 0.0), HEALTH_MAX),
-            min(max(current.tokens + tokens, 0.0), BUCKET_SIZE),
-            now,
-        )
+        """The score at `now`, changed by these amounts. Each request changes it twice: no calls of min and
+        max."""
+        seconds = now - self.at if now > self.at else 0.0
+        in_health, in_tokens = self.health, self.tokens + seconds / 60 * BUCKET_REFILL_PER_MINUTE
+        if in_health < HEALTH_MAX and self.at:
+            in_health += seconds / 3600 * HEALTH_RECOVERY_PER_HOUR
+        in_health = (HEALTH_MAX if in_health > HEALTH_MAX else in_health) + health  # noqa: FURB136
+        in_tokens = (BUCKET_SIZE if in_tokens > BUCKET_SIZE else in_tokens) + tokens  # noqa: FURB136
+        if not 0.0 <= in_health <= HEALTH_MAX:
+            in_health = 0.0 if in_health < 0.0 else HEALTH_MAX
+        if not 0.0 <= in_tokens <= BUCKET_SIZE:
+            in_tokens = 0.0 if in_tokens < 0.0 else BUCKET_SIZE
+        return AccountScore(in_health, in_tokens, now)

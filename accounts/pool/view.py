@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from accounts.values.switches import Switches
 
@@ -54,6 +54,13 @@ def without(accounts: list[PooledAccount], excluded: Collection[int]) -> list[Po
     return [account for account in accounts if account.id not in excluded] if excluded else accounts
 
 
+class FirstRanked(NamedTuple):
+    account: PooledAccount
+    target: Target
+    has_reserve: bool
+    """It has a reserve of the quota, whatever the time; else the time matters (`strategies.has_reserve`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Eligible:
     """The accounts that have a model, in the order of the pool."""
@@ -61,8 +68,8 @@ class Eligible:
     by_id: dict[int, PooledAccount]
     ids: list[int]
     """In ascending order."""
-    best_rank: tuple[int, int]
-    """The first `Candidate.rank` among them."""
+    first_ranked: dict[int, FirstRanked]
+    """Those before which no other ranks, without those whose project is not known."""
 
 
 @dataclass(slots=True)

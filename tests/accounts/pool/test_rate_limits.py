@@ -45,7 +45,7 @@ def test_nothing_is_counted_before_a_limit_is_known(clock: Clock) -> None:
     rates = RateLimits(clock)
     rates.count(KEY, requests=1)
 
-    assert not rates
+    assert not rates.uses
     assert rates.cooldown(KEY) is None
 
 
@@ -116,7 +116,7 @@ def test_an_old_limit_is_forgotten(clock: Clock) -> None:
     rates.count(KEY, requests=1)
 
     assert rates.cooldown(KEY) is None
-    assert not rates
+    assert not rates.uses
 
 
 @settings(max_examples=300)

@@ -56,7 +56,7 @@ def test_a_pool_has_both_windows(account: Account) -> None:
 def test_gemini_has_windows_in_the_mode_that_is_asked(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(live_settings._known, "GEMINI_HEADER_MODE", "antigravity")
+    monkeypatch.setitem(live_settings.current, "GEMINI_HEADER_MODE", "antigravity")
     store_windows(account.pk, [a_window(0.5, family="gemini")])
 
     assert windows(account) == {"Gemini (antigravity)": [("5h", "50%")]}
