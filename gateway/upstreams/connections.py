@@ -52,7 +52,7 @@ class Target:
 
     url: URL
     proxy: URL | None = field(repr=False)
-    origin: tuple[URL, URL | None] = field(repr=False)
+    origin: tuple[str, str | None] = field(repr=False)
     head: str = field(repr=False)
     """The first line of the request, the Host header, and the password of a proxy that reads the request."""
 
@@ -71,7 +71,16 @@ def target_of(url: str, proxy: str | None) -> Target:
     if whole_for is not None and whole_for.user is not None:
         password = b64encode(f"{whole_for.user}:{whole_for.password or ''}".encode()).decode()
         head += f"Proxy-Authorization: Basic {password}\r\n"
-    return Target(parsed, through, (parsed.origin(), through), head)
+    return Target(parsed, through, (str(parsed.origin()), proxy), head)
+
+
+class KeptHeaders(dict[str, str]):
+    """Headers of many requests, which are never changed: their lines are written once."""
+
+    @cached_property
+    def lines(self) -> str:
+        """Raises ValueError for a header that cannot be sent."""
+        return lines_of(self)
 
 
 class BrokenConnection(TransportFailed):
@@ -317,9 +326,7 @@ class ConnectedResponse(Response):
 
     @cached_property
     def headers(self) -> Mapping[str, str]:  # type: ignore[override]
-        return CIMultiDict(
-            (name.decode("latin1"), value.decode("latin1")) for name, value in self._raw_headers
-        )
+        return CIMultiDict([(str(name, "latin1"), str(value, "latin1")) for name, value in self._raw_headers])
 
     def release(self) -> None:
         connection, self._connection = self._connection, None
@@ -342,7 +349,7 @@ class Connections:
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds)
         self._timeouts = timeouts()
         self._loop = asyncio.get_running_loop()
-        self._idle: dict[tuple[URL, URL | None], list[ModelConnection]] = {}
+        self._idle: dict[tuple[str, str | None], list[ModelConnection]] = {}
 
     async def post(
         self,
@@ -358,8 +365,10 @@ class Connections:
         head = head_of(target, headers, body)
         try:
             if (connection := _open_one(idle)) is not None:
-                with suppress(_Stale):
+                try:
                     return await self._exchange(connection, idle, head, body, deadline)
+                except _Stale:
+                    pass  # once more, on a new one
             async with asyncio.timeout_at(deadline):
                 connection = await self._open(target)
             return await self._exchange(connection, idle, head, body, deadline)
@@ -415,7 +424,12 @@ def _open_one(idle: list[ModelConnection]) -> ModelConnection | None:
 
 def head_of(target: Target, headers: Mapping[str, str], body: Sequence[bytes | bytearray]) -> bytes:
     """Raises ValueError for a header that cannot be sent."""
+    lines = headers.lines if isinstance(headers, KeptHeaders) else lines_of(headers)
+    return f"{target.head}{lines}Content-Length: {sum(map(len, body))}\r\n\r\n".encode()
+
+
+def lines_of(headers: Mapping[str, str]) -> str:
+    """Raises ValueError for a header that cannot be sent."""
     if UNSENDABLE.search("".join(headers.values())):
         raise ValueError("a header that cannot be sent")
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    return f"{target.head}{lines}Content-Length: {sum(map(len, body))}\r\n\r\n".encode()
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])

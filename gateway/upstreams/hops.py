@@ -39,5 +39,7 @@ def why_it_loops(client: Mapping[str, str]) -> str:
 
 
 def _hops(client: Mapping[str, str]) -> int:
-    text = client.get(HOPS, "").strip()
+    if HOPS not in client:
+        return 0
+    text = client[HOPS].strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0

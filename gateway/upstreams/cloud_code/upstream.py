@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -11,7 +12,8 @@ from accounts.google.endpoints import base_urls, headers
 from accounts.google.errors import error_in_stream, parse_error
 from gateway.telemetry.random_ids import random_uuid
 from gateway.upstreams.base import ModelCall, Upstream, WireRequest
-from gateway.upstreams.json_pieces import object_in_pieces
+from gateway.upstreams.connections import KeptHeaders
+from gateway.upstreams.json_pieces import has_encoded_members, object_in_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from gateway.routing.upstream_model import UpstreamModel
 
 PATH = "/v1internal:streamGenerateContent?alt=sse"
+KEPT_HEADERS = 64
+"""Of the accounts used last, two models each."""
 
 
 class CloudCode(Upstream):
@@ -41,9 +45,10 @@ class CloudCode(Upstream):
 
 def _body(call: ModelCall) -> list[bytes]:
     envelope = _envelope(call)
+    if not has_encoded_members(call.request):
+        return [orjson.dumps(envelope)]
     request = object_in_pieces(envelope.pop("request"))
-    pieces = [orjson.dumps(envelope).removesuffix(b"}"), b',"request":', *request, b"}"]
-    return pieces if len(request) > 1 else [b"".join(pieces)]
+    return [orjson.dumps(envelope).removesuffix(b"}"), b',"request":', *request, b"}"]
 
 
 def _envelope(call: ModelCall) -> dict[str, Any]:
@@ -61,12 +66,16 @@ def _envelope(call: ModelCall) -> dict[str, Any]:
     return {**envelope, "requestId": f"agent-{random_uuid()}", "request": request}
 
 
-def _headers(call: ModelCall) -> dict[str, str]:
-    call_headers = {
-        **headers(call.model.header_mode),
-        "Authorization": f"Bearer {call.access.secret}",
-        "Accept": "text/event-stream",
-    }
-    if call.model.family == "claude" and call.model.thinks:
+def _headers(call: ModelCall) -> KeptHeaders:
+    """Return the headers, which are the same for all calls with the same token."""
+    call_headers = headers(call.model.header_mode)
+    thinks = call.model.family == "claude" and call.model.thinks
+    return _kept_headers((*call_headers.items(),), call.access.secret, thinks)
+
+
+@lru_cache(maxsize=KEPT_HEADERS)
+def _kept_headers(of_mode: tuple[tuple[str, str], ...], secret: str, thinks: bool) -> KeptHeaders:
+    call_headers = {**dict(of_mode), "Authorization": f"Bearer {secret}", "Accept": "text/event-stream"}
+    if thinks:
         call_headers["anthropic-beta"] = "interleaved-thinking-2025-05-14"
-    return call_headers
+    return KeptHeaders(call_headers)

@@ -22,6 +22,7 @@ from gateway.upstreams.connections import (
     MAX_HEAD_BYTES,
     READ_BUFFER_BYTES,
     BrokenConnection,
+    KeptHeaders,
     ModelConnection,
     head_of,
     target_of,
@@ -512,3 +513,18 @@ def test_a_plain_proxy_gets_the_whole_address_and_its_password() -> None:
         b"Proxy-Authorization: Basic bWU6c2VjcmV0\r\nA: 1\r\nContent-Length: 3\r\n\r\n"
     )
     assert "secret" not in repr(target)
+
+
+@given(st.dictionaries(st.text(max_size=5), st.text(max_size=9), max_size=4))
+def test_kept_headers_are_written_as_any_others(headers: dict[str, str]) -> None:
+    target = target_of("http://google.test/a", None)
+
+    def written(headers: dict[str, str]) -> bytes | str:
+        try:
+            return head_of(target, headers, [b"ab"])
+        except ValueError as error:
+            return str(error)
+
+    kept = KeptHeaders(headers)
+
+    assert [written(kept), written(kept)] == [written(headers)] * 2

@@ -135,3 +135,31 @@ def test_a_call_does_not_show_its_token(emulator: EmulatorServer) -> None:
     assert call.access.secret not in repr(call)
     assert call.access.secret not in repr(call.access)
     assert call.access.secret not in repr(CloudCode(Transport(1), 1).prepare(call))
+
+
+def test_headers_are_kept_until_the_token_or_a_setting_changes(
+    cloud_code: CloudCode, emulator: EmulatorServer, settings: Settings
+) -> None:
+    first, second = a_call(emulator), a_call(emulator)
+
+    kept = cloud_code.prepare(first).headers
+    assert cloud_code.prepare(first).headers is kept
+    assert kept["Authorization"] == f"Bearer {first.access.secret}"
+    assert cloud_code.prepare(second).headers["Authorization"] == f"Bearer {second.access.secret}"
+
+    settings.CLOUDCODE_USER_AGENT = "another/1.0"
+    assert cloud_code.prepare(first).headers["User-Agent"] == "another/1.0"
+
+
+def test_the_members_of_a_large_request_are_not_written_again(
+    cloud_code: CloudCode, emulator: EmulatorServer
+) -> None:
+    plain = a_call(emulator)
+    members = {name: orjson.dumps(value) for name, value in plain.request.items()}
+
+    pieces = cloud_code.prepare(a_call(emulator, request=members)).body
+
+    assert members["contents"] in pieces
+    body = orjson.loads(b"".join(pieces))
+    assert body["request"] == {**plain.request, "sessionId": "-1"}
+    assert body["model"] == plain.model.sent_id
