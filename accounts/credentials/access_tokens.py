@@ -32,9 +32,9 @@ EARLY_SECONDS = 60.0
 CLAIM_SECONDS = 40.0
 """How long a process may hold the claim on a refresh: more than one call to the token endpoint may take."""
 CLOCKS_APART_SECONDS = 30.0
-"""How much later than CLAIM_SECONDS from now a claim may end: the clock of another server may be ahead, and the
-own time is read a moment before the claim is tried. A claim that ends even later was made before the clock was
-set back, and is ignored."""
+"""How much later than CLAIM_SECONDS from now a claim may end: the clock of another server may be ahead, and
+this server's time is read a moment before the claim is tried. A claim that ends even later was made before
+the clock was set back, and is ignored."""
 CLAIM_POLL_SECONDS = 0.05
 
 
