@@ -1,4 +1,4 @@
-"""Accounts with the quota pools that requests use now, as several pages show them."""
+"""Accounts with the quota pools that requests use now, for several pages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AccountPools:
     account: Account
     pools: list[QuotaPool]
     models: Collection[str] | None = None
-    """Ids that the provider lists for it; None while they are unknown to this process."""
+    """The ids that the provider lists for the account; None while this process does not know them."""
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -35,14 +35,15 @@ class AccountPools:
 
     @property
     def standing(self) -> tuple[bool, Sequence[str], Sequence[QuotaPool]]:
-        """As `overview.status_line` counts it: whether it is usable, its families, its pools."""
+        """The tuple that `overview.status_line` counts: whether the account is usable, its families, its
+        pools."""
         return self.account.is_usable, self.families, self.pools
 
 
 @dataclass(frozen=True, slots=True)
 class FamilyOutlook:
-    """How long a family lasts. `ends_first` is the account that will be empty at `ends_at` while `others`, of
-    which something is left, carry on."""
+    """How long a family lasts. `ends_first` is the account that will be empty at `ends_at`, while `others`
+    still have quota left."""
 
     outlook: Outlook
     ends_first: Account | None = None
@@ -51,7 +52,7 @@ class FamilyOutlook:
 
 
 def outlooks_now(accounts: Iterable[AccountPools]) -> dict[str, FamilyOutlook]:
-    """How long the usable ones of these accounts last together, by family of models."""
+    """Return how long the usable ones of these accounts last together, by family of models."""
     usable = [one for one in accounts if one.account.is_usable]
     found = outlooks_of([one.pools for one in usable], timezone.now().timestamp())
     return {family: _with_first_end(family, one, usable) for family, one in found.items()}
@@ -73,7 +74,7 @@ def _with_first_end(family: str, outlook: Outlook, usable: list[AccountPools]) -
 
 
 def read_account_pools() -> list[AccountPools]:
-    """All accounts, in the order of their priority."""
+    """Return all accounts, in the order of their priority."""
     accounts = list(Account.objects.all())
     pools, service = pools_of(accounts), running_service()
     return [

@@ -1,5 +1,5 @@
-"""Rows of the page of models: a name, what answers, its fallbacks, and what is left of it. Pure but for
-`offered_models`."""
+"""The rows of the models page: a name, the model that answers, its fallbacks, and the quota left. Pure except
+for `offered_models`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 class Serving(NamedTuple):
-    """An account: `pools` are those that requests use now, `models` the ids that are listed for it, None
-    while its list is unknown."""
+    """An account. `pools` are those that requests use now; `models` are the ids that its list has, None while
+    the list is unknown."""
 
     is_usable: bool
     pools: Sequence[QuotaPool]
@@ -32,19 +32,20 @@ class Serving(NamedTuple):
 
 MOST_ASKED = 20
 ASKED_BY_CLAUDE_CODE = ("opus", "sonnet", "haiku")
-"""The kinds that Claude Code offers by name, and asks for in some version."""
+"""The kinds of model that Claude Code offers by name; it asks for some version of them."""
 
 
 def offered_models() -> Collection[str]:
-    """Listed ids of the models that the accounts of this process have now."""
+    """Return the listed ids of the models that the accounts of this process have now."""
     gateway = running_gateway()
     return gateway.accounts.offered_models() if gateway is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left of a model's quota. `least` and `most` are of usable accounts whose quota is known, None
-    without one. `available` counts as the overview does: usable accounts that are not known to be empty."""
+    """The remaining quota of a model. `least` and `most` are fractions over usable accounts whose quota is
+    known, None when there is none. `available` is counted as on the overview: usable accounts that are not
+    known to be empty."""
 
     least: float | None
     most: float | None
@@ -52,25 +53,25 @@ class Left:
     accounts: int
     back_at: datetime | None
     ready: Sequence[str] = ()
-    """The names of the accounts that `available` counts."""
+    """The names of the accounts counted in `available`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
     name: str
     answered_by: str
-    """An upstream id; the name itself when nothing offered fits it."""
+    """The upstream id of the model; the name itself when no offered model fits it."""
     fallbacks: Sequence[str]
     is_offered: bool
     is_routed: bool
-    """The operator has mapped the name."""
+    """True when the operator has mapped the name."""
     is_pinned: bool
     is_hidden: bool
     left: Left
     requests: int | None = None
-    """Those that the model answered within the span of the page; None where another row has them."""
+    """The requests that the model answered within the page's span; None when another row counts them."""
     asked: int = 0
-    """Requests that asked for this name, which no list has."""
+    """The requests that asked for this name, if it is in no list of models."""
 
 
 def model_rows(
@@ -81,8 +82,9 @@ def model_rows(
     header_mode: HeaderMode,
     asked: Mapping[str, int] | None = None,
 ) -> list[ModelRow]:
-    """`requests`: how many each model answered; `asked`: how many asked for each name. Claude Code's names
-    come first, then others that were asked for, the most first, then pinned ones."""
+    """Return the rows: Claude Code's names first, then other names that were asked for, the most frequent
+    first, then pinned models, then the rest. `requests` has the answered requests by model, `asked` the
+    requests by name."""
     known, asked = list(accounts), asked or {}
     listed = [
         name for name in {*resolution.visible(offered), *routes.by_name} if name not in ASKED_BY_CLAUDE_CODE
@@ -99,7 +101,7 @@ def model_rows(
 
 
 def _counted_once(rows: list[ModelRow], requests: Mapping[str, int]) -> list[ModelRow]:
-    """The rows, with a model's requests in the row of its own name, or else in its first one."""
+    """Return the rows, with a model's requests in the row of its own name, or else in its first row."""
     place = {row.answered_by: row.name for row in reversed(rows)}
     place |= {row.name: row.name for row in rows if row.name == row.answered_by}
     return [
@@ -133,7 +135,7 @@ def _row(
 
 
 def _left(model_id: str, header_mode: HeaderMode, accounts: list[Serving]) -> Left:
-    # In header mode cli a quota has the name that is sent.
+    # In header mode cli a quota is stored under the sent id.
     ids = {model_id, upstream_model(model_id, header_mode=header_mode).sent_id}
     serving = [(one, [pool for pool in one.pools if _has(pool, ids, model_id)]) for one in accounts]
     serving = [(one, pools) for one, pools in serving if _serves(one, pools, ids)]
@@ -154,12 +156,13 @@ def _left(model_id: str, header_mode: HeaderMode, accounts: list[Serving]) -> Le
 
 
 def _serves(account: Serving, pools: list[QuotaPool], ids: set[str]) -> bool:
-    """`pools`: those of the account that are of the model. They decide while its list is unknown."""
+    """Return whether the account serves the model. `pools` are its pools that have the model; they decide
+    while its list is unknown."""
     return bool(pools) if account.models is None else not ids.isdisjoint(account.models)
 
 
 def _has(pool: QuotaPool, ids: set[str], model_id: str) -> bool:
-    """Of a pool that was never read, only its family is known."""
+    """Return whether the pool has the model. For a pool that was never read, only the family is compared."""
     return not ids.isdisjoint(pool.models) or (
         not pool.models and family_of(pool.name) == family_of(model_id)
     )

@@ -1,4 +1,4 @@
-"""The spans of time that pages offer, by the name that stands in the address."""
+"""The spans of time that pages offer, by their names in the address."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SPANS = {
     "30d": timedelta(days=30),
 }
 DEFAULT_SPAN = "24h"
-"""Of all pages, so that their numbers agree."""
+"""The span of all pages unless another is chosen, so that their numbers agree."""
 
 
 def span_of(request: HttpRequest, default: str) -> str:
-    """The name of the span asked for; the default for none and for an unknown one."""
+    """Return the name of the span that is asked for; the default when there is none or it is unknown."""
     span = request.GET.get("span", default)
     return span if span in SPANS else default

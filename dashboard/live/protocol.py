@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LARGEST_MESSAGE = 4096
-"""In bytes, of one from the page."""
+"""The largest message from the page, in bytes."""
 TOPICS = frozenset({"requests", "log"})
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 FILTERS: dict[str, tuple[type, ...]] = {
@@ -39,7 +39,7 @@ FILTERS: dict[str, tuple[type, ...]] = {
     "errors": (bool,),
     "slower": (int, float),
 }
-"""Those of gateway.ledger.search.Search, with the types that JSON may have for them."""
+"""The filters of gateway.ledger.search.Search, with the types that their values may have in JSON."""
 LONGEST_FILTER = 254
 LARGEST_FILTER = 10**10
 OPEN, ANSWERED = "open", "answered"
@@ -50,7 +50,7 @@ REVISIONS = {
     "first_event": BEGUN,
     "request_finished": ENDED,
 }
-"""By the kind of the event (gateway/telemetry/activity.py)."""
+"""The `rev` of a row, by the kind of its event (gateway/telemetry/activity.py)."""
 WHAT_CHANGED = {
     "accounts_changed": "accounts",
     "quota_read": "quota",
@@ -60,18 +60,18 @@ WHAT_CHANGED = {
 
 
 class BadMessage(ValueError):
-    """A message that this protocol does not have."""
+    """Raised for a message that is not part of this protocol."""
 
 
 class Row(NamedTuple):
-    """A request as the list shows it. Names are those of RequestLog, except for tokens."""
+    """A request as the list shows it. The fields are named as in RequestLog, except for tokens."""
 
     id: str
-    """Unique, also for requests whose ids are the client's."""
+    """A unique id, even when clients choose the same request id."""
     rev: int
     request_id: str
     started_at: float
-    """Seconds since the epoch."""
+    """The time in seconds since the epoch."""
     client: str
     request_class: str
     session_id: str
@@ -79,20 +79,20 @@ class Row(NamedTuple):
     upstream_model: str
     account: str
     outcome: str
-    """open, answered, or the problem."""
+    """The outcome: "open", "answered", or the problem."""
     status: int | None
     stop_reason: str
     attempts: int
     fallback: bool
     waited_seconds: float
     input_tokens: int
-    """All of them, the cached ones included."""
+    """All input tokens, including cached ones."""
     cached_tokens: int
     output_tokens: int
     first_event_seconds: float | None
     duration_seconds: float | None
     detail: str
-    """The error, or what became of the last try that failed while the request is open."""
+    """The error; while the request is open, the last failed attempt and the step after it."""
 
     @property
     def problem(self) -> str | None:
@@ -108,7 +108,8 @@ _columns_of_facts = itemgetter(*COLUMNS[COLUMNS.index("started_at") + 1 : COLUMN
 
 
 def rows_of_events(events: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """One row for each request, of its last stage. Only that one is made: a fast request has three events."""
+    """Return one row for each request, of its last stage. Rows of earlier stages are not made, since a fast
+    request has three events at once."""
     last: dict[str, Mapping[str, Any]] = {}
     for event in events:
         key = row_id(event["request"])
@@ -119,14 +120,14 @@ def rows_of_events(events: Iterable[Mapping[str, Any]]) -> list[Row]:
 
 
 def row_of_event(event: Mapping[str, Any]) -> Row:
-    """`event` is one of a request, of the kinds that REVISIONS lists."""
+    """Return the row of a request's event, which is of a kind that REVISIONS has."""
     attempt = event.get("attempt")
     detail = f"{attempt['reason']} → {attempt['decision']}" if attempt else ""
     return row_of_facts(event["request"], REVISIONS[event["kind"]], detail)
 
 
 def row_of_facts(facts: Mapping[str, Any], rev: int, detail: str = "") -> Row:
-    """`facts` is what gateway.ledger.recorder.facts returns."""
+    """Return the row of a request. `facts` is what gateway.ledger.recorder.facts returns."""
     started_at = round(facts["started_at"], 6)  # as a database keeps it
     head = (row_id(facts), rev, facts["request_id"], started_at)
     begun = datetime.fromtimestamp(started_at, UTC)
@@ -135,12 +136,12 @@ def row_of_facts(facts: Mapping[str, Any], rev: int, detail: str = "") -> Row:
 
 
 def row_id(facts: Mapping[str, Any]) -> str:
-    """Without a ledger requests have no number."""
+    """Return the id of a row. Without a ledger requests have no number."""
     return str(facts["id"] or f"{facts['request_id']}@{facts['started_at']}")
 
 
 def row_of_log(log: RequestLog) -> Row:
-    """The row as it is in the ledger."""
+    """Return the row of a request in the ledger."""
     is_begun = log.first_event_seconds is not None
     return Row(
         id=str(log.pk),
@@ -173,12 +174,13 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def is_newer(row: Row, known: Row | None) -> bool:
-    """Whether the row replaces the known one with the same id."""
+    """Return whether the row replaces the known one with the same id."""
     return known is None or row.rev >= known.rev
 
 
 def merge(rows: dict[str, Row], more: Iterable[Row]) -> None:
-    """Add rows by id. Of two with one id the higher rev stays, and of equal ones the later."""
+    """Add rows by id. Of two with the same id the one with the higher rev stays, and the later one if they
+    are equal."""
     for row in more:
         if is_newer(row, rows.get(row.id)):
             rows[row.id] = row
@@ -202,7 +204,7 @@ def hello(*, build: str, server: str, now: float, demo: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that is watched; it replaces what the page has."""
+    """All rows and lines that the page watches; they replace what it has."""
 
     rows: list[bytes]
     totals: Mapping[str, float]
@@ -215,7 +217,8 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What has happened since. `more` and `skipped` count rows and lines that are left out for good."""
+    """The news since the last message. `more` and `skipped` count rows and lines that were left out and are
+    not sent later."""
 
     rows: list[bytes]
     more: int
@@ -231,7 +234,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Parts of pages that a page should load anew: accounts, quota, routes, settings."""
+    """The parts of pages that a page should reload: accounts, quota, routes, settings."""
 
     what: frozenset[str]
 
@@ -259,7 +262,7 @@ def _text(message: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What the page shows. `filter` has names of FILTERS; `level` is the lowest of its log lines."""
+    """What the page shows. `filter` has names of FILTERS; `level` is the lowest level of its log lines."""
 
     topics: frozenset[str] = frozenset()
     filter: Mapping[str, Any] = field(default_factory=dict)
@@ -272,7 +275,7 @@ class Ack:
 
 
 def parse(text: str) -> Watch | Ack:
-    """Raises BadMessage."""
+    """Parse a message from the page. Raises BadMessage."""
     try:
         message = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -300,7 +303,7 @@ def _filter(given: Any) -> Mapping[str, Any]:
 
 
 def _is_sane(value: Any) -> bool:
-    """Whether a database can be asked for it."""
+    """Return whether the value can be used in a database query."""
     if isinstance(value, str):
         return len(value) <= LONGEST_FILTER and "\0" not in value
     return bool(0 <= value < LARGEST_FILTER)

@@ -1,4 +1,5 @@
-"""The rows of a snapshot: what the ledger has, with what is newer in memory; and rows of other servers."""
+"""The rows of a snapshot, from the ledger and, where it is newer, from memory; and the rows of other
+servers."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ MOST_OF_OTHERS = 200
 
 
 def read_rows(wanted: search.Search) -> list[Row]:
-    """The newest and the open rows that match. Two queries, and one a minute for names."""
+    """Return the newest and the open rows that match. Makes two queries, and one a minute for names."""
     names_by_label()
     newest = search.page(wanted, limit=NEWEST_ROWS)
     still_open = search.open_rows().order_by("-started_at")[:MOST_OPEN]
@@ -34,7 +35,7 @@ def read_rows(wanted: search.Search) -> list[Row]:
 
 
 class OtherServers:
-    """Rows of the other servers on this database: their events stay in their processes."""
+    """The rows of other servers on this database, whose events are not visible in this process."""
 
     def __init__(self, instance_id: int) -> None:
         self._instance_id = instance_id
@@ -42,7 +43,8 @@ class OtherServers:
         self.in_flight = 0
 
     def news(self, now: datetime) -> list[Row]:
-        """Those that have changed since the last call. One query without another server, else 3 or 4."""
+        """Return the rows that have changed since the last call. Makes one query when there is no other
+        server, else 3 or 4."""
         rows = self._read(now) if self._exist() else []
         self.in_flight = sum(row.is_open for row in rows)
         news = [row for row in rows if self._revs.get(row.id, -1) < row.rev]
@@ -64,7 +66,7 @@ class OtherServers:
 
 
 def row_of_record(record: RequestRecord) -> Row:
-    """The row of a request that is under way in this process."""
+    """Return the row of a request that is open in this process."""
     is_begun = record.first_event_seconds is not None
     return row_of_facts(
         facts(record), BEGUN if is_begun else TRY_FAILED if len(record.attempts) > 1 else STARTED
@@ -72,7 +74,7 @@ def row_of_record(record: RequestRecord) -> Row:
 
 
 def newest_and_open(stored: Iterable[Row], *newer: Iterable[Row]) -> list[Row]:
-    """Rows merged by id: all open ones and the newest of the others, newest first."""
+    """Return rows merged by id: all open ones and the newest of the others, newest first."""
     rows: dict[str, Row] = {}
     for some in (stored, *newer):
         merge(rows, some)

@@ -1,5 +1,5 @@
-"""The first lines of the overview: for how many accounts each family of models can be used now, and which
-accounts are out of it. Pure."""
+"""The first lines of the overview: how many accounts each family of models can use now, and which accounts
+are out of quota. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FamilyStatus:
-    """`back_at`: when the first account can be used again; None while one can, or when it is unknown."""
+    """The accounts of a family. `back_at` is when the first account can be used again; None while one can be
+    used, or when it is unknown."""
 
     name: str
     available: int
@@ -38,7 +39,8 @@ class FamilyStatus:
 
 
 Standing = tuple[bool, "Sequence[str]", "Sequence[QuotaPool]"]
-"""Of an account, whether it is usable, the families it offers, and its quota pools that requests use now."""
+"""For an account: whether it is usable, the families that it offers, and its quota pools that requests use
+now."""
 
 
 class OutOfQuota(NamedTuple):
@@ -51,7 +53,7 @@ class OutOfQuota(NamedTuple):
 
 def out_of_quota(accounts: Iterable[tuple[Account, Sequence[QuotaPool]]]) -> list[OutOfQuota]:
     """Return the accounts without quota, ordered by their resets. `accounts` has each account with the quota
-    pools that requests now draw on."""
+    pools that requests use now."""
     found = [
         OutOfQuota(account, family, _back_at(own))
         for account, pools in accounts
@@ -62,7 +64,7 @@ def out_of_quota(accounts: Iterable[tuple[Account, Sequence[QuotaPool]]]) -> lis
 
 
 def status_of_families(accounts: Iterable[Standing]) -> list[FamilyStatus]:
-    """Each family that an account offers; without accounts, all FAMILIES."""
+    """Return the status of each family that an account offers; of all FAMILIES when there is no account."""
     known = list(accounts)
     return [
         _status(family, [(is_usable, pools) for is_usable, families, pools in known if family in families])
@@ -72,7 +74,7 @@ def status_of_families(accounts: Iterable[Standing]) -> list[FamilyStatus]:
 
 
 def _status(family: str, accounts: list[tuple[bool, Sequence[QuotaPool]]]) -> FamilyStatus:
-    """`accounts`: those that offer the family."""
+    """Return the status of a family. `accounts` are those that offer it."""
     available, returns = 0, []
     for is_usable, pools in accounts:
         if not is_usable:
@@ -92,5 +94,5 @@ def _pools_of(family: str, pools: Sequence[QuotaPool]) -> list[QuotaPool]:
 
 
 def _back_at(pools: list[QuotaPool]) -> datetime | None:
-    """When the first of these empty pools can be used again."""
+    """Return when the first of these empty pools can be used again; None when unknown."""
     return min((pool.back_at for pool in pools if pool.back_at is not None), default=None)

@@ -1,4 +1,4 @@
-"""One sentence on what became of a request and why it took so long, and what to do about a failure."""
+"""A sentence on how a request ended and why it took so long, and advice after a failure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 MOST = 0.5
-"""More than this share of the time to the first event is most of it."""
+"""A cause counts as most of the time to the first event above this share."""
 NOT_STORED = "Google's own words went to the client and are not stored, since they may quote the request."
 ADVICE = {
     "invalid_request_error": "The same request fails again: the client has to change it.",
@@ -33,7 +33,7 @@ ADVICE = {
     "overloaded_error": "Try again in a moment, or use another model.",
     "api_error": "Try again. When it happens again, the log lines of this request say more.",
 }
-"""By error type of the Messages API."""
+"""What the operator can do, by error type of the Messages API."""
 STOPPED = "The server stopped while this request was under way, so its end is unknown."
 SEND_AGAIN = "Send it again."
 BROKE_OFF = "Broke off"
@@ -46,15 +46,16 @@ OPERATOR_MUST_ACT = "The accounts page says what each account needs."
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`detail` is the gateway's own message to the client, `advice` what can be done."""
+    """The explanation of a request. `detail` is the gateway's own message to the client, `advice` what can be
+    done."""
 
     sentence: str
     detail: str = ""
     advice: str = ""
     needs_account: bool = False
-    """The operator must do something about an account."""
+    """True when the operator must do something about an account."""
     is_limited: bool = False
-    """It works again at some time."""
+    """True for a limit, after whose end the request can succeed."""
     cause: str = ""
     """What took most of the time of a slow answer, without a full stop; it is part of the sentence."""
     accounts: frozenset[str] = frozenset()
@@ -70,7 +71,8 @@ class _Span(NamedTuple):
 
 
 def explain(row: RequestLog, attempts: Sequence[RequestAttempt], age: float) -> Explanation:
-    """`attempts` are those that the ledger knows; `age` is how many seconds ago the request began."""
+    """Explain a request. `attempts` are those in the ledger; `age` is how many seconds ago the request
+    began."""
     if row.outcome == "open":
         return Explanation(_open(row, age))
     if row.problem is None:
@@ -109,7 +111,7 @@ def _at_try(row: RequestLog) -> str:
 
 
 def ordinal(number: int) -> str:
-    """ "first" to "tenth", then "11th"."""
+    """Return "first" to "tenth", then "11th" and so on."""
     if 0 < number <= len(ORDINALS):
         return ORDINALS[number - 1]
     ending = "th" if number % 100 in {11, 12, 13} else ENDINGS.get(number % 10, "th")
@@ -124,7 +126,8 @@ def _hung_up(row: RequestLog) -> str:
 
 
 def _cause(row: RequestLog, attempts: Sequence[RequestAttempt]) -> _Span | None:
-    """What took most of the time to the first event, when more than one thing did or it was long."""
+    """Return what took most of the time to the first event, if there are several candidates or it took long;
+    else None."""
     first_event = row.first_event_seconds or 0.0
     spans = list(_spans(row, attempts))
     if len(spans) == 1 and len(attempts) == 1:
@@ -166,7 +169,7 @@ def _failed_try(attempt: RequestAttempt) -> str:
 
 
 def has_broken_off(row: RequestLog) -> bool:
-    """Whether it failed within the answer."""
+    """Return whether the request failed after its answer had begun."""
     is_failed = row.problem not in {None, HUNG_UP, row.INTERRUPTED}
     return is_failed and row.first_event_seconds is not None
 
@@ -195,9 +198,9 @@ def note(
     begun: datetime,
     names: Callable[[], Mapping[str, str]] = names_by_label,
 ) -> str:
-    """What a list says of a failure: why, and what to do. "" for a request that has not failed.
+    """Return a failure's reason and advice for a list; "" for a request that has not failed.
 
-    `outcome` is RequestLog.outcome, `names` as in `operator_text`.
+    `outcome` is RequestLog.outcome; `names` is that of `operator_text`.
     """
     if outcome == "interrupted":
         return f"{STOPPED} {SEND_AGAIN}"

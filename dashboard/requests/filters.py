@@ -1,4 +1,5 @@
-"""The filters of the list, as its address has them. Pure, apart from the clock that `since=7d` needs."""
+"""The filters of the list of requests, which are in the page's address. Pure, except that `since=7d` needs
+the clock."""
 
 from __future__ import annotations
 
@@ -24,14 +25,14 @@ PARAMETERS = (
 )
 LONGEST_TEXT = 254
 LIVE = {"open", "account", "model", "client", "class", "session", "request_id", "status", "errors", "slower"}
-"""Those that a page which follows what happens can have."""
+"""The filters that a page with live updates can have."""
 WITHOUT_CONTROL = {"class", "session", "request_id", "until"}
 CHIPS = {"errors", "open", "sort"}
 MARKED = {**{name: name for name in sorted(WITHOUT_CONTROL)}, "slower": "slower than"}
-"""Filters that a mark beside the list shows, with the words for it."""
+"""Filters that are shown as a mark beside the list, with the words for them."""
 SLOWEST = "slowest"
 NAMES_OF_SEARCH = {"class": "request_class"}
-"""Where a filter has another name in Search."""
+"""The names of filters that Search names differently."""
 
 
 class Mark(NamedTuple):
@@ -44,7 +45,7 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """`given` has the filters as they are in the address, without empty ones."""
+    """The filters of a page. `given` has them as they are in the address, without empty ones."""
 
     given: Mapping[str, str] = field(default_factory=dict)
     search: Search = field(default_factory=Search)
@@ -68,17 +69,17 @@ class Filters:
 
     @property
     def is_live(self) -> bool:
-        """Whether the newest page with these filters can follow what happens."""
+        """Whether the page with these filters can have live updates."""
         return self.before is None and self.given.keys() <= LIVE
 
     @property
     def as_live(self) -> dict[str, str | int | bool]:
-        """The filter of a `watch` message."""
+        """The filters in the form of a `watch` message."""
         names = {NAMES_OF_SEARCH.get(name, name) for name in self.given.keys() & LIVE - {"open"}}
         return {name: getattr(self.search, name) for name in sorted(names)}
 
     def at_first(self, now: datetime) -> Filters:
-        """The same filters, going back only FIRST_SPAN unless they read little."""
+        """Return the same filters, limited to the newest FIRST_SPAN unless they read few rows."""
         if self.before is not None:
             return self
         search = self.search.at_first(now)
@@ -87,7 +88,7 @@ class Filters:
         return self if search == self.search else replace(self, search=search)
 
     def address(self, **changes: str) -> str:
-        """The query of an address with other values; "" leaves a filter out."""
+        """Return the address's query with other values; "" removes a filter."""
         changed = {**self.given, **changes}
         return "?" + urlencode({name: value for name, value in changed.items() if value})
 
@@ -99,11 +100,12 @@ class Filters:
         ]
 
     def kept(self) -> dict[str, str]:
-        """What the form has no control for, and has to keep when another filter changes."""
+        """Return the filters for which the form has no control, so that it keeps them when another filter
+        changes."""
         return {name: value for name, value in self.given.items() if name in {*WITHOUT_CONTROL, *CHIPS}}
 
     def matches(self, row: RequestLog) -> bool:
-        """Whether a row passes, apart from the text."""
+        """Return whether a row passes the filters, apart from the text."""
         search = self.search
         is_within = (search.since is None or row.started_at >= search.since) and (
             search.until is None or row.started_at < search.until
@@ -113,10 +115,10 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class TextSearch:
-    """What the search box finds: ids that its text begins, a session, or a part of a name.
+    """What the search box finds: request ids that begin with the text, a session, or names that contain it.
 
-    `names` are those that contain the text, by column: a row is compared with them in a quarter of the time
-    that looking for a part of each column takes.
+    `names` are the names that contain the text, by column. Comparing a row with them takes a quarter of the
+    time of searching each column.
     """
 
     text: str
@@ -142,7 +144,7 @@ class TextSearch:
 
 
 def filters_of(given: Mapping[str, str]) -> Filters:
-    """Raises InvalidRequest for a value that is none."""
+    """Return the filters in a query. Raises InvalidRequest for a value that is not valid."""
     kept = {name: _clean(given.get(name, "")) for name in PARAMETERS}
     kept = {name: value for name, value in kept.items() if value}
     return Filters(kept, search_of(kept), before_of(given))
@@ -153,7 +155,8 @@ def _clean(text: str) -> str:
 
 
 def readable_filters(given: Mapping[str, str]) -> tuple[Filters, str]:
-    """The filters, and what is wrong with them; then they match nothing and are not followed."""
+    """Return the filters and ""; for invalid ones no filters and an error message, with which the page shows
+    no rows and has no live updates."""
     try:
         return filters_of(given), ""
     except InvalidRequest as error:

@@ -1,7 +1,7 @@
-"""A client's error message as the operator's pages show it: accounts by their whole names, times as instants.
+"""A client's error message as the operator's pages show it: with full names of accounts, and times in the
+browser's zone.
 
-Clients get shortened addresses, and times in the server's zone (gateway/relay/error_messages.py). Pages show
-an instant in the browser's zone.
+Clients get shortened addresses, and times in the server's zone (gateway/relay/error_messages.py).
 """
 
 from __future__ import annotations
@@ -20,28 +20,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\dZ"
-"""Also in static/dashboard/times.js."""
+"""The form of a time in these texts, which static/dashboard/times.js has, too."""
 LABEL = re.compile(r"[^\s,:…]{1,2}…[^\s,:…]?@[^\s,:…]?…(?: #\d+)?")
 DAY, HOUR = r"\d\d [A-Z][a-z]{2}", r"(?:[01]\d|2[0-3]):[0-5]\d"
 CLOCK = re.compile(rf"(?:({DAY}) )?\b({HOUR}) ([A-Z]{{3,5}}|[+-]\d\d(?:\d\d)?)\b(?:, (?:{DAY} )?{HOUR} UTC)?")
-"""A time of accounts.values.times.clock or clocks, of which the second one is the same in UTC."""
+"""Matches a time from accounts.values.times.clock or clocks; the latter repeats it in UTC."""
 NAMES_KEY = "dashboard:names-by-label"
 NAMES_SECONDS = 60
 
 
 def names_by_label() -> Mapping[str, str]:
-    """Names of accounts by their shortened ones. One query a minute."""
+    """Return the names of accounts by their shortened forms. Makes one query a minute."""
     return cache.get_or_set(NAMES_KEY, _read_names, NAMES_SECONDS) or {}
 
 
 def names_read_before() -> Mapping[str, str]:
-    """What `names_by_label` returned, where no database may be asked."""
+    """Return what `names_by_label` returned last, for code that must not query the database."""
     return cache.get(NAMES_KEY) or {}
 
 
 def operator_text(text: str, after: datetime, names: Callable[[], Mapping[str, str]] = names_by_label) -> str:
-    """`after` is when the request began: the times in its error are later. An instant reads
-    "2026-11-26T14:23Z", the form of INSTANT. `names` is called only for a text with a shortened name."""
+    """Return the text with full names and with times such as "2026-11-26T14:23Z", the form of INSTANT.
+    `after` is when the request began: the times in its error are later. `names` is called only for a text
+    with a shortened name."""
     text = CLOCK.sub(lambda found: _instant(found, after), text)
     if not LABEL.search(text):
         return text

@@ -1,4 +1,4 @@
-"""How a request ended, or is going, in a sign, a word and a colour. Pure."""
+"""The outcome of a request as a sign, a word and a colour. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from gateway.models import RequestLog
 
 LATE_AFTER = timedelta(seconds=60)
-"""A request without an event for so long is worth a look."""
+"""A request that has had no event for this long is marked as late."""
 LONG_SECONDS = 5.0
-"""A first event later than this is slow, and worth a reason. Also in static/dashboard/rows.js."""
+"""A first event after more than this is slow, and its cause is shown. Also in static/dashboard/rows.js."""
 WORDS = {
     "invalid_request_error": "invalid",
     "authentication_error": "wrong key",
@@ -27,11 +27,11 @@ WORDS = {
     "overloaded_error": "overloaded",
     "api_error": "failed",
 }
-"""Of the error types of the Messages API (gateway/errors.py)."""
+"""The words for the error types of the Messages API (gateway/errors.py)."""
 
 
 class Outcome(NamedTuple):
-    """`level` is a colour: busy, late, good, none or bad."""
+    """The outcome of a request as it is shown. `level` is a colour: busy, late, good, none or bad."""
 
     level: str
     sign: str
@@ -57,7 +57,7 @@ def _of_open(row: RequestLog, now: datetime) -> Outcome:
 
 
 def is_slow(row: RequestLog) -> bool:
-    """Whether its client heard nothing for LONG_SECONDS, as the filter `slower` has it."""
+    """Return whether the client got no event for LONG_SECONDS, as in the filter `slower`."""
     heard = row.duration_seconds if row.first_event_seconds is None else row.first_event_seconds
     return heard is not None and heard >= LONG_SECONDS
 

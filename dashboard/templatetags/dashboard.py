@@ -41,11 +41,11 @@ PRIVATE = "|".join(
         r"\b\d{1,3}(?:\.\d{1,3}){3}\b",
     )
 )
-"""In a line of the log: the client of a request that has ended (gateway/ledger/recorder.py), e-mail and IPv4
-addresses. Also read by JavaScript."""
+"""Matches what is private in a log line: the client of a finished request (gateway/ledger/recorder.py),
+e-mail and IPv4 addresses. Also used by JavaScript."""
 
 HATCHES = {"waited": "hatch", "in line": "hatch", "until first event": "hatch-begun"}
-"""Patterns of requests/request.html by kind of segment (dashboard/requests/waterfall.py)."""
+"""Patterns in requests/request.html, by kind of segment (dashboard/requests/waterfall.py)."""
 
 register = template.Library()
 for name, function in formats.FORMATS.items():
@@ -54,9 +54,9 @@ for name, function in formats.FORMATS.items():
 
 @register.simple_tag
 def moment(at: datetime | None, form: str = "clock", late: int | None = None) -> str:
-    """A `<time>`: `form` is "clock" (14:59:47, or 24 Nov 14:59 on another day), "short" (14:59), "age" (4 s),
-    or "countdown" and "ago", which static/dashboard/times.js fills ("in 20 min", "40 min ago"). What contains
-    an age gets the class `late` after so many seconds."""
+    """Return a `<time>` element. `form` is "clock" (14:59:47, or 24 Nov 14:59 on another day), "short"
+    (14:59), "age" (4 s), or "countdown" and "ago", which static/dashboard/times.js fills ("in 20 min", "40
+    min ago"). The element around an age gets the class `late` once it is more than `late` seconds."""
     if at is None:
         return formats.NONE
     local = timezone.localtime(at)
@@ -80,13 +80,13 @@ def _as_text(local: datetime, form: str) -> str:
 
 @register.filter
 def all_input(row: Tokens) -> int:
-    """All input tokens of a request or an attempt, those read from the cache included."""
+    """Return all input tokens of a request or an attempt, including those read from the cache."""
     return tokens_of(row).all_input
 
 
 @register.filter
 def cost(priced: Priced) -> str:
-    """What a request or a span of time has cost."""
+    """Return the cost of a request or of a span of time."""
     return cost_in_words(priced.cost, priced.unpriced)
 
 
@@ -95,21 +95,21 @@ register.filter("dollars", in_dollars)
 
 @register.filter
 def models(row: RequestLog) -> str:
-    """The model asked for, and the one that was asked where it is another."""
+    """Return the model asked for, followed by the one that was used if it is another."""
     return " → ".join(dict.fromkeys(filter(None, (row.client_model, row.upstream_model))))
 
 
 @register.filter
 def model_names(models: str) -> str:
-    """What `models` returns, with each name in an element of its own: lines break between them. Also in
-    static/dashboard/rows.js."""
+    """Return what `models` returns, with each name in an element of its own, between which lines can break.
+    Also in static/dashboard/rows.js."""
     pieces = re.split(r" (?=→ )", models) if models else []
     return format_html_join(" ", "<span>{}</span>", ([piece] for piece in pieces))
 
 
 @register.simple_tag(takes_context=True)
 def note(context: Context, row: RequestLog) -> str:
-    """Why a request failed and what to do, or its sentence on a page that has `sentences`."""
+    """Return why a request failed and what to do; else its sentence, on a page that has `sentences`."""
     said = explanation.note(row.outcome, row.status, row.error, row.started_at)
     explained: dict[int, explanation.Explanation] = context.get("sentences") or {}
     if said or row.pk not in explained:
@@ -122,7 +122,7 @@ register.filter(is_slow)
 
 @register.filter
 def local_times(text: str) -> str:
-    """A text of `operator_text`, with its instants as times of the browser's zone."""
+    """Return a text of `operator_text`, with its times in `<time>` elements for the browser's zone."""
     pieces = re.split(f"({INSTANT})", text)
     times = [moment(datetime.fromisoformat(at), "short") for at in pieces[1::2]]
     return format_html_join("", "{}{}", zip(pieces[::2], [*times, ""], strict=True))
@@ -135,7 +135,7 @@ def outcome(row: RequestLog) -> Outcome:
 
 @register.simple_tag
 def outcome_words() -> str:
-    """The words of outcomes as JSON, for rows that are drawn by static/dashboard/rows.js."""
+    """Return the words of outcomes as JSON, for rows that static/dashboard/rows.js draws."""
     return json.dumps(WORDS)
 
 
@@ -146,7 +146,7 @@ def private_texts() -> str:
 
 @register.filter
 def mark_private(line: str) -> str:
-    """A line of the log, in which names and addresses can be hidden."""
+    """Return a log line as HTML in which names and addresses can be hidden."""
     pieces = re.split(f"({PRIVATE})", line)
     return format_html_join("", "{}{}", zip(pieces[::2], [*map(_marked, pieces[1::2]), ""], strict=True))
 
@@ -166,13 +166,13 @@ def _marked(text: str) -> str:
 
 @register.filter
 def percent(fraction: float | None) -> str:
-    """A fraction as a length out of 100, for SVG."""
+    """Return a fraction as a length out of 100, for SVG."""
     return f"{(fraction or 0) * 100:.2f}"
 
 
 @register.filter
 def axis_seconds(number: float) -> str:
-    """A tick: "0", "5 ms", and from a tenth of a second on as `seconds`."""
+    """Return a tick's label: "0", "5 ms", and from a tenth of a second on the form of `seconds`."""
     if number >= 0.1 or not number:
         return formats.seconds(number) if number else "0"
     return f"{number * 1000:g}{formats.SPACE}ms"
@@ -180,26 +180,28 @@ def axis_seconds(number: float) -> str:
 
 @register.filter
 def of_thousand(length: float) -> str:
-    """A length out of 1000 as a percentage, for an SVG that has no viewBox: texts in it keep their size."""
+    """Return a length out of 1000 as a percentage, for an SVG without a viewBox, in which texts keep their
+    size."""
     return f"{length / 10:.2f}%"
 
 
 @register.simple_tag
 def share_range(least: float | None, most: float | None) -> str:
-    """ "20 to 74 %", or "47 %" where both read the same."""
+    """Return "20 to 74 %", or "47 %" where both are the same."""
     low, high = formats.share(least), formats.share(most)
     return high if low == high else f"{low.removesuffix(f'{formats.SPACE}%')} to {high}"
 
 
 @register.simple_tag
 def share_of(part: float, whole: float) -> str:
-    """ "41.67%": a place in an SVG without a viewBox, where text keeps its size."""
+    """Return a position such as "41.67%", for an SVG without a viewBox, in which texts keep their size."""
     return f"{part / whole * 100:.2f}%"
 
 
 @register.filter
 def hatch(kind: str) -> str:
-    """The attribute that hatches a bar of the waterfall which stands for waiting; "" for another kind."""
+    """Return the attribute that hatches a bar of the waterfall, for a kind that stands for waiting; else
+    ""."""
     pattern = HATCHES.get(kind)
     return format_html(' fill="url(#{})"', pattern) if pattern else ""
 
@@ -211,5 +213,5 @@ def colour(series: str, colours: dict[str, str]) -> str:
 
 @register.simple_tag
 def icon(name: str) -> str:
-    """One of the symbols in `dashboard/_icons.html`, as decoration: a word stands beside it."""
+    """Return a symbol of `dashboard/_icons.html`. It is only decoration: a word must stand beside it."""
     return format_html('<svg class="icon" aria-hidden="true"><use href="#icon-{}"/></svg>', name)

@@ -39,16 +39,16 @@ MENUS = ("account", "model", "client")
 STATUSES = ("200", "400", "404", "408", "413", "429", "499", "500", "502", "503", "504", "529")
 SPANS = ("1h", "24h", "7d", "30d")
 SLOWER = {"2s": "2 s", "5s": "5 s", "10s": "10 s", "30s": "30 s", "1m": "1 min"}
-"""As an address has it, and as people read it."""
+"""The spans of the filter `slower` in an address, with their texts."""
 CHOICES = {"all": {}, "failed": {"errors": "1"}, "open": {"open": "1"}, "slowest": {"sort": SLOWEST}}
-"""What a chip adds to the address, by its name."""
+"""The filters that each chip adds to the address, by the chip's name."""
 COUNTS = "counts"
-"""The id of what loads the counts anew."""
+"""The id of the element that loads the counts again."""
 HAS_ENDED = Q(duration_seconds__isnull=False) | Q(problem__isnull=False)
 
 
 class Used(NamedTuple):
-    """A combination of names that requests have had."""
+    """A combination of account, model and client that requests have had."""
 
     account: str
     model: str
@@ -57,7 +57,7 @@ class Used(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A link above the list that shows all, failed, open or the slowest requests. `count` is None where it is
+    """A link above the list that shows all, failed, open or the slowest requests. `count` is None when it is
     unknown."""
 
     name: str
@@ -68,8 +68,8 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`older` is the query of the page after this one; empty on the last. `is_recent`: only the first days of
-    what there is were looked at."""
+    """The rows of a page. `older` is the query of the next page; "" on the last. `is_recent` is True when
+    only the newest FIRST_SPAN was searched."""
 
     still_open: list[RequestLog] = field(default_factory=list)
     ended: list[RequestLog] = field(default_factory=list)
@@ -107,7 +107,7 @@ def requests(request: HttpRequest) -> HttpResponse:
 
 
 def _address(filters: Filters) -> str:
-    """Without the empty fields of the form."""
+    """Return the page's address without the empty fields of the form."""
     return reverse("dashboard:requests") + filters.address(before=str(filters.before or "")).rstrip("?")
 
 
@@ -145,14 +145,14 @@ def _find(filters: Filters, text: TextSearch, now: datetime) -> Found:
 
 
 def _sentences(rows: list[RequestLog]) -> dict[int, Explanation]:
-    """Why each took so long, by its key. One query."""
+    """Return the explanation of each answered request, by its key. Makes one query."""
     attempts = search.attempts_of_all(rows)
     return {row.pk: explain(row, attempts[row.pk], 0.0) for row in rows if row.problem is None}
 
 
 def _open(filters: Filters, text: TextSearch) -> list[RequestLog]:
-    """The oldest first: the one that hangs is on top."""
-    # There are few. With a condition or an order the database would choose another index than theirs.
+    """Return the open requests, oldest first, so that one that hangs is on top."""
+    # There are few open rows. With a condition or an order the database would not choose their index.
     rows = [row for row in search.open_rows()[:MOST_OPEN] if filters.matches(row) and text.matches(row)]
     return sorted(rows, key=lambda row: (row.started_at, row.pk))
 
@@ -169,14 +169,14 @@ def _read_used_names() -> list[Used]:
 
 
 def _kept_sums() -> QuerySet[HourlyUsage]:
-    """Of the hours whose requests are still in the ledger."""
+    """Return the sums of the hours whose requests are still in the ledger."""
     oldest = oldest_kept()
     sums = HourlyUsage.objects.all()
     return sums if oldest is None else sums.filter(hour__gt=oldest - timedelta(hours=1))
 
 
 def _names_with(text: str, used: Iterable[Used]) -> dict[str, list[str]]:
-    """By column of RequestLog."""
+    """Return the names that contain the text, by column of RequestLog."""
     return {
         column: [one for one in _menu(name, used) if text.lower() in one.lower()]
         for name, column in usage.DIMENSIONS.items()
@@ -205,7 +205,8 @@ def _chosen_chip(filters: Filters) -> str:
 
 
 def _counts(filters: Filters) -> Mapping[str, int]:
-    """From the hourly sums, which know account, model and client only. One query."""
+    """Return the counts from the hourly sums, with one query; empty when a filter other than account, model
+    and client is set."""
     given = {name: value for name, value in filters.given.items() if name not in CHIPS}
     if not given.keys() <= set(MENUS):
         return {}

@@ -1,4 +1,4 @@
-"""`/usage`: who or what has used how much, by model, account, client or session; as CSV, too."""
+"""`/usage`: the requests, tokens and costs of each model, account, client or session; also as CSV."""
 
 from __future__ import annotations
 
@@ -29,28 +29,29 @@ BY = (*usage.DIMENSIONS, "session")
 DEFAULT_BY = "client"
 ROWS_SHOWN = 200
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""First characters of texts that spreadsheet programs run as formulas (owasp.org, CSV Injection)."""
+"""The first characters of texts that spreadsheet programs run as formulas (owasp.org, CSV Injection)."""
 COUNTS = ("requests", "failed", "hung_up", "input_tokens", "cached_tokens", "output_tokens")
 COLUMNS = ("name", *COUNTS, "cost_dollars")
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """`name` is empty for requests without one: no account was asked, or no session was sent."""
+    """The usage of one name. `name` is "" for requests without one, because no account was asked or no
+    session was sent."""
 
     name: str
     requests: int
     failed: int
-    """Those that were interrupted included."""
+    """The number of failed requests, including interrupted ones."""
     hung_up: int
     input_tokens: int
-    """All input, the cached part included."""
+    """All input tokens, including cached ones."""
     cached_tokens: int
     output_tokens: int
     mean_first_event_seconds: float | None = None
     client: str = ""
     cost: int = 0
-    """Of what has a known price, in billionths of a dollar."""
+    """The cost of the requests with a known price, in billionths of a dollar."""
     unpriced: int = 0
 
     @property
@@ -59,7 +60,7 @@ class UsageRow:
 
     @property
     def cost_dollars(self) -> float | None:
-        """None when part of it is not known."""
+        """The cost in dollars; None when part of it is unknown."""
         return None if self.unpriced else as_dollars(self.cost)
 
     @property
@@ -77,14 +78,15 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The table in a sentence: who used most, and who spoils the share of the cache most."""
+    """The summary of the table: which row used the most tokens, and which lowers the cached share most."""
 
     tokens: int
     input_tokens: int
     cached_tokens: int
     largest: UsageRow
     least_cached: UsageRow | None
-    """The row without which that share would rise most; None when all have the same, or there is one row."""
+    """The row without which the cached share would rise most; None when all rows have the same share or there
+    is only one."""
 
     @property
     def largest_share(self) -> float:
@@ -96,14 +98,15 @@ class Summary:
 
 
 def summary_of(rows: list[UsageRow]) -> Summary | None:
-    """`rows`: the largest first. None without a token."""
+    """Return the summary of `rows`, which are sorted with the largest first; None when there are no
+    tokens."""
     tokens = sum(row.tokens for row in rows)
     if not tokens:
         return None
     all_input, cached = sum(row.input_tokens for row in rows), sum(row.cached_tokens for row in rows)
 
     def missing(row: UsageRow) -> float:
-        """Tokens that the cache would have spared at the share of all rows."""
+        """Return how many more of the row's tokens would be cached at the share of all rows."""
         return row.input_tokens * cached / all_input - row.cached_tokens if all_input else 0.0
 
     worst = max(rows, key=missing)
@@ -113,7 +116,7 @@ def summary_of(rows: list[UsageRow]) -> Summary | None:
 class HourCell(NamedTuple):
     requests: float
     shade: float
-    """Of the busiest hour, from 0 to 1."""
+    """The share of the busiest hour's requests, from 0 to 1."""
 
 
 class WeekdayRow(NamedTuple):
@@ -146,7 +149,7 @@ def usage_page(request: HttpRequest) -> HttpResponse:
 
 
 def _week(span: timedelta) -> list[WeekdayRow]:
-    """Requests by weekday and hour of a span of weeks; empty for a shorter one."""
+    """Return the requests by weekday and hour, for a span of at least a week; else an empty list."""
     if span < timedelta(days=7):
         return []
     history = usage.over(span, usage.history.__name__, usage.history)
@@ -158,7 +161,7 @@ def _week(span: timedelta) -> list[WeekdayRow]:
 
 
 def usage_rows(by: str, since: datetime) -> list[UsageRow]:
-    """The most tokens first, since they are what uses a quota up. `by` is one of BY."""
+    """Return the rows with the most tokens first, since tokens use the quota up. `by` is one of BY."""
     if by == "session":
         rows = [_of_session(one) for one in usage.sessions(since)]
     else:
@@ -209,6 +212,6 @@ def _as_csv(rows: list[UsageRow], file_name: str) -> HttpResponse:
 
 
 def _harmless(value: object) -> object:
-    """A text that a spreadsheet would run as a formula, with an apostrophe before it (owasp.org, CSV
-    Injection)."""
+    """Return a value for a cell. A text that a spreadsheet would run as a formula gets an apostrophe before
+    it (owasp.org, CSV Injection)."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

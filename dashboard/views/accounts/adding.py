@@ -1,7 +1,7 @@
 """`/accounts/add` and `/accounts/sign-in/N`: add an account, or renew the credential of `?account=N`.
 
-The kind comes first. A key is checked and stored at once. For a Google account the notice follows, then the
-sign-in at Google in a window of its own, for which the page waits.
+The operator chooses a kind first. A key is checked and stored at once. For a Google account the page shows
+the notice, opens Google's sign-in in a window of its own, and waits for it.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _add_google(request: HttpRequest, account: Account | None) -> HttpResponse:
 
 @operator_page
 def sign_in(request: HttpRequest, number: int) -> HttpResponse:
-    """The page of one attempt; a POST finishes it with the pasted address."""
+    """Show the page of one attempt; a POST finishes it with the pasted address."""
     attempt = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
     problem = ""
     if request.method == "POST":
@@ -97,8 +97,8 @@ def sign_in(request: HttpRequest, number: int) -> HttpResponse:
 
 @operator_page
 def status(request: HttpRequest, number: int) -> HttpResponse:
-    """How the attempt stands; htmx asks each second while it waits, and opens the page anew when it is over.
-    A reload would post a pasted address once more."""
+    """Show the attempt's status. htmx asks for it each second while the attempt is pending, and opens the
+    page anew at the end; a reload would post a pasted address again."""
     attempt = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
     context = _context(attempt)
     response = render(request, "dashboard/adding/_status.html", context)

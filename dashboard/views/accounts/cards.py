@@ -1,4 +1,5 @@
-"""What the pages show of accounts, read in a number of queries that does not grow with them."""
+"""The facts about accounts that pages show. The number of queries does not grow with the number of
+accounts."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ OLD_QUOTA = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What came of an action, for the operator."""
+    """The result of an action, as a message for the operator."""
 
     text: str
     is_good: bool = True
@@ -45,23 +46,23 @@ class Said:
 
 @dataclass(frozen=True)
 class Card:
-    """What its templates ask for more than once is computed once."""
+    """The facts about one account. Those that templates use several times are computed once."""
 
     account: Account
     pools: list[QuotaPool]
-    """Those that requests use now come first."""
+    """The account's quota pools, those that requests use now first."""
     cooldowns: list[Cooldown]
     in_flight: int | None
-    """None in a process that serves no requests."""
+    """The number of its requests now; None in a process that serves no requests."""
     hours: Sequence[int] = field(default=())
-    """Requests in each of the last HOURS hours, oldest first."""
+    """The number of requests in each of the last HOURS hours, oldest first."""
     said: Said | None = None
     stands_by: bool = False
-    """An unpaid key that is not used, because another one is."""
+    """True for an unpaid key that is not used because another one is."""
 
     @cached_property
     def number(self) -> str:
-        """As text, which a template needs not format."""
+        """The account's number as text, so that templates do not format it."""
         return str(self.account.pk)
 
     @cached_property
@@ -86,14 +87,15 @@ class Card:
 
     @property
     def shows_action(self) -> bool:
-        """An account that the operator switched off needs no explanation, unless something else did."""
+        """Whether the required action is shown. It is not for an account that the operator switched off, but
+        is if the server did."""
         action, account = self.required_action, self.account
         is_off = not account.enabled and account.state == Account.State.OK
         return action is not None and (not is_off or bool(action.reason))
 
     @cached_property
     def links(self) -> list[Action]:
-        """Where to go to solve it; the buttons stand in each card."""
+        """The links to where the required action is done; its buttons are in each card."""
         return [action for action in solving_actions(self.account) if not action.post]
 
     @property
@@ -114,7 +116,7 @@ class Card:
 
     @cached_property
     def quotas(self) -> list[tuple[None, QuotaPool]]:
-        """For `_quotas.html`, without the name of the account: the pools that requests use now."""
+        """The pools that requests use now, for `_quotas.html`; None leaves out the name of the account."""
         return [(None, pool) for pool in self.pools if is_in_use(pool.header_mode, pool.name)]
 
     @property
@@ -123,14 +125,14 @@ class Card:
 
     @property
     def old_since(self) -> datetime | None:
-        """When the quotas were last told, if that is long ago."""
+        """When the quotas were last read, if that is more than OLD_QUOTA ago; else None."""
         seen = [pool.newest.seen_at for pool in self.pools if pool.newest is not None]
         newest = max(seen, default=None)
         return newest if newest is not None and timezone.now() - newest > OLD_QUOTA else None
 
     @cached_property
     def limit(self) -> int:
-        """How many requests the account has at a time; 0: any number."""
+        """The most concurrent requests of the account; 0 for no limit."""
         limits = (int(live("MAX_CONCURRENT_REQUESTS")), self.account.switches.max_requests)
         return min((limit for limit in limits if limit), default=0)
 
@@ -144,8 +146,8 @@ class Card:
 
 
 def cards_of(accounts: Sequence[Account], said: Said | None = None) -> list[Card]:
-    """Make the cards with four queries: snapshots, windows, cooldowns, requests by hour. A fifth is for
-    unpaid keys, where there are any."""
+    """Return the cards, with four queries: snapshots, windows, cooldowns, requests by hour; and a fifth for
+    unpaid keys, if there are any."""
     numbers = [account.pk for account in accounts]
     lasting = _lasting(numbers)
     pools, standing_by = pools_of(accounts, lasting), keys_standing_by(accounts)
@@ -166,7 +168,7 @@ def cards_of(accounts: Sequence[Account], said: Said | None = None) -> list[Card
 
 
 def card_of(account: Account, said: Said | None = None) -> Card:
-    """Make the card of the account's own page, which does not show requests by hour."""
+    """Return the card of the account's own page, which does not show requests by hour."""
     lasting = _lasting([account.pk])
     pools = pools_of([account], lasting)[account.pk]
     stands_by = bool(keys_standing_by([account]))
@@ -178,7 +180,8 @@ def _lasting(numbers: Sequence[int]) -> list[Cooldown]:
 
 
 def _in_flight(account: Account) -> int | None:
-    """From the memory of this process, which serves the page."""
+    """Return the number of the account's requests, from the memory of this process; None when it serves
+    none."""
     gateway = running_gateway()
     return None if gateway is None else gateway.accounts.pool.in_flight(account.pk)
 

@@ -41,12 +41,12 @@ class ThresholdsForm(forms.Form):
         return cls(initial=initial)
 
     def store(self, who: Operator, account: Account) -> None:
-        """Set what the valid form holds. Raises ValidationError."""
+        """Store the thresholds of the valid form. Raises ValidationError."""
         set_thresholds(who, account, self.fraction, self.cleaned_data["by_model"])
 
     @property
     def fraction(self) -> float | None:
-        """The overall threshold of the valid form."""
+        """The overall threshold of the valid form, as a fraction; None for the default."""
         percent: float | None = self.cleaned_data["overall"]
         return None if percent is None else percent / 100
 
@@ -78,7 +78,7 @@ class BudgetsForm(forms.Form):
         return cls(initial={"day": account.budget_day, "month": account.budget_month})
 
     def store(self, who: Operator, account: Account) -> None:
-        """Set what the valid form holds. Raises ValidationError."""
+        """Store the budgets of the valid form. Raises ValidationError."""
         set_budgets(who, account, self.cleaned_data["day"], self.cleaned_data["month"])
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NEWEST = 10
 FAILURES = 5
 MOST_CARDS = 12
-"""More accounts are a table, unless cards are asked for."""
+"""With more accounts than this the page shows a table, unless cards are asked for."""
 
 
 @operator_page
@@ -58,8 +58,8 @@ def account(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def facts_of(account: Account, said: Said | None = None, form: AccountForm | None = None) -> dict[str, Any]:
-    """The context of `accounts/_facts.html`, the part of the account's page that an action changes. `form`
-    has been filled in wrongly."""
+    """Return the context of `accounts/_facts.html`, the part of the account's page that an action changes.
+    `form` is one that was filled in wrongly."""
     card = card_of(account, said)
     return {
         "card": card,
@@ -73,15 +73,15 @@ def facts_of(account: Account, said: Said | None = None, form: AccountForm | Non
 
 
 def _learned_limits(account: Account) -> list[tuple[str, dict[str, int]]]:
-    """By the model's id. From the memory of this process, which serves the page."""
+    """Return the limits learned from answers, by the model's id, from the memory of this process."""
     gateway = running_gateway()
     learned = {} if gateway is None else gateway.accounts.pool.learned_limits(account.pk)
     return [(key.rpartition(":")[0], limits) for key, limits in sorted(learned.items())]
 
 
 def _with_lines(card: Card) -> list[dict[str, Any]]:
-    """Each pool with the history of its first model, all its models having equal numbers, and what is to come
-    of it."""
+    """Return each pool with the history of its first model (all its models have equal numbers) and the line
+    of its forecast."""
     lines = history_lines(card.account.pk, [pool.models[0] for pool in card.pools if pool.models])
     return [
         {
