@@ -31,12 +31,12 @@ UNSHOWN = ("TOKEN", "PASS", "SECRET", "KEY", "CREDENTIAL", "DSN", "_URL", "_PROX
 ADDRESS = "an address that begins with http:// or https://"
 SAFE_ADDRESS = "an address that begins with https://; http:// is for this machine only"
 DATABASE_HOST = re.compile(r"[\w.:,-]*", re.ASCII)
-"""Host names and addresses, separated by commas."""
+"""Matches host names and addresses, separated by commas."""
 
 
 BYTE_ORDER_MARK = "\ufeff"
 LINE = re.compile(r"\s*(?:#.*|(?:export )?\w+=.*)?", re.ASCII)
-"""A line that django-environ reads: NAME=value, a comment, or blank."""
+"""Matches a line that django-environ reads: NAME=value, a comment, or blank."""
 
 
 ENVIRONMENT = "the environment"
@@ -93,8 +93,8 @@ class Environment:
         return value
 
     def boolean(self, name: str, default: bool, *, foreign_is_false: bool = False) -> bool:
-        """A boolean. With `foreign_is_false` other values count as false with a warning, for names that other
-        programs use, too."""
+        """Return a boolean. With `foreign_is_false` other values count as false with a warning, for names
+        that other programs use, too."""
         value = self.text(name, str(default)).lower()
         if value in {"1", "true", "yes", "on"}:
             return True
@@ -106,8 +106,8 @@ class Environment:
         raise self._setting_error(name, value, "true or false")
 
     def time_zone(self, name: str) -> tzinfo:
-        """A time zone; UTC with a warning for an unknown one, since other programs accept more values in
-        TZ."""
+        """Return a time zone; UTC with a warning for an unknown one, since other programs accept more values
+        in TZ."""
         value = self.text(name)
         zone = time_zone(value)
         if value and zone is UTC:
@@ -126,11 +126,11 @@ class Environment:
         return number
 
     def timeout(self, name: str, default: int, *, most: int) -> float:
-        """Seconds, from milliseconds between 100 and `most`."""
+        """Return seconds, from milliseconds between 100 and `most`."""
         return self.integer(name, default, between=(100, most)) / 1000
 
     def fraction(self, name: str, default: float) -> float:
-        """A number from 0 up to, but not including, 1."""
+        """Return a number from 0 up to, but not including, 1."""
         value = self.text(name) or str(default)
         try:
             number = float(value)
@@ -141,13 +141,13 @@ class Environment:
         return number
 
     def listing(self, name: str, default: tuple[str, ...] = ()) -> list[str]:
-        """Comma-separated entries, without blanks around them and without empty ones."""
+        """Return comma-separated entries, without blanks around them and without empty ones."""
         value = self.text(name, ",".join(default))
         return [entry.strip() for entry in value.split(",") if entry.strip()]
 
     def hosts(self, name: str, default: tuple[str, ...]) -> list[str]:
-        """A listing of names and addresses in the form of a Host header without port. Warns of an entry that
-        no header could match."""
+        """Return a list of names and addresses in the form of a Host header without port. Warns of an entry
+        that no header can match."""
         return [self._host(name, entry) for entry in self.listing(name, default)]
 
     def _host(self, name: str, entry: str) -> str:
@@ -163,11 +163,11 @@ class Environment:
         return f"[{address}]" if address.version == 6 else entry
 
     def keys(self, name: str, usable: Callable[[str], object], allowed: str) -> list[str]:
-        """A listing of keys; `usable` raises ValueError for a malformed key."""
+        """Return a list of keys; `usable` raises ValueError for a malformed key."""
         return [self._checked(name, key, usable, allowed) for key in self.listing(name)]
 
     def networks(self, name: str) -> list[str]:
-        """A listing of addresses and networks, such as 127.0.0.1 or 10.0.0.0/8."""
+        """Return a list of addresses and networks, such as 127.0.0.1 or 10.0.0.0/8."""
         allowed = "addresses or networks, separated by commas"
         return [self._checked(name, one, _check_network, allowed) for one in self.listing(name)]
 
@@ -176,23 +176,24 @@ class Environment:
         return self._checked(name, value, _check_address, ADDRESS).rstrip("/") if value else ""
 
     def safe_url(self, name: str, default: str) -> str:
-        """The address of a service that gets secrets: plain HTTP is for loopback only."""
+        """Return the address of a service that gets secrets, for which plain HTTP is allowed on loopback
+        only."""
         return self._checked(name, self.text(name) or default, _check_safe_address, SAFE_ADDRESS).rstrip("/")
 
     def urls(self, name: str) -> list[str]:
-        """A listing of addresses."""
+        """Return a list of addresses."""
         allowed = f"addresses, separated by commas, each {ADDRESS}"
         return [self._checked(name, one, _check_address, allowed).rstrip("/") for one in self.listing(name)]
 
     def header(self, name: str, default: str = "") -> str:
-        """A value for an HTTP header: printable ASCII."""
+        """Return a value for an HTTP header: printable ASCII."""
         value = self.text(name, default)
         if not (value.isascii() and value.isprintable()):
             raise self._setting_error(name, value, "a text of ASCII characters in one line")
         return value
 
     def certificates(self, name: str) -> str:
-        """The path of a file of certificates, or ""."""
+        """Return the path of a file of certificates, or ""."""
         value = self.text(name)
         allowed = "the path of a file with certificates in PEM form that can be read"
         return self._checked(name, value, _check_certificates, allowed) if value else ""
@@ -206,7 +207,7 @@ class Environment:
             ) from error
 
     def database(self, name: str, default: str) -> dict[str, Any]:
-        """Django's form of a database address such as postgres://user:password@host/name."""
+        """Return Django's form of a database address such as postgres://user:password@host/name."""
         value = self.text(name) or default
         allowed = "an address such as postgres://user:password@host/name"
         if not value.startswith(("sqlite://", "postgres://", "postgresql://")) or not value.isprintable():
@@ -226,7 +227,7 @@ class Environment:
         return config
 
     def _checked(self, name: str, value: str, check: Callable[[str], object], allowed: str) -> str:
-        """The value, unless `check` raises for it."""
+        """Return the value. Raises SettingError when `check` raises for it."""
         try:
             check(value)
         except (OSError, ValueError) as error:
@@ -255,11 +256,11 @@ class LiveSetting:
     read: Callable[[str], Any]
     choices: tuple[str, ...]
     allowed: str
-    """The range of a number, as text: "0 to 0.99"; empty for other settings."""
+    """The range of a number as text, such as "0 to 0.99"; "" for other settings."""
     start_value: Any
-    """From the environment, else the default."""
+    """The value from the environment, else the default."""
     is_fixed: bool
-    """Whether the environment has a value, which wins over the operator's."""
+    """True when the environment has a value, which wins over the operator's."""
 
 
 class LiveSettings:
@@ -307,7 +308,7 @@ class LiveSettings:
 
 
 def env_lines(paths: Iterable[Path]) -> dict[str, str]:
-    """The lines NAME=value of these files, unparsed, by name; the first file with a name wins.
+    """Return the lines NAME=value of these files, unparsed, by name; the first file with a name wins.
 
     Raises SettingError.
     """
@@ -319,7 +320,7 @@ def env_lines(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def lines_of(text: str, path: Path) -> dict[str, str]:
-    """The lines NAME=value of one file's text, by name. Raises SettingError."""
+    """Return the lines NAME=value of one file's text, by name. Raises SettingError."""
     names = _parse_env_file(text, path)
     lines = [line.strip().removeprefix("export ") for line in text.splitlines()]
     by_name = {line.partition("=")[0]: line for line in lines}  # the last line of a name counts
@@ -331,7 +332,8 @@ def is_secret(name: str) -> bool:
 
 
 def _decoded(content: bytes, path: Path) -> str:
-    """The text of a file in UTF-8 or UTF-16, without the byte order mark that programs on Windows write."""
+    """Return the text of a file in UTF-8 or UTF-16, without the byte order mark that programs on Windows
+    write."""
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     try:
         return content.decode(encoding).replace(BYTE_ORDER_MARK, "")
@@ -340,8 +342,9 @@ def _decoded(content: bytes, path: Path) -> str:
 
 
 def _parse_env_file(text: str, path: Path) -> dict[str, str]:
-    """The values of a file by name. Each call uses a class of its own, because django-environ stores values
-    in the class's ENVIRON. Lines are checked first, because it would log an invalid one, secret or not."""
+    """Return the values in a file by name. Each call uses a class of its own, because django-environ stores
+    values in the class's ENVIRON. Lines are checked first, because it would log an invalid one, secret or
+    not."""
 
     class FileEnv(environ.Env):
         ENVIRON: ClassVar[dict[str, str]] = {}
@@ -355,7 +358,7 @@ def _parse_env_file(text: str, path: Path) -> dict[str, str]:
 
 
 def _check_address(value: str) -> None:
-    """Raises ValueError."""
+    """Raise ValueError unless the value is an address with http:// or https://."""
     address = urlsplit(value)
     has_host = bool(address.hostname) and address.port != 0
     if not has_host or address.scheme not in {"http", "https"} or not value.isprintable() or " " in value:
@@ -363,7 +366,8 @@ def _check_address(value: str) -> None:
 
 
 def _check_safe_address(value: str) -> None:
-    """Raises ValueError, also for a user, a query or a fragment: paths are added to the address."""
+    """Raise ValueError unless secrets can be sent to the address. A user, a query or a fragment is refused,
+    too, because paths are appended to it."""
     _check_address(value)
     address = urlsplit(value)
     if address.scheme == "http" and not _is_this_machine(address.hostname or ""):
@@ -394,8 +398,8 @@ def _unreadable(path: Path, number: int) -> SettingError:
 
 
 def time_zone(name: str, machines_own: Path = Path("/etc/localtime")) -> tzinfo:
-    """The time zone of a name such as Europe/Berlin, or of a zone file's path; the machine's for "", UTC when
-    that is unknown. A leading colon is ignored (tzset(3)).
+    """Return the time zone of a name such as Europe/Berlin, or of a zone file's path; the machine's for "",
+    UTC when that is unknown. A leading colon is ignored (tzset(3)).
 
     Call it before Django sets the process's zone to TIME_ZONE.
     """

@@ -1,4 +1,4 @@
-"""What Google says: of the OAuth client, of each account, of header modes and models."""
+"""Checks that ask Google: about the OAuth client, each account, header modes and models."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from accounts.offers import ModelOffer
 
 ACCOUNT_SECONDS = 4.5
-"""An inspection makes five calls, one after the other."""
+"""The time limit of an inspection, which makes five calls, one after the other."""
 SCOPE_MISSING = "ACCESS_TOKEN_SCOPE_INSUFFICIENT"
 """The reason in Google's error for a token without the scope that a call needs (google.rpc.ErrorReason)."""
 SIGN_IN_AGAIN = "Sign in again as this account"
@@ -45,8 +45,8 @@ FAMILY_NAMES = {"claude": "Claude", "gemini": "Gemini", "gpt": "GPT", "unknown":
 
 
 async def check_client(client: AccountsClient, kinds: Collection[str]) -> Finding:
-    """Whether Google knows OAUTH_CLIENT_ID and its secret, and lets it ask for the scopes. `kinds` are those
-    of the accounts."""
+    """Check whether Google knows OAUTH_CLIENT_ID and its secret, and lets the client ask for the scopes.
+    `kinds` are those of the accounts."""
     if kinds and "google" not in kinds and not settings.OAUTH_CLIENT_ID:
         return skipped("OAuth client", "Not needed: there is no Google account")
     if missing := sorted(NEEDED_SCOPES - set(settings.OAUTH_SCOPES)):
@@ -67,7 +67,7 @@ async def check_client(client: AccountsClient, kinds: Collection[str]) -> Findin
 
 
 async def _try_client(client: AccountsClient) -> str:
-    """Raises ClientSecretWrong and TokenEndpointDown; returns a note, or ""."""
+    """Try the client and return a note, or "". Raises ClientSecretWrong and TokenEndpointDown."""
     redirect_uri = f"http://127.0.0.1:{settings.OAUTH_CALLBACK_PORT}/oauth-callback"
     verifier = new_code_verifier()
     address = authorization_url(state="doctor", code_verifier=verifier, redirect_uri=redirect_uri)
@@ -84,7 +84,7 @@ def no_account() -> Finding:
 
 
 async def check_accounts(client: AccountsClient, accounts: Sequence[Account]) -> list[Finding]:
-    """One finding for each account, then the header mode and the models of those that work."""
+    """Return one finding for each account, then the header mode and the models of those that work."""
     tokens = AccessTokens(client)
     few_at_once = asyncio.Semaphore(AT_ONCE)
 
@@ -169,13 +169,13 @@ def _about_refusal(name: str, who: str, sentence: str, error: UpstreamError) -> 
 
 
 def _act(what_to_do: str) -> str:
-    """Without Google's page for it, whose address may name the account."""
+    """Return the step without Google's page for it, whose address may name the account."""
     return f"{what_to_do} {manage('listaccounts')} has the page and the command."
 
 
 def hidden(name: str) -> str:
-    """The name for a report that may be shared. Of an address a…@example.com, never more than half of what
-    is before the @."""
+    """Return the name for a report that may be shared. An e-mail address becomes a…@example.com, with at most
+    half of the part before the @."""
     local, _, domain = name.partition("@")
     if not domain:
         return name
@@ -186,7 +186,7 @@ def hidden(name: str) -> str:
 
 
 def about_header_mode(inspections: Sequence[Inspection]) -> Finding:
-    """Whether the other header mode would serve Gemini models that this one does not."""
+    """Check whether the other header mode would serve Gemini models that this one does not."""
     mode = str(live("GEMINI_HEADER_MODE"))
     other = OTHER_MODE[mode]
     here, there = _gemini(inspections, mode), _gemini(inspections, other)
@@ -204,7 +204,8 @@ def about_header_mode(inspections: Sequence[Inspection]) -> Finding:
 
 
 def _gemini(inspections: Iterable[Inspection], mode: str) -> dict[str, float]:
-    """The Gemini models of a header mode, with the most that an account has left. An unknown rest is 1."""
+    """Return the Gemini models of a header mode, each with the largest remaining fraction of any account. An
+    unknown fraction counts as 1."""
     left: dict[str, float] = {}
     for one in inspections:
         offers = one.cli_offers if mode == "cli" else one.offers
@@ -219,7 +220,7 @@ def _remaining(offer: ModelOffer) -> float:
 
 
 def about_models(inspections: Sequence[Inspection]) -> Finding:
-    """The models by tier, counted by family."""
+    """Return the models by tier, counted by family."""
     by_tier: dict[str, set[str]] = {}
     for one in inspections:
         by_tier.setdefault(one.tier, set()).update(_served(one))

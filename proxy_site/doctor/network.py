@@ -1,4 +1,4 @@
-"""The way to Google: proxies and certificates, each endpoint, and the clock by their answers."""
+"""Checks of the connection to providers: proxies and certificates, each endpoint, and the clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from accounts.network import AccountsClient
 
 SECONDS = 4.0
-"""The longest that a check waits for one server."""
+"""How long a check waits for one server at most."""
 TOLERATED_SKEW_SECONDS = 30.0
 WRONG_SKEW_SECONDS = 300.0
 NOT_YET_VALID, EXPIRED = 9, 10
@@ -33,7 +33,7 @@ OTHER_NAME = {62, 64}
 """X509_V_ERR_CERT_NOT_YET_VALID, _CERT_HAS_EXPIRED, _HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH (openssl.org,
 X509_STORE_CTX_get_error)."""
 OTHER_CA_VARIABLES = ("NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR")
-"""Where other programs are told of a network's own certificates."""
+"""The variables in which other programs find a network's own certificates."""
 OWN_CA = (
     "If your network reads TLS with certificates of its own, set SSL_CERT_FILE to a file with them and with "
     "the public ones."
@@ -42,7 +42,8 @@ OWN_CA = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of one server, or `error`. `skew_seconds` is by how much this clock is ahead of its Date."""
+    """The answer of one server, or `error`. `skew_seconds` is by how much this machine's clock is ahead of
+    the answer's Date."""
 
     url: str
     status: int = 0
@@ -55,7 +56,7 @@ class Answer:
 
 
 async def check_proxy() -> Finding:
-    """Whether each proxy accepts connections."""
+    """Check whether each proxy accepts connections."""
     proxies = dict.fromkeys(one for one in (settings.HTTPS_PROXY, settings.HTTP_PROXY) if one)
     for proxy in proxies:
         if error := await _refusal(proxy):
@@ -70,7 +71,7 @@ async def check_proxy() -> Finding:
 
 
 async def _refusal(proxy: str) -> str:
-    """Why the proxy cannot be connected to; empty when it can."""
+    """Return why the proxy cannot be connected to; "" when it can."""
     address = urlsplit(proxy)
     port = address.port or (443 if address.scheme == "https" else 80)
     try:
@@ -87,7 +88,7 @@ async def _refusal(proxy: str) -> str:
 
 
 def _hints() -> Iterator[str]:
-    """Variables that other programs follow, and the gateway does not."""
+    """Yield sentences about variables that other programs follow and the gateway does not."""
     others = [name for name in ("ALL_PROXY", "all_proxy") if os.environ.get(name)]
     if others and not (settings.HTTP_PROXY or settings.HTTPS_PROXY):
         yield f"{others[0]} is not followed: set HTTPS_PROXY, if this network needs a proxy."
@@ -97,7 +98,7 @@ def _hints() -> Iterator[str]:
 
 
 def _place(url: str) -> str:
-    """Host and port, without a password."""
+    """Return host and port, without a password."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
@@ -105,8 +106,8 @@ def _place(url: str) -> str:
 
 
 def endpoints(kinds: Collection[str]) -> dict[str, str]:
-    """What each server is for, by its address without a path. `kinds` are those of the accounts; without any,
-    a Google account is to come."""
+    """Return what each server is for, by its address without a path. `kinds` are those of the accounts;
+    without any, the servers of a Google account."""
     uses = []
     if "google" in kinds or not kinds:
         uses += [(one, "models") for mode in ("cli", "antigravity") for one in base_urls(mode)]
@@ -127,7 +128,7 @@ def _origin(url: str) -> str:
 
 
 async def check_endpoints(client: AccountsClient, kinds: Collection[str]) -> list[Finding]:
-    """One finding for each endpoint, and one about the clock."""
+    """Return one finding for each endpoint, and one about the clock."""
     uses = endpoints(kinds)
     answers = await asyncio.gather(*(ask(client, f"{origin}/") for origin in uses))
     works = {use for answer, use in zip(answers, uses.values(), strict=True) if answer.error is None}
@@ -139,7 +140,7 @@ async def check_endpoints(client: AccountsClient, kinds: Collection[str]) -> lis
 
 
 async def ask(client: AccountsClient, url: str) -> Answer:
-    """GET the address; any answer of its server will do."""
+    """Send a GET to the address; any answer of its server counts."""
     loop = asyncio.get_running_loop()
     started = loop.time()
     try:
@@ -172,7 +173,7 @@ def _about(answer: Answer, use: str, *, has_another: bool) -> Finding:
 
 
 def _why(failure: CallFailed) -> str:
-    """The failure in fewer words than aiohttp's where a certificate is refused."""
+    """Return why the call failed. For a refused certificate the text is shorter than aiohttp's."""
     cause = _certificate_error(failure)
     if cause is None:
         return str(failure)
@@ -188,7 +189,7 @@ def _certificate_error(failure: CallFailed) -> ssl.SSLCertVerificationError | No
 
 
 def remedy(failure: CallFailed, url: str) -> str:
-    """What to do about a server that cannot be reached."""
+    """Return what to do about a server that cannot be reached."""
     error = failure.error
     if (cause := _certificate_error(failure)) is not None:
         return _about_certificate(cause.verify_code)
