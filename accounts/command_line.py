@@ -34,8 +34,8 @@ def manage(arguments: str = "") -> str:
 
 
 def manage_in_pipe(arguments: str) -> str:
-    """As `manage`, with standard input from a pipe, which `docker exec -t` refuses. In a container it is run
-    from outside of it, where the engine's log is."""
+    """Return a command line like `manage`, for a command that reads standard input from a pipe, which `docker
+    exec -t` refuses. In a container the line runs it from outside, where the container engine's log is."""
     engine = container_engine()
     if not engine:
         return manage(arguments)
@@ -49,7 +49,8 @@ def container_engine() -> str:
 
 
 def container_name(host_name: str) -> str:
-    """The container's id, its host name by default; where that is another, CONTAINER, to be filled in."""
+    """Return the container's id, which is its host name by default; for another host name the placeholder
+    CONTAINER."""
     return host_name if CONTAINER_ID.fullmatch(host_name) else "CONTAINER"
 
 
@@ -88,7 +89,7 @@ def program(
 
 
 def container_prefix(engine: str, host_name: str) -> list[str]:
-    """The words that run a command in the container from outside; empty when its name is not known."""
+    """Return the words that run a command in the container from outside; empty when its name is not known."""
     if not engine or not CONTAINER_ID.fullmatch(host_name):
         return []
     return [engine, "exec", "-it", host_name]

@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 _values: dict[str, Any] = {}
 """The operator's values, parsed and checked; empty until `reload` has run."""
 warnings: dict[str, Callable[[Any], str]] = {}
-"""By name of a setting: a function that returns a warning about a value, empty when the value works. The code
-that uses the setting registers it."""
+"""Functions by name of a setting, each of which returns a warning about a value, or "" for a value that
+works. The code that uses the setting registers its function."""
 
 
 class NotAllowed(Exception):
-    """The value cannot be used; the text is shown to the operator."""
+    """Raised for a value that cannot be used; the text is shown to the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,18 @@ class _CurrentValues(dict[str, Any]):
 
 
 current = _CurrentValues()
-"""The current values by name, in the units of their names. Another object after each change, so it is read
-through this module each time. What each request asks for is read here, which is no function call."""
+"""The current values by name, in the units of their names. It is replaced after each change, so always read
+it through this module. Code that runs for each request reads it directly, which costs no function call."""
 
 
 def live(name: str) -> Any:
-    """The current value of a setting, in the unit of its name. From memory."""
+    """Return the current value of a setting from memory, in the unit of its name."""
     return current[name]
 
 
 def forget_known(**_: object) -> None:
     """Let `current` look again after a change."""
-    # A new one: another thread may just add an old value to the one before.
+    # A new object: another thread may be adding an old value to the previous one.
     global current
     current = _CurrentValues()
 
@@ -97,19 +97,19 @@ def reload() -> None:
             read[row.name] = parse(row.name, row.value)
         except NotAllowed as error:
             logger.error("A stored setting is not used: %s", error)  # noqa: TRY400
-    # In one step: requests read from another thread.
+    # Replaced in one step, because requests read it from another thread.
     global _values
     _values = read
     forget_known()
 
 
 def stored() -> dict[str, Any]:
-    """The operator's values by name, as of the last `reload`; not to be changed."""
+    """Return the operator's values by name, as of the last `reload`. Do not change them."""
     return _values
 
 
 def parse(name: str, text: str) -> Any:
-    """The value of the text. Raises NotAllowed."""
+    """Return the value that the text stands for. Raises NotAllowed."""
     spec = settings.LIVE_SETTINGS.get(name)
     if spec is None:
         raise NotAllowed(f"{name} is not a setting that can be changed while the server runs.")

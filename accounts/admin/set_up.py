@@ -43,7 +43,8 @@ class PasswordForm(forms.Form):
 @never_cache
 @sensitive_post_parameters()
 def set_up(request: HttpRequest, token: str) -> HttpResponse:
-    """The page, on this machine only, while the link is valid and there is no operator; else 404."""
+    """Show the set-up page, on this machine only, while the link is valid and there is no operator; else
+    404."""
     address = request.META.get("REMOTE_ADDR") or ""
     is_near = is_private(address) if settings.IN_CONTAINER else is_loopback(address)
     if not is_near or not passwords.is_set_up_token(token):

@@ -29,7 +29,7 @@ def in_readers_zone(get_response: Callable[[HttpRequest], Any]) -> Callable[[Htt
 
 
 def zone_of(request: HttpRequest) -> tzinfo:
-    """The zone in the cookie; the setting TZ, or the machine's zone, without a known one."""
+    """Return the zone in the cookie; when it has no known zone, the setting TZ or the machine's zone."""
     name = request.COOKIES.get(COOKIE, "").replace("%2F", "/")
     if ZONE_NAME.fullmatch(name):
         try:

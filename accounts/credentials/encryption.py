@@ -93,8 +93,8 @@ def write_keys(new: list[str]) -> None:
 
 
 def _our_fernet() -> MultiFernet:
-    """The cipher with all keys. Raises CredentialsUnreadable, also for a file that is empty or holds other
-    text than keys."""
+    """Return the cipher with all keys. Raises CredentialsUnreadable, also for a key file that is empty or
+    contains other text."""
     try:
         return _fernet(tuple(keys()))
     except ValueError as error:

@@ -28,7 +28,7 @@ SECRETS: tuple[tuple[type[Model], str], ...] = (
 
 
 def check_keys() -> None:
-    """Raises CredentialsUnreadable when there are accounts and no stored credential can be decrypted."""
+    """Raise CredentialsUnreadable when there are accounts and no stored credential can be decrypted."""
     unreadable = None
     for sealed in Account.objects.values_list("sealed_credential", flat=True):
         try:
@@ -42,7 +42,7 @@ def check_keys() -> None:
 
 
 def add_key() -> None:
-    """Add a key to the key file. Not for keys in the setting CREDENTIALS_KEYS, which only the operator can
+    """Add a key to the key file. Do not use it with the setting CREDENTIALS_KEYS, which only the operator can
     change."""
     encryption.write_keys([Fernet.generate_key().decode(), *encryption.keys()])
 

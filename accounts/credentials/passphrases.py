@@ -11,11 +11,11 @@ from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 SCRYPT = {"n": 2**15, "r": 8, "p": 1}
-"""About a tenth of a second and 32 MB for each guess (RFC 7914)."""
+"""The cost of one guess: about a tenth of a second and 32 MB (RFC 7914)."""
 
 
 class PassphraseWrong(Exception):
-    """The passphrase does not decrypt the file, or the file is damaged."""
+    """Raised when the passphrase does not decrypt the file, or the file is damaged."""
 
 
 def seal(plain: bytes, passphrase: str) -> dict[str, Any]:

@@ -35,11 +35,11 @@ VERSION = re.compile(r"v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?(?:\.dev\d{1,6})?",
 
 
 class DatabaseTooNew(CommandError):
-    """The database needs newer code than this. The text is the whole message for the operator."""
+    """Raised when the database needs newer code than this. The text is the whole message for the operator."""
 
 
 def release(version: str) -> Release:
-    """The release of "0.2", "v0.2.0" or "0.2.0.dev0". Raises ValueError."""
+    """Return the release in "0.2", "v0.2.0" or "0.2.0.dev0". Raises ValueError."""
     match = VERSION.fullmatch(version)
     if match is None:
         raise ValueError(f"{version!r} is not a version such as 0.2.0")
@@ -52,7 +52,7 @@ def written(version: Release) -> str:
 
 
 def refuse_newer_database(database: BaseDatabaseWrapper) -> None:
-    """Raises DatabaseTooNew when the database needs newer code."""
+    """Raise DatabaseTooNew when the database needs newer code."""
     row = read(database)
     if row is not None and not lets_in(row.oldest_code):
         raise DatabaseTooNew(
@@ -64,8 +64,8 @@ def refuse_newer_database(database: BaseDatabaseWrapper) -> None:
 
 
 def lets_in(oldest_code: str) -> bool:
-    """Whether this code is no older than `oldest_code`; False for text that is no version, which newer code
-    has written."""
+    """Return whether this code is no older than `oldest_code`. False for text that is not a version, which
+    newer code may have written."""
     try:
         return release(oldest_code) <= release(settings.VERSION)
     except ValueError:

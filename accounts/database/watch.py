@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
 TIMES_IN_A_ROW = 2
-"""Failed checks before the database counts as down; a busy machine may be late once."""
+"""Failed checks in a row before the database counts as down; a busy machine may be late once."""
 REMINDER_SECONDS = 60.0
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 """The SSLRequest message: a server answers it with one byte before authentication, and does not log it
@@ -140,7 +140,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 class PostgresqlServer:
-    """`host` is an address, or the folder of a Unix socket."""
+    """Checks that a PostgreSQL server answers. `host` is an address, or the folder of a Unix socket."""
 
     def __init__(self, name: str, host: str, port: int) -> None:
         self._name, self._host, self._port = name, host, port

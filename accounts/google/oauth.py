@@ -14,11 +14,11 @@ from accounts.values.outside import number, parse_object, word
 from accounts.values.sanitize import truncate
 
 DEFAULT_LIFETIME_SECONDS = 300.0
-"""Used when Google reports none, or an implausible one."""
+"""The lifetime that is assumed when Google reports none, or an implausible one."""
 LONGEST_LIFETIME_SECONDS = 24 * 3600.0
 """The longest plausible lifetime; Google's tokens are valid for an hour."""
 LONGEST_TOKEN = 8192
-"""In characters. Google's have a few hundred; servers refuse longer header lines."""
+"""The longest token in characters. Google's have a few hundred; servers refuse longer header lines."""
 
 
 class SignInExpired(Exception):
@@ -35,7 +35,7 @@ class TokenEndpointDown(Exception):
 
 
 class OwnerNotNamed(Exception):
-    """Google does not say which account an access token belongs to."""
+    """Raised when Google does not say which account an access token belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class TokenGrant:
     access_token: str = field(repr=False)
     lifetime_seconds: float
     refresh_token: str | None = field(repr=False)
-    """Usually absent in the answer to a refresh; when present, the old refresh token may stop working."""
+    """A new refresh token, with which the old one may stop working; None in most answers to a refresh."""
     scopes: tuple[str, ...] = ()
-    """Empty when Google names none."""
+    """The granted scopes; empty when Google names none."""
 
 
 async def refresh_access_token(client: AccountsClient, refresh_token: str) -> TokenGrant:
@@ -77,7 +77,8 @@ async def request_token(client: AccountsClient, form: dict[str, str]) -> TokenGr
 
 
 async def fetch_email(client: AccountsClient, access_token: str) -> str:
-    """Whose token it is. Raises OwnerNotNamed, also for an address that Google has not verified."""
+    """Return the e-mail address of the token's account. Raises OwnerNotNamed, also for an address that Google
+    has not verified."""
     bearer = {"Authorization": f"Bearer {access_token}"}
     try:
         answer = await client.get(settings.OAUTH_USERINFO_URL, headers=bearer)

@@ -47,8 +47,8 @@ ERROR_PATH = "/signin/oauth/error"
 
 @dataclass(frozen=True, slots=True)
 class ErrorPage:
-    """An error in the address of a page at Google, which ends a sign-in. `said` is Google's sentence, or
-    empty."""
+    """An error in the address of a page at Google, which ends a sign-in. `said` is Google's message, or
+    ""."""
 
     error: str
     said: str = ""
@@ -91,7 +91,7 @@ def _decoded(text: str) -> bytes:
 
 
 def _texts(message: bytes) -> Iterator[tuple[int, str]]:
-    """The fields with a length, up to the first malformed one (protobuf.dev, "Encoding")."""
+    """Yield the fields that have a length, up to the first malformed one (protobuf.dev, "Encoding")."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)

@@ -64,7 +64,7 @@ def new_code_verifier() -> str:
 
 
 def require_client_id() -> None:
-    """Raises ClientSecretWrong when OAUTH_CLIENT_ID is not set."""
+    """Raise ClientSecretWrong when OAUTH_CLIENT_ID is not set."""
     if not settings.OAUTH_CLIENT_ID:
         raise ClientSecretWrong(CLIENT_ID_MISSING)
 
@@ -147,7 +147,8 @@ def _shown(scopes: list[str]) -> str:
 
 
 def _refuse_plain_http(setting: str) -> None:
-    """Raises ClientSecretWrong: what is sent there could be read on the way. Loopback may be plain."""
+    """Raise ClientSecretWrong for an address with plain HTTP, since its secrets could be read on the way.
+    Loopback may be plain."""
     address = urlsplit(getattr(settings, setting))
     is_plain_loopback = address.scheme == "http" and is_loopback(address.hostname or "")
     if address.scheme != "https" and not is_plain_loopback:

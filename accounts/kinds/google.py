@@ -39,7 +39,8 @@ logger = logging.getLogger(__name__)
 
 
 class Google(Kind):
-    """The credential is an OAuth refresh token; access is an access token and the Cloud project."""
+    """An account that is signed in at Google. Its credential is an OAuth refresh token; its access is an
+    access token and the Cloud project."""
 
     title = "Google account, served by Cloud Code"
     noun = "Google account"
@@ -104,7 +105,7 @@ class Google(Kind):
 async def _project_and_tier(
     client: AccountsClient, access_token: str, project_id: str, with_tier: bool
 ) -> tuple[str, str]:
-    """The project and the tier. With a known project, an error in reading the tier is only logged."""
+    """Return the project and the tier. With a known project, an error in reading the tier is only logged."""
     if project_id and not with_tier:
         return project_id, "unknown"
     try:
@@ -117,7 +118,7 @@ async def _project_and_tier(
 
 
 async def _find_project(client: AccountsClient, access_token: str, project_id: str) -> tuple[str, str]:
-    """The operator's project or the one Google assigned, and the tier."""
+    """Return the operator's project, or the one that Google assigned, and the tier."""
     assignment = await load_code_assist(client, access_token, project_id)
     if assignment.verification_link:
         reason = "Google asks to verify the account before it may be used."
@@ -141,7 +142,7 @@ async def _cli_offers(client: AccountsClient, access_token: str, project_id: str
 
 
 async def _windows(client: AccountsClient, access_token: str, project_id: str) -> list[WindowOffer]:
-    """Nothing when Google does not tell: many accounts are refused, which says nothing about them."""
+    """Return the windows; none when Google refuses to report them, as it does for many accounts that work."""
     try:
         return await retrieve_quota_windows(client, access_token, project_id)
     except CodeAssistFailed as error:

@@ -1,4 +1,5 @@
-"""Tables for a terminal, whose columns are shortened or left out to fit its width. In a pipe nothing is."""
+"""Tables for a terminal, whose columns are shortened or left out to fit its width. In a pipe they are
+complete."""
 
 from __future__ import annotations
 

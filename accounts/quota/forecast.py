@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WINDOW_SECONDS = 2 * 3600.0
-"""Use comes in bursts, so earlier measurements do not count."""
+"""Measurements older than this do not count, because use comes in bursts."""
 SHORTEST_SECONDS = 60.0
 """Measurements must cover at least this time to give a rate."""
 FARTHEST_SECONDS = 30 * 24 * 3600.0
-"""A quota that lasts longer is not forecast to be empty."""
+"""A quota that would last longer than this is not forecast to be empty."""
 UNKNOWN_END = "Google does not say till when"
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """`at` is seconds since the epoch, `remaining` a fraction from 0 to 1."""
+    """A quota at one time. `at` is seconds since the epoch, `remaining` a fraction from 0 to 1."""
 
     at: float
     remaining: float
@@ -34,8 +34,9 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Times are seconds since the epoch, `remaining` and `burned_per_hour` fractions of the quota. `empty_at`
-    is None when the quota outlasts its reset or the rate is unknown, which then is 0."""
+    """The forecast of a quota. Times are seconds since the epoch, `remaining` and `burned_per_hour` fractions
+    of the quota. `empty_at` is None when the quota outlasts its reset or the rate is unknown, which then is
+    0."""
 
     remaining: float
     burned_per_hour: float
@@ -65,8 +66,8 @@ def forecast_of(measurements: Sequence[Measurement], reset_at: float | None, now
 
 
 def sentence(forecast: Forecast, now: float, zone: tzinfo = UTC) -> str:
-    """ "empty at 16:40 CET, back at 19:00 CET", "lasts past its reset at 19:00 CET", "empty until 18:10 CET";
-    "" for an unused one."""
+    """Return the forecast as text, such as "empty at 16:40 CET, back at 19:00 CET", "lasts past its reset at
+    19:00 CET" or "empty until 18:10 CET"; "" for an unused quota."""
     if forecast.empty_at is None:
         if forecast.burned_per_hour > 0 and forecast.back_at is not None:
             return f"lasts past its reset at {clock(forecast.back_at, now, zone)}"

@@ -1,7 +1,7 @@
 """The recent rows of every quota in memory: read once, then kept up to date.
 
-Fifty accounts have 23,000 rows in twelve hours, which take a second to read. A forecast needs those of two
-hours and the one before them, and from one reading to the next a few change.
+Fifty accounts have 23,000 rows in twelve hours, which take a second to read. A forecast needs only those of
+two hours and the one before them, of which few change between two readings.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 HISTORY_SECONDS = 12 * 3600.0
 LATE_BY_SECONDS = 10.0
-"""A row may be committed this long after the time it bears."""
+"""A row may be committed this long after the time that it has."""
 
 
 QuotaKey = tuple[Any, ...]
-"""Values of the columns that tell one quota from another; the first is the id of the account."""
+"""The values of the columns that identify a quota; the first is the id of the account."""
 
 
 class Numbers(NamedTuple):
@@ -40,17 +40,14 @@ class Numbers(NamedTuple):
 
 
 History = tuple[Numbers, ...]
-"""Oldest first."""
+"""The rows of one quota, oldest first."""
 Rows = dict[int, Numbers]
-"""By primary key."""
+"""The rows of one quota, by primary key."""
 
 
 class Histories:
-    """The history of each quota: rows seen within WINDOW_SECONDS, and from before it the last one that has a
-    fraction. Rows that were deleted with their account stay.
-
-    Thread-safe.
-    """
+    """The history of each quota: the rows seen within WINDOW_SECONDS, and the last row before them that has a
+    fraction. Rows that were deleted together with their account stay. Thread-safe."""
 
     def __init__(self, table: type[QuotaSnapshot | QuotaWindow], key: tuple[str, ...]) -> None:
         self._table, self._key = table, key
@@ -58,14 +55,14 @@ class Histories:
         self._lock = threading.Lock()
 
     def forget(self) -> None:
-        """Have all rows read again."""
+        """Drop all rows, so that the next call of `read` reads them again."""
         self._rows: dict[QuotaKey, Rows] = {}
         self._histories: dict[QuotaKey, History] = {}
         self._newest = 0.0
 
     def read(self, now: float) -> dict[QuotaKey, History]:
-        """Return the histories: another dict when any has changed since the last call. One query, which reads
-        all of it the first time, and while the clock is behind the newest row."""
+        """Return the histories; a new dict if any has changed since the last call. Makes one query, which
+        reads all rows the first time, and while the clock is behind the newest row."""
         start = now - WINDOW_SECONDS
         with self._lock:
             if not start <= self._newest <= now + LATE_BY_SECONDS:

@@ -164,7 +164,7 @@ def _finish(attempt: SignIn, answer: Mapping[str, str], *, is_final: bool = True
 
 
 def _check_state(attempt: SignIn, answer: Mapping[str, str]) -> None:
-    """Raises AnswerUnusable when the answer has another attempt's state value."""
+    """Raise AnswerUnusable when the answer has another attempt's state value."""
     state = answer.get("state")
     if state is not None and not secrets.compare_digest(
         state.encode("utf-8", "replace"), attempt.state.encode()

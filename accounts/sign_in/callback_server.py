@@ -29,7 +29,7 @@ CHECK_SECONDS = 5.0
 
 
 class NoPortFree(Exception):
-    """All callback ports are taken; the text is for the operator."""
+    """Raised when all callback ports are in use; the text is for the operator."""
 
     def __init__(self) -> None:
         ports = attempts.callback_ports()
@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         return address.query if is_callback else None
 
     def _has_loopback_host(self) -> bool:
-        """False for another name in the Host header, against DNS rebinding."""
+        """Return False when the Host header has another name, as a protection against DNS rebinding."""
         return is_loopback(urlsplit(f"//{self.headers.get('Host', '')}").hostname or "")
 
     def _answer(self, status: HTTPStatus, problem: str, attempt: SignIn | None = None) -> None:

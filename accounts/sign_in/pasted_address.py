@@ -30,7 +30,8 @@ BEFORE_CONSENT = (
 
 
 class AnswerUnusable(Exception):
-    """The address or code is no answer to this attempt, which stays pending. The text is for the operator."""
+    """Raised when the address or code does not answer this attempt, which stays pending. The text is for the
+    operator."""
 
 
 def parse_pasted(pasted: str) -> dict[str, str]:
@@ -85,7 +86,7 @@ def _query_of(address: str) -> dict[str, str]:
 
 
 def _code(text: str) -> str | None:
-    """The percent-decoded code, None when it is none; Google's codes contain no percent sign themselves."""
+    """Return the percent-decoded code; None when it is not a code. Google's codes contain no percent sign."""
     for _ in range(MOST_ENCODINGS):
         text = unquote(text)
     return text if CODE.fullmatch(text) else None

@@ -29,7 +29,7 @@ def describe(accounts: Iterable[Account]) -> list[dict[str, Any]]:
 
 
 def how_long_it_lasts() -> list[str]:
-    """A sentence for each family of models, over all accounts."""
+    """Return a sentence for each family of models, about all accounts together."""
     accounts = list(Account.objects.all())
     pools = pools_of(accounts)
     return outlook_sentences((account.is_usable, pools[account.pk]) for account in accounts)

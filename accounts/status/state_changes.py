@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 
 
 def enter_state(account_id: int, state: str, reason: str = "", link: str = "") -> None:
-    """Store the state. Of several servers and requests that find the same, only the first one changes the
-    row, raises Revision and logs it."""
+    """Store the state. If several servers and requests find the same, only the first one changes the row,
+    bumps Revision and logs it."""
     others = Account.objects.filter(pk=account_id).exclude(state=state)
     is_news = bool(
         others.update(state=state, state_reason=reason, state_link=link, state_since=timezone.now())

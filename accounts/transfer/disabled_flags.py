@@ -50,14 +50,14 @@ OFF_WHEN = {
     "rate_limited": True,
     "isRateLimited": True,
 }
-"""Flags, with the value that means disabled. A limit with an end (LIMITED_UNTIL) counts until then."""
+"""Fields, each with the value that means disabled. A limit with an end (LIMITED_UNTIL) counts until then."""
 
 STATUS_FIELDS = ("status", "state", "account_status")
 STATUS_ON = {
     "active", "available", "enabled", "healthy", "normal", "ok", "on", "online", "pending", "ready",
     "refreshing", "success", "unknown", "valid", "1", "true",
 }  # fmt: skip
-"""Any other word means disabled: an unknown status is more likely a problem than not."""
+"""Status words that do not mean disabled. Any other word does, because it is more likely to be a problem."""
 
 LIMITED_UNTIL = (
     "coolingDownUntil", "cooldown_until", "cooldownUntil", "rateLimitResetTime", "rate_limited_until",

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 
 class FileUnusable(Exception):
-    """The text continues a sentence that begins with the name of the file."""
+    """Raised for a file that cannot be read. The text continues a sentence that begins with the file's
+    name."""
 
 
 def read_file(path: Path, most_bytes: int) -> bytes:

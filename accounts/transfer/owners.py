@@ -28,11 +28,8 @@ def lacks_owner(row: ImportedRow) -> bool:
 def find_owners(
     rows: Sequence[ImportedRow], on_done: Callable[[ImportedRow], None] = lambda row: None
 ) -> list[ImportedRow]:
-    """The rows with their e-mail addresses, or with a problem where Google gives none.
-
-    Rows that have an address or a problem are unchanged, and nothing of them is sent. `on_done` is called
-    with each of the others.
-    """
+    """Return the rows with their e-mail addresses, or with a problem where Google names none. Rows that have
+    an address or a problem already are not changed or sent. `on_done` is called after each other row."""
     return async_to_sync(_find_all)(rows, on_done)
 
 

@@ -1,7 +1,7 @@
-"""Rows of an import between their preview and the operator's word, sealed into the preview's form.
+"""Rows of an import between their preview and the operator's confirmation, encrypted into the preview's form.
 
-The server keeps nothing meanwhile, and the page shows no secret: the text is encrypted as credentials are,
-and holds for one session and for LIFETIME_SECONDS.
+The server keeps nothing meanwhile, and the page shows no secret. The text is encrypted as credentials are,
+and is valid for one session and for LIFETIME_SECONDS.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 PURPOSE = "import of accounts"
 LIFETIME_SECONDS = 15 * 60
 LONGEST = 2_000_000
-"""Characters; Django reads forms of 2.5 MB at most."""
+"""The longest text in characters; Django reads forms of at most 2.5 MB."""
 
 
 class PreviewUnusable(Exception):
-    """The rows cannot be kept in the form or taken from it. The text is for the operator."""
+    """Raised when rows cannot be kept in the form or read from it. The text is for the operator."""
 
 
 def seal_rows(rows: Sequence[ImportedRow], session: str) -> str:
-    """Raises PreviewUnusable when they are too many."""
+    """Encrypt the rows for a session. Raises PreviewUnusable when they are too many."""
     content = {
         "purpose": PURPOSE,
         "session": session,
@@ -45,7 +45,7 @@ def seal_rows(rows: Sequence[ImportedRow], session: str) -> str:
 
 
 def unseal_rows(sealed: str, session: str) -> list[ImportedRow]:
-    """Raises PreviewUnusable, also for the text of another session."""
+    """Decrypt the rows. Raises PreviewUnusable, also for the text of another session."""
     try:
         content = orjson.loads(zlib.decompress(b64decode(unseal(sealed), validate=True)))
     except (CredentialsUnreadable, UnicodeError, ValueError, zlib.error) as error:

@@ -19,7 +19,7 @@ VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
 class NotJson(ValueError):
-    """The text gives the reason without quoting the input."""
+    """Raised for text that is not valid JSON. The message gives the reason without quoting the input."""
 
 
 def parse_json(raw: bytes) -> Any:

@@ -12,12 +12,12 @@ from django.utils import timezone
 
 
 def minute(moment: datetime) -> str:
-    """2026-11-24 15:59 CET"""
+    """Return a time as text: 2026-11-24 15:59 CET."""
     return f"{timezone.localtime(moment):%Y-%m-%d %H:%M %Z}"
 
 
 def second(moment: datetime) -> str:
-    """2026-11-24 15:59:47 CET"""
+    """Return a time as text: 2026-11-24 15:59:47 CET."""
     return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}"
 
 

@@ -103,7 +103,7 @@ class Command(OperatorCommand):
     # Reading
 
     def _read_environment(self) -> list[ImportedRow]:
-        """Raises CommandError."""
+        """Read the accounts in environment variables. Raises CommandError."""
         rows = read_variables(os.environ)
         if not rows:
             raise CommandError(f"None of {', '.join(sorted(NAMES))} is set.")

@@ -83,7 +83,7 @@ def _are_all_empty(row: dict[str, Any]) -> bool:
 
 
 def _of_windows(windows: list[dict[str, Any]]) -> str:
-    """ "60% of 5 hours, empty at 16:40 CET; 92% of the week"."""
+    """Return the windows as text: "60% of 5 hours, empty at 16:40 CET; 92% of the week"."""
     return "; ".join(
         f"{one['left']} of {one['name']}" + (f", {one['forecast']}" if one["forecast"] else "")
         for one in windows
