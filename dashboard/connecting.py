@@ -16,33 +16,35 @@ MODEL_VARIABLES = {
     "sonnet": "ANTHROPIC_DEFAULT_SONNET_MODEL",
     "haiku": "ANTHROPIC_DEFAULT_HAIKU_MODEL",
 }
-"""Claude Code's settings for what it asks for, by kind (code.claude.com, Environment variables)."""
+"""The variables of Claude Code for the models that it asks for, by kind (code.claude.com, Environment
+variables)."""
 VARIABLES = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", *MODEL_VARIABLES.values())
 KEY_PLACEHOLDER = "your-key"
 PRESETS = ("claude", "gemini", "own")
 
 
 def environment(address: str, *, has_key: bool, models: Mapping[str, str]) -> dict[str, str]:
-    """Variables by name. `models`: by kind, as chosen_models returns them."""
+    """Return Claude Code's variables by name. `models` are by kind, as chosen_models returns them."""
     token = KEY_PLACEHOLDER if has_key else "anything"
     variables = {"ANTHROPIC_BASE_URL": address, "ANTHROPIC_AUTH_TOKEN": token}
     return variables | {MODEL_VARIABLES[kind]: name for kind, name in models.items()}
 
 
 def models_of(preset: str, asked: Mapping[str, str], offered: Collection[str]) -> dict[str, str]:
-    """Models by kind; none where Claude Code's own choice is to stay. `asked` counts for "own"."""
+    """Return the models by kind; empty to keep Claude Code's own choice. `asked` is used for the preset
+    "own"."""
     if preset == "gemini":
         return gemini_models(offered)
     return chosen_models(asked, offered) if preset == "own" else {}
 
 
 def chosen_models(asked: Mapping[str, str], offered: Collection[str]) -> dict[str, str]:
-    """The offered models among those asked for, by kind."""
+    """Return those of the models asked for that are offered, by kind."""
     return {kind: asked[kind] for kind in MODEL_VARIABLES if asked.get(kind) in offered}
 
 
 def gemini_models(offered: Collection[str]) -> dict[str, str]:
-    """A Gemini model for each kind; empty when none is offered."""
+    """Return a Gemini model for each kind; empty when none is offered."""
     pro = resolution.resolve("gemini-pro", offered, thinking=None)
     flash = resolution.resolve("gemini-flash", offered, thinking=None)
     return chosen_models({"opus": pro, "sonnet": pro, "haiku": flash}, offered)
@@ -71,7 +73,7 @@ def _vs_code(variables: Mapping[str, str]) -> str:
 
 
 def _in_quotes(value: str) -> str:
-    """Fish's single quotes, in which only a quote and a backslash are escaped."""
+    """Return the value in Fish's single quotes, in which only a quote and a backslash are escaped."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
@@ -99,4 +101,4 @@ FORMS: dict[str, tuple[str, str, Callable[[Mapping[str, str]], str]]] = {
     ),
     "vscode": ("VS Code", "In the settings of VS Code, for its Claude Code extension.", _vs_code),
 }
-"""By the name in the address: title, where it goes, and the text."""
+"""The shells and editors by their name in the address: the title, where the text goes, and the text."""

@@ -17,12 +17,12 @@ SPACE = "\N{NO-BREAK SPACE}"
 
 
 def count(number: float | None) -> str:
-    """ "12,034"."""
+    """Return a number as text: "12,034"."""
     return NONE if number is None else f"{round(number):,}"
 
 
 def short_count(number: float | None) -> str:
-    """ "12,034"; from a million on three digits: "41.2 M", "412 M", "1.20 G"."""
+    """Return a number as text: "12,034"; from a million on with three digits: "41.2 M", "412 M", "1.20 G"."""
     if number is None or number < 999_950:
         return count(number)
     for unit in ("M", "G", "T"):
@@ -33,7 +33,7 @@ def short_count(number: float | None) -> str:
 
 
 def seconds(number: float | None) -> str:
-    """ "0.51 s", "6.0 s", "41 s", "2 min 3 s", "2 h 3 min", "3 d 4 h"."""
+    """Return a duration as text: "0.51 s", "6.0 s", "41 s", "2 min 3 s", "2 h 3 min", "3 d 4 h"."""
     if number is None:
         return NONE
     if number < 9.95:
@@ -52,12 +52,13 @@ def seconds(number: float | None) -> str:
 
 
 def age(number: float) -> str:
-    """What a page counts up: "4 s", and from a minute on as `seconds`."""
+    """Return the time since something, which the page counts up: "4 s", and from a minute on the form of
+    `seconds`."""
     return f"{max(0, int(number))}{SPACE}s" if number < 60 else seconds(number)
 
 
 def size(number: float | None) -> str:
-    """Bytes: "812 B", "126 kB", "1.3 MB"."""
+    """Return a number of bytes as text: "812 B", "126 kB", "1.3 MB"."""
     if number is None:
         return NONE
     if number < 1000:
@@ -70,7 +71,8 @@ def size(number: float | None) -> str:
 
 
 def share(fraction: float | None) -> str:
-    """ "1.3 %", "41 %"; "<1 %" above nothing, 99 % until it is all, "?" when unknown."""
+    """Return a share as text: "1.3 %", "41 %". Shares above zero are at least "<1 %", those below one at most
+    "99 %"; an unknown one is "?"."""
     if fraction is None:
         return UNKNOWN
     percent = fraction * 100
@@ -93,4 +95,4 @@ FORMATS: dict[str, Callable[[float | None], str]] = {
     "size": size,
     "share": share,
 }
-"""By the name that templates and pages use."""
+"""The formats by the names that templates and pages use."""

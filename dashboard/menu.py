@@ -12,9 +12,9 @@ class Entry:
     title: str
     url_name: str
     key: str
-    """The key that opens the page after `g`."""
+    """The key that opens the page when pressed after `g`."""
     icon: str
-    """A name of Material Symbols, for the admin; the dashboard draws `_icons.html`."""
+    """The name of an icon of Material Symbols, for the admin; the dashboard uses `_icons.html`."""
 
     @property
     def url(self) -> str:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def operator_page(view: View) -> View:
-    """Answer the operator's session only, and let nobody keep a copy. Others are led to the login page, and
-    from there back."""
+    """Decorate a view that only the operator may see, and that nobody may cache. Others are redirected to the
+    login page, and from there back."""
 
     @never_cache
     @wraps(view)

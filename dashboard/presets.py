@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """`values` are texts, as an operator would type them."""
+    """A preset. `values` are texts, as an operator would type them."""
 
     title: str
     meaning: str

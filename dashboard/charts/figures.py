@@ -27,7 +27,8 @@ MOST_MODELS = 6
 
 
 class Grain(NamedTuple):
-    """How a span is drawn: `step` is what a column stands for, `sums` the step of the sums it is made of."""
+    """How a span is drawn. `step` is the time that a column covers, `sums` the step of the sums it is made
+    of."""
 
     span: timedelta
     step: timedelta
@@ -41,15 +42,14 @@ GRAINS = {
     "7d": Grain(timedelta(days=7), 6 * HOUR, HOUR),
     "30d": Grain(timedelta(days=30), 24 * HOUR, HOUR),
 }
-"""By the name of a span. Minutes are those of usage.history_by_minute, hours those of usage.history."""
+"""How each span is drawn, by its name. Minutes are those of usage.history_by_minute, hours those of
+usage.history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """Columns for charts.stacked_bars, oldest first: when each begins, and its numbers by series.
-
-    `series` are those that occur, the first at the bottom.
-    """
+    """The columns for charts.stacked_bars, oldest first: when each begins, and its numbers by series.
+    `series` has those that occur, the lowest in the stack first."""
 
     columns: list[tuple[datetime, dict[str, float]]]
     series: list[str]
@@ -62,8 +62,8 @@ def by_family(
     zone: tzinfo,
     number: Callable[[Totals], float],
 ) -> Volume:
-    """Return a number of the totals, stacked by family of models. Columns of an hour and more begin at round
-    times of the zone's clock; the first and the last may be incomplete."""
+    """Return a number of the totals, stacked by family of models. Columns of an hour and more begin at full
+    hours or days of the zone's clock; the first and the last may be incomplete."""
     columns = _columns(history, grain, now, zone, number, _family)
     return Volume(columns, [name for name in FAMILIES if any(name in numbers for _, numbers in columns)])
 
@@ -75,7 +75,8 @@ def by_model(
     zone: tzinfo,
     number: Callable[[Totals], float],
 ) -> Volume:
-    """Return the same stacked by model, the largest at the bottom; from MOST_MODELS on they are "others"."""
+    """Return the same stacked by model, with the largest at the bottom. If there are more than MOST_MODELS,
+    the smaller ones are "others"."""
     sums: Counter[str] = Counter()
     for _, numbers in _columns(history, grain, now, zone, number, str):
         sums.update(numbers)
@@ -111,7 +112,7 @@ def _columns(
 
 
 def _moments(grain: Grain, now: datetime, zone: tzinfo) -> list[tuple[datetime, datetime]]:
-    """The beginnings of the sums up to now, each behind that of its column on the zone's clock."""
+    """Return, for each sum up to now, when its column begins on the zone's clock, and when the sum begins."""
     newest = _floor(now.astimezone(UTC), grain.sums)
     times = [newest - index * grain.sums for index in reversed(range(grain.span // grain.sums))]
     if grain.step == grain.sums:
@@ -126,7 +127,8 @@ def _floor(moment: datetime, step: timedelta) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """`rows` are Monday to Sunday, each with a number for every hour of the day; `most` is the largest."""
+    """A number by weekday and hour. `rows` are Monday to Sunday, each with a number for every hour; `most` is
+    the largest."""
 
     rows: list[list[float]]
     most: float
@@ -143,7 +145,7 @@ def week(history: Mapping[datetime, Models], zone: tzinfo, number: Callable[[Tot
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Half of the values are at most `p50`, 95 of a hundred at most `p95`; None without values."""
+    """Two percentiles: half of the values are at most `p50`, 95 % are at most `p95`. None without values."""
 
     p50: float | None
     p95: float | None

@@ -1,6 +1,6 @@
 """Charts as geometry: rectangles, points and ticks in the units of an SVG's viewBox, y downwards. Pure.
 
-Texts of the axes are no part of it: they stand in HTML beside the SVG, or they would shrink with it.
+The texts of axes are not included: they are HTML beside the SVG, since they would shrink with it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 1000.0, 160.0
 FILLED = 0.85
-"""Share of its place that a bar fills."""
+"""The share of its place that a bar fills."""
 LEAST_HEIGHT = 1.5
-"""Of what is more than nothing, so that a spike hides none of the others."""
+"""The least height of a bar whose number is not zero, so that it stays visible beside a spike."""
 STEPS = (1, 2, 5, 10)
 TIME_STEPS = tuple(
     timedelta(minutes=minutes)
@@ -46,7 +46,8 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Key]):
-    """The bars of one key, lowest first. `x` and `width` are those of its place, which has no gaps."""
+    """The bars of one key, lowest first. `x` and `width` are those of its place; places have no gaps between
+    them."""
 
     key: Key
     total: float
@@ -61,7 +62,8 @@ class Column(Generic[Key]):
 
 @dataclass(frozen=True, slots=True)
 class StackedBars(Generic[Key]):
-    """`ticks` are those of the vertical axis, from zero up; `series` those with a bar, in the order given."""
+    """A chart of stacked bars. `ticks` are those of the vertical axis, from zero up; `series` are those with
+    a bar, in the order given."""
 
     columns: tuple[Column[Key], ...]
     series: tuple[str, ...]
@@ -81,8 +83,8 @@ def stacked_bars(
     width: float = WIDTH,
     height: float = HEIGHT,
 ) -> StackedBars[Key]:
-    """Return the bars for `columns`, from left to right: by key the number of each series. Series are stacked
-    in their order, the first at the bottom; numbers below zero count as nothing."""
+    """Return the bars for `columns`, from left to right. Each column has a key and a number for each series.
+    Series are stacked in their order, the first at the bottom; numbers below zero count as 0."""
     counted = [
         (key, [(name, number) for name in series if (number := numbers.get(name) or 0) > 0])
         for key, numbers in columns
@@ -130,7 +132,8 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`parts` are drawn by themselves: between them the value is unknown. A part of one point is a dot."""
+    """A line of a chart. `parts` are separate pieces, between which the value is unknown. A part of one point
+    is a dot."""
 
     parts: tuple[tuple[Point, ...], ...]
     ticks: tuple[Tick, ...]
@@ -139,7 +142,7 @@ class Line:
 
     @property
     def polylines(self) -> tuple[str, ...]:
-        """The parts as the attribute `points` of an SVG polyline."""
+        """The parts, each as the attribute `points` of an SVG polyline."""
         return tuple(" ".join(f"{x:g},{y:g}" for x, y in part) for part in self.parts)
 
 
@@ -151,12 +154,10 @@ def line(
     width: float = WIDTH,
     height: float = HEIGHT,
 ) -> Line:
-    """Return the line through `points`, pairs of place and value from left to right; a value of None is
-    unknown and breaks it.
-
-    `between` are the places of the left and right edge: points beyond them are drawn at the edge. `top` is
-    the value of the upper edge, so that several lines share one scale; else it follows from the values.
-    """
+    """Return the line through `points`, pairs of position and value from left to right. A value of None is
+    unknown and interrupts the line. `between` are the positions of the left and right edge; points beyond
+    them are drawn at the edge. `top` is the value at the upper edge, so that several lines share one scale;
+    None to derive it from the values."""
     left, right = between
     values = [value for _, value in points if value is not None]
     steps = round_steps(max(values, default=0.0) if top is None else top)
@@ -174,8 +175,8 @@ def line(
 
 
 def round_steps(top: float, most: int = 4, *, whole: bool = True) -> list[float]:
-    """Return the round numbers of an axis from 0 to `top` or just above it: 1, 2 or 5 times a power of ten
-    apart, `most` of them beside the zero. `whole`: nothing between whole numbers."""
+    """Return the round numbers of an axis from 0 to `top` or just above it. They are 1, 2 or 5 times a power
+    of ten apart, and at most `most` besides zero. With `whole` all of them are whole numbers."""
     if top / most <= 0:
         return [0.0, 1.0]
     power = 10.0 ** floor(log10(top / most))
@@ -194,8 +195,8 @@ def _ticks(steps: Sequence[float], height: float, top: float | None = None) -> t
 
 
 def round_times(moments: Sequence[datetime], zone: tzinfo, most: int = 7) -> list[int]:
-    """Return the indexes of the moments, at equal distances, that a time axis names: those at which a round
-    time of the zone's clock begins, `most` of them."""
+    """Return the indexes of the moments, at equal distances, that a time axis labels: those at which a full
+    hour, day or other round time of the zone's clock begins, at most `most`."""
     found: list[int] = []
     for step in TIME_STEPS:
         found = [
@@ -213,7 +214,7 @@ def _distance(moments: Sequence[datetime]) -> timedelta:
 
 
 def _number_of(moment: datetime, step: timedelta, zone: tzinfo) -> int:
-    """How many steps of the zone's clock there were before, so that a day begins at its midnight."""
+    """Return the number of the step on the zone's clock, so that a day begins at the zone's midnight."""
     local = moment.astimezone(zone).replace(tzinfo=None)
     return (local - local.min) // step
 

@@ -22,7 +22,7 @@ PALETTE = ("claude", "gemini", "third", "fourth", "fifth", "other")
 
 @dataclass(frozen=True, slots=True)
 class TimeLabel:
-    """`share` is the place on the axis, from 0 to 1."""
+    """A label of the time axis. `share` is its position, from 0 to 1."""
 
     at: datetime
     share: float
@@ -33,11 +33,11 @@ class VolumeChart:
     bars: shapes.StackedBars[datetime]
     labels: list[TimeLabel]
     colours: dict[str, str]
-    """By series."""
+    """The colour of each series, by name."""
 
 
 def volume_chart(span: str, stack: str, now: datetime) -> VolumeChart:
-    """`span` is a key of figures.GRAINS, `stack` one of STACKS. One query."""
+    """Return the chart, with one query. `span` is a key of figures.GRAINS, `stack` one of STACKS."""
     grain, zone = figures.GRAINS[span], timezone.get_current_timezone()
     read = usage.history_by_minute if grain.sums == figures.MINUTE else usage.history
     history = usage.over(grain.span, read.__name__, read)

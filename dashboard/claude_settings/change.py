@@ -1,4 +1,5 @@
-"""What a change of the settings file does: the new text, and its lines without anybody's keys. Pure."""
+"""The effect of a change of the settings file: the new text, and the changed lines without anyone's keys.
+Pure."""
 
 from __future__ import annotations
 
@@ -23,21 +24,21 @@ DECIDES_TOO = {
     *("ANTHROPIC_API_KEY", "ANTHROPIC_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL", "ANTHROPIC_SMALL_FAST_MODEL"),
     *("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"),
 }
-"""Settings and variables of Claude Code by which it may go elsewhere or ask for another model."""
+"""Settings and variables of Claude Code that can send it elsewhere or make it ask for another model."""
 
 
 class Refused(Exception):
-    """The file cannot be used. The text is a sentence for the operator."""
+    """Raised when the file cannot be used. The text is a sentence for the operator."""
 
 
 class Line(NamedTuple):
     kind: str
-    """added, removed or same."""
+    """The kind of line: "added", "removed" or "same"."""
     text: str
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The settings; none of a missing or empty file. Raises Refused."""
+    """Return the settings; an empty dict for a missing or empty file. Raises Refused."""
     try:
         settings = json.loads(text.removeprefix(BOM).strip() or EMPTY, parse_constant=_refuse_constant)
         json.dumps(settings, indent=1)
@@ -49,7 +50,8 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def with_variables(text: str, variables: Mapping[str, str]) -> str:
-    """The text with these of VARIABLES in its env, and without the others of them. Raises Refused."""
+    """Return the text with these variables in its env, and without the others of VARIABLES. Raises
+    Refused."""
     parse(text)
     mark, text = (BOM, text[1:]) if text.startswith(BOM) else ("", text)
     text = text if text.strip() else EMPTY
@@ -59,7 +61,8 @@ def with_variables(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _with_variable(text: str, name: str, value: str | None) -> str:
-    """Without a value it is removed, and env with the last one."""
+    """Return the text with the variable set, or removed when `value` is None. `env` is removed with its last
+    variable."""
     root = json_text.root(text)
     env = json_text.member(text, root, "env")
     if value is not None and env is None:
@@ -73,8 +76,8 @@ def _with_variable(text: str, name: str, value: str | None) -> str:
 
 
 def difference(old: str, new: str, our_key: str) -> list[Line]:
-    """Changed values with two lines around each, as JSON without commas, which would make more lines differ.
-    Values that may be keys, by their names, are hidden. Raises Refused."""
+    """Return the changed lines with two lines around each, as JSON without commas, since a comma would make
+    more lines differ. Values that may be keys, by their names, are hidden. Raises Refused."""
     lines = unified_diff(_lines(old, our_key), _lines(new, our_key), n=2, lineterm="")
     kinds = {"+": "added", "-": "removed", " ": "same"}
     return [
@@ -85,7 +88,7 @@ def difference(old: str, new: str, our_key: str) -> list[Line]:
 
 
 def decides_too(text: str) -> list[str]:
-    """What else in the file decides where Claude Code goes. Raises Refused."""
+    """Return what else in the file decides where Claude Code sends requests. Raises Refused."""
     settings = parse(text)
     return sorted(DECIDES_TOO.intersection([*settings, *settings.get("env", {})]))
 

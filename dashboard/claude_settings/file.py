@@ -25,19 +25,19 @@ COPY = re.compile(r"settings\.json\.before-gateway-\d{8}-\d{6}-\d{6}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """As it was read. `text` is "{}" when there is none."""
+    """The file as it was read. `text` is "{}" when there is no file."""
 
     path: Path
-    """As Claude Code names it."""
+    """The path as Claude Code has it."""
     target: Path
-    """Where its links lead."""
+    """The path of the file itself, after symbolic links."""
     text: str
     mode: int | None
-    """None without a file."""
+    """The file's mode; None when there is no file."""
 
 
 def settings_path() -> Path:
-    """Where Claude Code looks (code.claude.com, Settings). Raises Refused."""
+    """Return the path that Claude Code reads (code.claude.com, Settings). Raises Refused."""
     try:
         folder = Path(os.environ.get("CLAUDE_CONFIG_DIR") or "~/.claude").expanduser()
     except RuntimeError:
@@ -46,7 +46,7 @@ def settings_path() -> Path:
 
 
 def read(path: Path) -> SettingsFile:
-    """Raises Refused."""
+    """Read the file. Raises Refused."""
     try:
         target = path.resolve()
         try:
@@ -58,9 +58,9 @@ def read(path: Path) -> SettingsFile:
 
 
 def write(file: SettingsFile, text: str, *, has_key: bool) -> Path | None:
-    """Replace the file, whose text must be as it was read; return the copy of it, if there was a file.
-
-    With a key in it only its owner may read it. Raises Refused, and then nothing was changed."""
+    """Replace the file, and return the path of the copy of the old one; None when there was no file. The text
+    must not have changed since it was read. With `has_key` only the owner may read the new file. Raises
+    Refused, and then nothing has changed."""
     if read(file.path) != file:
         raise Refused("It has changed since this page was made, so nothing was written.")
     if file.mode is not None and not file.mode & stat.S_IWUSR:
@@ -76,7 +76,7 @@ def write(file: SettingsFile, text: str, *, has_key: bool) -> Path | None:
 
 
 def copies(path: Path) -> list[str]:
-    """The names of the newest, the newest first."""
+    """Return the names of the newest copies, newest first."""
     with suppress(OSError):
         names = (one.name for one in path.parent.iterdir())
         return sorted(filter(COPY.fullmatch, names), reverse=True)[:NEWEST_COPIES]
@@ -84,7 +84,7 @@ def copies(path: Path) -> list[str]:
 
 
 def read_copy(path: Path, name: str) -> str:
-    """Raises Refused."""
+    """Return the text of a copy. Raises Refused."""
     if name not in copies(path):
         raise Refused("There is no such copy.")
     copy = read(path.parent / name)
@@ -94,8 +94,8 @@ def read_copy(path: Path, name: str) -> str:
 
 
 def _read_text(target: Path) -> tuple[str, int]:
-    """Text and mode of a regular file of our user. Raises Refused and OSError."""
-    # Without waiting for the writer of a named pipe.
+    """Return the text and the mode of a regular file that belongs to our user. Raises Refused and OSError."""
+    # Does not wait for the writer of a named pipe.
     descriptor = os.open(target, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
@@ -121,7 +121,7 @@ def _keep_copy(file: SettingsFile) -> Path:
 
 
 def _replace(target: Path, text: str, mode: int) -> None:
-    """Whole or not at all."""
+    """Replace the file atomically."""
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     beside = Path(name)
     try:

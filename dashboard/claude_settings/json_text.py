@@ -1,7 +1,7 @@
 """Changes members of JSON objects in their text, so that all other text stays as its author wrote it. Pure.
 
-The text must be JSON that `json.loads` accepts, and `at` the index of an object's opening brace. Of members
-with one name the last counts, as for JSON.parse.
+The text must be JSON that `json.loads` accepts, and `at` the index of an object's opening brace. The last
+member counts if several have the same name, as in JSON.parse.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _first_indent = re.compile(r'\n([ \t]+)"')
 class Member(NamedTuple):
     name: str
     start: int
-    """Of the name, with its quote."""
+    """The index of the name's opening quote."""
     colon: str
-    """With the space around it."""
+    """The colon with the space around it."""
     value: int
     end: int
 
@@ -34,7 +34,8 @@ def member(text: str, at: int, name: str) -> Member | None:
 
 
 def with_member(text: str, at: int, name: str, value: str) -> str:
-    """`value` is JSON. A new member comes last, and is laid out as the one before it."""
+    """Return the text with the member set; `value` is JSON. A new member comes last, laid out like the one
+    before it."""
     members, close = _members(text, at)
     if known := member(text, at, name):
         return text[: known.value] + value + text[known.end :]
@@ -61,7 +62,7 @@ def without_member(text: str, at: int, name: str) -> str:
 
 
 def _with_only_member(text: str, at: int, close: int, only: str) -> str:
-    """On a line of its own, unless the whole text is one line."""
+    """Return the text with the only member on a line of its own, unless the whole text is one line."""
     if "\n" not in text.strip() and text.strip() != "{}":
         return text[: at + 1] + only + text[close:]
     line = text[text.rfind("\n", 0, at) + 1 : at]
@@ -73,7 +74,7 @@ def _with_only_member(text: str, at: int, close: int, only: str) -> str:
 
 
 def _members(text: str, at: int) -> tuple[list[Member], int]:
-    """Those of the object, and the index of its closing brace."""
+    """Return the object's members, and the index of its closing brace."""
     members: list[Member] = []
     at = _skip(text, at + 1)
     while text[at] != "}":

@@ -1,11 +1,11 @@
-"""One WebSocket at `/ws/live`: who may open it, its pace, and its end.
+"""One WebSocket at `/ws/live`: who may open it, how fast it is served, and how it ends.
 
-An ASGI application and no consumer of Channels: that one hands every message to a thread, to look for old
-database connections, and an acknowledgement would wait there for a page. Here the database is asked for the
-session when the socket opens and then once a minute, and for nothing else.
+It is an ASGI application and not a consumer of Channels, which passes every message to a thread to look for
+old database connections; there an acknowledgement would wait for a page. Here the database is queried only
+for the session, when the socket opens and then once a minute.
 
-A server's socket buffers without limit, so the acknowledgement of the page is the brake: at most one update
-is on its way to it.
+A server buffers what it sends to a socket without limit. Therefore the page acknowledges each update, and the
+next one is sent only after that.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ logger = logging.getLogger(__name__)
 SESSION_SECONDS = 60.0
 ACK_SECONDS = 30.0
 QUIET_SECONDS = 15.0
-"""After so long without a message the page is told the time."""
+"""After this long without a message the page is sent the time."""
 MESSAGES_A_SECOND = 10
 GONE_SECONDS = 1.0
 """How long the page may take to answer the end of the socket."""
 
 
 class Goodbye(Exception):
-    """Ends the socket; the page is told why."""
+    """Raised to end the socket; the page gets the reason."""
 
     def __init__(self, code: int, why: str) -> None:
         super().__init__(why)
@@ -91,8 +91,8 @@ class Live:
 
 
 def _refusal(scope: Scope) -> str:
-    """Why the socket must not be opened; empty when it may. Browsers send cookies with a WebSocket whichever
-    page opens it, and to every port of a host, so the page's origin must be our own."""
+    """Return why the socket must not be opened; "" when it may. Browsers send cookies with a WebSocket
+    whichever page opens it, and to every port of a host, so the page's origin must be our own."""
     hosts, origins = _headers(scope, b"host"), _headers(scope, b"origin")
     if len(hosts) != 1 or not validate_host(split_domain_port(hosts[0])[0], settings.ALLOWED_HOSTS):
         return "its Host is not in ALLOWED_HOSTS"
@@ -103,9 +103,8 @@ def _refusal(scope: Scope) -> str:
 
 
 def is_allowed_origin(origin: str, own: str) -> bool:
-    """Whether scheme, host and port are our own or in CSRF_TRUSTED_ORIGINS, which may say https://*.example.com.
-
-    Browsers leave the scheme's own port out of both headers."""
+    """Return whether scheme, host and port are our own or in CSRF_TRUSTED_ORIGINS, which may contain
+    https://*.example.com. Browsers leave the scheme's default port out of both headers."""
     if origin.lower() == own.lower() or origin in settings.CSRF_TRUSTED_ORIGINS:
         return True
     scheme, separator, host = origin.partition("://")
@@ -125,7 +124,7 @@ def _session_key(scope: Scope) -> str:
 
 
 class LiveSocket:
-    """A socket that was accepted. `outbox` is filled by the hub, which calls `wake` then."""
+    """A socket that was accepted. The hub fills its `outbox` and then calls `wake`."""
 
     def __init__(self, hub: Hub, session_key: str, receive: Receive, send: Send) -> None:
         self.session_key = session_key
@@ -137,7 +136,7 @@ class LiveSocket:
         self._end_is_due = asyncio.Event()
         self._goodbye = Goodbye(*STOPPING)
         self._awaited = 0
-        """The number of the update that the page has not acknowledged; 0 without one."""
+        """The number of the update that the page has not acknowledged yet; 0 without one."""
         self._acknowledged = asyncio.Event()
         self._received_at: deque[float] = deque(maxlen=MESSAGES_A_SECOND)
 
@@ -170,7 +169,7 @@ class LiveSocket:
             self._hub.leave(self)
 
     async def _admit(self) -> None:
-        """Raises Goodbye."""
+        """Check that the operator is signed in. Raises Goodbye."""
         try:
             is_operator = await self._is_operators()
         except DatabaseDown:
@@ -183,14 +182,14 @@ class LiveSocket:
             raise Goodbye(*TOO_MANY)
 
     async def _is_operators(self) -> bool:
-        """Raises DatabaseDown."""
+        """Return whether the socket's session is the operator's. Raises DatabaseDown."""
         if not self.session_key:
             return False
         asking = database_sync_to_async(is_session_of_operator)(self.session_key)
         return await self._hub.gateway.accounts.database.unless_down(asking)
 
     async def _serve(self) -> None:
-        """Until the page has gone. Raises Goodbye."""
+        """Serve the socket until the page has gone. Raises Goodbye."""
         works = (self._read(), self._write(), self._keep_checking_session(), self._until_end_is_due())
         tasks = [asyncio.ensure_future(work) for work in works]
         try:
@@ -274,7 +273,7 @@ class LiveSocket:
             raise Goodbye(*TOO_SLOW) from None
 
     async def _next_update(self) -> protocol.Update:
-        """Wait for one, and tell the time meanwhile."""
+        """Wait for the next update, and send the time meanwhile."""
         quiet_until = time.monotonic() + QUIET_SECONDS
         while True:
             self._news.clear()

@@ -1,9 +1,8 @@
 """All live sockets of one process, served from one listener.
 
-The listener begins with the first socket and ends with the last, and each row and line is encoded once,
-whatever the number of sockets. Events that were lost (a number of a source that is left out, `missed`, a
-server that begins anew, a socket that was too slow for all rows) lead to a snapshot, at most one in
-GAP_SECONDS.
+The listener starts with the first socket and ends with the last. Each row and line is encoded once for all
+sockets. Lost events lead to a snapshot, at most one in GAP_SECONDS. Events are lost when a source skips a
+number or reports `missed`, when a server restarts, or when a socket is too slow for all rows.
 """
 
 from __future__ import annotations
@@ -56,19 +55,21 @@ logger = logging.getLogger(__name__)
 MOST_SOCKETS = 50
 GAP_SECONDS = 5.0
 LATE_SECONDS = 1.5
-"""After a snapshot: rows reach the database up to half a second late, so it is read once more."""
+"""How long after a snapshot the rows are read again, since they reach the database up to half a second
+late."""
 RETRY_SECONDS = 1.0
 TOTALS_SECONDS = 2.0
 OTHERS_SECONDS = 2.0
-"""How often rows of other servers are read, where there can be some: SQLite allows one server."""
+"""How often the rows of other servers are read. With SQLite there is only one server."""
 RATE_SECONDS = 10.0
 RECENT_ROWS = 300
-"""Rows of events, kept in memory until the ledger has them."""
+"""The rows of events that are kept in memory until the ledger has them."""
 FAREWELL_SECONDS = 1.0
 
 
 class Hub:
-    """Created outside an event loop; everything else runs in it, apart from the signal of a sign-out."""
+    """Serves the sockets. It is created outside of an event loop and runs in it, except for the handler of
+    sign-outs."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
@@ -77,7 +78,7 @@ class Hub:
         self._events = Events()
         self._others = OtherServers(0)
         self._due: set[LiveSocket] = set()
-        """Sockets that wait for a snapshot."""
+        """The sockets that wait for a snapshot."""
         self._snapshot_is_due = asyncio.Event()
         self._gap_at: float | None = None
         self._snapshot_at = -GAP_SECONDS
@@ -105,13 +106,13 @@ class Hub:
             self._end()
 
     def watch(self, socket: LiveSocket, watch: Watch) -> None:
-        """Give the socket a snapshot, and from now on what matches."""
+        """Send the socket a snapshot, and from now on the rows and lines that match."""
         socket.outbox.begin(watch, Search(**watch.filter).matches if watch.filter else None)
         self._due.add(socket)
         self._snapshot_is_due.set()
 
     async def stop(self) -> None:
-        """Close all sockets, which would never end by themselves, and wait a moment until they have left."""
+        """Close all sockets, which would not end by themselves, and wait a moment for them to leave."""
         self.is_stopping = True
         for socket in self.sockets:
             socket.stop()
@@ -120,7 +121,7 @@ class Hub:
                 await self._have_left.wait()
 
     def _on_sign_out(self, request: HttpRequest | None, **kwargs: object) -> None:
-        """Called in any thread, before the session is deleted."""
+        """End the sockets of the session that signs out. Called in any thread, before the session is deleted."""
         key = getattr(getattr(request, "session", None), "session_key", None)
         if key and self._loop is not None:
             self._loop.call_soon_threadsafe(self._sign_out, key)
@@ -164,7 +165,7 @@ class Hub:
                 self._pass_on(batch)
 
     def _pass_on(self, batch: Batch) -> None:
-        """Encode what has happened once, and put it before each socket."""
+        """Encode the events of a batch once, and put them into the outbox of each socket."""
         happened = self._events.of(batch)
         lines = self._waiting_lines(happened.lines, batch.source) if self._has_log_watcher else []
         rows = [(row, row_text(row)) for row in happened.rows]
@@ -212,7 +213,7 @@ class Hub:
                 self._put_totals()
 
     async def _read(self, read: Callable[[Asked], list[Row]], asked: Asked) -> list[Row]:
-        """Raises DatabaseDown."""
+        """Read rows from the database. Raises DatabaseDown."""
         return await self.gateway.accounts.database.unless_down(database_sync_to_async(read)(asked))
 
     def _put_rows(self, sockets: Iterable[LiveSocket], rows: Iterable[Row]) -> None:
@@ -269,14 +270,14 @@ class Hub:
         socket.wake()
 
     async def _rows(self, search: Search) -> list[Row]:
-        """Raises DatabaseDown."""
+        """Read the rows of a snapshot. Raises DatabaseDown."""
         stored = await self._read(read_rows, search)
         recent = filter(search.matches, self._events.recent.values())
         here = filter(search.matches, map(row_of_record, self.gateway.recorder.in_flight))
         return newest_and_open(stored, here, recent)
 
     async def _look_again(self, search: Search, sockets: Sequence[LiveSocket], sent: Iterable[Row]) -> None:
-        """Read the rows once more, and send those that have come to the database only now."""
+        """Read the rows again, and send those that have reached the database since."""
         known = {row.id: row.rev for row in sent}
         await asyncio.sleep(LATE_SECONDS)
         with suppress(DatabaseDown):
@@ -285,7 +286,7 @@ class Hub:
 
 
 class Happened:
-    """What a batch of events says."""
+    """What a batch of events contains."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -295,12 +296,12 @@ class Happened:
 
 
 class Events:
-    """Reads batches since a moment: rows in order, gaps, and how many requests begin each second."""
+    """Reads batches: rows in order, gaps, and the number of requests that begin each second."""
 
     def __init__(self) -> None:
         self.recent: dict[str, Row] = {}
         self._numbers: dict[str, int] = {}
-        """The last batch of each source."""
+        """The number of the last batch of each source."""
         self._began: deque[tuple[float, int]] = deque()
 
     def of(self, batch: Batch) -> Happened:

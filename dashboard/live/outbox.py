@@ -1,4 +1,5 @@
-"""What waits for one socket: bounded, merged by id, and given out no faster than the page draws it. Pure.
+"""The updates that wait for one socket: bounded, merged by id, and sent no faster than the page draws them.
+Pure.
 
 Times are seconds on a monotonic clock.
 """
@@ -15,23 +16,24 @@ if TYPE_CHECKING:
 
 UPDATE_SECONDS, SLOWEST_UPDATE_SECONDS = 0.2, 1.0
 UPDATES_A_SECOND = 20
-"""To all sockets of a process together: one with its acknowledgement costs a tenth of a small request."""
+"""The most updates a second to all sockets of a process together. One with its acknowledgement takes a tenth
+of the time of a small request."""
 WAITING_ROWS = 200
 WAITING_LINES = 1_000
 UPDATE_ROWS = 60
 UPDATE_LINES = 200
 CHANGED_SECONDS = 2.0
-"""The shortest time between two messages of what has changed."""
+"""The shortest time between two messages about changes."""
 
 
 def seconds_between_updates(sockets: int) -> float:
-    """The shortest time between two updates of one socket, when there are so many."""
+    """Return the shortest time between two updates of one socket, for this number of sockets."""
     return min(max(UPDATE_SECONDS, sockets / UPDATES_A_SECOND), SLOWEST_UPDATE_SECONDS)
 
 
 class WaitingLine(NamedTuple):
     number: int
-    """Its number in the ring of this process; 0 for a line of another one."""
+    """The line's number in the ring of this process; 0 for a line of another process."""
     level: str
     text: bytes
 
@@ -40,7 +42,7 @@ class Outbox:
     def __init__(self) -> None:
         self.watch = Watch()
         self.misses_rows = False
-        """Rows were left out since the last snapshot, so another one is due."""
+        """True when rows were left out since the last snapshot, so that another one is due."""
         self._matches: Callable[[Row], bool] | None = None
         self._is_watching = self._awaits_snapshot = False
         self._snapshot: Snapshot | None = None
@@ -55,8 +57,8 @@ class Outbox:
         self._changed_at = -CHANGED_SECONDS
 
     def begin(self, watch: Watch, matches: Callable[[Row], bool] | None) -> None:
-        """Watch something else: what waits for the old is dropped, and a snapshot is due. Without `matches`
-        there is no filter."""
+        """Watch something else: drop what waits, and have a snapshot made. Without `matches` there is no
+        filter."""
         self.watch, self._matches = watch, matches
         self._is_watching = self._awaits_snapshot = True
         self._snapshot = None
@@ -67,7 +69,7 @@ class Outbox:
     # What comes in
 
     def put_snapshot(self, snapshot: Snapshot, ring_until: int = 0) -> None:
-        """`ring_until` is the number of the newest line in it."""
+        """Put a snapshot. `ring_until` is the number of the newest log line in it."""
         self._awaits_snapshot = False
         self._snapshot, self._totals = snapshot, snapshot.totals
         self.misses_rows = False
@@ -112,7 +114,8 @@ class Outbox:
     # What goes out
 
     def due_in(self, now: float) -> float | None:
-        """Seconds until the next update may go; None without one, and while a snapshot is being made."""
+        """Return the seconds until the next update may be sent; None when there is none, and while a snapshot
+        is being made."""
         if self._awaits_snapshot:
             return None
         if self._snapshot is not None or self._rows or self._lines or self._has_new_totals:
@@ -120,7 +123,7 @@ class Outbox:
         return max(0.0, self._changed_at + CHANGED_SECONDS - now) if self._changed else None
 
     def take(self, now: float) -> Update | None:
-        """The next update, which is then no longer here."""
+        """Take the next update out."""
         if self._snapshot is not None:
             taken, self._snapshot, self._has_new_totals = self._snapshot, None, False
             return taken

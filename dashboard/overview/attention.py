@@ -1,4 +1,4 @@
-"""What needs the operator, worst first, each with the actions that solve it. Pure."""
+"""The notices of what needs the operator, worst first, each with the actions that solve it. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FAILED_SHARE = 0.2
 FEWEST_REQUESTS = 10
-"""More than this share of at least so many requests within five minutes is worth a notice."""
+"""The fewest requests within five minutes for a notice about their failures."""
 OLD_QUOTA_MINUTES = 15
 
 
@@ -38,12 +38,12 @@ class Action:
     url: str
     post: str = ""
     is_elsewhere: bool = False
-    """`url` is a page of Google's, to be opened in a window of its own."""
+    """True when `url` is a page of Google's, which opens in a window of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`at` follows the text: since when, or until when."""
+    """A notice. `at` follows the text: the time since when or until when it applies."""
 
     rank: Rank
     subject: str
@@ -51,7 +51,7 @@ class Notice:
     actions: tuple[Action, ...] = ()
     at: datetime | None = None
     is_account: bool = False
-    """`subject` is the name of an account."""
+    """True when `subject` is the name of an account."""
 
     @property
     def level(self) -> str:
@@ -76,7 +76,7 @@ def of_account(name: str, action: RequiredAction, actions: Iterable[Action]) -> 
 
 
 def of_families(families: Iterable[FamilyStatus], url: str) -> list[Notice]:
-    """`url` is the list of accounts."""
+    """Return the notices about families of models. `url` is the list of accounts."""
     return [
         Notice(
             Rank.FAMILY_EMPTY,
@@ -91,7 +91,7 @@ def of_families(families: Iterable[FamilyStatus], url: str) -> list[Notice]:
 
 
 def of_failures(failed: int, requests: int, url: str) -> list[Notice]:
-    """Of the last five minutes; `url` is the list of failed requests."""
+    """Return a notice about failures in the last five minutes. `url` is the list of failed requests."""
     if requests < FEWEST_REQUESTS or failed <= FAILED_SHARE * requests:
         return []
     text = f"{failed} of {requests} requests failed in the last five minutes."
@@ -99,7 +99,8 @@ def of_failures(failed: int, requests: int, url: str) -> list[Notice]:
 
 
 def of_ledger(waiting: int, url: str) -> list[Notice]:
-    """`waiting`: rows that could not be written yet, more than one batch of them."""
+    """Return a notice when the ledger is behind. `waiting` is the number of rows that could not be written
+    yet."""
     if not waiting:
         return []
     text = f"{waiting:,} rows wait for the database. Requests go on; the log tells why."
@@ -107,7 +108,8 @@ def of_ledger(waiting: int, url: str) -> list[Notice]:
 
 
 def of_quota(age: timedelta | None, url: str) -> list[Notice]:
-    """`age` of the newest quota of any usable account; None when there is none."""
+    """Return a notice about old quotas. `age` is that of the newest quota of any usable account; None when
+    there is none."""
     if age is None or age.total_seconds() < OLD_QUOTA_MINUTES * 60:
         return []
     text = f"The newest quota is {int(age.total_seconds() // 60)} minutes old."

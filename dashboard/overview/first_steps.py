@@ -1,4 +1,4 @@
-"""The steps of a first run, which the overview shows until an account and a request are there. Pure."""
+"""The steps of a first run, which the overview shows until there are an account and a request. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Step:
 
 
 def first_steps(*, has_account: bool, has_request: bool, has_test_message: bool) -> list[Step]:
-    """Return the steps in their order; empty when they are behind the operator."""
+    """Return the steps in their order; empty once all of them are done."""
     if has_account and (has_request or has_test_message):
         return []
     return [

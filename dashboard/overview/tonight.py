@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from dashboard.account_pools import FamilyOutlook
 
 SHORTEST = timedelta(hours=4)
-"""Of an evening: shortly before midnight the night that has begun is meant, too."""
+"""The shortest evening: shortly before midnight, "tonight" includes the night that begins then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tonight:
-    """`lasts` is None while that is unknown. `gap_seconds`: how long there is nothing, of a family that runs
-    out and whose return is known."""
+    """Whether a family lasts until tonight; `lasts` is None while that is unknown. `gap_seconds` is how long no
+    quota is left, for a family that runs out and whose return is known."""
 
     family: str
     outlook: Outlook
@@ -32,7 +32,7 @@ class Tonight:
     ends_first: Account | None = None
     ends_at: datetime | None = None
     others: tuple[Account, ...] = ()
-    """As in `FamilyOutlook`."""
+    """The accounts in `FamilyOutlook.others`."""
 
 
 def tonight_of(outlooks: Mapping[str, FamilyOutlook], now: datetime) -> list[Tonight]:

@@ -1,4 +1,4 @@
-"""A request as a command for a shell, without its prompt, which nobody has stored. Pure."""
+"""A request as a shell command, without its prompt, which is not stored anywhere. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ PROMPT = "Hello"
 
 
 def curl(base_url: str, model: str, *, is_stream: bool) -> str:
-    """For sh and its kin, on several lines. `model` is the client's text, and may be anything."""
+    """Return the command for sh and similar shells, on several lines. `model` is the client's text, and may
+    be anything."""
     body = {
         "model": model,
         "max_tokens": MAX_TOKENS,

@@ -24,9 +24,9 @@ LEAST_WIDTH = 2.0
 Kind = Literal[
     "waited", "failed", "until first event", "stream", "broken stream", "in line", "under way", "not recorded"
 ]
-"""waited: before the attempt, in the queue or for a limit to end. in line: no attempt accounts for it, though
-all are known. under way: attempts that the ledger does not have, since the request has not ended; not
-recorded: those of a request whose server stopped."""
+"""The kinds of time. waited: before an attempt, in the queue or for a limit to end. in line: outside of all
+attempts, though all are known. under way: attempts that the ledger does not have yet, since the request has
+not ended. not recorded: attempts of a request whose server stopped."""
 
 
 class Segment(NamedTuple):
@@ -45,23 +45,24 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An attempt, or a time between attempts. Segments that begin beyond the scale are left out; `goes_on`
-    when the row lasts longer than the scale."""
+    """An attempt, or a time between attempts. Segments that begin beyond the scale are left out; `goes_on` is
+    True when the row lasts longer than the scale."""
 
     attempt: RequestAttempt | None
     kind: Kind
-    """Of the time after the wait and before the stream."""
+    """The kind of segment for the time after the wait and before the stream."""
     segments: tuple[Segment, ...]
     goes_on: bool
     waited_seconds: float
     took_seconds: float
     stream_seconds: float | None
-    """None without a first event."""
+    """The seconds of the stream; None without a first event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """`seconds` is what the width stands for; `can_be_whole` when a part lies beyond it."""
+    """The chart. `seconds` is the time that the width stands for; `can_be_whole` is True when some part lies
+    beyond it."""
 
     rows: tuple[Row, ...]
     seconds: float
@@ -76,7 +77,7 @@ class _Part(NamedTuple):
 
 
 class _Track(NamedTuple):
-    """A row before the scale is known."""
+    """A row whose scale is not known yet."""
 
     attempt: RequestAttempt | None
     parts: list[_Part]
@@ -85,11 +86,9 @@ class _Track(NamedTuple):
 def waterfall(
     request: RequestLog, attempts: Sequence[RequestAttempt], *, whole: bool = False, age: float | None = None
 ) -> Waterfall:
-    """Return the bars of `attempts`, in their order, and of the times that none accounts for.
-
-    `whole`: the scale ends with the request instead of at its first event. `age` is how many seconds ago a
-    request that is still open began.
-    """
+    """Return the bars of `attempts`, in their order, and of the times outside of all attempts. With `whole`
+    the scale ends with the request instead of its first event. `age` is how many seconds ago a request that
+    is still open began."""
     first_event = request.first_event_seconds
     tracks = list(_tracks(request, attempts, first_event, age))
     last = max((part.end for track in tracks for part in track.parts), default=0.0)
@@ -120,7 +119,8 @@ def _tracks(
 
 
 def _end_of(request: RequestLog, age: float | None) -> float:
-    """When it ended, or now. Of an interrupted one the first event is the last that is known."""
+    """Return when the request ended, in seconds since its start; for an open one the present. The last known
+    time of an interrupted one is its first event."""
     if request.problem == request.INTERRUPTED and request.duration_seconds is None:
         return request.first_event_seconds or 0.0
     return (age if request.duration_seconds is None else request.duration_seconds) or 0.0

@@ -1,5 +1,5 @@
-"""One file a page, those of accounts in a folder. A page reads what it shows, in a bounded number of queries,
-and renders its template.
+"""The pages, one file each; those about accounts are in a folder. A page reads what it shows with a bounded
+number of queries, and renders its template.
 
 Imports account_pools, accounts, charts, claude_settings, connecting, gateway, model_rows, overview, pages,
 presets, requests and spans.

@@ -1,5 +1,5 @@
-"""`/connect/claude-settings`: writes this gateway into Claude Code's settings, when the browser and the file
-are on this machine. What would change is shown first, and only that is written."""
+"""`/connect/claude-settings`: writes this gateway into Claude Code's settings, if the browser and the file
+are on this machine. The page shows the change first, and writes only that."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ DONE = {
     "remove": "Took this gateway out of {path}",
     "restore": "Put an older copy in the place of {path}",
 }
-"""By the act."""
+"""The message after each act."""
 
 
 class Plan(NamedTuple):
     file: SettingsFile
     act: str
     text: str
-    """What the file shall be."""
+    """The text that the file will have."""
 
     @property
     def seal(self) -> str:
-        """Stands for the two texts in the form, so that nothing is written but what was shown."""
+        """Return a hash of the two texts for the form, so that only the change that was shown is written."""
         return salted_hmac("dashboard.claude_settings", f"{self.file.text}\0{self.text}").hexdigest()
 
 
@@ -74,7 +74,7 @@ def claude_settings(request: HttpRequest) -> HttpResponse:
 
 
 def refusal(request: HttpRequest) -> str:
-    """Why the file may not be written for this browser; empty when it may."""
+    """Return why the file may not be written for this browser; "" when it may."""
     # A proxy that is trusted may name a loopback address, but knows no port (proxy_site/serving).
     if not is_local(request) or str(request.META.get("REMOTE_PORT")) == "0":
         return (
@@ -85,7 +85,7 @@ def refusal(request: HttpRequest) -> str:
 
 
 def _plan(request: HttpRequest, asked: Mapping[str, str]) -> Plan:
-    """Raises Refused."""
+    """Return the change that is asked for. Raises Refused."""
     found, act = file.read(file.settings_path()), _act(asked)
     if act == "restore":
         return Plan(found, act, file.read_copy(found.path, asked.get("copy", "")))
@@ -99,7 +99,7 @@ def _act(asked: Mapping[str, str]) -> str:
 
 
 def _fields(asked: Mapping[str, str]) -> dict[str, str]:
-    """What the form sends again beside the act."""
+    """Return the fields that the form sends again beside the act."""
     names = ("models", *connecting.MODEL_VARIABLES, "copy")
     return {name: asked[name] for name in names if asked.get(name)}
 
@@ -114,7 +114,7 @@ def _variables(request: HttpRequest, asked: Mapping[str, str]) -> dict[str, str]
 
 
 def _carry_out(request: HttpRequest, plan: Plan) -> None:
-    """Raises Refused."""
+    """Write the file. Raises Refused."""
     if not constant_time_compare(request.POST.get("seal", ""), plan.seal):
         raise Refused("It has changed since this page was made, so nothing was written.")
     has_key = bool(settings.AUTH_TOKEN) and settings.AUTH_TOKEN in plan.text
@@ -127,7 +127,7 @@ def _carry_out(request: HttpRequest, plan: Plan) -> None:
 
 
 def _shown(plan: Plan) -> dict[str, object]:
-    """Raises Refused."""
+    """Return the change as the page shows it. Raises Refused."""
     return {
         "target": plan.file.target if plan.file.target != plan.file.path else None,
         "is_new": plan.file.mode is None,

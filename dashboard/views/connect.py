@@ -1,5 +1,5 @@
-"""`/connect`: how to point Claude Code at this gateway, choices of models kept under names, whether it has
-arrived, and a test message."""
+"""`/connect`: how to point Claude Code at this gateway, saved choices of models, whether Claude Code's first
+request has arrived, and a test message."""
 
 from __future__ import annotations
 
@@ -42,13 +42,14 @@ if TYPE_CHECKING:
     from gateway.api.application import ApiRequest
 
 OPERATOR = Client("operator")
-"""Sends the test messages; the ledger has them under this name."""
+"""The client of test messages; the ledger has them under this name."""
 MOST_CHOICES = 20
 LONGEST_MESSAGE = 2000
 LONGEST_ANSWER_TOKENS = 2000
 
 _under_way: WeakSet[EventStream] = WeakSet()
-"""The test message that is being answered. One whose browser has gone before the first piece is collected."""
+"""The running answers to test messages. One whose browser has gone before the first piece is
+garbage-collected."""
 
 
 @operator_page
@@ -83,14 +84,14 @@ def connect(request: HttpRequest) -> HttpResponse:
 
 @operator_page
 def arrived(request: HttpRequest) -> HttpResponse:
-    """The part of the page that waits for the first request; polled until it has come."""
+    """Show the part of the page that waits for the first request, which is polled until it has arrived."""
     return render_page(request, "_arrived.html", {"arrived": _newest_of_clients()})
 
 
 @operator_page
 @require_POST
 def model_choices(request: HttpRequest) -> HttpResponse:
-    """Keep the models under a name, or forget a name."""
+    """Save the models under a name, or delete a name."""
     models = connecting.chosen_models(request.POST.dict(), resolution.visible(offered_models()))
     try:
         done = _forget(request.POST["forget"]) if "forget" in request.POST else _keep(request, models)
@@ -105,7 +106,7 @@ def model_choices(request: HttpRequest) -> HttpResponse:
 
 
 def _keep(request: HttpRequest, models: Mapping[str, str]) -> str:
-    """What was done. Raises ValidationError."""
+    """Save the models, and return what was done. Raises ValidationError."""
     every = {kind: models.get(kind, "") for kind in connecting.MODEL_VARIABLES}
     choice = ModelChoice(name=request.POST.get("name", "").strip(), **every)
     choice.full_clean(validate_unique=False)
@@ -117,7 +118,7 @@ def _keep(request: HttpRequest, models: Mapping[str, str]) -> str:
 
 
 def _forget(number: str) -> str:
-    """What was done. Raises ValidationError."""
+    """Delete a choice, and return what was done. Raises ValidationError."""
     choice = (
         ModelChoice.objects.filter(pk=number).first() if number.isdecimal() and len(number) < 19 else None
     )
@@ -197,5 +198,5 @@ def _refused(status: int, text: str, request_id: str = "") -> JsonResponse:
 
 
 def _newest_of_clients() -> RequestLog | None:
-    """The newest request that is no test message."""
+    """Return the newest request that is not a test message."""
     return RequestLog.objects.exclude(client=OPERATOR.name).order_by("-started_at").first()

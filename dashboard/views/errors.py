@@ -38,12 +38,12 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Django's setting CSRF_FAILURE_VIEW."""
+    """Show the page for a failed CSRF check (Django's setting CSRF_FAILURE_VIEW)."""
     return _error(request, 403)
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """After an unexpected error, which Django has logged. Reads neither session nor database."""
+    """Show the page for an unexpected error, which Django has logged. Reads neither session nor database."""
     if request.path.startswith(("/api/", "/account-limits")):
         return operator_api.failed(request)
     return HttpResponse(render_to_string("dashboard/failed.html"), status=500)

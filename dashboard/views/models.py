@@ -1,4 +1,5 @@
-"""`/models`: each name, the model that answers, what is left of it; pin, hide and map."""
+"""`/models`: each name, the model that answers, and its remaining quota; names can be pinned, hidden and
+mapped."""
 
 from __future__ import annotations
 
@@ -64,12 +65,12 @@ def models(request: HttpRequest) -> HttpResponse:
 
 
 def _by_model(since: datetime) -> dict[str, usage.Totals]:
-    """From a whole hour on, which spares the queries for a part of one."""
+    """Return the totals by model, from the full hour on, which saves the queries for a part of an hour."""
     return usage.totals_by("model", since.replace(minute=0, second=0, microsecond=0))
 
 
 def _changed(request: HttpRequest) -> RouteForm:
-    """The form after what it asks for was done; with errors when it could not be."""
+    """Do what the form asks for, and return the form, with errors when it could not be done."""
     name = request.POST.get("client_name", "").strip()
     route = ModelRoute.objects.filter(client_name=name).first() or ModelRoute(client_name=name)
     act = request.POST.get("act", "map")
@@ -99,7 +100,7 @@ def _changed(request: HttpRequest) -> RouteForm:
 
 
 def _store(request: HttpRequest, route: ModelRoute, what: str) -> None:
-    """Save the route, or delete one that says nothing any more."""
+    """Save the route, or delete one that has no settings left."""
     if route.upstream_model or route.fallback or route.hidden or route.pinned:
         route.save()
         audit.record(request.user, what, route)

@@ -1,4 +1,5 @@
-"""`/`: how it stands, what needs the operator, volume, what is left, and the newest requests."""
+"""`/`: the gateway's state, what needs the operator, the volume of requests, remaining quotas, and the newest
+requests."""
 
 from __future__ import annotations
 
@@ -131,7 +132,7 @@ def _age_of_quotas(accounts: list[AccountPools], now: datetime) -> timedelta | N
 
 
 def _least_first(accounts: list[AccountPools]) -> list[tuple[Account, QuotaPool]]:
-    """Each pool of the usable accounts; the emptiest ones first, unknown ones last."""
+    """Return each pool of the usable accounts, the emptiest first and unknown ones last."""
     pools = [(one.account, pool) for one in accounts if one.account.is_usable for pool in one.pools]
     return sorted(
         pools,

@@ -1,4 +1,4 @@
-"""`/requests/ID`: what became of a request, what was tried for it, and the same request for a shell."""
+"""`/requests/ID`: how a request ended, what was tried for it, and the same request as a shell command."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def _rows(request_id: str) -> list[RequestLog]:
 
 @operator_page
 def request(request: HttpRequest, request_id: str) -> HttpResponse:
-    """All requests with this id: ids chosen by a client need not be unique, and a safety check has the id of
-    the request whose answer it checks."""
+    """Show all requests with this id: ids chosen by clients need not be unique, and a safety check has the id
+    of the request whose answer it checks."""
     rows = _rows(request_id)
     if not rows:
         time.sleep(WRITTEN_AFTER_SECONDS)  # its row may have been shown live before it was written
@@ -135,7 +135,7 @@ def _back_at(row: RequestLog) -> datetime | None:
 
 
 def _log_lines(request_id: str) -> list[Line]:
-    """The newest of those that this process still has in memory, oldest first."""
+    """Return the newest log lines that this process still has in memory, oldest first."""
     gateway = running_gateway()
     lines = gateway.log_ring.lines() if gateway is not None else []
     of_request = [line for line in lines if line.request_id == request_id]

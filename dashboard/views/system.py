@@ -1,4 +1,4 @@
-"""`/system`: version, servers, database, disk, addresses and clock, for whoever looks after the machine."""
+"""`/system`: version, servers, database, disk, addresses and clock, for the administrator of the machine."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def system(request: HttpRequest) -> HttpResponse:
 
 
 def _database() -> dict[str, Any]:
-    """Name and size in bytes."""
+    """Return the database's name and size in bytes."""
     if connection.vendor == "sqlite":
         name = str(connection.settings_dict["NAME"])
         files = [Path(name + suffix) for suffix in ("", "-wal")]
@@ -57,7 +57,7 @@ def _database() -> dict[str, Any]:
 
 
 def _newest_copy() -> dict[str, Any] | None:
-    """The newest copy that was made before a migration, downgrade or restore."""
+    """Return the newest copy that was made before a migration, downgrade or restore; None without one."""
     files = sorted((Path(settings.DATA_DIR) / "copies").glob("*Z-before-*"))
     if not files:
         return None
@@ -77,7 +77,7 @@ def _of_this_process() -> dict[str, Any]:
 
 
 def _seconds_until_the_loop_runs() -> float:
-    """The time until the event loop that serves requests takes up something new."""
+    """Return the seconds until the event loop that serves requests runs a new task."""
     started = time.perf_counter()
 
     async def taken_up() -> float:

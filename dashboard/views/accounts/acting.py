@@ -1,5 +1,6 @@
-"""`/accounts/N/action`: an action on one account, by a button. htmx gets the part of the page that the button
-stands in, with what came of the action; a browser without JavaScript is led back, and told there."""
+"""`/accounts/N/action`: an action on one account, by a button. htmx gets the part of the page with the
+button, including the result of the action. A browser without JavaScript is redirected back, and shown the
+result there."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ CHECKS: dict[str, tuple[Check, str, str]] = {
     "verify": (actions.verify, "Checked: it works.", "Checked: it cannot be used."),
     "refresh": (actions.refresh_quota, "Quota refreshed.", "The quota could not be read."),
 }
-"""With what is said of a success, and of a failure before its reason."""
+"""The checks by the action's name, with the message of a success and the beginning of that of a failure."""
 CHANGES: dict[str, tuple[Change, str]] = {
     "enable": (actions.enable, "Switched on."),
     "disable": (actions.disable, "Switched off. Answers that are on their way are finished."),
@@ -77,7 +78,7 @@ def _act(request: HttpRequest, account: Account, action: str, form: AccountForm 
 
 
 def _failed(result: CheckResult, failure: str) -> Said:
-    """What happened, why, and what to do about it."""
+    """Return a message that says what happened, why, and what to do about it."""
     account = Account.objects.filter(pk=result.account_id).first()
     action = required_action(account) if account is not None else None
     reason = f"{result.problem.rstrip('.')}."
@@ -87,7 +88,7 @@ def _failed(result: CheckResult, failure: str) -> Said:
 
 
 def _set(request: HttpRequest, account: Account, form: AccountForm | None) -> Said:
-    """Set what a form holds. Raises ValidationError."""
+    """Store the values of a form. Raises ValidationError."""
     if form is None:
         actions.set_project(request.user, account, request.POST.get("project", "").strip())
         return Said("Project set." if account.project_id else "The project is looked up at the next check.")
@@ -98,7 +99,8 @@ def _set(request: HttpRequest, account: Account, form: AccountForm | None) -> Sa
 
 
 def _part(request: HttpRequest, account: Account, said: Said, form: AccountForm | None) -> HttpResponse:
-    """The part of the page that the form names: a card, a row of the table, or the account's own page."""
+    """Return the part of the page that the form names: a card, a row of the table, or the account's own
+    page."""
     part = request.POST.get("part")
     if part == "page":
         return render(request, "dashboard/accounts/_facts.html", facts_of(account, said, form))

@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 1_000
 MOST_ASKED = 100
-"""How many e-mail addresses Google is asked for while the browser waits."""
+"""For how many rows Google is asked for the e-mail address while the browser waits."""
 USE_THE_COMMAND = "The command importaccounts takes more."
 
 
 class NotTaken(Exception):
-    """The files cannot be taken as they are. The text is for the operator."""
+    """Raised when the files cannot be imported as they are. The text is for the operator."""
 
 
 @operator_page
 def upload(request: HttpRequest) -> HttpResponse:
-    """The form, and after a POST the preview."""
+    """Show the form, and after a POST the preview."""
     if request.method != "POST":
         return _form(request)
     try:
@@ -69,7 +69,8 @@ def confirm(request: HttpRequest) -> HttpResponse:
 
 
 def _rows_of(request: HttpRequest) -> list[ImportedRow]:
-    """The rows of all files; a file that cannot be read is a row with a problem. Raises NotTaken."""
+    """Return the rows of all files; a file that cannot be read becomes a row with a problem. Raises
+    NotTaken."""
     files = request.FILES.getlist("files")
     if not files:
         most = settings.FILE_UPLOAD_MAX_MEMORY_SIZE / 1_000_000

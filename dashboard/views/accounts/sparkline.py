@@ -1,4 +1,4 @@
-"""Small charts without axes, as SVG geometry: bars beside a number, and what is to come of a quota. Pure."""
+"""Small charts without axes, as SVG geometry: bars beside a number, and the forecast of a quota. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 STEP, WIDTH = 4, 3
 HEIGHT = 20
 LEAST = 1
-"""The height of a bar above zero, so that it is seen beside a large one."""
+"""The least height of a bar above zero, so that it is visible beside a large one."""
 
 NOW = 100.0
-"""Where the lines of accounts.quota.snapshots.history_lines end."""
+"""The position at which the lines of accounts.quota.snapshots.history_lines end."""
 AN_HOUR = NOW / 12
 HOURS_AHEAD = 6
 
 
 def bars(counts: Sequence[int]) -> str:
-    """The path of a bar for each count above zero, STEP apart, the largest as high as an SVG of HEIGHT: one
-    text, since a template takes fifty times as long to write each bar."""
+    """Return the path of a bar for each count above zero. Bars are STEP apart, and the largest is as high as
+    the SVG (HEIGHT). One path is used because a template takes fifty times as long to write each bar."""
     largest = max(counts, default=0)
     heights = [max(LEAST, count / largest * HEIGHT) if count else 0 for count in counts]
     return "".join(
@@ -31,8 +31,8 @@ def bars(counts: Sequence[int]) -> str:
 
 
 def to_come(remaining: float, burned_per_hour: float, hours_until_back: float | None) -> str:
-    """Points that continue a line of `history_lines` beyond NOW, at the present rate, until the quota is full
-    again or for HOURS_AHEAD; "" for an unused quota."""
+    """Return points that continue a line of `history_lines` beyond NOW at the present rate, until the quota
+    is full again or for HOURS_AHEAD; "" for an unused quota."""
     if burned_per_hour <= 0:
         return ""
     hours = min(HOURS_AHEAD, max(0.0, HOURS_AHEAD if hours_until_back is None else hours_until_back))

@@ -24,7 +24,7 @@ class ShownState:
     sign: str
     word: str
     level: str
-    """A class of the stylesheet: good, warn, bad or quiet."""
+    """The class in the stylesheet: good, warn, bad or quiet."""
 
 
 def state_of(account: Account, pools: Sequence[QuotaPool], *, stands_by: bool) -> ShownState:
@@ -47,7 +47,7 @@ def state_of(account: Account, pools: Sequence[QuotaPool], *, stands_by: bool) -
 
 
 def solving_actions(account: Account) -> list[Action]:
-    """The buttons for what keeps the account from being used, the first one to be pressed first."""
+    """Return the buttons for what keeps the account from being used, in the order in which to press them."""
     if account.is_usable:
         return []
     act_url = reverse("dashboard:account_action", args=[account.pk])
