@@ -1,5 +1,5 @@
-"""Reading of request bodies, with limits of size, of total size and of time. For any ASGI server: nothing is
-read before the application has checked the headers."""
+"""Reading of request bodies, with limits of size, of total size and of time. It works with any ASGI server;
+nothing is read before the application has checked the headers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FULL_RETRY_SECONDS = 5.0
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its body was complete."""
+    """Raised when the client closed the connection before its body was complete."""
 
 
 @dataclass(slots=True)
 class BodyLimits:
-    """Limits and the bytes in memory, one object for a process. `held_bytes` counts all bodies that are being
-    read or kept."""
+    """The limits and the number of bytes in memory, one object for a process. `held_bytes` counts all bodies
+    that are being read or kept."""
 
     body_bytes: int
     total_bytes: int
@@ -75,7 +75,7 @@ class IncomingBody:
         self._body = bytearray()
 
     async def _add(self, message: Message, decoder: Decoder | None) -> bool:
-        """Add a piece; True when more follow."""
+        """Add a piece; return True when more follow."""
         if message["type"] == "http.disconnect":
             raise ClientGone
         data = message.get("body", b"")

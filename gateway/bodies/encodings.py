@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STEP_BYTES = 256 * 1024
 ZSTD_WINDOW_LOG = 23
-"""8 MiB, the window that RFC 8878 recommends every decoder to support; larger ones are refused."""
+"""The largest window, 8 MiB, which RFC 8878 recommends every decoder to support; larger ones are refused."""
 ENCODINGS = "gzip, deflate, zstd"
 
 
@@ -78,7 +78,7 @@ class _Zlib:
 
 
 class _Deflate:
-    """zlib's format as in RFC 9110, or raw deflate as some clients send it."""
+    """Decodes zlib's format as in RFC 9110, or raw deflate, which some clients send."""
 
     memory_bytes = _Zlib.memory_bytes
 

@@ -23,7 +23,7 @@ SURROGATE = re.compile(
 )
 REPLACEMENT = rb"\ufffd"
 MOST_SURROGATES = 100_000
-"""Far more than a truncated text has. So many are replaced within a tenth of a second."""
+"""The most surrogates that are replaced, within a tenth of a second. A truncated text has far fewer."""
 
 
 def replace_lone_surrogates(body: Body) -> bytes:

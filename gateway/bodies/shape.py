@@ -24,7 +24,7 @@ MOST_STRUCTURE = 300_000
 and 25,000 a megabyte later on, so that a million tokens of history have about 100,000."""
 DEEPEST = 200
 FEW_VALUES = 10_000
-"""So many are parsed and translated within milliseconds."""
+"""The most values of a request that is quick: so many are parsed and translated within milliseconds."""
 PIECE_BYTES = 256 * 1024
 
 _SIGNS = b"{}[],:"
@@ -33,7 +33,8 @@ _ALL_BUT_ONE_SIGN_A_VALUE = bytes(set(range(256)) - set(b"{[,"))
 
 
 def has_few_values(body: Body) -> bool:
-    """Estimate quickly; characters within strings count, too, so a result of False may be wrong."""
+    """Return whether a quick estimate finds few values. Characters within strings count, too, so False may be
+    wrong."""
     if len(body) <= FEW_VALUES:
         return True
     # One pass over bytes: three counts, or one over a bytearray, take twice as long.

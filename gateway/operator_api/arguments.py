@@ -1,4 +1,5 @@
-"""What the addresses of the operator's API and of the pages ask for; all raise InvalidRequest."""
+"""Parses the arguments in the addresses of the operator's API and of the pages. All functions raise
+InvalidRequest."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ def search_of(given: Mapping[str, str]) -> Search:
 
 
 def before_of(given: Mapping[str, str]) -> int | None:
-    """The id of the last row of the page before."""
+    """Return the id of the last row on the previous page; None for the first page."""
     return number_of(given, "before", 0, 2**63 - 1)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.dialects.base import RequestParser
 
 LONGEST_FIRST_TEXT = 16_384
-"""Characters of the first text, which identifies a conversation."""
+"""The most characters of the first text, which identifies a conversation."""
 STAYS_IN_THE_BODY = frozenset({"messages", "system", "tools"})
 
 

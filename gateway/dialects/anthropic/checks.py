@@ -15,7 +15,8 @@ Check = Callable[[Any], None]
 
 
 class Mismatch(Exception):
-    """A value that does not fit. Each container adds its step of the path while the exception propagates."""
+    """Raised for a value that does not fit. Each container adds its step of the path while the exception
+    propagates."""
 
     def __init__(self, problem: str, *path: str | int) -> None:
         super().__init__(problem)
@@ -27,7 +28,7 @@ class Mismatch(Exception):
         return self
 
     def __str__(self) -> str:
-        """In Anthropic's form, ``messages.0.content.1.text: Field required``."""
+        """Return the message in Anthropic's form, ``messages.0.content.1.text: Field required``."""
         path = ".".join(map(str, reversed(self._path)))
         return f"{path}: {self._problem}" if path else self._problem
 
@@ -91,7 +92,7 @@ def one_of(*allowed: str) -> Check:
     problem = f"Input should be {_listed(allowed)}"
 
     def check(value: Any) -> None:
-        # Compared one by one: a list cannot be looked up in a set.
+        # Compared one by one, because a list cannot be looked up in a set.
         if not any(value == each for each in allowed):
             raise Mismatch(problem)
 
@@ -103,7 +104,7 @@ def not_permitted(value: Any) -> None:
 
 
 def _listed(words: Collection[str]) -> str:
-    """``'a', 'b' or 'c'``"""
+    """Return the words as text: ``'a', 'b' or 'c'``."""
     *first, last = [f"'{word}'" for word in words]
     return f"{', '.join(first)} or {last}" if first else last
 

@@ -32,7 +32,7 @@ class AnthropicDialect:
         return message
 
     def error_body(self, error: GatewayError, request_id: str) -> dict[str, Any]:
-        """Anthropic's error envelope, which is also the data of an error event."""
+        """Return Anthropic's error envelope, which is also the data of an error event."""
         body: dict[str, Any] = {"type": error.error_type, "message": error.message}
         if error.details:
             body["details"] = error.details
@@ -43,7 +43,8 @@ ANTHROPIC = AnthropicDialect()
 
 
 def _version(headers: Mapping[str, str]) -> str:
-    """The value of anthropic-version; the oldest without the header, which Anthropic requires."""
+    """Return the value of anthropic-version; without the header, which Anthropic requires, the oldest
+    version."""
     return headers.get("anthropic-version", "").partition(",")[0].strip() or OLDEST_VERSION
 
 

@@ -49,9 +49,9 @@ EXAMPLE = RequestLog(
     account="someone@example.com",
     **dict.fromkeys(TOKEN_COLUMNS, 100_000),
 )
-"""Column widths for following, where rows are not known in advance; wide enough for most."""
+"""Column widths for --follow, where rows are not known in advance; wide enough for most."""
 SHORTEST_ID = 16
-"""Length of the time in an id of ours."""
+"""The length of the time in an id of ours."""
 
 
 class Command(OperatorCommand):
