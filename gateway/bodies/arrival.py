@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
 
 MIB = 1024 * 1024
+WHOLE_BODY = "gateway.whole_body"
+"""Put into the scope by a server of the gateway when the whole body had arrived before the request began: a
+function that returns it, a bytearray, in place of the messages that `receive` would return."""
 FULL_RETRY_SECONDS = 5.0
 
 
@@ -41,6 +44,7 @@ class IncomingBody:
 
     def __init__(self, scope: dict[str, Any], receive: Receive, limits: BodyLimits) -> None:
         self._headers = scope["headers"]
+        self._take_whole: Callable[[], bytearray] | None = scope.get(WHOLE_BODY)
         self._receive = receive
         self._limits = limits
         self._held_bytes = 0
@@ -58,6 +62,10 @@ class IncomingBody:
         decoder = decoder_for(encoding) if encoding else None
         if decoder is not None:
             self._hold(decoder.memory_bytes)
+        elif self._take_whole is not None:
+            whole = self._take_whole()
+            self._count(len(whole))
+            return whole
         try:
             with time_limit(self._limits.seconds):
                 while await self._add(await self._receive(), decoder):
@@ -89,10 +97,13 @@ class IncomingBody:
         return bool(message.get("more_body"))
 
     def _keep(self, piece: bytes) -> None:
-        if len(self._body) + len(piece) > self._limits.body_bytes:
-            raise too_large(self._limits.body_bytes)
-        self._hold(len(piece))
+        self._count(len(piece))
         self._body += piece
+
+    def _count(self, size: int) -> None:
+        if len(self._body) + size > self._limits.body_bytes:
+            raise too_large(self._limits.body_bytes)
+        self._hold(size)
 
     def _hold(self, size: int) -> None:
         if self._limits.held_bytes + size > self._limits.total_bytes:

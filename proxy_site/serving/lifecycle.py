@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from accounts.command_line import manage
+from gateway.bodies.arrival import WHOLE_BODY
 from proxy_site.data_dir import AlreadyServing, sole_server
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class RequestsInFlight:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._forget)
+        if WHOLE_BODY in scope:
+            self._whole.add(task)
 
         async def receive_and_note() -> dict[str, Any]:
             message = await receive()

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.api.application import send_error
+from gateway.bodies.arrival import WHOLE_BODY
 from gateway.bodies.hang_up import ON_GONE
 from gateway.errors import OUR_FAULT, GatewayError
+from gateway.timeouts import NEVER, Waiting, timeouts
 from proxy_site.serving.lifecycle import CANCEL_SECONDS, POLL_SECONDS
 from proxy_site.serving.limits import (
     IDLE_SECONDS,
@@ -37,9 +41,9 @@ from proxy_site.serving.listener import BACKLOG
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+    from uvicorn.protocols.http.flow_control import FlowControl
 
     from proxy_site.serving.lifecycle import Lifecycle
 
@@ -47,6 +51,12 @@ logger = logging.getLogger(__name__)
 
 MOST_PIPELINED = 100
 """Requests of one connection that wait for the response to an earlier one."""
+UNFIT_FOR_NAMES = re.compile(rb'[\x00-\x09\x0b-\x1f\x7f()<>@,;:\[\]={} \\"]')
+"""Of headers of a response; also a line end, by which names are separated."""
+UNFIT_FOR_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+Header = tuple[bytes, bytes]
+Message = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -54,6 +64,9 @@ class IncomingMessage:
     """A request that is still arriving. Sizes are in bytes."""
 
     has_head: bool = False
+    upgrades: bool = False
+    """Whether its headers ask for another protocol. They do so only once: without an upgrade they are parsed
+    again."""
     headers: int = 0
     header_bytes: int = 0
     pieces: int = 0
@@ -61,15 +74,12 @@ class IncomingMessage:
     received: int = 0
     """Bytes since its first read, which may include the end of an earlier request."""
 
-    def refuse_head(self) -> NoReturn:
-        raise httptools.HttpParserError("the headers are too large")
-
-    def add_piece(self, size: int) -> None:
-        """Count a piece of the body. Raises HttpParserError."""
-        self.pieces += 1
-        self.body_bytes += size
-        if is_cut_too_small(self.pieces, self.body_bytes):
-            raise httptools.HttpParserError("the chunks are too small")
+    def add_headers(self, number: int, size: int) -> None:
+        """Count headers or trailers. Raises HttpParserError."""
+        self.headers += number
+        self.header_bytes += size
+        if self.headers > MAX_HEADERS or self.header_bytes > MAX_HEADER_BYTES:
+            raise httptools.HttpParserError("the headers are too large")
 
     def is_mostly_framing(self) -> bool:
         """Whether an unfinished header, extensions of chunks or trailers are larger than allowed."""
@@ -88,19 +98,174 @@ class LingeringTransport(asyncio.Transport):
     def write(self, data: Any) -> None:
         self._transport.write(data)
 
+    def writelines(self, pieces: Any) -> None:
+        self._transport.writelines(pieces)
+
     def is_closing(self) -> bool:
         return self._transport.is_closing()
+
+
+class IdleLimit(Waiting):
+    """Closes a connection that has had no request for IDLE_SECONDS. During one its deadline is NEVER."""
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        self._close: Callable[[], None] | None = close
+        self._timeouts = timeouts()
+
+    def begin(self) -> None:
+        self.deadline = self._timeouts.loop.time() + IDLE_SECONDS
+        self._timeouts.watch(self)
+
+    def end(self) -> None:
+        """For a connection that is closed or has become a WebSocket."""
+        self._close = None
+        self._timeouts.forget(self)
+
+    def expire(self) -> None:
+        if self._close is not None:
+            self._close()
+
+
+class RequestCycle:
+    """A request and its response, between the protocol and the application: `receive` and `send` are ASGI's.
+
+    In place of uvicorn's, which looks at each header of a response by itself. The head of a response is sent
+    together with the first piece of its body.
+    """
+
+    def __init__(self, protocol: GatewayProtocol, *, keep_alive: bool, expects_continue: bool) -> None:
+        self.scope: Message = protocol.scope  # type: ignore[assignment]
+        self.transport: asyncio.Transport = protocol.transport
+        self.keep_alive = keep_alive
+        self.disconnected = False
+        self.response_started = False
+        self.response_complete = False
+        self.more_body = True
+        self.body = bytearray()
+        """What has arrived and was not received yet."""
+        self._protocol = protocol
+        self._flow: FlowControl = protocol.flow
+        self._expects_continue = expects_continue
+        self._has_news = False
+        """True when `receive` need not wait."""
+        self._news: asyncio.Event | None = None
+        """Made for the first `receive` that waits."""
+        self._head = b""
+        self._is_chunked = False
+        self._unsent = 0
+        """Bytes of the response's body that have yet to come, by its Content-Length."""
+
+    def tell(self) -> None:
+        """End the wait of `receive`."""
+        self._has_news = True
+        if self._news is not None:
+            self._news.set()
+
+    @property
+    def has_whole_body(self) -> bool:
+        """True when `take_body` may be called: all has arrived, and the client waits for no 100 Continue."""
+        return not (self.more_body or self._expects_continue)
+
+    def take_body(self) -> bytearray:
+        """Return the whole body, in place of `receive`."""
+        body, self.body = self.body, bytearray()
+        self._has_news = False
+        return body
+
+    async def receive(self) -> Message:
+        if self._expects_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._expects_continue = False
+        if not (self.disconnected or self.response_complete):
+            self._flow.resume_reading()
+            if not self._has_news:
+                self._news = self._news or asyncio.Event()
+                self._news.clear()
+                await self._news.wait()
+            self._has_news = False
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    async def send(self, message: Message) -> None:
+        """Raises RuntimeError for a response that breaks HTTP or ASGI."""
+        if self._flow.write_paused and not self.disconnected:
+            await self._flow.drain()
+        if self.disconnected:
+            return
+        due = "http.response.body" if self.response_started else "http.response.start"
+        if message["type"] != due or self.response_complete:
+            raise RuntimeError(f"{message['type']} is not what comes next in a response")
+        if not self.response_started:
+            self.response_started = True
+            self._expects_continue = False
+            self._head = self._head_of(message["status"], message.get("headers", ()))
+            return
+        ends = not message.get("more_body", False)
+        self._write(message.get("body", b""), ends=ends)
+        if ends:
+            if self._unsent:
+                raise RuntimeError("the response is shorter than its Content-Length")
+            self.response_complete = True
+            self.tell()
+            if not self.keep_alive:
+                self.transport.close()
+            self._protocol.on_response_complete()
+
+    def _head_of(self, status: int, headers: Sequence[Header]) -> bytes:
+        names, values = zip(*headers, strict=True) if headers else ((), ())
+        joined = b"\n".join(names).lower()
+        if UNFIT_FOR_NAMES.search(joined) or UNFIT_FOR_VALUES.search(b"".join(values)):
+            raise RuntimeError("a header of the response is malformed")
+        named = dict(zip(joined.split(b"\n"), values, strict=True)) if headers else {}
+        lines = [STATUS_LINE[status]]
+        for name, (_, value) in zip(joined.split(b"\n"), headers, strict=False):
+            lines += (name, b": ", value, b"\r\n")
+        if named.get(b"connection", b"").lower() == b"close":
+            self.keep_alive = False
+        elif not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        if b"content-length" in named:
+            self._unsent = int(named[b"content-length"])
+        elif self.scope["method"] != "HEAD" and status not in {204, 304}:
+            self._is_chunked = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+    def _write(self, body: bytes, *, ends: bool) -> None:
+        """Write a piece of the body, after the head if that was not sent yet."""
+        pieces = [self._head] if self._head else []
+        self._head = b""
+        if self.scope["method"] == "HEAD":
+            self._unsent = 0
+        elif self._is_chunked:
+            if body:
+                pieces += (b"%x\r\n" % len(body), body, b"\r\n")
+            if ends:
+                pieces.append(b"0\r\n\r\n")
+        elif body:
+            if len(body) > self._unsent:
+                raise RuntimeError("the response is longer than its Content-Length")
+            self._unsent -= len(body)
+            pieces.append(body)
+        if pieces:
+            self.transport.writelines(pieces)
 
 
 class GatewayProtocol(HttpToolsProtocol):
     """One connection."""
 
+    cycle: RequestCycle | None  # type: ignore[assignment]
+
     def __init__(self, config: uvicorn.Config, state: ServerState, header_seconds: float) -> None:
         super().__init__(config, state, app_state={})
         self._header_seconds = header_seconds
         self._header_deadline: asyncio.TimerHandle | None = None
+        self._idle_limit = IdleLimit(self._close_idle)
         self._message: IncomingMessage | None = None
-        self._running: RequestResponseCycle | None = None
+        self._running: RequestCycle | None = None
         self._may_keep_alive = False
         """True when the connection may be kept after the response, if the body ends before it."""
         self._is_lingering = False
@@ -109,39 +274,44 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # uvicorn's own timeout begins after the first response.
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        self._idle_limit.begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_header_deadline()
-        self._unset_keepalive_if_required()
-        if self._running is not None:  # uvicorn notifies the latest request only
+        self._idle_limit.end()
+        self.connections.discard(self)
+        if self._running is not None:
             self._disconnect(self._running)
-        super().connection_lost(exc)
+        if self.cycle is not None:
+            self._disconnect(self.cycle)
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         if self._error_response:
             return
-        self._unset_keepalive_if_required()
+        self._idle_limit.deadline = NEVER
         message, cycle = self._message, self.cycle
         try:
             self._feed(data)
+            is_in_head = self._message is not None and not self._message.has_head
+            if is_in_head:
+                self._count_headers()
         except httptools.HttpParserError:
             self._refuse(unreadable_response())
             return
         if self.transport.get_protocol() is not self:
+            self._idle_limit.end()
             return  # a WebSocket by now
         if self._message is None:
             is_in_head = message is None and self.cycle is cycle  # only line ends
-        else:
-            is_in_head = not self._message.has_head
-            if self._message is message:
-                message.received += len(data)
-                if message.is_mostly_framing():
-                    self._refuse(unreadable_response())
-                    return
+        elif self._message is message:
+            message.received += len(data)
+            if message.is_mostly_framing():
+                self._refuse(unreadable_response())
+                return
         if is_in_head and self._header_deadline is None:
             self._header_deadline = self.loop.call_later(self._header_seconds, self._refuse_slow_headers)
 
@@ -181,64 +351,124 @@ class GatewayProtocol(HttpToolsProtocol):
     # Callbacks of the parser. An exception becomes an HttpParserError.
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
         self._message = IncomingMessage()
 
     def on_url(self, url: bytes) -> None:
-        assert self._message is not None
-        self._message.header_bytes += len(url)
-        if self._message.header_bytes > MAX_HEADER_BYTES:
-            self._message.refuse_head()
-        super().on_url(url)
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header, and keep it as uvicorn's own method does. Trailers are counted and dropped: the
-        headers have been checked by then."""
+        """Keep a header, its name as it was written. Trailers are counted and dropped: the headers have been
+        checked by then."""
         message = self._message
         assert message is not None
-        message.headers += 1
-        message.header_bytes += len(name) + len(value)
-        if message.headers > MAX_HEADERS or message.header_bytes > MAX_HEADER_BYTES:
-            message.refuse_head()
         if message.has_head:
-            return
-        name = name.lower()
-        self.headers.append((name, value))
-        if name == b"expect":
-            self.expect_100_continue = self.expect_100_continue or value.lower() == b"100-continue"
-        elif name == b"transfer-encoding" and value.lower() != b"chunked":
-            raise httptools.HttpParserError("a transfer encoding that nothing here decodes")
+            message.add_headers(1, len(name) + len(value))
+        else:
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        assert self._message is not None
+        message, parser = self._message, self.parser
+        assert message is not None
+        self._count_headers()
         self._clear_header_deadline()
-        version = self.parser.get_http_version()
+        names = self._lower_names()
+        version = parser.get_http_version()
         if version not in {"1.0", "1.1"} or len(self.pipeline) >= MOST_PIPELINED:
             raise httptools.HttpParserError("another version, or too many requests at once")
-        if self.parser.should_upgrade() and not self._should_upgrade():
+        if b"transfer-encoding" in names and not all(
+            value.lower() == b"chunked" for name, value in self.headers if name == b"transfer-encoding"
+        ):
+            raise httptools.HttpParserError("a transfer encoding that nothing here decodes")
+        message.upgrades = parser.should_upgrade()
+        if message.upgrades and not self._should_upgrade():
             return  # parsed again
         if not self.url.startswith((b"/", b"*")):
             self._use_absolute_form()
-        if version == "1.0":
-            self.expect_100_continue = False
-        super().on_headers_complete()
-        self._message.has_head = True
+        self.scope = self._scope(version)  # type: ignore[assignment]
+        if not message.upgrades:
+            expects_continue = version != "1.0" and b"expect" in names and self._expects_continue()
+            keep_alive = version != "1.0" and parser.should_keep_alive()
+            self._begin(RequestCycle(self, keep_alive=keep_alive, expects_continue=expects_continue))
+        message.has_head = True
+
+    def _count_headers(self) -> None:
+        """Count the headers so far, and the path. Raises HttpParserError."""
+        message = self._message
+        assert message is not None
+        names, values = zip(*self.headers, strict=True) if self.headers else ((), ())
+        message.headers = message.header_bytes = 0
+        message.add_headers(len(names), len(self.url) + sum(map(len, names)) + sum(map(len, values)))
+
+    def _lower_names(self) -> list[bytes]:
+        """Write the names of the headers in lower case, all at once: they have no line ends."""
+        names = b"\n".join([name for name, _ in self.headers]).lower().split(b"\n")
+        self.headers = [(name, value) for name, (_, value) in zip(names, self.headers, strict=False)]
+        return names
+
+    def _scope(self, version: str) -> Message:
+        parsed = httptools.parse_url(self.url)
+        path = parsed.path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": parsed.path,
+            "query_string": parsed.query or b"",
+            "headers": self.headers,
+            "state": {},
+            ON_GONE: [],
+        }
+
+    def _expects_continue(self) -> bool:
+        return any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers)
+
+    def _begin(self, cycle: RequestCycle) -> None:
+        """Start the application, after the responses to all earlier requests."""
+        earlier, self.cycle = self.cycle, cycle
+        if earlier is None or earlier.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
 
     def on_body(self, body: bytes) -> None:
-        assert self._message is not None
-        self._message.add_piece(len(body))
-        super().on_body(body)
+        message, cycle = self._message, self.cycle
+        assert message is not None
+        assert cycle is not None
+        message.pieces += 1
+        message.body_bytes += len(body)
+        if is_cut_too_small(message.pieces, message.body_bytes):
+            raise httptools.HttpParserError("the chunks are too small")
+        if message.upgrades or cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.tell()
 
     def on_message_complete(self) -> None:
+        message, cycle = self._message, self.cycle
         self._message = None
-        if self.parser.should_upgrade():
+        assert message is not None
+        if message.upgrades:
             return
-        super().on_message_complete()
+        assert cycle is not None
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.tell()
         if self._is_lingering:
             self.transport.close()
-        elif not self.cycle.response_started and self.cycle.transport is not self.transport:
-            self.cycle.keep_alive = self._may_keep_alive
-        self.cycle.transport = self.transport
+        elif not cycle.response_started and cycle.transport is not self.transport:
+            cycle.keep_alive = self._may_keep_alive
+        cycle.transport = self.transport
 
     def _use_absolute_form(self) -> None:
         """Use the host of `GET http://host/path` instead of the Host header (RFC 9112, 3.2.2)."""
@@ -248,34 +478,47 @@ class GatewayProtocol(HttpToolsProtocol):
 
     # Responses
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+    def _start_asgi_task(self, cycle: RequestCycle, app: Any) -> None:  # type: ignore[override]
         self._running = cycle
-        super()._start_asgi_task(cycle, partial(self._answer, cycle))
+        self._task = self.loop.create_task(self._answer(cycle, app))
 
-    async def _answer(self, cycle: RequestResponseCycle, scope: Any, receive: Any, send: Any) -> None:
-        """Run the application, and log and answer its failures, since uvicorn would answer in text."""
+    async def _answer(self, cycle: RequestCycle, app: Any) -> None:
+        """Run the application, and log and answer its failures."""
+        scope = cycle.scope
         if cycle.more_body:
             self._may_keep_alive = cycle.keep_alive
             cycle.keep_alive = False
             cycle.transport = LingeringTransport(self.transport, self._linger)
-        scope[ON_GONE] = []
+        elif cycle.has_whole_body:
+            scope[WHOLE_BODY] = cycle.take_body
         try:
-            await self.app(scope, receive, send)
+            await app(scope, cycle.receive, cycle.send)
         except asyncio.CancelledError:
             logger.debug("a request was cancelled by the shutdown")
         except Exception:
             logger.exception("the application failed")
             if not cycle.response_started:
-                await send_error(GatewayError(OUR_FAULT), scope, send)
-        if not (cycle.response_complete or cycle.disconnected):
-            cycle.disconnected = True
-            self.transport.abort()  # a response that is half sent can only be ended so
+                await send_error(GatewayError(OUR_FAULT), scope, cycle.send)
+        finally:
+            if not (cycle.response_complete or cycle.disconnected):
+                cycle.disconnected = True
+                self.transport.abort()  # a response that is half sent can only be ended so
 
     def on_response_complete(self) -> None:
         if self._error_response and not self.pipeline:
             self._end_with(self._error_response)
-        elif not self._is_lingering:
-            super().on_response_complete()
+        elif not (self._is_lingering or self.transport.is_closing()):
+            self.flow.resume_reading()
+            if self.pipeline:
+                cycle: Any
+                cycle, app = self.pipeline.pop()
+                self._start_asgi_task(cycle, app)
+            else:
+                self._idle_limit.begin()
+
+    def _close_idle(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
 
     def _response_is_due(self) -> bool:
         return self._running is not None and not (
@@ -297,13 +540,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self._clear_header_deadline()
         self._error_response = response
         if self._message is not None and self._message.has_head:
-            if self.cycle is not self._running:
+            if self._running is None or self.cycle is not self._running:
                 self.pipeline.popleft()
-            elif self.cycle.response_started:
+            elif self._running.response_started:
                 self.transport.abort()
                 return
             else:
-                self._disconnect(self.cycle)
+                self._disconnect(self._running)
         if not self._response_is_due():
             self._end_with(response)
 
@@ -311,13 +554,12 @@ class GatewayProtocol(HttpToolsProtocol):
         self.transport.write(response)
         self.transport.close()
 
-    def _disconnect(self, cycle: RequestResponseCycle) -> None:
+    def _disconnect(self, cycle: RequestCycle) -> None:
         """Tell the application that the client has disconnected."""
-        if not cycle.response_complete:
+        if not (cycle.response_complete or cycle.disconnected):
             cycle.disconnected = True
-            cycle.message_event.set()
-            scope: Any = cycle.scope
-            for tell in scope.get(ON_GONE, ()):
+            cycle.tell()
+            for tell in cycle.scope[ON_GONE]:
                 tell()
 
     def shutdown(self) -> None:
@@ -343,7 +585,6 @@ class GatewayServer:
             log_config=None,
             access_log=False,
             proxy_headers=False,  # proxy_headers.py decides which senders to trust
-            timeout_keep_alive=IDLE_SECONDS,
             ws="websockets-sansio",
             ws_max_size=LARGEST_WEBSOCKET_MESSAGE,
         )

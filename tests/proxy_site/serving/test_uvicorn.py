@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -386,13 +387,119 @@ def test_any_bytes_are_answered_or_waited_for(message: bytes, at: int, odd: byte
     assert written == b"" or written.startswith(b"HTTP/1.1 ")
 
 
+# The same as uvicorn's own
+
+
+NAMES = st.sampled_from([b"x-one", b"X-Two", b"Content-Type", b"set-cookie", b"a b", b"a\nb", b""])
+VALUES = st.sampled_from([b"", b"a", b"a, b", b"\xf6", b"a\r\nb", b"\x7f", b"text/plain"])
+FRAMING = st.sampled_from([(b"content-length", b"4"), (b"Content-Length", b"0"), (b"connection", b"close")])
+RESPONSES = st.tuples(
+    st.sampled_from(["GET", "POST", "HEAD"]),
+    st.sampled_from([200, 204, 304, 404, 500, 599]),
+    st.lists(
+        st.one_of(st.tuples(NAMES, VALUES), FRAMING), max_size=4, unique_by=lambda pair: pair[0].lower()
+    ),
+    st.lists(st.sampled_from([b"", b"a", b"four"]), min_size=1, max_size=3),
+    st.booleans(),
+)
+
+
+@given(RESPONSES)
+@settings(max_examples=500)
+def test_a_response_is_written_as_uvicorn_writes_it(response: Any) -> None:
+    assert _written(GatewayProtocol, response) == _written(HttpToolsProtocol, response)
+
+
+def _written(protocol_class: type[HttpToolsProtocol], response: Any) -> tuple[bytes, bool]:
+    """What is written for a response until its first fault, and whether the connection ended."""
+    method, status, headers, pieces, keeps_alive = response
+    messages = [{"type": "http.response.start", "status": status, "headers": headers}]
+    messages += [
+        {"type": "http.response.body", "body": piece, "more_body": number < len(pieces)}
+        for number, piece in enumerate(pieces, 1)
+    ]
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            try:
+                await send(message)
+            except (RuntimeError, ValueError):
+                transport.write(b"(a fault)")
+                transport.abort()
+                return
+
+    async def feed() -> tuple[bytes, bool]:
+        protocol = _protocol(protocol_class, answer)
+        transport.protocol = protocol
+        protocol.connection_made(transport)
+        protocol.data_received(request_bytes(method, "/", connection="" if keeps_alive else "close"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        is_closed = transport.closed
+        protocol.connection_lost(None)
+        return transport.written, is_closed
+
+    transport = Sink()
+    written, is_closed = asyncio.run(feed())
+    # A response that breaks off may have been sent in part, which the client cannot use.
+    return (b"(a fault)", True) if b"(a fault)" in written else (written, is_closed)
+
+
+REQUEST_HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(["X-One", "accept", "x_three", "Expect", "CONNECTION"]),
+        st.sampled_from(["", "a", "a, b", "100-continue", "keep-alive", "close", "\xf6"]),
+    ),
+    max_size=5,
+)
+TARGETS = st.sampled_from(["/", "/a%20b/%C3%B6?x=%20&y", "/?", "/a?b?c#d", "*", "/%ff", "//a/../b"])
+
+
+@given(st.sampled_from(["GET", "OPTIONS", "HEAD"]), TARGETS, REQUEST_HEADERS, st.sampled_from(["1.0", "1.1"]))
+@settings(max_examples=500)
+def test_a_request_is_told_as_uvicorn_tells_it(
+    method: str, target: str, headers: list[tuple[str, str]], version: str
+) -> None:
+    lines = [f"{method} {target} HTTP/{version}", *(f"{name}: {value}" for name, value in headers)]
+    raw = "\r\n".join([*lines, "", ""]).encode("latin1")
+
+    ours, its = (_told(protocol, raw) for protocol in (GatewayProtocol, HttpToolsProtocol))
+
+    assert [{key: value for key, value in scope.items() if "." not in key} for scope in ours] == its
+
+
+def _told(protocol_class: type[HttpToolsProtocol], raw: bytes) -> list[dict[str, Any]]:
+    scopes: list[dict[str, Any]] = []
+
+    async def note(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(dict(scope))
+        await answers(scope, receive, send)
+
+    async def feed() -> None:
+        protocol, transport = _protocol(protocol_class, note), Sink()
+        transport.protocol = protocol
+        protocol.connection_made(transport)
+        protocol.data_received(raw)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        protocol.connection_lost(None)
+
+    asyncio.run(feed())
+    return scopes
+
+
+def _protocol(protocol_class: type[HttpToolsProtocol], application: Any) -> Any:
+    config = uvicorn.Config(application, interface="asgi3", log_config=None, proxy_headers=False)
+    if protocol_class is GatewayProtocol:
+        return GatewayProtocol(config, ServerState(), header_seconds=60)
+    return protocol_class(config, ServerState(), {})
+
+
 def fed(pieces: list[bytes]) -> bytes:
     """What a new connection answers, until nothing is left to do."""
 
     async def feed() -> bytes:
-        config = uvicorn.Config(answers, interface="asgi3", log_config=None, proxy_headers=False)
-        protocol = GatewayProtocol(config, ServerState(), header_seconds=60)
-        transport = Sink()
+        protocol, transport = _protocol(GatewayProtocol, answers), Sink()
         transport.protocol = protocol
         protocol.connection_made(transport)
         for piece in pieces:
