@@ -39,7 +39,7 @@ class MemoryState:
 
     def score(self, account_id: int, now: float) -> AccountScore:
         """Health and bucket tokens at `now`, as the hybrid strategy uses them."""
-        return self._scores.get(account_id, _NEW).advanced(now)
+        return self._scores.get(account_id, _NEW).changed(now)
 
     def change_score(self, account_id: int, now: float, *, health: float = 0.0, tokens: float = 0.0) -> None:
         score = self._scores.get(account_id, _NEW)

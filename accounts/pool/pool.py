@@ -37,7 +37,7 @@ from accounts.pool.labels import short_labels
 from accounts.pool.memory import MemoryState
 from accounts.pool.queue import Waiter, WaitingQueue
 from accounts.pool.request import AccountRequest, Target, WaitLimits
-from accounts.pool.strategies import AccountScore, Candidate
+from accounts.pool.strategies import Candidate
 from accounts.pool.unpaid_keys import standing_by
 from accounts.pool.view import Eligible, FirstRanked, NoAccount, PooledAccount, PoolView, without
 from accounts.quota.forecast import empty_until
@@ -105,6 +105,7 @@ class Pool:
         self._now = now
         self.accounts: list[PooledAccount] = []
         """The usable accounts, in the order of their priority."""
+        self.by_id: Mapping[int, PooledAccount] = {}
         self._remaining: dict[int, dict[str, float]] = {}
         self._remaining_seen_at: dict[int, float] = {}
         self._empty_at: dict[tuple[int, str], float] = {}
@@ -122,6 +123,7 @@ class Pool:
 
     def replace(self, accounts: list[PooledAccount]) -> None:
         self.accounts = _labelled(accounts)
+        self.by_id = {account.id: account for account in self.accounts}
         self.cooldowns.forget_past()
         self.recheck()
 
@@ -247,7 +249,7 @@ class Pool:
         for account_id in self._in_order_of_choice(request, eligible):
             if account_id in eligible.first_ranked:
                 ranked = eligible.first_ranked[account_id]
-                if self._is_ready(ranked, request) and (ranked.has_reserve or self._has_reserve(ranked, now)):
+                if self._is_ready(ranked, request) and strategies.has_reserve(ranked.candidate, now):
                     return ranked.account
         return None
 
@@ -275,9 +277,6 @@ class Pool:
             return True
         return not (self.cooldowns.backoff(model_key) or self._cooldown(account, model_key))
 
-    def _has_reserve(self, ranked: FirstRanked, now: float) -> bool:
-        return strategies.has_reserve(self._candidate(ranked.account, ranked.target, "", now), now)
-
     def _choice(self, request: AccountRequest) -> PooledAccount | None:
         view = self.view(request.targets)
         choices = (self._choose(view, request, excluded) for excluded in request.preferences())
@@ -297,7 +296,7 @@ class Pool:
         now, strategy, targets = view.now, live_settings.current["ACCOUNT_STRATEGY"], request.targets
         chosen = strategies.choose(
             strategy,
-            [self._candidate(account, targets[account.kind], strategy, now) for account in ready],
+            self._candidates(ready, targets, strategy, now),
             self.state.account_of(request.conversation),
             self.state.previous,
             now,
@@ -393,14 +392,14 @@ class Pool:
         if len(eligible) < len(accounts) and not self.is_listed(targets):
             eligible = accounts
         by_id = {account.id: account for account in eligible}
-        candidates = [self._candidate(one, targets[one.kind], "", now=0.0) for one in eligible]
-        best_rank = min((one.rank for one in candidates), default=(0, 0))
+        candidates = {one.id: self._candidate(one, targets[one.kind]) for one in eligible}
+        best_rank = min((one.rank for one in candidates.values()), default=(0, 0))
         first_ranked = {
-            account.id: FirstRanked(account, targets[account.kind], strategies.always_has_reserve(candidate))
-            for account, candidate in zip(eligible, candidates, strict=True)
+            account.id: FirstRanked(account, targets[account.kind], candidate)
+            for account, candidate in zip(eligible, candidates.values(), strict=True)
             if candidate.rank == best_rank and not account.lacks_project
         }
-        return Eligible(by_id, sorted(by_id), first_ranked)
+        return Eligible(by_id, sorted(by_id), candidates, first_ranked)
 
     def is_listed(self, targets: Targets) -> bool:
         """True when the list of any account names the model."""
@@ -415,17 +414,25 @@ class Pool:
         in_flight = self.state.in_flight
         return [one for one in accounts if one.id in in_flight and in_flight[one.id] >= _most(one)]
 
-    def _candidate(self, account: PooledAccount, target: Target, strategy: str, now: float) -> Candidate:
-        """The account as the strategies see it; health and tokens are read for hybrid only."""
-        score = self.state.score(account.id, now) if strategy == "hybrid" else AccountScore()
+    def _candidates(
+        self, accounts: list[PooledAccount], targets: Targets, strategy: str, now: float
+    ) -> list[Candidate]:
+        """The accounts as the strategies see them."""
+        known = self._eligible_for(targets).candidates
+        candidates = [known[account.id] for account in accounts]
+        if strategy == "hybrid":  # the others do not look at what each request changes
+            for one in candidates:
+                one.health, one.tokens, _ = self.state.score(one.id, now)
+                one.last_used_at = self.state.last_used.get(one.id, 0.0)
+        return candidates
+
+    def _candidate(self, account: PooledAccount, target: Target) -> Candidate:
+        """The account as the strategies see it, without what each request changes."""
         threshold = account.threshold_for(target)
         return Candidate(
             id=account.id,
             priority=account.priority,
             cost_rank=_cost_rank(account),
-            last_used_at=self.state.last_used.get(account.id, 0.0),
-            health=score.health,
-            tokens=score.tokens,
             remaining=self._remaining.get(account.id, {}).get(target.model_key),
             remaining_seen_at=self._remaining_seen_at.get(account.id, 0.0),
             threshold=live_settings.current["GLOBAL_QUOTA_THRESHOLD"] if threshold is None else threshold,

@@ -14,6 +14,7 @@ The selection never fails: a single candidate is taken, whatever its health.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def choose(
     """Choose an account. `affinity` is the id of the account that sent the conversation's last turn,
     `previous` of the one that sent the last request of all."""
     ready = [candidate for candidate in candidates if has_reserve(candidate, now)] or candidates
-    ranks = [candidate.rank for candidate in ready]
+    ranks = [(candidate.priority, candidate.cost_rank) for candidate in ready]
     best = min(ranks)
     first = [candidate for candidate, rank in zip(ready, ranks, strict=True) if rank == best]
     for candidate in first:
@@ -82,16 +83,9 @@ def has_reserve(candidate: Candidate, now: float) -> bool:
     empty within RESERVE_SECONDS."""
     if candidate.empty_at is not None and candidate.empty_at - now < RESERVE_SECONDS:
         return False
-    return _is_above_threshold(candidate) or not _is_fresh(candidate, now)
-
-
-def always_has_reserve(candidate: Candidate) -> bool:
-    """True when `has_reserve` is True at any time, until quotas are measured again."""
-    return candidate.empty_at is None and _is_above_threshold(candidate)
-
-
-def _is_above_threshold(candidate: Candidate) -> bool:
-    return candidate.remaining is None or candidate.remaining > candidate.threshold
+    if candidate.remaining is None or candidate.remaining > candidate.threshold:
+        return True
+    return not _is_fresh(candidate, now)
 
 
 def sticky(candidates: Sequence[Candidate], previous: int | None, now: float) -> Candidate:
@@ -107,12 +101,14 @@ def round_robin(candidates: Sequence[Candidate], previous: int | None, now: floa
 
 def hybrid(candidates: Sequence[Candidate], previous: int | None, now: float) -> Candidate:
     """The account with the highest score; of equals the first."""
-    return max(candidates, key=lambda candidate: score(candidate, now))
+    return max(candidates, key=partial(score, now=now))
 
 
 def score(candidate: Candidate, now: float) -> float:
     """Weighted sum of health, tokens, quota and idle time; at most 200 + 500 + 300 + 360."""
-    idle_seconds = min(max(now - candidate.last_used_at, 0.0), MAX_IDLE_SECONDS)
+    idle_seconds = now - candidate.last_used_at
+    if not 0.0 <= idle_seconds <= MAX_IDLE_SECONDS:
+        idle_seconds = 0.0 if idle_seconds < 0.0 else MAX_IDLE_SECONDS
     return (
         candidate.health * WEIGHT_HEALTH
         + candidate.tokens / BUCKET_SIZE * 100 * WEIGHT_TOKENS

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from accounts.pool.cooldowns import ActiveCooldown, ModelBackoff
     from accounts.pool.request import Target
+    from accounts.pool.strategies import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,7 @@ def without(accounts: list[PooledAccount], excluded: Collection[int]) -> list[Po
 class FirstRanked(NamedTuple):
     account: PooledAccount
     target: Target
-    has_reserve: bool
-    """It has a reserve of the quota, whatever the time; else the time matters (`strategies.has_reserve`)."""
+    candidate: Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,9 @@ class Eligible:
     by_id: dict[int, PooledAccount]
     ids: list[int]
     """In ascending order."""
+    candidates: dict[int, Candidate]
+    """The same accounts as the strategies see them. Scores and times of use are those of the last
+    comparison."""
     first_ranked: dict[int, FirstRanked]
     """Those before which no other ranks, without those whose project is not known."""
 

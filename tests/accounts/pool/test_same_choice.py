@@ -262,4 +262,4 @@ def test_a_new_conversation_costs_the_same_with_many_accounts(strategy: str, liv
 def test_hybrid_compares_all_accounts_for_a_new_conversation(live_setting: Set) -> None:
     live_setting("ACCOUNT_STRATEGY", "hybrid")
 
-    assert calls(20) - calls(1) <= 20 * 30
+    assert calls(20) - calls(1) <= 20 * 11
