@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from channels.db import database_sync_to_async
 from django.db import DatabaseError, transaction
@@ -68,6 +68,18 @@ class NoProject(CodeAssistFailed):
     """Raised when Google has created no Cloud project for the account; the operator can set one."""
 
 
+class MergedOffers(NamedTuple):
+    """The models of several accounts. Of a model that several list, the offer with the largest remaining
+    fraction counts; it searches the web if it does for any of them."""
+
+    all: dict[str, ModelOffer]
+    """By listed id."""
+    by_kind: Mapping[str, Mapping[str, ModelOffer]]
+    """Of each kind that has a usable account, in the order of their accounts, by listed id."""
+    in_cli: Mapping[str, ModelOffer]
+    """Of header mode cli, by the id that is sent; empty unless each inspected account's list is known."""
+
+
 class AccountsService:
     def __init__(self) -> None:
         self.pool = Pool()
@@ -81,11 +93,9 @@ class AccountsService:
         self._cli_offers: dict[int, dict[str, ModelOffer]] = {}
         """The models of header mode cli by account id, then by sent id. Accounts for which Google lists none
         are missing."""
-        # Merged once and kept until an account or its offers change.
-        self._offered: dict[str, ModelOffer] | None = None
-        self._offered_by_kind: dict[str, dict[str, ModelOffer]] = {}
-        self._offered_in_cli: dict[str, ModelOffer] = {}
-        self._offered_by: list[PooledAccount] = []
+        self._merged: MergedOffers | None = None
+        """None after a change of the offers."""
+        self._merged_of: list[PooledAccount] = []
         self._next_inspection: dict[int, float] = {}
         self._next_tier: dict[int, float] = {}
         self._inspected_at: dict[int, float] = {}
@@ -164,37 +174,35 @@ class AccountsService:
         return len(self._switches)
 
     @property
+    def has_offers(self) -> bool:
+        """True when there is a usable account, and the models of one are known."""
+        return bool(self._offers and self.pool.accounts)
+
+    @property
     def have_just_changed(self) -> bool:
         """True within JUST_CHANGED_SECONDS after an account was added, removed, enabled, disabled or became
         usable again, since further changes may follow. Taking an account out of use does not count."""
         return time.monotonic() - self._accounts_changed_at < JUST_CHANGED_SECONDS
 
-    def offered_models(self) -> dict[str, ModelOffer]:
-        """Return the models of all usable accounts, by listed id. If several accounts list a model, the offer
-        with the largest remaining fraction counts; the model searches the web if it does for any of them."""
-        if self._offered is None or self._offered_by is not self.pool.accounts:
-            accounts = self._offered_by = self.pool.accounts
-            self._offered = _merged(accounts, self._offers)
-            self._offered_by_kind = {
-                kind: _merged([one for one in accounts if one.kind == kind], self._offers)
-                for kind in dict.fromkeys(one.kind for one in accounts)
-            }
+    def merged_offers(self) -> MergedOffers:
+        """The models of all usable accounts. The same object until accounts or offers change."""
+        if self._merged is None or self._merged_of is not self.pool.accounts:
+            accounts = self._merged_of = self.pool.accounts
             inspected = {one.id for one in accounts if one.kind == CLOUD_CODE and one.id in self._offers}
             has_all_lists = self._cli_offers.keys() >= inspected
-            self._offered_in_cli = _merged(accounts, self._cli_offers) if has_all_lists else {}
-        return self._offered
+            self._merged = MergedOffers(
+                _merged(accounts, self._offers),
+                {
+                    kind: _merged([one for one in accounts if one.kind == kind], self._offers)
+                    for kind in dict.fromkeys(one.kind for one in accounts)
+                },
+                _merged(accounts, self._cli_offers) if has_all_lists else {},
+            )
+        return self._merged
 
-    def offered_by_kind(self) -> Mapping[str, Mapping[str, ModelOffer]]:
-        """Return what `offered_models` does, for each kind that has a usable account, in the order of the
-        accounts. It is the same object until accounts or offers change."""
-        self.offered_models()
-        return self._offered_by_kind
-
-    def cli_models(self) -> dict[str, ModelOffer]:
-        """Return the models of header mode cli, by the id that is sent; empty unless the list of each
-        inspected account is known. It is the same object until accounts or offers change."""
-        self.offered_models()
-        return self._offered_in_cli
+    def offered_models(self) -> dict[str, ModelOffer]:
+        """The models of all usable accounts, by listed id."""
+        return self.merged_offers().all
 
     def lists_model(self, account_id: int, listed_id: str, model_key: str) -> bool | None:
         """Return whether the account's list names the model; None while its list is unknown. Header mode cli
@@ -237,7 +245,9 @@ class AccountsService:
         """Return the access for a request. Raises what AccountErrors lists."""
         kind = KINDS[account.kind]
         if kind.has_project:
-            account = replace(account, project_id=await self.project_of(account))
+            project_id = self._known_project(account) or await self.project_of(account)
+            if project_id != account.project_id:
+                account = replace(account, project_id=project_id)
         return await kind.access(self.tokens, account)
 
     def forget_access(self, account: PooledAccount, refused: Access) -> None:
@@ -258,10 +268,8 @@ class AccountsService:
         raise NoProject(f"{account.name} has no Cloud project yet.")
 
     def _known_project(self, account: PooledAccount) -> str:
-        """Return the project as of the last reload; for an account disabled since, the project at its
-        lease."""
-        current = next((known for known in self.pool.accounts if known.id == account.id), account)
-        return current.project_id
+        """The project at the last reload; of an account disabled since, the project at its lease."""
+        return self.pool.by_id.get(account.id, account).project_id
 
     async def take_out_of_use(
         self, account: PooledAccount, state: Account.State, reason: str, link: str = ""
@@ -373,7 +381,7 @@ class AccountsService:
         ids = {account.id for account in accounts}
         self._offers = {key: offers for key, offers in self._offers.items() if key in ids}
         self._cli_offers = {key: offers for key, offers in self._cli_offers.items() if key in ids}
-        self._offered = None
+        self._merged = None
         self._next_inspection = {key: at for key, at in self._next_inspection.items() if key in ids}
         self._next_tier = {key: at for key, at in self._next_tier.items() if key in ids}
         self._inspected_at = {key: at for key, at in self._inspected_at.items() if key in ids}
@@ -487,7 +495,7 @@ class AccountsService:
         self._offers[account.id] = inspection.offers
         if inspection.cli_offers:
             self._cli_offers[account.id] = inspection.cli_offers
-        self._offered = None
+        self._merged = None
         self.pool.set_remaining(
             account.id,
             {

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from accounts.pool.pool import Lease, PooledAccount
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.relay.formats.base import AnswerReader
-    from gateway.translation.response.usage import TokenUsage
 
 KEEP_ALIVE_SECONDS = 10.0
 REQUEST_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
@@ -32,7 +31,7 @@ WHOLE_ANSWER_BYTES = 64 * 1024 * 1024
 
 
 class Answer:
-    """An answer that has begun. Made by `begin`; the caller must `close` it, read or not."""
+    """An answer, which has begun after `begin`; the caller must `close` it, read or not."""
 
     def __init__(
         self, response: Response, reader: AnswerReader, model_id: str, account: PooledAccount
@@ -43,6 +42,11 @@ class Answer:
         """The message as the upstream sent it, after `message`, where it is passed on so."""
         self.on_failure: Callable[[Failure], Awaitable[None]] = _forget
         """Called with the upstream's error in the middle of the answer."""
+        self.usage = reader.usage
+        self.passes_through = reader.passes_through
+        """True when the upstream speaks Anthropic's format, and what it says is not checked again."""
+        self.checks_calls = reader.checks_calls
+        """True when the upstream answers the requested safety checks by itself."""
         self._account = account
         self._response = response
         self._reader = reader
@@ -50,29 +54,34 @@ class Answer:
         self._ended = False
         self._was_read_to_its_end = False
         self._received_bytes = 0
-        self._content_at = time.monotonic()
-        """When content came last. Comments, empty lines and usage do not count, since they could come for
-        ever."""
         self._failure: UpstreamError | MalformedStream | BrokenAnswer | None = None
 
-    @classmethod
-    async def begin(
-        cls, response: Response, reader: AnswerReader, model_id: str, account: PooledAccount
-    ) -> Answer:
+    async def begin(self) -> None:
         """Read until there is content, so that an earlier failure can still be retried; at most
         UPSTREAM_FIRST_BYTE_TIMEOUT_MS in total, or what the account's switches say.
 
-        Raises UpstreamError, EmptyAnswer, MalformedStream or TransportFailed.
+        Raises UpstreamError, EmptyAnswer, MalformedStream or TransportFailed, and is closed then.
         """
-        answer = cls(response, reader, model_id, account)
+        own_seconds = self._account.switches.first_byte_seconds
+        seconds = own_seconds or settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS
+        now = time.monotonic()
+        deadline = now + seconds
         try:
-            await answer._read_first_content(
-                account.switches.first_byte_seconds or settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS
-            )
+            while not self._ended and not self._first:
+                self._first += await self._next_events(deadline - now)
+                if self._failure is not None:
+                    raise self._failure
+                if not self._first and (now := time.monotonic()) >= deadline:
+                    raise TimeoutError  # data without content may arrive for ever
+        except TimeoutError as error:
+            self.close()
+            raise TransportTimedOut(f"no content within {seconds:.0f} s") from error
+        except BrokenAnswer as error:
+            self.close()
+            raise TransportFailed(f"the answer broke off: {error}") from error
         except BaseException:
-            answer.close()
+            self.close()
             raise
-        return answer
 
     async def batches(self) -> AsyncGenerator[list[StreamEvent]]:
         """Yield events as they arrive, those that arrived together in one list; an empty list after
@@ -83,38 +92,39 @@ class Answer:
         first, self._first = self._first, []
         yield first
         del first  # a stream may be held open for long: sent events are not kept
-        last_sent = self._content_at = time.monotonic()
+        now = last_sent = content_at = time.monotonic()
         while not self._ended:
-            idle_ends_at = self._idle_ends_at
-            wait_until = min(last_sent + KEEP_ALIVE_SECONDS, idle_ends_at)
+            idle_ends_at = content_at + settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
+            wait_until = last_sent + KEEP_ALIVE_SECONDS
+            if idle_ends_at < wait_until:
+                wait_until = idle_ends_at
             try:
-                self._raise_failure()
-                events = await self._next_events(wait_until - time.monotonic())
+                if (failure := self._failure) is not None:
+                    raise failure
+                events = await self._next_events(wait_until - now)
             except TimeoutError:
                 if wait_until == idle_ends_at:
                     raise _silence() from None
                 yield []
-                last_sent = time.monotonic()
+                now = last_sent = time.monotonic()
             except UpstreamError as error:
                 raise await self._error_after_content(error) from error
             except (MalformedStream, TransportFailed, BrokenAnswer) as error:
                 raise UpstreamFailed(f"The answer broke off: {error}.") from error
             else:
                 now = time.monotonic()
-                if not events and self._failure is None and now >= self._idle_ends_at:
+                # Comments, empty lines and usage do not count as content, since they could come for ever.
+                if self._reader.has_content:
+                    content_at = now
+                elif not events and self._failure is None and now >= idle_ends_at:
                     raise _silence()
                 # Bytes without an event, such as comments, do not reach the client, which then needs a ping.
                 if events or now - last_sent >= KEEP_ALIVE_SECONDS:
                     yield events
-                    last_sent = time.monotonic()
+                    now = last_sent = time.monotonic()
                     if events:
-                        self._content_at = last_sent  # a slow reader is not an idle upstream
+                        content_at = now  # a slow reader is not an idle upstream
                 del events
-
-    @property
-    def _idle_ends_at(self) -> float:
-        seconds: float = settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
-        return self._content_at + seconds
 
     async def _error_after_content(self, error: UpstreamError) -> GatewayError:
         failure = failure_of(error)
@@ -127,18 +137,10 @@ class Answer:
         return self._reader.stop_reason if self._ended else ""
 
     @property
-    def passes_through(self) -> bool:
-        """True when the upstream speaks Anthropic's format, and what it says is not checked again."""
-        return self._reader.passes_through
-
-    @property
-    def checks_calls(self) -> bool:
-        """True when the upstream answers the requested safety checks by itself."""
-        return self._reader.checks_calls
-
-    @property
     def upstream_request_id(self) -> str:
         """Anthropic's id of the request; empty where the upstream names none."""
+        if not self.passes_through:
+            return ""
         named = self._response.headers.get("request-id", "")
         return named if REQUEST_ID.fullmatch(named) else ""
 
@@ -151,10 +153,6 @@ class Answer:
     def grounding_metadata(self) -> dict[str, Any]:
         """Google's groundingMetadata, when sources are needed; complete at the end of the answer."""
         return self._reader.grounding_metadata
-
-    @property
-    def usage(self) -> TokenUsage:
-        return self._reader.usage
 
     async def hold(self, max_characters: int) -> list[StreamEvent]:
         """Read all events without sending any; ``set_events`` sets those to send. Raises GatewayError."""
@@ -192,7 +190,8 @@ class Answer:
         else:
             self._response.abort()
         if self.lease is not None:
-            self.lease.count_tokens(self._limited_tokens)
+            if self.lease.counts_tokens:
+                self.lease.count_tokens(self._limited_tokens)
             self.lease.release()
 
     @property
@@ -202,40 +201,20 @@ class Answer:
         cached = self.usage.cached_tokens if self.passes_through else 0
         return max(0, (self.usage.prompt_tokens or 0) - (cached or 0))
 
-    async def _read_first_content(self, first_byte_seconds: float) -> None:
-        deadline = time.monotonic() + first_byte_seconds
-        try:
-            while not self._ended and not self._first:
-                self._first += await self._next_events(deadline - time.monotonic())
-                self._raise_failure()
-                if not self._first and time.monotonic() >= deadline:
-                    raise TimeoutError  # data without content may arrive for ever
-        except TimeoutError as error:
-            raise TransportTimedOut(f"no content within {first_byte_seconds:.0f} s") from error
-        except BrokenAnswer as error:
-            raise TransportFailed(f"the answer broke off: {error}") from error
-
     async def _next_events(self, timeout_seconds: float) -> list[StreamEvent]:
-        """Return the events before a failure; `_raise_failure` raises it afterwards."""
+        """Return the events before a failure; the caller raises it afterwards."""
         data = await self._response.read(timeout_seconds)
         self._received_bytes += len(data)
         events: list[StreamEvent] = []
         self._reader.has_content = False
         try:
-            for some in self._reader.receive(data):
-                events += some
-            if self._reader.has_content:
-                self._content_at = time.monotonic()
+            events += self._reader.receive(data)
             if not data or self._reader.is_complete:
                 events += self._reader.close()
                 self._ended, self._was_read_to_its_end = True, not data
         except (UpstreamError, MalformedStream, BrokenAnswer) as error:
             self._failure = error.with_traceback(None)  # whose frames hold this answer
         return events
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
 
 def _silence() -> UpstreamTimedOut:

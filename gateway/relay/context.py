@@ -12,32 +12,33 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.pool.request import AccountRequest, Target
+from accounts.pool.request import AccountRequest
 from accounts.values.sanitize import truncate
 from gateway.relay.error_messages import Attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from accounts.pool.view import PooledAccount
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.dialects.base import ClientRequest
     from gateway.errors import GatewayError
-    from gateway.routing.upstream_model import UpstreamModel
+    from gateway.relay.models.choice import Chosen
     from gateway.translation.request.request import TranslatedRequest
     from gateway.translation.web_search.requested_search import RequestedSearch
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PreparedRequest:
     """A request and the model that answers it at each kind of account. How it is put to an upstream is
-    decided for the account that sends it (gateway/relay/formats)."""
+    decided for the account that sends it (gateway/relay/formats). Not frozen, since each request makes one:
+    that takes twice as long."""
 
     request: MessagesRequest
-    models: Mapping[str, UpstreamModel]
-    """By `Account.kind`. A kind without a model cannot answer the request."""
+    chosen: Chosen
+    """The model at each kind of account. A kind without a model cannot answer the request."""
     session_id: str
     """Google's id of the conversation."""
     search: RequestedSearch | None = None
@@ -48,13 +49,8 @@ class PreparedRequest:
     """The answer is read by the gateway itself, or written in another format: its events must be parsed."""
     without_thinking: bool = False
     """Thinking is left out, after a signature was refused."""
-    translations: dict[UpstreamModel, TranslatedRequest] = field(default_factory=dict)
-    """The translations made so far."""
-
-    @property
-    def model(self) -> UpstreamModel:
-        """The model by which the request is known in the log and in messages: that of the first kind."""
-        return next(iter(self.models.values()))
+    translations: dict[str, TranslatedRequest] = field(default_factory=dict)
+    """The translations made so far, by the kind of account."""
 
 
 @dataclass(slots=True)
@@ -77,7 +73,7 @@ class RequestContext:
     started_at: float = field(default_factory=time.time)
     attempts: list[Attempt] = field(default_factory=list)
     """In order; the last one may still be running."""
-    opened_at: float = field(default_factory=time.time)
+    opened_at: float = 0.0
     """When the present answer was requested; a structured answer may be requested twice."""
     longest_wait_seconds: float = math.inf
     """The longest wait for the first content, when it is shorter than the settings allow."""
@@ -143,13 +139,13 @@ class RequestContext:
             yield
         self.is_in_queue = False
 
-    def progress_on(self, models: Mapping[str, UpstreamModel]) -> ModelProgress:
+    def progress_on(self, chosen: Chosen) -> ModelProgress:
         """What was learned about a model, as each kind has it, prepared for a new answer."""
-        key = next(iter(models.values())).listed_id
-        progress = self.progress.get(key)
-        if progress is None:
-            progress = self.progress[key] = ModelProgress(AccountRequest({}))
-        progress.request.targets = targets_of(models)
+        key = chosen.listed_id
+        if key not in self.progress:
+            self.progress[key] = ModelProgress(AccountRequest(chosen.targets, self.conversation))
+        progress = self.progress[key]
+        progress.request.targets = chosen.targets
         progress.request.conversation = self.conversation
         return progress
 
@@ -183,11 +179,6 @@ class RequestContext:
         logger.warning("%s", attempt.for_operator(settings.LOCAL_TIME_ZONE))
         if self.on_failed_attempt is not None:
             self.on_failed_attempt(attempt)
-
-
-def targets_of(models: Mapping[str, UpstreamModel]) -> dict[str, Target]:
-    """What the pool chooses an account for."""
-    return {kind: Target(model.quota_key, model.listed_id) for kind, model in models.items()}
 
 
 def session_id_for(seed: str) -> str:

@@ -4,7 +4,6 @@ same account are made here."""
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from accounts.failures import LIMITS, FailureKind, UpstreamError
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
     from accounts.pool.pool import Lease, PooledAccount
     from accounts.service import AccountsService
     from gateway.relay.context import PreparedRequest, RequestContext
-    from gateway.relay.formats.base import Format
+    from gateway.relay.formats.base import Format, Outgoing
+    from gateway.routing.upstream_model import UpstreamModel
     from gateway.upstreams.base import Upstream, UpstreamDialect
 
 SHORT_LIMIT_SECONDS = 3.0
@@ -40,32 +40,31 @@ class ModelCaller:
         self._upstreams = upstreams
         self._formats = formats
 
-    def format_of(self, kind: str) -> Format:
-        return self._formats[self._upstreams[kind].dialect]
-
     async def prepare(self, prepared: PreparedRequest) -> None:
         """Do what can be done before an account is chosen. Raises GatewayError."""
-        for kind, model in prepared.models.items():
-            await self.format_of(kind).prepare(prepared, model)
+        for kind in prepared.chosen.models:
+            await self._formats[self._upstreams[kind].dialect].prepare(prepared, kind)
 
     async def send(self, lease: Lease, prepared: PreparedRequest, context: RequestContext) -> Answer:
         """Call the account, with retries. Raises what error_policy.FAILURES lists; the attempt in `context`
         is then still open."""
-        mended: Counter[FailureKind] = Counter()
+        mended: dict[FailureKind, int] = {}
         short_limits = 0
-        form = self.format_of(lease.account.kind)
+        kind = lease.account.kind
+        model, upstream = prepared.chosen.models[kind], self._upstreams[kind]
+        form = self._formats[upstream.dialect]
         addresses: list[str] = []
         while True:
             try:
-                context.begin_attempt(lease.account, prepared.models[lease.account.kind].listed_id)
+                context.begin_attempt(lease.account, model.listed_id)
                 access = await self._accounts.access(lease.account)
-                addresses = addresses or self._addresses(lease, prepared, access, context)
-                return await self._send_once(lease, prepared, context, access, addresses[0])
+                addresses = addresses or _addresses(upstream, model, access, context)
+                outgoing = await form.outgoing(prepared, lease.account, access, upstream)
+                return await self._send_once(lease, outgoing, context, upstream, addresses[0])
             except UpstreamError as as_it_came:
                 await self._accounts.learn(lease, as_it_came.learned)
-                model = prepared.models[lease.account.kind]
                 error = as_prompt_too_long(
-                    as_it_came, await form.token_estimate(prepared, model, as_it_came), model.max_input_tokens
+                    as_it_came, await form.token_estimate(prepared, kind, as_it_came), model.max_input_tokens
                 )
                 policy = ERROR_POLICIES[error.kind]
                 if short_limits < SHORT_LIMIT_TRIES and _is_short_limit(error, context):
@@ -73,14 +72,14 @@ class ModelCaller:
                     _end_attempt(error, SAME_ACCOUNT, context)
                     with context.waiting():
                         await asyncio.sleep(error.wait_seconds or 0)
-                elif switches := self._upstreams[lease.account.kind].learns_from(error, lease.account.id):
+                elif switches := upstream.learns_from(error, lease.account.id):
                     await self._accounts.learn_switches(lease.account, switches)
                     _end_attempt(error, f"{SAME_ACCOUNT}, without what it refuses", context)
                 elif policy.next_address and len(addresses) > 1:
                     _end_attempt(error, NEXT_ADDRESS, context)
                     addresses = addresses[1:]
-                elif mended[error.kind] < policy.same_account_tries:
-                    mended[error.kind] += 1
+                elif (times := mended.get(error.kind, 0)) < policy.same_account_tries:
+                    mended[error.kind] = times + 1
                     _end_attempt(error, policy.same_account, context)
                     # A refused access was forgotten already.
                     await self._accounts.prepare_retry(lease.account, error.kind)
@@ -95,7 +94,8 @@ class ModelCaller:
             access = await self._accounts.access(account)
         except AccountErrors:
             return None
-        outgoing = await self.format_of(account.kind).outgoing(prepared, account, access, upstream)
+        form = self._formats[upstream.dialect]
+        outgoing = await form.outgoing(prepared, account, access, upstream)
         address = upstream.addresses(outgoing.call.model, access)[0]
         try:
             return await upstream.count_tokens(outgoing.call, address)
@@ -103,37 +103,34 @@ class ModelCaller:
             await self._accounts.learn_switches(account, {"count_tokens": False})
             return None
 
-    def _addresses(
-        self, lease: Lease, prepared: PreparedRequest, access: Access, context: RequestContext
-    ) -> list[str]:
-        """Base URLs for the account; those with the fewest failures in this request come first."""
-        kind = lease.account.kind
-        addresses = self._upstreams[kind].addresses(prepared.models[kind], access)
-        context.addresses = sorted(addresses, key=context.failed_bases.count)
-        return context.addresses
-
     async def _send_once(
-        self,
-        lease: Lease,
-        prepared: PreparedRequest,
-        context: RequestContext,
-        access: Access,
-        address: str,
+        self, lease: Lease, outgoing: Outgoing, context: RequestContext, upstream: Upstream, address: str
     ) -> Answer:
-        account, model = lease.account, prepared.models[lease.account.kind]
-        upstream = self._upstreams[account.kind]
-        outgoing = await self.format_of(account.kind).outgoing(prepared, account, access, upstream)
-        context.attempt.endpoint = address
+        call, reader, attempt = outgoing.call, outgoing.reader, context.attempts[-1]
+        attempt.endpoint = address
         try:
-            response = await upstream.open_stream(outgoing.call, address)
+            response = await upstream.open_stream(call, address)
         except UpstreamError as error:
             if error.kind is FailureKind.ACCESS_TOKEN_REFUSED:
-                self._accounts.forget_access(account, access)
+                self._accounts.forget_access(lease.account, call.access)
             raise
-        if limits := upstream.limits(response.headers):
+        if reader.passes_through and (limits := upstream.limits(response.headers)):
             self._accounts.pool.learn(lease, limits)
-        context.attempt.usage = outgoing.reader.usage
-        return await Answer.begin(response, outgoing.reader, model.listed_id, account)
+        attempt.usage = reader.usage
+        answer = Answer(response, reader, call.model.listed_id, lease.account)
+        await answer.begin()
+        return answer
+
+
+def _addresses(
+    upstream: Upstream, model: UpstreamModel, access: Access, context: RequestContext
+) -> list[str]:
+    """Base URLs for the account; those with the fewest failures in this request come first."""
+    addresses = upstream.addresses(model, access)
+    if context.failed_bases:
+        addresses = sorted(addresses, key=context.failed_bases.count)
+    context.addresses = addresses
+    return addresses
 
 
 def _end_attempt(error: UpstreamError, decision: str, context: RequestContext) -> None:

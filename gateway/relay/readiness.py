@@ -10,7 +10,6 @@ from django.conf import settings
 from accounts.live_settings import live
 from accounts.values.sanitize import truncate
 from gateway.errors import NotFound
-from gateway.relay.context import targets_of
 from gateway.relay.error_messages import next_try
 from gateway.routing import resolution
 
@@ -20,9 +19,8 @@ if TYPE_CHECKING:
     from accounts.offers import ModelOffer
     from accounts.pool.view import PoolView
     from accounts.service import AccountsService
-    from gateway.relay.models.choice import ModelChoice
+    from gateway.relay.models.choice import Chosen, ModelChoice
     from gateway.routing.routes import Routes
-    from gateway.routing.upstream_model import UpstreamModel
 
     Offers = Mapping[str, ModelOffer]
 
@@ -59,14 +57,13 @@ class ModelReadiness:
             return Readiness(
                 name, "No account has been able to say yet which models it offers.", LISTS_READ_SECONDS
             )
-        models, is_unknown = self._choice.named(name, thinking=None)
-        if not models or is_unknown:
+        named = self._choice.named(name, thinking=None)
+        if not named.models or named.is_unknown:
             shown = truncate(name, LONGEST_NAME_SHOWN)
             raise NotFound(f"model: {shown} is not known here. /v1/models lists those that are.")
-        model_id = next(iter(models.values())).listed_id
-        fallbacks = self._fallbacks(name, model_id, offered)
-        ways = [models, *(self._choice.of_id(one, None) for one in fallbacks)]
-        found = [self._of_models(way) for way in ways if way]
+        fallbacks = self._fallbacks(name, named.listed_id, offered)
+        ways = [named, *(self._choice.of_id(one, None) for one in fallbacks)]
+        found = [self._of_models(way) for way in ways if way.models]
         return next((one for one in found if not one.problem), found[0])
 
     def account_problem(self) -> str:
@@ -88,9 +85,9 @@ class ModelReadiness:
         named = self._routes().fallback_chain(name, model_id, offered)
         return named or resolution.fallback_chain(model_id, offered, thinking=None)
 
-    def _of_models(self, models: Mapping[str, UpstreamModel]) -> Readiness:
-        model_id = next(iter(models.values())).listed_id
-        view = self._pool.view(targets_of(models))
+    def _of_models(self, chosen: Chosen) -> Readiness:
+        model_id = chosen.listed_id
+        view = self._pool.view(chosen.targets)
         until = view.return_at()
         if until is None or view.not_limited:
             return Readiness(model_id)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from accounts import live_settings
 from accounts.command_line import manage
 from accounts.live_settings import live
 from gateway.errors import (
@@ -23,18 +24,18 @@ from gateway.errors import (
     Unavailable,
     UpstreamTimedOut,
 )
-from gateway.relay.context import PreparedRequest, RequestContext, targets_of
+from gateway.relay.context import PreparedRequest, RequestContext
 from gateway.relay.failover import Failover
 from gateway.relay.formats.generate_content import GenerateContent
 from gateway.relay.formats.messages import Messages
 from gateway.relay.model_call import ModelCaller
-from gateway.relay.models.choice import ModelChoice
+from gateway.relay.models.choice import Chosen, ModelChoice, chosen
 from gateway.routing import resolution
 from gateway.routing.upstream_model import CLOUD_CODE, UpstreamModel, upstream_model
 from gateway.timeouts import time_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Mapping
 
     from accounts.offers import ModelOffer
     from accounts.service import AccountsService
@@ -80,31 +81,32 @@ class Relay:
         self._caller = ModelCaller(accounts, upstreams, formats)
 
     async def open(
-        self, request: MessagesRequest, context: RequestContext, client: ClientRequest | None = None
+        self,
+        request: MessagesRequest,
+        context: RequestContext,
+        client: ClientRequest | None = None,
+        search: RequestedSearch | None = None,
     ) -> Answer:
         """Return the answer, once it has content. The caller must close it, which releases the account.
 
         `client` is the request as it was sent, unless the gateway has made or changed it: then the events of
-        the answer are always parsed. Raises GatewayError.
+        the answer are always parsed. With `search` a model that searches the web answers, whichever model the
+        request names. Raises GatewayError.
         """
-        return await self._in_time(self._open(request, context, client), context)
-
-    async def open_search(
-        self, search: RequestedSearch, request: MessagesRequest, context: RequestContext
-    ) -> Answer:
-        """Return the answer of a model that searches the web, whichever model the request names; else as
-        `open`."""
-        return await self._in_time(self._open_search(search, request, context), context)
-
-    async def _in_time(self, opening: Coroutine[Any, Any, Answer], context: RequestContext) -> Answer:
-        limit = min(_longest_wait(), context.longest_wait_seconds)
+        limit = _longest_wait()
+        if context.longest_wait_seconds < limit:
+            limit = context.longest_wait_seconds
         context.open_again(limit)
         try:
             with time_limit(limit if limit > 0 else math.inf):
-                answer = await opening
+                if search is None:
+                    answer = await self._open(request, context, client)
+                else:
+                    answer = await self._open_search(search, request, context)
         except TimeoutError as error:
             raise self._timed_out(context) from error
-        logger.debug("%s began after %.3f s", answer.model_id, context.seconds)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s began after %.3f s", answer.model_id, context.seconds)
         return answer
 
     async def offered_models(self) -> Offers:
@@ -120,7 +122,7 @@ class Relay:
     async def search_models(self) -> list[str]:
         """The models that search the web, the newest first. Raises OperatorMustAct."""
         await self.offered_models()
-        return resolution.search_models(self._accounts.offered_by_kind().get(CLOUD_CODE, {}))
+        return resolution.search_models(self._accounts.merged_offers().by_kind.get(CLOUD_CODE, {}))
 
     def known_models(self) -> Offers:
         """The models offered in the present header mode, as far as they are known."""
@@ -129,32 +131,31 @@ class Relay:
     def counting_model(self, request: MessagesRequest) -> UpstreamModel:
         """The model that would answer, as far as is known. Raises NotFound for a name that is neither routed
         nor resolves to an offered model; while none is offered yet, any name is accepted."""
-        models, is_unknown = self.choice.named(request.model, _asks_for_thinking(request))
-        if is_unknown:
+        named = self.choice.named(request.model, _asks_for_thinking(request))
+        if named.is_unknown:
             raise self._model_unknown(request.model)
-        if not models:
+        if not named.models:
             return upstream_model(request.model, header_mode=live("GEMINI_HEADER_MODE"))
-        return next(iter(models.values()))
+        return next(iter(named.models.values()))
 
     def passes_through(self, request: MessagesRequest) -> bool:
         """True when only Anthropic itself would answer: it knows every feature of its own format."""
-        models, _ = self.choice.named(request.model, _asks_for_thinking(request))
-        return models.keys() == {ANTHROPIC}
+        return self.choice.named(request.model, _asks_for_thinking(request)).models.keys() == {ANTHROPIC}
 
     async def counted_by_upstream(self, request: MessagesRequest, client: ClientRequest) -> int | None:
         """Count tokens where that is free and exact: at Anthropic or a compatible server, if only that would
         answer. None otherwise. May raise GatewayError."""
-        models, _ = self.choice.named(request.model, _asks_for_thinking(request))
-        if models.keys() not in COUNTING:
+        named = self.choice.named(request.model, _asks_for_thinking(request))
+        if named.models.keys() not in COUNTING:
             return None
-        view = self._pool.view(targets_of(models))
-        prepared = PreparedRequest(request, models, "", client=client)
+        view = self._pool.view(named.targets)
+        prepared = PreparedRequest(request, named, "", client=client)
         for account in (view.healthy or view.free)[:1]:
             return await self._caller.count(account, prepared)
         return None
 
     def _failover(self, prepared: PreparedRequest, context: RequestContext) -> Failover:
-        progress = context.progress_on(prepared.models)
+        progress = context.progress_on(prepared.chosen)
         return Failover(self._accounts, self._caller, self._model_unknown, prepared, context, progress)
 
     # Models
@@ -162,17 +163,19 @@ class Relay:
     async def _open(
         self, request: MessagesRequest, context: RequestContext, client: ClientRequest | None
     ) -> Answer:
-        offered = await self.offered_models()
+        if not self._accounts.has_offers:
+            await self.offered_models()
         thinking = _asks_for_thinking(request)
-        models, is_unknown = self.choice.named(request.model, thinking)
-        if not models:
+        named = self.choice.named(request.model, thinking)
+        if not named.models:
             raise self._model_unknown(request.model)
-        prepared = await self._prepare(models, request, context, client)
-        model_id = prepared.model.listed_id
-        if is_unknown:
-            context.unknown_models.update(model.listed_id for model in models.values())
+        prepared = await self._prepare(named, request, context, client)
+        model_id = named.listed_id
+        if named.is_unknown:
+            context.unknown_models.update(model.listed_id for model in named.models.values())
         chain: list[str] = []
-        if live("FALLBACK") and context.may_fall_back:
+        if live_settings.current["FALLBACK"] and context.may_fall_back:
+            offered = self.known_models()
             chain = self._routes().fallback_chain(request.model, model_id, offered)
             chain = chain or resolution.fallback_chain(model_id, offered, thinking)
         if not chain:
@@ -195,8 +198,8 @@ class Relay:
         answers."""
         for model_id in chain:
             try:
-                models = self.choice.of_id(model_id, _asks_for_thinking(request))
-                prepared = await self._prepare(models, request, context, client)
+                substitute = self.choice.of_id(model_id, _asks_for_thinking(request))
+                prepared = await self._prepare(substitute, request, context, client)
                 answer = await self._failover(prepared, context).answer(may_wait=False, may_pause=False)
             except GatewayError as failure:
                 # Without its message, which may quote the request.
@@ -208,7 +211,7 @@ class Relay:
 
     async def _prepare(
         self,
-        models: Mapping[str, UpstreamModel],
+        chosen: Chosen,
         request: MessagesRequest,
         context: RequestContext,
         client: ClientRequest | None,
@@ -216,9 +219,9 @@ class Relay:
         """Raises GatewayError for a request that cannot be translated, when that is known before an account
         is chosen."""
         prepared = PreparedRequest(
-            request, models, context.session_id, client=client, wants_events=client is None
+            request, chosen, context.session_id, client=client, wants_events=client is None
         )
-        if len(models) == 1:
+        if len(chosen.models) == 1:
             await self._caller.prepare(prepared)
         return prepared
 
@@ -233,8 +236,8 @@ class Relay:
         if not plans:
             raise Unavailable("No account can search the web now.", retry_after_seconds=MODELS_KNOWN_SECONDS)
         for prepared in plans:
-            unable = self._accounts.unable_to_search(prepared.model.listed_id)
-            context.progress_on(prepared.models).request.refused |= unable
+            unable = self._accounts.unable_to_search(prepared.chosen.listed_id)
+            context.progress_on(prepared.chosen).request.refused |= unable
         for prepared in plans if len(plans) > 1 else ():
             with suppress(RateLimited, Overloaded):
                 return await self._failover(prepared, context).answer(may_wait=False)
@@ -244,7 +247,7 @@ class Relay:
         self, model_id: str, search: RequestedSearch, request: MessagesRequest, context: RequestContext
     ) -> PreparedRequest:
         model = upstream_model(model_id, header_mode="antigravity")
-        prepared = PreparedRequest(request, {CLOUD_CODE: model}, context.session_id, search)
+        prepared = PreparedRequest(request, chosen({CLOUD_CODE: model}), context.session_id, search)
         await self._caller.prepare(prepared)
         return prepared
 
@@ -285,10 +288,13 @@ class Relay:
 
 def _longest_wait() -> float:
     """Seconds to the first content: without limit in INFINITE_RETRY_MODE; 0: no wait at all."""
-    return math.inf if live("INFINITE_RETRY_MODE") else live("MAX_WAIT_BEFORE_ERROR_MS") / 1000
+    current = live_settings.current
+    return math.inf if current["INFINITE_RETRY_MODE"] else current["MAX_WAIT_BEFORE_ERROR_MS"] / 1000
 
 
 def _asks_for_thinking(request: MessagesRequest) -> bool | None:
     """Whether thinking is on; None when the request does not set it."""
-    kind = (request.thinking or {}).get("type")
+    if not request.thinking:
+        return None
+    kind = request.thinking.get("type")
     return None if kind is None else kind != "disabled"

@@ -85,7 +85,7 @@ class WebSearches:
     async def _searched(
         self, search: RequestedSearch, request: MessagesRequest, context: RequestContext
     ) -> Answer:
-        answer = await self._relay.open_search(search, request, context)
+        answer = await self._relay.open(request, context, search=search)
         try:
             held = await _held(answer, context)
             found = sources_in(answer.grounding_metadata)

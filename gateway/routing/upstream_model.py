@@ -98,12 +98,14 @@ def family_of(model_id: str) -> Family:
     return "unknown"
 
 
+@lru_cache(maxsize=256)
 def claude_version(model_id: str) -> tuple[int, int] | None:
     """Return (4, 6) for ``claude-opus-4-6-thinking``; None for a name without a version."""
     match = _CLAUDE_VERSION.search(model_id.lower().partition("claude")[2] or model_id)
     return (int(match[1]), int(match[2] or 0)) if match else None
 
 
+@lru_cache(maxsize=256)
 def gemini_version(model_id: str) -> tuple[int, int]:
     """Return (3, 1) for ``gemini-3.1-pro-high``; (0, 0) for a name without a version."""
     match = _GEMINI_VERSION.search(model_id)

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from accounts.failures import FailureKind, UpstreamError
     from accounts.kinds.access import Access
     from accounts.pool.view import PooledAccount
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.relay.context import PreparedRequest
-    from gateway.routing.upstream_model import UpstreamModel
     from gateway.translation.response.usage import TokenUsage
     from gateway.upstreams.base import ModelCall, Upstream
 
@@ -47,8 +44,8 @@ class AnswerReader(Protocol):
     def grounding_metadata(self) -> dict[str, Any]:
         """Google's groundingMetadata; empty without a web search."""
 
-    def receive(self, data: bytes) -> Iterator[list[StreamEvent]]:
-        """Read bytes that have arrived; b"" at their end. Events yielded before an error are valid.
+    def receive(self, data: bytes) -> list[StreamEvent]:
+        """Read bytes that have arrived; b"" at their end.
 
         Raises UpstreamError, MalformedStream, EmptyAnswer or BrokenAnswer.
         """
@@ -69,8 +66,8 @@ class Format(ABC):
     """One subclass for each dialect of upstreams (`Upstream.dialect`)."""
 
     @abstractmethod
-    async def prepare(self, prepared: PreparedRequest, model: UpstreamModel) -> None:
-        """Do what needs no account. Raises GatewayError."""
+    async def prepare(self, prepared: PreparedRequest, kind: str) -> None:
+        """Do what needs no account but its kind, unless it is done. Raises GatewayError."""
 
     @abstractmethod
     async def outgoing(
@@ -79,9 +76,7 @@ class Format(ABC):
         """Build the call. Raises GatewayError for a request that the upstream cannot be asked."""
 
     @abstractmethod
-    async def token_estimate(
-        self, prepared: PreparedRequest, model: UpstreamModel, error: UpstreamError
-    ) -> int:
+    async def token_estimate(self, prepared: PreparedRequest, kind: str, error: UpstreamError) -> int:
         """Estimate the tokens of the prompt, for an error that does not name them."""
 
     @abstractmethod

@@ -14,8 +14,6 @@ from gateway.translation.response.stream import MessageStream
 from gateway.upstreams.base import ModelCall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from accounts.failures import UpstreamError
     from accounts.kinds.access import Access
     from accounts.pool.view import PooledAccount
@@ -33,33 +31,28 @@ class GenerateContent(Format):
         self._translator = translator
         self._signatures = signatures
 
-    async def prepare(self, prepared: PreparedRequest, model: UpstreamModel) -> None:
-        await self.translated(prepared, model)
+    async def prepare(self, prepared: PreparedRequest, kind: str) -> None:
+        if kind not in prepared.translations:
+            prepared.translations[kind] = await self._translate(prepared, prepared.chosen.models[kind])
 
     async def outgoing(
         self, prepared: PreparedRequest, account: PooledAccount, access: Access, upstream: Upstream
     ) -> Outgoing:
-        model = prepared.models[account.kind]
-        translated = await self.translated(prepared, model)
+        kind = account.kind
+        if kind not in prepared.translations:
+            await self.prepare(prepared, kind)
+        model, translated = prepared.chosen.models[kind], prepared.translations[kind]
         call = ModelCall(access, model, prepared.session_id, translated.request, translated.request_type)
         return Outgoing(call, ChunkedAnswer(self._stream(prepared, translated, upstream)))
 
-    async def token_estimate(
-        self, prepared: PreparedRequest, model: UpstreamModel, error: UpstreamError
-    ) -> int:
-        return (await self.translated(prepared, model)).input_token_estimate
+    async def token_estimate(self, prepared: PreparedRequest, kind: str, error: UpstreamError) -> int:
+        await self.prepare(prepared, kind)
+        return prepared.translations[kind].input_token_estimate
 
     def mended(self, prepared: PreparedRequest, kind: FailureKind) -> PreparedRequest:
         if kind is not FailureKind.BAD_SIGNATURE or prepared.search is not None:
             return prepared
         return replace(prepared, without_thinking=True, translations={})
-
-    async def translated(self, prepared: PreparedRequest, model: UpstreamModel) -> TranslatedRequest:
-        """Translate the request for the model, at the first call only. Raises GatewayError."""
-        known = prepared.translations.get(model)
-        if known is None:
-            known = prepared.translations[model] = await self._translate(prepared, model)
-        return known
 
     async def _translate(self, prepared: PreparedRequest, model: UpstreamModel) -> TranslatedRequest:
         request = prepared.request
@@ -109,7 +102,7 @@ class ChunkedAnswer:
     def grounding_metadata(self) -> dict[str, Any]:
         return self._stream.grounding_metadata
 
-    def receive(self, data: bytes) -> Iterator[list[StreamEvent]]:
+    def receive(self, data: bytes) -> list[StreamEvent]:
         events: list[StreamEvent] = []
         for chunk in self._chunks.receive(data) if data else self._chunks.close():
             received = self._stream.receive(chunk)
@@ -117,7 +110,7 @@ class ChunkedAnswer:
             if not received and not self.has_content:
                 self.has_content = has_content(chunk)
         self.has_content = self.has_content or bool(events)
-        yield events
+        return events
 
     def close(self) -> list[StreamEvent]:
         return self._stream.close()

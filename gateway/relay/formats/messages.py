@@ -46,13 +46,13 @@ class Messages(Format):
     def __init__(self, translator: RequestTranslator) -> None:
         self._translator = translator
 
-    async def prepare(self, prepared: PreparedRequest, model: UpstreamModel) -> None:
+    async def prepare(self, prepared: PreparedRequest, kind: str) -> None:
         """The body is changed for the account that sends it."""
 
     async def outgoing(
         self, prepared: PreparedRequest, account: PooledAccount, access: Access, upstream: Upstream
     ) -> Outgoing:
-        model = prepared.models[account.kind]
+        model = prepared.chosen.models[account.kind]
         passing = upstream.passing(account, model)
         client = prepared.client or _as_client_request(prepared.request)
         is_stream = prepared.request.stream or prepared.client is None
@@ -73,13 +73,11 @@ class Messages(Format):
         reader = PassedAnswer(prepared, model, passing, upstream, is_stream=is_stream, size=len(client.body))
         return Outgoing(call, reader)
 
-    async def token_estimate(
-        self, prepared: PreparedRequest, model: UpstreamModel, error: UpstreamError
-    ) -> int:
+    async def token_estimate(self, prepared: PreparedRequest, kind: str, error: UpstreamError) -> int:
         """Only a prompt that is too long needs it: counting takes time."""
         if error.kind is not FailureKind.PROMPT_TOO_LONG:
             return 0
-        return await self._translator.count(prepared.request, model.family)
+        return await self._translator.count(prepared.request, prepared.chosen.models[kind].family)
 
     def mended(self, prepared: PreparedRequest, kind: FailureKind) -> PreparedRequest:
         if kind is not FailureKind.BAD_SIGNATURE:
@@ -154,15 +152,15 @@ class PassedAnswer:
     def is_complete(self) -> bool:
         return self._stream.error is not None
 
-    def receive(self, data: bytes) -> Iterator[list[StreamEvent]]:
+    def receive(self, data: bytes) -> list[StreamEvent]:
         if self._whole is None and not self._stream.has_begun and _is_no_stream(data):
             self._whole = bytearray()
         if self._whole is not None:
             self._whole += data
             if len(self._whole) > LONGEST_WHOLE_BYTES:
                 raise MalformedStream("an answer without an end")
-            return
-        yield self._passed(self._stream.receive, data)
+            return []
+        return self._passed(self._stream.receive, data)
 
     def close(self) -> list[StreamEvent]:
         if self._whole is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from accounts import live_settings
 from accounts.live_settings import live
+from accounts.pool.request import Target
 from gateway.routing import resolution
 from gateway.routing.models_by_kind import is_offered, models_by_kind
 from gateway.routing.upstream_model import CLOUD_CODE
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from accounts.offers import ModelOffer
-    from accounts.service import AccountsService
+    from accounts.pool.request import Targets
+    from accounts.service import AccountsService, MergedOffers
     from gateway.routing.routes import Routes
     from gateway.routing.upstream_model import UpstreamModel
 
@@ -21,23 +24,35 @@ if TYPE_CHECKING:
 
 
 MOST_KEPT = 1000
-NONE: Mapping[str, ModelOffer] = {}
 
 
 class Chosen(NamedTuple):
-    """The models that answer a name, by kind of account; empty when no kind may be asked. `is_unknown`: the
-    name has no route, lists are known, and none has one of the models."""
+    """The models that answer a name. Kept until lists or routes change, so that requests find the rest of it
+    ready."""
 
     models: Mapping[str, UpstreamModel]
-    is_unknown: bool
+    """By `Account.kind`; empty when no kind may be asked."""
+    targets: Targets
+    """What the pool chooses an account for."""
+    listed_id: str
+    """That of the first kind, by which the model is known in the log and in messages."""
+    is_unknown: bool = False
+    """The name has no route, lists are known, and none has one of the models."""
+
+
+def chosen(models: Mapping[str, UpstreamModel], *, is_unknown: bool = False) -> Chosen:
+    targets = {kind: Target(model.quota_key, model.listed_id) for kind, model in models.items()}
+    listed_id = next((model.listed_id for model in models.values()), "")
+    return Chosen(models, targets, listed_id, is_unknown)
 
 
 class ModelChoice:
     def __init__(self, accounts: AccountsService, routes: Callable[[], Routes]) -> None:
         self._accounts = accounts
         self._routes = routes
-        self._known: tuple[object, object, str] = (None, None, "")
-        """What `_by_kind` and `_all` were built from."""
+        self._offers_then: MergedOffers | None = None
+        self._mode_then = ""
+        """The offers and the header mode by which `_by_kind` and `_all` were built."""
         self._by_kind: Mapping[str, Offers] = {}
         self._all: Offers = {}
         self._chosen: dict[tuple[str, bool | None], Chosen] = {}
@@ -60,36 +75,39 @@ class ModelChoice:
         `thinking` as for `resolution.resolve`. What was chosen is kept until lists or routes change."""
         self._build()
         routes = self._routes()
-        if routes is not self._routes_then or len(self._chosen) > MOST_KEPT:
+        if routes is not self._routes_then:
             self._chosen, self._routes_then = {}, routes
         key = name, thinking
-        if (known := self._chosen.get(key)) is None:
-            known = self._chosen[key] = self._choose(name, thinking, routes.route(name).upstream_model)
-        return known
+        if key not in self._chosen:
+            if len(self._chosen) >= MOST_KEPT:
+                self._chosen = {}
+            self._chosen[key] = self._choose(name, thinking, routes.route(name).upstream_model)
+        return self._chosen[key]
 
     def _choose(self, name: str, thinking: bool | None, routed: str) -> Chosen:
         if routed:
-            return Chosen(self.of_id(routed, thinking), is_unknown=False)
+            return self.of_id(routed, thinking)
         models = self._models(name, thinking, is_routed=False)
-        return Chosen(models, bool(self._all) and not is_offered(models.values(), self._by_kind))
+        is_unknown = bool(self._all) and not is_offered(models.values(), self._by_kind)
+        return chosen(models, is_unknown=is_unknown)
 
-    def of_id(self, model_id: str, thinking: bool | None) -> dict[str, UpstreamModel]:
+    def of_id(self, model_id: str, thinking: bool | None) -> Chosen:
         """The model with an upstream's id, as routes and fallbacks name it, at each kind that has it."""
-        return self._models(model_id, thinking, is_routed=True)
+        return chosen(self._models(model_id, thinking, is_routed=True))
 
     def _models(self, name: str, thinking: bool | None, *, is_routed: bool) -> dict[str, UpstreamModel]:
         mode = live("GEMINI_HEADER_MODE")
         return models_by_kind(name, self.offers(), is_routed=is_routed, thinking=thinking, mode=mode)
 
     def _build(self) -> None:
-        accounts, mode = self._accounts, live("GEMINI_HEADER_MODE")
-        listed = accounts.offered_by_kind()
-        in_cli = accounts.cli_models() if mode == "cli" else NONE
-        if self._known[0] is listed and self._known[1] is in_cli and self._known[2] == mode:
+        offers, mode = self._accounts.merged_offers(), live_settings.current["GEMINI_HEADER_MODE"]
+        if self._offers_then is offers and self._mode_then == mode:
             return
-        self._known, self._by_kind, self._chosen = (listed, in_cli, mode), listed, {}
+        self._offers_then, self._mode_then, self._chosen = offers, mode, {}
+        listed = self._by_kind = offers.by_kind
         if mode == "cli" and CLOUD_CODE in listed:
-            self._by_kind = {**listed, CLOUD_CODE: resolution.offered_in_cli(listed[CLOUD_CODE], in_cli)}
+            in_cli = resolution.offered_in_cli(listed[CLOUD_CODE], offers.in_cli)
+            self._by_kind = {**listed, CLOUD_CODE: in_cli}
         self._all = {
             model_id: offer
             for offers in reversed(list(self._by_kind.values()))

@@ -99,8 +99,10 @@ def a_stream(**fields: Any) -> MessageStream:
 ADA = PooledAccount(1, "ada@example.com", "project", label="ad…@e…")
 
 
-async def begin(response: CannedResponse) -> Answer:
-    return await Answer.begin(response, ChunkedAnswer(a_stream()), "claude-sonnet-4-6", ADA)
+async def begin(response: CannedResponse, reader: ChunkedAnswer | None = None) -> Answer:
+    answer = Answer(response, reader or ChunkedAnswer(a_stream()), "claude-sonnet-4-6", ADA)
+    await answer.begin()
+    return answer
 
 
 async def test_an_error_that_comes_with_the_first_content_can_be_tried_elsewhere() -> None:
@@ -334,7 +336,7 @@ async def test_a_turn_that_is_over_is_not_read_to_its_end() -> None:
     usage = b"data: %s\n\n" % orjson.dumps({"response": {"usageMetadata": {"promptTokenCount": 5}}})
     response = CannedResponse(a_chunk("one END"), usage, a_chunk("two"), a_chunk("three"))
     reader = ChunkedAnswer(a_stream(stop_sequences=["END"]))
-    answer = await Answer.begin(response, reader, "claude-sonnet-4-6", ADA)
+    answer = await begin(response, reader)
 
     message = await answer.message()
     answer.close()
