@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.pricing.prices import BilledTokens
+from gateway.translation.response.usage import NO_TOKENS
 
 if TYPE_CHECKING:
     from gateway.ledger.record import RequestRecord
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
 def set_costs(record: RequestRecord, prices: PriceList) -> None:
     """Set the costs of a record that has ended. Its own is None when that of any attempt is not known."""
+    cost, unpriced = None, 0
     for attempt in record.attempts:
-        if any(attempt.tokens):
+        if attempt.tokens != NO_TOKENS:
             _set_cost(attempt, prices)
-    record.unpriced = sum(attempt.unpriced for attempt in record.attempts)
-    known = [attempt.cost for attempt in record.attempts if attempt.cost is not None]
-    record.cost = sum(known) if known and not record.unpriced else None
+        unpriced += attempt.unpriced
+        if attempt.cost is not None:
+            cost = (cost or 0) + attempt.cost
+    record.unpriced, record.cost = unpriced, None if unpriced else cost
 
 
 def _set_cost(attempt: Attempt, prices: PriceList) -> None:

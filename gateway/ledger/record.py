@@ -96,7 +96,7 @@ class RequestRecord:
 
     def begin(self, answer: Answer) -> None:
         """Note that the first content of the answer has arrived."""
-        self.first_event_seconds = self.seconds
+        self.first_event_seconds = time.monotonic() - self._began
         self._answer = answer
 
     def succeed(self) -> None:
@@ -113,20 +113,24 @@ class RequestRecord:
         if self._answer is not None:
             self.stop_reason = truncate(self._answer.stop_reason, 30)
         if (context := self._request_context) is not None:
-            self._hide_unknown_names(context.unknown_models)
+            if self.problem is not None:
+                self._hide_unknown_names(context.unknown_models)
             self.waited_seconds, self.fallback = context.waited_seconds, context.fallback
-        if self.attempts and not self.attempts[-1].reason:
-            self._end_last_attempt(self.attempts[-1])
-        self._settle_decisions()
-        for attempt in self.attempts:
+        attempts = self.attempts
+        if attempts and not attempts[-1].reason:
+            self._end_last_attempt(attempts[-1])
+        for attempt in attempts:
             if (usage := attempt.usage) is not None:
                 attempt.tokens, attempt.cache_writes = usage.reported, usage.cache_writes
                 attempt.usage = None
-        tokens = [attempt.tokens for attempt in self.attempts]
-        self.tokens = tokens[0] if len(tokens) == 1 else Tokens.sum(tokens)
+        if len(attempts) == 1 and not attempts[0].decision:
+            self.tokens = attempts[0].tokens
+        else:
+            self._settle_decisions()
+            self.tokens = Tokens.sum(attempt.tokens for attempt in attempts)
         # The record may wait for the database: request and answer must not stay in memory meanwhile.
         self._answer = self._request_context = None
-        self.duration_seconds = self.seconds
+        self.duration_seconds = time.monotonic() - self._began
 
     def _settle_decisions(self) -> None:
         for attempt, following in pairwise(self.attempts):
@@ -139,7 +143,7 @@ class RequestRecord:
     def _hide_unknown_names(self, names: set[str]) -> None:
         """Replace names of models that no account offers: statistics have a row for each model. The request's
         own row keeps the name that was asked for."""
-        for attempt in self.attempts if self.problem is not None else ():
+        for attempt in self.attempts:
             if attempt.model_id in names:
                 attempt.model_id = UNKNOWN_NAMES
 
@@ -160,10 +164,6 @@ class RequestRecord:
     @property
     def has_ended(self) -> bool:
         return self.duration_seconds is not None
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._began
 
     @property
     def account(self) -> str:

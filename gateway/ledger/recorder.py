@@ -44,7 +44,7 @@ class RequestRecorder:
     def describe(self, record: RequestRecord, request: MessagesRequest, context: RequestContext) -> None:
         """Note what a parsed request asks for, before it is sent."""
         record.describe(request, context)
-        if self._activity.has_listeners:
+        if self._activity.listeners_until:
             context.on_failed_attempt = lambda attempt: self._tell("attempt_failed", record, _shown(attempt))
             self._tell("request_started", record)
 
@@ -52,7 +52,7 @@ class RequestRecorder:
         """Note that the first content of the answer has arrived."""
         record.begin(answer)
         self._ledger.note(record)
-        if self._activity.has_listeners:
+        if self._activity.listeners_until:
             self._tell("first_event", record)
 
     def close(self, record: RequestRecord) -> None:
@@ -66,8 +66,8 @@ class RequestRecorder:
         self._ledger.close(record)
         if logger.isEnabledFor(logging.INFO):
             log_request(logger, summary(record), partial(facts, record))
-        if self._activity.has_listeners:
-            self._activity.publish("request_finished", {"request": facts(record)})
+        if self._activity.listeners_until:
+            self._tell("request_finished", record)
 
     def _learn_from(self, record: RequestRecord) -> None:
         """Update token ratios, unless more tokens were cached than the prompt had: those were counted
@@ -78,19 +78,19 @@ class RequestRecorder:
                 self._token_ratios.learn(attempt.model_id, usage.raw_estimate, usage.prompt_tokens)
 
     def _tell(self, kind: str, record: RequestRecord, more: dict[str, Any] | None = None) -> None:
-        self._activity.publish(kind, {"request": facts(record), **(more or {})})
+        if self._activity.has_listeners:
+            self._activity.publish(kind, {"request": facts(record), **(more or {})})
 
 
 def summary(record: RequestRecord) -> str:
     """Return the log line, safe to show, for example: loopback sonnet → claude-sonnet-4-6, ada@example.com:
     200 end_turn; 120 in (100 cached), 34 out; first event 0.82 s, whole 3.41 s; 2 attempts."""
-    tokens = record.tokens
+    tokens, tries = record.tokens, len(record.attempts)
     cached = f" ({tokens.cache_read} cached)" if tokens.cache_read else ""
     thinking = f" ({tokens.thinking} thinking)" if tokens.thinking else ""
     first = (
         f"first event {record.first_event_seconds:.2f} s, " if record.first_event_seconds is not None else ""
     )
-    tries = len(record.attempts)
     of_class = "" if record.request_class == MESSAGES else f"[{record.request_class}] "
     # All that comes from outside, the blank at its end included, so that it is what a search of the whole
     # line would find.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from django.conf import settings
 from django.db import DataError, Error, IntegrityError, InterfaceError, ProgrammingError, connection
 
-from accounts.live_settings import live
+from accounts import live_settings
 from gateway.errors import Unavailable
 from gateway.ledger import instances, retention, rows_and_sums, signature_rows
 from gateway.ledger.rows_and_sums import Entry, entry_of
@@ -128,16 +128,20 @@ class Ledger:
 
     async def open(self, record: RequestRecord) -> None:
         """Note a new record. Raises Unavailable when too many rows have been waiting for too long."""
-        if not live("LEDGER_RETENTION_DAYS"):
+        if not live_settings.current["LEDGER_RETENTION_DAYS"]:
             return
-        if self.waiting >= self._queue_rows:
+        waiting = self.waiting
+        if waiting >= self._queue_rows:
             await self._wait_for_room()
         record.id = self._next_id = self._next_id + 1
-        self.note(record)
+        self._open[record.id] = record
+        # While others wait, the writer is awake, or looks whether any do when it has written those in hand.
+        if not waiting or waiting >= BATCH_ROWS:
+            self._wake_writer()
 
     def note(self, record: RequestRecord) -> None:
         """Write the record's present state soon."""
-        if record.id:
+        if record.id and record.id not in self._open:  # its state before has been written, or is in hand
             self._in_hand.discard(record.id)
             self._open[record.id] = record
             self._wake_writer()
@@ -145,10 +149,10 @@ class Ledger:
     def close(self, record: RequestRecord) -> None:
         """Write the record, which has ended and will not change."""
         if record.id:
-            self._in_hand.discard(record.id)
-            self._open.pop(record.id, None)
             self._ended[record.id] = record
-            self._wake_writer()
+            if self._open.pop(record.id, None) is None:
+                self._in_hand.discard(record.id)
+                self._wake_writer()
 
     def keep_signature(self, tool_use_id: str, signature: str) -> None:
         if len(self._signatures) < WAITING_SIGNATURES:

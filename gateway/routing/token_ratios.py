@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -62,14 +61,20 @@ def _with_one_more(known: Learnt, raw_estimate: int, prompt_tokens: int) -> Lear
     The initial ratio of 1 counts as one answer. After the first answer, none changes the ratio by more than a
     factor of two.
     """
-    weight = min(1.0, raw_estimate / WHOLE_ANSWER_TOKENS)
+    weight = raw_estimate / WHOLE_ANSWER_TOKENS if raw_estimate < WHOLE_ANSWER_TOKENS else 1.0
     seen = _within(prompt_tokens / raw_estimate, FURTHEST)
     if known.answers >= 1:
         seen = known.ratio * _within(seen / known.ratio, 2.0)
-    share = max(weight / (known.answers + 1 + weight), weight / LONGEST_MEMORY)
-    ratio = math.exp((1 - share) * math.log(known.ratio) + share * math.log(seen))
-    return Learnt(_within(ratio, FURTHEST), min(known.answers + weight, LONGEST_MEMORY))
+    answers = known.answers + weight
+    if answers > LONGEST_MEMORY - 1:  # the initial ratio counts, too
+        share, answers = weight / LONGEST_MEMORY, min(answers, LONGEST_MEMORY)
+    else:
+        share = weight / (answers + 1)
+    ratio = known.ratio * (seen / known.ratio) ** share
+    return Learnt(_within(ratio, FURTHEST), answers)
 
 
 def _within(ratio: float, factor: float) -> float:
-    return min(max(ratio, 1 / factor), factor)
+    if ratio > factor:
+        return factor
+    return ratio if ratio * factor > 1 else 1 / factor

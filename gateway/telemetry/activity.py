@@ -53,7 +53,9 @@ class Activity:
     loop."""
 
     def __init__(self) -> None:
-        self._has_listeners_until = 0.0
+        self.listeners_until = 0.0
+        """Until when listeners are expected, by the monotonic clock, unless they announce themselves again; 0
+        before the first. For code that each request runs: nothing is to be told while it is 0."""
         self._events: list[dict[str, Any]] = []
         self._missed = 0
         self._number = 0
@@ -71,7 +73,7 @@ class Activity:
         await ready.wait()
 
     async def stop(self) -> None:
-        self._has_listeners_until, self._loop = 0.0, None
+        self.listeners_until, self._loop = 0.0, None
         for task in (self._listener_watch, self._flush):
             if task is not None:
                 task.cancel()
@@ -80,7 +82,7 @@ class Activity:
 
     @property
     def has_listeners(self) -> bool:
-        until = self._has_listeners_until
+        until = self.listeners_until
         return until > 0.0 and until > time.monotonic()
 
     def publish(self, kind: str, facts: dict[str, Any]) -> None:
@@ -133,7 +135,7 @@ class Activity:
     async def _receive_announcements(self, layer: BaseChannelLayer, channel: str) -> None:
         while True:
             await layer.receive(channel)
-            self._has_listeners_until = time.monotonic() + LISTENER_SECONDS
+            self.listeners_until = time.monotonic() + LISTENER_SECONDS
 
 
 class Listener:

@@ -40,7 +40,9 @@ class LogRing(logging.Handler):
     def __init__(self, activity: Activity) -> None:
         super().__init__()
         self._activity = activity
-        self._lines: deque[LogLine] = deque(maxlen=MOST_LINES)
+        self._format = SafeFormatter()
+        self._lines: deque[tuple[int, float, str, str, str]] = deque(maxlen=MOST_LINES)
+        """The values of a LogLine each."""
         self._count = 0
         self.addFilter(RequestIdFilter())
         self.addFilter(NoiseFilter())
@@ -54,7 +56,7 @@ class LogRing(logging.Handler):
     def lines(self) -> list[LogLine]:
         self.acquire()
         try:
-            return list(self._lines)
+            return [LogLine(*line) for line in self._lines]
         finally:
             self.release()
 
@@ -62,8 +64,10 @@ class LogRing(logging.Handler):
         """Keep the line of a request, which is safe already."""
         with self.lock or nullcontext():
             self._count += 1
-            text = line.text[:LONGEST_LINE]
-            self._keep(LogLine(self._count, line.at, "info", line.request_id, text), line.logger)
+            kept = self._count, line.at, "info", line.request_id, line.text[:LONGEST_LINE]
+            self._lines.append(kept)
+            if self._activity.listeners_until:
+                self._tell(LogLine(*kept), line.logger)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -71,10 +75,10 @@ class LogRing(logging.Handler):
         except Exception:
             self.handleError(record)
             return
-        self._keep(line, record.name)
-
-    def _keep(self, line: LogLine, logger: str) -> None:
         self._lines.append(line)
+        self._tell(line, record.name)
+
+    def _tell(self, line: LogLine, logger: str) -> None:
         if self._activity.has_listeners:
             self._activity.publish(
                 "log",
