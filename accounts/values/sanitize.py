@@ -11,7 +11,7 @@ UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2
 def escape_controls(text: str) -> str:
     """Replace each character that could control a terminal, begin a line or break an encoding by its escape,
     such as `\\x1b`."""
-    return UNSAFE.sub(_escaped, text) if UNSAFE.search(text) else text
+    return text if text.isprintable() else UNSAFE.sub(_escaped, text)
 
 
 def escape_controls_but_line_ends(text: str) -> str:
@@ -30,4 +30,4 @@ def _escaped(found: re.Match[str]) -> str:
 def truncate(text: str, length: int) -> str:
     """Escape control characters and cut the text to `length` characters."""
     cut = text[:length]
-    return escape_controls(cut)[:length] if UNSAFE.search(cut) else cut
+    return cut if cut.isprintable() else escape_controls(cut)[:length]

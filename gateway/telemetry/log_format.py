@@ -11,8 +11,7 @@ import os
 import re
 import sys
 import traceback
-from abc import ABC, abstractmethod
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -75,9 +74,10 @@ def _own_secrets() -> list[str]:
 
 
 @receiver(setting_changed)
-def forget_own_secrets(**_: object) -> None:
+def forget_settings(**_: object) -> None:
     """Look at the settings again: one has got its value since the start."""
     _own_secrets.cache_clear()
+    _local_time.cache_clear()
 
 
 class RequestIdFilter(logging.Filter):
@@ -162,13 +162,13 @@ class TextFormatter(SafeFormatter):
         self._is_coloured = is_coloured
 
     def text_of(self, line: Line) -> str:
-        seconds, microseconds = divmod(round(line.at * 1_000_000), 1_000_000)
-        date, zone = _local_time(seconds, settings.LOCAL_TIME_ZONE)
+        milliseconds = round(line.at * 1_000_000) // 1000
+        date, zone = _local_time(milliseconds // 1000)
         level = f"{line.level:<7}"
         if self._is_coloured and line.level in COLOURS:
             level = f"\x1b[{COLOURS[line.level]}m{level}\x1b[0m"
         request = f"{line.request_id}: " if line.request_id else ""
-        text = f"{date}.{microseconds // 1000:03} {zone} {level} {request}{line.text}"
+        text = f"{date}.{milliseconds % 1000:03} {zone} {level} {request}{line.text}"
         return f"{text}\n{line.traceback}" if line.traceback else text
 
 
@@ -196,9 +196,9 @@ class JsonFormatter(SafeFormatter):
 
 
 @functools.lru_cache(maxsize=16)
-def _local_time(seconds: int, zone: tzinfo) -> tuple[str, str]:
+def _local_time(seconds: int) -> tuple[str, str]:
     """Return date and time, and the zone's name: the same for all lines of a second."""
-    at = datetime.fromtimestamp(seconds, zone)
+    at = datetime.fromtimestamp(seconds, settings.LOCAL_TIME_ZONE)
     return f"{at:%Y-%m-%d %H:%M:%S}", f"{at:%Z}"
 
 

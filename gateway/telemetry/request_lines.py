@@ -54,11 +54,12 @@ def log_request(logger: logging.Logger, text: str, facts: Callable[[], dict[str,
 
 @functools.lru_cache(maxsize=1)
 def _takers(*handlers: logging.Handler) -> list[TakesRequestLines]:
-    """The handlers, if all of them take such lines; else none."""
+    """The handlers that show such lines, if all of those take them; else none."""
+    showing = [handler for handler in handlers if not isinstance(handler, StandardError)]
     takers: list[TakesRequestLines] = [
-        handler for handler in handlers if isinstance(handler, TakesRequestLines)
+        handler for handler in showing if isinstance(handler, TakesRequestLines)
     ]
-    return takers if len(takers) == len(handlers) else []
+    return takers if len(takers) == len(showing) else []
 
 
 @runtime_checkable
@@ -71,15 +72,16 @@ class TakesRequestLines(Protocol):
 class StandardOutput(logging.StreamHandler[Any]):
     """Keeps lines of requests until the event loop has run what is due."""
 
+    formatter: SafeFormatter
+
     def __init__(self) -> None:
         super().__init__(sys.stdout)
         self._waiting: list[str] = []
 
     def take(self, line: Line) -> None:
-        formatter = self.formatter
-        assert isinstance(formatter, SafeFormatter)
-        self._waiting.append(formatter.text_of(line))
-        if len(self._waiting) == 1:
+        is_first = not self._waiting
+        self._waiting.append(self.formatter.text_of(line))
+        if is_first:
             try:
                 asyncio.get_running_loop().call_soon(self.flush)
             except RuntimeError:  # no loop is running
@@ -109,9 +111,6 @@ class StandardError(logging.StreamHandler[Any]):
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-
-    def take(self, line: Line) -> None:
-        """Leave the line to the other handlers."""
 
     def emit(self, record: logging.LogRecord) -> None:
         for handler in logging.root.handlers:

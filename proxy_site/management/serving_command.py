@@ -24,7 +24,7 @@ from accounts.management.gateway_command import GatewayCommand
 from accounts.network import is_loopback
 from accounts.operators import passwords
 from accounts.values.sanitize import escape_controls_but_line_ends
-from gateway.telemetry.log_format import forget_own_secrets
+from gateway.telemetry.log_format import forget_settings
 from proxy_site.data_dir import AlreadyServing, generated_auth_token, note_address, sole_server
 from proxy_site.demo.environment import emulator
 from proxy_site.environment import SettingError
@@ -87,7 +87,7 @@ class ServingCommand(GatewayCommand, ABC):
             settings.AUTH_TOKEN = generated_auth_token(settings.DATA_DIR)
         except SettingError as error:
             self._stop(str(error))
-        forget_own_secrets()
+        forget_settings()
         self._has_generated_key = True
 
     def _serve(self) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from accounts.values.sanitize import escape_controls, escape_controls_but_line_ends, truncate
+from accounts.values.sanitize import UNSAFE, escape_controls, escape_controls_but_line_ends, truncate
 
 NEUTRALISED = {
     "nothing": ("", ""),
@@ -75,3 +77,9 @@ def test_truncated_text_fits_its_column(name: str) -> None:
     text, length, fits = FITTING[name]
 
     assert truncate(text, length) == fits
+
+
+def test_what_can_be_printed_needs_no_look_at_its_characters() -> None:
+    printable = "".join(filter(str.isprintable, map(chr, range(sys.maxunicode + 1))))
+
+    assert UNSAFE.search(printable) is None

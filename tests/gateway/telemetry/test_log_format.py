@@ -259,10 +259,10 @@ def test_a_key_that_is_generated_at_the_start_is_hidden(monkeypatch: pytest.Monk
     assert redacted("before it") == "before it"
 
     monkeypatch.setattr(django_settings, "AUTH_TOKEN", "generated-just-now")  # as a start does
-    log_format.forget_own_secrets()
+    log_format.forget_settings()
 
     assert redacted("the key generated-just-now") == f"the key {HIDDEN}"
-    log_format.forget_own_secrets()
+    log_format.forget_settings()
 
 
 def test_a_short_secret_setting_is_not_redacted(settings: Settings) -> None:
