@@ -39,25 +39,25 @@ def inline_data_part(mime_type: str, data: str) -> Part:
 
 def unwrap(chunk: Chunk) -> Chunk:
     """Return the answer in Cloud Code's ``response``, or the chunk itself when it has none."""
-    response = chunk.get("response")
+    response = chunk["response"] if "response" in chunk else None  # noqa: SIM401 -- a call
     return response if type(response) is dict else chunk
 
 
 def first_candidate(response: Chunk) -> dict[str, Any] | None:
     """Return the first candidate. The request asks for one; others would be alternatives, not
     continuations."""
-    candidates = response.get("candidates")
+    candidates = response["candidates"] if "candidates" in response else None  # noqa: SIM401
     if type(candidates) is not list:
         return None
     for candidate in candidates:
-        if type(candidate) is dict and candidate.get("index") in (None, 0):
+        if type(candidate) is dict and ("index" not in candidate or candidate["index"] in (None, 0)):
             return candidate
     return None
 
 
 def parts_of(candidate: dict[str, Any]) -> list[Any]:
-    content = candidate.get("content")
-    parts = content.get("parts") if type(content) is dict else None
+    content = candidate["content"] if "content" in candidate else None  # noqa: SIM401
+    parts = content["parts"] if type(content) is dict and "parts" in content else None
     return parts if type(parts) is list else []
 
 

@@ -66,7 +66,9 @@ class ChunkReader:
         return chunks + self._receive_lines(data) if data else chunks
 
     def close(self) -> list[dict[str, Any]]:
-        """Return the last chunk, if the end of its event was never sent."""
+        """Return the last chunk, if its end was never sent."""
+        if not self._line and not self._data:
+            return []
         rest = bytes(self._line)
         self._line.clear()
         if self._is_plain_json:

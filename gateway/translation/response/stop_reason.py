@@ -21,6 +21,9 @@ STOP_REASONS = {
     "MODEL_ARMOR": "refusal",
 }
 
+# An answer that ended so is one, also without any content.
+MAY_BE_EMPTY = frozenset(STOP_REASONS.values())
+
 # The model failed to make a tool call or to continue: without a call the turn is incomplete.
 BROKEN_OFF = {
     "MALFORMED_FUNCTION_CALL": "the model's tool call could not be read",
@@ -56,11 +59,10 @@ def stop_reason_for(finish_reason: str | None, *, has_tool_use: bool, is_blocked
 
     ``is_blocked``: promptFeedback reports the prompt itself as refused.
     """
-    if has_tool_use and STOP_REASONS.get(finish_reason or "") != "max_tokens":
+    reason = STOP_REASONS[finish_reason] if finish_reason in STOP_REASONS else "end_turn"  # noqa: SIM401
+    if has_tool_use and reason != "max_tokens":
         return "tool_use"
-    if is_blocked:
-        return "refusal"
-    return STOP_REASONS.get(finish_reason or "", "end_turn")
+    return "refusal" if is_blocked else reason
 
 
 def why_nothing_was_said(finish_reason: str | None) -> str:
@@ -77,8 +79,7 @@ def why_it_broke_off(finish_reason: str | None) -> str | None:
     """
     if finish_reason in NO_FINISH_REASONS:
         return "the upstream closed the stream without a finish reason"
-    words = BROKEN_OFF.get(finish_reason or "")
-    return f"{words} ({finish_reason})" if words else None
+    return f"{BROKEN_OFF[finish_reason]} ({finish_reason})" if finish_reason in BROKEN_OFF else None
 
 
 def error_body_for(finish_reason: str) -> dict[str, Any] | None:

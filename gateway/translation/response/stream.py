@@ -20,8 +20,8 @@ from gateway.google_api.content import Chunk, first_candidate, only_text_in, par
 from gateway.google_api.surrogates import CharacterJoiner, has_surrogates
 from gateway.translation.request.content_blocks import as_arguments
 from gateway.translation.response.stop_reason import (
+    MAY_BE_EMPTY,
     NO_FINISH_REASONS,
-    STOP_REASONS,
     error_body_for,
     stop_reason_for,
     why_it_broke_off,
@@ -107,6 +107,7 @@ class MessageStream:
         self._shows_parts = not self._rules.without_content
         self._tool_use_ids: set[str] = set()
         self._index = -1  # of the last block, including ``said_first``
+        self._first_index = len(self._rules.said_first)
         self._open: str | None = None  # the type of the open block
         self._continued: str | None = None  # the same, while further text of it is sent as it comes
         self._is_signed = False  # of the open thinking block
@@ -142,18 +143,28 @@ class MessageStream:
         is_cut_short = self._turn_ended_with is not None and self._turn_ended_with != "end_turn"
         return is_cut_short and self.usage.prompt_tokens is not None
 
-    def receive(self, chunk: Chunk) -> list[StreamEvent]:
-        """Translate a chunk. An error in it ends the stream, and ``close`` raises it."""
-        block_type, text, usage = only_text_in(chunk)
-        holds_half = self._characters.held or self._thought_characters.held
-        if block_type != self._continued or holds_half or not (text.isascii() or not has_surrogates(text)):
-            return self._receive_any(chunk)
-        self.usage.merge(usage)
-        if block_type == "thinking":
-            return [stream_events.thinking_delta(self._index, text)]
-        if self._keeps_text:
-            self._text.append(text)
-        return [stream_events.text_delta(self._index, text)]
+    def receive(self, *chunks: Chunk) -> list[StreamEvent]:
+        """Translate chunks that arrived together. An error ends the stream, and ``close`` raises it."""
+        events: list[StreamEvent] = []
+        usage = self.usage
+        for chunk in chunks:
+            block_type, text, counts = only_text_in(chunk)
+            holds_half = self._characters.held or self._thought_characters.held
+            if (
+                block_type != self._continued
+                or holds_half
+                or not (text.isascii() or not has_surrogates(text))
+            ):
+                events += self._receive_any(chunk)
+                continue
+            if counts != usage.latest:
+                usage.merge(counts)
+            if self._keeps_text and block_type == "text":
+                self._text.append(text)
+            # As stream_events.text_delta and thinking_delta, without a call for each chunk.
+            delta = {"type": f"{block_type}_delta", block_type: text}
+            events += ({"type": "content_block_delta", "index": self._index, "delta": delta},)
+        return events
 
     def _receive_any(self, chunk: Chunk) -> list[StreamEvent]:
         """Translate a chunk that does more than continue the open block."""
@@ -162,8 +173,8 @@ class MessageStream:
         if "error" in chunk:
             return self._fail(chunk)
         response = unwrap(chunk)
-        usage_metadata = response.get("usageMetadata")
-        if isinstance(usage_metadata, dict):
+        usage_metadata = response["usageMetadata"] if "usageMetadata" in response else None  # noqa: SIM401
+        if type(usage_metadata) is dict:
             self.usage.merge(usage_metadata)
         if not self.started:
             self._read_head(response)
@@ -172,12 +183,12 @@ class MessageStream:
             return []
         events: list[StreamEvent] = []
         for part in parts_of(candidate):
-            if isinstance(part, dict) and self._shows_parts:
+            if type(part) is dict and self._shows_parts:
                 self._receive_part(part, events)
         if self._rules.with_sources and isinstance(grounding := candidate.get("groundingMetadata"), dict):
             self.grounding_metadata |= grounding  # a repeated field replaces the earlier one
-        finish_reason = candidate.get("finishReason")
-        if isinstance(finish_reason, str) and finish_reason not in NO_FINISH_REASONS:
+        finish_reason = candidate["finishReason"] if "finishReason" in candidate else None  # noqa: SIM401
+        if type(finish_reason) is str and finish_reason not in NO_FINISH_REASONS:
             self.finish_reason = finish_reason
             error = error_body_for(finish_reason)
             if error is not None:
@@ -198,13 +209,16 @@ class MessageStream:
         self._flush_text(events)
         if not self.started:
             self._start(events)
-        if not self._has_block and self.stop_reason == "refusal":
+        stop_reason = self.stop_reason
+        if stop_reason == "refusal" and not self._has_block:
             self._send_text(REFUSED, events)
         self._keep_pending_signature()
         self._close_block(events)
         stop_sequence = self._finder.found if self._finder is not None else None
-        events.append(stream_events.message_delta(self.stop_reason, self.usage.as_anthropic(), stop_sequence))
-        events.append(stream_events.message_stop())
+        events += (
+            stream_events.message_delta(stop_reason, self.usage.as_anthropic(), stop_sequence),
+            stream_events.message_stop(),
+        )
         self._is_closed = True
         return events
 
@@ -212,11 +226,11 @@ class MessageStream:
 
     def _read_head(self, response: Chunk) -> None:
         """Read what precedes any content: a refusal of the prompt, and an id of Anthropic's."""
-        feedback = response.get("promptFeedback")
-        if isinstance(feedback, dict) and feedback.get("blockReason"):
+        feedback = response["promptFeedback"] if "promptFeedback" in response else None  # noqa: SIM401
+        if type(feedback) is dict and feedback.get("blockReason"):
             self._is_blocked = True
-        response_id = response.get("responseId")
-        if isinstance(response_id, str) and response_id.startswith("msg_"):
+        response_id = response["responseId"] if "responseId" in response else None  # noqa: SIM401
+        if type(response_id) is str and response_id[:4] == "msg_":
             self._message_id = response_id
 
     def _fail(self, body: dict[str, Any]) -> list[StreamEvent]:
@@ -254,21 +268,19 @@ class MessageStream:
             if self.finish_reason is None:
                 raise EmptyAnswer(None)
             return
-        has_content = self._has_block or self._holds_text()
-        may_be_empty = self.stop_reason in STOP_REASONS.values()
-        if not self.started and not has_content and not may_be_empty:
+        is_empty = not (self._has_block or self._holds_text() or self.stop_reason in MAY_BE_EMPTY)
+        if is_empty and not self.started:
             raise EmptyAnswer(self.finish_reason)
         problem = why_it_broke_off(self.finish_reason)
-        if problem is None and not has_content and not may_be_empty:
+        if is_empty and problem is None:
             problem = ONLY_THINKING
         if problem is not None:
             raise BrokenAnswer(problem) if self.started else EmptyAnswer(self.finish_reason)
 
     def _start(self, events: list[StreamEvent]) -> None:
         self.started = True
-        usage = {**self.usage.as_anthropic(), "output_tokens": 0}
-        usage.pop("output_tokens_details", None)
-        events.append(stream_events.message_start(self._message_id, self._client_model, usage))
+        usage = self.usage.as_anthropic(is_at_start=True)
+        events += (stream_events.message_start(self._message_id, self._client_model, usage),)
         for block in self._rules.said_first:
             self._index += 1
             events += stream_events.whole_block(self._index, block)
@@ -276,7 +288,7 @@ class MessageStream:
     @property
     def _has_block(self) -> bool:
         """Return True once a block of the model has been opened."""
-        return self._index >= len(self._rules.said_first)
+        return self._index >= self._first_index
 
     def _end_turn(self, stop_reason: str, events: list[StreamEvent]) -> None:
         """End the turn: later parts are ignored."""
@@ -290,8 +302,8 @@ class MessageStream:
 
     def _receive_part(self, part: dict[str, Any], events: list[StreamEvent]) -> None:
         """Translate a part. Unknown kinds are ignored; a part with text and a call gives both."""
-        text = part.get("text")
-        if len(part) == 1 and text and isinstance(text, str):  # the most frequent kind
+        text = part["text"] if "text" in part else None  # noqa: SIM401 -- a call
+        if text and type(text) is str and len(part) == 1:  # the most frequent kind
             self._receive_text(text, events)
             return
         call = part.get("functionCall")
@@ -366,7 +378,7 @@ class MessageStream:
             self._text = []
         if self._keeps_text:
             self._text.append(text)
-        events.append(stream_events.text_delta(self._index, text))
+        events += (stream_events.text_delta(self._index, text),)
 
     def _types_sent_as_they_come(self) -> frozenset[str]:
         """Return the types of blocks whose text needs no more than to be sent."""
@@ -463,7 +475,7 @@ class MessageStream:
     def _open_block(self, block_type: str, start: StreamEvent, events: list[StreamEvent]) -> None:
         self._open = block_type
         self._continued = block_type if block_type in self._sent_as_it_comes else None
-        events.append(start)
+        events += (start,)
 
     def _open_thinking(self, events: list[StreamEvent]) -> None:
         self._flush_text(events)
@@ -475,7 +487,7 @@ class MessageStream:
             return
         if self._open == "thinking" and not self._is_signed and (rest := self._thought_characters.flush()):
             events.append(stream_events.thinking_delta(self._index, rest))
-        events.append(stream_events.content_block_stop(self._index))
+        events += (stream_events.content_block_stop(self._index),)
         self._open = None
         self._continued = None
 

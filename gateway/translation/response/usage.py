@@ -53,9 +53,9 @@ class TokenUsage:
 
     __slots__ = (
         "_estimate",
-        "_latest",
         "cache_writes",
         "cached_tokens",
+        "latest",
         "prompt_tokens",
         "raw_estimate",
         "thinking_tokens",
@@ -67,7 +67,8 @@ class TokenUsage:
         update."""
         self.raw_estimate = raw_estimate
         self._estimate = max(1, input_token_estimate)
-        self._latest: dict[str, Any] = {}
+        self.latest: dict[str, Any] = {}
+        """The counts of the latest chunk, as they came. Most chunks of a stream repeat those before."""
         self.prompt_tokens: int | None = None
         self.cached_tokens = 0
         self.visible_tokens = 0
@@ -77,9 +78,7 @@ class TokenUsage:
         no money for writing."""
 
     def merge(self, usage_metadata: dict[str, Any]) -> None:
-        if usage_metadata == self._latest:
-            return  # unchanged, as in most chunks of a stream
-        self._latest = usage_metadata
+        self.latest = usage_metadata
         for name in usage_metadata:  # without calls: the counts differ in each chunk
             value = usage_metadata[name]
             if type(value) not in _INTEGERS or value < 0:
@@ -99,7 +98,8 @@ class TokenUsage:
         """Return the input tokens, estimated until Google reports them."""
         if self.prompt_tokens is None:
             return self._estimate
-        return max(0, self.prompt_tokens - self.cached_tokens)
+        tokens = self.prompt_tokens - self.cached_tokens
+        return tokens if tokens > 0 else 0  # noqa: FURB136
 
     @property
     def output_tokens(self) -> int:
@@ -115,14 +115,15 @@ class TokenUsage:
             self.thinking_tokens,
         )
 
-    def as_anthropic(self) -> dict[str, Any]:
-        """Return all four counts each time: clients replace the whole usage with the latest."""
+    def as_anthropic(self, *, is_at_start: bool = False) -> dict[str, Any]:
+        """Return all four counts each time: clients replace the whole usage with the latest. There is no
+        output yet at the start of a message."""
         usage: dict[str, Any] = {
             "input_tokens": self.input_tokens,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": self.cached_tokens,
-            "output_tokens": self.output_tokens,
+            "output_tokens": 0 if is_at_start else self.visible_tokens + self.thinking_tokens,
         }
-        if self.thinking_tokens:
+        if self.thinking_tokens and not is_at_start:
             usage["output_tokens_details"] = {"thinking_tokens": self.thinking_tokens}
         return usage

@@ -49,8 +49,8 @@ class LineReader(ChunkReader):
 class PartByPart(MessageStream):
     """Looks at each part of each chunk."""
 
-    def receive(self, chunk: Chunk) -> list[dict[str, Any]]:
-        return self._receive_any(chunk)
+    def receive(self, *chunks: Chunk) -> list[dict[str, Any]]:
+        return [event for chunk in chunks for event in self._receive_any(chunk)]
 
 
 def with_something_else(draw: st.DrawFn, plain: dict[str, Any], others: list[dict[str, Any]]) -> None:
@@ -126,8 +126,9 @@ def outcome(
     sent: list[Any] = []
     try:
         for piece in pieces:
-            sent += [encode_events(stream.receive(chunk)) for chunk in reader.receive(piece)]
-        sent.append([encode_events(stream.receive(chunk)) for chunk in reader.close()])
+            events = stream.receive(*reader.receive(piece))
+            sent.append(encode_events(events))
+        sent.append(encode_events(stream.receive(*reader.close())))
         sent.append(encode_events(stream.close()))
     except ERRORS as error:
         sent.append((type(error), str(error)))
