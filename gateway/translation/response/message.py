@@ -27,9 +27,11 @@ class MessageCollector:
             case "content_block_delta":
                 delta = event["delta"]
                 field = _DELTA_FIELDS[delta["type"]]
-                self._pieces.setdefault(field, []).append(delta[field])
+                if field not in self._pieces:
+                    self._pieces[field] = []
+                self._pieces[field] += (delta[field],)
             case "content_block_start":
-                self._message["content"].append(dict(event["content_block"]))
+                self._message["content"] += ({**event["content_block"]},)
                 self._pieces = {}
             case "content_block_stop":
                 self._finish_block(self._message["content"][-1])
@@ -38,7 +40,7 @@ class MessageCollector:
             case "message_start":
                 self._message = {**event["message"], "content": []}
             case "message_delta":
-                self._message.update(event["delta"])
+                self._message |= event["delta"]
                 self._message["usage"] = {**self._message["usage"], **event["usage"]}
 
     def message(self) -> dict[str, Any]:
@@ -46,8 +48,9 @@ class MessageCollector:
         return self._message
 
     def _finish_block(self, block: dict[str, Any]) -> None:
-        for field, pieces in self._pieces.items():
+        for field in self._pieces:
+            text = "".join(self._pieces[field])
             if field == "partial_json":
-                block["input"] = orjson.loads("".join(pieces))
+                block["input"] = orjson.loads(text)
             else:
-                block[field] = "".join(pieces)
+                block[field] = text
