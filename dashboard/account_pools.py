@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
+from accounts.failures import LIMITS as LIMIT_KINDS
 from accounts.kinds.families import families_offered
-from accounts.models import Account
+from accounts.models import Account, Cooldown
 from accounts.quota.outlook import Fate, family_of, outlooks_of
 from accounts.quota.pools import is_in_use, pools_of
 from accounts.service import running_service
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from accounts.quota.outlook import Outlook
     from accounts.quota.pools import QuotaPool
+
+
+LIMITS = {kind.name for kind in LIMIT_KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,9 @@ class AccountPools:
     account: Account
     pools: list[QuotaPool]
     models: Collection[str] | None = None
-    """The ids that the provider lists for the account; None while this process does not know them."""
+    """Ids that the provider lists for it; None while they are unknown to this process."""
+    resting: Mapping[str, datetime] = field(default_factory=dict)
+    """The ends of its limits, by model key."""
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -76,12 +82,18 @@ def _with_first_end(family: str, outlook: Outlook, usable: list[AccountPools]) -
 def read_account_pools() -> list[AccountPools]:
     """Return all accounts, in the order of their priority."""
     accounts = list(Account.objects.all())
-    pools, service = pools_of(accounts), running_service()
+    lasting = list(Cooldown.lasting()) if accounts else []
+    pools, service = pools_of(accounts, lasting), running_service()
+    resting: dict[int, dict[str, datetime]] = {}
+    for cooldown in lasting:
+        if cooldown.kind in LIMITS:
+            resting.setdefault(cooldown.account_id, {})[cooldown.model_key] = cooldown.until
     return [
         AccountPools(
             account,
             [pool for pool in pools[account.pk] if is_in_use(pool.header_mode, pool.name)],
             service.models_of(account.pk) if service is not None else None,
+            resting.get(account.pk, {}),
         )
         for account in accounts
     ]

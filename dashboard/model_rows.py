@@ -1,11 +1,12 @@
-"""The rows of the models page: a name, the model that answers, its fallbacks, and the quota left. Pure except
-for `offered_models`."""
+"""Rows of the page of models: each listed or mapped name, and what is left of its model. Pure but for
+`offered_models`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.outlook import family_of
 from gateway.routing import resolution
 from gateway.routing.upstream_model import upstream_model
@@ -20,19 +21,24 @@ if TYPE_CHECKING:
     from gateway.routing.upstream_model import HeaderMode
 
 
-class Serving(NamedTuple):
-    """An account. `pools` are those that requests use now; `models` are the ids that its list has, None while
-    the list is unknown."""
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """An account: `pools` are those that requests use now, `models` the ids that are listed for it, None
+    while its list is unknown."""
 
     is_usable: bool
     pools: Sequence[QuotaPool]
     name: str = ""
     models: Collection[str] | None = None
+    kind: str = "google"
+    rank: tuple[int, int] = (0, 0)
+    """Accounts with a lower one are asked first."""
+    resting: Mapping[str, datetime] = field(default_factory=dict)
+    """The ends of its limits, by model key or ALL_MODELS."""
 
-
-MOST_ASKED = 20
-ASKED_BY_CLAUDE_CODE = ("opus", "sonnet", "haiku")
-"""The kinds of model that Claude Code offers by name; it asks for some version of them."""
+    def rests_until(self, model_key: str) -> datetime | None:
+        ends = [self.resting[key] for key in (model_key, ALL_MODELS) if key in self.resting]
+        return max(ends, default=None)
 
 
 def offered_models() -> Collection[str]:
@@ -60,8 +66,7 @@ class Left:
 class ModelRow:
     name: str
     answered_by: str
-    """The upstream id of the model; the name itself when no offered model fits it."""
-    fallbacks: Sequence[str]
+    """An upstream id; the name itself when nothing offered fits it."""
     is_offered: bool
     is_routed: bool
     """True when the operator has mapped the name."""
@@ -69,9 +74,7 @@ class ModelRow:
     is_hidden: bool
     left: Left
     requests: int | None = None
-    """The requests that the model answered within the page's span; None when another row counts them."""
-    asked: int = 0
-    """The requests that asked for this name, if it is in no list of models."""
+    """Those that the model answered within the span of the page; None where another row has them."""
 
 
 def model_rows(
@@ -80,24 +83,12 @@ def model_rows(
     accounts: Iterable[Serving],
     requests: Mapping[str, int],
     header_mode: HeaderMode,
-    asked: Mapping[str, int] | None = None,
 ) -> list[ModelRow]:
-    """Return the rows: Claude Code's names first, then other names that were asked for, the most frequent
-    first, then pinned models, then the rest. `requests` has the answered requests by model, `asked` the
-    requests by name."""
-    known, asked = list(accounts), asked or {}
-    listed = [
-        name for name in {*resolution.visible(offered), *routes.by_name} if name not in ASKED_BY_CLAUDE_CODE
-    ]
-    listed.sort(key=lambda name: (not routes.route(name).pinned, routes.route(name).hidden, name))
-    others = [name for name in asked if name and name not in {*ASKED_BY_CLAUDE_CODE, *listed, *offered}]
-    others = sorted(others, key=lambda name: (-asked[name], name))[:MOST_ASKED]
-    rows = [
-        _row(name, offered, routes, known, header_mode) for name in (*ASKED_BY_CLAUDE_CODE, *others, *listed)
-    ]
-    others += ASKED_BY_CLAUDE_CODE
-    counted = _counted_once(rows, requests)
-    return [replace(row, asked=asked.get(row.name, 0)) if row.name in others else row for row in counted]
+    """`requests`: how many each model answered. Pinned names come first, hidden ones last."""
+    known = list(accounts)
+    names = {*resolution.visible(offered), *routes.by_name}
+    ordered = sorted(names, key=lambda name: (not routes.route(name).pinned, routes.route(name).hidden, name))
+    return _counted_once([_row(name, offered, routes, known, header_mode) for name in ordered], requests)
 
 
 def _counted_once(rows: list[ModelRow], requests: Mapping[str, int]) -> list[ModelRow]:
@@ -119,32 +110,39 @@ def _row(
 ) -> ModelRow:
     route = routes.route(name)
     model_id = route.upstream_model or resolution.resolve(name, offered, thinking=None)
-    fallbacks = routes.fallback_chain(name, model_id, offered) or resolution.fallback_chain(
-        model_id, offered, thinking=None
-    )
     return ModelRow(
         name=name,
         answered_by=model_id,
-        fallbacks=fallbacks,
         is_offered=model_id in offered,
         is_routed=bool(route.upstream_model or route.fallback),
         is_pinned=route.pinned,
         is_hidden=route.hidden,
-        left=_left(model_id, header_mode, accounts),
+        left=what_is_left(model_id, header_mode, accounts),
     )
 
 
-def _left(model_id: str, header_mode: HeaderMode, accounts: list[Serving]) -> Left:
-    # In header mode cli a quota is stored under the sent id.
+def what_is_left(model_id: str, header_mode: HeaderMode, accounts: Iterable[Serving]) -> Left:
+    # In header mode cli a quota has the name that is sent.
     ids = {model_id, upstream_model(model_id, header_mode=header_mode).sent_id}
     serving = [(one, [pool for pool in one.pools if _has(pool, ids, model_id)]) for one in accounts]
     serving = [(one, pools) for one, pools in serving if _serves(one, pools, ids)]
-    usable = [pool for one, pools in serving if one.is_usable for pool in pools]
-    known = [pool.remaining_fraction for pool in usable if pool.remaining_fraction is not None]
-    ready = [
-        one.name for one, pools in serving if one.is_usable and not (pools and all(p.is_empty for p in pools))
+    usable = [(one, pools) for one, pools in serving if one.is_usable]
+    known = [
+        pool.remaining_fraction
+        for _, pools in usable
+        for pool in pools
+        if pool.remaining_fraction is not None
     ]
-    returns = [pool.back_at for pool in usable if pool.is_empty and pool.back_at is not None]
+    ready, returns = [], []
+    for one, pools in usable:
+        rests_until = one.rests_until(
+            upstream_model(model_id, header_mode=header_mode, kind=one.kind).quota_key
+        )
+        empty = [pool for pool in pools if pool.is_empty]
+        if rests_until is None and not (pools and len(empty) == len(pools)):
+            ready.append(one.name)
+        ends = [rests_until, *(pool.back_at for pool in empty)]
+        returns += [end for end in ends if end is not None]
     return Left(
         least=min(known, default=None),
         most=max(known, default=None),

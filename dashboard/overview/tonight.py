@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from accounts.models import Account
     from accounts.quota.outlook import Outlook
-    from dashboard.account_pools import FamilyOutlook
 
 SHORTEST = timedelta(hours=4)
 """The shortest evening: shortly before midnight, "tonight" includes the night that begins then."""
@@ -29,26 +27,15 @@ class Tonight:
     outlook: Outlook
     lasts: bool | None
     gap_seconds: float | None = None
-    ends_first: Account | None = None
-    ends_at: datetime | None = None
-    others: tuple[Account, ...] = ()
-    """The accounts in `FamilyOutlook.others`."""
 
 
-def tonight_of(outlooks: Mapping[str, FamilyOutlook], now: datetime) -> list[Tonight]:
+def tonight_of(outlooks: Mapping[str, Outlook], now: datetime) -> list[Tonight]:
     """Return the families that accounts offer. `now` is in the operator's zone, whose midnight counts."""
+    end = end_of_tonight(now)
     return [
-        Tonight(
-            family,
-            found.outlook,
-            _lasts(found.outlook, end_of_tonight(now)),
-            _gap(found.outlook),
-            found.ends_first,
-            found.ends_at,
-            tuple(found.others),
-        )
-        for family, found in outlooks.items()
-        if found.outlook.fate is not Fate.NO_ACCOUNT
+        Tonight(family, outlook, _lasts(outlook, end), _gap(outlook))
+        for family, outlook in outlooks.items()
+        if outlook.fate is not Fate.NO_ACCOUNT
     ]
 
 

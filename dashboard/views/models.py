@@ -1,10 +1,9 @@
-"""`/models`: each name, the model that answers, and its remaining quota; names can be pinned, hidden and
-mapped."""
+"""`/models`: what answers the names that clients ask for; each model and what is left; pin, hide and map."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from operator import attrgetter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django import forms
@@ -15,15 +14,22 @@ from django.http import HttpResponseRedirect
 from accounts.live_settings import live
 from accounts.operators import audit
 from dashboard.account_pools import read_account_pools
+from dashboard.asked_models import Chosen, asked_names
 from dashboard.model_rows import Serving, model_rows, offered_models
 from dashboard.pages import operator_page, render_page
 from gateway.ledger import usage
 from gateway.models import ModelRoute, read_routes
+from gateway.routing import resolution
+from gateway.service import running_gateway
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from django.http import HttpRequest, HttpResponse
+
+    from dashboard.account_pools import AccountPools
+    from gateway.routing.routes import Routes
 
 SPAN = timedelta(days=7)
 DONE = {"pin": "Pinned", "unpin": "Unpinned", "hide": "Hid", "show": "Showed", "unmap": "Unmapped"}
@@ -42,26 +48,55 @@ def models(request: HttpRequest) -> HttpResponse:
         form = _changed(request)
         if not form.errors:
             return HttpResponseRedirect(request.path)
-    offered = offered_models()
+    offered, routes = offered_models(), read_routes()
     used = usage.over(SPAN, "models", _by_model)
     accounts = read_account_pools()
-    rows = model_rows(
-        offered,
-        read_routes(),
-        [Serving(one.account.is_usable, one.pools, str(one.account), one.models) for one in accounts],
-        {name: total.requests for name, total in used.items()},
-        header_mode=live("GEMINI_HEADER_MODE"),
-        asked=usage.over(SPAN, "names", usage.newest_names),
-    )
+    serving = [_serving(one) for one in accounts]
+    requests = {name: total.requests for name, total in used.items()}
+    mode = live("GEMINI_HEADER_MODE")
     context = {
         "unusable": [one.account for one in accounts if not one.account.is_usable],
-        "rows": rows,
-        "most_asked": sorted((row for row in rows if row.asked), key=attrgetter("asked"), reverse=True)[:3],
+        "asked": asked_names(
+            usage.over(SPAN, "names", usage.newest_names), partial(_chosen, routes, offered), serving, mode
+        ),
+        "rows": model_rows(offered, routes, serving, requests, header_mode=mode),
         "offered": sorted(offered),
         "has_fallback": live("FALLBACK"),
         "form": form,
     }
     return render_page(request, "models.html", context, status=400 if form.errors else 200)
+
+
+def _serving(one: AccountPools) -> Serving:
+    account = one.account
+    cost_rank = int(account.is_paid and live("PAID_ACCOUNTS_LAST"))
+    return Serving(
+        account.is_usable,
+        one.pools,
+        str(account),
+        one.models,
+        account.kind,
+        (account.priority, cost_rank),
+        one.resting,
+    )
+
+
+def _chosen(routes: Routes, offered: Collection[str], name: str) -> Chosen:
+    """What the relay would choose for the name now; nothing in a process that serves no requests."""
+    gateway = running_gateway()
+    if gateway is None:
+        return Chosen({})
+    choice, route = gateway.relay.choice, routes.route(name)
+    models = choice.choose(name, None, route.upstream_model).models
+    fallbacks: Sequence[str] = ()
+    if models and live("FALLBACK"):
+        model_id = next(iter(models.values())).listed_id
+        fallbacks = routes.fallback_chain(name, model_id, offered) or resolution.fallback_chain(
+            model_id, offered, thinking=None
+        )
+    return Chosen(
+        models, [choice.of_id(one, None) for one in fallbacks], is_mapped=bool(route.upstream_model)
+    )
 
 
 def _by_model(since: datetime) -> dict[str, usage.Totals]:

@@ -66,7 +66,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     rows = search.page(search.Search(), limit=NEWEST)
     families = status_of_families(one.standing for one in accounts)
     dry = out_of_quota((one.account, one.pools) for one in accounts)
-    tonight = tonight_of(outlooks_now(accounts), timezone.localtime(now))
+    outlooks = outlooks_now(accounts)
     context = {
         "span": span,
         "spans": list(SPANS),
@@ -74,8 +74,10 @@ def overview(request: HttpRequest) -> HttpResponse:
         "said_of": next((family.name for family in families if family.accounts), ""),
         "dry": dry[:MOST_DRY],
         "more_dry": max(0, len(dry) - MOST_DRY),
-        "tonight": tonight,
-        "ending": [one for one in tonight if one.ends_first],
+        "tonight": tonight_of(
+            {family: found.outlook for family, found in outlooks.items()}, timezone.localtime(now)
+        ),
+        "ending": [(family, found) for family, found in outlooks.items() if found.ends_first],
         "notices": attention.in_order(_notices(accounts, families, now)),
         **_volume(SPANS[span]),
         **_first_events(SPANS[span]),

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from accounts.models import Account
 from gateway.ledger import instances, rows_and_sums
-from gateway.models import ServerInstance
+from gateway.models import ModelRoute, ServerInstance
 from proxy_site.demo.accounts import store_accounts
 from proxy_site.demo.history import Day
 from proxy_site.demo.keys import store_keys
 from proxy_site.demo.traffic import Traffic
+from proxy_site.demo.turns import HAIKU, OPUS, SONNET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -23,10 +24,23 @@ if TYPE_CHECKING:
     from proxy_site.emulator.state import EmulatorState
 
 
+MAPPED = {
+    "opus": OPUS.answers,
+    "sonnet": SONNET.answers,
+    "haiku": HAIKU.answers,
+    HAIKU.asked_for: HAIKU.answers,
+}
+"""Names that the operator of the demo has mapped: Google's accounts answer them, as in the history, and not
+the Anthropic key, which has newer versions."""
+
+
 def write_example_data(google: EmulatorState) -> None:
     """Into a new database, for the accounts that the emulator has."""
     store_accounts(google)
     store_keys(google)
+    ModelRoute.objects.bulk_create(
+        ModelRoute(client_name=name, upstream_model=model) for name, model in MAPPED.items()
+    )
     records = Day(time.time()).records()
     _store_requests(records)
     last_used = {record.account: record.started_at for record in records}

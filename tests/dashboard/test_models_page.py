@@ -9,6 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
 from accounts.models import Account
+from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.pools import QuotaPool
 from dashboard.formats import SPACE
 from dashboard.model_rows import ModelRow, Serving, model_rows
@@ -28,12 +29,6 @@ def rows_by_name(routes: dict[str, Route], *accounts: list[QuotaPool]) -> dict[s
     usable = [Serving(is_usable=True, pools=pools) for pools in accounts]
     rows = model_rows(OFFERED, Routes(routes), usable, {"gemini-3-flash": 7}, "cli")
     return {row.name: row for row in rows}
-
-
-def test_the_first_row_says_what_answers_opus() -> None:
-    first = model_rows(OFFERED, Routes(), [], {}, "cli")[0]
-    assert (first.name, first.answered_by, first.is_offered) == ("opus", "claude-opus-4-6-thinking", True)
-    assert first.fallbacks[0] == "gemini-3-pro-high"
 
 
 def test_a_mapped_name_is_answered_by_its_model() -> None:
@@ -91,19 +86,20 @@ def test_an_unusable_account_is_counted_but_not_ready() -> None:
 
 
 def test_a_key_serves_the_models_that_it_lists() -> None:
-    key = Serving(True, [], "Anthropic key 1", ["claude-opus-4-6-thinking"])
+    key = Serving(True, [], "Anthropic key 1", ["claude-opus-4-6-thinking"], kind="anthropic")
     rows = {row.name: row.left for row in model_rows(OFFERED, Routes(), [key], {}, "cli")}
-    assert (rows["opus"].ready, rows["opus"].available, rows["opus"].accounts) == (["Anthropic key 1"], 1, 1)
+    opus = rows["claude-opus-4-6-thinking"]
+    assert (opus.ready, opus.available, opus.accounts) == (["Anthropic key 1"], 1, 1)
     assert (rows["gemini-3-flash"].ready, rows["gemini-3-flash"].accounts) == ([], 0)
 
 
-def test_names_that_were_asked_for_have_rows() -> None:
-    asked = {"claude-opus-4-6": 184, "gemini-3-flash": 3, "opus": 2, "": 9}
-    rows = model_rows(OFFERED, Routes(), [], {"claude-opus-4-6-thinking": 186}, "cli", asked)
-    found = [(row.name, row.answered_by, row.asked) for row in rows if row.asked]
-    assert found == [
-        ("opus", "claude-opus-4-6-thinking", 2), ("claude-opus-4-6", "claude-opus-4-6-thinking", 184)
-    ]  # fmt: skip
+def test_an_account_at_a_limit_is_not_ready() -> None:
+    for key in ("claude-sonnet-4-6:antigravity", ALL_MODELS):
+        one = Serving(True, [], "ada", ["claude-sonnet-4-6", "gemini-3-flash"], resting={key: SOON})
+        rows = {row.name: row.left for row in model_rows(OFFERED, Routes(), [one], {}, "cli")}
+        left = rows["claude-sonnet-4-6"]
+        assert (left.available, left.accounts, left.back_at) == (0, 1, SOON)
+        assert rows["gemini-3-flash"].available == (0 if key == ALL_MODELS else 1)
 
 
 def test_the_page_counts_the_names_of_requests(operator: Client) -> None:
@@ -111,9 +107,9 @@ def test_the_page_counts_the_names_of_requests(operator: Client) -> None:
         id=1, instance_id=1, request_id="req_1", started_at=timezone.now(), client_model="claude-opus-4-6"
     )
     page = operator.get("/models").content.decode()
-    assert re.search(r"claude-opus-4-6</td>.*?1 <span[^>]*>by this name", page, re.DOTALL)
+    assert re.search(r"<b>claude-opus-4-6</b>.*?no account offers it.*?number\">1</td>", page, re.DOTALL)
     assert page.count("FALLBACK</a> is off") == 1
-    assert "Clients ask most for <b>claude-opus-4-6</b> → <b>claude-opus-4-6</b>" in page
+    assert page.index("<b>opus</b>") < page.index("<b>claude-opus-4-6</b>") < page.index("All models")
 
 
 def test_the_page_names_accounts_that_cannot_be_used(operator: Client) -> None:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from accounts.quota.outlook import Fate, Outlook
-from dashboard.account_pools import FamilyOutlook
 from dashboard.overview.tonight import Tonight, end_of_tonight, tonight_of
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -16,7 +15,7 @@ def at(hours: float) -> float:
 
 
 def of(outlook: Outlook, now: datetime = NOON) -> Tonight:
-    (one,) = tonight_of({"Claude": FamilyOutlook(outlook)}, now)
+    (one,) = tonight_of({"Claude": outlook}, now)
     return one
 
 
@@ -41,7 +40,7 @@ def test_how_long_there_is_nothing_is_known_with_the_return_alone() -> None:
 
 
 def test_families_without_an_account_have_no_sentence() -> None:
-    assert tonight_of({"Gemini": FamilyOutlook(Outlook(Fate.NO_ACCOUNT))}, NOON) == []
+    assert tonight_of({"Gemini": Outlook(Fate.NO_ACCOUNT)}, NOON) == []
 
 
 def test_tonight_ends_at_the_operators_midnight_or_hours_later() -> None:

@@ -1,0 +1,120 @@
+"""What answers the names that clients ask for: the model and its accounts now, and what comes next. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from accounts.kinds.registry import KINDS
+from dashboard.model_rows import what_is_left
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from dashboard.model_rows import Left, Serving
+    from gateway.routing.upstream_model import HeaderMode, UpstreamModel
+
+    ModelsByKind = Mapping[str, UpstreamModel]
+    """The model of each kind of account that may be asked."""
+
+MOST_ASKED = 10
+ASKED_BY_CLAUDE_CODE = ("opus", "sonnet", "haiku")
+"""The kinds that Claude Code offers by name, and asks for in some version."""
+
+
+class Chosen(NamedTuple):
+    """What a name stands for: its own models, and those of each fallback in turn."""
+
+    models: ModelsByKind
+    fallbacks: Sequence[ModelsByKind] = ()
+    is_mapped: bool = False
+    """The operator has mapped the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A model at one kind of account. `left` is of the accounts that are ready, while one is."""
+
+    model: str
+    kind: str
+    left: Left
+    is_fallback: bool = False
+
+    @property
+    def provider(self) -> str:
+        return KINDS[self.kind].provider
+
+
+@dataclass(frozen=True, slots=True)
+class AskedName:
+    name: str
+    asked: int
+    """Requests for it."""
+    is_mapped: bool
+    now: Way | None
+    """None when no account can answer."""
+    then: Sequence[Way]
+    """What answers when that is used up, in this order."""
+    back_at: datetime | None = None
+    """When the first account that serves it can be used again, while none can; None when unknown."""
+    is_offered: bool = True
+    """An account serves it, usable or not."""
+
+
+def asked_names(
+    asked: Mapping[str, int],
+    chosen: Callable[[str], Chosen],
+    accounts: Sequence[Serving],
+    header_mode: HeaderMode,
+) -> list[AskedName]:
+    """Return Claude Code's names, then the others that clients ask for, the most first. `asked`: how many
+    requests asked for each name."""
+    others = [name for name in asked if name and name not in ASKED_BY_CLAUDE_CODE]
+    others.sort(key=lambda name: (-asked[name], name))
+    return [
+        _answered(name, asked.get(name, 0), chosen(name), accounts, header_mode)
+        for name in (*ASKED_BY_CLAUDE_CODE, *others[:MOST_ASKED])
+    ]
+
+
+def _answered(
+    name: str, asked: int, chosen: Chosen, accounts: Sequence[Serving], header_mode: HeaderMode
+) -> AskedName:
+    own = _ways(chosen.models, accounts, header_mode)
+    further = [
+        way for models in chosen.fallbacks for way in _ways(models, accounts, header_mode, is_fallback=True)
+    ]
+    ready = [way for way in (*own, *further) if way.left.ready]
+    returns = [way.left.back_at for way in own if way.left.back_at is not None]
+    return AskedName(
+        name,
+        asked,
+        chosen.is_mapped,
+        now=ready[0] if ready else None,
+        then=ready[1:],
+        back_at=min(returns, default=None),
+        is_offered=bool(own),
+    )
+
+
+def _ways(
+    models: ModelsByKind,
+    accounts: Sequence[Serving],
+    header_mode: HeaderMode,
+    *,
+    is_fallback: bool = False,
+) -> list[Way]:
+    """Those that an account serves, the kind first whose ready accounts are asked first."""
+    found: list[tuple[tuple[int, int], Way]] = []
+    for kind, model in models.items():
+        of_kind = [one for one in accounts if one.kind == kind]
+        left = what_is_left(model.listed_id, header_mode, of_kind)
+        if not left.accounts:
+            continue
+        ready = [one for one in of_kind if one.name in left.ready]
+        if ready:
+            left = what_is_left(model.listed_id, header_mode, ready)
+        rank = min((one.rank for one in ready), default=(0, 0))
+        found.append((rank, Way(model.listed_id, kind, left, is_fallback)))
+    return [way for _, way in sorted(found, key=lambda pair: pair[0])]
