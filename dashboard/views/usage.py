@@ -76,6 +76,12 @@ class UsageRow:
         return self.cached_tokens / self.input_tokens if self.input_tokens else None
 
 
+MARKEDLY = 0.1
+"""A share of the cache that is lower by this much is worth a word."""
+LEAST_MISSING = 0.01
+"""Of all input, what the cache would have to spare besides for a row to be worth a word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The summary of the table: which row used the most tokens, and which lowers the cached share most."""
@@ -85,8 +91,8 @@ class Summary:
     cached_tokens: int
     largest: UsageRow
     least_cached: UsageRow | None
-    """The row without which the cached share would rise most; None when all rows have the same share or there
-    is only one."""
+    """The row without which that share would rise most, by a hundredth or more, of those whose own share is
+    MARKEDLY lower; None when there is none."""
 
     @property
     def largest_share(self) -> float:
@@ -105,12 +111,17 @@ def summary_of(rows: list[UsageRow]) -> Summary | None:
         return None
     all_input, cached = sum(row.input_tokens for row in rows), sum(row.cached_tokens for row in rows)
 
-    def missing(row: UsageRow) -> float:
-        """Return how many more of the row's tokens would be cached at the share of all rows."""
-        return row.input_tokens * cached / all_input - row.cached_tokens if all_input else 0.0
+    share = cached / all_input if all_input else 0.0
 
-    worst = max(rows, key=missing)
-    return Summary(tokens, all_input, cached, rows[0], worst if missing(worst) >= 1 else None)
+    def missing(row: UsageRow) -> float:
+        """Tokens that the cache would have spared at the share of all rows."""
+        return row.input_tokens * share - row.cached_tokens
+
+    poor = [row for row in rows if (row.cached_share or 0.0) <= share - MARKEDLY]
+    worst = max(poor, key=missing, default=None)
+    if worst is not None and missing(worst) < LEAST_MISSING * all_input:
+        worst = None
+    return Summary(tokens, all_input, cached, rows[0], worst)
 
 
 class HourCell(NamedTuple):

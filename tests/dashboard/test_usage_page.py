@@ -82,10 +82,16 @@ def test_a_sentence_names_who_used_most_and_who_misses_the_cache(operator: Clien
 
 
 def test_who_lowers_the_share_of_the_cache_is_weighed_by_tokens() -> None:
-    rows = [a_usage("much", 80_000, 100_000), a_usage("good", 50_000, 50_000), a_usage("tiny", 0, 100)]
+    rows = [a_usage("much", 60_000, 100_000), a_usage("good", 50_000, 50_000), a_usage("tiny", 0, 100)]
     found = summary_of(rows)
     assert found is not None
     assert found.least_cached == rows[0]
+    slightly_less = summary_of([a_usage("ada", 88_000, 100_000), a_usage("linus", 94_000, 100_000)])
+    assert slightly_less is not None
+    assert slightly_less.least_cached is None
+    little = summary_of([a_usage("much", 90_000, 100_000), a_usage("tiny", 0, 100)])
+    assert little is not None
+    assert little.least_cached is None
     assert summary_of([a_usage("one", 10)]) == Summary(1010, 1000, 10, a_usage("one", 10), None)
     assert summary_of([a_usage("none", 0, 0, 0)]) is None
     assert summary_of([]) is None
