@@ -118,7 +118,7 @@ def _notices(accounts: list[AccountPools], families: list[FamilyStatus], now: da
     notices += attention.of_failures(recent["failed"], recent["requests"], failed_page)
     gateway = running_gateway()
     waiting = gateway.ledger.waiting if gateway is not None else 0
-    notices += attention.of_ledger(waiting if waiting > LARGEST_BATCH else 0, reverse("dashboard:overview"))
+    notices += attention.of_ledger(waiting if waiting > LARGEST_BATCH else 0, reverse("dashboard:logs"))
     return notices + attention.of_quota(_age_of_quotas(accounts, now), accounts_page)
 
 
