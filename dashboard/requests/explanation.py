@@ -31,7 +31,7 @@ ADVICE = {
     "rate_limit_error": "Wait until then, add an account, or let another model answer (setting FALLBACK).",
     "timeout_error": "Try again. When it happens often, Google is slow for this model: use another one.",
     "overloaded_error": "Try again in a moment, or use another model.",
-    "api_error": "Try again. When it happens again, the log lines of this request say more.",
+    "api_error": "Try again. When it happens again, the server's log says more.",
 }
 """What the operator can do, by error type of the Messages API."""
 STOPPED = "The server stopped while this request was under way, so its end is unknown."

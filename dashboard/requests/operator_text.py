@@ -24,7 +24,9 @@ INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\dZ"
 LABEL = re.compile(r"[^\s,:…]{1,2}…[^\s,:…]?@[^\s,:…]?…(?: #\d+)?")
 DAY, HOUR = r"\d\d [A-Z][a-z]{2}", r"(?:[01]\d|2[0-3]):[0-5]\d"
 CLOCK = re.compile(rf"(?:({DAY}) )?\b({HOUR}) ([A-Z]{{3,5}}|[+-]\d\d(?:\d\d)?)\b(?:, (?:{DAY} )?{HOUR} UTC)?")
-"""Matches a time from accounts.values.times.clock or clocks; the latter repeats it in UTC."""
+"""A time of accounts.values.times.clock or clocks, of which the second one is the same in UTC."""
+NEXT_TRY = re.compile(rf"Next try in [^()]{{1,40}} \(({INSTANT})\)")
+"""A time from the request on (gateway/relay/error_messages.py), which has passed when a page shows it."""
 NAMES_KEY = "dashboard:names-by-label"
 NAMES_SECONDS = 60
 
@@ -40,10 +42,11 @@ def names_read_before() -> Mapping[str, str]:
 
 
 def operator_text(text: str, after: datetime, names: Callable[[], Mapping[str, str]] = names_by_label) -> str:
-    """Return the text with full names and with times such as "2026-11-26T14:23Z", the form of INSTANT.
-    `after` is when the request began: the times in its error are later. `names` is called only for a text
-    with a shortened name."""
+    """`after` is when the request began: the times in its error are later. An instant reads
+    "2026-11-26T14:23Z", the form of INSTANT, and takes the place of the time until then. `names` is called
+    only for a text with a shortened name."""
     text = CLOCK.sub(lambda found: _instant(found, after), text)
+    text = NEXT_TRY.sub(r"Next try at \1", text)
     if not LABEL.search(text):
         return text
     known = names()

@@ -54,7 +54,7 @@ def test_accounts_have_their_whole_names() -> None:
     assert text == (
         "4 accounts tried for opus: "
         + ", ".join(f"{email} quota until 2026-03-28T22:40Z" for email in EMAILS.values())
-        + ". Next try in 10 min (2026-03-28T22:40Z)."
+        + ". Next try at 2026-03-28T22:40Z."
     )
     unknown = operator_text("gr…@e… quota", BEGUN, lambda: NAMES)
     assert unknown == "gr…@e… quota"
