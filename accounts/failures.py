@@ -37,6 +37,7 @@ class FailureKind(Enum):
     DISABLED = "disabled by Google"
     KEY_REFUSED = "key refused"
     WRONG_ADDRESS = "no answer in Anthropic's format at its address"
+    IN_A_CIRCLE = "leads into a circle of gateways"
     PLACE_REFUSED = "not offered where this server is"
 
     # The connection, and the data received over it
@@ -190,6 +191,7 @@ ACCOUNT_POLICIES: dict[FailureKind, AccountPolicy] = {
     FailureKind.DISABLED: AccountPolicy(state="disabled_by_provider"),
     FailureKind.KEY_REFUSED: AccountPolicy(state="invalid"),
     FailureKind.WRONG_ADDRESS: replace(_SET_UP, is_for_all_models=True),
+    FailureKind.IN_A_CIRCLE: replace(_SET_UP, is_for_all_models=True),
     FailureKind.PLACE_REFUSED: replace(_SET_UP, is_for_all_models=True),
     FailureKind.CONNECTION_FAILED: _FAILED,
     FailureKind.TIMED_OUT: _FAILED,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+LOOP_DETECTED = 508
+"""What a gateway answers to a request that has come back to it (gateway/upstreams/hops.py)."""
 STATUSES = {
     401: FailureKind.KEY_REFUSED,
     402: FailureKind.OUT_OF_CREDIT,
@@ -29,6 +31,7 @@ STATUSES = {
     408: FailureKind.SERVER_ERROR,
     413: FailureKind.TOO_LARGE,
     429: FailureKind.UNKNOWN_LIMIT,
+    LOOP_DETECTED: FailureKind.IN_A_CIRCLE,
     529: FailureKind.CAPACITY,
 }
 OF_THE_GROUP = {FailureKind.RATE_LIMIT, FailureKind.UNKNOWN_LIMIT, FailureKind.OUT_OF_CREDIT}
@@ -51,7 +54,7 @@ def parse_compatible_error(
         error = parse_anthropic_error(status, raw, headers, now)
         if _is_too_long(status, error.message):
             return replace(error, kind=FailureKind.PROMPT_TOO_LONG)
-        return error
+        return replace(error, kind=FailureKind.IN_A_CIRCLE) if status == LOOP_DETECTED else error
     message = said(body) or excerpt_of(raw) or f"HTTP {status}"
     return _error(status, message, body, wait_seconds_of({}, "", headers, now))
 

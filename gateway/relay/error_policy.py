@@ -23,6 +23,7 @@ from accounts.values.sanitize import truncate
 from gateway.errors import (
     GatewayError,
     InvalidRequest,
+    LoopDetected,
     NotFound,
     OperatorMustAct,
     Overloaded,
@@ -112,6 +113,7 @@ ERROR_POLICIES: dict[FailureKind, ErrorPolicy] = {
     FailureKind.WRONG_ADDRESS: ErrorPolicy(
         operator_must="correct its address, which is the one for ANTHROPIC_BASE_URL, without /v1/messages"
     ),
+    FailureKind.IN_A_CIRCLE: ErrorPolicy(LoopDetected, operator_must="change its address, or remove it"),
     FailureKind.PLACE_REFUSED: ErrorPolicy(
         operator_must="let this server reach the provider from a place where it is offered, or add billing "
         "to the key's project"

@@ -105,6 +105,7 @@ def test_an_error_in_a_stream_is_known_by_its_type(error: AnthropicError, kind: 
     assert anthropic_error_in_stream(error.body, NOW).kind is kind
 
 
+LOOP = '{"type": "error", "error": {"type": "api_error", "message": "This request has come back."}}'
 COMPATIBLE = [
     (compatible.compatible_no_credit(), K.OUT_OF_CREDIT),
     (compatible.compatible_provider_error(429), K.UNKNOWN_LIMIT),
@@ -116,6 +117,7 @@ COMPATIBLE = [
     (compatible.compatible_plain_text(404, "model 'x' not found"), K.NOT_FOUND),
     (compatible.compatible_plain_text(502, "<html>Bad gateway</html>"), K.SERVER_ERROR),
     (compatible.compatible_plain_text(401, "who are you"), K.KEY_REFUSED),
+    (compatible.compatible_plain_text(508, LOOP), K.IN_A_CIRCLE),
     (compatible.compatible_redirect("https://example.com"), K.WRONG_ADDRESS),
 ]
 
