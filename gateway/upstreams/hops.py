@@ -7,6 +7,7 @@ itself.
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 INSTANCE = f"gateway-{secrets.token_hex(8)}"
 HOPS = "x-gateway-hops"
 MOST_HOPS = 5
+_GATEWAY = re.compile(r"\s*1\.1 gateway-[0-9a-f]{16}\s*")
 
 
 def hop_headers(client: Mapping[str, str]) -> dict[str, str]:
@@ -36,6 +38,11 @@ def why_it_loops(client: Mapping[str, str]) -> str:
     if _hops(client) > MOST_HOPS:
         return f"This request has passed more than {MOST_HOPS} gateways, which probably send it in a circle."
     return ""
+
+
+def is_of_gateways_alone(via: str) -> bool:
+    """True when each entry of a Via header is one that `hop_headers` makes, and none another proxy's."""
+    return all(_GATEWAY.fullmatch(entry) for entry in via.split(","))
 
 
 def _hops(client: Mapping[str, str]) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 from gateway.api.application import send_error
 from gateway.errors import GatewayError, InvalidRequest, PermissionDenied
 from gateway.telemetry.noise import log_unauthenticated
+from gateway.upstreams.hops import is_of_gateways_alone
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class ProxyHeaders:
         if hosts > 1 or (not hosts and scope.get("http_version") != "1.0"):
             # RFC 9112, 3.2
             raise InvalidRequest("Host: HTTP/1.1 requires this header, once.")
-        if FORWARDING.isdisjoint(names):
+        if FORWARDING.isdisjoint(names) or not any(_is_of_a_proxy(*header) for header in headers):
             return scope
         client = self._client_behind(scope["client"], headers)
         if client is None:
@@ -104,6 +105,11 @@ class ProxyHeaders:
             return False
         address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in self._trusted)
+
+
+def _is_of_a_proxy(name: bytes, value: bytes) -> bool:
+    """Another gateway is a client that has judged its own clients; it sends Via against loops."""
+    return name in FORWARDING and not (name == b"via" and is_of_gateways_alone(value.decode("latin1")))
 
 
 async def _refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -98,6 +98,23 @@ async def test_what_comes_through_an_unnamed_proxy_is_not_this_machine() -> None
     assert seen["client"][0] == "proxy-at-127.0.0.1"
 
 
+@pytest.mark.parametrize(
+    ("via", "is_served"),
+    [
+        ("1.1 gateway-0123456789abcdef", True),
+        ("1.1 gateway-0123456789abcdef, 1.1 gateway-fedcba9876543210", True),
+        ("1.1 gateway-0123456789abcdef, 1.1 caddy", False),
+        ("1.1 gateway-0123456789abcdef.example.com", False),
+        ("1.1 gateway-0123456789abcdef,", False),
+    ],
+)
+async def test_another_gateway_is_a_client_and_no_proxy(via: str, is_served: bool) -> None:
+    seen = await come_in(("via", via), trusted="")
+
+    assert seen.get("status") == (None if is_served else 403)
+    assert ("client" in seen) is is_served
+
+
 async def test_without_forwarding_headers_nothing_changes() -> None:
     seen = await come_in(peer=None)
 
