@@ -26,6 +26,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
 
+from benchmarks.layers import ELSEWHERE, layer_of_file  # noqa: E402
 from benchmarks.processes import LOOPBACK  # noqa: E402
 
 if TYPE_CHECKING:
@@ -36,25 +37,6 @@ Counts = dict[str, float]
 ENDS_OF_WINDOWS = "/benchmarks/counted_gateway/"
 """The process asks for a file of this name, so that a trace of its system calls shows where a window begins
 and ends."""
-LAYERS = (
-    ("HTTP server", ("uvicorn/", "proxy_site/serving/uvicorn.py")),
-    ("Django", ("django/", "asgiref/")),
-    ("API", ("gateway/api/", "gateway/bodies/", "proxy_site/", "channels/")),
-    ("pool", ("accounts/pool/",)),
-    ("relay, accounts", ("gateway/relay/", "gateway/routing/", "accounts/")),
-    ("upstream", ("gateway/upstreams/", "aiohttp/", "yarl/", "multidict/", "propcache/")),
-    ("events from Google", ("gateway/google_api/",)),
-    ("translation of the answer", ("gateway/translation/response/",)),
-    ("translation of the request", ("gateway/translation/",)),
-    ("events for the client", ("gateway/dialects/anthropic/sse.py", "gateway/dialects/anthropic/stream")),
-    ("checks of the request", ("gateway/preparation/", "gateway/dialects/")),
-    ("ledger", ("gateway/ledger/",)),
-    ("log", ("gateway/telemetry/", "/logging/")),
-    ("asyncio", ("/asyncio/",)),
-)
-"""By a part of the file's path, the first that fits. Calls of code in no such file, as of built-in functions,
-count where they are made."""
-ELSEWHERE = "elsewhere"
 
 
 class WindowCounter(Protocol):
@@ -94,12 +76,7 @@ def layer_of(code: CodeType | str) -> str | None:
     """The layer of a function; None for one that belongs to no layer of its own."""
     if isinstance(code, str):
         return None
-    path = code.co_filename.removeprefix(f"{PROJECT}/").rpartition("site-packages/")[2]
-    return next((layer for layer, parts in LAYERS if any(_is_in(path, part) for part in parts)), None)
-
-
-def _is_in(path: str, part: str) -> bool:
-    return part in path if part.startswith("/") else path.startswith(part)
+    return layer_of_file(code.co_filename)
 
 
 class CountingLoop(asyncio.SelectorEventLoop):

@@ -9,12 +9,8 @@ second, since a machine's speed may change more from minute to minute than the c
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,26 +20,22 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))  # `uv run benchmarks/earlier.py` puts only this folder there
 
-from benchmarks import haproxy  # noqa: E402
-from benchmarks.gateway_server import MANAGE, SERVERS, gateway, import_accounts  # noqa: E402
-from benchmarks.http_client import connect, post_request, run  # noqa: E402
+from benchmarks.before_and_now import FIRST_COMMIT, BeforeAndNow  # noqa: E402
+from benchmarks.gateway_server import SERVERS  # noqa: E402
 from benchmarks.load import run_load  # noqa: E402
 from benchmarks.measure import WARM_UP_SECONDS  # noqa: E402
 from benchmarks.plan import say  # noqa: E402
-from benchmarks.processes import LOOPBACK, Server  # noqa: E402
 from benchmarks.report import machine, table  # noqa: E402
-from benchmarks.stage import Target  # noqa: E402
-from benchmarks.workloads import SDK_HEADERS, WORKLOADS, Workload  # noqa: E402
+from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-BEFORE = "04f6e42"
-"""The last commit before the request path was made faster, and before the code was divided into rooms."""
+    from benchmarks.stage import Target
+
 ROUNDS = 7
 TURNS = 4
 """The measurements of a second, of each gateway, in a round."""
-EVERYTHING_ON = {"AUTH_TOKEN": SDK_HEADERS["x-api-key"], "LOG_LEVEL": "info"}
 HEAD = ("workload", "server", "before/s", "now/s", "ratio", "lowest to highest", "CPU", "p99")
 
 
@@ -69,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="benchmarks/earlier.py",
         description="Throughput, CPU and time of answers, beside those of an earlier commit.",
     )
-    parser.add_argument("commit", nargs="?", default=BEFORE, help=f"default: {BEFORE}")
+    parser.add_argument("commit", nargs="?", default=FIRST_COMMIT, help=f"default: {FIRST_COMMIT}")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default: {ROUNDS}")
     parser.add_argument("--only", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS), help="of now")
@@ -79,70 +71,23 @@ def _parser() -> argparse.ArgumentParser:
 def measure(commit: str, workloads: list[str], rounds: int, servers: list[str]) -> list[list[str]]:
     """Return rows of the table. Raises processes.DidNotStart, and CalledProcessError without the commit."""
     rows = []
-    with tempfile.TemporaryDirectory(prefix="gateway-benchmark-") as name, _worktree(commit) as manage_before:
-        folder = Path(name)
-        for each in ("before", *servers):
-            (folder / each).mkdir()
-        import_accounts(folder / "before", manage=manage_before)
-        for server in servers:
-            import_accounts(folder / server)
-        with haproxy.canned_upstream(folder) as canned:
-            for workload in [WORKLOADS[one] for one in workloads]:
-                say(f"{workload.name}: {workload.meaning}")
-                with ExitStack() as stack:
-                    targets = [_start(stack, folder / "before", canned, workload, SERVERS[0], manage_before)]
-                    targets += [_start(stack, folder / one, canned, workload, one) for one in servers]
-                    figures = [_round(targets, workload.at_once) for _ in range(rounds)]
-                for number, server in enumerate(servers, 1):
-                    rows.append(_row(workload.name, server, [(each[0], each[number]) for each in figures]))
+    with BeforeAndNow(commit, servers) as both:
+        for workload in [WORKLOADS[one] for one in workloads]:
+            say(f"{workload.name}: {workload.meaning}")
+            with ExitStack() as stack:
+                targets = [stack.enter_context(_warm_target(both, name, workload)) for name in both.names]
+                figures = [_round(targets, workload.at_once) for _ in range(rounds)]
+            for number, server in enumerate(servers, 1):
+                rows.append(_row(workload.name, server, [(each[0], each[number]) for each in figures]))
     return rows
 
 
 @contextmanager
-def _worktree(commit: str) -> Iterator[tuple[str, ...]]:
-    """The command that runs manage.py of this commit."""
-    uv = os.environ.get("UV") or shutil.which("uv")
-    if uv is None:
-        sys.exit("uv cannot be found, which installs the earlier commit's libraries.")
-    folder = Path(tempfile.mkdtemp(prefix="gateway-before-"))
-    git = ["git", "-C", str(PROJECT), "worktree"]
-    try:
-        subprocess.run([*git, "add", "--quiet", "--detach", str(folder), commit], check=True)
-        environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-        subprocess.run([uv, "sync", "--quiet", "--no-dev"], cwd=folder, env=environment, check=True)
-        yield str(folder / ".venv/bin/python"), str(folder / "manage.py")
-    finally:
-        subprocess.run([*git, "remove", "--force", str(folder)], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _start(
-    stack: ExitStack,
-    folder: Path,
-    canned: Server,
-    workload: Workload,
-    server: str,
-    manage: Sequence[str] = MANAGE,
-) -> Target:
-    base_url = f"http://{LOOPBACK}:{canned.port}"
-    running = stack.enter_context(
-        gateway(folder, f"{base_url}/{workload.name}", f"{base_url}/token", server, manage, **EVERYTHING_ON)
-    )
-    request = post_request(running.port, "/v1/messages?beta=true", workload.headers, workload.body)
-    file = folder / f"{server}.request"
-    file.write_bytes(request)
-    target = Target("gateway", running, request, file)
-    run(_check(target))
-    run_load(target, workload.at_once, WARM_UP_SECONDS)
-    return target
-
-
-async def _check(target: Target) -> None:
-    """Raises AssertionError for an answer that is not complete, which is printed."""
-    connection = await connect(target.server.port)
-    answer = await connection.exchange(target.request)
-    connection.close()
-    assert target.has_answered(answer)
+def _warm_target(both: BeforeAndNow, name: str, workload: Workload) -> Iterator[Target]:
+    url = both.canned(workload.name)
+    with both.target(name, url, workload.headers, workload.body) as target:
+        run_load(target, workload.at_once, WARM_UP_SECONDS)
+        yield target
 
 
 def _round(targets: list[Target], at_once: int) -> list[Figures]:

@@ -61,7 +61,7 @@ class Stage:
             self._folder = Path(tempfile.mkdtemp(prefix="gateway-benchmark-"))
             stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
             self._canned = stack.enter_context(haproxy.canned_upstream(self._folder))
-            self._paced = stack.enter_context(self._paced_upstream())
+            self._paced = stack.enter_context(paced_server(self._folder))
             import_accounts(self._folder)
             self._stack = stack.pop_all()
         return self
@@ -108,10 +108,11 @@ class Stage:
                 ),
             )
 
-    def _paced_upstream(self) -> Server:
-        port = free_port()
-        command = [sys.executable, "-m", "benchmarks.paced_upstream", str(port)]
-        return Server(command, port, self._folder / "paced.log", folder=PROJECT)
+
+def paced_server(folder: Path) -> Server:
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.paced_upstream", str(port)]
+    return Server(command, port, folder / "paced.log", folder=PROJECT)
 
 
 def _file(path: Path, content: bytes) -> Path:
