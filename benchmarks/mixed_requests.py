@@ -10,6 +10,7 @@ import asyncio
 import base64
 import gzip
 import json
+import math
 import random
 import zlib
 from collections import Counter
@@ -38,11 +39,14 @@ FAILING = "claude-opus-4-6-thinking"
 LIMITED = "claude-sonnet-4-5-thinking"
 SILENT = "claude-sonnet-4-5"
 STALLING = "gemini-3.1-pro-low"
+LONG_WINDED = "gemini-3.1-pro-high"
 """Models that only some kinds use, so that their faults affect no other requests."""
 PATIENCE_SECONDS = 60
 SILENCE_SECONDS = 120.0
 HUNG_UP = 0
 """Used as the status when the client did not wait for one."""
+SLOW_READERS_BYTES = 4096
+SLOW_READERS_PAUSE = 0.02
 SEED = 13
 
 JSON_HEADERS = {"Content-Type": "application/json", "x-api-key": AUTH_TOKEN}
@@ -137,6 +141,24 @@ async def send_round(number: int, port: int, google: EmulatorState, at_once: int
     """Send all kinds, mixed in the same order each time. Every request has ended when it returns."""
     to_do = [kind for kind in KINDS for _ in range(kind.count)]
     random.Random(SEED).shuffle(to_do)
+    return await _send_all(to_do, number, port, google, at_once)
+
+
+async def send_for(
+    seconds: float, per_second: float, number: int, port: int, google: EmulatorState, at_once: int
+) -> Outcome:
+    """Send kinds chosen at random, slow readers among them, at this pace for so long, or slower where answers
+    take their time. Every request has ended when it returns."""
+    kinds = [*KINDS, *SLOW_READERS]
+    chosen = random.Random(number).choices(
+        kinds, [kind.count for kind in kinds], k=math.ceil(seconds * per_second)
+    )
+    return await _send_all(chosen, number, port, google, at_once, pause=at_once / per_second)
+
+
+async def _send_all(
+    to_do: list[Kind], number: int, port: int, google: EmulatorState, at_once: int, pause: float = 0.0
+) -> Outcome:
     numbered = iter(enumerate(to_do))
     outcome = Outcome(len(to_do))
     browser = asyncio.Lock()
@@ -144,10 +166,12 @@ async def send_round(number: int, port: int, google: EmulatorState, at_once: int
     async def work() -> None:
         clients = Clients(port, google, browser)
         for index, kind in numbered:
+            ends = asyncio.get_running_loop().time() + pause
             status = await _send_one(kind, clients, f"request-{number:02}-{index:04}")
             outcome.statuses[status] += 1
             if status not in kind.allowed:
                 outcome.wrong.append(f"{kind.name}: {status}")
+            await asyncio.sleep(ends - asyncio.get_running_loop().time())
         clients.close()
 
     await asyncio.gather(*(work() for _ in range(at_once)))
@@ -273,6 +297,23 @@ def answered_slowly(clients: Clients, name: str) -> Awaitable[int]:
     return clients.leave(messages(body), name, at="begun")
 
 
+async def read_slowly(clients: Clients, name: str) -> int:
+    """Read a long answer in small pieces, each after a pause."""
+    clients.google.reply(LONG_TEXT, model=LONG_WINDED)
+    reader, writer = await asyncio.open_connection(LOOPBACK, clients.port, limit=SLOW_READERS_BYTES)
+    writer.write(messages(a_body(f"Hello, {name}", model=LONG_WINDED, stream=True)))
+    status = int((await reader.readuntil(b"\r\n\r\n")).split()[1])
+    end = b""
+    while not end.endswith(b"0\r\n\r\n"):
+        piece = await reader.read(SLOW_READERS_BYTES)
+        if not piece:
+            raise Disconnected
+        end = end[-10:] + piece
+        await asyncio.sleep(SLOW_READERS_PAUSE)
+    writer.close()
+    return status
+
+
 def kind(name: str, count: int, send: Send, *allowed: int) -> Kind:
     return Kind(name, count, send, frozenset(allowed or {200}))
 
@@ -340,6 +381,7 @@ PAGES = [
     ),
     kind("a WebSocket", 10, left(lambda n: raw_request("GET", "/ws/", headers=HANDSHAKE), "begun"), HUNG_UP),
 ]
+SLOW_READERS = [kind("a slow reader", 10, read_slowly)]
 KINDS = [*GOOD, *WRONG, *HANGING_UP, *FAILING_UPSTREAM, *PAGES]
 
 

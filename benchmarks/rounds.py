@@ -106,7 +106,7 @@ def _measure_round(number: int, google: EmulatorServer, server: Server) -> Round
     outcome = run(send_round(number, server.port, google.state, CLIENTS))
     seconds = time.monotonic() - started
     google.stop()
-    _wait_until_quiet(server)
+    wait_until_quiet(server)
     at_rest = Round(
         outcome.requests,
         round(seconds, 1),
@@ -120,7 +120,7 @@ def _measure_round(number: int, google: EmulatorServer, server: Server) -> Round
     return at_rest
 
 
-def _wait_until_quiet(server: Server) -> None:
+def wait_until_quiet(server: Server) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     last, same_since = server.open_files(), time.monotonic()
     while time.monotonic() < min(same_since + QUIET_SECONDS, deadline):
