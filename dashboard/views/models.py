@@ -95,7 +95,7 @@ def _chosen(routes: Routes, offered: Collection[str], name: str) -> Chosen:
             model_id, offered, thinking=None
         )
     return Chosen(
-        models, [choice.of_id(one, None) for one in fallbacks], is_mapped=bool(route.upstream_model)
+        models, [choice.of_id(one, None).models for one in fallbacks], is_mapped=bool(route.upstream_model)
     )
 
 

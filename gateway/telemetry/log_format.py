@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import traceback
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 

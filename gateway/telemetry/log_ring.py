@@ -40,7 +40,6 @@ class LogRing(logging.Handler):
     def __init__(self, activity: Activity) -> None:
         super().__init__()
         self._activity = activity
-        self._format = SafeFormatter()
         self._lines: deque[tuple[int, float, str, str, str]] = deque(maxlen=MOST_LINES)
         """The values of a LogLine each."""
         self._count = 0

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from accounts.failures import FailureKind, UpstreamError
     from accounts.kinds.access import Access
     from accounts.pool.view import PooledAccount
@@ -46,8 +44,8 @@ class AnswerReader(Protocol):
     def grounding_metadata(self) -> dict[str, Any]:
         """Google's groundingMetadata; empty without a web search."""
 
-    def receive(self, data: bytes) -> Iterable[list[StreamEvent]]:
-        """Read bytes that have arrived; b"" at their end. Events yielded before an error are valid.
+    def receive(self, data: bytes) -> list[StreamEvent]:
+        """Read bytes that have arrived; b"" at their end.
 
         Raises UpstreamError, MalformedStream, EmptyAnswer or BrokenAnswer.
         """

@@ -102,13 +102,13 @@ class ChunkedAnswer:
     def grounding_metadata(self) -> dict[str, Any]:
         return self._stream.grounding_metadata
 
-    def receive(self, data: bytes) -> list[list[StreamEvent]]:
+    def receive(self, data: bytes) -> list[StreamEvent]:
         chunks = self._chunks.receive(data) if data else self._chunks.close()
         if not chunks:
             return []
         events = self._stream.receive(*chunks)
         self.has_content = self.has_content or bool(events) or any(map(has_content, chunks))
-        return [events]
+        return events
 
     def close(self) -> list[StreamEvent]:
         return self._stream.close()

@@ -78,9 +78,11 @@ class ModelChoice:
         if routes is not self._routes_then:
             self._chosen, self._routes_then = {}, routes
         key = name, thinking
-        if (known := self._chosen.get(key)) is None:
-            known = self._chosen[key] = self.choose(name, thinking, routes.route(name).upstream_model)
-        return known
+        if key not in self._chosen:
+            if len(self._chosen) >= MOST_KEPT:
+                self._chosen = {}
+            self._chosen[key] = self.choose(name, thinking, routes.route(name).upstream_model)
+        return self._chosen[key]
 
     def choose(self, name: str, thinking: bool | None, routed: str) -> Chosen:
         """Choose as `named` does and keep nothing, in any thread. `routed` is the model of the name's route,
@@ -103,13 +105,14 @@ class ModelChoice:
         offers, mode = self._accounts.merged_offers(), live_settings.current["GEMINI_HEADER_MODE"]
         if self._offers_then is offers and self._mode_then == mode:
             return
-        by_kind: Mapping[str, Offers] = listed
-        if mode == "cli" and CLOUD_CODE in listed:
-            by_kind = {**listed, CLOUD_CODE: resolution.offered_in_cli(listed[CLOUD_CODE], in_cli)}
+        by_kind = offers.by_kind
+        if mode == "cli" and CLOUD_CODE in by_kind:
+            in_cli = resolution.offered_in_cli(by_kind[CLOUD_CODE], offers.in_cli)
+            by_kind = {**by_kind, CLOUD_CODE: in_cli}
         self._by_kind, self._chosen = by_kind, {}
         self._all = {
             model_id: offer
-            for offers in reversed(list(by_kind.values()))
-            for model_id, offer in offers.items()
+            for listed in reversed(list(by_kind.values()))
+            for model_id, offer in listed.items()
         }
-        self._known = (listed, in_cli, mode)  # the last, since pages look from other threads
+        self._offers_then, self._mode_then = offers, mode  # the last, since pages look from other threads
