@@ -121,7 +121,7 @@ class Hub:
                 await self._have_left.wait()
 
     def _on_sign_out(self, request: HttpRequest | None, **kwargs: object) -> None:
-        """End the sockets of the session that signs out. Called in any thread, while the session still exists."""
+        """End the sockets of a session that signs out, before it is deleted. Called in any thread."""
         key = getattr(getattr(request, "session", None), "session_key", None)
         if key and self._loop is not None:
             self._loop.call_soon_threadsafe(self._sign_out, key)
