@@ -11,7 +11,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "proxy_site.settings")
 django.setup()
 
-from channels.routing import ProtocolTypeRouter  # noqa: E402
+from asgiref.sync import markcoroutinefunction  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
 from django.http.request import split_domain_port, validate_host  # noqa: E402
@@ -48,9 +48,10 @@ class ApiOrPages:
         self._api = api
         self._pages = pages
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         is_page = _is_page(scope["path"], scope["method"]) and _is_our_host(scope)
-        await (self._pages if is_page else self._api)(scope, receive, send)
+        running: Awaitable[None] = (self._pages if is_page else self._api)(scope, receive, send)
+        return running
 
 
 def _is_page(path: str, method: str) -> bool:
@@ -118,6 +119,19 @@ class LiveSockets:
             await send({"type": "websocket.close"})
 
 
+class ByProtocol:
+    """Each kind of connection to its application."""
+
+    def __init__(self, applications: dict[str, Any]) -> None:
+        self._applications = applications
+
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Marked as a coroutine, by which servers tell an ASGI 3 application."""
+        running: Awaitable[None] = self._applications[scope["type"]](scope, receive, send)
+        return running
+
+
 gateway = Gateway()
 hub = Hub(gateway)
 gateway.also_close.append(hub.stop)
@@ -131,7 +145,7 @@ api_or_pages = ApiOrPages(Api(gateway, body_limits), BoundedPages(pages, body_li
 requests_in_flight = RequestsInFlight(
     ProxyHeaders(api_or_pages, settings.TRUSTED_PROXIES, lambda: bool(settings.AUTH_TOKEN))
 )
-application = ProtocolTypeRouter(
+application = ByProtocol(
     {
         "http": requests_in_flight,
         "websocket": ProxyHeaders(

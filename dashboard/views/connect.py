@@ -3,7 +3,6 @@ request has arrived, and a test message."""
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from weakref import WeakSet
@@ -176,9 +175,8 @@ async def _serve(own: ApiRequest) -> EventStream:
 
 async def _pieces(answer: EventStream) -> AsyncIterator[bytes]:
     try:
-        async with aclosing(answer.pieces) as pieces:
-            async for piece in pieces:
-                yield piece
+        async for piece in answer.pieces:
+            yield piece
     finally:
         _under_way.discard(answer)
         await answer.clean_up()

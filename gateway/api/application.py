@@ -13,7 +13,7 @@ import io
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,9 @@ class ApiRequest(ASGIRequest):
     headers: Mapping[str, str]  # type: ignore[assignment]
     client: Client
     """Set by endpoints that only clients may call."""
+    send: Send | None = None
+    """ASGI's; None for a request of the gateway's own (own_requests.py)."""
+    has_begun_response = False
 
     def __init__(self, scope: Scope, gateway: Gateway) -> None:
         self.scope = scope
@@ -167,22 +170,22 @@ class JsonResponse(ApiResponse):
         return [*super().raw_headers(), (b"content-length", b"%d" % len(self.content))]
 
 
+STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
 class EventStream(ApiResponse):
-    """Server-sent events from an async generator. The body of the request may be released once `opening` is
-    done. `clean_up` is awaited at the end, also when no piece was read."""
+    """Server-sent events. `clean_up` is awaited at the end, also when no piece was read."""
 
     content_type = b"text/event-stream; charset=utf-8"
 
     def __init__(
         self,
-        pieces: AsyncGenerator[bytes, None],
+        pieces: AsyncIterator[bytes],
         headers: Mapping[str, str],
-        opening: asyncio.Future[Any],
         clean_up: Callable[[], Awaitable[None]],
     ) -> None:
-        super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **headers})
+        super().__init__(headers={**STREAM_HEADERS, **headers})
         self.pieces = pieces
-        self.opening = opening
         self.clean_up = clean_up
 
 
@@ -193,28 +196,17 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = ApiRequest(scope, self._gateway)
-        request_id = request.request_id
-        current_request_id.set(request_id)
+        request.send = send
+        current_request_id.set(request.request_id)
         body = IncomingBody(scope, receive, self._body_limits)
         hang_up = HangUp(scope, receive)
         response: ApiResponse | None = None
-
-        async def answer() -> ApiResponse:
-            """Answer the request. One that its headers rule out is refused before the body is read."""
-            view = _judged(request)
-            request.raw_body = await body.read()
-            hang_up.watch()
-            return await view()
-
         try:
-            response = await _respond(request, answer)
+            response = await _respond(request, body, hang_up)
             # A stream may last for long, so the body is dropped once it has begun.
             request.raw_body = b""
-            if isinstance(response, EventStream):
-                response.opening.add_done_callback(lambda _: body.release())
-            else:
-                body.release()
-            await _send(response, send, request_id, hang_up)
+            body.release()
+            await _send(response, request, hang_up)
         except ClientGone:
             return
         except asyncio.CancelledError:
@@ -222,14 +214,33 @@ class Api:
                 logger.debug("the client hung up")
             elif not self._gateway.is_stopping:
                 raise
-            elif response is None:
+            elif response is None and not request.has_begun_response:
                 await _send(
-                    _error_response(Overloaded(STOPPING), request_id, request.dialect), send, request_id
+                    _error_response(Overloaded(STOPPING), request.request_id, request.dialect), request
                 )
             # Otherwise the response has begun: a second one would be read as a part of it.
         finally:
             body.release()
             hang_up.stop()
+
+
+async def _respond(request: ApiRequest, body: IncomingBody, hang_up: HangUp) -> ApiResponse:
+    """Answer the request. One that its headers rule out is refused before the body is read."""
+    started = time.monotonic()
+    try:
+        view = _judged(request)
+        request.raw_body = await body.read()
+        hang_up.watch()
+        response = await view()
+    except ClientGone:
+        raise
+    except Exception as error:
+        response = _error_response(_as_gateway_error(error), request.request_id, request.dialect)
+    if logger.isEnabledFor(logging.DEBUG):
+        took = time.monotonic() - started
+        path = request.path_info[:LONGEST_PATH_SHOWN]
+        logger.debug("%s %s → %d after %.3f s", request.method, path, response.status_code, took)
+    return response
 
 
 def _judged(request: ApiRequest) -> Answering:
@@ -248,21 +259,6 @@ def _view_of(path: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """Return the view with its arguments. Raises Resolver404, which is not kept."""
     match = resolve(path, URLCONF)
     return match.func, match.args, match.kwargs
-
-
-async def _respond(request: ApiRequest, answer: Answering) -> ApiResponse:
-    started = time.monotonic()
-    try:
-        response = await answer()
-    except ClientGone:
-        raise
-    except Exception as error:
-        response = _error_response(_as_gateway_error(error), request.request_id, request.dialect)
-    if logger.isEnabledFor(logging.DEBUG):
-        took = time.monotonic() - started
-        path = request.path_info[:LONGEST_PATH_SHOWN]
-        logger.debug("%s %s → %d after %.3f s", request.method, path, response.status_code, took)
-    return response
 
 
 def _as_gateway_error(error: Exception) -> GatewayError:
@@ -301,22 +297,40 @@ async def send_error(error: GatewayError, scope: Scope, send: Send) -> None:
     """Send an error as a whole response, for ASGI applications around the API."""
     asked = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin1")
     request_id = accepted_or_new(asked)
-    await _send(_error_response(error, request_id), send, request_id)
+    response = _error_response(error, request_id)
+    await send(_start(response, request_id))
+    await send({"type": "http.response.body", "body": response.content})
 
 
-async def _send(response: ApiResponse, send: Send, request_id: str, hang_up: HangUp | None = None) -> None:
+async def begin_stream(request: ApiRequest) -> None:
+    """Begin a response of events before it is known who answers."""
+    assert request.send is not None
+    head = ApiResponse(headers=STREAM_HEADERS)
+    head.content_type = EventStream.content_type
+    request.has_begun_response = True
+    await request.send(_start(head, request.request_id))
+
+
+async def send_piece(request: ApiRequest, piece: bytes) -> None:
+    assert request.send is not None
+    await request.send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+async def _send(response: ApiResponse, request: ApiRequest, hang_up: HangUp | None = None) -> None:
+    send = request.send
+    assert send is not None
     if isinstance(response, EventStream):
         try:
-            await send(_start(response, request_id))
+            if not request.has_begun_response:
+                await send(_start(response, request.request_id))
             async for piece in response.pieces:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 del piece
         finally:
-            await response.pieces.aclose()
             await response.clean_up()
         content = b""
     else:
-        await send(_start(response, request_id))
+        await send(_start(response, request.request_id))
         content = response.content
     if hang_up is not None:
         hang_up.stop()

@@ -8,12 +8,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from accounts.values.sanitize import truncate
-from gateway.api.application import ApiRequest, ApiResponse, EventStream, JsonResponse
+from gateway.api.application import (
+    ApiRequest,
+    ApiResponse,
+    EventStream,
+    JsonResponse,
+    begin_stream,
+    send_piece,
+)
 from gateway.dialects.base import ClientRequest
 from gateway.errors import OUR_FAULT, STOPPING, GatewayError, Overloaded
 from gateway.ledger.record import RequestRecord
@@ -21,11 +28,13 @@ from gateway.relay.answer import KEEP_ALIVE_SECONDS, Answer
 from gateway.relay.context import RequestContext, session_id_for
 from gateway.relay.structured_answers import open_structured
 from gateway.safeguards.checked_answer import CheckedAnswer
+from gateway.timeouts import Waiting, timeouts
 from gateway.translation.request.structured_output import requested_schema
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Callable
 
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.dialects.base import Dialect
     from gateway.preparation.request import RequestSummary
     from gateway.preparation.translator import ReadRequest
@@ -59,7 +68,7 @@ async def serve(dialect: Dialect, request: ApiRequest) -> ApiResponse:
         gateway.recorder.describe(record, read.request, context)
         client = ClientRequest(request.raw_body, request.headers, request.query)
         if read.request.stream:
-            return await exchange.stream(read, context, client)
+            return await exchange.stream(request, read, context, client)
         response = await exchange.whole(read, context, client)
     except BaseException as error:
         if not exchange.is_hang_up(error):
@@ -91,17 +100,31 @@ class _Exchange:
         self._record.response_bytes = len(response.content)
         return response
 
-    async def stream(self, read: ReadRequest, context: RequestContext, client: ClientRequest) -> ApiResponse:
+    async def stream(
+        self, request: ApiRequest, read: ReadRequest, context: RequestContext, client: ClientRequest
+    ) -> ApiResponse:
         """Open a stream. A failure within KEEP_ALIVE_SECONDS has its own status. After that the stream is
         open, with pings until the answer begins, and a failure is its last event."""
-        opening = asyncio.create_task(self._open(read, context, client))
+        pings = Pings(request, self._dialect.ping)
         try:
-            await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
-            headers = _upstream_headers(opening.result()) if opening.done() else {}
+            answer = await self._open(read, context, client)
+        except (asyncio.CancelledError, Exception) as error:
+            await pings.abort()
+            if not request.has_begun_response or self.is_hang_up(error):
+                raise
+            return self._as_stream(None, self.last_event(error))
+        stream = self._as_stream(answer)
+        try:
+            await pings.end()
         except BaseException:
-            await _cancel(opening)
+            answer.close()
             raise
-        return EventStream(self._bytes_of(opening), headers, opening, partial(self._clean_up, opening))
+        return stream
+
+    def _as_stream(self, answer: AnyAnswer | None, last: bytes = b"") -> EventStream:
+        headers = {} if answer is None else _upstream_headers(answer)
+        pieces = _Pieces(self, answer, last)
+        return EventStream(pieces, headers, partial(self._clean_up, pieces, answer))
 
     async def _open(self, read: ReadRequest, context: RequestContext, client: ClientRequest) -> AnyAnswer:
         gateway = self._gateway
@@ -121,26 +144,6 @@ class _Exchange:
         )
         return answer if check is None else CheckedAnswer(answer, check)
 
-    async def _bytes_of(self, opening: asyncio.Task[AnyAnswer]) -> AsyncGenerator[bytes, None]:
-        ping, encoded = self._dialect.ping, self._dialect.event_encoder()
-        try:
-            while not opening.done():
-                yield ping
-                await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
-            async with aclosing(opening.result().batches()) as batches:
-                async for events in batches:
-                    piece = encoded(events) if events else ping
-                    self._record.response_bytes += len(piece)
-                    yield piece
-                    del piece
-            self._record.succeed()
-        except (asyncio.CancelledError, Exception) as error:
-            if self.is_hang_up(error):
-                raise
-            if not isinstance(error, asyncio.CancelledError | GatewayError):
-                logger.exception("the gateway failed while it streamed")
-            yield self._dialect.error_event(self.note_failure(error), self._record.request_id)
-
     def is_hang_up(self, error: BaseException) -> bool:
         """Whether nobody is left to be told. The record notes that by itself."""
         return isinstance(error, asyncio.CancelledError) and not self._gateway.is_stopping
@@ -156,20 +159,118 @@ class _Exchange:
         self._record.fail(sent)
         return sent
 
-    async def _clean_up(self, opening: asyncio.Task[AnyAnswer]) -> None:
+    def encoder(self) -> Callable[[list[StreamEvent]], bytes]:
+        """Return the encoder of the stream's events, which notes how many bytes were sent."""
+        record, ping, encoded = self._record, self._dialect.ping, self._dialect.event_encoder()
+
+        def piece_of(events: list[StreamEvent]) -> bytes:
+            piece = encoded(events) if events else ping
+            record.response_bytes += len(piece)
+            return piece
+
+        return piece_of
+
+    def succeed(self) -> None:
+        self._record.succeed()
+
+    def last_event(self, error: BaseException) -> bytes:
+        """Record the error that ends the stream, and return the event that tells the client."""
+        if not isinstance(error, asyncio.CancelledError | GatewayError):
+            logger.error("the gateway failed while it streamed", exc_info=error)
+        return self._dialect.error_event(self.note_failure(error), self._record.request_id)
+
+    async def _clean_up(self, pieces: _Pieces, answer: AnyAnswer | None) -> None:
         try:
-            await _cancel(opening)
+            await pieces.aclose()
         finally:
+            if answer is not None:
+                answer.close()
             if self._record.status is None and self._gateway.is_stopping:
                 self._record.fail(Overloaded(STOPPING))
             self._gateway.recorder.close(self._record)
 
 
-async def _cancel(opening: asyncio.Task[AnyAnswer]) -> None:
-    """Cancel the opening of the answer, or close it. The client has been sent an error already."""
-    opening.cancel()
-    with suppress(asyncio.CancelledError, Exception):
-        (await opening).close()
+class _Pieces:
+    """The bytes of a stream: one piece for the events that arrived together, and at a failure the event that
+    tells the client. An iterator in place of an async generator, which the event loop would keep track of."""
+
+    def __init__(self, exchange: _Exchange, answer: AnyAnswer | None, last: bytes) -> None:
+        self._exchange = exchange
+        self._batches = None if answer is None else answer.batches()
+        self._piece_of = exchange.encoder()
+        self._last = last
+
+    def __aiter__(self) -> _Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._batches is None:
+            return self._take_last()
+        try:
+            return self._piece_of(await self._batches.__anext__())
+        except StopAsyncIteration:
+            self._exchange.succeed()
+            raise
+        except (asyncio.CancelledError, Exception) as error:
+            if self._exchange.is_hang_up(error):
+                raise
+            await self.aclose()
+            self._last = self._exchange.last_event(error)
+            return self._take_last()
+
+    def _take_last(self) -> bytes:
+        if not self._last:
+            raise StopAsyncIteration
+        last, self._last = self._last, b""
+        return last
+
+    async def aclose(self) -> None:
+        """Read no further."""
+        batches, self._batches = self._batches, None
+        if batches is not None:
+            await batches.aclose()
+
+
+class Pings(Waiting):
+    """Tells a client to wait until its answer begins: after KEEP_ALIVE_SECONDS the response begins, with a
+    ping then and after each further KEEP_ALIVE_SECONDS. Only then does this take a task. A request of the
+    gateway's own has nobody to be sent pings."""
+
+    def __init__(self, request: ApiRequest, ping: bytes) -> None:
+        self._request = request
+        self._ping = ping
+        self._answer_is_there: asyncio.Event | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._timeouts = timeouts()
+        if request.send is not None:
+            self.deadline = self._timeouts.loop.time() + KEEP_ALIVE_SECONDS
+            self._timeouts.watch(self)
+
+    def expire(self) -> None:
+        self._answer_is_there = asyncio.Event()
+        self._sending = asyncio.create_task(self._send(self._answer_is_there))
+
+    async def end(self) -> None:
+        """Send no further ping. One that is being sent is sent whole."""
+        self._timeouts.forget(self)
+        if self._sending is not None and self._answer_is_there is not None:
+            self._answer_is_there.set()
+            await self._sending
+
+    async def abort(self) -> None:
+        """As `end`, but without waiting for a client that does not read."""
+        self._timeouts.forget(self)
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
+
+    async def _send(self, answer_is_there: asyncio.Event) -> None:
+        await begin_stream(self._request)
+        while not answer_is_there.is_set():
+            await send_piece(self._request, self._ping)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                    await answer_is_there.wait()
 
 
 def _upstream_headers(answer: AnyAnswer) -> dict[str, str]:

@@ -152,5 +152,4 @@ async def _read(stream: EventStream) -> None:
         async for _ in stream.pieces:
             pass
     finally:
-        await stream.pieces.aclose()
         await stream.clean_up()

@@ -24,7 +24,7 @@ from gateway.bodies.arrival import WHOLE_BODY
 from proxy_site.data_dir import AlreadyServing, sole_server
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
     from gateway.service import Gateway
     from proxy_site.serving.proxy_headers import Receive, Scope, Send
@@ -64,14 +64,9 @@ class RequestsInFlight:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._whole: set[asyncio.Task[Any]] = set()
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Run the application in the task of the request. A coroutine here would be resumed at every wait."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
-        if WHOLE_BODY in scope:
-            self._whole.add(task)
 
         async def receive_and_note() -> dict[str, Any]:
             message = await receive()
@@ -79,12 +74,14 @@ class RequestsInFlight:
                 self._whole.add(task)
             return message
 
-        running: Awaitable[None] = self._application(scope, receive_and_note, send)
-        return running
-
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        self._whole.discard(task)
+        self._tasks.add(task)
+        if WHOLE_BODY in scope:
+            self._whole.add(task)
+        try:
+            await self._application(scope, receive_and_note, send)
+        finally:
+            self._tasks.discard(task)
+            self._whole.discard(task)
 
     def __len__(self) -> int:
         """The number of running requests whose bodies are complete."""

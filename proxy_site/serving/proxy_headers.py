@@ -51,7 +51,8 @@ class ProxyHeaders:
         self._trusted = [ipaddress.ip_network(one, strict=False) for one in trusted_proxies]
         self._has_key = has_key
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Return the coroutine of the application: one of its own would be resumed at each wait."""
         try:
             scope = self._admitted(scope)
         except GatewayError as error:
@@ -59,9 +60,9 @@ class ProxyHeaders:
             log_unauthenticated(
                 logger, logging.WARNING, address, "%s was refused: %s", address, error.message
             )
-            await _refuse(error, scope, receive, send)
-        else:
-            await self._application(scope, receive, send)
+            return _refuse(error, scope, receive, send)
+        running: Awaitable[None] = self._application(scope, receive, send)
+        return running
 
     def _admitted(self, scope: Scope) -> Scope:
         """The scope with the client's own address and scheme. Raises GatewayError."""
