@@ -54,6 +54,7 @@ KEPT_PATHS = 32
 """So many paths are not looked up again. Most requests have one of two."""
 KEPT_HOSTS = 64
 KEPT_HEADERS = 256
+KEPT_TYPES = 32
 API_PATH_AT_THE_END = re.compile(r"(?:.*/)?(messages(?:/+count_tokens)?|models(?:/+[^/]+)?)/*", re.IGNORECASE)
 """The end of the path of a request whose client has a wrong base URL."""
 JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
@@ -104,8 +105,7 @@ class ApiRequest(ASGIRequest):
 
     async def parse_body(self, parser: RequestParser) -> ReadRequest:
         """Parse the body. Raises GatewayError."""
-        content_type = self.headers.get("content-type", "").partition(";")[0].strip()
-        if content_type and not JSON_TYPE.match(content_type):
+        if "content-type" in self.headers and not _is_json(self.headers["content-type"]):
             raise InvalidRequest("content-type: must be application/json.")
         return await self.gateway.translator.read(self.raw_body, parser)
 
@@ -130,6 +130,13 @@ def _joined_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 def _is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
     domain, _ = split_domain_port(host)
     return bool(domain) and validate_host(domain, allowed)
+
+
+@lru_cache(maxsize=KEPT_TYPES)
+def _is_json(content_type: str) -> bool:
+    """Whether a body of this type may be read; without a type it may."""
+    media_type = content_type.partition(";")[0].strip()
+    return not media_type or JSON_TYPE.match(media_type) is not None
 
 
 class ApiResponse(HttpResponseBase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.anthropic.messages import OLDEST_VERSION, MessagesParser
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
 
 
+KEPT_PARSERS = 64
+"""A client sends the same two headers with each request."""
+
+
 class AnthropicDialect:
     ping = PING
 
     def parser(self, headers: Mapping[str, str], *, only_counts: bool = False) -> MessagesParser:
         """Return the parser; `only_counts` for a body of count_tokens. Repeated headers are joined by
         commas."""
-        return MessagesParser(only_counts, _version(headers), _betas(headers))
+        return _parser(only_counts, headers.get("anthropic-version", ""), headers.get("anthropic-beta", ""))
 
     def event_encoder(self) -> Callable[[list[StreamEvent]], bytes]:
         return encode_events
@@ -42,11 +47,8 @@ class AnthropicDialect:
 ANTHROPIC = AnthropicDialect()
 
 
-def _version(headers: Mapping[str, str]) -> str:
-    """Return the value of anthropic-version; without the header, which Anthropic requires, the oldest
-    version."""
-    return headers.get("anthropic-version", "").partition(",")[0].strip() or OLDEST_VERSION
-
-
-def _betas(headers: Mapping[str, str]) -> frozenset[str]:
-    return frozenset(beta.strip() for beta in headers.get("anthropic-beta", "").split(","))
+@lru_cache(maxsize=KEPT_PARSERS)
+def _parser(only_counts: bool, versions: str, betas: str) -> MessagesParser:
+    """The oldest version is that of a request without the header, which Anthropic requires."""
+    version = versions.partition(",")[0].strip() or OLDEST_VERSION
+    return MessagesParser(only_counts, version, frozenset(beta.strip() for beta in betas.split(",")))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.claude_code_request import claude_code_request
+from gateway.dialects.anthropic import messages
 from gateway.dialects.anthropic.messages import MOST_VALUES, MessagesParser, MessagesRequest
 from gateway.dialects.anthropic.nesting import MOST_LEVELS
 from gateway.dialects.anthropic.tool_lists import MAX_KEPT_BYTES, ToolList
@@ -33,6 +34,13 @@ PLAIN = a_body(
     system=[a_text("Be brief.", cache_control={"type": "ephemeral"})],
     tools=[a_tool(), a_tool("other")],
     max_tokens=99,
+    stream=True,
+)
+TEXTS = a_body(
+    user("Hello"),
+    assistant(a_text()),
+    user(a_text("Go on."), a_tool_result()),
+    system="Be brief.",
     stream=True,
 )
 PARSERS = st.builds(
@@ -62,7 +70,7 @@ def judge(body: Any, parser: MessagesParser) -> None:
 @given(st.data(), PARSERS)
 @settings(max_examples=300)
 def test_a_field_changed_anywhere_is_never_overlooked(data: st.DataObject, parser: MessagesParser) -> None:
-    body = data.draw(st.sampled_from([PLAIN, CONVERSATION, *SDK_BODIES]))
+    body = data.draw(st.sampled_from([PLAIN, TEXTS, CONVERSATION, *SDK_BODIES]))
     path = data.draw(st.sampled_from(list(paths_in(body))))
 
     judge(replaced(body, path, data.draw(JSON)), parser)
@@ -71,7 +79,7 @@ def test_a_field_changed_anywhere_is_never_overlooked(data: st.DataObject, parse
 @given(st.data(), PARSERS)
 @settings(max_examples=300)
 def test_a_missing_field_is_never_overlooked(data: st.DataObject, parser: MessagesParser) -> None:
-    body = data.draw(st.sampled_from([PLAIN, CONVERSATION]))
+    body = data.draw(st.sampled_from([PLAIN, TEXTS, CONVERSATION]))
     *way, last = data.draw(st.sampled_from(list(paths_in(body))[1:]))
     holder = body = replaced(body, ("x",), None)
     for step in way:
@@ -100,6 +108,39 @@ def test_usual_requests_take_the_quick_way(body: Any) -> None:
     assert request == parser.parse(body)
     assert request is not None
     assert request.tools is None or isinstance(request.tools, ToolList)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "model": st.sampled_from(["m", "", " ", "m" * 257]),
+            "messages": st.sampled_from(
+                [TEXTS["messages"], [], [user("")], [assistant("x")], [assistant("")], [user([])]]
+            ),
+        },
+        optional={
+            "max_tokens": st.sampled_from([-1, 0, 1, True, 1.0, None]),
+            "system": st.sampled_from(["", "x", None, []]),
+            "stream": st.sampled_from([True, False, None, 0]),
+            "temperature": st.sampled_from([0, 1, 2]),
+            "thread": st.sampled_from(["", "x"]),
+        },
+    ),
+    PARSERS,
+)
+@settings(max_examples=500)
+def test_texts_alone_are_read_as_by_the_table(body: Any, parser: MessagesParser) -> None:
+    judge(body, parser)
+
+
+@pytest.mark.parametrize("fields", [{}, {"stream": True}, {"system": "Be brief."}])
+def test_texts_alone_are_not_checked_by_the_table(
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "BODY_OF_VERSION", {"2023-06-01": None})
+    parser = MessagesParser(only_counts=False, version="2023-06-01", betas=frozenset())
+
+    assert parser.parse_plain(a_body(**fields)) is not None
 
 
 def nested(levels: int) -> Any:
