@@ -81,12 +81,13 @@ def signature_for(family: Family, signature: object) -> str | None:
 
     An untagged signature may come from Anthropic's own API, so it counts as Claude's.
     """
-    return _bare_signature(family, signature) if type(signature) is str else None
+    return bare_signature(family, signature) if type(signature) is str else None
 
 
 @lru_cache(maxsize=KEPT_SIGNATURES)
-def _bare_signature(family: Family, signature: str) -> str | None:
-    """Each turn of a conversation sends the signatures of all turns before it."""
+def bare_signature(family: Family, signature: str) -> str | None:
+    """Return what ``signature_for`` returns, of a text. Kept, since each turn of a conversation sends the
+    signatures of all turns before it."""
     signer, separator, bare = signature.partition("#")
     if not separator:
         signer, bare = "claude", signature

@@ -27,9 +27,9 @@ class ToolNames:
 
     def copy(self) -> ToolNames:
         names = ToolNames()
-        names._upstream_by_client = self._upstream_by_client.copy()
-        names._client_by_upstream = self._client_by_upstream.copy()
-        names._next_numbers = self._next_numbers.copy()
+        names._upstream_by_client = {**self._upstream_by_client}
+        names._client_by_upstream = {**self._client_by_upstream}
+        names._next_numbers = {**self._next_numbers}
         return names
 
     def __len__(self) -> int:
@@ -53,7 +53,8 @@ class ToolNames:
 
     def added_after(self, earlier: ToolNames) -> list[str]:
         """Return the upstream names added to a copy since it was taken from ``earlier``."""
-        return list(self._client_by_upstream)[len(earlier) :]
+        known = earlier._client_by_upstream
+        return [name for name in self._client_by_upstream if name not in known]
 
     def _add(self, name: str) -> str:
         upstream = unique(legal_name(name), self._client_by_upstream, self._next_numbers)

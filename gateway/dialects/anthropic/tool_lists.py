@@ -29,6 +29,7 @@ class ToolList(list[dict[str, Any]]):
     def __init__(self, tools: list[dict[str, Any]], content: bytes) -> None:
         super().__init__(tools)
         self.content = content
+        self.text = content.decode()
         self.values = count_values(tools)
         self.are_some_deferred = any(one.get("defer_loading") for one in tools)
         self.are_custom = all(one.get("type") in (None, "custom") for one in tools)
@@ -44,8 +45,10 @@ NO_TOOLS = ToolList([], b"[]")
 
 
 def checked_tools(tools: list[dict[str, Any]]) -> ToolList:
-    """Return the tools as a ToolList. Raises Mismatch or InvalidRequest when they are not valid, and
-    TypeError when they are nested too deeply or too large to be kept."""
+    """Return the tools as a ToolList. Raises Mismatch or InvalidRequest when they do not fit, and TypeError
+    when they are nested too deeply, or too many to be kept."""
+    if isinstance(tools, ToolList):
+        return tools
     content = orjson.dumps(tools)
     if len(content) > MAX_KEPT_BYTES:
         raise TypeError("the tools are too many")

@@ -12,13 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.translation.request.history import CLEARED_BY_USER
-from gateway.translation.signature_families import signature_for
+from gateway.translation.signature_families import bare_signature
 from gateway.translation.tokens.token_estimate import (
     TOKENS_PER_CALL,
     TOKENS_PER_MESSAGE,
     Gathered,
     InputEstimate,
-    as_json,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +64,8 @@ class _Walk:
         self.lacks_thinking = False
         self._gathered = gathered
         self._is_for_claude = is_for_claude
+        self._said: list[str] = []
+        """Texts, none of which may be blank."""
         self._open_calls: list[str] = []
         """Ids of the calls in the turn before, if it was the assistant's."""
 
@@ -85,6 +86,8 @@ class _Walk:
                 readers[role](blocks)
                 turns += [{"role": role, "content": blocks}]
                 before = role
+        if "" in self._said or any(map(str.isspace, self._said)):
+            raise _Odd
         self._gathered.fixed += TOKENS_PER_MESSAGE * len(messages)
         return turns
 
@@ -97,7 +100,8 @@ class _Walk:
         for block in blocks:
             if block["type"] != "text":
                 raise _Odd
-            self._read_text(block["text"])
+            self._said += (block["text"],)
+            self._gathered.texts += (block["text"],)
         turns[-1] = {"role": "user", "content": [*turns[-1]["content"], *blocks]}
 
     def _read_assistant(self, blocks: list[Block]) -> None:
@@ -107,15 +111,17 @@ class _Walk:
         for block in blocks:
             kind = block["type"]
             if kind == "text":
-                self._read_text(block["text"])
+                self._said += (block["text"],)
+                gathered.texts += (block["text"],)
             elif kind == "tool_use" and block["id"] not in calls and "partial_json" not in block:
                 calls[block["id"]] = None
-                gathered.texts += (block["name"], as_json(block["input"]))
+                gathered.texts += (block["name"],)
+                gathered.inputs += (block["input"],)
                 gathered.fixed += TOKENS_PER_CALL
             elif kind == "thinking":
                 gathered.texts += (block["thinking"],)
                 if not has_thinking and "signature" in block:
-                    has_thinking = signature_for("claude", block["signature"]) is not None
+                    has_thinking = bare_signature("claude", block["signature"]) is not None
             else:
                 raise _Odd
         self._open_calls = [*calls]
@@ -131,7 +137,8 @@ class _Walk:
                 answered += (block["tool_use_id"],)
                 gathered.add_tool_result(block)
             elif kind == "text":
-                self._read_text(block["text"])
+                self._said += (block["text"],)
+                gathered.texts += (block["text"],)
             elif kind in _FILES:
                 gathered.add_content([block])
             else:
@@ -141,8 +148,3 @@ class _Walk:
         self._open_calls = []
         if not answered:
             self.lacks_thinking = False
-
-    def _read_text(self, text: str) -> None:
-        if not text or text.isspace():
-            raise _Odd
-        self._gathered.texts += (text,)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from gateway.google_api.content import Part, RequestType, text_part
-from gateway.translation.request.answer_rules import AnswerRules, answer_rules, only_reads_the_prompt
+from gateway.translation.request.answer_rules import AnswerRules, answer_rules
 from gateway.translation.request.history import as_turns, pair_tools
 from gateway.translation.request.plain_history import History, plain_history
 from gateway.translation.request.structured_output import answer_tool_for, requested_schema, with_answer_tool
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.routing.upstream_model import Family, UpstreamModel
+    from gateway.translation.request.history import Message
     from gateway.translation.schemas.restoration import Restoration
     from gateway.translation.signature_families import SignatureStore
     from gateway.translation.tool_names import ToolNames
@@ -84,10 +85,11 @@ def translate_request(
     ``without_thinking``: leave all thinking out, for the retry after Google refused a signature.
     ``token_ratio``: tokens that Google counted for this model so far, divided by our estimates.
     """
-    answer_tool = answer_tool_for(request, model)
+    schema = requested_schema(request)
+    answer_tool = None if schema is None else answer_tool_for(request, model)
     rules = answer_rules(request, answer_tool=answer_tool)
     if answer_tool is not None:
-        request = with_answer_tool(request)
+        request, schema = with_answer_tool(request), None
     turns, estimate, lacks_thinking = _history_within_context(request, model, options, token_ratio)
     plan = plan_thinking(
         request,
@@ -102,9 +104,18 @@ def translate_request(
     names = tools.names.copy()
     keeps_thinking = not without_thinking and (plan.is_on or model.family == "gemini")
     builder = ContentsBuilder(model, names, signatures, declared=tools.names, keeps_thinking=keeps_thinking)
-    contents = builder.build(turns, may_end_with_assistant=_may_prefill(request, model, plan, rules))
+    answers_with_json = answer_tool is not None or schema is not None
+    contents = builder.build(
+        turns, may_end_with_assistant=not answers_with_json and _may_prefill(turns, model, plan)
+    )
+    translated: dict[str, Any] = {"contents": contents}
     calling = function_calling(tools, names.added_after(tools.names), request.tool_choice, model.family)
-    translated = {"contents": contents, **_around_the_contents(request, model, options, plan, calling)}
+    json_config = {} if calling or schema is None else _json_config(schema, model)
+    system = _system_parts(request, options, schema=None if "responseSchema" in json_config else schema)
+    if system:
+        translated["systemInstruction"] = {"role": "user", "parts": system}
+    config = _generation_config(request, model, plan, generates=not rules.without_content)
+    translated |= {**calling, "generationConfig": {**config, **json_config}}
     return TranslatedRequest(
         translated,
         model,
@@ -118,13 +129,12 @@ def translate_request(
     )
 
 
-def _may_prefill(
-    request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan, rules: AnswerRules
-) -> bool:
+def _may_prefill(turns: list[Message], model: UpstreamModel, plan: ThinkingPlan) -> bool:
     """Return True when the answer may continue a final assistant message: with an older Claude, unless it
-    thinks first or has to answer with whole JSON, in text or through a function."""
-    answers_with_json = rules.answer_tool is not None or requested_schema(request) is not None
-    return model.takes_prefill and not plan.is_on and not answers_with_json
+    thinks first."""
+    if not turns or turns[-1]["role"] != "assistant":
+        return False
+    return model.takes_prefill and not plan.is_on
 
 
 def _history_within_context(
@@ -149,24 +159,6 @@ def mended_history(request: MessagesRequest, family: Family, limit: float) -> Hi
     return History(turns, estimate, lacks_thinking_in_tool_loop(turns))
 
 
-def _around_the_contents(
-    request: MessagesRequest,
-    model: UpstreamModel,
-    options: TranslationOptions,
-    plan: ThinkingPlan,
-    calling: dict[str, Any],
-) -> dict[str, Any]:
-    """Return system, tools and configuration, in the order of Google's documentation."""
-    json_config = {} if calling else _json_config(request, model)
-    around: dict[str, Any] = {}
-    system = _system_parts(request, options, with_schema="responseSchema" not in json_config)
-    if system:
-        around["systemInstruction"] = {"role": "user", "parts": system}
-    around |= calling
-    around["generationConfig"] = {**_generation_config(request, model, plan), **json_config}
-    return around
-
-
 def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, lacks_thinking: bool) -> bool:
     """Return True for a forced call, or a tool loop that began without thinking: Claude does not think in
     either."""
@@ -178,15 +170,17 @@ def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, lacks_th
 # --- system ---
 
 
-def _system_parts(request: MessagesRequest, options: TranslationOptions, *, with_schema: bool) -> list[Part]:
-    texts = [options.system_preamble, *system_texts(request.system)]
-    schema = requested_schema(request)
-    if with_schema and schema is not None:
+def _system_parts(request: MessagesRequest, options: TranslationOptions, *, schema: Any) -> list[Part]:
+    """Return the system prompt, which asks for JSON of the schema, if it is given one."""
+    texts = [options.system_preamble] if options.system_preamble else []
+    if request.system:
+        texts += system_texts(request.system)
+    if schema is not None:
         texts.append(
             "Answer with JSON only, without any text around it. It must be valid for this JSON Schema: "
             + orjson.dumps(schema).decode()
         )
-    return [text_part(text) for text in texts if text.strip()]
+    return [text_part(text) for text in texts if text.strip()] if texts else []
 
 
 def system_texts(system: str | list[dict[str, Any]] | None) -> list[str]:
@@ -207,9 +201,11 @@ def _is_attribution(text: str) -> bool:
 # --- generationConfig ---
 
 
-def _generation_config(request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan) -> dict[str, Any]:
-    most = 1 if only_reads_the_prompt(request) else plan.max_output_tokens
-    config: dict[str, Any] = {"maxOutputTokens": most}
+def _generation_config(
+    request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan, *, generates: bool
+) -> dict[str, Any]:
+    """Return the configuration; without ``generates`` the prompt is only read."""
+    config: dict[str, Any] = {"maxOutputTokens": plan.max_output_tokens if generates else 1}
     is_bound = plan.is_on and model.family == "claude"
     if request.temperature is not None and not is_bound:
         config["temperature"] = request.temperature
@@ -229,11 +225,10 @@ def _stop_sequences(sequences: list[str], model: UpstreamModel) -> list[str]:
     return sequences[:MAX_GEMINI_STOP_SEQUENCES] if model.family == "gemini" else sequences
 
 
-def _json_config(request: MessagesRequest, model: UpstreamModel) -> dict[str, Any]:
+def _json_config(schema: Any, model: UpstreamModel) -> dict[str, Any]:
     """Return Gemini's fields for JSON output, which exclude function declarations; other models are asked in
     text."""
-    schema = requested_schema(request)
-    if schema is None or model.family != "gemini":
+    if model.family != "gemini":
         return {}
     declared = response_schema(schema)
     config = {"responseMimeType": "application/json"}

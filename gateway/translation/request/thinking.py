@@ -20,7 +20,7 @@ from gateway.translation.request.gemini_thinking import (
     gemini_thinking,
     least_gemini_thinking,
 )
-from gateway.translation.signature_families import own_signature_for, signature_for
+from gateway.translation.signature_families import bare_signature, own_signature_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,17 +62,18 @@ def plan_thinking(
 ) -> ThinkingPlan:
     """Return the thinking configuration. ``may_think`` is False when the history or the request rules
     thinking out."""
-    kind = _kind_of(request) if may_think else "disabled"
     max_tokens = min(request.max_tokens or model.max_output_tokens, model.max_output_tokens)
+    is_gemini = model.family == "gemini" and (model.thinks or model.gemini_version >= (2, 5))
+    if not is_gemini and not (model.family == "claude" and model.thinks):
+        return ThinkingPlan(False, None, max_tokens)
+    kind = _kind_of(request) if may_think else "disabled"
     budget = _requested_budget(request, kind, default_budget)
-    if model.family == "claude" and model.thinks:
+    if not is_gemini:
         return _plan_claude(kind, budget, max_tokens, model.max_output_tokens)
-    if model.family == "gemini" and (model.thinks or model.gemini_version >= (2, 5)):
-        level = _level(request, model, kind, default_level)
-        if kind == "disabled":
-            return ThinkingPlan(False, least_gemini_thinking(model), max_tokens)
-        return ThinkingPlan(True, gemini_thinking(model, budget, level, max_tokens), max_tokens)
-    return ThinkingPlan(False, None, max_tokens)
+    if kind == "disabled":
+        return ThinkingPlan(False, least_gemini_thinking(model), max_tokens)
+    level = _level(request, model, kind, default_level)
+    return ThinkingPlan(True, gemini_thinking(model, budget, level, max_tokens), max_tokens)
 
 
 def _kind_of(request: MessagesRequest) -> str:
@@ -156,7 +157,7 @@ def claude_thought(block: dict[str, Any]) -> tuple[str, str] | None:
     """Return text and signature of a thinking block that Claude accepts, else None."""
     if block["type"] == "thinking":
         signed = block["signature"] if "signature" in block else None  # noqa: SIM401 -- a call
-        signature = signature_for("claude", signed)
+        signature = bare_signature("claude", signed) if type(signed) is str else None
         return None if signature is None else (block["thinking"], signature)
     if block["type"] == "redacted_thinking":
         signature = own_signature_for("claude", block.get("data"))

@@ -190,7 +190,7 @@ def function_calling(
 ) -> dict[str, Any]:
     """Return ``tools`` and ``toolConfig``. ``history_names`` are upstream names of calls that no tool
     declares."""
-    stand_ins = _stand_ins(tools, history_names, family)
+    stand_ins = _stand_ins(tools, history_names, family) if history_names else []
     declarations = [*tools.declarations, *stand_ins] if stand_ins else tools.declarations
     if not declarations:
         return {}
@@ -245,8 +245,10 @@ def offered_tools(request: MessagesRequest) -> list[dict[str, Any]]:
 
     Google accepts one list a request, so the state at the end of the conversation counts.
     """
-    tools = _tools_after(list(tool_changes(request.messages)), request.tools or [])
-    if not _are_some_deferred(tools) or _is_search_impossible(tools):
+    tools: list[dict[str, Any]] = request.tools or []
+    if changes := [*tool_changes(request.messages)]:
+        tools = _tools_after(changes, tools)
+    if not tools or not _are_some_deferred(tools) or _is_search_impossible(tools):
         return tools
     loaded = loaded_tools(request.messages, request.tool_choice)
     return [tool for tool in tools if not tool.get("defer_loading") or _name_of(tool, 0) in loaded]
@@ -272,8 +274,6 @@ def _tools_after(changes: list[Mapping[str, Any]], tools: list[dict[str, Any]]) 
 
     References to tools of MCP servers are ignored: only Anthropic's servers call those.
     """
-    if not changes:
-        return tools
     known: dict[str, dict[str, Any]] = {}
     for index, tool in enumerate(tools):
         known.setdefault(_name_of(tool, index), tool)

@@ -62,6 +62,8 @@ class ContentsBuilder:
         self._media_types = MEDIA_TYPES[model.family]
         self._nested_media_types = NESTED_MEDIA_TYPES if model.nests_images_in_tool_results else frozenset()
         self._names = names
+        self._upstream_names: dict[str, str] = {}
+        """The names of the calls so far, by the clients' names."""
         self._declared = declared
         self._signatures = signatures
         self._keeps_thinking = keeps_thinking
@@ -97,6 +99,8 @@ class ContentsBuilder:
             kinds += (block["type"],)
             if block["type"] == "tool_use":
                 parts += (self._function_call(block),)
+            elif block["type"] == "text" and ";base64," not in block["text"]:  # as nearly all texts
+                parts += ({"text": block["text"]},)
             elif block["type"] not in ("thinking", "redacted_thinking"):
                 parts += self._words_of(block)
             elif self._keeps_thinking and self._family == "claude" and (thought := claude_thought(block)):
@@ -158,7 +162,10 @@ class ContentsBuilder:
         return own_signature_for("gemini", self._signatures.get(key_of_text(part["text"])))
 
     def _function_call(self, block: Block) -> Part:
-        name = self._names.to_upstream(without_namespace(block["name"]))
+        name = block["name"]
+        if name not in self._upstream_names:
+            self._upstream_names[name] = self._names.to_upstream(without_namespace(name))
+        name = self._upstream_names[name]
         tool_use_id = self._ids.to_upstream(block["id"])
         self._calls[block["id"]] = (tool_use_id, name)
         arguments = block["input"] if "input" in block else None  # noqa: SIM401 -- a call
@@ -174,7 +181,7 @@ class ContentsBuilder:
         rest: list[Part] = []
         for block in blocks:
             if block["type"] == "text":
-                rest.append({"text": block["text"]})
+                rest += ({"text": block["text"]},)
             elif block["type"] == "tool_result":
                 response, others = self._function_response(block)
                 responses += (response,)
@@ -210,7 +217,7 @@ class ContentsBuilder:
             text = "" if content.isspace() else content
         else:
             text, files = self._text_and_files_of_result(content)
-        key = "error" if block.get("is_error") else "result"
+        key = "error" if "is_error" in block and block["is_error"] else "result"  # noqa: RUF019 -- a call
         response: dict[str, Any] = {"id": tool_use_id, "name": name, "response": {key: text}}
         if not files:
             return {"functionResponse": response}, files

@@ -19,7 +19,6 @@ SAMPLE_CHARACTERS = SLICES * SLICE_CHARACTERS
 """The number of characters counted of a longer text, in slices from all over it."""
 
 _LOWER = bytes(range(ord("a"), ord("z") + 1))
-_LINES = (b"----", b"====")
 SIGNS_IN_LINE = 4
 SAVED_IN_LINE = 0.8
 """The share of signs not counted in lines under headings and around tables, which take few tokens at any
@@ -77,17 +76,17 @@ def text_tokens(text: str, family: Family) -> float:
 
 
 def _tokens(text: str, family: Family) -> float:
+    rate = ASCII_OF_CLAUDE if family == "claude" else ASCII_OF_OTHERS
+    if text.isascii():
+        return _ascii_tokens(text.encode(), rate)
     ascii_text = text.encode("ascii", "ignore")
-    tokens = _ascii_tokens(ascii_text, ASCII_OF_CLAUDE if family == "claude" else ASCII_OF_OTHERS)
-    if len(ascii_text) < len(text):
-        tokens += _other_tokens(text, len(text) - len(ascii_text), family)
-    return tokens
+    return _ascii_tokens(ascii_text, rate) + _other_tokens(text, len(text) - len(ascii_text), family)
 
 
 def _ascii_tokens(text: bytes, rate: _Ascii) -> float:
     """Count ASCII characters. Most are small letters: once they are removed little is left to count."""
     kinds = text.translate(_KINDS_OF_ASCII, _LOWER)
-    saved = SAVED_IN_LINE * SIGNS_IN_LINE * sum(text.count(line) for line in _LINES)
+    saved = SAVED_IN_LINE * SIGNS_IN_LINE * (text.count(b"----") + text.count(b"===="))
     return (
         (len(text) - len(kinds)) * rate.lower
         + kinds.count(b"A") * rate.upper

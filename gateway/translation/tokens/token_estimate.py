@@ -77,6 +77,8 @@ class Gathered:
     def __init__(self, family: Family) -> None:
         self._family = family
         self.texts: list[str] = []
+        self.inputs: list[Any] = []
+        """Arguments of calls, which count as JSON."""
         self.fixed = 0
         self.media = 0
 
@@ -85,28 +87,23 @@ class Gathered:
 
     @property
     def tokens(self) -> int:
-        sized = list(zip(self.texts, map(len, self.texts), strict=True))
-        together = "".join([text for text, size in sized if size < APART_CHARACTERS])
-        apart = [text for text, size in sized if size >= APART_CHARACTERS]
-        return (
-            self.fixed
-            + self.media
-            + round(sum(text_tokens(text, self._family) for text in (together, *apart)))
-        )
+        texts = [*self.texts, _as_json_values(self.inputs)] if self.inputs else self.texts
+        counted = 0.0
+        if max(map(len, texts), default=0) >= APART_CHARACTERS:
+            apart = [text for text in texts if len(text) >= APART_CHARACTERS]
+            counted = sum([text_tokens(text, self._family) for text in apart])
+            texts = [text for text in texts if len(text) < APART_CHARACTERS]
+        return self.fixed + self.media + round(counted + text_tokens("".join(texts), self._family))
 
     def add_preface(self, request: MessagesRequest) -> None:
         """Add system and tools."""
-        self.add_content(request.system)
-        self._add_tools(request)
-
-    def _add_tools(self, request: MessagesRequest) -> None:
-        output_format = (request.output_config or {}).get("format")
-        if output_format:
+        if request.system:
+            self.add_content(request.system)
+        if request.output_config and (output_format := request.output_config.get("format")):
             self.texts.append(as_json(output_format))
-        if isinstance(request.tools, ToolList):
-            self.texts.append(request.tools.content.decode())
-        elif request.tools:
-            self.texts.append(as_json(request.tools))
+        if request.tools:
+            tools = request.tools
+            self.texts.append(tools.text if isinstance(tools, ToolList) else as_json(tools))
 
     def add_messages(self, messages: Sequence[Mapping[str, Any]]) -> None:
         self.fixed += TOKENS_PER_MESSAGE * len(messages)
@@ -141,7 +138,7 @@ class Gathered:
         self.fixed += TOKENS_PER_CALL
         if "name" in block and type(block["name"]) is str:
             self.texts.append(block["name"])
-        self.texts.append(as_json(block.get("input")))
+        self.inputs.append(block.get("input"))
 
     def add_tool_result(self, block: Mapping[str, Any]) -> None:
         self.fixed += TOKENS_PER_CALL
@@ -209,7 +206,12 @@ def as_json(value: object) -> str:
 
     The limit is 254 levels; a call's input lies eight levels deep in Google's request.
     """
+    return _as_json_values([value])
+
+
+def _as_json_values(values: list[Any]) -> str:
+    """Return the values as JSON, with commas between them. Raises what `as_json` does."""
     try:
-        return orjson.dumps([[[[[[[[value]]]]]]]])[8:-8].decode()
+        return orjson.dumps([[[[[[[values]]]]]]])[8:-8].decode()
     except orjson.JSONEncodeError:
         raise InvalidRequest("request body: nested too deeply") from None

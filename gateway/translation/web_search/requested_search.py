@@ -58,7 +58,7 @@ def _have_web_search(tools: list[dict[str, Any]]) -> bool:
 
 def asked_search(request: MessagesRequest) -> RequestedSearch | None:
     """Return the search of a request; None without the tool, or when ``tool_choice`` rules it out."""
-    if not _have_web_search(request.tools or []):
+    if not request.tools or not _have_web_search(request.tools):
         return None
     offered = offered_tools(request)
     tool = next(filter(is_web_search, offered), None)
