@@ -10,6 +10,8 @@ import orjson
 from accounts.live_settings import live
 from gateway.bodies.request_json import parse_json
 from gateway.bodies.shape import Body, count_structure, has_few_values, refuse_depth
+from gateway.dialects.anthropic.recent_tools import RecentTools
+from gateway.dialects.anthropic.tool_lists import ToolList
 from gateway.pass_through.body import changed_body, may_change, thinks_too_late, with_model
 from gateway.preparation import jobs
 from gateway.preparation.request import LargeRequest, RequestSummary, summarize
@@ -41,6 +43,8 @@ less."""
 MOST_MENDED_HERE = 10_000
 """The most escapes that may be lone surrogates. With more, a worker replaces them, which takes far longer
 than parsing."""
+
+RECENT_TOOLS = RecentTools()
 
 
 class ReadRequest(NamedTuple):
@@ -166,10 +170,14 @@ def _plain_request(body: Body, parser: RequestParser) -> MessagesRequest | None:
     if len(body) > PARSED_AT_ONCE_BYTES and (len(body) > LARGE_BYTES or not has_few_values(body)):
         return None
     try:
-        request = parser.parse_plain(orjson.loads(body))
+        request = parser.parse_plain(RECENT_TOOLS.parse(body))
     except orjson.JSONDecodeError:
         return None
-    return request if request is not None and _are_quickly_translated(request) else None
+    if request is None or not _are_quickly_translated(request):
+        return None
+    if isinstance(request.tools, ToolList):
+        RECENT_TOOLS.learn(request.tools, body)
+    return request
 
 
 async def _is_large(body: Body) -> bool:
