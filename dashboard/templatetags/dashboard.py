@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from django import template
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 
 from dashboard import formats
 from dashboard.requests import explanation
@@ -60,22 +61,27 @@ def moment(at: datetime | None, form: str = "clock", late: int | None = None) ->
     if at is None:
         return formats.NONE
     local = timezone.localtime(at)
-    return format_html(
-        '<time datetime="{}" data-form="{}"{} title="{}">{}</time>',
-        at.isoformat(),
-        form,
-        "" if late is None else format_html(' data-late="{}"', late),
-        f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}",
-        _as_text(local, form),
+    lateness = "" if late is None else f' data-late="{late}"'
+    # A page has hundreds of them, and format_html takes five times as long.
+    return mark_safe(  # noqa: S308  # nothing in it comes from outside
+        f'<time datetime="{at.isoformat()}" data-form="{form}"{lateness} title="{_date_and_clock(local)} '
+        f'{local.tzname()}">{_as_text(local, form)}</time>'
     )
 
 
 def _as_text(local: datetime, form: str) -> str:
+    now = datetime.now(local.tzinfo)
     if form == "age":
-        return formats.age((timezone.now() - local).total_seconds())
-    if local.date() != timezone.localtime().date():
+        return formats.age((now - local).total_seconds())
+    if local.date() != now.date():
         return f"{local.day} {local:%b %H:%M}"
-    return f"{local:%H:%M}" if form == "short" else f"{local:%H:%M:%S}"
+    clock = _date_and_clock(local)[11:]
+    return clock[:5] if form == "short" else clock
+
+
+def _date_and_clock(local: datetime) -> str:
+    """ "2026-11-26 14:59:47"."""
+    return local.isoformat(" ", "seconds")[:19]
 
 
 @register.filter
