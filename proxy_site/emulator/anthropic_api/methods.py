@@ -149,7 +149,7 @@ def _limited(exceeded: list[Exceeded], now: float) -> errors.AnthropicError:
 
 def _check_bound_thoughts(state: EmulatorState, body: Json) -> None:
     """Refuse a thought that was thought after other messages, unless the request lets such thoughts be
-    dropped."""
+    dropped, in Anthropic's words (platform.claude.com, "Preserved thinking")."""
     binding = (body.get("thinking") or {}).get("block_binding") or {}
     if binding.get("prefix_mismatch_behavior") == "drop_block":
         return
@@ -158,8 +158,9 @@ def _check_bound_thoughts(state: EmulatorState, body: Json) -> None:
         for number, block in enumerate(blocks_of(message)):
             if not state.may_follow(block.get("signature"), before):
                 raise errors.invalid_request(
-                    f"messages.{index}.content.{number}: `thinking` block does not belong to this "
-                    "conversation: the messages before it have changed"
+                    f"messages.{index}.content.{number}: Invalid `signature` in `thinking` block. The block "
+                    "is bound to a different conversation. Remove the block, or set "
+                    '`thinking.block_binding.prefix_mismatch_behavior` to "drop_block".'
                 )
 
 

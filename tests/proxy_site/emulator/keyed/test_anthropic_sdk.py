@@ -103,7 +103,7 @@ def test_a_thought_belongs_to_its_conversation(client: anthropic.Anthropic) -> N
     goodbye: MessageParam = {"role": "user", "content": "Say goodbye."}
 
     assert client.messages.create(model=OPUS, max_tokens=999, messages=[HELLO, said, goodbye]).content
-    with pytest.raises(anthropic.BadRequestError, match="does not belong to this conversation"):
+    with pytest.raises(anthropic.BadRequestError, match="bound to a different conversation"):
         client.messages.create(model=OPUS, max_tokens=999, messages=[goodbye, said, goodbye])
     changed: Any = [{"role": "user", "content": "Another."}, said, goodbye]
     dropped = client.beta.messages.create(
