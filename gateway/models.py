@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import Error, models
@@ -12,6 +12,9 @@ from django.utils import timezone
 from accounts.models import Followed
 from gateway.routing.routes import Route, Routes, cycle_through
 from gateway.routing.token_ratios import MOST_MODELS, Learnt, TokenRatios
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 MESSAGES = "messages"
 SAFEGUARDS = "safeguards"
@@ -57,6 +60,18 @@ def read_routes() -> Routes:
     return Routes(
         {row.client_name: Route(row.upstream_model, row.fallback, row.hidden, row.pinned) for row in rows}
     )
+
+
+class ImportedNames:
+    """Names that other tools' files give to models, kept as routes (accounts/transfer/model_names.py)."""
+
+    def taken(self, names: Collection[str]) -> set[str]:
+        routes = ModelRoute.objects.filter(client_name__in=names)
+        return set(routes.values_list("client_name", flat=True))
+
+    def keep(self, names: Mapping[str, str]) -> None:
+        for name, model in names.items():
+            ModelRoute.objects.get_or_create(client_name=name, defaults={"upstream_model": model})
 
 
 class TokenRatio(models.Model):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from accounts.transfer.disabled_flags import off_reason
+from accounts.transfer.model_names import usable
 from accounts.transfer.rows import Entry, ImportedRow
 from accounts.values.outside import as_list
 from accounts.values.sanitize import truncate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Rows = list[tuple[str, ImportedRow]]
 """Rows, each with its place in the file."""
@@ -25,9 +29,17 @@ MOST_MODELS = 100
 
 
 def row_of_key(
-    kind: str, key: Any, entry: Entry, *, base_url: Any = "", models: Any = (), label: Any = ""
+    kind: str,
+    key: Any,
+    entry: Entry,
+    *,
+    base_url: Any = "",
+    models: Any = (),
+    label: Any = "",
+    model_names: Mapping[Any, Any] | None = None,
 ) -> ImportedRow:
-    """Return the row of a key. Kind "anthropic" becomes "compatible" when the address is not Anthropic's."""
+    """The row of a key. For kind "anthropic" with another address than Anthropic's it is of kind
+    "compatible". `model_names` has the model for each name that clients use."""
     address = base_url.strip() if isinstance(base_url, str) else ""
     host = host_of(address)
     if kind == "gemini" and address and host != GEMINI_HOST:
@@ -46,6 +58,7 @@ def row_of_key(
         models=names_of(models) if kind == "compatible" else (),
         label=truncate(label.strip(), 100) if isinstance(label, str) else "",
         off_reason=off_reason(entry),
+        model_names=usable(model_names or {}),
     )
 
 
@@ -72,6 +85,12 @@ def names_of(models: Any) -> tuple[str, ...]:
     return tuple(name for name in found if isinstance(name, str) and name.strip() and "*" not in name)[
         :MOST_MODELS
     ]
+
+
+def aliases_of(models: Any) -> dict[Any, Any]:
+    """Names of clients, for models given as objects with `name` and `alias`."""
+    entries = [one for one in as_list(models) if isinstance(one, dict) and one.get("alias")]
+    return {str(one["alias"]): one.get("name") for one in entries if isinstance(one.get("name"), str)}
 
 
 def _value_of(key: Any, kind: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accounts.transfer.key_rows import of_openai, row_of_key, skipped
+from accounts.transfer.key_rows import aliases_of, of_openai, row_of_key, skipped
 from accounts.values.outside import as_list, as_object
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def read_config(content: Entry) -> Rows | None:
                 base_url=entry.get("base-url"),
                 models=entry.get("models"),
                 label=entry.get("prefix"),
+                model_names=aliases_of(entry.get("models")),
             )
             rows.append((f"{section} {number}", row))
     old = enumerate(as_list(content.get(OLD_GEMINI)), 1)

@@ -6,11 +6,13 @@ model_list:
       model: anthropic/claude-sonnet-4-6
       api_key: os.environ/ANTHROPIC_API_KEY
 
-One account is made of all models with the same key.
+One account is made of all models with the same key. A `model_name` is what clients ask for; of several models
+with one name, which LiteLLM uses in turn, the first that can be imported counts.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from accounts.transfer.key_rows import of_openai, row_of_key, skipped
@@ -38,15 +40,33 @@ def read_config(content: Entry) -> Rows | None:
     models = content.get("model_list")
     if not isinstance(models, list):
         return None
-    found: dict[tuple[str, str, str], tuple[str, list[str], dict[str, Any]]] = {}
+    found: dict[tuple[str, str, str], _Models] = {}
+    named: set[str] = set()
     for number, value in enumerate(models, 1):
         entry = as_object(value)
         parameters = as_object(entry.get("litellm_params"))
         provider, name = _provider_and_model(parameters.get("model"))
         key = parameters.get("api_key") or DEFAULT_KEYS.get(provider, "")
         mark = (provider, str(key), str(parameters.get("api_base") or ""))
-        found.setdefault(mark, (f"model {number}", [], parameters))[1].append(name)
-    return [(place, _row(*mark, names, parameters)) for mark, (place, names, parameters) in found.items()]
+        models_of_key = found.setdefault(mark, _Models(f"model {number}", parameters))
+        models_of_key.ids.append(name)
+        clients_name = str(entry.get("model_name") or "")
+        if provider in DEFAULT_KEYS and clients_name not in named:
+            named.add(clients_name)
+            models_of_key.names[clients_name] = name
+    return [(of_key.place, _row(*mark, of_key)) for mark, of_key in found.items()]
+
+
+@dataclass(slots=True)
+class _Models:
+    """The models of one key."""
+
+    place: str
+    parameters: dict[str, Any]
+    """Of the first of them."""
+    ids: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    """Ids of models by the names that clients use."""
 
 
 def _provider_and_model(model: Any) -> tuple[str, str]:
@@ -59,9 +79,16 @@ def _provider_and_model(model: Any) -> tuple[str, str]:
     return ("anthropic" if text.startswith("claude") else "openai"), text
 
 
-def _row(provider: str, key: str, base_url: str, names: list[str], parameters: Entry) -> ImportedRow:
+def _row(provider: str, key: str, base_url: str, models: _Models) -> ImportedRow:
     if provider in DEFAULT_KEYS:
-        return row_of_key(provider, key, parameters, base_url=base_url, models=names)
+        return row_of_key(
+            provider,
+            key,
+            models.parameters,
+            base_url=base_url,
+            models=models.ids,
+            model_names=models.names,
+        )
     return (
         of_openai(provider) if provider in SPEAKING_OPENAI else skipped(provider or "a model without a name")
     )

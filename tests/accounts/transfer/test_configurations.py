@@ -21,6 +21,7 @@ from accounts.transfer.formats.environment import read_variables
 from accounts.transfer.importing import preview, store
 from accounts.transfer.readers import CONFIGURATIONS, parse_rows
 from accounts.transfer.sealed_preview import seal_rows, unseal_rows
+from gateway.models import ModelRoute
 from tests.accounts.values.any_json import ANYTHING, TEXTS
 from tests.live_gateway import free_port
 
@@ -174,6 +175,32 @@ def test_litellms_models_become_one_account_a_key() -> None:
     assert list(problems_in(LITELLM)) == ["model 5", "model 6"]
 
 
+def test_names_of_models_are_read() -> None:
+    named = {
+        row.place: dict(row.model_names) for content in (LITELLM, CLIPROXYAPI) for row in rows_of(content)
+    }
+
+    assert {place: names for place, names in named.items() if names} == {
+        "model 1": {"cheap-model": "gemini-2.5-flash", "flagship": "gemini-3-pro-preview"},
+        "model 4": {"relay": "claude-sonnet-4-6"},
+        "claude-api-key 2": {"sonnet": "claude-sonnet-4-6"},
+    }
+
+
+def test_of_several_models_with_one_name_the_first_that_can_be_used_counts() -> None:
+    models = [
+        "groq/llama",
+        "gemini/gemini-3-flash-preview",
+        "gemini/gemini-2.5-pro",
+        "anthropic/claude-opus-4-6",
+    ]
+    content = {"model_list": [{"model_name": "smart", "litellm_params": {"model": one}} for one in models]}
+
+    names = [dict(row.model_names) for row in rows_of(content)]
+
+    assert names == [{}, {"smart": "gemini-3-flash-preview"}, {}]
+
+
 def test_claude_code_routers_configuration_is_read() -> None:
     assert keys_in(CLAUDE_CODE_ROUTER) == [
         ("gemini", "AIza-from-environment", ""),
@@ -295,6 +322,26 @@ def test_keys_are_previewed_stored_and_known_again() -> None:
         ("Gemini key 1", True), ("Anthropic key 1", True), ("Compatible server 1", False),
     ]  # fmt: skip
     assert Account.objects.get(kind="compatible").base_url == f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_names_of_models_become_routes() -> None:
+    ModelRoute.objects.create(client_name="flagship", upstream_model="gemini-3.1-pro-preview")
+    rows = rows_of(LITELLM.replace(RELAY, f"http://127.0.0.1:{free_port()}"))
+
+    expected = [outcome.reason for outcome in preview(rows)]
+    assert ModelRoute.objects.count() == 1
+    outcomes = store(rows, terms_accepted=False)
+    again = store(rows, terms_accepted=False)
+
+    assert expected[0] == "For clients cheap-model means gemini-2.5-flash"
+    assert [one.reason for one in outcomes] == expected
+    assert again[0].reason == "It is here already, and stays as it is"
+    assert dict(ModelRoute.objects.values_list("client_name", "upstream_model")) == {
+        "flagship": "gemini-3.1-pro-preview",
+        "cheap-model": "gemini-2.5-flash",
+        "relay": "claude-sonnet-4-6",
+    }
 
 
 @pytest.mark.django_db(transaction=True)
