@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_django.fixtures import Settings
+
+# Collection makes a million objects that stay: looking for garbage among them again and again takes seconds.
+gc.disable()
 
 TESTS = Path(__file__).parent
 STAGES = ("fast", "clients", "pages", "rest", "properties", "image", "full")
@@ -87,6 +91,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = [item for item in items if stage_of(item) not in chosen]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if stage_of(item) in chosen]
+
+
+def pytest_collection_finish() -> None:
+    """Look through what is there once, and never again while the tests run."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
