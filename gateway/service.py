@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 
 class Gateway:
-    """Created outside an event loop; `start` and `stop` run inside it."""
+    """The gateway of a server. It is created outside an event loop; `start` and `stop` run inside it."""
 
     def __init__(self) -> None:
         self.started_at: datetime | None = None
         """When the start was complete; None before."""
         self.is_draining = False
-        """Requests in flight may end, and no further ones should be sent here."""
+        """True when requests in flight may end, but no further ones should be sent here."""
         self.is_stopping = False
-        """Requests cancelled from now on get an error that names the shutdown."""
+        """True when requests that are cancelled get an error that names the shutdown."""
         self.accounts = AccountsService()
         self.ledger = Ledger()
         self.activity = Activity()
@@ -69,7 +69,7 @@ class Gateway:
         self.web_searches = WebSearches(self.relay, self._transport)
         self.accounts.also_reload.append(self._read_routes)
         self.also_close: list[Callable[[], Awaitable[None]]] = []
-        """Further functions to call before the drain, for connections that would never end."""
+        """Further functions to call before the drain, to close connections that would never end."""
 
     async def start(self) -> None:
         self.log_ring.start()
@@ -97,7 +97,7 @@ class Gateway:
         await close_listeners()
 
     async def stop(self) -> None:
-        """Stop everything, the ledger first: time is limited, and unwritten rows would be lost."""
+        """Stop everything, the ledger first, since time is limited and unwritten rows would be lost."""
         await self._heartbeat.stop()
         await self.budgets.stop()
         if self in _running:
@@ -117,5 +117,5 @@ _running: list[Gateway] = []
 
 
 def running_gateway() -> Gateway | None:
-    """The gateway of this process, for pages that show what is only in memory; None in commands."""
+    """Return the gateway of this process, for pages that show what is only in memory; None in commands."""
     return _running[-1] if _running else None

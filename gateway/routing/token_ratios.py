@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_MEMORY = 20
-"""In answers: each weighs at least a twentieth, so that the ratio follows a new tokenizer within a day's
-work."""
+"""How many answers are remembered: each weighs at least a twentieth, so that the ratio follows a new
+tokenizer within a day's work."""
 WHOLE_ANSWER_TOKENS = 1_000
-"""A shorter prompt weighs less: the text that the gateway and Google add to it distorts its ratio."""
+"""The tokens of a prompt that counts fully. A shorter one weighs less, because the text that the gateway and
+Google add to it distorts its ratio."""
 FURTHEST = 4.0
-"""Limit of a ratio. No tokenizer differs by more; a larger one has another cause and must not distort the
-mean."""
+"""The limit of a ratio. No tokenizer differs by more; a larger ratio has another cause and must not distort
+the mean."""
 MOST_MODELS = 200
 
 

@@ -26,12 +26,12 @@ Reason = Literal["timeout", "error"]
 """The reasons after which Claude Code 2.1.332 retries an action once. Its other reasons would misinform the
 model: that the reply was cut ("truncated"), or that the conversation was refused for good ("refused")."""
 ToolUses = dict[str, dict[str, Any]]
-"""One result for each tool_use id."""
+"""The results by tool_use id."""
 
 EXPLANATION_CHARACTERS = 500
-"""The limit of an explanation, without the name of the rule in front."""
+"""The most characters of an explanation, without the name of the rule in front."""
 RULE_NAME_CHARACTERS = 80
-"""The limit of a rule's name in brackets: Claude Code 2.1.332 shows a longer one as a part of the
+"""The most characters of a rule's name in brackets: Claude Code 2.1.332 shows a longer one as part of the
 sentence."""
 
 _FENCE = "```"

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 10.0
-"""Time from the end of the reply to the decisions, including all waits and attempts."""
+"""The time from the end of the reply to the decisions in seconds, including all waits and attempts."""
 MAX_ANSWER_CHARACTERS = 256 * 1024
 MAX_CONTEXT_BYTES = 256 * 1024
 """The largest classifier_context, in bytes of JSON. Claude Code's have a few thousand; one of this size takes
@@ -58,13 +58,13 @@ DANGEROUS_TOOL_USE = "dangerous_tool_use"
 UNSUPPORTED = {"type": "unsupported"}
 
 TOO_MUCH_TO_JUDGE = {"type": "unavailable", "reason": "input_too_long"}
-"""The status of all calls together when they do not fit. As the result of a single call, this reason makes
-Claude Code 2.1.332 shorten the conversation and ask again and again, although the calls are too long, not the
-conversation."""
+"""The status of all calls together when they are too long for the judge. If a single call had this reason,
+Claude Code 2.1.332 would shorten the conversation and ask again and again, although the calls are too long,
+not the conversation."""
 
 
 class TooMuchToJudge(Exception):
-    """The calls do not fit into the judge's context."""
+    """Raised when the calls do not fit into the judge's context."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,12 +31,12 @@ _KINDS: dict[type, str] = {str: "a string", list: "a list", dict: "an object"}
 
 
 class NoKnownCalls(Exception):
-    """A malformed file; ``str`` names the place, as in ``calls.3.expected: must be ...``."""
+    """Raised for a malformed file. The text names the place, as in ``calls.3.expected: must be ...``."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownCall:
-    """One call. ``context`` is the whole classifier_context, the shared one included."""
+    """A call with a known decision. ``context`` is the whole classifier_context, including the shared one."""
 
     name: str
     expected: str

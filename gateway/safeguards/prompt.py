@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 RECENT_REQUESTS = 5
 REQUEST_CHARACTERS = 4000
-"""The limit of each request of the user: half from its beginning and half from its end."""
+"""The most characters of each request of the user: half from its beginning and half from its end."""
 MAX_TOKENS = 16_000
-"""For all decisions together; a few hundred tokens are usual."""
+"""The most tokens for all decisions together; a few hundred are usual."""
 
 RULE_GROUPS = {
     "auto_mode": ("hard_deny", "soft_deny", "allow", "environment"),

@@ -22,9 +22,9 @@ class FailingEndpoint:
 
     base: str
     failures: int
-    """In a row."""
+    """The number of failures in a row."""
     avoided_seconds: float
-    """For how long it is tried last; 0 when it is not."""
+    """For how many more seconds it is tried last; 0 when it is not."""
 
 
 class EndpointHealth:

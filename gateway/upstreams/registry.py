@@ -21,7 +21,7 @@ UPSTREAMS: dict[str, type[Upstream]] = {
     "compatible": CompatibleServer,
     "google": CloudCode,
 }
-"""By `Account.kind`. accounts/kinds/registry.py has the kinds themselves."""
+"""The upstream of each kind, by `Account.kind`. accounts/kinds/registry.py has the kinds themselves."""
 
 
 def make_upstreams(transport: Transport) -> dict[str, Upstream]:

@@ -1,8 +1,8 @@
-"""The addresses of the sources of Google's search.
+"""Resolves the addresses of the sources of Google's search.
 
 Google gives redirects (``.../grounding-api-redirect/...``), which stop working after a while. Each is
-resolved with a HEAD that is not followed. No other address is ever requested: else an answer could make the
-gateway call any server.
+resolved with a HEAD that is not followed. No other address is ever requested, since an answer could otherwise
+make the gateway call any server.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ for most of them, and some that hang."""
 
 
 class Redirects:
-    """Resolver of redirects below `base_url`; with an empty one nothing is requested."""
+    """Resolves redirects below `base_url`; when that is "", nothing is requested."""
 
     def __init__(self, transport: Transport, base_url: str, seconds: float = SECONDS) -> None:
         self._transport = transport

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PATH = "/v1internal:streamGenerateContent?alt=sse"
 KEPT_HEADERS = 64
-"""Of the accounts used last, two models each."""
+"""How many sets of headers are kept: those of the accounts used last, with two models each."""
 
 
 class CloudCode(Upstream):
