@@ -1,4 +1,4 @@
-"""The demo's accounts as a gateway knows them that has used them for some days."""
+"""The demo's accounts, as in a gateway that has used them for some days."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ if TYPE_CHECKING:
 
 ADDED_BEFORE = timedelta(days=12)
 MEASURED_MINUTES_AGO = (*range(720, 180, -60), *range(180, -1, -20))
-"""A gateway measures more often. A forecast needs no more, and each takes a row for each model."""
+"""When quotas were measured, in minutes ago. A gateway measures more often, but a forecast needs no more, and
+each measurement takes a row for each model."""
 UNUSED = Use(1.0, 1.0, resets_in=WINDOW_SECONDS)
 
 
 def store_accounts(google: EmulatorState) -> None:
-    """Store the emulator's accounts, with what was measured of their quotas until now."""
+    """Store the emulator's accounts, with the measurements of their quotas until now."""
     people = {one.email: one for one in google.accounts}
     store([ImportedRow(one.email, one.refresh_token) for one in people.values()], terms_accepted=True)
     accounts = list(Account.objects.filter(email__in=people))
@@ -62,14 +63,14 @@ def _describe(account: Account, person: GoogleAccount) -> None:
     account.project_id = person.project or ""
     account.added_at = account.terms_accepted_at = timezone.now() - ADDED_BEFORE
     if person.verification_url is not None:
-        # In the words of the emulator's own refusal, so that another check changes nothing.
+        # The reason is the emulator's own, so that another check changes nothing.
         reason = verification_required(person.verification_url).message
         account.enter_state(Account.State.NEEDS_VERIFICATION, reason, person.verification_url)
         account.state_since = timezone.now() - timedelta(seconds=GRACE_UNVERIFIED_SECONDS)
 
 
 def _cool_down(account: Account, person: GoogleAccount) -> None:
-    """Since the request that was refused."""
+    """Store the account's cooldown since the request that was refused."""
     Cooldown.objects.create(
         account=account,
         model_key=upstream_model(GEMINI_PRO.answers, header_mode="cli").quota_key,
@@ -85,7 +86,7 @@ def _cool_down(account: Account, person: GoogleAccount) -> None:
 
 @dataclass(slots=True)
 class Measured:
-    """What was left of a pool, for as long as it did not change. Times are seconds since the epoch."""
+    """What was left of a pool, for the time in which it did not change. Times are seconds since the epoch."""
 
     left: float
     reset_at: float
@@ -116,7 +117,7 @@ def _snapshot(account: Account, model_id: str, mode: str, measured: Measured) ->
 
 
 def _measured(person: GoogleAccount, pool: str) -> list[Measured]:
-    """The oldest first, until now or until the account could not be asked any more."""
+    """Return the measurements, oldest first, until now or until the account could no longer be asked."""
     last = GRACE_UNVERIFIED_SECONDS if person.email == GRACE else 0.0
     now, use, quota = time.time(), USES.get((person.email, pool), UNUSED), person.quotas[pool]
     measured: list[Measured] = []

@@ -1,4 +1,5 @@
-"""What a demo shows: accounts, their quotas and a day of requests at its start, and then live requests."""
+"""The contents of a demo: accounts, their quotas and a day of requests at its start, and then live
+requests."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ the Anthropic key, which has newer versions."""
 
 
 def write_example_data(google: EmulatorState) -> None:
-    """Into a new database, for the accounts that the emulator has."""
+    """Write the example data into a new database, for the accounts that the emulator has."""
     store_accounts(google)
     store_keys(google)
     ModelRoute.objects.bulk_create(
@@ -49,7 +50,7 @@ def write_example_data(google: EmulatorState) -> None:
 
 
 def _store_requests(records: Sequence[RequestRecord]) -> None:
-    """As a server that has died since: the ledger closes what it has left open."""
+    """Store the records as those of a server that has died since: the ledger then closes the open ones."""
     server = instances.register("")
     started_at = datetime.fromtimestamp(records[0].started_at, UTC)
     ServerInstance.objects.filter(pk=server.pk).update(started_at=started_at)
@@ -60,5 +61,5 @@ def _store_requests(records: Sequence[RequestRecord]) -> None:
 
 
 def traffic(gateway: Gateway, google: EmulatorState) -> Callable[[], Coroutine[Any, Any, None]]:
-    """What is to run while the server does."""
+    """Return the function that sends requests while the server runs."""
     return Traffic(gateway, google).run

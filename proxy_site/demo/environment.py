@@ -23,7 +23,7 @@ UNSET = ("DATABASE_URL", "REDIS_URL", "AUTH_TOKEN", "CREDENTIALS_KEYS", "CLOUDCO
 
 @cache
 def emulator() -> EmulatorServer:
-    """The emulator of this process, started on first use; it ends with the process."""
+    """Return the emulator of this process. It is started on first use and ends with the process."""
     from proxy_site.demo import google  # large, and only for a demo
 
     return google.start()

@@ -7,7 +7,7 @@ from proxy_site.emulator.delivery.behaviour import pace
 from proxy_site.emulator.server import EmulatorServer
 
 CHUNK_DELAY_SECONDS = 0.06
-"""So that one can see answers being streamed."""
+"""The time between chunks, long enough for people to see that answers are streamed."""
 
 
 def start() -> EmulatorServer:

@@ -1,7 +1,7 @@
-"""A day of requests as the ledger records them: made up, and the same each time but for the hours.
+"""A made-up day of requests as the ledger records them. It is the same each time, apart from the hours.
 
-Four clients hold conversations, mostly in the hours when people work, and until this moment. Most turns are
-answered at once and from the cache; ci keeps one conversation of which the cache has nothing.
+Four clients hold conversations until now, mostly in working hours. Most turns are answered at the first
+attempt, with most of the prompt from the cache; ci holds one conversation of which nothing is cached.
 """
 
 from __future__ import annotations
@@ -39,23 +39,24 @@ REQUESTS = 600
 SEED = 19
 MINUTES = 24 * 60
 LAST_MINUTE = 2
-"""Before now: by then each request has ended."""
+"""No request begins later than this many minutes ago, so that each has ended by now."""
 BY_HOUR = (2, 1, 1, 1, 1, 2, 6, 14, 30, 44, 48, 40, 28, 40, 48, 46, 40, 32, 22, 16, 14, 12, 8, 4)
 """How busy each hour of the day is, on the machine's clock."""
 AT_LEAST = {15: 120, 180: 50}
-"""How busy so many minutes before now are at least, whatever the hour."""
+"""How busy the last minutes are at least, whatever the hour, by minutes before now."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Client:
-    """`weight` is its share of all requests; `models` how many of its conversations are with each."""
+    """A client of the demo. `weight` is its share of all requests; `models` has how many of its conversations
+    use each model."""
 
     name: str
     weight: int
     models: Mapping[Model, int]
     uses_cache: bool = True
     context: int = 22_000
-    """Tokens of its tools and its system prompt."""
+    """The tokens of its tools and its system prompt."""
 
 
 CLAUDE_CLI = Client("claude-cli", 42, {OPUS: 1, SONNET: 1})
@@ -64,20 +65,20 @@ BOB = Client("bob", 20, {SONNET: 1, GEMINI_PRO: 2})
 CI = Client("ci", 8, {GEMINI_FLASH: 1}, uses_cache=False, context=9_000)
 CLIENTS = (CLAUDE_CLI, ALICE, BOB, CI)
 ACCOUNTS = {ADA: 50, LINUS: 35, GRACE: 15}
-"""How often each answers."""
+"""How often each account answers."""
 STOP_REASONS = {"tool_use": 60, "end_turn": 38, "max_tokens": 2}
 LONGEST_CONVERSATION = 40
 LARGEST_CONTEXT = 170_000
-"""Then the client compacts the conversation."""
+"""The tokens of a conversation at which the client compacts it."""
 CACHE_SECONDS = 60 * MINUTE
 ONE_ASIDE_IN = 6
-"""Of how many turns one is a small question beside the conversation, to a small model."""
+"""One of this many turns is a small question beside the conversation, to a small model."""
 ASIDE = Tokens(2_600, 40)
 
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """A request of which there is something to tell."""
+    """A request with an unusual course."""
 
     minutes_ago: float
     client: Client
@@ -98,7 +99,7 @@ SPECIAL = (
     Special(547.5, BOB, GEMINI_PRO, turns.interrupted),
 )
 ONE_FAILOVER_IN = 40
-"""Of how many other turns one is answered by the second account that is asked."""
+"""One of this many other turns is answered by the second account that is asked."""
 
 
 @dataclass(slots=True)
@@ -121,7 +122,7 @@ class Day:
         self._conversations: dict[Client, Conversation] = {}
 
     def records(self) -> list[RequestRecord]:
-        """REQUESTS of them, the oldest first; one is still open."""
+        """Return REQUESTS records, oldest first; one of them is still open."""
         planned = {self._now - one.minutes_ago * MINUTE: one for one in SPECIAL}
         times = sorted([*planned, *self._times(REQUESTS - len(planned))])
         return [self._special(at, planned[at]) if at in planned else self._usual(at) for at in times]
@@ -189,7 +190,7 @@ class Day:
         )
 
     def _tokens(self, conversation: Conversation, model: Model, at: float) -> Tokens:
-        """Of the next turn, which then is part of the conversation."""
+        """Return the tokens of the next turn, and add them to the conversation."""
         fresh = min(int(self._choice.lognormvariate(6.3, 0.8)), 12_000)
         output = min(int(self._choice.lognormvariate(5.7, 0.8)), 3_000)
         is_cached = conversation.client.uses_cache and at - conversation.last_at < CACHE_SECONDS

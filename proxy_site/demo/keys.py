@@ -1,5 +1,5 @@
-"""The demo's accounts that are keys: one of each kind. Their priority keeps the demo's own requests at the
-Google accounts, of which its history is made."""
+"""The demo's accounts that are keys, one of each kind. Their priority keeps the demo's own requests at the
+Google accounts, from which its history comes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVER = "/compatible/ollama"
 
 
 def store_keys(google: EmulatorState) -> None:
-    """Without a check, which the server makes when it starts."""
+    """Store the keys without a check; the server checks them when it starts."""
     for given in _keys(google):
         account = draft(given)
         account.priority = PRIORITY

@@ -1,7 +1,7 @@
-"""What the demo's Google has left of each account, and how it came to that over the last hours.
+"""The remaining quotas of the demo's accounts, and how they were used in the last hours.
 
-ada is running out of Claude, and has had nothing left of Gemini for an hour; linus has plenty; Google asks to
-verify grace.
+ada is running out of Claude, and has had no Gemini left for an hour; linus has plenty; Google asks to verify
+grace.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ if TYPE_CHECKING:
 ADA, GRACE, LINUS = "ada@example.com", "grace@example.com", "linus@example.com"
 MINUTE = 60.0
 GRACE_UNVERIFIED_SECONDS = 55 * MINUTE
-"""How long ago Google has first asked to verify grace. Nothing of hers has been used or seen since."""
+"""How long ago Google first asked to verify grace. Her quotas have been neither used nor read since."""
 WINDOW_OF_FORECAST = 120 * MINUTE
-"""As in accounts/quota/forecast.py."""
+"""The window of forecasts, as in accounts/quota/forecast.py."""
 ADA_WITHOUT_GEMINI_SECONDS = 70 * MINUTE
 """How long ago ada's quota for Gemini ran out."""
 WEEK_RESETS_IN = 3 * 24 * 60 * MINUTE + 5 * 60 * MINUTE
 WINDOWS_USED_THIS_WEEK = 3
-"""Before the ones that are open now."""
+"""How many windows were used this week before the open ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How a quota was used: down to the fraction `left` in the window that is open now, and to `left_before`
-    in each one before it. Times are seconds."""
+    """How a quota was used: down to the fraction `left` in the open window, and to `left_before` in each
+    window before it. Times are seconds."""
 
     left: float
     left_before: float
     resets_in: float
     idle_for: float = 0.0
-    """Nothing has been used for so long."""
+    """For how long nothing has been used."""
 
     def fraction(self, ago: float) -> float:
-        """What was left so many seconds ago. The longer a window is open, the faster it is used."""
+        """Return the fraction that was left this many seconds ago. A window is used faster the longer it is
+        open."""
         end = self.window_end(ago)
         start = end - WINDOW_SECONDS
         left, last_use = (self.left, -self.idle_for) if end > 0 else (self.left_before, end)
@@ -50,8 +51,8 @@ class Use:
         return 1 - (1 - left) * math.pow(done, 1.3)
 
     def window_end(self, ago: float) -> float:
-        """Of the window that was open so many seconds ago, in seconds from now; negative for an earlier
-        one."""
+        """Return the end of the window that was open this many seconds ago, in seconds from now; negative for
+        an earlier window."""
         return self.resets_in - (self.resets_in + ago) // WINDOW_SECONDS * WINDOW_SECONDS
 
 
@@ -63,11 +64,11 @@ USES: dict[tuple[str, str], Use] = {
     (LINUS, CLAUDE_POOL): Use(0.74, 0.6, resets_in=130 * MINUTE),
     (LINUS, GEMINI_CLI_POOL): Use(0.86, 0.8, resets_in=200 * MINUTE),
 }
-"""By account and pool; nobody uses the others."""
+"""The use of each quota, by account and pool. The other pools are not used."""
 
 
 def prepare(server: EmulatorServer) -> None:
-    """Give the emulator's accounts what is left of them now."""
+    """Set the quotas of the emulator's accounts to what is left now."""
     now = server.state.clock.now()
     for (email, pool), use in USES.items():
         quota = server.state.quota(email, pool)
@@ -81,12 +82,13 @@ def prepare(server: EmulatorServer) -> None:
 
 
 def _go_on(quota: Quota, use: Use, now: float) -> None:
-    """Use it as fast as in the last hours, so that the forecast comes true, whatever the gateway sends."""
+    """Use the quota as fast as in the last hours, so that the forecast comes true, whatever the gateway
+    sends."""
     per_hour = (use.fraction(WINDOW_OF_FORECAST) - use.left) / WINDOW_OF_FORECAST * 3600
     quota.used_elsewhere_per_hour = per_hour * (quota.limit or 0)
     quota.counted_elsewhere_until = now
 
 
 def requests_used(quota: Quota, left: float) -> int:
-    """Requests, of those that the quota allows, until the fraction is left."""
+    """Return how many of the quota's requests are used when this fraction is left."""
     return round((quota.limit or 0) * (1 - left))

@@ -23,7 +23,7 @@ SETTINGS_FILE = "demo.json"
 
 
 class NoDemoRuns(Exception):
-    """No demo of this user runs."""
+    """Raised when no demo of this user runs."""
 
 
 def make_data_dir() -> Path:
@@ -48,7 +48,8 @@ def use() -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether the path is a private folder of this user; any user may create a path of such a name."""
+    """Return whether the path is a private folder of this user, since any user may create a path of such a
+    name."""
     try:
         found = path.lstat()
     except OSError:

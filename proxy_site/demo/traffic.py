@@ -1,7 +1,7 @@
-"""Requests that the demo sends to itself while a page watches, so that there is something to see.
+"""Requests that the demo sends to itself while a page is open, so that it has something to show.
 
 They go through the real gateway, as if claude-cli had sent them: three conversations with different models,
-answers of different lengths, now and then a first attempt that fails.
+answers of different lengths, sometimes with a first attempt that fails.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ PAUSE_SECONDS = (3.5, 6.5)
 FIRST_EVENT_SECONDS = (0.4, 2.6)
 MOST_AN_HOUR = 600
 TURNS = 15
-"""After so many a conversation begins anew."""
+"""The number of turns after which a conversation starts anew."""
 ONE_FAILURE_IN = 8
 FAILURES = ("internal", "html_502", "empty_answer")
-"""Of the emulator's faults: those after which the next attempt may well be answered."""
+"""The emulator's faults after which the next attempt is likely to succeed."""
 SYSTEM = "You are part of a demo.\n" + "\n".join(f"Rule {number}: be brief." for number in range(600))
 TASKS = ("Explain what this does", "Say what could go wrong here", "Describe a better way", "Sum this up")
 
@@ -52,10 +52,10 @@ class Conversation:
     session_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     messages: list[dict[str, Any]] = field(default_factory=list)
     is_waiting: bool = False
-    """For the answer to its last message."""
+    """True while the answer to its last message is awaited."""
 
     def ask(self, choice: Random) -> dict[str, Any]:
-        """The body of its next request."""
+        """Return the body of its next request."""
         if len(self.messages) >= 2 * TURNS:
             self.session_id, self.messages = str(uuid.uuid4()), []
         words = min(int(choice.lognormvariate(5, 0.9)), 1_200)
@@ -71,12 +71,12 @@ class Conversation:
         }
 
     def hear(self) -> None:
-        """An answer, or that there is none; what it said does not matter."""
+        """Note that the request has ended, with or without an answer, whose text does not matter."""
         self.messages.append({"role": "assistant", "content": "I have answered that."})
 
 
 class Traffic:
-    """`google` is the emulator's state, in which first attempts are made to fail."""
+    """Sends the requests. `google` is the emulator's state, in which first attempts are made to fail."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Traffic:
         self._conversations = [Conversation(model) for model in (SONNET, OPUS, HAIKU)]
 
     async def run(self) -> None:
-        """Until it is cancelled, and with it what is under way."""
+        """Send requests until cancelled, which also cancels those in flight."""
         async with asyncio.TaskGroup() as under_way:
             while True:
                 await asyncio.sleep(self._choice.uniform(*self._pause_seconds))
@@ -108,7 +108,7 @@ class Traffic:
         return self._gateway.activity.has_listeners and has_listener_here()
 
     def _may_send(self) -> bool:
-        """Count one more request, unless there have been too many within an hour."""
+        """Count one more request; return False if there have been too many within an hour."""
         now = time.monotonic()
         if len(self._sent_at) == self._sent_at.maxlen and now - self._sent_at[0] < 3600:
             return False
@@ -139,7 +139,7 @@ class Traffic:
             await _read(response)
 
     def _arrange_answer(self, model: Model) -> None:
-        """Let the model take its time, and now and then fail first."""
+        """Set how long the model takes, and sometimes that the first attempt fails."""
         sent_id = upstream_model(model.answers, header_mode=live("GEMINI_HEADER_MODE")).sent_id
         if not self._choice.randrange(ONE_FAILURE_IN):
             self._google.fault(self._choice.choice(FAILURES), model=sent_id, purpose="answer")

@@ -1,4 +1,4 @@
-"""One request of the demo's history: what is asked, what was tried, and the record that is made of it."""
+"""One request of the demo's history: the question, the attempts, and the record that is made of them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SLOW_SECONDS = 41.0
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as a client asks for it, and the one that answers."""
+    """A model by the name that the client asks for, and the model that answers."""
 
     asked_for: str
     answers: str
     first_event_seconds: float
-    """The median."""
+    """The median time to the first event."""
     tokens_per_second: float
     thinking: float = 0.0
     """The share of thinking in the output."""
@@ -53,7 +53,8 @@ GEMINI_FLASH = Model("gemini-2.5-flash", "gemini-2.5-flash", 0.4, 170)
 
 @dataclass(slots=True)
 class Turn:
-    """`first_event_seconds` and `stream_seconds` are those of the attempt that answers."""
+    """A turn of a conversation. `first_event_seconds` and `stream_seconds` are those of the attempt that
+    answers."""
 
     request_id: str
     at: float
@@ -67,7 +68,7 @@ class Turn:
     stop_reason: str = "end_turn"
     attempts: list[Attempt] = field(default_factory=list)
     fallback: str = ""
-    """The model that answers instead."""
+    """The model that answers instead; "" for none."""
 
     @property
     def stream_seconds(self) -> float:
@@ -75,12 +76,12 @@ class Turn:
 
     @property
     def now(self) -> float:
-        """When the last attempt has ended."""
+        """When the last attempt ended."""
         last = self.attempts[-1] if self.attempts else None
         return last.started_at + last.took_seconds if last else self.at
 
     def fails(self, account: str, kind: FailureKind, seconds: float, reason: str = "") -> None:
-        """Add an attempt that has failed after so many seconds."""
+        """Add an attempt that fails after this many seconds."""
         decision = ANOTHER_TRY if ERROR_POLICIES[kind].is_passing else NEXT_ACCOUNT
         attempt = self._attempt(account, seconds, reason or kind.value)
         attempt.decision = decision
@@ -109,7 +110,7 @@ class Turn:
         return attempt
 
     def record(self) -> RequestRecord:
-        """The record, still open."""
+        """Return the record, which is still open."""
         return RequestRecord(
             request_id=self.request_id,
             client=self.client,
@@ -129,13 +130,13 @@ class Turn:
 
 
 def answered(turn: Turn) -> RequestRecord:
-    """At once, or after what was tried before."""
+    """Return the record of a turn that is answered by the next attempt."""
     turn.answers(turn.account)
     return _whole(turn)
 
 
 def answered_after_wait(turn: Turn) -> RequestRecord:
-    """All accounts were busy for a while."""
+    """Return the record of a turn that is answered after all accounts were busy for a while."""
     turn.answers(turn.account, waited_seconds=2.4)
     return _whole(turn)
 
@@ -146,7 +147,8 @@ def answered_by_another(turn: Turn) -> RequestRecord:
 
 
 def answered_by_third(turn: Turn) -> RequestRecord:
-    """After the silence of the second account, and SLOW_SECONDS in all."""
+    """Return the record of a turn that the third account answers, after the second one did not, and after
+    SLOW_SECONDS in all."""
     turn.fails(ADA, FailureKind.QUOTA, 1.2)
     silence = settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS
     turn.fails(GRACE, FailureKind.TIMED_OUT, silence, f"no answer within {silence:.0f} s")
@@ -171,7 +173,7 @@ def limited(turn: Turn) -> RequestRecord:
 
 
 def broken_off(turn: Turn) -> RequestRecord:
-    """In the middle of its stream."""
+    """Return the record of a turn whose stream breaks."""
     turn.answers(turn.account)
     return _failed(turn, UpstreamFailed("The answer broke off: the connection was closed."))
 
@@ -184,7 +186,7 @@ def hung_up(turn: Turn) -> RequestRecord:
 
 
 def interrupted(turn: Turn) -> RequestRecord:
-    """Its server died, so nobody has closed it yet."""
+    """Return the record of a turn whose server died, which is still open."""
     turn.answers(turn.account)
     return _begun(turn)
 
@@ -212,7 +214,7 @@ def _begun(turn: Turn) -> RequestRecord:
 
 
 def _end(record: RequestRecord) -> None:
-    """As at the time of the request: the last attempt would otherwise last until now."""
+    """End the record at the time of the request; otherwise its last attempt would last until now."""
     took_seconds = record.attempts[-1].took_seconds
     record.end()
     record.attempts[-1].took_seconds = took_seconds
