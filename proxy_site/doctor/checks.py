@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def check_all(report: Report, *, address: str = "", offline: bool = False) -> None:
-    """Check what follows the settings. `address`: `[HOST:]PORT` of the server; empty: the settings HOST and
-    PORT."""
+    """Run the checks that follow the settings. `address` is the server's `[HOST:]PORT`; "" for the settings
+    HOST and PORT."""
     report_all(guarded("Disk", lambda: machine.check_disk(settings.DATA_DIR)), report)
     found = guarded("Database", database.check_database)
     report_all(found, report)
@@ -37,7 +37,7 @@ def check_all(report: Report, *, address: str = "", offline: bool = False) -> No
 
 
 async def _check_network(report: Report, address: str, *, offline: bool, with_accounts: bool) -> None:
-    """The checks that wait for other processes and machines, all at once; each is reported as it ends."""
+    """Run the checks that wait for other processes and machines concurrently; each is reported as it ends."""
     client = AccountsClient()
     checks = _of_this_machine(client, address, offline=offline)
     if offline:
@@ -80,7 +80,7 @@ async def _accounts(client: AccountsClient) -> list[Finding]:
 
 
 async def _settled(name: str, check: Coroutine[None, None, Finding | list[Finding]]) -> list[Finding]:
-    """The findings of the check; one about itself when it fails."""
+    """Return the findings of the check; when the check itself fails, a finding about that."""
     try:
         found = await check
     except Exception as error:  # the other checks go on
@@ -99,7 +99,7 @@ def _run_in_a_loop(work: Coroutine[None, None, None]) -> None:
 
 
 async def _cancel_all() -> None:
-    """End what an interruption has left."""
+    """Cancel the tasks that are left after an interruption."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()

@@ -1,8 +1,9 @@
-"""Claude Code on this machine: whether its settings lead to this gateway, with a key that is accepted.
+"""Checks of Claude Code on this machine: whether its settings lead to this gateway, with a key that is
+accepted.
 
-The `env` object of a settings file replaces what the shell has exported, and the file of the machine's
-administrator that of the user (code.claude.com, Environment variables, and lmstudio-ai/lms#561). Settings of
-single projects may replace both; they are not looked for.
+The `env` object of a settings file overrides what the shell has exported, and the file of the machine's
+administrator overrides that of the user (code.claude.com, Environment variables, and lmstudio-ai/lms#561).
+Settings of single projects may override both; they are not read.
 """
 
 from __future__ import annotations
@@ -50,21 +51,21 @@ MODELS = (
 
 
 class Unreadable(Exception):
-    """A settings file that Claude Code cannot read. The text is a sentence."""
+    """Raised for a settings file that Claude Code cannot read. The text is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pointing:
-    """What Claude Code will use, by variable, and where each comes from."""
+    """The values that Claude Code will use, by variable, and where each comes from."""
 
     values: Mapping[str, str] = field(repr=False)
     sources: Mapping[str, str]
     has_helper: bool = False
-    """`apiKeyHelper`: a program prints the key."""
+    """True with `apiKeyHelper`, a program that prints the key."""
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers with the key, as Claude Code sends them."""
+        """Return the headers with the key, as Claude Code sends them."""
         token, key = self.values.get(TOKEN, ""), self.values.get(API_KEY, "")
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         return bearer | ({"x-api-key": key} if key else {})
@@ -75,7 +76,7 @@ class Pointing:
 
 
 def settings_files() -> Iterator[Path]:
-    """The machine's file, then the user's: the first one with a name wins."""
+    """Yield the machine's file, then the user's: the first one with a name wins."""
     if sys.platform in MANAGED:
         yield MANAGED[sys.platform]
     folder = os.environ.get("CLAUDE_CONFIG_DIR") or "~/.claude"
@@ -84,7 +85,7 @@ def settings_files() -> Iterator[Path]:
 
 
 def pointing(environment: Mapping[str, str]) -> Pointing:
-    """Raises Unreadable."""
+    """Return what Claude Code will use. Raises Unreadable."""
     values: dict[str, str] = {}
     sources: dict[str, str] = {}
     has_helper = False
@@ -101,7 +102,7 @@ def pointing(environment: Mapping[str, str]) -> Pointing:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The object in the file; empty when there is no file. Raises Unreadable."""
+    """Return the object in the file; empty when there is no file. Raises Unreadable."""
     try:
         with path.open("rb") as file:
             raw = file.read(LONGEST_FILE + 1)
@@ -115,7 +116,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def parse_settings(raw: bytes, path: Path) -> dict[str, Any]:
-    """The object in the text of a settings file; empty for no text. Raises Unreadable."""
+    """Return the object in the text of a settings file; empty for an empty text. Raises Unreadable."""
     try:
         said = json.loads(raw.decode("utf-8-sig")) if raw.strip() else {}
     except (ValueError, RecursionError) as error:
@@ -127,7 +128,7 @@ def parse_settings(raw: bytes, path: Path) -> dict[str, Any]:
 
 
 def variables_in(said: Mapping[str, Any]) -> dict[str, str]:
-    """The environment variables that a settings file sets."""
+    """Return the environment variables that a settings file sets."""
     variables = said.get("env")
     if not isinstance(variables, dict):
         return {}
@@ -137,7 +138,7 @@ def variables_in(said: Mapping[str, Any]) -> dict[str, str]:
 async def check_claude_code(
     client: AccountsClient, host: str, port: int, *, offline: bool = False
 ) -> Finding:
-    """Ask the gateway that Claude Code leads to, with the key that it would send."""
+    """Send the gateway that Claude Code uses a request with Claude Code's key."""
     ours = url_on_this_machine(host, port)
     try:
         found = pointing(os.environ)
@@ -178,7 +179,8 @@ def _about_form(found: Pointing, address: str, ours: str) -> Finding | None:
 
 
 def _about_proxy(found: Pointing, address: str) -> Finding | None:
-    """Claude Code sends also what is for this machine through a proxy, unless NO_PROXY names it."""
+    """Return a finding when Claude Code would send its requests through a proxy, which it does even for this
+    machine, unless NO_PROXY names it."""
     parts = urlsplit(address)
     host, name = parts.hostname or "", f"{parts.scheme}_proxy"
     proxy = next((one for one in (name.upper(), name) if found.values.get(one)), "")
@@ -194,7 +196,8 @@ def _about_proxy(found: Pointing, address: str) -> Finding | None:
 
 
 def _about_silence(found: Pointing, address: str, ours: str) -> Finding:
-    """No gateway answers. If it is meant to be this one, its key can be compared."""
+    """Return the finding when no gateway answers. If the address is meant for this gateway, the key can still
+    be compared."""
     where = f"{_shown(address)} ({ADDRESS} in {found.sources[ADDRESS]})"
     if not _is_same_place(address, ours):
         return warning(
@@ -209,7 +212,7 @@ def _about_silence(found: Pointing, address: str, ours: str) -> Finding:
 
 
 def _wanted_key() -> str:
-    """The key that a server here wants; empty when any text will do."""
+    """Return the key that a server here requires; "" when any text will do."""
     file = settings.DATA_DIR / KEY_FILE
     if settings.AUTH_TOKEN or is_loopback(settings.HOST) or not file.exists():
         return str(settings.AUTH_TOKEN)
@@ -245,7 +248,7 @@ async def _about_key(client: AccountsClient, found: Pointing, address: str) -> F
 
 
 async def _about_models(client: AccountsClient, found: Pointing, address: str) -> Finding:
-    """Whether the gateway knows the models that are set by name."""
+    """Check whether the gateway knows the models that are set by name."""
     named = {name: found.values[name] for name in MODELS if "-" in found.values.get(name, "")}
     answers = await asyncio.gather(*(_knows(client, found, address, one) for one in named.values()))
     unknown = [name for name, is_known in zip(named, answers, strict=True) if not is_known]
@@ -260,7 +263,7 @@ async def _about_models(client: AccountsClient, found: Pointing, address: str) -
 
 
 async def _knows(client: AccountsClient, found: Pointing, address: str, model: str) -> bool:
-    """False for a 404 only."""
+    """Return whether the gateway knows the model. Only a 404 means that it does not."""
     try:
         async with asyncio.timeout(SECONDS):
             url = f"{address}/v1/models/{quote(model, safe='')}"
@@ -279,6 +282,6 @@ def _stale(found: Pointing) -> Finding:
 
 
 def _shown(address: str) -> str:
-    """Without user and password."""
+    """Return the address without user and password."""
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,4 +1,4 @@
-"""Settings: whether they can be read, and where each value comes from."""
+"""Checks of the settings: whether they can be read, and where each value comes from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SETTINGS_MODULE = "proxy_site.settings"
 LONGEST_VALUE = 60
 UNSHOWN = {"SYSTEM_PREAMBLE", "OAUTH_CLIENT_ID"}
-"""Not secret, but of no use to others who read the report."""
+"""Settings that are not secret, but of no use to others who read the report."""
 REMEDIES = {
     "DATA_DIR": "Make that folder writable for this user, or set DATA_DIR to another one.",
     "SSL_CERT_FILE": "Put the file there (readable, in PEM form); or take the setting out: then the "
@@ -80,7 +80,7 @@ def _address(value: str) -> str:
 
 
 def _unknown(env: Environment) -> Iterator[str]:
-    """Names in `.env` files that no setting has and that look like one of them."""
+    """Yield names in `.env` files that are not settings but look like one."""
     for name, source in sorted(env.sources.items()):
         if source == ENVIRONMENT or name in env.names:
             continue

@@ -1,4 +1,5 @@
-"""The database: whether it is there, fits this code, and opens with the keys that are here."""
+"""Checks of the database: whether it exists, fits this code, and can be decrypted with the keys of this
+machine."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ CONNECT_SECONDS = 3
 
 
 def check_database() -> Finding:
-    """With a problem or a warning, the tables cannot be used as this code expects them."""
+    """Check the database. After a problem or a warning, the tables cannot be used as this code expects
+    them."""
     if connection.vendor == "postgresql":
         connection.settings_dict["OPTIONS"]["connect_timeout"] = CONNECT_SECONDS
     try:
@@ -75,7 +77,7 @@ def _how_to_reach() -> str:
 
 
 def check_keys() -> Finding:
-    """Whether the stored credentials open with the keys that are here."""
+    """Check whether the stored credentials can be decrypted with the keys of this machine."""
     sealed = list(Account.objects.values_list("sealed_credential", flat=True))
     closed = sum(not _opens(one) for one in sealed)
     where = where_keys_are()

@@ -1,4 +1,4 @@
-"""What a check finds: a state, a sentence, and the next step. Standard library only."""
+"""The result of a check: a state, a sentence, and the next step. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 class State(Enum):
     OK = "ok"
     WARNING = "warning"
-    """Something to know or to mend, which keeps nothing from working."""
+    """The state of something that should be known or repaired, but keeps nothing from working."""
     PROBLEM = "problem"
     SKIPPED = "skipped"
-    """Not checked, or not there; neither good nor bad."""
+    """The state of something that was not checked or does not exist; neither good nor bad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def skipped(name: str, sentence: str, next_step: str = "") -> Finding:
 
 
 def unexpected(name: str, error: BaseException) -> Finding:
-    """The finding for a check that failed by itself."""
+    """Return the finding about a check that has failed with an error."""
     return problem(
         name,
         f"The check itself failed: {type(error).__name__}.",

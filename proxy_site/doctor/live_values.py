@@ -1,4 +1,4 @@
-"""What the operator has changed while the server runs."""
+"""The check of settings that the operator has changed while the server ran."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy_site.doctor.findings import Finding, ok, warning
 
 
 def check_live_settings() -> Finding:
-    """What the operator has changed while the server runs; it counts for the checks after this one, too."""
+    """Report the settings that the operator has changed, and apply them to the following checks, too."""
     live_settings.reload()
     stored = [one for one in live_settings.all_settings() if one.stored is not None]
     lines = tuple(_line(one) for one in stored)

@@ -49,7 +49,7 @@ def check_disk(data_dir: Path) -> Finding:
 
 
 def _user(number: int) -> str:
-    """The user's name, else `#1000`, which sudo takes, too."""
+    """Return the user's name, else `#1000`, which sudo accepts, too."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
@@ -57,8 +57,8 @@ def _user(number: int) -> str:
 
 
 def holder(port: int) -> tuple[int, str] | None:
-    """Id and name of the process that listens on the port; None when the system does not tell: another user's
-    process, or neither /proc nor lsof."""
+    """Return the id and the name of the process that listens on the port; None when the system does not tell,
+    because it is another user's process or because there is neither /proc nor lsof."""
     return _from_proc(port) if sys.platform == "linux" else _from_lsof(port)
 
 
@@ -72,14 +72,15 @@ def _from_proc(port: int) -> tuple[int, str] | None:
 
 
 def _descriptors() -> Iterator[tuple[Path, str]]:
-    """Folder in /proc and target of each descriptor of the processes that this user may see."""
+    """Yield the folder in /proc and the target of each descriptor of the processes that this user may see."""
     for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):
             yield descriptor.parent.parent, str(descriptor.readlink())
 
 
 def _listening_sockets() -> Iterator[tuple[int, str]]:
-    """Port and name, as descriptors have it, of each listening socket (proc_pid_fd(5), proc_pid_net(5))."""
+    """Yield the port and the name, in the form of descriptors, of each listening socket (proc_pid_fd(5),
+    proc_pid_net(5))."""
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         with suppress(OSError):
             for line in table.read_text().splitlines()[1:]:
@@ -89,7 +90,8 @@ def _listening_sockets() -> Iterator[tuple[int, str]]:
 
 
 def _from_lsof(port: int) -> tuple[int, str] | None:
-    """macOS has lsof; with -F it prints one field a line, `p` the process and `c` its command (lsof(8))."""
+    """Return the process according to lsof, which macOS has. With -F it prints one field a line, `p` the
+    process and `c` its command (lsof(8))."""
     program = shutil.which("lsof")
     if program is None:
         return None

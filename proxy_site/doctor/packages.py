@@ -1,4 +1,4 @@
-"""Python and the packages. Standard library only: this runs when every package is missing."""
+"""Checks of Python and the packages. Standard library only, since this runs when every package is missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==([^\s;\\]+)", re.MULTILIN
 COMPILED = (
     "aiohttp", "backports.zstd", "cryptography.fernet", "httptools", "jsonschema_rs", "orjson", "uvloop",
 )  # fmt: skip
-"""Modules of packages with compiled parts, which an update of Python can leave unusable."""
+"""Modules of packages with compiled parts, which an update of Python can make unusable."""
 REINSTALL = (
     "Install them for this Python: `uv sync --reinstall`; or, with pip, make the environment anew and run "
     "`pip install --require-hashes -r requirements.txt` in it."
@@ -31,7 +31,7 @@ REINSTALL = (
 
 
 def check_python() -> Finding:
-    """Whether the environment was made for the Python that runs."""
+    """Check whether the virtual environment was made for the Python that runs."""
     running = platform.python_version()
     made_for = _made_for(Path(sys.prefix))
     if made_for and made_for != running.rpartition(".")[0]:
@@ -61,7 +61,7 @@ def check_packages() -> Finding:
 
 
 def required_names() -> Iterable[str]:
-    """The packages that the project names, without those for other Pythons and systems."""
+    """Return the packages that the project requires, without those for other Pythons and systems."""
     project = tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))["project"]
     for requirement in project["dependencies"]:
         words, _, marker = requirement.partition(";")
@@ -70,7 +70,7 @@ def required_names() -> Iterable[str]:
 
 
 def _made_for(prefix: Path) -> str:
-    """The version in pyvenv.cfg, such as "3.12"; empty outside of a virtual environment."""
+    """Return the version in pyvenv.cfg, such as "3.12"; "" outside of a virtual environment."""
     try:
         text = (prefix / "pyvenv.cfg").read_text(encoding="utf-8")
     except OSError:
@@ -87,7 +87,7 @@ def _installed(name: str) -> str | None:
 
 
 def _broken() -> Iterable[tuple[str, str]]:
-    """Modules whose import fails, with the reason. Those that are optional may be absent."""
+    """Yield the modules whose import fails, with the reason. Optional ones may be absent."""
     for module in COMPILED:
         try:
             import_module(module)

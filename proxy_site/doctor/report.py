@@ -36,7 +36,7 @@ class Reporter:
             sys.stderr.write(f"{LABELS[finding.state]:<9}{finding.name}\n")
 
     def end(self) -> int:
-        """Print what is left to print. Returns the exit status."""
+        """Print what has not been printed yet. Returns the exit status."""
         if self._as_json:
             _print(as_json(self._findings))
         else:
@@ -45,7 +45,7 @@ class Reporter:
 
 
 def lines_of(finding: Finding, width: int | None) -> list[str]:
-    """The lines of one finding, wrapped at `width` characters; None wraps nothing."""
+    """Return the lines of one finding, wrapped at `width` characters; None for no wrapping."""
     first, *rest = _wrapped(finding.sentence, width, "")
     details = [line for detail in finding.details for line in _wrapped(detail, width, "  ")]
     step = _wrapped(finding.next_step, width, "-> ") if finding.next_step else []
@@ -78,7 +78,8 @@ def summary(findings: Sequence[Finding]) -> str:
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """In the form of all commands: {"ok", "error"?, "rows"}. `ok` is false when there is a problem."""
+    """Return the findings as JSON in the form of all commands: {"ok", "error"?, "rows"}. `ok` is false when
+    there is a problem."""
     status = exit_status(findings)
     outcome = {"ok": False, "error": summary(findings)} if status == PROBLEMS else {"ok": True}
     return json.dumps({**outcome, "rows": [finding.as_json() for finding in findings]}, indent=2)

@@ -1,7 +1,7 @@
-"""The stages in their order: each begins only when the one before lets it.
+"""Runs the checks in stages: each stage begins only when the one before allows it.
 
 The modules of a stage are imported by name when it begins, because what they need (packages, settings, the
-database) may be what is missing.
+database) may be missing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Options:
     offline: bool = False
     demo: bool = False
     address: str = ""
-    """`[HOST:]PORT` of the server; empty: the settings HOST and PORT."""
+    """The server's `[HOST:]PORT`; "" for the settings HOST and PORT."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +78,7 @@ def run_before_django(arguments: Sequence[str]) -> None:
 
 
 def leave(status: int) -> None:
-    """Exit without waiting for threads, in which a look-up of a name may hang for half a minute."""
+    """Exit without waiting for threads, in which the look-up of a name may hang for half a minute."""
     sys.stdout.flush()
     sys.stderr.flush()
     others = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
@@ -103,7 +103,7 @@ def _has_packages(report: Report) -> bool:
 
 
 def _has_settings(options: Options, report: Report) -> bool:
-    """Read the settings and set Django up. False when that fails; the reason is reported."""
+    """Read the settings and set Django up. Returns False when that fails, after reporting the reason."""
     try:
         found = import_module("proxy_site.doctor.configuration").load(demo=options.demo)
         if is_good(found):

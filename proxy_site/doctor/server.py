@@ -1,4 +1,4 @@
-"""The port, the process that has it, and the health of a running server."""
+"""Checks of the port, the process that uses it, and the health of a running server."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 SECONDS = 2.0
 OUR_HEALTH = {"status", "version", "summary"}
-"""Fields by which the answer of a gateway's /health is known."""
+"""The fields by which the answer of a gateway's /health is recognised."""
 
 
 def address(text: str) -> tuple[str, int]:
-    """Host and port of the server to look at: as given, else of the one that serves this DATA_DIR, else of
-    the settings."""
+    """Return host and port of the server to check: the given ones, else those of the server of this DATA_DIR,
+    else those of the settings."""
     server = running_server(settings.DATA_DIR)
     at = urlsplit(server.url) if server and not text else None
     if at and at.hostname and at.port:
@@ -42,7 +42,7 @@ def address(text: str) -> tuple[str, int]:
 
 
 async def check_server(client: AccountsClient, host: str, port: int) -> list[Finding]:
-    """The findings about port and server."""
+    """Return the findings about port and server."""
     health = await health_at(client, url_on_this_machine(host, port))
     server = running_server(settings.DATA_DIR)
     if health is not None:
@@ -52,10 +52,8 @@ async def check_server(client: AccountsClient, host: str, port: int) -> list[Fin
 
 
 async def health_at(client: AccountsClient, url: str) -> dict[str, Any] | None:
-    """What a gateway says at /health; None when something else answers there, or nothing.
-
-    /readyz has the same fields, and answers where ALLOWED_HOSTS leaves this address out.
-    """
+    """Return the answer of a gateway's /health; None when something else answers there, or nothing. /readyz
+    has the same fields, and answers where ALLOWED_HOSTS does not have this address."""
     for path in ("/health", "/readyz"):
         with suppress(CallFailed, TimeoutError):
             async with asyncio.timeout(SECONDS):
