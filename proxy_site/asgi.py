@@ -35,7 +35,7 @@ PAGES_UNDER = {
     *("admin", "static", "account-limits"),
     *("requests", "accounts", "models", "usage", "logs", "connect", "settings", "system"),
 }
-"""The first segment of their paths; those of the second line are the dashboard's."""
+"""The first segments of the paths of pages; the second line has the dashboard's."""
 PAGES_OF_API_UNDER = ("/api/stats/", "/api/requests/")
 PAGES_OF_API = {"/api/requests", "/api/activity"}
 LIVE_PATH = "/ws/live"
@@ -64,8 +64,8 @@ def _is_page(path: str, method: str) -> bool:
 
 
 def _is_our_host(scope: Scope) -> bool:
-    """Whether the Host header is allowed. The API checks it, too; this check spares the log Django's
-    traceback."""
+    """Return whether the Host header is allowed. The API checks it, too; this check keeps Django's traceback
+    out of the log."""
     host = dict(scope["headers"]).get(b"host", b"").decode("latin1")
     return validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
 

@@ -31,7 +31,7 @@ ADMIN = {
     "style-src": [SELF, UNSAFE_INLINE],
     "base-uri": [SELF],
 }
-"""The directives of the admin that differ."""
+"""The directives that differ in the admin."""
 ADMIN_PATH = "/admin/"
 
 

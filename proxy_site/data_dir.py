@@ -27,7 +27,7 @@ LOCK_TRIES = 4
 
 
 class AlreadyServing(Exception):
-    """Another server holds the lock of this DATA_DIR."""
+    """Raised when another server holds the lock of this DATA_DIR."""
 
 
 def prepare_data_dir(path: Path) -> Path:
@@ -43,7 +43,7 @@ def prepare_data_dir(path: Path) -> Path:
 
 
 def _why_not_writable(path: Path) -> str:
-    """The end of a sentence."""
+    """Return why the path is not writable, as the end of a sentence."""
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         return "is mounted read-only, but the database is in it: leave out `:ro` at the end of the mount"
     whose = _not_ours(path) or (
@@ -54,7 +54,8 @@ def _why_not_writable(path: Path) -> str:
 
 
 def read_or_create_key(path: Path, generate: Callable[[], str]) -> str:
-    """The key in the file, generated on first use. Processes that start concurrently get the same key."""
+    """Return the key in the file, which is generated on first use. Processes that start concurrently get the
+    same key."""
     if not path.exists():
         _create_once(path, generate())
     make_private(path)
@@ -67,8 +68,8 @@ def read_or_create_key(path: Path, generate: Callable[[], str]) -> str:
 
 
 def generated_auth_token(data_dir: Path) -> str:
-    """The key that clients must send where AUTH_TOKEN is not set and other machines can reach the gateway;
-    generated on first use. Raises SettingError."""
+    """Return the key that clients must send when AUTH_TOKEN is not set and other machines can reach the
+    gateway. It is generated on first use. Raises SettingError."""
     path = data_dir / KEY_FILE
     key = read_or_create_key(path, lambda: secrets.token_urlsafe(32))
     if not key:
@@ -90,7 +91,8 @@ def make_private(path: Path | str) -> None:
 
 
 def _not_ours(path: Path) -> str:
-    """The end of a sentence about a file of another user; empty for one of this user's, and a missing one."""
+    """Return the end of a sentence about a file of another user; "" for one of this user's, or a missing
+    one."""
     try:
         owner = path.stat().st_uid
     except OSError:
@@ -99,7 +101,8 @@ def _not_ours(path: Path) -> str:
 
 
 def _create_once(path: Path, text: str) -> None:
-    """Write a temporary file and link it to the path: the file appears whole, and the first writer wins."""
+    """Write a temporary file and link it to the path, so that the file appears complete, and the first writer
+    wins."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     beside = Path(name)
     try:
@@ -140,15 +143,15 @@ def sole_server(data_dir: Path) -> Iterator[None]:
 
 
 def note_address(data_dir: Path, url: str) -> None:
-    """Write below the process id where the server that holds the lock can be reached, for commands."""
+    """Write the server's address below the process id in the lock file, for commands."""
     with (data_dir / LOCK).open("a", encoding="utf-8") as lock:
         lock.write(f"\n{url}\n")
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """The holder of a DATA_DIR's lock. `process_id` is 0 when it is not known, `url` empty while the server
-    starts, and under other ASGI servers."""
+    """The server that holds a DATA_DIR's lock. `process_id` is 0 when it is unknown; `url` is "" while the
+    server starts, and under other ASGI servers."""
 
     process_id: int
     url: str
@@ -168,7 +171,7 @@ def running_server(data_dir: Path) -> RunningServer | None:
 
 
 def is_served(data_dir: Path) -> bool:
-    """Whether a server holds the lock of this DATA_DIR."""
+    """Return whether a server holds the lock of this DATA_DIR."""
     try:
         with (data_dir / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

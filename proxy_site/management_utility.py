@@ -100,7 +100,7 @@ def _use_demo(is_server: bool, temporary_folders: list[str]) -> None:
 
 
 def _wait_for_servers() -> None:
-    """Return once the servers use what the command has changed."""
+    """Wait until the servers use what the command has changed."""
     from proxy_site import waiting_for_servers
 
     if not waiting_for_servers.have_taken_changes_of_this_process():

@@ -11,5 +11,5 @@ PROJECT_FILE = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 @cache
 def version() -> str:
-    """The version in the form of PEP 440: "0.2.0", or "0.2.0.dev0" before that release."""
+    """Return the version in the form of PEP 440: "0.2.0", or "0.2.0.dev0" before that release."""
     return str(tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))["project"]["version"])

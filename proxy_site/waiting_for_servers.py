@@ -47,7 +47,7 @@ class FollowedChanges:
 
 
 def have_taken_changes_of_this_process() -> bool:
-    """Wait for servers after this process has changed something; True at once when it has not."""
+    """Wait for the servers if this process has changed anything. Returns True at once when it has not."""
     return not Revision.made_here or wait_for_servers()
 
 

@@ -1,4 +1,4 @@
-"""What the image (Dockerfile) needs beside the gateway: the change of user at each start, the health check.
+"""Code for the image (Dockerfile): the change of user at each start, and the health check.
 
 Imports nothing of this project, and neither Django nor other packages, because every command waits for it.
 """

@@ -1,7 +1,7 @@
 """The image's health check: exit status 0 when the gateway answers.
 
-Not by urllib, which would send the request through HTTP_PROXY. A refusal counts as well: the operator may
-have left 127.0.0.1 out of ALLOWED_HOSTS.
+It does not use urllib, which would send the request through HTTP_PROXY. A refusal counts as an answer, since
+the operator may have left 127.0.0.1 out of ALLOWED_HOSTS.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SECONDS = 4.0
 
 
 def problem(port: int) -> str:
-    """What is wrong with the gateway at this port of the container, or ""."""
+    """Return what is wrong with the gateway at this port of the container; "" when it works."""
     connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
         connection.request("GET", "/healthz")

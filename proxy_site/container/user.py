@@ -1,8 +1,9 @@
-"""Which user the gateway's commands run as in its image: the owner of DATA_DIR, without root's privileges.
+"""Chooses the user under which the gateway's commands run in its image: the owner of DATA_DIR, without root's
+privileges.
 
-`docker run` and `docker exec` start a command as root. It replaces itself, by setpriv(1), with the same
-command under the owner of DATA_DIR, who is the owner of the mounted folder outside of the container, too; so
-all files there have one owner. A container that was started with `--user` has nothing to give up.
+`docker run` and `docker exec` start a command as root. With setpriv(1) it replaces itself by the same command
+under the owner of DATA_DIR. Outside of the container that is also the owner of the mounted folder, so all
+files there have one owner. A container that was started with `--user` has no privileges to give up.
 """
 
 from __future__ import annotations
@@ -17,19 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 IMAGES_USER = 10_001
-"""User and group of the image (Dockerfile), of whom no machine has another by that number."""
+"""The number of the image's user and group (Dockerfile), which no machine uses for another user."""
 LEFT_BY_FILE_SYSTEMS = {"lost+found"}
-"""What a new volume may hold."""
+"""The names that a new, empty volume may contain."""
 # linux/capability.h
 SETGID, SETUID, SETPCAP = 1 << 6, 1 << 7, 1 << 8
 
 
 def give_up_root(data_dir: Path, command: Sequence[str], *, is_server: bool) -> None:
-    """Return when this process has no privileges of root. Else run `command`, which is this process's own, in
-    its place.
-
-    Raises SystemExit with a sentence when root may not become the owner.
-    """
+    """Return when this process has no privileges of root. Otherwise run `command`, which is this process's
+    own, in its place as the owner of DATA_DIR. Raises SystemExit with a sentence when root may not become the
+    owner."""
     if os.geteuid() != 0:
         return
     user, group = _owner(data_dir)
@@ -52,8 +51,8 @@ def give_up_root(data_dir: Path, command: Sequence[str], *, is_server: bool) -> 
 
 
 def _owner(data_dir: Path) -> tuple[int, int]:
-    """User and group of DATA_DIR. One of root's that is empty is given to the image's user before: an engine
-    makes a missing folder as root when it mounts it."""
+    """Return the user and the group of DATA_DIR. If it is empty and root's, it is given to the image's user
+    first, since an engine creates a missing folder as root when it mounts it."""
     with contextlib.suppress(OSError):  # read-only, or on a network's file system; then it stays root's
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if data_dir.stat().st_uid == 0 and _is_root_of_machine() and _is_empty(data_dir):
@@ -71,8 +70,8 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _is_root_of_machine() -> bool:
-    """False for root of a user namespace: with a rootless engine that is an ordinary user outside, the owner
-    of the mounted folder (user_namespaces(7))."""
+    """Return False for root of a user namespace. With a rootless engine that is an ordinary user outside, the
+    owner of the mounted folder (user_namespaces(7))."""
     try:
         return Path("/proc/self/uid_map").read_text(encoding="ascii").split()[1] == "0"
     except (OSError, IndexError):
@@ -80,7 +79,8 @@ def _is_root_of_machine() -> bool:
 
 
 def _capabilities() -> int:
-    """The effective capabilities as bits (proc_pid_status(5)); all but SETPCAP where that cannot be read."""
+    """Return the effective capabilities as bits (proc_pid_status(5)); all but SETPCAP when they cannot be
+    read."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -37,7 +37,8 @@ STEP = 1024 * 1024
 
 
 class NotABackup(Exception):
-    """The file is no backup or damaged; the text continues a sentence that begins with the file's name."""
+    """Raised for a file that is damaged or not a backup. The text continues a sentence that begins with the
+    file's name."""
 
 
 @dataclass(frozen=True, slots=True)

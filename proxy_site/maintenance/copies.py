@@ -27,7 +27,7 @@ SUFFIXES = {"sqlite": ".sqlite3", "postgresql": ".pgdump"}
 
 
 class CopyFailed(Exception):
-    """The database cannot be copied; the text is the reason."""
+    """Raised when the database cannot be copied; the text is the reason."""
 
 
 def keep_copy(database: BaseDatabaseWrapper, before: str) -> Path:

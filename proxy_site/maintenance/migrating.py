@@ -94,7 +94,7 @@ def migrate(database: BaseDatabaseWrapper) -> None:
 
 
 def is_older(database: BaseDatabaseWrapper, version: Release) -> bool:
-    """Whether the database lacks migrations that this version has."""
+    """Return whether the database lacks migrations that this version has."""
     loader = MigrationLoader(database)
     has = {key for key, at in our_migrations(loader).items() if release(at.since) <= version}
     return not has <= loader.applied_migrations.keys()
@@ -117,8 +117,8 @@ def go_back(
 
 
 def _targets(loader: MigrationLoader, version: Release) -> list[Target]:
-    """For each app of this project, the last applied migration that the version has; None for none. Their
-    names begin with numbers in order."""
+    """Return, for each app of this project, the last applied migration that the version has; None when it has
+    none. Their names begin with numbers in order."""
     named = our_migrations(loader)
     stay = [
         key for key, at in named.items() if key in loader.applied_migrations and release(at.since) <= version
@@ -150,7 +150,7 @@ def _set_aside(database: BaseDatabaseWrapper, plan: Sequence[tuple[Migration, bo
 
 
 def _renamed(plan: Sequence[tuple[Migration, bool]], now: Apps) -> Iterator[tuple[str, str]]:
-    """Table and column of each field that gets its old name back: nothing of it is dropped."""
+    """Yield table and column of each field that gets its old name back, since nothing of it is dropped."""
     for migration, backwards in plan:
         for operation in migration.operations:
             if backwards and isinstance(operation, RenameField):
@@ -161,8 +161,8 @@ def _renamed(plan: Sequence[tuple[Migration, bool]], now: Apps) -> Iterator[tupl
 def _lost(
     now: Apps, then: Apps, our_apps: set[str], renamed: set[tuple[str, str]]
 ) -> Iterator[tuple[str, str, list[str]]]:
-    """What a downgrade drops: table, "rows" with all columns of a dropped table, or "columns" with the key
-    and the dropped columns."""
+    """Yield what a downgrade drops: table, "rows" with all columns of a dropped table, or "columns" with the
+    key and the dropped columns."""
     tables = {model._meta.db_table: model for model in then.get_models(include_auto_created=True)}
     for model in now.get_models(include_auto_created=True):
         table = model._meta.db_table
@@ -193,8 +193,8 @@ def put_back(database: BaseDatabaseWrapper) -> None:
 
 
 def _turn(kept: tuple[str, str, int, str]) -> tuple[bool, int]:
-    """The order of restoring. Rows: newest first, since existing rows are not replaced. Columns: oldest
-    first, since they overwrite."""
+    """Return a sort key for restoring. Rows come newest first, since existing rows are not replaced; columns
+    oldest first, since they overwrite."""
     _, what, number, _ = kept
     return (False, -number) if what == "rows" else (True, number)
 

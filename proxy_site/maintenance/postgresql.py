@@ -18,7 +18,7 @@ PACKAGE = "On Debian and Ubuntu it comes with `apt install postgresql-client`."
 
 
 class ProgramFailed(Exception):
-    """A program is missing or failed; the text is a sentence with its name and the reason."""
+    """Raised when a program is missing or failed; the text is a sentence with its name and the reason."""
 
 
 def our_tables(database: BaseDatabaseWrapper) -> list[str]:

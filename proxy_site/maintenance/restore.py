@@ -55,7 +55,7 @@ class Restored:
     requests: int = 0
     made_at: str = ""
     notes: list[str] = field(default_factory=list)
-    """Sentences for the operator."""
+    """Sentences about the restore, for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Callbacks to the operator, called only when needed."""
+    """The operator's answers. The functions ask the operator, and are called only when needed."""
 
     passphrase: Callable[[], str]
     may_replace: Callable[[], bool]
     wants_keys: bool
-    """Use the backup's keys even when the present ones decrypt its accounts."""
+    """True to use the backup's keys even when the present ones decrypt its accounts."""
 
 
 def restore(path: Path, questions: Questions) -> Restored:
@@ -119,7 +119,8 @@ def _restore_sqlite(contents: Contents, questions: Questions) -> Restored:
 
 
 def _sealed_credentials(database: BaseDatabaseWrapper) -> list[str]:
-    """As the database has them before it is migrated: version 0.1 has another column."""
+    """Return the sealed credentials as they are before the database is migrated: version 0.1 has another
+    column."""
     table = Account._meta.db_table
     with database.cursor() as cursor:
         columns = {column.name for column in database.introspection.get_table_description(cursor, table)}
@@ -217,7 +218,7 @@ def _as_database(path: Path) -> Iterator[BaseDatabaseWrapper]:
 
 
 def _refuse_newer(oldest_code: str, migrated_by: str) -> None:
-    """Raises NotABackup when the backup needs newer code."""
+    """Raise NotABackup when the backup needs newer code."""
     if not lets_in(oldest_code):
         raise NotABackup(
             f"was migrated by version {migrated_by} and needs {oldest_code} or newer; this is "
@@ -246,7 +247,7 @@ def _secrets(contents: Contents, sealed: list[str], questions: Questions) -> Sec
 
 
 def _keys_here() -> list[str]:
-    """The present keys; those before a malformed one when the file is damaged."""
+    """Return the present keys; of a damaged file those before the first malformed one."""
     keys = []
     with contextlib.suppress(ValueError):
         found = encryption.keys()

@@ -1,4 +1,4 @@
-"""A command that runs the gateway: it sets up what is missing, and serves until it is told to stop."""
+"""A command that runs the gateway: it creates what is missing, and serves until it is told to stop."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ class ServingCommand(GatewayCommand, ABC):
             self._serve()
 
     def _ensure_auth_token(self) -> None:
-        """Without a key anybody who can reach the gateway from another machine could use the accounts."""
+        """Generate a key if there is none, since anyone who can reach the gateway from another machine could
+        use the accounts."""
         if settings.AUTH_TOKEN or is_loopback(self._host):
             return
         try:
@@ -120,8 +121,8 @@ class ServingCommand(GatewayCommand, ABC):
                 self._leave_threads_behind(1 if asgi.gateway.ledger.waiting else 0)
 
     def _leave_threads_behind(self, status: int) -> NoReturn:
-        """Exit without waiting for threads, which wait for a database that does not answer. What they hold
-        cannot be stored; the log has the numbers."""
+        """Exit without waiting for threads that wait for a database without an answer. What they have cannot
+        be stored; the log has the numbers."""
         logging.shutdown()
         self.stdout.flush()
         self.stderr.flush()

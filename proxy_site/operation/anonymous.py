@@ -1,7 +1,7 @@
-"""Texts without secrets and addresses, for a file that is passed on.
+"""Removes secrets and addresses from texts, for a file that is passed on.
 
-Accounts are numbered, so that their attempts can still be told apart. What was not recognised stays, so texts
-of clients must not come here as they are.
+Accounts are numbered, so that their attempts can still be told apart. What is not recognised stays, so texts
+of clients must not be passed here unchanged.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 ADDRESS = "[address]"
 EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+|\w{0,2}…\w?@\w?…(?: #\d+)?")
-"""An address, or the label of an account (accounts/pool/labels.py)."""
+"""Matches an e-mail address, or the label of an account (accounts/pool/labels.py)."""
 URL = re.compile(r"(\w+)://([^\s/\"'<>?#]*)[^\s\"'<>]*")
 IP = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*::?[0-9A-Fa-f:.]*[0-9A-Fa-f:])(?!\w)")
 HOST = re.compile(
     r"(?i)\b(host(?:name)?:? )((?!\d+(?:\.\d+){3})[\w-]+(?:(?:\.[\w-]+)*:\d{1,5}\b|(?:\.[\w-]+)+))"
 )
-"""As in aiohttp's "Cannot connect to host NAME:PORT ssl:default"."""
+"""Matches a host, as in aiohttp's "Cannot connect to host NAME:PORT ssl:default"."""
 USER = re.compile(r"(?i)([/\\](?:home|users)[/\\]+)[^/\\\s'\"`<>|:,;()\[\]]+")
 PROGRAM_FILE = re.compile(r'(?<=^  File )"(?:[^"]*?/)?((?:\[project\]|python3\.\d+|site-packages)/[\w./-]+)"')
-"""A file of this project, of Python or of a package, in a line of a traceback."""
+"""Matches a file of this project, of Python or of a package, in a line of a traceback."""
 PUBLIC_HOSTS = ("googleapis.com", "google.com")
 SHORTEST_WORD = 3
 
 
 def _between(opening: str, closing: str) -> str:
-    """A quotation with its marks, also one whose end was cut off. A closing mark before a letter is taken for
-    an apostrophe."""
+    """Return a pattern for a quotation with its marks, also one whose end was cut off. A closing mark before
+    a letter counts as an apostrophe."""
     return rf"{opening}(?:\\.?+|[^{closing}\\]|{closing}(?=\w))*+{closing}?"
 
 
@@ -51,7 +51,8 @@ QUOTED = re.compile(
 
 
 class Anonymizer:
-    """`accounts` are addresses by account id, `words` further texts with what stands for them."""
+    """Makes texts anonymous. `accounts` are e-mail addresses by account id; `words` are further texts with
+    their replacements."""
 
     def __init__(self, accounts: Mapping[int, str], words: Mapping[str, str]) -> None:
         labels = short_labels(accounts)
@@ -65,7 +66,7 @@ class Anonymizer:
         self._pattern = re.compile("|".join(map(_as_pattern, longest_first))) if longest_first else None
 
     def account(self, email: str) -> str:
-        """The account's number; one that was removed since has none."""
+        """Return the account's number; one that was removed since has none."""
         return self._accounts.get(email.lower(), "an account") if email else ""
 
     def text(self, text: str) -> str:
@@ -76,16 +77,17 @@ class Anonymizer:
         return IP.sub(_without_ip, EMAIL.sub(lambda found: self.account(found[0]), text))
 
     def message(self, text: str) -> str:
-        """As `text`, without what stands in quotes, which may be a client's."""
+        """Return what `text` does, without quotations, which may be a client's."""
         return QUOTED.sub("'…'", self.text(text))
 
     def traceback(self, text: str) -> str:
-        """As `message`, but with the names of the program's files."""
+        """Return what `message` does, but with the names of the program's files."""
         return QUOTED.sub("'…'", PROGRAM_FILE.sub(r"\1", self.text(text)))
 
 
 def _as_pattern(word: str) -> str:
-    """The folder /home/ada is not in /home/adalovelace."""
+    """Return a pattern for the word that does not match its beginning in a longer one, as /home/ada in
+    /home/adalovelace."""
     return re.escape(word) + (r"(?!\w)" if word.startswith("/") else "")
 
 
@@ -94,7 +96,7 @@ def is_public(host: str) -> bool:
 
 
 def _origin(found: re.Match[str]) -> str:
-    """The origin of a public address or of this machine; nothing of any other."""
+    """Return the origin of a public address or of this machine; ADDRESS for any other."""
     host = found[2].rpartition("@")[2].partition(":")[0].lower()
     return f"{found[1]}://{host}" if is_public(host) or host == "localhost" else ADDRESS
 

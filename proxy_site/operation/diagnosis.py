@@ -1,7 +1,7 @@
-"""The bundle of one request: what the ledger, the log and the settings say of it, to be passed on.
+"""The bundle of one request: what the ledger, the log and the settings have about it, to be passed on.
 
-It has no secrets, no prompts and no addresses: columns and settings are named one by one, texts go through
-`anonymous.py`, and names that a client chose are shown only when they are models' known here.
+It contains no secrets, no prompts and no addresses. Columns and settings are listed one by one, texts go
+through `anonymous.py`, and names that a client chose are shown only if they are those of known models.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from proxy_site.operation.log_lines import Line
 
 VERSION = 1
-"""Of the bundle's form."""
+"""The version of the bundle's form."""
 MOST_REQUESTS = 20
-"""Ids that a client chose may be used more than once."""
+"""The most requests of one id, since ids that clients choose may be used more than once."""
 OUR_ID = re.compile(r"req_[0-9a-f]{24}")
 PACKAGES = ("aiohttp", "channels", "cryptography", "daphne", "orjson", "twisted", "uvicorn", "uvloop")
 FACTS = (
@@ -54,7 +54,7 @@ WORDS_SHOWN = {
     *("GEMINI_HEADER_MODE", "ACCOUNT_STRATEGY", "LOG_LEVEL", "LOG_FORMAT", "DEFAULT_THINKING_LEVEL"),
     *("CLOUDCODE_CLIENT_VERSION", "TZ"),
 }
-"""Settings whose value is a word. Of others only numbers and booleans are shown."""
+"""Settings whose value is a word and is shown. Of others only numbers and booleans are shown."""
 PRIVATE = {"OAUTH_CLIENT_ID", "SYSTEM_PREAMBLE"}
 BOOLEANS = {"true", "false", "yes", "no", "on", "off"}
 NOTE = (
@@ -64,7 +64,8 @@ NOTE = (
 
 
 def bundle(request_id: str, logs: Iterable[Iterable[str]]) -> dict[str, Any]:
-    """The bundle of the request with this whole id, as JSON values. `logs` have its lines among others."""
+    """Return the bundle of the request with this whole id, as JSON values. `logs` are log files, which have
+    its lines among others."""
     rows = page(Search(request_id=request_id), limit=LARGEST_PAGE)[:MOST_REQUESTS]
     attempts = attempts_of_all(rows)
     models = _known_models()
@@ -142,7 +143,8 @@ def _shown_id(request_id: str) -> str:
 
 
 def _words(request_id: str, rows: Iterable[RequestLog], models: set[str]) -> dict[str, str]:
-    """Texts to replace wherever they stand: names of the client's, of this machine, values of settings."""
+    """Return the texts to replace wherever they occur: names of the client's and of this machine, values of
+    settings."""
     words = {
         str(settings.DATA_DIR): "[DATA_DIR]",
         str(settings.BASE_DIR): "[project]",
@@ -159,14 +161,14 @@ def _words(request_id: str, rows: Iterable[RequestLog], models: set[str]) -> dic
 
 
 def _generated_key() -> str:
-    """The key that the server generated for clients, which is no setting here; empty without one."""
+    """Return the key that the server generated for clients, which is not a setting here; "" without one."""
     with suppress(OSError, UnicodeDecodeError):
         return (Path(settings.DATA_DIR) / KEY_FILE).read_text(encoding="utf-8").strip()
     return ""
 
 
 def _hosts() -> set[str]:
-    """Hosts that settings name, but Google's and this machine's."""
+    """Return the hosts in settings, except Google's and this machine's."""
     names = {*settings.ALLOWED_HOSTS, str(connection.settings_dict.get("HOST") or "")}
     addresses = (env.text(name) for name in env.names)
     names |= {urlsplit(one).hostname or "" for one in addresses if one.startswith(("http://", "https://"))}
@@ -190,7 +192,7 @@ def _versions() -> dict[str, str]:
 
 
 def _settings() -> dict[str, str]:
-    """The settings that differ from their defaults."""
+    """Return the settings that differ from their defaults."""
     given = {name: env.text(name) for name in env.names if env.has(name)}
     changed = {one.name: str(one.value) for one in all_settings() if one.source == "operator"}
     return {name: _shown(name, value) for name, value in sorted((given | changed).items())}

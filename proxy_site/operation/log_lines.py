@@ -1,4 +1,4 @@
-"""Lines of one request in a log, in either format (`gateway/telemetry/log_format.py`)."""
+"""The lines of one request in a log, in either format (`gateway/telemetry/log_format.py`)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 MOST_LINES = 500
-"""Of each log."""
+"""The most lines of each log."""
 LONGEST_LINE = 4_000
-"""Characters that are shown of a line."""
+"""The most characters of a line that are shown."""
 LONGEST_READ = 256 * 1024
-"""Characters that are read of a line: a JSON object has to be whole."""
+"""The most characters of a line that are read: a JSON object has to be complete."""
 LEVELS = ("info", "warning", "error", "critical")
-"""Not debug: it has the structure of requests, with names of tools."""
+"""The levels that are shown. Debug lines have the structure of requests, with names of tools."""
 TEXT_LINE = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S+) +(?:\x1b\[[\d;]*m)?(?P<level>[A-Z]+) *(?:\x1b\[0m)?"
     r" +(?P<id>[\w-]{1,64}): (?P<message>.*)"
@@ -28,14 +28,14 @@ TEXT_LINE = re.compile(
 STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} ")
 FRAME = re.compile(r'  File "|    |  \[Previous line repeated ')
 ERROR = re.compile(r"(?:[^\W\d]\w*|<locals>)(?:\.(?:[^\W\d]\w*|<locals>))*(?:: .*| \(message left out.*)?")
-"""The last line of a traceback: the error's name, with its message where that may be logged."""
+"""Matches the last line of a traceback: the error's name, with its message if that may be logged."""
 CAUSE = "caused by "
 DIGIT = re.compile(r"\d")
 TRACEBACK = "traceback"
 
 
 class Line(NamedTuple):
-    """A line of a traceback has the time of its record, and the level TRACEBACK."""
+    """A line of the log. A line of a traceback has the time of its record, and the level TRACEBACK."""
 
     time: str
     level: str
@@ -43,8 +43,8 @@ class Line(NamedTuple):
 
 
 def lines_of(request_id: str, *logs: Iterable[str]) -> list[Line]:
-    """The first MOST_LINES of the request in each log, merged by time. What journalctl puts before each line
-    is ignored."""
+    """Return the first MOST_LINES of the request in each log, merged by time. What journalctl puts before
+    each line is ignored."""
     found = (list(islice(_lines_of(request_id, log), MOST_LINES)) for log in logs)
     return list(merge(*found, key=attrgetter("time")))
 
@@ -61,8 +61,9 @@ def _lines_of(request_id: str, log: Iterable[str]) -> Iterator[Line]:
 
 
 class _Traceback:
-    """What may follow a line in text: frames, the error, its cause. `prefix` is what stands before the line's
-    own time, as journalctl's; digits in it may differ in the lines that follow."""
+    """The lines that may follow a line in text format: frames, the error, its cause. `prefix` is what
+    precedes the line's own time, as in journalctl's output; digits in it may differ in the lines that
+    follow."""
 
     def __init__(self, time: str, prefix: str) -> None:
         self._time = time
@@ -70,7 +71,7 @@ class _Traceback:
         self._has_frames = self._has_error = False
 
     def line(self, text: str) -> Line | None:
-        """The next line of the traceback; None for one that is not part of it."""
+        """Return the next line of the traceback; None for one that is not part of it."""
         offset = len(self._prefix)
         if STAMP.search(text) or DIGIT.sub("0", text[:offset]) != self._prefix:
             return None
@@ -88,7 +89,7 @@ class _Traceback:
 
 
 def _parsed(request_id: str, text: str) -> tuple[Sequence[Line], _Traceback | None]:
-    """The record's lines, and its traceback if that may follow on lines of its own."""
+    """Return the record's lines, and its traceback if that may follow on lines of its own."""
     if (start := text.find('{"time":')) >= 0:
         return _from_json(request_id, text[start:]), None
     found = TEXT_LINE.search(text)

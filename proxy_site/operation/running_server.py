@@ -28,7 +28,7 @@ TELETYPES = ("/dev/pts/", "/dev/tty", "/dev/console")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What `/readyz` answered, or `/health` of an older version. `facts` is empty for another program."""
+    """The answer of `/readyz`, or of `/health` in an older version. `facts` is empty for another program."""
 
     is_ready: bool
     facts: dict[str, Any]
@@ -39,8 +39,8 @@ class Answer:
 
 
 def ask(url: str) -> Answer | None:
-    """Ask the server at `url`, which is plain HTTP, how it is; None when nothing answers HTTP there. Versions
-    before 0.2 have no `/readyz`, and say it at `/health`."""
+    """Ask the server at `url`, which is plain HTTP, for its status; None when nothing answers HTTP there.
+    Versions before 0.2 have no `/readyz` but `/health`."""
     try:
         status, content = _get(url, "/readyz")
         if status == HTTPStatus.NOT_FOUND:
@@ -51,7 +51,7 @@ def ask(url: str) -> Answer | None:
 
 
 def _get(url: str, path: str) -> tuple[int, bytes]:
-    """Status and body. Raises OSError and HTTPException."""
+    """Return status and body. Raises OSError and HTTPException."""
     address = urlsplit(url)
     connection = HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_SECONDS)
     try:
@@ -63,7 +63,8 @@ def _get(url: str, path: str) -> tuple[int, bytes]:
 
 
 def _parsed(status: int, content: bytes, signs: Set[str] = frozenset()) -> Answer:
-    """`signs`: fields that the answer of a gateway has; by default those of `/readyz`."""
+    """Return the parsed answer. `signs` are the fields that a gateway's answer has; by default those of
+    `/readyz`."""
     try:
         body = orjson.loads(content)
     except ValueError:
@@ -74,33 +75,34 @@ def _parsed(status: int, content: bytes, signs: Set[str] = frozenset()) -> Answe
 
 
 def log_files(process_id: int, proc: Path = PROC) -> list[Path]:
-    """The files that the process writes its log to, each once: INFO goes to standard output, warnings and
-    errors to standard error. Empty when neither is a file."""
+    """Return the files that the process writes its log to, each once: INFO goes to standard output, warnings
+    and errors to standard error. Empty when neither is a file."""
     targets = (Path(one) for one in _targets(process_id, proc))
     return [path for path in targets if path.is_absolute() and path.is_file()]
 
 
 def where_the_log_is(process_id: int, *, engine: str = "", proc: Path = PROC) -> str:
-    """Where the process writes its log, in words or as a command; "" where that cannot be found out, as on
-    macOS. `engine`: of the container around the process, such as docker."""
+    """Return where the process writes its log, as text or as a command; "" when that cannot be found out, as
+    on macOS. `engine` is that of the container around the process, such as docker."""
     return "; warnings and errors: ".join(log_places(process_id, engine=engine, proc=proc))
 
 
 def log_places(process_id: int, *, engine: str = "", proc: Path = PROC) -> list[str]:
-    """The place of standard output and, if it is another, that of standard error."""
+    """Return the place of standard output and, if it is another, that of standard error."""
     reader = _reader(process_id, engine, proc, is_live=True) or "a pipe to another program"
     targets = _targets(process_id, proc)
     return list(dict.fromkeys(_in_file(one) if one.startswith("/") else reader for one in targets))
 
 
 def log_command(process_id: int, *, engine: str = "", proc: Path = PROC) -> str:
-    """The command that prints the log so far, to be read from a pipe; "" where there is none."""
+    """Return the command that prints the log so far, to be read from a pipe; "" when there is none."""
     is_file = all(one.startswith("/") for one in _targets(process_id, proc))
     return "" if is_file else _reader(process_id, engine, proc, is_live=False)
 
 
 def _targets(process_id: int, proc: Path) -> list[str]:
-    """What standard output and standard error are: a path, or such as `pipe:[81]`. Each once."""
+    """Return what standard output and standard error are, each once: a path, or a text such as
+    `pipe:[81]`."""
     with suppress(OSError):
         links = (proc / str(process_id) / "fd" / number for number in ("1", "2"))
         return list(dict.fromkeys(str(link.readlink()) for link in links))
@@ -114,8 +116,8 @@ def _in_file(path: str) -> str:
 
 
 def _reader(process_id: int, engine: str, proc: Path, *, is_live: bool) -> str:
-    """The command that prints what goes to systemd or to the container's engine. `is_live`: for a terminal,
-    and on and on."""
+    """Return the command that prints what goes to systemd or to the container's engine. `is_live` is for a
+    terminal, where it goes on printing."""
     unit, is_users = _unit_of(process_id, proc)
     if unit:
         return f"journalctl {'--user ' if is_users else ''}-u {unit}{' -f' if is_live else ''}"
@@ -126,7 +128,7 @@ def _reader(process_id: int, engine: str, proc: Path, *, is_live: bool) -> str:
 
 
 def _unit_of(process_id: int, proc: Path) -> tuple[str, bool]:
-    """The systemd service of a process, and whether it is a user's, from /proc/PID/cgroup:
+    """Return the systemd service of a process, and whether it is a user's, from /proc/PID/cgroup:
     `0::/system.slice/gateway.service`."""
     try:
         groups = (proc / str(process_id) / "cgroup").read_text()

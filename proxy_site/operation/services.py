@@ -1,7 +1,7 @@
-"""Service units of the user who runs the gateway: systemd's on Linux, launchd's on macOS. Only their texts.
+"""The texts of service units of the user who runs the gateway: systemd's on Linux, launchd's on macOS.
 
-The gateway reads `.env` itself, so a unit has no setting but those that say where that is.
-Facts: systemd.service(5), whose "Command Lines" has the quoting, systemd.exec(5), launchd.plist(5).
+The gateway reads `.env` itself, so a unit only has the settings that say where that is. Facts:
+systemd.service(5), whose "Command Lines" has the quoting, systemd.exec(5), launchd.plist(5).
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARK = "Written by manage.py installservice"
-"""In each unit of ours, as a comment."""
+"""The comment by which a unit is recognised as ours."""
 STOP_MARGIN_SECONDS = 15
-"""Beyond SHUTDOWN_GRACE_SECONDS, for cancelled requests and for what is stored at the end."""
+"""The time beyond SHUTDOWN_GRACE_SECONDS for cancelled requests and for what is stored at the end."""
 OPEN_FILES = 65_536
 RESTART_SECONDS = 15
-"""Ten failures, after which systemd gives up, take at least two and a half minutes."""
+"""The time between restarts. Ten failures, after which systemd gives up, take at least two and a half
+minutes."""
 INVALID_SETTING = 2
-"""Exit status that no restart mends."""
+"""An exit status after which a restart does not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     name: str
     command: Sequence[str]
-    """The whole command line, the interpreter's path first."""
+    """The whole command line, beginning with the interpreter's path."""
     folder: Path
     environment: Mapping[str, str]
     stop_seconds: int
     log: Path
-    """For launchd, which has no journal."""
+    """The log file for launchd, which has no journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,16 @@ class Unit:
     text: str
     start: Sequence[str]
     restart: Sequence[str]
-    """Once the file has other contents."""
+    """The command line to run after the file has changed."""
     stop: Sequence[str]
-    """While the file is there."""
+    """The command line that stops the service; it needs the file."""
     stop_removed: Sequence[str]
     link: Path | None = None
-    """By which the service starts with the session; left behind when the file is removed."""
+    """The link by which the service starts with the session; it stays when the file is removed."""
 
 
 def systemd_unit(service: Service, home: Path) -> Unit:
-    """`home` is XDG_CONFIG_HOME or ~/.config."""
+    """Return the unit for systemd. `home` is XDG_CONFIG_HOME or ~/.config."""
     file = f"{service.name}.service"
     folder = home / "systemd" / "user"
     systemctl, log = "systemctl --user", f"journalctl --user -u {file} -f"
@@ -107,7 +108,7 @@ def _systemd_lines(service: Service) -> list[str]:
 
 
 def launchd_unit(service: Service, home: Path, user_id: int) -> Unit:
-    """`home` is the user's folder."""
+    """Return the unit for launchd. `home` is the user's home folder."""
     label = f"local.{service.name}"
     facts: dict[str, Any] = {
         "Label": label,
@@ -138,7 +139,7 @@ def launchd_unit(service: Service, home: Path, user_id: int) -> Unit:
 
 
 def _command_line(program: str, *arguments: str) -> str:
-    """Variables are expanded in the arguments, not in the program."""
+    """Return the command line. Variables are expanded in the arguments, but not in the program."""
     return " ".join([_quoted(program), *(_quoted(one).replace("$", "$$") for one in arguments)])
 
 
@@ -147,7 +148,7 @@ def _percent(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A word of a unit, in quotes: C escapes hold within them, and % begins a specifier."""
+    """Return a word of a unit in quotes, within which C escapes are valid and % begins a specifier."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{_percent(escaped)}"'
 

@@ -29,11 +29,11 @@ ERRORS_WITHIN = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the database of a server says. `problem` is set when it cannot be read."""
+    """The facts about a server in its database. `problem` is set when it cannot be read."""
 
     families: tuple[FamilyStatus, ...] = ()
     errors: tuple[RequestLog, ...] = ()
-    """The newest failed requests within ERRORS_WITHIN, the newest first."""
+    """The newest failed requests within ERRORS_WITHIN, newest first."""
     error_count: int = 0
     problem: str = ""
 
@@ -49,7 +49,7 @@ def read_stored() -> Stored:
 
 
 def as_row(url: str, process_id: int, answer: Answer, stored: Stored | None) -> dict[str, Any]:
-    """The status as JSON values. Without `stored` the server is not that of our DATA_DIR."""
+    """Return the status as JSON values. `stored` is None when the server is not that of our DATA_DIR."""
     row = {"url": url, "process_id": process_id or None, "ready": answer.is_ready, **answer.facts}
     if stored is None:
         return row
@@ -68,7 +68,7 @@ def as_row(url: str, process_id: int, answer: Answer, stored: Stored | None) -> 
 
 
 def as_lines(url: str, process_id: int, answer: Answer, stored: Stored | None) -> list[str]:
-    """The status as a line each; the first has no name."""
+    """Return the status as lines; the first one has no name."""
     facts = answer.facts
     lines = {
         "Process": _process(process_id, facts),
@@ -93,13 +93,13 @@ def _stored_lines(process_id: int, facts: dict[str, Any], stored: Stored) -> dic
 
 
 def database_name() -> str:
-    """The database without host, user and password."""
+    """Return the database without host, user and password."""
     name = str(connection.settings_dict["NAME"])
     return f"SQLite {Path(name).name}" if connection.vendor == "sqlite" else f"PostgreSQL {name}"
 
 
 def _version(facts: dict[str, Any]) -> list[str]:
-    """In words; none while the server shuts down."""
+    """Return the version as text; empty while the server shuts down."""
     if "reason" in facts:
         return []
     running = str(facts.get("version") or "before 0.2")

@@ -64,7 +64,7 @@ class Command(OperatorCommand):
             )
 
     def _passphrase(self, ask: bool, path: str | None) -> str:
-        """ "" for a backup without keys."""
+        """Return the passphrase; "" for a backup without keys."""
         if path is None and not ask:
             return ""
         passphrase = passphrase_from(path)
@@ -74,7 +74,7 @@ class Command(OperatorCommand):
 
 
 def passphrase_from(path: str | None) -> str:
-    """The passphrase from a file, from standard input for "-", else from the terminal. Raises
+    """Return the passphrase from a file, from standard input for "-", else from the terminal. Raises
     CommandError."""
     if path not in {None, "-"}:
         return read_passphrase(path)

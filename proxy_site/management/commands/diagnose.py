@@ -61,7 +61,8 @@ class Command(OperatorCommand):
         return [stack.enter_context(path.open(encoding="utf-8", errors="replace")) for path in paths]
 
     def _logs_of_server(self) -> list[Path]:
-        """The files that the running server writes its log to, with a hint when that is not all of it."""
+        """Return the files that the running server writes its log to, after a hint when they do not have all
+        of it."""
         server, engine = running_server(settings.DATA_DIR), container_engine()
         process_id = server.process_id if server is not None else 0
         paths = log_files(process_id)

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 
 class Command(GatewayCommand):
-    """For the help, and for calls with Django's own options; else manage.py runs doctor without Django."""
+    """The command for the help, and for calls with Django's own options; otherwise manage.py runs doctor
+    without Django."""
 
     examples = ("", "--offline", "9000 --json")
     help = run.HELP

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 SYSTEMD_RUNS = Path("/run/systemd/system")
-"""Exists while systemd is the init process (sd_booted(3))."""
+"""A path that exists while systemd is the init process (sd_booted(3))."""
 UNQUOTABLE = {"'", '"', "\\"}
 NOT_SHOWN = {"DATA_DIR", "DEMO"}
 
@@ -60,7 +60,7 @@ class Command(OperatorCommand):
         parser.add_argument("--remove", action="store_true", help="remove the unit")
 
     def _prepare_database(self) -> None:
-        """Do nothing: a unit needs no database."""
+        """Do nothing, since a unit needs no database."""
 
     def act(self, *, remove: bool, write: bool, replace: bool, **options: Any) -> None:
         if refusal := why_not():
@@ -102,7 +102,7 @@ class Command(OperatorCommand):
         self._show(unit, unit.stop_removed, "is removed. If it still runs", written=False)
 
     def _warn_of_settings(self) -> None:
-        """Name the settings that this shell has and the service would not."""
+        """Print the settings that this shell has and the service would not have."""
         names = sorted(
             name for name in env.names - NOT_SHOWN if env.has(name) and env.sources.get(name) == ENVIRONMENT
         )
@@ -120,7 +120,7 @@ class Command(OperatorCommand):
 
 
 def why_not() -> str:
-    """Why there can be no service of this user here, as a sentence; empty when there can."""
+    """Return why this user cannot have a service here, as a sentence; "" when it is possible."""
     if engine := container_engine():
         return (
             f"This is a container: {engine} starts it again by itself, with `{engine} run --restart "
@@ -140,7 +140,7 @@ def why_not() -> str:
 
 
 def _unit(*, addrport: str, server: str, name: str, **options: Any) -> Unit:
-    """Raises CommandError."""
+    """Return the unit to write. Raises CommandError."""
     if NAME.fullmatch(name) is None:
         raise CommandError("--name: letters a to z, digits, - and _, at most 63 of them.")
     paths = (sys.executable, str(settings.BASE_DIR), str(settings.DATA_DIR))
@@ -181,7 +181,7 @@ def _read(path: Path) -> str | None:
 
 
 def _unlink(unit: Unit) -> None:
-    """The unit and its link, which `systemctl disable` would no longer find."""
+    """Remove the unit and its link, which `systemctl disable` would no longer find."""
     try:
         unit.path.unlink()
         if unit.link is not None and unit.link.is_symlink():
@@ -200,7 +200,7 @@ def _differs(unit: Unit, present: str) -> str:
 
 
 def _write(unit: Unit) -> None:
-    """In one step: no half unit is ever read."""
+    """Write the unit's file in one step, so that no incomplete unit is ever read."""
     beside = unit.path.with_name(f".{unit.path.name}.new")
     try:
         unit.path.parent.mkdir(parents=True, exist_ok=True)

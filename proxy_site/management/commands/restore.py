@@ -62,7 +62,8 @@ class Command(OperatorCommand):
 
 
 def _of_when(made_at: str) -> str:
-    """The time of the backup for the result line; empty for a bare copy of a database and an invalid time."""
+    """Return the time of the backup for the result line; "" for a bare copy of a database and an invalid
+    time."""
     try:
         moment = datetime.fromisoformat(made_at)
     except ValueError:

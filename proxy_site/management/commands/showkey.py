@@ -20,14 +20,14 @@ class Command(OperatorCommand):
     examples = ("", "--json")
 
     def _prepare_database(self) -> None:
-        """The key is not in the database."""
+        """Do nothing, since the key is not in the database."""
 
     def act(self, **options: Any) -> None:
         key, source = self._key()
         self.report([{"key": key, "source": source}], key)
 
     def _key(self) -> tuple[str, str]:
-        """The key, and the setting or file that it comes from. Raises CommandError."""
+        """Return the key, and the setting or file that it comes from. Raises CommandError."""
         if settings.AUTH_TOKEN:
             return settings.AUTH_TOKEN, "AUTH_TOKEN"
         path = settings.DATA_DIR / KEY_FILE

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NOT_RUNNING = 3
 NOT_KNOWN = 4
-"""Exit statuses as those of `systemctl status` (systemd.io, and the LSB's init scripts)."""
+"""Exit statuses like those of `systemctl status` (systemd.io, and the LSB's init scripts)."""
 
 
 class Command(OperatorCommand):
@@ -39,7 +39,7 @@ class Command(OperatorCommand):
         )
 
     def _prepare_database(self) -> None:
-        """Do nothing: looking at a server migrates no database."""
+        """Do nothing, since looking at a server must not migrate a database."""
 
     def act(self, *, addrport: str, **options: Any) -> None:
         holder = running_server(settings.DATA_DIR)
