@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from accounts.pool.cooldowns import Cooldowns
 
 REASON_BEGINS = "budget of "
-"""Tells such a cooldown from a provider's, also after a restart."""
+"""The beginning of the reason of such a cooldown, which tells it from a provider's, also after a restart."""
 
 
 class UsedUp(NamedTuple):
-    """When the account may be used again, in seconds since the epoch, and the reason for people, which begins
-    with REASON_BEGINS."""
+    """A budget that is used up: when the account may be used again, in seconds since the epoch, and the
+    reason for people, which begins with REASON_BEGINS."""
 
     until: float
     reason: str
@@ -27,7 +27,7 @@ def is_of_budget(cooldown: ActiveCooldown | None) -> bool:
 
 
 def keep_to_budget(cooldowns: Cooldowns, key: tuple[int, str], used_up: UsedUp | None, now: float) -> bool:
-    """Begin or end the cooldown of a budget; True when that changed anything."""
+    """Begin or end the cooldown of a budget. Returns True when that changed anything."""
     known = cooldowns.get(key)
     if used_up is None:
         if is_of_budget(known):

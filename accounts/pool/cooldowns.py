@@ -1,7 +1,7 @@
-"""Cooldowns of accounts and backoffs of models: how long each lasts, and which last now. Pure: the clock is
+"""Cooldowns of accounts and backoffs of models: how long each lasts, and which are active. Pure: the clock is
 an argument.
 
-What each kind of failure leads to is in accounts/failures.py.
+accounts/failures.py has what each kind of failure leads to.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     """An account and one of its quotas: the account's id and a model key, `model:kind` or ALL_MODELS."""
 
 ALL_MODELS = "all models"
-"""Instead of a model key: the cooldown is for all models of the account."""
+"""In place of a model key, for a cooldown that is for all models of the account."""
 LONGEST_DOUBLED_SECONDS = 60.0
 SHORT_HINTS_IN_A_ROW = 3
 """How many short waits in a row are used exactly as the upstream named them."""
@@ -35,8 +35,8 @@ other can answer."""
 def cooldown_seconds(
     kind: FailureKind, hint_seconds: float | None, times_in_a_row: int, default_seconds: float
 ) -> float:
-    """`hint_seconds` is the time that the upstream named, `default_seconds` DEFAULT_COOLDOWN_MS;
-    `times_in_a_row` counts from 1."""
+    """Return the length of a cooldown in seconds. `hint_seconds` is the time that the upstream named,
+    `default_seconds` DEFAULT_COOLDOWN_MS; `times_in_a_row` counts from 1."""
     if hint_seconds is not None and math.isfinite(hint_seconds):
         return hint_seconds if times_in_a_row <= SHORT_HINTS_IN_A_ROW else max(hint_seconds, default_seconds)
     if steps := ACCOUNT_POLICIES[kind].cooldown_steps_seconds:
@@ -51,16 +51,16 @@ def step(steps: tuple[float, ...], times: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ActiveCooldown:
-    """Times are seconds since the epoch."""
+    """A cooldown of an account. Times are seconds since the epoch."""
 
     until: float
     kind: FailureKind | None
-    """None: stored by another version, which knew a kind that this one does not."""
+    """The failure that began it; None for a kind that another version stored and this one does not know."""
     reason: str
-    """For people."""
+    """The reason, as text for people."""
     since: float = 0.0
     probe_at: float | None = None
-    """From this time on one request may use the account early, when no other can answer."""
+    """When one request may use the account early, if no other can answer; None for never."""
 
     @property
     def is_limit(self) -> bool:
@@ -85,8 +85,8 @@ class ModelBackoff:
 
 
 class Cooldowns:
-    """Cooldowns of accounts by quota, and backoffs of models. Calls `on_changed` when a cooldown is to be
-    stored."""
+    """The cooldowns of accounts by quota, and the backoffs of models. `on_changed` is called when a cooldown
+    has to be stored."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.on_changed: Callable[[], None] = lambda: None
@@ -99,41 +99,41 @@ class Cooldowns:
     # Accounts
 
     def get(self, key: Key) -> ActiveCooldown | None:
-        """The active cooldown. None for one that begins in the future: it was stored before the clock was set
-        back, so its end is unknown."""
+        """Return the active cooldown. None for one that begins in the future: it was stored before the clock
+        was set back, so its end is unknown."""
         cooldown = self._active.get(key)
         if cooldown is None:
             return None
         return cooldown if cooldown.since <= self._now() < cooldown.until else None
 
     def is_clear(self, key: Key) -> bool:
-        """True when neither a cooldown of the account nor a backoff of the model can be active. Of the others
-        most have ended."""
+        """Return True when neither a cooldown of the account nor a backoff of the model can be active. When
+        it is False, there may be one, but most have ended."""
         active = self._active
         return not (key in active or (key[0], ALL_MODELS) in active or key[1] in self._backoffs)
 
     @property
     def keys(self) -> Collection[Key]:
-        """The keys that may have an active cooldown; no other has one."""
+        """The keys that may have an active cooldown; no other key has one."""
         return self._active.keys()
 
     def weightiest(self, key: Key) -> ActiveCooldown | None:
-        """The active cooldown that decides, of that for the quota and that for all models: a limit, else the
-        one that ends last."""
+        """Return the active cooldown that decides, of those for the quota and for all models: a limit, else
+        the one that ends last."""
         own, of_all = self.get(key), self.get((key[0], ALL_MODELS))
         if own is None or of_all is None:
             return own or of_all
         return max(own, of_all, key=_weight)
 
     def of_account(self, account_id: int) -> dict[str, ActiveCooldown]:
-        """The account's active cooldowns, by model key."""
+        """Return the account's active cooldowns, by model key."""
         keys = [key for key in self._active if key[0] == account_id]
         return {key[1]: cooldown for key in keys if (cooldown := self.get(key)) is not None}
 
     def failed(
         self, key: Key, kind: FailureKind, hint_seconds: float | None, default_seconds: float
     ) -> ActiveCooldown | None:
-        """Count one more failure in a row. Returns the cooldown that it leads to, if any."""
+        """Count one more failure in a row. Returns the cooldown that it leads to; None without one."""
         cools_down_after = ACCOUNT_POLICIES[kind].cools_down_after
         if not cools_down_after:
             return None
@@ -146,21 +146,21 @@ class Cooldowns:
         return self._begin(key, kind, cooldown_seconds(kind, hint_seconds, times, default_seconds), reason)
 
     def share(self, cooldown: ActiveCooldown, keys: Iterable[Key]) -> None:
-        """Begin the cooldown for other accounts too, except where one that weighs more is active."""
+        """Begin the cooldown for other accounts, too, unless a cooldown with more weight is active."""
         for key in keys:
             known = self.get(key)
             if known is None or _weight(known) < _weight(cooldown):
                 self.set(key, cooldown)
 
     def has_just_failed(self, key: Key) -> bool:
-        """True within 2 s of a failure that began a cooldown for this key, so that concurrent failures count
-        once."""
+        """Return True within 2 s of a failure that began a cooldown for this key, so that concurrent failures
+        count once."""
         cooldown = self.get(key)
         return cooldown is not None and 0 <= self._now() - cooldown.since < CONCURRENT_SECONDS
 
     def succeeded(self, key: Key, asked_at: float) -> bool:
-        """End the cooldowns, that for all models too, and the model's backoff; True if there was one. A
-        cooldown that began after `asked_at` stays."""
+        """End the cooldowns for the quota and for all models, and the model's backoff. Returns True if there
+        was one. A cooldown that began after `asked_at` stays."""
         if not self._in_a_row and self.is_clear(key):
             return False
         has_ended = self._backoffs.pop(key[1], None) is not None
@@ -173,7 +173,7 @@ class Cooldowns:
         return has_ended
 
     def may_probe(self, key: Key) -> bool:
-        """True once in PROBE_EVERY_SECONDS, for the one request that may probe an account in a long
+        """Return True once in PROBE_EVERY_SECONDS, for the one request that may probe an account in a long
         cooldown."""
         cooldown = self.weightiest(key)
         if cooldown is None or not cooldown.is_probe_due(self._now()):
@@ -191,7 +191,7 @@ class Cooldowns:
         return cooldown
 
     def set(self, key: Key, cooldown: ActiveCooldown | None) -> None:
-        """Put a cooldown in the place of the present one; None ends that."""
+        """Replace the present cooldown; None ends it."""
         if cooldown is None:
             self._active.pop(key, None)
         else:
@@ -225,7 +225,7 @@ class Cooldowns:
         self._active = {**cools_down, **self._active}
 
     def take_unsaved(self) -> dict[Key, ActiveCooldown | None]:
-        """The changes since the last call, by key; None for a cooldown that has ended."""
+        """Return the changes since the last call, by key; None for a cooldown that has ended."""
         taken, self._unsaved = self._unsaved, {}
         return taken
 

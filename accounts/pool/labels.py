@@ -1,4 +1,4 @@
-"""Labels of accounts for clients: unique, without giving an e-mail address away. Pure."""
+"""Labels of accounts for clients. They are unique and do not reveal an e-mail address. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def short_labels(names: Mapping[int, str]) -> dict[int, str]:
-    """Labels by account id. An address gets the first form that no other account has: `ac…@e…`,
-    `ac…1@e…`, `ac…@e… #7`, where 7 is the account's id. A name that is no address is its own label."""
+    """Return the labels by account id. An e-mail address gets the first of these forms that no other account
+    has: `ac…@e…`, `ac…1@e…`, `ac…@e… #7`, where 7 is the account's id. Any other name is its own label."""
     labels: dict[int, str] = {}
     for form in (_start, _start_and_end, _start_and_id):
         left = {key: form(name, key) for key, name in names.items() if key not in labels}

@@ -1,4 +1,4 @@
-"""The state of the pool in the memory of one process: what changes with each request.
+"""The state of the pool that changes with each request, in the memory of one process.
 
 The pool reads it, decides, and applies the decision with one call (`claim`), which checks again what another
 process may have changed. A store shared by several processes needs the same attributes and methods, each of
@@ -23,13 +23,13 @@ CONVERSATIONS_REMEMBERED = 10_000
 
 class MemoryState:
     """Requests in flight, last use and score by account id, the account of each conversation, cooldowns,
-    backoffs, and what was used of learned limits. `now` gives seconds since the epoch."""
+    backoffs, and the use of learned limits. `now` returns seconds since the epoch."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.cooldowns = Cooldowns(now)
         self.rate_limits = RateLimits(now)
         self.in_flight: dict[int, int] = {}
-        """By account id; accounts without a request in flight are missing."""
+        """The number of requests in flight by account id; accounts without one are missing."""
         self.last_used: dict[int, float] = {}
         self.previous: int | None = None
         """The account that was leased last."""
@@ -38,7 +38,7 @@ class MemoryState:
         self._scores: dict[int, AccountScore] = {}
 
     def score(self, account_id: int, now: float) -> AccountScore:
-        """Health and bucket tokens at `now`, as the hybrid strategy uses them."""
+        """Return health and bucket tokens at `now`, as the hybrid strategy uses them."""
         return self._scores.get(account_id, _NEW).changed(now)
 
     def change_score(self, account_id: int, now: float, *, health: float = 0.0, tokens: float = 0.0) -> None:
@@ -46,11 +46,11 @@ class MemoryState:
         self._scores[account_id] = score.changed(now, health=health, tokens=tokens)
 
     def account_of(self, conversation: str) -> int | None:
-        """The account that was leased for the conversation last."""
+        """Return the id of the account that was leased last for the conversation; None when there is none."""
         return self._conversations.get(conversation)
 
     def claim(self, account_id: int, conversation: str, limit: int, now: float) -> bool:
-        """Count one more request in flight; False when the account has `limit` of them already."""
+        """Count one more request in flight. Returns False when the account already has `limit` of them."""
         in_flight = self.in_flight.get(account_id, 0)
         if in_flight >= limit:
             return False
@@ -72,7 +72,7 @@ class MemoryState:
             self.in_flight[account_id] = left
 
     def take_last_used(self) -> dict[int, float]:
-        """The times of last use of the accounts claimed since the previous call, by account id."""
+        """Return the times of last use of the accounts claimed since the previous call, by account id."""
         taken, self._newly_used = self._newly_used, {}
         return taken
 

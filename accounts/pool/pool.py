@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from accounts.pool.request import Targets
 
     ListsModel = Callable[[int, str, str], bool | None]
-    """Whether the list of an account (its id) names a model (listed id, model key); None: not known yet."""
+    """Whether the list of an account (by its id) names a model (listed id, model key); None while that is
+    unknown."""
 
 __all__ = ["AccountRequest", "Lease", "NoAccount", "Pool", "PoolView", "PooledAccount", "Target"]
 
@@ -62,7 +63,7 @@ ENDLESS = WaitLimits()
 MAX_WAITING = 1_000
 MODELS_REMEMBERED = 256
 ACCOUNTS_TRIED = 3
-"""How many accounts are tried one by one, with the strategy round-robin, before all are compared."""
+"""How many accounts the strategy round-robin tries one by one before all are compared."""
 CAPACITY_REPORTS = 2
 """How many accounts of a kind must report that a model has no capacity before it is backed off."""
 LONGEST_SLEEP_SECONDS = 1.0
@@ -72,18 +73,20 @@ SHORTEST_SLEEP_SECONDS = 0.01
 
 @dataclass(eq=False, slots=True)
 class Lease:
-    """An account in use by one request. Release it however the request ends; doing so again has no effect."""
+    """An account that one request is using. Release it however the request ends; a second release has no
+    effect."""
 
     account: PooledAccount
     target: Target
-    """The request's target for this kind of account."""
+    """The request's target for this account's kind."""
     request: AccountRequest
     taken_at: float
     _pool: Pool | None
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether the tokens of the prompt matter: a limit of the account may be known."""
+        """True when the tokens of the prompt have to be counted, because a limit of the account may be
+        known."""
         return self._pool is not None and bool(self._pool.rate_limits.uses)
 
     def count_tokens(self, input_tokens: int) -> None:
@@ -113,9 +116,10 @@ class Pool:
         """Called with the id of an account after Google refused a request because its quota is used up."""
         self.lists_model: ListsModel = lambda account_id, listed_id, model_key: None
         self._eligible: dict[tuple[Any, ...], Eligible] = {}
-        """By targets. Empty after a change of the accounts, their model lists, quotas or settings."""
+        """The eligible accounts by targets. It is emptied when accounts, their model lists, quotas or
+        settings change."""
         self._eligible_by: Mapping[str, Any] = {}
-        """The live settings by which it was decided."""
+        """The live settings with which `_eligible` was computed."""
         self._queue = WaitingQueue()
         self._wake_up: asyncio.TimerHandle | None = None
 
@@ -128,17 +132,17 @@ class Pool:
         self.recheck()
 
     def set_remaining(self, account_id: int, fractions: dict[str, float]) -> None:
-        """Set the remaining fraction of each quota, by model key; a missing quota is unknown, not empty."""
+        """Set the remaining fraction of each quota, by model key. A missing quota is unknown, not empty."""
         self._remaining[account_id] = fractions
         self._remaining_seen_at[account_id] = self._now()
         self._eligible.clear()
 
     def remaining(self, account_id: int) -> Mapping[str, float]:
-        """The remaining fractions by model key, as last set."""
+        """Return the remaining fractions by model key, as last set."""
         return self._remaining.get(account_id, {})
 
     def set_empty_at(self, times: dict[tuple[int, str], float]) -> None:
-        """Replace the forecast times at which quotas will be empty: by account id and model key, in seconds
+        """Replace the forecast times at which quotas will be empty, by account id and model key, in seconds
         since the epoch."""
         self._empty_at = times
         self._eligible.clear()
@@ -160,11 +164,12 @@ class Pool:
         may_wait: bool = True,
         while_waiting: Callable[[int], AbstractContextManager[None]] = lambda place: nullcontext(),
     ) -> Lease | NoAccount:
-        """Lease an account now, or as soon as one can be leased; NoAccount when that is never or too late.
+        """Lease an account now, or as soon as one can be leased. Returns NoAccount when that is never, or too
+        late.
 
-        `deadline` is the latest end of a limit that is waited for, in seconds since the epoch; infinite: any.
-        Without `may_wait` only a busy account is waited for. At the deadline the caller must cancel the wait.
-        `while_waiting` is entered with the place in the queue.
+        `deadline` is the latest end of a limit to wait for, in seconds since the epoch; infinite for any end.
+        Without `may_wait` the request waits only for a busy account. At the deadline the caller must cancel
+        the wait. `while_waiting` is entered with the place in the queue.
         """
         if request.without_capacity:
             self._count_capacity_reports(request)
@@ -178,8 +183,8 @@ class Pool:
             return await self.wait(waiter)
 
     def lease(self, request: AccountRequest) -> Lease | None:
-        """Lease an account for this request, after waiting requests for the same model have been served; None
-        when no account is free then."""
+        """Lease an account for this request, after serving the waiting requests for the same model. Returns
+        None when no account is free then."""
         if self._queue.count:
             self._serve(self._queue.groups_of(*(target.model_key for target in request.targets.values())))
         return self._lease(request)
@@ -200,14 +205,14 @@ class Pool:
         return self.view(request.targets).backoff(request.excluded) is not None
 
     def _refuse_place(self, waiter: Waiter) -> None:
-        """Answer NoAccount when the queue is full, or when waiting is not allowed at all."""
+        """Answer NoAccount when the queue is full, or when the request must not wait at all."""
         is_full, view = self.waiting > MAX_WAITING, self.view(waiter.request.targets)
         if is_full or not without(view.free, waiter.request.excluded):
             self._queue.remove(waiter)
             waiter.answer.set_result(NoAccount(view, self.waiting, is_full))
 
     async def wait(self, waiter: Waiter) -> Lease | NoAccount:
-        """Wait until the pool answers; cancelling that gives the place and the lease back."""
+        """Wait until the pool answers. Cancelling the wait gives the place and the lease back."""
         try:
             return await waiter.answer
         except asyncio.CancelledError:
@@ -219,8 +224,8 @@ class Pool:
             self._queue.remove(waiter)
 
     def _count_capacity_reports(self, request: AccountRequest) -> None:
-        """Back the model of a kind off once two of its accounts, or all that could be asked now, have
-        reported no capacity."""
+        """Back off a kind's model once two of its accounts, or all that could be asked now, have reported no
+        capacity."""
         left = without(self.view(request.targets).free, request.excluded)
         left_keys = {request.targets[account.kind].model_key for account in left}
         reports = list(request.without_capacity.values())
@@ -243,8 +248,8 @@ class Pool:
         return lease
 
     def _sure_choice(self, request: AccountRequest, now: float) -> PooledAccount | None:
-        """The account that `_choice` would choose, when that is clear without a look at all accounts: none
-        ranks before it, and it is the first of its rank that can serve."""
+        """Return the account that `_choice` would choose, if that is certain without a look at all accounts:
+        no other ranks before it, and it is the first of its rank that can serve. Else None."""
         eligible = self._eligible_for(request.targets)
         for account_id in self._in_order_of_choice(request, eligible):
             if account_id in eligible.first_ranked:
@@ -254,8 +259,8 @@ class Pool:
         return None
 
     def _in_order_of_choice(self, request: AccountRequest, eligible: Eligible) -> list[int]:
-        """The account of the conversation's last turn, then some in the order of the strategy. Hybrid has
-        none: it compares all."""
+        """Return the account of the conversation's last turn, then the first ones in the strategy's order.
+        Hybrid has no order, since it compares all accounts."""
         strategy, previous = live_settings.current["ACCOUNT_STRATEGY"], self.state.previous
         affinity = self.state.account_of(request.conversation)
         order = [] if affinity is None else [affinity]
@@ -267,7 +272,7 @@ class Pool:
         return order
 
     def _is_ready(self, ranked: FirstRanked, request: AccountRequest) -> bool:
-        """True for an account in the first set that `_choice` looks at."""
+        """Return True for an account in the first set that `_choice` looks at."""
         account, model_key = ranked.account, ranked.target.model_key
         if account.id in request.refused or account.id in request.failed:
             return False
@@ -304,8 +309,8 @@ class Pool:
         return next(account for account in ready if account.id == chosen.id)
 
     def _probe(self, accounts: list[PooledAccount], request: AccountRequest) -> PooledAccount | None:
-        """The first account that one request may use in spite of its limit. Its quota group shares the limit,
-        so none of that is probed for a while."""
+        """Return the first account that one request may use in spite of its limit; None when there is none.
+        Its quota group shares the limit, so none of that group is probed for a while."""
         for account in accounts:
             key = request.targets[account.kind].model_key
             if self.cooldowns.may_probe((account.id, key)):
@@ -315,7 +320,7 @@ class Pool:
         return None
 
     def view(self, targets: Targets, accounts: list[PooledAccount] | None = None) -> PoolView:
-        """The state of the accounts that have the model: of all, or of those in `accounts`."""
+        """Return the state of the accounts that have the model; with `accounts`, only of those."""
         by_id = self._eligible_for(targets).by_id
         eligible = list(by_id.values() if accounts is None else (one for one in accounts if one.id in by_id))
         taken = PoolView(self._now(), backoffs=self._backoffs(targets))
@@ -328,7 +333,7 @@ class Pool:
         return taken
 
     def _may_rest(self, accounts: list[PooledAccount], targets: Targets) -> bool:
-        """False when none of the accounts is in a cooldown for the model, or can be."""
+        """Return False when none of the accounts can be in a cooldown for the model."""
         if self.rate_limits.uses:
             return True
         keys = self.cooldowns.keys
@@ -360,7 +365,7 @@ class Pool:
         taken.limited.sort(key=lambda one: one[1].until)
 
     def _cooldown(self, account: PooledAccount, model_key: str) -> ActiveCooldown | None:
-        """The cooldown that decides: one that a failure began, or that of a learned limit, which is used
+        """Return the cooldown that decides: one that a failure began, or that of a learned limit that is used
         up."""
         failed = self.cooldowns.weightiest((account.id, model_key))
         full = self.rate_limits.cooldown(_sharer(account, model_key)) if self.rate_limits.uses else None
@@ -385,8 +390,8 @@ class Pool:
         return known
 
     def _find_eligible(self, targets: Targets) -> Eligible:
-        """The accounts whose list names the model or is not known yet; all where no list names it. Accounts
-        of a kind without a target are left out."""
+        """Return the accounts whose list names the model or is not known yet; all accounts when no list names
+        it. Accounts of a kind without a target are left out."""
         accounts = [account for account in self.accounts if account.kind in targets]
         eligible = [account for account in accounts if self._lists(account, targets) is not False]
         if len(eligible) < len(accounts) and not self.is_listed(targets):
@@ -402,7 +407,7 @@ class Pool:
         return Eligible(by_id, sorted(by_id), candidates, first_ranked)
 
     def is_listed(self, targets: Targets) -> bool:
-        """True when the list of any account names the model."""
+        """Return True when the list of any account names the model."""
         return any(self._lists(account, targets) for account in self.accounts if account.kind in targets)
 
     def _lists(self, account: PooledAccount, targets: Targets) -> bool | None:
@@ -410,7 +415,8 @@ class Pool:
         return not target.listed_id or self.lists_model(account.id, target.listed_id, target.model_key)
 
     def _busy(self, accounts: Iterable[PooledAccount]) -> list[PooledAccount]:
-        """The accounts with as many requests in flight as MAX_CONCURRENT_REQUESTS or their switches allow."""
+        """Return the accounts with as many requests in flight as MAX_CONCURRENT_REQUESTS or their switches
+        allow."""
         in_flight = self.state.in_flight
         return [one for one in accounts if one.id in in_flight and in_flight[one.id] >= _most(one)]
 
@@ -456,8 +462,8 @@ class Pool:
         self._turn_away(groups)
 
     def _serve(self, groups: list[Group], freed: PooledAccount | None = None) -> None:
-        """Give leases to waiting requests in order of arrival; a group that cannot be served does not hold up
-        the others. `freed`: the only account that may have become free; None means all may have."""
+        """Give leases to waiting requests in order of arrival. A group that cannot be served does not delay
+        the others. `freed` is the only account that may have become free; None when all may have."""
         accounts = self.accounts if freed is None else [freed]
         if not groups or len(self._busy(accounts)) == len(accounts):
             return
@@ -479,7 +485,7 @@ class Pool:
     def _with_views(
         self, groups: Iterable[Group], accounts: list[PooledAccount] | None = None
     ) -> Iterator[tuple[Group, PoolView]]:
-        """Each group with the view for its model. Each account is evaluated once for each model."""
+        """Yield each group with the view for its model. Each account is evaluated once for each model."""
         views: dict[frozenset[tuple[str, Target]], PoolView] = {}
         for group in groups:
             model = group.need.targets
@@ -518,23 +524,24 @@ class Pool:
     # Learned limits
 
     def learn(self, lease: Lease, limits: Iterable[QuotaLimit]) -> None:
-        """Note the limits that the provider has named to this request."""
+        """Note the limits that the provider has named in its answer to this request."""
         self.rate_limits.learn(_sharer(lease.account, lease.target.model_key), limits)
 
     def learned_limits(self, account_id: int) -> dict[str, dict[str, int]]:
-        """The learned limits of a minute of an account, by model key and subject."""
+        """Return an account's learned limits per minute, by model key and subject."""
         account = next((one for one in self.accounts if one.id == account_id), None)
         return {} if account is None else self.rate_limits.learned_by_model(_sharer(account, "")[0])
 
     def count(self, lease: Lease, **amounts: int) -> None:
-        """Count requests or input_tokens against the learned limits."""
+        """Count `requests` or `input_tokens` against the learned limits."""
         if self.rate_limits.uses:
             self.rate_limits.count(_sharer(lease.account, lease.target.model_key), **amounts)
 
     # Budgets
 
     def keep_to_budgets(self, used_up: Mapping[int, UsedUp]) -> None:
-        """Let the accounts rest that may cost no more, by id, and no others on account of a budget."""
+        """Begin a cooldown for the accounts whose budget is used up, by id, and end the budget cooldowns of
+        all others."""
         now, has_changed = self._now(), False
         for account in self.accounts:
             key = (account.id, ALL_MODELS)
@@ -548,7 +555,7 @@ class Pool:
     # Results of requests
 
     def succeeded(self, lease: Lease) -> None:
-        """Record that an answer has begun: raise the account's health and end its cooldown for this quota,
+        """Record that an answer has begun: raise the account's health, and end its cooldown for this quota
         and that of its quota group."""
         account, model_key = lease.account, lease.target.model_key
         self.state.change_score(account.id, self._now(), health=1)
@@ -567,12 +574,12 @@ class Pool:
         scope: Scope = Scope.ACCOUNT,
     ) -> ActiveCooldown | None:
         """Record a failure. `hint_seconds` is the wait that the upstream named. Returns the account's
-        cooldown for this quota, if any. It rests all accounts that the failure concerns; the health of the
-        others does not change."""
+        cooldown for this quota, if any. The cooldown is shared by all accounts that the failure concerns,
+        whose health does not change."""
         account, target = lease.account, lease.target
         key = (account.id, ALL_MODELS if ACCOUNT_POLICIES[kind].is_for_all_models else target.model_key)
         known = self.cooldowns.get(key)
-        # A limit replaces the present cooldown, however short ago that began.
+        # A limit replaces the present cooldown, even one that has just begun.
         weighs_less = known is not None and (known.is_limit or kind not in LIMITS)
         if weighs_less and self.cooldowns.has_just_failed(key):
             return known
@@ -606,7 +613,7 @@ class Pool:
             logger.warning("Others of its %s that rest with it: %d", scope.value, len(others))
 
     def others_concerned(self, account: PooledAccount, scope: Scope) -> list[PooledAccount]:
-        """The other accounts in the pool that a failure of `account` with this scope concerns."""
+        """Return the other accounts in the pool that a failure of `account` with this scope concerns."""
         if scope is Scope.ACCOUNT or (scope is Scope.QUOTA_GROUP and not account.quota_group):
             return []
         return [
@@ -625,7 +632,7 @@ class Pool:
 
 
 def _leaving(group: Group, view: PoolView) -> list[Waiter]:
-    """The waiters that accept no end as late as the first return of an account. Also sets the group's
+    """Return the waiters that accept no end as late as the first return of an account. Also sets the group's
     `return_at`."""
     excluded = group.need.excluded
     group.return_at = view.return_at(excluded)
@@ -639,12 +646,12 @@ def _leaving(group: Group, view: PoolView) -> list[Waiter]:
 
 
 def _sharer(account: PooledAccount, model_key: str) -> tuple[int | str, str]:
-    """What has a limit of its own: the account's quota group, else the account."""
+    """Return the key of a limit: the account's quota group, else the account, and the model key."""
     return f"{account.kind}:{account.quota_group}" if account.quota_group else account.id, model_key
 
 
 def _most(account: PooledAccount) -> int:
-    """The most requests in flight."""
+    """Return the most requests that the account may have in flight."""
     limit: int = live_settings.current["MAX_CONCURRENT_REQUESTS"] or sys.maxsize
     own = account.switches.max_requests
     return own if 0 < own < limit else limit
@@ -660,8 +667,8 @@ def _labelled(accounts: list[PooledAccount]) -> list[PooledAccount]:
 
 
 def read_usable_accounts(kinds_with_project: Collection[str] = ()) -> list[PooledAccount]:
-    """The accounts that requests are sent with. Unpaid keys that stand by are left out. `kinds_with_project`:
-    those whose accounts need a Cloud project."""
+    """Return the usable accounts, without unpaid keys that stand by. `kinds_with_project` are the kinds whose
+    accounts need a Cloud project."""
     usable = list(Account.objects.usable())
     left_out = standing_by(usable)
     facts = [fact.name for fact in fields(PooledAccount) if fact.name not in {"needs_project", "label"}]

@@ -94,8 +94,8 @@ class Group:
         self._backoffs.tidy(self._waiters)
 
     def impatient(self, moment: float | None, *, for_backoff: bool) -> list[Waiter]:
-        """The waiters that accept no end as late as `moment`; all of them for None. The caller must remove
-        them: each is returned once."""
+        """Return the waiters that accept no end as late as `moment`; all of them when it is None. The caller
+        must remove them, since each is returned once."""
         if moment is None:
             return list(self._waiters.values())
         limits = self._backoffs if for_backoff else self._limits
@@ -108,13 +108,13 @@ class WaitingQueue:
         self._arrivals = 0
         self._groups: dict[Need, Group] = {}
         self._by_model: dict[str, dict[Need, Group]] = {}
-        """By model key; a group is under the key of each of its targets."""
+        """The groups by model key; each group is under the keys of all its targets."""
 
     def groups(self) -> list[Group]:
         return list(self._groups.values())
 
     def groups_of(self, *model_keys: str) -> list[Group]:
-        """The groups that wait for one of these models, each once."""
+        """Return the groups that wait for one of these models, each once."""
         found: dict[Need, Group] = {}
         for model_key in model_keys:
             found |= self._by_model.get(model_key, {})

@@ -1,9 +1,9 @@
-"""Limits of a minute that providers have named, and what was used of them in the last minute. Pure: the clock
-is an argument.
+"""Limits per minute that providers have named, and their use in the last minute. Pure: the clock is an
+argument.
 
-No provider of keys tells its limits when asked; they are learned from errors, and forgotten when the server
-stops. Requests are counted as they are sent, and input tokens when the answer has told them, so that a limit
-is rarely exceeded, and a request waits or goes elsewhere instead of being refused.
+Providers of keys do not tell their limits when asked. The limits are learned from errors, and forgotten when
+the server stops. Requests are counted as they are sent, and input tokens when the answer has reported them.
+So a limit is rarely exceeded: a request waits or goes to another account instead of being refused.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from accounts.failures import QuotaLimit
 
     Key = tuple[int | str, str]
-    """What shares the limit, an account's id or the name of a quota group; and a model key."""
+    """The owner of the limit, which is an account's id or the name of a quota group, and a model key."""
 
 WINDOW_SECONDS = 60.0
 COUNTED = ("requests", "input_tokens")
 NAMES = {"requests": "requests", "input_tokens": "input tokens"}
 FORGET_AFTER_SECONDS = 24 * 3600.0
-"""A limit that was not named again for so long may have been raised."""
+"""A limit that was not named again for this long is forgotten, because it may have been raised."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class _Use:
             self.sum -= self.amounts.popleft()[1]
 
     def full_until(self, now: float) -> float | None:
-        """Return when there is room again; None while there is."""
+        """Return when there is room again; None when there is room now."""
         self.forget_before(now - WINDOW_SECONDS)
         left = self.sum
         for at, amount in self.amounts if left >= self.limit else ():
@@ -60,15 +60,15 @@ class _Use:
 
 
 class RateLimits:
-    """Counts only what has a limit."""
+    """Counts the use of what has a limit, and of nothing else."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.uses: dict[Key, dict[str, _Use]] = {}
-        """What has a limit. Empty until one is known, so that callers can leave out the rest."""
+        """The use by key and subject. Empty until a limit is known, so that callers can skip the rest."""
 
     def learn(self, key: Key, limits: Iterable[QuotaLimit]) -> None:
-        """Note the limits of a minute among those that an error named, of each subject the smallest."""
+        """Note those of the limits that are per minute; of several for one subject the smallest."""
         named: dict[str, int] = {}
         for one in limits:
             if one.period == "minute" and one.subject in COUNTED and one.value:
@@ -78,13 +78,13 @@ class RateLimits:
             use.limit, use.learned_at = limit, self._now()
 
     def count(self, key: Key, **amounts: int) -> None:
-        """Add what was used now, by subject."""
+        """Add the amounts that were used now, by subject."""
         for subject, use in self.uses.get(key, {}).items():
             if amount := amounts.get(subject):
                 use.add(self._now(), amount)
 
     def cooldown(self, key: Key) -> ActiveCooldown | None:
-        """Return the cooldown until there is room below each limit; None while there is."""
+        """Return the cooldown until there is room below each limit; None when there is room now."""
         uses = self.uses.get(key)
         if uses is None:
             return None
@@ -100,7 +100,7 @@ class RateLimits:
         return ActiveCooldown(until, FailureKind.RATE_LIMIT, reason, now)
 
     def learned(self, key: Key) -> dict[str, int]:
-        """Return the limits of a minute that are known, by subject."""
+        """Return the known limits per minute, by subject."""
         return {subject: use.limit for subject, use in self.uses.get(key, {}).items()}
 
     def learned_by_model(self, sharer: int | str) -> dict[str, dict[str, int]]:

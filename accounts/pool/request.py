@@ -1,4 +1,4 @@
-"""What one client request needs of an account, and what it knows of the accounts it has tried. Pure.
+"""What one client request needs of an account, and what it knows about the accounts that it has tried. Pure.
 
 request = AccountRequest({
     "google": Target("claude-sonnet-4-6:antigravity", "claude-sonnet-4-6"),
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     Targets = Mapping[str, "Target"]
-    """By the kind of account (`Account.kind`). An account whose kind has no target cannot serve the
+    """The targets by kind of account (`Account.kind`). An account whose kind has no target cannot serve the
     request."""
 
 
@@ -24,11 +24,11 @@ class Target(NamedTuple):
     """The model that accounts of one kind are asked for."""
 
     model_key: str
-    """The quota that is used: the upstream's model id, and the kind or Google's header mode, `model:kind`. It
-    belongs to one kind of account only."""
+    """The key of the quota: the upstream's model id, and the kind or Google's header mode, `model:kind`. It
+    belongs to only one kind of account."""
     listed_id: str = ""
-    """The model's name in the accounts' model lists, which decides the eligible accounts. Empty: all accounts
-    of the kind are eligible."""
+    """The model's name in the accounts' model lists, which decides the eligible accounts; "" when all
+    accounts of the kind are eligible."""
 
     @property
     def model_id(self) -> str:
@@ -44,30 +44,30 @@ class NoCapacity(NamedTuple):
 
     model_key: str
     hint_seconds: float | None
-    """How long that will last, if the upstream named a time."""
+    """How long the lack of capacity will last, in seconds; None when the upstream names no time."""
 
 
 @dataclass(slots=True)
 class AccountRequest:
-    """One client request and one model, as each kind of account has it. The caller adds ids of accounts as
-    they fail; the pool reads them, and notes the wait for a backoff."""
+    """One client request, with the model of each kind of account. The caller adds ids of accounts as they
+    fail; the pool reads them, and notes that the request has waited for a backoff."""
 
     targets: Targets
     conversation: str = ""
-    """The id of the conversation. Its turns are sent with one account while that can answer, for its prompt
-    cache."""
+    """The id of the conversation. Its turns are sent with one account while that can answer, for the sake of
+    the prompt cache."""
     refused: set[int] = field(default_factory=set)
-    """Ids of accounts that refused this request for good. Accounts at a limit are not among them, since the
+    """Ids of accounts that refused this request for good. Accounts at a limit are not among them, because the
     pool knows when their limits end."""
     without_capacity: dict[int, NoCapacity] = field(default_factory=dict)
-    """By account id: reports of no capacity since the last backoff of the model of that kind."""
+    """The reports of no capacity by account id, since the last backoff of the model of that kind."""
     failed: list[int] = field(default_factory=list)
-    """Ids of accounts with a transient failure, in order. They are used after all others, the last failed one
-    last."""
+    """Ids of accounts with a transient failure, in order. They are used after all others, and the one that
+    failed last is used last."""
     backoff_deadline: float = -math.inf
-    """The latest end of a backoff that is waited for, in seconds since the epoch; set by a report."""
+    """The latest end of a backoff to wait for, in seconds since the epoch; set by a report."""
     has_waited_for_backoff: bool = False
-    """A request waits for a backoff once."""
+    """True after the request has waited for a backoff, which it does only once."""
 
     @property
     def model_id(self) -> str:
@@ -79,14 +79,15 @@ class AccountRequest:
         return self.refused.union(self.without_capacity)
 
     def preferences(self) -> list[set[int]]:
-        """The sets of accounts to exclude, in the order to try them."""
+        """Return the sets of accounts to exclude, in the order in which to try them."""
         excluded = self.excluded
         if not self.failed:
             return [excluded]
         return [excluded.union(self.failed), excluded | {self.failed[-1]}, excluded]
 
     def report_no_capacity(self, account_id: int, report: NoCapacity, deadline: float) -> None:
-        """`deadline`: the latest end of a backoff that this request waits for."""
+        """Note that an account has reported no capacity. `deadline` is the latest end of a backoff that this
+        request waits for."""
         self.without_capacity[account_id] = report
         self.backoff_deadline = deadline
 
@@ -98,8 +99,8 @@ class AccountRequest:
         }
 
     def wait_limits(self, deadline: float, *, may_wait: bool) -> WaitLimits:
-        """What the request waits for. `deadline` is that of the first content; infinite: it waits for any end
-        of a limit or backoff."""
+        """Return what the request waits for. `deadline` is that of the first content; when it is infinite,
+        the request waits for any end of a limit or backoff."""
         if not may_wait:
             return WaitLimits(-math.inf, -math.inf)
         if math.isinf(deadline):
@@ -109,15 +110,16 @@ class AccountRequest:
 
 
 class WaitLimits(NamedTuple):
-    """The latest end a request waits for, in seconds since the epoch: of an account's limit, and of the
-    model's backoff. A request always waits for an account that is only busy."""
+    """The latest ends that a request waits for, in seconds since the epoch: that of an account's limit, and
+    that of the model's backoff. A request always waits for an account that is only busy."""
 
     limit_until: float = math.inf
     backoff_until: float = math.inf
 
 
 class Need(NamedTuple):
-    """What decides which accounts can serve a request. Requests with equal needs wait in one group."""
+    """The properties that decide which accounts can serve a request. Requests with equal needs wait in one
+    group."""
 
     targets: frozenset[tuple[str, Target]]
     excluded: frozenset[int]

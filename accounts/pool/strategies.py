@@ -45,10 +45,11 @@ class Candidate:
     id: int
     priority: int = 0
     cost_rank: int = 0
-    """Lower comes first within a priority: 0 costs nothing, or costs do not matter; 1 is paid."""
+    """The order within a priority: 0 for accounts that cost nothing, or when costs do not matter; 1 for paid
+    ones."""
     last_used_at: float = 0.0
     health: float = HEALTH_AT_START
-    """This and `tokens` matter for the strategy hybrid only."""
+    """The health, which like `tokens` is used only by the strategy hybrid."""
     tokens: float = BUCKET_SIZE
     """Tokens left in the account's bucket: one is taken per lease, BUCKET_REFILL_PER_MINUTE come back."""
     remaining: float | None = None
@@ -56,7 +57,7 @@ class Candidate:
     remaining_seen_at: float = 0.0
     threshold: float = 0.0
     empty_at: float | None = None
-    """When the quota will be empty by its forecast; None: not before its reset, or unknown."""
+    """When the quota will be empty by its forecast; None when it outlasts its reset, or is unknown."""
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -67,7 +68,7 @@ def choose(
     strategy: str, candidates: Sequence[Candidate], affinity: int | None, previous: int | None, now: float
 ) -> Candidate:
     """Choose an account. `affinity` is the id of the account that sent the conversation's last turn,
-    `previous` of the one that sent the last request of all."""
+    `previous` that of the account that sent the last request of all."""
     ready = [candidate for candidate in candidates if has_reserve(candidate, now)] or candidates
     ranks = [(candidate.priority, candidate.cost_rank) for candidate in ready]
     best = min(ranks)
@@ -79,8 +80,8 @@ def choose(
 
 
 def has_reserve(candidate: Candidate, now: float) -> bool:
-    """False at or below the threshold, when measured less than FRESH_SECONDS ago, or when the quota will be
-    empty within RESERVE_SECONDS."""
+    """Return False at or below the threshold, if measured less than FRESH_SECONDS ago, or when the quota will
+    be empty within RESERVE_SECONDS."""
     if candidate.empty_at is not None and candidate.empty_at - now < RESERVE_SECONDS:
         return False
     if candidate.remaining is None or candidate.remaining > candidate.threshold:
@@ -89,23 +90,23 @@ def has_reserve(candidate: Candidate, now: float) -> bool:
 
 
 def sticky(candidates: Sequence[Candidate], previous: int | None, now: float) -> Candidate:
-    """The account that was used last, else the first."""
+    """Choose the account that was used last, else the first."""
     return next((candidate for candidate in candidates if candidate.id == previous), candidates[0])
 
 
 def round_robin(candidates: Sequence[Candidate], previous: int | None, now: float) -> Candidate:
-    """The account after the previous one, in order of ids."""
+    """Choose the account after the previous one, in order of ids."""
     ordered = sorted(candidates, key=lambda candidate: candidate.id)
     return next((one for one in ordered if previous is not None and one.id > previous), ordered[0])
 
 
 def hybrid(candidates: Sequence[Candidate], previous: int | None, now: float) -> Candidate:
-    """The account with the highest score; of equals the first."""
+    """Choose the account with the highest score, the first one of equals."""
     return max(candidates, key=partial(score, now=now))
 
 
 def score(candidate: Candidate, now: float) -> float:
-    """Weighted sum of health, tokens, quota and idle time; at most 200 + 500 + 300 + 360."""
+    """Return the weighted sum of health, tokens, quota and idle time; at most 200 + 500 + 300 + 360."""
     idle_seconds = now - candidate.last_used_at
     if not 0.0 <= idle_seconds <= MAX_IDLE_SECONDS:
         idle_seconds = 0.0 if idle_seconds < 0.0 else MAX_IDLE_SECONDS
@@ -146,12 +147,13 @@ class AccountScore(NamedTuple):
     at: float = 0.0
 
     def advanced(self, now: float) -> AccountScore:
-        """The score at `now`, with what has recovered since `at`; nothing when the clock was set back."""
+        """Return the score at `now`, with what has recovered since `at`; nothing has when the clock was set
+        back."""
         return self.changed(now)
 
     def changed(self, now: float, *, health: float = 0.0, tokens: float = 0.0) -> AccountScore:
-        """The score at `now`, changed by these amounts. Each request changes it twice: no calls of min and
-        max."""
+        """Return the score at `now`, changed by these amounts. It runs twice for each request, so it does not
+        call min and max."""
         seconds = now - self.at if now > self.at else 0.0
         in_health, in_tokens = self.health, self.tokens + seconds / 60 * BUCKET_REFILL_PER_MINUTE
         if in_health < HEALTH_MAX and self.at:

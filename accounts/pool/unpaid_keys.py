@@ -1,5 +1,5 @@
-"""Which unpaid keys stand by. One at a time is used: Google's terms do not plainly permit several to multiply
-the limits of the unpaid tier. Pure."""
+"""Which unpaid keys stand by. Only one at a time is used, because Google's terms do not plainly permit
+multiplying the limits of the unpaid tier. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KIND = "gemini"
 
 
 class KeyFacts(Protocol):
-    """Of `Account`, or of an account in the pool."""
+    """The facts that are read of an account; `Account` has them, and so has an account in the pool."""
 
     @property
     def id(self) -> int: ...
@@ -25,7 +25,7 @@ class KeyFacts(Protocol):
 
 
 def standing_by(usable: Iterable[KeyFacts]) -> set[int]:
-    """Ids of the usable accounts that are not in the pool: unpaid keys of the Gemini API, except the first by
-    priority, then by id."""
+    """Return the ids of the usable accounts that are left out of the pool: unpaid keys of the Gemini API,
+    except the first by priority, then by id."""
     unpaid = [one for one in usable if one.kind == KIND and not one.is_paid]
     return {one.id for one in sorted(unpaid, key=lambda one: (one.priority, one.id))[1:]}
