@@ -51,12 +51,12 @@ Answering = Callable[[], "Awaitable[ApiResponse]"]
 URLCONF = "gateway.api.urls"
 LONGEST_PATH_SHOWN = 200
 KEPT_PATHS = 32
-"""So many paths are not looked up again. Most requests have one of two."""
+"""How many paths are kept with their views. Most requests have one of two paths."""
 KEPT_HOSTS = 64
 KEPT_HEADERS = 256
 KEPT_TYPES = 32
 API_PATH_AT_THE_END = re.compile(r"(?:.*/)?(messages(?:/+count_tokens)?|models(?:/+[^/]+)?)/*", re.IGNORECASE)
-"""The end of the path of a request whose client has a wrong base URL."""
+"""Matches the end of a path by which a client's wrong base URL is recognised."""
 JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
 
 
@@ -64,7 +64,8 @@ class ApiRequest(ASGIRequest):
     """A request with its id, its client, the gateway that serves it, and its body once that has been read."""
 
     dialect: Dialect = ANTHROPIC
-    """The dialect of errors: the endpoint's, once the path has been resolved (gateway/api/endpoint.py)."""
+    """The dialect of error responses: the endpoint's, once the path has been resolved
+    (gateway/api/endpoint.py)."""
     headers: Mapping[str, str]  # type: ignore[assignment]
     client: Client
     """Set by endpoints that only clients may call."""
@@ -84,7 +85,7 @@ class ApiRequest(ASGIRequest):
             super().__init__(scope, io.BytesIO())
 
     def __getattr__(self, name: str) -> Any:
-        """Make all that Django's request has, when something of it is asked for: META, the query, cookies."""
+        """Make all attributes of Django's request when one of them is used, such as META or cookies."""
         if name.startswith("__") or "META" in vars(self):
             raise AttributeError(name)
         super().__init__(self.scope, io.BytesIO())
@@ -92,12 +93,12 @@ class ApiRequest(ASGIRequest):
 
     @property
     def query(self) -> str:
-        """The query without its question mark, as META has it."""
+        """The query without its question mark."""
         query: bytes = self.scope.get("query_string", b"")
         return query.decode(errors="replace")
 
     def get_host(self) -> str:
-        """As Django's, with the names kept that are allowed. Raises DisallowedHost."""
+        """Do what Django's method does, but keep the results for allowed names. Raises DisallowedHost."""
         host = self.headers.get("host")
         if host is not None and _is_allowed(host, tuple(settings.ALLOWED_HOSTS)):
             return host
@@ -111,8 +112,8 @@ class ApiRequest(ASGIRequest):
 
 
 def _headers_of(raw: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
-    """By names in lower case; values of one name joined by commas. Django's own translates each name to that
-    of a CGI variable and back."""
+    """Return the headers by names in lower case, with the values of one name joined by commas. Django's own
+    code translates each name to that of a CGI variable and back."""
     parts = b"\0".join([part for pair in raw for part in pair]).decode("latin1").split("\0")
     headers = dict(zip(parts[::2], parts[1::2], strict=False))
     return headers if 2 * len(headers) == 2 * len(raw) == len(parts) else _joined_headers(raw)
@@ -140,8 +141,8 @@ def _is_json(content_type: str) -> bool:
 
 
 class ApiResponse(HttpResponseBase):
-    """A response of the API, without what Django's has for cookies and charsets. Values of `headers` are
-    checked and encoded by Django's rules."""
+    """A response of the API, without Django's code for cookies and charsets. Values of `headers` are checked
+    and encoded by Django's rules."""
 
     content_type = b"application/json"
 
@@ -151,7 +152,7 @@ class ApiResponse(HttpResponseBase):
         self.content = b""
 
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """Raises BadHeaderError for a value with a line end."""
+        """Return the headers, encoded. Raises BadHeaderError for a value with a line break."""
         return [
             *[_encoded_header(name, value) for name, value in self.headers.items()],
             (b"content-type", self.content_type),
@@ -165,7 +166,7 @@ def _encoded_header(name: str, value: str) -> tuple[bytes, bytes]:
 
 
 class JsonResponse(ApiResponse):
-    """`encoded`: the value as JSON, if it is at hand."""
+    """A response with a JSON value. `encoded` is the value as JSON, if the caller has it already."""
 
     def __init__(
         self, value: Any, status: int = 200, headers: Mapping[str, str] | None = None, encoded: bytes = b""

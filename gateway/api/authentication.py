@@ -1,4 +1,5 @@
-"""Clients: requests with AUTH_TOKEN or, while none is set, from programs on this machine."""
+"""Authentication of clients: requests with AUTH_TOKEN or, while none is set, from programs on this
+machine."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ ON_THIS_MACHINE = Client("loopback")
 
 
 def check_host(request: HttpRequest) -> None:
-    """Refuse requests by DNS rebinding: a page's own host name that points at 127.0.0.1.
+    """Refuse requests by DNS rebinding, in which a page's own host name points at 127.0.0.1.
 
     Raises InvalidRequest for a Host that is not in ALLOWED_HOSTS.
     """
@@ -83,7 +84,7 @@ def _authenticated(request: HttpRequest) -> Client:
 
 
 def client_keys(request: HttpRequest) -> list[str]:
-    """The keys of a request: the bearer token and `x-api-key`, of which one must be right."""
+    """Return the keys of a request: the bearer token and `x-api-key`, of which one must be correct."""
     headers, keys = request.headers, []
     if "authorization" in headers:
         scheme, _, token = headers["authorization"].partition(" ")
@@ -101,8 +102,8 @@ def is_local(request: HttpRequest) -> bool:
 
 
 def peer_of(request: HttpRequest) -> str:
-    """The address of the client; empty when it is not known. META has it, too, but an API request makes that
-    only when it is asked for."""
+    """Return the client's address; "" when it is unknown. META has it, too, but for an API request Django
+    would have to make that first."""
     client = request.scope.get("client") if isinstance(request, ASGIRequest) else None
     return str(client[0] if client else request.META.get("REMOTE_ADDR", ""))
 
@@ -116,7 +117,7 @@ def is_from_a_web_page(request: HttpRequest) -> bool:
 
 
 def _host_of(origin: str) -> str:
-    """The host of an origin; empty for a malformed one."""
+    """Return the host of an origin; "" for a malformed one."""
     try:
         return urlsplit(origin).hostname or ""
     except ValueError:

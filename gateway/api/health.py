@@ -33,14 +33,14 @@ UNCACHED = {"cache-control": "no-store"}
 
 @endpoint("GET", "HEAD", for_clients=False, any_host=True)
 async def alive(request: ApiRequest) -> ApiResponse:
-    """200 while the event loop runs, also during the drain."""
+    """Answer 200 while the event loop runs, also during the drain."""
     return JsonResponse({"status": "ok"}, headers=UNCACHED)
 
 
 @endpoint("GET", "HEAD", for_clients=False, any_host=True)
 async def ready(request: ApiRequest) -> ApiResponse:
-    """200 while this process can answer requests, 503 before its start is complete and from the drain on.
-    With `?model=NAME`: 200 while an account would answer that model; 404 for an unknown name."""
+    """Answer 200 while this process can answer requests, 503 before its start is complete and from the drain
+    on. With `?model=NAME`, answer 200 while an account would answer that model, 404 for an unknown name."""
     gateway = request.gateway
     if reason := _not_serving(gateway):
         return _unready(reason)
@@ -53,7 +53,8 @@ async def ready(request: ApiRequest) -> ApiResponse:
 
 @endpoint("GET", "HEAD", for_clients=False)
 async def health(request: ApiRequest) -> ApiResponse:
-    """The state of the gateway, always 200. Accounts have their names for the operator only."""
+    """Answer the state of the gateway, always with status 200. Only the operator gets the names of
+    accounts."""
     started = time.monotonic()
     gateway = request.gateway
     knows_names = await _knows_names(request)
@@ -75,14 +76,15 @@ async def health(request: ApiRequest) -> ApiResponse:
 
 
 def _not_serving(gateway: Gateway) -> str:
-    """Why requests should go elsewhere; empty while they should not."""
+    """Return why requests should go to another server; "" when they should not."""
     if gateway.is_draining:
         return "The gateway is shutting down."
     return "" if gateway.started_at else "The gateway has not started yet."
 
 
 def _ready_for(gateway: Gateway, name: str) -> JsonResponse:
-    """Raises InvalidRequest without a name, NotFound for an unknown one."""
+    """Answer whether a model can be used. Raises InvalidRequest without a name, NotFound for an unknown
+    one."""
     if not name.strip():
         raise InvalidRequest("model: must be the name of a model, as in /readyz?model=claude-sonnet-4-6.")
     one = gateway.readiness.of(name)
@@ -98,7 +100,7 @@ def _unready(reason: str, retry_after_seconds: float | None = None, **more: Any)
 
 
 def _shortcomings(gateway: Gateway, now: PoolStatus) -> list[str]:
-    """What does not work although the process does, as sentences without names of accounts."""
+    """Return what does not work although the process runs, as sentences without names of accounts."""
     found = [gateway.accounts.database.problem, gateway.readiness.account_problem()]
     if gateway.ledger.is_behind:
         found.append(f"The ledger cannot be written; {gateway.ledger.waiting} rows wait in memory.")
@@ -125,7 +127,8 @@ def _facts(gateway: Gateway, now: PoolStatus) -> dict[str, Any]:
 
 
 def _as_other_tools(account: AccountStatus) -> dict[str, Any]:
-    """The account under the names that monitors of antigravity-claude-proxy read. Times are milliseconds."""
+    """Return the account in the form that monitors of antigravity-claude-proxy read. Times are
+    milliseconds."""
     limits, now = account.limits, time.time()
     longest = max((cooldown.until for cooldown in limits.values()), default=now)
     return {
@@ -143,7 +146,8 @@ def _as_other_tools(account: AccountStatus) -> dict[str, Any]:
 
 
 async def _knows_names(request: ApiRequest) -> bool:
-    """True when the operator asks. False when the database has not answered within DATABASE_SECONDS."""
+    """Return True when the operator asks. False also when the database has not answered within
+    DATABASE_SECONDS."""
     if request.gateway.accounts.database.problem or not may_be_operator(request):
         return False
     with suppress(DatabaseError, TimeoutError):

@@ -16,8 +16,8 @@ async def messages(request: ApiRequest) -> ApiResponse:
 
 @endpoint("POST")
 async def count_tokens(request: ApiRequest) -> ApiResponse:
-    """Count the tokens of a request, exactly where only Anthropic would answer it, else by an estimate. No
-    account is needed for that, so it works while all are at their limits."""
+    """Count the tokens of a request: exactly when only Anthropic would answer it, else by an estimate. This
+    needs no account, so it works while all are at their limits."""
     count_request, _ = await request.parse_body(ANTHROPIC.parser(request.headers, only_counts=True))
     model = request.gateway.relay.counting_model(count_request)
     client = ClientRequest(request.raw_body, request.headers, request.query)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 MAX_MODELS_PAGE = 1000
 DEFAULT_MODELS_PAGE = 20
 OTHER_OWNERS = {"gemini": "google"}
-"""By kind of account, where the owner of its models has another name than the kind."""
+"""The names of owners of models, by kind of account, where they differ from the kind."""
 PICKER_OF_CLAUDE_CODE = "claude-code/"
-"""Beginning of the User-Agent with which Claude Code fills its model picker."""
+"""The beginning of the User-Agent with which Claude Code fills its model picker."""
 
 
 @endpoint("GET", "HEAD")
@@ -45,7 +45,7 @@ async def models(request: ApiRequest) -> ApiResponse:
 
 @endpoint("GET", "HEAD")
 async def model(request: ApiRequest, model_id: str) -> ApiResponse:
-    """One model by its id or by an alias, under the name asked for."""
+    """Return one model, found by its id or by an alias, under the name that was asked for."""
     offered = await request.gateway.relay.offered_models()
     offer = offered.get(_upstream_id(request, model_id, offered))
     if offer is None:
@@ -60,7 +60,7 @@ def _upstream_id(request: ApiRequest, name: str, offered: Mapping[str, ModelOffe
 
 
 def _model_object(request: ApiRequest, model_id: str, offer: ModelOffer) -> dict[str, Any]:
-    """Anthropic's and OpenAI's fields together. Claude Code shows 100 characters of `description`."""
+    """Return Anthropic's and OpenAI's fields together. Claude Code shows 100 characters of `description`."""
     released = released_at(offer.id)
     return {
         "type": "model",
@@ -78,7 +78,8 @@ def _model_object(request: ApiRequest, model_id: str, offer: ModelOffer) -> dict
 
 
 def _owner(request: ApiRequest, offer: ModelOffer) -> str:
-    """Who serves the model: of several, the first that is asked."""
+    """Return the owner of the model. If several kinds of account serve it, the kind that is asked first
+    counts."""
     offers = request.gateway.relay.choice.offers()
     kind = next((kind for kind, listed in offers.items() if offer.id in listed), "google")
     return OTHER_OWNERS.get(kind, kind)
@@ -97,7 +98,7 @@ def _limit(request: ApiRequest) -> int:
 
 
 def _page(names: list[str], after: str | None, before: str | None, limit: int) -> list[str]:
-    """Cut one page. A cursor that is not in the list counts as its end."""
+    """Return one page. A cursor that is not in the list counts as its end."""
     if before is not None:
         return names[: names.index(before) if before in names else len(names)][-limit:]
     if after is not None:

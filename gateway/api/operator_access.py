@@ -41,14 +41,14 @@ def log_failed_login(request: HttpRequest | None, **kwargs: object) -> None:
 
 
 def is_operator(request: HttpRequest) -> bool:
-    """True for the operator. Reads the database. Wrong passwords count towards the lockout of the login
-    page."""
+    """Return True for the operator. Reads the database. Wrong passwords count towards the lockout of the
+    login page."""
     return is_operator_user(_by_password(request, _log_in) or _by_session(request))
 
 
 def is_operator_at_health(request: HttpRequest) -> bool:
-    """As `is_operator`, but with a count of wrong passwords and a lockout of its own, so that a monitor with
-    an old password does not lock the login page."""
+    """Return what `is_operator` does, but with a count of wrong passwords and a lockout of its own, so that a
+    monitor with an old password does not lock the login page."""
     return is_operator_user(_by_password(request, _check_quietly) or _by_session(request))
 
 
@@ -57,7 +57,7 @@ def is_operator_user(user: AbstractBaseUser | AnonymousUser) -> bool:
 
 
 def is_session_of_operator(session_key: str) -> bool:
-    """Whether the session is one of an active operator now. Reads the database."""
+    """Return whether the session belongs to an active operator now. Reads the database."""
     request = HttpRequest()
     request.session = _session(session_key)
     return is_operator_user(get_user(request))

@@ -1,6 +1,6 @@
 """Serve requests for a message, whole or as a stream, in any dialect.
 
-Errors leave as exceptions of gateway.errors; gateway/api/application.py makes responses of them.
+Errors are raised as exceptions of gateway.errors; gateway/api/application.py makes responses of them.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ async def serve(dialect: Dialect, request: ApiRequest) -> ApiResponse:
 
 
 class _Exchange:
-    """One request and its response. Keeps no request body, since a stream may last for long."""
+    """One request and its response. It keeps no request body, since a stream may last for long."""
 
     def __init__(self, dialect: Dialect, gateway: Gateway, record: RequestRecord) -> None:
         self._dialect = dialect
@@ -145,7 +145,8 @@ class _Exchange:
         return answer if check is None else CheckedAnswer(answer, check)
 
     def is_hang_up(self, error: BaseException) -> bool:
-        """Whether nobody is left to be told. The record notes that by itself."""
+        """Return whether the client has hung up, so that no error can be sent. The recorder notes that
+        itself."""
         return isinstance(error, asyncio.CancelledError) and not self._gateway.is_stopping
 
     def note_failure(self, error: BaseException) -> GatewayError:
@@ -274,8 +275,8 @@ class Pings(Waiting):
 
 
 def _upstream_headers(answer: AnyAnswer) -> dict[str, str]:
-    """Headers with the model that answered (the message names the one that was requested), and with the
-    upstream's own id of the request."""
+    """Return headers with the model that answered (the message names the one that was requested), and with
+    the upstream's own id of the request."""
     headers = {"x-upstream-model": answer.model_id}
     if answer.upstream_request_id:
         headers["x-upstream-request-id"] = answer.upstream_request_id

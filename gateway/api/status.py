@@ -1,4 +1,4 @@
-"""Connectivity checks of clients, which are answered without a look at anything."""
+"""Connectivity checks of clients, which are answered without any check."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ async def heartbeat(request: ApiRequest) -> ApiResponse:
 
 @endpoint("HEAD", "GET", for_clients=False)
 async def hello(request: ApiRequest) -> ApiResponse:
-    """Also shows a gateway that asks itself, through whatever address, that it does."""
+    """Answer a connectivity check. The answer to PROBE_HEADER lets a gateway recognise itself, whatever the
+    address."""
     number = request.headers.get(PROBE_HEADER)
     headers = {} if number is None else {PROBE_HEADER: answer_to_probe(number)}
     return JsonResponse({"status": "ok"}, headers=headers)
