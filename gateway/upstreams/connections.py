@@ -1,14 +1,14 @@
-"""The client of model calls: POST over HTTP/1.1, with answers that are read as they arrive.
+"""The HTTP client of model calls: POST over HTTP/1.1, with answers that are read as they arrive.
 
-aiohttp opens each connection: names, addresses, proxies, TLS. Its machinery for requests and bodies takes
-some 240 function calls a request and 16 for each chunk of an answer, so the open connection goes on with a
-protocol of our own; llhttp (httptools), the parser of Node.js, reads the framing. It speaks only what model
+aiohttp opens each connection, with names, addresses, proxies and TLS. Its code for requests and bodies takes
+some 240 function calls a request and 16 for each chunk of an answer, so an open connection is then used by a
+protocol of our own; llhttp (httptools), the parser of Node.js, reads the framing. It supports only what model
 calls need: no redirects, no cookies, no compression, no pipelining, no protocol upgrades.
 
-A connection is kept after an answer whose end was read, if both sides allow it. Data or an end that come
-while it is idle close it. When the server closes a kept connection as it is used again, the request is sent
-once more on a new one. A reset, or a new connection that is closed without an answer, is a failure, since the
-upstream may have begun to work.
+A connection is kept after an answer whose end was read, if both sides allow it. It is closed by data or an
+end that arrive while it is idle. When the server closes a kept connection as it is used again, the request is
+sent once more on a new one. A reset, or a new connection that is closed without an answer, is a failure,
+since the upstream may have begun to work.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 KEEP_WARM_SECONDS = 75.0
 READ_BUFFER_BYTES = 256 * 1024
-"""So much of an answer waits to be read; then the server waits."""
+"""The most bytes of an answer that wait to be read; then reading from the connection pauses."""
 PIECE_BYTES = 256 * 1024
 """A longer body is written in pieces of this size, between which other requests run."""
 MAX_HEAD_BYTES = 64 * 1024
@@ -48,7 +48,8 @@ KEPT_TARGETS = 256
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes. Connections are shared by requests with the same origin and proxy."""
+    """The server of a request, and the way to it. Connections are shared by requests with the same origin and
+    proxy."""
 
     url: URL
     proxy: URL | None = field(repr=False)
@@ -59,7 +60,7 @@ class Target:
 
 @lru_cache(maxsize=KEPT_TARGETS)
 def target_of(url: str, proxy: str | None) -> Target:
-    """Raises ValueError for a URL that names no server."""
+    """Return the target of a URL. Raises ValueError for a URL that names no server."""
     parsed, through = URL(url), None if proxy is None else URL(proxy)
     # A proxy gets the whole address; through TLS it only passes bytes on (RFC 9112, 3.2.2).
     whole_for = through if parsed.scheme == "http" else None
@@ -75,24 +76,25 @@ def target_of(url: str, proxy: str | None) -> Target:
 
 
 class KeptHeaders(dict[str, str]):
-    """Headers of many requests, which are never changed: their lines are written once."""
+    """Headers that many requests have, and that never change, so that they are encoded only once."""
 
     @cached_property
     def lines(self) -> str:
-        """Raises ValueError for a header that cannot be sent."""
+        """The headers as lines. Raises ValueError for a header that cannot be sent."""
         return lines_of(self)
 
 
 class BrokenConnection(TransportFailed):
-    """The connection ended before the answer did."""
+    """Raised when the connection ended before the answer did."""
 
 
 class ClosedByServer(BrokenConnection):
-    """The server closed it in order, without a reset."""
+    """Raised when the server closed the connection in order, without a reset."""
 
 
 class ModelConnection(asyncio.Protocol, Waiting):
-    """One connection, with one request at a time. Who waits for it (`_change`) is woken by each change."""
+    """One connection, with one request at a time. The task that waits for it (`_change`) is woken by each
+    change."""
 
     def __init__(self, timeouts: Timeouts, opened: aiohttp.connector.Connection) -> None:
         assert opened.protocol is not None
@@ -106,7 +108,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
         self._may_write = True
         self._is_reading = True
         self._pool: list[ModelConnection] | None = None
-        """The idle connections it belongs to, while it is idle."""
+        """The list of idle connections that has it, while it is idle; else None."""
         self.has_been_used = False
         self._failure: TransportFailed | None = None
         self._pieces: list[bytes] = []
@@ -130,7 +132,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
     # The request
 
     async def send(self, head: bytes, body: Sequence[bytes | bytearray], deadline: float) -> None:
-        """Send a request, and wait until the head of its answer is there. Raises TimeoutError at the
+        """Send a request, and wait until the head of its answer has arrived. Raises TimeoutError at the
         deadline, and TransportFailed."""
         self._pool, self.deadline = None, NEVER
         if len(body) == 1 and len(body[0]) <= PIECE_BYTES:
@@ -155,7 +157,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
     # The answer
 
     async def read(self, timeout_seconds: float) -> bytes:
-        """As Response.read."""
+        """Do what Response.read does."""
         if not (self._pieces or self.is_complete):
             deadline = self._loop.time() + timeout_seconds
             while not (self._pieces or self.is_complete):
@@ -258,7 +260,8 @@ class ModelConnection(asyncio.Protocol, Waiting):
         self._wake()
 
     def _refuse(self, reason: str) -> None:
-        """Close the connection, or do not keep it if the answer is there and only followed by more."""
+        """Close the connection; but if the answer is complete and only followed by more data, just do not
+        keep it."""
         self._may_be_kept = False
         if not self.is_complete:
             self._fail(BrokenConnection(f"the connection broke ({reason})"))
@@ -285,7 +288,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
     # Called by the parser, before all of `data_received` has been read
 
     def on_message_begin(self) -> None:
-        """A second answer in the same data is none that was asked for."""
+        """Refuse a second answer in the same data, since only one was asked for."""
         if self.is_complete:
             raise httptools.HttpParserError("a second answer")
 
@@ -312,7 +315,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
 
 
 class ConnectedResponse(Response):
-    """A response on a connection of ours, which it has for itself until it releases or aborts it."""
+    """A response on one of our connections, which no other request uses until it is released or aborted."""
 
     def __init__(self, connection: ModelConnection, pool: list[ModelConnection]) -> None:
         self._connection: ModelConnection | None = connection
@@ -342,7 +345,7 @@ class ConnectedResponse(Response):
 
 
 class Connections:
-    """All connections of ours for model calls. Used in one event loop."""
+    """All our connections for model calls. Used in one event loop."""
 
     def __init__(self, session: aiohttp.ClientSession, connect_timeout_seconds: float) -> None:
         assert session.connector is not None
@@ -360,7 +363,7 @@ class Connections:
         body: Sequence[bytes | bytearray],
         first_byte_seconds: float,
     ) -> Response:
-        """Send a request; returns when the headers of its answer have arrived. Raises TransportFailed, and
+        """Send a request, and return when the headers of its answer have arrived. Raises TransportFailed, and
         aiohttp's errors and OSError while a connection is made."""
         deadline = self._loop.time() + first_byte_seconds
         idle = self._idle.setdefault(target.origin, [])
@@ -412,7 +415,7 @@ class Connections:
 
 
 class _Stale(Exception):
-    """The server closed a kept connection as it was used again."""
+    """Raised when the server closed a kept connection as it was used again."""
 
 
 def _open_one(idle: list[ModelConnection]) -> ModelConnection | None:
@@ -425,13 +428,13 @@ def _open_one(idle: list[ModelConnection]) -> ModelConnection | None:
 
 
 def head_of(target: Target, headers: Mapping[str, str], body: Sequence[bytes | bytearray]) -> bytes:
-    """Raises ValueError for a header that cannot be sent."""
+    """Return the head of the request. Raises ValueError for a header that cannot be sent."""
     lines = headers.lines if isinstance(headers, KeptHeaders) else lines_of(headers)
     return f"{target.head}{lines}Content-Length: {sum(map(len, body))}\r\n\r\n".encode()
 
 
 def lines_of(headers: Mapping[str, str]) -> str:
-    """Raises ValueError for a header that cannot be sent."""
+    """Return the headers as lines. Raises ValueError for a header that cannot be sent."""
     if UNSENDABLE.search("".join(headers.values())):
         raise ValueError("a header that cannot be sent")
     return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
