@@ -7,11 +7,11 @@ WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # looked for, n
 
 
 class NotAnAddress(ValueError):
-    """The text is a sentence for the operator."""
+    """Raised for text that is not an address. The text is a sentence for the operator."""
 
 
 def parse_address(text: str, default_host: str, default_port: int) -> tuple[str, int]:
-    """Host and port of `[HOST:]PORT`, in which each part may be missing. Raises NotAnAddress."""
+    """Return host and port of `[HOST:]PORT`, in which each part may be missing. Raises NotAnAddress."""
     host, _, port = text.rpartition(":")
     host, port = host.strip("[]") or default_host, port or str(default_port)
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
@@ -26,5 +26,6 @@ def url_of(host: str, port: int) -> str:
 
 
 def url_on_this_machine(host: str, port: int) -> str:
-    """The address for a browser on the gateway's own machine, also when it listens on a wildcard address."""
+    """Return the address for a browser on the gateway's own machine, also when it listens on a wildcard
+    address."""
     return url_of(WILDCARDS.get(host, host), port)

@@ -1,7 +1,7 @@
-"""Daphne, with what a gateway needs beyond a web site.
+"""Daphne, extended by what a gateway needs beyond a web site.
 
-A request reaches the application with its headers, and its body as the application reads it, so that limits
-hold there (gateway/bodies/arrival.py). A burst of connections finds a backlog; a slow reader slows its sender
+The application gets a request with its headers, and reads the body as it arrives, so that limits are kept
+there (gateway/bodies/arrival.py). A burst of connections finds a backlog; a slow reader slows its sender
 instead of filling our memory; errors of the protocol are JSON.
 """
 
@@ -96,13 +96,13 @@ class GatewayChannel(HTTPChannel):
         self.loseConnection()
 
     def getHost(self) -> Any:  # noqa: N802
-        """The local address, cached: Twisted asks the kernel each time."""
+        """Return the local address, which is cached: Twisted asks the kernel each time."""
         if self._host is None:
             self._host = super().getHost()
         return self._host
 
     def getPeer(self) -> Any:  # noqa: N802
-        """The other end, which never changes either."""
+        """Return the address of the other end, which never changes either."""
         if self._peer is None:
             self._peer = super().getPeer()
         return self._peer
@@ -139,7 +139,7 @@ REASON_PHRASES = {
     422: b"Unprocessable Content",
     529: b"Overloaded",
 }
-"""Twisted's own table lacks 429 and has names of 1999."""
+"""Reason phrases. Twisted's own table has those of 1999, and none for 429."""
 
 
 class GatewayRequest(WebRequest):
@@ -157,7 +157,8 @@ class GatewayRequest(WebRequest):
     __eq__ = object.__eq__
 
     def isSecure(self) -> bool:  # noqa: N802  # Twisted's name
-        """The listener speaks plain HTTP; Twisted would look at each connection for an adapter to TLS."""
+        """Return False, since the listener speaks plain HTTP; Twisted would look at each connection for an
+        adapter to TLS."""
         return False
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802  # Twisted's name
@@ -230,7 +231,7 @@ class GatewayRequest(WebRequest):
             self.channel._networkProducer.resumeProducing()
 
     def _request_id(self) -> str:
-        """The client's own request id if it is usable, else a new one."""
+        """Return the client's own request id if it is usable, else a new one."""
         asked = self.requestHeaders.getRawHeaders(b"x-request-id", [b""])[0]
         return accepted_or_new(asked.decode("latin1"))
 
@@ -244,7 +245,7 @@ class GatewayRequest(WebRequest):
         self.handle_reply({"type": "http.response.body", "body": envelope})
 
     def handle_exception(self, exception: Exception) -> None:
-        """Answer for an application that failed. A response that is half sent can only be ended by closing
+        """Answer for an application that failed. A response that is partly sent can only be ended by closing
         the connection."""
         if not self._response_started:
             super().handle_exception(exception)
@@ -310,7 +311,7 @@ class WebSocket(WebSocketProtocol):
             super().onClose(wasClean, code, reason)
 
     def serverSend(self, content: str, binary: bool = False) -> None:  # noqa: N802
-        """Autobahn would hold what is sent to the limit of what is received."""
+        """Send without a limit; Autobahn would apply the limit of received messages."""
         if self.state == self.STATE_OPEN:
             self.sendFrame(opcode=1, payload=content.encode())
 
@@ -336,8 +337,8 @@ class GatewayWebSocketFactory(WebSocketFactory):
 
 
 class PromptConnection(tcp.Server):
-    """A connection that writes once at the end of the current turn of the event loop, all that was written in
-    the turn. Twisted would wait for the kernel to report the socket as writable, one turn later."""
+    """A connection that writes everything of one turn of the event loop together at its end. Twisted would
+    wait one turn longer for the kernel to report the socket as writable."""
 
     _is_flush_due = False
 
@@ -347,7 +348,7 @@ class PromptConnection(tcp.Server):
             twisted_loop.call_soon(self._flush)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:  # noqa: N802
-        """Twisted would check and keep each piece of the headers by itself."""
+        """Write the pieces at once; Twisted would check and keep each of them separately."""
         self.write(b"".join(iovec))
 
     def _flush(self) -> None:
@@ -456,7 +457,7 @@ class GatewayServer(Server):
         self._port.stopListening()
 
     def has_unsent(self) -> bool:
-        """Always False: `handle_reply` waits until a response has been sent, so its request is in flight
+        """Return False: `handle_reply` waits until a response has been sent, so its request is in flight
         until then."""
         return False
 

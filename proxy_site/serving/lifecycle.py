@@ -1,8 +1,8 @@
 """Start, drain and stop of the gateway, the same under any server.
 
 The first SIGINT or SIGTERM begins the drain: no connection is accepted any more, and requests whose bodies
-are whole may finish within the grace period. Then, or on a second signal, they are cancelled, and their
-clients are told why. What the ledger still holds is stored last.
+are complete may finish within the grace period. After that, or on a second signal, they are cancelled, and
+their clients are told why. The remaining rows of the ledger are stored last.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ POLL_SECONDS = 0.05
 CANCEL_SECONDS = 1.0
 """How long cancelled requests may take to send their clients an error."""
 STOP_SECONDS = 5.0
-"""How long the gateway may take to store what it holds."""
+"""How long the gateway may take to store what it has in memory."""
 QUIET_SECONDS = 1.0
 FEW_OBJECTS = 1_000
 M_MMAP_THRESHOLD = -3
-"""From malloc.h."""
+"""The option's number in malloc.h."""
 LARGE_MEMORY_BYTES = 1024 * 1024
 
 

@@ -9,12 +9,12 @@ import shutil
 import socket
 
 BACKLOG = 4096
-"""Connections that the kernel accepts before the server does."""
+"""The number of connections that the kernel accepts before the server does."""
 ENOUGH_OPEN_FILES = 4096
 
 
 class PortTaken(Exception):
-    """The address cannot be listened on; the text is a sentence for the operator."""
+    """Raised when the address cannot be listened on; the text is a sentence for the operator."""
 
 
 def bind(host: str, port: int, command: str) -> socket.socket:

@@ -1,7 +1,7 @@
 """Immediate errors for pages and the operator API while the database is unreachable.
 
-A page that waits would hold a thread for as long, and one that opens a removed SQLite file would create an
-empty one.
+A page that waits for the database would occupy a thread meanwhile, and one that opens a removed SQLite file
+would create an empty one.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class WhileDatabaseAnswers:
             await _send_unavailable(scope, send, self._database.problem)
 
     async def _has_begun_to_answer(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Run the page. False when the database became unreachable before anything was sent; nothing will be
-        sent then."""
+        """Run the page. Returns False when the database became unreachable before anything was sent; nothing
+        will be sent then."""
         has_begun = has_abandoned = False
 
         async def send_unless_abandoned(message: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Check of the Host and forwarding headers of each request, before anything else uses it.
 
 Behind a reverse proxy on this machine every client would seem to be a program on this machine. Behind a proxy
-that TRUSTED_PROXIES names, the client's own address and scheme are used; such headers of other senders are
-not.
+that TRUSTED_PROXIES names, the client's own address and scheme are used. Forwarding headers of other senders
+are not trusted.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ProxyHeaders:
         return running
 
     def _admitted(self, scope: Scope) -> Scope:
-        """The scope with the client's own address and scheme. Raises GatewayError."""
+        """Return the scope with the client's own address and scheme. Raises GatewayError."""
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         names = [name for name, _ in headers]
         hosts = names.count(b"host")
@@ -89,8 +89,8 @@ class ProxyHeaders:
         return {**scope, "client": [client, 0], "scheme": scheme if scheme == "https" else own}
 
     def _client_behind(self, peer: Any, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-        """The last address of X-Forwarded-For that is no trusted proxy; None when the sender is not trusted.
-        Earlier addresses may have been made up by the client."""
+        """Return the last address of X-Forwarded-For that is not a trusted proxy; None when the sender is not
+        trusted. Earlier addresses may have been made up by the client."""
         if peer is None or not self._is_trusted(peer[0]):
             return None
         chain = ",".join(value.decode("latin1") for name, value in headers if name == b"x-forwarded-for")
@@ -122,7 +122,7 @@ async def _refuse(error: GatewayError, scope: Scope, receive: Receive, send: Sen
 
 
 def _without_port(text: str) -> str:
-    """The address without the port, which some proxies add: 192.0.2.1:4711 or [2001:db8::1]:4711."""
+    """Return the address without the port, which some proxies add: 192.0.2.1:4711 or [2001:db8::1]:4711."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text

@@ -38,7 +38,7 @@ def allow_bound_address(host: str, listener: socket.socket) -> str:
 
 
 def in_host_header(host: str) -> str:
-    """The address as clients write it in the Host header, without the port: IPv6 in brackets and
+    """Return the address as clients write it in the Host header, without the port: IPv6 in brackets and
     compressed."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
@@ -48,7 +48,8 @@ def in_host_header(host: str) -> str:
 
 
 def machine_addresses(wildcard: str) -> list[str]:
-    """The addresses at which other machines reach a server on `wildcard`; `::` listens to IPv4, too."""
+    """Return the addresses at which other machines reach a server on `wildcard`; `::` listens to IPv4,
+    too."""
     versions = {4} if ipaddress.ip_address(wildcard).version == 4 else {4, 6}
     found = [ipaddress.ip_address(text) for text in _interface_addresses()]
     return list(dict.fromkeys(str(one) for one in found if one.version in versions and _is_reachable(one)))
@@ -65,7 +66,7 @@ def _is_reachable(address: Address) -> bool:
 
 
 def network_lines(host: str, port: int) -> list[str]:
-    """Lines of the banner about who else can reach the gateway. Empty on loopback."""
+    """Return the lines of the banner about who else can reach the gateway; none on loopback."""
     if is_loopback(host):
         return []
     return [*(_wildcard_lines(host, port) if is_wildcard(host) else []), *_warning_lines()]

@@ -1,4 +1,4 @@
-"""uvicorn's protocol on httptools and uvloop, with what a gateway needs beyond a web site.
+"""uvicorn's protocol on httptools and uvloop, extended by what a gateway needs beyond a web site.
 
 It adds limits that uvicorn lacks: size, number and time of headers, framing of bodies, pipelined requests.
 After a response that precedes the end of a body the connection is closed, late enough for the client to read
@@ -50,9 +50,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_PIPELINED = 100
-"""Requests of one connection that wait for the response to an earlier one."""
+"""The most requests of one connection that wait for the response to an earlier one."""
 UNFIT_FOR_NAMES = re.compile(rb'[\x00-\x09\x0b-\x1f\x7f()<>@,;:\[\]={} \\"]')
-"""Of headers of a response; also a line end, by which names are separated."""
+"""Matches bytes that names of a response's headers must not have, or a line break, which separates the names
+here."""
 UNFIT_FOR_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 Header = tuple[bytes, bytes]
@@ -65,14 +66,14 @@ class IncomingMessage:
 
     has_head: bool = False
     upgrades: bool = False
-    """Whether its headers ask for another protocol. They do so only once: without an upgrade they are parsed
-    again."""
+    """True when the headers ask for another protocol. If the request is not upgraded, it is parsed again
+    without that header."""
     headers: int = 0
     header_bytes: int = 0
     pieces: int = 0
     body_bytes: int = 0
     received: int = 0
-    """Bytes since its first read, which may include the end of an earlier request."""
+    """The bytes since its first read, which may include the end of an earlier request."""
 
     def add_headers(self, number: int, size: int) -> None:
         """Count headers or trailers. Raises HttpParserError."""
@@ -82,7 +83,7 @@ class IncomingMessage:
             raise httptools.HttpParserError("the headers are too large")
 
     def is_mostly_framing(self) -> bool:
-        """Whether an unfinished header, extensions of chunks or trailers are larger than allowed."""
+        """Return whether an unfinished header, extensions of chunks or trailers are larger than allowed."""
         return self.received > MAX_HEADER_BYTES + 2 * self.body_bytes
 
 
@@ -106,7 +107,8 @@ class LingeringTransport(asyncio.Transport):
 
 
 class IdleLimit(Waiting):
-    """Closes a connection that has had no request for IDLE_SECONDS. During one its deadline is NEVER."""
+    """Closes a connection that has had no request for IDLE_SECONDS. During a request its deadline is
+    NEVER."""
 
     def __init__(self, close: Callable[[], None]) -> None:
         self._close: Callable[[], None] | None = close
@@ -117,7 +119,7 @@ class IdleLimit(Waiting):
         self._timeouts.watch(self)
 
     def end(self) -> None:
-        """For a connection that is closed or has become a WebSocket."""
+        """Stop, for a connection that is closed or has become a WebSocket."""
         self._close = None
         self._timeouts.forget(self)
 
@@ -127,11 +129,9 @@ class IdleLimit(Waiting):
 
 
 class RequestCycle:
-    """A request and its response, between the protocol and the application: `receive` and `send` are ASGI's.
-
-    In place of uvicorn's, which looks at each header of a response by itself. The head of a response is sent
-    together with the first piece of its body.
-    """
+    """A request and its response, between the protocol and the application, for which `receive` and `send`
+    are ASGI's. It replaces uvicorn's, which looks at each header of a response separately. The head of a
+    response is sent together with the first piece of its body."""
 
     def __init__(self, protocol: GatewayProtocol, *, keep_alive: bool, expects_continue: bool) -> None:
         self.scope: Message = protocol.scope  # type: ignore[assignment]
@@ -142,18 +142,18 @@ class RequestCycle:
         self.response_complete = False
         self.more_body = True
         self.body = bytearray()
-        """What has arrived and was not received yet."""
+        """The part of the body that has arrived and was not received yet."""
         self._protocol = protocol
         self._flow: FlowControl = protocol.flow
         self._expects_continue = expects_continue
         self._has_news = False
         """True when `receive` need not wait."""
         self._news: asyncio.Event | None = None
-        """Made for the first `receive` that waits."""
+        """The event for a `receive` that waits; None until there is one."""
         self._head = b""
         self._is_chunked = False
         self._unsent = 0
-        """Bytes of the response's body that have yet to come, by its Content-Length."""
+        """The bytes of the response's body that are still to come, by its Content-Length."""
 
     def tell(self) -> None:
         """End the wait of `receive`."""
@@ -163,11 +163,12 @@ class RequestCycle:
 
     @property
     def has_whole_body(self) -> bool:
-        """True when `take_body` may be called: all has arrived, and the client waits for no 100 Continue."""
+        """True when `take_body` may be called: the whole body has arrived, and the client does not wait for
+        100 Continue."""
         return not (self.more_body or self._expects_continue)
 
     def take_body(self) -> bytearray:
-        """Return the whole body, in place of `receive`."""
+        """Return the whole body; used in place of `receive`."""
         body, self.body = self.body, bytearray()
         self._has_news = False
         return body
@@ -189,7 +190,7 @@ class RequestCycle:
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     async def send(self, message: Message) -> None:
-        """Raises RuntimeError for a response that breaks HTTP or ASGI."""
+        """Send an ASGI message. Raises RuntimeError for a response that breaks HTTP or ASGI."""
         if self._flow.write_paused and not self.disconnected:
             await self._flow.drain()
         if self.disconnected:
@@ -255,7 +256,7 @@ class RequestCycle:
 
 
 class GatewayProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection of a client."""
 
     cycle: RequestCycle | None  # type: ignore[assignment]
 
@@ -339,8 +340,8 @@ class GatewayProtocol(HttpToolsProtocol):
         return b"%s %s HTTP/%s\r\n%s\r\n" % (method, self.url, version.encode(), b"".join(headers))
 
     def _should_upgrade(self) -> bool:
-        """Whether to switch to a WebSocket, which begins with a GET without a body, after the responses to
-        all earlier requests."""
+        """Return whether to switch to a WebSocket, which begins with a GET without a body, after the
+        responses to all earlier requests."""
         if self.parser.get_method() != b"GET" or self._response_is_due() or not super()._should_upgrade():
             return False
         return all(
@@ -402,7 +403,8 @@ class GatewayProtocol(HttpToolsProtocol):
         message.add_headers(len(names), len(self.url) + sum(map(len, names)) + sum(map(len, values)))
 
     def _lower_names(self) -> list[bytes]:
-        """Write the names of the headers in lower case, all at once: they have no line ends."""
+        """Write the names of the headers in lower case, all at once, which works since they have no line
+        breaks."""
         names = b"\n".join([name for name, _ in self.headers]).lower().split(b"\n")
         self.headers = [(name, value) for name, (_, value) in zip(names, self.headers, strict=False)]
         return names
