@@ -1,7 +1,7 @@
-"""Budgets of accounts: what they have cost today and this month, and which may cost no more.
+"""Budgets of accounts: what they have cost today and this month, and which of them are used up.
 
-The ledger is asked every few seconds, as other servers may use the same accounts; so a budget may be exceeded
-by the calls of that time. Days and months are those of the server's time zone.
+The ledger is queried every few seconds, since other servers may use the same accounts. So a budget may be
+exceeded by the calls within that time. Days and months are those of the server's time zone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class Budgets:
-    """Lets accounts rest whose budget is used up, for as long as the server runs."""
+    """Puts accounts whose budget is used up into a cooldown, for as long as the server runs."""
 
     def __init__(self, accounts: AccountsService) -> None:
         self._accounts = accounts
@@ -66,7 +66,7 @@ class Budgets:
 
 
 def used_up_budgets(now: datetime) -> Mapping[int, UsedUp]:
-    """Return the accounts that may cost no more, by id. One query when none has a budget."""
+    """Return the accounts whose budget is used up, by id. Makes one query when no account has a budget."""
     has_budget = Q(budget_day__isnull=False) | Q(budget_month__isnull=False)
     accounts = list(Account.objects.filter(has_budget))
     if not accounts:
@@ -85,7 +85,7 @@ def used_up_budgets(now: datetime) -> Mapping[int, UsedUp]:
 
 
 class PeriodCost(NamedTuple):
-    """What an account has cost this day or month, and its budget, both in billionths of a dollar."""
+    """An account's cost in the present day or month, and its budget, both in billionths of a dollar."""
 
     period: str
     cost: int
@@ -109,7 +109,7 @@ def _cost_of(account: Account, period: str, total: usage.Totals) -> PeriodCost:
 
 
 def beginnings(now: datetime) -> tuple[datetime, datetime]:
-    """Return when the day and the month have begun, in the server's time zone."""
+    """Return when the present day and month began, in the server's time zone."""
     local = now.astimezone(settings.LOCAL_TIME_ZONE)
     day = _midnight(local)
     return day, _midnight(local.replace(day=1))

@@ -1,4 +1,4 @@
-"""What the attempts of a request cost, by the prices when it ends."""
+"""The costs of a request's attempts, at the prices when it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def set_costs(record: RequestRecord, prices: PriceList) -> None:
-    """Set the costs of a record that has ended. Its own is None when that of any attempt is not known."""
+    """Set the costs of a record that has ended. The record's own cost is None when that of any attempt is
+    unknown."""
     cost, unpriced = None, 0
     for attempt in record.attempts:
         if attempt.tokens != NO_TOKENS:

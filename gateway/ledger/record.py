@@ -1,6 +1,6 @@
 """A request for a message, from its acceptance to its end, as the ledger, the log and the pages show it.
 
-It holds names, numbers and times only, and no content.
+It has names, numbers and times, but no content.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HUNG_UP = "hung_up"
 ANSWERED = "answered"
 UNKNOWN_NAMES = "(unknown names)"
-"""Stands for all models that clients asked for and no account offers."""
+"""The name in place of all models that clients asked for and no account offers."""
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a client that closed the connection before its answer; never sent."""
 
@@ -61,7 +61,7 @@ class RequestRecord:
     request_bytes: int
     request_class: str = MESSAGES
     id: int = 0
-    """Id in the ledger; 0 when the ledger is off."""
+    """The id in the ledger; 0 when the ledger is off."""
     started_at: float = field(default_factory=time.time)
     client_model: str = ""
     is_stream: bool = False
@@ -70,16 +70,16 @@ class RequestRecord:
     fallback: bool = False
     first_event_seconds: float | None = None
     duration_seconds: float | None = None
-    """None while the request is open."""
+    """The duration of the request; None while it is open."""
     problem: str | None = None
-    """None without an error; else its type, or HUNG_UP, as in RequestLog."""
+    """None without an error; else the error's type, or HUNG_UP, as in RequestLog."""
     status: int | None = None
     error: str = ""
     stop_reason: str = ""
     response_bytes: int = 0
     tokens: Tokens = NO_TOKENS
     cost: int | None = None
-    """As in RequestLog; set by gateway/ledger/costs.py when the record has ended."""
+    """The cost, as in RequestLog; set by gateway/ledger/costs.py when the record has ended."""
     unpriced: int = 0
     _request_context: RequestContext | None = None
     _answer: Answer | None = None
@@ -141,14 +141,14 @@ class RequestRecord:
             self.attempts[-1].decision = told
 
     def _hide_unknown_names(self, names: set[str]) -> None:
-        """Replace names of models that no account offers: statistics have a row for each model. The request's
-        own row keeps the name that was asked for."""
+        """Replace names of models that no account offers, because statistics have a row for each model. The
+        request's own row keeps the name that was asked for."""
         for attempt in self.attempts:
             if attempt.model_id in names:
                 attempt.model_id = UNKNOWN_NAMES
 
     def _end_last_attempt(self, attempt: Attempt) -> None:
-        """End the attempt that was under way, or that answered."""
+        """End the attempt that was running, or that has answered."""
         attempt.took_seconds = max(0.0, time.time() - attempt.started_at)
         if self.problem is None:
             attempt.reason = ANSWERED
@@ -167,7 +167,7 @@ class RequestRecord:
 
     @property
     def account(self) -> str:
-        """Account of the last attempt; empty before the first."""
+        """The account of the last attempt; "" before the first."""
         return self.attempts[-1].email if self.attempts else ""
 
     @property

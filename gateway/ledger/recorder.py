@@ -36,8 +36,7 @@ class RequestRecorder:
         self._prices = prices
 
     async def open(self, record: RequestRecord) -> None:
-        """Accept a request. Raises Unavailable, and the request is not accepted. The caller must close the
-        record."""
+        """Accept a request. Raises Unavailable when it is not accepted. The caller must close the record."""
         await self._ledger.open(record)
         self.in_flight.add(record)
 
@@ -70,8 +69,8 @@ class RequestRecorder:
             self._tell("request_finished", record)
 
     def _learn_from(self, record: RequestRecord) -> None:
-        """Update token ratios, unless more tokens were cached than the prompt had: those were counted
-        otherwise."""
+        """Update token ratios, unless more tokens were cached than the prompt had: those were counted in
+        another way."""
         for attempt in record.attempts:
             usage = attempt.usage
             if usage is not None and usage.prompt_tokens and usage.cached_tokens <= usage.prompt_tokens:
@@ -92,8 +91,8 @@ def summary(record: RequestRecord) -> str:
         f"first event {record.first_event_seconds:.2f} s, " if record.first_event_seconds is not None else ""
     )
     of_class = "" if record.request_class == MESSAGES else f"[{record.request_class}] "
-    # All that comes from outside, the blank at its end included, so that it is what a search of the whole
-    # line would find.
+    # All names from outside, and the blank after them, are checked together, so that a secret is found as in
+    # a search of the whole line.
     names = safe(
         f"{record.client} {of_class}{record.client_model or '-'} → {record.upstream_model or '-'}, "
         f"{record.account or 'no account'}: {record.status} {record.stop_reason or record.outcome}; "
@@ -112,7 +111,7 @@ def _cost(record: RequestRecord) -> str:
 
 
 def facts(record: RequestRecord) -> dict[str, Any]:
-    """Return the record for JSON in the log and on the pages. Names are those of RequestLog, except for
+    """Return the record for JSON in the log and on the pages. The names are those of RequestLog, except for
     tokens."""
     return {
         "id": record.id,

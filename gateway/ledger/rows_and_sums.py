@@ -1,7 +1,8 @@
-"""Records into rows: requests, their attempts, and the sums by hour and minute, all in one transaction.
+"""Conversion of records into rows: requests, their attempts, and the sums by hour and minute, all in one
+transaction.
 
-Written as SQL for many rows at once: at a thousand requests a second the ORM's bulk_create costs more than
-the rest of the ledger (docs/performance.md). SQLite and PostgreSQL accept the same text. Storing is
+It is written as SQL for many rows at once: at a thousand requests a second the ORM's bulk_create takes longer
+than the rest of the ledger (docs/performance.md). SQLite and PostgreSQL accept the same text. Storing is
 idempotent, so a transaction of unknown outcome is repeated.
 """
 
@@ -263,7 +264,7 @@ class Sums:
 
 
 class UsageKey(NamedTuple):
-    """What sums are made by: both tables have a part of it."""
+    """The key of a sum; each of the two tables uses a part of it."""
 
     minute: str
     model: str
@@ -273,7 +274,7 @@ class UsageKey(NamedTuple):
 
 HOUR_KEY = ("hour", "model", "account", "client")
 MINUTE_KEY = ("minute", "model")
-"""Columns, and below their values."""
+"""The columns of each table's key."""
 SUMMED = tuple(field.name for field in fields(Sums))
 
 
@@ -360,8 +361,9 @@ def _insert(
 
 
 def _portions(rows: Sequence[tuple[Any, ...]], most: int) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """As many as fit, then powers of two. Each number of rows is a statement of its own, up to 0.7 MB once it
-    is prepared, and Python's sqlite3 keeps the last 128: with all numbers that occur they took 43 MB."""
+    """Yield portions of at most `most` rows, the last ones of powers of two. Each number of rows is a
+    statement of its own, up to 0.7 MB once it is prepared, and Python's sqlite3 keeps the last 128: with all
+    numbers that occur they took 43 MB."""
     while rows:
         count = min(most, 1 << (len(rows).bit_length() - 1))
         yield rows[:count]

@@ -1,4 +1,5 @@
-"""Queries for single requests: pages, newest first; one with its attempts; and those that end from now on."""
+"""Queries for single requests: pages, newest first; one request with its attempts; and requests as they
+end."""
 
 from __future__ import annotations
 
@@ -26,11 +27,11 @@ MOST_SORTED = 10_000
 MOST_NAMED = 10
 FIRST_SPAN = timedelta(days=7)
 LATE_BY = timedelta(minutes=3)
-"""Rows may be written this long after they began, when the database was locked."""
+"""Rows may be written this long after their requests began, when the database was locked."""
 
 
 class LikeRow(Protocol):
-    """A row of the ledger, or one like it: with these columns and those that are compared."""
+    """A row of the ledger, or a value with the same columns."""
 
     @property
     def problem(self) -> str | None: ...
@@ -43,7 +44,7 @@ class LikeRow(Protocol):
 
 
 class NothingLikeIt(Exception):
-    """A name or id that matches nothing in the ledger, or several; the text lists what exists."""
+    """Raised for a name or id that matches nothing in the ledger, or several; the text lists what exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,10 @@ class Search:
     session: str = ""
     status: int | None = None
     errors: bool = False
-    """Only failed and interrupted requests. A client that closed the connection is no error."""
+    """True for failed and interrupted requests only. A client that closed the connection is no error."""
     slower: float | None = None
-    """Only those whose first event came after so many seconds or more, or that ended without one after so
-    many. One that still waits for its first event is not among them yet."""
+    """Only requests whose first event came after this many seconds or more, or that ended without one after
+    as long. A request that still waits for its first event is left out."""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -85,8 +86,8 @@ class Search:
         return {column: value for column, value in columns.items() if value}
 
     def at_first(self, now: datetime) -> Search:
-        """Return the search within the newest FIRST_SPAN, unless it has a time, a session or an id already:
-        without a match it would read the whole ledger."""
+        """Return the search limited to the newest FIRST_SPAN, unless it has a time, a session or an id
+        already, since a search without a match would read the whole ledger."""
         is_bounded = self.since or self.until or self.session or self.request_id
         return replace(self, since=now - FIRST_SPAN) if self.is_narrow and not is_bounded else self
 
@@ -120,7 +121,7 @@ class Search:
 
 
 def _is_slower(row: LikeRow, seconds: float) -> bool:
-    """Return True when its client heard nothing for so long, as far as is known."""
+    """Return True when its client got no event for this long, as far as is known."""
     first, whole = row.first_event_seconds, row.duration_seconds
     heard = whole if first is None else first
     return heard is not None and heard >= seconds
@@ -141,8 +142,8 @@ def page(
 
 
 def slowest(search: Search, *, limit: int = 50, also: Q | None = None) -> list[RequestLog]:
-    """Return those whose clients heard nothing for longest, of the newest MOST_SORTED that match: the time to
-    the first event, or to the end without one. `also` is a further condition."""
+    """Return the requests whose clients waited longest for an event, of the newest MOST_SORTED that match.
+    The wait is the time to the first event, or to the end without one. `also` is a further condition."""
     newest = search.rows().filter(also or Q()).values("pk")[:MOST_SORTED]
     heard = Coalesce("first_event_seconds", "duration_seconds")
     rows = RequestLog.objects.filter(pk__in=newest)
@@ -216,7 +217,7 @@ def full_name(column: str, text: str) -> str:
 
 
 def ids_like(beginning: str) -> list[str]:
-    """Return the one id that equals the text, or else those that begin with it, MOST_NAMED + 1 at most."""
+    """Return the one id that equals the text, else those that begin with it, at most MOST_NAMED + 1."""
     beginning = beginning.encode("utf-8", "replace").decode()  # arguments that are not UTF-8 have surrogates
     ids = RequestLog.objects.filter(_id_begins(beginning)).values_list("request_id", flat=True)
     found = list(ids.order_by("request_id").distinct()[: MOST_NAMED + 1])
@@ -224,8 +225,9 @@ def ids_like(beginning: str) -> list[str]:
 
 
 def _id_begins(text: str) -> Q:
-    """SQLite compares ids byte by byte, so those that begin alike are a range of the index, for which LIKE
-    does not use it. In a database with a language's order they need not be."""
+    """Return a condition for ids that begin with the text. SQLite compares ids byte by byte, so they are a
+    range of the index, which LIKE does not use. In a database with a language's order they need not be a
+    range."""
     if connection.vendor != "sqlite":
         return Q(request_id__startswith=text.replace("\0", "\ufffd"))
     end = _after(text)
@@ -233,7 +235,7 @@ def _id_begins(text: str) -> Q:
 
 
 def _after(text: str) -> str:
-    """Return the first text behind all that begin with this one; empty when there is none."""
+    """Return the first text after all that begin with this one; "" when there is none."""
     kept = text.rstrip(chr(sys.maxunicode))
     if not kept:
         return ""
@@ -257,7 +259,7 @@ def whole_id(beginning: str) -> str:
 
 
 class Following:
-    """Requests that end from now on, each once, on any server."""
+    """The requests that end from now on, each once, on any server."""
 
     def __init__(self, search: Search, now: datetime) -> None:
         self._search = search
@@ -285,8 +287,8 @@ class Following:
 
 
 def open_rows() -> QuerySet[RequestLog]:
-    """Requests that have not ended, as far as is written. Those of a dead server are here until another
-    closes them."""
+    """Return the requests that have not ended, according to the ledger. Those of a dead server are included
+    until another server closes them."""
     return RequestLog.objects.filter(duration_seconds=None, problem=None)
 
 

@@ -27,15 +27,16 @@ logger = logging.getLogger(__name__)
 
 READ_SECONDS = 0.5
 ASK_AGAIN_SECONDS = 1.0
-"""Interval for repeating a lookup without a result: another server writes twice a second."""
+"""How soon a lookup without a result is repeated; another server writes twice a second."""
 WARM_ROWS = 2_000
 READ_ROWS = 200
-"""The newest calls of a tool loop that are looked up."""
+"""How many of the newest calls of a tool loop are looked up."""
 REMEMBERED_MISSES = 10_000
 
 
 class StoredSignatures:
-    """A SignatureStore; until started it only caches. `keep` is called with each signature to be stored."""
+    """A SignatureStore; until it is started, it only caches. `keep` is called with each signature to be
+    stored."""
 
     def __init__(self, keep: Callable[[str, str], None]) -> None:
         self._keep = keep
@@ -43,7 +44,7 @@ class StoredSignatures:
         self._asked_at: OrderedDict[str, float] = OrderedDict()
         self._thread: ThreadPoolExecutor | None = None
         self._overdue: asyncio.Future[dict[str, str]] | None = None
-        """A lookup that timed out; until it returns, no other is started."""
+        """A lookup that has timed out; until it returns, no other is started."""
 
     def get(self, key: str) -> str | None:
         return self._cache.get(key)

@@ -13,7 +13,7 @@ LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class NotATime(ValueError):
-    """A text that is no time or no length; the message lists the accepted forms."""
+    """Raised for a text that is neither a time nor a length of time; the message lists the accepted forms."""
 
 
 def parse_time(text: str, now: datetime) -> datetime:

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 SPENT = ("attempts", *TOKEN_COLUMNS, *COST_COLUMNS)
-"""Counted for the account and model of each attempt; everything else where the request ended."""
+"""The columns that count for the account and model of each attempt; the others count where the request
+ended."""
 DIMENSIONS = {"model": "upstream_model", "account": "account", "client": "client"}
-"""Dimensions, which are columns of HourlyUsage, each with its column in RequestLog."""
+"""The dimensions, which are columns of HourlyUsage, each with its column in RequestLog."""
 MOST_SESSIONS = 1000
 MOST_TIMES = 10_000
 LONG_SPAN = timedelta(days=7)
@@ -46,7 +47,7 @@ class Totals(Sums):
     """Sums over a span of time."""
 
     unattempted: int = 0
-    """Requests without an attempt, or with unknown attempts because their server died."""
+    """The number of requests without an attempt, or with unknown attempts because their server died."""
 
     def add(self, sums: dict[str, Any]) -> None:
         for name, number in sums.items():
@@ -58,7 +59,8 @@ class Totals(Sums):
 
     @property
     def retries(self) -> int:
-        """Attempts beyond the first of each request. Retries of the parts add up to those of the whole."""
+        """The number of attempts beyond the first of each request. The retries of the parts add up to those
+        of the whole."""
         return self.attempts - (self.requests - self.unattempted)
 
     @property
@@ -91,7 +93,8 @@ class Totals(Sums):
 
 @dataclass(frozen=True, slots=True)
 class SessionUsage:
-    """One session, by the id the client sent. Wall time is from its first request to its last."""
+    """The usage of one session, by the id that the client sent. Wall time is from its first request to its
+    last."""
 
     session_id: str
     client: str
@@ -121,7 +124,7 @@ class SessionUsage:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds to the first event of those requests that have had one, in no order.
+    """The seconds to the first event of requests, in no order.
 
     `slowest_id` is the id of the request that waited longest for it, "" without one. `is_complete` is False
     when there are more requests than were read.
@@ -139,8 +142,8 @@ def beginning(since: datetime) -> datetime:
 
 
 def over(span: timedelta, name: str, read: Callable[[datetime], Found]) -> Found:
-    """Return `read(since)` for the span up to now; of a LONG_SPAN what was read under this name in the last
-    KEPT_SECONDS, for pages that many watch. The caller changes nothing in it."""
+    """Return `read(since)` for the span up to now. For a span of at least LONG_SPAN it is the result of the
+    last KEPT_SECONDS under this name, since many may watch a page. The caller must not change it."""
     since = timezone.now() - span
     if span < LONG_SPAN:
         return read(since)
@@ -215,7 +218,8 @@ def sessions(since: datetime, limit: int = MOST_SESSIONS) -> list[SessionUsage]:
 
 
 def newest_times(since: datetime, limit: int = MOST_TIMES) -> Times:
-    """Return the times of the newest `limit` requests since then: the same effort whatever the span."""
+    """Return the times of the newest `limit` requests since then, which takes the same effort for any
+    span."""
     newest = RequestLog.objects.filter(started_at__gte=since).order_by("-started_at")
     rows = list(newest.values_list("first_event_seconds", "request_id")[: limit + 1])
     heard = [(first, row) for first, row in rows[:limit] if first is not None]
@@ -281,6 +285,6 @@ def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], colu
 
 
 def _spent(key: str, which: Q | None = None) -> dict[str, Aggregate]:
-    """Return sums over attempts, or over requests answered by one attempt."""
+    """Return sums over attempts, or over requests that were answered by one attempt."""
     tokens = {f"sum_{name}": Sum(name, filter=which) for name in SPENT if name != "attempts"}
     return {"sum_attempts": Count(key, filter=which), **tokens}

@@ -1,7 +1,7 @@
-"""The ledger while the server runs: records wait in memory, one thread writes them, none is ever dropped.
+"""The ledger while the server runs: records wait in memory, and one thread writes them; none is ever dropped.
 
-A record is noted when its request is accepted, when its first content arrives, and when it has ended; what
-happens within half a second becomes one row written once. While the database accepts no rows, they wait in
+A record is noted when its request is accepted, when its first content arrives, and when it has ended. Changes
+within half a second become one row that is written once. While the database accepts no rows, they wait in
 memory; when too many wait, new requests wait, too, and after LONGEST_WAIT_SECONDS they are refused.
 """
 
@@ -49,7 +49,7 @@ SWEEP_SECONDS = 15.0
 PRUNE_SECONDS = 60.0
 PRUNE_STEPS = 20
 WAITING_SIGNATURES = 10_000
-"""Further signatures are dropped: an unsigned call is answered, too."""
+"""The most signatures that wait. Further ones are dropped, since an unsigned call is answered, too."""
 PRUNE_PAUSE_SECONDS = 0.05
 NOT_KEPT = "Not in the ledger: row %d"
 """A bug in the record. Other rows of the batch are written."""
@@ -75,7 +75,7 @@ class Ledger:
         """Signatures of tool calls, by tool_use id; written with the rows
         (gateway/ledger/signature_store.py)."""
         self._in_hand: set[int] = set()
-        """Ids being written now, without those that have changed meanwhile."""
+        """The ids that are being written now, without those whose records have changed meanwhile."""
         self._is_replay = False
         """True when the next rows may have been stored already: the outcome of the last transaction is
         unknown."""
