@@ -1,4 +1,4 @@
-"""A message that has begun: its first content is there, the rest arrives while it is read."""
+"""An answer that has begun: its first content has arrived, and the rest arrives while it is read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 KEEP_ALIVE_SECONDS = 10.0
 REQUEST_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 WHOLE_ANSWER_BYTES = 64 * 1024 * 1024
-"""The limit on the upstream's bytes of an answer that is kept in memory until it is complete."""
+"""The most bytes from the upstream of an answer that is kept in memory until it is complete."""
 
 
 class Answer:
@@ -39,14 +39,15 @@ class Answer:
         self.model_id = model_id
         self.lease: Lease | None = None
         self.whole_bytes = b""
-        """The message as the upstream sent it, after `message`, where it is passed on so."""
+        """The message as the upstream sent it; b"" until `message` was called, and when it cannot be passed
+        on unchanged."""
         self.on_failure: Callable[[Failure], Awaitable[None]] = _forget
-        """Called with the upstream's error in the middle of the answer."""
+        """Called with the upstream's error when the answer fails after its first content."""
         self.usage = reader.usage
         self.passes_through = reader.passes_through
-        """True when the upstream speaks Anthropic's format, and what it says is not checked again."""
+        """True when the upstream uses Anthropic's format, so that its answer is not checked again."""
         self.checks_calls = reader.checks_calls
-        """True when the upstream answers the requested safety checks by itself."""
+        """True when the upstream itself answers the requested safety checks."""
         self._account = account
         self._response = response
         self._reader = reader
@@ -133,12 +134,12 @@ class Answer:
 
     @property
     def stop_reason(self) -> str:
-        """The stop_reason; empty until the answer has ended well."""
+        """The stop_reason; "" until the answer has ended without an error."""
         return self._reader.stop_reason if self._ended else ""
 
     @property
     def upstream_request_id(self) -> str:
-        """Anthropic's id of the request; empty where the upstream names none."""
+        """Anthropic's id of the request; "" when the upstream names none."""
         if not self.passes_through:
             return ""
         named = self._response.headers.get("request-id", "")
@@ -151,11 +152,12 @@ class Answer:
 
     @property
     def grounding_metadata(self) -> dict[str, Any]:
-        """Google's groundingMetadata, when sources are needed; complete at the end of the answer."""
+        """Google's groundingMetadata, if sources are needed; complete at the end of the answer."""
         return self._reader.grounding_metadata
 
     async def hold(self, max_characters: int) -> list[StreamEvent]:
-        """Read all events without sending any; ``set_events`` sets those to send. Raises GatewayError."""
+        """Read all events without sending any. `set_events` then sets the events to send. Raises
+        GatewayError."""
         held: list[StreamEvent] = []
         size = 0
         async for events in self.batches():
@@ -166,7 +168,7 @@ class Answer:
         return held
 
     def set_events(self, events: list[StreamEvent]) -> None:
-        """Set the events to send of an answer that was held."""
+        """Set the events to send, for an answer that was read with `hold`."""
         self._first = events
 
     async def message(self) -> dict[str, Any]:
@@ -196,7 +198,7 @@ class Answer:
 
     @property
     def _limited_tokens(self) -> int:
-        """The tokens of the prompt that count against a limit. Anthropic leaves out those read from its
+        """The tokens of the prompt that count against a limit. Anthropic does not count those read from its
         cache (accounts/anthropic/limits.py)."""
         cached = self.usage.cached_tokens if self.passes_through else 0
         return max(0, (self.usage.prompt_tokens or 0) - (cached or 0))
@@ -228,4 +230,4 @@ def _characters_in(event: StreamEvent) -> int:
 
 
 async def _forget(failure: Failure) -> None:
-    """Used until the answer has a lease."""
+    """Do nothing; used until the answer has a lease."""

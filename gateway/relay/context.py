@@ -1,4 +1,4 @@
-"""The state of one client request: what is sent, and what was tried."""
+"""The state of one client request: the request to send, and the attempts so far."""
 
 from __future__ import annotations
 
@@ -42,13 +42,14 @@ class PreparedRequest:
     session_id: str
     """Google's id of the conversation."""
     search: RequestedSearch | None = None
-    """The web search that is asked for instead of an answer."""
+    """The web search to make in place of an answer; None for an ordinary request."""
     client: ClientRequest | None = None
-    """The request as it was sent, unless the gateway has made or changed it."""
+    """The request as the client sent it; None when the gateway has made or changed it."""
     wants_events: bool = False
-    """The answer is read by the gateway itself, or written in another format: its events must be parsed."""
+    """True when the events of the answer must be parsed, because the gateway reads them or writes them in
+    another format."""
     without_thinking: bool = False
-    """Thinking is left out, after a signature was refused."""
+    """True to leave thinking out, after a signature was refused."""
     translations: dict[str, TranslatedRequest] = field(default_factory=dict)
     """The translations made so far, by the kind of account."""
 
@@ -69,18 +70,18 @@ class RequestContext:
     session_id: str
     """Google's id of the conversation."""
     conversation: str
-    """The gateway's id of the conversation, by which its turns stay with one account."""
+    """The gateway's id of the conversation, which keeps its turns with one account."""
     started_at: float = field(default_factory=time.time)
     attempts: list[Attempt] = field(default_factory=list)
-    """In order; the last one may still be running."""
+    """The attempts in order; the last one may still be running."""
     opened_at: float = 0.0
     """When the present answer was requested; a structured answer may be requested twice."""
     longest_wait_seconds: float = math.inf
-    """The longest wait for the first content, when it is shorter than the settings allow."""
+    """The longest wait for the first content, if it is shorter than the settings allow."""
     is_subagents: bool = False
-    """The request is of a subagent, whose user messages were written by the assistant."""
+    """True for a request of a subagent, whose user messages were written by the assistant."""
     may_fall_back: bool = True
-    """A fallback model may answer, if the setting FALLBACK allows it."""
+    """True when a fallback model may answer, if the setting FALLBACK allows it."""
     deadline: float = math.inf
     """The latest time of the first content."""
     passing_failures: int = 0
@@ -92,15 +93,15 @@ class RequestContext:
     failed_bases: list[str] = field(default_factory=list)
     """The base URLs of calls with a transient failure, in order."""
     waited_seconds: float = 0.0
-    """Total time in the queue, for limits and in pauses."""
+    """The total time in the queue, in waits for limits, and in pauses."""
     fallback: bool = False
-    """The answer comes from another model than the one asked for."""
+    """True when the answer comes from another model than the one asked for."""
     unknown_models: set[str] = field(default_factory=set)
-    """Names that neither an account's list nor a route has."""
+    """The names that neither an account's list nor a route has."""
     progress: dict[str, ModelProgress] = field(default_factory=dict)
-    """What was learned, by the model's listed id."""
+    """The progress with each model, by its listed id."""
     is_in_queue: bool = False
-    """True while the request waits for an account, and when it was cancelled while it did."""
+    """True while the request waits for an account, and when it was cancelled while waiting."""
     on_failed_attempt: Callable[[Attempt], None] | None = None
     _waited_before: float = 0.0
     """The part of `waited_seconds` before the last attempt began."""
@@ -123,7 +124,7 @@ class RequestContext:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count the time within as waited."""
+        """Count the time within the context as waited."""
         started = time.monotonic()
         try:
             yield
@@ -140,7 +141,7 @@ class RequestContext:
         self.is_in_queue = False
 
     def progress_on(self, chosen: Chosen) -> ModelProgress:
-        """What was learned about a model, as each kind has it, prepared for a new answer."""
+        """Return the progress with a model, given as each kind has it, prepared for a new answer."""
         key = chosen.listed_id
         if key not in self.progress:
             self.progress[key] = ModelProgress(AccountRequest(chosen.targets, self.conversation))

@@ -30,15 +30,15 @@ NOTICEABLE_WAIT_SECONDS = 0.1
 
 @dataclass(slots=True)
 class Attempt:
-    """One account that was asked, or that could not be. Times are seconds since the epoch."""
+    """One account that was asked, or that could not be asked. Times are seconds since the epoch."""
 
     account: str
-    """The shortened address, since clients see it."""
+    """The account's label (accounts/pool/labels.py), which clients may see."""
     email: str
-    """The whole address, for the operator."""
+    """The account's name, for the operator."""
     model_id: str
     reason: str = ""
-    """Why the attempt failed, in plain words; empty while it is running."""
+    """Why the attempt failed, as text; "" while it is running."""
     back_at: float | None = None
     detail: str = ""
     """Further facts, for the operator."""
@@ -58,11 +58,11 @@ class Attempt:
     kind: str = ""
     """The kind of the account."""
     is_paid: bool = False
-    """The account's requests cost money, or may."""
+    """True when the account's requests cost money or may do so."""
     cost: int | None = None
-    """In billionths of a dollar; None when nothing is paid by tokens, or the price is not known."""
+    """The cost in billionths of a dollar; None when the tokens are not billed, or the price is unknown."""
     unpriced: int = 0
-    """1 for tokens that are paid for, at a price that is not known."""
+    """1 when the tokens are billed at a price that is unknown, else 0."""
 
     def for_operator(self, zone: tzinfo = UTC) -> str:
         where = f" at {self.endpoint}" if self.endpoint else ""
@@ -70,7 +70,7 @@ class Attempt:
         return f"{self.email} for {self.model_id}{where}: {self.whole_reason}{until} → {self.decision}"
 
     def came_next(self, following: Attempt) -> str:
-        """The step that was really taken, which may differ from the one planned at the failure."""
+        """Return the step that was taken, which may differ from the one planned at the failure."""
         if following.model_id != self.model_id:
             what = ANOTHER_MODEL
         elif following.email != self.email:

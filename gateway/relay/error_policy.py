@@ -1,6 +1,6 @@
 """What each kind of failure means for the request and for the client.
 
-What a kind means for the account and for the model is in accounts/failures.py.
+accounts/failures.py has what it means for the account and for the model.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class ErrorPolicy:
     same_account: str = SAME_ACCOUNT
     """The decision to log when the same account is asked again."""
     next_address: bool = False
-    """True when another base URL may answer otherwise, for the same account."""
+    """True when another base URL may give another answer, for the same account."""
     ends_request: bool = False
-    """True when each account would give the same answer."""
+    """True when every account would give the same answer."""
     is_passing: bool = False
     """True for a transient failure: one of UPSTREAM_CALL_LIMIT calls, in rounds with pauses between them."""
 
@@ -160,7 +160,7 @@ def as_prompt_too_long(error: UpstreamError, estimate: int, maximum: int | None)
 
 
 def _head_of(body: object) -> dict[str, object]:
-    """What Anthropic's envelope has beside the error."""
+    """Return the members of Anthropic's envelope besides the error."""
     return {name: value for name, value in as_object(body).items() if name in ("type", "request_id")}
 
 
@@ -170,7 +170,7 @@ class Failure:
 
     kind: FailureKind
     reason: str
-    """In plain words, without an e-mail address, a project or any part of the request."""
+    """The reason as text, without an e-mail address, a project or any part of the request."""
     detail: str = ""
     """Further facts about the account, for the operator only."""
     error: UpstreamError | None = None
@@ -192,7 +192,7 @@ class Failure:
         return self.error.scope if self.error is not None else Scope.ACCOUNT
 
     def as_error(self, account: PooledAccount, what: str = "No account can answer") -> GatewayError:
-        """The client's error when no other account can answer. `what` begins its message."""
+        """Return the client's error when no other account can answer. `what` begins its message."""
         policy = self.policy
         if policy.operator_must:
             must = f"The operator must {policy.operator_must}, at {ACCOUNTS_PAGE}"
@@ -206,7 +206,7 @@ class Failure:
 
 
 def _as_anthropic_said(error: GatewayError, said: UpstreamError) -> GatewayError:
-    """Keep status, type, details and the id of the request where the upstream speaks Anthropic's format."""
+    """Keep status, type, details and the request id if the upstream uses Anthropic's format."""
     body = as_object(said.body)
     theirs = as_object(body.get("error"))
     error_type, request_id = theirs.get("type"), body.get("request_id")
@@ -228,7 +228,8 @@ FAILURES = (UpstreamError, TransportFailed, EmptyAnswer, MalformedStream, *Accou
 def failure_of(error: Exception) -> Failure:
     if isinstance(error, UpstreamError):
         detail = error.reason if ERROR_POLICIES[error.kind].operator_must else ""
-        # Without its traceback, whose frames hold the failure: both would wait for the garbage collector.
+        # The traceback is removed, since its frames refer to the failure: both would wait for the garbage
+        # collector.
         return Failure(error.kind, error.kind.value, detail, error.with_traceback(None))
     if isinstance(error, EmptyAnswer):
         return Failure(FailureKind.EMPTY_ANSWER, str(error))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 8.0
 CAPACITY_WAIT_SECONDS = 5.0
-"""The longest wait, from the start of a request, for a backoff that its own report has begun."""
+"""The longest wait for a backoff that the request's own report began, from the start of the request."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Failover:
     accounts: AccountsService
     caller: ModelCaller
     model_unknown: Callable[[str], GatewayError]
-    """Builds the error for a model name that no account knows."""
+    """Builds the error for the name of a model that no account knows."""
     prepared: PreparedRequest
     context: RequestContext
     progress: ModelProgress
@@ -55,8 +55,8 @@ class Failover:
     async def answer(self, *, may_wait: bool, may_pause: bool = True) -> Answer:
         """Return the answer of the first account that gives one. Raises GatewayError.
 
-        Without `may_wait` neither a limit nor missing capacity is waited for; without `may_pause` there is no
-        round after a pause.
+        Without `may_wait` the request waits neither for a limit nor for missing capacity; without `may_pause`
+        there is no round after a pause.
         """
         context = self.context
         while True:
@@ -72,7 +72,7 @@ class Failover:
                 await self._before_next_call(may_pause=may_pause)
 
     async def _try_account(self, lease: Lease) -> Answer | Failure:
-        """Try one account. The lease goes to the answer, or is released. Raises GatewayError when no other
+        """Try one account. The lease is passed to the answer, or released. Raises GatewayError when no other
         account could do better."""
         answer = None
         try:
@@ -119,8 +119,8 @@ class Failover:
         await _take_out_of_use(self.accounts, concerned, failure)
 
     def _cool_down(self, failure: Failure, lease: Lease) -> float | None:
-        """Start the account's cooldown; returns the end of a limit. A transient failure counts against the
-        account only when no untried address is left."""
+        """Start the account's cooldown, and return the end of a limit; None without a limit. A transient
+        failure counts against the account only when no untried address is left."""
         endpoint = self.context.attempt.endpoint
         if failure.policy.is_passing and endpoint:
             self.context.failed_bases.append(endpoint)
@@ -137,7 +137,7 @@ class Failover:
     # Transient failures
 
     async def _before_next_call(self, *, may_pause: bool) -> None:
-        """Decide about another call after a transient failure: return at once, or after a pause. Raises
+        """Decide about another call after a transient failure, and return at once or after a pause. Raises
         GatewayError."""
         context, request, pool = self.context, self.progress.request, self.accounts.pool
         context.passing_failures += 1
@@ -159,8 +159,8 @@ class Failover:
 
 
 async def _learn_after_content(accounts: AccountsService, lease: Lease, failure: Failure) -> None:
-    """Record an error in the middle of an answer. Nothing is retried, but the account may be at its limit, or
-    have to leave the pool."""
+    """Record an error after the first content of an answer. Nothing is retried, but the account may be at its
+    limit, or have to leave the pool."""
     if not failure.policy.is_passing:
         accounts.pool.failed(lease, failure.kind, failure.wait_seconds, failure.scope)
     if failure.error is not None:
@@ -181,7 +181,8 @@ async def _take_out_of_use(
 
 
 def _calls_without_pause() -> int:
-    """The number of calls before the first pause, so that one is left for each round after a pause."""
+    """Return the number of calls before the first pause, which leaves one call for each round after a
+    pause."""
     rounds: int = live("MAX_RETRIES")
     limit: int = settings.UPSTREAM_CALL_LIMIT
     return max(1, limit - rounds)

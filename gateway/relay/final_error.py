@@ -25,8 +25,8 @@ SHORT_BACKOFF_SECONDS = 3.0
 
 
 def final_error(context: RequestContext, progress: ModelProgress, why: NoAccount) -> GatewayError:
-    """Build the error of a request that no account will answer. The first that applies of: a backoff of the
-    model, busy accounts, transient failures of the upstream, limits."""
+    """Build the error of a request that no account will answer. It is the first that applies of: a backoff of
+    the model, busy accounts, transient failures of the upstream, limits."""
     if why.is_queue_full:
         return Overloaded("Too many requests wait already.", retry_after_seconds=10)
     view, excluded = why.view, progress.request.excluded
@@ -64,8 +64,8 @@ def _with_all_attempts(
 
 
 def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:
-    """The error for a model without capacity. It has `retry-after` only if that is short: a client that has
-    another model should switch instead of waiting."""
+    """Return the error for a model without capacity. It has `retry-after` only if that is short, since a
+    client that has another model should switch instead of waiting."""
     said = f"{model_id} has no capacity at the moment, whichever account asks."
     wait = until - now
     retry_after = wait if wait <= SHORT_BACKOFF_SECONDS else None
@@ -75,7 +75,7 @@ def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:
 
 
 def _not_asked(model_id: str, view: PoolView, asked: Container[str]) -> list[Attempt]:
-    """The accounts that were not asked because they are at their limit or the model is backed off."""
+    """Return the accounts that were not asked, because they are at their limit or the model is backed off."""
     resting = [(account, cooldown.reason, cooldown.until) for account, cooldown in view.limited]
     resting += [
         (account, FailureKind.CAPACITY.value, view.backoffs[account.kind].until)

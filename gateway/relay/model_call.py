@@ -1,4 +1,4 @@
-"""The call of one account: build it, send it, and read until there is content. Retries that may help with the
+"""The call of one account: it is built, sent, and read until there is content. Retries that may help with the
 same account are made here."""
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.upstreams.base import Upstream, UpstreamDialect
 
 SHORT_LIMIT_SECONDS = 3.0
-"""Limits up to this length are waited out with the same account, which has the prompt cached."""
+"""A limit up to this length is waited for with the same account, which has the prompt cached."""
 SHORT_LIMIT_TRIES = 3
 
 
@@ -46,8 +46,8 @@ class ModelCaller:
             await self._formats[self._upstreams[kind].dialect].prepare(prepared, kind)
 
     async def send(self, lease: Lease, prepared: PreparedRequest, context: RequestContext) -> Answer:
-        """Call the account, with retries. Raises what error_policy.FAILURES lists; the attempt in `context`
-        is then still open."""
+        """Call the account, with retries. Raises what error_policy.FAILURES lists; then the attempt in
+        `context` is still open."""
         mended: dict[FailureKind, int] = {}
         short_limits = 0
         kind = lease.account.kind
@@ -88,7 +88,7 @@ class ModelCaller:
                     raise error from None
 
     async def count(self, account: PooledAccount, prepared: PreparedRequest) -> int | None:
-        """Have the account's upstream count the tokens; None where it cannot. May raise GatewayError."""
+        """Have the account's upstream count the tokens; None when it cannot. May raise GatewayError."""
         upstream = self._upstreams[account.kind]
         try:
             access = await self._accounts.access(account)

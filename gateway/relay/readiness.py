@@ -32,11 +32,11 @@ LONGEST_NAME_SHOWN = 100
 @dataclass(frozen=True, slots=True)
 class Readiness:
     model_id: str
-    """The upstream model that would answer, perhaps a fallback."""
+    """The upstream model that would answer, which may be a fallback."""
     problem: str = ""
-    """Why no account would answer, as a sentence that names none; empty when one would."""
+    """Why no account would answer, as a sentence that names no account; "" when one would."""
     retry_after_seconds: float | None = None
-    """When that may be different; None: not by itself, or at an unknown time."""
+    """The seconds until that may change; None when it will not change by itself, or the time is unknown."""
 
 
 class ModelReadiness:
@@ -47,8 +47,8 @@ class ModelReadiness:
         self._choice = choice
 
     def of(self, name: str) -> Readiness:
-        """The readiness for a client's name of a model. Raises NotFound for a name that is neither routed nor
-        resolves to an offered model."""
+        """Return the readiness of the model that a client's name means. Raises NotFound for a name that is
+        neither routed nor resolves to an offered model."""
         if problem := self.account_problem():
             return Readiness(name, problem)
         offered = self._choice.known_models()
@@ -67,14 +67,14 @@ class ModelReadiness:
         return next((one for one in found if not one.problem), found[0])
 
     def account_problem(self) -> str:
-        """Why no model can be answered at all; empty while an account is usable."""
+        """Return why no model can be answered at all; "" while an account is usable."""
         if self._pool.accounts:
             return ""
         count = self._accounts.account_count
         return f"None of the {count} accounts can be used now." if count else "There is no account yet."
 
     def exhausted(self) -> list[Readiness]:
-        """The listed models that no account would answer now, and no fallback."""
+        """Return the listed models that no account would answer now, and no fallback."""
         offered = self._choice.known_models()
         found = (self.of(name) for name in self._routes().listed(resolution.visible(offered), offered))
         return [one for one in found if one.problem]

@@ -2,7 +2,8 @@
 
 The relay chooses a model, has an account answer (gateway/relay/failover.py), and returns the answer once it
 has content. Before that, a failure leads to another account, another model or a wait; after that, it ends the
-answer. The order is: other accounts, then a fallback model, then waiting, then the error.
+answer. Other accounts are tried first, then a fallback model; then the request waits; last comes the
+error.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ logger = logging.getLogger(__name__)
 
 ANTHROPIC = "anthropic"
 COUNTING = ({ANTHROPIC}, {"compatible"})
-"""Kinds that count tokens, where no other would answer the request."""
-"""The kind of accounts whose upstream is Anthropic itself."""
+"""The kind of account whose upstream is Anthropic itself."""
+"""Sets of kinds that count tokens. A set applies when only these kinds would answer the request."""
 MODELS_KNOWN_SECONDS = 5
-"""The `retry-after` when no list of models could be fetched."""
+"""The `retry-after` in seconds when no list of models could be fetched."""
 
 
 class Relay:
@@ -110,8 +111,8 @@ class Relay:
         return answer
 
     async def offered_models(self) -> Offers:
-        """The models that usable accounts offer. Raises OperatorMustAct when there is no usable account, and
-        Unavailable when one was added or removed just now."""
+        """Return the models that usable accounts offer. Raises OperatorMustAct when there is no usable
+        account, and Unavailable when an account was added or removed a moment ago."""
         if not self._pool.accounts:
             await self._accounts.poll_now()
         if not self._pool.accounts:
@@ -120,17 +121,17 @@ class Relay:
         return self.known_models()
 
     async def search_models(self) -> list[str]:
-        """The models that search the web, the newest first. Raises OperatorMustAct."""
+        """Return the models that search the web, the newest first. Raises OperatorMustAct."""
         await self.offered_models()
         return resolution.search_models(self._accounts.merged_offers().by_kind.get(CLOUD_CODE, {}))
 
     def known_models(self) -> Offers:
-        """The models offered in the present header mode, as far as they are known."""
+        """Return the models offered in the present header mode, as far as they are known."""
         return self.choice.known_models()
 
     def counting_model(self, request: MessagesRequest) -> UpstreamModel:
-        """The model that would answer, as far as is known. Raises NotFound for a name that is neither routed
-        nor resolves to an offered model; while none is offered yet, any name is accepted."""
+        """Return the model that would answer, as far as is known. Raises NotFound for a name that is neither
+        routed nor resolves to an offered model; while none is offered yet, any name is accepted."""
         named = self.choice.named(request.model, _asks_for_thinking(request))
         if named.is_unknown:
             raise self._model_unknown(request.model)
@@ -139,12 +140,13 @@ class Relay:
         return next(iter(named.models.values()))
 
     def passes_through(self, request: MessagesRequest) -> bool:
-        """True when only Anthropic itself would answer: it knows every feature of its own format."""
+        """Return True when only Anthropic itself would answer, which knows every feature of its own
+        format."""
         return self.choice.named(request.model, _asks_for_thinking(request)).models.keys() == {ANTHROPIC}
 
     async def counted_by_upstream(self, request: MessagesRequest, client: ClientRequest) -> int | None:
-        """Count tokens where that is free and exact: at Anthropic or a compatible server, if only that would
-        answer. None otherwise. May raise GatewayError."""
+        """Count tokens where that is free and exact: at Anthropic or a compatible server, if only that kind
+        would answer. None otherwise. May raise GatewayError."""
         named = self.choice.named(request.model, _asks_for_thinking(request))
         if named.models.keys() not in COUNTING:
             return None
@@ -194,15 +196,15 @@ class Relay:
         context: RequestContext,
         client: ClientRequest | None,
     ) -> Answer | None:
-        """Try the fallback models in order, each with the client's original request. None when none of them
-        answers."""
+        """Try the fallback models in order, each with the client's original request. Returns None when none
+        of them answers."""
         for model_id in chain:
             try:
                 substitute = self.choice.of_id(model_id, _asks_for_thinking(request))
                 prepared = await self._prepare(substitute, request, context, client)
                 answer = await self._failover(prepared, context).answer(may_wait=False, may_pause=False)
             except GatewayError as failure:
-                # Without its message, which may quote the request.
+                # The message is left out, since it may quote the request.
                 logger.warning("The fallback %s failed: %d %s", model_id, failure.status, failure.error_type)
             else:
                 context.fallback = True
@@ -216,8 +218,8 @@ class Relay:
         context: RequestContext,
         client: ClientRequest | None,
     ) -> PreparedRequest:
-        """Raises GatewayError for a request that cannot be translated, when that is known before an account
-        is chosen."""
+        """Return the request with its models. Raises GatewayError for a request that cannot be translated, if
+        that is known before an account is chosen."""
         prepared = PreparedRequest(
             request, chosen, context.session_id, client=client, wants_events=client is None
         )
@@ -287,13 +289,14 @@ class Relay:
 
 
 def _longest_wait() -> float:
-    """Seconds to the first content: without limit in INFINITE_RETRY_MODE; 0: no wait at all."""
+    """Return the longest wait for the first content in seconds: infinite in INFINITE_RETRY_MODE, 0 when
+    requests must not wait."""
     current = live_settings.current
     return math.inf if current["INFINITE_RETRY_MODE"] else current["MAX_WAIT_BEFORE_ERROR_MS"] / 1000
 
 
 def _asks_for_thinking(request: MessagesRequest) -> bool | None:
-    """Whether thinking is on; None when the request does not set it."""
+    """Return whether thinking is on; None when the request does not set it."""
     if not request.thinking:
         return None
     kind = request.thinking.get("type")

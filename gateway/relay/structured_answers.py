@@ -36,8 +36,8 @@ DOES_NOT_FIT = "answered with JSON that does not fit the schema"
 async def open_structured(
     relay: Relay, request: MessagesRequest, context: RequestContext, client: ClientRequest | None
 ) -> Answer:
-    """As ``relay.open``, for a request with a schema. The returned answer is complete, unless the upstream
-    knows schemas itself. Raises GatewayError."""
+    """Do what ``relay.open`` does, for a request with a schema. The returned answer is complete, unless the
+    upstream itself supports schemas. Raises GatewayError."""
     schema = AnswerSchema(requested_schema(request))
     first = await relay.open(request, context, client)
     if first.passes_through:
@@ -136,15 +136,15 @@ def _with_correction(
 
 
 def _upstream_error(problem: UnfitAnswer) -> UpstreamFailed:
-    """The error for the client. Its place in the answer contains names from the answer, so it is not
-    logged."""
+    """Return the error for the client. It names a place in the answer, which contains names from the answer,
+    so it is not logged."""
     error = UpstreamFailed(f"The model's answer does not fit the schema of output_config.format: {problem}.")
     error.may_quote_request = True
     return error
 
 
 def _with_usage(event: StreamEvent, spent: dict[str, Any]) -> StreamEvent:
-    """Add the usage of the first answer."""
+    """Return the event with the usage of the first answer added."""
     if event["type"] == "message_start":
         message = event["message"]
         read = {name: count for name, count in spent.items() if not name.startswith("output")}

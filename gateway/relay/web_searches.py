@@ -1,6 +1,6 @@
-"""Requests for a web search: held until the sources are known, or answered without one, with a note in the
-answer. Only a request without other tools is searched for, because Google's search accepts no functions
-beside it."""
+"""Requests for a web search: they are held until the sources are known, or answered without a search, with a
+note in the answer. The gateway searches only for a request without other tools, because Google's search
+cannot be combined with functions."""
 
 from __future__ import annotations
 

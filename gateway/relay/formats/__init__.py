@@ -1,4 +1,5 @@
-"""How a request is put to an upstream and how its answer is read, for each dialect of upstreams.
+"""Formats, one for each dialect of upstreams: how a request is sent to an upstream, and how its answer is
+read.
 
 Imports accounts, dialects, google_api, pass_through, telemetry, translation and upstreams.
 """

@@ -1,4 +1,5 @@
-"""The interface of a format: a client's request as the call of one upstream, and the reader of its answer."""
+"""The interface of a format: it turns a client's request into the call of one upstream, and reads the
+answer."""
 
 from __future__ import annotations
 
@@ -20,14 +21,14 @@ class AnswerReader(Protocol):
     """Turns the bytes of one answer into stream events."""
 
     usage: TokenUsage
-    """The counts so far."""
+    """The token counts so far."""
     has_content: bool
-    """True once content has come since it was last set to False, also content that makes no event."""
+    """True once content has come since it was last set to False, including content without an event."""
 
     passes_through: bool
-    """The answer is the upstream's own, in Anthropic's format."""
+    """True when the answer is the upstream's own, in Anthropic's format."""
     checks_calls: bool
-    """The upstream answers the requested safety checks by itself."""
+    """True when the upstream itself answers the requested safety checks."""
 
     @property
     def stop_reason(self) -> str: ...
@@ -38,7 +39,7 @@ class AnswerReader(Protocol):
 
     @property
     def declares_tools(self) -> bool:
-        """The request declares tools of the client."""
+        """True when the request declares tools of the client."""
 
     @property
     def grounding_metadata(self) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class Outgoing:
 
 
 class Format(ABC):
-    """One subclass for each dialect of upstreams (`Upstream.dialect`)."""
+    """A format, one subclass for each dialect of upstreams (`Upstream.dialect`)."""
 
     @abstractmethod
     async def prepare(self, prepared: PreparedRequest, kind: str) -> None:
@@ -73,7 +74,7 @@ class Format(ABC):
     async def outgoing(
         self, prepared: PreparedRequest, account: PooledAccount, access: Access, upstream: Upstream
     ) -> Outgoing:
-        """Build the call. Raises GatewayError for a request that the upstream cannot be asked."""
+        """Build the call. Raises GatewayError for a request that the upstream cannot answer."""
 
     @abstractmethod
     async def token_estimate(self, prepared: PreparedRequest, kind: str, error: UpstreamError) -> int:
@@ -81,4 +82,4 @@ class Format(ABC):
 
     @abstractmethod
     def mended(self, prepared: PreparedRequest, kind: FailureKind) -> PreparedRequest:
-        """The request for another call after a failure of this kind."""
+        """Return the request for another call after a failure of this kind."""

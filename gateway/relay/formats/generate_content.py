@@ -1,4 +1,4 @@
-"""Google's generateContent: the request is translated once for each model, the answer chunk by chunk."""
+"""Google's generateContent: the request is translated once for each model, and the answer chunk by chunk."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class GenerateContent(Format):
 
 
 class ChunkedAnswer:
-    """Reads Google's event stream, whose chunks may be wrapped in a member `response` (Cloud Code)."""
+    """Reads Google's event stream. Cloud Code wraps its chunks in a member `response`."""
 
     passes_through = False
     checks_calls = False

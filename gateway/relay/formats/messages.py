@@ -1,4 +1,5 @@
-"""Anthropic's messages, which pass through: the client's own bytes out, the upstream's own bytes back."""
+"""Anthropic's messages, which pass through: the client's bytes are sent, and the upstream's bytes come
+back."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ QUERY = re.compile(r"[A-Za-z0-9_.~=&-]{1,200}")
 BYTES_PER_TOKEN = 4
 LONGEST_WHOLE_BYTES = 64 * 1024 * 1024
 OF_THE_GATEWAY = ("betas", "said_first", "stream")
-"""Fields of a parsed request that are no members of a body, or set apart."""
+"""Fields of a parsed request that are not members of a body, or are set separately."""
 
 
 class Messages(Format):
@@ -47,7 +48,7 @@ class Messages(Format):
         self._translator = translator
 
     async def prepare(self, prepared: PreparedRequest, kind: str) -> None:
-        """The body is changed for the account that sends it."""
+        """Do nothing, since the body is changed for the account that sends it."""
 
     async def outgoing(
         self, prepared: PreparedRequest, account: PooledAccount, access: Access, upstream: Upstream
@@ -74,7 +75,8 @@ class Messages(Format):
         return Outgoing(call, reader)
 
     async def token_estimate(self, prepared: PreparedRequest, kind: str, error: UpstreamError) -> int:
-        """Only a prompt that is too long needs it: counting takes time."""
+        """Estimate the tokens for a prompt that is too long; 0 for other errors, since counting takes
+        time."""
         if error.kind is not FailureKind.PROMPT_TOO_LONG:
             return 0
         return await self._translator.count(prepared.request, prepared.chosen.models[kind].family)
@@ -86,7 +88,7 @@ class Messages(Format):
 
 
 def _as_client_request(request: MessagesRequest) -> ClientRequest:
-    """A request that the gateway has made or changed itself."""
+    """Return a request that the gateway has made or changed itself, in the form of a client's."""
     values = {one.name: getattr(request, one.name) for one in fields(MessagesRequest)}
     body = {
         name: value
@@ -104,10 +106,10 @@ def _as_client_request(request: MessagesRequest) -> ClientRequest:
 
 
 class PassedAnswer:
-    """Reads one answer: a stream, or a whole message for a client that asked for no stream."""
+    """Reads one answer: a stream, or a whole message for a client that did not ask for a stream."""
 
     declares_tools = True
-    """Taken for granted, since a request that passes through is not examined."""
+    """Always True, because a request that passes through is not examined."""
     passes_through = True
 
     def __init__(
@@ -140,7 +142,7 @@ class PassedAnswer:
             input_estimate=self._estimate,
         )
         self._whole: bytearray | None = None if is_stream else bytearray()
-        """The bytes of an answer that is no stream."""
+        """The bytes of an answer that is not a stream; None for a stream."""
         self._counts: Counts = self._stream.counts
         self._stop_reason = ""
 
@@ -189,7 +191,7 @@ class PassedAnswer:
         return list(self._after_what_is_said(events_in(passed)))
 
     def _after_what_is_said(self, events: list[StreamEvent]) -> Iterator[StreamEvent]:
-        """The events, behind the blocks that the gateway puts in front of the answer."""
+        """Yield the events, after the blocks that the gateway puts before the answer."""
         for event in events:
             is_of_block = self._said_first and "index" in event
             yield {**event, "index": event["index"] + len(self._said_first)} if is_of_block else event
@@ -241,7 +243,7 @@ class PassedAnswer:
 
 
 def _is_no_stream(data: bytes) -> bool:
-    """True for a body that begins as JSON or HTML does."""
+    """Return True for a body that begins as JSON or HTML does."""
     return data.lstrip()[:1] in (b"{", b"[", b"<", b'"')
 
 
@@ -263,7 +265,7 @@ def _wrong_answer(raw: bytes, value: dict[str, Any]) -> UpstreamError:
 
 
 def _as_events(message: dict[str, Any]) -> list[StreamEvent]:
-    """The events of a message, for a client that asked for a stream."""
+    """Return the events of a message, for a client that asked for a stream."""
     usage = message.get("usage") or {}
     events = [{"type": "message_start", "message": {**message, "content": [], "stop_reason": None}}]
     for index, block in enumerate(message["content"]):

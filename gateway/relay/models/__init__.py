@@ -1,4 +1,4 @@
-"""Which model answers a client's name, by the operator's routes and by what accounts offer.
+"""Which model answers a client's name, according to the operator's routes and the offers of accounts.
 
 Imports accounts and routing.
 """

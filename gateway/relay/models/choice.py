@@ -1,4 +1,4 @@
-"""The models that accounts offer now, and the ones that answer a name. From memory, nobody waits."""
+"""The models that accounts offer now, and those that answer a name. Everything is read from memory."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ModelChoice:
         self._all: Offers = {}
         self._chosen: dict[tuple[str, bool | None], Chosen] = {}
         self._routes_then: Routes | None = None
-        """The routes by which `_chosen` was chosen."""
+        """The routes with which `_chosen` was chosen."""
 
     def offers(self) -> Mapping[str, Offers]:
         """The models offered at each kind that has a usable account, Google's in the present header mode."""
@@ -65,14 +65,14 @@ class ModelChoice:
         return self._by_kind
 
     def known_models(self) -> Offers:
-        """The models offered in the present header mode, by whichever kind, as far as they are known. The
-        same object until a list changes."""
+        """Return the models offered in the present header mode by any kind, as far as they are known. It is
+        the same object until a list changes."""
         self._build()
         return self._all
 
     def named(self, name: str, thinking: bool | None) -> Chosen:
-        """Choose the model of each kind that may be asked for a client's name or, after a route, its model.
-        `thinking` as for `resolution.resolve`. What was chosen is kept until lists or routes change."""
+        """Choose the model of each kind that may be asked for a client's name or, if it has a route, for its
+        model. `thinking` is that of `resolution.resolve`. The result is kept until lists or routes change."""
         self._build()
         routes = self._routes()
         if routes is not self._routes_then:
@@ -94,7 +94,8 @@ class ModelChoice:
         return chosen(models, is_unknown=is_unknown)
 
     def of_id(self, model_id: str, thinking: bool | None) -> Chosen:
-        """The model with an upstream's id, as routes and fallbacks name it, at each kind that has it."""
+        """Return the model with an upstream's id, as routes and fallbacks name it, at each kind that has
+        it."""
         return chosen(self._models(model_id, thinking, is_routed=True))
 
     def _models(self, name: str, thinking: bool | None, *, is_routed: bool) -> dict[str, UpstreamModel]:
