@@ -29,11 +29,11 @@ SOURCES = "activity.sources"
 END = "activity.end"
 BATCH_SECONDS = 0.2
 LARGEST_BATCH = 500
-"""In events; further ones are counted as missed."""
+"""The most events of a batch; further ones are counted as missed."""
 ANNOUNCE_SECONDS = 20.0
 LISTENER_SECONDS = 60.0
 RENEW_SECONDS = 3600.0
-"""Layers expire group memberships after a day."""
+"""How often the membership of a group is renewed; layers expire it after a day."""
 
 logger = logging.getLogger(__name__)
 

@@ -40,12 +40,13 @@ SIGNS_OF_SECRETS = (
     "ya29.", "1//", "4/", "gocspx-", "aiza", "sk-", "gaaaa", "/set-up/", "bearer ", "basic ",
     "_token=", "_secret=", "password=", "code=",
 )  # fmt: skip
-"""In lower case. SECRETS matches nothing in a text without any of them; looking for them is much faster."""
+"""Parts, in lower case, of every text that SECRETS matches. Looking for them is much faster."""
 SETTINGS_WITH_SECRETS = ("AUTH_TOKEN", "WEBUI_PASSWORD", "OAUTH_CLIENT_SECRET", "SECRET_KEY")
 SHORTEST_SECRET = 8
-"""A shorter setting is not hidden, since it may be a common word."""
+"""A shorter value of a setting is not hidden, since it may be a common word."""
 QUOTABLE_ERRORS = (OSError, DatabaseError, ImportError, MemoryError, RecursionError)
-"""Errors whose messages describe the machine. Messages of other errors may quote the value they failed on."""
+"""Errors whose messages describe the machine. Messages of other errors may quote the value that caused
+them."""
 
 
 def formatter(log_format: str, stream: str) -> logging.Formatter:
@@ -76,7 +77,7 @@ def _own_secrets() -> list[str]:
 
 @receiver(setting_changed)
 def forget_settings(**_: object) -> None:
-    """Look at the settings again: one has got its value since the start."""
+    """Read the settings again, because one has been set since the start."""
     _own_secrets.cache_clear()
     _local_time.cache_clear()
 
@@ -101,14 +102,14 @@ class Line(NamedTuple):
     """A line that is safe to show: redacted, without control characters."""
 
     at: float
-    """Seconds since the epoch."""
+    """The time in seconds since the epoch."""
     level: str
-    """As logging names it, "INFO" for example."""
+    """The level by logging's name, such as "INFO"."""
     logger: str
     request_id: str
     text: str
     facts: Callable[[], dict[str, Any]] | None = None
-    """Returns the request that has ended."""
+    """Returns the facts of an ended request; None for other lines."""
     traceback: str = ""
 
 
@@ -135,8 +136,8 @@ class SafeFormatter(ABC, logging.Formatter):
 
 
 def safe_message(record: logging.LogRecord) -> str:
-    """Return the message as it may be shown. It is made once and kept on the record, since several handlers
-    show it."""
+    """Return the message in a form that is safe to show. It is made once and kept on the record, since
+    several handlers show it."""
     safe = getattr(record, "safe_message", None)
     if safe is None:
         safe = record.safe_message = escape_controls(redacted(record.getMessage()))
@@ -156,7 +157,7 @@ def safe_traceback(record: logging.LogRecord) -> str:
 
 
 class TextFormatter(SafeFormatter):
-    """2026-11-24 13:45:01.123 CET INFO    req_1f… what happened"""
+    """Writes lines such as: 2026-11-24 13:45:01.123 CET INFO    req_1f… what happened"""
 
     def __init__(self, *, is_coloured: bool) -> None:
         super().__init__()
@@ -174,8 +175,8 @@ class TextFormatter(SafeFormatter):
 
 
 class JsonFormatter(SafeFormatter):
-    """One object with time, level, logger and message, and, where they exist, request_id, request (the facts
-    of an ended request) and traceback."""
+    """Writes one JSON object for each line, with time, level, logger and message, and, where they exist,
+    request_id, request (the facts of an ended request) and traceback."""
 
     def text_of(self, line: Line) -> str:
         shown: dict[str, Any] = {
@@ -198,7 +199,8 @@ class JsonFormatter(SafeFormatter):
 
 @functools.lru_cache(maxsize=16)
 def _local_time(seconds: int) -> tuple[str, str]:
-    """Return date and time, and the zone's name: the same for all lines of a second."""
+    """Return date and time, and the zone's name. They are cached, since they are the same for all lines of a
+    second."""
     at = datetime.fromtimestamp(seconds, settings.LOCAL_TIME_ZONE)
     return f"{at:%Y-%m-%d %H:%M:%S}", f"{at:%Z}"
 

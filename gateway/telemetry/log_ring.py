@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 MOST_LINES = 1_000
 LONGEST_LINE = 4_000
-"""In characters, the traceback included; the log itself has the whole."""
+"""The most characters of a line, including its traceback; the log itself has all of it."""
 
 
 class LogLine(NamedTuple):
-    """A line as the log has it: redacted, without control characters. A traceback follows a line end."""
+    """A line as it is in the log: redacted, without control characters. A traceback follows after a line
+    break."""
 
     number: int
-    """Counts the lines of this process from 1."""
+    """The number of the line in this process, from 1."""
     at: float
-    """Seconds since the epoch."""
+    """The time in seconds since the epoch."""
     level: str
-    """debug, info, warning, error or critical."""
+    """The level: debug, info, warning, error or critical."""
     request_id: str
     text: str
 

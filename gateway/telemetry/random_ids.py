@@ -1,4 +1,4 @@
-"""Random ids that have to be unique, not secret, without a system call for each.
+"""Random ids that must be unique but not secret, made without a system call for each.
 
 Their generator is seeded by the system once for each process.
 """
@@ -17,7 +17,7 @@ FIXED = (0b11 << 62) | (0xF << 76)
 
 
 def random_hex(size: int) -> str:
-    """Return so many random bytes, in hexadecimal digits."""
+    """Return `size` random bytes in hexadecimal digits."""
     return f"{_generator.getrandbits(8 * size):0{2 * size}x}"
 
 

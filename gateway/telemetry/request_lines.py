@@ -1,9 +1,10 @@
-"""The log line of an ended request, the only one that each request causes.
+"""The log line of an ended request, the only line that each request causes.
 
-logging makes a record of it, runs filters, searches the whole line for secrets and flushes: a hundred
-function calls. Here the line is safe already (`safe`), each handler takes it as it is, and standard output is
-written once for each turn of the event loop. The handlers below write waiting lines before any other, so the
-order holds. When the root logger has a handler that cannot take lines, logging gets the line as any other.
+The logging module would make a record of it, run filters, search the whole line for secrets and flush, in a
+hundred function calls. Here the line is made safe beforehand (`safe`), each handler takes it unchanged, and
+standard output is written once for each turn of the event loop. The handlers below write waiting lines before
+any other, so that the order is kept. If the root logger has a handler that cannot take such lines, the
+logging module gets the line.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ KEPT_TEXTS = 256
 
 @functools.lru_cache(maxsize=KEPT_TEXTS)
 def safe(text: str) -> str:
-    """Redact a text and escape its control characters. For texts that return, as names of models do."""
+    """Redact a text and escape its control characters. Results are kept, for texts that recur, such as names
+    of models."""
     return escape_controls(redacted(text))
 
 
@@ -70,7 +72,7 @@ class TakesRequestLines(Protocol):
 
 
 class StandardOutput(logging.StreamHandler[Any]):
-    """Keeps lines of requests until the event loop has run what is due."""
+    """Writes to standard output. Lines of requests wait until the event loop has run what is due."""
 
     formatter: SafeFormatter
 
@@ -92,7 +94,7 @@ class StandardOutput(logging.StreamHandler[Any]):
         super().emit(record)
 
     def flush(self) -> None:
-        """Write what waits. logging calls this at the end of the process, too."""
+        """Write the waiting lines. The logging module also calls this at the end of the process."""
         with self.lock or nullcontext():
             self._write_waiting()
             self.stream.flush()
@@ -107,7 +109,7 @@ class StandardOutput(logging.StreamHandler[Any]):
 
 
 class StandardError(logging.StreamHandler[Any]):
-    """For warnings and errors, so none of the lines of requests are its."""
+    """Writes warnings and errors to standard error, but no lines of requests."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
